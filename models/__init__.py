@@ -1,0 +1,1 @@
+"""The mathematics of Tikkun: pure functions, Polars in, Polars out."""

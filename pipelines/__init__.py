@@ -1,0 +1,1 @@
+"""Orchestration: what is made, from what, when, and what must hold."""
