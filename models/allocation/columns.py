@@ -1,0 +1,72 @@
+"""The options as the solver's columns, in canonical order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from models.allocation.problem import OPTION, Problem
+
+
+@dataclass(frozen=True)
+class Columns:
+    """One 0/1 column per option, sorted by school, response and dose.
+
+    Attributes:
+        options: the options with need_weight, weighted_benefit, cost_agorot and `column`, their
+            position.
+        schools: semel_mosad, pupils, need.
+        costs: amount_agorot by `column` and funding_channel.
+    """
+
+    options: pl.DataFrame
+    schools: pl.DataFrame
+    costs: pl.DataFrame
+
+    @classmethod
+    def of(cls, problem: Problem) -> Columns:
+        """Columns of a canonical problem; W(n) = (a + n)^γ weighs every benefit (R80)."""
+        weight = (problem.need_offset + pl.col("need")) ** problem.equity_gamma
+        cost = problem.costs.group_by(OPTION).agg(cost_agorot=pl.col("amount_agorot").sum())
+        options = (
+            problem.options.join(problem.schools, on="semel_mosad", maintain_order="left")
+            .with_columns(need_weight=weight)
+            .with_columns(weighted_benefit=pl.col("need_weight") * pl.col("benefit_sd_pupils"))
+            .join(cost, on=OPTION, how="left", maintain_order="left")
+            .with_columns(pl.col("cost_agorot").fill_null(0))
+            .with_row_index("column")
+        )
+        costs = problem.costs.join(
+            options.select(*OPTION, "column"), on=OPTION, maintain_order="left"
+        )
+        return cls(options, problem.schools, costs)
+
+    def money(self, channel: str | None) -> np.ndarray:
+        """Agorot each option takes from a channel; from all of them together where it is None."""
+        if channel is None:
+            return self.options["cost_agorot"].to_numpy()
+        amounts = np.zeros(self.options.height, dtype=np.int64)
+        own = self.costs.filter(pl.col("funding_channel") == channel)
+        amounts[own["column"].to_numpy()] = own["amount_agorot"].to_numpy()
+        return amounts
+
+    def where(self, condition: pl.Expr) -> np.ndarray:
+        """Positions of the options that meet a condition."""
+        return self.options.filter(condition)["column"].to_numpy().astype(np.int64)
+
+    def by_school(self, condition: pl.Expr | None = None) -> Iterator[tuple[str, np.ndarray]]:
+        """For every school in order of code, the positions of its options that meet a condition.
+
+        A school without such options comes too, with none: a floor must see it.
+        """
+        chosen = self.options if condition is None else self.options.filter(condition)
+        positions = {
+            school: part["column"].to_numpy().astype(np.int64)
+            for (school,), part in chosen.partition_by("semel_mosad", as_dict=True).items()
+        }
+        nothing = np.empty(0, dtype=np.int64)
+        for school in self.schools["semel_mosad"]:
+            yield school, positions.get(school, nothing)

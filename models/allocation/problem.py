@@ -1,0 +1,182 @@
+"""What is to be decided: schools, options, costs, channels and rules, checked before any solving."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from models.allocation.rules.base import PAIR, Rule
+
+OPTION = [*PAIR, "dose_level"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One allocation to decide (R79): which response, at which dose, in which school.
+
+    Attributes:
+        schools: semel_mosad, school_name_he, pupils, need (0..1).
+        options: semel_mosad, response_id, dose_level, dose, participants, benefit_sd_pupils (≥ 0),
+            is_eligible, eligibility_reason_en, eligibility_reason_he, is_excellence. One row is
+            one thing that could be bought; a school × response takes at most one dose.
+        costs: semel_mosad, response_id, dose_level, funding_channel, amount_agorot (Int64 ≥ 0).
+            An option costs the sum of its rows; one that is free says so with a row of 0.
+        channels: funding_channel, budget_agorot (null = no cap of its own).
+        school_channels: funding_channel, semel_mosad, budget_agorot: a cap of a channel inside
+            one school, such as its Gefen basket; a school without a row has no such cap.
+        rules: the policy's rules. Channel budgets, caps and eligibility are read off the tables.
+        equity_gamma: corrective preference γ in W(n) = (a + n)^γ; 0 = need-blind (R80).
+        need_offset: a in W(n); above 0, so that a school of no need still counts for something.
+    """
+
+    schools: pl.DataFrame
+    options: pl.DataFrame
+    costs: pl.DataFrame
+    channels: pl.DataFrame
+    school_channels: pl.DataFrame
+    rules: tuple[Rule, ...]
+    equity_gamma: float = 1.0
+    need_offset: float = 0.1
+
+    def canonical(self) -> Problem:
+        """The same problem, checked, with rows, columns and rules in one fixed order.
+
+        Everything after this step sees the same bytes however the tables arrived, which is what
+        makes the plan invariant to the order of rows and columns (R97).
+
+        Raises:
+            ValueError: a table or rule contradicts itself; the message names the rows.
+        """
+        _check_tables(self)
+        rules = tuple(sorted(self.rules, key=lambda rule: rule.rule_id))
+        for first, second in zip(rules, rules[1:], strict=False):
+            if first.rule_id == second.rule_id:
+                raise ValueError(f"Rule {first.rule_id} is given twice; keep one of the two.")
+        tidy = replace(
+            self,
+            schools=self.schools.select(
+                "semel_mosad", "school_name_he", pl.col("pupils").cast(pl.Int32), "need"
+            ).sort("semel_mosad"),
+            options=self.options.select(
+                *PAIR,
+                pl.col("dose_level").cast(pl.Int32),
+                pl.col("dose").cast(pl.Float64),
+                pl.col("participants").cast(pl.Int32),
+                pl.col("benefit_sd_pupils").cast(pl.Float64),
+                "is_eligible",
+                "eligibility_reason_en",
+                "eligibility_reason_he",
+                "is_excellence",
+            ).sort(OPTION),
+            costs=self.costs.select(
+                *PAIR,
+                pl.col("dose_level").cast(pl.Int32),
+                "funding_channel",
+                pl.col("amount_agorot").cast(pl.Int64),
+            ).sort([*OPTION, "funding_channel"]),
+            channels=self.channels.select(
+                "funding_channel", pl.col("budget_agorot").cast(pl.Int64)
+            ).sort("funding_channel"),
+            school_channels=self.school_channels.select(
+                pl.col("funding_channel").cast(pl.String),
+                pl.col("semel_mosad").cast(pl.String),
+                pl.col("budget_agorot").cast(pl.Int64),
+            ).sort("funding_channel", "semel_mosad"),
+            rules=rules,
+        )
+        for rule in rules:
+            rule.check(tidy)
+        return tidy
+
+
+def require(
+    frame: pl.DataFrame,
+    name: str,
+    columns: Sequence[str],
+    *,
+    key: Sequence[str],
+    nullable: Sequence[str] = (),
+) -> None:
+    """Raise ValueError unless the frame has the columns, no nulls in them and a unique key."""
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise ValueError(f"{name}: column(s) {', '.join(missing)} are missing.")
+    required = [column for column in columns if column not in nullable]
+    _none(name, "empty values", frame.filter(pl.any_horizontal(pl.col(required).is_null())))
+    _none(name, f"rows twice (key {', '.join(key)})", frame.filter(pl.struct(key).is_duplicated()))
+
+
+def _none(name: str, what: str, bad: pl.DataFrame) -> None:
+    """Raise ValueError that shows the first offending rows."""
+    if bad.height:
+        shown = "\n".join(str(row) for row in bad.head(5).iter_rows(named=True))
+        raise ValueError(f"{name}: {bad.height} row(s) with {what}:\n{shown}")
+
+
+def _check_tables(problem: Problem) -> None:
+    """Raise ValueError at the first contradiction inside or between the tables."""
+    schools, options, costs = problem.schools, problem.options, problem.costs
+    channels, caps = problem.channels, problem.school_channels
+    cost_key = [*OPTION, "funding_channel"]
+    require(
+        schools,
+        "schools",
+        ["semel_mosad", "school_name_he", "pupils", "need"],
+        key=["semel_mosad"],
+        nullable=["school_name_he"],
+    )
+    reasons = ["eligibility_reason_en", "eligibility_reason_he"]
+    flags = ["is_eligible", "is_excellence"]
+    numbers = ["dose", "participants", "benefit_sd_pupils"]
+    require(
+        options, "options", [*OPTION, *numbers, *flags, *reasons], key=OPTION, nullable=reasons
+    )
+    require(costs, "costs", [*cost_key, "amount_agorot"], key=cost_key)
+    require(
+        channels,
+        "channels",
+        ["funding_channel", "budget_agorot"],
+        key=["funding_channel"],
+        nullable=["budget_agorot"],
+    )
+    cap_key = ["funding_channel", "semel_mosad"]
+    require(caps, "school_channels", [*cap_key, "budget_agorot"], key=cap_key)
+    if options.is_empty():
+        raise ValueError("options: there is nothing to choose from.")
+
+    for name, frame, column in [
+        ("schools", schools, "pupils"),
+        ("options", options, "participants"),
+        ("options", options, "dose_level"),
+        ("costs", costs, "amount_agorot"),
+        ("channels", channels.drop_nulls("budget_agorot"), "budget_agorot"),
+        ("school_channels", caps, "budget_agorot"),
+    ]:
+        if frame.height and not frame.schema[column].is_integer():
+            raise ValueError(f"{name}: {column} must be whole numbers, not {frame.schema[column]}.")
+        _none(name, f"negative {column}", frame.filter(pl.col(column) < 0))
+    _none("schools", "need outside 0..1", schools.filter(~pl.col("need").is_between(0, 1)))
+    _none(
+        "options",
+        "benefit_sd_pupils that is negative or not a number",
+        options.filter(~pl.col("benefit_sd_pupils").is_finite() | (pl.col("benefit_sd_pupils") < 0)),
+    )
+    _none("options", "an unknown school", options.join(schools, on="semel_mosad", how="anti"))
+    _none("costs", "no such option", costs.join(options, on=OPTION, how="anti"))
+    _none("costs", "an unknown channel", costs.join(channels, on="funding_channel", how="anti"))
+    _none(
+        "options",
+        "no cost (give a row of 0 agorot to a free one)",
+        options.filter("is_eligible").select(OPTION).join(costs, on=OPTION, how="anti"),
+    )
+    if caps.height:
+        _none("school_channels", "an unknown school", caps.join(schools, on="semel_mosad", how="anti"))
+        _none(
+            "school_channels",
+            "an unknown channel",
+            caps.join(channels, on="funding_channel", how="anti"),
+        )
+    if not (0 <= problem.equity_gamma < float("inf")) or not (0 <= problem.need_offset < 1e6):
+        raise ValueError("equity_gamma and need_offset must be zero or more.")

@@ -1,0 +1,121 @@
+"""What a rule of the allocation is: a name, two sentences, linear rows and a measurement."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import polars as pl
+
+    from models.allocation.columns import Columns
+    from models.allocation.plan import Plan
+    from models.allocation.problem import Problem
+
+PAIR = ["semel_mosad", "response_id"]
+
+_CHANNEL_LABELS = {
+    "municipal_own": ("תקציב הרשות", "the municipality's own budget"),
+    "gefen_school": ('גפ"ן בית ספרי', "the schools' Gefen"),
+    "gefen_municipal": ('גפ"ן רשותי', "the municipal Gefen"),
+    "ministry_other": ("משרד החינוך (אחר)", "other Ministry money"),
+    "mifal_hapais": ("מפעל הפיס", "Mifal HaPais"),
+    "partner_ngo": ("עמותות שותפות", "partner associations"),
+    "parents": ("תשלומי הורים", "parents' payments"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One linear condition: lower ≤ Σ coefficient · [option is bought] ≤ upper.
+
+    `coefficients` are in the rule's natural units (agorot, pupils, pairs); `is_money` tells the
+    solver's side to scale agorot. `semel_mosad` is the school a row is about, so that a conflict
+    can name it.
+    """
+
+    columns: np.ndarray
+    coefficients: np.ndarray
+    lower: float = -np.inf
+    upper: float = np.inf
+    semel_mosad: str | None = None
+    is_money: bool = False
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What the plan has against what the rule allows, recomputed from the plan's tables.
+
+    `binding` is true where the plan stands at the rule's limit: one more of its smallest useful
+    steps (or, for a floor, one step back) would break the rule.
+    """
+
+    value: float
+    limit: float
+    satisfied: bool
+    binding: bool
+
+
+class Rule(ABC):
+    """A named rule. A new rule is a new subclass; nothing else has to change.
+
+    `rows` is what the solver obeys, `measure` what an auditor checks. They share no code on
+    purpose: the re-check must be able to catch a wrong row.
+    """
+
+    unit: str
+    is_budget: bool = False
+    """True where money can repair a conflict: the shortfall of such a rule is reported."""
+
+    @property
+    @abstractmethod
+    def rule_id(self) -> str:
+        """Key of the rule, unique within a problem."""
+
+    @property
+    @abstractmethod
+    def sentence_he(self) -> str:
+        """The rule in one Hebrew sentence."""
+
+    @property
+    @abstractmethod
+    def sentence_en(self) -> str:
+        """The rule in one English sentence."""
+
+    @abstractmethod
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """The linear rows that make the solver keep the rule."""
+
+    @abstractmethod
+    def measure(self, plan: Plan) -> Measure:
+        """Recompute the rule from the plan's tables, without the solver and in whole agorot."""
+
+    def check(self, problem: Problem) -> None:  # noqa: B027 - most rules have nothing to check
+        """Raise ValueError where the rule speaks of something the problem does not have."""
+
+
+def nis(agorot: int | float) -> str:
+    """An amount for people: whole shekels, with agorot only where there are any."""
+    return f"{agorot / 100:,.2f}".removesuffix(".00")
+
+
+def channel_he(channel: str | None) -> str:
+    """The channel's name in Hebrew; all channels together where none is given."""
+    return "כל הערוצים" if channel is None else _CHANNEL_LABELS.get(channel, (channel, channel))[0]
+
+
+def channel_en(channel: str | None) -> str:
+    """The channel's name in English; all channels together where none is given."""
+    return "all channels" if channel is None else _CHANNEL_LABELS.get(channel, (channel, channel))[1]
+
+
+def check_known(rule: Rule, what: str, named: list[str], known: pl.Series) -> None:
+    """Raise ValueError where a rule names something that is not in the problem."""
+    unknown = sorted(set(named) - set(known.to_list()))
+    if unknown:
+        raise ValueError(f"Rule {rule.rule_id} names unknown {what}: {', '.join(unknown)}.")

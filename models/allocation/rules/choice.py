@@ -1,0 +1,304 @@
+"""Rules about which response may or must stand in which school."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from models.allocation.rules.base import PAIR, Measure, Row, Rule, check_known
+
+if TYPE_CHECKING:
+    from models.allocation.columns import Columns
+    from models.allocation.plan import Plan
+    from models.allocation.problem import Problem
+
+
+def _count(columns: np.ndarray, school: str | None, lower: float, upper: float) -> Row:
+    """A row that counts chosen options."""
+    return Row(columns, np.ones(len(columns)), lower, upper, semel_mosad=school)
+
+
+@dataclass(frozen=True)
+class Eligibility(Rule):
+    """An option whose school is not eligible is never bought (R93)."""
+
+    unit = "options"
+    rule_id = "eligibility"
+    sentence_en = "No response goes to a school that is not eligible for it."
+    sentence_he = "לא יינתן מענה לבית ספר שאינו זכאי לו."
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Per school: no ineligible option."""
+        for school, positions in columns.by_school(~pl.col("is_eligible")):
+            if len(positions):
+                yield _count(positions, school, -np.inf, 0)
+
+    def measure(self, plan: Plan) -> Measure:
+        """Ineligible lines in the plan; the limit is none."""
+        broken = plan.lines.filter(~pl.col("is_eligible")).height
+        return Measure(broken, 0, broken == 0, binding=False)
+
+
+@dataclass(frozen=True)
+class SchoolCapacity(Rule):
+    """A response can stand in so many schools at most (R93)."""
+
+    response_id: str
+    max_schools: int
+    response_he: str = ""
+    response_en: str = ""
+    unit = "schools"
+
+    @property
+    def rule_id(self) -> str:
+        """One per response."""
+        return f"school_capacity:{self.response_id}"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        name = self.response_en or self.response_id
+        return f"The response {name} can stand in at most {self.max_schools} school(s)."
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        name = self.response_he or self.response_id
+        return f"המענה {name} יינתן לכל היותר ב־{self.max_schools} בתי ספר."
+
+    def check(self, problem: Problem) -> None:
+        """The response must be among the options."""
+        check_known(self, "response", [self.response_id], problem.options["response_id"])
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Over all schools: chosen options of the response."""
+        positions = columns.where(pl.col("response_id") == self.response_id)
+        yield _count(positions, None, -np.inf, self.max_schools)
+
+    def measure(self, plan: Plan) -> Measure:
+        """Schools that have the response."""
+        own = plan.lines.filter(pl.col("response_id") == self.response_id)
+        schools = own["semel_mosad"].n_unique()
+        limit = self.max_schools
+        return Measure(schools, limit, schools <= limit, binding=schools == limit)
+
+
+@dataclass(frozen=True)
+class ParticipantCapacity(Rule):
+    """A response can serve so many participants at most (R93)."""
+
+    response_id: str
+    max_participants: int
+    response_he: str = ""
+    response_en: str = ""
+    unit = "pupils"
+
+    @property
+    def rule_id(self) -> str:
+        """One per response."""
+        return f"participant_capacity:{self.response_id}"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        name = self.response_en or self.response_id
+        return f"The response {name} can serve at most {self.max_participants:,} participants."
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        name = self.response_he or self.response_id
+        return f"המענה {name} ישרת לכל היותר {self.max_participants:,} משתתפים."
+
+    def check(self, problem: Problem) -> None:
+        """The response must be among the options."""
+        check_known(self, "response", [self.response_id], problem.options["response_id"])
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Over all schools: participants of the response."""
+        positions = columns.where(pl.col("response_id") == self.response_id)
+        participants = columns.options["participants"].to_numpy()[positions]
+        yield Row(positions, participants, upper=self.max_participants)
+
+    def measure(self, plan: Plan) -> Measure:
+        """Participants of the response; binding where no further step of it fits."""
+        own = pl.col("response_id") == self.response_id
+        served = int(plan.lines.filter(own)["participants"].sum())
+        limit = self.max_participants
+        step = plan.steps.filter(own & (pl.col("participants_step") > 0))["participants_step"].min()
+        binding = served == limit or (step is not None and served + int(step) > limit)  # type: ignore[call-overload]
+        return Measure(served, limit, served <= limit, binding)
+
+
+@dataclass(frozen=True)
+class MustKeep(Rule):
+    """Responses that stay in their schools, at a dose level or above (R89).
+
+    Attributes:
+        pairs: (semel_mosad, response_id, least dose level).
+    """
+
+    pairs: tuple[tuple[str, str, int], ...]
+    unit = "pairs"
+    rule_id = "must_keep"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        return f"{len(self.pairs)} response(s) that the policy must keep stay in their schools."
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        return f"{len(self.pairs)} מענים שחובה לשמר נשארים בבתי הספר שלהם."
+
+    def check(self, problem: Problem) -> None:
+        """Every pair must have an option at its dose level or above; whether eligible or not."""
+        for school, response, dose in self.pairs:
+            if problem.options.filter(_at_least(school, response, dose)).is_empty():
+                raise ValueError(
+                    f"Rule {self.rule_id}: school {school} has no option of {response} at dose "
+                    f"level {dose} or above. Add the option or take the pair off the rule."
+                )
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Per pair: one option at the dose level or above."""
+        for school, response, dose in sorted(set(self.pairs)):
+            yield _count(columns.where(_at_least(school, response, dose)), school, 1, np.inf)
+
+    def measure(self, plan: Plan) -> Measure:
+        """Pairs that are kept, of those to keep."""
+        pairs = set(self.pairs)
+        kept = sum(not plan.lines.filter(_at_least(*pair)).is_empty() for pair in pairs)
+        return Measure(kept, len(pairs), kept == len(pairs), binding=bool(pairs))
+
+
+@dataclass(frozen=True)
+class MustDrop(Rule):
+    """Responses that leave their schools (R89).
+
+    Attributes:
+        pairs: (semel_mosad, response_id).
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    unit = "pairs"
+    rule_id = "must_drop"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        return f"{len(self.pairs)} response(s) that the policy must drop leave their schools."
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        return f"{len(self.pairs)} מענים שהמדיניות מסיימת יוצאים מבתי הספר שלהם."
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Per pair: no option."""
+        for school, response in sorted(set(self.pairs)):
+            positions = columns.where(_is_pair(school, response))
+            yield _count(positions, school, -np.inf, 0)
+
+    def measure(self, plan: Plan) -> Measure:
+        """Pairs still in the plan (limit none); binding where one would do good."""
+        pairs = pl.DataFrame(list(self.pairs), schema=PAIR, orient="row")
+        left = plan.lines.join(pairs, on=PAIR, how="semi").height
+        wanted = not plan.steps.join(pairs, on=PAIR, how="semi").is_empty()
+        return Measure(left, 0, left == 0, binding=wanted)
+
+
+@dataclass(frozen=True)
+class EverySchoolServed(Rule):
+    """No school is left without any response (R91)."""
+
+    unit = "responses"
+    rule_id = "every_school_served"
+    sentence_en = "Every school gets at least one response."
+    sentence_he = "כל בית ספר מקבל לפחות מענה אחד."
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Per school: at least one option."""
+        for school, positions in columns.by_school():
+            yield _count(positions, school, 1, np.inf)
+
+    def measure(self, plan: Plan) -> Measure:
+        """The fewest responses any school has."""
+        counts = plan.schools.select("semel_mosad").join(
+            plan.lines.group_by("semel_mosad").agg(responses=pl.len().cast(pl.Int64)),
+            on="semel_mosad",
+            how="left",
+        )["responses"]
+        fewest = min(counts.fill_null(0).to_list(), default=0)
+        served = fewest >= 1 or plan.schools.is_empty()
+        return Measure(fewest, 1, served, binding=fewest == 1)
+
+
+@dataclass(frozen=True)
+class Exclusive(Rule):
+    """At most one of a set of responses in a school (R93).
+
+    Attributes:
+        set_id: names the set, for example `day_extension`.
+        response_ids: the responses that exclude each other.
+        set_he: the set's name in Hebrew.
+        set_en: the set's name in English.
+    """
+
+    set_id: str
+    response_ids: tuple[str, ...]
+    set_he: str = ""
+    set_en: str = ""
+    unit = "responses"
+
+    @property
+    def rule_id(self) -> str:
+        """One per set."""
+        return f"exclusive:{self.set_id}"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        name = self.set_en or ", ".join(self.response_ids)
+        return f"A school has at most one of: {name}."
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        name = self.set_he or ", ".join(self.response_ids)
+        return f"בבית ספר יהיה לכל היותר אחד מאלה: {name}."
+
+    def check(self, problem: Problem) -> None:
+        """The responses must be among the options."""
+        check_known(self, "response", list(self.response_ids), problem.options["response_id"])
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Per school: at most one option of the set."""
+        for school, positions in columns.by_school(pl.col("response_id").is_in(self.response_ids)):
+            if len(positions):
+                yield _count(positions, school, -np.inf, 1)
+
+    def measure(self, plan: Plan) -> Measure:
+        """The most responses of the set in one school; binding where one keeps out another."""
+        in_set = pl.col("response_id").is_in(self.response_ids)
+        held = plan.lines.filter(in_set)
+        counts = held.group_by("semel_mosad").len()["len"].to_list()
+        most = max(counts, default=0)
+        kept_out = plan.steps.filter(in_set).join(held, on=PAIR, how="anti")
+        binding = not kept_out.join(held, on="semel_mosad", how="semi").is_empty()
+        return Measure(most, 1, most <= 1, binding)
+
+
+def _is_pair(school: str, response: str) -> pl.Expr:
+    """The options of one response in one school."""
+    return (pl.col("semel_mosad") == school) & (pl.col("response_id") == response)
+
+
+def _at_least(school: str, response: str, dose: int) -> pl.Expr:
+    """The options of a pair at a dose level or above."""
+    return _is_pair(school, response) & (pl.col("dose_level") >= dose)

@@ -1,0 +1,132 @@
+"""Stage `aim`: what do we want, for whom, by which rules. The city's two files become tables."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pipelines.city import CityFolder
+from pipelines.tables import Step, Tables
+
+AGOROT = 100
+
+
+def aim(city: CityFolder, _: Tables) -> Tables:
+    """Return the frame of the plan: identity, scope, goals, responses, scales, targets, counts."""
+    settings, policy = city.city, city.policy
+    last = settings.school_years.last
+    subjects = settings.subjects
+    return {
+        "core_city": pl.DataFrame(
+            [
+                {
+                    "city_id": settings.city.id,
+                    "city_name_he": settings.city.name_he,
+                    "city_name_en": settings.city.name_en,
+                    "authority_name": settings.city.authority,
+                    "is_synthetic": settings.city.is_synthetic,
+                    "scope": settings.scope.name,
+                    "reference_year": settings.school_years.reference,
+                    "planning_year": city.planning_year,
+                    "window_first_year": last - policy.need.window_years.value + 1,
+                    "window_last_year": last,
+                    "grades_per_school": settings.grades_per_school,
+                    "class_design_effect": policy.class_design_effect.value,
+                }
+            ],
+            schema_overrides={"authority_name": pl.String},
+        ),
+        "core_plan_scope": pl.DataFrame(
+            [
+                {"education_stage": stage, "education_type": type_, "legal_status": status}
+                for stage in settings.scope.education_stages
+                for type_ in settings.scope.education_types
+                for status in settings.scope.legal_statuses
+            ]
+        ),
+        "core_policy_scale": pl.DataFrame(
+            [
+                {
+                    "scale_id": scale_id,
+                    "scale_kind": scale.kind,
+                    "scale_mean": scale.mean,
+                    "scale_sd": scale.sd,
+                    "source": scale.source,
+                    "reason": scale.reason,
+                }
+                for scale_id, scale in settings.scales.items()
+            ],
+            schema_overrides={"scale_mean": pl.Float64},
+        ),
+        "core_policy_target": pl.DataFrame(
+            [
+                {
+                    "scale_id": scale_id,
+                    "subject": subject,
+                    "valid_from": target.valid_from,
+                    "target_type": target.type,
+                    "desired_value": target.value,
+                    "source": target.source,
+                }
+                for target in policy.targets
+                for scale_id in target.scales
+                for subject in (subjects if target.subjects == "all" else target.subjects)
+            ],
+            schema={
+                "scale_id": pl.String, "subject": pl.String, "valid_from": pl.Date,
+                "target_type": pl.String, "desired_value": pl.Float64, "source": pl.String,
+            },
+        ),
+        "core_expected": pl.DataFrame(
+            [{"reconciliation_id": key, "expected_value": float(value)} for key, value in settings.expected.items()],
+            schema={"reconciliation_id": pl.String, "expected_value": pl.Float64},
+        ),
+        "core_goal": pl.DataFrame(
+            [
+                {"goal_id": goal_id, "goal_name_he": goal.name_he, "goal_name_en": goal.name_en}
+                for goal_id, goal in policy.goals.items()
+            ]
+        ),
+        "core_response": pl.DataFrame(
+            [
+                {
+                    "response_id": response_id,
+                    "response_name_he": response.name_he,
+                    "response_name_en": response.name_en,
+                    "response_class": response.response_class,
+                    "action_channel": response.action_channel,
+                    "goal_id": response.goal,
+                    "horizon": response.horizon,
+                    "is_excellence": response.is_excellence,
+                    "is_allocated": response.is_allocated,
+                    "nurture_index_min": response.eligibility and response.eligibility.nurture_index_min,
+                    "eligibility_reason_he": response.eligibility and response.eligibility.reason_he,
+                    "eligibility_reason_en": response.eligibility and response.eligibility.reason_en,
+                    "fixed_cost_agorot": round(response.fixed_cost.value * AGOROT),
+                    "unit_cost_agorot": round(response.unit_cost.value * AGOROT),
+                    "source": response.fixed_cost.source,
+                    "reason": response.fixed_cost.reason,
+                }
+                for response_id, response in policy.responses.items()
+            ],
+            schema_overrides={
+                "nurture_index_min": pl.Float64,
+                "eligibility_reason_he": pl.String,
+                "eligibility_reason_en": pl.String,
+            },
+        ),
+        "core_parameter": pl.DataFrame(city.parameters()),
+    }  # fmt: skip
+
+
+STEPS = (
+    Step(
+        name="aim",
+        stage="aim",
+        makes=(
+            "core_city", "core_plan_scope", "core_policy_scale", "core_policy_target",
+            "core_expected", "core_goal", "core_response", "core_parameter",
+        ),
+        reads=(),
+        compute=aim,
+    ),
+)  # fmt: skip

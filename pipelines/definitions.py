@@ -1,0 +1,93 @@
+"""The one Dagster entry point: every asset, check, job, schedule and sensor of one city.
+
+The city is `TIKKUN_CITY` (default `demo_city`). Assets are grouped by the six stages; SQL files and
+Python steps are one asset a table; all of them share one pool, because DuckDB has one writer.
+"""
+
+import warnings
+
+import dagster as dg
+
+from pipelines import act, aim, decide, diagnose
+from pipelines.collect import raw_assets, year_key
+from pipelines.progress import progress_logger
+from pipelines.sources.files import city_files_state
+from pipelines.sql_assets import sql_asset, sql_tables
+from pipelines.tables import python_asset
+from pipelines.warehouse import Warehouse
+from pipelines.workspace import Workspace, workspace
+
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+CHAIN = "city"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+def all_years(space: Workspace) -> dict[str, str]:
+    """Return the run tags that ask for every school year of the city."""
+    years = space.city().city.school_years
+    return {RANGE_START: year_key(years.first), RANGE_END: year_key(years.last)}
+
+
+def build(space: Workspace) -> dg.Definitions:
+    """Return the definitions of one city.
+
+    Raises:
+        CityError: if the city's folder is not valid; nothing is defined then.
+    """
+    years = space.city().city.school_years.all()
+    steps = (*aim.STEPS, *diagnose.STEPS, *decide.STEPS, *act.STEPS)
+    by_stage = {stage: dg.AssetSelection.groups(stage) for stage in ("aim", "collect", "diagnose", "decide", "act", "review")}
+    refresh = dg.define_asset_job(
+        "refresh",
+        selection=by_stage["aim"] | by_stage["collect"] | by_stage["diagnose"],
+        description="Read the city's files and diagnose: aim, collect, diagnose.",
+    )
+    allocate = dg.define_asset_job(
+        "allocate",
+        selection=by_stage["decide"] | by_stage["act"] | by_stage["review"],
+        description="Decide on what is already diagnosed, publish and review: decide, act, review.",
+    )
+    chain = dg.define_asset_job(
+        CHAIN, selection=dg.AssetSelection.all(), description="The whole chain, from files to a published release."
+    )
+
+    @dg.schedule(
+        job=chain,
+        cron_schedule="0 2 * * *",
+        execution_timezone="Asia/Jerusalem",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="Every night at 02:00: the whole chain over all school years.",
+    )
+    def nightly(_: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(tags=all_years(space))
+
+    @dg.sensor(
+        job=chain,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description="Run the chain when a file of the city appears or changes.",
+    )
+    def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        state = city_files_state(space.city())
+        if context.cursor == state:
+            return dg.SensorResult(skip_reason="no file of the city is new or changed")
+        if context.cursor is None:
+            return dg.SensorResult(skip_reason="first look: the files there now are the starting point", cursor=state)
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=state, tags=all_years(space))], cursor=state)
+
+    return dg.Definitions(
+        assets=[*raw_assets(years), *map(sql_asset, sql_tables()), *map(python_asset, steps), *act.ASSETS],
+        jobs=[refresh, allocate, chain],
+        schedules=[nightly],
+        sensors=[new_files],
+        resources={"workspace": space, "warehouse": Warehouse(path=str(space.warehouse_path))},
+        executor=dg.in_process_executor,
+        loggers={"progress": progress_logger},
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Definitions of the city that the environment names."""
+    return build(workspace())

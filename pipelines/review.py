@@ -1,0 +1,1 @@
+"""Stage `review`: what happened against the plan. Its tables are SQL (`sql/mart`, stage review)."""

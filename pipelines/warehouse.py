@@ -1,0 +1,106 @@
+"""The working warehouse: one DuckDB file per city behind a small interface.
+
+DuckDB has one writer, and an open reader blocks it. So a run holds one lock from its first table
+to its last (a second run waits its turn), every connection is closed even when its body raises,
+readers of the results get their own published copy and never open this file, and a table is
+built aside, audited, and only then swapped in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from dagster import ConfigurableResource, InitResourceContext
+from filelock import FileLock, Timeout
+
+from pipelines.fields import Table, dictionary
+
+LAYERS = ("raw", "staging", "core", "mart", "audit")
+ASIDE = "__next"
+
+
+class Warehouse(ConfigurableResource):
+    """A city's DuckDB file.
+
+    Attributes:
+        path: the .duckdb file; its folder is created when first written.
+    """
+
+    path: str
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[Warehouse]:
+        """Hold the run lock for as long as a Dagster run uses the warehouse."""
+        with self.run_lock(lambda message: context.log.info(message) if context.log else None):
+            yield self
+
+    @contextmanager
+    def run_lock(self, say: Callable[[str], object]) -> Iterator[None]:
+        """Wait for any other run on this city to end, then keep the warehouse to this one.
+
+        The lock is the operating system's, so a killed run releases it.
+        """
+        file = Path(self.path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{file}.lock", is_singleton=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(f"another run is using {file}; waiting for it to end")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the warehouse and always close it; `read_only` needs an existing file."""
+        connection = duckdb.connect(self.path, read_only=read_only, config={"threads": 2})
+        try:
+            if not read_only:
+                for layer in LAYERS:
+                    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {layer}")
+            yield connection
+        finally:
+            connection.close()
+
+    def read(self, query: str) -> pl.DataFrame:
+        """Run one SELECT read-only and return it as a frame."""
+        with self.connect(read_only=True) as connection:
+            return connection.sql(query).pl()
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Return a table of the dictionary, ordered by its key."""
+        table = dictionary().tables[name]
+        return self.read(f"SELECT * FROM {qualified(table)} ORDER BY {', '.join(table.key)}")
+
+
+def qualified(table: Table) -> str:
+    """Return `layer.name` as SQL writes it."""
+    return f"{table.layer}.{table.name}"
+
+
+def create_typed(connection: duckdb.DuckDBPyConnection, table: Table, frame: pl.DataFrame, target: str) -> None:
+    """Write a frame as `target` with the dictionary's columns, order and types.
+
+    Raises:
+        duckdb.ConversionException: if a value does not fit its type.
+        duckdb.BinderException: if the frame lacks a column.
+    """
+    columns = ", ".join(f"CAST({name} AS {dictionary().fields[name].type}) AS {name}" for name in table.columns)
+    connection.register("frame", frame)
+    connection.execute(f"CREATE OR REPLACE TABLE {target} AS SELECT {columns} FROM frame ORDER BY {', '.join(table.key)}")
+    connection.unregister("frame")
+
+
+def swap(connection: duckdb.DuckDBPyConnection, target: str) -> None:
+    """Put the table built aside in place of the current one, in one transaction."""
+    connection.execute("BEGIN")
+    connection.execute(f"DROP TABLE IF EXISTS {target}")
+    connection.execute(f"ALTER TABLE {target}{ASIDE} RENAME TO {target.split('.')[1]}")
+    connection.execute("COMMIT")

@@ -1,0 +1,62 @@
+-- A row: one school × subject × grade × school year × scale × group.
+-- Key: semel_mosad, subject, grade, school_year, scale_id, group_id.
+-- Stage: collect.
+-- Fed by pupil-level tests, or by published school means whose pupil count is derived from enrolment and flagged.
+WITH tested AS (
+    SELECT
+        codes.semel_mosad,
+        scores.subject,
+        scores.grade,
+        scores.school_year,
+        scores.scale_id,
+        'all' AS group_id,
+        avg(scores.score) FILTER (WHERE scores.is_tested) AS score_mean,
+        stddev_samp(scores.score) FILTER (WHERE scores.is_tested) AS score_sd,
+        CAST(count(scores.score) FILTER (WHERE scores.is_tested) AS INTEGER) AS tested_pupils,
+        false AS tested_pupils_is_imputed,
+        100.0 * count(scores.score) FILTER (WHERE scores.is_tested) / count(*) AS tested_share_pct
+    FROM staging.stg_tests__pupil_scores AS scores
+    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = scores.semel_mosad
+    GROUP BY codes.semel_mosad, scores.subject, scores.grade, scores.school_year, scores.scale_id
+),
+latest_size AS (
+    SELECT semel_mosad, pupils
+    FROM core.core_school_year
+    QUALIFY row_number() OVER (PARTITION BY semel_mosad ORDER BY school_year DESC) = 1
+),
+published AS (
+    SELECT
+        codes.semel_mosad,
+        means.subject,
+        means.grade,
+        means.school_year,
+        means.scale_id,
+        'all' AS group_id,
+        avg(means.score_mean) AS score_mean,
+        CAST(NULL AS DOUBLE) AS score_sd,
+        CAST(round(any_value(coalesce(own_year.pupils, latest_size.pupils)) / any_value(city.grades_per_school)) AS INTEGER)
+            AS tested_pupils,
+        true AS tested_pupils_is_imputed,
+        CAST(NULL AS DOUBLE) AS tested_share_pct
+    FROM staging.stg_tests__school_means AS means
+    CROSS JOIN core.core_city AS city
+    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = means.semel_mosad
+    LEFT JOIN core.core_school_year AS own_year
+        ON own_year.semel_mosad = codes.semel_mosad AND own_year.school_year = means.school_year
+    LEFT JOIN latest_size ON latest_size.semel_mosad = codes.semel_mosad
+    GROUP BY codes.semel_mosad, means.subject, means.grade, means.school_year, means.scale_id
+)
+SELECT
+    semel_mosad,
+    subject,
+    grade,
+    school_year,
+    scale_id,
+    group_id,
+    score_mean IS NOT NULL AS is_measured,
+    score_mean,
+    score_sd,
+    tested_pupils,
+    tested_pupils_is_imputed,
+    tested_share_pct
+FROM (SELECT * FROM tested UNION ALL SELECT * FROM published) AS cells

@@ -1,0 +1,38 @@
+-- A row: one school of the plan × response.
+-- Key: semel_mosad, response_id.
+-- Stage: decide.
+-- Where no participation was reported at all, being served is unknown, not false.
+WITH last_report AS (SELECT max(school_year) AS school_year FROM core.core_participation),
+background AS (
+    SELECT semel_mosad, nurture_index
+    FROM core.core_school_year
+    QUALIFY row_number() OVER (PARTITION BY semel_mosad ORDER BY school_year DESC) = 1
+)
+SELECT
+    schools.semel_mosad,
+    responses.response_id,
+    last_report.school_year IS NOT NULL AS is_measured,
+    last_report.school_year,
+    CASE WHEN last_report.school_year IS NOT NULL THEN coalesce(served.participants, 0) > 0 END AS is_served,
+    CASE WHEN last_report.school_year IS NOT NULL THEN coalesce(served.participants, 0) END AS participants,
+    responses.nurture_index_min IS NULL OR coalesce(background.nurture_index >= responses.nurture_index_min, false)
+        AS is_eligible,
+    CASE
+        WHEN responses.nurture_index_min IS NULL THEN 'ללא תנאי'
+        WHEN background.nurture_index IS NULL THEN concat(responses.eligibility_reason_he, '; המדד לא נמדד')
+        ELSE responses.eligibility_reason_he
+    END AS eligibility_reason_he,
+    CASE
+        WHEN responses.nurture_index_min IS NULL THEN 'no condition'
+        WHEN background.nurture_index IS NULL THEN concat(responses.eligibility_reason_en, '; the index is not measured')
+        ELSE responses.eligibility_reason_en
+    END AS eligibility_reason_en
+FROM core.core_school AS schools
+CROSS JOIN core.core_response AS responses
+CROSS JOIN last_report
+LEFT JOIN background ON background.semel_mosad = schools.semel_mosad
+LEFT JOIN core.core_participation AS served
+    ON served.semel_mosad = schools.semel_mosad
+    AND served.response_id = responses.response_id
+    AND served.school_year = last_report.school_year
+WHERE schools.is_in_plan

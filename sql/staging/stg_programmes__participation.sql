@@ -1,0 +1,14 @@
+-- A row: one pupil in one targeted response in one school year, as its source gives it, typed.
+-- Key: pupil_hash, school_year, response_id.
+-- Stage: collect.
+-- Rows that cannot be typed stay in raw.raw_quarantine with their reason.
+SELECT
+    pupil_hash,
+    CAST(school_year AS INTEGER) AS school_year,
+    semel_mosad,
+    response_id,
+    CAST(dose AS DOUBLE) AS dose,
+    assignment_mechanism
+FROM raw.raw_programmes__participation
+ANTI JOIN (SELECT file_name, file_row FROM raw.raw_quarantine WHERE source_id = 'programmes__participation') AS set_aside
+    USING (file_name, file_row)
