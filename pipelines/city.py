@@ -310,11 +310,11 @@ class Rules(_Model):
     capacity: tuple[Capacity, ...] = ()
     must_keep: tuple[MustKeep, ...] = ()
     must_drop: tuple[MustDrop, ...] = ()
-    school_floor_responses: Parameter[int] | None = None
+    every_school_served: Parameter[bool] | None = None
     school_cap_per_pupil: Parameter[float] | None = None
     excellence_min: Parameter[Percent] | None = None
     excellence_max: Parameter[Percent] | None = None
-    exclusive: tuple[tuple[str, ...], ...] = ()
+    exclusive: dict[str, tuple[str, ...]] = {}
 
 
 class FormulaPolicy(_Model):
@@ -374,7 +374,7 @@ class Policy(_Model):
             *(("capacity", rule.response) for rule in self.rules.capacity),
             *(("must_keep", rule.response) for rule in self.rules.must_keep),
             *(("must_drop", rule.response) for rule in self.rules.must_drop),
-            *(("exclusive", response) for group in self.rules.exclusive for response in group),
+            *(("exclusive", response) for group in self.rules.exclusive.values() for response in group),
         ]
         for rule, response_id in named:
             if response_id not in self.responses:

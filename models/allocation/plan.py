@@ -78,7 +78,9 @@ class Plan:
         """semel_mosad, is_excellence, amount_step > 0: what each further step would take."""
         shown = ["semel_mosad", "is_excellence"]
         if channel is None:
-            return self.steps.filter(pl.col("cost_step") > 0).select(*shown, amount_step="cost_step")
+            return self.steps.filter(pl.col("cost_step") > 0).select(
+                *shown, amount_step="cost_step"
+            )
         return _from(self.step_money, channel).select(*shown, "amount_step")
 
     def per_school(self, channel: str | None) -> pl.DataFrame:

@@ -51,9 +51,6 @@ class Problem:
         """
         _check_tables(self)
         rules = tuple(sorted(self.rules, key=lambda rule: rule.rule_id))
-        for first, second in zip(rules, rules[1:], strict=False):
-            if first.rule_id == second.rule_id:
-                raise ValueError(f"Rule {first.rule_id} is given twice; keep one of the two.")
         tidy = replace(
             self,
             schools=self.schools.select(
@@ -130,9 +127,7 @@ def _check_tables(problem: Problem) -> None:
     reasons = ["eligibility_reason_en", "eligibility_reason_he"]
     flags = ["is_eligible", "is_excellence"]
     numbers = ["dose", "participants", "benefit_sd_pupils"]
-    require(
-        options, "options", [*OPTION, *numbers, *flags, *reasons], key=OPTION, nullable=reasons
-    )
+    require(options, "options", [*OPTION, *numbers, *flags, *reasons], key=OPTION, nullable=reasons)
     require(costs, "costs", [*cost_key, "amount_agorot"], key=cost_key)
     require(
         channels,
@@ -161,7 +156,9 @@ def _check_tables(problem: Problem) -> None:
     _none(
         "options",
         "benefit_sd_pupils that is negative or not a number",
-        options.filter(~pl.col("benefit_sd_pupils").is_finite() | (pl.col("benefit_sd_pupils") < 0)),
+        options.filter(
+            ~pl.col("benefit_sd_pupils").is_finite() | (pl.col("benefit_sd_pupils") < 0)
+        ),
     )
     _none("options", "an unknown school", options.join(schools, on="semel_mosad", how="anti"))
     _none("costs", "no such option", costs.join(options, on=OPTION, how="anti"))
@@ -172,7 +169,9 @@ def _check_tables(problem: Problem) -> None:
         options.filter("is_eligible").select(OPTION).join(costs, on=OPTION, how="anti"),
     )
     if caps.height:
-        _none("school_channels", "an unknown school", caps.join(schools, on="semel_mosad", how="anti"))
+        _none(
+            "school_channels", "an unknown school", caps.join(schools, on="semel_mosad", how="anti")
+        )
         _none(
             "school_channels",
             "an unknown channel",

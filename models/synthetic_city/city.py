@@ -84,8 +84,7 @@ def generate(
     cutoffs: list[programmes.Cutoff] = []
     last_scores = np.full(len(people), np.nan)
     for position, year in enumerate(years):
-        of_year = roster.filter(pl.col("school_year") == year)
-        described = pupil_tables.describe(of_year, people)
+        described = pupil_tables.describe(roster.filter(pl.col("school_year") == year), people)
         pupil = described["pupil"].to_numpy()
         now, before = runs[:, :, position], runs[:, :, max(position - 1, 0)]
         participation, admitted = programmes.choose(
@@ -108,7 +107,7 @@ def generate(
         delivery = programmes.delivery_file(described, participation, now)
         factor = chosen.effect_factor
         files |= {
-            f"schools_{year}.xlsx": school_tables.register_file(schools, of_year),
+            f"schools_{year}.xlsx": school_tables.register_file(schools, described),
             f"pupils_{year}.csv": pupil_tables.pupils_file(described),
             f"pupil_scores_{year}.csv": rows.drop("pupil"),
             f"school_bands_{year}.csv": scores.bands_file(rows, schools),

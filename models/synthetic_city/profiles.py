@@ -50,7 +50,7 @@ PROFILES = {
             school_factor=0.5,
             slope_factor=0.5,
             shift=0.15,
-            low_schools=("S03", "R04", "U02"),
+            low_schools=("S11", "R03", "U02"),
             low_shift=-0.8,
         ),
         Profile("one_subject", school_factor=0.5, slope_factor=0.5, shift=0.15, math_shift=-0.7),

@@ -182,9 +182,12 @@ def _newcomers(
     nurture = schools["nurture"].to_numpy()[school]
     decile = np.clip(np.rint(rng.normal(nurture, spec.DECILE_SD)), 1, 10)
     joins_late = (grade > 1) & (not is_first_year)
-    odds = np.where(joins_late, spec.LATE_JOINER_IMMIGRANTS, 1.0)
-    is_immigrant = rng.random(n) < schools["immigrant_pct"].to_numpy()[school] / 100 * odds
     is_recent_school = _planted(schools, "immigrant_language")[school]
+    odds = np.where(joins_late, spec.LATE_JOINER_IMMIGRANTS, 1.0)
+    if not is_first_year:  # the planted school keeps taking in pupils who have just arrived
+        planted = np.where(joins_late, *spec.CAUSE_RECENT_ODDS)
+        odds = np.where(is_recent_school, planted, odds)
+    is_immigrant = rng.random(n) < schools["immigrant_pct"].to_numpy()[school] / 100 * odds
     years_here = _years_in_israel(is_recent_school, rng)
     years_here = np.where(joins_late, rng.integers(0, 2, n), np.minimum(years_here, grade + 4))
     theta = rng.normal(0, spec.SD_PUPIL, n)

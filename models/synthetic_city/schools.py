@@ -49,7 +49,7 @@ def school_table(profile: Profile, areas: pl.DataFrame, streams: Streams) -> pl.
     """
     rng = streams("schools")
     causes = {cause.label: cause.cause_id for cause in spec.CAUSES if profile.has_causes}
-    rows = []
+    rows: list[dict[str, object]] = []
     for copy in range(profile.copies):
         for position, school in enumerate(spec.SCHOOLS):
             jitter = rng.uniform(-1, 1, 4) if copy else np.zeros(4)
@@ -139,13 +139,14 @@ def largest_remainder(totals: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return parts + (rank < left[..., None])
 
 
-def register_file(schools: pl.DataFrame, roster: pl.DataFrame) -> pl.DataFrame:
+def register_file(schools: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
     """Return one year's school register as a municipality keeps it, with Hebrew headers."""
     counts = (
-        roster.group_by("school", "semel_mosad", "school_year", "grade")
-        .agg(pl.len().alias("pupils"), pl.col("classes").first())
+        described.group_by("school", "semel_mosad", "school_year", "grade")
+        .agg(pl.len().alias("pupils"), pl.col("decile").sum(), pl.col("classes").first())
         .group_by("school", "semel_mosad", "school_year")
-        .agg(pl.col("pupils", "classes").sum())
+        .agg(pl.col("pupils", "decile", "classes").sum())
+        .with_columns(nurture=(pl.col("decile") / pl.col("pupils")).round(1))
     )
     is_official = pl.col("stream") != spec.UNOFFICIAL
     old = pl.col("semel_mosad") != pl.col("current_code")
@@ -155,7 +156,6 @@ def register_file(schools: pl.DataFrame, roster: pl.DataFrame) -> pl.DataFrame:
                 "school",
                 "school_name_he",
                 "stream",
-                "nurture",
                 "stat_area",
                 "choice_cluster",
                 "uniqueness_cluster",

@@ -51,8 +51,9 @@ class Row:
 class Measure:
     """What the plan has against what the rule allows, recomputed from the plan's tables.
 
-    `binding` is true where the plan stands at the rule's limit: one more of its smallest useful
-    steps (or, for a floor, one step back) would break the rule.
+    `binding` is true where the plan stands at the rule's limit: a further step that would do good
+    (for a floor, a step back) would break the rule. Options are indivisible, so a budget with
+    money left is binding where not even its cheapest useful step fits.
     """
 
     value: float
@@ -111,7 +112,19 @@ def channel_he(channel: str | None) -> str:
 
 def channel_en(channel: str | None) -> str:
     """The channel's name in English; all channels together where none is given."""
-    return "all channels" if channel is None else _CHANNEL_LABELS.get(channel, (channel, channel))[1]
+    return (
+        "all channels" if channel is None else _CHANNEL_LABELS.get(channel, (channel, channel))[1]
+    )
+
+
+def smallest(values: pl.Series) -> int | None:
+    """The least of some whole numbers; None where there are none."""
+    return min(values.to_list(), default=None)
+
+
+def is_full(used: int, limit: int, step: int | None) -> bool:
+    """Whether the limit is reached, or the smallest further step would pass it."""
+    return used == limit or (step is not None and used + step > limit)
 
 
 def check_known(rule: Rule, what: str, named: list[str], known: pl.Series) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.allocation.rules.base import PAIR, Measure, Row, Rule, check_known
+from models.allocation.rules.base import PAIR, Measure, Row, Rule, check_known, is_full, smallest
 
 if TYPE_CHECKING:
     from models.allocation.columns import Columns
@@ -129,8 +129,8 @@ class ParticipantCapacity(Rule):
         own = pl.col("response_id") == self.response_id
         served = int(plan.lines.filter(own)["participants"].sum())
         limit = self.max_participants
-        step = plan.steps.filter(own & (pl.col("participants_step") > 0))["participants_step"].min()
-        binding = served == limit or (step is not None and served + int(step) > limit)  # type: ignore[call-overload]
+        steps = plan.steps.filter(own & (pl.col("participants_step") > 0))
+        binding = is_full(served, limit, smallest(steps["participants_step"]))
         return Measure(served, limit, served <= limit, binding)
 
 

@@ -16,7 +16,9 @@ from models.allocation.rules.base import (
     channel_en,
     channel_he,
     check_known,
+    is_full,
     nis,
+    smallest,
 )
 from models.allocation.shares import exact
 
@@ -59,8 +61,8 @@ class ChannelBudget(Rule):
     def measure(self, plan: Plan) -> Measure:
         """Agorot spent; binding where not even the cheapest further step fits."""
         spent, limit = plan.spent(self.funding_channel), self.budget_agorot
-        step = plan.step_money_of(self.funding_channel)["amount_step"].min()
-        return Measure(spent, limit, spent <= limit, _is_full(spent, limit, step))
+        step = smallest(plan.step_money_of(self.funding_channel)["amount_step"])
+        return Measure(spent, limit, spent <= limit, is_full(spent, limit, step))
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,9 @@ class SchoolChannelCap(Rule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return f"In each of {len(self.caps)} school(s), {name} pays at most the school's own basket."
+        return (
+            f"In each of {len(self.caps)} school(s), {name} pays at most the school's own basket."
+        )
 
     @property
     def sentence_he(self) -> str:
@@ -106,8 +110,10 @@ class SchoolChannelCap(Rule):
         caps = pl.DataFrame(
             list(self.caps), schema={"semel_mosad": pl.String, "cap": pl.Int64}, orient="row"
         )
-        step = plan.step_money_of(self.funding_channel).group_by("semel_mosad").agg(
-            step=pl.col("amount_step").min()
+        step = (
+            plan.step_money_of(self.funding_channel)
+            .group_by("semel_mosad")
+            .agg(step=pl.col("amount_step").min())
         )
         used = (
             plan.per_school(self.funding_channel)
@@ -199,8 +205,10 @@ class SchoolCap(Rule):
 
     def measure(self, plan: Plan) -> Measure:
         """The highest money per pupil; binding where a school has no room for a further step."""
-        step = plan.step_money_of(self.funding_channel).group_by("semel_mosad").agg(
-            step=pl.col("amount_step").min()
+        step = (
+            plan.step_money_of(self.funding_channel)
+            .group_by("semel_mosad")
+            .agg(step=pl.col("amount_step").min())
         )
         cap = self.max_agorot_per_pupil * pl.col("pupils").cast(pl.Int64)
         given = plan.per_school(self.funding_channel).join(step, on="semel_mosad", how="left")
@@ -231,7 +239,9 @@ class ExcellenceShareMin(Rule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return f"At least {self.min_share_pct:g} % of what {name} pays goes to excellence responses."
+        return (
+            f"At least {self.min_share_pct:g} % of what {name} pays goes to excellence responses."
+        )
 
     @property
     def sentence_he(self) -> str:
@@ -248,10 +258,10 @@ class ExcellenceShareMin(Rule):
         yield _money(_above_share(columns, self.min_share_pct, self.funding_channel), lower=0)
 
     def measure(self, plan: Plan) -> Measure:
-        """The share; binding where the cheapest step outside excellence would break it."""
+        """The share; binding where a further step outside excellence would break it."""
         excellent, total = _excellence(plan, self.funding_channel)
         least = exact(self.min_share_pct)
-        step = _smallest_step(plan, self.funding_channel, is_excellence=False)
+        step = _largest_step(plan, self.funding_channel, is_excellence=False)
         return Measure(
             100 * excellent / total if total else 0.0,
             self.min_share_pct,
@@ -294,10 +304,10 @@ class ExcellenceShareMax(Rule):
         yield _money(_above_share(columns, self.max_share_pct, self.funding_channel), upper=0)
 
     def measure(self, plan: Plan) -> Measure:
-        """The share; binding where the cheapest excellence step would break it."""
+        """The share; binding where a further excellence step would break it."""
         excellent, total = _excellence(plan, self.funding_channel)
         most = exact(self.max_share_pct)
-        step = _smallest_step(plan, self.funding_channel, is_excellence=True)
+        step = _largest_step(plan, self.funding_channel, is_excellence=True)
         return Measure(
             100 * excellent / total if total else 0.0,
             self.max_share_pct,
@@ -331,11 +341,6 @@ def _schools(columns: Columns) -> Iterator[tuple[str, int, np.ndarray]]:
         yield school, count, positions
 
 
-def _is_full(spent: int, limit: int, step: object) -> bool:
-    """Whether the limit is reached, or the smallest further step would pass it."""
-    return spent == limit or (isinstance(step, int) and spent + step > limit)
-
-
 def _excellence(plan: Plan, channel: str) -> tuple[int, int]:
     """Agorot the channel pays for excellence, and in all."""
     money = plan.money_of(channel)
@@ -348,11 +353,10 @@ def _above_share(columns: Columns, share_pct: float, channel: str) -> np.ndarray
     return columns.money(channel) * (is_excellence - share_pct / 100)
 
 
-def _smallest_step(plan: Plan, channel: str, *, is_excellence: bool) -> int | None:
-    """The cheapest further step of the channel, inside or outside excellence."""
+def _largest_step(plan: Plan, channel: str, *, is_excellence: bool) -> int | None:
+    """The dearest further step of the channel, inside or outside excellence."""
     steps = plan.step_money_of(channel).filter(pl.col("is_excellence") == is_excellence)
-    smallest = steps["amount_step"].min()
-    return smallest if isinstance(smallest, int) else None
+    return max(steps["amount_step"].to_list(), default=None)
 
 
 def _check_share(rule: Rule, share_pct: float, channel: str, problem: Problem) -> None:

@@ -1,0 +1,64 @@
+# Tikkun: every command and what it does.
+CITY ?= demo_city
+PORT ?= 3000
+VENV := .venv
+PY := $(VENV)/bin/python
+export DAGSTER_HOME := $(CURDIR)/.dagster
+export DO_NOT_TRACK := 1
+
+.PHONY: help setup run demo-city fetch test browser lint format types ui bench validate lock clean
+.DEFAULT_GOAL := help
+
+help: ## what each command does
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.ready: requirements.lock
+	@echo "setting up $(VENV) from requirements.lock"
+	@test -x $(PY) || python3 -m venv $(VENV)
+	@test -x $(VENV)/bin/uv || $(PY) -m pip install --quiet --disable-pip-version-check uv
+	@$(VENV)/bin/uv pip sync --quiet --python $(PY) --require-hashes requirements.lock
+	@touch $@
+
+setup: $(VENV)/.ready ## create .venv with the exact versions of requirements.lock
+
+data_raw/demo_city/city.yaml: $(VENV)/.ready
+	@$(PY) -m pipelines.demo_city --out data_raw/demo_city
+
+demo-city: data_raw/demo_city/city.yaml ## generate the synthetic demonstration city, if it is not there
+
+run: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## run the whole chain and publish (CITY=demo_city, FORCE=1 to run though nothing changed)
+	@$(PY) -m pipelines.run $(CITY) $(if $(FORCE),--force)
+
+fetch: setup ## download the open national files for CITY=ashkelon_public from the government's portal
+	@$(PY) -m pipelines.sources.fetch --city-folder data_raw/$(if $(filter demo_city,$(CITY)),ashkelon_public,$(CITY))
+
+ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## serve the Dagster pages of CITY on http://127.0.0.1:$(PORT)
+	TIKKUN_CITY=$(CITY) $(VENV)/bin/dagster dev --module-name pipelines.definitions --host 127.0.0.1 --port $(PORT)
+
+test: setup browser ## the tests (minutes)
+	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks
+
+browser: # Debian's chromium and a Hebrew font for the browser tests; without them those tests are skipped, with the reason
+	@sh tests/browser/setup.sh
+
+lint: setup ## style, types and the direction of dependencies
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+format: setup ## put the code in its standard form
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+validate: setup ## the slow tests: statistics against planted truth and published answers
+	@$(PY) -m pytest -m slow --ignore=tests/benchmarks -rA
+
+bench: setup ## the benchmarks, each beside an obvious alternative
+	@$(PY) -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,rounds
+
+lock: ## resolve requirements.lock anew from pyproject.toml
+	@$(VENV)/bin/uv pip compile --quiet pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-annotate --no-header --output-file requirements.lock
+
+clean: ## remove what was generated: environment, working warehouses, demonstration city
+	rm -rf $(VENV) .work data_raw/demo_city

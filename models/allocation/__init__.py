@@ -1,0 +1,48 @@
+"""The allocation: the plan that does the most need-weighted good under the policy's rules."""
+
+from models.allocation.allocation import Allocation, Certificate, NoPlanInTime, solve
+from models.allocation.conflict import InfeasibleRules
+from models.allocation.formula import per_pupil_formula
+from models.allocation.problem import Problem
+from models.allocation.rules import (
+    ChannelBudget,
+    Eligibility,
+    EverySchoolServed,
+    ExcellenceShareMax,
+    ExcellenceShareMin,
+    Exclusive,
+    MustDrop,
+    MustKeep,
+    ParticipantCapacity,
+    Rule,
+    SchoolCap,
+    SchoolCapacity,
+    SchoolChannelCap,
+    SchoolFloor,
+)
+from models.allocation.shares import split_by_share
+
+__all__ = [
+    "Allocation",
+    "Certificate",
+    "ChannelBudget",
+    "Eligibility",
+    "EverySchoolServed",
+    "ExcellenceShareMax",
+    "ExcellenceShareMin",
+    "Exclusive",
+    "InfeasibleRules",
+    "MustDrop",
+    "MustKeep",
+    "NoPlanInTime",
+    "ParticipantCapacity",
+    "Problem",
+    "Rule",
+    "SchoolCap",
+    "SchoolCapacity",
+    "SchoolChannelCap",
+    "SchoolFloor",
+    "per_pupil_formula",
+    "solve",
+    "split_by_share",
+]

@@ -1,0 +1,156 @@
+"""The allocation as a 0/1 programme: the rules' rows side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from models.allocation.columns import Columns
+from models.allocation.highs import ROW_TOLERANCE, Milp
+from models.allocation.problem import OPTION
+from models.allocation.rules.base import PAIR, Row, Rule
+
+AGOROT_PER_MODEL_UNIT = 100_000
+"""Rows of money are in thousands of NIS: near 1, as the solver likes it, and still exact."""
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Changes of one pair: buy the option `add` and give up the option `drop` (-1 = none).
+
+    Attributes:
+        add: option bought.
+        drop: option given up.
+        gain: change of the weighted benefit.
+        cost_step: change of the cost, agorot.
+        blocked_move: with blocked_row, the pairs of a move and a row it would break.
+        blocked_row: see blocked_move.
+    """
+
+    add: np.ndarray
+    drop: np.ndarray
+    gain: np.ndarray
+    cost_step: np.ndarray
+    blocked_move: np.ndarray
+    blocked_row: np.ndarray
+
+    def best_free(self) -> int | None:
+        """The best move that breaks nothing and does good, saves money at no loss, or tidies up."""
+        free = np.ones(len(self.add), dtype=bool)
+        free[self.blocked_move] = False
+        saves = (self.cost_step < 0) | ((self.cost_step == 0) & (self.add < 0))
+        good = np.flatnonzero(free & ((self.gain > 0) | ((self.gain == 0) & saves)))
+        if not len(good):
+            return None
+        order = np.lexsort((self.add[good], self.cost_step[good], -self.gain[good]))
+        return int(good[order[0]])
+
+
+@dataclass(frozen=True)
+class Model:
+    """Rows of all rules over the columns of all options.
+
+    One binary per dose and at most one dose per pair: no big-M anywhere, so the bound is tight.
+
+    Attributes:
+        columns: the options.
+        rules: the rules, standing ones included, by rule id.
+        rows: all rows; money in agorot.
+        owner: position in `rules` of each row's rule; -1 for "one dose per pair".
+        matrix: the rows' coefficients, money in thousands of NIS.
+        lower: lower limits of the rows.
+        upper: upper limits of the rows.
+    """
+
+    columns: Columns
+    rules: tuple[Rule, ...]
+    rows: tuple[Row, ...]
+    owner: np.ndarray
+    matrix: sparse.csr_array
+    lower: np.ndarray
+    upper: np.ndarray
+
+    @classmethod
+    def of(cls, columns: Columns, rules: tuple[Rule, ...]) -> Model:
+        """Collect the rows of the rules."""
+        owned = [(-1, row) for row in _one_dose_rows(columns)]
+        owned += [(i, row) for i, rule in enumerate(rules) for row in rule.rows(columns)]
+        rows = tuple(row for _, row in owned)
+        scale = np.array(
+            [AGOROT_PER_MODEL_UNIT if row.is_money else 1 for row in rows], dtype=float
+        )
+        lengths = [len(row.columns) for row in rows]
+        matrix = sparse.csr_array(
+            (
+                np.concatenate([row.coefficients / s for row, s in zip(rows, scale, strict=True)]),
+                np.concatenate([row.columns for row in rows]),
+                np.concatenate([[0], np.cumsum(lengths)]),
+            ),
+            shape=(len(rows), columns.options.height),
+        )
+        lower = np.array([row.lower for row in rows]) / scale
+        upper = np.array([row.upper for row in rows]) / scale
+        owner = np.array([i for i, _ in owned])
+        return cls(columns, rules, rows, owner, matrix, lower, upper)
+
+    def milp(self, cost: np.ndarray, kept: np.ndarray | None = None) -> Milp:
+        """Minimise a cost under all rows, or under the rows of a mask."""
+        rows = np.ones(len(self.rows), dtype=bool) if kept is None else kept
+        return Milp(cost, self.matrix[rows], self.lower[rows], self.upper[rows], len(cost))
+
+    def moves(self, x: np.ndarray) -> Moves:
+        """Every change of one pair that buys another eligible option or gives one up."""
+        options = self.columns.options
+        pair = options.select(pl.struct(PAIR).rank("dense")).to_series().to_numpy() - 1
+        held = np.full(pair.max() + 1, -1)
+        taken = np.flatnonzero(x > 0.5)
+        held[pair[taken]] = taken
+        buys = np.flatnonzero(options["is_eligible"].to_numpy() & (x < 0.5))
+        add = np.concatenate([buys, np.full(len(taken), -1)])
+        drop = np.concatenate([held[pair[buys]], taken])
+
+        # Position -1 picks the column of zeros at the end: nothing bought, nothing given up.
+        def change(values: np.ndarray) -> np.ndarray:
+            padded = np.append(values, 0)
+            return padded[add] - padded[drop]
+
+        nothing = sparse.csc_array((len(self.rows), 1))
+        padded = sparse.hstack([self.matrix, nothing], format="csc")
+        step = (padded[:, add] - padded[:, drop]).tocoo()
+        activity = (self.matrix @ x)[step.row] + step.data
+        broken = (activity < self.lower[step.row] - ROW_TOLERANCE) | (
+            activity > self.upper[step.row] + ROW_TOLERANCE
+        )
+        return Moves(
+            add,
+            drop,
+            change(options["weighted_benefit"].to_numpy()),
+            change(options["cost_agorot"].to_numpy()),
+            step.col[broken],
+            step.row[broken],
+        )
+
+    def polish(self, x: np.ndarray) -> np.ndarray:
+        """Take every single move that still does good; each one raises benefit or saves money."""
+        x = x.copy()
+        while True:
+            moves = self.moves(x)
+            best = moves.best_free()
+            if best is None:
+                return x
+            if moves.drop[best] >= 0:
+                x[moves.drop[best]] = 0
+            if moves.add[best] >= 0:
+                x[moves.add[best]] = 1
+
+
+def _one_dose_rows(columns: Columns) -> Iterator[Row]:
+    """At most one dose per school × response."""
+    pairs = columns.options.select(*OPTION, "column").partition_by(PAIR, maintain_order=True)
+    for pair in pairs:
+        positions = pair["column"].to_numpy().astype(np.int64)
+        yield Row(positions, np.ones(len(positions)), upper=1)

@@ -1,0 +1,169 @@
+"""Write the demonstration city as a folder: its files, its truth, its two YAML files.
+
+    python -m pipelines.demo_city [--seed 1] [--profile clean] [--years 2022-2026]
+                                  [--out data_raw/demo_city] [--force]
+
+Everything written is synthetic. The folder is built aside and renamed into place, so that an
+interrupted run leaves nothing half-made; the same arguments give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import time
+from datetime import datetime
+from pathlib import Path
+from string import Template
+
+import polars as pl
+import xlsxwriter
+
+from models.synthetic_city import DEFAULT_YEARS, PROFILES, SyntheticCity, generate
+
+TEMPLATES = Path(__file__).parent / "templates" / "demo_city"
+DEFAULT_FOLDER = Path("data_raw") / "demo_city"
+_FILES, _TRUTH, _YAML = "files", "truth", ("city.yaml", "policy.yaml")
+_CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes of each run
+
+
+def write_city(city: SyntheticCity, folder: Path, templates: Path = TEMPLATES) -> None:
+    """Write a generated city to a folder, replacing a generated city that is there.
+
+    Args:
+        city: what to write.
+        folder: gets `files/` (CSV and XLSX), `truth/` (Parquet), `city.yaml`, `policy.yaml`.
+        templates: folder of the two YAML templates (`string.Template`) with the placeholders
+            `$expected`, `$years_first`, `$years_last`, `$profile`, `$seed`.
+
+    Raises:
+        FileExistsError: if the folder holds something that is no generated city.
+        FileNotFoundError: if a template is missing.
+        ValueError: if a template has a placeholder that is not known.
+    """
+    if folder.exists() and not _may_replace(folder):
+        raise FileExistsError(
+            f"{folder} exists and is not a generated city; nothing was written. "
+            "Choose another folder, or move this one away."
+        )
+    texts = _fill_templates(city, templates)
+    partial, old = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "old"))
+    for leftover in (partial, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        for part in (_FILES, _TRUTH):
+            (partial / part).mkdir(parents=True)
+        for name, frame in city.files.items():
+            _write_file(frame, partial / _FILES / name)
+        for name, frame in city.truth.items():
+            frame.write_parquet(partial / _TRUTH / f"{name}.parquet")
+        for name, text in texts.items():
+            (partial / name).write_text(text, encoding="utf-8")
+        if folder.exists():
+            folder.rename(old)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _may_replace(folder: Path) -> bool:
+    """Whether a folder is empty or a city that this module wrote."""
+    if not folder.is_dir():
+        return False
+    names = {entry.name for entry in folder.iterdir()}
+    return not names or {_FILES, _TRUTH, *_YAML} <= names
+
+
+def _fill_templates(city: SyntheticCity, templates: Path) -> dict[str, str]:
+    values = {
+        "expected": "{" + ", ".join(f"{key}: {n}" for key, n in city.expected.items()) + "}",
+        "years_first": city.years[0],
+        "years_last": city.years[-1],
+        "profile": city.profile,
+        "seed": city.seed,
+    }
+    texts = {}
+    for name in _YAML:
+        path = templates / name
+        if not path.is_file():
+            raise FileNotFoundError(f"template {path} is missing; restore it from the repository")
+        try:
+            texts[name] = Template(path.read_text(encoding="utf-8")).substitute(values)
+        except (KeyError, ValueError) as error:
+            known = ", ".join(f"${key}" for key in values)
+            raise ValueError(
+                f"template {path}: placeholder {error} is not known; known are {known}, "
+                "and a plain dollar sign is written $$"
+            ) from None
+    return texts
+
+
+def _write_file(frame: pl.DataFrame, path: Path) -> None:
+    if path.suffix == ".csv":
+        frame.write_csv(path)
+        return
+    workbook = xlsxwriter.Workbook(path, {"in_memory": True})
+    workbook.set_properties({"created": _CREATED})
+    sheet = workbook.add_worksheet("בתי ספר")
+    sheet.right_to_left()
+    for number, row in enumerate([frame.columns, *frame.rows()]):
+        for column, value in enumerate(row):
+            # Codes are text and must stay text: leading zeros survive only then.
+            write = sheet.write_string if isinstance(value, str) else sheet.write
+            write(number, column, value)
+    workbook.close()
+
+
+def _years(text: str) -> tuple[int, ...]:
+    try:
+        first, last = (int(part) for part in text.split("-"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no range of years; write 2022-2026"
+        ) from None
+    if first > last:
+        raise argparse.ArgumentTypeError(f"'{text}' runs backwards; write {last}-{first}")
+    return tuple(range(first, last + 1))
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no seed; write a whole number from 0 up")
+    return int(text)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.demo_city",
+        description="Generate the demonstration city. Everything in it is synthetic.",
+    )
+    parser.add_argument("--seed", type=_seed, default=1)
+    parser.add_argument("--profile", choices=list(PROFILES), default="clean")
+    parser.add_argument("--years", type=_years, default=DEFAULT_YEARS, help="such as 2022-2026")
+    parser.add_argument("--out", type=Path, default=DEFAULT_FOLDER, help="folder to write")
+    parser.add_argument("--force", action="store_true", help="replace the folder if it exists")
+    options = parser.parse_args(arguments)
+    if options.out.exists() and not options.force:
+        print(f"{options.out} exists: nothing done. Add --force to generate it anew.")
+        return 0
+    start = time.perf_counter()
+    city = generate(options.seed, options.profile, options.years)
+    try:
+        write_city(city, options.out)
+    except (FileExistsError, FileNotFoundError, ValueError) as error:
+        parser.exit(1, f"{error}\n")
+    schools = sum(n for key, n in city.expected.items() if key.startswith("schools."))
+    print(
+        f"{options.out}: synthetic city '{city.profile}' (seed {city.seed}), {schools} schools, "
+        f"{city.expected['pupils.all']:,} pupils in {city.years[-1]}, {len(city.files)} files, "
+        f"{time.perf_counter() - start:.1f} s"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,254 @@
+"""Small allocation problems and an oracle that enumerates every plan of one.
+
+The oracle knows the rules only from their words: it shares no code with `models.allocation`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import polars as pl
+from hypothesis import strategies as st
+
+from models.allocation import (
+    EverySchoolServed,
+    ExcellenceShareMax,
+    ExcellenceShareMin,
+    Exclusive,
+    MustDrop,
+    MustKeep,
+    ParticipantCapacity,
+    Problem,
+    SchoolCap,
+    SchoolCapacity,
+    SchoolFloor,
+)
+
+OWN, GEFEN = "municipal_own", "gefen_school"
+
+
+def option(school, response, dose_level, benefit, own, gefen=0, **other):
+    """One option with its cost in agorot from the two channels."""
+    return {
+        "semel_mosad": school,
+        "response_id": response,
+        "dose_level": dose_level,
+        "dose": dose_level / 2,
+        "participants": other.get("participants", 10 * dose_level),
+        "benefit_sd_pupils": float(benefit),
+        "is_eligible": other.get("is_eligible", True),
+        "eligibility_reason_en": "-",
+        "eligibility_reason_he": "-",
+        "is_excellence": other.get("is_excellence", False),
+        OWN: own,
+        GEFEN: gefen,
+    }
+
+
+def problem(options, *, schools=None, budget=None, gefen=None, baskets=None, rules=(), **other):
+    """A problem from a list of `option`s; schools maps code → (pupils, need)."""
+    schools = schools or {o["semel_mosad"]: (100, 0.5) for o in options}
+    table = pl.DataFrame(options)
+    costs = table.unpivot(
+        [OWN, GEFEN],
+        index=["semel_mosad", "response_id", "dose_level"],
+        variable_name="funding_channel",
+        value_name="amount_agorot",
+    )
+    return Problem(
+        schools=pl.DataFrame(
+            {
+                "semel_mosad": list(schools),
+                "school_name_he": [f"בית ספר {code}" for code in schools],
+                "pupils": [pupils for pupils, _ in schools.values()],
+                "need": [float(need) for _, need in schools.values()],
+            }
+        ),
+        options=table.drop(OWN, GEFEN),
+        costs=costs,
+        channels=pl.DataFrame(
+            {"funding_channel": [OWN, GEFEN], "budget_agorot": [budget, gefen]},
+            schema={"funding_channel": pl.String, "budget_agorot": pl.Int64},
+        ),
+        school_channels=pl.DataFrame(
+            [(GEFEN, school, cap) for school, cap in (baskets or {}).items()],
+            schema={
+                "funding_channel": pl.String,
+                "semel_mosad": pl.String,
+                "budget_agorot": pl.Int64,
+            },
+            orient="row",
+        ),
+        rules=tuple(rules),
+        **other,
+    )
+
+
+def plans(case: Problem):
+    """Every plan with at most one dose per pair, as a tuple of option rows with their money."""
+    money = {}
+    for row in case.costs.iter_rows(named=True):
+        key = (row["semel_mosad"], row["response_id"], row["dose_level"])
+        money.setdefault(key, {})[row["funding_channel"]] = row["amount_agorot"]
+    needs = dict(case.schools.select("semel_mosad", "need").iter_rows())
+    pairs = {}
+    ordered = case.options.sort("semel_mosad", "response_id", "dose_level")
+    for position, row in enumerate(ordered.iter_rows(named=True), start=1):
+        pair = (row["semel_mosad"], row["response_id"])
+        weight = (case.need_offset + needs[row["semel_mosad"]]) ** case.equity_gamma
+        row["money"] = money[(*pair, row["dose_level"])]
+        row["good"] = weight * row["benefit_sd_pupils"]
+        row["position"] = position
+        pairs.setdefault(pair, [None]).append(row)
+    for choice in product(*pairs.values()):
+        yield [row for row in choice if row]
+
+
+def is_allowed(case: Problem, plan) -> bool:
+    """Whether a plan keeps every rule, in whole agorot."""
+    pupils = dict(case.schools.select("semel_mosad", "pupils").iter_rows())
+
+    def paid(channel=None, school=None, excellence_only=False):
+        return sum(
+            amount
+            for row in plan
+            for name, amount in row["money"].items()
+            if channel in (None, name)
+            and school in (None, row["semel_mosad"])
+            and (row["is_excellence"] or not excellence_only)
+        )
+
+    def keeps(rule) -> bool:
+        match rule:
+            case SchoolCapacity():
+                return sum(r["response_id"] == rule.response_id for r in plan) <= rule.max_schools
+            case ParticipantCapacity():
+                own = [r["participants"] for r in plan if r["response_id"] == rule.response_id]
+                return sum(own) <= rule.max_participants
+            case MustKeep():
+                return all(
+                    any(
+                        (r["semel_mosad"], r["response_id"]) == (s, p) and r["dose_level"] >= d
+                        for r in plan
+                    )
+                    for s, p, d in rule.pairs
+                )
+            case MustDrop():
+                return all((r["semel_mosad"], r["response_id"]) not in rule.pairs for r in plan)
+            case EverySchoolServed():
+                return {r["semel_mosad"] for r in plan} == set(pupils)
+            case SchoolFloor():
+                least = rule.min_agorot_per_pupil
+                return all(
+                    paid(rule.funding_channel, s) >= least * n for s, n in pupils.items()
+                )
+            case SchoolCap():
+                most = rule.max_agorot_per_pupil
+                return all(paid(rule.funding_channel, s) <= most * n for s, n in pupils.items())
+            case ExcellenceShareMin():
+                channel, share = rule.funding_channel, rule.min_share_pct
+                return 100 * paid(channel, excellence_only=True) >= share * paid(channel)
+            case ExcellenceShareMax():
+                channel, share = rule.funding_channel, rule.max_share_pct
+                return 100 * paid(channel, excellence_only=True) <= share * paid(channel)
+            case Exclusive():
+                return all(
+                    sum(r["response_id"] in rule.response_ids and r["semel_mosad"] == s for r in plan)
+                    <= 1
+                    for s in pupils
+                )
+        raise AssertionError(f"The oracle does not know {rule}")
+
+    return (
+        all(row["is_eligible"] for row in plan)
+        and all(
+            cap is None or paid(channel) <= cap
+            for channel, cap in case.channels.select("funding_channel", "budget_agorot").iter_rows()
+        )
+        and all(
+            paid(channel, school) <= cap
+            for channel, school, cap in case.school_channels.select(
+                "funding_channel", "semel_mosad", "budget_agorot"
+            ).iter_rows()
+        )
+        and all(keeps(rule) for rule in case.rules)
+    )
+
+
+def best_plan(case: Problem):
+    """(benefit, cost, sum of positions, picks) of the best plan by the documented tie-break."""
+    allowed = [plan for plan in plans(case) if is_allowed(case, plan)]
+    if not allowed:
+        return None
+    good = {id(plan): sum(row["good"] for row in plan) for plan in allowed}
+    top = max(good.values())
+    tied = [plan for plan in allowed if good[id(plan)] >= top - 1e-9]
+
+    def rank(plan):
+        cost = sum(sum(row["money"].values()) for row in plan)
+        return cost, sum(row["position"] for row in plan)
+
+    best = min(tied, key=rank)
+    unique = sum(rank(plan) == rank(best) for plan in tied) == 1
+    picks = [(r["semel_mosad"], r["response_id"], r["dose_level"]) for r in best]
+    return good[id(best)], *rank(best), picks if unique else None
+
+
+@st.composite
+def problems(draw, *, rules: bool = True, caps: bool = True):
+    """Problems of 2–3 schools × 2 responses × 1–2 doses whose benefits and costs often tie."""
+    codes = draw(st.sampled_from([["100001", "100002"], ["100001", "100002", "100003"]]))
+    responses = ["amirim", "milat"]
+    needs = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.8, 1.0])
+    benefit, cost = st.integers(0, 6), st.integers(0, 12)
+    options = []
+    for code in codes:
+        for response in responses:
+            for level in range(1, draw(st.integers(1, 2)) + 1):
+                options.append(
+                    option(
+                        code,
+                        response,
+                        level,
+                        draw(benefit) / 2,
+                        # Amounts with odd agorot, so that a limit is met or missed by one of them.
+                        draw(cost) * 10_000_001,
+                        draw(cost) * 3_333_333,
+                        participants=draw(st.integers(0, 20)),
+                        is_eligible=draw(st.integers(0, 5)) > 0,
+                        is_excellence=response == "amirim",
+                    )
+                )
+    schools = {code: (draw(st.integers(0, 300)), draw(needs)) for code in codes}
+    amounts = st.integers(0, 40).map(lambda n: n * 10_000_001 - n % 2)
+    baskets = draw(st.dictionaries(st.sampled_from(codes), amounts)) if caps else {}
+    case = problem(
+        options,
+        schools=schools,
+        budget=draw(st.none() | amounts),
+        gefen=draw(st.none() | amounts),
+        baskets=baskets,
+        equity_gamma=draw(st.sampled_from([0.0, 0.5, 1.0, 2.0])),
+    )
+    if not rules:
+        return case
+    level = max(
+        o["dose_level"]
+        for o in options
+        if (o["semel_mosad"], o["response_id"]) == (codes[0], "milat")
+    )
+    possible = [
+        SchoolCapacity("milat", draw(st.integers(0, 3))),
+        ParticipantCapacity("amirim", draw(st.integers(0, 40))),
+        MustKeep(((codes[0], "milat", draw(st.integers(1, level))),)),
+        MustDrop(((codes[1], "milat"),)),
+        EverySchoolServed(),
+        SchoolFloor(draw(st.integers(0, 3)) * 50_000),
+        SchoolCap(draw(st.integers(1, 9)) * 500_000, OWN),
+        ExcellenceShareMin(draw(st.sampled_from([8.0, 20.0, 33.3, 50.0]))),
+        ExcellenceShareMax(draw(st.sampled_from([50.0, 66.6, 80.0]))),
+        Exclusive("all", ("amirim", "milat")),
+    ]
+    wanted = draw(st.lists(st.sampled_from(possible), max_size=4, unique_by=lambda r: r.rule_id))
+    return replace(case, rules=tuple(wanted))

@@ -1,0 +1,56 @@
+"""The dictionary: every column once, and nothing undescribed."""
+
+import pytest
+
+from pipelines.fields import dictionary, load
+
+
+def write(tmp_path, text):
+    path = tmp_path / "fields.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+FIELD = "  a: {type: VARCHAR, unit: text, he: א, en: A, description: d, privacy: public}\n"
+
+
+def test_every_field_is_used_and_labelled_in_both_languages():
+    known = dictionary()
+    used = {c for table in known.tables.values() for c in (*table.columns, *table.contract)}
+    assert set(known.fields) == used
+    for field in known.fields.values():
+        assert field.he
+        assert field.en
+        assert any("א" <= letter <= "ת" or letter in "γn" for letter in field.he), field.name
+
+
+def test_units_in_names_agree_with_units():
+    endings = {"_agorot": "agorot", "_pct": "percent", "_nis": "NIS"}
+    for field in dictionary().fields.values():
+        for ending, unit in endings.items():
+            if field.name.endswith(ending):
+                assert field.unit.startswith(unit), field.name
+        if field.name.startswith(("is_", "has_")):
+            assert field.type == "BOOLEAN", field.name
+
+
+def test_no_bare_rank():
+    ranks = {name for name in dictionary().fields if "rank" in name}
+    assert ranks == {"rank_lo", "rank_hi"}
+
+
+def test_a_column_in_no_dictionary_is_refused(tmp_path):
+    path = write(tmp_path, f"fields:\n{FIELD}tables:\n  core_x: {{row: r, key: [a], columns: a b}}\n")
+    with pytest.raises(ValueError, match=r"core_x.*no dictionary.*'b'"):
+        load(path)
+
+
+def test_a_key_outside_the_table_is_refused(tmp_path):
+    path = write(tmp_path, f"fields:\n{FIELD}tables:\n  core_x: {{row: r, key: [z], columns: a}}\n")
+    with pytest.raises(ValueError, match="key or reference columns"):
+        load(path)
+
+
+def test_unknown_source_names_the_known_ones():
+    with pytest.raises(KeyError, match="register__schools"):
+        dictionary().contract("nonsense")

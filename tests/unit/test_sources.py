@@ -1,0 +1,173 @@
+"""Readers, the door and the quarantine: nothing lost, nothing personal kept, every fault named."""
+
+import shutil
+import string
+
+import duckdb
+import polars as pl
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipelines.city import CityError, load_city
+from pipelines.fields import dictionary
+from pipelines.sources.door import DEMO_KEY, hash_column, pupil_key
+from pipelines.sources.files import city_files_state, read_source
+from pipelines.sources.quarantine import quarantine_query
+
+YEARS = (2022, 2023, 2024, 2025, 2026)
+
+
+@pytest.fixture
+def copy(small_city, tmp_path):
+    folder = tmp_path / "demo_city"
+    shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
+    return folder
+
+
+def quarantined(source_id, rows):
+    connection = duckdb.connect()
+    connection.register("rows", rows)
+    connection.execute("CREATE TABLE raw AS SELECT * FROM rows")
+    return connection.sql(quarantine_query(source_id, "raw")).pl()
+
+
+def test_hebrew_headers_and_values_of_a_workbook_become_ours(copy):
+    rows = read_source(load_city(copy), "register__schools", YEARS)
+    assert rows.columns == [*dictionary().contract("register__schools").contract, "file_name", "file_hash", "file_row"]
+    assert set(rows["supervision_stream"]) <= {"state", "state_religious", "haredi"}
+    assert rows["file_row"].min() == 2
+    assert quarantined("register__schools", rows).is_empty()
+
+
+def test_pupil_ids_are_hashed_with_the_key(copy):
+    city = load_city(copy)
+    ids = pl.read_csv(copy / "files" / "pupils_2026.csv", infer_schema=False)["pupil_id"]
+    rows = read_source(city, "register__pupils", [2026])
+    assert rows["pupil_hash"].n_unique() == ids.n_unique()
+    assert not set(rows["pupil_hash"]) & set(ids)
+    assert rows["pupil_hash"].str.contains("^[0-9a-f]{32}$").all()
+
+
+def test_a_real_city_may_not_use_the_demonstration_key(monkeypatch):
+    for value in ("", DEMO_KEY, "short"):
+        monkeypatch.setenv("TIKKUN_PUPIL_KEY", value)
+        with pytest.raises(CityError, match="key"):
+            pupil_key(is_synthetic=False)
+    monkeypatch.setenv("TIKKUN_PUPIL_KEY", "k" * 40)
+    ids = pl.DataFrame({"pupil_hash": ["991", None, "992", "991"]})
+    hashed = hash_column(ids, "pupil_hash", is_synthetic=False)["pupil_hash"]
+    assert hashed[0] == hashed[3] != hashed[2]
+    assert hashed[1] is None
+
+
+def test_missing_file_says_which_where_and_how(copy):
+    (copy / "files" / "climate_2024.csv").unlink()
+    with pytest.raises(CityError, match=r"climate_2024.csv.*not in any of.*files") as caught:
+        read_source(load_city(copy), "climate__facets", YEARS)
+    assert "climate_2024.csv" in caught.value.he
+
+
+def test_wrong_column_names_those_that_are_there(copy):
+    path = copy / "files" / "merges.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("semel_mosad_old", "old_code"), encoding="utf-8")
+    with pytest.raises(CityError, match=r"merges.csv.*'semel_mosad_old'.*Columns there: old_code"):
+        read_source(load_city(copy), "register__merges", YEARS)
+
+
+def test_empty_year_is_not_read_as_nothing_happened(copy):
+    path = copy / "files" / "attendance_2023.csv"
+    path.write_text(path.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    with pytest.raises(CityError, match=r"attendance_2023.csv.*2023.*no rows"):
+        read_source(load_city(copy), "attendance__pupil_years", YEARS)
+
+
+def test_wrong_encoding_names_the_file(copy):
+    raw = yaml.safe_load((copy / "city.yaml").read_text(encoding="utf-8"))
+    raw["sources"]["context__stat_areas"]["encoding"] = "ascii"
+    (copy / "city.yaml").write_text(yaml.safe_dump(raw, allow_unicode=True), encoding="utf-8")
+    with pytest.raises(CityError, match=r"stat_areas.csv: cannot be read as csv \(ascii\)"):
+        read_source(load_city(copy), "context__stat_areas", YEARS)
+
+
+def test_one_year_reads_only_that_year(copy):
+    rows = read_source(load_city(copy), "climate__facets", [2025])
+    assert set(rows["school_year"]) == {"2025"}
+    assert set(rows["file_name"]) == {"climate_2025.csv"}
+
+
+def test_changed_file_changes_the_state(copy):
+    city = load_city(copy)
+    before = city_files_state(city)
+    assert city_files_state(city) == before
+    (copy / "files" / "merges.csv").write_bytes(b"semel_mosad_old,semel_mosad,school_year\n")
+    assert city_files_state(city) != before
+
+
+def _facets(**columns):
+    base = {
+        "semel_mosad": "900001", "school_year": "2026", "grade": "5", "facet": "safety",
+        "agree_pct": "80.5", "respondents": "40", "eligible_pupils": "50",
+    } | columns  # fmt: skip
+    return pl.DataFrame([base | {"file_name": "f.csv", "file_hash": "0", "file_row": 2}], schema_overrides=dict.fromkeys(base, pl.String))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "code"),
+    [
+        ("semel_mosad", None, "missing"),
+        ("semel_mosad", "12", "bad_pattern"),
+        ("grade", "5.5", "bad_type"),
+        ("grade", "13", "out_of_range"),
+        ("facet", "colour", "not_allowed"),
+        ("agree_pct", "many", "bad_type"),
+        ("agree_pct", "nan", "bad_type"),
+        ("agree_pct", "-1", "out_of_range"),
+    ],
+)
+def test_each_fault_has_its_reason(column, value, code):
+    found = quarantined("climate__facets", _facets(**{column: value}))
+    assert found.select("column_name", "reason_code").rows() == [(column, code)]
+    assert any("א" <= letter <= "ת" for letter in found["reason_he"][0])
+
+
+def test_a_personal_value_is_never_shown():
+    base = {
+        "pupil_hash": "a" * 32, "school_year": "2026", "semel_mosad": "900001", "school_days": "215",
+        "absence_days": "999999", "absence_days_justified": "1", "file_name": "f", "file_hash": "0", "file_row": 2,
+    }  # fmt: skip
+    found = quarantined("attendance__pupil_years", pl.DataFrame([base]))
+    assert found["reason_code"].to_list() == ["out_of_range"]
+    assert "999999" not in str(found.to_dicts())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.text(string.printable + "אב", max_size=6), st.sampled_from(["80", "x", "", "101", "7e3"])), min_size=1, max_size=8))
+def test_rows_in_are_rows_staged_plus_rows_quarantined_for_any_garbage(values):
+    rows = pl.DataFrame(
+        [
+            {
+                "semel_mosad": code or None, "school_year": "2026", "grade": "5", "facet": "safety", "agree_pct": share or None,
+                "respondents": "40", "eligible_pupils": "50", "file_name": "f.csv", "file_hash": "0", "file_row": i + 2,
+            }
+            for i, (code, share) in enumerate(values)
+        ],
+        schema_overrides={"semel_mosad": pl.String, "agree_pct": pl.String},
+    )  # fmt: skip
+    connection = duckdb.connect()
+    connection.execute("CREATE SCHEMA raw")
+    connection.register("rows", rows)
+    connection.execute("CREATE TABLE raw.raw_climate__facets AS SELECT * FROM rows")
+    connection.execute(f"CREATE TABLE raw.raw_quarantine AS {quarantine_query('climate__facets', 'raw.raw_climate__facets')}")
+    sql = (dictionary_sql() / "stg_climate__facets.sql").read_text(encoding="utf-8")
+    staged = connection.sql(sql).pl()
+    aside = connection.sql("SELECT DISTINCT file_row FROM raw.raw_quarantine").pl()
+    assert staged.height + aside.height == rows.height
+    assert staged.select("semel_mosad", "grade").is_duplicated().sum() == 0
+
+
+def dictionary_sql():
+    from pipelines.fields import SQL_FOLDER
+
+    return SQL_FOLDER / "staging"
