@@ -97,7 +97,7 @@ def _read_file(city: CityFolder, source_id: str, mapping: SourceMapping, path: P
     absent = sorted({header for header in mapping.columns.values() if header not in frame.columns})
     if absent:
         raise CityError(
-            f"{path}: column(s) {', '.join(map(repr, absent))} of sources.{source_id}.columns are not in row {mapping.header_row}. Columns there: {_shorten(", ".join(frame.columns))}.",
+            f"{path}: column(s) {', '.join(map(repr, absent))} of sources.{source_id}.columns are not in row {mapping.header_row}. Columns there: {_shorten(frame.columns)}.",
             f"{path}: העמודות {', '.join(absent)} אינן בקובץ. יש לתקן את המיפוי ב-city.yaml או את הקובץ.",
         )
     columns = []
@@ -169,5 +169,6 @@ def _state(path: Path) -> str:
     return f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
-def _shorten(text: str, most: int = 300) -> str:
+def _shorten(names: Sequence[str], most: int = 300) -> str:
+    text = ", ".join(names)
     return text if len(text) <= most else text[:most] + " …"

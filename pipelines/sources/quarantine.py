@@ -45,7 +45,10 @@ def _rules(field: Field, *, required: bool) -> Iterator[tuple[str, str, str]]:
         low = "" if field.min is None else f"{typed} < {field.min}"
         high = "" if field.max is None else f"{typed} > {field.max}"
         rule = f"{'' if field.min is None else field.min}…{'' if field.max is None else field.max}"
-        yield "out_of_range", " OR ".join(part for part in (low, high) if part), rule
+        outside = " OR ".join(part for part in (low, high) if part)
+        # NaN sorts above every number; it has its own reason already.
+        finite = f"isfinite({typed}) AND " if field.type == "DOUBLE" else ""
+        yield "out_of_range", f"{finite}({outside})", rule
 
 
 def _row_of(source_id: str, field: Field, code: str, rule: str, relation: str, condition: str) -> str:

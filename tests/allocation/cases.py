@@ -140,9 +140,7 @@ def is_allowed(case: Problem, plan) -> bool:
                 return {r["semel_mosad"] for r in plan} == set(pupils)
             case SchoolFloor():
                 least = rule.min_agorot_per_pupil
-                return all(
-                    paid(rule.funding_channel, s) >= least * n for s, n in pupils.items()
-                )
+                return all(paid(rule.funding_channel, s) >= least * n for s, n in pupils.items())
             case SchoolCap():
                 most = rule.max_agorot_per_pupil
                 return all(paid(rule.funding_channel, s) <= most * n for s, n in pupils.items())
@@ -154,7 +152,10 @@ def is_allowed(case: Problem, plan) -> bool:
                 return 100 * paid(channel, excellence_only=True) <= share * paid(channel)
             case Exclusive():
                 return all(
-                    sum(r["response_id"] in rule.response_ids and r["semel_mosad"] == s for r in plan)
+                    sum(
+                        r["response_id"] in rule.response_ids and r["semel_mosad"] == s
+                        for r in plan
+                    )
                     <= 1
                     for s in pupils
                 )
@@ -196,7 +197,7 @@ def best_plan(case: Problem):
 
 
 @st.composite
-def problems(draw, *, rules: bool = True, caps: bool = True):
+def problems(draw, *, max_rules: int = 2):
     """Problems of 2–3 schools × 2 responses × 1–2 doses whose benefits and costs often tie."""
     codes = draw(st.sampled_from([["100001", "100002"], ["100001", "100002", "100003"]]))
     responses = ["amirim", "milat"]
@@ -222,7 +223,7 @@ def problems(draw, *, rules: bool = True, caps: bool = True):
                 )
     schools = {code: (draw(st.integers(0, 300)), draw(needs)) for code in codes}
     amounts = st.integers(0, 40).map(lambda n: n * 10_000_001 - n % 2)
-    baskets = draw(st.dictionaries(st.sampled_from(codes), amounts)) if caps else {}
+    baskets = draw(st.dictionaries(st.sampled_from(codes), amounts))
     case = problem(
         options,
         schools=schools,
@@ -231,8 +232,6 @@ def problems(draw, *, rules: bool = True, caps: bool = True):
         baskets=baskets,
         equity_gamma=draw(st.sampled_from([0.0, 0.5, 1.0, 2.0])),
     )
-    if not rules:
-        return case
     level = max(
         o["dose_level"]
         for o in options
@@ -250,5 +249,7 @@ def problems(draw, *, rules: bool = True, caps: bool = True):
         ExcellenceShareMax(draw(st.sampled_from([50.0, 66.6, 80.0]))),
         Exclusive("all", ("amirim", "milat")),
     ]
-    wanted = draw(st.lists(st.sampled_from(possible), max_size=4, unique_by=lambda r: r.rule_id))
+    wanted = draw(
+        st.lists(st.sampled_from(possible), max_size=max_rules, unique_by=lambda r: r.rule_id)
+    )
     return replace(case, rules=tuple(wanted))
