@@ -1,21 +1,11 @@
 """Stage `act`: who does what when, and who is told. Findings are put in words and a release is published."""
 
-from datetime import timedelta
-from pathlib import Path
-
 import dagster as dg
-import polars as pl
 
 from pipelines.city import CityFolder
 from pipelines.fields import dictionary
 from pipelines.findings import main_findings
-from pipelines.publish.build import audit_release, build_release
-from pipelines.publish.release import publish
-from pipelines.publish.report import ReportContext
-from pipelines.publish.suppression import Thresholds
-from pipelines.tables import FRESHNESS, OWNERS, POOL, Step, Tables, asset_key
-from pipelines.warehouse import Warehouse
-from pipelines.workspace import Workspace
+from pipelines.tables import Step, Tables
 
 RELEASE = dg.AssetKey(["published", "release"])
 MARTS = tuple(name for name in dictionary().tables if name.startswith("mart_"))

@@ -87,7 +87,9 @@ class SchoolYears(_Model):
     @model_validator(mode="after")
     def _ordered(self) -> SchoolYears:
         if not self.first <= self.reference <= self.last:
-            raise ValueError(f"need first ≤ reference ≤ last, not {self.first}, {self.reference}, {self.last}")
+            raise ValueError(
+                f"need first ≤ reference ≤ last, not {self.first}, {self.reference}, {self.last}"
+            )
         return self
 
     def all(self) -> tuple[int, ...]:
@@ -166,9 +168,13 @@ class City(_Model):
                 raise ValueError(str(error.args[0])) from None
             given = set(mapping.columns) | set(mapping.constants)
             if unknown := sorted(given - set(table.contract)):
-                raise ValueError(f"sources.{source_id}: columns the contract does not know: {', '.join(unknown)}")
+                raise ValueError(
+                    f"sources.{source_id}: columns the contract does not know: {', '.join(unknown)}"
+                )
             if absent := sorted(set(table.contract) - table.contract_nullable - given):
-                raise ValueError(f"sources.{source_id}: columns the contract needs: {', '.join(absent)}")
+                raise ValueError(
+                    f"sources.{source_id}: columns the contract needs: {', '.join(absent)}"
+                )
         return self
 
 
@@ -196,7 +202,9 @@ class Target(_Model):
     @model_validator(mode="after")
     def _absolute_has_value(self) -> Target:
         if (self.type == "absolute") != (self.value is not None):
-            raise ValueError("an absolute target needs a value; a reference_group target takes none")
+            raise ValueError(
+                "an absolute target needs a value; a reference_group target takes none"
+            )
         return self
 
 
@@ -205,7 +213,9 @@ class NeedIndicator(_Model):
 
     name_he: str
     kind: Literal["outcome", "background"]
-    measure: Literal["gap", "chronic_absence", "overt_dropout", "climate_safety", "nurture_index", "ses_category"]
+    measure: Literal[
+        "gap", "chronic_absence", "overt_dropout", "climate_safety", "nurture_index", "ses_category"
+    ]
     subject: Subject | None = None
     weight_pct: Parameter[Percent]
     target: Parameter[float] | None = None
@@ -253,7 +263,9 @@ class Response(_Model):
     response_class: Literal[
         "talented_by_schools", "talented_by_authority", "under_achievers", "special_education", "other_fields"
     ]  # fmt: skip
-    action_channel: Literal["parent_guidance", "staff_training", "infrastructure_access", "educational_programs"]
+    action_channel: Literal[
+        "parent_guidance", "staff_training", "infrastructure_access", "educational_programs"
+    ]
     goal: str
     horizon: Literal["short", "long"]
     is_excellence: bool = False
@@ -271,7 +283,9 @@ class Response(_Model):
     @model_validator(mode="after")
     def _funding_is_whole(self) -> Response:
         if abs(sum(self.funding.values()) - 1) > 1e-9:
-            raise ValueError(f"the funding shares must sum to 1, not {sum(self.funding.values()):g}")
+            raise ValueError(
+                f"the funding shares must sum to 1, not {sum(self.funding.values()):g}"
+            )
         return self
 
 
@@ -367,14 +381,22 @@ class Policy(_Model):
     def _names_are_known(self) -> Policy:
         for response_id, response in self.responses.items():
             if response.goal not in self.goals:
-                raise ValueError(f"responses.{response_id}.goal: '{response.goal}' is not one of the goals")
+                raise ValueError(
+                    f"responses.{response_id}.goal: '{response.goal}' is not one of the goals"
+                )
             if astray := set(response.funding) - set(self.channels):
-                raise ValueError(f"responses.{response_id}.funding: no such channel: {', '.join(sorted(astray))}")
+                raise ValueError(
+                    f"responses.{response_id}.funding: no such channel: {', '.join(sorted(astray))}"
+                )
         named = [
             *(("capacity", rule.response) for rule in self.rules.capacity),
             *(("must_keep", rule.response) for rule in self.rules.must_keep),
             *(("must_drop", rule.response) for rule in self.rules.must_drop),
-            *(("exclusive", response) for group in self.rules.exclusive.values() for response in group),
+            *(
+                ("exclusive", response)
+                for group in self.rules.exclusive.values()
+                for response in group
+            ),
         ]
         for rule, response_id in named:
             if response_id not in self.responses:
@@ -425,7 +447,11 @@ def _parameters(path: str, node: Any) -> Iterator[dict[str, str]]:
             "reason": node.reason,
         }
     elif isinstance(node, BaseModel):
-        cites = {name: value for name, value in node if name in ("source", "reason", "effect_source", "funding_source")}
+        cites = {
+            name: value
+            for name, value in node
+            if name in ("source", "reason", "effect_source", "funding_source")
+        }
         for name, value in node:
             cited = cites.get(f"{name.removesuffix('s')}_source", cites.get("source"))
             if isinstance(value, (int, float, str, date)) and name not in cites and cited:
@@ -444,7 +470,13 @@ def _parameters(path: str, node: Any) -> Iterator[dict[str, str]]:
 
 
 def _plain(path: str, value: Any, source: str, reason: str) -> dict[str, str]:
-    return {"parameter_id": path, "parameter_value": _text(value), "unit": "as named", "source": source, "reason": reason}
+    return {
+        "parameter_id": path,
+        "parameter_value": _text(value),
+        "unit": "as named",
+        "source": source,
+        "reason": reason,
+    }
 
 
 def _text(value: Any) -> str:
@@ -472,7 +504,8 @@ def _read(path: Path, model: type[BaseModel]) -> Any:
         return model.model_validate(raw)
     except ValidationError as error:
         problems = [
-            (".".join(str(part) for part in item["loc"]) or "(whole file)", item["msg"]) for item in error.errors()
+            (".".join(str(part) for part in item["loc"]) or "(whole file)", item["msg"])
+            for item in error.errors()
         ]
         lines = "\n".join(f"  {where}: {what}" for where, what in problems)
         raise CityError(

@@ -70,12 +70,18 @@ def raw_asset(source_id: str, partitions: dg.PartitionsDefinition) -> dg.AssetsD
     def _raw(context: dg.AssetExecutionContext, workspace: Workspace, warehouse: Warehouse):
         city = workspace.city()
         every_year = city.city.school_years.all()
-        years = [school_year(k) for k in context.partition_keys] if context.has_partition_key_range else every_year
+        years = (
+            [school_year(k) for k in context.partition_keys]
+            if context.has_partition_key_range
+            else every_year
+        )
         rows = read_source(city, source_id, years)
         with warehouse.connect() as connection:
             target = f"raw.raw_{source_id}"
             _write_aside(connection, target, rows, years if set(years) != set(every_year) else None)
-            results = run_checks(connection, _raw_table(table), target + ASIDE, _applicable(checks, city, source_id))
+            results = run_checks(
+                connection, _raw_table(table), target + ASIDE, _applicable(checks, city, source_id)
+            )
             record_results(connection, f"raw_{source_id}", results)
             for result in results:
                 yield as_dagster(key, result)
@@ -102,13 +108,16 @@ def raw_asset(source_id: str, partitions: dg.PartitionsDefinition) -> dg.AssetsD
 
 def _raw_columns(table: Table) -> list[dg.TableColumn]:
     described = [
-        dg.TableColumn(name, type="VARCHAR", description=dictionary().fields[name].en) for name in table.contract
+        dg.TableColumn(name, type="VARCHAR", description=dictionary().fields[name].en)
+        for name in table.contract
     ]
     return [
         *described,
         dg.TableColumn("file_name", type="VARCHAR", description="file as it arrived"),
         dg.TableColumn("file_hash", type="VARCHAR", description="SHA-256 of the file's bytes"),
-        dg.TableColumn("file_row", type="INTEGER", description="row in the file, the header being row 1"),
+        dg.TableColumn(
+            "file_row", type="INTEGER", description="row in the file, the header being row 1"
+        ),
     ]
 
 
@@ -129,13 +138,18 @@ def _raw_table(table: Table) -> Table:
 def _applicable(checks: Sequence[Check], city: CityFolder, source_id: str) -> list[Check]:
     """A source that the city does not map is empty, and that is no fault."""
     return [
-        check if check is not RAW_MAPPED or source_id in city.city.sources else Check(check.id, check.severity, check.sentence, ())
+        check
+        if check is not RAW_MAPPED or source_id in city.city.sources
+        else Check(check.id, check.severity, check.sentence, ())
         for check in checks
     ]
 
 
 def _write_aside(
-    connection: duckdb.DuckDBPyConnection, target: str, rows: pl.DataFrame, only_years: Sequence[int] | None
+    connection: duckdb.DuckDBPyConnection,
+    target: str,
+    rows: pl.DataFrame,
+    only_years: Sequence[int] | None,
 ) -> None:
     connection.register("rows", rows)
     kept = ""
@@ -150,7 +164,9 @@ def _write_aside(
 
 def _exists(connection: duckdb.DuckDBPyConnection, target: str) -> bool:
     layer, name = target.split(".")
-    query = "SELECT count(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?"
+    query = (
+        "SELECT count(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?"
+    )
     return bool(connection.execute(query, [layer, name]).fetchall()[0][0])
 
 
@@ -160,7 +176,9 @@ def _set_aside(connection: duckdb.DuckDBPyConnection, source_id: str, target: st
     connection.execute("DELETE FROM raw.raw_quarantine WHERE source_id = ?", [source_id])
     connection.execute(f"INSERT INTO raw.raw_quarantine {quarantine_query(source_id, target)}")
     connection.execute("COMMIT")
-    query = "SELECT count(DISTINCT (file_name, file_row)) FROM raw.raw_quarantine WHERE source_id = ?"
+    query = (
+        "SELECT count(DISTINCT (file_name, file_row)) FROM raw.raw_quarantine WHERE source_id = ?"
+    )
     return connection.execute(query, [source_id]).fetchall()[0][0]
 
 
@@ -172,7 +190,9 @@ def _register_files(connection: duckdb.DuckDBPyConnection, source_id: str, targe
         f"INSERT INTO raw.raw_file SELECT '{source_id}', file_name, max(file_hash), CAST(count(*) AS INTEGER) FROM {target} GROUP BY file_name"
     )
     connection.execute("COMMIT")
-    return connection.execute("SELECT count(*) FROM raw.raw_file WHERE source_id = ?", [source_id]).fetchall()[0][0]
+    return connection.execute(
+        "SELECT count(*) FROM raw.raw_file WHERE source_id = ?", [source_id]
+    ).fetchall()[0][0]
 
 
 def raw_assets(years: Sequence[int]) -> list[dg.AssetsDefinition]:

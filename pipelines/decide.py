@@ -38,7 +38,14 @@ def effects(city: CityFolder, _: Tables) -> Tables:
     """Return what each response is expected to do: discounted priors; no local estimate exists yet."""
     priors = pl.DataFrame(
         [
-            (response_id, subject, effect.mean, effect.sd, response.transport_discount.value, response.effect_source)
+            (
+                response_id,
+                subject,
+                effect.mean,
+                effect.sd,
+                response.transport_discount.value,
+                response.effect_source,
+            )
             for response_id, response in city.policy.responses.items()
             for subject, effect in response.effects.items()
         ],
@@ -46,7 +53,11 @@ def effects(city: CityFolder, _: Tables) -> Tables:
         orient="row",
     )
     posterior = combine(priors.drop("source"))
-    return {"mart_effect": posterior.join(priors.select("response_id", "subject", "source"), on=["response_id", "subject"])}
+    return {
+        "mart_effect": posterior.join(
+            priors.select("response_id", "subject", "source"), on=["response_id", "subject"]
+        )
+    }
 
 
 def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
@@ -65,7 +76,10 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         orient="row",
     )
     doses = pl.DataFrame(
-        [(level, dose, share) for level, (dose, share) in enumerate(sorted(policy.dose_response.items()), start=1)],
+        [
+            (level, dose, share)
+            for level, (dose, share) in enumerate(sorted(policy.dose_response.items()), start=1)
+        ],
         schema=["dose_level", "dose", "benefit_share"],
         orient="row",
     )
@@ -82,7 +96,13 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
     per_participant = (
         fit.join(tables["mart_effect"].select("response_id", "subject", "effect_sd"), on="subject")
         .group_by(PAIR)
-        .agg((pl.col("effect_sd") * pl.col("fit")).sum().truediv(subjects).clip(lower_bound=0).alias("gain_sd"))
+        .agg(
+            (pl.col("effect_sd") * pl.col("fit"))
+            .sum()
+            .truediv(subjects)
+            .clip(lower_bound=0)
+            .alias("gain_sd")
+        )
     )
     return (
         tables["mart_need_index"].select("semel_mosad", "pupils")
@@ -110,9 +130,13 @@ def costs(city: CityFolder, choices: pl.DataFrame) -> pl.DataFrame:
     channels by the response's funding shares.
     """
     rows = []
-    for semel_mosad, response_id, level, dose, participants in choices.select(*OPTION, "dose", "participants").iter_rows():
+    for semel_mosad, response_id, level, dose, participants in choices.select(
+        *OPTION, "dose", "participants"
+    ).iter_rows():
         response = city.policy.responses[response_id]
-        price = round(AGOROT * (response.fixed_cost.value + response.unit_cost.value * participants * dose))
+        price = round(
+            AGOROT * (response.fixed_cost.value + response.unit_cost.value * participants * dose)
+        )
         for channel, amount in split_by_share(price, response.funding).items():
             rows.append((semel_mosad, response_id, level, channel, amount))
     return pl.DataFrame(
@@ -139,7 +163,15 @@ def channels(city: CityFolder) -> pl.DataFrame:
 
 def school_channels(city: CityFolder, tables: Tables) -> pl.DataFrame:
     """Return caps of a channel inside one school: its Gefen basket, reported or assumed per pupil."""
-    frames = [pl.DataFrame(schema={"funding_channel": pl.String, "semel_mosad": pl.String, "budget_agorot": pl.Int64})]
+    frames = [
+        pl.DataFrame(
+            schema={
+                "funding_channel": pl.String,
+                "semel_mosad": pl.String,
+                "budget_agorot": pl.Int64,
+            }
+        )
+    ]
     latest = tables["core_school_year"].sort("school_year").group_by("semel_mosad").last()
     planned = tables["mart_need_index"].select("semel_mosad", "pupils")
     for channel, entry in city.policy.channels.items():
@@ -151,7 +183,9 @@ def school_channels(city: CityFolder, tables: Tables) -> pl.DataFrame:
             continue
         frames.append(
             planned.join(latest.drop("pupils"), on="semel_mosad", how="left").select(
-                pl.lit(channel).alias("funding_channel"), "semel_mosad", amount.cast(pl.Int64).alias("budget_agorot")
+                pl.lit(channel).alias("funding_channel"),
+                "semel_mosad",
+                amount.cast(pl.Int64).alias("budget_agorot"),
             )
         )
     return pl.concat(frames)
@@ -166,7 +200,10 @@ def rules(city: CityFolder, tables: Tables) -> tuple[Rule, ...]:
     stated, responses = city.policy.rules, city.policy.responses
     found: list[Rule] = []
     for item in stated.capacity:
-        name = {"response_he": responses[item.response].name_he, "response_en": responses[item.response].name_en}
+        name = {
+            "response_he": responses[item.response].name_he,
+            "response_en": responses[item.response].name_en,
+        }
         if item.schools is not None:
             found.append(SchoolCapacity(item.response, item.schools, **name))
         if item.participants is not None:
@@ -227,7 +264,9 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         equity_gamma=policy.equity_gamma.value,
         need_offset=policy.need_offset.value,
     )
-    plan = solve(problem, gap_pct=policy.solver.gap_pct.value, time_limit_s=policy.solver.time_limit_s.value)
+    plan = solve(
+        problem, gap_pct=policy.solver.gap_pct.value, time_limit_s=policy.solver.time_limit_s.value
+    )
     municipal = plan.money.filter(pl.col("funding_channel") == MUNICIPAL).select(
         *PAIR, pl.col("amount_agorot").alias("municipal_agorot")
     )

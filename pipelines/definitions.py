@@ -37,7 +37,10 @@ def build(space: Workspace) -> dg.Definitions:
     """
     years = space.city().city.school_years.all()
     steps = (*aim.STEPS, *diagnose.STEPS, *decide.STEPS, *act.STEPS)
-    by_stage = {stage: dg.AssetSelection.groups(stage) for stage in ("aim", "collect", "diagnose", "decide", "act", "review")}
+    by_stage = {
+        stage: dg.AssetSelection.groups(stage)
+        for stage in ("aim", "collect", "diagnose", "decide", "act", "review")
+    }
     refresh = dg.define_asset_job(
         "refresh",
         selection=by_stage["aim"] | by_stage["collect"] | by_stage["diagnose"],
@@ -49,7 +52,9 @@ def build(space: Workspace) -> dg.Definitions:
         description="Decide on what is already diagnosed, publish and review: decide, act, review.",
     )
     chain = dg.define_asset_job(
-        CHAIN, selection=dg.AssetSelection.all(), description="The whole chain, from files to a published release."
+        CHAIN,
+        selection=dg.AssetSelection.all(),
+        description="The whole chain, from files to a published release.",
     )
 
     @dg.schedule(
@@ -73,11 +78,20 @@ def build(space: Workspace) -> dg.Definitions:
         if context.cursor == state:
             return dg.SensorResult(skip_reason="no file of the city is new or changed")
         if context.cursor is None:
-            return dg.SensorResult(skip_reason="first look: the files there now are the starting point", cursor=state)
-        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=state, tags=all_years(space))], cursor=state)
+            return dg.SensorResult(
+                skip_reason="first look: the files there now are the starting point", cursor=state
+            )
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(run_key=state, tags=all_years(space))], cursor=state
+        )
 
     return dg.Definitions(
-        assets=[*raw_assets(years), *map(sql_asset, sql_tables()), *map(python_asset, steps), *act.ASSETS],
+        assets=[
+            *raw_assets(years),
+            *map(sql_asset, sql_tables()),
+            *map(python_asset, steps),
+            *act.ASSETS,
+        ],
         jobs=[refresh, allocate, chain],
         schedules=[nightly],
         sensors=[new_files],

@@ -28,11 +28,15 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
         | pl.col("semel_mosad").is_in(schools.filter("is_in_plan")["semel_mosad"].implode())
     )
     subjects = by_school.select("subject").unique()
-    window = tables["core_gap_cell"].filter("is_measured", pl.col("school_year").is_between(first, last))
+    window = tables["core_gap_cell"].filter(
+        "is_measured", pl.col("school_year").is_between(first, last)
+    )
     tested = pl.concat(
         [
             window.group_by("semel_mosad", "subject").agg(pl.col("tested_pupils").sum()),
-            window.group_by("semel_mosad").agg(pl.lit("all").alias("subject"), pl.col("tested_pupils").sum()),
+            window.group_by("semel_mosad").agg(
+                pl.lit("all").alias("subject"), pl.col("tested_pupils").sum()
+            ),
         ]
     )
     grid = (
@@ -57,9 +61,13 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
 def need(city: CityFolder, tables: Tables) -> Tables:
     """Return the need index of the plan's schools, with each indicator behind it."""
     policy = city.policy.need
-    schools = tables["core_school"].filter("is_in_plan").select("semel_mosad", "school_name_he", "stream")
+    schools = (
+        tables["core_school"].filter("is_in_plan").select("semel_mosad", "school_name_he", "stream")
+    )
     latest = tables["core_school_year"].sort("school_year").group_by("semel_mosad").last()
-    plan = schools.join(latest.select("semel_mosad", "pupils"), on="semel_mosad").filter(pl.col("pupils") > 0)
+    plan = schools.join(latest.select("semel_mosad", "pupils"), on="semel_mosad").filter(
+        pl.col("pupils") > 0
+    )
     rows = pl.concat(
         [
             plan.select("semel_mosad")
@@ -86,7 +94,14 @@ def need(city: CityFolder, tables: Tables) -> Tables:
         orient="row",
     )
     index = need_index(
-        rows.select("semel_mosad", "indicator_id", "indicator_kind", "is_measured", "indicator_need", "indicator_need_se"),
+        rows.select(
+            "semel_mosad",
+            "indicator_id",
+            "indicator_kind",
+            "is_measured",
+            "indicator_need",
+            "indicator_need_se",
+        ),
         weights,
         order_p=policy.order_p.value,
         draws=policy.draws.value,
@@ -104,12 +119,19 @@ _UNITS = {
 def _indicator(indicator: NeedIndicator, tables: Tables, latest: pl.DataFrame) -> pl.DataFrame:
     """Return one indicator: semel_mosad, indicator_value, _need, _need_se, _n; only measured schools."""
     years = tables["core_city"].row(0, named=True)
-    in_window = pl.col("school_year").is_between(years["window_first_year"], years["window_last_year"])
+    in_window = pl.col("school_year").is_between(
+        years["window_first_year"], years["window_last_year"]
+    )
     if indicator.measure == "gap":
-        measured = tables["mart_gap_school"].filter("is_measured", pl.col("subject") == indicator.subject)
+        measured = tables["mart_gap_school"].filter(
+            "is_measured", pl.col("subject") == indicator.subject
+        )
         return need_from_gap(
             measured.select(
-                "semel_mosad", pl.col("gap_sd").alias("value"), pl.col("gap_se_sd").alias("se"), pl.col("tested_pupils").alias("n")
+                "semel_mosad",
+                pl.col("gap_sd").alias("value"),
+                pl.col("gap_se_sd").alias("se"),
+                pl.col("tested_pupils").alias("n"),
             )
         )
     if indicator.measure in ("nurture_index", "ses_category"):
@@ -125,7 +147,9 @@ def _indicator(indicator: NeedIndicator, tables: Tables, latest: pl.DataFrame) -
         )  # fmt: skip
         low, high = indicator.anchor_low, indicator.anchor_high
         if low is None or high is None:
-            raise ValueError(f"policy.yaml: need.indicators: {indicator.measure} needs anchor_low and anchor_high")
+            raise ValueError(
+                f"policy.yaml: need.indicators: {indicator.measure} needs anchor_low and anchor_high"
+            )
         return need_from_anchors(frame.drop_nulls("value").rename({"pupils": "n"}), low, high)
     if indicator.target is None:
         raise ValueError(f"policy.yaml: need.indicators: {indicator.measure} needs a target")
@@ -133,12 +157,19 @@ def _indicator(indicator: NeedIndicator, tables: Tables, latest: pl.DataFrame) -
     if indicator.measure == "climate_safety":
         events = (pl.col("respondents") * (100 - pl.col("agree_pct")) / 100).round()
         rows = tables["core_climate"].filter(in_window, pl.col("facet") == "safety")
-        rows, target = rows.select("semel_mosad", events.alias("events"), pl.col("respondents").alias("n")), 1 - target
+        rows, target = (
+            rows.select("semel_mosad", events.alias("events"), pl.col("respondents").alias("n")),
+            1 - target,
+        )
     else:
         events = pl.col(f"{indicator.measure}_pupils")
         rows = tables["core_attendance"].filter(in_window).drop_nulls(f"{indicator.measure}_pupils")
-        rows = rows.select("semel_mosad", events.alias("events"), pl.col("attendance_pupils").alias("n"))
-    totals = rows.group_by("semel_mosad").agg(pl.col("events").sum().cast(pl.Int64), pl.col("n").sum())
+        rows = rows.select(
+            "semel_mosad", events.alias("events"), pl.col("attendance_pupils").alias("n")
+        )
+    totals = rows.group_by("semel_mosad").agg(
+        pl.col("events").sum().cast(pl.Int64), pl.col("n").sum()
+    )
     return need_from_rate(totals, target)
 
 
@@ -165,25 +196,65 @@ def not_measured(city: CityFolder, tables: Tables) -> Tables:
     for item_id, table, he, en, weakens in _ABSENT_SOURCES:
         if tables[table].is_empty():
             items.append((item_id, he, en, *_NO_FILE, total, total, weakens))
-    by_indicator = tables["mart_need_indicator"].group_by("indicator_id", "indicator_name_he", maintain_order=True).agg(
-        (~pl.col("is_measured")).sum().alias("absent")
+    by_indicator = (
+        tables["mart_need_indicator"]
+        .group_by("indicator_id", "indicator_name_he", maintain_order=True)
+        .agg((~pl.col("is_measured")).sum().alias("absent"))
     )
     for indicator_id, name_he, absent in by_indicator.sort("indicator_id").iter_rows():
         if absent:
             items.append(
-                (f"indicator.{indicator_id}", name_he, f"Need indicator {indicator_id}", "אין נתון לבתי ספר אלה בשנות החלון", "no value for these schools in the years of the window", absent, total, "mart_need_index,mart_allocation")
+                (
+                    f"indicator.{indicator_id}",
+                    name_he,
+                    f"Need indicator {indicator_id}",
+                    "אין נתון לבתי ספר אלה בשנות החלון",
+                    "no value for these schools in the years of the window",
+                    absent,
+                    total,
+                    "mart_need_index,mart_allocation",
+                )
             )
     imputed = tables["core_gap_cell"].filter("tested_pupils_is_imputed")["semel_mosad"].n_unique()
     if imputed:
         items.append(
-            ("tested_pupils", "מספר הנבחנים וסטיית התקן בכל בית ספר", "Number tested and SD per school", "המקור מפרסם ממוצע בלבד; מספר הנבחנים נגזר ממספר התלמידים", "the source publishes means only; the number tested is derived from enrolment", imputed, total, "mart_gap_school_subject,mart_gap_school,mart_need_index")
+            (
+                "tested_pupils",
+                "מספר הנבחנים וסטיית התקן בכל בית ספר",
+                "Number tested and SD per school",
+                "המקור מפרסם ממוצע בלבד; מספר הנבחנים נגזר ממספר התלמידים",
+                "the source publishes means only; the number tested is derived from enrolment",
+                imputed,
+                total,
+                "mart_gap_school_subject,mart_gap_school,mart_need_index",
+            )
         )
-    background = tables["core_school_year"].filter("nurture_index_is_imputed", pl.col("semel_mosad").is_in(plan.implode()))
+    background = tables["core_school_year"].filter(
+        "nurture_index_is_imputed", pl.col("semel_mosad").is_in(plan.implode())
+    )
     if background.height:
         items.append(
-            ("nurture_index_exact", "מדד טיפוח מדויק", "Exact nurture index", "פורסם החמישון בלבד; המדד נקרא כאמצע החמישון", "only the quintile is published; the index is read as its midpoint", background["semel_mosad"].n_unique(), total, "mart_need_index,mart_response_map,mart_allocation")
+            (
+                "nurture_index_exact",
+                "מדד טיפוח מדויק",
+                "Exact nurture index",
+                "פורסם החמישון בלבד; המדד נקרא כאמצע החמישון",
+                "only the quintile is published; the index is read as its midpoint",
+                background["semel_mosad"].n_unique(),
+                total,
+                "mart_need_index,mart_response_map,mart_allocation",
+            )
         )
-    columns = ("item_id", "item_he", "item_en", "reason_he", "reason_en", "schools_not_measured", "schools", "weakens")
+    columns = (
+        "item_id",
+        "item_he",
+        "item_en",
+        "reason_he",
+        "reason_en",
+        "schools_not_measured",
+        "schools",
+        "weakens",
+    )
     return {"mart_not_measured": pl.DataFrame(items, schema=columns, orient="row")}
 
 

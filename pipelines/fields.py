@@ -101,7 +101,9 @@ def load(path: Path) -> Dictionary:
         lists = {key: tuple(entry.pop(key, ())) for key in ("allowed", "n_for")}
         field = Field(name=name, **entry, **lists)
         if field.privacy not in PRIVACY_CLASSES:
-            raise ValueError(f"{path}: field '{name}': privacy '{field.privacy}' is not one of {PRIVACY_CLASSES}")
+            raise ValueError(
+                f"{path}: field '{name}': privacy '{field.privacy}' is not one of {PRIVACY_CLASSES}"
+            )
         if field.pattern:
             re.compile(field.pattern)
         fields[name] = field
@@ -124,7 +126,9 @@ def load(path: Path) -> Dictionary:
             raise ValueError(f"{path}: table '{name}' has columns in no dictionary: {unknown}")
         astray = [c for c in (*table.key, *dict(table.references)) if c not in columns]
         if astray:
-            raise ValueError(f"{path}: table '{name}': key or reference columns it does not have: {astray}")
+            raise ValueError(
+                f"{path}: table '{name}': key or reference columns it does not have: {astray}"
+            )
         tables[name] = table
     return Dictionary(fields=fields, tables=tables)
 

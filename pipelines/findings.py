@@ -9,7 +9,13 @@ import polars as pl
 
 from pipelines.tables import Tables
 
-SUBJECT_HE = {"hebrew": "עברית", "arabic": "ערבית", "math": "מתמטיקה", "english": "אנגלית", "science": "מדעים"}
+SUBJECT_HE = {
+    "hebrew": "עברית",
+    "arabic": "ערבית",
+    "math": "מתמטיקה",
+    "english": "אנגלית",
+    "science": "מדעים",
+}
 
 
 def main_findings(tables: Tables) -> pl.DataFrame:
@@ -17,7 +23,12 @@ def main_findings(tables: Tables) -> pl.DataFrame:
     sentences = [_gaps(tables), _money(tables), *_unmet(tables), _blind(tables)]
     return pl.DataFrame(
         [(order, he, en, table) for order, (he, en, table) in enumerate(sentences[:3], start=1)],
-        schema={"finding_order": pl.Int32, "finding_he": pl.String, "finding_en": pl.String, "table_name": pl.String},
+        schema={
+            "finding_order": pl.Int32,
+            "finding_he": pl.String,
+            "finding_en": pl.String,
+            "table_name": pl.String,
+        },
         orient="row",
     )
 
@@ -29,8 +40,12 @@ def _gaps(tables: Tables) -> tuple[str, str, str]:
     unsure = measured.filter(pl.col("gap_tier") == "cannot_tell")
     absent = cells.height - measured.height
     worst = surely.group_by("subject").len().sort("len", "subject", descending=[True, False])
-    worst_he = f", רובם ב{SUBJECT_HE[worst['subject'][0]]} ({worst['len'][0]})" if worst.height else ""
-    worst_en = f", most of them in {worst['subject'][0]} ({worst['len'][0]})" if worst.height else ""
+    worst_he = (
+        f", רובם ב{SUBJECT_HE[worst['subject'][0]]} ({worst['len'][0]})" if worst.height else ""
+    )
+    worst_en = (
+        f", most of them in {worst['subject'][0]} ({worst['len'][0]})" if worst.height else ""
+    )
     return (
         f"מתוך {measured.height} צירופים של בית ספר ומקצוע שנמדדו, {surely.height} נמצאים בוודאות (95% ומעלה) מתחת ליעד{worst_he}; ב־{unsure.height} אי אפשר לדעת, ו־{absent} לא נמדדו כלל.",
         f"Of {measured.height} measured school × subject pairs, {surely.height} are surely (95 % or more) below target{worst_en}; {unsure.height} cannot be told apart from it, and {absent} were not measured.",
@@ -55,11 +70,18 @@ def _money(tables: Tables) -> tuple[str, str, str]:
 def _unmet(tables: Tables) -> list[tuple[str, str, str]]:
     """Name the response that the most eligible schools lack, where participation is known."""
     conditional = tables["mart_response_map"].filter(
-        "is_measured", "is_eligible", ~pl.col("is_served"), pl.col("eligibility_reason_en") != "no condition"
+        "is_measured",
+        "is_eligible",
+        ~pl.col("is_served"),
+        pl.col("eligibility_reason_en") != "no condition",
     )
     if conditional.is_empty():
         return []
-    lacking = conditional.group_by("response_id").len().sort("len", "response_id", descending=[True, False])
+    lacking = (
+        conditional.group_by("response_id")
+        .len()
+        .sort("len", "response_id", descending=[True, False])
+    )
     response_id, count = lacking.row(0)
     name = tables["mart_response"].filter(pl.col("response_id") == response_id).row(0, named=True)
     return [

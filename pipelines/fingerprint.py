@@ -14,7 +14,15 @@ from pipelines.city import CityFolder
 from pipelines.sources.files import source_files
 from pipelines.workspace import PROJECT
 
-_CODE = ("pipelines/**/*.py", "pipelines/**/*.j2", "pipelines/**/*.html", "models/**/*.py", "sql/**/*.sql", "sql/fields.yaml", "requirements.lock")
+_CODE = (
+    "pipelines/**/*.py",
+    "pipelines/**/*.j2",
+    "pipelines/**/*.html",
+    "models/**/*.py",
+    "sql/**/*.sql",
+    "sql/fields.yaml",
+    "requirements.lock",
+)
 
 
 def fingerprint(city: CityFolder) -> str:

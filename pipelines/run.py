@@ -29,7 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
         city = space.city()
         mark = fingerprint(city)
         _check_writable(Path(space.marts_folder))
-        console.print(f"[bold]{city.city.city.name_en}[/bold]" + _synthetic(city.city.city.is_synthetic))
+        console.print(
+            f"[bold]{city.city.city.name_en}[/bold]" + _synthetic(city.city.city.is_synthetic)
+        )
         if not asked.force and _is_current(space, mark):
             console.print("nothing has changed since the last release: no file, no policy, no code")
         elif not _run(space, console):
@@ -88,7 +90,12 @@ def _run(space: Workspace, console: Console) -> bool:
 
     job = build(space).resolve_job_def(CHAIN)
     stages = {
-        node.name: next(iter(job.asset_layer.get(key).group_name for key in job.asset_layer.asset_keys_for_node(node.name)))
+        node.name: next(
+            iter(
+                job.asset_layer.get(key).group_name
+                for key in job.asset_layer.asset_keys_for_node(node.name)
+            )
+        )
         for node in job.nodes
     }
     with Progress(console, stages) as progress:
@@ -101,7 +108,10 @@ def _run(space: Workspace, console: Console) -> bool:
         )
     for event in result.all_events:
         if event.is_step_failure:
-            console.print(f"\n[red]{event.step_key}[/red]: {_reason(event.step_failure_data.error)}", markup=True)
+            console.print(
+                f"\n[red]{event.step_key}[/red]: {_reason(event.step_failure_data.error)}",
+                markup=True,
+            )
     if not result.success:
         console.print(
             f"\nNothing was published; the last complete release stays in {space.marts_folder}/current. Details: make ui CITY={Path(space.city_folder).name}, run {result.run_id}."
@@ -113,7 +123,11 @@ def _reason(error) -> str:
     """Return the innermost message of a step's error, without the stack."""
     while error.cause:
         error = error.cause
-    return error.message.split(": ", 1)[-1].strip() if error.cls_name in ("CityError", "Failure") else error.message.strip()
+    return (
+        error.message.split(": ", 1)[-1].strip()
+        if error.cls_name in ("CityError", "Failure")
+        else error.message.strip()
+    )
 
 
 def _tell(marts: Path, console: Console) -> None:
@@ -122,7 +136,9 @@ def _tell(marts: Path, console: Console) -> None:
         return
     findings = pl.read_parquet(release / "analyst" / "mart_finding.parquet").sort("finding_order")
     console.print("\n[bold]The three most important findings[/bold]")
-    for order, he, en, _ in findings.select("finding_order", "finding_he", "finding_en", "table_name").iter_rows():
+    for order, he, en, _ in findings.select(
+        "finding_order", "finding_he", "finding_en", "table_name"
+    ).iter_rows():
         console.print(f"  {order}. {en}")
         console.print(f"     {he}")
     shown = marts / "current"

@@ -48,10 +48,14 @@ def load_sql(path: Path) -> SqlTable:
     text = path.read_text(encoding="utf-8")
     table = dictionary().tables.get(path.stem)
     if table is None or table.layer != path.parent.name:
-        raise ValueError(f"{path}: no table '{path.stem}' of layer '{path.parent.name}' in sql/fields.yaml")
+        raise ValueError(
+            f"{path}: no table '{path.stem}' of layer '{path.parent.name}' in sql/fields.yaml"
+        )
     stage = _STAGE.search(text)
     if stage is None or stage[1] not in STAGES:
-        raise ValueError(f"{path}: the header needs a line '-- Stage: <one of {', '.join(STAGES)}>.'")
+        raise ValueError(
+            f"{path}: the header needs a line '-- Stage: <one of {', '.join(STAGES)}>.'"
+        )
     statements = sqlglot.parse(text, dialect="duckdb")
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise ValueError(f"{path}: the file must be exactly one SELECT")
@@ -62,7 +66,9 @@ def load_sql(path: Path) -> SqlTable:
 @cache
 def sql_tables() -> tuple[SqlTable, ...]:
     """Return every SQL file of the project."""
-    return tuple(load_sql(path) for layer in LAYERS for path in sorted((SQL_FOLDER / layer).glob("*.sql")))
+    return tuple(
+        load_sql(path) for layer in LAYERS for path in sorted((SQL_FOLDER / layer).glob("*.sql"))
+    )
 
 
 def upstream(sql: SqlTable) -> tuple[str, ...]:
@@ -84,10 +90,13 @@ def column_lineage(sql: SqlTable) -> dg.TableColumnLineage:
         sources = {
             (leaf.source.name, leaf.name.split(".")[-1])
             for leaf in node.walk()
-            if isinstance(leaf.source, exp.Table) and leaf.source.name not in (*SHARED_RAW, "check_result")
+            if isinstance(leaf.source, exp.Table)
+            and leaf.source.name not in (*SHARED_RAW, "check_result")
         }
         deps[name] = [
-            dg.TableColumnDep(asset_key(table), column) for table, column in sorted(sources) if column != "*"
+            dg.TableColumnDep(asset_key(table), column)
+            for table, column in sorted(sources)
+            if column != "*"
         ]
     return dg.TableColumnLineage(deps_by_column=deps)
 
@@ -120,7 +129,9 @@ def sql_asset(sql: SqlTable) -> dg.AssetsDefinition:
     def _make(warehouse: Warehouse):
         def write(connection: duckdb.DuckDBPyConnection, target: str) -> None:
             ordered = ", ".join(sql.table.key)
-            connection.execute(f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM ({sql.text}) ORDER BY {ordered}")
+            connection.execute(
+                f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM ({sql.text}) ORDER BY {ordered}"
+            )
 
         def metadata(_: str) -> dict[str, object]:
             return {

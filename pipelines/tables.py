@@ -23,7 +23,9 @@ from pipelines.workspace import Workspace
 STAGES = ("aim", "collect", "diagnose", "decide", "act", "review")
 POOL = "warehouse"
 OWNERS = ["team:education-department"]
-FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=3), warn_window=timedelta(hours=30))
+FRESHNESS = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(days=3), warn_window=timedelta(hours=30)
+)
 
 Tables = Mapping[str, pl.DataFrame]
 Write = Callable[[duckdb.DuckDBPyConnection, str], None]
@@ -50,7 +52,9 @@ def table_spec(table: Table, stage: str, reads: Sequence[str], *, kinds: set[str
             name,
             type=fields[name].type,
             description=f"{fields[name].en} [{fields[name].unit}]: {fields[name].description} ({fields[name].he})",
-            constraints=dg.TableColumnConstraints(nullable=name in table.nullable, unique=table.key == (name,)),
+            constraints=dg.TableColumnConstraints(
+                nullable=name in table.nullable, unique=table.key == (name,)
+            ),
         )
         for name in table.columns
     ]
@@ -69,13 +73,17 @@ def table_spec(table: Table, stage: str, reads: Sequence[str], *, kinds: set[str
 def check_specs(key: dg.AssetKey, checks: Sequence[Check]) -> list[dg.AssetCheckSpec]:
     """Describe the checks of one table to Dagster; ERROR blocks what follows, WARN does not."""
     return [
-        dg.AssetCheckSpec(check.id, asset=key, description=check.sentence, blocking=check.severity == "ERROR")
+        dg.AssetCheckSpec(
+            check.id, asset=key, description=check.sentence, blocking=check.severity == "ERROR"
+        )
         for check in checks
     ]
 
 
 def make_tables(
-    warehouse: Warehouse, writers: Mapping[str, Write], metadata: Callable[[str], Mapping[str, object]] = lambda _: {}
+    warehouse: Warehouse,
+    writers: Mapping[str, Write],
+    metadata: Callable[[str], Mapping[str, object]] = lambda _: {},
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     """Build tables aside, check them all, and swap them in only if no blocking check fails.
 
@@ -98,7 +106,9 @@ def make_tables(
             record_results(connection, table.name, results)
             for result in results:
                 yield as_dagster(asset_key(table.name), result)
-            blocked += [(table.name, r) for r in results if not r.is_passed and r.check.severity == "ERROR"]
+            blocked += [
+                (table.name, r) for r in results if not r.is_passed and r.check.severity == "ERROR"
+            ]
         if blocked:
             for relation in aside.values():
                 connection.execute(f"DROP TABLE IF EXISTS {relation}")
@@ -106,7 +116,9 @@ def make_tables(
         counts = {}
         for table in tables:
             swap(connection, qualified(table))
-            counts[table.name] = connection.sql(f"SELECT count(*) FROM {qualified(table)}").fetchall()[0][0]
+            counts[table.name] = connection.sql(
+                f"SELECT count(*) FROM {qualified(table)}"
+            ).fetchall()[0][0]
     for name, count in counts.items():
         yield dg.MaterializeResult(
             asset_key=asset_key(name), metadata={"dagster/row_count": count, **metadata(name)}
@@ -121,7 +133,8 @@ def failure(blocked: Sequence[tuple[str, CheckResult]]) -> dg.Failure:
         for name, result in blocked
     ]
     return dg.Failure(
-        description="Blocked, the last good table stays in place. " + " | ".join(sentences), allow_retries=False
+        description="Blocked, the last good table stays in place. " + " | ".join(sentences),
+        allow_retries=False,
     )
 
 
@@ -159,7 +172,9 @@ def record_results(
         orient="row",
     )  # fmt: skip
     connection.register("rows", rows)
-    connection.execute("CREATE TABLE IF NOT EXISTS audit.check_result AS SELECT * FROM rows LIMIT 0")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS audit.check_result AS SELECT * FROM rows LIMIT 0"
+    )
     connection.execute("DELETE FROM audit.check_result WHERE table_name = ?", [name])
     connection.execute("INSERT INTO audit.check_result SELECT * FROM rows")
     connection.unregister("rows")
@@ -192,8 +207,15 @@ def python_asset(step: Step) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=step.name,
-        specs=[table_spec(table, step.stage, (*step.reads, *step.after), kinds={"python"}) for table in tables],
-        check_specs=[spec for table in tables for spec in check_specs(asset_key(table.name), checks_of(table))],
+        specs=[
+            table_spec(table, step.stage, (*step.reads, *step.after), kinds={"python"})
+            for table in tables
+        ],
+        check_specs=[
+            spec
+            for table in tables
+            for spec in check_specs(asset_key(table.name), checks_of(table))
+        ],
         pool=POOL,
     )
     def _make(warehouse: Warehouse, workspace: Workspace):

@@ -85,16 +85,22 @@ def qualified(table: Table) -> str:
     return f"{table.layer}.{table.name}"
 
 
-def create_typed(connection: duckdb.DuckDBPyConnection, table: Table, frame: pl.DataFrame, target: str) -> None:
+def create_typed(
+    connection: duckdb.DuckDBPyConnection, table: Table, frame: pl.DataFrame, target: str
+) -> None:
     """Write a frame as `target` with the dictionary's columns, order and types.
 
     Raises:
         duckdb.ConversionException: if a value does not fit its type.
         duckdb.BinderException: if the frame lacks a column.
     """
-    columns = ", ".join(f"CAST({name} AS {dictionary().fields[name].type}) AS {name}" for name in table.columns)
+    columns = ", ".join(
+        f"CAST({name} AS {dictionary().fields[name].type}) AS {name}" for name in table.columns
+    )
     connection.register("frame", frame)
-    connection.execute(f"CREATE OR REPLACE TABLE {target} AS SELECT {columns} FROM frame ORDER BY {', '.join(table.key)}")
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {target} AS SELECT {columns} FROM frame ORDER BY {', '.join(table.key)}"
+    )
     connection.unregister("frame")
 
 

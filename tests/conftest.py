@@ -14,7 +14,9 @@ def shared_data() -> Path:
     """Folder of the real data; tests that need it are skipped where it is absent."""
     folder = Path(os.environ.get("TIKKUN_SHARED_DATA") or PROJECT / "../shared/data").resolve()
     if not folder.is_dir():
-        pytest.skip(f"the shared real data are not at {folder}; set TIKKUN_SHARED_DATA to run this test")
+        pytest.skip(
+            f"the shared real data are not at {folder}; set TIKKUN_SHARED_DATA to run this test"
+        )
     return folder
 
 

@@ -66,9 +66,9 @@ def explain(model: Model, *, time_limit_s: float) -> InfeasibleRules:
     rows = irreducible([row for i in owners for row in rows_of[i]], has_no_plan)
     schools = sorted({s for row in rows if (s := model.rows[row].semel_mosad) is not None})
     conflict = sorted(owners)
-    shortfall = _shortfall(model, conflict, time_limit_s)
+    shortfall, is_enough = _shortfall(model, conflict, time_limit_s)
     return InfeasibleRules(
-        _message(model, conflict, schools, shortfall),
+        _message(model, conflict, schools, shortfall, is_enough),
         tuple(model.rules[i].rule_id for i in conflict),
         tuple(schools),
         shortfall,
@@ -98,14 +98,15 @@ def irreducible(
     return reduce([], list(items), is_new=False)
 
 
-def _shortfall(model: Model, conflict: list[int], time_limit_s: float) -> dict[str, int]:
-    """The least extra money, by budget rule, with which the rules hold.
+def _shortfall(
+    model: Model, conflict: list[int], time_limit_s: float
+) -> tuple[dict[str, int], bool]:
+    """The least extra money by budget rule, and whether all rules hold with it.
 
-    All rules are asked to hold. Where more than money is missing elsewhere, only the rules of
-    this conflict are.
+    Where more than money is missing elsewhere, it is what the rules of this conflict need.
     """
     if not any(model.rules[i].is_budget for i in conflict):
-        return {}
+        return {}, False
     everything = np.ones(len(model.rows), dtype=bool)
     for kept in (everything, np.isin(model.owner, [-1, *conflict])):
         budgets = np.flatnonzero(
@@ -118,8 +119,8 @@ def _shortfall(model: Model, conflict: list[int], time_limit_s: float) -> dict[s
                 if agorot > 0:
                     rule_id = model.rules[model.owner[row]].rule_id
                     by_rule[rule_id] = by_rule.get(rule_id, 0) + int(agorot)
-            return by_rule
-    return {}
+            return by_rule, bool(kept.all())
+    return {}, False
 
 
 def _least_extra(
@@ -145,7 +146,11 @@ def _least_extra(
 
 
 def _message(
-    model: Model, conflict: list[int], schools: list[str], shortfall: dict[str, int]
+    model: Model,
+    conflict: list[int],
+    schools: list[str],
+    shortfall: dict[str, int],
+    is_enough: bool,
 ) -> str:
     """The conflict in English and Hebrew."""
     rules = {rule.rule_id: rule for rule in model.rules}
@@ -162,4 +167,7 @@ def _message(
     for rule_id, agorot in shortfall.items():
         english.append(f"Least extra money: {nis(agorot)} NIS to: {rules[rule_id].sentence_en}")
         hebrew.append(f"התוספת הקטנה ביותר: {nis(agorot)} ₪ לכלל: {rules[rule_id].sentence_he}")
+    if shortfall and not is_enough:
+        english.append("Even so, other rules would still contradict each other.")
+        hebrew.append("גם אז, כללים אחרים עדיין יסתרו זה את זה.")
     return "\n".join([*english, *hebrew])

@@ -87,7 +87,9 @@ def _shown_key(table: Table) -> tuple[str, ...]:
     return tuple(name for name in table.key if dictionary().fields[name].privacy != "personal")
 
 
-def _schema_frame(connection: duckdb.DuckDBPyConnection, table: Table, relation: str) -> pd.DataFrame:
+def _schema_frame(
+    connection: duckdb.DuckDBPyConnection, table: Table, relation: str
+) -> pd.DataFrame:
     described = connection.sql(f"DESCRIBE {relation}").fetchall()
     actual = [f"{name} {type_}" for name, type_, *_ in described]
     expected = [f"{name} {dictionary().fields[name].type}" for name in table.columns]
@@ -141,7 +143,9 @@ def _validate(
             arguments["value_set"] = sets[arguments["value_set"]]
         configurations.append(ExpectationConfiguration(type=item.type, kwargs=arguments))
     asset = source.add_dataframe_asset(name)
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": frame})
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch(
+        batch_parameters={"dataframe": frame}
+    )
     suite = gx.ExpectationSuite(name=name, expectations=[c.to_domain_obj() for c in configurations])
     result_format = {
         "result_format": "COMPLETE",
@@ -157,13 +161,17 @@ def _validate(
         nested = [errors] if "raised_exception" in errors else list(errors.values())
         for error in nested:
             if error.get("raised_exception"):
-                raise CheckError(f"{name}: {_describe(item.expectation_config)} could not run: {error.get('exception_message')}")
+                raise CheckError(
+                    f"{name}: {_describe(item.expectation_config)} could not run: {error.get('exception_message')}"
+                )
     return list(results)
 
 
 def _describe(configuration: Any) -> str:
     arguments = configuration.kwargs
-    column = arguments.get("column") or arguments.get("column_list") or [
-        arguments[name] for name in ("column_A", "column_B") if name in arguments
-    ]
+    column = (
+        arguments.get("column")
+        or arguments.get("column_list")
+        or [arguments[name] for name in ("column_A", "column_B") if name in arguments]
+    )
     return f"{configuration.type.removeprefix('expect_')}({column if isinstance(column, str) else ', '.join(column)})"

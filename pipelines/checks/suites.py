@@ -85,11 +85,16 @@ def _values(table: Table) -> Check | None:
             found.append(_not_null(name))
         if item.allowed:
             found.append(
-                Expectation("expect_column_values_to_be_in_set", {"column": name, "value_set": list(item.allowed)})
+                Expectation(
+                    "expect_column_values_to_be_in_set",
+                    {"column": name, "value_set": list(item.allowed)},
+                )
             )
         if item.pattern:
             found.append(
-                Expectation("expect_column_values_to_match_regex", {"column": name, "regex": item.pattern})
+                Expectation(
+                    "expect_column_values_to_match_regex", {"column": name, "regex": item.pattern}
+                )
             )
         if item.min is not None or item.max is not None:
             found.append(
@@ -122,7 +127,10 @@ def _references(table: Table) -> Check | None:
         + ", ".join(f"{column} in {parent}" for column, parent in table.references)
         + ". An unknown code usually means a missing row in the register or the registry.",
         expectations=tuple(
-            Expectation("expect_column_values_to_be_in_set", {"column": column, "value_set": f"keys of {parent}"})
+            Expectation(
+                "expect_column_values_to_be_in_set",
+                {"column": column, "value_set": f"keys of {parent}"},
+            )
             for column, parent in table.references
         ),
         columns=tuple(column for column, _ in table.references),
@@ -130,17 +138,25 @@ def _references(table: Table) -> Check | None:
 
 
 def _between(column: str, low: float | None, high: float | None) -> Expectation:
-    return Expectation("expect_column_values_to_be_between", {"column": column, "min_value": low, "max_value": high})
+    return Expectation(
+        "expect_column_values_to_be_between",
+        {"column": column, "min_value": low, "max_value": high},
+    )
 
 
 def _special(
-    id_: str, severity: Severity, sentence: str, *expectations: Expectation, columns: tuple[str, ...]
+    id_: str,
+    severity: Severity,
+    sentence: str,
+    *expectations: Expectation,
+    columns: tuple[str, ...],
 ) -> Check:
     return Check(id_, severity, sentence, expectations, columns)
 
 
 _EQUAL_COUNTS = Expectation(
-    "expect_column_pair_values_to_be_equal", {"column_A": "expected_value", "column_B": "observed_value"}
+    "expect_column_pair_values_to_be_equal",
+    {"column_A": "expected_value", "column_B": "observed_value"},
 )
 
 SPECIAL: dict[str, tuple[Check, ...]] = {
@@ -250,6 +266,7 @@ RAW_MAPPED = _special(
     Expectation("expect_table_row_count_to_be_between", {"min_value": 1}),
     columns=("file_row",),
 )  # fmt: skip
+
 
 def checks_of(table: Table) -> tuple[Check, ...]:
     """Return the checks of a staged, core or mart table (staging is guarded by its casts)."""

@@ -23,7 +23,9 @@ PROVENANCE = ("file_name", "file_hash", "file_row")
 _INVISIBLE = "[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
 
 
-def source_files(city: CityFolder, source_id: str, years: Sequence[int]) -> list[tuple[Path, int | None]]:
+def source_files(
+    city: CityFolder, source_id: str, years: Sequence[int]
+) -> list[tuple[Path, int | None]]:
     """Return the files of a source with the school year each stands for (None = any year).
 
     Raises:
@@ -61,7 +63,7 @@ def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> pl.Da
             column, or holds no row of a year it should hold.
     """
     table = dictionary().contract(source_id)
-    empty = pl.DataFrame(schema={name: pl.String for name in table.contract} | _PROVENANCE_TYPES)
+    empty = pl.DataFrame(schema=dict.fromkeys(table.contract, pl.String) | _PROVENANCE_TYPES)
     mapping = city.city.sources.get(source_id)
     if mapping is None:
         return empty
@@ -83,7 +85,9 @@ def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> pl.Da
 _PROVENANCE_TYPES = {"file_name": pl.String, "file_hash": pl.String, "file_row": pl.Int32}
 
 
-def _read_file(city: CityFolder, source_id: str, mapping: SourceMapping, path: Path) -> pl.DataFrame:
+def _read_file(
+    city: CityFolder, source_id: str, mapping: SourceMapping, path: Path
+) -> pl.DataFrame:
     table = dictionary().contract(source_id)
     content = path.read_bytes()
     try:
@@ -156,7 +160,9 @@ def city_files_state(city: CityFolder) -> str:
         lines.append(_state(city.folder / name))
     for source_id in sorted(city.city.sources):
         try:
-            paths = [path for path, _ in source_files(city, source_id, city.city.school_years.all())]
+            paths = [
+                path for path, _ in source_files(city, source_id, city.city.school_years.all())
+            ]
         except CityError as error:
             lines.append(error.en)
         else:

@@ -13,11 +13,23 @@ from pipelines.fields import Field, Table, dictionary
 # reason code -> sentence in Hebrew and English; {column} is the field's label, {rule} what is expected.
 SENTENCES = {
     "missing": ("בעמודה «{he}» חסר ערך שחייב להופיע", "column '{name}' is empty but required"),
-    "bad_type": ("הערך בעמודה «{he}» אינו מהסוג הנדרש ({rule})", "column '{name}' is not of type {rule}"),
-    "not_allowed": ("הערך בעמודה «{he}» אינו ברשימת הערכים המותרים", "column '{name}' is not one of: {rule}"),
-    "bad_pattern": ("הערך בעמודה «{he}» אינו בתבנית הנדרשת", "column '{name}' does not match {rule}"),
+    "bad_type": (
+        "הערך בעמודה «{he}» אינו מהסוג הנדרש ({rule})",
+        "column '{name}' is not of type {rule}",
+    ),
+    "not_allowed": (
+        "הערך בעמודה «{he}» אינו ברשימת הערכים המותרים",
+        "column '{name}' is not one of: {rule}",
+    ),
+    "bad_pattern": (
+        "הערך בעמודה «{he}» אינו בתבנית הנדרשת",
+        "column '{name}' does not match {rule}",
+    ),
     "out_of_range": ("הערך בעמודה «{he}» מחוץ לטווח ({rule})", "column '{name}' is outside {rule}"),
-    "duplicate_key": ("שורה נוספת עם אותו מפתח כבר נקלטה ({rule})", "another row with the same key came first ({rule})"),
+    "duplicate_key": (
+        "שורה נוספת עם אותו מפתח כבר נקלטה ({rule})",
+        "another row with the same key came first ({rule})",
+    ),
 }
 
 
@@ -35,12 +47,20 @@ def _rules(field: Field, *, required: bool) -> Iterator[tuple[str, str, str]]:
         yield "bad_type", f"NOT regexp_full_match({value}, '[+-]?[0-9]+([.]0*)?')", "whole number"
     elif field.type != "VARCHAR":
         not_finite = f" OR NOT isfinite({typed})" if field.type == "DOUBLE" else ""
-        yield "bad_type", f"{value} IS NOT NULL AND ({typed} IS NULL{not_finite})", field.type.lower()
+        yield (
+            "bad_type",
+            f"{value} IS NOT NULL AND ({typed} IS NULL{not_finite})",
+            field.type.lower(),
+        )
     if field.allowed:
         listed = ", ".join(_text(str(item)) for item in field.allowed)
         yield "not_allowed", f"{value} NOT IN ({listed})", ", ".join(map(str, field.allowed))
     if field.pattern:
-        yield "bad_pattern", f"NOT regexp_full_match({value}, {_text(field.pattern)})", field.pattern
+        yield (
+            "bad_pattern",
+            f"NOT regexp_full_match({value}, {_text(field.pattern)})",
+            field.pattern,
+        )
     if field.min is not None or field.max is not None:
         low = "" if field.min is None else f"{typed} < {field.min}"
         high = "" if field.max is None else f"{typed} > {field.max}"
@@ -51,7 +71,9 @@ def _rules(field: Field, *, required: bool) -> Iterator[tuple[str, str, str]]:
         yield "out_of_range", f"{finite}({outside})", rule
 
 
-def _row_of(source_id: str, field: Field, code: str, rule: str, relation: str, condition: str) -> str:
+def _row_of(
+    source_id: str, field: Field, code: str, rule: str, relation: str, condition: str
+) -> str:
     he, en = (
         sentence.format(he=field.he, name=field.name, rule=rule) for sentence in SENTENCES[code]
     )
@@ -72,12 +94,21 @@ def quarantine_query(source_id: str, raw: str) -> str:
     parts = [
         _row_of(source_id, fields[name], code, rule, raw, condition)
         for name in table.contract
-        for code, condition, rule in _rules(fields[name], required=name not in table.contract_nullable)
+        for code, condition, rule in _rules(
+            fields[name], required=name not in table.contract_nullable
+        )
     ]
     key = ", ".join(table.key)
     numbered = f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY file_name, file_row) AS copy FROM {raw})"
     whole_key = " AND ".join(f"{name} IS NOT NULL" for name in table.key)
     parts.append(
-        _row_of(source_id, fields[table.key[0]], "duplicate_key", key, numbered, f"copy > 1 AND {whole_key}")
+        _row_of(
+            source_id,
+            fields[table.key[0]],
+            "duplicate_key",
+            key,
+            numbered,
+            f"copy > 1 AND {whole_key}",
+        )
     )
     return "\nUNION ALL\n".join(parts)

@@ -40,7 +40,9 @@ def test_no_bare_rank():
 
 
 def test_a_column_in_no_dictionary_is_refused(tmp_path):
-    path = write(tmp_path, f"fields:\n{FIELD}tables:\n  core_x: {{row: r, key: [a], columns: a b}}\n")
+    path = write(
+        tmp_path, f"fields:\n{FIELD}tables:\n  core_x: {{row: r, key: [a], columns: a b}}\n"
+    )
     with pytest.raises(ValueError, match=r"core_x.*no dictionary.*'b'"):
         load(path)
 

@@ -35,7 +35,12 @@ def quarantined(source_id, rows):
 
 def test_hebrew_headers_and_values_of_a_workbook_become_ours(copy):
     rows = read_source(load_city(copy), "register__schools", YEARS)
-    assert rows.columns == [*dictionary().contract("register__schools").contract, "file_name", "file_hash", "file_row"]
+    assert rows.columns == [
+        *dictionary().contract("register__schools").contract,
+        "file_name",
+        "file_hash",
+        "file_row",
+    ]
     assert set(rows["supervision_stream"]) <= {"state", "state_religious", "haredi"}
     assert rows["file_row"].min() == 2
     assert quarantined("register__schools", rows).is_empty()
@@ -71,7 +76,9 @@ def test_missing_file_says_which_where_and_how(copy):
 
 def test_wrong_column_names_those_that_are_there(copy):
     path = copy / "files" / "merges.csv"
-    path.write_text(path.read_text(encoding="utf-8").replace("semel_mosad_old", "old_code"), encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("semel_mosad_old", "old_code"), encoding="utf-8"
+    )
     with pytest.raises(CityError, match=r"merges.csv.*'semel_mosad_old'.*Columns there: old_code"):
         read_source(load_city(copy), "register__merges", YEARS)
 
@@ -110,7 +117,10 @@ def _facets(**columns):
         "semel_mosad": "900001", "school_year": "2026", "grade": "5", "facet": "safety",
         "agree_pct": "80.5", "respondents": "40", "eligible_pupils": "50",
     } | columns  # fmt: skip
-    return pl.DataFrame([base | {"file_name": "f.csv", "file_hash": "0", "file_row": 2}], schema_overrides=dict.fromkeys(base, pl.String))
+    return pl.DataFrame(
+        [base | {"file_name": "f.csv", "file_hash": "0", "file_row": 2}],
+        schema_overrides=dict.fromkeys(base, pl.String),
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,8 +152,19 @@ def test_a_personal_value_is_never_shown():
     assert "999999" not in str(found.to_dicts())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.text(string.printable + "אב", max_size=6), st.sampled_from(["80", "x", "", "101", "7e3"])), min_size=1, max_size=8))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.tuples(
+            st.text(string.printable + "אב", max_size=6),
+            st.sampled_from(["80", "x", "", "101", "7e3"]),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
 def test_rows_in_are_rows_staged_plus_rows_quarantined_for_any_garbage(values):
     rows = pl.DataFrame(
         [
@@ -159,7 +180,9 @@ def test_rows_in_are_rows_staged_plus_rows_quarantined_for_any_garbage(values):
     connection.execute("CREATE SCHEMA raw")
     connection.register("rows", rows)
     connection.execute("CREATE TABLE raw.raw_climate__facets AS SELECT * FROM rows")
-    connection.execute(f"CREATE TABLE raw.raw_quarantine AS {quarantine_query('climate__facets', 'raw.raw_climate__facets')}")
+    connection.execute(
+        f"CREATE TABLE raw.raw_quarantine AS {quarantine_query('climate__facets', 'raw.raw_climate__facets')}"
+    )
     sql = (dictionary_sql() / "stg_climate__facets.sql").read_text(encoding="utf-8")
     staged = connection.sql(sql).pl()
     aside = connection.sql("SELECT DISTINCT file_row FROM raw.raw_quarantine").pl()

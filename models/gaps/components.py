@@ -1,0 +1,88 @@
+"""How much schools truly differ: variance components by restricted maximum likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from scipy.optimize import minimize
+
+from models.gaps.blocks import Stack, measured_cells, stacks
+
+COMPONENTS = ("school", "school_subject", "school_year", "school_subject_year")
+LEAST_SCHOOLS = 6
+_START, _LEAST, _MOST = 0.02, 1e-8, 4.0  # variances in SD²
+
+
+def fit_components(cells: pl.DataFrame) -> pl.DataFrame:
+    """Estimate the variance components of the gap model.
+
+    Model, for school j, subject k, grade g, school year t on scale s (domain_methods §2a):
+
+        gap_raw = μ[s,k,g,t] + u[j] + v[j,k] + w[j,t] + x[j,k,t] + error,   error ~ N(0, known)
+
+    u, v, w, x are independent normals; their standard deviations are returned. Errors of one cohort's
+    cells are correlated, because the same pupils sit several tests (`blocks.COHORT_CORRELATION`). A component that
+    the data cannot tell from another (v and x with one subject, w and x with one year) is 0: its
+    variation is then part of the component it coincides with, so that intervals stay honest.
+
+    Args:
+        cells: semel_mosad, subject, grade, school_year, scale_id, gap_raw_sd (pupil SD; null = not
+            measured), gap_sampling_sd (pupil SD).
+
+    Returns:
+        component, component_sd (pupil SD), one row per component in the order of `COMPONENTS`.
+
+    Raises:
+        ValueError: if fewer than six schools are measured, or a measured cell has no sampling error.
+
+    Source: Raudenbush & Bryk (2002), ch. 3; R36.
+    """
+    measured = measured_cells(cells)
+    schools = measured["semel_mosad"].n_unique()
+    if schools < LEAST_SCHOOLS:
+        raise ValueError(
+            f"only {schools} school(s) have measured achievement; at least {LEAST_SCHOOLS} are needed to tell true differences from chance"
+        )
+    subjects, years = measured["subject"].n_unique() > 1, measured["school_year"].n_unique() > 1
+    free = np.array([True, subjects, years, subjects and years])
+    blocks = list(stacks(measured))
+
+    def loss(logs: np.ndarray) -> float:
+        return restricted_loss(blocks, _spread(logs, free))
+
+    result = minimize(
+        loss,
+        np.full(free.sum(), np.log(_START)),
+        method="L-BFGS-B",
+        bounds=[(np.log(_LEAST), np.log(_MOST))] * int(free.sum()),
+        options={"ftol": 1e-10, "maxiter": 200},
+    )
+    variances = _spread(result.x, free)
+    variances[variances < 10 * _LEAST] = 0.0
+    return pl.DataFrame({"component": COMPONENTS, "component_sd": np.sqrt(variances)})
+
+
+def _spread(logs: np.ndarray, free: np.ndarray) -> np.ndarray:
+    variances = np.zeros(len(free))
+    variances[free] = np.exp(logs)
+    return variances
+
+
+def restricted_loss(blocks: Sequence[Stack], variances: np.ndarray) -> float:
+    """Return minus twice the restricted log-likelihood, up to a constant."""
+    logdet, quadratic = 0.0, 0.0
+    information, score = 0.0, 0.0
+    for block in blocks:
+        root = np.linalg.cholesky(block.covariance(variances))
+        logdet += 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum()
+        white = np.linalg.solve(root, np.concatenate([block.design, block.gap[:, :, None]], axis=2))
+        design, gap = white[:, :, :-1], white[:, :, -1]
+        flat = design.reshape(-1, design.shape[2])
+        information = information + flat.T @ flat
+        score = score + flat.T @ gap.reshape(-1)
+        quadratic += float((gap**2).sum())
+    _sign, fixed_logdet = np.linalg.slogdet(information)
+    quadratic -= float(score @ np.linalg.solve(information, score))
+    return logdet + fixed_logdet + quadratic

@@ -1,0 +1,201 @@
+"""Each rule: what it allows, what it measures on a plan that breaks it, when it is binding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.allocation import (
+    ChannelBudget,
+    Eligibility,
+    EverySchoolServed,
+    ExcellenceShareMax,
+    ExcellenceShareMin,
+    Exclusive,
+    MustDrop,
+    MustKeep,
+    ParticipantCapacity,
+    SchoolCap,
+    SchoolCapacity,
+    SchoolChannelCap,
+    SchoolFloor,
+    solve,
+)
+from models.allocation.columns import Columns
+from models.allocation.model import Model
+from models.allocation.plan import Plan
+
+from .cases import GEFEN, OWN, option, problem
+
+A, B = "100001", "100002"
+
+# Positions:                 0        1          2       3          4        5
+OPTIONS = [
+    option(A, "amirim", 1, 2, 100, is_excellence=True),
+    option(A, "milat", 1, 3, 300, 100, participants=10),
+    option(A, "milat", 2, 4, 500, 200, participants=20),
+    option(B, "amirim", 1, 2, 100, is_excellence=True),
+    option(B, "milat", 1, 3, 300, 100, participants=10),
+    option(B, "posh", 1, 1, 50, is_eligible=False),
+]
+CASE = problem(OPTIONS, schools={A: (10, 0.5), B: (20, 0.5)})
+
+
+def measured(rule, *chosen):
+    columns = Columns.of(CASE.canonical())
+    return rule.measure(Plan.of(columns, np.array(chosen, dtype=int)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "chosen", "value", "satisfied", "binding"),
+    [
+        (ChannelBudget(OWN, 800), (2, 4), 800, True, True),
+        (ChannelBudget(OWN, 799), (2, 4), 800, False, True),
+        (ChannelBudget(OWN, 899), (2, 4), 800, True, True),  # the cheapest step, amirim, is 100
+        (ChannelBudget(OWN, 900), (2, 4), 800, True, False),
+        (SchoolChannelCap(GEFEN, ((A, 200), (B, 400))), (2, 4), 100, True, False),
+        (SchoolChannelCap(GEFEN, ((A, 199),)), (1,), 100 * 100 / 199, True, True),
+        (SchoolChannelCap(GEFEN, ((A, 199),)), (2,), 100 * 200 / 199, False, True),
+        (Eligibility(), (0, 4), 0, True, False),
+        (Eligibility(), (0, 5), 1, False, False),
+        (SchoolCapacity("milat", 2), (2, 4), 2, True, True),
+        (SchoolCapacity("milat", 1), (2, 4), 2, False, False),
+        (SchoolCapacity("milat", 2), (2, 3), 1, True, False),
+        (ParticipantCapacity("milat", 29), (1, 4), 20, True, True),
+        (ParticipantCapacity("milat", 30), (1, 4), 20, True, False),
+        (ParticipantCapacity("milat", 19), (1, 4), 20, False, True),
+        (MustKeep(((A, "milat", 2), (B, "milat", 1))), (2, 4), 2, True, True),
+        (MustKeep(((A, "milat", 2), (B, "milat", 1))), (1, 4), 1, False, True),
+        (MustDrop(((A, "milat"),)), (0, 4), 0, True, True),
+        (MustDrop(((A, "milat"),)), (1, 4), 1, False, True),
+        (MustDrop(((A, "milat"),)), (2, 4), 1, False, False),
+        (EverySchoolServed(), (0, 3, 4), 1, True, True),
+        (EverySchoolServed(), (0, 2, 3, 4), 2, True, False),
+        (EverySchoolServed(), (0, 2), 0, False, False),
+        (SchoolFloor(20), (2, 4), 20, True, True),
+        (SchoolFloor(21), (2, 4), 20, False, True),
+        (SchoolFloor(5, OWN), (0, 2, 3, 4), 20, True, False),
+        (SchoolCap(70), (2, 4), 70, True, True),
+        (SchoolCap(69), (2, 4), 70, False, True),
+        (SchoolCap(90, OWN), (2, 4), 50, True, False),
+        (ExcellenceShareMin(25.0), (0, 1), 25, True, True),
+        (ExcellenceShareMin(25.1), (0, 1), 25, False, True),
+        (ExcellenceShareMin(5.0), (0, 1), 25, True, False),
+        (ExcellenceShareMin(8.0), (), 0, True, True),
+        (ExcellenceShareMax(25.0), (0, 1), 25, True, True),
+        (ExcellenceShareMax(24.9), (0, 1), 25, False, True),
+        (ExcellenceShareMax(60.0), (0, 1), 25, True, False),
+        (Exclusive("x", ("amirim", "milat")), (0, 4), 1, True, True),
+        (Exclusive("x", ("amirim", "milat")), (0, 2), 2, False, False),
+        (Exclusive("x", ("posh", "milat")), (2, 4), 1, True, False),
+    ],
+)
+def test_measure(rule, chosen, value, satisfied, binding):
+    measure = measured(rule, *chosen)
+    assert measure.value == pytest.approx(value)
+    assert (measure.satisfied, measure.binding) == (satisfied, binding)
+
+
+@pytest.mark.parametrize(
+    ("rule", "lines"),
+    [
+        (SchoolCapacity("milat", 1), 3),
+        (ParticipantCapacity("milat", 10), 3),
+        (MustDrop(((A, "milat"),)), 3),
+        (Exclusive("x", ("amirim", "milat")), 2),
+        (SchoolCap(30), 3),
+        (SchoolCap(35, OWN), 3),
+        (ExcellenceShareMax(10.0), 2),
+        (ExcellenceShareMax(12.0), 3),
+    ],
+)
+def test_the_solver_obeys(rule, lines):
+    """Without the rule all four pairs of eligible options are bought."""
+    assert solve(CASE, gap_pct=0).lines.height == 4
+    plan = solve(problem(OPTIONS, schools={A: (10, 0.5), B: (20, 0.5)}, rules=[rule]), gap_pct=0)
+    assert plan.lines.height == lines
+
+
+def test_a_rule_that_needs_it_buys_an_option_of_no_benefit():
+    options = [
+        option(A, "milat", 1, 0, 700),
+        option(A, "posh", 1, 0, 300),
+        option(B, "milat", 1, 5, 300),
+    ]
+    assert solve(problem(options), gap_pct=0).lines["semel_mosad"].to_list() == [B]
+    served = solve(problem(options, rules=[EverySchoolServed()]), gap_pct=0)
+    assert served.lines["response_id"].to_list() == ["posh", "milat"], "and the cheapest one"
+    assert served.lines["is_must_keep"].to_list() == [False, False]
+
+
+def test_must_keep_marks_its_lines():
+    options = [
+        option(A, "milat", 1, 0, 700),
+        option(A, "milat", 2, 0, 900),
+        option(B, "milat", 1, 5, 300),
+    ]
+    plan = solve(problem(options, rules=[MustKeep(((A, "milat", 1),))]), gap_pct=0)
+    assert plan.lines.select("semel_mosad", "dose_level", "is_must_keep").rows() == [
+        (A, 1, True),
+        (B, 1, False),
+    ]
+
+
+@pytest.mark.parametrize("share", [0.0, 8.0, 20.0])
+def test_excellence_share_costs_benefit_and_holds(share):
+    """R82 at 0, 8 and 20 %: excellence is the poorer buy here, so it is bought only when asked."""
+    options = [option(f"1000{i:02}", "milat", 1, 10, 1_000) for i in range(10)]
+    options += [option(f"1000{i:02}", "amirim", 1, 1, 500, is_excellence=True) for i in range(10)]
+    plan = solve(problem(options, budget=10_000, rules=[ExcellenceShareMin(share)]), gap_pct=0)
+    money = plan.lines.group_by("response_id").agg(cost="cost_agorot")
+    spent = {name: sum(cost) for name, cost in money.iter_rows()}
+    assert 100 * spent.get("amirim", 0) >= share * sum(spent.values())
+    assert spent["milat"] == {0.0: 10_000, 8.0: 9_000, 20.0: 8_000}[share]
+
+
+def test_an_overspend_of_one_agora_is_refused():
+    """A milliard on one side: the budget holds to the agora all the same."""
+    million_nis = 100_000_000
+    options = [
+        option(A, "milat", 1, 100, 9 * million_nis),
+        option(B, "milat", 1, 100, 1 * million_nis + 1),
+        option(B, "posh", 1, 99, 1 * million_nis),
+    ]
+    short = solve(problem(options, budget=10 * million_nis), gap_pct=0)
+    assert short.lines["response_id"].to_list() == ["milat", "posh"]
+    exact = solve(problem(options, budget=10 * million_nis + 1), gap_pct=0)
+    assert exact.lines["response_id"].to_list() == ["milat", "milat"]
+
+
+def test_money_rows_are_the_same_in_the_model_and_in_the_measure():
+    """What the solver counts for a budget is what the re-check counts."""
+    columns = Columns.of(CASE.canonical())
+    model = Model.of(columns, (ChannelBudget(GEFEN, 10_000),))
+    x = np.array([0, 0, 1, 0, 1, 0])
+    assert (model.matrix @ x)[-1] * 100_000 == measured(ChannelBudget(GEFEN, 1), 2, 4).value
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ChannelBudget(OWN, 1),
+        SchoolChannelCap(GEFEN, ((A, 1),)),
+        Eligibility(),
+        SchoolCapacity("milat", 1),
+        ParticipantCapacity("milat", 1),
+        MustKeep(()),
+        MustDrop(()),
+        EverySchoolServed(),
+        SchoolFloor(1),
+        SchoolCap(1),
+        ExcellenceShareMin(8),
+        ExcellenceShareMax(8),
+        Exclusive("x", ("milat",)),
+    ],
+)
+def test_sentences_are_in_both_languages(rule):
+    assert any("א" <= letter <= "ת" for letter in rule.sentence_he)
+    assert not any("א" <= letter <= "ת" for letter in rule.sentence_en)
+    assert rule.sentence_he.endswith(".")
+    assert rule.sentence_en.endswith(".")
+    assert rule.unit
