@@ -34,10 +34,12 @@ class Progress(logging.Handler):
         self._status = console.status("")
 
     def __enter__(self) -> Progress:
+        """Start the spinner."""
         self._status.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Stop the spinner."""
         self._status.stop()
 
     def emit(self, record: logging.LogRecord) -> None:

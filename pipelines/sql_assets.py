@@ -73,7 +73,10 @@ def sql_tables() -> tuple[SqlTable, ...]:
 
 def upstream(sql: SqlTable) -> tuple[str, ...]:
     """Return the tables (assets) a SQL table reads."""
-    names = {name.split(".")[1] for name in sql.reads if not name.startswith("audit.")}
+    if any(name.startswith("audit.") for name in sql.reads):
+        # What the checks said is known once every other table has been checked.
+        return tuple(name for name in dictionary().tables if name != sql.table.name)
+    names = {name.split(".")[1] for name in sql.reads}
     shared = names & set(SHARED_RAW)
     names -= shared
     if shared and sql.table.layer != "staging":

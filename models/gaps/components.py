@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from models.gaps.blocks import Stack, measured_cells, stacks
 
@@ -15,6 +16,8 @@ LEAST_SCHOOLS = 6
 _START, _LEAST, _MOST = 0.02, 1e-8, 4.0  # variances in SD²
 
 
+# One thread: small matrices gain nothing from more, and a busy machine loses minutes to their spinning.
+@threadpool_limits.wrap(limits=1)
 def fit_components(cells: pl.DataFrame) -> pl.DataFrame:
     """Estimate the variance components of the gap model.
 

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 from models.gaps.blocks import CELL_KEY, Stack, measured_cells, stacks
 from models.gaps.components import COMPONENTS
 from models.gaps.tiers import gap_tier
 
 
+@threadpool_limits.wrap(limits=1)
 def shrunken_gaps(
     cells: pl.DataFrame, components: pl.DataFrame, level: float = 0.90
 ) -> pl.DataFrame:
@@ -57,6 +59,7 @@ def shrunken_gaps(
     )
 
 
+@threadpool_limits.wrap(limits=1)
 def school_gaps(
     cells: pl.DataFrame,
     components: pl.DataFrame,

@@ -32,6 +32,7 @@ DATA_GOV_IL = "https://data.gov.il"
 # The portal refuses clients that do not carry this name; identity keeps lengths and bytes true.
 HEADERS = {"User-Agent": "datagov-external-client tikkun", "Accept-Encoding": "identity"}
 MAX_REDIRECTS = 5
+CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 HASH_BY_HEX_DIGITS = {32: "md5", 40: "sha1", 64: "sha256"}
 
 
@@ -146,6 +147,15 @@ class FetchedFile:
     downloaded: bool
 
 
+@dataclass(frozen=True)
+class _Session:
+    """What every request needs: the client, the portal, and whom to tell of a wait."""
+
+    http: httpx.Client
+    portal: Portal
+    report: Callable[[str], None]
+
+
 def fetch(
     city_folder: Path,
     portal: Portal,
@@ -168,24 +178,21 @@ def fetch(
         )
     folder = city_folder / "files"
     # A municipality's proxy is honoured for the portal, and never stands before this computer itself.
-    session = nullcontext(client) if client else httpx.Client(trust_env=not portal.is_local)
+    opened = nullcontext(client) if client else httpx.Client(trust_env=not portal.is_local)
     try:
         folder.mkdir(exist_ok=True)
-        with session as http:
+        with opened as http:
+            session = _Session(http, portal, report)
             names = dict.fromkeys(file.package for file in portal.files)
-            packages = {name: _resources(http, portal, name) for name in names}
+            packages = {name: _resources(session, name) for name in names}
             fetched = [
-                _fetch_one(http, portal, packages[file.package], file, folder)
-                for file in portal.files
+                _fetch_one(session, file, packages[file.package], folder) for file in portal.files
             ]
     except OSError as error:
         raise FetchError(
             f"Could not write in {folder} ({error}); check free space and permissions, then run make fetch again.",
             f"לא ניתן לכתוב בתיקייה {folder} ({error}); יש לבדוק מקום פנוי והרשאות ולהריץ שוב make fetch.",
         ) from error
-    for each in fetched:
-        state = "fetched" if each.downloaded else "unchanged"
-        report(f"{each.path}: {state}, {each.bytes:,} bytes")
     report(
         f"The portal does not hold these; put them in {folder}, with the column names of city.yaml:"
     )
@@ -196,21 +203,17 @@ def fetch(
 
 
 def _fetch_one(
-    http: httpx.Client,
-    portal: Portal,
-    resources: Mapping[str, dict[str, Any]],
-    file: OpenFile,
-    folder: Path,
+    session: _Session, file: OpenFile, resources: Mapping[str, dict[str, Any]], folder: Path
 ) -> FetchedFile:
     """Bring one file into its place, or find that it is there already."""
     resource = resources.get(file.resource_id)
     if resource is None:
         there = "; ".join(f"{key} {each.get('name')}" for key, each in sorted(resources.items()))
         raise FetchError(
-            f"{file.file_name}: resource {file.resource_id} is no longer in package {file.package} of {portal.base_url}, which now holds: {there or 'nothing'}; correct its id in OPEN_FILES of pipelines/sources/fetch.py.",
-            f"{file.file_name}: המשאב {file.resource_id} אינו עוד במאגר {file.package} שב-{portal.base_url}; יש לתקן את המזהה ב-OPEN_FILES בקובץ pipelines/sources/fetch.py.",
+            f"{file.file_name}: resource {file.resource_id} is no longer in package {file.package} of {session.portal.base_url}, which now holds: {there or 'nothing'}; correct its id in OPEN_FILES of pipelines/sources/fetch.py.",
+            f"{file.file_name}: המשאב {file.resource_id} אינו עוד במאגר {file.package} שב-{session.portal.base_url}; יש לתקן את המזהה ב-OPEN_FILES בקובץ pipelines/sources/fetch.py.",
         )
-    url = _address(portal, file, resource)
+    url = _address(session.portal, file, resource)
     target, part = folder / file.file_name, folder / f"{file.file_name}.part"
     in_place = target.read_bytes() if target.exists() else b""
     known = _read_source(target)
@@ -219,21 +222,23 @@ def _fetch_one(
 
     is_listed = bool(known) and _hash_agrees(in_place, resource) is True
     downloaded = not is_listed and _retrying(
-        portal, url, lambda: _transfer(http, portal, url, part, known)
+        session, url, lambda: _transfer(session, url, part, known)
     )
     if downloaded:
         content, received = part.read_bytes(), _read_source(part)
-        _source_path(part).unlink()
         try:
             check_content(content, file, resource)
         except FetchError:
-            part.unlink()
+            _discard(part)
             raise
         part.replace(target)
+        _discard(part)
         in_place = content
         _write_source(target, received | {
             "bytes": len(content), "resource_id": file.resource_id, "sha256": _digest(content),
         })  # fmt: skip
+    state = "fetched" if downloaded else "unchanged"
+    session.report(f"{target}: {state}, {len(in_place):,} bytes")
     return FetchedFile(target, url, _digest(in_place), len(in_place), downloaded)
 
 
@@ -283,12 +288,12 @@ def check_content(content: bytes, file: OpenFile, resource: Mapping[str, Any]) -
         )
 
 
-def _resources(http: httpx.Client, portal: Portal, package: str) -> dict[str, dict[str, Any]]:
+def _resources(session: _Session, package: str) -> dict[str, dict[str, Any]]:
     """Return the package's resources by id, as the portal's `package_show` lists them."""
-    url = f"{portal.base_url.rstrip('/')}/api/3/action/package_show?id={package}"
+    url = f"{session.portal.base_url.rstrip('/')}/api/3/action/package_show?id={package}"
 
     def once() -> dict[str, dict[str, Any]]:
-        with _get(http, portal, url) as response:
+        with _get(session, url) as response:
             response.read()
         try:
             answer = response.json()
@@ -299,14 +304,14 @@ def _resources(http: httpx.Client, portal: Portal, package: str) -> dict[str, di
                 f"{url} לא החזיר תיאור של מאגר CKAN אלא תוכן אחר, לרוב דף תחזוקה או חסימה; יש לפתוח אותו בדפדפן ולנסות שוב מאוחר יותר.",
             ) from error
 
-    return _retrying(portal, url, once)
+    return _retrying(session, url, once)
 
 
 def _address(portal: Portal, file: OpenFile, resource: Mapping[str, Any]) -> str:
     """Return where the resource's file is on the portal itself.
 
-    The portal lists its files on e.data.gov.il, which turns programs away; the main host serves the
-    same paths, and a mirror replays them.
+    The portal lists its files on e.data.gov.il; programs are served the same paths by the main host,
+    and a mirror replays them.
     """
     listed = _url(str(resource.get("url") or ""))
     if not (portal.holds(listed) or f".{listed.host}".endswith(".data.gov.il")):
@@ -317,9 +322,7 @@ def _address(portal: Portal, file: OpenFile, resource: Mapping[str, Any]) -> str
     return str(_url(portal.base_url).copy_with(raw_path=listed.raw_path))
 
 
-def _transfer(
-    http: httpx.Client, portal: Portal, url: str, part: Path, known: Mapping[str, Any]
-) -> bool:
+def _transfer(session: _Session, url: str, part: Path, known: Mapping[str, Any]) -> bool:
     """Make one attempt to complete `part`; false if the file in place is still current."""
     begun = _read_source(part)
     etag = begun.get("etag") or "W/"  # only a strong ETag proves that two halves are of one file
@@ -331,27 +334,27 @@ def _transfer(
     elif known.get("last_modified"):
         asked["If-Modified-Since"] = known["last_modified"]
 
-    with _get(http, portal, url, asked) as response:
+    with _get(session, url, asked) as response:
         now = {
             "etag": response.headers.get("etag"),
             "last_modified": response.headers.get("last-modified"),
             "url": url,
         }
-        if known and (response.status_code == 304 or now["etag"] == known.get("etag") is not None):
-            part.unlink(missing_ok=True)
+        is_same = now["etag"] is not None and now["etag"] == known.get("etag")
+        if is_same or (known and response.status_code == 304):
+            _discard(part)
             return False
         end = response.headers.get("content-length")
-        if response.status_code in (206, 416):
-            span = re.fullmatch(
-                r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("content-range", "")
-            )
+        is_rest = response.status_code == 206
+        if is_rest or response.status_code == 416:
+            span = CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
             if not offset or not span or int(span[1]) != offset or now["etag"] != etag:
-                part.unlink(missing_ok=True)
+                _discard(part)
                 raise _BusyError("the half-downloaded file no longer fits", wait_seconds=0)
             end = span[2]
-        else:
-            _write_source(part, now)
-        with part.open("ab" if response.status_code == 206 else "wb") as out:
+        with part.open("ab" if is_rest else "wb") as out:
+            if not is_rest:  # only once the old half is gone may the record speak of the new one
+                _write_source(part, now)
             for chunk in response.iter_raw():
                 out.write(chunk)
     if end and end.isdecimal() and part.stat().st_size != int(end):
@@ -361,9 +364,10 @@ def _transfer(
 
 @contextmanager
 def _get(
-    http: httpx.Client, portal: Portal, url: str, headers: Mapping[str, str] | None = None
+    session: _Session, url: str, headers: Mapping[str, str] | None = None
 ) -> Iterator[httpx.Response]:
     """Stream one GET, following redirects only while they stay on the portal."""
+    http, portal = session.http, session.portal
     sent = HEADERS | dict(headers or {})
     request = http.build_request("GET", url, headers=sent, timeout=portal.timeout_seconds)
     for _ in range(MAX_REDIRECTS):
@@ -393,8 +397,9 @@ def _get(
         response.close()
 
 
-def _retrying(portal: Portal, url: str, once: Callable[[], T]) -> T:
+def _retrying(session: _Session, url: str, once: Callable[[], T]) -> T:
     """Call `once` until it succeeds, waiting longer each time, at most `portal.attempts` times."""
+    portal = session.portal
     for attempt in range(portal.attempts):
         wait = portal.first_wait_seconds * 2**attempt
         try:
@@ -406,6 +411,7 @@ def _retrying(portal: Portal, url: str, once: Callable[[], T]) -> T:
             wait = wait if busy.wait_seconds is None else busy.wait_seconds
         if attempt + 1 == portal.attempts or wait > portal.longest_wait_seconds:
             break
+        session.report(f"{url}: {reason}; trying again in {wait:.0f} seconds")
         portal.sleep(wait)
     raise FetchError(
         f"{url} could not be fetched in {attempt + 1} attempts ({reason}); check the internet connection and run make fetch again later, and it will go on from where it stopped.",
@@ -465,6 +471,12 @@ def _write_source(path: Path, source: Mapping[str, Any]) -> None:
     """Write where `path` came from."""
     text = json.dumps(source, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
     _source_path(path).write_text(text, encoding="utf-8")
+
+
+def _discard(part: Path) -> None:
+    """Remove a partial file and its record."""
+    part.unlink(missing_ok=True)
+    _source_path(part).unlink(missing_ok=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,84 @@
+"""Golden tests of the SQL: small inputs, the exact rows expected (`cases/<table>/<case>.yaml`)."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+
+from pipelines.fields import dictionary
+from pipelines.sources.files import PROVENANCE
+from pipelines.sql_assets import SHARED_RAW, column_lineage, sql_tables, upstream
+
+CASES = sorted((Path(__file__).parent / "cases").glob("*/*.yaml"))
+SQL = {sql.table.name: sql for sql in sql_tables()}
+
+
+def types(name):
+    fields = dictionary().fields
+    if name in SHARED_RAW:
+        columns = (*SHARED_RAW[name], *PROVENANCE)
+    elif name.startswith("raw_"):
+        return dict.fromkeys((*dictionary().contract(name[4:]).contract, *PROVENANCE), "VARCHAR")
+    else:
+        columns = dictionary().tables["mart_data_quality" if name == "check_result" else name].columns
+    return {column: fields[column].type if column in fields else "VARCHAR" for column in columns}
+
+
+def run(name, given):
+    """Run one SQL file over the given rows; tables not given are empty, columns not given are null."""
+    connection = duckdb.connect()
+    for read in SQL[name].reads:
+        layer, table = read.split(".")
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {layer}")
+        columns = ", ".join(f"{column} {type_}" for column, type_ in types(table).items())
+        connection.execute(f"CREATE TABLE {read} ({columns})")
+        for row in given.get(table, []):
+            marks = ", ".join("?" * len(row))
+            connection.execute(f"INSERT INTO {read} ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+    return connection.sql(f"SELECT * FROM ({SQL[name].text}) ORDER BY {', '.join(SQL[name].table.key)}").pl()
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_golden(path):
+    case = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found = run(path.parent.name, case["given"])
+    columns = list(case["expect"][0]) if case["expect"] else []
+    rows = [
+        {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}
+        for row in found.select(columns).to_dicts()
+    ]
+    assert rows == case["expect"], case["says"]
+
+
+@pytest.mark.parametrize("name", sorted(SQL))
+def test_columns_and_types_are_the_dictionary_s(name):
+    found = run(name, {})
+    assert tuple(found.columns) == SQL[name].table.columns
+    connection = duckdb.connect()
+    connection.register("found", found)
+    described = {row[0]: row[1] for row in connection.sql("DESCRIBE found").fetchall()}
+    expected = {column: dictionary().fields[column].type for column in SQL[name].table.columns}
+    assert described == expected
+
+
+@pytest.mark.parametrize("name", sorted(SQL))
+def test_lineage_names_only_real_columns(name):
+    lineage = column_lineage(SQL[name])
+    assert set(lineage.deps_by_column) == set(SQL[name].table.columns)
+    for deps in lineage.deps_by_column.values():
+        for dep in deps:
+            assert dep.column_name in types(dep.asset_key.path[-1])
+
+
+def test_every_table_is_made_exactly_once():
+    from pipelines import act, aim, decide, diagnose
+
+    made = [*SQL, *(name for module in (aim, diagnose, decide, act) for step in module.STEPS for name in step.makes)]
+    assert sorted(made) == sorted(dictionary().tables)
+
+
+def test_every_core_and_mart_select_has_a_golden_case():
+    covered = {path.parent.name for path in CASES}
+    copies = {name for name, sql in SQL.items() if len(upstream(sql)) <= 1 or sql.table.layer == "staging"}
+    assert {name for name in SQL if name not in copies} - covered == set()
