@@ -21,7 +21,7 @@ $(VENV)/.ready: requirements.lock
 
 setup: $(VENV)/.ready ## create .venv with the exact versions of requirements.lock
 
-data_raw/demo_city/city.yaml: $(VENV)/.ready
+data_raw/demo_city/city.yaml: | $(VENV)/.ready
 	@$(PY) -m pipelines.demo_city --out data_raw/demo_city
 
 demo-city: data_raw/demo_city/city.yaml ## generate the synthetic demonstration city, if it is not there

@@ -1,11 +1,21 @@
 """Stage `act`: who does what when, and who is told. Findings are put in words and a release is published."""
 
+import shutil
+from pathlib import Path
+
 import dagster as dg
 
 from pipelines.city import CityFolder
 from pipelines.fields import dictionary
 from pipelines.findings import main_findings
-from pipelines.tables import Step, Tables
+from pipelines.publish.build import audit_release, build_release
+from pipelines.publish.release import publish
+from pipelines.publish.report import ReportContext
+from pipelines.publish.suppression import Thresholds
+from pipelines.publish.words import hebrew_year
+from pipelines.tables import FRESHNESS, OWNERS, POOL, Step, Tables, asset_key
+from pipelines.warehouse import Warehouse
+from pipelines.workspace import Workspace
 
 RELEASE = dg.AssetKey(["published", "release"])
 MARTS = tuple(name for name in dictionary().tables if name.startswith("mart_"))
@@ -28,3 +38,57 @@ STEPS = (
         compute=findings,
     ),
 )  # fmt: skip
+
+
+def context_of(city: CityFolder) -> ReportContext:
+    """Return what the pages say about the city."""
+    settings = city.city
+    years = settings.school_years
+    scope = {"official": "בתי הספר הרשמיים", "all": "כל בתי הספר היסודיים, רשמיים ומוכרים"}[settings.scope.name]
+    return ReportContext(
+        city_name_he=settings.city.name_he,
+        is_synthetic=settings.city.is_synthetic,
+        reference_year=years.reference,
+        planning_year=city.planning_year,
+        scope_he=scope,
+        data_years_he=f"הנתונים: {hebrew_year(years.first)} עד {hebrew_year(years.last)}",
+        notes_he=settings.notes_he,
+    )
+
+
+@dg.asset(
+    key=RELEASE,
+    deps=[asset_key(name) for name in MARTS],
+    description="The published release: marts, workbook, report and quality page of each audience, made current by one atomic rename after an audit.",
+    group_name="act",
+    owners=OWNERS,
+    kinds={"html", "xlsx", "parquet"},
+    pool=POOL,
+    freshness_policy=FRESHNESS,
+)
+def release(workspace: Workspace, warehouse: Warehouse) -> dg.MaterializeResult:
+    """Build, audit and publish; on any failure the last good release stays."""
+    city = workspace.city()
+    tables = {name: warehouse.table(name) for name in MARTS}
+    policy = city.policy.suppression
+    thresholds = Thresholds(policy.mean_pupils.value, policy.count_pupils.value)
+    context = context_of(city)
+
+    def build(folder: Path) -> None:
+        build_release(folder, tables, context, thresholds)
+        for name in ("city.yaml", "policy.yaml"):
+            shutil.copyfile(city.folder / name, folder / "analyst" / name)
+
+    published = publish(
+        Path(workspace.marts_folder), build, lambda folder: audit_release(folder, context, thresholds)
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "release": published.name,
+            "report": dg.MetadataValue.path(str(published / "committee" / "report.html")),
+            "dagster/row_count": sum(frame.height for frame in tables.values()),
+        }
+    )
+
+
+ASSETS = (release,)

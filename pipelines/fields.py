@@ -57,10 +57,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Dictionary:
-    """All fields and tables."""
+    """All fields and tables, and the Hebrew names of category values."""
 
     fields: dict[str, Field]
     tables: dict[str, Table]
+    labels: dict[str, dict[str, str]]
+
+    def label(self, field: str, value: str) -> str:
+        """Return the Hebrew name of a category's value, or the value where it has none."""
+        return self.labels.get(field, {}).get(value, value)
 
     def contract(self, source_id: str) -> Table:
         """Return the staged table that a logical source (`register__schools`) feeds.
@@ -130,7 +135,12 @@ def load(path: Path) -> Dictionary:
                 f"{path}: table '{name}': key or reference columns it does not have: {astray}"
             )
         tables[name] = table
-    return Dictionary(fields=fields, tables=tables)
+    labels = raw.get("labels", {})
+    if astray := {name: set(names) - set(map(str, fields[name].allowed)) for name, names in labels.items()}:
+        for name, unknown in astray.items():
+            if unknown and fields[name].allowed:
+                raise ValueError(f"{path}: labels of '{name}' for values it cannot have: {sorted(unknown)}")
+    return Dictionary(fields=fields, tables=tables, labels=labels)
 
 
 @cache

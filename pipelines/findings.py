@@ -7,15 +7,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from pipelines.fields import dictionary
 from pipelines.tables import Tables
-
-SUBJECT_HE = {
-    "hebrew": "עברית",
-    "arabic": "ערבית",
-    "math": "מתמטיקה",
-    "english": "אנגלית",
-    "science": "מדעים",
-}
 
 
 def main_findings(tables: Tables) -> pl.DataFrame:
@@ -41,7 +34,7 @@ def _gaps(tables: Tables) -> tuple[str, str, str]:
     absent = cells.height - measured.height
     worst = surely.group_by("subject").len().sort("len", "subject", descending=[True, False])
     worst_he = (
-        f", רובם ב{SUBJECT_HE[worst['subject'][0]]} ({worst['len'][0]})" if worst.height else ""
+        f", רובם ב{dictionary().label('subject', worst['subject'][0])} ({worst['len'][0]})" if worst.height else ""
     )
     worst_en = (
         f", most of them in {worst['subject'][0]} ({worst['len'][0]})" if worst.height else ""

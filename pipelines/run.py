@@ -88,15 +88,12 @@ def _run(space: Workspace, console: Console) -> bool:
     from pipelines.definitions import CHAIN, all_years, build
     from pipelines.progress import Progress, show_progress
 
-    job = build(space).resolve_job_def(CHAIN)
+    definitions = build(space)
+    job = definitions.resolve_job_def(CHAIN)
     stages = {
-        node.name: next(
-            iter(
-                job.asset_layer.get(key).group_name
-                for key in job.asset_layer.asset_keys_for_node(node.name)
-            )
-        )
-        for node in job.nodes
+        asset.node_def.name: next(iter(asset.group_names_by_key.values()))
+        for asset in definitions.assets or ()
+        if isinstance(asset, dg.AssetsDefinition)
     }
     with Progress(console, stages) as progress:
         show_progress(progress)

@@ -180,11 +180,11 @@ def fetch(
     # A municipality's proxy is honoured for the portal, and never stands before this computer itself.
     opened = nullcontext(client) if client else httpx.Client(trust_env=not portal.is_local)
     try:
-        folder.mkdir(exist_ok=True)
         with opened as http:
             session = _Session(http, portal, report)
             names = dict.fromkeys(file.package for file in portal.files)
             packages = {name: _resources(session, name) for name in names}
+            folder.mkdir(exist_ok=True)
             fetched = [
                 _fetch_one(session, file, packages[file.package], folder) for file in portal.files
             ]
@@ -385,7 +385,7 @@ def _get(
         status = response.status_code
         if status == 429 or status >= 500:
             wait = _asked_wait(response.headers)
-            asks = "" if wait is None else f" and asks to wait {wait:.0f} seconds"
+            asks = "" if wait is None else f" and asks to wait {wait:.0f} s"
             raise _BusyError(f"it answered {status}{asks}", wait)
         if status not in (200, 206, 304, 416):
             raise FetchError(
@@ -411,7 +411,7 @@ def _retrying(session: _Session, url: str, once: Callable[[], T]) -> T:
             wait = wait if busy.wait_seconds is None else busy.wait_seconds
         if attempt + 1 == portal.attempts or wait > portal.longest_wait_seconds:
             break
-        session.report(f"{url}: {reason}; trying again in {wait:.0f} seconds")
+        session.report(f"{url}: {reason}; trying again in {wait:.0f} s")
         portal.sleep(wait)
     raise FetchError(
         f"{url} could not be fetched in {attempt + 1} attempts ({reason}); check the internet connection and run make fetch again later, and it will go on from where it stopped.",

@@ -167,6 +167,25 @@ def test_an_overspend_of_one_agora_is_refused():
     assert exact.lines["response_id"].to_list() == ["milat", "milat"]
 
 
+def test_a_cap_per_pupil_holds_to_the_agora():
+    options = [option(A, "milat", 1, 3, 3_001), option(A, "milat", 2, 2, 3_000)]
+    plan = solve(problem(options, schools={A: (100, 0.5)}, rules=[SchoolCap(30)]), gap_pct=0)
+    assert plan.lines["cost_agorot"].to_list() == [3_000]
+
+
+def test_polish_takes_what_is_free_and_gives_up_what_is_useless():
+    """From a poor plan (as a wide gap may leave it) to one no single step can improve."""
+    options = [
+        option(A, "amirim", 1, 0, 10),  # useless: given up
+        option(A, "milat", 1, 3, 300),  # the larger dose does no more good: becomes this one
+        option(A, "milat", 2, 3, 500),
+        option(B, "milat", 1, 2, 200),  # fits once money is free
+    ]
+    columns = Columns.of(problem(options).canonical())
+    model = Model.of(columns, (ChannelBudget(OWN, 510),))
+    assert model.polish(np.array([1.0, 0.0, 1.0, 0.0])).tolist() == [0.0, 1.0, 0.0, 1.0]
+
+
 def test_money_rows_are_the_same_in_the_model_and_in_the_measure():
     """What the solver counts for a budget is what the re-check counts."""
     columns = Columns.of(CASE.canonical())

@@ -1,0 +1,1 @@
+"""Publishing: suppression, marts, workbook, report, quality page, and the atomic release."""

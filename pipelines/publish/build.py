@@ -1,0 +1,118 @@
+"""Build a release for each audience, and audit what was really written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import get_args
+
+import fastexcel
+import polars as pl
+
+from pipelines.fields import dictionary
+from pipelines.publish.marts import DATABASE, read_database, write_marts
+from pipelines.publish.quality import render_quality
+from pipelines.publish.report import ReportContext, render_report
+from pipelines.publish.suppression import Audience, Thresholds, gate, suppress
+from pipelines.publish.words import AGOROT
+from pipelines.publish.workbook import SHEETS, write_workbook
+
+REPORT, WORKBOOK, QUALITY = "report.html", "workbook.xlsx", "quality.html"
+SYNTHETIC_MARK = "נתונים סינתטיים"
+
+
+class AuditError(Exception):
+    """A release is not fit to be published; the last one stays."""
+
+
+def build_release(
+    folder: Path, tables: Mapping[str, pl.DataFrame], context: ReportContext, thresholds: Thresholds
+) -> None:
+    """Write `<folder>/<audience>` with marts, workbook, report and quality page, small cells removed.
+
+    Raises:
+        PrivacyError: if a table may not be published.
+    """
+    for audience in get_args(Audience):
+        shown = suppress(tables, audience, thresholds)
+        # A table of which nothing may be seen is not published at all.
+        shown = {name: frame for name, frame in shown.items() if frame.columns}
+        write_marts(folder / audience, shown)
+        write_workbook(folder / audience / WORKBOOK, shown, context)
+        page = shown | {"mart_source_file": shown.get("mart_source_file", pl.DataFrame())}
+        (folder / audience / REPORT).write_text(render_report(shown, context), encoding="utf-8")
+        (folder / audience / QUALITY).write_text(render_quality(page, context), encoding="utf-8")
+
+
+def audit_release(folder: Path, context: ReportContext, thresholds: Thresholds) -> None:
+    """Open what was written and refuse it if it is not whole, not private or does not add up.
+
+    Raises:
+        PrivacyError: if a published cell breaks the suppression rule.
+        AuditError: naming the audience, the file and what is wrong.
+    """
+    for audience in get_args(Audience):
+        place = folder / audience
+        tables = read_database(place / DATABASE)
+        gate(tables, audience, thresholds)
+        _audit_parquet(place, tables)
+        _audit_money(place, tables)
+        _audit_workbook(place / WORKBOOK, tables)
+        for page in (REPORT, QUALITY):
+            text = (place / page).read_text(encoding="utf-8")
+            _expect(not context.is_synthetic or SYNTHETIC_MARK in text, place / page, "lacks the synthetic mark")
+            _expect('dir="rtl"' in text and "<script" not in text, place / page, "is not a right-to-left page without scripts")
+            _expect("http://" not in text.replace("http://www.w3.org/", ""), place / page, "refers to another host")
+        if "mart_data_quality" in tables:
+            bad = tables["mart_data_quality"].filter((pl.col("severity") == "ERROR") & ~pl.col("is_passed"))
+            _expect(bad.is_empty(), place, f"blocking checks failed: {bad.select('table_name', 'check_id').rows()[:5]}")
+
+
+def _expect(holds: bool, where: Path, what: str) -> None:
+    if not holds:
+        raise AuditError(f"{where}: {what}; nothing was published")
+
+
+def _audit_parquet(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
+    files = {path.stem for path in place.glob("*.parquet")}
+    _expect(files == set(tables), place, f"Parquet files and database differ: {sorted(files ^ set(tables))}")
+    for name, frame in tables.items():
+        same = pl.read_parquet(place / f"{name}.parquet").equals(frame)
+        _expect(same, place / f"{name}.parquet", "differs from the same table in the database")
+        key = dictionary().tables[name].key
+        if set(key) <= set(frame.columns):
+            _expect(not frame.select(key).is_duplicated().any(), place / name, "has a key twice")
+
+
+def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Every way of adding up the plan's money gives the same sum, to the agora."""
+    plan, money = tables["mart_allocation"], tables["mart_allocation_money"]
+    certificate = tables["mart_allocation_certificate"].row(0, named=True)
+    sums = {
+        "lines": plan["cost_agorot"].sum(),
+        "lines by channel": money["amount_agorot"].sum(),
+        "schools": tables["mart_allocation_school"]["cost_agorot"].sum(),
+        "channels": tables["mart_allocation_channel"]["allocated_agorot"].sum(),
+        "work plan": tables["mart_work_plan"]["cost_agorot"].sum(),
+        "certificate": certificate["cost_agorot"],
+    }
+    _expect(len(set(sums.values())) == 1, place, f"totals differ: {sums}")
+    municipal = {
+        plan["municipal_agorot"].sum(),
+        tables["mart_allocation_school"]["municipal_agorot"].sum(),
+        money.filter(pl.col("funding_channel") == "municipal_own")["amount_agorot"].sum(),
+        certificate["municipal_agorot"],
+    }
+    _expect(len(municipal) == 1, place, f"municipal totals differ: {sorted(municipal)}")
+    _expect(bool(tables["mart_allocation_rule"]["is_satisfied"].all()), place, "a rule of the allocation is broken")
+
+
+def _audit_workbook(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Reopen the workbook and compare the plan's sheet with the mart."""
+    book = fastexcel.read_excel(path)
+    _expect(set(book.sheet_names) == {"שער", *(t for t, n in SHEETS.items() if n in tables)}, path, "lacks a sheet")
+    title = next(t for t, n in SHEETS.items() if n == "mart_allocation_school")
+    sheet = book.load_sheet(title).to_polars()
+    costs = sheet[:, tables["mart_allocation_school"].columns.index("cost_agorot")].cast(pl.Float64)
+    total = tables["mart_allocation_school"]["cost_agorot"].sum()
+    _expect(round(costs[:-1].sum() * AGOROT) == total == round(costs[-1] * AGOROT), path, "the total is not the sum")

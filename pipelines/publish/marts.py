@@ -1,0 +1,57 @@
+"""Marts as readers get them: one Parquet file a table, and all tables in one DuckDB file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from pipelines.fields import dictionary
+
+DATABASE = "tikkun.duckdb"
+
+
+def write_marts(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Write each table as Parquet and all of them into `tikkun.duckdb`, with Hebrew column labels."""
+    folder.mkdir(parents=True)
+    fields = dictionary().fields
+    connection = duckdb.connect(str(folder / DATABASE), config={"threads": 1})
+    try:
+        for name, frame in sorted(tables.items()):
+            frame.write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=9)
+            connection.register("frame", frame)
+            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM frame")
+            connection.unregister("frame")
+            _comment(connection, f"TABLE {name}", f"A row: {dictionary().tables[name].row}")
+            for column in frame.columns:
+                field = fields[column]
+                _comment(connection, f"COLUMN {name}.{column}", f"{field.he} | {field.en} [{field.unit}]")
+    finally:
+        connection.close()
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, of: str, text: str) -> None:
+    quoted = text.replace("'", "''")
+    connection.execute(f"COMMENT ON {of} IS '{quoted}'")
+
+
+def read_database(path: Path) -> dict[str, pl.DataFrame]:
+    """Return every table of a published DuckDB file, in the order it was written."""
+    connection = duckdb.connect(str(path), read_only=True)
+    try:
+        names = [row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()]
+        return {name: connection.sql(f"SELECT * FROM {name}").pl() for name in names}
+    finally:
+        connection.close()
+
+
+def content_hash(path: Path) -> str:
+    """Return a SHA-256 of what a DuckDB file holds: its tables, columns, types and rows in order."""
+    digest = hashlib.sha256()
+    for name, frame in read_database(path).items():
+        digest.update(f"{name} {frame.schema}\n".encode())
+        digest.update(frame.write_csv().encode())
+    return digest.hexdigest()

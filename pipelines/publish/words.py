@@ -1,0 +1,81 @@
+"""Numbers and categories as a reader sees them, the same in report, workbook and findings."""
+
+from __future__ import annotations
+
+from pipelines.fields import dictionary
+
+AGOROT = 100
+# Colour is never the sole carrier: each tier has a sign and a text of its own (R114).
+TIER_SIGNS = {
+    "surely_below": "▼▼", "probably_below": "▼", "cannot_tell": "?",
+    "probably_at_target": "▲", "surely_at_target": "▲▲", "not_measured": "–",
+}  # fmt: skip
+
+
+def nis(agorot: int) -> str:
+    """Return an amount in whole shekels: 123456789 is '1,234,568'."""
+    return f"{round(agorot / AGOROT):,}"
+
+
+def signed(value: float) -> str:
+    """Return a gap with its sign and two decimals; a true minus sign, never a hyphen."""
+    return "0.00" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
+
+
+def percent(value: float) -> str:
+    """Return a percentage with at most one decimal."""
+    text = f"{value:.1f}".removesuffix(".0").replace("-", "−")
+    return f"{text}%"
+
+
+def share(value: float) -> str:
+    """Return a share or an index between 0 and 1 with two decimals."""
+    return f"{value:.2f}"
+
+
+def probability(value: float) -> str:
+    """Return a probability in percent, never quite 0 or 100."""
+    return "<1%" if value < 0.01 else ">99%" if value > 0.99 else f"{100 * value:.0f}%"
+
+
+def integer(value: float) -> str:
+    """Return a whole number with separators."""
+    return f"{round(value):,}".replace("-", "−")
+
+
+def decimal(value: float) -> str:
+    """Return a number with up to four significant digits."""
+    return f"{value:,.4g}".replace("-", "−")
+
+
+def year(school_year: int) -> str:
+    """Return a school year as both calendars know it: 2026 is 'תשפ"ו (2025/26)'."""
+    return f"{hebrew_year(school_year)} ({school_year - 1}/{school_year % 100:02d})"
+
+
+def hebrew_year(school_year: int) -> str:
+    """Return the Hebrew year in letters: 2026 is תשפ"ו."""
+    rest = (school_year + 3760) % 1000
+    letters = ""
+    for value, letter in zip(
+        (400, 300, 200, 100, 90, 80, 70, 60, 50, 40, 30, 20, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1),
+        "תשרקצפעסנמלכיטחזוהדגבא",
+        strict=True,
+    ):
+        while rest >= value:
+            # 15 and 16 are written 9+6 and 9+7, not as letters of the divine name.
+            if rest in (15, 16):
+                letters, rest = letters + "ט", rest - 9
+                continue
+            letters, rest = letters + letter, rest - value
+    return f'{letters[:-1]}"{letters[-1]}'
+
+
+def label(field: str, value: str | None) -> str:
+    """Return the Hebrew name of a category's value; empty for none."""
+    return "" if value is None else dictionary().label(field, value)
+
+
+def subjects(names: str) -> str:
+    """Return a comma-separated list of subjects in Hebrew."""
+    return ", ".join(label("subject", name) for name in names.split(",")) if names != "none" else "אין פער ודאי"
