@@ -44,7 +44,9 @@ def context_of(city: CityFolder) -> ReportContext:
     """Return what the pages say about the city."""
     settings = city.city
     years = settings.school_years
-    scope = {"official": "בתי הספר הרשמיים", "all": "כל בתי הספר היסודיים, רשמיים ומוכרים"}[settings.scope.name]
+    scope = {"official": "בתי הספר הרשמיים", "all": "כל בתי הספר היסודיים, רשמיים ומוכרים"}[
+        settings.scope.name
+    ]
     return ReportContext(
         city_name_he=settings.city.name_he,
         is_synthetic=settings.city.is_synthetic,
@@ -80,7 +82,9 @@ def release(workspace: Workspace, warehouse: Warehouse) -> dg.MaterializeResult:
             shutil.copyfile(city.folder / name, folder / "analyst" / name)
 
     published = publish(
-        Path(workspace.marts_folder), build, lambda folder: audit_release(folder, context, thresholds)
+        Path(workspace.marts_folder),
+        build,
+        lambda folder: audit_release(folder, context, thresholds),
     )
     return dg.MaterializeResult(
         metadata={

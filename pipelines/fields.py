@@ -136,10 +136,14 @@ def load(path: Path) -> Dictionary:
             )
         tables[name] = table
     labels = raw.get("labels", {})
-    if astray := {name: set(names) - set(map(str, fields[name].allowed)) for name, names in labels.items()}:
+    if astray := {
+        name: set(names) - set(map(str, fields[name].allowed)) for name, names in labels.items()
+    }:
         for name, unknown in astray.items():
             if unknown and fields[name].allowed:
-                raise ValueError(f"{path}: labels of '{name}' for values it cannot have: {sorted(unknown)}")
+                raise ValueError(
+                    f"{path}: labels of '{name}' for values it cannot have: {sorted(unknown)}"
+                )
     return Dictionary(fields=fields, tables=tables, labels=labels)
 
 

@@ -34,7 +34,9 @@ def _gaps(tables: Tables) -> tuple[str, str, str]:
     absent = cells.height - measured.height
     worst = surely.group_by("subject").len().sort("len", "subject", descending=[True, False])
     worst_he = (
-        f", רובם ב{dictionary().label('subject', worst['subject'][0])} ({worst['len'][0]})" if worst.height else ""
+        f", רובם ב{dictionary().label('subject', worst['subject'][0])} ({worst['len'][0]})"
+        if worst.height
+        else ""
     )
     worst_en = (
         f", most of them in {worst['subject'][0]} ({worst['len'][0]})" if worst.height else ""
@@ -87,7 +89,11 @@ def _unmet(tables: Tables) -> list[tuple[str, str, str]]:
 
 
 def _blind(tables: Tables) -> tuple[str, str, str]:
-    absent = tables["mart_not_measured"].filter(pl.col("schools_not_measured") == pl.col("schools"))
+    # A missing source says it once; the indicators it would have fed need not repeat it.
+    absent = tables["mart_not_measured"].filter(
+        pl.col("schools_not_measured") == pl.col("schools"),
+        ~pl.col("item_id").str.starts_with("indicator."),
+    )
     items_he = ", ".join(absent.sort("item_id")["item_he"])
     items_en = ", ".join(absent.sort("item_id")["item_en"])
     return (

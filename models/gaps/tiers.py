@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-SURE, PROBABLE = 0.95, 0.80
+SURE, PROBABLE, IMPROBABLE, SURELY_NOT = 0.95, 0.80, 0.20, 0.05
 TIERS = (
     "surely_below",
     "probably_below",
@@ -21,7 +21,7 @@ def gap_tier(p_below: pl.Expr) -> pl.Expr:
         pl.when(p_below.is_null()).then(pl.lit("not_measured"))
         .when(p_below >= SURE).then(pl.lit("surely_below"))
         .when(p_below >= PROBABLE).then(pl.lit("probably_below"))
-        .when(p_below > 1 - PROBABLE).then(pl.lit("cannot_tell"))
-        .when(p_below > 1 - SURE).then(pl.lit("probably_at_target"))
+        .when(p_below > IMPROBABLE).then(pl.lit("cannot_tell"))
+        .when(p_below > SURELY_NOT).then(pl.lit("probably_at_target"))
         .otherwise(pl.lit("surely_at_target"))
     )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata
 
+_LEAST_SPREAD = 1e-6  # below it a beta distribution is a point, and its parameters overflow
 KINDS = {"outcome_need": "outcome", "background_need": "background"}
 
 
@@ -149,7 +150,7 @@ def _draw(
     generator = np.random.default_rng(seed)
     most = 0.999 * np.sqrt(need * (1 - need))
     spread = np.minimum(error, most)
-    uncertain = spread > 0
+    uncertain = spread > _LEAST_SPREAD
     size = np.where(uncertain, need * (1 - need) / np.where(uncertain, spread, 1.0) ** 2 - 1, 1.0)
     a, b = np.where(uncertain, need * size, 1.0), np.where(uncertain, (1 - need) * size, 1.0)
     sample = np.where(uncertain, generator.beta(a, b, size=(draws, *need.shape)), need)

@@ -7,7 +7,7 @@ as bad data.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -80,7 +80,35 @@ def run_checks(
         for column, parent in table.references
     }
     sets = {name: [row[0] for row in rows] for name, rows in parents.items()}
-    return [_run(table, check, {"table": frame, "schema": schema}, sets) for check in checks]
+    frames = {"table": (frame, _shown_key(table)), "schema": (schema, ("expected",))}
+    failed: dict[str, list[_Failed]] = {check.id: [] for check in checks}
+    for on, (rows, key) in frames.items():
+        wanted = [
+            (check.id, item) for check in checks for item in check.expectations if item.on == on
+        ]
+        for check_id, found in _failures(rows, wanted, key, sets, f"{table.name}.{on}"):
+            failed[check_id].append(found)
+    return [_result(check, failed[check.id], len(frame)) for check in checks]
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """One expectation that does not hold."""
+
+    description: str
+    rows: int
+    keys: tuple[str, ...]
+
+
+def _result(check: Check, failed: Sequence[_Failed], checked_rows: int) -> CheckResult:
+    return CheckResult(
+        check=check,
+        is_passed=not failed,
+        checked_rows=checked_rows,
+        failing_rows=max((item.rows for item in failed), default=0),
+        failing_keys=tuple(sorted({key for item in failed for key in item.keys})[:KEYS_SHOWN]),
+        failing_expectations=tuple(item.description for item in failed),
+    )
 
 
 def _shown_key(table: Table) -> tuple[str, ...]:
@@ -98,73 +126,86 @@ def _schema_frame(
     return pd.DataFrame({"actual": pad(actual), "expected": pad(expected)})
 
 
-def _run(
-    table: Table, check: Check, frames: Mapping[str, pd.DataFrame], sets: Mapping[str, list[Any]]
-) -> CheckResult:
-    failing_keys: list[str] = []
-    failing_rows, failed = 0, []
-    for on in ("schema", "table"):
-        expectations = [item for item in check.expectations if item.on == on]
-        if not expectations:
-            continue
-        key = _shown_key(table) if on == "table" else ("expected",)
-        for item in _validate(frames[on], expectations, key, sets, f"{table.name}.{check.id}"):
-            if item.success:
-                continue
-            count = item.result.get("unexpected_count")
-            failing_rows = max(failing_rows, len(frames[on]) if count is None else int(count))
-            failed.append(_describe(item.expectation_config))
-            rows = item.result.get("unexpected_index_list") or []
-            failing_keys += ["/".join(str(row[name]) for name in key) for row in rows]
-    return CheckResult(
-        check=check,
-        is_passed=not failed,
-        checked_rows=len(frames["table"]),
-        failing_rows=failing_rows,
-        failing_keys=tuple(sorted(set(failing_keys))[:KEYS_SHOWN]),
-        failing_expectations=tuple(failed),
-    )
-
-
-def _validate(
+def _failures(
     frame: pd.DataFrame,
-    expectations: Iterable[Expectation],
+    wanted: Sequence[tuple[str, Expectation]],
     key: Sequence[str],
     sets: Mapping[str, list[Any]],
     name: str,
-) -> list[Any]:
-    gx, source = _library()
-    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+) -> Iterator[tuple[str, _Failed]]:
+    """Yield the check and the failure of each expectation that does not hold.
 
-    configurations = []
-    for item in expectations:
-        arguments = dict(item.arguments)
-        if isinstance(arguments.get("value_set"), str):
-            arguments["value_set"] = sets[arguments["value_set"]]
-        configurations.append(ExpectationConfiguration(type=item.type, kwargs=arguments))
-    asset = source.add_dataframe_asset(name)
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch(
-        batch_parameters={"dataframe": frame}
-    )
-    suite = gx.ExpectationSuite(name=name, expectations=[c.to_domain_obj() for c in configurations])
-    result_format = {
+    One pass asks yes or no; only what failed is asked again for its rows, which costs more.
+    """
+    passed = _validate(frame, wanted, sets, name, {"result_format": "BOOLEAN_ONLY"})
+    again = [
+        (check_id, item)
+        for (check_id, item), result in zip(wanted, passed, strict=True)
+        if not result.success
+    ]
+    details = {
         "result_format": "COMPLETE",
         "unexpected_index_column_names": list(key),
         "include_unexpected_rows": False,
     }
+    for (check_id, _), result in zip(
+        again, _validate(frame, again, sets, name, details), strict=True
+    ):
+        count = result.result.get("unexpected_count")
+        rows = result.result.get("unexpected_index_list") or []
+        yield (
+            check_id,
+            _Failed(
+                description=_describe(result.expectation_config),
+                rows=len(frame) if count is None else int(count),
+                keys=tuple("/".join(str(row[part]) for part in key) for row in rows),
+            ),
+        )
+
+
+def _validate(
+    frame: pd.DataFrame,
+    wanted: Sequence[tuple[str, Expectation]],
+    sets: Mapping[str, list[Any]],
+    name: str,
+    result_format: dict[str, Any],
+) -> list[Any]:
+    """Return one result per expectation, in the order asked.
+
+    Raises:
+        CheckError: if an expectation could not be evaluated.
+    """
+    if not wanted:
+        return []
+    gx, source = _library()
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    expectations = []
+    for place, (_, item) in enumerate(wanted):
+        arguments = dict(item.arguments)
+        if isinstance(arguments.get("value_set"), str):
+            arguments["value_set"] = sets[arguments["value_set"]]
+        configuration = ExpectationConfiguration(
+            type=item.type, kwargs=arguments, meta={"place": place}
+        )
+        expectations.append(configuration.to_domain_obj())
+    asset = source.add_dataframe_asset(name)
     try:
+        batch = asset.add_batch_definition_whole_dataframe("all").get_batch(
+            batch_parameters={"dataframe": frame}
+        )
+        suite = gx.ExpectationSuite(name=name, expectations=expectations)
         results = batch.validate(suite, result_format=result_format).results
     finally:
         source.delete_asset(name)
     for item in results:
-        errors = item.exception_info or {}
-        nested = [errors] if "raised_exception" in errors else list(errors.values())
-        for error in nested:
+        info = item.exception_info or {}
+        for error in [info] if "raised_exception" in info else list(info.values()):
             if error.get("raised_exception"):
                 raise CheckError(
                     f"{name}: {_describe(item.expectation_config)} could not run: {error.get('exception_message')}"
                 )
-    return list(results)
+    return sorted(results, key=lambda item: item.expectation_config.meta["place"])
 
 
 def _describe(configuration: Any) -> str:

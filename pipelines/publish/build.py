@@ -35,13 +35,16 @@ def build_release(
     """
     for audience in get_args(Audience):
         shown = suppress(tables, audience, thresholds)
-        # A table of which nothing may be seen is not published at all.
-        shown = {name: frame for name, frame in shown.items() if frame.columns}
+        # A table whose key the audience may not see would be rows of nothing: it is left out.
+        shown = {
+            name: frame
+            for name, frame in shown.items()
+            if set(dictionary().tables[name].key) <= set(frame.columns)
+        }
         write_marts(folder / audience, shown)
         write_workbook(folder / audience / WORKBOOK, shown, context)
-        page = shown | {"mart_source_file": shown.get("mart_source_file", pl.DataFrame())}
         (folder / audience / REPORT).write_text(render_report(shown, context), encoding="utf-8")
-        (folder / audience / QUALITY).write_text(render_quality(page, context), encoding="utf-8")
+        (folder / audience / QUALITY).write_text(render_quality(shown, context), encoding="utf-8")
 
 
 def audit_release(folder: Path, context: ReportContext, thresholds: Thresholds) -> None:
@@ -60,12 +63,30 @@ def audit_release(folder: Path, context: ReportContext, thresholds: Thresholds) 
         _audit_workbook(place / WORKBOOK, tables)
         for page in (REPORT, QUALITY):
             text = (place / page).read_text(encoding="utf-8")
-            _expect(not context.is_synthetic or SYNTHETIC_MARK in text, place / page, "lacks the synthetic mark")
-            _expect('dir="rtl"' in text and "<script" not in text, place / page, "is not a right-to-left page without scripts")
-            _expect("http://" not in text.replace("http://www.w3.org/", ""), place / page, "refers to another host")
+            _expect(
+                not context.is_synthetic or SYNTHETIC_MARK in text,
+                place / page,
+                "lacks the synthetic mark",
+            )
+            _expect(
+                'dir="rtl"' in text and "<script" not in text,
+                place / page,
+                "is not a right-to-left page without scripts",
+            )
+            _expect(
+                "http://" not in text.replace("http://www.w3.org/", ""),
+                place / page,
+                "refers to another host",
+            )
         if "mart_data_quality" in tables:
-            bad = tables["mart_data_quality"].filter((pl.col("severity") == "ERROR") & ~pl.col("is_passed"))
-            _expect(bad.is_empty(), place, f"blocking checks failed: {bad.select('table_name', 'check_id').rows()[:5]}")
+            bad = tables["mart_data_quality"].filter(
+                (pl.col("severity") == "ERROR") & ~pl.col("is_passed")
+            )
+            _expect(
+                bad.is_empty(),
+                place,
+                f"blocking checks failed: {bad.select('table_name', 'check_id').rows()[:5]}",
+            )
 
 
 def _expect(holds: bool, where: Path, what: str) -> None:
@@ -75,13 +96,19 @@ def _expect(holds: bool, where: Path, what: str) -> None:
 
 def _audit_parquet(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     files = {path.stem for path in place.glob("*.parquet")}
-    _expect(files == set(tables), place, f"Parquet files and database differ: {sorted(files ^ set(tables))}")
+    _expect(
+        files == set(tables),
+        place,
+        f"Parquet files and database differ: {sorted(files ^ set(tables))}",
+    )
     for name, frame in tables.items():
         same = pl.read_parquet(place / f"{name}.parquet").equals(frame)
         _expect(same, place / f"{name}.parquet", "differs from the same table in the database")
-        key = dictionary().tables[name].key
-        if set(key) <= set(frame.columns):
-            _expect(not frame.select(key).is_duplicated().any(), place / name, "has a key twice")
+        _expect(
+            not frame.select(dictionary().tables[name].key).is_duplicated().any(),
+            place / name,
+            "has a key twice",
+        )
 
 
 def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
@@ -104,15 +131,27 @@ def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
         certificate["municipal_agorot"],
     }
     _expect(len(municipal) == 1, place, f"municipal totals differ: {sorted(municipal)}")
-    _expect(bool(tables["mart_allocation_rule"]["is_satisfied"].all()), place, "a rule of the allocation is broken")
+    _expect(
+        bool(tables["mart_allocation_rule"]["is_satisfied"].all()),
+        place,
+        "a rule of the allocation is broken",
+    )
 
 
 def _audit_workbook(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     """Reopen the workbook and compare the plan's sheet with the mart."""
     book = fastexcel.read_excel(path)
-    _expect(set(book.sheet_names) == {"שער", *(t for t, n in SHEETS.items() if n in tables)}, path, "lacks a sheet")
+    _expect(
+        set(book.sheet_names) == {"שער", *(t for t, n in SHEETS.items() if n in tables)},
+        path,
+        "lacks a sheet",
+    )
     title = next(t for t, n in SHEETS.items() if n == "mart_allocation_school")
     sheet = book.load_sheet(title).to_polars()
     costs = sheet[:, tables["mart_allocation_school"].columns.index("cost_agorot")].cast(pl.Float64)
     total = tables["mart_allocation_school"]["cost_agorot"].sum()
-    _expect(round(costs[:-1].sum() * AGOROT) == total == round(costs[-1] * AGOROT), path, "the total is not the sum")
+    _expect(
+        round(costs[:-1].sum() * AGOROT) == total == round(costs[-1] * AGOROT),
+        path,
+        "the total is not the sum",
+    )

@@ -28,7 +28,9 @@ def write_marts(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
             _comment(connection, f"TABLE {name}", f"A row: {dictionary().tables[name].row}")
             for column in frame.columns:
                 field = fields[column]
-                _comment(connection, f"COLUMN {name}.{column}", f"{field.he} | {field.en} [{field.unit}]")
+                _comment(
+                    connection, f"COLUMN {name}.{column}", f"{field.he} | {field.en} [{field.unit}]"
+                )
     finally:
         connection.close()
 
@@ -42,7 +44,12 @@ def read_database(path: Path) -> dict[str, pl.DataFrame]:
     """Return every table of a published DuckDB file, in the order it was written."""
     connection = duckdb.connect(str(path), read_only=True)
     try:
-        names = [row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()]
+        names = [
+            row[0]
+            for row in connection.execute(
+                "SELECT table_name FROM duckdb_tables() ORDER BY 1"
+            ).fetchall()
+        ]
         return {name: connection.sql(f"SELECT * FROM {name}").pl() for name in names}
     finally:
         connection.close()

@@ -28,7 +28,9 @@ class ReleaseError(Exception):
     """A release could not be written, or is not what its manifest says."""
 
 
-def publish(root: Path, build: Callable[[Path], None], audit: Callable[[Path], None], keep: int = 5) -> Path:
+def publish(
+    root: Path, build: Callable[[Path], None], audit: Callable[[Path], None], keep: int = 5
+) -> Path:
     """Build, audit and publish a release; return its folder.
 
     Args:
@@ -86,9 +88,13 @@ def verify(root: Path) -> Path:
         raise ReleaseError(f"{root}: there is no current release")
     listed = json.loads((release / MANIFEST).read_text(encoding="utf-8"))["files"]
     found = _hashes(release)
-    wrong = sorted(name for name in listed.keys() | found.keys() if listed.get(name) != found.get(name))
+    wrong = sorted(
+        name for name in listed.keys() | found.keys() if listed.get(name) != found.get(name)
+    )
     if wrong:
-        raise ReleaseError(f"{release}: not as published: {', '.join(wrong[:10])}. Run again to publish anew.")
+        raise ReleaseError(
+            f"{release}: not as published: {', '.join(wrong[:10])}. Run again to publish anew."
+        )
     return release
 
 
@@ -121,6 +127,8 @@ def _make_current(root: Path, release: Path) -> None:
 
 
 def _forget_old(releases: Path, current: Path, keep: int) -> None:
-    old = [path for path in releases.iterdir() if _COMPLETE.fullmatch(path.name) and path != current]
+    old = [
+        path for path in releases.iterdir() if _COMPLETE.fullmatch(path.name) and path != current
+    ]
     for path in sorted(old, key=lambda p: p.stat().st_mtime, reverse=True)[keep - 1 :]:
         shutil.rmtree(path)

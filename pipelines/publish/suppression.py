@@ -41,16 +41,22 @@ def suppress(
     Raises:
         PrivacyError: if a table has a personal column.
     """
-    return {name: _suppress_one(name, frame, audience, thresholds) for name, frame in tables.items()}
+    return {
+        name: _suppress_one(name, frame, audience, thresholds) for name, frame in tables.items()
+    }
 
 
-def _suppress_one(name: str, frame: pl.DataFrame, audience: Audience, thresholds: Thresholds) -> pl.DataFrame:
+def _suppress_one(
+    name: str, frame: pl.DataFrame, audience: Audience, thresholds: Thresholds
+) -> pl.DataFrame:
     fields = dictionary().fields
     personal = [column for column in frame.columns if fields[column].privacy == "personal"]
     if personal:
         raise PrivacyError(f"{name}: personal column(s) {', '.join(personal)} cannot be published")
     if audience == "committee":
-        frame = frame.select(column for column in frame.columns if fields[column].privacy == "public")
+        frame = frame.select(
+            column for column in frame.columns if fields[column].privacy == "public"
+        )
     changes: dict[str, pl.Expr] = {}
     for count in (column for column in frame.columns if fields[column].n_for):
         number = pl.col(count)
@@ -58,12 +64,21 @@ def _suppress_one(name: str, frame: pl.DataFrame, audience: Audience, thresholds
         for column in fields[count].n_for:
             if column not in frame.columns:
                 continue
-            limit = thresholds.count_pupils if fields[column].unit in _COUNTS else thresholds.mean_pupils
+            limit = (
+                thresholds.count_pupils
+                if fields[column].unit in _COUNTS
+                else thresholds.mean_pupils
+            )
             small = number.is_not_null() & (number < limit)
             changes[column] = pl.when(small).then(None).otherwise(pl.col(column)).alias(column)
         for column in _companions(frame, count):
             changes[column] = pl.when(small_mean).then(None).otherwise(pl.col(column)).alias(column)
-        changes[count] = pl.when((number > 0) & (number < thresholds.count_pupils)).then(None).otherwise(number).alias(count)
+        changes[count] = (
+            pl.when((number > 0) & (number < thresholds.count_pupils))
+            .then(None)
+            .otherwise(number)
+            .alias(count)
+        )
     return frame.with_columns(changes.values())
 
 
@@ -71,7 +86,18 @@ def _companions(frame: pl.DataFrame, count: str) -> list[str]:
     """Return the interval columns that go with a suppressed gap: they would give it away."""
     if "gap_sd" not in dictionary().fields[count].n_for:
         return []
-    return [c for c in ("gap_se_sd", "gap_lo_sd", "gap_hi_sd", "p_below_target", "gap_sampling_sd", "reliability") if c in frame.columns]
+    return [
+        c
+        for c in (
+            "gap_se_sd",
+            "gap_lo_sd",
+            "gap_hi_sd",
+            "p_below_target",
+            "gap_sampling_sd",
+            "reliability",
+        )
+        if c in frame.columns
+    ]
 
 
 def gate(tables: Mapping[str, pl.DataFrame], audience: Audience, thresholds: Thresholds) -> None:
@@ -90,7 +116,11 @@ def gate(tables: Mapping[str, pl.DataFrame], audience: Audience, thresholds: Thr
             for column in fields[row_count].n_for:
                 if column not in frame.columns:
                     continue
-                least = thresholds.count_pupils if fields[column].unit == "pupils" else thresholds.mean_pupils
+                least = (
+                    thresholds.count_pupils
+                    if fields[column].unit == "pupils"
+                    else thresholds.mean_pupils
+                )
                 shown = frame.filter(pl.col(column).is_not_null())
                 small = shown.filter(pl.col(row_count) < least).height
                 if small:

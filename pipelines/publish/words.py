@@ -78,4 +78,8 @@ def label(field: str, value: str | None) -> str:
 
 def subjects(names: str) -> str:
     """Return a comma-separated list of subjects in Hebrew."""
-    return ", ".join(label("subject", name) for name in names.split(",")) if names != "none" else "אין פער ודאי"
+    return (
+        ", ".join(label("subject", name) for name in names.split(","))
+        if names != "none"
+        else "אין פער ודאי"
+    )

@@ -51,7 +51,8 @@ def write_workbook(path: Path, tables: Mapping[str, pl.DataFrame], context: Repo
     add up have a total in their last row.
     """
     book = xlsxwriter.Workbook(
-        str(path), {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+        str(path),
+        {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False},
     )
     book.set_properties({"title": f"Tikkun – {context.city_name_he}", "created": _CREATED})
     book.set_size(1600, 1000)
@@ -97,7 +98,11 @@ def _cover(sheet: Worksheet, context: ReportContext, styles: Mapping[str, Format
 
 
 def _sheet(
-    sheet: Worksheet, name: str, frame: pl.DataFrame, styles: Mapping[str, Format], context: ReportContext
+    sheet: Worksheet,
+    name: str,
+    frame: pl.DataFrame,
+    styles: Mapping[str, Format],
+    context: ReportContext,
 ) -> None:
     fields = dictionary().fields
     sheet.right_to_left()
@@ -107,11 +112,15 @@ def _sheet(
     for column, column_name in enumerate(frame.columns):
         field = fields[column_name]
         texts = [_shown(field, value) for value in frame[column_name]]
-        sheet.write_string(0, column, f"{field.he} [{_unit(field)}]" if _unit(field) else field.he, styles["head"])
+        sheet.write_string(
+            0, column, f"{field.he} [{_unit(field)}]" if _unit(field) else field.he, styles["head"]
+        )
         for row, value in enumerate(texts, start=1):
             _write(sheet, row, column, field, value, styles)
         longest = max((len(_plain(value)) for value in texts), default=0)
-        sheet.set_column(column, column, min(max(longest + 3, len(field.he) * 0.7, _NARROWEST), _WIDEST))
+        sheet.set_column(
+            column, column, min(max(longest + 3, len(field.he) * 0.7, _NARROWEST), _WIDEST)
+        )
     if frame.height:
         sheet.autofilter(0, 0, frame.height, len(frame.columns) - 1)
         _totals(sheet, name, frame, styles)
@@ -127,7 +136,9 @@ def _totals(sheet: Worksheet, name: str, frame: pl.DataFrame, styles: Mapping[st
         sheet.write_string(row, 0, "סך הכול", styles["total_text"])
     for column in added:
         if frame[column].null_count() < frame.height:
-            sheet.write_number(row, frame.columns.index(column), frame[column].sum() / AGOROT, styles["total"])
+            sheet.write_number(
+                row, frame.columns.index(column), frame[column].sum() / AGOROT, styles["total"]
+            )
 
 
 def _unit(field: Field) -> str:
@@ -155,11 +166,20 @@ def _plain(value: object) -> str:
     return f"{value:,.2f}" if isinstance(value, float) else str(value or "")
 
 
-def _write(sheet: Worksheet, row: int, column: int, field: Field, value: object, styles: Mapping[str, Format]) -> None:
+def _write(
+    sheet: Worksheet,
+    row: int,
+    column: int,
+    field: Field,
+    value: object,
+    styles: Mapping[str, Format],
+) -> None:
     if value is None:
         return
     if isinstance(value, (int, float)):
         style = "money" if field.unit.startswith("agorot") else "year" if field.unit == "year" else "integer" if isinstance(value, int) else "decimal"  # fmt: skip
         sheet.write_number(row, column, value, styles[style])
     else:
-        sheet.write_string(row, column, str(value), styles["code" if field.unit in ("code", "key") else "text"])
+        sheet.write_string(
+            row, column, str(value), styles["code" if field.unit in ("code", "key") else "text"]
+        )

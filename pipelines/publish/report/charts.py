@@ -8,6 +8,8 @@ import vl_convert
 
 from pipelines.publish.words import AGOROT, label
 
+# A right-to-left mark at both ends keeps quotes, signs and brackets of a Hebrew label at their place.
+RLM = "\u200f"
 FONT = "DejaVu Sans, Arial, sans-serif"
 TIER_COLOURS = {
     "surely_below": "#9c2a00", "probably_below": "#d9822b", "cannot_tell": "#6b7280",
@@ -23,27 +25,53 @@ CHANNEL_COLOURS = {
 def _svg(chart: alt.LayerChart | alt.Chart) -> str:
     styled = (
         chart.configure(font=FONT, background="transparent")
-        .configure_axis(labelFontSize=11, titleFontSize=12, gridColor="#e5e7eb", domainColor="#9ca3af", labelLimit=200)
-        .configure_legend(labelFontSize=11, titleFontSize=11, orient="top", columns=5, symbolSize=90, labelLimit=220)
+        .configure_axis(
+            labelFontSize=11,
+            titleFontSize=12,
+            gridColor="#e5e7eb",
+            domainColor="#9ca3af",
+            labelLimit=200,
+        )
+        .configure_legend(
+            labelFontSize=11,
+            titleFontSize=11,
+            orient="top",
+            columns=5,
+            symbolSize=90,
+            labelLimit=220,
+        )
         .configure_view(stroke=None)
     )
     return vl_convert.vegalite_to_svg(styled.to_dict())
 
 
-def _caterpillar(frame: pl.DataFrame, title: str, colour: str, palette: dict[str, str], names: dict[str, str], zero: float | None) -> str:
+def _caterpillar(
+    frame: pl.DataFrame,
+    title: str,
+    colour: str,
+    palette: dict[str, str],
+    names: dict[str, str],
+    zero: float | None,
+) -> str:
     data = frame.with_columns(pl.col(colour).replace_strict(names).alias("tier"))
     present = [key for key in palette if key in frame[colour].unique()]
     base = alt.Chart(alt.Data(values=data.select("school", "value", "lo", "hi", "tier").to_dicts()))
     order = data["school"].to_list()
     y = alt.Y("school:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False))
-    scale = alt.Scale(domain=[names[key] for key in present], range=[palette[key] for key in present])
+    scale = alt.Scale(
+        domain=[names[key] for key in present], range=[palette[key] for key in present]
+    )
     colours = alt.Color("tier:N", scale=scale, title=None)
     layers = [
-        base.mark_rule(strokeWidth=2).encode(y=y, x=alt.X("lo:Q", title=title), x2="hi:Q", color=colours),
+        base.mark_rule(strokeWidth=2).encode(
+            y=y, x=alt.X("lo:Q", title=title), x2="hi:Q", color=colours
+        ),
         base.mark_circle(size=60, opacity=1).encode(y=y, x="value:Q", color=colours),
     ]
     if zero is not None:
-        line = alt.Chart(alt.Data(values=[{"x": zero}])).mark_rule(strokeDash=[4, 3], color="#111827")
+        line = alt.Chart(alt.Data(values=[{"x": zero}])).mark_rule(
+            strokeDash=[4, 3], color="#111827"
+        )
         layers.insert(0, line.encode(x="x:Q"))
     return _svg(alt.layer(*layers).properties(width=560, height=alt.Step(17)))
 
@@ -53,9 +81,17 @@ def gap_chart(gaps: pl.DataFrame) -> str:
     tiers = list(TIER_COLOURS)
     frame = (
         gaps.filter("is_measured", pl.col("gap_sd").is_not_null())
-        .with_columns(pl.col("gap_tier").replace_strict({t: i for i, t in enumerate(tiers)}).alias("order"))
+        .with_columns(
+            pl.col("gap_tier").replace_strict({t: i for i, t in enumerate(tiers)}).alias("order")
+        )
         .sort("order", "school_name_he", "semel_mosad")
-        .select(_school(), pl.col("gap_sd").alias("value"), pl.col("gap_lo_sd").alias("lo"), pl.col("gap_hi_sd").alias("hi"), "gap_tier")
+        .select(
+            _school(),
+            pl.col("gap_sd").alias("value"),
+            pl.col("gap_lo_sd").alias("lo"),
+            pl.col("gap_hi_sd").alias("hi"),
+            "gap_tier",
+        )
     )
     return _caterpillar(frame, "פער בסטיות תקן (ימינה מהקו = מתחת ליעד)", "gap_tier", TIER_COLOURS, {t: label("gap_tier", t) for t in tiers}, 0.0)  # fmt: skip
 
@@ -63,31 +99,61 @@ def gap_chart(gaps: pl.DataFrame) -> str:
 def need_chart(need: pl.DataFrame) -> str:
     """Return the need index with intervals, by tier and then by name."""
     frame = need.sort("need_tier", "school_name_he", "semel_mosad").select(
-        _school(), pl.col("need").alias("value"), pl.col("need_lo").alias("lo"), pl.col("need_hi").alias("hi"), "need_tier"
+        _school(),
+        pl.col("need").alias("value"),
+        pl.col("need_lo").alias("lo"),
+        pl.col("need_hi").alias("hi"),
+        "need_tier",
     )
     return _caterpillar(frame, "מדד צורך (0 – אין צורך, 1 – צורך מרבי)", "need_tier", NEED_COLOURS, {t: label("need_tier", t) for t in NEED_COLOURS}, None)  # fmt: skip
 
 
 def money_chart(schools: pl.DataFrame, money: pl.DataFrame) -> str:
     """Return the money of each school by funding channel, by need tier and then by name."""
-    ordered = schools.sort("need_tier", "school_name_he", "semel_mosad").select("semel_mosad", _school())
+    ordered = schools.sort("need_tier", "school_name_he", "semel_mosad").select(
+        "semel_mosad", _school()
+    )
     data = (
         money.group_by("semel_mosad", "funding_channel")
         .agg((pl.col("amount_agorot").sum() / AGOROT / 1000).alias("thousands"))
         .join(ordered, on="semel_mosad")
-        .with_columns(pl.col("funding_channel").replace_strict({c: label("funding_channel", c) for c in CHANNEL_COLOURS}).alias("channel"))
-        .sort("semel_mosad", "funding_channel")
+        .with_columns(
+            pl.col("funding_channel")
+            .replace_strict({c: label("funding_channel", c) for c in CHANNEL_COLOURS})
+            .alias("channel")
+        )
+        .with_columns(
+            pl.col("funding_channel")
+            .replace_strict({c: i for i, c in enumerate(CHANNEL_COLOURS)})
+            .alias("place")
+        )
+        .sort("semel_mosad", "place")
     )
     present = [c for c in CHANNEL_COLOURS if c in data["funding_channel"].unique()]
-    scale = alt.Scale(domain=[label("funding_channel", c) for c in present], range=[CHANNEL_COLOURS[c] for c in present])
+    scale = alt.Scale(
+        domain=[label("funding_channel", c) for c in present],
+        range=[CHANNEL_COLOURS[c] for c in present],
+    )
     chart = (
-        alt.Chart(alt.Data(values=data.select("school", "channel", "thousands").to_dicts()))
+        alt.Chart(
+            alt.Data(values=data.select("school", "channel", "thousands", "place").to_dicts())
+        )
         .mark_bar()
         .encode(
-            y=alt.Y("school:N", sort=ordered["school"].to_list(), title=None, axis=alt.Axis(ticks=False, domain=False)),
-            x=alt.X("thousands:Q", title="אלפי ₪", axis=alt.Axis(format=",.0f")),
-            color=alt.Color("channel:N", scale=scale, title=None, sort=[label("funding_channel", c) for c in present]),
-            order=alt.Order("channel:N"),
+            y=alt.Y(
+                "school:N",
+                sort=ordered["school"].to_list(),
+                title=None,
+                axis=alt.Axis(ticks=False, domain=False),
+            ),
+            x=alt.X("thousands:Q", title=f"{RLM}אלפי ₪{RLM}", axis=alt.Axis(format=",.0f")),
+            color=alt.Color(
+                "channel:N",
+                scale=scale,
+                title=None,
+                sort=[label("funding_channel", c) for c in present],
+            ),
+            order=alt.Order("place:Q"),
         )
         .properties(width=560, height=alt.Step(17))
     )
@@ -97,4 +163,9 @@ def money_chart(schools: pl.DataFrame, money: pl.DataFrame) -> str:
 def _school() -> pl.Expr:
     """Return the school's name, told apart from a namesake by its code."""
     twice = pl.col("school_name_he").is_duplicated()
-    return pl.when(twice).then(pl.col("school_name_he") + " " + pl.col("semel_mosad")).otherwise("school_name_he").alias("school")
+    name = (
+        pl.when(twice)
+        .then(pl.col("school_name_he") + " " + pl.col("semel_mosad"))
+        .otherwise("school_name_he")
+    )
+    return (pl.lit(RLM) + name + pl.lit(RLM)).alias("school")

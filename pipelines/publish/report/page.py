@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,8 @@ from pipelines.fields import dictionary
 from pipelines.publish import words
 from pipelines.publish.report import charts
 
+# A number with its sign, separators and percent; never the digits of an escaped character (&#39;).
+_NUMBER = re.compile(r"(?<![#\w])[+−-]?\d(?:[\d,.]*\d)?%?(?![\w;])")
 _FORMATS: dict[str, Callable[[Any], str]] = {
     "nis": words.nis, "signed": words.signed, "percent": words.percent, "share": words.share,
     "probability": words.probability, "integer": words.integer, "decimal": words.decimal,
@@ -72,11 +75,7 @@ def interval(table: str, row: Mapping[str, Any], low: str, high: str, form: str)
 
 def isolated(text: str) -> Markup:
     """Return a sentence with its numbers isolated, so that signs and percent stay with their digits."""
-    out, word = [], ""
-    for part in str(text).split(" "):
-        word = str(escape(part))
-        out.append(f'<bdi dir="ltr">{word}</bdi>' if any(c.isdigit() for c in part) and not any("א" <= c <= "ת" for c in part) else word)
-    return Markup(" ".join(out))
+    return Markup(_NUMBER.sub(r'<bdi dir="ltr">\g<0></bdi>', str(escape(text))))
 
 
 @cache
@@ -103,7 +102,11 @@ def render_report(tables: Mapping[str, pl.DataFrame], context: ReportContext) ->
     """
     gaps, need = tables["mart_gap_school"], tables["mart_need_index"]
     schools, lines = tables["mart_allocation_school"], tables["mart_allocation"]
-    subjects = [s for s in dictionary().fields["subject"].allowed if s != "all" and s in gaps["subject"].unique()]
+    subjects = [
+        s
+        for s in dictionary().fields["subject"].allowed
+        if s != "all" and s in gaps["subject"].unique()
+    ]
     overall = gaps.filter(pl.col("subject") == "all")
     total = schools["cost_agorot"].sum()
     rows = {name: frame.to_dicts() for name, frame in tables.items()}
@@ -141,8 +144,15 @@ def render_report(tables: Mapping[str, pl.DataFrame], context: ReportContext) ->
 def _gap_rows(gaps: pl.DataFrame, subjects: list[str]) -> list[dict[str, Any]]:
     """Return a row a school with its cell for each subject."""
     cells = {(row["semel_mosad"], row["subject"]): row for row in gaps.to_dicts()}
-    schools = gaps.select("semel_mosad", "school_name_he", "stream").unique().sort("stream", "school_name_he", "semel_mosad")
-    return [school | {"cells": [cells.get((school["semel_mosad"], s)) for s in subjects]} for school in schools.to_dicts()]
+    schools = (
+        gaps.select("semel_mosad", "school_name_he", "stream")
+        .unique()
+        .sort("stream", "school_name_he", "semel_mosad")
+    )
+    return [
+        school | {"cells": [cells.get((school["semel_mosad"], s)) for s in subjects]}
+        for school in schools.to_dicts()
+    ]
 
 
 def _tier_counts(gaps: pl.DataFrame) -> dict[str, int]:
@@ -171,9 +181,17 @@ def _by_stream(schools: pl.DataFrame) -> list[dict[str, Any]]:
 
 def _money_by(schools: pl.DataFrame, column: str) -> list[dict[str, Any]]:
     grouped = schools.group_by(column).agg(
-        pl.len().alias("schools"), pl.col("pupils").sum(), pl.col("cost_agorot").sum(), pl.col("municipal_agorot").sum(), pl.col("formula_agorot").sum()
+        pl.len().alias("schools"),
+        pl.col("pupils").sum(),
+        pl.col("cost_agorot").sum(),
+        pl.col("municipal_agorot").sum(),
+        pl.col("formula_agorot").sum(),
     )
-    return grouped.with_columns((pl.col("cost_agorot") // pl.col("pupils")).alias("per_pupil")).sort(column).to_dicts()
+    return (
+        grouped.with_columns((pl.col("cost_agorot") // pl.col("pupils")).alias("per_pupil"))
+        .sort(column)
+        .to_dicts()
+    )
 
 
 def _tracking(tracking: pl.DataFrame) -> list[dict[str, Any]]:
@@ -181,7 +199,9 @@ def _tracking(tracking: pl.DataFrame) -> list[dict[str, Any]]:
     if tracking.is_empty():
         return []
     last = tracking.filter(pl.col("school_year") == pl.col("school_year").max())
-    grouped = last.group_by("response_id", "school_year").agg(pl.col("plan_agorot").sum(), pl.col("actual_agorot").sum())
+    grouped = last.group_by("response_id", "school_year").agg(
+        pl.col("plan_agorot").sum(), pl.col("actual_agorot").sum()
+    )
     return grouped.sort("plan_agorot", "response_id", descending=[True, False]).to_dicts()
 
 

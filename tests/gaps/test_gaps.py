@@ -1,0 +1,174 @@
+"""Partial pooling: right components, honest intervals, exact algebra."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.gaps import COMPONENTS, fit_components, gap_tier, school_gaps, shrunken_gaps
+from models.gaps.blocks import COHORT_CORRELATION, COHORT_PERSISTENCE
+from tests.gaps.cities import TRUE_SD, city
+
+KEY = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
+TRUE = pl.DataFrame({"component": list(TRUE_SD), "component_sd": list(TRUE_SD.values())})
+
+
+def test_components_are_recovered():
+    found = [dict(fit_components(city(seed, schools=60)).iter_rows()) for seed in range(6)]
+    for name in COMPONENTS:
+        assert np.mean([one[name] for one in found]) == pytest.approx(TRUE_SD[name], abs=0.02), name
+
+
+def coverage(seeds, components=None, **options):
+    inside, raw, shrunk = [], [], []
+    for seed in seeds:
+        cells = city(seed, **options)
+        found = shrunken_gaps(cells, fit_components(cells) if components is None else components)
+        inside.append(((found["truth"] >= found["gap_lo_sd"]) & (found["truth"] <= found["gap_hi_sd"])).mean())
+        raw.append(((found["gap_raw_sd"] - found["truth"]) ** 2).mean())
+        shrunk.append(((found["gap_sd"] - found["truth"]) ** 2).mean())
+    return np.mean(inside), np.sqrt(np.mean(shrunk) / np.mean(raw))
+
+
+def test_intervals_cover_and_shrinking_helps():
+    covered, ratio = coverage(range(50), years=2)
+    assert 0.86 <= covered <= 0.94
+    assert ratio <= 0.92
+
+
+def test_without_school_year_noise_the_intervals_are_too_narrow():
+    noisy = TRUE_SD | {"school_year": 0.12, "school_subject_year": 0.12}
+    blind = pl.DataFrame(
+        {"component": list(COMPONENTS), "component_sd": [noisy["school"], noisy["school_subject"], 0.0, 0.0]}
+    )
+    covered, _ = coverage(range(30), blind, years=3, true_sd=noisy)
+    assert covered < 0.86
+    honest, _ = coverage(range(30), years=3, true_sd=noisy)
+    assert 0.86 <= honest <= 0.94
+
+
+def test_school_means_cover_too():
+    inside = []
+    for seed in range(40):
+        cells = city(seed, years=3)
+        found = school_gaps(cells, fit_components(cells), 2021, 2022).filter(pl.col("subject") != "all")
+        truth = cells.filter(pl.col("school_year") >= 2021).group_by("semel_mosad", "subject").agg(pl.col("truth").mean())
+        both = found.join(truth, on=["semel_mosad", "subject"])
+        assert both.height == 36 * 4
+        inside.append(((both["truth"] >= both["gap_lo_sd"]) & (both["truth"] <= both["gap_hi_sd"])).mean())
+    assert 0.86 <= np.mean(inside) <= 0.94
+
+
+def test_equals_the_dense_prediction():
+    cells = city(3, schools=7, subjects=2, years=2)
+    cells = cells.filter(~((pl.col("semel_mosad") == "900002") & (pl.col("subject") == "hebrew"))).sort(KEY)
+    sd = [0.3, 0.1, 0.08, 0.05]
+    components = pl.DataFrame({"component": list(COMPONENTS), "component_sd": sd})
+    rows, n = cells.to_dicts(), cells.height
+    signal, noise = np.zeros((n, n)), np.zeros((n, n))
+    for a in range(n):
+        for b in range(n):
+            p, q = rows[a], rows[b]
+            if p["semel_mosad"] != q["semel_mosad"]:
+                continue
+            subject, year = p["subject"] == q["subject"], p["school_year"] == q["school_year"]
+            signal[a, b] = sd[0] ** 2 + sd[1] ** 2 * subject + sd[2] ** 2 * year + sd[3] ** 2 * (subject and year)
+            cohort = p["school_year"] - p["grade"] == q["school_year"] - q["grade"]
+            apart = abs(p["school_year"] - q["school_year"])
+            r = 1.0 if a == b else COHORT_CORRELATION * COHORT_PERSISTENCE**apart * cohort
+            noise[a, b] = r * p["gap_sampling_sd"] * q["gap_sampling_sd"]
+    groups = sorted({(r["subject"], r["grade"], r["school_year"]) for r in rows})
+    x = np.array([[(r["subject"], r["grade"], r["school_year"]) == g for g in groups] for r in rows], float)
+    y = cells["gap_raw_sd"].to_numpy()
+    inverse = np.linalg.inv(signal + noise)
+    c = np.linalg.inv(x.T @ inverse @ x)
+    beta = c @ x.T @ inverse @ y
+    mean = x @ beta + signal @ inverse @ (y - x @ beta)
+    left = x - signal @ inverse @ x
+    variance = np.diag(signal - signal @ inverse @ signal + left @ c @ left.T)
+    found = shrunken_gaps(cells, components)
+    np.testing.assert_allclose(found["gap_sd"], mean, atol=1e-9)
+    np.testing.assert_allclose(found["gap_se_sd"], np.sqrt(variance), atol=1e-9)
+
+
+def test_order_of_rows_does_not_matter():
+    cells = city(1, schools=12)
+    mixed = cells.sample(fraction=1, shuffle=True, seed=5)
+    components = fit_components(cells)
+    assert fit_components(mixed).equals(components)
+    assert shrunken_gaps(mixed, components).equals(shrunken_gaps(cells, components))
+    assert school_gaps(mixed, components, 2020, 2023).equals(school_gaps(cells, components, 2020, 2023))
+
+
+def test_unmeasured_stays_unmeasured():
+    cells = city(2, schools=8).with_columns(
+        pl.when(pl.col("semel_mosad") == "900003").then(None).otherwise("gap_raw_sd").alias("gap_raw_sd")
+    )
+    components = fit_components(cells)
+    found = shrunken_gaps(cells, components).filter(pl.col("semel_mosad") == "900003")
+    assert found["gap_sd"].null_count() == found.height > 0
+    assert set(found["gap_tier"]) == {"not_measured"}
+    schools = school_gaps(cells, components, 2020, 2023).filter(pl.col("semel_mosad") == "900003")
+    assert set(schools["subject"]) == {"english", "hebrew", "math", "science", "all"}
+    assert not schools["is_measured"].any()
+
+
+def test_one_subject_and_one_year_fold_into_what_they_coincide_with():
+    one = city(1, subjects=1, years=1, grades=(5,))
+    assert dict(fit_components(one).iter_rows())["school"] > 0.1
+    assert fit_components(one)["component_sd"].to_list()[1:] == [0, 0, 0]
+
+
+def test_too_few_schools_and_bad_errors_are_refused():
+    with pytest.raises(ValueError, match="at least 6"):
+        fit_components(city(1, schools=5))
+    with pytest.raises(ValueError, match="positive sampling error"):
+        fit_components(city(1, schools=8).with_columns(pl.lit(0.0).alias("gap_sampling_sd")))
+    cells = city(1, schools=8)
+    with pytest.raises(ValueError, match="not unique"):
+        fit_components(pl.concat([cells, cells.head(1)]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(-2, 2), min_size=6, max_size=12), st.floats(0.05, 0.5))
+def test_a_lone_cell_lies_between_itself_and_the_mean(gaps, error):
+    cells = pl.DataFrame(
+        {
+            "semel_mosad": [f"9{i:05d}" for i in range(len(gaps))],
+            "subject": "math", "grade": 5, "school_year": 2020, "scale_id": "S",
+            "gap_raw_sd": gaps, "gap_sampling_sd": error,
+        }
+    )  # fmt: skip
+    found = shrunken_gaps(cells, TRUE)
+    mean = np.mean(gaps)
+    low, high = np.minimum(cells["gap_raw_sd"], mean), np.maximum(cells["gap_raw_sd"], mean)
+    assert ((found["gap_sd"] >= low - 1e-9) & (found["gap_sd"] <= high + 1e-9)).all()
+
+
+@pytest.mark.parametrize(
+    ("p", "tier"),
+    [(0.95, "surely_below"), (0.94, "probably_below"), (0.5, "cannot_tell"), (0.2, "probably_at_target"), (0.05, "surely_at_target"), (None, "not_measured")],
+)  # fmt: skip
+def test_tiers(p, tier):
+    assert pl.DataFrame({"p": [p]}, schema={"p": pl.Float64}).select(gap_tier(pl.col("p"))).item() == tier
+
+
+def test_published_answer_of_the_high_school_and_beyond_study(shared_data):
+    """Raudenbush & Bryk (2002), table 4.2: τ² = 8.61 with σ² = 39.15; here with σ² taken as known."""
+    answers = json.loads((shared_data / "reference" / "known_answers.json").read_text())["hsb_null_reml"]
+    files = sorted((shared_data / "reference" / "hsb_1982").glob("*.csv"))
+    pupils = next(f for f in (pl.read_csv(path) for path in files) if {"school", "mathach"} <= {c.lower() for c in f.columns})
+    pupils = pupils.rename({c: c.lower() for c in pupils.columns})
+    sigma2 = answers["recomputed"]["sigma2"]
+    schools = pupils.group_by("school").agg(pl.col("mathach").mean().alias("mean"), pl.len().alias("n"))
+    cells = schools.select(
+        pl.col("school").cast(pl.String).alias("semel_mosad"),
+        pl.lit("math").alias("subject"), pl.lit(10).alias("grade"), pl.lit(1982).alias("school_year"), pl.lit("S").alias("scale_id"),
+        # In units of the pupil SD, as gaps are.
+        (-pl.col("mean") / sigma2**0.5).alias("gap_raw_sd"), (1 / pl.col("n").sqrt()).alias("gap_sampling_sd"),
+    )  # fmt: skip
+    tau2 = fit_components(cells)["component_sd"][0] ** 2 * sigma2
+    assert tau2 == pytest.approx(answers["recomputed"]["tau00"], abs=0.02)

@@ -1,0 +1,133 @@
+"""The need index: fixed anchors, monotone, bounded, honest about what is missing."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.need import need_from_anchors, need_from_gap, need_from_rate, need_index
+
+WEIGHTS = pl.DataFrame({"indicator_id": ["a", "b", "c"], "weight_pct": [50.0, 30.0, 20.0]})
+KINDS = {"a": "outcome", "b": "outcome", "c": "background"}
+
+
+def indicators(needs, se=0.05, missing=()):
+    return pl.DataFrame(
+        [
+            {
+                "semel_mosad": f"9{j:05d}", "indicator_id": name, "indicator_kind": KINDS[name],
+                "is_measured": (j, name) not in missing,
+                "indicator_need": None if (j, name) in missing else float(value),
+                "indicator_need_se": None if (j, name) in missing else se,
+            }
+            for j, row in enumerate(needs)
+            for name, value in zip("abc", row, strict=True)
+        ],
+        schema_overrides={"indicator_need": pl.Float64, "indicator_need_se": pl.Float64},
+    )  # fmt: skip
+
+
+rows = st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=4, max_size=9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows)
+def test_bounded_ordered_and_seeded(needs):
+    found = need_index(indicators(needs), WEIGHTS, draws=100)
+    assert found.select(((pl.col("need_lo") <= pl.col("need")) & (pl.col("need") <= pl.col("need_hi"))).all()).item()
+    assert found["need"].is_between(0, 1).all()
+    assert (found["rank_lo"] <= found["rank_hi"]).all()
+    assert found["p_need_tier"].is_between(0, 1).all()
+    assert need_index(indicators(needs), WEIGHTS, draws=100).equals(found)
+    mixed = indicators(needs).sample(fraction=1, shuffle=True, seed=3)
+    assert need_index(mixed, WEIGHTS, draws=100).equals(found)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows, st.integers(0, 2), st.floats(0, 1))
+def test_more_need_in_an_indicator_never_lowers_the_index(needs, which, raised):
+    before = need_index(indicators(needs), WEIGHTS, draws=20)["need"][0]
+    first = list(needs[0])
+    first[which] = max(first[which], raised)
+    after = need_index(indicators([first, *needs[1:]]), WEIGHTS, draws=20)["need"][0]
+    assert after >= before - 1e-12
+
+
+def test_a_school_s_need_does_not_move_because_others_did():
+    one = need_index(indicators([(0.4, 0.5, 0.6)] + [(0.1, 0.2, 0.3)] * 5), WEIGHTS)
+    other = need_index(indicators([(0.4, 0.5, 0.6)] + [(0.9, 0.8, 0.7)] * 5), WEIGHTS)
+    assert one["need"][0] == other["need"][0]
+
+
+def test_generalised_mean_by_hand():
+    found = need_index(indicators([(0.25, 1.0, 0.0)] * 4), WEIGHTS, order_p=0.5)
+    assert found["need"][0] == pytest.approx((0.5 * 0.5 + 0.3 * 1.0) ** 2)
+    assert found["outcome_need"][0] == pytest.approx(((0.5 * 0.5 + 0.3) / 0.8) ** 2)
+    assert found["background_need"][0] == 0
+    added = need_index(indicators([(0.25, 1.0, 0.0)] * 4), WEIGHTS, order_p=1)
+    assert added["need"][0] == pytest.approx(0.5 * 0.25 + 0.3)
+
+
+def test_what_is_missing_widens_and_is_reported():
+    generator = np.random.default_rng(1)
+    needs = generator.uniform(size=(12, 3))
+    whole = need_index(indicators(needs), WEIGHTS)
+    holed = need_index(indicators(needs, missing={(0, "a")}), WEIGHTS)
+    assert holed["measured_weight_pct"][0] == 50
+    width = (pl.col("need_hi") - pl.col("need_lo")).alias("width")
+    assert holed.select(width)["width"][0] > 2 * whole.select(width)["width"][0]
+    assert holed["need"][1:].equals(whole["need"][1:])
+
+
+def test_tiers_hold_equal_numbers_and_a_is_the_neediest():
+    needs = [(x, x, x) for x in np.linspace(0.05, 0.95, 12)]
+    found = need_index(indicators(needs, se=0.001), WEIGHTS)
+    assert found["need_tier"].to_list() == ["D"] * 3 + ["C"] * 3 + ["B"] * 3 + ["A"] * 3
+    assert found["rank_lo"][-1] == 1 == found["rank_hi"][-1]
+    assert (found["p_need_tier"] > 0.99).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda i, w: (i, w.with_columns(pl.lit(10.0).alias("weight_pct"))), "sum to 100"),
+        (lambda i, w: (i.with_columns(pl.lit(1.5).alias("indicator_need")), w), "outside 0..1"),
+        (lambda i, w: (pl.concat([i, i]), w), "twice"),
+        (lambda i, w: (i.with_columns(pl.lit(False).alias("is_measured")), w), "without any measured"),
+        (lambda i, w: (i.with_columns(pl.lit("z").alias("indicator_id")).unique("semel_mosad"), w), "without a weight"),
+    ],
+)
+def test_bad_input_is_named(change, said):
+    with pytest.raises(ValueError, match=said):
+        need_index(*change(indicators([(0.1, 0.2, 0.3)] * 4), WEIGHTS))
+
+
+def test_need_from_gap_is_the_probability_below_target():
+    found = need_from_gap(pl.DataFrame({"semel_mosad": ["1", "2", "3"], "value": [0.0, 1.0, -1.0], "se": [0.1] * 3, "n": [9] * 3}))
+    assert found["indicator_need"].to_list() == pytest.approx([0.5, 1.0, 0.0], abs=1e-9)
+    # A z drawn anew around 0 gives a uniform Φ(z), whose SD is √(1/12).
+    assert found["indicator_need_se"][0] == pytest.approx(12**-0.5, abs=2e-3)
+    assert found["indicator_need_se"][1] < 1e-3
+
+
+def test_need_from_anchors_either_direction():
+    values = pl.DataFrame({"semel_mosad": ["1", "2", "3"], "value": [1.0, 5.5, 12.0], "se": [0.0, 0.9, 0.0], "n": [1, 2, 3]})
+    up = need_from_anchors(values, 1, 10)
+    assert up["indicator_need"].to_list() == pytest.approx([0, 0.5, 1])
+    assert up["indicator_need_se"][1] == pytest.approx(0.1)
+    assert need_from_anchors(values, 10, 1)["indicator_need"].to_list() == pytest.approx([1, 0.5, 0])
+    with pytest.raises(ValueError, match="must differ"):
+        need_from_anchors(values, 3, 3)
+
+
+def test_need_from_rate_trusts_large_schools_more():
+    base = [{"semel_mosad": f"{i}", "events": e, "n": 100} for i, e in enumerate([8, 10, 12, 9, 11, 10])]
+    counts = pl.DataFrame([*base, {"semel_mosad": "big", "events": 40, "n": 200}, {"semel_mosad": "tiny", "events": 1, "n": 5}])
+    found = {row["semel_mosad"]: row for row in need_from_rate(counts, 0.10).to_dicts()}
+    assert found["big"]["indicator_need"] > 0.99
+    assert found["tiny"]["indicator_value"] == 20
+    assert found["tiny"]["indicator_need"] < found["big"]["indicator_need"]
+    assert found["big"]["indicator_value"] == 20
+    with pytest.raises(ValueError, match="events"):
+        need_from_rate(pl.DataFrame({"semel_mosad": ["1"], "events": [5], "n": [3]}), 0.1)
