@@ -13,7 +13,7 @@ ROW_TOLERANCE = 1e-6
 
 _MAX_CUTS = 100
 _REFINE: dict[str, bool | int | float | str] = {
-    "mip_max_nodes": 1000,
+    "mip_max_nodes": 100,
     "mip_heuristic_effort": 0.0,
     "mip_heuristic_run_rins": False,
     "mip_heuristic_run_rens": False,

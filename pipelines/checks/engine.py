@@ -70,8 +70,10 @@ def run_checks(
     Raises:
         CheckError: if an expectation could not be evaluated.
     """
-    columns = sorted({name for check in checks for name in (*check.columns, *_shown_key(table))})
-    frame = connection.sql(f"SELECT {', '.join(columns) or '1 AS one'} FROM {relation}").df()
+    rows = connection.sql(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
+    columns = sorted({name for check in checks for name in check.columns})
+    shown = sorted({*columns, *_shown_key(table)}) if columns else []
+    frame = connection.sql(f"SELECT {', '.join(shown)} FROM {relation}").df() if shown else pd.DataFrame()
     schema = _schema_frame(connection, table, relation)
     parents = {
         f"keys of {parent}": connection.sql(
@@ -82,13 +84,13 @@ def run_checks(
     sets = {name: [row[0] for row in rows] for name, rows in parents.items()}
     frames = {"table": (frame, _shown_key(table)), "schema": (schema, ("expected",))}
     failed: dict[str, list[_Failed]] = {check.id: [] for check in checks}
-    for on, (rows, key) in frames.items():
+    for on, (content, key) in frames.items():
         wanted = [
             (check.id, item) for check in checks for item in check.expectations if item.on == on
         ]
-        for check_id, found in _failures(rows, wanted, key, sets, f"{table.name}.{on}"):
+        for check_id, found in _failures(content, wanted, key, sets, f"{table.name}.{on}"):
             failed[check_id].append(found)
-    return [_result(check, failed[check.id], len(frame)) for check in checks]
+    return [_result(check, failed[check.id], rows) for check in checks]
 
 
 @dataclass(frozen=True)
