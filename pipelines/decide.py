@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import polars as pl
 
 from models.allocation import (
@@ -27,7 +29,7 @@ from pipelines.tables import Step, Tables
 
 PAIR = ["semel_mosad", "response_id"]
 OPTION = [*PAIR, "dose_level"]
-MUNICIPAL = "municipal_own"
+MUNICIPAL: Literal["municipal_own"] = "municipal_own"
 _PRIORS = {
     "response_id": pl.String, "subject": pl.String, "prior_sd": pl.Float64,
     "prior_se_sd": pl.Float64, "transport_discount": pl.Float64, "source": pl.String,
@@ -134,10 +136,11 @@ def costs(city: CityFolder, choices: pl.DataFrame) -> pl.DataFrame:
         *OPTION, "dose", "participants"
     ).iter_rows():
         response = city.policy.responses[response_id]
+        shares: dict[str, float] = {channel: share for channel, share in response.funding.items()}  # noqa: C416 (widens the key's type)
         price = round(
             AGOROT * (response.fixed_cost.value + response.unit_cost.value * participants * dose)
         )
-        for channel, amount in split_by_share(price, response.funding).items():
+        for channel, amount in split_by_share(price, shares).items():
             rows.append((semel_mosad, response_id, level, channel, amount))
     return pl.DataFrame(
         rows,

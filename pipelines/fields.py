@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -103,8 +104,10 @@ def load(path: Path) -> Dictionary:
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     fields = {}
     for name, entry in raw["fields"].items():
-        lists = {key: tuple(entry.pop(key, ())) for key in ("allowed", "n_for")}
-        field = Field(name=name, **entry, **lists)
+        read: dict[str, Any] = entry | {
+            key: tuple(entry.get(key, ())) for key in ("allowed", "n_for")
+        }
+        field = Field(name=name, **read)
         if field.privacy not in PRIVACY_CLASSES:
             raise ValueError(
                 f"{path}: field '{name}': privacy '{field.privacy}' is not one of {PRIVACY_CLASSES}"
@@ -136,14 +139,12 @@ def load(path: Path) -> Dictionary:
             )
         tables[name] = table
     labels = raw.get("labels", {})
-    if astray := {
-        name: set(names) - set(map(str, fields[name].allowed)) for name, names in labels.items()
-    }:
-        for name, unknown in astray.items():
-            if unknown and fields[name].allowed:
-                raise ValueError(
-                    f"{path}: labels of '{name}' for values it cannot have: {sorted(unknown)}"
-                )
+    for name, names in labels.items():
+        allowed = set(map(str, fields[name].allowed))
+        if allowed and set(names) - allowed:
+            raise ValueError(
+                f"{path}: labels of '{name}' for values it cannot have: {sorted(set(names) - allowed)}"
+            )
     return Dictionary(fields=fields, tables=tables, labels=labels)
 
 

@@ -52,14 +52,18 @@ def _money(tables: Tables) -> tuple[str, str, str]:
     schools = tables["mart_allocation_school"]
     certificate = tables["mart_allocation_certificate"].row(0, named=True)
     top = schools.filter(pl.col("need_tier") == "A")
-    money = 100 * top["cost_agorot"].sum() / max(schools["cost_agorot"].sum(), 1)
-    pupils = 100 * top["pupils"].sum() / max(schools["pupils"].sum(), 1)
+    money = _percentage(top, schools, "cost_agorot")
+    pupils = _percentage(top, schools, "pupils")
     total = certificate["cost_agorot"] / 100
     return (
         f"התכנית מקצה {total:,.0f} ₪ ל־{schools.height} בתי ספר: {money:.0f}% מהכסף מגיע ל־{top.height} בתי הספר בדרגת הצורך הגבוהה (A), שבהם {pupils:.0f}% מהתלמידים.",
         f"The plan allocates {total:,.0f} NIS to {schools.height} schools: {money:.0f} % of the money goes to the {top.height} schools of the greatest need (tier A), which have {pupils:.0f} % of the pupils.",
         "mart_allocation_school",
     )
+
+
+def _percentage(part: pl.DataFrame, whole: pl.DataFrame, column: str) -> float:
+    return 100 * int(part[column].sum()) / max(int(whole[column].sum()), 1)
 
 
 def _unmet(tables: Tables) -> list[tuple[str, str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 
 import dagster as dg
 from rich.console import Console
@@ -29,7 +29,7 @@ class Progress(logging.Handler):
         self._console, self._stage_of = console, stage_of
         self._left = Counter(stage_of.values())
         self._total = Counter(stage_of.values())
-        self._spent: Counter[str] = Counter()
+        self._spent: defaultdict[str, float] = defaultdict(float)
         self._started: dict[str, float] = {}
         self._status = console.status("")
 
@@ -46,7 +46,7 @@ class Progress(logging.Handler):
         """Follow the start and end of each step; a waiting run says so."""
         event = getattr(record, "dagster_meta", {}).get("dagster_event")
         step = event.step_key if event else None
-        if step is None or step not in self._stage_of:
+        if event is None or step not in self._stage_of:
             if record.levelno == logging.INFO and "waiting" in record.getMessage():
                 self._console.print(record.getMessage().split(" - ")[-1])
             return
@@ -73,7 +73,7 @@ def show_progress(handler: Progress) -> None:
     _active[:] = [handler]
 
 
-@dg.logger(description="One line a stage.")
+@dg.logger(config_schema={}, description="One line a stage.")
 def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
     """Return the logger that feeds the progress display."""
     logger = logging.Logger("progress")

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif not _run(space, console):
             return 1
         else:
-            remember(Path(space.work_folder), mark, current_release(Path(space.marts_folder)))
+            remember(Path(space.work_folder), mark, verify(Path(space.marts_folder)))
     except (CityError, ReleaseError) as error:
         console.print(f"[red]{error}[/red]", markup=True)
         return 1

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -136,7 +137,7 @@ def sql_asset(sql: SqlTable) -> dg.AssetsDefinition:
                 f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM ({sql.text}) ORDER BY {ordered}"
             )
 
-        def metadata(_: str) -> dict[str, object]:
+        def metadata(_: str) -> dict[str, Any]:
             return {
                 "dagster/column_lineage": column_lineage(sql),
                 "sql": dg.MetadataValue.md(f"```sql\n{sql.text}\n```"),

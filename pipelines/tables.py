@@ -8,6 +8,7 @@ through the same door, `make_tables`.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -83,7 +84,7 @@ def check_specs(key: dg.AssetKey, checks: Sequence[Check]) -> list[dg.AssetCheck
 def make_tables(
     warehouse: Warehouse,
     writers: Mapping[str, Write],
-    metadata: Callable[[str], Mapping[str, object]] = lambda _: {},
+    metadata: Callable[[str], Mapping[str, Any]] = lambda _: {},
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     """Build tables aside, check them all, and swap them in only if no blocking check fails.
 

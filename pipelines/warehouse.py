@@ -60,7 +60,8 @@ class Warehouse(ConfigurableResource):
     @contextmanager
     def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the warehouse and always close it; `read_only` needs an existing file."""
-        connection = duckdb.connect(self.path, read_only=read_only, config={"threads": 2})
+        # One thread: sums of floating-point numbers then have one order, and the same input the same bytes.
+        connection = duckdb.connect(self.path, read_only=read_only, config={"threads": 1})
         try:
             if not read_only:
                 for layer in LAYERS:

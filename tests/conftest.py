@@ -1,12 +1,22 @@
-"""Shared fixtures: where the project is, where the shared real data are, and one small city."""
+"""Shared fixtures: where the project is, where the shared real data are, one small city, one run of it."""
 
 import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--renew-snapshot", action="store_true", help="write the snapshot of the definitions anew"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +39,58 @@ def small_city(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("raw") / "demo_city"
     write_city(generate(seed=1, profile="small"), folder)
     return folder
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a test city lives: its raw folder, its releases, and the environment of its commands."""
+
+    raw: Path
+    marts: Path
+    env: dict[str, str]
+
+    @property
+    def current(self) -> Path:
+        return self.marts / "current"
+
+    def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
+        """Run the command a user runs, and return what it printed."""
+        return subprocess.run(
+            [sys.executable, "-m", "pipelines.run", self.raw.name, *arguments],
+            cwd=PROJECT, env=self.env, capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start the command and return its process."""
+        command = [sys.executable, "-m", "pipelines.run", self.raw.name, *arguments]
+        return subprocess.Popen(
+            command, cwd=PROJECT, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+
+def make_place(folder: Path, city: Path) -> Place:
+    """Copy a city's folder into a place of its own."""
+    raw = folder / "raw" / city.name
+    shutil.copytree(city, raw, ignore=shutil.ignore_patterns("truth"))
+    home = folder / "dagster"
+    home.mkdir()
+    shutil.copy(PROJECT / ".dagster" / "dagster.yaml", home)
+    env = os.environ | {
+        "TIKKUN_DATA_RAW": str(folder / "raw"),
+        "TIKKUN_DATA_MARTS": str(folder / "marts"),
+        "TIKKUN_WORK": str(folder / "work"),
+        "TIKKUN_SHARED_DATA": os.environ.get("TIKKUN_SHARED_DATA")
+        or str((PROJECT / "../shared/data").resolve()),
+        "DAGSTER_HOME": str(home),
+        "COLUMNS": "200",
+    }
+    return Place(raw=raw, marts=folder / "marts" / city.name, env=env)
+
+
+@pytest.fixture(scope="session")
+def published(small_city, tmp_path_factory) -> Place:
+    """The small city after one run; tests that change it copy it first."""
+    place = make_place(tmp_path_factory.mktemp("published"), small_city)
+    done = place.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    return place

@@ -76,7 +76,8 @@ def _spread(logs: np.ndarray, free: np.ndarray) -> np.ndarray:
 def restricted_loss(blocks: Sequence[Stack], variances: np.ndarray) -> float:
     """Return minus twice the restricted log-likelihood, up to a constant."""
     logdet, quadratic = 0.0, 0.0
-    information, score = 0.0, 0.0
+    size = blocks[0].design.shape[2]
+    information, score = np.zeros((size, size)), np.zeros(size)
     for block in blocks:
         root = np.linalg.cholesky(block.covariance(variances))
         logdet += 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum()

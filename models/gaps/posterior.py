@@ -164,7 +164,8 @@ def _posteriors(
     variances = np.array([by_name[name] for name in COMPONENTS]) ** 2
     blocks = list(stacks(measured))
     solved = []
-    information, score = 0.0, 0.0
+    size = blocks[0].design.shape[2]
+    information, score = np.zeros((size, size)), np.zeros(size)
     for block in blocks:
         inverse = np.linalg.inv(block.covariance(variances))
         weighted = inverse @ block.design

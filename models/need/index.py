@@ -58,10 +58,9 @@ def need_index(
         [dict(weights.select("indicator_id", "weight_pct").iter_rows())[name] for name in names]
     )
     kinds = dict(indicators.select("indicator_id", "indicator_kind").unique().iter_rows())
-    if not measured.any(axis=1).all():
-        lone = [
-            code for code, some in zip(school_codes, measured.any(axis=1), strict=True) if not some
-        ]
+    any_measured: np.ndarray = np.any(measured, axis=1)
+    if not any_measured.all():
+        lone = [code for code, some in zip(school_codes, any_measured, strict=True) if not some]
         raise ValueError(f"schools without any measured indicator: {', '.join(lone)}")
 
     point = _mean(need, weight * measured, order_p)
@@ -99,7 +98,7 @@ def _matrices(
     indicators: pl.DataFrame, weights: pl.DataFrame
 ) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]:
     """Return indicator names, school codes, and (school, indicator) need, error and measured."""
-    total = weights["weight_pct"].sum()
+    total = float(weights["weight_pct"].sum())
     if abs(total - 100) > 1e-6:
         raise ValueError(f"the weights must sum to 100, not {total:g}")
     unknown = set(indicators["indicator_id"]) - set(weights["indicator_id"])

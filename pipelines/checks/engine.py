@@ -47,7 +47,7 @@ def _library() -> Any:
     import great_expectations as gx
 
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # type: ignore[assignment]
     return gx, context.data_sources.add_pandas("tables")
 
 
@@ -73,7 +73,11 @@ def run_checks(
     rows = connection.sql(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
     columns = sorted({name for check in checks for name in check.columns})
     shown = sorted({*columns, *_shown_key(table)}) if columns else []
-    frame = connection.sql(f"SELECT {', '.join(shown)} FROM {relation}").df() if shown else pd.DataFrame()
+    frame = (
+        connection.sql(f"SELECT {', '.join(shown)} FROM {relation}").df()
+        if shown
+        else pd.DataFrame()
+    )
     schema = _schema_frame(connection, table, relation)
     parents = {
         f"keys of {parent}": connection.sql(

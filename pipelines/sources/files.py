@@ -63,7 +63,7 @@ def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> pl.Da
             column, or holds no row of a year it should hold.
     """
     table = dictionary().contract(source_id)
-    empty = pl.DataFrame(schema=dict.fromkeys(table.contract, pl.String) | _PROVENANCE_TYPES)
+    empty = pl.DataFrame(schema={**dict.fromkeys(table.contract, pl.String), **_PROVENANCE_TYPES})
     mapping = city.city.sources.get(source_id)
     if mapping is None:
         return empty
@@ -82,7 +82,11 @@ def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> pl.Da
     return rows
 
 
-_PROVENANCE_TYPES = {"file_name": pl.String, "file_hash": pl.String, "file_row": pl.Int32}
+_PROVENANCE_TYPES: dict[str, type[pl.DataType]] = {
+    "file_name": pl.String,
+    "file_hash": pl.String,
+    "file_row": pl.Int32,
+}
 
 
 def _read_file(

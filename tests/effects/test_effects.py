@@ -8,13 +8,25 @@ from hypothesis import strategies as st
 from models.effects import BIAS_SD, combine
 
 PRIOR = pl.DataFrame(
-    {"response_id": ["milat"], "subject": ["math"], "prior_sd": [0.2], "prior_se_sd": [0.1], "transport_discount": [0.6]}
+    {
+        "response_id": ["milat"],
+        "subject": ["math"],
+        "prior_sd": [0.2],
+        "prior_se_sd": [0.1],
+        "transport_discount": [0.6],
+    }
 )
 
 
 def local(value, se, grade):
     return pl.DataFrame(
-        {"response_id": ["milat"], "subject": ["math"], "local_sd": [value], "local_se_sd": [se], "design_grade": [grade]}
+        {
+            "response_id": ["milat"],
+            "subject": ["math"],
+            "local_sd": [value],
+            "local_se_sd": [se],
+            "design_grade": [grade],
+        }
     )
 
 

@@ -16,13 +16,17 @@ def city(seed, *, schools=36, subjects=4, years=4, grades=(4, 5), true_sd=TRUE_S
     x = rng.normal(0, true_sd["school_subject_year"], (schools, subjects, years))
     mean = rng.normal(0.1, 0.2, (subjects, len(grades), years))
     size = rng.integers(16, 118, schools)
-    grid = np.meshgrid(code, np.arange(subjects), np.arange(len(grades)), np.arange(years), indexing="ij")
+    grid = np.meshgrid(
+        code, np.arange(subjects), np.arange(len(grades)), np.arange(years), indexing="ij"
+    )
     j, k, g, t = (axis.ravel() for axis in grid)
     error = 1 / np.sqrt(size[j])
     truth = mean[k, g, t] + u[j] + v[j, k] + w[j, t] + x[j, k, t]
     grade = np.array(grades)[g]
     noise = rng.normal(0, 1, len(j))
-    if cohorts:  # pupils of one cohort sit all its tests: half the error's variance is shared, .9 a year
+    if (
+        cohorts
+    ):  # pupils of one cohort sit all its tests: half the error's variance is shared, .9 a year
         cohort = t - grade
         shared = np.zeros(len(j))
         state: dict = {}

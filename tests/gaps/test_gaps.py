@@ -27,7 +27,9 @@ def coverage(seeds, components=None, **options):
     for seed in seeds:
         cells = city(seed, **options)
         found = shrunken_gaps(cells, fit_components(cells) if components is None else components)
-        inside.append(((found["truth"] >= found["gap_lo_sd"]) & (found["truth"] <= found["gap_hi_sd"])).mean())
+        inside.append(
+            ((found["truth"] >= found["gap_lo_sd"]) & (found["truth"] <= found["gap_hi_sd"])).mean()
+        )
         raw.append(((found["gap_raw_sd"] - found["truth"]) ** 2).mean())
         shrunk.append(((found["gap_sd"] - found["truth"]) ** 2).mean())
     return np.mean(inside), np.sqrt(np.mean(shrunk) / np.mean(raw))
@@ -42,7 +44,10 @@ def test_intervals_cover_and_shrinking_helps():
 def test_without_school_year_noise_the_intervals_are_too_narrow():
     noisy = TRUE_SD | {"school_year": 0.12, "school_subject_year": 0.12}
     blind = pl.DataFrame(
-        {"component": list(COMPONENTS), "component_sd": [noisy["school"], noisy["school_subject"], 0.0, 0.0]}
+        {
+            "component": list(COMPONENTS),
+            "component_sd": [noisy["school"], noisy["school_subject"], 0.0, 0.0],
+        }
     )
     covered, _ = coverage(range(30), blind, years=3, true_sd=noisy)
     assert covered < 0.86
@@ -54,17 +59,27 @@ def test_school_means_cover_too():
     inside = []
     for seed in range(40):
         cells = city(seed, years=3)
-        found = school_gaps(cells, fit_components(cells), 2021, 2022).filter(pl.col("subject") != "all")
-        truth = cells.filter(pl.col("school_year") >= 2021).group_by("semel_mosad", "subject").agg(pl.col("truth").mean())
+        found = school_gaps(cells, fit_components(cells), 2021, 2022).filter(
+            pl.col("subject") != "all"
+        )
+        truth = (
+            cells.filter(pl.col("school_year") >= 2021)
+            .group_by("semel_mosad", "subject")
+            .agg(pl.col("truth").mean())
+        )
         both = found.join(truth, on=["semel_mosad", "subject"])
         assert both.height == 36 * 4
-        inside.append(((both["truth"] >= both["gap_lo_sd"]) & (both["truth"] <= both["gap_hi_sd"])).mean())
+        inside.append(
+            ((both["truth"] >= both["gap_lo_sd"]) & (both["truth"] <= both["gap_hi_sd"])).mean()
+        )
     assert 0.86 <= np.mean(inside) <= 0.94
 
 
 def test_equals_the_dense_prediction():
     cells = city(3, schools=7, subjects=2, years=2)
-    cells = cells.filter(~((pl.col("semel_mosad") == "900002") & (pl.col("subject") == "hebrew"))).sort(KEY)
+    cells = cells.filter(
+        ~((pl.col("semel_mosad") == "900002") & (pl.col("subject") == "hebrew"))
+    ).sort(KEY)
     sd = [0.3, 0.1, 0.08, 0.05]
     components = pl.DataFrame({"component": list(COMPONENTS), "component_sd": sd})
     rows, n = cells.to_dicts(), cells.height
@@ -75,13 +90,20 @@ def test_equals_the_dense_prediction():
             if p["semel_mosad"] != q["semel_mosad"]:
                 continue
             subject, year = p["subject"] == q["subject"], p["school_year"] == q["school_year"]
-            signal[a, b] = sd[0] ** 2 + sd[1] ** 2 * subject + sd[2] ** 2 * year + sd[3] ** 2 * (subject and year)
+            signal[a, b] = (
+                sd[0] ** 2
+                + sd[1] ** 2 * subject
+                + sd[2] ** 2 * year
+                + sd[3] ** 2 * (subject and year)
+            )
             cohort = p["school_year"] - p["grade"] == q["school_year"] - q["grade"]
             apart = abs(p["school_year"] - q["school_year"])
             r = 1.0 if a == b else COHORT_CORRELATION * COHORT_PERSISTENCE**apart * cohort
             noise[a, b] = r * p["gap_sampling_sd"] * q["gap_sampling_sd"]
     groups = sorted({(r["subject"], r["grade"], r["school_year"]) for r in rows})
-    x = np.array([[(r["subject"], r["grade"], r["school_year"]) == g for g in groups] for r in rows], float)
+    x = np.array(
+        [[(r["subject"], r["grade"], r["school_year"]) == g for g in groups] for r in rows], float
+    )
     y = cells["gap_raw_sd"].to_numpy()
     inverse = np.linalg.inv(signal + noise)
     c = np.linalg.inv(x.T @ inverse @ x)
@@ -100,12 +122,17 @@ def test_order_of_rows_does_not_matter():
     components = fit_components(cells)
     assert fit_components(mixed).equals(components)
     assert shrunken_gaps(mixed, components).equals(shrunken_gaps(cells, components))
-    assert school_gaps(mixed, components, 2020, 2023).equals(school_gaps(cells, components, 2020, 2023))
+    assert school_gaps(mixed, components, 2020, 2023).equals(
+        school_gaps(cells, components, 2020, 2023)
+    )
 
 
 def test_unmeasured_stays_unmeasured():
     cells = city(2, schools=8).with_columns(
-        pl.when(pl.col("semel_mosad") == "900003").then(None).otherwise("gap_raw_sd").alias("gap_raw_sd")
+        pl.when(pl.col("semel_mosad") == "900003")
+        .then(None)
+        .otherwise("gap_raw_sd")
+        .alias("gap_raw_sd")
     )
     components = fit_components(cells)
     found = shrunken_gaps(cells, components).filter(pl.col("semel_mosad") == "900003")
@@ -153,17 +180,28 @@ def test_a_lone_cell_lies_between_itself_and_the_mean(gaps, error):
     [(0.95, "surely_below"), (0.94, "probably_below"), (0.5, "cannot_tell"), (0.2, "probably_at_target"), (0.05, "surely_at_target"), (None, "not_measured")],
 )  # fmt: skip
 def test_tiers(p, tier):
-    assert pl.DataFrame({"p": [p]}, schema={"p": pl.Float64}).select(gap_tier(pl.col("p"))).item() == tier
+    assert (
+        pl.DataFrame({"p": [p]}, schema={"p": pl.Float64}).select(gap_tier(pl.col("p"))).item()
+        == tier
+    )
 
 
 def test_published_answer_of_the_high_school_and_beyond_study(shared_data):
     """Raudenbush & Bryk (2002), table 4.2: τ² = 8.61 with σ² = 39.15; here with σ² taken as known."""
-    answers = json.loads((shared_data / "reference" / "known_answers.json").read_text())["hsb_null_reml"]
+    answers = json.loads((shared_data / "reference" / "known_answers.json").read_text())[
+        "hsb_null_reml"
+    ]
     files = sorted((shared_data / "reference" / "hsb_1982").glob("*.csv"))
-    pupils = next(f for f in (pl.read_csv(path) for path in files) if {"school", "mathach"} <= {c.lower() for c in f.columns})
+    pupils = next(
+        f
+        for f in (pl.read_csv(path) for path in files)
+        if {"school", "mathach"} <= {c.lower() for c in f.columns}
+    )
     pupils = pupils.rename({c: c.lower() for c in pupils.columns})
     sigma2 = answers["recomputed"]["sigma2"]
-    schools = pupils.group_by("school").agg(pl.col("mathach").mean().alias("mean"), pl.len().alias("n"))
+    schools = pupils.group_by("school").agg(
+        pl.col("mathach").mean().alias("mean"), pl.len().alias("n")
+    )
     cells = schools.select(
         pl.col("school").cast(pl.String).alias("semel_mosad"),
         pl.lit("math").alias("subject"), pl.lit(10).alias("grade"), pl.lit(1982).alias("school_year"), pl.lit("S").alias("scale_id"),

@@ -35,7 +35,9 @@ rows = st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=4, max_size=9)
 @given(rows)
 def test_bounded_ordered_and_seeded(needs):
     found = need_index(indicators(needs), WEIGHTS, draws=100)
-    assert found.select(((pl.col("need_lo") <= pl.col("need")) & (pl.col("need") <= pl.col("need_hi"))).all()).item()
+    assert found.select(
+        ((pl.col("need_lo") <= pl.col("need")) & (pl.col("need") <= pl.col("need_hi"))).all()
+    ).item()
     assert found["need"].is_between(0, 1).all()
     assert (found["rank_lo"] <= found["rank_hi"]).all()
     assert found["p_need_tier"].is_between(0, 1).all()
@@ -94,8 +96,17 @@ def test_tiers_hold_equal_numbers_and_a_is_the_neediest():
         (lambda i, w: (i, w.with_columns(pl.lit(10.0).alias("weight_pct"))), "sum to 100"),
         (lambda i, w: (i.with_columns(pl.lit(1.5).alias("indicator_need")), w), "outside 0..1"),
         (lambda i, w: (pl.concat([i, i]), w), "twice"),
-        (lambda i, w: (i.with_columns(pl.lit(False).alias("is_measured")), w), "without any measured"),
-        (lambda i, w: (i.with_columns(pl.lit("z").alias("indicator_id")).unique("semel_mosad"), w), "without a weight"),
+        (
+            lambda i, w: (i.with_columns(pl.lit(False).alias("is_measured")), w),
+            "without any measured",
+        ),
+        (
+            lambda i, w: (
+                i.with_columns(pl.lit("z").alias("indicator_id")).unique("semel_mosad"),
+                w,
+            ),
+            "without a weight",
+        ),
     ],
 )
 def test_bad_input_is_named(change, said):
@@ -104,7 +115,16 @@ def test_bad_input_is_named(change, said):
 
 
 def test_need_from_gap_is_the_probability_below_target():
-    found = need_from_gap(pl.DataFrame({"semel_mosad": ["1", "2", "3"], "value": [0.0, 1.0, -1.0], "se": [0.1] * 3, "n": [9] * 3}))
+    found = need_from_gap(
+        pl.DataFrame(
+            {
+                "semel_mosad": ["1", "2", "3"],
+                "value": [0.0, 1.0, -1.0],
+                "se": [0.1] * 3,
+                "n": [9] * 3,
+            }
+        )
+    )
     assert found["indicator_need"].to_list() == pytest.approx([0.5, 1.0, 0.0], abs=1e-9)
     # A z drawn anew around 0 gives a uniform Φ(z), whose SD is √(1/12).
     assert found["indicator_need_se"][0] == pytest.approx(12**-0.5, abs=2e-3)
@@ -112,18 +132,35 @@ def test_need_from_gap_is_the_probability_below_target():
 
 
 def test_need_from_anchors_either_direction():
-    values = pl.DataFrame({"semel_mosad": ["1", "2", "3"], "value": [1.0, 5.5, 12.0], "se": [0.0, 0.9, 0.0], "n": [1, 2, 3]})
+    values = pl.DataFrame(
+        {
+            "semel_mosad": ["1", "2", "3"],
+            "value": [1.0, 5.5, 12.0],
+            "se": [0.0, 0.9, 0.0],
+            "n": [1, 2, 3],
+        }
+    )
     up = need_from_anchors(values, 1, 10)
     assert up["indicator_need"].to_list() == pytest.approx([0, 0.5, 1])
     assert up["indicator_need_se"][1] == pytest.approx(0.1)
-    assert need_from_anchors(values, 10, 1)["indicator_need"].to_list() == pytest.approx([1, 0.5, 0])
+    assert need_from_anchors(values, 10, 1)["indicator_need"].to_list() == pytest.approx(
+        [1, 0.5, 0]
+    )
     with pytest.raises(ValueError, match="must differ"):
         need_from_anchors(values, 3, 3)
 
 
 def test_need_from_rate_trusts_large_schools_more():
-    base = [{"semel_mosad": f"{i}", "events": e, "n": 100} for i, e in enumerate([8, 10, 12, 9, 11, 10])]
-    counts = pl.DataFrame([*base, {"semel_mosad": "big", "events": 40, "n": 200}, {"semel_mosad": "tiny", "events": 1, "n": 5}])
+    base = [
+        {"semel_mosad": f"{i}", "events": e, "n": 100} for i, e in enumerate([8, 10, 12, 9, 11, 10])
+    ]
+    counts = pl.DataFrame(
+        [
+            *base,
+            {"semel_mosad": "big", "events": 40, "n": 200},
+            {"semel_mosad": "tiny", "events": 1, "n": 5},
+        ]
+    )
     found = {row["semel_mosad"]: row for row in need_from_rate(counts, 0.10).to_dicts()}
     assert found["big"]["indicator_need"] > 0.99
     assert found["tiny"]["indicator_value"] == 20

@@ -21,7 +21,9 @@ def types(name):
     elif name.startswith("raw_"):
         return dict.fromkeys((*dictionary().contract(name[4:]).contract, *PROVENANCE), "VARCHAR")
     else:
-        columns = dictionary().tables["mart_data_quality" if name == "check_result" else name].columns
+        columns = (
+            dictionary().tables["mart_data_quality" if name == "check_result" else name].columns
+        )
     return {column: fields[column].type if column in fields else "VARCHAR" for column in columns}
 
 
@@ -35,8 +37,12 @@ def run(name, given):
         connection.execute(f"CREATE TABLE {read} ({columns})")
         for row in given.get(table, []):
             marks = ", ".join("?" * len(row))
-            connection.execute(f"INSERT INTO {read} ({', '.join(row)}) VALUES ({marks})", list(row.values()))
-    return connection.sql(f"SELECT * FROM ({SQL[name].text}) ORDER BY {', '.join(SQL[name].table.key)}").pl()
+            connection.execute(
+                f"INSERT INTO {read} ({', '.join(row)}) VALUES ({marks})", list(row.values())
+            )
+    return connection.sql(
+        f"SELECT * FROM ({SQL[name].text}) ORDER BY {', '.join(SQL[name].table.key)}"
+    ).pl()
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -45,7 +51,10 @@ def test_golden(path):
     found = run(path.parent.name, case["given"])
     columns = list(case["expect"][0]) if case["expect"] else []
     rows = [
-        {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}
+        {
+            name: round(value, 6) if isinstance(value, float) else value
+            for name, value in row.items()
+        }
         for row in found.select(columns).to_dicts()
     ]
     assert rows == case["expect"], case["says"]
@@ -74,11 +83,21 @@ def test_lineage_names_only_real_columns(name):
 def test_every_table_is_made_exactly_once():
     from pipelines import act, aim, decide, diagnose
 
-    made = [*SQL, *(name for module in (aim, diagnose, decide, act) for step in module.STEPS for name in step.makes)]
+    made = [
+        *SQL,
+        *(
+            name
+            for module in (aim, diagnose, decide, act)
+            for step in module.STEPS
+            for name in step.makes
+        ),
+    ]
     assert sorted(made) == sorted(dictionary().tables)
 
 
 def test_every_core_and_mart_select_has_a_golden_case():
     covered = {path.parent.name for path in CASES}
-    copies = {name for name, sql in SQL.items() if len(upstream(sql)) <= 1 or sql.table.layer == "staging"}
+    copies = {
+        name for name, sql in SQL.items() if len(upstream(sql)) <= 1 or sql.table.layer == "staging"
+    }
     assert {name for name in SQL if name not in copies} - covered == set()

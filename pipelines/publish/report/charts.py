@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 import vl_convert
@@ -22,7 +24,7 @@ CHANNEL_COLOURS = {
 }  # fmt: skip
 
 
-def _svg(chart: alt.LayerChart | alt.Chart) -> str:
+def _svg(chart: Any) -> str:
     styled = (
         chart.configure(font=FONT, background="transparent")
         .configure_axis(

@@ -103,7 +103,7 @@ def render_report(tables: Mapping[str, pl.DataFrame], context: ReportContext) ->
     gaps, need = tables["mart_gap_school"], tables["mart_need_index"]
     schools, lines = tables["mart_allocation_school"], tables["mart_allocation"]
     subjects = [
-        s
+        str(s)
         for s in dictionary().fields["subject"].allowed
         if s != "all" and s in gaps["subject"].unique()
     ]

@@ -1,0 +1,142 @@
+"""What a person sees: the lineage page and an asset in the Dagster UI, and the report, in a real browser.
+
+Pictures are kept in tests/screenshots.
+"""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from tests.conftest import PROJECT
+
+SCREENSHOTS = PROJECT / "tests" / "screenshots"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip(
+            "Debian's chromium is not installed (tests/browser/setup.sh installs it where it can)"
+        )
+    from playwright.sync_api import sync_playwright
+
+    SCREENSHOTS.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.asked = []
+    page.on("request", lambda request: page.asked.append(request.url))
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def ui(published):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        PROJECT / ".venv/bin/dagster-webserver",
+        "-m",
+        "pipelines.definitions",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
+    if not command[0].exists():
+        command = [sys.executable, "-m", "dagster_webserver", *command[1:]]
+    process = subprocess.Popen(
+        command, cwd=PROJECT, env=published.env | {"TIKKUN_CITY": published.raw.name},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(f"{address}/server_info", timeout=2).read()
+                break
+            except OSError:
+                assert process.poll() is None, "the web server ended"
+                time.sleep(1)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def only_here(page, address):
+    return [
+        url
+        for url in page.asked
+        if not url.startswith((address, "data:", "blob:", address.replace("http", "ws")))
+    ]
+
+
+def test_lineage_page(ui, page):
+    page.goto(f"{ui}/asset-groups")
+    page.get_by_text("collect", exact=False).first.wait_for(timeout=90_000)
+    page.wait_for_timeout(4000)
+    page.screenshot(path=SCREENSHOTS / "lineage.png")
+    text = page.inner_text("body")
+    for stage in ("aim", "collect", "diagnose", "decide", "act", "review"):
+        assert stage in text
+    assert "Join the" not in text  # no pop-up
+    assert only_here(page, ui) == []
+
+
+def test_asset_page(ui, page):
+    page.goto(f"{ui}/assets/mart/mart_gap_school")
+    page.get_by_text(
+        "one school × subject over the years of the window", exact=False
+    ).first.wait_for(timeout=90_000)
+    page.wait_for_timeout(3000)
+    page.screenshot(path=SCREENSHOTS / "asset.png")
+    assert "mart_gap_school" in page.inner_text("body")
+    assert only_here(page, ui) == []
+
+
+def test_report(published, page):
+    report = published.current / "committee" / "report.html"
+    page.goto(f"file://{report.resolve()}")
+    page.screenshot(path=SCREENSHOTS / "report.png")
+    assert page.evaluate("getComputedStyle(document.body).direction") == "rtl"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    # A minus sign stands left of its digits though the page runs right to left.
+    order = page.evaluate(
+        """() => {
+            const cell = [...document.querySelectorAll('bdi[data-cell]')].find(node => node.textContent.startsWith('−'));
+            const range = document.createRange();
+            const at = i => { range.setStart(cell.firstChild, i); range.setEnd(cell.firstChild, i + 1); return range.getBoundingClientRect().left; };
+            return at(0) < at(1);
+        }"""
+    )
+    assert order
+    assert page.asked == [f"file://{report.resolve()}"]
+    page.locator("#decide figure").screenshot(path=SCREENSHOTS / "money.png")
+
+
+def test_report_on_paper_and_on_a_phone(published, browser):
+    report = published.current / "committee" / "report.html"
+    phone = browser.new_page(viewport={"width": 390, "height": 800})
+    phone.goto(f"file://{report.resolve()}")
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 391
+    phone.screenshot(path=SCREENSHOTS / "phone.png")
+    pdf = phone.pdf(path=SCREENSHOTS / "report.pdf", format="A4")
+    assert pdf.startswith(b"%PDF")
+    phone.close()

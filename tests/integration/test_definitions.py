@@ -1,0 +1,151 @@
+"""What Dagster sees: a snapshot of every key, check, job and schedule, and how they behave."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pipelines.collect import school_year, year_key
+from pipelines.definitions import CHAIN, RANGE_END, RANGE_START, all_years, build
+from pipelines.tables import STAGES
+from pipelines.workspace import Workspace
+
+SNAPSHOT = Path(__file__).parent / "snapshot.json"
+
+
+@pytest.fixture(scope="module")
+def space(small_city, tmp_path_factory):
+    work = tmp_path_factory.mktemp("work")
+    return Workspace(
+        city_folder=str(small_city),
+        marts_folder=str(work / "marts"),
+        work_folder=str(work / "work"),
+    )
+
+
+@pytest.fixture(scope="module")
+def definitions(space):
+    return build(space)
+
+
+def test_snapshot(definitions, pytestconfig):
+    graph = definitions.resolve_asset_graph()
+    seen = {
+        "assets": {
+            key.to_user_string(): sorted(
+                parent.to_user_string() for parent in graph.get(key).parent_keys
+            )
+            for key in sorted(graph.materializable_asset_keys)
+        },
+        "checks": sorted(
+            f"{key.asset_key.to_user_string()}:{key.name}" for key in graph.asset_check_keys
+        ),
+        "jobs": sorted(
+            job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")
+        ),
+        "schedules": sorted(schedule.name for schedule in definitions.schedules),
+        "sensors": sorted(sensor.name for sensor in definitions.sensors),
+    }
+    if pytestconfig.getoption("--renew-snapshot"):
+        SNAPSHOT.write_text(json.dumps(seen, indent=1) + "\n", encoding="utf-8")
+    assert seen == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+def test_every_asset_is_described_owned_and_in_a_stage(definitions):
+    graph = definitions.resolve_asset_graph()
+    for key in graph.materializable_asset_keys:
+        node = graph.get(key)
+        assert node.group_name in STAGES
+        assert node.description
+        assert node.owners
+        assert key.path[0] == "published" or node.metadata["dagster/column_schema"].columns
+
+
+def test_all_steps_share_one_pool(definitions):
+    for asset in definitions.assets:
+        assert asset.node_def.pools == {"warehouse"}, asset.key
+
+
+def test_blocking_checks_are_the_errors(definitions):
+    from pipelines.checks.suites import checks_of
+    from pipelines.fields import dictionary
+
+    for asset in definitions.assets:
+        for spec in asset.check_specs:
+            table = dictionary().tables.get(spec.asset_key.path[-1])
+            if table is not None:
+                severity = {check.id: check.severity for check in checks_of(table)}[spec.name]
+                assert spec.blocking == (severity == "ERROR")
+
+
+def test_jobs_split_the_chain(definitions):
+    parts = [
+        set(definitions.resolve_job_def(name).asset_layer.selected_asset_keys)
+        for name in ("refresh", "allocate")
+    ]
+    whole = set(definitions.resolve_job_def(CHAIN).asset_layer.selected_asset_keys)
+    assert parts[0] | parts[1] == whole
+    assert not parts[0] & parts[1]
+
+
+def test_the_nightly_run_covers_all_school_years(definitions, space):
+    tick = definitions.resolve_schedule_def("nightly").evaluate_tick(dg.build_schedule_context())
+    assert (
+        tick.run_requests[0].tags.items() >= {RANGE_START: "2021-22", RANGE_END: "2025-26"}.items()
+    )
+    assert all_years(space) == {RANGE_START: "2021-22", RANGE_END: "2025-26"}
+
+
+def test_the_sensor_wakes_for_a_changed_file_and_only_then(definitions, small_city):
+    sensor = definitions.resolve_sensor_def("new_files")
+
+    def look(cursor):
+        with dg.DagsterInstance.ephemeral() as instance:
+            return sensor.evaluate_tick(
+                dg.build_sensor_context(instance=instance, cursor=cursor, definitions=definitions)
+            )
+
+    first = look(None)
+    assert not first.run_requests
+    assert not look(first.cursor).run_requests
+    file = small_city / "files" / "merges.csv"
+    content = file.read_bytes()
+    try:
+        file.write_bytes(content + b"\n")
+        woken = look(first.cursor)
+    finally:
+        file.write_bytes(content)
+    assert len(woken.run_requests) == 1
+    assert woken.cursor != first.cursor
+
+
+@pytest.mark.parametrize(("year", "key"), [(2026, "2025-26"), (2000, "1999-00"), (2010, "2009-10")])
+def test_partition_keys(year, key):
+    assert year_key(year) == key
+    assert school_year(key) == year
+
+
+def test_one_year_can_be_refreshed_alone(definitions, space, small_city):
+    key = dg.AssetKey(["raw", "raw_climate__facets"])
+    warehouse = definitions.resources["warehouse"]
+    job = definitions.resolve_implicit_global_asset_job_def()
+
+    def refresh(**how):
+        with dg.DagsterInstance.ephemeral() as instance:
+            return job.execute_in_process(instance=instance, asset_selection=[key], **how)
+
+    count = "SELECT school_year, count(*), sum(CAST(respondents AS INT)) FROM raw.raw_climate__facets GROUP BY 1 ORDER BY 1"
+    assert refresh(tags=all_years(space)).success
+    before = warehouse.read(count).rows()
+    file = small_city / "files" / "climate_2025.csv"
+    text = file.read_text(encoding="utf-8")
+    try:
+        file.write_text("\n".join(text.splitlines()[:-4]) + "\n", encoding="utf-8")
+        assert refresh(partition_key="2024-25").success
+    finally:
+        file.write_text(text, encoding="utf-8")
+    after = warehouse.read(count).rows()
+    assert [row for row in after if row[0] != "2025"] == [row for row in before if row[0] != "2025"]
+    was, now = (next(row[1] for row in rows if row[0] == "2025") for rows in (before, after))
+    assert now == was - 4

@@ -1,0 +1,220 @@
+"""The command a user runs: publishes, repeats itself to the byte, survives being killed, explains errors."""
+
+import json
+import random
+import shutil
+import signal
+import time
+
+import polars as pl
+import pytest
+import yaml
+
+from pipelines.publish.release import current_release, verify
+from tests.conftest import make_place
+
+
+def hashes(place):
+    return json.loads((place.current / "manifest.json").read_text(encoding="utf-8"))["files"]
+
+
+def change_policy(place, *path, value):
+    file = place.raw / "policy.yaml"
+    raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    node = raw
+    for part in path[:-1]:
+        node = node[part]
+    node[path[-1]] = value
+    file.write_text(yaml.safe_dump(raw, allow_unicode=True), encoding="utf-8")
+
+
+@pytest.fixture
+def place(published, tmp_path):
+    """The small city after its run, to be changed at will."""
+    copy = make_place(tmp_path, published.raw)
+    shutil.copytree(published.marts, copy.marts, symlinks=True)
+    return copy
+
+
+def test_a_release_has_everything_for_both_audiences(published):
+    for audience in ("analyst", "committee"):
+        names = {path.name for path in (published.current / audience).iterdir()}
+        assert {
+            "tikkun.duckdb",
+            "workbook.xlsx",
+            "report.html",
+            "quality.html",
+            "mart_allocation.parquet",
+        } <= names
+    assert verify(published.marts) == current_release(published.marts)
+
+
+def test_everything_says_synthetic(published):
+    for audience in ("analyst", "committee"):
+        report = (published.current / audience / "report.html").read_text(encoding="utf-8")
+        assert report.count("נתונים סינתטיים") >= 8  # the cover and each of the seven sections
+        assert "נתונים סינתטיים" in (published.current / audience / "quality.html").read_text(
+            encoding="utf-8"
+        )
+
+
+def test_the_committee_sees_no_internal_column(published):
+    from pipelines.fields import dictionary
+
+    for path in (published.current / "committee").glob("*.parquet"):
+        columns = pl.read_parquet_schema(path)
+        assert {dictionary().fields[name].privacy for name in columns} == {"public"}, path.name
+
+
+def test_no_pupil_id_leaves_the_door(published):
+    ids = set(
+        pl.read_csv(published.raw / "files" / "pupils_2026.csv", infer_schema=False)["pupil_id"]
+    )
+    some = sorted(ids)[:40]
+    for path in published.marts.parent.parent.rglob("*"):
+        if (
+            path.is_file()
+            and "raw" not in path.relative_to(published.marts.parent.parent).parts[:1]
+        ):
+            content = path.read_bytes()
+            assert not any(pupil.encode() in content for pupil in some), path
+
+
+def test_the_second_run_is_quick_and_changes_nothing(published):
+    before = hashes(published)
+    started = time.monotonic()
+    done = published.run()
+    assert done.returncode == 0
+    assert "nothing has changed" in done.stdout
+    assert time.monotonic() - started <= 10
+    assert hashes(published) == before
+
+
+def test_a_forced_run_makes_the_same_bytes(published):
+    before, release = hashes(published), current_release(published.marts)
+    done = published.run("--force")
+    assert done.returncode == 0, done.stdout
+    assert hashes(published) == before
+    assert current_release(published.marts) == release
+
+
+def test_killed_at_any_moment_the_last_release_stays(place):
+    change_policy(place, "channels", "municipal_own", "budget", "value", value=1_500_000)
+    generator = random.Random(7)
+    release = current_release(place.marts)
+    for _ in range(3):
+        process = place.start("--force")
+        time.sleep(generator.uniform(6, 24))
+        process.send_signal(signal.SIGKILL)
+        killed = process.wait() == -signal.SIGKILL
+        assert verify(place.marts).is_dir()
+        if killed:
+            continue
+        assert (
+            current_release(place.marts) != release
+        )  # it had ended by itself, with the new policy
+    done = place.run()
+    assert done.returncode == 0, done.stdout
+    assert verify(place.marts) != release
+    assert not list((place.marts / "releases").glob(".building-*"))
+
+
+def test_two_runs_at_once_wait_for_each_other(place):
+    change_policy(place, "equity_gamma", "value", value=2.0)
+    first, second = place.start("--force"), place.start("--force")
+    assert first.wait(timeout=300) == 0
+    assert second.wait(timeout=300) == 0
+    assert verify(place.marts)
+
+
+def expect_error(place, *said):
+    """The run fails, says each of these, and leaves the last release."""
+    release = current_release(place.marts)
+    done = place.run()
+    assert done.returncode == 1
+    for words in said:
+        assert words in done.stdout, done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert current_release(place.marts) == release
+
+
+def test_a_missing_file(place):
+    (place.raw / "files" / "climate_2025.csv").unlink()
+    expect_error(place, "climate_2025.csv", "is not in any of", "climate__facets", "לא נמצא")
+
+
+def test_a_wrong_column(place):
+    file = place.raw / "files" / "delivery_2026.csv"
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("participants", "people", 1), encoding="utf-8"
+    )
+    expect_error(
+        place, "delivery_2026.csv", "'participants'", "Columns there", "Nothing was published"
+    )
+
+
+def test_an_invalid_policy(place):
+    change_policy(place, "equity_gamma", "value", value="much")
+    expect_error(place, "policy.yaml", "equity_gamma.value", "אינם תקינים")
+
+
+def test_a_budget_below_the_must_keeps(place):
+    change_policy(place, "channels", "municipal_own", "budget", "value", value=10_000)
+    expect_error(place, "must_keep", "budget:municipal_own", "NIS", "Nothing was published")
+
+
+def test_an_empty_year(place):
+    file = place.raw / "files" / "attendance_2024.csv"
+    file.write_text(file.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    expect_error(place, "attendance_2024.csv", "2024", "no rows")
+
+
+def test_an_output_folder_that_cannot_be_written(published, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    blocked = (
+        make_place(tmp_path / "x", published.raw) if (tmp_path / "x").mkdir() is None else None
+    )
+    blocked.env["TIKKUN_DATA_MARTS"] = str(tmp_path / "file")
+    done = blocked.run()
+    assert done.returncode == 1
+    assert "cannot be written" in done.stdout
+    assert "TIKKUN_DATA_MARTS" in done.stdout
+
+
+def test_a_count_that_does_not_reconcile_blocks_and_names_it(place):
+    file = place.raw / "city.yaml"
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("pupils.state: 1437", "pupils.state: 1438"),
+        encoding="utf-8",
+    )
+    expect_error(place, "core_reconciliation", "pupils.state", "Nothing was published")
+
+
+def test_a_reversed_nurture_index_blocks(place):
+    import xlsxwriter
+
+    for year in range(2022, 2027):
+        path = place.raw / "files" / f"schools_{year}.xlsx"
+        rows = pl.read_excel(path, infer_schema_length=0)
+        rows = rows.with_columns(
+            (11 - pl.col("מדד טיפוח").cast(pl.Float64)).cast(pl.String).alias("מדד טיפוח")
+        )
+        with xlsxwriter.Workbook(str(path)) as book:
+            rows.write_excel(book, worksheet="s")
+    expect_error(place, "core_direction", "nurture_index", "reversed")
+
+
+def test_bad_rows_are_set_aside_and_the_rest_goes_on(place):
+    file = place.raw / "files" / "climate_2026.csv"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    lines[3] = lines[3].replace(lines[3].split(",")[3], "colour")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = place.run()
+    assert done.returncode == 0, done.stdout
+    quality = pl.read_parquet(place.current / "analyst" / "mart_data_quality.parquet")
+    found = quality.filter(~pl.col("is_passed"), pl.col("check_id") == "nothing_set_aside")
+    assert found["failing_rows"].to_list() == [1]
+    files = pl.read_parquet(place.current / "analyst" / "mart_source_file.parquet")
+    row = files.filter(pl.col("file_name") == "climate_2026.csv").row(0, named=True)
+    assert row["rows_quarantined"] == 1
+    assert row["rows_in"] == len(lines) - 1 == row["rows_staged"] + 1
