@@ -9,10 +9,13 @@ import numpy as np
 from scipy import sparse
 
 from models.allocation.highs import Milp, minimise
-from models.allocation.model import AGOROT_PER_MODEL_UNIT, Model
+from models.allocation.model import Model
 from models.allocation.rules.base import nis
 
 Item = TypeVar("Item")
+
+_TOP_UP_UNIT = 100_000
+"""Extra money is a column of thousands of NIS; the solver likes numbers near 1."""
 
 _SHOWN_SCHOOLS = 10
 
@@ -128,21 +131,25 @@ def _least_extra(
 ) -> np.ndarray | None:
     """Agorot to add to each budget row, least in sum; None where money alone does not help."""
     rows, options = model.matrix.shape
+    unit = np.ones(rows)
+    unit[budgets] = _TOP_UP_UNIT
     top_up = sparse.csr_array(
         (-np.ones(len(budgets)), (budgets, np.arange(len(budgets)))), shape=(rows, len(budgets))
     )
+    scaled = sparse.diags_array(1 / unit) @ model.matrix
     milp = Milp(
         np.concatenate([np.zeros(options), np.ones(len(budgets))]),
-        sparse.hstack([model.matrix, top_up], format="csr")[kept],
-        model.lower[kept],
-        model.upper[kept],
+        sparse.hstack([scaled, top_up], format="csr")[kept],
+        (model.lower / unit)[kept],
+        (model.upper / unit)[kept],
+        (unit == 1)[kept],
         options,
     )
     outcome = minimise(milp, gap=0.0, time_limit_s=time_limit_s)
     if outcome.x is None or outcome.is_time_out:
         return None
     over = (model.matrix @ outcome.x[:options])[budgets] - model.upper[budgets]
-    return np.maximum(np.round(over * AGOROT_PER_MODEL_UNIT), 0)
+    return np.maximum(over, 0)
 
 
 def _message(

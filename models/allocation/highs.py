@@ -1,4 +1,13 @@
-"""The solver behind one function, so that nothing else in the package knows its name or quirks."""
+"""The solver behind one function, so that nothing else in the package knows its name or quirks.
+
+Two quirks matter for public money (measured with version 1.15.1, random problems against full
+enumeration). Amounts that are nearly proportional, as the agorot of splits are, can make the
+presolve return a poor plan as optimal: three options of 10,000,001, 10,000,001 and 40,000,004
+under a limit of 50,000,004 are enough. And a point may break a row by the solver's tolerance.
+Rows of whole numbers are therefore handed over rounded to integers of at most a million, always
+towards allowing more (no error in 6,000 adversarial problems, against 1 in 100 with raw amounts),
+and what the rounding lets through is found by exact checks and cut off.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +17,9 @@ import highspy
 import numpy as np
 from scipy import sparse
 
-ROW_TOLERANCE = 1e-6
-"""What a row may be off by. Rows of money are in thousands of NIS, where one agora is 1e-5."""
-
-_MAX_CUTS = 100
+_LARGEST_COEFFICIENT = 1_000_000
+_MAX_CUTS = 200
+_TOLERANCE = 1e-6
 _REFINE: dict[str, bool | int | float | str] = {
     "mip_max_nodes": 100,
     "mip_heuristic_effort": 0.0,
@@ -23,29 +31,76 @@ _REFINE: dict[str, bool | int | float | str] = {
 
 @dataclass(frozen=True)
 class Milp:
-    """Minimise cost·x, row_lower ≤ matrix·x ≤ row_upper, the first `binaries` columns 0 or 1.
+    """Minimise cost·x, lower ≤ matrix·x ≤ upper, the first `binaries` columns 0 or 1.
 
-    Any further columns are continuous and not negative.
+    Any further columns are continuous and not negative. `is_whole` marks the rows of whole
+    numbers over binaries, which hold exactly; the others hold to 1e-6.
     """
 
     cost: np.ndarray
     matrix: sparse.csr_array
-    row_lower: np.ndarray
-    row_upper: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    is_whole: np.ndarray
     binaries: int
 
-    def with_row(self, coefficients: np.ndarray, *, lower: float, upper: float) -> Milp:
+    def with_row(
+        self,
+        coefficients: np.ndarray,
+        *,
+        lower: float = -np.inf,
+        upper: float = np.inf,
+        is_whole: bool = False,
+    ) -> Milp:
         """The same problem with one more row."""
-        matrix = sparse.vstack([self.matrix, sparse.csr_array(coefficients[None, :])], format="csr")
-        row_lower, row_upper = np.append(self.row_lower, lower), np.append(self.row_upper, upper)
-        return Milp(self.cost, matrix, row_lower, row_upper, self.binaries)
+        return Milp(
+            self.cost,
+            sparse.vstack([self.matrix, sparse.csr_array(coefficients[None, :])], format="csr"),
+            np.append(self.lower, lower),
+            np.append(self.upper, upper),
+            np.append(self.is_whole, is_whole),
+            self.binaries,
+        )
 
     def holds(self, x: np.ndarray) -> bool:
         """Whether a point with whole binaries keeps every row."""
         activity = self.matrix @ x
-        return bool(
-            np.all(activity >= self.row_lower - ROW_TOLERANCE)
-            and np.all(activity <= self.row_upper + ROW_TOLERANCE)
+        slack = np.where(self.is_whole, 0.0, _TOLERANCE)
+        return bool(np.all((activity >= self.lower - slack) & (activity <= self.upper + slack)))
+
+    def without(self, x: np.ndarray) -> Milp:
+        """The same problem with the choice of binaries at x, and no other, cut off."""
+        taken = x[: self.binaries] > 0.5
+        cut = np.zeros(len(x))
+        cut[: self.binaries] = np.where(taken, -1.0, 1.0)
+        return self.with_row(cut, lower=1.0 - taken.sum(), is_whole=True)
+
+    def rounded(self) -> Milp:
+        """Whole rows in integers of at most a million; every point of this problem stays allowed."""
+        longest = np.maximum(abs(self.matrix).max(axis=1).toarray().ravel(), 1.0)
+        power = np.ceil(np.log10(longest / _LARGEST_COEFFICIENT))
+        unit = np.where(self.is_whole, 10.0 ** np.maximum(power, 0), 1.0)
+
+        def side(rows: np.ndarray, sign: int) -> tuple[sparse.csr_array, np.ndarray]:
+            """The rows as sign·row ≤ limit, rounded down."""
+            part = (sign * self.matrix[rows]).tocsr()
+            limit = sign * (self.upper if sign > 0 else self.lower)[rows]
+            whole, per = self.is_whole[rows], unit[rows]
+            of_entry = np.repeat(np.arange(len(per)), np.diff(part.indptr))
+            down = np.floor(part.data / per[of_entry])
+            part.data = np.where(whole[of_entry], down, part.data)
+            return part, np.where(whole, np.floor(limit / per), limit)
+
+        most, most_limit = side(np.flatnonzero(np.isfinite(self.upper)), 1)
+        least, least_limit = side(np.flatnonzero(np.isfinite(self.lower)), -1)
+        count = len(most_limit) + len(least_limit)
+        return Milp(
+            self.cost,
+            sparse.vstack([most, least], format="csr"),
+            np.full(count, -np.inf),
+            np.concatenate([most_limit, least_limit]),
+            np.zeros(count, dtype=bool),
+            self.binaries,
         )
 
 
@@ -65,74 +120,76 @@ def solver_text() -> str:
     return f"HiGHS {highspy.Highs().version()}"
 
 
-def minimise(
-    milp: Milp,
-    *,
-    gap: float,
-    time_limit_s: float,
-    start: np.ndarray | None = None,
-) -> Outcome:
-    """Solve with one thread and a fixed seed, to a relative gap.
-
-    With a `start` it only refines: at most 1,000 nodes, without the solver's searches around a
-    plan. Those take most of the time (3 s of 4 s on a city) and a good plan is already in hand.
-
-    The solver may take a binary of 0.999999 for whole, and with it an overspend of some agorot.
-    The rounded point is therefore checked row by row; where it breaks one, that very point is cut
-    off (which removes nothing else) and the search goes on.
+def minimise(milp: Milp, *, gap: float, time_limit_s: float) -> Outcome:
+    """Solve with one thread and a fixed seed, to a relative gap; rows of whole numbers hold exactly.
 
     Raises:
-        RuntimeError: the solver fails, or every point it returns breaks a row once rounded.
+        RuntimeError: the solver fails, or point after point breaks a row by its rounding.
     """
     seconds = 0.0
     for _ in range(_MAX_CUTS):
-        outcome = _run(milp, gap, max(time_limit_s - seconds, 0.01), start)
+        outcome = _run(milp, gap, max(time_limit_s - seconds, 0.01), {})
         seconds += outcome.seconds
         if outcome.x is None or milp.holds(outcome.x):
             return Outcome(
                 outcome.x, outcome.bound, outcome.is_infeasible, outcome.is_time_out, seconds
             )
-        taken = np.round(outcome.x[: milp.binaries]) == 1
-        no_good = np.zeros(len(outcome.x))
-        no_good[: milp.binaries] = np.where(taken, -1.0, 1.0)
-        milp = milp.with_row(no_good, lower=1.0 - taken.sum(), upper=np.inf)
+        milp = milp.without(outcome.x)
     raise RuntimeError(
-        f"{_MAX_CUTS} plans in turn broke a rule once rounded to whole options; "
-        "check the sizes of the amounts (agorot up to 1e12 are expected)."
+        f"{_MAX_CUTS} plans in turn broke a rule by less than the solver can see; round the "
+        "amounts to whole shekels."
     )
 
 
-def _run(milp: Milp, gap: float, time_limit_s: float, start: np.ndarray | None) -> Outcome:
-    """One run of the solver; binaries of the point it returns are whole."""
-    rows, columns = milp.matrix.shape
-    matrix = milp.matrix.tocsr()
+def refine(
+    milp: Milp, start: np.ndarray, *, gap: float, time_limit_s: float
+) -> tuple[np.ndarray, float]:
+    """A point no worse than `start`, after a short search (100 nodes), and the seconds it took.
+
+    The solver's searches around a plan are off: they take most of its time (3 s of 4 s on a city)
+    and a good plan is already in hand.
+    """
+    outcome = _run(milp, gap, time_limit_s, _REFINE, start)
+    x = outcome.x
+    is_better = x is not None and milp.holds(x) and milp.cost @ x < milp.cost @ start
+    return (x if x is not None and is_better else start), outcome.seconds
+
+
+def _run(
+    milp: Milp,
+    gap: float,
+    time_limit_s: float,
+    options: dict[str, bool | int | float | str],
+    start: np.ndarray | None = None,
+) -> Outcome:
+    """One run of the solver on the rounded rows; binaries of the point it returns are whole."""
+    rounded = milp.rounded()
+    rows, columns = rounded.matrix.shape
     lp = highspy.HighsLp()
     lp.num_col_, lp.num_row_ = columns, rows
-    lp.col_cost_ = milp.cost
+    lp.col_cost_ = rounded.cost
     lp.col_lower_ = np.zeros(columns)
     lp.col_upper_ = np.where(np.arange(columns) < milp.binaries, 1.0, highspy.kHighsInf)
-    lp.row_lower_, lp.row_upper_ = milp.row_lower, milp.row_upper
+    lp.row_lower_, lp.row_upper_ = rounded.lower, rounded.upper
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     lp.a_matrix_.num_col_, lp.a_matrix_.num_row_ = columns, rows
-    lp.a_matrix_.start_ = matrix.indptr
-    lp.a_matrix_.index_ = matrix.indices
-    lp.a_matrix_.value_ = matrix.data
+    lp.a_matrix_.start_ = rounded.matrix.indptr
+    lp.a_matrix_.index_ = rounded.matrix.indices
+    lp.a_matrix_.value_ = rounded.matrix.data
     whole, free = highspy.HighsVarType.kInteger, highspy.HighsVarType.kContinuous
     lp.integrality_ = [whole] * milp.binaries + [free] * (columns - milp.binaries)
 
     highs = highspy.Highs()
-    options: dict[str, bool | int | float | str] = {
+    for name, value in {
         "output_flag": False,
         "threads": 1,
         "parallel": "off",
         "random_seed": 0,
         "mip_rel_gap": gap,
-        "mip_abs_gap": ROW_TOLERANCE,
+        "mip_abs_gap": _TOLERANCE,
         "time_limit": time_limit_s,
-    }
-    if start is not None:
-        options |= _REFINE
-    for name, value in options.items():
+        **options,
+    }.items():
         highs.setOptionValue(name, value)
     if highs.passModel(lp) == highspy.HighsStatus.kError:
         raise RuntimeError("The solver refused the model; check for amounts that are not finite.")
@@ -151,7 +208,7 @@ def _run(milp: Milp, gap: float, time_limit_s: float, start: np.ndarray | None) 
     x = None
     if info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
         x = np.array(highs.getSolution().col_value)
-        x[: milp.binaries] = np.round(x[: milp.binaries])
+        x[: milp.binaries] = np.abs(np.round(x[: milp.binaries]))
     return Outcome(
         None if infeasible else x,
         info.mip_dual_bound,

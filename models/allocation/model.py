@@ -10,12 +10,9 @@ import polars as pl
 from scipy import sparse
 
 from models.allocation.columns import Columns
-from models.allocation.highs import ROW_TOLERANCE, Milp
+from models.allocation.highs import Milp
 from models.allocation.problem import OPTION
 from models.allocation.rules.base import PAIR, Row, Rule
-
-AGOROT_PER_MODEL_UNIT = 100_000
-"""Rows of money are in thousands of NIS: near 1, as the solver likes it, and still exact."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +56,9 @@ class Model:
     Attributes:
         columns: the options.
         rules: the rules, standing ones included, by rule id.
-        rows: all rows; money in agorot.
+        rows: all rows, in whole agorot, pupils or pairs.
         owner: position in `rules` of each row's rule; -1 for "one dose per pair".
-        matrix: the rows' coefficients, money in thousands of NIS.
+        matrix: the rows' coefficients.
         lower: lower limits of the rows.
         upper: upper limits of the rows.
     """
@@ -80,27 +77,24 @@ class Model:
         owned = [(-1, row) for row in _one_dose_rows(columns)]
         owned += [(i, row) for i, rule in enumerate(rules) for row in rule.rows(columns)]
         rows = tuple(row for _, row in owned)
-        scale = np.array(
-            [AGOROT_PER_MODEL_UNIT if row.is_money else 1 for row in rows], dtype=float
-        )
-        lengths = [len(row.columns) for row in rows]
         matrix = sparse.csr_array(
             (
-                np.concatenate([row.coefficients / s for row, s in zip(rows, scale, strict=True)]),
+                np.concatenate([row.coefficients for row in rows]).astype(float),
                 np.concatenate([row.columns for row in rows]),
-                np.concatenate([[0], np.cumsum(lengths)]),
+                np.cumsum([0, *(len(row.columns) for row in rows)]),
             ),
             shape=(len(rows), columns.options.height),
         )
-        lower = np.array([row.lower for row in rows]) / scale
-        upper = np.array([row.upper for row in rows]) / scale
+        lower = np.array([row.lower for row in rows])
+        upper = np.array([row.upper for row in rows])
         owner = np.array([i for i, _ in owned])
         return cls(columns, rules, rows, owner, matrix, lower, upper)
 
     def milp(self, cost: np.ndarray, kept: np.ndarray | None = None) -> Milp:
         """Minimise a cost under all rows, or under the rows of a mask."""
         rows = np.ones(len(self.rows), dtype=bool) if kept is None else kept
-        return Milp(cost, self.matrix[rows], self.lower[rows], self.upper[rows], len(cost))
+        whole = np.ones(int(rows.sum()), dtype=bool)
+        return Milp(cost, self.matrix[rows], self.lower[rows], self.upper[rows], whole, len(cost))
 
     def moves(self, x: np.ndarray) -> Moves:
         """Every change of one pair that buys another eligible option or gives one up."""
@@ -122,9 +116,7 @@ class Model:
         padded = sparse.hstack([self.matrix, nothing], format="csc")
         step = (padded[:, add] - padded[:, drop]).tocoo()
         activity = (self.matrix @ x)[step.row] + step.data
-        broken = (activity < self.lower[step.row] - ROW_TOLERANCE) | (
-            activity > self.upper[step.row] + ROW_TOLERANCE
-        )
+        broken = (activity < self.lower[step.row]) | (activity > self.upper[step.row])
         return Moves(
             add,
             drop,
@@ -153,4 +145,4 @@ def _one_dose_rows(columns: Columns) -> Iterator[Row]:
     pairs = columns.options.select(*OPTION, "column").partition_by(PAIR, maintain_order=True)
     for pair in pairs:
         positions = pair["column"].to_numpy().astype(np.int64)
-        yield Row(positions, np.ones(len(positions)), upper=1)
+        yield Row(positions, np.ones(len(positions), dtype=np.int64), upper=1)

@@ -203,29 +203,25 @@ def problems(draw, *, max_rules: int = 2):
     responses = ["amirim", "milat"]
     needs = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.8, 1.0])
     benefit, cost = st.integers(0, 6), st.integers(0, 12)
-    # In half the cases every option has the same price per benefit and every school the same
-    # need, so that many plans are equally good and equally dear.
-    is_tied = draw(st.booleans())
     options = []
     for code in codes:
         for response in responses:
             for level in range(1, draw(st.integers(1, 2)) + 1):
-                good = draw(benefit)
                 options.append(
                     option(
                         code,
                         response,
                         level,
-                        good / 2,
+                        draw(benefit) / 2,
                         # Amounts with odd agorot, so that a limit is met or missed by one of them.
-                        (good if is_tied else draw(cost)) * 10_000_001,
-                        (0 if is_tied else draw(cost)) * 3_333_333,
+                        draw(cost) * 10_000_001,
+                        draw(cost) * 3_333_333,
                         participants=draw(st.integers(0, 20)),
                         is_eligible=draw(st.integers(0, 5)) > 0,
                         is_excellence=response == "amirim",
                     )
                 )
-    schools = {code: (draw(st.integers(0, 300)), 0.5 if is_tied else draw(needs)) for code in codes}
+    schools = {code: (draw(st.integers(0, 300)), draw(needs)) for code in codes}
     amounts = st.integers(0, 16).map(lambda n: n * 10_000_001 - n % 2)
     baskets = draw(st.dictionaries(st.sampled_from(codes), amounts))
     case = problem(
@@ -257,3 +253,15 @@ def problems(draw, *, max_rules: int = 2):
         st.lists(st.sampled_from(possible), max_size=max_rules, unique_by=lambda r: r.rule_id)
     )
     return replace(case, rules=tuple(wanted))
+
+
+@st.composite
+def tied_problems(draw):
+    """Problems in which every option has one price per benefit, so that many plans are equal."""
+    options = [
+        option(f"10000{school}", response, 1, good, good * 100)
+        for school in range(draw(st.integers(2, 5)))
+        for response in ("amirim", "milat")
+        if (good := draw(st.integers(0, 3)))
+    ] or [option("100000", "milat", 1, 1, 100)]
+    return problem(options, budget=draw(st.integers(2, 6)) * 100)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.allocation import InfeasibleRules, solve
 
-from .cases import GEFEN, OWN, best_plan, problems
+from .cases import GEFEN, OWN, best_plan, problems, tied_problems
 
 CASES = settings(max_examples=100, deadline=None, derandomize=True)
 FRAMES = ("lines", "money", "channels", "rules")
@@ -51,7 +51,7 @@ def data(frame: pl.DataFrame) -> bytes:
 
 
 @settings(CASES, max_examples=150)
-@given(problems(max_rules=4))
+@given(problems(max_rules=4) | tied_problems())
 def test_optimum_and_tie_break_equal_full_enumeration(case):
     best = best_plan(case)
     if best is None:

@@ -34,9 +34,8 @@ _CHANNEL_LABELS = {
 class Row:
     """One linear condition: lower ≤ Σ coefficient · [option is bought] ≤ upper.
 
-    `coefficients` are in the rule's natural units (agorot, pupils, pairs); `is_money` tells the
-    solver's side to scale agorot. `semel_mosad` is the school a row is about, so that a conflict
-    can name it.
+    Coefficients and limits are whole numbers (agorot, pupils, pairs), so that a row holds exactly
+    or not at all. `semel_mosad` is the school a row is about, so that a conflict can name it.
     """
 
     columns: np.ndarray
@@ -44,7 +43,6 @@ class Row:
     lower: float = -np.inf
     upper: float = np.inf
     semel_mosad: str | None = None
-    is_money: bool = False
 
 
 @dataclass(frozen=True)

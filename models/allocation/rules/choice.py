@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def _count(columns: np.ndarray, school: str | None, lower: float, upper: float) -> Row:
     """A row that counts chosen options."""
-    return Row(columns, np.ones(len(columns)), lower, upper, semel_mosad=school)
+    return Row(columns, np.ones(len(columns), dtype=np.int64), lower, upper, semel_mosad=school)
 
 
 @dataclass(frozen=True)

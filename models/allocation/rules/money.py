@@ -331,7 +331,7 @@ def _money(
 ) -> Row:
     """A row of money over all options, or over the options at some positions."""
     positions = np.flatnonzero(amounts) if at is None else at[amounts[at] != 0]
-    return Row(positions, amounts[positions], lower, upper, school, is_money=True)
+    return Row(positions, amounts[positions], lower, upper, school)
 
 
 def _schools(columns: Columns) -> Iterator[tuple[str, int, np.ndarray]]:
@@ -348,9 +348,10 @@ def _excellence(plan: Plan, channel: str) -> tuple[int, int]:
 
 
 def _above_share(columns: Columns, share_pct: float, channel: str) -> np.ndarray:
-    """Per option: its excellence money less the share of all its money."""
-    is_excellence = columns.options["is_excellence"].to_numpy()
-    return columns.money(channel) * (is_excellence - share_pct / 100)
+    """Per option: its excellence money less the share of all its money, in whole numbers."""
+    share = exact(share_pct) / 100
+    is_excellence = columns.options["is_excellence"].to_numpy().astype(np.int64)
+    return columns.money(channel) * (share.denominator * is_excellence - share.numerator)
 
 
 def _largest_step(plan: Plan, channel: str, *, is_excellence: bool) -> int | None:
