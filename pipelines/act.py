@@ -71,7 +71,7 @@ def context_of(city: CityFolder) -> ReportContext:
 def release(workspace: Workspace, warehouse: Warehouse) -> dg.MaterializeResult:
     """Build, audit and publish; on any failure the last good release stays."""
     city = workspace.city()
-    tables = {name: warehouse.table(name) for name in MARTS}
+    tables = warehouse.tables(MARTS)
     policy = city.policy.suppression
     thresholds = Thresholds(policy.mean_pupils.value, policy.count_pupils.value)
     context = context_of(city)

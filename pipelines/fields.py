@@ -101,7 +101,7 @@ def load(path: Path) -> Dictionary:
         ValueError: if a table uses a column that no field describes, a key or reference column
             that the table does not have, an unknown privacy class, or a pattern that is no regex.
     """
-    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    raw = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     fields = {}
     for name, entry in raw["fields"].items():
         read: dict[str, Any] = entry | {

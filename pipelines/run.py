@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 
 from pipelines.city import CityError
 from pipelines.fingerprint import fingerprint, last_release, remember
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             remember(Path(space.work_folder), mark, verify(Path(space.marts_folder)))
     except (CityError, ReleaseError) as error:
-        console.print(f"[red]{error}[/red]", markup=True)
+        console.print(f"[red]{escape(str(error))}[/red]")
         return 1
     _tell(Path(space.marts_folder), console)
     return 0
@@ -106,8 +107,7 @@ def _run(space: Workspace, console: Console) -> bool:
     for event in result.all_events:
         if event.is_step_failure:
             console.print(
-                f"\n[red]{event.step_key}[/red]: {_reason(event.step_failure_data.error)}",
-                markup=True,
+                f"\n[red]{event.step_key}[/red]: {escape(_reason(event.step_failure_data.error))}"
             )
     if not result.success:
         console.print(

@@ -220,7 +220,7 @@ def python_asset(step: Step) -> dg.AssetsDefinition:
         pool=POOL,
     )
     def _make(warehouse: Warehouse, workspace: Workspace):
-        given = {name: warehouse.table(name) for name in step.reads}
+        given = warehouse.tables(step.reads) if step.reads else {}
         made = step.compute(workspace.city(), given)
         writers = {
             table.name: lambda connection, target, table=table: create_typed(

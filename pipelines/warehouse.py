@@ -8,7 +8,7 @@ built aside, audited, and only then swapped in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,10 +75,14 @@ class Warehouse(ConfigurableResource):
         with self.connect(read_only=True) as connection:
             return connection.sql(query).pl()
 
-    def table(self, name: str) -> pl.DataFrame:
-        """Return a table of the dictionary, ordered by its key."""
-        table = dictionary().tables[name]
-        return self.read(f"SELECT * FROM {qualified(table)} ORDER BY {', '.join(table.key)}")
+    def tables(self, names: Iterable[str]) -> dict[str, pl.DataFrame]:
+        """Return tables of the dictionary by name, each ordered by its key."""
+        found = {}
+        with self.connect(read_only=True) as connection:
+            for table in (dictionary().tables[name] for name in names):
+                query = f"SELECT * FROM {qualified(table)} ORDER BY {', '.join(table.key)}"
+                found[table.name] = connection.sql(query).pl()
+        return found
 
 
 def qualified(table: Table) -> str:

@@ -83,10 +83,10 @@ def solve(problem: Problem, *, gap_pct: float = 0.01, time_limit_s: float = 60) 
     positions, hence also the fewest lines). These are two further solves, each with the result
     before it as a floor, rather than small perturbations of the objective: an agora in a billion
     is below what a perturbation could carry. They start from the plan in hand and stop at the
-    same `gap_pct`, after 100 nodes at most, which on a city costs about as much as the first;
-    with `gap_pct=0` the tie-break is exact (where 100 nodes prove it). Then every single step that still does good, or saves
-    money at no loss, is taken, so that an option of no benefit is bought only where a rule needs
-    it.
+    same `gap_pct`, or after 20 nodes (about a second each on a city); with `gap_pct=0` the
+    tie-break is exact where 20 nodes prove it. Then every single step that still does good, or
+    saves money at no loss, is taken, so that an option of no benefit is bought only where a rule
+    needs it.
 
     The time limit is the one thing that depends on the machine: a plan that runs into it may
     differ between runs, and says "time limit".

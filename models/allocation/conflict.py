@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +16,7 @@ from models.allocation.rules.base import nis
 
 Item = TypeVar("Item")
 
+_REPAIR_NODES = 100
 _TOP_UP_UNIT = 100_000
 """Extra money is a column of thousands of NIS; the solver likes numbers near 1."""
 
@@ -28,7 +31,9 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
             the others.
         schools: codes of the schools in which the conflict sits; empty where it is city-wide.
         shortfall_agorot: budget rule id → the extra money that, all together the least possible,
-            makes the rules hold; empty where no budget is in the conflict.
+            makes the rules hold; empty where no budget is in the conflict. It is always enough; the
+            message says how far it may be from the least where a short search cannot prove it,
+            and where it settles only the rules of this conflict.
     """
 
     def __init__(
@@ -42,6 +47,19 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
         self.rules = rules
         self.schools = schools
         self.shortfall_agorot = shortfall_agorot
+
+
+@dataclass(frozen=True)
+class _Repair:
+    """Extra money by budget rule, whether all rules hold with it, and how far it may be from the
+    least that does."""
+
+    extra_agorot: dict[str, int]
+    all_rules_hold: bool
+    above_least_agorot: int
+
+
+_NO_REPAIR = _Repair({}, all_rules_hold=False, above_least_agorot=0)
 
 
 def explain(model: Model, *, time_limit_s: float) -> InfeasibleRules:
@@ -69,12 +87,12 @@ def explain(model: Model, *, time_limit_s: float) -> InfeasibleRules:
     rows = irreducible([row for i in owners for row in rows_of[i]], has_no_plan)
     schools = sorted({s for row in rows if (s := model.rows[row].semel_mosad) is not None})
     conflict = sorted(owners)
-    shortfall, is_enough = _shortfall(model, conflict, time_limit_s)
+    repair = _repair(model, conflict, time_limit_s)
     return InfeasibleRules(
-        _message(model, conflict, schools, shortfall, is_enough),
+        _message(model, conflict, schools, repair),
         tuple(model.rules[i].rule_id for i in conflict),
         tuple(schools),
-        shortfall,
+        repair.extra_agorot,
     )
 
 
@@ -101,35 +119,24 @@ def irreducible(
     return reduce([], list(items), is_new=False)
 
 
-def _shortfall(
-    model: Model, conflict: list[int], time_limit_s: float
-) -> tuple[dict[str, int], bool]:
-    """The least extra money by budget rule, and whether all rules hold with it.
+def _repair(model: Model, conflict: list[int], time_limit_s: float) -> _Repair:
+    """The least extra money with which all rules hold.
 
     Where more than money is missing elsewhere, it is what the rules of this conflict need.
     """
     if not any(model.rules[i].is_budget for i in conflict):
-        return {}, False
+        return _NO_REPAIR
     everything = np.ones(len(model.rows), dtype=bool)
-    for kept in (everything, np.isin(model.owner, [-1, *conflict])):
-        budgets = np.flatnonzero(
-            kept & np.array([i >= 0 and model.rules[i].is_budget for i in model.owner])
-        )
-        extra = _least_extra(model, kept, budgets, time_limit_s)
-        if extra is not None:
-            by_rule: dict[str, int] = {}
-            for row, agorot in zip(budgets, extra, strict=True):
-                if agorot > 0:
-                    rule_id = model.rules[model.owner[row]].rule_id
-                    by_rule[rule_id] = by_rule.get(rule_id, 0) + int(agorot)
-            return by_rule, bool(kept.all())
-    return {}, False
+    repair = _top_up(model, everything, time_limit_s)
+    if repair is None:
+        repair = _top_up(model, np.isin(model.owner, [-1, *conflict]), time_limit_s)
+    return repair or _NO_REPAIR
 
 
-def _least_extra(
-    model: Model, kept: np.ndarray, budgets: np.ndarray, time_limit_s: float
-) -> np.ndarray | None:
-    """Agorot to add to each budget row, least in sum; None where money alone does not help."""
+def _top_up(model: Model, kept: np.ndarray, time_limit_s: float) -> _Repair | None:
+    """The least sum of top-ups of the budget rows with which the kept rows hold; None if none."""
+    is_budget = np.array([i >= 0 and model.rules[i].is_budget for i in model.owner])
+    budgets = np.flatnonzero(kept & is_budget)
     rows, options = model.matrix.shape
     unit = np.ones(rows)
     unit[budgets] = _TOP_UP_UNIT
@@ -145,20 +152,20 @@ def _least_extra(
         (unit == 1)[kept],
         options,
     )
-    outcome = minimise(milp, gap=0.0, time_limit_s=time_limit_s)
-    if outcome.x is None or outcome.is_time_out:
+    outcome = minimise(milp, gap=0.0, time_limit_s=time_limit_s, max_nodes=_REPAIR_NODES)
+    if outcome.x is None:
         return None
     over = (model.matrix @ outcome.x[:options])[budgets] - model.upper[budgets]
-    return np.maximum(over, 0)
+    extra: dict[str, int] = {}
+    for row, agorot in zip(budgets, over, strict=True):
+        if agorot > 0:
+            rule_id = model.rules[model.owner[row]].rule_id
+            extra[rule_id] = extra.get(rule_id, 0) + int(agorot)
+    proven = math.ceil(round(outcome.bound * _TOP_UP_UNIT, 1))
+    return _Repair(extra, bool(kept.all()), max(sum(extra.values()) - proven, 0))
 
 
-def _message(
-    model: Model,
-    conflict: list[int],
-    schools: list[str],
-    shortfall: dict[str, int],
-    is_enough: bool,
-) -> str:
+def _message(model: Model, conflict: list[int], schools: list[str], repair: _Repair) -> str:
     """The conflict in English and Hebrew."""
     rules = {rule.rule_id: rule for rule in model.rules}
     named = [model.rules[i] for i in conflict]
@@ -171,10 +178,14 @@ def _message(
     if schools:
         english.append(f"At school(s): {shown}" + (f" and {more} more." if more > 0 else "."))
         hebrew.append(f"בבתי הספר: {shown}" + (f" ועוד {more}." if more > 0 else "."))
-    for rule_id, agorot in shortfall.items():
-        english.append(f"Least extra money: {nis(agorot)} NIS to: {rules[rule_id].sentence_en}")
-        hebrew.append(f"התוספת הקטנה ביותר: {nis(agorot)} ₪ לכלל: {rules[rule_id].sentence_he}")
-    if shortfall and not is_enough:
-        english.append("Even so, other rules would still contradict each other.")
-        hebrew.append("גם אז, כללים אחרים עדיין יסתרו זה את זה.")
+    least_en, least_he = "Least extra money", "התוספת הקטנה ביותר"
+    if repair.above_least_agorot:
+        off = nis(repair.above_least_agorot)
+        least_en, least_he = f"{least_en} (to within {off} NIS)", f"{least_he} (עד כדי {off} ₪)"
+    for rule_id, agorot in repair.extra_agorot.items():
+        english.append(f"{least_en}: {nis(agorot)} NIS to: {rules[rule_id].sentence_en}")
+        hebrew.append(f"{least_he}: {nis(agorot)} ₪ לכלל: {rules[rule_id].sentence_he}")
+    if repair.extra_agorot and not repair.all_rules_hold:
+        english.append("This settles the rules named here; others may still be in conflict.")
+        hebrew.append("התוספת פותרת את הכללים שכאן; ייתכן שכללים אחרים עדיין סותרים.")
     return "\n".join([*english, *hebrew])

@@ -22,7 +22,8 @@ def combine(
     Args:
         priors: response_id, subject, prior_sd (m), prior_se_sd (s > 0), transport_discount (d),
             effects on participants in pupil SD per year.
-        local: response_id, subject, local_sd, local_se_sd (> 0), design_grade ('A'..'D').
+        local: response_id, subject, local_sd, local_se_sd (> 0), design_grade ('A'..'D'); a row
+            without local_sd is no estimate.
         level: probability of the interval.
 
     Returns:
@@ -31,18 +32,25 @@ def combine(
         and p_positive; sorted by response and subject.
 
     Raises:
-        ValueError: if a prior has no positive spread, or a design grade is unknown.
+        ValueError: if a prior is empty or has no positive spread; if a local estimate has no
+            positive error, an unknown design grade or no prior; if a key repeats.
 
     Source: R61, R62.
     """
-    if not priors.select((pl.col("prior_se_sd") > 0).all()).item():
-        raise ValueError("every prior effect needs a positive spread (prior_se_sd)")
+    _check(priors, "prior effect", "prior_sd", "prior_se_sd")
+    if not priors.select(pl.col("transport_discount").is_finite().fill_null(False).all()).item():
+        raise ValueError("every prior effect needs a transport_discount")
     if local is None:
         local = priors.select(KEY).clear().with_columns(
             pl.lit(None, pl.Float64).alias("local_sd"), pl.lit(None, pl.Float64).alias("local_se_sd"), pl.lit(None, pl.String).alias("design_grade")
         )  # fmt: skip
-    if unknown := set(local["design_grade"]) - set(BIAS_SD):
-        raise ValueError(f"unknown design grade(s): {', '.join(map(str, sorted(unknown)))}")
+    local = local.filter(pl.col("local_sd").is_not_null())
+    _check(local, "local estimate", "local_sd", "local_se_sd")
+    if unknown := {str(grade) for grade in local["design_grade"]} - set(BIAS_SD):
+        raise ValueError(f"unknown design grade(s): {', '.join(sorted(unknown))}")
+    lone = local.join(priors, on=KEY, how="anti").select(KEY).sort(KEY)
+    if lone.height:
+        raise ValueError(f"local estimates without a prior to combine with: {lone.rows()}")
     bias = pl.col("design_grade").replace_strict(BIAS_SD, default=None, return_dtype=pl.Float64)
     known = local.select(
         *KEY,
@@ -76,3 +84,14 @@ def combine(
             "p_positive", norm.cdf((combined["effect_sd"] / combined["effect_se_sd"]).to_numpy())
         ),
     ).sort(KEY)
+
+
+def _check(frame: pl.DataFrame, what: str, value: str, error: str) -> None:
+    known = pl.col(value).is_finite() & pl.col(error).is_finite() & (pl.col(error) > 0)
+    bad = frame.filter(~known.fill_null(False)).select(KEY).sort(KEY)
+    if bad.height:
+        raise ValueError(
+            f"every {what} needs {value} and a positive spread ({error}): {bad.rows()}"
+        )
+    if frame.select(KEY).is_duplicated().any():
+        raise ValueError(f"a {what} is given twice for one response and subject")

@@ -1,13 +1,15 @@
 """Cells as one covariance block per school, stacked so that numpy solves all schools at once.
 
 Given the fixed means, schools are independent, so the covariance of all cells is block-diagonal.
-Blocks are padded to a few common sizes; a padded row has variance 1, no data and no design, and
-so adds nothing to any likelihood or estimate.
+Blocks are padded to a few common sizes; a padded row has variance 1, no data and no mean, and so
+adds nothing to any likelihood or estimate. Within one school a mean occurs at most once (the cell
+key is the school plus the mean's group), so the design X is a selection: products with it are
+gathers and sums, never matrix products.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,25 +20,28 @@ import polars as pl
 COHORT_CORRELATION, COHORT_PERSISTENCE = 0.5, 0.9
 MEAN_GROUP = ["scale_id", "subject", "grade", "school_year"]
 CELL_KEY = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
-_SIZES = (4, 8, 16, 32, 64, 128, 256, 512)
+_SIZE_STEP = 4
+_MOST_ENTRIES = 100_000  # of one covariance array: a stack's working set stays in the cache
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Schools of similar size: B blocks of N cells with P fixed means.
+    """Schools of similar size: B blocks of N cells, out of P fixed means in the whole city.
 
     Attributes:
         rows: (B, N) row numbers in the sorted frame of measured cells; -1 where padded.
         gap: (B, N) raw gaps, 0 where padded.
         noise: (B, N, N) covariances of the sampling errors, 1 on the diagonal where padded.
-        design: (B, N, P) one-hot design of the fixed means.
+        mean: (B, N) which of the P fixed means a cell has; P where padded.
+        groups: P.
         same: for each component, (B, N, N): 1 where two cells share its random effect.
     """
 
     rows: np.ndarray
     gap: np.ndarray
     noise: np.ndarray
-    design: np.ndarray
+    mean: np.ndarray
+    groups: int
     same: tuple[np.ndarray, ...]
 
     def signal(self, variances: np.ndarray) -> np.ndarray:
@@ -50,15 +55,77 @@ class Stack:
         """Return the covariance of the raw gaps, (B, N, N)."""
         return self.signal(variances) + self.noise
 
+    def information(self, inverse: np.ndarray) -> np.ndarray:
+        """Return the blocks' share of X'V⁻¹X, (P, P), from V⁻¹ (B, N, N)."""
+        size = self.groups + 1
+        pairs = self.mean[:, :, None] * size + self.mean[:, None, :]
+        total = np.bincount(pairs.ravel(), inverse.ravel(), minlength=size * size)
+        return total.reshape(size, size)[:-1, :-1]
+
+    def score(self, weighted: np.ndarray) -> np.ndarray:
+        """Return the blocks' share of X'V⁻¹y, (P,), from V⁻¹y (B, N)."""
+        return np.bincount(self.mean.ravel(), weighted.ravel(), minlength=self.groups + 1)[:-1]
+
+    def expected(self, fixed: np.ndarray) -> np.ndarray:
+        """Return Xβ, (B, N), from the fixed means (P,)."""
+        return np.append(fixed, 0.0)[self.mean]
+
+    def expected_covariance(self, covariance: np.ndarray) -> np.ndarray:
+        """Return X C X', (B, N, N), from the covariance C (P, P) of the fixed means."""
+        return np.pad(covariance, (0, 1))[self.mean[:, :, None], self.mean[:, None, :]]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Generalised least squares given the variances: β = C X'V⁻¹y with C = (X'V⁻¹X)⁻¹.
+
+    Attributes:
+        inverses: V⁻¹ of each stack.
+        fixed: β, (P,).
+        covariance: C, (P, P).
+        logdet: log determinants of V and of X'V⁻¹X, added.
+    """
+
+    inverses: list[np.ndarray]
+    fixed: np.ndarray
+    covariance: np.ndarray
+    logdet: float
+
+
+def solve_means(blocks: Sequence[Stack], variances: np.ndarray) -> Solution:
+    """Estimate the fixed means by generalised least squares."""
+    size = blocks[0].groups
+    information, score, logdet = np.zeros((size, size)), np.zeros(size), 0.0
+    inverses = []
+    for block in blocks:
+        covariance = block.covariance(variances)
+        logdet += float(np.linalg.slogdet(covariance).logabsdet.sum())
+        inverse = np.linalg.inv(covariance)
+        information += block.information(inverse)
+        score += block.score(np.einsum("bnm,bm->bn", inverse, block.gap))
+        inverses.append(inverse)
+    logdet += float(np.linalg.slogdet(information).logabsdet)
+    fixed_covariance = np.linalg.inv(information)
+    return Solution(inverses, fixed_covariance @ score, fixed_covariance, logdet)
+
 
 def measured_cells(cells: pl.DataFrame) -> pl.DataFrame:
     """Return the measured cells in canonical order.
 
     Raises:
-        ValueError: if a measured cell has no positive sampling error, or a key repeats.
+        ValueError: if a measured cell has no finite gap or no positive finite sampling error, or a
+            key repeats.
     """
     measured = cells.filter(pl.col("gap_raw_sd").is_not_null()).sort(CELL_KEY)
-    bad = measured.filter(~(pl.col("gap_sampling_sd") > 0).fill_null(False))
+    error = pl.col("gap_sampling_sd")
+    known = (error.is_finite() & (error > 0)).fill_null(False)
+    infinite = measured.filter(~pl.col("gap_raw_sd").is_finite())
+    if infinite.height:
+        raise ValueError(
+            f"measured gaps that are not finite numbers: {infinite.select(CELL_KEY).head(3).rows()}; "
+            "leave gap_raw_sd empty where a cell is not measured"
+        )
+    bad = measured.filter(~known)
     if bad.height:
         raise ValueError(
             f"measured cells without a positive sampling error: {bad.select(CELL_KEY).head(3).rows()}"
@@ -87,15 +154,12 @@ def stacks(measured: pl.DataFrame) -> Iterator[Stack]:
     gap, error = measured["gap_raw_sd"].to_numpy(), measured["gap_sampling_sd"].to_numpy()
     year = measured["school_year"].to_numpy().astype(float)
     cohort = year - measured["grade"].to_numpy()
-    sizes = np.array([next((s for s in _SIZES if s >= n), int(n)) for n in lengths])
-    for size in np.unique(sizes):
-        chosen = np.flatnonzero(sizes == size)
+    sizes = -(-lengths // _SIZE_STEP) * _SIZE_STEP
+    for chosen in _cut(sizes):
+        size = sizes[chosen[0]]
         offsets = np.arange(size)[None, :]
         real = offsets < lengths[chosen][:, None]
         rows = np.where(real, starts[chosen][:, None] + offsets, -1)
-        design = np.zeros((len(chosen), size, groups))
-        block, place = np.nonzero(real)
-        design[block, place, means[rows[real]]] = 1.0
         both_real = real[:, :, None] & real[:, None, :]
 
         def shares(
@@ -108,9 +172,18 @@ def stacks(measured: pl.DataFrame) -> Iterator[Stack]:
             rows=rows,
             gap=np.where(real, gap[rows], 0.0),
             noise=_noise(np.where(real, error[rows], 1.0), year[rows], cohort[rows], both_real),
-            design=design,
+            mean=np.where(real, means[rows], groups),
+            groups=groups,
             same=(both_real.astype(float), shares(1), shares(2), shares(3)),
         )
+
+
+def _cut(sizes: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield places of equal size, so many at a time that a stack is no larger than it should be."""
+    for size in np.unique(sizes):
+        places = np.flatnonzero(sizes == size)
+        most = max(_MOST_ENTRIES // int(size) ** 2, 1)
+        yield from (places[start : start + most] for start in range(0, len(places), most))
 
 
 def _noise(

@@ -9,7 +9,7 @@ import polars as pl
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-from models.gaps.blocks import Stack, measured_cells, stacks
+from models.gaps.blocks import Stack, measured_cells, solve_means, stacks
 
 COMPONENTS = ("school", "school_subject", "school_year", "school_subject_year")
 LEAST_SCHOOLS = 6
@@ -38,7 +38,8 @@ def fit_components(cells: pl.DataFrame) -> pl.DataFrame:
         component, component_sd (pupil SD), one row per component in the order of `COMPONENTS`.
 
     Raises:
-        ValueError: if fewer than six schools are measured, or a measured cell has no sampling error.
+        ValueError: if fewer than six schools are measured, a measured cell has no finite gap or no
+            positive sampling error, or a key repeats.
 
     Source: Raudenbush & Bryk (2002), ch. 3; R36.
     """
@@ -52,15 +53,19 @@ def fit_components(cells: pl.DataFrame) -> pl.DataFrame:
     free = np.array([True, subjects, years, subjects and years])
     blocks = list(stacks(measured))
 
-    def loss(logs: np.ndarray) -> float:
-        return restricted_loss(blocks, _spread(logs, free))
+    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
+        variances = _spread(logs, free)
+        value, slope = restricted_loss(blocks, variances)
+        # Per cell, so that the tolerances mean the same in a city and in a country.
+        return value / measured.height, (slope * variances)[free] / measured.height
 
     result = minimize(
         loss,
         np.full(free.sum(), np.log(_START)),
+        jac=True,
         method="L-BFGS-B",
         bounds=[(np.log(_LEAST), np.log(_MOST))] * int(free.sum()),
-        options={"ftol": 1e-10, "maxiter": 200},
+        options={"ftol": 1e-12, "gtol": 1e-7, "maxiter": 200},
     )
     variances = _spread(result.x, free)
     variances[variances < 10 * _LEAST] = 0.0
@@ -73,20 +78,19 @@ def _spread(logs: np.ndarray, free: np.ndarray) -> np.ndarray:
     return variances
 
 
-def restricted_loss(blocks: Sequence[Stack], variances: np.ndarray) -> float:
-    """Return minus twice the restricted log-likelihood, up to a constant."""
-    logdet, quadratic = 0.0, 0.0
-    size = blocks[0].design.shape[2]
-    information, score = np.zeros((size, size)), np.zeros(size)
-    for block in blocks:
-        root = np.linalg.cholesky(block.covariance(variances))
-        logdet += 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum()
-        white = np.linalg.solve(root, np.concatenate([block.design, block.gap[:, :, None]], axis=2))
-        design, gap = white[:, :, :-1], white[:, :, -1]
-        flat = design.reshape(-1, design.shape[2])
-        information = information + flat.T @ flat
-        score = score + flat.T @ gap.reshape(-1)
-        quadratic += float((gap**2).sum())
-    _sign, fixed_logdet = np.linalg.slogdet(information)
-    quadratic -= float(score @ np.linalg.solve(information, score))
-    return logdet + fixed_logdet + quadratic
+def restricted_loss(blocks: Sequence[Stack], variances: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return minus twice the restricted log-likelihood, up to a constant, and its gradient.
+
+    With a = V⁻¹(y - Xβ) and S the cells that share a component's effect, the derivative by that
+    component's variance is tr(S V⁻¹) - tr(S V⁻¹ X C X' V⁻¹) - a'S a.
+    """
+    solved = solve_means(blocks, variances)
+    value, slope = solved.logdet, np.zeros(len(variances))
+    for block, inverse in zip(blocks, solved.inverses, strict=True):
+        residual = block.gap - block.expected(solved.fixed)
+        weighted = np.einsum("bnm,bm->bn", inverse, residual)
+        value += float((residual * weighted).sum())
+        spread = inverse @ block.expected_covariance(solved.covariance) @ inverse
+        inner = inverse - spread - weighted[:, :, None] * weighted[:, None, :]
+        slope += [float(np.vdot(same, inner)) for same in block.same]
+    return value, slope

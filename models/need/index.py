@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+from scipy.special import ndtr, ndtri, owens_t
 from scipy.stats import rankdata
 
-_LEAST_SPREAD = 1e-6  # below it a beta distribution is a point, and its parameters overflow
+_LEAST_SPREAD = 1e-6  # below it a need is a point
+_EDGE = 1e-3  # an uncertain need is drawn around at least this, at most 1 minus this
 KINDS = {"outcome_need": "outcome", "background_need": "background"}
 
 
@@ -26,8 +28,10 @@ def need_index(
 
     need = (Σ w·x^p / Σ w)^(1/p) over the measured indicators; p = 1 adds, p → 0 is geometric, p < 1
     limits how far the absence of one need makes up for another. The point uses the means, so it
-    depends on the school alone; the interval comes from draws: each indicator from a beta
-    distribution with its mean and standard error. An indicator the school lacks but others have
+    depends on the school alone; the interval comes from draws: each indicator as Φ(Φ⁻¹(need) + τε),
+    ε ~ N(0, 1), with τ such that the draws' standard deviation is its standard error. (A beta
+    distribution of the same mean and error piles up on 0 and 1 and calls a need of .98 ± .1 certain.)
+    An indicator the school lacks but others have
     is drawn from the other schools' values, so a school that was not measured has a wider interval;
     one that nobody has is left out and shows in `measured_weight_pct`. An interval that imputation
     has pulled away is widened to hold the point.
@@ -36,7 +40,7 @@ def need_index(
         indicators: semel_mosad, indicator_id, indicator_kind ('outcome' | 'background'),
             is_measured, indicator_need (0..1), indicator_need_se; null where not measured.
         weights: indicator_id, weight_pct; they sum to 100.
-        order_p: order of the generalised mean, above 0 (0 = geometric).
+        order_p: order of the generalised mean, 0 (geometric) or above.
         draws: number of draws.
         seed: seed of the draws.
         level: probability of the intervals.
@@ -44,15 +48,19 @@ def need_index(
 
     Returns:
         semel_mosad, need, need_lo, need_hi, outcome_need, background_need, need_tier, p_need_tier
-        (share of draws in the tier), rank_lo, rank_hi (1 = greatest need), measured_weight_pct;
-        sorted by school.
+        (share of draws in the tier), rank_lo, rank_hi (1 = greatest need; ties are broken at random
+        in each draw, so equal schools share their ranks), measured_weight_pct; sorted by school.
 
     Raises:
-        ValueError: if the weights do not sum to 100, an indicator has no weight, a need is outside
-            0..1, a key repeats, or a school has no measured indicator at all.
+        ValueError: if the weights do not sum to 100, are negative or do not name the indicators
+            exactly; if an indicator has not one known kind; if a measured need is outside 0..1 or
+            has no error; if a key repeats; if a school has no measured indicator at all; if the
+            order is negative.
 
     Source: OECD/JRC Handbook on Constructing Composite Indicators (2008); R37, R43.
     """
+    if order_p < 0:
+        raise ValueError(f"the order of the generalised mean must be 0 or above, not {order_p:g}")
     names, school_codes, need, error, measured = _matrices(indicators, weights)
     weight = np.array(
         [dict(weights.select("indicator_id", "weight_pct").iter_rows())[name] for name in names]
@@ -64,12 +72,13 @@ def need_index(
         raise ValueError(f"schools without any measured indicator: {', '.join(lone)}")
 
     point = _mean(need, weight * measured, order_p)
-    sample = _draw(need, error, measured, draws, seed)
+    generator = np.random.default_rng(seed)
+    sample = _draw(need, error, measured, draws, generator)
     known = measured.any(axis=0)
     drawn = _mean(sample, weight * known, order_p)
     tail = (1 - level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
-    ranks = rankdata(-drawn, method="ordinal", axis=1)
+    ranks = _ranks(drawn, generator)
     rank_low, rank_high = np.quantile(ranks, [tail, 1 - tail], axis=0, method="closest_observation")
     tier, probability = _tiers(ranks, len(tiers))
     parts = {
@@ -101,9 +110,23 @@ def _matrices(
     total = float(weights["weight_pct"].sum())
     if abs(total - 100) > 1e-6:
         raise ValueError(f"the weights must sum to 100, not {total:g}")
-    unknown = set(indicators["indicator_id"]) - set(weights["indicator_id"])
-    if unknown:
+    if not weights.select((pl.col("weight_pct") >= 0).all()).item():
+        raise ValueError("a weight is negative")
+    if weights["indicator_id"].is_duplicated().any():
+        raise ValueError("an indicator has two weights")
+    given, weighted = set(indicators["indicator_id"]), set(weights["indicator_id"])
+    if unknown := given - weighted:
         raise ValueError(f"indicators without a weight: {', '.join(sorted(unknown))}")
+    if absent := weighted - given:
+        raise ValueError(
+            f"weights without an indicator: {', '.join(sorted(absent))}; "
+            "give it rows with is_measured false where nothing measures it"
+        )
+    kinds = indicators.select("indicator_id", "indicator_kind").unique()
+    if kinds.height > len(given) or not kinds["indicator_kind"].is_in(list(KINDS.values())).all():
+        raise ValueError(
+            f"each indicator needs one indicator_kind out of {', '.join(KINDS.values())}"
+        )
     if indicators.select("semel_mosad", "indicator_id").is_duplicated().any():
         raise ValueError("a school has an indicator twice")
     if (
@@ -112,6 +135,11 @@ def _matrices(
         .item()
     ):
         raise ValueError("a measured indicator's need is outside 0..1 or empty")
+    error_known = pl.col("indicator_need_se").is_finite() & (pl.col("indicator_need_se") >= 0)
+    if not indicators.filter("is_measured").select(error_known.fill_null(False).all()).item():
+        raise ValueError(
+            "a measured indicator's indicator_need_se is empty or negative; it is 0 where exact"
+        )
     names = sorted(set(weights["indicator_id"]))
     schools = indicators["semel_mosad"].unique().sort()
     grid = schools.to_frame().join(pl.DataFrame({"indicator_id": names}), how="cross")
@@ -143,16 +171,18 @@ def _mean(values: np.ndarray, weight: np.ndarray, order: float) -> np.ndarray:
 
 
 def _draw(
-    need: np.ndarray, error: np.ndarray, measured: np.ndarray, draws: int, seed: int
+    need: np.ndarray,
+    error: np.ndarray,
+    measured: np.ndarray,
+    draws: int,
+    generator: np.random.Generator,
 ) -> np.ndarray:
     """Return (draws, school, indicator) samples of the needs."""
-    generator = np.random.default_rng(seed)
-    most = 0.999 * np.sqrt(need * (1 - need))
-    spread = np.minimum(error, most)
-    uncertain = spread > _LEAST_SPREAD
-    size = np.where(uncertain, need * (1 - need) / np.where(uncertain, spread, 1.0) ** 2 - 1, 1.0)
-    a, b = np.where(uncertain, need * size, 1.0), np.where(uncertain, (1 - need) * size, 1.0)
-    sample = np.where(uncertain, generator.beta(a, b, size=(draws, *need.shape)), need)
+    uncertain = error > _LEAST_SPREAD
+    centre = ndtri(np.clip(need, _EDGE, 1 - _EDGE))
+    width = _probit_width(centre, error)
+    noise = generator.standard_normal((draws, *need.shape))
+    sample = np.where(uncertain, ndtr(centre + width * noise), need)
     for column in range(need.shape[1]):
         have = np.flatnonzero(measured[:, column])
         lack = np.flatnonzero(~measured[:, column])
@@ -160,6 +190,27 @@ def _draw(
             donors = generator.choice(have, size=(draws, len(lack)))
             sample[:, lack, column] = np.take_along_axis(sample[:, :, column], donors, axis=1)
     return sample
+
+
+def _probit_width(centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Return the τ for which Φ(centre + τε) has the given standard deviation, by bisection.
+
+    With h = centre/√(1+τ²): E Φ = Φ(h) and E Φ² = Φ(h) - 2T(h, 1/√(1+2τ²)), T being Owen's function.
+    """
+    low, high = np.zeros_like(centre), np.full_like(centre, 50.0)
+    for _ in range(50):
+        width = (low + high) / 2
+        h = centre / np.sqrt(1 + width**2)
+        variance = ndtr(h) - 2 * owens_t(h, 1 / np.sqrt(1 + 2 * width**2)) - ndtr(h) ** 2
+        wide = variance > spread**2
+        low, high = np.where(wide, low, width), np.where(wide, width, high)
+    return (low + high) / 2
+
+
+def _ranks(drawn: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return (draws, school) ranks, 1 = greatest need; the order of codes must not break ties."""
+    order = np.lexsort((generator.random(drawn.shape), -drawn), axis=1)
+    return np.argsort(order, axis=1) + 1
 
 
 def _tiers(ranks: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -29,15 +29,23 @@ def need_from_gap(gaps: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         semel_mosad, indicator_value (the gap), indicator_need, indicator_need_se, indicator_n.
+
+    Raises:
+        ValueError: if a gap is empty, or its error is empty or not positive.
     """
+    known = pl.col("value").is_finite() & pl.col("se").is_finite() & (pl.col("se") > 0)
+    if not gaps.select(known.fill_null(False).all()).item():
+        raise ValueError(
+            "each gap needs a value and a positive error (se); drop unmeasured schools"
+        )
     z = (gaps["value"] / gaps["se"]).to_numpy()
-    again = norm.cdf(z[:, None] + _NODES)
-    spread = np.sqrt(np.maximum((again**2) @ _WEIGHTS - (again @ _WEIGHTS) ** 2, 0))
-    return _result(gaps, pl.col("value"), norm.cdf(z), spread)
+    return _result(gaps, pl.col("value"), norm.cdf(z), _spread(norm.cdf(z[:, None] + _NODES)))
 
 
 def need_from_anchors(values: pl.DataFrame, anchor_low: float, anchor_high: float) -> pl.DataFrame:
     """Return need = (value - low) / (high - low), held within 0 and 1.
+
+    The standard error is that of the held value: a value far beyond an anchor is surely 0 or 1.
 
     Args:
         values: semel_mosad, value, se (0 where exact), n (pupils).
@@ -48,20 +56,25 @@ def need_from_anchors(values: pl.DataFrame, anchor_low: float, anchor_high: floa
         semel_mosad, indicator_value, indicator_need, indicator_need_se, indicator_n.
 
     Raises:
-        ValueError: if the anchors are equal.
+        ValueError: if the anchors are equal, a value is empty, or an error is empty or negative.
     """
     if anchor_low == anchor_high:
         raise ValueError(f"the two anchors of an indicator must differ; both are {anchor_low}")
+    known = pl.col("value").is_finite() & pl.col("se").is_finite() & (pl.col("se") >= 0)
+    if not values.select(known.fill_null(False).all()).item():
+        raise ValueError("each value needs an error (se), 0 where exact; drop unmeasured schools")
     width = anchor_high - anchor_low
-    need = np.clip((values["value"].to_numpy() - anchor_low) / width, 0, 1)
-    return _result(values, pl.col("value"), need, values["se"].to_numpy() / abs(width))
+    need = (values["value"].to_numpy() - anchor_low) / width
+    again = need[:, None] + _NODES * (values["se"].to_numpy() / abs(width))[:, None]
+    return _result(values, pl.col("value"), np.clip(need, 0, 1), _spread(np.clip(again, 0, 1)))
 
 
 def need_from_rate(counts: pl.DataFrame, target_rate: float) -> pl.DataFrame:
     """Return need = posterior probability that the school's true rate is above the target.
 
     The rates of all schools share a beta prior, fitted by maximum marginal (beta-binomial)
-    likelihood, so a small school's chance count does not decide alone. The standard error is the
+    likelihood, so a small school's chance count does not decide alone. The prior is worth at most
+    all pupils seen: schools that look alike do not make the city's rate certain. The standard error is the
     spread of that probability if the same number of pupils were observed again.
 
     Args:
@@ -77,7 +90,9 @@ def need_from_rate(counts: pl.DataFrame, target_rate: float) -> pl.DataFrame:
     """
     counts = counts.sort("semel_mosad")
     if not counts.select(
-        ((pl.col("n") > 0) & (pl.col("events") <= pl.col("n")) & (pl.col("events") >= 0)).all()
+        ((pl.col("n") > 0) & (pl.col("events") <= pl.col("n")) & (pl.col("events") >= 0))
+        .fill_null(False)
+        .all()
     ).item():
         raise ValueError("each school needs 0 ≤ events ≤ n and n > 0")
     events, n = counts["events"].to_numpy().astype(float), counts["n"].to_numpy().astype(float)
@@ -89,8 +104,7 @@ def need_from_rate(counts: pl.DataFrame, target_rate: float) -> pl.DataFrame:
     again = rate[:, None] + _NODES * np.sqrt(rate * (1 - rate) / n)[:, None]
     seen = np.clip(again * n[:, None], 0, n[:, None])
     repeated = beta.sf(target_rate, a + seen, b + n[:, None] - seen)
-    spread = np.sqrt(np.maximum((repeated**2) @ _WEIGHTS - (repeated @ _WEIGHTS) ** 2, 0))
-    return _result(counts, 100 * pl.col("events") / pl.col("n"), need, spread)
+    return _result(counts, 100 * pl.col("events") / pl.col("n"), need, _spread(repeated))
 
 
 def _beta_prior(events: np.ndarray, n: np.ndarray) -> tuple[float, float]:
@@ -102,11 +116,16 @@ def _beta_prior(events: np.ndarray, n: np.ndarray) -> tuple[float, float]:
         a, b = mean * size, (1 - mean) * size
         return -float((betaln(a + events, b + n - events) - betaln(a, b)).sum())
 
-    start = np.array([np.log(centre / (1 - centre)), np.log(50.0)])
-    bounds = [(start[0] - 3, start[0] + 3), (np.log(2.0), np.log(1e5))]
+    start = np.array([np.log(centre / (1 - centre)), np.log(min(50.0, max(n.sum(), 3.0)))])
+    bounds = [(start[0] - 3, start[0] + 3), (np.log(2.0), np.log(max(n.sum(), 3.0)))]
     found = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
     mean, size = 1 / (1 + np.exp(-found[0])), np.exp(found[1])
     return mean * size, (1 - mean) * size
+
+
+def _spread(again: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of values at the normal's nodes (last axis)."""
+    return np.sqrt(np.maximum((again**2) @ _WEIGHTS - (again @ _WEIGHTS) ** 2, 0))
 
 
 def _result(

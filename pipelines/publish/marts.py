@@ -20,6 +20,7 @@ def write_marts(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     fields = dictionary().fields
     connection = duckdb.connect(str(folder / DATABASE), config={"threads": 1})
     try:
+        connection.execute("BEGIN")  # one write to disk, not one for each label
         for name, frame in sorted(tables.items()):
             frame.write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=9)
             connection.register("frame", frame)
@@ -31,6 +32,7 @@ def write_marts(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
                 _comment(
                     connection, f"COLUMN {name}.{column}", f"{field.he} | {field.en} [{field.unit}]"
                 )
+        connection.execute("COMMIT")
     finally:
         connection.close()
 

@@ -60,3 +60,18 @@ def test_bad_input_is_named():
         combine(PRIOR.with_columns(pl.lit(0.0).alias("prior_se_sd")))
     with pytest.raises(ValueError, match="unknown design grade"):
         combine(PRIOR, local(0.1, 0.1, "Z"))
+    with pytest.raises(ValueError, match="prior effect is given twice"):
+        combine(pl.concat([PRIOR, PRIOR]))
+    with pytest.raises(ValueError, match="local estimate is given twice"):
+        combine(PRIOR, pl.concat([local(0.1, 0.1, "A")] * 2))
+    with pytest.raises(ValueError, match="without a prior"):
+        combine(PRIOR, local(0.1, 0.1, "A").with_columns(pl.lit("other").alias("response_id")))
+    for se in (0.0, -0.1, None):
+        one = local(0.1, 0.1, "A").with_columns(pl.lit(se, pl.Float64).alias("local_se_sd"))
+        with pytest.raises(ValueError, match="every local estimate needs"):
+            combine(PRIOR, one)
+
+
+def test_a_local_row_without_a_value_is_no_estimate():
+    empty = local(0.1, 0.1, "C").with_columns(pl.lit(None, pl.Float64).alias("local_sd"))
+    assert combine(PRIOR, empty).equals(combine(PRIOR))

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.gaps import COMPONENTS, fit_components, gap_tier, school_gaps, shrunken_gaps
-from models.gaps.blocks import COHORT_CORRELATION, COHORT_PERSISTENCE
+from models.gaps.blocks import COHORT_CORRELATION, COHORT_PERSISTENCE, measured_cells, stacks
+from models.gaps.components import restricted_loss
 from tests.gaps.cities import TRUE_SD, city
 
 KEY = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
@@ -20,6 +21,17 @@ def test_components_are_recovered():
     found = [dict(fit_components(city(seed, schools=60)).iter_rows()) for seed in range(6)]
     for name in COMPONENTS:
         assert np.mean([one[name] for one in found]) == pytest.approx(TRUE_SD[name], abs=0.02), name
+
+
+def test_the_gradient_is_the_slope_of_the_likelihood():
+    # Schools of unequal size, so that padded rows are there to get in the way.
+    blocks = list(stacks(measured_cells(city(4, schools=9).sample(fraction=0.6, seed=1))))
+    at, step = np.array([0.06, 0.02, 0.004, 0.003]), 1e-6
+    slope = [
+        (restricted_loss(blocks, at + move)[0] - restricted_loss(blocks, at - move)[0]) / (2 * step)
+        for move in np.eye(4) * step
+    ]
+    np.testing.assert_allclose(restricted_loss(blocks, at)[1], slope, rtol=1e-3, atol=1e-2)
 
 
 def coverage(seeds, components=None, **options):
@@ -159,6 +171,46 @@ def test_too_few_schools_and_bad_errors_are_refused():
         fit_components(pl.concat([cells, cells.head(1)]))
 
 
+def test_a_school_alone_keeps_its_own_numbers():
+    alone = city(1, schools=8).filter(pl.col("semel_mosad") == "900001")
+    found = shrunken_gaps(alone, TRUE)
+    np.testing.assert_allclose(found["gap_sd"], found["gap_raw_sd"], atol=1e-9)
+    np.testing.assert_allclose(found["gap_se_sd"], found["gap_sampling_sd"], atol=1e-9)
+
+
+def test_a_city_without_any_measured_cell():
+    cells = city(1, schools=8).with_columns(pl.lit(None, pl.Float64).alias("gap_raw_sd"))
+    with pytest.raises(ValueError, match="only 0"):
+        fit_components(cells)
+    found = shrunken_gaps(cells, TRUE)
+    assert found.height == cells.height
+    assert found["gap_sd"].null_count() == found.height
+    assert not school_gaps(cells, TRUE, 2020, 2023)["is_measured"].any()
+
+
+def test_a_window_without_measured_cells_is_not_measured():
+    assert not school_gaps(city(1, schools=8), TRUE, 2030, 2031)["is_measured"].any()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("gap_raw_sd", float("nan"), "not finite"),
+        ("gap_sampling_sd", float("inf"), "positive sampling error"),
+        ("gap_sampling_sd", None, "positive sampling error"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(column, value, said):
+    cells = city(1, schools=8).with_columns(pl.lit(value, pl.Float64).alias(column))
+    with pytest.raises(ValueError, match=said):
+        shrunken_gaps(cells, TRUE)
+
+
+def test_every_component_is_needed():
+    with pytest.raises(ValueError, match="school_subject_year"):
+        shrunken_gaps(city(1, schools=8), TRUE.head(3))
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(-2, 2), min_size=6, max_size=12), st.floats(0.05, 0.5))
 def test_a_lone_cell_lies_between_itself_and_the_mean(gaps, error):
@@ -208,5 +260,19 @@ def test_published_answer_of_the_high_school_and_beyond_study(shared_data):
         # In units of the pupil SD, as gaps are.
         (-pl.col("mean") / sigma2**0.5).alias("gap_raw_sd"), (1 / pl.col("n").sqrt()).alias("gap_sampling_sd"),
     )  # fmt: skip
-    tau2 = fit_components(cells)["component_sd"][0] ** 2 * sigma2
+    components = fit_components(cells)
+    tau2 = components["component_sd"][0] ** 2 * sigma2
     assert tau2 == pytest.approx(answers["recomputed"]["tau00"], abs=0.02)
+
+    lme4 = pl.read_csv(shared_data / "reference" / "hsb_1982" / "hsb_eb_school_means_lme4.csv")
+    both = shrunken_gaps(cells, components).join(
+        lme4.with_columns(pl.col("school").cast(pl.String)),
+        left_on="semel_mosad",
+        right_on="school",
+    )
+    assert both.height == 160
+    # On the test's own scale (SD 6.9); lme4's error leaves out that of the general mean, so ours is larger.
+    np.testing.assert_allclose(-both["gap_sd"] * sigma2**0.5, both["eb_mean"], atol=0.02)
+    error = both["gap_se_sd"] * sigma2**0.5
+    np.testing.assert_allclose(error, both["post_sd"], rtol=0.02)
+    assert (error > both["post_sd"] - 1e-3).all()

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from models.need import need_from_anchors, need_from_gap, need_from_rate, need_index
 
@@ -82,6 +83,34 @@ def test_what_is_missing_widens_and_is_reported():
     assert holed["need"][1:].equals(whole["need"][1:])
 
 
+@pytest.mark.parametrize("z", [0.0, 1.0, 2.0, 3.0])
+def test_draws_are_those_of_measuring_again(z):
+    """A gap of z errors, measured again, gives a need of Φ(z + ε); the interval must be that one's."""
+    schools = pl.DataFrame({"semel_mosad": ["1"], "value": [z], "se": [1.0], "n": [9]})
+    one = need_from_gap(schools).with_columns(
+        pl.lit("a").alias("indicator_id"), pl.lit("outcome").alias("indicator_kind"), pl.lit(True).alias("is_measured")
+    )  # fmt: skip
+    weights = pl.DataFrame({"indicator_id": ["a"], "weight_pct": [100.0]})
+    found = need_index(one, weights, draws=20_000).row(0, named=True)
+    assert found["need_lo"] == pytest.approx(norm.cdf(z - 1.645), abs=0.015)
+    assert found["need_hi"] == pytest.approx(norm.cdf(z + 1.645), abs=0.015)
+
+
+@pytest.mark.parametrize("edge", [0.0, 1.0])
+def test_an_uncertain_need_at_the_edge_stays_uncertain(edge):
+    found = need_index(indicators([(edge,) * 3] + [(0.5,) * 3] * 3, se=0.06), WEIGHTS)
+    assert found["need_hi"][0] - found["need_lo"][0] > 0.02
+    certain = need_index(indicators([(edge,) * 3] + [(0.5,) * 3] * 3, se=0.0), WEIGHTS)
+    assert certain["need_hi"][0] - certain["need_lo"][0] == 0
+
+
+def test_equal_schools_share_their_ranks():
+    found = need_index(indicators([(0.5,) * 3] * 8, se=0.0), WEIGHTS)
+    assert set(found["rank_lo"]) == {1}
+    assert set(found["rank_hi"]) == {8}
+    assert found["p_need_tier"].is_between(0.2, 0.3).all()
+
+
 def test_tiers_hold_equal_numbers_and_a_is_the_neediest():
     needs = [(x, x, x) for x in np.linspace(0.05, 0.95, 12)]
     found = need_index(indicators(needs, se=0.001), WEIGHTS)
@@ -107,11 +136,46 @@ def test_tiers_hold_equal_numbers_and_a_is_the_neediest():
             ),
             "without a weight",
         ),
+        (
+            lambda i, w: (i.filter(pl.col("indicator_id") != "c"), w),
+            "weights without an indicator: c",
+        ),
+        (
+            lambda i, w: (i, w.with_columns(pl.Series("weight_pct", [150.0, -70.0, 20.0]))),
+            "negative",
+        ),
+        (
+            lambda i, w: (
+                i,
+                pl.concat([w.head(2), w.tail(1).with_columns(pl.lit("a").alias("indicator_id"))]),
+            ),
+            "two weights",
+        ),
+        (
+            lambda i, w: (i.with_columns(pl.lit("other").alias("indicator_kind")), w),
+            "one indicator_kind",
+        ),
+        (
+            lambda i, w: (
+                i.with_columns(pl.Series("indicator_kind", ["outcome", "background"] * 6)),
+                w,
+            ),
+            "one indicator_kind",
+        ),
+        (
+            lambda i, w: (i.with_columns(pl.lit(None, pl.Float64).alias("indicator_need_se")), w),
+            "0 where exact",
+        ),
     ],
 )
 def test_bad_input_is_named(change, said):
     with pytest.raises(ValueError, match=said):
         need_index(*change(indicators([(0.1, 0.2, 0.3)] * 4), WEIGHTS))
+
+
+def test_a_negative_order_is_refused():
+    with pytest.raises(ValueError, match="0 or above"):
+        need_index(indicators([(0.1, 0.2, 0.3)] * 4), WEIGHTS, order_p=-1)
 
 
 def test_need_from_gap_is_the_probability_below_target():
@@ -129,6 +193,10 @@ def test_need_from_gap_is_the_probability_below_target():
     # A z drawn anew around 0 gives a uniform Φ(z), whose SD is √(1/12).
     assert found["indicator_need_se"][0] == pytest.approx(12**-0.5, abs=2e-3)
     assert found["indicator_need_se"][1] < 1e-3
+    for value, se in [(None, 0.1), (0.1, 0.0), (0.1, None)]:
+        with pytest.raises(ValueError, match="positive error"):
+            need_from_gap(pl.DataFrame({"semel_mosad": ["1"], "value": [value], "se": [se], "n": [9]},
+                                       schema_overrides={"value": pl.Float64, "se": pl.Float64}))  # fmt: skip
 
 
 def test_need_from_anchors_either_direction():
@@ -148,6 +216,18 @@ def test_need_from_anchors_either_direction():
     )
     with pytest.raises(ValueError, match="must differ"):
         need_from_anchors(values, 3, 3)
+    with pytest.raises(ValueError, match="drop unmeasured"):
+        need_from_anchors(values.with_columns(pl.lit(None, pl.Float64).alias("value")), 1, 10)
+
+
+def test_beyond_an_anchor_the_error_is_that_of_the_held_value():
+    values = pl.DataFrame(
+        {"semel_mosad": ["1", "2"], "value": [1.0, 3.0], "se": [0.1, 0.1], "n": [9, 9]}
+    )
+    at, beyond = need_from_anchors(values, 0, 1)["indicator_need_se"]
+    # Half the normal is cut off: the SD of min(0, N(0, .1)) is .1·√(1/2 - 1/2π).
+    assert at == pytest.approx(0.1 * (0.5 - 1 / (2 * np.pi)) ** 0.5, abs=2e-3)
+    assert beyond == 0
 
 
 def test_need_from_rate_trusts_large_schools_more():
@@ -168,3 +248,12 @@ def test_need_from_rate_trusts_large_schools_more():
     assert found["big"]["indicator_value"] == 20
     with pytest.raises(ValueError, match="events"):
         need_from_rate(pl.DataFrame({"semel_mosad": ["1"], "events": [5], "n": [3]}), 0.1)
+
+
+def test_a_small_city_of_equal_schools_is_not_certain():
+    counts = pl.DataFrame(
+        {"semel_mosad": [str(i) for i in range(6)], "events": [5, 6, 5, 5, 6, 5], "n": [50] * 6}
+    )
+    found = need_from_rate(counts, 0.10)
+    # 32 of 300 is hardly above 10 %; schools that look alike must not turn that into a certainty.
+    assert found["indicator_need"].is_between(0.5, 0.8).all()

@@ -15,7 +15,9 @@ def cells():
     frames = []
     for seed in range(200):
         one = city(1000 + seed, years=3)
-        frames.append(shrunken_gaps(one, fit_components(one)).with_columns(pl.lit(seed).alias("seed")))
+        frames.append(
+            shrunken_gaps(one, fit_components(one)).with_columns(pl.lit(seed).alias("seed"))
+        )
     return pl.concat(frames)
 
 
@@ -35,7 +37,15 @@ def test_a_sure_tier_is_as_sure_as_it_says(cells):
 
 def test_probabilities_are_calibrated(cells):
     cut = cells.with_columns((pl.col("p_below_target") * 10).floor().clip(0, 9).alias("bin"))
-    table = cut.group_by("bin").agg(pl.col("p_below_target").mean().alias("said"), (pl.col("truth") > 0).mean().alias("seen"), pl.len()).sort("bin")
+    table = (
+        cut.group_by("bin")
+        .agg(
+            pl.col("p_below_target").mean().alias("said"),
+            (pl.col("truth") > 0).mean().alias("seen"),
+            pl.len(),
+        )
+        .sort("bin")
+    )
     print(table)
     assert table.select((pl.col("said") - pl.col("seen")).abs().max()).item() < 0.04
 
@@ -44,7 +54,10 @@ def test_small_schools_gain_most(cells):
     small = cells.filter(pl.col("gap_sampling_sd") > 45**-0.5)
     ratios = {}
     for name, part in (("all", cells), ("under 45 tested", small)):
-        shrunk, raw = (np.sqrt(((part[column] - part["truth"]) ** 2).mean()) for column in ("gap_sd", "gap_raw_sd"))
+        shrunk, raw = (
+            np.sqrt(((part[column] - part["truth"]) ** 2).mean())
+            for column in ("gap_sd", "gap_raw_sd")
+        )
         ratios[name] = shrunk / raw
     print({name: round(float(value), 3) for name, value in ratios.items()})
     assert ratios["all"] <= 0.92
@@ -58,7 +71,8 @@ def test_tiers_of_schools_are_near_the_truth():
         found = school_gaps(one, fit_components(one), 2020, 2022).filter(pl.col("subject") == "all")
         truth = one.group_by("semel_mosad").agg(pl.col("truth").mean())
         both = found.join(truth, on="semel_mosad").with_columns(
-            ((pl.col(c).rank("ordinal") - 1) * 4 // pl.len()).alias(f"{c}_tier") for c in ("gap_sd", "truth")
+            ((pl.col(c).rank("ordinal") - 1) * 4 // pl.len()).alias(f"{c}_tier")
+            for c in ("gap_sd", "truth")
         )
         apart = (both["gap_sd_tier"].cast(pl.Int64) - both["truth_tier"].cast(pl.Int64)).abs()
         exact.append((apart == 0).mean())
