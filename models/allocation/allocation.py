@@ -80,7 +80,7 @@ def solve(problem: Problem, *, gap_pct: float = 0.01, time_limit_s: float = 60) 
 
     **Ties.** Among equally good plans (to 1e-9 of the largest option's benefit) the cheaper is
     taken, then the one whose lines come earlier in the list of schools and responses (least sum of
-    positions, hence also the fewest lines). These are two further solves, each with the result
+    positions; a full tie in that too falls to the solver, always the same way). These are two further solves, each with the result
     before it as a floor, rather than small perturbations of the objective: an agora in a billion
     is below what a perturbation could carry. They start from the plan in hand and stop at the
     same `gap_pct`, or after 20 nodes (about a second each on a city); with `gap_pct=0` the

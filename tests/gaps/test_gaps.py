@@ -128,6 +128,15 @@ def test_equals_the_dense_prediction():
     np.testing.assert_allclose(found["gap_se_sd"], np.sqrt(variance), atol=1e-9)
 
 
+def test_cutting_schools_into_stacks_changes_nothing(monkeypatch):
+    cells = city(5, schools=20).sample(fraction=0.7, seed=2)
+    whole = shrunken_gaps(cells, TRUE)
+    monkeypatch.setattr("models.gaps.blocks._MOST_ENTRIES", 2_000)
+    cut = shrunken_gaps(cells, TRUE)
+    for column in ("gap_sd", "gap_se_sd"):
+        np.testing.assert_allclose(cut[column], whole[column], atol=1e-12)
+
+
 def test_order_of_rows_does_not_matter():
     cells = city(1, schools=12)
     mixed = cells.sample(fraction=1, shuffle=True, seed=5)
