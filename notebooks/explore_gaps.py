@@ -39,8 +39,8 @@ def _(Path, os, pl):
 
 
 @app.cell
-def _(city, mo, release):
-    synthetic = "is_synthetic: true" in (release / "city.yaml").read_text(encoding="utf-8")
+def _(city, mo, pl, release):
+    synthetic = pl.read_parquet(release / "mart_city.parquet")["is_synthetic"].item()
     mark = "**נתונים סינתטיים – אינם מתארים בית ספר או תלמיד כלשהם.**" if synthetic else ""
     mo.md(
         f"""

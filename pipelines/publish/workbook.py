@@ -37,6 +37,7 @@ SHEETS = {
     "תכנון מול ביצוע": "mart_plan_tracking",
     "מה לא נמדד": "mart_not_measured",
     "תלמידים ובתי ספר": "mart_pupil_total",
+    "העיר": "mart_city",
     "פרמטרים": "mart_parameter",
     "איכות הנתונים": "mart_data_quality",
 }

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pipelines.publish.release import current_release, verify
-from tests.conftest import make_place
+from tests.conftest import PROJECT, make_place
 
 
 def hashes(place):
@@ -56,6 +56,10 @@ def test_everything_says_synthetic(published):
         assert "נתונים סינתטיים" in (published.current / audience / "quality.html").read_text(
             encoding="utf-8"
         )
+
+    assert pl.read_parquet(published.current / "committee" / "mart_city.parquet")[
+        "is_synthetic"
+    ].item()
 
 
 def test_the_committee_sees_no_internal_column(published):
@@ -141,6 +145,17 @@ def expect_error(place, *said):
 def test_a_missing_file(place):
     (place.raw / "files" / "climate_2025.csv").unlink()
     expect_error(place, "climate_2025.csv", "is not in any of", "climate__facets", "לא נמצא")
+
+
+def test_without_the_national_files_it_says_how_to_get_them(tmp_path):
+    place = make_place(tmp_path, PROJECT / "data_raw" / "ashkelon_public")
+    place.env["TIKKUN_SHARED_DATA"] = str(tmp_path / "nowhere")
+    done = place.call()
+    assert done.returncode == 1
+    assert "budget_clean.csv" in done.stdout
+    assert "To get it" in done.stdout
+    raw = yaml.safe_load((place.raw / "city.yaml").read_text(encoding="utf-8"))
+    assert raw["sources"]["tests__school_means"]["how_to_get"] == "make fetch"
 
 
 def test_a_wrong_column(place):
