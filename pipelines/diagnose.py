@@ -93,8 +93,11 @@ def need(city: CityFolder, tables: Tables) -> Tables:
         schema=["indicator_id", "weight_pct"],
         orient="row",
     )
+    # A school of which nothing at all is measured cannot be placed; it is listed as not measured.
+    known = rows.filter("is_measured")["semel_mosad"].unique()
+    placed = rows.filter(pl.col("semel_mosad").is_in(known.implode()))
     index = need_index(
-        rows.select(
+        placed.select(
             "semel_mosad",
             "indicator_id",
             "indicator_kind",
@@ -215,6 +218,20 @@ def not_measured(city: CityFolder, tables: Tables) -> Tables:
                     "mart_need_index,mart_allocation",
                 )
             )
+    nowhere = tables["mart_need_indicator"]["semel_mosad"].n_unique() - total
+    if nowhere:
+        items.append(
+            (
+                "schools_without_indicator",
+                "בתי ספר שאין עליהם שום נתון",
+                "Schools of which nothing is measured",
+                "אין לבית הספר ציונים, מדד טיפוח או רמה חברתית־כלכלית; הוא אינו בתוכנית עד שיימצא נתון",
+                "the school has no score, nurture index or SES category; it is not in the plan until one is found",
+                nowhere,
+                total + nowhere,
+                "mart_need_index,mart_allocation",
+            )
+        )
     imputed = tables["core_gap_cell"].filter("tested_pupils_is_imputed")["semel_mosad"].n_unique()
     if imputed:
         items.append(

@@ -13,7 +13,7 @@ from models.gaps.blocks import Stack, measured_cells, solve_means, stacks
 
 COMPONENTS = ("school", "school_subject", "school_year", "school_subject_year")
 LEAST_SCHOOLS = 6
-_START, _LEAST, _MOST = 0.02, 1e-8, 4.0  # variances in SD²
+_START, _MOST = 0.02, 4.0  # variances in SD²
 
 
 # One thread: small matrices gain nothing from more, and a busy machine loses minutes to their spinning.
@@ -53,29 +53,28 @@ def fit_components(cells: pl.DataFrame) -> pl.DataFrame:
     free = np.array([True, subjects, years, subjects and years])
     blocks = list(stacks(measured))
 
-    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
-        variances = _spread(logs, free)
-        value, slope = restricted_loss(blocks, variances)
-        # Per cell, so that the tolerances mean the same in a city and in a country.
-        return value / measured.height, (slope * variances)[free] / measured.height
+    def spread(scaled: np.ndarray) -> np.ndarray:
+        variances = np.zeros(len(free))
+        variances[free] = scaled * _START
+        return variances
 
+    def loss(scaled: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = restricted_loss(blocks, spread(scaled))
+        # Per cell, so that the tolerances mean the same in a city and in a country.
+        return value / measured.height, slope[free] * _START / measured.height
+
+    # Variances, not their logarithms or roots: a component may be exactly 0, and on a logarithm the
+    # search creeps towards that bound; as a root, 0 would hold the search whatever the data say.
     result = minimize(
         loss,
-        np.full(free.sum(), np.log(_START)),
+        np.ones(free.sum()),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(np.log(_LEAST), np.log(_MOST))] * int(free.sum()),
-        options={"ftol": 1e-12, "gtol": 1e-7, "maxiter": 200},
+        bounds=[(0.0, _MOST / _START)] * int(free.sum()),
+        options={"ftol": 1e-10, "gtol": 1e-6, "maxiter": 200},
     )
-    variances = _spread(result.x, free)
-    variances[variances < 10 * _LEAST] = 0.0
+    variances = spread(result.x)
     return pl.DataFrame({"component": COMPONENTS, "component_sd": np.sqrt(variances)})
-
-
-def _spread(logs: np.ndarray, free: np.ndarray) -> np.ndarray:
-    variances = np.zeros(len(free))
-    variances[free] = np.exp(logs)
-    return variances
 
 
 def restricted_loss(blocks: Sequence[Stack], variances: np.ndarray) -> tuple[float, np.ndarray]:

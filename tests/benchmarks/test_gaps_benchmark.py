@@ -14,7 +14,7 @@ COMPONENTS = pl.DataFrame({"component": list(TRUE_SD), "component_sd": list(TRUE
 
 def nation():
     """2,600 schools × 4 subjects × 9 years of one grade."""
-    return city(1, schools=2600, years=9, grades=(5,), cohorts=False)
+    return city(1, schools=2600, years=9, grades=(5,))
 
 
 def test_national_gaps(benchmark):

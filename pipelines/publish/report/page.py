@@ -18,7 +18,7 @@ from pipelines.publish import words
 from pipelines.publish.report import charts
 
 # A number with its sign, separators and percent; never the digits of an escaped character (&#39;).
-_NUMBER = re.compile(r"(?<![#\w])[+−-]?\d(?:[\d,.]*\d)?%?(?![\w;])")
+_NUMBER = re.compile(r"(?<![#\w])[+−-]?\d(?:[\d,./–]*\d)?%?(?![\w;])")
 _FORMATS: dict[str, Callable[[Any], str]] = {
     "nis": words.nis, "signed": words.signed, "percent": words.percent, "share": words.share,
     "probability": words.probability, "integer": words.integer, "decimal": words.decimal,
