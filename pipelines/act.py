@@ -8,7 +8,9 @@ import dagster as dg
 from pipelines.city import CityFolder
 from pipelines.fields import dictionary
 from pipelines.findings import main_findings
+from pipelines.fingerprint import fingerprint, release_before
 from pipelines.publish.build import audit_release, build_release
+from pipelines.publish.drift import quality_drift
 from pipelines.publish.release import publish
 from pipelines.publish.report import ReportContext
 from pipelines.publish.suppression import Thresholds
@@ -18,7 +20,9 @@ from pipelines.warehouse import Warehouse
 from pipelines.workspace import Workspace
 
 RELEASE = dg.AssetKey(["published", "release"])
-MARTS = tuple(name for name in dictionary().tables if name.startswith("mart_"))
+# Made while publishing, as it compares with the release before.
+DRIFT = "mart_quality_drift"
+MARTS = tuple(name for name in dictionary().tables if name.startswith("mart_") and name != DRIFT)
 
 
 def findings(city: CityFolder, tables: Tables) -> Tables:
@@ -72,6 +76,8 @@ def release(workspace: Workspace, warehouse: Warehouse) -> dg.MaterializeResult:
     """Build, audit and publish; on any failure the last good release stays."""
     city = workspace.city()
     tables = warehouse.tables(MARTS)
+    work, marts = Path(workspace.work_folder), Path(workspace.marts_folder)
+    tables[DRIFT] = quality_drift(tables, release_before(work, marts, fingerprint(city)))
     policy = city.policy.suppression
     thresholds = Thresholds(policy.mean_pupils.value, policy.count_pupils.value)
     context = context_of(city)
@@ -82,7 +88,7 @@ def release(workspace: Workspace, warehouse: Warehouse) -> dg.MaterializeResult:
             shutil.copyfile(city.folder / name, folder / "analyst" / name)
 
     published = publish(
-        Path(workspace.marts_folder),
+        marts,
         build,
         lambda folder: audit_release(folder, context, thresholds),
     )

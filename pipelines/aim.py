@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import polars as pl
 
-from pipelines.city import CityFolder
+from pipelines.city import CityError, CityFolder
 from pipelines.tables import Step, Tables
 
 AGOROT = 100
 
 
-def aim(city: CityFolder, _: Tables) -> Tables:
-    """Return the frame of the plan: identity, scope, goals, responses, scales, targets, counts."""
+def aim(city: CityFolder, tables: Tables) -> Tables:
+    """Return the frame of the plan: identity, scope, goals, responses, scales, targets, counts.
+
+    Goals and targets may stand in `policy.yaml`, in files of the city, or in both if they agree.
+
+    Raises:
+        CityError: if a file and the policy state one goal or target differently.
+    """
     settings, policy = city.city, city.policy
     last = settings.school_years.last
     subjects = settings.subjects
@@ -57,7 +63,16 @@ def aim(city: CityFolder, _: Tables) -> Tables:
             ],
             schema_overrides={"scale_mean": pl.Float64},
         ),
-        "core_policy_target": pl.DataFrame(
+        "core_declared_silence": pl.DataFrame(
+            [
+                {"source_id": source_id, "semel_mosad": code, "silence_reason": reason}
+                for source_id, mappings in settings.sources.items()
+                for mapping in mappings
+                for code, reason in mapping.not_reporting.items()
+            ],
+            schema=dict.fromkeys(("source_id", "semel_mosad", "silence_reason"), pl.String),
+        ),
+        "core_policy_target": _with_files(city, tables["stg_aim__targets"], ("scale_id", "subject", "valid_from"), pl.DataFrame(
             [
                 {
                     "scale_id": scale_id,
@@ -75,17 +90,17 @@ def aim(city: CityFolder, _: Tables) -> Tables:
                 "scale_id": pl.String, "subject": pl.String, "valid_from": pl.Date,
                 "target_type": pl.String, "desired_value": pl.Float64, "source": pl.String,
             },
-        ),
+        )),
         "core_expected": pl.DataFrame(
             [{"reconciliation_id": key, "expected_value": float(value)} for key, value in settings.expected.items()],
             schema={"reconciliation_id": pl.String, "expected_value": pl.Float64},
         ),
-        "core_goal": pl.DataFrame(
+        "core_goal": _with_files(city, tables["stg_aim__goals"], ("goal_id",), pl.DataFrame(
             [
                 {"goal_id": goal_id, "goal_name_he": goal.name_he, "goal_name_en": goal.name_en}
                 for goal_id, goal in policy.goals.items()
             ]
-        ),
+        )),
         "core_response": pl.DataFrame(
             [
                 {
@@ -118,15 +133,30 @@ def aim(city: CityFolder, _: Tables) -> Tables:
     }  # fmt: skip
 
 
+def _with_files(
+    city: CityFolder, staged: pl.DataFrame, key: tuple[str, ...], stated: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the rows of the policy and of the city's file together, each once."""
+    both = pl.concat([stated, staged.select(stated.columns)]).unique(maintain_order=True)
+    twice = both.filter(pl.struct(key).is_duplicated())
+    if not twice.is_empty():
+        named = ", ".join("/".join(map(str, row)) for row in twice.select(key).unique().rows())
+        raise CityError(
+            f"{city.folder / 'policy.yaml'} and the city's file state {named} ({'/'.join(key)}) differently; keep one of the two.",
+            f"הקובץ policy.yaml וקובץ העיר סותרים זה את זה ({named}). יש להשאיר אחד מהם.",
+        )
+    return both
+
+
 STEPS = (
     Step(
         name="aim",
         stage="aim",
         makes=(
             "core_city", "core_plan_scope", "core_policy_scale", "core_policy_target",
-            "core_expected", "core_goal", "core_response", "core_parameter",
+            "core_expected", "core_goal", "core_response", "core_parameter", "core_declared_silence",
         ),
-        reads=(),
+        reads=("stg_aim__goals", "stg_aim__targets"),
         compute=aim,
     ),
 )  # fmt: skip

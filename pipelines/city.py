@@ -9,15 +9,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipelines.fields import dictionary
+from pipelines.sources.mapping import SourceMapping
+from pipelines.yaml_lines import line_of
 
 T = TypeVar("T")
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -102,12 +111,14 @@ class Scale(_Model):
 
     `declared`: mean and SD stated by the test's owner. `national_reference`: mean and SD of the
     published means of all schools of the country in the same year, grade and subject; `sd` is
-    then the pupil-level SD of the scale's base year.
+    then the pupil-level SD of the scale's base year. `min` and `max` bound the possible scores.
     """
 
     kind: Literal["declared", "national_reference"]
     mean: float | None = None
     sd: Annotated[float, Field(gt=0)]
+    min: float | None = None
+    max: float | None = None
     desired: float | None = None
     source: str
     reason: str
@@ -117,32 +128,6 @@ class Scale(_Model):
         if self.kind == "declared" and self.mean is None:
             raise ValueError("a declared scale needs its mean")
         return self
-
-
-class SourceMapping(_Model):
-    """How the files of one logical source are read.
-
-    `columns` maps our column names to the file's headers; `constants` fills columns the file does
-    not have; `values` translates the file's values to ours; `{school_year}` in `file` stands for
-    each school year.
-    """
-
-    file: str
-    format: Literal["csv", "xlsx", "xls", "parquet"]
-    encoding: str = "utf-8"
-    sheet: str | int = 0
-    header_row: Annotated[int, Field(ge=1)] = 1
-    columns: dict[str, str]
-    constants: dict[str, str] = {}
-    values: dict[str, dict[str, str]] = {}
-    nulls: tuple[str, ...] = ()
-    years: tuple[Year, ...] | None = None
-    how_to_get: str | None = None
-
-    @property
-    def is_yearly(self) -> bool:
-        """Whether the source comes as one file per school year."""
-        return "{school_year}" in self.file
 
 
 class City(_Model):
@@ -156,25 +141,25 @@ class City(_Model):
     scales: dict[str, Scale] = {}
     expected: dict[str, float] = {}
     roots: tuple[str, ...] = ("files",)
-    sources: dict[str, SourceMapping]
+    sources: dict[str, tuple[SourceMapping, ...]]
     notes_he: tuple[str, ...] = ()
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _one_mapping_is_a_list_of_one(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {key: item if isinstance(item, list) else [item] for key, item in given.items()}
 
     @model_validator(mode="after")
     def _mappings_fit_the_contracts(self) -> City:
-        for source_id, mapping in self.sources.items():
-            try:
-                table = dictionary().contract(source_id)
-            except KeyError as error:
-                raise ValueError(str(error.args[0])) from None
-            given = set(mapping.columns) | set(mapping.constants)
-            if unknown := sorted(given - set(table.contract)):
-                raise ValueError(
-                    f"sources.{source_id}: columns the contract does not know: {', '.join(unknown)}"
-                )
-            if absent := sorted(set(table.contract) - table.contract_nullable - given):
-                raise ValueError(
-                    f"sources.{source_id}: columns the contract needs: {', '.join(absent)}"
-                )
+        for source_id, mappings in self.sources.items():
+            if source_id not in dictionary().sources:
+                known = ", ".join(dictionary().sources)
+                raise ValueError(f"unknown source '{source_id}'; known sources: {known}")
+            for mapping in mappings:
+                if misfit := mapping.misfit(source_id):
+                    raise ValueError(f"sources.{source_id}: {misfit}")
         return self
 
 
@@ -504,14 +489,28 @@ def _read(path: Path, model: type[BaseModel]) -> Any:
         return model.model_validate(raw)
     except ValidationError as error:
         problems = [
-            (".".join(str(part) for part in item["loc"]) or "(whole file)", item["msg"])
+            (_place(raw, item["loc"]), line_of(path, item["loc"]), item["msg"])
             for item in error.errors()
         ]
-        lines = "\n".join(f"  {where}: {what}" for where, what in problems)
+        lines = "\n".join(f"  line {line}: {where}: {what}" for where, line, what in problems)
         raise CityError(
             f"{path}: {len(problems)} field(s) are not valid:\n{lines}",
-            f"{path}: {len(problems)} שדות אינם תקינים: {', '.join(where for where, _ in problems)}. יש לתקן את הקובץ ולהריץ שוב.",
+            f"{path}: {len(problems)} שדות אינם תקינים: {', '.join(f'{where} (שורה {line})' for where, line, _ in problems)}. יש לתקן את הקובץ ולהריץ שוב.",
         ) from None
+
+
+def _place(raw: Any, loc: Sequence[str | int]) -> str:
+    """Return a validator's path without the steps that the file does not write, such as a list of one."""
+    parts = []
+    for key in loc:
+        if isinstance(raw, dict) and isinstance(key, int):
+            continue
+        parts.append(str(key))
+        held = (
+            raw if isinstance(raw, dict) else dict(enumerate(raw)) if isinstance(raw, list) else {}
+        )
+        raw = held.get(key)
+    return ".".join(parts) or "(whole file)"
 
 
 def load_city(folder: Path) -> CityFolder:

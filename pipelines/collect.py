@@ -3,20 +3,25 @@
 Each logical source becomes one raw table (text, with file, hash and row), its bad rows going to
 quarantine with a reason. Staging and core follow as SQL. A source with a school year can be
 refreshed for one year alone: the other years' rows stay as they are.
+
+All yearly sources are one operation and all others a second one, since every operation of a run
+costs a third of a second; each source is an asset that can be materialised by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import dagster as dg
 import duckdb
-import polars as pl
 
-from pipelines.checks.engine import run_checks
+from pipelines.checks.engine import CheckResult, run_checks
 from pipelines.checks.suites import RAW_MAPPED, RAW_ROWS, Check
-from pipelines.city import CityFolder
+from pipelines.city import CityError, CityFolder
 from pipelines.fields import Table, dictionary
-from pipelines.sources.files import read_source
-from pipelines.sources.quarantine import quarantine_query
+from pipelines.sources.files import REGISTRY, read_source
+from pipelines.sources.load import keep_superseded, raw_name, refuse_older, settle, write_aside
+from pipelines.sources.quarantine import Known, known_to
 from pipelines.tables import (
     FRESHNESS,
     OWNERS,
@@ -30,11 +35,9 @@ from pipelines.tables import (
 from pipelines.warehouse import ASIDE, Warehouse, swap
 from pipelines.workspace import Workspace
 
-_QUARANTINE_COLUMNS = """
-    source_id VARCHAR, file_name VARCHAR, file_row INTEGER, column_name VARCHAR,
-    reason_code VARCHAR, masked_value VARCHAR, reason_he VARCHAR, reason_en VARCHAR
-"""
-_FILE_COLUMNS = "source_id VARCHAR, file_name VARCHAR, file_hash VARCHAR, rows_in INTEGER"
+_CHECKS = (RAW_ROWS, RAW_MAPPED)
+# Institution codes of the other sources are held against these two.
+_REGISTERS = ("register__schools", "register__merges")
 
 
 def year_key(school_year: int) -> str:
@@ -47,63 +50,135 @@ def school_year(key: str) -> int:
     return int(key[:4]) + 1
 
 
-def raw_asset(source_id: str, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """Return the asset of one logical source's raw table."""
-    table = dictionary().contract(source_id)
-    key = asset_key(f"raw_{source_id}")
-    by_year = "school_year" in table.contract
-    checks = (RAW_ROWS, RAW_MAPPED)
+def is_yearly(source_id: str) -> bool:
+    """Whether the rows of a source belong to a school year."""
+    return "school_year" in dictionary().contract(source_id).contract
 
-    @dg.asset(
-        key=key,
+
+def raw_assets(years: Sequence[int]) -> list[dg.AssetsDefinition]:
+    """Return the raw assets of all logical sources; the yearly ones are partitioned by school year."""
+    partitions = dg.StaticPartitionsDefinition([year_key(year) for year in years])
+    yearly = [source for source in dictionary().sources if is_yearly(source)]
+    timeless = [source for source in dictionary().sources if not is_yearly(source)]
+    return [
+        _raw_assets("raw_yearly", yearly, partitions),
+        _raw_assets("raw_timeless", timeless, None),
+    ]
+
+
+def _raw_assets(
+    name: str, sources: Sequence[str], partitions: dg.PartitionsDefinition | None
+) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=name,
+        specs=[_spec(source_id) for source_id in sources],
+        check_specs=[
+            spec
+            for source_id in sources
+            for spec in check_specs(asset_key(f"raw_{source_id}"), _CHECKS)
+        ],
+        can_subset=True,
+        pool=POOL,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
+    )
+    def _raw(context: dg.AssetExecutionContext, workspace: Workspace, warehouse: Warehouse):
+        city = workspace.city()
+        years = city.city.school_years.all()
+        if context.has_partition_key_range:
+            years = tuple(school_year(key) for key in context.partition_keys)
+        selected = [
+            source_id
+            for source_id in sources
+            if asset_key(f"raw_{source_id}") in context.selected_asset_keys
+        ]
+        faults: list[str] = []
+        moment = datetime.now(UTC).replace(tzinfo=None)
+        known = city_knows(city)
+        with warehouse.connect() as connection:
+            for source_id in selected:
+                yield from _collect(city, source_id, years, connection, known, moment, faults)
+        if faults:
+            raise dg.Failure(description="\n".join(faults), allow_retries=False)
+
+    return _raw
+
+
+def _collect(
+    city: CityFolder,
+    source_id: str,
+    years: Sequence[int],
+    connection: duckdb.DuckDBPyConnection,
+    known: Known,
+    moment: datetime,
+    faults: list[str],
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    """Load one source; what stops it is added to `faults`, so that the others are still loaded."""
+    key, table = asset_key(f"raw_{source_id}"), dictionary().contract(source_id)
+    target = raw_name(source_id)
+    is_whole = set(years) == set(city.city.school_years.all()) or not is_yearly(source_id)
+    try:
+        reading = read_source(city, source_id, years)
+        refuse_older(connection, city, source_id, reading)
+    except CityError as error:
+        faults.append(str(error))
+        return
+    write_aside(connection, source_id, reading, None if is_whole else years)
+    results = run_checks(
+        connection, _raw_table(table), target + ASIDE, _applicable(city, source_id)
+    )
+    record_results(connection, f"raw_{source_id}", results)
+    yield from (as_dagster(key, result) for result in results)
+    if blocked := _failed(source_id, results):
+        connection.execute(f"DROP TABLE {target}{ASIDE}")
+        faults.append(str(failure(blocked).description))
+        return
+    keep_superseded(connection, source_id, reading)
+    swap(connection, target)
+    set_aside = settle(connection, source_id, reading, known, is_whole=is_whole, moment=moment)
+    count = connection.sql(f"SELECT count(*) FROM {target}").fetchall()[0][0]
+    yield dg.MaterializeResult(
+        asset_key=key,
+        metadata={
+            "dagster/row_count": count,
+            "rows_quarantined": set_aside,
+            "files": len(reading.files),
+            "is_mapped": source_id in city.city.sources,
+        },
+    )
+
+
+def city_knows(city: CityFolder) -> Known:
+    """Return what a city knows of its responses, goals and scales."""
+    years = city.city.school_years.all()
+    try:
+        responses = read_source(city, REGISTRY, years).rows["response_id"].drop_nulls()
+        goals = read_source(city, "aim__goals", years).rows["goal_id"].drop_nulls()
+    except CityError:
+        # The source's own loading says what is wrong with the file.
+        return known_to(city, (), ())
+    return known_to(city, tuple(responses), tuple(goals))
+
+
+def _failed(source_id: str, results: Sequence[CheckResult]) -> list[tuple[str, CheckResult]]:
+    return [(f"raw_{source_id}", result) for result in results if not result.is_passed]
+
+
+def _spec(source_id: str) -> dg.AssetSpec:
+    table = dictionary().contract(source_id)
+    held_against = _REGISTERS if "semel_mosad" in table.contract else ()
+    return dg.AssetSpec(
+        asset_key(f"raw_{source_id}"),
+        deps=[asset_key(f"raw_{name}") for name in held_against if name != source_id]
+        if source_id not in _REGISTERS
+        else [],
         description=f"{source_id} as the city's files hold it, as text. A row: {table.row}.",
         metadata={"dagster/column_schema": dg.TableSchema(columns=_raw_columns(table))},
         group_name="collect",
         owners=OWNERS,
         kinds={"duckdb", "file"},
-        pool=POOL,
-        check_specs=check_specs(key, checks),
         freshness_policy=FRESHNESS,
-        partitions_def=partitions if by_year else None,
-        backfill_policy=dg.BackfillPolicy.single_run() if by_year else None,
     )
-    def _raw(context: dg.AssetExecutionContext, workspace: Workspace, warehouse: Warehouse):
-        city = workspace.city()
-        every_year = city.city.school_years.all()
-        years = (
-            [school_year(k) for k in context.partition_keys]
-            if context.has_partition_key_range
-            else every_year
-        )
-        rows = read_source(city, source_id, years)
-        with warehouse.connect() as connection:
-            target = f"raw.raw_{source_id}"
-            _write_aside(connection, target, rows, years if set(years) != set(every_year) else None)
-            results = run_checks(
-                connection, _raw_table(table), target + ASIDE, _applicable(checks, city, source_id)
-            )
-            record_results(connection, f"raw_{source_id}", results)
-            for result in results:
-                yield as_dagster(key, result)
-            blocked = [(f"raw_{source_id}", r) for r in results if not r.is_passed]
-            if blocked:
-                connection.execute(f"DROP TABLE {target}{ASIDE}")
-                raise failure(blocked)
-            swap(connection, target)
-            set_aside = _set_aside(connection, source_id, target)
-            files = _register_files(connection, source_id, target)
-            count = connection.sql(f"SELECT count(*) FROM {target}").fetchall()[0][0]
-        yield dg.MaterializeResult(
-            asset_key=key,
-            metadata={
-                "dagster/row_count": count,
-                "rows_quarantined": set_aside,
-                "files": files,
-                "is_mapped": source_id in city.city.sources,
-            },
-        )
-
-    return _raw
 
 
 def _raw_columns(table: Table) -> list[dg.TableColumn]:
@@ -116,7 +191,7 @@ def _raw_columns(table: Table) -> list[dg.TableColumn]:
         dg.TableColumn("file_name", type="VARCHAR", description="file as it arrived"),
         dg.TableColumn("file_hash", type="VARCHAR", description="SHA-256 of the file's bytes"),
         dg.TableColumn(
-            "file_row", type="INTEGER", description="row in the file, the header being row 1"
+            "file_row", type="INTEGER", description="row in the file, from 1 at its top"
         ),
     ]
 
@@ -135,67 +210,11 @@ def _raw_table(table: Table) -> Table:
     )
 
 
-def _applicable(checks: Sequence[Check], city: CityFolder, source_id: str) -> list[Check]:
+def _applicable(city: CityFolder, source_id: str) -> list[Check]:
     """A source that the city does not map is empty, and that is no fault."""
     return [
         check
         if check is not RAW_MAPPED or source_id in city.city.sources
-        else Check(check.id, check.severity, check.sentence, ())
-        for check in checks
+        else replace(check, expectations=())
+        for check in _CHECKS
     ]
-
-
-def _write_aside(
-    connection: duckdb.DuckDBPyConnection,
-    target: str,
-    rows: pl.DataFrame,
-    only_years: Sequence[int] | None,
-) -> None:
-    connection.register("rows", rows)
-    kept = ""
-    if only_years is not None and _exists(connection, target):
-        listed = ", ".join(f"'{year}'" for year in only_years)
-        kept = f"SELECT * FROM {target} WHERE school_year NOT IN ({listed}) UNION ALL "
-    connection.execute(
-        f"CREATE OR REPLACE TABLE {target}{ASIDE} AS SELECT * FROM ({kept}SELECT * FROM rows) ORDER BY file_name, file_row"
-    )
-    connection.unregister("rows")
-
-
-def _exists(connection: duckdb.DuckDBPyConnection, target: str) -> bool:
-    layer, name = target.split(".")
-    query = (
-        "SELECT count(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?"
-    )
-    return bool(connection.execute(query, [layer, name]).fetchall()[0][0])
-
-
-def _set_aside(connection: duckdb.DuckDBPyConnection, source_id: str, target: str) -> int:
-    connection.execute(f"CREATE TABLE IF NOT EXISTS raw.raw_quarantine ({_QUARANTINE_COLUMNS})")
-    connection.execute("BEGIN")
-    connection.execute("DELETE FROM raw.raw_quarantine WHERE source_id = ?", [source_id])
-    connection.execute(f"INSERT INTO raw.raw_quarantine {quarantine_query(source_id, target)}")
-    connection.execute("COMMIT")
-    query = (
-        "SELECT count(DISTINCT (file_name, file_row)) FROM raw.raw_quarantine WHERE source_id = ?"
-    )
-    return connection.execute(query, [source_id]).fetchall()[0][0]
-
-
-def _register_files(connection: duckdb.DuckDBPyConnection, source_id: str, target: str) -> int:
-    connection.execute(f"CREATE TABLE IF NOT EXISTS raw.raw_file ({_FILE_COLUMNS})")
-    connection.execute("BEGIN")
-    connection.execute("DELETE FROM raw.raw_file WHERE source_id = ?", [source_id])
-    connection.execute(
-        f"INSERT INTO raw.raw_file SELECT '{source_id}', file_name, max(file_hash), CAST(count(*) AS INTEGER) FROM {target} GROUP BY file_name"
-    )
-    connection.execute("COMMIT")
-    return connection.execute(
-        "SELECT count(*) FROM raw.raw_file WHERE source_id = ?", [source_id]
-    ).fetchall()[0][0]
-
-
-def raw_assets(years: Sequence[int]) -> list[dg.AssetsDefinition]:
-    """Return the raw assets of all logical sources, partitioned by the city's school years."""
-    partitions = dg.StaticPartitionsDefinition([year_key(year) for year in years])
-    return [raw_asset(source_id, partitions) for source_id in dictionary().sources]

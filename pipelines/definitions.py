@@ -12,7 +12,7 @@ from pipelines import act, aim, decide, diagnose
 from pipelines.collect import raw_assets, year_key
 from pipelines.progress import progress_logger
 from pipelines.sources.files import city_files_state
-from pipelines.sql_assets import sql_asset, sql_tables
+from pipelines.sql_assets import sql_assets
 from pipelines.tables import python_asset
 from pipelines.warehouse import Warehouse
 from pipelines.workspace import Workspace, workspace
@@ -88,7 +88,7 @@ def build(space: Workspace) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             *raw_assets(years),
-            *map(sql_asset, sql_tables()),
+            *sql_assets(),
             *map(python_asset, steps),
             *act.ASSETS,
         ],

@@ -34,6 +34,8 @@ class Field:
     min: float | None = None
     max: float | None = None
     door: str | None = None
+    digits: int | None = None
+    example: str | None = None
     n_for: tuple[str, ...] = ()
 
 
@@ -58,11 +60,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Dictionary:
-    """All fields and tables, and the Hebrew names of category values."""
+    """All fields and tables, the Hebrew names of category values, and their other spellings."""
 
     fields: dict[str, Field]
     tables: dict[str, Table]
     labels: dict[str, dict[str, str]]
+    spellings: dict[str, dict[str, str]]
 
     def label(self, field: str, value: str) -> str:
         """Return the Hebrew name of a category's value, or the value where it has none."""
@@ -145,7 +148,11 @@ def load(path: Path) -> Dictionary:
             raise ValueError(
                 f"{path}: labels of '{name}' for values it cannot have: {sorted(set(names) - allowed)}"
             )
-    return Dictionary(fields=fields, tables=tables, labels=labels)
+    spellings = raw.get("spellings", {})
+    for name, meant in spellings.items():
+        if astray := sorted(set(meant.values()) - set(map(str, fields[name].allowed))):
+            raise ValueError(f"{path}: spellings of '{name}' for values it cannot have: {astray}")
+    return Dictionary(fields=fields, tables=tables, labels=labels, spellings=spellings)
 
 
 @cache

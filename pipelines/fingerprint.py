@@ -33,7 +33,9 @@ def fingerprint(city: CityFolder) -> str:
     """
     files = {city.folder / "city.yaml", city.folder / "policy.yaml"}
     for source_id in city.city.sources:
-        files |= {path for path, _ in source_files(city, source_id, city.city.school_years.all())}
+        files |= {
+            path for path, _, _ in source_files(city, source_id, city.city.school_years.all())
+        }
     for pattern in _CODE:
         files |= set(PROJECT.glob(pattern))
     digest = hashlib.sha256()
@@ -44,7 +46,9 @@ def fingerprint(city: CityFolder) -> str:
 
 def remember(work_folder: Path, mark: str, release: Path) -> None:
     """Note which fingerprint the release came from."""
-    note = json.dumps({"fingerprint": mark, "release": release.name})
+    before = _note(work_folder)
+    baseline = before.get("baseline" if before.get("fingerprint") == mark else "release")
+    note = json.dumps({"fingerprint": mark, "release": release.name, "baseline": baseline})
     aside = work_folder / "last_run.json.next"
     aside.write_text(note, encoding="utf-8")
     aside.replace(work_folder / "last_run.json")
@@ -52,8 +56,24 @@ def remember(work_folder: Path, mark: str, release: Path) -> None:
 
 def last_release(work_folder: Path, mark: str) -> str | None:
     """Return the name of the release made from this fingerprint, if the last run made one."""
-    try:
-        note = json.loads((work_folder / "last_run.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
+    note = _note(work_folder)
     return note["release"] if note.get("fingerprint") == mark else None
+
+
+def release_before(work_folder: Path, marts_folder: Path, mark: str) -> Path | None:
+    """Return the release that a new one is compared with, or None if there is none.
+
+    A forced run over the same input is compared with what the release was compared with then, so
+    that it makes the same bytes (R97).
+    """
+    note = _note(work_folder)
+    name = note.get("baseline" if note.get("fingerprint") == mark else "release")
+    folder = marts_folder / "releases" / name if name else None
+    return folder if folder and folder.is_dir() else None
+
+
+def _note(work_folder: Path) -> dict[str, str]:
+    try:
+        return json.loads((work_folder / "last_run.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}

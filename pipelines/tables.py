@@ -18,7 +18,14 @@ from pipelines.checks.engine import CheckResult, run_checks
 from pipelines.checks.suites import Check, checks_of
 from pipelines.city import CityFolder
 from pipelines.fields import Table, dictionary
-from pipelines.warehouse import ASIDE, Warehouse, create_typed, qualified, swap
+from pipelines.warehouse import (
+    ASIDE,
+    Warehouse,
+    create_typed,
+    ensure_table,
+    qualified,
+    swap,
+)
 from pipelines.workspace import Workspace
 
 STAGES = ("aim", "collect", "diagnose", "decide", "act", "review")
@@ -30,9 +37,11 @@ FRESHNESS = dg.FreshnessPolicy.time_window(
 
 Tables = Mapping[str, pl.DataFrame]
 Write = Callable[[duckdb.DuckDBPyConnection, str], None]
-_RESULT_SCHEMA = {
-    "table_name": pl.String, "check_id": pl.String, "severity": pl.String, "is_passed": pl.Boolean,
-    "checked_rows": pl.Int32, "failing_rows": pl.Int32, "failing_keys": pl.String, "finding_en": pl.String,
+_RESULT_COLUMNS = {
+    "table_name": "VARCHAR", "check_id": "VARCHAR", "quality_dimension": "VARCHAR", "severity": "VARCHAR",
+    "is_blocking": "BOOLEAN", "is_passed": "BOOLEAN", "checked_rows": "INTEGER", "failing_rows": "INTEGER",
+    "failing_keys": "VARCHAR", "owner_role": "VARCHAR", "finding_he": "VARCHAR", "finding_en": "VARCHAR",
+    "resolve_he": "VARCHAR", "resolve_en": "VARCHAR",
 }  # fmt: skip
 
 
@@ -72,11 +81,9 @@ def table_spec(table: Table, stage: str, reads: Sequence[str], *, kinds: set[str
 
 
 def check_specs(key: dg.AssetKey, checks: Sequence[Check]) -> list[dg.AssetCheckSpec]:
-    """Describe the checks of one table to Dagster; ERROR blocks what follows, WARN does not."""
+    """Describe the checks of one table to Dagster."""
     return [
-        dg.AssetCheckSpec(
-            check.id, asset=key, description=check.sentence, blocking=check.severity == "ERROR"
-        )
+        dg.AssetCheckSpec(check.id, asset=key, description=check.sentence, blocking=check.blocks)
         for check in checks
     ]
 
@@ -107,9 +114,7 @@ def make_tables(
             record_results(connection, table.name, results)
             for result in results:
                 yield as_dagster(asset_key(table.name), result)
-            blocked += [
-                (table.name, r) for r in results if not r.is_passed and r.check.severity == "ERROR"
-            ]
+            blocked += [(table.name, r) for r in results if not r.is_passed and r.check.blocks]
         if blocked:
             for relation in aside.values():
                 connection.execute(f"DROP TABLE IF EXISTS {relation}")
@@ -161,24 +166,19 @@ def record_results(
     connection: duckdb.DuckDBPyConnection, name: str, results: Sequence[CheckResult]
 ) -> None:
     """Keep the last results of a table's checks for the quality page."""
-    rows = pl.DataFrame(
-        [
-            (
-                name, r.check.id, r.check.severity, r.is_passed, r.checked_rows, r.failing_rows,
-                ", ".join(r.failing_keys) or None, r.check.sentence,
-            )
-            for r in results
-        ],
-        schema=_RESULT_SCHEMA,
-        orient="row",
-    )  # fmt: skip
-    connection.register("rows", rows)
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS audit.check_result AS SELECT * FROM rows LIMIT 0"
-    )
+    ensure_table(connection, "audit.check_result", _RESULT_COLUMNS)
     connection.execute("DELETE FROM audit.check_result WHERE table_name = ?", [name])
-    connection.execute("INSERT INTO audit.check_result SELECT * FROM rows")
-    connection.unregister("rows")
+    rows = [
+        [
+            name, r.check.id, r.check.dimension, r.check.severity, r.check.blocks, r.is_passed,
+            r.checked_rows, r.failing_rows, ", ".join(r.failing_keys) or None, r.check.owner,
+            r.check.says.he, r.check.says.en, r.check.says.resolve_he, r.check.says.resolve_en,
+        ]
+        for r in results
+    ]  # fmt: skip
+    if rows:
+        marks = ", ".join("?" * len(_RESULT_COLUMNS))
+        connection.executemany(f"INSERT INTO audit.check_result VALUES ({marks})", rows)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ built aside, audited, and only then swapped in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from pipelines.fields import Table, dictionary
 
-LAYERS = ("raw", "staging", "core", "mart", "audit")
+LAYERS = ("raw", "staging", "core", "mart", "audit", "history")
 ASIDE = "__next"
 
 
@@ -107,6 +107,25 @@ def create_typed(
         f"CREATE OR REPLACE TABLE {target} AS SELECT {columns} FROM frame ORDER BY {', '.join(table.key)}"
     )
     connection.unregister("frame")
+
+
+def ensure_table(
+    connection: duckdb.DuckDBPyConnection, target: str, columns: Mapping[str, str]
+) -> None:
+    """Create a table that is filled piece by piece, given the type of each column.
+
+    A table of other columns was made by an older version; what it held is made anew by the next
+    whole run, so it is replaced.
+    """
+    try:
+        held = [
+            item[0] for item in connection.execute(f"SELECT * FROM {target} LIMIT 0").description
+        ]
+    except duckdb.CatalogException:
+        held = []
+    if held != list(columns):
+        shape = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
+        connection.execute(f"CREATE OR REPLACE TABLE {target} ({shape})")
 
 
 def swap(connection: duckdb.DuckDBPyConnection, target: str) -> None:

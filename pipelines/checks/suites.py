@@ -1,7 +1,8 @@
 """What must hold of each table, as Great Expectations configurations grouped into named checks.
 
 The general checks (schema, key, values, references) follow from the field dictionary. What only
-one table must satisfy stands in `SPECIAL`, each with the sentence a reader acts on.
+one table must satisfy stands in `SPECIAL`. Each check says what it means, whose it is and what to
+do when it fails, in English and Hebrew.
 
 This module knows the names and arguments of expectations but does not import the library, whose
 import takes seconds: definitions load without it.
@@ -13,8 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipelines.fields import Table, dictionary
+from pipelines.sources.quarantine import NO_FAULT
 
 Severity = Literal["ERROR", "WARN"]
+Dimension = Literal[
+    "freshness", "completeness", "validity", "uniqueness", "consistency", "coverage", "drift", "privacy"
+]  # fmt: skip
+ANALYST, REGISTRAR, TREASURER = "אנליסט/ית הנתונים", "מרשם מוסדות ותלמידים", "גזברות החינוך"
+TESTS, WELFARE, PRIVACY = "רכז/ת מדידה והערכה", 'קב"ס וביקור סדיר', "ממונה הגנת הפרטיות"
+RESPONSES, COMMITTEE = "רכז/ת מענים", "מזכירות ועדת התקציב"
 
 
 @dataclass(frozen=True)
@@ -30,35 +38,79 @@ class Expectation:
 
 
 @dataclass(frozen=True)
+class Says:
+    """What a check means, and what to do when it fails, in English and Hebrew."""
+
+    en: str
+    he: str
+    resolve_en: str
+    resolve_he: str
+
+
+@dataclass(frozen=True)
 class Check:
     """A named check of one table; it passes when all its expectations do.
 
     Attributes:
         id: short name, unique within the table.
-        severity: ERROR blocks what follows, WARN does not.
-        sentence: what it means and what to do when it fails.
+        severity: ERROR is a fault, WARN something to look at.
+        dimension: the side of data quality it belongs to.
+        owner: who resolves it (Hebrew role).
+        says: what it means.
+        expectations: what must hold.
         columns: columns of the table it reads.
+        blocks: whether a failure stops what follows. An ERROR does, unless its rows are already
+            harmless (masked, or carried as "not measured").
     """
 
     id: str
     severity: Severity
-    sentence: str
+    dimension: Dimension
+    owner: str
+    says: Says
     expectations: tuple[Expectation, ...]
     columns: tuple[str, ...] = field(default=())
+    blocks: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """What it means and what to do, in English."""
+        return f"{self.says.en} {self.says.resolve_en}"
 
 
 _SCHEMA = Check(
-    id="schema",
-    severity="ERROR",
-    sentence="The table must have exactly the dictionary's columns, order and types; change sql/fields.yaml and the table together.",
-    expectations=(
-        Expectation("expect_column_pair_values_to_be_equal", {"column_A": "actual", "column_B": "expected"}, on="schema"),
+    "schema", "ERROR", "consistency", ANALYST,
+    Says(
+        "The table has exactly the dictionary's columns, order and types.",
+        "בטבלה יש בדיוק העמודות, הסדר והטיפוסים שבמילון השדות.",
+        "Change sql/fields.yaml and the table together.",
+        "יש לשנות את המילון ואת הטבלה יחד.",
     ),
+    (Expectation("expect_column_pair_values_to_be_equal", {"column_A": "actual", "column_B": "expected"}, on="schema"),),
+    blocks=True,
 )  # fmt: skip
 
 
 def _not_null(column: str) -> Expectation:
     return Expectation("expect_column_values_to_not_be_null", {"column": column})
+
+
+def _between(column: str, low: float | None, high: float | None) -> Expectation:
+    return Expectation(
+        "expect_column_values_to_be_between",
+        {"column": column, "min_value": low, "max_value": high},
+    )
+
+
+def _among(column: str, values: list[Any]) -> Expectation:
+    return Expectation("expect_column_values_to_be_in_set", {"column": column, "value_set": values})
+
+
+def _at_least(column: str, other: str) -> Expectation:
+    return Expectation(
+        "expect_column_pair_values_a_to_be_greater_than_b",
+        {"column_A": column, "column_B": other, "or_equal": True},
+    )
 
 
 def _key(table: Table) -> Check:
@@ -67,13 +119,19 @@ def _key(table: Table) -> Check:
         if len(table.key) == 1
         else Expectation("expect_compound_columns_to_be_unique", {"column_list": list(table.key)})
     )
+    names = ", ".join(table.key)
     return Check(
-        id="key",
-        severity="ERROR",
-        sentence=f"Each row must be {table.row}: the key ({', '.join(table.key)}) is complete and unique. A repeated key means that a join fans out or a file came twice.",
-        expectations=(unique, *(_not_null(column) for column in table.key)),
-        columns=table.key,
-    )
+        "key", "ERROR", "uniqueness", ANALYST,
+        Says(
+            f"Each row is {table.row}: the key ({names}) is complete and unique.",
+            f"לכל שורה מפתח מלא ויחיד ({names}).",
+            "A repeated key means that a join fans out or a file came twice: look at the keys shown.",
+            "מפתח שחוזר מעיד על קובץ שנקלט פעמיים או על חיבור שגוי: יש לבדוק את המפתחות המוצגים.",
+        ),
+        (unique, *(_not_null(column) for column in table.key)),
+        table.key,
+        blocks=True,
+    )  # fmt: skip
 
 
 def _values(table: Table) -> Check | None:
@@ -84,12 +142,7 @@ def _values(table: Table) -> Check | None:
         if name not in table.nullable and name not in table.key:
             found.append(_not_null(name))
         if item.allowed:
-            found.append(
-                Expectation(
-                    "expect_column_values_to_be_in_set",
-                    {"column": name, "value_set": list(item.allowed)},
-                )
-            )
+            found.append(_among(name, list(item.allowed)))
         if item.pattern:
             found.append(
                 Expectation(
@@ -97,174 +150,413 @@ def _values(table: Table) -> Check | None:
                 )
             )
         if item.min is not None or item.max is not None:
-            found.append(
-                Expectation(
-                    "expect_column_values_to_be_between",
-                    {"column": name, "min_value": item.min, "max_value": item.max},
-                )
-            )
+            found.append(_between(name, item.min, item.max))
         if found:
             columns.append(name)
             expectations += found
     if not expectations:
         return None
     return Check(
-        id="values",
-        severity="ERROR",
-        sentence="Required values are there, and every value is one the dictionary allows (list, pattern, range).",
-        expectations=tuple(expectations),
-        columns=tuple(columns),
-    )
+        "values", "ERROR", "validity", ANALYST,
+        Says(
+            "Required values are there, and every value is one the dictionary allows (list, pattern, range).",
+            "כל ערכי החובה קיימים, וכל ערך הוא מן המותרים במילון (רשימה, תבנית, טווח).",
+            "Correct the file or its mapping in city.yaml.",
+            "יש לתקן את הקובץ או את המיפוי שלו ב-city.yaml.",
+        ),
+        tuple(expectations),
+        tuple(columns),
+        blocks=True,
+    )  # fmt: skip
 
 
 def _references(table: Table) -> Check | None:
     if not table.references:
         return None
+    parents = ", ".join(f"{column} in {parent}" for column, parent in table.references)
     return Check(
-        id="references",
-        severity="ERROR",
-        sentence="Every code must exist where it is defined: "
-        + ", ".join(f"{column} in {parent}" for column, parent in table.references)
-        + ". An unknown code usually means a missing row in the register or the registry.",
-        expectations=tuple(
+        "references", "ERROR", "consistency", REGISTRAR,
+        Says(
+            f"Every code exists where it is defined: {parents}.",
+            "כל קוד קיים במרשם שבו הוא מוגדר.",
+            "An unknown code usually means a missing row in the register or the registry.",
+            "קוד לא מוכר מעיד בדרך כלל על שורה חסרה במרשם.",
+        ),
+        tuple(
             Expectation(
                 "expect_column_values_to_be_in_set",
                 {"column": column, "value_set": f"keys of {parent}"},
             )
             for column, parent in table.references
         ),
-        columns=tuple(column for column, _ in table.references),
-    )
+        tuple(column for column, _ in table.references),
+        blocks=True,
+    )  # fmt: skip
 
-
-def _between(column: str, low: float | None, high: float | None) -> Expectation:
-    return Expectation(
-        "expect_column_values_to_be_between",
-        {"column": column, "min_value": low, "max_value": high},
-    )
-
-
-def _special(
-    id_: str,
-    severity: Severity,
-    sentence: str,
-    *expectations: Expectation,
-    columns: tuple[str, ...],
-) -> Check:
-    return Check(id_, severity, sentence, expectations, columns)
-
-
-_EQUAL_COUNTS = Expectation(
-    "expect_column_pair_values_to_be_equal",
-    {"column_A": "expected_value", "column_B": "observed_value"},
-)
 
 SPECIAL: dict[str, tuple[Check, ...]] = {
     "core_reconciliation": (
-        _special(
-            "counts_agree", "ERROR",
-            "Every count that city.yaml declares (schools and pupils by stream and scope, schools per response) equals the data, and rows in = rows staged + rows quarantined. Correct the file, or the declared count if it is the one that is wrong.",
-            _EQUAL_COUNTS, columns=("expected_value", "observed_value"),
+        Check(
+            "counts_agree", "ERROR", "consistency", REGISTRAR,
+            Says(
+                "Every count that city.yaml declares (schools and pupils by stream and scope, schools per response) equals the data, and rows in = rows staged + rows quarantined.",
+                "כל מניין שהוצהר ב-city.yaml (בתי ספר ותלמידים לפי זרם והיקף, בתי ספר לכל מענה) שווה לנתונים, ומספר השורות שנקראו שווה לשורות שנקלטו ושבהסגר.",
+                "Correct the file, or the declared count if it is the one that is wrong.",
+                "יש לתקן את הקובץ, או את המניין המוצהר אם הוא השגוי.",
+            ),
+            (Expectation("expect_column_pair_values_to_be_equal", {"column_A": "expected_value", "column_B": "observed_value"}),),
+            ("expected_value", "observed_value"), blocks=True,
         ),
     ),
     "core_direction": (
-        _special(
-            "nurture_direction", "ERROR",
-            "Needier schools must not clearly score higher: a correlation beyond .4 the wrong way means the nurture index or SES column is reversed (1 = strong, 10 = weak).",
-            _between("signed_correlation", -0.4, None), columns=("signed_correlation",),
+        Check(
+            "direction", "ERROR", "consistency", REGISTRAR,
+            Says(
+                "Needier schools do not clearly score higher, and do not lie in stronger areas: a correlation beyond .4 the wrong way means a reversed column (nurture: 1 = strong, 10 = weak; CBS cluster: 1 = weak, 10 = strong).",
+                "בתי ספר חלשים אינם בעלי הישגים גבוהים בבירור ואינם באזורים חזקים: מתאם הפוך מעל 0.4 מעיד על עמודה הפוכה (טיפוח: 1 חזק, 10 חלש; אשכול למ\"ס: 1 חלש, 10 חזק).",
+                "Check the nurture column of the year's register; map it the right way round.",
+                "יש לבדוק את עמודת הטיפוח במרשם של אותה שנה ולתקן את הכיוון.",
+            ),
+            (_between("signed_correlation", -0.4, None),), ("signed_correlation",), blocks=True,
         ),
     ),
     "core_quarantine": (
-        _special(
-            "nothing_set_aside", "WARN",
-            "No row is in quarantine. Each row here names its file, row, column and reason: correct the file and run again.",
-            Expectation("expect_table_row_count_to_equal", {"value": 0}), columns=("source_id",),
+        Check(
+            "nothing_set_aside", "WARN", "validity", ANALYST,
+            Says(
+                "No row is in quarantine (but for total rows and excerpts without consent, which are kept out by design).",
+                "אין שורות בהסגר (מלבד שורות סיכום ומובאות ללא הסכמה, שאינן נקלטות במכוון).",
+                "Each row here names its file, row, column and reason: correct the file and run again.",
+                "לכל שורה מצוינים קובץ, שורה, עמודה וסיבה: יש לתקן את הקובץ ולהריץ שוב.",
+            ),
+            (_among("reason_code", list(NO_FAULT)),), ("reason_code",),
         ),
     ),
     "core_source_file": (
-        _special(
-            "quarantined_share", "ERROR",
-            "At most 5 % of a file's rows are in quarantine; more means that the mapping or the file is wrong as a whole.",
-            _between("quarantined_pct", 0, 5), columns=("quarantined_pct",),
+        Check(
+            "quarantined_share", "ERROR", "validity", ANALYST,
+            Says(
+                "At most 5 % of a file's rows are in quarantine.",
+                "לכל היותר 5% משורות הקובץ בהסגר.",
+                "More means that the mapping or the file is wrong as a whole: look at the reasons.",
+                "שיעור גבוה יותר מעיד שהמיפוי או הקובץ כולו שגויים: יש לבדוק את הסיבות.",
+            ),
+            (_between("quarantined_pct", 0, 5),), ("quarantined_pct",), blocks=True,
+        ),
+        Check(
+            "schema_drift", "WARN", "drift", ANALYST,
+            Says(
+                "A file has the same columns as the other files of its source.",
+                "לקובץ אותן עמודות כמו לשאר הקבצים של המקור.",
+                "Look whether a column was renamed, added or removed, and map it.",
+                "יש לבדוק אם עמודה שונתה, נוספה או הוסרה, ולמפות אותה.",
+            ),
+            (_among("is_odd_file", [False]),), ("is_odd_file",),
+        ),
+    ),
+    "core_source_year": (
+        Check(
+            "volume", "ERROR", "completeness", ANALYST,
+            Says(
+                "A school year has between 75 % and 133 % of the rows the source usually has.",
+                "לשנת לימודים יש בין 75% ל-133% ממספר השורות הרגיל של המקור.",
+                "A file that was cut off or came twice: ask for the whole file again.",
+                "קובץ קטוע או כפול: יש לבקש את הקובץ המלא.",
+            ),
+            (_between("rows_ratio", 0.75, 1.33),), ("rows_ratio",), blocks=True,
+        ),
+        Check(
+            "freshness", "WARN", "freshness", ANALYST,
+            Says(
+                "The newest school year of a source is the city's reference year.",
+                "השנה האחרונה במקור היא שנת הייחוס של העיר.",
+                "Ask the source's owner for the year that is missing; until then results rest on the year before.",
+                "יש לבקש מבעל המקור את השנה החסרה; עד אז התוצאות נשענות על השנה שלפניה.",
+            ),
+            (_between("years_late", 0, 0),), ("years_late",),
+        ),
+    ),
+    "core_coverage": (
+        Check(
+            "undeclared_silence", "ERROR", "coverage", TESTS,
+            Says(
+                "Every school of the plan has rows in every pupil-level source, or city.yaml says why not (not_reporting). A silent school is not measured; it is never read as zero.",
+                "לכל בית ספר בתכנית יש נתונים בכל מקור ברמת תלמיד, או שסיבת ההיעדר מוצהרת ב-city.yaml. בית ספר שלא דיווח הוא \"לא נמדד\", ולעולם לא אפס.",
+                "Ask the school for its data, or state the reason under not_reporting.",
+                "יש לבקש מבית הספר את נתוניו, או לציין את הסיבה תחת not_reporting.",
+            ),
+            (Expectation("expect_column_pair_values_to_be_equal", {"column_A": "is_silent", "column_B": "is_declared_silent"}),),
+            ("is_silent", "is_declared_silent"),
+        ),
+    ),
+    "core_repair": (
+        Check(
+            "codes", "WARN", "validity", REGISTRAR,
+            Says(
+                "Institution codes arrive as text with all their digits.",
+                "סמלי מוסד מגיעים כטקסט, על כל ספרותיהם.",
+                "They were completed; save the column as text in the source file.",
+                "הקודים הושלמו; יש לשמור את העמודה כטקסט בקובץ המקור.",
+            ),
+            (Expectation("expect_column_values_to_not_be_in_set", {"column": "repair_code", "value_set": ["code_repaired"]}),),
+            ("repair_code",),
+        ),
+        Check(
+            "personal", "ERROR", "privacy", PRIVACY,
+            Says(
+                "No file brings names, phones, e-mails or id numbers in its texts.",
+                "אין בקבצים שמות, טלפונים, דוא\"ל או מספרי זהות בתוך טקסט.",
+                "They were masked before storing. Ask the sender to remove them and to send the file again.",
+                "הפרטים הוסתרו לפני השמירה. יש לבקש מן השולח להסירם ולשלוח את הקובץ שוב.",
+            ),
+            (Expectation("expect_column_values_to_not_be_in_set", {"column": "repair_code", "value_set": ["personal_masked"]}),),
+            ("repair_code",),
         ),
     ),
     "core_school": (
-        _special(
-            "city_has_schools", "ERROR",
-            "The register holds schools of this city. If not, `authority` in city.yaml is spelt otherwise than in the register.",
-            Expectation("expect_table_row_count_to_be_between", {"min_value": 1}), columns=("semel_mosad",),
+        Check(
+            "city_has_schools", "ERROR", "completeness", REGISTRAR,
+            Says(
+                "The register holds schools of this city.",
+                "במרשם יש בתי ספר של העיר.",
+                "If not, `authority` in city.yaml is spelt otherwise than in the register.",
+                "אם לא, שם הרשות ב-city.yaml כתוב אחרת מאשר במרשם.",
+            ),
+            (Expectation("expect_table_row_count_to_be_between", {"min_value": 1}),), ("semel_mosad",), blocks=True,
+        ),
+    ),
+    "core_school_change": (
+        Check(
+            "register_change", "WARN", "consistency", REGISTRAR,
+            Says(
+                "No school changed its stream or legal status, opened or closed within a school year.",
+                "אין בית ספר ששינה זרם או מעמד, נפתח או נסגר במהלך שנת הלימודים.",
+                "Confirm the change; the school's years before and after are read with their own stream.",
+                "יש לאשר את השינוי; כל שנה נקראת לפי הזרם שהיה בה.",
+            ),
+            (_among("change_kind", []),), ("change_kind",),
+        ),
+    ),
+    "core_participation": (
+        Check(
+            "eligibility", "ERROR", "consistency", RESPONSES,
+            Says(
+                "No school has a response whose rule does not admit it (for example MILAT below a nurture index of 5).",
+                "אין בית ספר שמקבל מענה שהכלל שלו אינו מתיר (למשל מיל\"ת במדד טיפוח נמוך מ-5).",
+                "Correct the delivery file or the school's nurture index, or record the exception in the policy.",
+                "יש לתקן את קובץ המענים או את מדד הטיפוח, או לרשום את החריג במדיניות.",
+            ),
+            (_among("is_eligible_school", [True]),), ("is_eligible_school",), blocks=True,
+        ),
+        Check(
+            "within_school", "ERROR", "validity", RESPONSES,
+            Says(
+                "No response has more participants than the school has pupils.",
+                "אין מענה שמספר משתתפיו גדול ממספר תלמידי בית הספר.",
+                "Correct the number of participants.",
+                "יש לתקן את מספר המשתתפים.",
+            ),
+            (_at_least("school_pupils", "participants"),), ("school_pupils", "participants"), blocks=True,
         ),
     ),
     "core_budget_line": (
-        _special(
-            "year_type", "WARN",
-            "Budget lines are by school year; a calendar-year amount must be converted before the two are added (R7).",
-            Expectation("expect_column_values_to_be_in_set", {"column": "year_type", "value_set": ["school_year"]}),
-            columns=("year_type",),
+        Check(
+            "year_type", "WARN", "consistency", TREASURER,
+            Says(
+                "Budget lines are by school year; a calendar-year amount is not added to them unconverted (R7).",
+                "שורות התקציב הן לפי שנת לימודים; אין לחבר אליהן סכום של שנה קלנדרית ללא המרה.",
+                "Convert the amount, or ask for it by school year.",
+                "יש להמיר את הסכום או לבקש אותו לפי שנת לימודים.",
+            ),
+            (_among("year_type", ["school_year"]),), ("year_type",),
+        ),
+        Check(
+            "double_counted", "ERROR", "consistency", TREASURER,
+            Says(
+                "The same amount does not stand in a Gefen and in a separate channel of one response.",
+                "אותו סכום אינו מופיע גם בגפ\"ן וגם בתקציב נפרד של אותו מענה.",
+                "Keep the line that paid; the other counts the money twice.",
+                "יש להשאיר את השורה שממנה שולם; האחרת סופרת את הכסף פעמיים.",
+            ),
+            (_among("is_double_counted", [False]),), ("is_double_counted",), blocks=True,
+        ),
+        Check(
+            "overspent", "WARN", "consistency", TREASURER,
+            Says(
+                "No line spent more than three times its plan.",
+                "אין שורה שהביצוע בה עולה על פי שלושה מהתכנון.",
+                "Look for a slipped digit or a plan that was never updated.",
+                "יש לחפש ספרה שגויה או תכנון שלא עודכן.",
+            ),
+            (_between("spent_ratio", None, 3),), ("spent_ratio",),
         ),
     ),
     "core_climate": (
-        _special(
-            "respondents_within_eligible", "ERROR",
-            "No facet has more respondents than eligible pupils.",
-            Expectation(
-                "expect_column_pair_values_a_to_be_greater_than_b",
-                {"column_A": "eligible_pupils", "column_B": "respondents", "or_equal": True},
+        Check(
+            "respondents_within_eligible", "ERROR", "validity", TESTS,
+            Says(
+                "No facet has more respondents than eligible pupils.",
+                "אין היבט שמספר המשיבים בו גדול ממספר הזכאים.",
+                "Correct the survey file.",
+                "יש לתקן את קובץ הסקר.",
             ),
-            columns=("eligible_pupils", "respondents"),
+            (_at_least("eligible_pupils", "respondents"),), ("eligible_pupils", "respondents"), blocks=True,
+        ),
+        Check(
+            "response_rate", "WARN", "coverage", TESTS,
+            Says(
+                "At least 60 % of the pupils answered the climate survey.",
+                "לפחות 60% מהתלמידים השיבו על סקר האקלים.",
+                "Read the result with care: those who did not answer may differ.",
+                "יש לקרוא את התוצאה בזהירות: מי שלא השיבו עשויים להיות שונים.",
+            ),
+            (_between("response_rate_pct", 60, None),), ("response_rate_pct",),
+        ),
+        Check(
+            "small_n", "WARN", "coverage", TESTS,
+            Says(
+                "At least 10 pupils stand behind each climate result.",
+                "לפחות 10 משיבים מאחורי כל תוצאת אקלים.",
+                "The result is hidden outside the analysts' copy.",
+                "התוצאה מוסתרת מחוץ לעותק האנליסטים.",
+            ),
+            (_between("respondents", 10, None),), ("respondents",),
         ),
     ),
     "core_school_subject_year": (
-        _special(
-            "tested_share", "WARN",
-            "At least 80 % of a cell's pupils were tested; below that the mean may rest on an exclusion of weak pupils (R26).",
-            _between("tested_share_pct", 80, None), columns=("tested_share_pct",),
+        Check(
+            "tested_share", "WARN", "coverage", TESTS,
+            Says(
+                "The share of a cell's pupils who were tested is not surely below 85 % (upper end of its 99 % interval); otherwise the mean may rest on an exclusion of weak pupils (R26).",
+                "שיעור הנבחנים בתא אינו נמוך בוודאות מ-85% (גבול עליון של רווח 99%); אחרת ייתכן שהממוצע נשען על אי־בחינת תלמידים חלשים.",
+                "Ask the school who was not tested and why; the cell is marked.",
+                "יש לברר עם בית הספר מי לא נבחן ומדוע; התא מסומן.",
+            ),
+            (_between("tested_share_hi_pct", 85, None),), ("tested_share_hi_pct",),
+        ),
+    ),
+    "core_score_spike": (
+        Check(
+            "zero_spike", "ERROR", "validity", TESTS,
+            Says(
+                "At most 0.5 % of the scores on a scale are exactly zero; more are absent pupils entered as zero.",
+                "לכל היותר 0.5% מהציונים בסולם הם אפס; יותר מכך הם נעדרים שנרשמו כאפס.",
+                "Leave the score of an absent pupil empty.",
+                "יש להשאיר ריק את ציונו של תלמיד שנעדר.",
+            ),
+            (_between("zero_pct", 0, 0.5),), ("zero_pct",), blocks=True,
+        ),
+    ),
+    "core_scale_year": (
+        Check(
+            "scale_break", "WARN", "consistency", TESTS,
+            Says(
+                "A scale does not come back after another replaced it, and the city mean does not move by more than .3 SD within a year: otherwise a scale was labelled wrongly.",
+                "סולם אינו חוזר לאחר שהוחלף, וממוצע העיר אינו זז ביותר מ-0.3 סטיות תקן בשנה: אחרת סולם תויג בשגגה.",
+                "Check the scale of the year's scores with the test's owner.",
+                "יש לבדוק עם בעל המבחן את הסולם של אותה שנה.",
+            ),
+            (_among("is_returning_scale", [False]), _between("shift_sd", -0.3, 0.3)),
+            ("is_returning_scale", "shift_sd"),
+        ),
+    ),
+    "core_school_drift": (
+        Check(
+            "mean_drift", "WARN", "drift", TESTS,
+            Says(
+                "No school's mean over its internal tests moved by more than .6 SD within a year.",
+                "אין בית ספר שממוצעו במבחנים הפנימיים זז ביותר מ-0.6 סטיות תקן בשנה.",
+                "Look for another test form, another scoring key or other pupils before believing it.",
+                "יש לבדוק נוסח מבחן אחר, מחוון אחר או תלמידים אחרים לפני שמאמינים לשינוי.",
+            ),
+            (_between("change_sd", -0.6, 0.6),), ("change_sd",),
+        ),
+    ),
+    "core_dropout_claim": (
+        Check(
+            "transfers_counted", "ERROR", "consistency", WELFARE,
+            Says(
+                "No pupil counted as overt dropout is registered in another school of the city.",
+                "אין תלמיד שנספר כנושר והוא רשום בבית ספר אחר בעיר.",
+                "Correct the destination code: a transfer is not dropout.",
+                "יש לתקן את קוד היעד: מעבר אינו נשירה.",
+            ),
+            (_between("found_elsewhere", 0, 0),), ("found_elsewhere",), blocks=True,
+        ),
+    ),
+    "core_card_tally": (
+        Check(
+            "quota", "ERROR", "validity", COMMITTEE,
+            Says(
+                "Nobody chose more cards in a category than its quota (5/4/3/2/1).",
+                "איש לא בחר בקטגוריה יותר כרטיסים מן המכסה (5/4/3/2/1).",
+                "Ask the participant which cards to keep.",
+                "יש לברר עם המשתתף אילו כרטיסים להשאיר.",
+            ),
+            (_at_least("card_quota", "nominations"),), ("card_quota", "nominations"),
         ),
     ),
     "mart_allocation_rule": (
-        _special(
-            "rules_kept", "ERROR",
-            "Every rule, recomputed without the solver, is kept by the plan.",
-            Expectation("expect_column_values_to_be_in_set", {"column": "is_satisfied", "value_set": [True]}),
-            columns=("is_satisfied",),
+        Check(
+            "rules_kept", "ERROR", "consistency", ANALYST,
+            Says(
+                "Every rule, recomputed without the solver, is kept by the plan.",
+                "כל כלל, בחישוב חוזר ללא הפותרן, מתקיים בתכנית.",
+                "A broken rule is a fault of the software: report it; nothing is published.",
+                "כלל שהופר הוא תקלת תוכנה: יש לדווח; דבר אינו מתפרסם.",
+            ),
+            (_among("is_satisfied", [True]),), ("is_satisfied",), blocks=True,
         ),
     ),
     "mart_allocation_certificate": (
-        _special(
-            "gap_is_small", "WARN",
-            "The plan is proven to be within 0.1 % of the best possible one.",
-            _between("optimality_gap_pct", 0, 0.1), columns=("optimality_gap_pct",),
+        Check(
+            "gap_is_small", "WARN", "validity", ANALYST,
+            Says(
+                "The plan is proven to be within 0.1 % of the best possible one.",
+                "הוכח שהתכנית רחוקה לכל היותר 0.1% מן הטובה ביותר.",
+                "Allow the solver more time in policy.yaml.",
+                "יש לתת לפותרן זמן רב יותר ב-policy.yaml.",
+            ),
+            (_between("optimality_gap_pct", 0, 0.1),), ("optimality_gap_pct",),
         ),
     ),
     "mart_need_index": (
-        _special(
-            "interval_holds_value", "ERROR",
-            "The need index lies within its own interval.",
-            Expectation(
-                "expect_column_pair_values_a_to_be_greater_than_b",
-                {"column_A": "need", "column_B": "need_lo", "or_equal": True},
+        Check(
+            "interval_holds_value", "ERROR", "validity", ANALYST,
+            Says(
+                "The need index lies within its own interval.",
+                "מדד הצורך נמצא בתוך הרווח שלו.",
+                "A fault of the software: report it.",
+                "תקלת תוכנה: יש לדווח.",
             ),
-            Expectation(
-                "expect_column_pair_values_a_to_be_greater_than_b",
-                {"column_A": "need_hi", "column_B": "need", "or_equal": True},
-            ),
-            columns=("need", "need_lo", "need_hi"),
+            (_at_least("need", "need_lo"), _at_least("need_hi", "need")), ("need", "need_lo", "need_hi"), blocks=True,
         ),
     ),
 }  # fmt: skip
 
-RAW_ROWS = _special(
-    "provenance", "ERROR",
-    "Every raw row carries its file, the file's hash and its row, once.",
-    Expectation("expect_compound_columns_to_be_unique", {"column_list": ["file_name", "file_row"]}),
-    *(_not_null(column) for column in ("file_name", "file_hash", "file_row")),
-    columns=("file_name", "file_hash", "file_row"),
+RAW_ROWS = Check(
+    "provenance", "ERROR", "consistency", ANALYST,
+    Says(
+        "Every raw row carries its file, the file's hash and its row, once.",
+        "כל שורה גולמית נושאת את הקובץ, חתימתו ומספר השורה, פעם אחת.",
+        "A fault of the reader: report it.",
+        "תקלה בקורא הקבצים: יש לדווח.",
+    ),
+    (
+        Expectation("expect_compound_columns_to_be_unique", {"column_list": ["file_name", "file_row"]}),
+        *(_not_null(column) for column in ("file_name", "file_hash", "file_row")),
+    ),
+    ("file_name", "file_hash", "file_row"), blocks=True,
 )  # fmt: skip
-RAW_MAPPED = _special(
-    "has_rows", "ERROR",
-    "A source that city.yaml maps has rows.",
-    Expectation("expect_table_row_count_to_be_between", {"min_value": 1}),
-    columns=("file_row",),
+RAW_MAPPED = Check(
+    "has_rows", "ERROR", "completeness", ANALYST,
+    Says(
+        "A source that city.yaml maps has rows.",
+        "במקור שמופה ב-city.yaml יש שורות.",
+        "Put the file in place, or remove the mapping.",
+        "יש להניח את הקובץ במקומו או להסיר את המיפוי.",
+    ),
+    (Expectation("expect_table_row_count_to_be_between", {"min_value": 1}),), ("file_row",), blocks=True,
 )  # fmt: skip
 
 

@@ -79,9 +79,7 @@ def audit_release(folder: Path, context: ReportContext, thresholds: Thresholds) 
                 "refers to another host",
             )
         if "mart_data_quality" in tables:
-            bad = tables["mart_data_quality"].filter(
-                (pl.col("severity") == "ERROR") & ~pl.col("is_passed")
-            )
+            bad = tables["mart_data_quality"].filter(pl.col("is_blocking") & ~pl.col("is_passed"))
             _expect(
                 bad.is_empty(),
                 place,

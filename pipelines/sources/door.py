@@ -1,13 +1,13 @@
-"""Pseudonyms at the door: pupil ids never enter the warehouse (R110).
+"""The door: what one file may bring into the warehouse, and in which spelling (R110, R23).
 
-An id becomes HMAC-SHA256 under a key that lives outside the database: in the environment
-(`TIKKUN_PUPIL_KEY`) or in a file it names (`TIKKUN_PUPIL_KEY_FILE`). The demonstration city has a
-public key of its own, which a real city may not use.
+Pupil and participant ids become HMAC-SHA256 under a key that lives outside the database: in the
+environment (`TIKKUN_PUPIL_KEY`) or in a file it names (`TIKKUN_PUPIL_KEY_FILE`). The demonstration
+city has a public key of its own, which a real city may not use. Texts lose names and numbers of
+people; a value that does not fit its column is masked too, as nobody knows what it is.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 from pathlib import Path
@@ -15,8 +15,13 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.city import CityError
+from pipelines.fields import Field
+from pipelines.sources import personal
+from pipelines.sources.mapping import SourceMapping
+from pipelines.sources.normalise import normalise
 
 DEMO_KEY = "tikkun-demonstration-key-not-for-real-pupils"
+_ID_DIGITS = 9
 
 
 def pupil_key(*, is_synthetic: bool) -> bytes:
@@ -44,11 +49,73 @@ def pupil_key(*, is_synthetic: bool) -> bytes:
     return key.encode()
 
 
-def hash_column(rows: pl.DataFrame, name: str, *, is_synthetic: bool) -> pl.DataFrame:
-    """Replace a column of ids by 32 hex digits of their keyed hash; empty stays empty."""
-    ids = rows[name].drop_nulls().unique().sort()
-    if ids.is_empty():
-        return rows
+def hash_ids(ids: pl.Series, *, is_synthetic: bool) -> pl.Series:
+    """Replace ids by 32 hex digits of their keyed hash; empty stays empty.
+
+    An id that became a number (a leading zero lost, ".0" added) is the same id.
+    """
+    known = ids.drop_nulls().unique().sort()
+    if known.is_empty():
+        return ids
     key = pupil_key(is_synthetic=is_synthetic)
-    hashes = [hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:32] for value in ids]
-    return rows.with_columns(pl.col(name).replace_strict(ids, pl.Series(hashes), default=None))
+    same = known.str.replace(r"\.0+$", "")
+    same = pl.select(
+        pl.when(same.str.contains(r"^\d{7,9}$")).then(same.str.zfill(_ID_DIGITS)).otherwise(same)
+    ).to_series()
+    hashes = [hmac.digest(key, value.encode(), "sha256").hex()[:32] for value in same]
+    return ids.replace_strict(known, pl.Series(hashes, dtype=pl.String), default=None)
+
+
+def admit(
+    column: pl.Series, field: Field, mapping: SourceMapping, *, is_synthetic: bool
+) -> tuple[pl.Series, dict[str, pl.Series]]:
+    """Let one column in.
+
+    Args:
+        column: cleaned texts, null where empty.
+        field: what the column holds.
+        mapping: how its file is read.
+        is_synthetic: whether the demonstration key may be used.
+
+    Returns:
+        The column in the contract's spelling, hashed or masked as the dictionary says; and for each
+        repair that must be told (`code_repaired`, `personal_masked`) which rows it touched.
+    """
+    if field.door == "hash":
+        return hash_ids(column, is_synthetic=is_synthetic), {}
+    read = normalise(column, field, mapping)
+    repairs = {}
+    if field.digits:
+        repairs["code_repaired"] = (read != column).fill_null(value=False)
+    masked = _mask(read, field)
+    repairs["personal_masked"] = (masked != read).fill_null(value=False)
+    return masked, {name: touched for name, touched in repairs.items() if touched.any()}
+
+
+def _mask(column: pl.Series, field: Field) -> pl.Series:
+    """Mask what names a person: all of it in free text and misfits, numbers in public texts."""
+    is_plain_text = field.type == "VARCHAR" and not field.allowed and not field.pattern
+    suspects = column.drop_nulls().unique()
+    if not is_plain_text:
+        if field.type.startswith("DECIMAL") or (field.type != "VARCHAR" and field.max is None):
+            return column  # a nine-digit sum is a sum
+        suspects = suspects.filter(~_fits(suspects, field))
+    suspects = suspects.filter(suspects.str.contains(personal.HINT))
+    mask = personal.mask_numbers
+    if field.door == "mask" or not is_plain_text:
+        mask = personal.mask_personal
+    pairs = {text: masked for text in suspects if (masked := mask(text)) != text}
+    return column.replace(pairs) if pairs else column
+
+
+def _fits(values: pl.Series, field: Field) -> pl.Series:
+    if field.allowed:
+        return values.is_in([str(value) for value in field.allowed])
+    if field.pattern:
+        return values.str.contains(f"^(?:{field.pattern})$")
+    return values.str.contains(r"^[\d.,/ :T-]{1,8}$|^\d{4}-\d{2}-\d{2}$|^(true|false)$")
+
+
+def header_shown(name: str) -> str:
+    """Return a header for an error: where a file has no header row its first record stands there."""
+    return personal.mask_personal(name)

@@ -1,157 +1,335 @@
-"""Read the files of one logical source into text columns, as its mapping in `city.yaml` says.
+"""Read the files of one logical source, as its mapping in `city.yaml` says.
 
-Nothing is interpreted here beyond the mapping: every value stays text until staging, with its
-file, the file's hash and its row, so that a bad value can be shown where it stands.
+Values pass the door (one spelling, hashed, masked) and stay text until staging, each row with its
+file, the file's hash and its row. Rows the door keeps out are returned beside them, with a reason.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import fastexcel
 import polars as pl
 
-from pipelines.city import CityError, CityFolder, SourceMapping
+from pipelines.city import CityError, CityFolder
 from pipelines.fields import dictionary
-from pipelines.sources.door import hash_column
+from pipelines.sources.door import admit, header_shown
+from pipelines.sources.mapping import SourceMapping
+from pipelines.sources.normalise import spelling
+from pipelines.sources.personal import mask_personal
+from pipelines.sources.tabular import INVISIBLE, ROW, Content, read_content
+from pipelines.yaml_lines import line_of
 
-PROVENANCE = ("file_name", "file_hash", "file_row")
-# Marks that right-to-left editors leave inside cells; invisible, and never part of a value.
-_INVISIBLE = "[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+REGISTRY = "programmes__registry"
+PROVENANCE = ("file_name", "file_hash", ROW)
+_PROVENANCE_TYPES = {"file_name": pl.String, "file_hash": pl.String, ROW: pl.Int32}
+_FILE_TYPES = {"file_name": pl.String, "file_hash": pl.String, "rows_in": pl.Int32, "extra_columns": pl.String}  # fmt: skip
+_SET_ASIDE_TYPES = {"file_name": pl.String, ROW: pl.Int32, "column_name": pl.String, "reason_code": pl.String}  # fmt: skip
+_REPAIR_TYPES = {"file_name": pl.String, "column_name": pl.String, "repair_code": pl.String, "repaired_rows": pl.Int32, "first_row": pl.Int32}  # fmt: skip
+# Anything a cleaned value does not have: marks, tabs and line breaks, several spaces together.
+_MESS = rf"{INVISIBLE}|[\t\n\x0b\x0c\r\u00a0]|  "
+_TOTAL = r"^(סה[\"״']*כ|סך[ -]?הכו?ל|total|grand total)\b"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a source's files hold.
+
+    Attributes:
+        rows: contract columns as text, then `file_name`, `file_hash`, `file_row`.
+        files: one row per file: `file_name`, `file_hash`, `rows_in` (rows below the header, blank
+            ones apart) and `extra_columns`, the headers nobody asked for, comma-separated.
+        set_aside: rows that the door kept out: `file_name`, `file_row`, `column_name`, `reason_code`.
+        repairs: one row per file, column and repair: `repair_code`, `repaired_rows`, `first_row`.
+    """
+
+    rows: pl.DataFrame
+    files: pl.DataFrame
+    set_aside: pl.DataFrame
+    repairs: pl.DataFrame
 
 
 def source_files(
     city: CityFolder, source_id: str, years: Sequence[int]
-) -> list[tuple[Path, int | None]]:
-    """Return the files of a source with the school year each stands for (None = any year).
+) -> list[tuple[Path, int | None, int]]:
+    """Return the files of a source, the school year each stands for (None = any), its mapping's number.
 
     Raises:
-        CityError: naming the file, the folders searched and how to get it.
+        CityError: naming the file, the folders searched and how to get it; or a file that two
+            patterns of the source both take.
     """
-    mapping = city.city.sources[source_id]
-    wanted: list[tuple[str, int | None]] = [(mapping.file, None)]
-    if mapping.is_yearly:
-        held = mapping.years or city.city.school_years.all()
-        wanted = [(mapping.file.format(school_year=year), year) for year in years if year in held]
-    return [(_find(city, source_id, name, mapping), year) for name, year in wanted]
+    found = []
+    for number, mapping in enumerate(city.city.sources[source_id]):
+        wanted: list[tuple[str, int | None]] = [(mapping.file, None)]
+        if mapping.is_yearly:
+            held = mapping.years or city.city.school_years.all()
+            wanted = [
+                (mapping.file.replace("{school_year}", str(year)), year)
+                for year in years
+                if year in held
+            ]
+        for name, year in wanted:
+            found += [(path, year, number) for path in _find(city, source_id, name, number)]
+    paths = [path for path, _, _ in found]
+    if twice := sorted({path.name for path in paths if paths.count(path) > 1}):
+        raise CityError(
+            f"{where_mapped(city, source_id)}: file(s) {', '.join(twice)} are taken by more than one pattern; their rows would count twice. Narrow the patterns.",
+            f"{source_id}: הקבצים {', '.join(twice)} מתאימים ליותר מתבנית אחת וייספרו פעמיים. יש לצמצם את התבניות.",
+        )
+    return found
 
 
-def _find(city: CityFolder, source_id: str, name: str, mapping: SourceMapping) -> Path:
+def where_mapped(city: CityFolder, source_id: str, number: int = 0, *option: str) -> str:
+    """Return file, line and path of a mapping's option, for an error."""
+    path = city.folder / "city.yaml"
+    many = len(city.city.sources[source_id]) > 1
+    keys = ("sources", source_id, *((number,) if many else ()), *option)
+    return f"{path}:{line_of(path, keys)}: {'.'.join(map(str, keys))}"
+
+
+def _find(city: CityFolder, source_id: str, name: str, number: int) -> list[Path]:
     for root in city.roots:
-        if (root / name).is_file():
-            return root / name
+        held = sorted(root.glob(name)) if "*" in name else [root / name]
+        if any(path.is_file() for path in held):
+            return [path for path in held if path.is_file()]
     searched = ", ".join(str(root) for root in city.roots)
+    mapping = city.city.sources[source_id][number]
     help_en = mapping.how_to_get or f"put the file in {city.roots[0]}"
     raise CityError(
-        f"{city.folder / 'city.yaml'}: sources.{source_id}: file '{name}' is not in any of: {searched}. To get it: {help_en}.",
+        f"{where_mapped(city, source_id, number, 'file')}: file '{name}' is not in any of: {searched}. To get it: {help_en}.",
         f"{source_id}: הקובץ '{name}' לא נמצא בתיקיות: {searched}. יש להניח אותו בתיקייה {city.roots[0]} ולהריץ שוב.",
     )
 
 
-def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> pl.DataFrame:
-    """Read a source as text: contract columns, then `file_name`, `file_hash`, `file_row`.
+def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> Reading:
+    """Read a source. One that the city does not map gives empty frames.
 
-    A source that the city does not map gives an empty frame. Of a file that holds many years only
-    the rows of `years` are kept, unless all years of the city are asked for; then rows with an
-    unreadable year stay too, to be quarantined.
+    Of a file that holds many years only the rows of `years` are kept, unless all years of the city
+    are asked for; then rows with an unreadable year stay too, to be quarantined.
 
     Raises:
         CityError: if a file is missing, cannot be read in its format or encoding, lacks a mapped
             column, or holds no row of a year it should hold.
     """
     table = dictionary().contract(source_id)
-    empty = pl.DataFrame(schema={**dict.fromkeys(table.contract, pl.String), **_PROVENANCE_TYPES})
-    mapping = city.city.sources.get(source_id)
-    if mapping is None:
-        return empty
-    frames = [empty]
-    for path, year in source_files(city, source_id, years):
-        frame = _read_file(city, source_id, mapping, path)
-        if year is not None and frame.is_empty():
-            raise CityError(
-                f"{path}: the file of school year {year} has no rows (source {source_id}). If the year was not measured, list the years that were under sources.{source_id}.years.",
-                f"{path}: הקובץ של שנת הלימודים {year} ריק. אם השנה לא נמדדה, יש לציין ב-city.yaml את השנים שנמדדו.",
-            )
-        frames.append(frame)
-    rows = pl.concat(frames)
+    parts = [
+        Reading(
+            pl.DataFrame(schema={**dict.fromkeys(table.contract, pl.String), **_PROVENANCE_TYPES}),
+            pl.DataFrame(schema=_FILE_TYPES),
+            pl.DataFrame(schema=_SET_ASIDE_TYPES),
+            pl.DataFrame(schema=_REPAIR_TYPES),
+        )
+    ]
+    if source_id in city.city.sources:
+        speaks_of_responses = "response_id" in table.contract and source_id != REGISTRY
+        aliases = response_names(city) if speaks_of_responses else {}
+        parts += [
+            _read_file(city, source_id, number, path, year, aliases)
+            for path, year, number in source_files(city, source_id, years)
+        ]
+    read = Reading(
+        *(
+            pl.concat([getattr(part, name) for part in parts])
+            for name in ("rows", "files", "set_aside", "repairs")
+        )
+    )
     if "school_year" in table.contract and set(years) != set(city.city.school_years.all()):
-        rows = rows.filter(pl.col("school_year").is_in([str(year) for year in years]))
-    return rows
+        listed = [str(year) for year in years]
+        return Reading(
+            read.rows.filter(pl.col("school_year").is_in(listed)),
+            read.files,
+            read.set_aside,
+            read.repairs,
+        )
+    return read
 
 
-_PROVENANCE_TYPES: dict[str, type[pl.DataType]] = {
-    "file_name": pl.String,
-    "file_hash": pl.String,
-    "file_row": pl.Int32,
-}
+def response_names(city: CityFolder) -> dict[str, str]:
+    """Return response ids by every name the policy and the city's registry know them by (R15).
+
+    Names are spelt as `normalise.spelling` gives them.
+
+    Raises:
+        CityError: if one name belongs to two responses.
+    """
+    named = [
+        (response_id, name)
+        for response_id, response in city.policy.responses.items()
+        for name in (response_id, response.name_he, response.name_en)
+    ]
+    registry = read_source(city, REGISTRY, city.city.school_years.all()).rows
+    for row in registry.filter(pl.col("response_id").is_not_null()).iter_rows(named=True):
+        texts = [row["response_id"], row["response_name_he"], row["response_name_en"]]
+        texts += (row["response_aliases"] or "").split("|")
+        named += [(row["response_id"], text) for text in texts if text and text.strip()]
+    found: dict[str, str] = {}
+    for response_id, name in named:
+        if found.setdefault(spelling(name), response_id) != response_id:
+            raise CityError(
+                f"The name '{name}' belongs to two responses, {found[spelling(name)]} and {response_id}: an alias must mean one response. Correct the aliases of the registry ({REGISTRY}) or the names in {city.folder / 'policy.yaml'}.",
+                f"השם «{name}» שייך לשני מענים. יש לתקן את השמות הנוספים במרשם המענים.",
+            )
+    return found
 
 
 def _read_file(
-    city: CityFolder, source_id: str, mapping: SourceMapping, path: Path
-) -> pl.DataFrame:
-    table = dictionary().contract(source_id)
+    city: CityFolder,
+    source_id: str,
+    number: int,
+    path: Path,
+    year: int | None,
+    aliases: Mapping[str, str],
+) -> Reading:
+    mapping = city.city.sources[source_id][number]
     content = path.read_bytes()
-    try:
-        frame = _as_text(content, mapping)
-    except Exception as error:  # any reader's own error becomes one that names the file
+    read = _open(city, source_id, number, path, content)
+    cells = read.rows.drop(ROW)
+    if year is not None and cells.is_empty():
         raise CityError(
-            f"{path}: cannot be read as {mapping.format} ({mapping.encoding}): {type(error).__name__}: {_first_line(error)} (source {source_id}).",
+            f"{path}: the file of school year {year} has no rows (source {source_id}). If the year was not measured, list the years that were under sources.{source_id}.years.",
+            f"{path}: הקובץ של שנת הלימודים {year} ריק. אם השנה לא נמדדה, יש לציין ב-city.yaml את השנים שנמדדו.",
+        )
+    columns, touched = _columns(city, source_id, mapping, cells, year, aliases)
+    provenance = {"file_name": path.name, "file_hash": hashlib.sha256(content).hexdigest()}
+    rows = pl.DataFrame(columns).with_columns(
+        **{key: pl.lit(value) for key, value in provenance.items()}, **{ROW: read.rows[ROW]}
+    )
+    set_aside = _kept_out(rows, cells, mapping)
+    extra = [name for name in cells.columns if name not in mapping.columns.values()]
+    return Reading(
+        rows.join(set_aside, on=ROW, how="anti"),
+        pl.DataFrame(
+            [
+                provenance
+                | {
+                    "rows_in": len(rows) + len(read.broken),
+                    "extra_columns": ", ".join(map(header_shown, extra)),
+                }
+            ],
+            schema=_FILE_TYPES,
+        ),
+        pl.concat([set_aside, _broken(read)]).select(
+            pl.lit(path.name).alias("file_name"), ROW, "column_name", "reason_code"
+        ),
+        pl.DataFrame(
+            [
+                (path.name, name, repair, int(where.sum()), rows[ROW].filter(where).min())
+                for (name, repair), where in touched.items()
+            ],
+            schema=_REPAIR_TYPES,
+            orient="row",
+        ),
+    )
+
+
+def _open(
+    city: CityFolder, source_id: str, number: int, path: Path, content: bytes
+) -> Content:  # fmt: skip
+    mapping = city.city.sources[source_id][number]
+    try:
+        read = read_content(content, mapping)
+    except Exception as error:  # any reader's own error becomes one that names the file
+        said = mask_personal(str(error).strip().splitlines()[0] if str(error).strip() else "")
+        raise CityError(
+            f"{path}: cannot be read as {mapping.format} ({mapping.encoding}): {type(error).__name__}: {said[:200] or 'no further detail'} (source {source_id}, {where_mapped(city, source_id, number)}).",
             f"{path}: לא ניתן לקרוא את הקובץ כ-{mapping.format} בקידוד {mapping.encoding}.",
         ) from None
-    frame = frame.rename({name: _clean_header(name) for name in frame.columns})
-    absent = sorted({header for header in mapping.columns.values() if header not in frame.columns})
+    held = read.rows.columns
+    absent = sorted({header for header in mapping.columns.values() if header not in held})
     if absent:
+        sheet = f", sheet {mapping.sheet}" if mapping.format in ("xlsx", "xls") else ""
+        shown = _shorten([header_shown(name) for name in held if name != ROW])
         raise CityError(
-            f"{path}: column(s) {', '.join(map(repr, absent))} of sources.{source_id}.columns are not in row {mapping.header_row}. Columns there: {_shorten(frame.columns)}.",
+            f"{path}{sheet}: column(s) {', '.join(map(repr, absent))} of {where_mapped(city, source_id, number, 'columns')} are not in row {mapping.header_row}. Columns there: {shown}.",
             f"{path}: העמודות {', '.join(absent)} אינן בקובץ. יש לתקן את המיפוי ב-city.yaml או את הקובץ.",
         )
-    columns = []
+    return read
+
+
+def _columns(
+    city: CityFolder,
+    source_id: str,
+    mapping: SourceMapping,
+    cells: pl.DataFrame,
+    year: int | None,
+    aliases: Mapping[str, str],
+) -> tuple[dict[str, pl.Series], dict[tuple[str, str], pl.Series]]:
+    """Return the contract's columns, and which rows each repair touched."""
+    table, fields = dictionary().contract(source_id), dictionary().fields
+    columns: dict[str, pl.Series] = {}
+    touched: dict[tuple[str, str], pl.Series] = {}
     for name in table.contract:
         if name in mapping.constants:
-            column = pl.lit(mapping.constants[name], dtype=pl.String)
-        elif name in mapping.columns:
-            column = pl.col(mapping.columns[name]).str.replace_all(_INVISIBLE, "").str.strip_chars()
-            column = column.replace(["", *mapping.nulls], None)
-            if name in mapping.values:
-                column = column.replace(mapping.values[name])
-        else:
-            column = pl.lit(None, dtype=pl.String)
-        columns.append(column.alias(name))
-    rows = frame.select(
-        *columns,
-        pl.lit(path.name).alias("file_name"),
-        pl.lit(hashlib.sha256(content).hexdigest()).alias("file_hash"),
-        (pl.int_range(pl.len(), dtype=pl.Int32) + mapping.header_row + 1).alias("file_row"),
-    )
-    for name in table.contract:
-        if dictionary().fields[name].door == "hash":
-            rows = hash_column(rows, name, is_synthetic=city.city.city.is_synthetic)
-    return rows
-
-
-def _as_text(content: bytes, mapping: SourceMapping) -> pl.DataFrame:
-    if mapping.format == "csv":
-        text = content.decode("utf-8-sig" if mapping.encoding == "utf-8" else mapping.encoding)
-        return pl.read_csv(
-            io.BytesIO(text.encode()), infer_schema=False, skip_rows=mapping.header_row - 1
+            text = mapping.constants[name].replace("{school_year}", str(year))
+            columns[name] = pl.Series(name, [text] * len(cells), dtype=pl.String)
+            continue
+        if name not in mapping.columns:
+            columns[name] = pl.Series(name, [None] * len(cells), dtype=pl.String)
+            continue
+        column = _cleaned(cells[mapping.columns[name]], mapping).alias(name)
+        if name in mapping.fill_down:
+            column = column.forward_fill()
+        if name in mapping.values:
+            column = column.replace(mapping.values[name])
+        if name == "response_id":
+            column = _resolved(column, aliases)
+        columns[name], repairs = admit(
+            column, fields[name], mapping, is_synthetic=city.city.city.is_synthetic
         )
-    if mapping.format == "parquet":
-        return pl.read_parquet(io.BytesIO(content)).cast(pl.String)
-    sheet = fastexcel.read_excel(content).load_sheet(
-        mapping.sheet, header_row=mapping.header_row - 1, dtypes="string"
+        touched |= {(name, repair): where for repair, where in repairs.items()}
+    return columns, touched
+
+
+def _cleaned(column: pl.Series, mapping: SourceMapping) -> pl.Series:
+    column = column.str.strip_chars()
+    if column.str.contains(_MESS).any():
+        column = column.str.replace_all(INVISIBLE, "").str.replace_all(r"\s+", " ")
+        column = column.str.strip_chars()
+    return column.replace(["", *mapping.nulls], None)
+
+
+def _resolved(column: pl.Series, aliases: Mapping[str, str]) -> pl.Series:
+    """Return response ids for the names a response is mentioned by (R15); unknown ones stay."""
+    pairs = {
+        text: aliases[spelling(text)]
+        for text in column.drop_nulls().unique()
+        if spelling(text) in aliases
+    }
+    return column.replace(pairs) if pairs else column
+
+
+def _kept_out(rows: pl.DataFrame, cells: pl.DataFrame, mapping: SourceMapping) -> pl.DataFrame:
+    """Return the rows that are no records, and excerpts that nobody agreed to (R19)."""
+    looked_at = list(dict.fromkeys([cells.columns[0], *mapping.columns.values()]))[:3]
+    words = pl.col(looked_at).str.strip_chars().str.to_lowercase()
+    total = cells.select(pl.any_horizontal(words.str.contains(_TOTAL)).fill_null(value=False))
+    kept = [
+        rows.filter(total.to_series()).select(
+            ROW,
+            pl.lit(None, pl.String).alias("column_name"),
+            pl.lit("total_row").alias("reason_code"),
+        )
+    ]
+    if "has_consent" in rows.columns:
+        agreed = (pl.col("has_consent") == "true").fill_null(value=False)
+        kept.append(
+            rows.filter(~agreed).select(
+                ROW,
+                pl.lit("has_consent").alias("column_name"),
+                pl.lit("no_consent").alias("reason_code"),
+            )
+        )
+    return pl.concat(kept).unique(ROW, keep="first", maintain_order=True)
+
+
+def _broken(read: Content) -> pl.DataFrame:
+    return pl.DataFrame(
+        [(row, None, "broken_row") for row in read.broken],
+        schema={ROW: pl.Int32, "column_name": pl.String, "reason_code": pl.String},
+        orient="row",
     )
-    return sheet.to_polars()
-
-
-def _clean_header(name: str) -> str:
-    return " ".join(pl.Series([name]).str.replace_all(_INVISIBLE, "")[0].split())
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else "no further detail"
 
 
 def city_files_state(city: CityFolder) -> str:
@@ -159,19 +337,19 @@ def city_files_state(city: CityFolder) -> str:
 
     Cheap enough for a sensor; a file that is missing counts as such.
     """
-    lines = []
+    return hashlib.sha256("\n".join(_states(city)).encode()).hexdigest()
+
+
+def _states(city: CityFolder) -> Iterator[str]:
     for name in ("city.yaml", "policy.yaml"):
-        lines.append(_state(city.folder / name))
+        yield _state(city.folder / name)
     for source_id in sorted(city.city.sources):
         try:
-            paths = [
-                path for path, _ in source_files(city, source_id, city.city.school_years.all())
-            ]
+            found = source_files(city, source_id, city.city.school_years.all())
         except CityError as error:
-            lines.append(error.en)
+            yield error.en
         else:
-            lines += [_state(path) for path in paths]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+            yield from (_state(path) for path, _, _ in found)
 
 
 def _state(path: Path) -> str:

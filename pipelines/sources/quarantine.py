@@ -1,16 +1,19 @@
 """Set aside the rows that cannot be staged, each with a reason; nothing is dropped silently (R24).
 
-The rules come from the field dictionary: required, type, allowed values, pattern, range, key. A
-row may have several reasons. The query is one pass over the raw table.
+The rules come from the field dictionary (required, type, allowed values, pattern, range, key), from
+what the city knows (its schools, responses, goals and scales), and from what two columns of a row
+say together. A row may have several reasons. The query is one pass over the raw table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+from pipelines.city import CityFolder
 from pipelines.fields import Field, Table, dictionary
 
-# reason code -> sentence in Hebrew and English; {column} is the field's label, {rule} what is expected.
+# reason code -> sentence in Hebrew and English; {he}/{name} is the column, {rule} what is expected.
 SENTENCES = {
     "missing": ("בעמודה «{he}» חסר ערך שחייב להופיע", "column '{name}' is empty but required"),
     "bad_type": (
@@ -27,88 +30,212 @@ SENTENCES = {
     ),
     "out_of_range": ("הערך בעמודה «{he}» מחוץ לטווח ({rule})", "column '{name}' is outside {rule}"),
     "duplicate_key": (
-        "שורה נוספת עם אותו מפתח כבר נקלטה ({rule})",
-        "another row with the same key came first ({rule})",
+        "יש יותר משורה אחת עם אותו מפתח ({rule})",
+        "more than one row has this key ({rule})",
+    ),
+    "unknown_reference": (
+        "הערך בעמודה «{he}» אינו מוכר ({rule})",
+        "column '{name}' is not known in {rule}",
+    ),
+    "outside_scale": (
+        "הציון אינו אפשרי בסולם שלו ({rule})",
+        "the score is not possible on its scale ({rule})",
+    ),
+    "implausible": ("הנתון אינו סביר: {rule_he}", "not plausible: {rule}"),
+    "total_row": ("שורת סיכום, אינה רשומה", "a total row, no record"),
+    "broken_row": (
+        "מספר העמודות בשורה אינו כמספר הכותרות, או שיש בה מירכאות פתוחות",
+        "the row has not as many fields as the header, or an open quotation mark",
+    ),
+    "no_consent": (
+        "אין הסכמה לציטוט, ולכן תוכן השורה לא נשמר",
+        "nobody consented to being quoted, so the row's content was not stored",
     ),
 }
+# What the door itself keeps out; two of them by design rather than by fault.
+_AT_DOOR = ("total_row", "broken_row", "no_consent")
+NO_FAULT = ("total_row", "no_consent")
+# Of several rows with one key these tables keep one, the first by content: without a register row a
+# whole school would be lost. Elsewhere nobody can tell which of the rows is right.
+_KEEPS_ONE = ("stg_register__schools", "stg_programmes__registry")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a city knows, against which its rows are held.
+
+    Attributes:
+        is_municipal: whether the registers list this city's own schools, so that an unknown
+            institution code is a fault; national files hold schools of other authorities too.
+        responses: ids of the policy and the registry.
+        goals: ids of the department goals; empty if the city states none.
+        scales: least and greatest possible score of each scale.
+        last_grade: highest grade of an elementary school of the city.
+    """
+
+    is_municipal: bool = False
+    responses: tuple[str, ...] = ()
+    goals: tuple[str, ...] = ()
+    scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    last_grade: int = 12
+
+
+def known_to(city: CityFolder, responses: tuple[str, ...], goals: tuple[str, ...]) -> Known:
+    """Return what a city knows, given the ids of its registry's responses and its goals file."""
+    settings = city.city
+    return Known(
+        is_municipal=settings.city.authority is None,
+        responses=tuple(sorted({*city.policy.responses, *responses})),
+        goals=tuple(sorted({*city.policy.goals, *goals})),
+        scales={
+            scale_id: (scale.min, scale.max)
+            for scale_id, scale in settings.scales.items()
+            if scale.min is not None and scale.max is not None
+        },
+        last_grade=settings.grades_per_school if settings.city.authority is None else 12,
+    )
 
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _rules(field: Field, *, required: bool) -> Iterator[tuple[str, str, str]]:
+def _listed(values: tuple[str, ...]) -> str:
+    return ", ".join(map(_text, values))
+
+
+def _rules(item: Field, *, required: bool) -> Iterator[tuple[str, str, str]]:
     """Yield (reason code, SQL condition that is true for a bad value, what is expected)."""
-    value, typed = field.name, f"TRY_CAST({field.name} AS {field.type})"
+    value, typed = item.name, f"TRY_CAST({item.name} AS {item.type})"
     if required:
         yield "missing", f"{value} IS NULL", ""
-    if field.type in ("INTEGER", "BIGINT"):
+    if item.type in ("INTEGER", "BIGINT"):
         # A bare TRY_CAST would round 2.5 to 3 without a word.
         yield "bad_type", f"NOT regexp_full_match({value}, '[+-]?[0-9]+([.]0*)?')", "whole number"
-    elif field.type != "VARCHAR":
-        not_finite = f" OR NOT isfinite({typed})" if field.type == "DOUBLE" else ""
+    elif item.type != "VARCHAR":
+        not_finite = f" OR NOT isfinite({typed})" if item.type == "DOUBLE" else ""
         yield (
             "bad_type",
             f"{value} IS NOT NULL AND ({typed} IS NULL{not_finite})",
-            field.type.lower(),
+            item.type.lower(),
         )
-    if field.allowed:
-        listed = ", ".join(_text(str(item)) for item in field.allowed)
-        yield "not_allowed", f"{value} NOT IN ({listed})", ", ".join(map(str, field.allowed))
-    if field.pattern:
-        yield (
-            "bad_pattern",
-            f"NOT regexp_full_match({value}, {_text(field.pattern)})",
-            field.pattern,
-        )
-    if field.min is not None or field.max is not None:
-        low = "" if field.min is None else f"{typed} < {field.min}"
-        high = "" if field.max is None else f"{typed} > {field.max}"
-        rule = f"{'' if field.min is None else field.min}…{'' if field.max is None else field.max}"
+    if item.allowed:
+        listed = _listed(tuple(map(str, item.allowed)))
+        yield "not_allowed", f"{value} NOT IN ({listed})", ", ".join(map(str, item.allowed))
+    if item.pattern:
+        yield "bad_pattern", f"NOT regexp_full_match({value}, {_text(item.pattern)})", item.pattern
+    if item.min is not None or item.max is not None:
+        low = "" if item.min is None else f"{typed} < {item.min}"
+        high = "" if item.max is None else f"{typed} > {item.max}"
+        rule = f"{'' if item.min is None else item.min}…{'' if item.max is None else item.max}"
         outside = " OR ".join(part for part in (low, high) if part)
         # NaN sorts above every number; it has its own reason already.
-        finite = f"isfinite({typed}) AND " if field.type == "DOUBLE" else ""
+        finite = f"isfinite({typed}) AND " if item.type == "DOUBLE" else ""
         yield "out_of_range", f"{finite}({outside})", rule
 
 
+def _references(source_id: str, table: Table, known: Known) -> Iterator[tuple[str, str, str]]:
+    """Yield (column, condition, where it should be known) for codes that nobody registered."""
+    if "response_id" in table.contract and known.responses and source_id != "programmes__registry":
+        yield "response_id", f"response_id NOT IN ({_listed(known.responses)})", "the registry of responses"  # fmt: skip
+    if "goal_id" in table.contract and known.goals and source_id != "aim__goals":
+        yield "goal_id", f"goal_id NOT IN ({_listed(known.goals)})", "the department goals"
+    if "semel_mosad" in table.contract and known.is_municipal and source_id != "register__schools":
+        registered = "SELECT semel_mosad FROM raw.raw_register__schools WHERE semel_mosad IS NOT NULL"  # fmt: skip
+        if source_id != "register__merges":
+            registered += " UNION SELECT semel_mosad_old FROM raw.raw_register__merges WHERE semel_mosad_old IS NOT NULL"  # fmt: skip
+        yield "semel_mosad", f"semel_mosad NOT IN ({registered})", "the register of schools"
+
+
+def _together(source_id: str, known: Known) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield (column, reason code, condition, rule in English, in Hebrew) over several columns."""
+    number = {name: f"TRY_CAST({name} AS DOUBLE)" for name in ("score", "absence_days", "absence_days_justified", "school_days", "grade", "birth_year", "school_year", "hours_free_per_week", "hours_per_week", "respondents", "eligible_pupils", "agree_pct")}  # fmt: skip
+    if source_id == "tests__pupil_scores":
+        for scale_id, (low, high) in sorted(known.scales.items()):
+            # A share between 0 and 1 on a scale of hundreds was written in another unit.
+            share = f" OR ({number['score']} > 0 AND {number['score']} < 1)" if high >= 100 else ""
+            condition = f"scale_id = {_text(scale_id)} AND ({number['score']} < {low} OR {number['score']} > {high}{share})"
+            yield "score", "outside_scale", condition, f"{scale_id}: {low:g}…{high:g}", f"{scale_id}: {low:g}…{high:g}"  # fmt: skip
+    if source_id == "attendance__pupil_years":
+        yield "absence_days", "implausible", f"{number['absence_days']} > {number['school_days']}", "more absence days than school days", "ימי ההיעדרות רבים מימי הלימוד"  # fmt: skip
+        yield "absence_days_justified", "implausible", f"{number['absence_days_justified']} > {number['absence_days']}", "more justified absence days than absence days", "ימי ההיעדרות המוצדקת רבים מימי ההיעדרות"  # fmt: skip
+    if source_id in ("register__pupils", "tests__pupil_scores", "attendance__exits"):
+        yield "grade", "implausible", f"{number['grade']} > {known.last_grade}", f"a grade above {known.last_grade} in an elementary school", f"שכבה מעל {known.last_grade} בבית ספר יסודי"  # fmt: skip
+    if source_id == "register__pupils":
+        age = f"{number['school_year']} - {number['birth_year']} - {number['grade']}"
+        yield "birth_year", "implausible", f"({age}) NOT BETWEEN 4 AND 8", "the birth year does not fit the grade", "שנת הלידה אינה מתאימה לשכבה"  # fmt: skip
+    if source_id == "assets__inventory":
+        yield "hours_free_per_week", "implausible", f"{number['hours_free_per_week']} > {number['hours_per_week']}", "more free hours than hours", "השעות הפנויות רבות מכלל השעות"  # fmt: skip
+
+
 def _row_of(
-    source_id: str, field: Field, code: str, rule: str, relation: str, condition: str
+    source_id: str,
+    item: Field,
+    code: str,
+    relation: str,
+    condition: str,
+    rule: str,
+    rule_he: str = "",
 ) -> str:
     he, en = (
-        sentence.format(he=field.he, name=field.name, rule=rule) for sentence in SENTENCES[code]
+        sentence.format(he=item.he, name=item.name, rule=rule, rule_he=rule_he)
+        for sentence in SENTENCES[code]
     )
-    shown = f"left({field.name}, 60)"
-    if field.privacy == "personal":
-        shown = f"CASE WHEN {field.name} IS NULL THEN NULL ELSE '•••' END"
+    shown = f"left({item.name}, 60)"
+    if item.privacy == "personal":
+        shown = f"CASE WHEN {item.name} IS NULL THEN NULL ELSE '•••' END"
     return (
-        f"SELECT {_text(source_id)} AS source_id, file_name, file_row, {_text(field.name)} AS column_name, "
+        f"SELECT {_text(source_id)} AS source_id, file_name, file_row, {_text(item.name)} AS column_name, "
         f"{_text(code)} AS reason_code, {shown} AS masked_value, {_text(he)} AS reason_he, {_text(en)} AS reason_en "
         f"FROM {relation} WHERE {condition}"
     )
 
 
-def quarantine_query(source_id: str, raw: str) -> str:
-    """Return the SELECT of `raw_quarantine` rows for one source over its raw table."""
+def quarantine_query(source_id: str, raw: str, known: Known | None = None) -> str:
+    """Return the SELECT of `raw_quarantine` rows for one source over its raw table.
+
+    Of exact copies of a row one is kept. Rows that share a key but not their content are all set
+    aside, but for the registers, of which the first by content stays; so the order of rows in a file
+    never decides anything.
+    """
+    known = known or Known()
     table: Table = dictionary().contract(source_id)
     fields = dictionary().fields
     parts = [
-        _row_of(source_id, fields[name], code, rule, raw, condition)
+        _row_of(source_id, fields[name], code, raw, condition, rule)
         for name in table.contract
         for code, condition, rule in _rules(
             fields[name], required=name not in table.contract_nullable
         )
     ]
-    key = ", ".join(table.key)
-    numbered = f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY file_name, file_row) AS copy FROM {raw})"
-    whole_key = " AND ".join(f"{name} IS NOT NULL" for name in table.key)
-    parts.append(
-        _row_of(
-            source_id,
-            fields[table.key[0]],
-            "duplicate_key",
-            key,
-            numbered,
-            f"copy > 1 AND {whole_key}",
-        )
+    parts += [
+        _row_of(source_id, fields[name], "unknown_reference", raw, condition, rule)
+        for name, condition, rule in _references(source_id, table, known)
+    ]
+    parts += [
+        _row_of(source_id, fields[name], code, raw, condition, rule, rule_he)
+        for name, code, condition, rule, rule_he in _together(source_id, known)
+    ]
+    key, content = ", ".join(table.key), ", ".join(table.contract)
+    repeated = f"SELECT {key} FROM {raw} WHERE {' AND '.join(f'{name} IS NOT NULL' for name in table.key)} GROUP BY {key} HAVING count(*) > 1"
+    numbered = (
+        f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY {content}, file_name, file_row) AS copy, "
+        f"row_number() OVER (PARTITION BY {content} ORDER BY file_name, file_row) AS same, "
+        f"count(*) OVER (PARTITION BY {key}) AS with_key, "
+        f"count(*) OVER (PARTITION BY {content}) AS with_content FROM {raw} SEMI JOIN ({repeated}) USING ({key}))"
     )
+    surplus = "copy > 1" if table.name in _KEEPS_ONE else "same > 1 OR with_key > with_content"
+    parts.append(_row_of(source_id, fields[table.key[0]], "duplicate_key", numbered, surplus, key))
     return "\nUNION ALL\n".join(parts)
+
+
+def kept_out_query(source_id: str, kept_out: str) -> str:
+    """Return the SELECT of `raw_quarantine` rows for the rows that the door kept out."""
+    hebrew, english = (
+        " ".join(f"WHEN {_text(code)} THEN {_text(SENTENCES[code][place])}" for code in _AT_DOOR)
+        for place in (0, 1)
+    )
+    return (
+        f"SELECT {_text(source_id)}, file_name, file_row, coalesce(column_name, ''), reason_code, "
+        f"CAST(NULL AS VARCHAR), CASE reason_code {hebrew} END, CASE reason_code {english} END FROM {kept_out}"
+    )

@@ -1,9 +1,9 @@
--- A row: one background column against achievement.
--- Key: indicator_id.
+-- A row: one background column against what it must go with, in one school year.
+-- Key: indicator_id, school_year.
 -- Stage: collect.
--- Needier schools score lower; a clearly positive correlation means that a column lies the wrong way round (R13).
+-- Needier schools score lower and lie in weaker areas; a clearly opposite correlation means that a column lies the wrong way round (R13).
 WITH achievement AS (
-    SELECT cells.semel_mosad, avg((cells.score_mean - scales.reference_mean) / scales.reference_sd) AS level_sd
+    SELECT cells.semel_mosad, cells.school_year, avg((cells.score_mean - scales.reference_mean) / scales.reference_sd) AS level_sd
     FROM core.core_school_subject_year AS cells
     JOIN core.core_scale AS scales
         ON scales.scale_id = cells.scale_id
@@ -11,34 +11,35 @@ WITH achievement AS (
         AND scales.grade = cells.grade
         AND scales.subject = cells.subject
     WHERE cells.is_measured
-    GROUP BY cells.semel_mosad
+    GROUP BY cells.semel_mosad, cells.school_year
 ),
-background AS (
-    SELECT semel_mosad, avg(nurture_index) AS nurture_index
-    FROM core.core_school_year
-    GROUP BY semel_mosad
+areas AS (
+    -- Statistical areas are numbered within a locality; a city's own file holds one locality.
+    SELECT stat_area, avg(ses_cluster_cbs) AS ses_cluster_cbs
+    FROM staging.stg_context__stat_areas
+    GROUP BY stat_area
+    HAVING count(DISTINCT locality_name) = 1
 ),
-correlations AS (
-    SELECT
-        'nurture_index' AS indicator_id,
-        -1 AS expected_sign,
-        corr(background.nurture_index, achievement.level_sd) AS correlation,
-        count(background.nurture_index) AS schools
-    FROM achievement
-    JOIN background ON background.semel_mosad = achievement.semel_mosad
+pairs AS (
+    SELECT 'nurture_index' AS indicator_id, years.school_year, -1 AS expected_sign, years.nurture_index AS background, achievement.level_sd AS outcome
+    FROM core.core_school_year AS years
+    JOIN achievement ON achievement.semel_mosad = years.semel_mosad AND achievement.school_year = years.school_year
     UNION ALL
-    SELECT
-        'ses_category' AS indicator_id,
-        -1 AS expected_sign,
-        corr(schools.ses_category, achievement.level_sd) AS correlation,
-        count(schools.ses_category) AS schools
+    SELECT 'nurture_vs_area_cluster', years.school_year, -1, years.nurture_index, areas.ses_cluster_cbs
+    FROM core.core_school_year AS years
+    JOIN core.core_school AS schools ON schools.semel_mosad = years.semel_mosad
+    JOIN areas ON areas.stat_area = schools.stat_area
+    UNION ALL
+    SELECT 'ses_category', achievement.school_year, -1, schools.ses_category, achievement.level_sd
     FROM achievement
     JOIN core.core_school AS schools ON schools.semel_mosad = achievement.semel_mosad
 )
 SELECT
     indicator_id,
-    CAST(expected_sign AS INTEGER) AS expected_sign,
-    correlation,
-    correlation * expected_sign AS signed_correlation,
-    CAST(schools AS INTEGER) AS schools
-FROM correlations
+    school_year,
+    CAST(any_value(expected_sign) AS INTEGER) AS expected_sign,
+    corr(background, outcome) AS correlation,
+    corr(background, outcome) * any_value(expected_sign) AS signed_correlation,
+    CAST(count(*) FILTER (WHERE background IS NOT NULL AND outcome IS NOT NULL) AS INTEGER) AS schools
+FROM pairs
+GROUP BY indicator_id, school_year

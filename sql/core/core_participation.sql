@@ -1,13 +1,19 @@
 -- A row: one response in one school in one school year.
 -- Key: semel_mosad, school_year, response_id.
 -- Stage: collect.
+-- A response in a school that its rule does not admit, or with more participants than pupils, is a fault (R93).
 SELECT
     codes.semel_mosad,
     delivery.school_year,
     delivery.response_id,
     CAST(sum(delivery.participants) AS INTEGER) AS participants,
     max(delivery.dose) AS dose,
-    min(delivery.assignment_mechanism) AS assignment_mechanism
+    min(delivery.assignment_mechanism) AS assignment_mechanism,
+    any_value(years.pupils) AS school_pupils,
+    coalesce(any_value(years.nurture_index) >= any_value(responses.nurture_index_min), true) AS is_eligible_school
 FROM staging.stg_programmes__delivery AS delivery
 JOIN core.core_school_code AS codes ON codes.semel_mosad_old = delivery.semel_mosad
+LEFT JOIN core.core_school_year AS years
+    ON years.semel_mosad = codes.semel_mosad AND years.school_year = delivery.school_year
+LEFT JOIN core.core_response AS responses ON responses.response_id = delivery.response_id
 GROUP BY codes.semel_mosad, delivery.school_year, delivery.response_id

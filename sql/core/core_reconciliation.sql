@@ -36,6 +36,28 @@ WITH staged AS (
     SELECT 'rows.context__authority_years', count(*) FROM staging.stg_context__authority_years
     UNION ALL
     SELECT 'rows.context__stat_areas', count(*) FROM staging.stg_context__stat_areas
+    UNION ALL
+    SELECT 'rows.attendance__entries', count(*) FROM staging.stg_attendance__entries
+    UNION ALL
+    SELECT 'rows.programmes__registry', count(*) FROM staging.stg_programmes__registry
+    UNION ALL
+    SELECT 'rows.finance__parents_payments', count(*) FROM staging.stg_finance__parents_payments
+    UNION ALL
+    SELECT 'rows.voice__excerpts', count(*) FROM staging.stg_voice__excerpts
+    UNION ALL
+    SELECT 'rows.voice__ratings', count(*) FROM staging.stg_voice__ratings
+    UNION ALL
+    SELECT 'rows.voice__cards', count(*) FROM staging.stg_voice__cards
+    UNION ALL
+    SELECT 'rows.voice__ladders', count(*) FROM staging.stg_voice__ladders
+    UNION ALL
+    SELECT 'rows.assets__inventory', count(*) FROM staging.stg_assets__inventory
+    UNION ALL
+    SELECT 'rows.aim__goals', count(*) FROM staging.stg_aim__goals
+    UNION ALL
+    SELECT 'rows.aim__targets', count(*) FROM staging.stg_aim__targets
+    UNION ALL
+    SELECT 'rows.aim__criteria', count(*) FROM staging.stg_aim__criteria
 ),
 accepted AS (
     SELECT concat('rows.', source_id) AS reconciliation_id, sum(rows_staged) AS expected_value

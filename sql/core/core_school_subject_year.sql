@@ -14,7 +14,8 @@ WITH tested AS (
         stddev_samp(scores.score) FILTER (WHERE scores.is_tested) AS score_sd,
         CAST(count(scores.score) FILTER (WHERE scores.is_tested) AS INTEGER) AS tested_pupils,
         false AS tested_pupils_is_imputed,
-        100.0 * count(scores.score) FILTER (WHERE scores.is_tested) / count(*) AS tested_share_pct
+        100.0 * count(scores.score) FILTER (WHERE scores.is_tested) / count(*) AS tested_share_pct,
+        CAST(count(*) AS DOUBLE) AS listed_pupils
     FROM staging.stg_tests__pupil_scores AS scores
     JOIN core.core_school_code AS codes ON codes.semel_mosad_old = scores.semel_mosad
     GROUP BY codes.semel_mosad, scores.subject, scores.grade, scores.school_year, scores.scale_id
@@ -33,11 +34,16 @@ published AS (
         means.scale_id,
         'all' AS group_id,
         avg(means.score_mean) AS score_mean,
-        CAST(NULL AS DOUBLE) AS score_sd,
-        CAST(round(any_value(coalesce(own_year.pupils, latest_size.pupils)) / any_value(city.grades_per_school)) AS INTEGER)
-            AS tested_pupils,
-        true AS tested_pupils_is_imputed,
-        CAST(NULL AS DOUBLE) AS tested_share_pct
+        avg(means.score_sd) AS score_sd,
+        CAST(
+            coalesce(
+                sum(means.tested_pupils),
+                round(any_value(coalesce(own_year.pupils, latest_size.pupils)) / any_value(city.grades_per_school))
+            ) AS INTEGER
+        ) AS tested_pupils,
+        count(means.tested_pupils) = 0 AS tested_pupils_is_imputed,
+        CAST(NULL AS DOUBLE) AS tested_share_pct,
+        CAST(NULL AS DOUBLE) AS listed_pupils
     FROM staging.stg_tests__school_means AS means
     CROSS JOIN core.core_city AS city
     JOIN core.core_school_code AS codes ON codes.semel_mosad_old = means.semel_mosad
@@ -58,5 +64,17 @@ SELECT
     score_sd,
     tested_pupils,
     tested_pupils_is_imputed,
-    tested_share_pct
+    tested_share_pct,
+    -- Wilson's upper bound at 99 % (z = 2.576): a small class is not accused of what chance does.
+    CASE
+        -- DuckDB's least() passes over nulls, so an unknown share is kept out of it.
+        WHEN tested_share_pct IS NOT NULL
+            THEN least(100.0, 100.0 * (
+                tested_share_pct / 100 + 6.635776 / (2 * listed_pupils)
+                + 2.576 * sqrt(
+                    tested_share_pct / 100 * (1 - tested_share_pct / 100) / listed_pupils
+                    + 6.635776 / (4 * listed_pupils * listed_pupils)
+                )
+            ) / (1 + 6.635776 / listed_pupils))
+    END AS tested_share_hi_pct
 FROM (SELECT * FROM tested UNION ALL SELECT * FROM published) AS cells

@@ -1,10 +1,22 @@
 -- A row: one file of the city as it was read.
 -- Key: source_id, file_name.
 -- Stage: collect.
+-- A file whose further columns differ from those of most files of its source has changed its layout.
 WITH set_aside AS (
     SELECT source_id, file_name, CAST(count(DISTINCT file_row) AS INTEGER) AS rows_quarantined
     FROM raw.raw_quarantine
     GROUP BY source_id, file_name
+),
+faulty AS (
+    SELECT source_id, file_name, count(DISTINCT file_row) AS rows_faulty
+    FROM raw.raw_quarantine
+    WHERE reason_code NOT IN ('total_row', 'no_consent')
+    GROUP BY source_id, file_name
+),
+usual AS (
+    SELECT source_id, mode(coalesce(extra_columns, '')) AS extra_columns
+    FROM (SELECT * FROM raw.raw_file ORDER BY source_id, extra_columns)
+    GROUP BY source_id
 )
 SELECT
     files.source_id,
@@ -13,6 +25,11 @@ SELECT
     files.rows_in,
     files.rows_in - coalesce(set_aside.rows_quarantined, 0) AS rows_staged,
     coalesce(set_aside.rows_quarantined, 0) AS rows_quarantined,
-    100.0 * coalesce(set_aside.rows_quarantined, 0) / nullif(files.rows_in, 0) AS quarantined_pct
+    -- Kept out by design (a total row, no consent) is no fault of the file.
+    100.0 * coalesce(faulty.rows_faulty, 0) / nullif(files.rows_in, 0) AS quarantined_pct,
+    files.extra_columns,
+    coalesce(files.extra_columns, '') <> usual.extra_columns AS is_odd_file
 FROM raw.raw_file AS files
+JOIN usual ON usual.source_id = files.source_id
 LEFT JOIN set_aside ON set_aside.source_id = files.source_id AND set_aside.file_name = files.file_name
+LEFT JOIN faulty ON faulty.source_id = files.source_id AND faulty.file_name = files.file_name

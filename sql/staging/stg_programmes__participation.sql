@@ -8,7 +8,10 @@ SELECT
     semel_mosad,
     response_id,
     CAST(dose AS DOUBLE) AS dose,
-    assignment_mechanism
+    assignment_mechanism,
+    CAST(is_eligible_pupil AS BOOLEAN) AS is_eligible_pupil,
+    CAST(is_invited AS BOOLEAN) AS is_invited,
+    CAST(attended_pct AS DOUBLE) AS attended_pct
 FROM raw.raw_programmes__participation
 ANTI JOIN (SELECT file_name, file_row FROM raw.raw_quarantine WHERE source_id = 'programmes__participation') AS set_aside
     USING (file_name, file_row)

@@ -12,7 +12,10 @@ SELECT
     scale_id,
     CAST(test_date AS DATE) AS test_date,
     CAST(is_tested AS BOOLEAN) AS is_tested,
-    CAST(score AS DOUBLE) AS score
+    CAST(score AS DOUBLE) AS score,
+    CAST(is_adapted AS BOOLEAN) AS is_adapted,
+    test_form,
+    link_id
 FROM raw.raw_tests__pupil_scores
 ANTI JOIN (SELECT file_name, file_row FROM raw.raw_quarantine WHERE source_id = 'tests__pupil_scores') AS set_aside
     USING (file_name, file_row)

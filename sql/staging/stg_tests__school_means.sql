@@ -8,7 +8,10 @@ SELECT
     CAST(grade AS INTEGER) AS grade,
     subject,
     scale_id,
-    CAST(score_mean AS DOUBLE) AS score_mean
+    CAST(score_mean AS DOUBLE) AS score_mean,
+    CAST(score_sd AS DOUBLE) AS score_sd,
+    CAST(tested_pupils AS INTEGER) AS tested_pupils,
+    link_id
 FROM raw.raw_tests__school_means
 ANTI JOIN (SELECT file_name, file_row FROM raw.raw_quarantine WHERE source_id = 'tests__school_means') AS set_aside
     USING (file_name, file_row)

@@ -45,7 +45,7 @@ def test_both_shipped_policies_are_valid(small_city):
         ("policy.yaml", ("rules", "must_drop"), [{"response": "xyz", "source": "s", "reason": "r"}], "no response 'xyz'"),
         ("policy.yaml", ("surprise",), 1, "surprise"),
         ("city.yaml", ("sources", "register__schools", "columns", "colour"), "צבע", "colour"),
-        ("city.yaml", ("sources", "register__schools", "columns"), {"semel_mosad": "סמל מוסד"}, "columns the contract needs"),
+        ("city.yaml", ("sources", "climate__facets", "columns"), {"semel_mosad": "a"}, "columns the contract needs"),
         ("city.yaml", ("sources", "nonsense"), {"file": "a", "format": "csv", "columns": {}}, "unknown source"),
         ("city.yaml", ("school_years", "reference"), 2030, "first ≤ reference ≤ last"),
     ],

@@ -1,0 +1,227 @@
+"""Write what was read into the warehouse: rows, quarantine, repairs, and which content was when.
+
+A file is known by the hash of its content. The same content again changes nothing; other content
+under the same name supersedes it, and the superseded rows move to schema `history`, so that any day
+can be asked for (`history.py`). Content older than what is loaded is refused (R22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import duckdb
+import polars as pl
+
+from pipelines.city import CityError, CityFolder
+from pipelines.fields import dictionary
+from pipelines.sources.files import Reading, where_mapped
+from pipelines.sources.quarantine import Known, kept_out_query, quarantine_query
+from pipelines.warehouse import ASIDE, ensure_table
+
+# What is kept beside the raw tables, over all sources: column → type.
+_TABLES = {
+    "raw_quarantine": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_row": "INTEGER", "column_name": "VARCHAR", "reason_code": "VARCHAR", "masked_value": "VARCHAR", "reason_he": "VARCHAR", "reason_en": "VARCHAR"},
+    "raw_file": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_hash": "VARCHAR", "rows_in": "INTEGER", "extra_columns": "VARCHAR"},
+    "raw_repair": {"source_id": "VARCHAR", "file_name": "VARCHAR", "column_name": "VARCHAR", "repair_code": "VARCHAR", "repaired_rows": "INTEGER", "first_row": "INTEGER"},
+    "raw_presence": {"source_id": "VARCHAR", "school_year": "VARCHAR", "semel_mosad": "VARCHAR", "presence_rows": "INTEGER"},
+    "raw_file_version": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_hash": "VARCHAR", "rows_in": "INTEGER", "newest_date": "VARCHAR", "loaded_at": "TIMESTAMP", "superseded_at": "TIMESTAMP"},
+}  # fmt: skip
+
+
+def raw_name(source_id: str) -> str:
+    """Return the qualified name of a source's raw table."""
+    return f"raw.raw_{source_id}"
+
+
+def write_aside(
+    connection: duckdb.DuckDBPyConnection,
+    source_id: str,
+    reading: Reading,
+    only_years: Sequence[int] | None,
+) -> None:
+    """Write the rows beside the raw table; of other years than `only_years` the old rows stay."""
+    target = raw_name(source_id)
+    connection.register("rows", reading.rows)
+    query = "SELECT * FROM rows"  # the reader gives them in the order of their files
+    if only_years is not None and _exists(connection, target):
+        listed = ", ".join(f"'{year}'" for year in only_years)
+        query = f"SELECT * FROM {target} WHERE school_year NOT IN ({listed}) UNION ALL BY NAME {query} ORDER BY file_name, file_row"
+    connection.execute(f"CREATE OR REPLACE TABLE {target}{ASIDE} AS {query}")
+    connection.unregister("rows")
+
+
+def refuse_older(
+    connection: duckdb.DuckDBPyConnection, city: CityFolder, source_id: str, reading: Reading
+) -> None:
+    """Refuse a file whose content was already superseded, or ends before what is loaded.
+
+    Raises:
+        CityError: naming the file, what is loaded, and how to accept it all the same.
+    """
+    _make_tables(connection)
+    accepted = {
+        digest for mapping in city.city.sources.get(source_id, ()) for digest in mapping.accept_older
+    }  # fmt: skip
+    newest = dict(_newest_dates(source_id, reading).iter_rows())
+    for name, digest in reading.files.select("file_name", "file_hash").iter_rows():
+        if digest in accepted:
+            continue
+        versions = connection.execute(
+            "SELECT file_hash, newest_date, superseded_at, CAST(loaded_at AS DATE) FROM raw.raw_file_version WHERE source_id = ? AND file_name = ? ORDER BY loaded_at",
+            [source_id, name],
+        ).fetchall()
+        current = [row for row in versions if row[2] is None]
+        if not current or current[0][0] == digest:
+            continue
+        why = None
+        if any(row[0] == digest for row in versions):
+            why = (
+                f"is an older version that a corrected file replaced (loaded {current[0][3]})",
+                "הוא גרסה ישנה שכבר הוחלפה בקובץ מתוקן",
+            )
+        elif newest.get(name) and current[0][1] and newest[name] < current[0][1]:
+            why = (
+                f"ends on {newest[name]}, but what is loaded reaches {current[0][1]}",
+                f"מסתיים ב-{newest[name]}, אך הנתונים שנקלטו מגיעים עד {current[0][1]}",
+            )
+        if why:
+            raise CityError(
+                f"{name} ({source_id}): the file {why[0]}; it is not loaded. Put the newer file back, or, if the older one is right, add its SHA-256 {digest} to {where_mapped(city, source_id)}.accept_older.",
+                f"{name}: הקובץ {why[1]}, ולכן לא נקלט. יש להחזיר את הקובץ החדש, או לאשר את הישן ב-city.yaml תחת accept_older.",
+            )
+
+
+def settle(
+    connection: duckdb.DuckDBPyConnection,
+    source_id: str,
+    reading: Reading,
+    known: Known,
+    *,
+    is_whole: bool,
+    moment: datetime,
+) -> int:
+    """Record what came with the rows of a raw table that has just been swapped in.
+
+    Args:
+        connection: an open warehouse.
+        source_id: the logical source.
+        reading: what its files held.
+        known: what the city knows.
+        is_whole: whether all years were read, so that what is not there is gone.
+        moment: when, for the history.
+
+    Returns:
+        Number of rows in quarantine.
+    """
+    _make_tables(connection)
+    target = raw_name(source_id)
+    for name in ("files", "set_aside", "repairs"):
+        connection.register(name, getattr(reading, name))
+    connection.execute("BEGIN")
+    here = "" if is_whole else " AND file_name IN (SELECT file_name FROM files)"
+    connection.execute("CREATE OR REPLACE TEMP TABLE kept_out AS SELECT * FROM set_aside")
+    if not is_whole:
+        # Rows the door kept out of files that were not read again stay as they were.
+        connection.execute(
+            "INSERT INTO kept_out SELECT file_name, file_row, nullif(column_name, ''), reason_code FROM raw.raw_quarantine WHERE source_id = ? AND reason_code IN ('total_row', 'broken_row', 'no_consent') AND file_name NOT IN (SELECT file_name FROM files)",
+            [source_id],
+        )
+    connection.execute("DELETE FROM raw.raw_quarantine WHERE source_id = ?", [source_id])
+    connection.execute(
+        f"INSERT INTO raw.raw_quarantine {quarantine_query(source_id, target, known)}"
+    )
+    connection.execute(f"INSERT INTO raw.raw_quarantine {kept_out_query(source_id, 'kept_out')}")
+    connection.execute(f"DELETE FROM raw.raw_repair WHERE source_id = ?{here}", [source_id])
+    connection.execute("INSERT INTO raw.raw_repair SELECT ?, * FROM repairs", [source_id])
+    connection.execute(f"DELETE FROM raw.raw_file WHERE source_id = ?{here}", [source_id])
+    connection.execute(
+        "INSERT INTO raw.raw_file SELECT ?, file_name, file_hash, rows_in, extra_columns FROM files",
+        [source_id],
+    )
+    _note_presence(connection, source_id)
+    _keep_versions(connection, source_id, reading, moment)
+    connection.execute("COMMIT")
+    for name in ("files", "set_aside", "repairs"):
+        connection.unregister(name)
+    query = (
+        "SELECT count(DISTINCT (file_name, file_row)) FROM raw.raw_quarantine WHERE source_id = ?"
+    )
+    return connection.execute(query, [source_id]).fetchall()[0][0]
+
+
+def _note_presence(connection: duckdb.DuckDBPyConnection, source_id: str) -> None:
+    """Count the rows of each school and year, so that who is missing can be told of any source."""
+    connection.execute("DELETE FROM raw.raw_presence WHERE source_id = ?", [source_id])
+    columns = dictionary().contract(source_id).contract
+    if "school_year" in columns:
+        school = "semel_mosad" if "semel_mosad" in columns else "NULL"
+        connection.execute(
+            f"INSERT INTO raw.raw_presence SELECT ?, school_year, {school}, count(*) FROM {raw_name(source_id)} GROUP BY ALL",
+            [source_id],
+        )
+
+
+def keep_superseded(
+    connection: duckdb.DuckDBPyConnection, source_id: str, reading: Reading
+) -> None:
+    """Move the rows of contents that are about to be superseded to schema `history`."""
+    target = raw_name(source_id)
+    if not _exists(connection, target):
+        return
+    past = f"history.raw_{source_id}"
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {past} AS SELECT * FROM {target} LIMIT 0")
+    # A contract that has grown since leaves the new columns of old rows empty.
+    for column in sorted(_columns(connection, target) - _columns(connection, past)):
+        connection.execute(f"ALTER TABLE {past} ADD COLUMN {column} VARCHAR")
+    connection.register("files", reading.files)
+    connection.execute(
+        f"INSERT INTO {past} BY NAME SELECT * FROM {target} "
+        "WHERE (file_name, file_hash) NOT IN (SELECT (file_name, file_hash) FROM files) "
+        "AND file_name IN (SELECT file_name FROM files) "
+        f"AND (file_name, file_hash) NOT IN (SELECT DISTINCT (file_name, file_hash) FROM {past})"
+    )
+    connection.unregister("files")
+
+
+def _keep_versions(
+    connection: duckdb.DuckDBPyConnection, source_id: str, reading: Reading, moment: datetime
+) -> None:
+    versions = reading.files.join(_newest_dates(source_id, reading), on="file_name", how="left")
+    connection.register("versions", versions)
+    new = "NOT EXISTS (SELECT 1 FROM raw.raw_file_version AS known WHERE known.source_id = ? AND known.file_name = versions.file_name AND known.file_hash = versions.file_hash AND known.superseded_at IS NULL)"
+    connection.execute(
+        f"UPDATE raw.raw_file_version SET superseded_at = ? WHERE source_id = ? AND superseded_at IS NULL AND file_name IN (SELECT file_name FROM versions WHERE {new})",
+        [moment, source_id, source_id],
+    )
+    connection.execute(
+        f"INSERT INTO raw.raw_file_version SELECT ?, file_name, file_hash, rows_in, newest_date, ?, NULL FROM versions WHERE {new}",
+        [source_id, moment, source_id],
+    )
+    connection.unregister("versions")
+
+
+def _newest_dates(source_id: str, reading: Reading) -> pl.DataFrame:
+    """Return per file the newest day its rows speak of, null where the source has no dates."""
+    fields = dictionary().fields
+    dated = [n for n in dictionary().contract(source_id).contract if fields[n].type == "DATE"]
+    days = [pl.col(name).filter(pl.col(name).str.contains(r"^\d{4}-\d{2}-\d{2}$")).max() for name in dated]  # fmt: skip
+    newest = pl.max_horizontal(days) if days else pl.lit(None, pl.String)
+    return reading.rows.group_by("file_name").agg(newest.alias("newest_date")).sort("file_name")
+
+
+def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    for name, columns in _TABLES.items():
+        ensure_table(connection, f"raw.{name}", columns)
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, target: str) -> set[str]:
+    return {row[0] for row in connection.execute(f"DESCRIBE {target}").fetchall()}
+
+
+def _exists(connection: duckdb.DuckDBPyConnection, target: str) -> bool:
+    layer, name = target.split(".")
+    query = (
+        "SELECT count(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?"
+    )
+    return bool(connection.execute(query, [layer, name]).fetchall()[0][0])

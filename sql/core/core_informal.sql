@@ -1,0 +1,26 @@
+-- A row: informal activity in one school and school year.
+-- Key: semel_mosad, school_year.
+-- Stage: collect.
+-- A pupil with two activities is one participant (R12).
+WITH registered AS (
+    SELECT codes.semel_mosad, pupils.school_year, CAST(count(*) AS INTEGER) AS registered_pupils
+    FROM staging.stg_register__pupils AS pupils
+    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = pupils.semel_mosad
+    GROUP BY codes.semel_mosad, pupils.school_year
+),
+active AS (
+    SELECT codes.semel_mosad, activities.school_year, CAST(count(DISTINCT activities.pupil_hash) AS INTEGER) AS informal_pupils
+    FROM staging.stg_informal__participation AS activities
+    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = activities.semel_mosad
+    GROUP BY codes.semel_mosad, activities.school_year
+)
+SELECT
+    registered.semel_mosad,
+    registered.school_year,
+    registered.registered_pupils,
+    coalesce(active.informal_pupils, 0) AS informal_pupils,
+    100.0 * coalesce(active.informal_pupils, 0) / registered.registered_pupils AS informal_pct
+FROM registered
+LEFT JOIN active ON active.semel_mosad = registered.semel_mosad AND active.school_year = registered.school_year
+-- A year in which nobody reported activities says nothing about any school.
+WHERE registered.school_year IN (SELECT school_year FROM staging.stg_informal__participation)

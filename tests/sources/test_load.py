@@ -1,0 +1,156 @@
+"""Contents over time: a reload changes nothing, a correction supersedes, older content is refused."""
+
+import shutil
+from datetime import datetime
+
+import duckdb
+import polars as pl
+import pytest
+
+from pipelines.city import CityError, load_city
+from pipelines.sources.files import read_source
+from pipelines.sources.history import as_of, versions
+from pipelines.sources.load import keep_superseded, raw_name, refuse_older, settle, write_aside
+from pipelines.sources.quarantine import Known
+from pipelines.warehouse import LAYERS, swap
+
+SOURCE, FILE = "climate__facets", "climate_2026.csv"
+MONDAY, TUESDAY, WEDNESDAY = (datetime(2026, 3, day) for day in (2, 3, 4))
+
+
+@pytest.fixture
+def folder(small_city, tmp_path):
+    place = tmp_path / "demo_city"
+    shutil.copytree(small_city, place, ignore=shutil.ignore_patterns("truth"))
+    return place
+
+
+@pytest.fixture
+def connection():
+    held = duckdb.connect()
+    for layer in LAYERS:
+        held.execute(f"CREATE SCHEMA {layer}")
+    yield held
+    held.close()
+
+
+def load(connection, folder, moment, source=SOURCE, years=None):
+    city = load_city(folder)
+    every = city.city.school_years.all()
+    reading = read_source(city, source, years or every)
+    refuse_older(connection, city, source, reading)
+    write_aside(connection, source, reading, years)
+    keep_superseded(connection, source, reading)
+    swap(connection, raw_name(source))
+    return settle(
+        connection, source, reading, Known(), is_whole=years is None, moment=moment
+    )  # fmt: skip
+
+
+def rows(connection, source=SOURCE):
+    return connection.sql(f"SELECT * FROM {raw_name(source)} ORDER BY file_name, file_row").pl()
+
+
+def edit(folder, old, new, name=FILE):
+    path = folder / "files" / name
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_a_reload_changes_nothing(connection, folder):
+    load(connection, folder, MONDAY)
+    first, known = rows(connection), versions(connection, SOURCE)
+    load(connection, folder, TUESDAY)
+    assert rows(connection).equals(first)
+    assert versions(connection, SOURCE).equals(known)
+    assert known["superseded_at"].null_count() == known.height == 5
+
+
+def test_a_correction_supersedes_and_the_past_can_be_asked_for(connection, folder):
+    first_row = (folder / "files" / FILE).read_text(encoding="utf-8").splitlines()[1]
+    load(connection, folder, MONDAY)
+    before = rows(connection)
+    edit(folder, first_row, first_row.replace("relations", "colour"))
+    assert load(connection, folder, TUESDAY) == 1
+    edit(folder, "colour", "safety_x")
+    assert load(connection, folder, WEDNESDAY) == 1
+    found = versions(connection, SOURCE).filter(pl.col("file_name") == FILE)
+    assert found["superseded_at"].to_list() == [TUESDAY, WEDNESDAY, None]
+    assert as_of(connection, SOURCE, MONDAY).equals(before)
+    on_tuesday = as_of(connection, SOURCE, datetime(2026, 3, 3, 12))
+    assert on_tuesday.filter(pl.col("facet") == "colour").height == 1
+    assert on_tuesday.height == before.height
+    assert as_of(connection, SOURCE, WEDNESDAY).equals(rows(connection))
+    assert as_of(connection, SOURCE, datetime(2026, 3, 1)).is_empty()
+
+
+def test_a_corrected_file_clears_its_quarantine(connection, folder):
+    row = (folder / "files" / FILE).read_text(encoding="utf-8").splitlines()[3]
+    bad = ",".join([*row.split(",")[:3], "nonsense", *row.split(",")[4:]])
+    edit(folder, row, bad)
+    assert load(connection, folder, MONDAY) == 1
+    found = connection.sql("SELECT file_name, file_row, column_name, reason_code, masked_value, reason_he FROM raw.raw_quarantine").fetchall()  # fmt: skip
+    assert found[0][:5] == (FILE, 4, "facet", "not_allowed", "nonsense")
+    edit(folder, bad, row)
+    assert load(connection, folder, TUESDAY) == 0
+    assert connection.sql("SELECT count(*) FROM raw.raw_quarantine").fetchall() == [(0,)]
+
+
+def test_a_content_that_was_superseded_is_refused_until_accepted(connection, folder):
+    original = (folder / "files" / FILE).read_bytes()
+    load(connection, folder, MONDAY)
+    edit(folder, ",", ",", FILE)
+    (folder / "files" / FILE).write_bytes(original + b"\n")
+    load(connection, folder, TUESDAY)
+    loaded = rows(connection)
+    (folder / "files" / FILE).write_bytes(original)
+    with pytest.raises(CityError, match=rf"{FILE}.*older version.*accept_older") as caught:
+        load(connection, folder, WEDNESDAY)
+    assert any("א" <= letter <= "ת" for letter in caught.value.he)
+    assert rows(connection).equals(loaded)
+    digest = versions(connection, SOURCE).filter(pl.col("file_name") == FILE)["file_hash"][0]
+    yaml = folder / "city.yaml"
+    text = yaml.read_text(encoding="utf-8")
+    yaml.write_text(
+        text.replace(
+            "  climate__facets:\n", f"  climate__facets:\n    accept_older: ['{digest}']\n"
+        ),
+        encoding="utf-8",
+    )
+    load(connection, folder, WEDNESDAY)
+    assert versions(connection, SOURCE).filter(pl.col("superseded_at").is_null())["file_hash"].to_list().count(digest) == 1  # fmt: skip
+
+
+def test_a_file_that_ends_earlier_is_refused(connection, folder):
+    load(connection, folder, MONDAY, "tests__pupil_scores")
+    path = folder / "files" / "pupil_scores_2026.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("2026-0", "2025-0"), encoding="utf-8")
+    with pytest.raises(CityError, match=r"pupil_scores_2026.csv.*ends on 2025-\d\d-\d\d.*reaches 2026"):  # fmt: skip
+        load(connection, folder, TUESDAY, "tests__pupil_scores")
+
+
+def test_one_year_alone_leaves_the_others(connection, folder):
+    load(connection, folder, MONDAY)
+    whole = rows(connection)
+    files = connection.sql("SELECT * FROM raw.raw_file ORDER BY ALL").fetchall()
+    load(connection, folder, TUESDAY, years=(2024,))
+    assert rows(connection).equals(whole)
+    assert connection.sql("SELECT * FROM raw.raw_file ORDER BY ALL").fetchall() == files
+
+
+def test_every_row_is_staged_or_set_aside(connection, folder):
+    """Total rows, broken rows and bad values together: nothing is lost (R24)."""
+    path = folder / "files" / FILE
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[2] = lines[2].replace(",", ",nonsense,", 1)
+    lines.insert(5, 'סה"כ,,,,,,')
+    lines[7] = lines[7] + ",more"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    load(connection, folder, MONDAY)
+    rows_in = dict(connection.sql("SELECT file_name, rows_in FROM raw.raw_file").fetchall())[FILE]
+    assert rows_in == len(lines) - 1
+    kept = rows(connection).filter(pl.col("file_name") == FILE).height
+    aside = connection.sql(f"SELECT file_row, reason_code FROM raw.raw_quarantine WHERE file_name = '{FILE}' ORDER BY 1").fetchall()  # fmt: skip
+    assert aside == [(3, "broken_row"), (6, "total_row"), (8, "broken_row")]
+    assert kept + 3 == rows_in
