@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 export DAGSTER_HOME := $(CURDIR)/.dagster
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup run demo-city fetch test browser lint format types ui bench validate lock clean
+.PHONY: help setup run demo-city propose check history fetch test browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -28,6 +28,15 @@ demo-city: data_raw/demo_city/city.yaml ## generate the synthetic demonstration 
 
 run: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## run the whole chain and publish (CITY=demo_city, FORCE=1 to run though nothing changed)
 	@$(PY) -m pipelines.run $(CITY) $(if $(FORCE),--force)
+
+propose: setup ## draft a mapping for an unknown file (FILE=path, SOURCE=id if you know it)
+	@$(PY) -m pipelines.sources.propose "$(FILE)" $(if $(SOURCE),--source $(SOURCE))
+
+check: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## how the files of CITY fare, without loading anything
+	@$(PY) -m pipelines.sources.check $(CITY) $(if $(SOURCE),--source $(SOURCE))
+
+history: setup ## the versions of a source's files, or its rows on a day (CITY, SOURCE=id, DAY=2026-03-01)
+	@$(PY) -m pipelines.sources.history $(CITY) $(SOURCE) $(if $(DAY),--as-of $(DAY))
 
 fetch: setup ## download the open national files for CITY=ashkelon_public from the government's portal
 	@$(PY) -m pipelines.sources.fetch --city-folder data_raw/$(if $(filter demo_city,$(CITY)),ashkelon_public,$(CITY))

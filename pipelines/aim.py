@@ -63,6 +63,29 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
             ],
             schema_overrides={"scale_mean": pl.Float64},
         ),
+        "core_group": pl.DataFrame(
+            [
+                {
+                    "group_id": group_id,
+                    "valid_from_year": version.valid_from,
+                    "group_name_he": version.name_he,
+                    "group_dimension": version.dimension,
+                    "attribute": version.attribute,
+                    "at_least": version.at_least,
+                    "at_most": version.at_most,
+                    "equals": version.equals,
+                    "source": version.source,
+                    "reason": version.reason,
+                }
+                for group_id, versions in policy.groups.items()
+                for version in versions
+            ],
+            schema={
+                "group_id": pl.String, "valid_from_year": pl.Int32, "group_name_he": pl.String,
+                "group_dimension": pl.String, "attribute": pl.String, "at_least": pl.Float64,
+                "at_most": pl.Float64, "equals": pl.String, "source": pl.String, "reason": pl.String,
+            },
+        ),
         "core_declared_silence": pl.DataFrame(
             [
                 {"source_id": source_id, "semel_mosad": code, "silence_reason": reason}
@@ -154,7 +177,7 @@ STEPS = (
         stage="aim",
         makes=(
             "core_city", "core_plan_scope", "core_policy_scale", "core_policy_target",
-            "core_expected", "core_goal", "core_response", "core_parameter", "core_declared_silence",
+            "core_expected", "core_goal", "core_response", "core_parameter", "core_declared_silence", "core_group",
         ),
         reads=("stg_aim__goals", "stg_aim__targets"),
         compute=aim,

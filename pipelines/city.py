@@ -225,6 +225,28 @@ class NeedPolicy(_Model):
         return self
 
 
+class GroupVersion(_Model):
+    """Whom a group includes from a school year on (R5): a bound or a value of one attribute."""
+
+    name_he: str
+    dimension: Literal["nurture", "immigrant", "special_needs", "gifted", "sex", "stream", "area"]
+    attribute: Literal[
+        "nurture_decile", "years_in_israel", "is_sen_integration", "is_gifted", "sex", "stream", "stat_area"
+    ]  # fmt: skip
+    at_least: float | None = None
+    at_most: float | None = None
+    equals: str | None = None
+    valid_from: Year
+    source: str
+    reason: str
+
+    @model_validator(mode="after")
+    def _says_whom(self) -> GroupVersion:
+        if self.at_least is None and self.at_most is None and self.equals is None:
+            raise ValueError("a group needs at_least, at_most or equals")
+        return self
+
+
 class Effect(_Model):
     """A registered prior effect on participants, in pupil SD per year."""
 
@@ -356,6 +378,7 @@ class Policy(_Model):
     class_design_effect: Parameter[Annotated[float, Field(ge=1)]]
     need: NeedPolicy
     goals: dict[str, Goal]
+    groups: dict[str, tuple[GroupVersion, ...]] = {}
     responses: dict[str, Response]
     rules: Rules
     formula: FormulaPolicy

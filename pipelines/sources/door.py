@@ -93,17 +93,19 @@ def admit(
 
 
 def _mask(column: pl.Series, field: Field) -> pl.Series:
-    """Mask what names a person: all of it in free text and misfits, numbers in public texts."""
-    is_plain_text = field.type == "VARCHAR" and not field.allowed and not field.pattern
+    """Mask what names a person in a text, and in a value that does not fit its column.
+
+    A school or a place may bear a person's name, so names of things lose only numbers and addresses.
+    """
+    is_text = field.type == "VARCHAR" and not field.allowed and not field.pattern
+    if field.type.startswith("DECIMAL") or (field.type != "VARCHAR" and field.max is None):
+        return column  # a nine-digit sum is a sum
     suspects = column.drop_nulls().unique()
-    if not is_plain_text:
-        if field.type.startswith("DECIMAL") or (field.type != "VARCHAR" and field.max is None):
-            return column  # a nine-digit sum is a sum
+    if not is_text:
         suspects = suspects.filter(~_fits(suspects, field))
     suspects = suspects.filter(suspects.str.contains(personal.HINT))
-    mask = personal.mask_numbers
-    if field.door == "mask" or not is_plain_text:
-        mask = personal.mask_personal
+    names_a_thing = is_text and ("_name" in field.name or field.name == "provider")
+    mask = personal.mask_numbers if names_a_thing else personal.mask_personal
     pairs = {text: masked for text in suspects if (masked := mask(text)) != text}
     return column.replace(pairs) if pairs else column
 
@@ -112,8 +114,8 @@ def _fits(values: pl.Series, field: Field) -> pl.Series:
     if field.allowed:
         return values.is_in([str(value) for value in field.allowed])
     if field.pattern:
-        return values.str.contains(f"^(?:{field.pattern})$")
-    return values.str.contains(r"^[\d.,/ :T-]{1,8}$|^\d{4}-\d{2}-\d{2}$|^(true|false)$")
+        return values.str.contains(f"^(?:{field.pattern})$") & ~values.str.contains(r"^\d{9}$")
+    return values.str.contains(r"^-?\d{1,6}(\.\d+)?$|^\d{4}-\d{2}-\d{2}$|^(true|false)$")
 
 
 def header_shown(name: str) -> str:

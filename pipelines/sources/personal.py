@@ -12,7 +12,7 @@ import re
 MASK = "•••"
 
 _ID = r"(?<![\d.])\d{9}(?!\d)|(?<![\d.])\d{7,8}-\d(?!\d)"
-_PHONE = r"(?<!\d)(?:\+?972[-\s]?|0)(?:[23489]|5\d|7\d)[-\s]?\d{3}[-\s]?\d{4}(?!\d)"
+_PHONE = r"(?<![\d.])(?:\+?972[-\s]?|0)(?:[23489]|5\d|7\d)[-\s]?\d{3}[-\s]?\d{4}(?!\d)"
 _EMAIL = r"[\w.+-]+@[\w-]+\.[\w.-]+"
 _NUMBERS = re.compile(f"{_EMAIL}|{_PHONE}|{_ID}")
 # A quick look that spares the long patterns the texts without anything to find.

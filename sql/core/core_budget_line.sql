@@ -2,7 +2,23 @@
 -- Key: semel_mosad, school_year, response_id, funding_channel.
 -- Stage: collect.
 -- The same amount in a Gefen and in a separate channel is one sum entered twice (R16).
-WITH lines AS (
+-- Of a budget (calendar) year eight months belong to the school year that ends in it, four to the next (R7).
+WITH by_school_year AS (
+    SELECT * FROM staging.stg_finance__budget_lines WHERE year_type = 'school_year'
+    UNION ALL BY NAME
+    SELECT * EXCLUDE (plan_agorot, actual_agorot), plan_agorot * 2 // 3 AS plan_agorot, actual_agorot * 2 // 3 AS actual_agorot
+    FROM staging.stg_finance__budget_lines
+    WHERE year_type = 'budget_year'
+    UNION ALL BY NAME
+    SELECT
+        * EXCLUDE (school_year, plan_agorot, actual_agorot),
+        school_year + 1 AS school_year,
+        plan_agorot - plan_agorot * 2 // 3 AS plan_agorot,
+        actual_agorot - actual_agorot * 2 // 3 AS actual_agorot
+    FROM staging.stg_finance__budget_lines
+    WHERE year_type = 'budget_year'
+),
+lines AS (
     SELECT
         codes.semel_mosad,
         budget.school_year,
@@ -13,7 +29,7 @@ WITH lines AS (
         bool_and(budget.is_pedagogical) AS is_pedagogical,
         CAST(sum(budget.plan_agorot) AS BIGINT) AS plan_agorot,
         CAST(sum(budget.actual_agorot) AS BIGINT) AS actual_agorot
-    FROM staging.stg_finance__budget_lines AS budget
+    FROM by_school_year AS budget
     JOIN core.core_school_code AS codes ON codes.semel_mosad_old = budget.semel_mosad
     GROUP BY codes.semel_mosad, budget.school_year, budget.response_id, budget.funding_channel
 )
