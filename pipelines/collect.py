@@ -160,6 +160,11 @@ def city_knows(city: CityFolder) -> Known:
     return known_to(city, tuple(responses), tuple(goals))
 
 
+def _has_files(city: CityFolder, source_id: str) -> bool:
+    """Whether the city expects rows of a source: it is mapped, and for at least one year."""
+    return any(mapping.years != () for mapping in city.city.sources.get(source_id, ()))
+
+
 def _failed(source_id: str, results: Sequence[CheckResult]) -> list[tuple[str, CheckResult]]:
     return [(f"raw_{source_id}", result) for result in results if not result.is_passed]
 
@@ -214,7 +219,7 @@ def _applicable(city: CityFolder, source_id: str) -> list[Check]:
     """A source that the city does not map is empty, and that is no fault."""
     return [
         check
-        if check is not RAW_MAPPED or source_id in city.city.sources
+        if check is not RAW_MAPPED or _has_files(city, source_id)
         else replace(check, expectations=())
         for check in _CHECKS
     ]

@@ -34,7 +34,7 @@ def write_city(city: SyntheticCity, folder: Path, templates: Path = TEMPLATES) -
         city: what to write.
         folder: gets `files/` (CSV and XLSX), `truth/` (Parquet), `city.yaml`, `policy.yaml`.
         templates: folder of the two YAML templates (`string.Template`) with the placeholders
-            `$expected`, `$years_first`, `$years_last`, `$profile`, `$seed`.
+            `$expected`, `$years_first`, `$years_last`, `$years_after_first`, `$not_reporting`, `$profile`, `$seed`.
 
     Raises:
         FileExistsError: if the folder holds something that is no generated city.
@@ -82,6 +82,8 @@ def _fill_templates(city: SyntheticCity, templates: Path) -> dict[str, str]:
         "expected": "{" + ", ".join(f"{key}: {n}" for key, n in city.expected.items()) + "}",
         "years_first": city.years[0],
         "years_last": city.years[-1],
+        "years_after_first": ", ".join(map(str, city.years[1:])),
+        "not_reporting": _not_reporting(city),
         "profile": city.profile,
         "seed": city.seed,
     }
@@ -99,6 +101,13 @@ def _fill_templates(city: SyntheticCity, templates: Path) -> dict[str, str]:
                 "and a plain dollar sign is written $$"
             ) from None
     return texts
+
+
+def _not_reporting(city: SyntheticCity) -> str:
+    """Return the option that declares the school which never reports tests, if the city has it."""
+    codes = city.truth["true_silent"]["semel_mosad"].to_list()
+    declared = ", ".join(f"'{code}': never reports its tests" for code in codes)
+    return f"    not_reporting: {{{declared}}}\n" if codes else ""
 
 
 def _write_file(frame: pl.DataFrame, path: Path) -> None:

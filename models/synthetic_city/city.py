@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from models.synthetic_city import money, programmes, scores, spec, voice, wellbeing
+from models.synthetic_city import (
+    committee,
+    money,
+    programmes,
+    registry,
+    scores,
+    spec,
+    voice,
+    wellbeing,
+)
 from models.synthetic_city import pupils as pupil_tables
 from models.synthetic_city import schools as school_tables
 from models.synthetic_city import truth as truth_tables
@@ -83,8 +92,12 @@ def generate(
     true_scores, participations, deliveries = [], [], []
     cutoffs: list[programmes.Cutoff] = []
     last_scores = np.full(len(people), np.nan)
+    before_year: pl.DataFrame | None = None
     for position, year in enumerate(years):
         described = pupil_tables.describe(roster.filter(pl.col("school_year") == year), people)
+        # The first year has no year before it: nobody is known to have joined.
+        if before_year is None:
+            before_year = described
         pupil = described["pupil"].to_numpy()
         now, before = runs[:, :, position], runs[:, :, max(position - 1, 0)]
         participation, admitted = programmes.choose(
@@ -115,6 +128,7 @@ def generate(
                 described, participation, schools, factor, year, streams
             ),
             f"exits_{year}.csv": wellbeing.exits_file(described, exits),
+            f"entries_{year}.csv": wellbeing.entries_file(described, before_year, year, streams),
             f"climate_{year}.csv": wellbeing.climate_file(
                 described, participation, schools, factor, year, streams
             ),
@@ -122,10 +136,14 @@ def generate(
                 described, participation, areas, now, factor, year, streams
             ),
             f"delivery_{year}.csv": delivery,
-            f"participation_{year}.csv": programmes.participation_file(described, participation),
+            f"participation_{year}.csv": programmes.participation_file(
+                described, participation, year, streams
+            ),
+            f"parents_payments_{year}.csv": money.parents_payments_file(delivery, year, streams),
             f"budget_{year}.csv": money.budget_file(delivery, year, streams),
             f"school_money_{year}.csv": money.school_money_file(described, schools, year, streams),
         }
+        before_year = described
         true_scores.append(truth_tables.pupil_truth(described, score))
         participations.append(participation)
         deliveries.append(delivery)
@@ -138,11 +156,17 @@ def generate(
         described, need, files[f"attendance_{last}.csv"], files[f"climate_{last}.csv"]
     )
     said, stances = voice.excerpts(signs, last, streams)
+    codes = described["semel_mosad"].unique().sort().to_list()
     files |= {
         "merges.csv": school_tables.merges_file(schools, last),
         "stat_areas.csv": areas,
         "ratings.csv": voice.ratings_file(streams),
         "excerpts.csv": said,
+        "cards.csv": committee.cards_file(streams),
+        "ladders.csv": committee.ladders_file(streams),
+        "registry.xlsx": registry.registry_file(),
+        "assets.csv": registry.assets_file(codes),
+        "criteria.csv": registry.criteria_file(codes),
     }
     truth = {
         "true_gap": gaps,
@@ -155,6 +179,7 @@ def generate(
         "true_unmet_need": truth_tables.unmet_need_frame(need, schools, runs[:, :, -1]),
         "true_overlap": truth_tables.overlap_frame(pl.concat(participations), runs[:, :, -1], last),
         "true_voice": stances,
+        "true_silent": schools.filter(pl.col("label") == spec.SILENT_SCHOOL).select("semel_mosad"),
     }
     return SyntheticCity(files, truth, profile, seed, years, _expected(schools, delivery))
 

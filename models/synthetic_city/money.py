@@ -57,6 +57,29 @@ def budget_file(delivery: pl.DataFrame, year: int, streams: Streams) -> pl.DataF
     )
 
 
+def parents_payments_file(delivery: pl.DataFrame, year: int, streams: Streams) -> pl.DataFrame:
+    """Return what parents paid per school and response (contract of `finance__parents_payments`).
+
+    Parents pay the share of the cost that the response puts on them, less some who are exempt.
+    """
+    shares = pl.DataFrame(
+        [
+            (response.response_id, response.unit_nis * percent)
+            for response in spec.RESPONSES
+            for channel, percent in response.funding
+            if channel == spec.PARENTS
+        ],
+        schema={"response_id": pl.String, "agorot_each": pl.Int64},
+        orient="row",
+    )
+    paid = delivery.join(shares, on="response_id").sort("semel_mosad", "response_id")
+    exempt = streams(f"parents_payments_{year}").uniform(0.05, 0.15, len(paid))
+    payers = (pl.col("participants") * (1 - pl.Series(exempt))).round().cast(pl.Int64)
+    return paid.with_columns(payers=payers, paid_agorot=payers * pl.col("agorot_each")).select(
+        "semel_mosad", "school_year", "response_id", "payers", paid_nis=_in_nis("paid_agorot")
+    )
+
+
 def school_money_file(
     described: pl.DataFrame, schools: pl.DataFrame, year: int, streams: Streams
 ) -> pl.DataFrame:

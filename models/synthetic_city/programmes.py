@@ -287,17 +287,25 @@ def delivery_file(
     )
 
 
-def participation_file(described: pl.DataFrame, participation: pl.DataFrame) -> pl.DataFrame:
-    """Return one year's participants (contract of `programmes__participation`, raw pupil ids)."""
-    return (
-        participation.join(described.select("pupil", "pupil_id", "semel_mosad"), on="pupil")
-        .select(
-            "pupil_id",
-            "school_year",
-            "semel_mosad",
-            "response_id",
-            "dose",
-            "assignment_mechanism",
-        )
-        .sort("semel_mosad", "response_id", "pupil_id")
+def participation_file(
+    described: pl.DataFrame, participation: pl.DataFrame, year: int, streams: Streams
+) -> pl.DataFrame:
+    """Return one year's participants (contract of `programmes__participation`, raw pupil ids).
+
+    Whoever takes part was eligible and invited; the share of sessions attended is drawn around 85 %.
+    """
+    rows = participation.join(
+        described.select("pupil", "pupil_id", "semel_mosad"), on="pupil"
+    ).sort("semel_mosad", "response_id", "pupil_id")
+    attended = streams(f"attended_{year}").beta(17, 3, len(rows))
+    return rows.select(
+        "pupil_id",
+        "school_year",
+        "semel_mosad",
+        "response_id",
+        "dose",
+        "assignment_mechanism",
+        is_eligible_pupil=pl.lit(value=True),
+        is_invited=pl.lit(value=True),
+        attended_pct=pl.Series(attended * 100).round(1),
     )

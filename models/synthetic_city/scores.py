@@ -186,6 +186,8 @@ def tests(
         ),
         ("external", has_external, *external, spec.EXTERNAL_SD, 200, 800),
     )
+    sen = described["is_sen"].to_numpy()
+    is_adapted = sen & (streams(f"adapted_{year}").random(n) < spec.ADAPTED_SEN)
     parts = []
     for source, takes_part, scale, mean, sd, low, high in sources:
         rng = streams(f"tests_{source}_{year}")
@@ -207,6 +209,9 @@ def tests(
                 test_date=_date(source, year, pl.Series(subject)),
                 is_tested=pl.Series(tested),
                 score=pl.Series(np.where(tested, observed[row, subject], np.nan)).fill_nan(None),
+                is_adapted=pl.Series(is_adapted[row] & tested),
+                test_form=pl.format("{}_{}", pl.lit(source), pl.lit(year)),
+                link_id=pl.lit(scale),  # the scales of the city are not linked
             )
         )
     return pl.concat(parts).sort("semel_mosad", "grade", "subject", "test_source", "pupil_id")

@@ -157,6 +157,7 @@ REFERENCE_MAX_DECILE = 5
 
 # ---- attendance, climate, informal activity -----------------------------------------------------
 
+ADAPTED_SEN = 0.15  # integrated pupils who sit an adapted version
 SCHOOL_DAYS = 215
 ABSENCE_MEAN, ABSENCE_PER_DECILE, ABSENCE_SCHOOL_SD, ABSENCE_K = 11.0, 0.9, 2.0, 2.6
 JUSTIFIED_SHARE = 0.70

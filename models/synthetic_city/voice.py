@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from models.synthetic_city import spec
+from models.synthetic_city.committee import member_name
 from models.synthetic_city.streams import Streams
 
 _RATIONALES = {
@@ -84,7 +85,7 @@ def ratings_file(streams: Streams) -> pl.DataFrame:
         frames.append(
             pl.DataFrame(
                 {
-                    "participant": [f"משתתף {member + 1:02d}" for member in members],
+                    "participant": [member_name(int(member)) for member in members],
                     "role": spec.ROLES,
                     "response_id": [response.response_id] * len(members),
                     "goal_id": [response.goal_id] * len(members),

@@ -58,6 +58,33 @@ def exits_file(described: pl.DataFrame, exits: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def entries_file(
+    described: pl.DataFrame, before: pl.DataFrame, year: int, streams: Streams
+) -> pl.DataFrame:
+    """Return who joined a school during the year or for it, grade 1 apart.
+
+    Contract of `attendance__entries`. A pupil who sat in another school of the city the year before
+    comes from the same city; where the others come from is drawn.
+    """
+    earlier = before.select("pupil", came_from="school")
+    joined = (
+        described.join(earlier, on="pupil", how="left")
+        .filter((pl.col("grade") > 1) & (pl.col("came_from") != pl.col("school")).fill_null(True))
+        .sort("pupil_id")
+    )
+    drawn = streams(f"entries_{year}").random(len(joined))
+    elsewhere = np.select([drawn < 0.75, drawn < 0.9], ["other_city", "abroad"], "unknown")
+    return joined.select(
+        "pupil_id",
+        "school_year",
+        "semel_mosad",
+        "grade",
+        origin=pl.when(pl.col("came_from").is_not_null())
+        .then(pl.lit("same_city"))
+        .otherwise(pl.Series(elsewhere)),
+    )
+
+
 def climate_file(
     described: pl.DataFrame,
     participation: pl.DataFrame,

@@ -10,6 +10,7 @@ SELECT
     criterion_scope,
     semel_mosad,
     identification_method,
+    identified_column,
     measure_id,
     threshold,
     threshold_side,

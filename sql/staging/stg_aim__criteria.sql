@@ -10,6 +10,7 @@ SELECT
     criterion_scope,
     semel_mosad,
     identification_method,
+    identified_column,
     measure_id,
     CAST(threshold AS DOUBLE) AS threshold,
     threshold_side,

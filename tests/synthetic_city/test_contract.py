@@ -24,6 +24,8 @@ CONTRACTS = {
     "participation": "programmes__participation",
     "budget": "finance__budget_lines",
     "school_money": "finance__school_money",
+    "entries": "attendance__entries",
+    "parents_payments": "finance__parents_payments",
     "merges": "register__merges",
     "stat_areas": "context__stat_areas",
 }
@@ -69,7 +71,8 @@ def test_all_files_and_truth_exist(city_of, profile):
     yearly = {name for name in CONTRACTS if name not in ("merges", "stat_areas")}
     expected = {f"{name}_{year}.csv" for name in yearly for year in city.years}
     expected |= {f"schools_{year}.xlsx" for year in city.years}
-    expected |= {"merges.csv", "stat_areas.csv", "ratings.csv", "excerpts.csv"}
+    expected |= {"merges.csv", "stat_areas.csv", "ratings.csv", "excerpts.csv", "cards.csv"}
+    expected |= {"ladders.csv", "criteria.csv", "assets.csv", "registry.xlsx"}
     assert set(city.files) == expected
     assert set(city.truth) >= {
         "true_gap", "true_component", "true_need", "true_effect", "true_assignment", "true_cause",
@@ -129,3 +132,49 @@ def test_schools_are_registered_where_other_files_see_them(clean, name):
     for year in clean.years:
         registered = set(clean.files[f"schools_{year}.xlsx"]["סמל מוסד"])
         assert set(clean.files[f"{name}_{year}.csv"]["semel_mosad"]) <= registered
+
+
+QUOTAS = {"indispensable": 5, "proven": 4, "unique": 3, "change_or_drop": 2, "significant": 1}
+
+
+def test_cards_keep_their_quotas_and_ladders_their_rungs(clean):
+    cards, ladders = clean.files["cards.csv"], clean.files["ladders.csv"]
+    tally = cards.group_by("participant", "card_category").len()
+    assert all(n == QUOTAS[category] for _, category, n in tally.iter_rows())
+    assert not cards.select("participant", "response_id").is_duplicated().any()
+    rungs = ladders.group_by("participant").agg(pl.col("ladder_rung").sort())["ladder_rung"]
+    assert set(map(tuple, rungs)) == {tuple(range(1, 9))}
+
+
+def test_the_registry_holds_the_21_initiatives_once(clean):
+    registry = clean.files["registry.xlsx"]
+    numbers = registry["מספר מיזם"].drop_nulls().cast(pl.Int64).sort().to_list()
+    assert numbers == list(range(1, 22))
+    names = [
+        name.strip()
+        for row in registry.select("שם המענה", "שמות נוספים").iter_rows()
+        for text in row
+        for name in (text or "").split("|")
+        if name
+    ]
+    assert len(names) == len(set(names))
+
+
+def test_every_field_has_a_criterion_and_one_is_bound_to_nothing(clean):
+    criteria = clean.files["criteria.csv"]
+    assert {"excellence", "learning_gap", "art", "music", "sport", "leadership"} <= set(
+        criteria["criteria_field"]
+    )
+    assert criteria.filter(pl.col("measure_id").is_null()).height > 0
+    assert criteria.filter(pl.col("criterion_id") == "amirim")["criterion_version"].to_list() == ["1", "2"]  # fmt: skip
+
+
+def test_who_joined_was_not_there_the_year_before(clean):
+    before = clean.files["pupils_2025.csv"].select("pupil_id", was_in="semel_mosad")
+    joined = clean.files["entries_2026.csv"].join(before, on="pupil_id", how="left")
+    same_city = joined.filter(pl.col("origin") == "same_city")
+    assert same_city.height > 0
+    assert (same_city["semel_mosad"] != same_city["was_in"]).all()
+    assert joined.filter(pl.col("origin") != "same_city")["was_in"].null_count() == (
+        joined.height - same_city.height
+    )

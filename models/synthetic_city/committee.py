@@ -1,0 +1,67 @@
+"""What the committee's members choose: prioritisation cards and ladders of causes.
+
+Cards are nominations with quotas 5/4/3/2/1 and a reason each; they are no scores. A ladder orders
+causes of gaps by their influence, the strongest on rung 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from models.synthetic_city import spec
+from models.synthetic_city.streams import Streams
+
+QUOTAS = {"indispensable": 5, "proven": 4, "unique": 3, "change_or_drop": 2, "significant": 1}
+_REASONS = {
+    "indispensable": "בלעדיו ייפגעו תלמידים רבים",
+    "proven": "ראינו שיפור לאורך זמן",
+    "unique": "אין לו תחליף ברשות",
+    "change_or_drop": "ההיענות נמוכה ביחס לעלות",
+    "significant": "ההשפעה הצפויה רחבה",
+}
+# Causes of the achievement ladder, the first the most influential in the eyes of most members.
+CAUSES = ("ses", "home_internet", "absence", "immigrant_language", "teacher_turnover", "climate", "late_start", "class_size")  # fmt: skip
+
+
+def member_name(number: int) -> str:
+    """Return the name a member signs with; the reader hashes it."""
+    return f"משתתף {number + 1:02d}"
+
+
+def cards_file(streams: Streams) -> pl.DataFrame:
+    """Return the nominations (contract of `voice__cards`); what is liked goes to the front."""
+    rng = streams("cards")
+    liking = dict(zip(spec.RATED, rng.normal(0, 1, len(spec.RATED)), strict=True))
+    liking |= {"makom_balev": 2.0, "posh": -2.0}
+    rows = []
+    for member, role in enumerate(spec.ROLES):
+        felt = {response: value + rng.normal(0, 0.7) for response, value in liking.items()}
+        order = sorted(felt, key=felt.__getitem__, reverse=True)
+        start = 0
+        for category, quota in QUOTAS.items():
+            chosen = (
+                order[-quota:] if category == "change_or_drop" else order[start : start + quota]
+            )
+            start += quota if category != "change_or_drop" else 0
+            rows += [
+                (member_name(member), role, category, response, _REASONS[category])
+                for response in chosen
+            ]
+    names = ["participant", "role", "card_category", "response_id", "card_reason"]
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+
+
+def ladders_file(streams: Streams) -> pl.DataFrame:
+    """Return every member's ladder of causes (contract of `voice__ladders`)."""
+    rng = streams("ladders")
+    rows = []
+    for member, role in enumerate(spec.ROLES):
+        felt = np.arange(len(CAUSES)) + rng.normal(0, 2, len(CAUSES))
+        rows += [
+            (member_name(member), role, CAUSES[cause], rung + 1)
+            for rung, cause in enumerate(np.argsort(felt, kind="stable"))
+        ]
+    return pl.DataFrame(
+        rows, schema={"participant": pl.String, "role": pl.String, "cause_id": pl.String, "ladder_rung": pl.Int64}, orient="row"
+    )  # fmt: skip

@@ -1,0 +1,28 @@
+-- A row: one registered pupil in one school year.
+-- Key: pupil_hash, school_year.
+-- Stage: collect.
+-- A pupil who sat no test has no level; none is made up.
+WITH levels AS (
+    SELECT
+        scores.pupil_hash,
+        scores.school_year,
+        avg((scores.score - scales.reference_mean) / scales.reference_sd) AS pupil_level_sd
+    FROM staging.stg_tests__pupil_scores AS scores
+    JOIN core.core_scale AS scales
+        ON scales.scale_id = scores.scale_id
+        AND scales.school_year = scores.school_year
+        AND scales.grade = scores.grade
+        AND scales.subject = scores.subject
+    WHERE scores.is_tested AND scores.test_source = 'internal'
+    GROUP BY scores.pupil_hash, scores.school_year
+)
+SELECT
+    pupils.pupil_hash,
+    pupils.school_year,
+    codes.semel_mosad,
+    levels.pupil_level_sd,
+    pupils.is_gifted,
+    pupils.is_amirim
+FROM staging.stg_register__pupils AS pupils
+JOIN core.core_school_code AS codes ON codes.semel_mosad_old = pupils.semel_mosad
+LEFT JOIN levels ON levels.pupil_hash = pupils.pupil_hash AND levels.school_year = pupils.school_year

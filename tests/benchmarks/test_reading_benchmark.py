@@ -1,0 +1,72 @@
+"""Reading a million rows of CSV through the door to a typed table, beside pandas reading the bytes."""
+
+import time
+from datetime import datetime
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from models.synthetic_city import generate
+from pipelines.city import load_city
+from pipelines.collect import city_knows
+from pipelines.demo_city import write_city
+from pipelines.sources.files import read_source
+from pipelines.sources.load import raw_name, settle, write_aside
+from pipelines.sql_assets import sql_tables, write_sql
+from pipelines.warehouse import LAYERS, qualified, swap
+
+ROWS, SOURCE, YEAR = 1_000_000, "tests__pupil_scores", 2026
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory):
+    """A small city whose scores of one year are a million rows."""
+    folder = tmp_path_factory.mktemp("million") / "demo_city"
+    write_city(generate(seed=1, profile="small"), folder)
+    schools = (
+        read_source(load_city(folder), "register__schools", (YEAR,)).rows["semel_mosad"].to_numpy()
+    )
+    pupil, rng = np.arange(ROWS) // 4, np.random.default_rng(1)
+    pl.DataFrame(
+        {
+            "pupil_id": (990_000_000 + pupil).astype(str),
+            "school_year": YEAR,
+            "semel_mosad": schools[pupil % len(schools)],
+            "grade": 1 + pupil % 6,
+            "subject": np.array(["hebrew", "math", "english", "science"])[np.arange(ROWS) % 4],
+            "test_source": "internal",
+            "scale_id": "INT",
+            "test_date": "02/05/2026",
+            "is_tested": "כן",
+            "score": np.round(rng.uniform(1, 100, ROWS), 1),
+            "is_adapted": "לא",
+            "link_id": "INT",
+        }
+    ).write_csv(folder / "files" / f"pupil_scores_{YEAR}.csv")
+    return load_city(folder)
+
+
+def stage(city):
+    """Read, write raw, hold against the rules, and cast: what a refresh of one source does."""
+    connection = duckdb.connect(config={"threads": 1})
+    for layer in LAYERS:
+        connection.execute(f"CREATE SCHEMA {layer}")
+    for source_id, years in (("register__schools", city.city.school_years.all()), ("register__merges", city.city.school_years.all()), (SOURCE, (YEAR,))):  # fmt: skip
+        reading = read_source(city, source_id, years)
+        write_aside(connection, source_id, reading, None)
+        swap(connection, raw_name(source_id))
+        settle(connection, source_id, reading, city_knows(city), is_whole=True, moment=datetime(2026, 1, 1))  # fmt: skip
+    [sql] = [sql for sql in sql_tables() if sql.table.name == f"stg_{SOURCE}"]
+    write_sql(sql)(connection, qualified(sql.table))
+    return connection.sql(f"SELECT count(*) FROM {qualified(sql.table)}").fetchall()[0][0]
+
+
+def test_a_million_rows(benchmark, city):
+    assert benchmark.pedantic(stage, (city,), rounds=3, iterations=1) == ROWS
+    start = time.perf_counter()
+    pd.read_csv(city.roots[0] / f"pupil_scores_{YEAR}.csv", dtype=str)
+    benchmark.extra_info["pandas_read_only_s"] = round(time.perf_counter() - start, 2)
+    assert benchmark.stats["median"] <= 10
