@@ -225,6 +225,23 @@ class NeedPolicy(_Model):
         return self
 
 
+class FairnessPolicy(_Model):
+    """How the fairness of a criterion is judged (R29)."""
+
+    reliability: Parameter[Share] = Parameter[float](
+        value=0.9,
+        unit="share",
+        source="assumed",
+        reason="mean of three internal tests of reliability .8",
+    )
+    margin: Parameter[Share] = Parameter[float](
+        value=0.1,
+        unit="share",
+        source="assumed",
+        reason="smaller departures are not worth a committee's time",
+    )
+
+
 class GroupVersion(_Model):
     """Whom a group includes from a school year on (R5): a bound or a value of one attribute."""
 
@@ -379,6 +396,7 @@ class Policy(_Model):
     need: NeedPolicy
     goals: dict[str, Goal]
     groups: dict[str, tuple[GroupVersion, ...]] = {}
+    fairness: FairnessPolicy = FairnessPolicy()
     responses: dict[str, Response]
     rules: Rules
     formula: FormulaPolicy

@@ -8,7 +8,7 @@ import warnings
 
 import dagster as dg
 
-from pipelines import act, aim, decide, diagnose
+from pipelines import act, aim, criteria, decide, diagnose
 from pipelines.collect import raw_assets, year_key
 from pipelines.progress import progress_logger
 from pipelines.sources.files import city_files_state
@@ -36,7 +36,7 @@ def build(space: Workspace) -> dg.Definitions:
         CityError: if the city's folder is not valid; nothing is defined then.
     """
     years = space.city().city.school_years.all()
-    steps = (*aim.STEPS, *diagnose.STEPS, *decide.STEPS, *act.STEPS)
+    steps = (*aim.STEPS, *criteria.STEPS, *diagnose.STEPS, *decide.STEPS, *act.STEPS)
     by_stage = {
         stage: dg.AssetSelection.groups(stage)
         for stage in ("aim", "collect", "diagnose", "decide", "act", "review")

