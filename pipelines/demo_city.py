@@ -18,12 +18,15 @@ from string import Template
 
 import polars as pl
 import xlsxwriter
+import yaml
 
-from models.synthetic_city import DEFAULT_YEARS, PROFILES, SyntheticCity, generate
+from models.synthetic_city import DEFAULT_YEARS, PROFILES, Layout, SyntheticCity, generate, soil
 
 TEMPLATES = Path(__file__).parent / "templates" / "demo_city"
+DIRTY = "dirty"  # the clean city with every defect of the catalogue
 DEFAULT_FOLDER = Path("data_raw") / "demo_city"
 _FILES, _TRUTH, _YAML = "files", "truth", ("city.yaml", "policy.yaml")
+TOTAL = 'סה"כ'
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes of each run
 
 
@@ -47,6 +50,8 @@ def write_city(city: SyntheticCity, folder: Path, templates: Path = TEMPLATES) -
             "Choose another folder, or move this one away."
         )
     texts = _fill_templates(city, templates)
+    if city.layouts or city.absent:
+        texts["city.yaml"] = _fit_mapping(texts["city.yaml"], city)
     partial, old = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "old"))
     for leftover in (partial, old):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -54,7 +59,7 @@ def write_city(city: SyntheticCity, folder: Path, templates: Path = TEMPLATES) -
         for part in (_FILES, _TRUTH):
             (partial / part).mkdir(parents=True)
         for name, frame in city.files.items():
-            _write_file(frame, partial / _FILES / name)
+            _write_file(frame, partial / _FILES / name, city.layouts.get(name, Layout()))
         for name, frame in city.truth.items():
             frame.write_parquet(partial / _TRUTH / f"{name}.parquet")
         for name, text in texts.items():
@@ -110,20 +115,54 @@ def _not_reporting(city: SyntheticCity) -> str:
     return f"    not_reporting: {{{declared}}}\n" if codes else ""
 
 
-def _write_file(frame: pl.DataFrame, path: Path) -> None:
-    if path.suffix == ".csv":
-        frame.write_csv(path)
+def _write_file(frame: pl.DataFrame, path: Path, layout: Layout) -> None:
+    if path.suffix == ".xlsx":
+        _write_workbook(frame, path, layout)
         return
+    lines = ["דוח העירייה", *[""] * (layout.header_row - 2)] if layout.header_row > 1 else []
+    lines.append(frame.write_csv(separator=layout.delimiter).rstrip("\n"))
+    if layout.has_total:
+        lines.append(layout.delimiter.join([TOTAL, *[""] * (frame.width - 1)]))
+    content = ("\n".join(lines) + "\n").encode(layout.encoding)
+    path.write_bytes(content[: round(len(content) * layout.kept_share)])
+
+
+def _write_workbook(frame: pl.DataFrame, path: Path, layout: Layout) -> None:
     workbook = xlsxwriter.Workbook(path, {"in_memory": True})
     workbook.set_properties({"created": _CREATED})
-    sheet = workbook.add_worksheet("בתי ספר")
+    sheet = workbook.add_worksheet("נתונים")
     sheet.right_to_left()
-    for number, row in enumerate([frame.columns, *frame.rows()]):
+    if layout.header_row > 1:
+        sheet.merge_range(0, 0, 0, frame.width - 1, "דוח העירייה")
+    total = [(TOTAL,)] if layout.has_total else []
+    rows = [frame.columns, *frame.rows(), *total]
+    for number, row in enumerate(rows, start=layout.header_row - 1):
         for column, value in enumerate(row):
             # Codes are text and must stay text: leading zeros survive only then.
             write = sheet.write_string if isinstance(value, str) else sheet.write
             write(number, column, value)
     workbook.close()
+
+
+def _fit_mapping(text: str, city: SyntheticCity) -> str:
+    """Map files of another layout by a mapping of their own, and leave out years that did not come."""
+    settings = yaml.safe_load(text)
+    first, last = settings["school_years"]["first"], settings["school_years"]["last"]
+    every = list(range(first, last + 1))
+    for source_id, mapping in settings["sources"].items():
+        names = {mapping["file"].replace("{school_year}", str(year)): year for year in every}
+        gone = [names[name] for name in city.absent if name in names]
+        apart = {
+            names[name]: layout.header_row
+            for name, layout in city.layouts.items()
+            if name in names and layout.header_row > 1
+        }
+        if gone or apart:
+            held = [year for year in mapping.get("years", every) if year not in gone]
+            plain = mapping | {"years": [year for year in held if year not in apart]}
+            others = [mapping | {"years": [y], "header_row": row} for y, row in apart.items()]
+            settings["sources"][source_id] = [plain, *others]
+    return yaml.safe_dump(settings, allow_unicode=True, sort_keys=False)
 
 
 def _years(text: str) -> tuple[int, ...]:
@@ -151,7 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
         description="Generate the demonstration city. Everything in it is synthetic.",
     )
     parser.add_argument("--seed", type=_seed, default=1)
-    parser.add_argument("--profile", choices=list(PROFILES), default="clean")
+    parser.add_argument("--profile", choices=[*PROFILES, DIRTY], default="clean")
     parser.add_argument("--years", type=_years, default=DEFAULT_YEARS, help="such as 2022-2026")
     parser.add_argument("--out", type=Path, default=DEFAULT_FOLDER, help="folder to write")
     parser.add_argument("--force", action="store_true", help="replace the folder if it exists")
@@ -160,7 +199,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{options.out} exists: nothing done. Add --force to generate it anew.")
         return 0
     start = time.perf_counter()
-    city = generate(options.seed, options.profile, options.years)
+    is_dirty = options.profile == DIRTY
+    city = generate(options.seed, "clean" if is_dirty else options.profile, options.years)
+    city = soil(city) if is_dirty else city
     try:
         write_city(city, options.out)
     except (FileExistsError, FileNotFoundError, ValueError) as error:

@@ -39,7 +39,7 @@ def lint(
         fields: fields that should have a criterion.
 
     Returns:
-        `criteria_field`, `criterion_id` ("" for a field without criteria), `criterion_version` (0
+        `criteria_field`, `criterion_id` ("none" for a field without criteria), `criterion_version` (0
         there), `finding_code`, `finding_he`, `finding_en`. A criterion without a fault has no row.
     """
     empty = {
@@ -60,7 +60,7 @@ def lint(
     missing = sorted(set(fields) - set(criteria["criteria_field"]))
     found.append(
         pl.DataFrame(
-            [(name, "", 0, "none") for name in missing],
+            [(name, "none", 0, "none") for name in missing],
             schema={key[0]: pl.String, key[1]: pl.String, key[2]: pl.Int64, "finding_code": pl.String},
             orient="row",
         )

@@ -11,6 +11,8 @@ the truth is not among them: it needs the allocation model, and belongs with tha
 """
 
 from models.synthetic_city.city import DEFAULT_YEARS, SyntheticCity, generate
+from models.synthetic_city.defects import soil
+from models.synthetic_city.layout import Layout
 from models.synthetic_city.profiles import PROFILES
 
-__all__ = ["DEFAULT_YEARS", "PROFILES", "SyntheticCity", "generate"]
+__all__ = ["DEFAULT_YEARS", "PROFILES", "Layout", "SyntheticCity", "generate", "soil"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,7 @@ from models.synthetic_city import (
 from models.synthetic_city import pupils as pupil_tables
 from models.synthetic_city import schools as school_tables
 from models.synthetic_city import truth as truth_tables
+from models.synthetic_city.layout import Layout
 from models.synthetic_city.profiles import profile_named
 from models.synthetic_city.streams import Streams
 
@@ -40,6 +41,8 @@ class SyntheticCity:
         expected: counts that the city declares for the last year, to be found again in the data:
             `schools.<stream>`, `pupils.<stream>`, `pupils.official`, `pupils.all`,
             `served.<response>` (schools).
+        layouts: file name → how it is laid out, where that is not a plain table.
+        absent: names of yearly files that did not come.
     """
 
     files: dict[str, pl.DataFrame]
@@ -48,6 +51,8 @@ class SyntheticCity:
     seed: int
     years: tuple[int, ...]
     expected: dict[str, int]
+    layouts: dict[str, Layout] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
 
 
 def generate(

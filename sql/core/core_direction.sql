@@ -38,8 +38,8 @@ SELECT
     indicator_id,
     school_year,
     CAST(any_value(expected_sign) AS INTEGER) AS expected_sign,
-    corr(background, outcome) AS correlation,
-    corr(background, outcome) * any_value(expected_sign) AS signed_correlation,
+    CASE WHEN isfinite(corr(background, outcome)) THEN corr(background, outcome) END AS correlation,
+    CASE WHEN isfinite(corr(background, outcome)) THEN corr(background, outcome) * any_value(expected_sign) END AS signed_correlation,
     CAST(count(*) FILTER (WHERE background IS NOT NULL AND outcome IS NOT NULL) AS INTEGER) AS schools
 FROM pairs
 GROUP BY indicator_id, school_year

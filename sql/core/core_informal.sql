@@ -9,10 +9,12 @@ WITH registered AS (
     GROUP BY codes.semel_mosad, pupils.school_year
 ),
 active AS (
-    SELECT codes.semel_mosad, activities.school_year, CAST(count(DISTINCT activities.pupil_hash) AS INTEGER) AS informal_pupils
-    FROM staging.stg_informal__participation AS activities
-    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = activities.semel_mosad
-    GROUP BY codes.semel_mosad, activities.school_year
+    SELECT codes.semel_mosad, pupils.school_year, CAST(count(DISTINCT pupils.pupil_hash) AS INTEGER) AS informal_pupils
+    FROM staging.stg_register__pupils AS pupils
+    JOIN staging.stg_informal__participation AS activities
+        ON activities.pupil_hash = pupils.pupil_hash AND activities.school_year = pupils.school_year
+    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = pupils.semel_mosad
+    GROUP BY codes.semel_mosad, pupils.school_year
 )
 SELECT
     registered.semel_mosad,

@@ -37,7 +37,7 @@ shifts AS (
         AND before.grade = now.grade
     GROUP BY now.test_source, now.scale_id, now.school_year
 ),
-linked AS (SELECT test_source, school_year, coalesce(link_id, scale_id) AS link FROM means)
+linked AS (SELECT test_source, school_year, scale_id, link_id FROM means)
 SELECT
     means.test_source,
     means.scale_id,
@@ -58,13 +58,20 @@ SELECT
                 FROM means AS own
                 WHERE own.test_source = means.test_source AND own.scale_id = means.scale_id
             )
+            AND NOT EXISTS (
+                SELECT 1
+                FROM means AS own
+                WHERE own.test_source = means.test_source
+                    AND own.scale_id = means.scale_id
+                    AND own.school_year = earlier.school_year
+            )
     ) AS is_returning_scale,
     EXISTS (
         SELECT 1
         FROM linked
         WHERE linked.test_source = means.test_source
             AND linked.school_year = means.school_year - 1
-            AND linked.link = coalesce(means.link_id, means.scale_id)
+            AND (linked.scale_id = means.scale_id OR linked.link_id = means.link_id)
     ) AS is_comparable
 FROM means
 LEFT JOIN shifts

@@ -33,7 +33,11 @@ published AS (
         means.school_year,
         means.scale_id,
         'all' AS group_id,
-        avg(means.score_mean) AS score_mean,
+        CASE
+            WHEN count(means.tested_pupils) = count(*) AND sum(means.tested_pupils) FILTER (WHERE means.score_mean IS NOT NULL) > 0
+                THEN sum(means.score_mean * means.tested_pupils) / sum(means.tested_pupils) FILTER (WHERE means.score_mean IS NOT NULL)
+            ELSE avg(means.score_mean)
+        END AS score_mean,
         avg(means.score_sd) AS score_sd,
         CAST(
             coalesce(

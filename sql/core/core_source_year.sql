@@ -6,7 +6,7 @@ WITH counted AS (
     SELECT source_id, TRY_CAST(school_year AS INTEGER) AS school_year, CAST(sum(presence_rows) AS INTEGER) AS rows_in
     FROM raw.raw_presence
     -- Mergers happen in some years only; that none is reported is no delay.
-    WHERE TRY_CAST(school_year AS INTEGER) IS NOT NULL AND source_id <> 'register__merges'
+    WHERE TRY_CAST(school_year AS INTEGER) BETWEEN 2000 AND 2100 AND source_id <> 'register__merges'
     GROUP BY source_id, TRY_CAST(school_year AS INTEGER)
 ),
 usual AS (

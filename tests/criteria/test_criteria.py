@@ -45,7 +45,7 @@ def test_each_fault_of_a_criterion_is_named(change, codes):
 
 def test_a_field_without_a_criterion_has_a_row():
     found = lint(criteria({}), {"score"}, {"g07"}, ["excellence", "music"])
-    assert found.rows()[0][:4] == ("music", "", 0, "none")
+    assert found.rows()[0][:4] == ("music", "none", 0, "none")
 
 
 def test_the_version_of_the_day_holds():

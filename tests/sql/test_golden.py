@@ -8,7 +8,8 @@ import yaml
 
 from pipelines.fields import dictionary
 from pipelines.sources.files import PROVENANCE
-from pipelines.sql_assets import SHARED_RAW, column_lineage, sql_tables, upstream
+from pipelines.sources.load import _TABLES as SHARED_RAW
+from pipelines.sql_assets import column_lineage, sql_tables, upstream
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*/*.yaml"))
 SQL = {sql.table.name: sql for sql in sql_tables()}
@@ -17,13 +18,10 @@ SQL = {sql.table.name: sql for sql in sql_tables()}
 def types(name):
     fields = dictionary().fields
     if name in SHARED_RAW:
-        columns = (*SHARED_RAW[name], *PROVENANCE)
-    elif name.startswith("raw_"):
+        return SHARED_RAW[name]
+    if name.startswith("raw_"):
         return dict.fromkeys((*dictionary().contract(name[4:]).contract, *PROVENANCE), "VARCHAR")
-    else:
-        columns = (
-            dictionary().tables["mart_data_quality" if name == "check_result" else name].columns
-        )
+    columns = dictionary().tables["mart_data_quality" if name == "check_result" else name].columns
     return {column: fields[column].type if column in fields else "VARCHAR" for column in columns}
 
 
