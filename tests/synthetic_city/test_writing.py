@@ -98,7 +98,7 @@ def test_an_interrupted_run_leaves_the_last_city(tmp_path, templates, city_of, m
     before = _hashes(tmp_path)
     written = []
 
-    def fails_later(frame, path):
+    def fails_later(frame, path, layout):
         written.append(path)
         if len(written) == 5:
             raise OSError("disk full")
