@@ -55,9 +55,9 @@ def _fairness(city: CityFolder, row: dict, year: int, tables: Tables) -> pl.Data
     policy, in_year = city.policy.fairness, pl.col("school_year") == year
     marked = pl.col(row["identified_column"]).alias("is_identified")
     pupils = tables["core_pupil_level"].filter(in_year)
-    # A group that is what the criterion marks says nothing about the criterion.
+    # A group of identified pupils says nothing about how pupils are identified.
     itself = pl.col("group_id").is_in(
-        tables["core_group"].filter(attribute=row["identified_column"])["group_id"].to_list()
+        tables["core_group"].filter(group_dimension="gifted")["group_id"].to_list()
     )
     found = fairness(
         pupils.select("pupil_hash", "semel_mosad", "pupil_level_sd", marked),

@@ -194,6 +194,9 @@ def _newcomers(
     area = areas["stat_area"].to_numpy()
     own_area = schools["stat_area"].to_numpy()[school]
     elsewhere = area[rng.integers(0, len(area), n)]
+    nurture = schools["nurture"].to_numpy()[school]
+    background = spec.PUPIL_SLOPE * (decile - spec.CENTRE_DECILE)
+    background = background + spec.SCHOOL_SLOPE * (nurture - spec.CENTRE_DECILE)
     is_girl = rng.random(n) < 0.5
     repeats = rng.random(n) < spec.REPEATER_SHARE
     return {
@@ -207,8 +210,9 @@ def _newcomers(
         "is_sen": rng.random(n) < schools["sen_pct"].to_numpy()[school] / 100,
         "stat_area": np.where(rng.random(n) < spec.OWN_AREA_SHARE, own_area, elsewhere),
         "theta_start": theta,
-        "gifted_trait": theta + rng.normal(0, 0.3, n),
-        "amirim_trait": theta + rng.normal(0, 0.3, n),
+        # Pupils are identified by what they achieve, their background included.
+        "gifted_trait": theta + background + rng.normal(0, 0.3, n),
+        "amirim_trait": theta + background + rng.normal(0, 0.3, n),
     }
 
 
@@ -347,7 +351,7 @@ def describe(roster: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
 def _trait_cuts() -> tuple[float, float]:
     """Trait values above which pupils are identified, so that the citywide shares come out."""
     from_grade = sum(spec.GRADE_SHARES[spec.IDENTIFICATION_GRADE - 1 :])
-    trait_sd = float(np.hypot(spec.SD_PUPIL, 0.3))
+    trait_sd = float(np.linalg.norm((spec.SD_PUPIL, 0.3, spec.SD_BACKGROUND)))
     weak_share = 0.25  # pupils of decile 8 and above
     amirim = spec.AMIRIM_SHARE / from_grade / (1 - spec.AMIRIM_LOSS_DECILE_8 * weak_share)
     return (

@@ -213,6 +213,11 @@ def _newest_dates(source_id: str, reading: Reading) -> pl.DataFrame:
 def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
     for name, columns in _TABLES.items():
         ensure_table(connection, f"raw.{name}", columns)
+    for source_id in ("register__schools", "register__merges"):
+        shape = ", ".join(f"{name} VARCHAR" for name in dictionary().contract(source_id).contract)
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {raw_name(source_id)} ({shape}, file_name VARCHAR, file_hash VARCHAR, file_row INTEGER)"
+        )
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, target: str) -> set[str]:

@@ -144,7 +144,13 @@ def _references(source_id: str, table: Table, known: Known) -> Iterator[tuple[st
         registered = "SELECT semel_mosad FROM raw.raw_register__schools WHERE semel_mosad IS NOT NULL"  # fmt: skip
         if source_id != "register__merges":
             registered += " UNION SELECT semel_mosad_old FROM raw.raw_register__merges WHERE semel_mosad_old IS NOT NULL"  # fmt: skip
-        yield "semel_mosad", f"semel_mosad NOT IN ({registered})", "the register of schools"
+        # Before the register itself is loaded nothing can be held against it.
+        is_loaded = "EXISTS (SELECT 1 FROM raw.raw_register__schools)"
+        yield (
+            "semel_mosad",
+            f"{is_loaded} AND semel_mosad NOT IN ({registered})",
+            "the register of schools",
+        )
 
 
 def _together(source_id: str, known: Known) -> Iterator[tuple[str, str, str, str, str]]:

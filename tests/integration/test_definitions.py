@@ -75,8 +75,9 @@ def test_blocking_checks_are_the_errors(definitions):
         for spec in asset.check_specs:
             table = dictionary().tables.get(spec.asset_key.path[-1])
             if table is not None:
-                severity = {check.id: check.severity for check in checks_of(table)}[spec.name]
-                assert spec.blocking == (severity == "ERROR")
+                check = {check.id: check for check in checks_of(table)}[spec.name]
+                assert spec.blocking == check.blocks
+                assert check.severity == "ERROR" or not check.blocks
 
 
 def test_jobs_split_the_chain(definitions):
