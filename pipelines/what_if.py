@@ -1,0 +1,85 @@
+"""Whom a changed criterion would identify, before it is adopted (R30).
+
+    python -m pipelines.what_if CITY CRITERION --threshold 0.8 [--side at_least]
+
+Counts by group in the reference year, before and after; small counts are not shown. Adopting the
+change means a new version in the criteria file.
+"""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+
+import polars as pl
+
+from models.criteria import current, what_if
+from pipelines.city import CityError, CityFolder
+from pipelines.warehouse import Warehouse
+from pipelines.workspace import workspace
+
+
+def compare(
+    city: CityFolder, warehouse: Warehouse, criterion_id: str, threshold: float, side: str | None
+) -> pl.DataFrame:
+    """Return `models.criteria.what_if` for one criterion of the city; counts below the limit are null.
+
+    Raises:
+        CityError: if the criterion is not known, or bound to nothing that is measured per pupil.
+    """
+    year = city.city.school_years.reference
+    tables = warehouse.tables(("core_criterion", "core_pupil_level", "core_pupil_group"))
+    valid = current(tables["core_criterion"], date(year, 6, 30))
+    held = valid.filter(criterion_id=criterion_id)
+    if held.is_empty():
+        known = ", ".join(valid["criterion_id"])
+        raise CityError(
+            f"No criterion '{criterion_id}' holds in {year}; those that do: {known}.",
+            f"אין קריטריון בשם {criterion_id} בשנה זו.",
+        )
+    row = held.row(0, named=True)
+    pupils = tables["core_pupil_level"].filter(school_year=year).with_row_index("pupil")
+    if row["measure_id"] not in pupils.columns or row["threshold"] is None:
+        raise CityError(
+            f"Criterion '{criterion_id}' is bound to no measure per pupil with a threshold (measure_id: {row['measure_id']}); give it one in the criteria file.",
+            f"הקריטריון {criterion_id} אינו קשור למדד ברמת התלמיד. יש לקשור אותו בקובץ הקריטריונים.",
+        )
+    groups = tables["core_pupil_group"].filter(school_year=year).join(
+        pupils.select("pupil", "pupil_hash"), on="pupil_hash"
+    )  # fmt: skip
+    before = (row["threshold"], row["threshold_side"])
+    found = what_if(pupils[row["measure_id"]], groups, before, (threshold, side or before[1]))
+    limit = city.policy.suppression.count_pupils.value
+    counts = [name for name in found.columns if name != "group_id"]
+    return found.with_columns(
+        pl.when((pl.col(name) > 0) & (pl.col(name) < limit))
+        .then(None)
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name in counts
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.what_if")
+    parser.add_argument("city", help="name of a folder in data_raw, after a run")
+    parser.add_argument("criterion")
+    parser.add_argument("--threshold", type=float, required=True)
+    parser.add_argument("--side", choices=("at_least", "at_most"))
+    options = parser.parse_args(arguments)
+    space = workspace(options.city)
+    try:
+        found = compare(
+            space.city(), Warehouse(path=str(space.warehouse_path)), options.criterion, options.threshold, options.side
+        )  # fmt: skip
+    except CityError as error:
+        print(error)
+        return 2
+    with pl.Config(tbl_rows=50, tbl_cols=-1, tbl_width_chars=150):
+        print(found)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
