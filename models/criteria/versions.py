@@ -100,9 +100,11 @@ def methods_by_school(criteria: pl.DataFrame) -> pl.DataFrame:
         & pl.col("identification_method").is_not_null()
     )
     own = own.select("semel_mosad", "criteria_field", "identification_method").unique()
+    # Sorted, so that the sums of floating-point numbers have one order.
     counts = own.group_by("criteria_field", "identification_method").len()
+    counts = counts.sort("criteria_field", "identification_method")
     share = pl.col("len") / pl.col("len").sum()
-    spread = counts.group_by("criteria_field").agg(
+    spread = counts.group_by("criteria_field", maintain_order=True).agg(
         entropy=-(share * share.log()).sum(), n=pl.col("len").sum()
     )
     spread = spread.with_columns(

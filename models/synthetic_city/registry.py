@@ -34,18 +34,18 @@ hebrew_immigrants|עברית לעולים|Hebrew for immigrants|הוראת עב�
 informal_clubs|סבסוד חוגים|Club subsidy|חוגים מסובסדים||programme|הרשות|enrichment|תלמידים מעוטי יכולת|g03|educational_programs|pupil|2|municipal_own
 """
 REGISTRY_HEADERS = {
-    "response_id": "מזהה",
+    "response_id": "מענה (מזהה)",
     "response_name_he": "שם המענה",
-    "response_name_en": "שם באנגלית",
+    "response_name_en": "מענה (באנגלית)",
     "response_aliases": "שמות נוספים",
-    "initiative_number": "מספר מיזם",
-    "intervention_class": "סוג",
+    "initiative_number": "מספר המיזם",
+    "intervention_class": "סוג המיזם",
     "provider": "גוף מפעיל",
-    "domain": "תחום",
+    "domain": "תחום המענה",
     "target_group": "קבוצת יעד",
-    "goal_id": "יעד מחלקתי",
+    "goal_id": "יעד מחלקתי (מזהה)",
     "action_channel": "ערוץ פעולה",
-    "delivery_scale": "יחידה",
+    "delivery_scale": "יחידת המענה",
     "dose_hours_per_week": "שעות למשתתף בשבוע",
     "funding_channel": "ערוץ מימון",
 }

@@ -48,6 +48,7 @@ OTHER_HEADERS: dict[str, tuple[str, ...]] = {
     "score_mean": ("score", "mean", "ממוצע", "ממוצע ציונים"),
     "tested_pupils": ("מספר נבחנים", "מס נבחנים"),
     "response_id": ("response", "program", "programme", "מענה", "תוכנית", "תכנית", "שם התוכנית", "שם התכנית"),
+    "response_name_he": ("שם המענה", "שם המיזם"),
     "participants": ("מספר משתתפים", "מס משתתפים"),
     "funding_channel": ("מקור מימון", "גורם מממן"),
     "plan_nis": ("plan", "תקציב", "תקציב מאושר", "תכנון"),
@@ -169,8 +170,8 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 @cache
-def _names(name: str) -> tuple[tuple[tuple[str, ...], str], ...]:
-    """Return what a field may be called, each with how to speak of it."""
+def _names(name: str) -> tuple[tuple[str, tuple[str, ...], str], ...]:
+    """Return what a field may be called: as spelt, its words, and how to speak of it."""
     field = dictionary().fields[name]
     known = [
         (name, "the column's name"),
@@ -178,7 +179,7 @@ def _names(name: str) -> tuple[tuple[tuple[str, ...], str], ...]:
         (field.en, "the English label"),
         *((other, "another name of the column") for other in OTHER_HEADERS.get(name, ())),
     ]
-    return tuple((_words(text), what) for text, what in known)
+    return tuple((normalise.spelling(text), _words(text), what) for text, what in known)
 
 
 def header_score(name: str, header: str) -> tuple[float, str]:
@@ -186,12 +187,14 @@ def header_score(name: str, header: str) -> tuple[float, str]:
     whole = _words(header)
     parts = [_words(part) for part in header.split(" / ")] if " / " in header else []
     best, why = 0.0, ""
-    for words, what in _names(name):
+    for spelt, words, what in _names(name):
         score, reason = 0.0, ""
         if not words or not whole:
             continue
         if words == whole:
             score, reason = (1.0 if what != "another name of the column" else 0.92), "equals"
+            # What stands in brackets tells apart columns that are otherwise called the same.
+            score -= 0.02 if "(" in spelt + header and spelt != normalise.spelling(header) else 0
         elif words in parts:
             # Of several columns under one heading the total is the one without a further word.
             score, reason = 0.8 + 0.1 * len(words) / len(whole), "has a part that equals"
@@ -265,7 +268,7 @@ def fits(field: Field, text: str) -> bool:
     if field.allowed:
         return normalise.spelling(text) in normalise.known_spellings(field.name)
     if field.door == "hash":
-        return bool(re.fullmatch(r"\d{5,9}(\.0+)?|[\w-]{5,}", text))
+        return bool(re.fullmatch(r"\d{5,9}(\.0+)?|[\w-][\w -]{3,}[\w-]", text))
     if field.type == "DATE":
         return bool(normalise.day(text, "dmy") or normalise.day(text, "mdy"))
     if field.type == "BOOLEAN":

@@ -101,7 +101,7 @@ def test_an_exact_copy_of_a_row_changes_nothing(small_city, plain, tmp_path):
     equal_but_for_rounding(found, {k: v for k, v in plain.items() if k != "core_source_year"})
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(data=st.data())
 def test_random_bytes_never_crash_and_never_reach_other_files(small_city, tmp_path_factory, data):
     """Whatever happens to a file, the others are staged as before, and what is wrong names the file."""
@@ -121,6 +121,6 @@ def test_random_bytes_never_crash_and_never_reach_other_files(small_city, tmp_pa
         assert files.filter(pl.col("rows_in") != pl.col("rows_staged") + pl.col("rows_quarantined")).is_empty()  # fmt: skip
         # Nothing else was set aside, but for rows that speak of a school or response the file named.
         touched = done.table(f"SELECT DISTINCT reason_code FROM core.core_quarantine WHERE file_name <> '{path.name}'")  # fmt: skip
-        assert set(touched["reason_code"]) <= {"unknown_reference", "duplicate_key"}
+        assert set(touched["reason_code"]) <= {"unknown_reference", "no_consent"}
     finally:
         done.connection.close()

@@ -148,7 +148,7 @@ def test_cards_keep_their_quotas_and_ladders_their_rungs(clean):
 
 def test_the_registry_holds_the_21_initiatives_once(clean):
     registry = clean.files["registry.xlsx"]
-    numbers = registry["מספר מיזם"].drop_nulls().cast(pl.Int64).sort().to_list()
+    numbers = registry["מספר המיזם"].drop_nulls().cast(pl.Int64).sort().to_list()
     assert numbers == list(range(1, 22))
     names = [
         name.strip()
