@@ -45,7 +45,7 @@ ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## serv
 	TIKKUN_CITY=$(CITY) $(VENV)/bin/dagster dev --module-name pipelines.definitions --host 127.0.0.1 --port $(PORT)
 
 test: setup browser ## the tests (minutes)
-	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks
+	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile
 
 browser: # Debian's chromium and a Hebrew font for the browser tests; without them those tests are skipped, with the reason
 	@sh tests/browser/setup.sh
