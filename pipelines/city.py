@@ -12,12 +12,11 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -25,18 +24,10 @@ from pydantic import (
 )
 
 from pipelines.fields import dictionary
+from pipelines.parameters import Model, Parameter, Subject, Year
+from pipelines.policy import Policy
 from pipelines.sources.mapping import SourceMapping
 from pipelines.yaml_lines import line_of
-
-T = TypeVar("T")
-Share = Annotated[float, Field(ge=0, le=1)]
-Percent = Annotated[float, Field(ge=0, le=100)]
-Year = Annotated[int, Field(ge=2000, le=2100)]
-Subject = Literal["hebrew", "arabic", "math", "english", "science"]
-Channel = Literal[
-    "municipal_own", "gefen_school", "gefen_municipal", "ministry_other",
-    "mifal_hapais", "partner_ngo", "parents",
-]  # fmt: skip
 
 
 class CityError(Exception):
@@ -51,23 +42,10 @@ class CityError(Exception):
         self.en, self.he = en, he
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Parameter(_Model, Generic[T]):
-    """One decision of the city: a value with its unit, where it comes from and why."""
-
-    value: T
-    unit: str
-    source: str
-    reason: str
-
-
 # ---- city.yaml --------------------------------------------------------------------------------
 
 
-class Identity(_Model):
+class Identity(Model):
     """Who the city is."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
@@ -77,7 +55,7 @@ class Identity(_Model):
     is_synthetic: bool
 
 
-class Scope(_Model):
+class Scope(Model):
     """Which institutions the plan covers (R3)."""
 
     name: Literal["official", "all"]
@@ -86,7 +64,7 @@ class Scope(_Model):
     legal_statuses: tuple[str, ...]
 
 
-class SchoolYears(_Model):
+class SchoolYears(Model):
     """School years with data; `reference` is the year whose register the plan stands on."""
 
     first: Year
@@ -106,7 +84,7 @@ class SchoolYears(_Model):
         return tuple(range(self.first, self.last + 1))
 
 
-class Scale(_Model):
+class Scale(Model):
     """How scores on one scale are read.
 
     `declared`: mean and SD stated by the test's owner. `national_reference`: mean and SD of the
@@ -130,7 +108,7 @@ class Scale(_Model):
         return self
 
 
-class City(_Model):
+class City(Model):
     """`city.yaml`."""
 
     city: Identity
@@ -138,8 +116,8 @@ class City(_Model):
     school_years: SchoolYears
     subjects: tuple[Subject, ...]
     grades_per_school: Annotated[int, Field(ge=1)] = 6
-    scales: dict[str, Scale] = {}
-    expected: dict[str, float] = {}
+    scales: dict[str, Scale] = Field(default_factory=dict)
+    expected: dict[str, float] = Field(default_factory=dict)
     roots: tuple[str, ...] = ("files",)
     sources: dict[str, tuple[SourceMapping, ...]]
     notes_he: tuple[str, ...] = ()
@@ -163,277 +141,10 @@ class City(_Model):
         return self
 
 
-# ---- policy.yaml ------------------------------------------------------------------------------
-
-
-class ChannelPolicy(_Model):
-    """Money of one funding channel: a budget of its own, a cap inside each school, or neither."""
-
-    budget: Parameter[float] | None = None
-    per_school_from: Literal["gefen_agorot"] | None = None
-    per_pupil: Parameter[float] | None = None
-
-
-class Target(_Model):
-    """A dated desired state (R32): absolute on a scale, or the scale's reference group."""
-
-    type: Literal["absolute", "reference_group"]
-    scales: tuple[str, ...]
-    subjects: tuple[Subject, ...] | Literal["all"] = "all"
-    value: float | None = None
-    valid_from: date
-    source: str
-
-    @model_validator(mode="after")
-    def _absolute_has_value(self) -> Target:
-        if (self.type == "absolute") != (self.value is not None):
-            raise ValueError(
-                "an absolute target needs a value; a reference_group target takes none"
-            )
-        return self
-
-
-class NeedIndicator(_Model):
-    """One registered indicator of the need index (R43)."""
-
-    name_he: str
-    kind: Literal["outcome", "background"]
-    measure: Literal[
-        "gap", "chronic_absence", "overt_dropout", "climate_safety", "nurture_index", "ses_category"
-    ]
-    subject: Subject | None = None
-    weight_pct: Parameter[Percent]
-    target: Parameter[float] | None = None
-    anchor_low: float | None = None
-    anchor_high: float | None = None
-
-
-class NeedPolicy(_Model):
-    """How need is computed."""
-
-    window_years: Parameter[int]
-    order_p: Parameter[float]
-    draws: Parameter[int]
-    seed: Parameter[int]
-    indicators: dict[str, NeedIndicator]
-
-    @model_validator(mode="after")
-    def _weights_sum_to_100(self) -> NeedPolicy:
-        total = sum(indicator.weight_pct.value for indicator in self.indicators.values())
-        if abs(total - 100) > 1e-9:
-            raise ValueError(f"the weights of the need indicators must sum to 100, not {total:g}")
-        return self
-
-
-class FairnessPolicy(_Model):
-    """How the fairness of a criterion is judged (R29)."""
-
-    reliability: Parameter[Share] = Parameter[float](
-        value=0.9,
-        unit="share",
-        source="assumed",
-        reason="mean of three internal tests of reliability .8",
-    )
-    margin: Parameter[Share] = Parameter[float](
-        value=0.1,
-        unit="share",
-        source="assumed",
-        reason="smaller departures are not worth a committee's time",
-    )
-
-
-class GroupVersion(_Model):
-    """Whom a group includes from a school year on (R5): a bound or a value of one attribute."""
-
-    name_he: str
-    dimension: Literal["nurture", "immigrant", "special_needs", "gifted", "sex", "stream", "area"]
-    attribute: Literal[
-        "nurture_decile", "years_in_israel", "is_sen_integration", "is_gifted", "sex", "stream", "stat_area"
-    ]  # fmt: skip
-    at_least: float | None = None
-    at_most: float | None = None
-    equals: str | None = None
-    valid_from: Year
-    source: str
-    reason: str
-
-    @model_validator(mode="after")
-    def _says_whom(self) -> GroupVersion:
-        if self.at_least is None and self.at_most is None and self.equals is None:
-            raise ValueError("a group needs at_least, at_most or equals")
-        return self
-
-
-class Effect(_Model):
-    """A registered prior effect on participants, in pupil SD per year."""
-
-    mean: float
-    sd: Annotated[float, Field(gt=0)]
-
-
-class Eligibility(_Model):
-    """Whom a response admits."""
-
-    nurture_index_min: float | None = None
-    reason_he: str
-    reason_en: str
-
-
-class Response(_Model):
-    """One response of the registry (R14), with its registered cost and prior effects."""
-
-    name_he: str
-    name_en: str
-    response_class: Literal[
-        "talented_by_schools", "talented_by_authority", "under_achievers", "special_education", "other_fields"
-    ]  # fmt: skip
-    action_channel: Literal[
-        "parent_guidance", "staff_training", "infrastructure_access", "educational_programs"
-    ]
-    goal: str
-    horizon: Literal["short", "long"]
-    is_excellence: bool = False
-    is_allocated: bool = True
-    eligibility: Eligibility | None = None
-    served_share: Parameter[Share]
-    fixed_cost: Parameter[float]
-    unit_cost: Parameter[float]
-    funding: dict[Channel, Share]
-    funding_source: str
-    effects: dict[Subject, Effect]
-    effect_source: str
-    transport_discount: Parameter[Share]
-
-    @model_validator(mode="after")
-    def _funding_is_whole(self) -> Response:
-        if abs(sum(self.funding.values()) - 1) > 1e-9:
-            raise ValueError(
-                f"the funding shares must sum to 1, not {sum(self.funding.values()):g}"
-            )
-        return self
-
-
-class Capacity(_Model):
-    """Most schools, or participants, one response can serve."""
-
-    response: str
-    schools: int | None = None
-    participants: int | None = None
-    source: str
-    reason: str
-
-
-class MustKeep(_Model):
-    """Responses that go on where they run now (`served`) or in the schools named."""
-
-    response: str
-    schools: tuple[str, ...] | Literal["served"]
-    dose_level: int = 1
-    source: str
-    reason: str
-
-
-class MustDrop(_Model):
-    """Responses that are not to be given, anywhere or in the schools named."""
-
-    response: str
-    schools: tuple[str, ...] | Literal["all"] = "all"
-    source: str
-    reason: str
-
-
-class Rules(_Model):
-    """The rules of the allocation (R82–R93)."""
-
-    capacity: tuple[Capacity, ...] = ()
-    must_keep: tuple[MustKeep, ...] = ()
-    must_drop: tuple[MustDrop, ...] = ()
-    every_school_served: Parameter[bool] | None = None
-    school_cap_per_pupil: Parameter[float] | None = None
-    excellence_min: Parameter[Percent] | None = None
-    excellence_max: Parameter[Percent] | None = None
-    exclusive: dict[str, tuple[str, ...]] = {}
-
-
-class FormulaPolicy(_Model):
-    """Scenario zero: money by weighted pupils, no programmes."""
-
-    weight_at_no_need: Parameter[float]
-    weight_at_full_need: Parameter[float]
-
-
-class Suppression(_Model):
-    """Smallest cells that may be published (R111)."""
-
-    mean_pupils: Parameter[int]
-    count_pupils: Parameter[int]
-
-
-class SolverPolicy(_Model):
-    """How hard the allocation is solved."""
-
-    gap_pct: Parameter[float]
-    time_limit_s: Parameter[float]
-
-
-class Goal(_Model):
-    """One department goal."""
-
-    name_he: str
-    name_en: str
-
-
-class Policy(_Model):
-    """`policy.yaml`."""
-
-    planning_year: Parameter[Year]
-    equity_gamma: Parameter[Annotated[float, Field(ge=0)]]
-    need_offset: Parameter[Annotated[float, Field(gt=0)]]
-    dose_response: dict[Share, Share]
-    channels: dict[Channel, ChannelPolicy]
-    targets: tuple[Target, ...]
-    class_design_effect: Parameter[Annotated[float, Field(ge=1)]]
-    need: NeedPolicy
-    goals: dict[str, Goal]
-    groups: dict[str, tuple[GroupVersion, ...]] = {}
-    fairness: FairnessPolicy = FairnessPolicy()
-    responses: dict[str, Response]
-    rules: Rules
-    formula: FormulaPolicy
-    suppression: Suppression
-    solver: SolverPolicy
-
-    @model_validator(mode="after")
-    def _names_are_known(self) -> Policy:
-        for response_id, response in self.responses.items():
-            if response.goal not in self.goals:
-                raise ValueError(
-                    f"responses.{response_id}.goal: '{response.goal}' is not one of the goals"
-                )
-            if astray := set(response.funding) - set(self.channels):
-                raise ValueError(
-                    f"responses.{response_id}.funding: no such channel: {', '.join(sorted(astray))}"
-                )
-        named = [
-            *(("capacity", rule.response) for rule in self.rules.capacity),
-            *(("must_keep", rule.response) for rule in self.rules.must_keep),
-            *(("must_drop", rule.response) for rule in self.rules.must_drop),
-            *(
-                ("exclusive", response)
-                for group in self.rules.exclusive.values()
-                for response in group
-            ),
-        ]
-        for rule, response_id in named:
-            if response_id not in self.responses:
-                raise ValueError(f"rules.{rule}: no response '{response_id}' in responses")
-        return self
-
-
 # ---- loading ----------------------------------------------------------------------------------
 
 
-class CityFolder(_Model):
+class CityFolder(Model):
     """A city as it lies on disk: its folder, its files' roots, its two validated files."""
 
     folder: Path

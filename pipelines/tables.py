@@ -181,6 +181,11 @@ def record_results(
         connection.executemany(f"INSERT INTO audit.check_result VALUES ({marks})", rows)
 
 
+def nothing(name: str) -> pl.DataFrame:
+    """Return a table without rows: what a step makes when the city has nothing to make it from."""
+    return pl.DataFrame(schema=dict.fromkeys(dictionary().tables[name].columns, pl.Null))
+
+
 @dataclass(frozen=True)
 class Step:
     """A Python step of a stage: reads tables, computes frames, names the tables it makes.

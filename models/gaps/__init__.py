@@ -1,7 +1,27 @@
 """Gaps between desired and actual, partially pooled, with intervals and tiers instead of ranks."""
 
+from models.gaps.classes import class_variance
 from models.gaps.components import COMPONENTS, fit_components
+from models.gaps.patterns import general_or_subject, variance_shares, whole_or_part
 from models.gaps.posterior import school_gaps, shrunken_gaps
 from models.gaps.tiers import TIERS, gap_tier
+from models.gaps.totals import WHOLE, city_gaps, group_contrasts
+from models.gaps.trends import school_years, trends
 
-__all__ = ["COMPONENTS", "TIERS", "fit_components", "gap_tier", "school_gaps", "shrunken_gaps"]
+__all__ = [
+    "COMPONENTS",
+    "TIERS",
+    "WHOLE",
+    "city_gaps",
+    "class_variance",
+    "fit_components",
+    "gap_tier",
+    "general_or_subject",
+    "group_contrasts",
+    "school_gaps",
+    "school_years",
+    "shrunken_gaps",
+    "trends",
+    "variance_shares",
+    "whole_or_part",
+]

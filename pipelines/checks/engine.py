@@ -48,7 +48,8 @@ def _library() -> Any:
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # type: ignore[assignment]
-    return gx, context.data_sources.add_pandas("tables")
+    asset = context.data_sources.add_pandas("tables").add_dataframe_asset("table")
+    return gx, asset.add_batch_definition_whole_dataframe("all")
 
 
 def run_checks(
@@ -183,7 +184,7 @@ def _validate(
     """
     if not wanted:
         return []
-    gx, source = _library()
+    gx, frames = _library()
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
     expectations = []
@@ -195,15 +196,9 @@ def _validate(
             type=item.type, kwargs=arguments, meta={"place": place}
         )
         expectations.append(configuration.to_domain_obj())
-    asset = source.add_dataframe_asset(name)
-    try:
-        batch = asset.add_batch_definition_whole_dataframe("all").get_batch(
-            batch_parameters={"dataframe": frame}
-        )
-        suite = gx.ExpectationSuite(name=name, expectations=expectations)
-        results = batch.validate(suite, result_format=result_format).results
-    finally:
-        source.delete_asset(name)
+    batch = frames.get_batch(batch_parameters={"dataframe": frame})
+    suite = gx.ExpectationSuite(name=name, expectations=expectations)
+    results = batch.validate(suite, result_format=result_format).results
     for item in results:
         info = item.exception_info or {}
         for error in [info] if "raised_exception" in info else list(info.values()):

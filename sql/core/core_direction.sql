@@ -10,7 +10,7 @@ WITH achievement AS (
         AND scales.school_year = cells.school_year
         AND scales.grade = cells.grade
         AND scales.subject = cells.subject
-    WHERE cells.is_measured
+    WHERE cells.is_measured AND cells.group_id = 'all'
     GROUP BY cells.semel_mosad, cells.school_year
 ),
 areas AS (

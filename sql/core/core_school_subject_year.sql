@@ -2,23 +2,67 @@
 -- Key: semel_mosad, subject, grade, school_year, scale_id, group_id.
 -- Stage: collect.
 -- Fed by pupil-level tests, or by published school means whose pupil count is derived from enrolment and flagged.
-WITH tested AS (
+WITH members AS (
+    SELECT pupil_hash, school_year, 'all' AS group_id FROM staging.stg_register__pupils
+    UNION ALL
+    SELECT pupil_hash, school_year, group_id FROM core.core_pupil_group
+),
+-- A pupil of no register is in no group, but in the school's mean.
+sat AS (
     SELECT
         codes.semel_mosad,
         scores.subject,
         scores.grade,
         scores.school_year,
         scores.scale_id,
-        'all' AS group_id,
-        avg(scores.score) FILTER (WHERE scores.is_tested) AS score_mean,
-        stddev_samp(scores.score) FILTER (WHERE scores.is_tested) AS score_sd,
-        CAST(count(scores.score) FILTER (WHERE scores.is_tested) AS INTEGER) AS tested_pupils,
-        false AS tested_pupils_is_imputed,
-        100.0 * count(scores.score) FILTER (WHERE scores.is_tested) / count(*) AS tested_share_pct,
-        CAST(count(*) AS DOUBLE) AS listed_pupils
+        coalesce(members.group_id, 'all') AS group_id,
+        pupils.class_id,
+        scores.is_tested,
+        scores.score
     FROM staging.stg_tests__pupil_scores AS scores
     JOIN core.core_school_code AS codes ON codes.semel_mosad_old = scores.semel_mosad
-    GROUP BY codes.semel_mosad, scores.subject, scores.grade, scores.school_year, scores.scale_id
+    LEFT JOIN staging.stg_register__pupils AS pupils
+        ON pupils.pupil_hash = scores.pupil_hash AND pupils.school_year = scores.school_year
+    LEFT JOIN members ON members.pupil_hash = scores.pupil_hash AND members.school_year = scores.school_year
+),
+-- One class: 1; two of a size: 1/2. A mean carries the variance between classes times this.
+classes AS (
+    SELECT
+        semel_mosad, subject, grade, school_year, scale_id, group_id,
+        CAST(sum(class_pupils * class_pupils) AS DOUBLE) / (sum(class_pupils) * sum(class_pupils)) AS class_concentration
+    FROM (
+        SELECT semel_mosad, subject, grade, school_year, scale_id, group_id, class_id, count(score) AS class_pupils
+        FROM sat
+        WHERE is_tested AND class_id IS NOT NULL
+        GROUP BY semel_mosad, subject, grade, school_year, scale_id, group_id, class_id
+    ) AS one_class
+    GROUP BY semel_mosad, subject, grade, school_year, scale_id, group_id
+    HAVING sum(class_pupils) > 0
+),
+tested AS (
+    SELECT
+        sat.semel_mosad,
+        sat.subject,
+        sat.grade,
+        sat.school_year,
+        sat.scale_id,
+        sat.group_id,
+        avg(sat.score) FILTER (WHERE sat.is_tested) AS score_mean,
+        stddev_samp(sat.score) FILTER (WHERE sat.is_tested) AS score_sd,
+        CAST(count(sat.score) FILTER (WHERE sat.is_tested) AS INTEGER) AS tested_pupils,
+        false AS tested_pupils_is_imputed,
+        100.0 * count(sat.score) FILTER (WHERE sat.is_tested) / count(*) AS tested_share_pct,
+        CAST(count(*) AS DOUBLE) AS listed_pupils,
+        any_value(classes.class_concentration) AS class_concentration
+    FROM sat
+    LEFT JOIN classes
+        ON classes.semel_mosad = sat.semel_mosad
+        AND classes.subject = sat.subject
+        AND classes.grade = sat.grade
+        AND classes.school_year = sat.school_year
+        AND classes.scale_id = sat.scale_id
+        AND classes.group_id = sat.group_id
+    GROUP BY sat.semel_mosad, sat.subject, sat.grade, sat.school_year, sat.scale_id, sat.group_id
 ),
 latest_size AS (
     SELECT semel_mosad, pupils
@@ -47,7 +91,8 @@ published AS (
         ) AS tested_pupils,
         count(means.tested_pupils) = 0 AS tested_pupils_is_imputed,
         CAST(NULL AS DOUBLE) AS tested_share_pct,
-        CAST(NULL AS DOUBLE) AS listed_pupils
+        CAST(NULL AS DOUBLE) AS listed_pupils,
+        CAST(NULL AS DOUBLE) AS class_concentration
     FROM staging.stg_tests__school_means AS means
     CROSS JOIN core.core_city AS city
     JOIN core.core_school_code AS codes ON codes.semel_mosad_old = means.semel_mosad
@@ -69,10 +114,13 @@ SELECT
     tested_pupils,
     tested_pupils_is_imputed,
     tested_share_pct,
-    -- Wilson's upper bound at 99 % (z = 2.576): a small class is not accused of what chance does.
+    CAST(listed_pupils AS INTEGER) AS listed_pupils,
+    class_concentration,
+    -- Wilson's upper bound at 99 % (z = 2.576): a small class is not accused of what chance does. Only of whole
+    -- cells: integration pupils and newcomers may be exempt.
     CASE
         -- DuckDB's least() passes over nulls, so an unknown share is kept out of it.
-        WHEN tested_share_pct IS NOT NULL
+        WHEN tested_share_pct IS NOT NULL AND group_id = 'all'
             THEN least(100.0, 100.0 * (
                 tested_share_pct / 100 + 6.635776 / (2 * listed_pupils)
                 + 2.576 * sqrt(

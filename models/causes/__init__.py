@@ -1,0 +1,1 @@
+"""Which causes go with the gaps: decompositions that add up, with intervals; association, not effect."""

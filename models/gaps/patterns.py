@@ -1,0 +1,163 @@
+"""Whole authority or part of it; all subjects or one (R38, R39)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+from scipy.stats import norm
+
+WHOLE = "all"
+SURE = 0.90
+
+
+def whole_or_part(
+    schools: pl.DataFrame,
+    city: pl.DataFrame,
+    *,
+    margin_sd: float = 0.10,
+    most: float = 0.5,
+    level: float = 0.90,
+) -> pl.DataFrame:
+    """Answer, by subject, whether the whole authority is below its target, or only part of it.
+
+    Two things are asked of the data, each with its own uncertainty: whether the city's mean is below
+    target by more than a margin that matters, and how many schools are. The number of schools below
+    is Σ P(gap > margin), with the variance Σ P(1 - P) (Poisson–binomial, normal approximation).
+
+        whole_authority  the mean is surely below, and so are more than `most` of the schools
+        part             the mean is not surely below, but some school surely is
+        nowhere          no school is surely below, and few are expected to be
+        cannot_tell      otherwise
+
+    Args:
+        schools: semel_mosad, subject, gap_sd, gap_se_sd of `school_gaps` (unmeasured rows are left out).
+        city: subject, gap_sd, gap_se_sd of `city_gaps`.
+        margin_sd: smallest gap that matters, pupil SD.
+        most: share of schools that makes it a matter of the whole authority.
+        level: probability of the interval of the number of schools.
+
+    Returns:
+        subject, schools_measured, city_gap_sd, p_city_below, schools_below, schools_below_lo,
+        schools_below_hi (expected schools), schools_surely_below, spread_sd (SD of the schools' true
+        gaps), pattern; sorted by subject.
+
+    Source: R38; domain_methods §2a ("whole or part").
+    """
+    z = (pl.col("gap_sd") - margin_sd) / pl.col("gap_se_sd")
+    below = schools.filter(pl.col("gap_sd").is_not_null()).with_columns(
+        z.map_batches(lambda s: pl.Series(norm.cdf(s.to_numpy()))).alias("p")
+    )
+    # The spread of true gaps is that of their estimates plus the doubt that is left in each.
+    by_subject = (
+        below.sort("subject", "semel_mosad")
+        .group_by("subject", maintain_order=True)
+        .agg(
+            pl.len().cast(pl.Int32).alias("schools_measured"),
+            pl.col("p").sum().alias("schools_below"),
+            (pl.col("p") * (1 - pl.col("p"))).sum().sqrt().alias("doubt"),
+            (pl.col("p") >= SURE).sum().cast(pl.Int32).alias("schools_surely_below"),
+            (pl.col("gap_sd").var(ddof=1).fill_null(0.0) + (pl.col("gap_se_sd") ** 2).mean()).sqrt().alias("spread_sd"),
+        )
+    )  # fmt: skip
+    city_z = (pl.col("city_gap_sd") - margin_sd) / pl.col("gap_se_sd")
+    joined = by_subject.join(
+        city.select("subject", pl.col("gap_sd").alias("city_gap_sd"), "gap_se_sd"), on="subject"
+    ).with_columns(
+        city_z.map_batches(lambda s: pl.Series(norm.cdf(s.to_numpy()))).alias("p_city_below")
+    )
+    reach = float(norm.ppf(0.5 + level / 2))
+    share = pl.col("schools_below") / pl.col("schools_measured")
+    return joined.select(
+        "subject",
+        "schools_measured",
+        "city_gap_sd",
+        "p_city_below",
+        "schools_below",
+        (pl.col("schools_below") - reach * pl.col("doubt")).clip(0.0).alias("schools_below_lo"),
+        pl.min_horizontal(
+            pl.col("schools_below") + reach * pl.col("doubt"),
+            pl.col("schools_measured").cast(pl.Float64),
+        ).alias("schools_below_hi"),
+        "schools_surely_below",
+        "spread_sd",
+        pl.when((pl.col("p_city_below") >= SURE) & (share > most))
+        .then(pl.lit("whole_authority"))
+        .when((pl.col("p_city_below") < SURE) & (pl.col("schools_surely_below") > 0))
+        .then(pl.lit("part"))
+        .when((pl.col("schools_surely_below") == 0) & (share < 1 - SURE))
+        .then(pl.lit("nowhere"))
+        .otherwise(pl.lit("cannot_tell"))
+        .alias("pattern"),
+    ).sort("subject")
+
+
+def general_or_subject(
+    places: pl.DataFrame,
+    *,
+    margin_sd: float = 0.10,
+    sure: float = SURE,
+) -> pl.DataFrame:
+    """Answer, for a place, whether its gap is general or shows in some subjects only.
+
+    A subject is below where P(gap > margin) ≥ sure, at target where it is ≤ 1 - sure. `general`: all
+    measured subjects are below, or most are and none is surely at target; `one_subject` /
+    `some_subjects`: one or several are below while another is surely not; `none`: no subject is below
+    and none is in doubt; `cannot_tell` otherwise, and where fewer than two subjects are measured.
+
+    Args:
+        places: place (any key, for example semel_mosad), subject (without "all"), gap_sd, gap_se_sd.
+        margin_sd: smallest gap that matters, pupil SD.
+        sure: probability that counts as sure.
+
+    Returns:
+        place, subjects_measured, subjects_below (comma-separated, alphabetical; empty if none),
+        subject_pattern; sorted by place.
+
+    Source: R39.
+    """
+    known = places.filter(pl.col("gap_sd").is_not_null()).sort("place", "subject")
+    z = (pl.col("gap_sd") - margin_sd) / pl.col("gap_se_sd")
+    marked = known.with_columns(
+        z.map_batches(lambda s: pl.Series(norm.cdf(s.to_numpy()))).alias("p")
+    )
+    below, above = pl.col("p") >= sure, pl.col("p") <= 1 - sure
+    counted = marked.group_by("place", maintain_order=True).agg(
+        pl.len().cast(pl.Int32).alias("subjects_measured"),
+        pl.col("subject").filter(below).str.join(",").alias("subjects_below"),
+        below.sum().alias("low"),
+        above.sum().alias("high"),
+    )
+    total, low, high = pl.col("subjects_measured"), pl.col("low"), pl.col("high")
+    return counted.select(
+        "place",
+        "subjects_measured",
+        "subjects_below",
+        pl.when(total < 2).then(pl.lit("cannot_tell"))
+        .when((low == total) | ((low * 2 > total) & (high == 0))).then(pl.lit("general"))
+        .when((low == 1) & (high > 0)).then(pl.lit("one_subject"))
+        .when((low > 1) & (high > 0)).then(pl.lit("some_subjects"))
+        .when(high == total).then(pl.lit("none"))
+        .otherwise(pl.lit("cannot_tell"))
+        .alias("subject_pattern"),
+    ).sort("place")  # fmt: skip
+
+
+def variance_shares(components: pl.DataFrame) -> pl.DataFrame:
+    """Return which share of the lasting and yearly differences between cells each component makes.
+
+    Args:
+        components: component, component_sd of `fit_components`.
+
+    Returns:
+        component, component_sd, variance_share_pct (they sum to 100; 0 where there is no variance).
+
+    Source: R39.
+    """
+    squares: Mapping[str, float] = {
+        name: value**2 for name, value in components.select("component", "component_sd").iter_rows()
+    }
+    total = sum(squares.values())
+    shares = np.array(list(squares.values())) / total * 100 if total else np.zeros(len(squares))
+    return components.with_columns(pl.Series("variance_share_pct", shares))

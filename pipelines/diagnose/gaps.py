@@ -1,0 +1,185 @@
+"""Where the gaps are and how sure we are: cells, schools, groups, the whole city, and where it is going."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from models.gaps import (
+    WHOLE,
+    city_gaps,
+    class_variance,
+    fit_components,
+    general_or_subject,
+    group_contrasts,
+    school_gaps,
+    school_years,
+    shrunken_gaps,
+    trends,
+    variance_shares,
+    whole_or_part,
+)
+from pipelines.city import CityFolder
+from pipelines.diagnose.gates import GATES
+from pipelines.tables import Step, Tables, nothing
+
+CITY = "city"
+
+
+def classes(city: CityFolder, tables: Tables) -> Tables:
+    """Return how much classes differ, by scale and subject: part of every mean's error."""
+    return {"core_class_variance": class_variance(tables["core_class_cell"])}
+
+
+def gaps(city: CityFolder, tables: Tables) -> Tables:
+    """Return partially pooled gaps by cell and by school, and the variance components behind them."""
+    every, schools = tables["core_gap_cell"], tables["core_school"]
+    cells = _whole(every)
+    first, last = _window(tables)
+    components = fit_components(cells)
+    by_school = school_gaps(cells, components, first, last)
+    names = schools.select("semel_mosad", "school_name_he", "stream")
+    everyone = names.filter(
+        pl.col("semel_mosad").is_in(cells["semel_mosad"].implode())
+        | pl.col("semel_mosad").is_in(schools.filter("is_in_plan")["semel_mosad"].implode())
+    )
+    subjects = by_school.select("subject").unique()
+    window = cells.filter("is_measured", pl.col("school_year").is_between(first, last))
+    tested = pl.concat(
+        [
+            window.group_by("semel_mosad", "subject").agg(pl.col("tested_pupils").sum()),
+            window.group_by("semel_mosad").agg(
+                pl.lit(WHOLE).alias("subject"), pl.col("tested_pupils").sum()
+            ),
+        ]
+    )
+    grid = (
+        everyone.join(subjects, how="cross")
+        .join(by_school, on=["semel_mosad", "subject"], how="left")
+        .join(tested, on=["semel_mosad", "subject"], how="left")
+        .with_columns(
+            pl.col("is_measured").fill_null(False),
+            pl.col("cells").fill_null(0),
+            pl.col("gap_tier").fill_null("not_measured"),
+            pl.lit(first).alias("window_first_year"),
+            pl.lit(last).alias("window_last_year"),
+        )
+    )
+    return {
+        "mart_gap_school_subject": shrunken_gaps(cells, components).join(names, on="semel_mosad"),
+        "mart_gap_school": grid,
+        "mart_gap_component": variance_shares(components),
+    }
+
+
+def patterns(city: CityFolder, tables: Tables) -> Tables:
+    """Return the answers for the whole city: all of it or part, all subjects or one, groups, trends."""
+    every, components = tables["core_gap_cell"], tables["mart_gap_component"]
+    margin = city.policy.diagnose.margin_sd.value
+    cells = _whole(every)
+    first, last = _window(tables)
+    inside = pl.col("school_year").is_between(first, last)
+    by_school = tables["mart_gap_school"]
+    schools = by_school["semel_mosad"].n_unique()
+    components = components.select("component", "component_sd")
+    now = city_gaps(cells.filter(inside), components, schools=schools)
+    spread = whole_or_part(by_school.filter("is_measured"), now, margin_sd=margin)
+    links = tables["core_scale_year"].select("scale_id", "school_year", "link_id").unique()
+    linked = cells.join(links, on=["scale_id", "school_year"], how="left").with_columns(
+        pl.coalesce("link_id", "scale_id").alias("segment")
+    )
+    yearly = city_gaps(linked, components, schools=schools, by=["segment", "school_year"])
+    places = pl.concat(
+        [
+            yearly.select(
+                pl.lit(CITY).alias("place"), "subject", "school_year", "segment", "gap_sd", "gap_lasting_se_sd"
+            ).filter(pl.col("subject") != WHOLE),
+            school_years(cells, components),
+        ]
+    )  # fmt: skip
+    subject_rows = pl.concat(
+        [
+            now.select(pl.lit(CITY).alias("place"), "subject", "gap_sd", "gap_se_sd"),
+            by_school.select(
+                pl.col("semel_mosad").alias("place"), "subject", "gap_sd", "gap_se_sd"
+            ),
+        ]
+    ).filter(pl.col("subject") != WHOLE)
+    answers = {
+        "mart_gap_city": now.join(spread.drop("city_gap_sd", "schools_measured"), on="subject"),
+        "mart_gap_year": yearly,
+        "mart_gap_trend": trends(places, city.planning_year),
+        "mart_subject_pattern": general_or_subject(subject_rows, margin_sd=margin),
+    }
+    return {**answers, **_groups(every.filter(inside), components, first, last)}
+
+
+def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int) -> Tables:
+    """Return gaps by group: in the city against the target and the other pupils, and in each school."""
+    city, by_school = [], []
+    for (group_id,), rows in cells.sort("group_id").group_by("group_id", maintain_order=True):
+        if group_id == WHOLE or not rows["is_measured"].any():
+            continue
+        named = pl.lit(group_id).alias("group_id")
+        size = (
+            rows.filter("is_measured")
+            .group_by("semel_mosad", "subject")
+            .agg(pl.col("tested_pupils").sum())
+        )
+        size = pl.concat(
+            [
+                size,
+                size.group_by("semel_mosad").agg(
+                    pl.lit(WHOLE).alias("subject"), pl.col("tested_pupils").sum()
+                ).select(size.columns),
+            ]
+        )  # fmt: skip
+        own = rows["semel_mosad"].n_unique()
+        city.append(city_gaps(rows, components, schools=own).select(named, pl.all()))
+        by_school.append(
+            school_gaps(rows, components, first, last)
+            .filter("is_measured")
+            .join(size, on=["semel_mosad", "subject"])
+            .select(named, pl.all())
+        )
+    contrasts = group_contrasts(cells)
+    if not city:
+        return {name: nothing(name) for name in ("mart_gap_group", "mart_gap_group_school")}
+    return {
+        "mart_gap_group": pl.concat(city).join(
+            contrasts.drop("schools_measured", "tested_pupils"), on=["group_id", "subject"], how="left"
+        ),
+        "mart_gap_group_school": pl.concat(by_school),
+    }  # fmt: skip
+
+
+def _whole(cells: pl.DataFrame) -> pl.DataFrame:
+    return cells.filter(pl.col("group_id") == WHOLE).drop("group_id")
+
+
+def _window(tables: Tables) -> tuple[int, int]:
+    row = tables["core_city"].row(0, named=True)
+    return row["window_first_year"], row["window_last_year"]
+
+
+STEPS = (
+    Step(
+        "classes", "diagnose",
+        makes=("core_class_variance",),
+        reads=("core_class_cell",),
+        compute=classes,
+    ),
+    Step(
+        "gaps", "diagnose",
+        makes=("mart_gap_school_subject", "mart_gap_school", "mart_gap_component"),
+        reads=("core_gap_cell", "core_school", "core_city"),
+        after=GATES,
+        compute=gaps,
+    ),
+    Step(
+        "patterns", "diagnose",
+        makes=("mart_gap_city", "mart_gap_year", "mart_gap_trend", "mart_subject_pattern", "mart_gap_group", "mart_gap_group_school"),
+        reads=("core_gap_cell", "core_scale_year", "core_city", "mart_gap_school", "mart_gap_component"),
+        after=GATES,
+        compute=patterns,
+    ),
+)  # fmt: skip

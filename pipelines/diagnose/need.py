@@ -1,0 +1,143 @@
+"""Who needs most: the need index of the plan's schools, and the indicators behind it (R43)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from models.need import need_from_anchors, need_from_gap, need_from_rate, need_index
+from pipelines.city import CityFolder
+from pipelines.diagnose.gates import GATES
+from pipelines.policy import NeedIndicator
+from pipelines.tables import Step, Tables
+
+# A category or a quintile stands for a range of values: half its width over √3 is its SD.
+_QUINTILE_SD, _CATEGORY_SD = 1 / 3**0.5, 0.5 / 3**0.5
+
+
+def need(city: CityFolder, tables: Tables) -> Tables:
+    """Return the need index of the plan's schools, with each indicator behind it."""
+    policy = city.policy.need
+    schools = (
+        tables["core_school"].filter("is_in_plan").select("semel_mosad", "school_name_he", "stream")
+    )
+    latest = tables["core_school_year"].sort("school_year").group_by("semel_mosad").last()
+    plan = schools.join(latest.select("semel_mosad", "pupils"), on="semel_mosad").filter(
+        pl.col("pupils") > 0
+    )
+    rows = pl.concat(
+        [
+            plan.select("semel_mosad")
+            .join(_indicator(indicator, tables, latest), on="semel_mosad", how="left")
+            .select(
+                "semel_mosad",
+                pl.lit(indicator_id).alias("indicator_id"),
+                pl.lit(indicator.name_he).alias("indicator_name_he"),
+                pl.lit(indicator.kind).alias("indicator_kind"),
+                pl.lit(_UNITS[indicator.measure]).alias("unit"),
+                pl.col("indicator_need").is_not_null().alias("is_measured"),
+                pl.col("indicator_value").cast(pl.Float64),
+                pl.col("indicator_need").cast(pl.Float64),
+                pl.col("indicator_need_se").cast(pl.Float64),
+                pl.col("indicator_n").cast(pl.Int32),
+                pl.lit(float(indicator.weight_pct.value)).alias("weight_pct"),
+            )
+            for indicator_id, indicator in policy.indicators.items()
+        ]
+    )
+    weights = pl.DataFrame(
+        [(key, float(item.weight_pct.value)) for key, item in policy.indicators.items()],
+        schema=["indicator_id", "weight_pct"],
+        orient="row",
+    )
+    # A school of which nothing at all is measured cannot be placed; it is listed as not measured.
+    known = rows.filter("is_measured")["semel_mosad"].unique()
+    placed = rows.filter(pl.col("semel_mosad").is_in(known.implode()))
+    index = need_index(
+        placed.select(
+            "semel_mosad",
+            "indicator_id",
+            "indicator_kind",
+            "is_measured",
+            "indicator_need",
+            "indicator_need_se",
+        ),
+        weights,
+        order_p=policy.order_p.value,
+        draws=policy.draws.value,
+        seed=policy.seed.value,
+    )
+    return {"mart_need_indicator": rows, "mart_need_index": index.join(plan, on="semel_mosad")}
+
+
+_UNITS = {
+    "gap": "pupil SD", "chronic_absence": "percent of pupils", "overt_dropout": "percent of pupils",
+    "climate_safety": "percent not positive", "nurture_index": "decile", "ses_category": "category (1 high – 3 low)",
+}  # fmt: skip
+
+
+def _indicator(indicator: NeedIndicator, tables: Tables, latest: pl.DataFrame) -> pl.DataFrame:
+    """Return one indicator: semel_mosad, indicator_value, _need, _need_se, _n; only measured schools."""
+    years = tables["core_city"].row(0, named=True)
+    in_window = pl.col("school_year").is_between(
+        years["window_first_year"], years["window_last_year"]
+    )
+    if indicator.measure == "gap":
+        measured = tables["mart_gap_school"].filter(
+            "is_measured", pl.col("subject") == indicator.subject
+        )
+        return need_from_gap(
+            measured.select(
+                "semel_mosad",
+                pl.col("gap_sd").alias("value"),
+                pl.col("gap_se_sd").alias("se"),
+                pl.col("tested_pupils").alias("n"),
+            )
+        )
+    if indicator.measure in ("nurture_index", "ses_category"):
+        frame = (
+            latest.select(
+                "semel_mosad", "pupils", pl.col("nurture_index").alias("value"),
+                pl.when("nurture_index_is_imputed").then(_QUINTILE_SD).otherwise(0.0).alias("se"),
+            )
+            if indicator.measure == "nurture_index"
+            else tables["core_school"].join(latest.select("semel_mosad", "pupils"), on="semel_mosad").select(
+                "semel_mosad", "pupils", pl.col("ses_category").cast(pl.Float64).alias("value"), pl.lit(_CATEGORY_SD).alias("se")
+            )
+        )  # fmt: skip
+        low, high = indicator.anchor_low, indicator.anchor_high
+        if low is None or high is None:
+            raise ValueError(
+                f"policy.yaml: need.indicators: {indicator.measure} needs anchor_low and anchor_high"
+            )
+        return need_from_anchors(frame.drop_nulls("value").rename({"pupils": "n"}), low, high)
+    if indicator.target is None:
+        raise ValueError(f"policy.yaml: need.indicators: {indicator.measure} needs a target")
+    target = indicator.target.value / 100
+    if indicator.measure == "climate_safety":
+        events = (pl.col("respondents") * (100 - pl.col("agree_pct")) / 100).round()
+        rows = tables["core_climate"].filter(in_window, pl.col("facet") == "safety")
+        rows, target = (
+            rows.select("semel_mosad", events.alias("events"), pl.col("respondents").alias("n")),
+            1 - target,
+        )
+    else:
+        events = pl.col(f"{indicator.measure}_pupils")
+        rows = tables["core_attendance"].filter(in_window).drop_nulls(f"{indicator.measure}_pupils")
+        rows = rows.select(
+            "semel_mosad", events.alias("events"), pl.col("attendance_pupils").alias("n")
+        )
+    totals = rows.group_by("semel_mosad").agg(
+        pl.col("events").sum().cast(pl.Int64), pl.col("n").sum()
+    )
+    return need_from_rate(totals, target)
+
+
+STEPS = (
+    Step(
+        "need", "diagnose",
+        makes=("mart_need_indicator", "mart_need_index"),
+        reads=("core_school", "core_school_year", "core_attendance", "core_climate", "core_city", "mart_gap_school"),
+        after=GATES,
+        compute=need,
+    ),
+)  # fmt: skip

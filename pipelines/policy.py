@@ -1,0 +1,385 @@
+"""`policy.yaml`: what the city wants, what it may spend, and by which rules. Frozen Pydantic models."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipelines.parameters import (
+    ActionChannel,
+    Channel,
+    Model,
+    Parameter,
+    Percent,
+    Share,
+    Subject,
+    Year,
+)
+
+
+class ChannelPolicy(Model):
+    """Money of one funding channel: a budget of its own, a cap inside each school, or neither."""
+
+    budget: Parameter[float] | None = None
+    per_school_from: Literal["gefen_agorot"] | None = None
+    per_pupil: Parameter[float] | None = None
+
+
+class Target(Model):
+    """A dated desired state (R32): absolute on a scale, or the scale's reference group."""
+
+    type: Literal["absolute", "reference_group"]
+    scales: tuple[str, ...]
+    subjects: tuple[Subject, ...] | Literal["all"] = "all"
+    value: float | None = None
+    valid_from: date
+    source: str
+
+    @model_validator(mode="after")
+    def _absolute_has_value(self) -> Target:
+        if (self.type == "absolute") != (self.value is not None):
+            raise ValueError(
+                "an absolute target needs a value; a reference_group target takes none"
+            )
+        return self
+
+
+class NeedIndicator(Model):
+    """One registered indicator of the need index (R43)."""
+
+    name_he: str
+    kind: Literal["outcome", "background"]
+    measure: Literal[
+        "gap", "chronic_absence", "overt_dropout", "climate_safety", "nurture_index", "ses_category"
+    ]
+    subject: Subject | None = None
+    weight_pct: Parameter[Percent]
+    target: Parameter[float] | None = None
+    anchor_low: float | None = None
+    anchor_high: float | None = None
+
+
+class NeedPolicy(Model):
+    """How need is computed."""
+
+    window_years: Parameter[int]
+    order_p: Parameter[float]
+    draws: Parameter[int]
+    seed: Parameter[int]
+    indicators: dict[str, NeedIndicator]
+
+    @model_validator(mode="after")
+    def _weights_sum_to_100(self) -> NeedPolicy:
+        total = sum(indicator.weight_pct.value for indicator in self.indicators.values())
+        if abs(total - 100) > 1e-9:
+            raise ValueError(f"the weights of the need indicators must sum to 100, not {total:g}")
+        return self
+
+
+class FairnessPolicy(Model):
+    """How the fairness of a criterion is judged (R29)."""
+
+    reliability: Parameter[Share] = Parameter[float](
+        value=0.9,
+        unit="share",
+        source="assumed",
+        reason="mean of three internal tests of reliability .8",
+    )
+    margin: Parameter[Share] = Parameter[float](
+        value=0.1,
+        unit="share",
+        source="assumed",
+        reason="smaller departures are not worth a committee's time",
+    )
+
+
+class GroupVersion(Model):
+    """Whom a group includes from a school year on (R5): a bound or a value of one attribute."""
+
+    name_he: str
+    dimension: Literal["nurture", "immigrant", "special_needs", "gifted", "sex", "stream", "area"]
+    attribute: Literal[
+        "nurture_decile", "years_in_israel", "is_sen_integration", "is_gifted", "sex", "stream", "stat_area"
+    ]  # fmt: skip
+    at_least: float | None = None
+    at_most: float | None = None
+    equals: str | None = None
+    valid_from: Year
+    source: str
+    reason: str
+
+    @model_validator(mode="after")
+    def _says_whom(self) -> GroupVersion:
+        if self.at_least is None and self.at_most is None and self.equals is None:
+            raise ValueError("a group needs at_least, at_most or equals")
+        return self
+
+
+class Effect(Model):
+    """A registered prior effect on participants, in pupil SD per year."""
+
+    mean: float
+    sd: Annotated[float, Field(gt=0)]
+
+
+class Eligibility(Model):
+    """Whom a response admits."""
+
+    nurture_index_min: float | None = None
+    reason_he: str
+    reason_en: str
+
+
+class Response(Model):
+    """One response of the registry (R14), with its registered cost and prior effects."""
+
+    name_he: str
+    name_en: str
+    response_class: Literal[
+        "talented_by_schools", "talented_by_authority", "under_achievers", "special_education", "other_fields"
+    ]  # fmt: skip
+    action_channel: ActionChannel
+    goal: str
+    horizon: Literal["short", "long"]
+    is_excellence: bool = False
+    is_allocated: bool = True
+    eligibility: Eligibility | None = None
+    served_share: Parameter[Share]
+    fixed_cost: Parameter[float]
+    unit_cost: Parameter[float]
+    funding: dict[Channel, Share]
+    funding_source: str
+    effects: dict[Subject, Effect]
+    effect_source: str
+    transport_discount: Parameter[Share]
+
+    @model_validator(mode="after")
+    def _funding_is_whole(self) -> Response:
+        if abs(sum(self.funding.values()) - 1) > 1e-9:
+            raise ValueError(
+                f"the funding shares must sum to 1, not {sum(self.funding.values()):g}"
+            )
+        return self
+
+
+class Capacity(Model):
+    """Most schools, or participants, one response can serve."""
+
+    response: str
+    schools: int | None = None
+    participants: int | None = None
+    source: str
+    reason: str
+
+
+class MustKeep(Model):
+    """Responses that go on where they run now (`served`) or in the schools named."""
+
+    response: str
+    schools: tuple[str, ...] | Literal["served"]
+    dose_level: int = 1
+    source: str
+    reason: str
+
+
+class MustDrop(Model):
+    """Responses that are not to be given, anywhere or in the schools named."""
+
+    response: str
+    schools: tuple[str, ...] | Literal["all"] = "all"
+    source: str
+    reason: str
+
+
+class Rules(Model):
+    """The rules of the allocation (R82–R93)."""
+
+    capacity: tuple[Capacity, ...] = ()
+    must_keep: tuple[MustKeep, ...] = ()
+    must_drop: tuple[MustDrop, ...] = ()
+    every_school_served: Parameter[bool] | None = None
+    school_cap_per_pupil: Parameter[float] | None = None
+    excellence_min: Parameter[Percent] | None = None
+    excellence_max: Parameter[Percent] | None = None
+    exclusive: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class FormulaPolicy(Model):
+    """Scenario zero: money by weighted pupils, no programmes."""
+
+    weight_at_no_need: Parameter[float]
+    weight_at_full_need: Parameter[float]
+
+
+class Suppression(Model):
+    """Smallest cells that may be published (R111)."""
+
+    mean_pupils: Parameter[int]
+    count_pupils: Parameter[int]
+
+
+class SolverPolicy(Model):
+    """How hard the allocation is solved."""
+
+    gap_pct: Parameter[float]
+    time_limit_s: Parameter[float]
+
+
+class Goal(Model):
+    """One department goal."""
+
+    name_he: str
+    name_en: str
+
+
+class DiagnosePolicy(Model):
+    """How gaps are judged: what is small, what is sure, what counts as excellent (R33–R46)."""
+
+    margin_sd: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
+        value=0.1,
+        unit="pupil SD",
+        source="assumed",
+        reason="a gap of a month or so of learning; smaller ones decide nothing",
+    )
+    excellence_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
+        value=0.3,
+        unit="pupil SD above the target",
+        source="assumed",
+        reason="about the upper tenth of schools in a usual city",
+    )
+    worst_k: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
+        value=5,
+        unit="schools",
+        source="assumed",
+        reason="as many as a committee can look at one by one",
+    )
+    false_discovery_rate: Parameter[Share] = Parameter[float](
+        value=0.1,
+        unit="share of the phenomena listed",
+        source="assumed",
+        reason="one in ten of a list may be chance",
+    )
+    phenomenon_years: Parameter[Annotated[int, Field(ge=2)]] = Parameter[int](
+        value=2,
+        unit="school years",
+        source="D004",
+        reason="what returns is a phenomenon; once is an event",
+    )
+    untested_lower_by_sd: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
+        value=0.6,
+        unit="pupil SD",
+        source="assumed",
+        reason="pupils who sit no test are about as far below as integration pupils and newcomers",
+    )
+    least_participants: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
+        value=5,
+        unit="participants",
+        source="assumed",
+        reason="below it an order of causes is that of single persons",
+    )
+    least_excerpts: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
+        value=2,
+        unit="excerpts",
+        source="assumed",
+        reason="one voice alone neither agrees nor contradicts",
+    )
+
+
+class CauseExpectation(Model):
+    """What is expected of a cause before the city's data are seen: gap in pupil SD per unit of its measure."""
+
+    mean: float
+    sd: Annotated[float, Field(gt=0)]
+
+
+class Cause(Model):
+    """A card of the catalogue of causes (R47, R52): a cause without a measure is judgement only."""
+
+    name_he: str
+    name_en: str
+    measure: (
+        Literal[
+            "nurture_index",
+            "no_home_internet_pct",
+            "new_immigrants_pct",
+            "absence_days",
+            "poor_teaching_pct",
+            "poor_climate_pct",
+            "late_start_sd",
+        ]
+        | None
+    ) = None
+    expected: CauseExpectation | None = None
+    is_in_power: bool
+    action_channel: ActionChannel | None = None
+    responses: tuple[str, ...] = ()
+    themes: tuple[str, ...] = ()
+    subjects: tuple[Subject, ...] | Literal["all"] = "all"
+    source: str
+    reason: str
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Cause:
+        if (self.measure is None) != (self.expected is None):
+            raise ValueError("a cause has a measure and an expectation of it, or neither")
+        if self.responses and self.action_channel is None:
+            raise ValueError("a cause that responses act on needs its action_channel")
+        if self.responses and not self.is_in_power:
+            raise ValueError("a cause out of the authority's power is no target of responses")
+        return self
+
+
+class Policy(Model):
+    """`policy.yaml`."""
+
+    planning_year: Parameter[Year]
+    equity_gamma: Parameter[Annotated[float, Field(ge=0)]]
+    need_offset: Parameter[Annotated[float, Field(gt=0)]]
+    dose_response: dict[Share, Share]
+    channels: dict[Channel, ChannelPolicy]
+    targets: tuple[Target, ...]
+    class_design_effect: Parameter[Annotated[float, Field(ge=1)]]
+    need: NeedPolicy
+    goals: dict[str, Goal]
+    groups: dict[str, tuple[GroupVersion, ...]] = Field(default_factory=dict)
+    fairness: FairnessPolicy = FairnessPolicy()
+    diagnose: DiagnosePolicy = DiagnosePolicy()
+    causes: dict[str, Cause] = Field(default_factory=dict)
+    responses: dict[str, Response]
+    rules: Rules
+    formula: FormulaPolicy
+    suppression: Suppression
+    solver: SolverPolicy
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Policy:
+        for response_id, response in self.responses.items():
+            if response.goal not in self.goals:
+                raise ValueError(
+                    f"responses.{response_id}.goal: '{response.goal}' is not one of the goals"
+                )
+            if astray := set(response.funding) - set(self.channels):
+                raise ValueError(
+                    f"responses.{response_id}.funding: no such channel: {', '.join(sorted(astray))}"
+                )
+        named = [
+            *(("capacity", rule.response) for rule in self.rules.capacity),
+            *(("must_keep", rule.response) for rule in self.rules.must_keep),
+            *(("must_drop", rule.response) for rule in self.rules.must_drop),
+            *(
+                ("exclusive", response)
+                for group in self.rules.exclusive.values()
+                for response in group
+            ),
+        ]
+        for rule, response_id in named:
+            if response_id not in self.responses:
+                raise ValueError(f"rules.{rule}: no response '{response_id}' in responses")
+        for cause_id, cause in self.causes.items():
+            if unknown := set(cause.responses) - set(self.responses):
+                raise ValueError(
+                    f"causes.{cause_id}.responses: no such response: {', '.join(sorted(unknown))}"
+                )
+        return self
