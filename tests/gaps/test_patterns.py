@@ -1,0 +1,95 @@
+"""Whole authority or part, general or one subject: planted shapes are named."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.gaps import (
+    city_gaps,
+    fit_components,
+    general_or_subject,
+    school_gaps,
+    variance_shares,
+    whole_or_part,
+)
+from tests.gaps.cities import city
+from tests.gaps.test_totals import sized
+
+HALF = {"school": 0.12, "school_subject": 0.065, "school_year": 0.06, "school_subject_year": 0.06}
+LOW = ["900001", "900002", "900003"]
+
+
+def answers(cells):
+    components = fit_components(cells)
+    by_school = school_gaps(cells, components, 2022, 2023)
+    whole = city_gaps(cells.filter(pl.col("school_year") >= 2022), components, schools=36)
+    spread = dict(whole_or_part(by_school, whole).select("subject", "pattern").iter_rows())
+    place = whole.filter(pl.col("subject") != "all").select(pl.lit("city").alias("place"), "subject", "gap_sd", "gap_se_sd")  # fmt: skip
+    return spread, general_or_subject(place)["subject_pattern"].item()
+
+
+def planted(seed, shape):
+    cells = sized(city(seed, true_sd=HALF))
+    mean = pl.col("gap_raw_sd").mean().over("subject", "grade", "school_year")
+    at = pl.col("gap_raw_sd") - mean
+    shift = {
+        "systemic": pl.lit(0.6),
+        "local": pl.when(pl.col("semel_mosad").is_in(LOW)).then(0.65).otherwise(-0.15),
+        "one_subject": pl.when(pl.col("subject") == "math").then(0.55).otherwise(-0.15),
+        "none": pl.lit(-0.3),
+    }[shape]
+    return cells.with_columns((at + shift).alias("gap_raw_sd"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "part", "subject"),
+    [
+        ("systemic", "whole_authority", "general"),
+        ("local", "part", "none"),
+        ("one_subject", None, "one_subject"),
+        ("none", "nowhere", "none"),
+    ],
+)
+def test_planted_shapes_are_named(shape, part, subject):
+    right = []
+    for seed in range(20):
+        spread, found = answers(planted(seed, shape))
+        right.append(found == subject and (part is None or spread["all"] == part))
+        if shape == "one_subject":
+            right[-1] &= (
+                spread["math"] == "whole_authority" and spread["hebrew"] != "whole_authority"
+            )
+    assert np.mean(right) >= 0.9
+
+
+def test_expected_number_below_is_the_sum_of_probabilities():
+    schools = pl.DataFrame({"semel_mosad": ["1", "2"], "subject": "math", "gap_sd": [0.1, 9.0], "gap_se_sd": [0.2, 0.1]})  # fmt: skip
+    whole = pl.DataFrame({"subject": ["math"], "gap_sd": [4.5], "gap_se_sd": [0.1]})
+    row = whole_or_part(schools, whole).row(0, named=True)
+    assert row["schools_below"] == pytest.approx(1.5)
+    assert row["schools_surely_below"] == 1
+    assert row["schools_below_hi"] == 2  # never more than there are
+    assert row["schools_below_lo"] == pytest.approx(1.5 - 1.6448536 * 0.5)
+
+
+def test_rules_of_general_or_subject():
+    def pattern(*gaps, error=0.05):
+        names = ["english", "hebrew", "math", "science"][: len(gaps)]
+        frame = pl.DataFrame({"place": "p", "subject": names, "gap_sd": gaps, "gap_se_sd": error})
+        return general_or_subject(frame).row(0, named=True)
+
+    assert pattern(0.5, 0.5, 0.5, 0.5)["subject_pattern"] == "general"
+    assert pattern(0.5, 0.5, 0.5, 0.1)["subject_pattern"] == "general"
+    assert pattern(-0.5, -0.5, 0.5, 0.1)["subject_pattern"] == "one_subject"
+    assert pattern(-0.5, 0.5, 0.5, -0.5)["subjects_below"] == "hebrew,math"
+    assert pattern(-0.5, 0.5, 0.5, -0.5)["subject_pattern"] == "some_subjects"
+    assert pattern(-0.5, -0.5)["subject_pattern"] == "none"
+    assert pattern(0.5)["subject_pattern"] == "cannot_tell"
+    assert pattern(0.1, 0.12, 0.08)["subject_pattern"] == "cannot_tell"
+
+
+def test_shares_of_variance():
+    frame = pl.DataFrame({"component": ["a", "b"], "component_sd": [0.3, 0.1]})
+    assert variance_shares(frame)["variance_share_pct"].to_list() == pytest.approx([90, 10])
+    none = frame.with_columns(component_sd=pl.lit(0.0))
+    assert variance_shares(none)["variance_share_pct"].to_list() == [0, 0]
