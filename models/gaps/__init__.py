@@ -2,6 +2,7 @@
 
 from models.gaps.classes import class_variance
 from models.gaps.components import COMPONENTS, fit_components
+from models.gaps.multilevel import TwoLevel, fit_two_level
 from models.gaps.patterns import general_or_subject, variance_shares, whole_or_part
 from models.gaps.posterior import school_gaps, shrunken_gaps
 from models.gaps.tiers import TIERS, gap_tier
@@ -12,9 +13,11 @@ __all__ = [
     "COMPONENTS",
     "TIERS",
     "WHOLE",
+    "TwoLevel",
     "city_gaps",
     "class_variance",
     "fit_components",
+    "fit_two_level",
     "gap_tier",
     "general_or_subject",
     "group_contrasts",

@@ -15,6 +15,7 @@ SURE = 0.90
 def whole_or_part(
     schools: pl.DataFrame,
     city: pl.DataFrame,
+    components: pl.DataFrame,
     *,
     margin_sd: float = 0.10,
     most: float = 0.5,
@@ -22,18 +23,21 @@ def whole_or_part(
 ) -> pl.DataFrame:
     """Answer, by subject, whether the whole authority is below its target, or only part of it.
 
-    Two things are asked of the data, each with its own uncertainty: whether the city's mean is below
-    target by more than a margin that matters, and how many schools are. The number of schools below
-    is Σ P(gap > margin), with the variance Σ P(1 - P) (Poisson–binomial, normal approximation).
+    Three things are asked of the data: whether the city's mean is below target by more than a margin
+    that matters, how many schools are, and whether schools differ lastingly at all (SD of school and
+    school × subject together above the margin). Without the last, the schools that happen to lie
+    below in these years are those of a year's luck. The number of schools below is Σ P(gap > margin),
+    with the variance Σ P(1 - P) (Poisson–binomial, normal approximation).
 
         whole_authority  the mean is surely below, and so are more than `most` of the schools
-        part             the mean is not surely below, but some school surely is
-        nowhere          no school is surely below, and few are expected to be
+        part             the mean is not surely below, schools differ lastingly, some surely are below
+        nowhere          the mean is surely not below, and schools do not differ or none surely is below
         cannot_tell      otherwise
 
     Args:
         schools: semel_mosad, subject, gap_sd, gap_se_sd of `school_gaps` (unmeasured rows are left out).
         city: subject, gap_sd, gap_se_sd of `city_gaps`.
+        components: component, component_sd of `fit_components`.
         margin_sd: smallest gap that matters, pupil SD.
         most: share of schools that makes it a matter of the whole authority.
         level: probability of the interval of the number of schools.
@@ -69,6 +73,9 @@ def whole_or_part(
     )
     reach = float(norm.ppf(0.5 + level / 2))
     share = pl.col("schools_below") / pl.col("schools_measured")
+    sd = dict(components.select("component", "component_sd").iter_rows())
+    differ = (sd["school"] ** 2 + sd["school_subject"] ** 2) ** 0.5 > margin_sd
+    some = (pl.col("schools_surely_below") > 0) & differ
     return joined.select(
         "subject",
         "schools_measured",
@@ -84,9 +91,9 @@ def whole_or_part(
         "spread_sd",
         pl.when((pl.col("p_city_below") >= SURE) & (share > most))
         .then(pl.lit("whole_authority"))
-        .when((pl.col("p_city_below") < SURE) & (pl.col("schools_surely_below") > 0))
+        .when((pl.col("p_city_below") < SURE) & some)
         .then(pl.lit("part"))
-        .when((pl.col("schools_surely_below") == 0) & (share < 1 - SURE))
+        .when((pl.col("p_city_below") <= 1 - SURE) & ~some)
         .then(pl.lit("nowhere"))
         .otherwise(pl.lit("cannot_tell"))
         .alias("pattern"),

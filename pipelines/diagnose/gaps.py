@@ -82,7 +82,7 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
     schools = by_school["semel_mosad"].n_unique()
     components = components.select("component", "component_sd")
     now = city_gaps(cells.filter(inside), components, schools=schools)
-    spread = whole_or_part(by_school.filter("is_measured"), now, margin_sd=margin)
+    spread = whole_or_part(by_school.filter("is_measured"), now, components, margin_sd=margin)
     links = tables["core_scale_year"].select("scale_id", "school_year", "link_id").unique()
     linked = cells.join(links, on=["scale_id", "school_year"], how="left").with_columns(
         pl.coalesce("link_id", "scale_id").alias("segment")

@@ -23,7 +23,9 @@ def answers(cells):
     components = fit_components(cells)
     by_school = school_gaps(cells, components, 2022, 2023)
     whole = city_gaps(cells.filter(pl.col("school_year") >= 2022), components, schools=36)
-    spread = dict(whole_or_part(by_school, whole).select("subject", "pattern").iter_rows())
+    spread = dict(
+        whole_or_part(by_school, whole, components).select("subject", "pattern").iter_rows()
+    )
     place = whole.filter(pl.col("subject") != "all").select(pl.lit("city").alias("place"), "subject", "gap_sd", "gap_se_sd")  # fmt: skip
     return spread, general_or_subject(place)["subject_pattern"].item()
 
@@ -65,7 +67,8 @@ def test_planted_shapes_are_named(shape, part, subject):
 def test_expected_number_below_is_the_sum_of_probabilities():
     schools = pl.DataFrame({"semel_mosad": ["1", "2"], "subject": "math", "gap_sd": [0.1, 9.0], "gap_se_sd": [0.2, 0.1]})  # fmt: skip
     whole = pl.DataFrame({"subject": ["math"], "gap_sd": [4.5], "gap_se_sd": [0.1]})
-    row = whole_or_part(schools, whole).row(0, named=True)
+    components = pl.DataFrame({"component": list(HALF), "component_sd": list(HALF.values())})
+    row = whole_or_part(schools, whole, components).row(0, named=True)
     assert row["schools_below"] == pytest.approx(1.5)
     assert row["schools_surely_below"] == 1
     assert row["schools_below_hi"] == 2  # never more than there are
