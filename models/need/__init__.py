@@ -2,5 +2,15 @@
 
 from models.need.index import need_index
 from models.need.indicators import need_from_anchors, need_from_gap, need_from_rate
+from models.need.robustness import Robustness, indicator_quality, need_robustness, need_shares
 
-__all__ = ["need_from_anchors", "need_from_gap", "need_from_rate", "need_index"]
+__all__ = [
+    "Robustness",
+    "indicator_quality",
+    "need_from_anchors",
+    "need_from_gap",
+    "need_from_rate",
+    "need_index",
+    "need_robustness",
+    "need_shares",
+]
