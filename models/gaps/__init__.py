@@ -1,26 +1,38 @@
 """Gaps between desired and actual, partially pooled, with intervals and tiers instead of ranks."""
 
+from models.gaps.adjusted import adjusted_gaps, peer_schools
+from models.gaps.bands import band_cells
 from models.gaps.classes import class_variance
 from models.gaps.components import COMPONENTS, fit_components
 from models.gaps.multilevel import TwoLevel, fit_two_level
 from models.gaps.patterns import general_or_subject, variance_shares, whole_or_part
 from models.gaps.posterior import school_gaps, shrunken_gaps
+from models.gaps.standing import excellence, rank_summary
 from models.gaps.tiers import TIERS, gap_tier
 from models.gaps.totals import WHOLE, city_gaps, group_contrasts
 from models.gaps.trends import school_years, trends
+from models.gaps.unmeasured import carried_gaps, exclusion_bounds, predicted_gaps
 
 __all__ = [
     "COMPONENTS",
     "TIERS",
     "WHOLE",
     "TwoLevel",
+    "adjusted_gaps",
+    "band_cells",
+    "carried_gaps",
     "city_gaps",
     "class_variance",
+    "excellence",
+    "exclusion_bounds",
     "fit_components",
     "fit_two_level",
     "gap_tier",
     "general_or_subject",
     "group_contrasts",
+    "peer_schools",
+    "predicted_gaps",
+    "rank_summary",
     "school_gaps",
     "school_years",
     "shrunken_gaps",
