@@ -86,6 +86,38 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
                 "at_most": pl.Float64, "equals": pl.String, "source": pl.String, "reason": pl.String,
             },
         ),
+        "core_cause": pl.DataFrame(
+            [
+                {
+                    "cause_id": cause_id,
+                    "cause_name_he": cause.name_he,
+                    "cause_name_en": cause.name_en,
+                    "cause_measure": cause.measure,
+                    "expected_sd_per_unit": cause.expected and cause.expected.mean,
+                    "expected_spread": cause.expected and cause.expected.sd,
+                    "is_in_power": cause.is_in_power,
+                    "action_channel": cause.action_channel,
+                    "themes": ",".join(cause.themes),
+                    "source": cause.source,
+                    "reason": cause.reason,
+                }
+                for cause_id, cause in policy.causes.items()
+            ],
+            schema={
+                "cause_id": pl.String, "cause_name_he": pl.String, "cause_name_en": pl.String,
+                "cause_measure": pl.String, "expected_sd_per_unit": pl.Float64, "expected_spread": pl.Float64,
+                "is_in_power": pl.Boolean, "action_channel": pl.String, "themes": pl.String,
+                "source": pl.String, "reason": pl.String,
+            },
+        ),
+        "core_cause_action": pl.DataFrame(
+            [
+                {"cause_id": cause_id, "response_id": response_id}
+                for cause_id, cause in policy.causes.items()
+                for response_id in cause.responses
+            ],
+            schema={"cause_id": pl.String, "response_id": pl.String},
+        ),
         "core_declared_silence": pl.DataFrame(
             [
                 {"source_id": source_id, "semel_mosad": code, "silence_reason": reason}
@@ -178,6 +210,7 @@ STEPS = (
         makes=(
             "core_city", "core_plan_scope", "core_policy_scale", "core_policy_target",
             "core_expected", "core_goal", "core_response", "core_parameter", "core_declared_silence", "core_group",
+            "core_cause", "core_cause_action",
         ),
         reads=("stg_aim__goals", "stg_aim__targets"),
         compute=aim,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -11,10 +11,13 @@ import polars as pl
 from scipy.stats import false_discovery_control, norm
 from threadpoolctl import threadpool_limits
 
-from models.causes.cell_noise import SchoolCells, school_cells
-
 SCOPES = ("school", "school_subject", "subject", "grade")
 LEAST_TYPICAL = 3  # schools without which nothing is typical of a city
+# Errors of one cohort's cells move together, as in the gap model: the same pupils sit several tests
+# (reliability .8) and come back a grade higher (persistence .9 a year).
+COHORT_CORRELATION, COHORT_PERSISTENCE = 0.5, 0.9
+_COMPONENTS = ("school", "school_subject", "school_year", "school_subject_year")
+_GROUP = ["scale_id", "subject", "grade", "school_year"]
 _SCHEMA = {
     "scope": pl.String,
     "semel_mosad": pl.String,
@@ -29,14 +32,25 @@ _SCHEMA = {
     "gap_mean_sd": pl.Float64,
     "gap_mean_se_sd": pl.Float64,
     "p_chance": pl.Float64,
+    "p_once": pl.Float64,
 }
 
 
 @dataclass(frozen=True)
-class _Rule:
-    years: int
-    schools: int
-    margin: float
+class _School:
+    """The N measured cells of a school, out of P groups (scale, subject, grade, year) of the city.
+
+    Attributes:
+        group: (N,) which group a cell is in; a school has at most one cell in a group.
+        noise: (N, N) covariance of sampling errors and school-year noise.
+        weight: (P, N) what the cells add to the groups' means.
+    """
+
+    semel_mosad: str
+    group: np.ndarray
+    gap: np.ndarray
+    noise: np.ndarray
+    weight: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -59,6 +73,49 @@ class _Values:
         return _Values(self.value[chosen], self.covariance[np.ix_(chosen, chosen)])
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """A place with its gaps by year, by school (whole city only), and by year without each subject."""
+
+    scope: str
+    by_year: _Values
+    cells: int
+    semel_mosad: str | None = None
+    subject: str | None = None
+    grade: int | None = None
+    by_school: _Values | None = None
+    without: tuple[_Values, ...] = ()
+
+    def row(self, years: int, schools: int, margin: float) -> tuple:
+        """Return the candidate's row of the result, in the order of the schema."""
+        mean = self.by_year.pooled(np.zeros(len(self.by_year.value)))
+        gap, error = float(mean.value[0]), float(np.sqrt(mean.covariance[0, 0]))
+        sign = 1.0 if gap >= 0 else -1.0
+        by_school = mean if self.by_school is None else self.by_school
+        once = [
+            float(np.max([_recurrence(one, years, sign) for one in (self.by_year, *self.without)]))
+        ]  # a missing one stays missing
+        if self.by_school is not None:
+            once.append(_recurrence(self.by_school, schools, sign))
+        asked = [p for p in once if not np.isnan(p)]
+        return (
+            self.scope,
+            self.semel_mosad,
+            self.subject,
+            self.grade,
+            "below" if sign > 0 else "above",
+            len(self.by_year.value),
+            int((sign * self.by_year.value >= margin).sum()),
+            len(by_school.value),
+            int((sign * by_school.value >= margin).sum()),
+            self.cells,
+            gap,
+            error,
+            float(2 * norm.sf(abs(gap) / error)) if asked else None,
+            min(len(asked) * min(asked), 1.0) if asked else None,
+        )
+
+
 # One thread: the matrices are small, and sums must not depend on how many threads share them.
 @threadpool_limits.wrap(limits=1)
 def phenomena(
@@ -69,6 +126,7 @@ def phenomena(
     schools: int = 3,
     margin_sd: float = 0.10,
     fdr: float = 0.10,
+    once: float = 0.05,
     level: float = 0.90,
 ) -> pl.DataFrame:
     """Return every place whose gap could recur, how surely it does, and which ones are phenomena.
@@ -76,233 +134,243 @@ def phenomena(
     Four kinds of places, each with its own "gap" (positive = below, so excellence is `above`):
 
         school_subject  gap of a school in a subject - what is typical of the city (μ of the gap model)
-        school          the same over all its subjects; must stand without any one of them
+        school          the same over all its subjects
         subject         gap of the whole city's measured schools in a subject against the target
         grade           gap of a grade - that of the city's other grades in the same subject and year
 
-    A place's gap in year t is the precision-weighted mean d[t] of its cells. Errors are sampling
-    (cells of one cohort are correlated) and the school-year noise w and x of the components; u and v
-    are what is looked for. With z[t] = (±d[t] - margin) / error[t], the hypothesis "fewer than r
-    years have the gap" is rejected by the weakest of all selections S of T - r + 1 years:
+    A place's gap in year t is the mean d[t] of its cells, weighted by precision; its mean gap m is
+    that of its years. Errors are sampling errors, correlated within a cohort, and the school-year
+    noise w and x of the components; u and v are what is looked for. Two questions are asked:
 
-        p = max over S of 1 - Φ(Σ z[S] / √(1'R[S]1)),   R = correlations of the z
+        is there a gap at all      p_chance = 2 (1 - Φ(|m| / error)), q_chance by Benjamini–Hochberg
+        or only once               p_once = max over S of 2 (1 - Φ(±Σ z[S] / √(1'R[S]1)))
 
-    so one extreme year never suffices. In the same way "fewer than `schools` schools" for `subject`
-    and `grade`, whose p is twice the smaller of the two. Both directions are tried (p doubled), and
-    q is Benjamini and Hochberg's over all places of the city. A place measured too seldom to recur
-    has no p and is no phenomenon.
+    where z[t] = d[t] / error[t], R is their correlation, S runs over all selections of T - r + 1 of the
+    T years, and ± is the sign of m: "fewer than r = `years` years have it" is rejected only if the gap
+    stands without its r - 1 strongest years. A school's must also stand without any one of its
+    subjects. For `subject` and `grade` the same is asked of schools, and p_once is twice the smaller.
+    A place is a phenomenon if q_chance ≤ fdr, p_once ≤ once, |m| ≥ margin, and as many years (or
+    schools) as asked are each beyond the margin. One measured too seldom to recur has no p.
 
     Args:
         cells: semel_mosad, subject, grade, school_year, scale_id, gap_raw_sd (pupil SD; null = not
             measured), gap_sampling_sd (pupil SD), of one pupil group; other columns are ignored.
-            Raw, not shrunken gaps: shrinkage carries one year's gap into the others.
+            The shrunken gaps are not used: shrinkage carries one year's gap into the others.
         components: component, component_sd (pupil SD): school, school_subject, school_year,
             school_subject_year.
         years: least school years in which a gap must recur.
         schools: least schools in which a gap must recur.
         margin_sd: smallest gap that matters, pupil SD.
-        fdr: share of the listed phenomena that may be false, in expectation.
+        fdr: share of the listed places that may have no gap, in expectation.
+        once: risk of taking a gap of one year (or of too few schools) for a recurring one.
         level: probability of the interval of the mean gap.
 
     Returns:
         scope, semel_mosad, subject, grade (null where the place has none), direction (`below` or
         `above`), years_measured, years_seen, schools_measured, schools_seen (those beyond the margin
         in this direction), cells, gap_mean_sd, gap_mean_se_sd, gap_mean_lo_sd, gap_mean_hi_sd (pupil
-        SD; not shrunken, so of the listed ones a little too large), p_chance, q_chance,
-        false_alarms_expected (places without a recurring gap that would show so small a p),
-        is_phenomenon; sorted by scope and place.
+        SD; not shrunken, so of the listed ones a little too large), p_chance, p_once, q_chance,
+        false_alarms_expected (places without any gap expected among those with so small a
+        p_chance), is_phenomenon; sorted by scope and place.
 
     Raises:
-        ValueError: if years or schools is below 2, the margin is negative, fdr or level is not
-            between 0 and 1, a component is missing, or a cell is invalid.
+        ValueError: if years or schools is below 2, the margin is negative, a share is not between 0
+            and 1, a component is missing, or a cell is invalid.
 
     Source: Benjamini & Heller (2008), partial conjunctions; Benjamini & Hochberg (1995); R40, R44.
     """
     if years < 2 or schools < 2:
-        raise ValueError(f"a gap recurs in at least 2 years or 2 schools; got {years} and {schools}")
+        raise ValueError(
+            f"a gap recurs in at least 2 years or 2 schools; got {years} and {schools}"
+        )
     if not margin_sd >= 0:
         raise ValueError(f"margin_sd is the smallest gap that matters, 0 or above; got {margin_sd}")
-    if not (0 < fdr < 1 and 0 < level < 1):
-        raise ValueError(f"fdr and level are shares between 0 and 1; got {fdr} and {level}")
-    rule = _Rule(years, schools, margin_sd)
-    blocks, means, mean_covariance, groups = school_cells(cells, components)
-    rows = [
-        *_of_schools(blocks, means, mean_covariance, groups, rule),
-        *_of_city(blocks, _Values(means, mean_covariance), groups, rule),
-    ]
-    found = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    if not (0 < fdr < 1 and 0 < once < 1 and 0 < level < 1):
+        raise ValueError(f"fdr, once and level lie between 0 and 1; got {fdr}, {once} and {level}")
+    measured = _measured(cells)
+    groups = measured.group_by(_GROUP).agg(pl.len().alias("schools")).sort(_GROUP)
+    blocks = _weighted(measured, groups, components)
+    means = _Values(
+        sum((block.weight @ block.gap for block in blocks), np.zeros(groups.height)),
+        sum((block.weight @ block.noise @ block.weight.T for block in blocks), np.zeros((groups.height,) * 2)),
+    )  # fmt: skip
+    found = pl.DataFrame(
+        [
+            candidate.row(years, schools, margin_sd)
+            for candidate in (*_of_schools(blocks, means, groups), *_of_city(blocks, means, groups))
+        ],
+        schema=_SCHEMA,
+        orient="row",
+    ).sort("scope", "semel_mosad", "subject", "grade")
     p = found["p_chance"].drop_nulls().to_numpy()
-    tested = found.filter(pl.col("p_chance").is_not_null()).with_columns(
-        pl.Series("q_chance", false_discovery_control(p) if len(p) else p, dtype=pl.Float64),
-        (pl.col("p_chance") * len(p)).alias("false_alarms_expected"),
-    )
-    untested = found.filter(pl.col("p_chance").is_null())
+    q = np.full(found.height, np.nan)
+    q[found["p_chance"].is_not_null().to_numpy()] = false_discovery_control(p) if len(p) else p
     reach = float(norm.ppf(0.5 + level / 2)) * pl.col("gap_mean_se_sd")
-    return (
-        pl.concat([tested, untested], how="diagonal")
-        .select(
-            *list(_SCHEMA)[:-1],
-            (pl.col("gap_mean_sd") - reach).alias("gap_mean_lo_sd"),
-            (pl.col("gap_mean_sd") + reach).alias("gap_mean_hi_sd"),
-            "p_chance",
-            "q_chance",
-            "false_alarms_expected",
-            (pl.col("q_chance") <= fdr).fill_null(False).alias("is_phenomenon"),
-        )
-        .sort("scope", "semel_mosad", "subject", "grade")
+    is_sure = (pl.col("q_chance") <= fdr) & (pl.col("p_once") <= once)
+    is_seen = (pl.col("years_seen") >= years) | (pl.col("schools_seen") >= schools)
+    return found.with_columns(
+        (pl.col("gap_mean_sd") - reach).alias("gap_mean_lo_sd"),
+        (pl.col("gap_mean_sd") + reach).alias("gap_mean_hi_sd"),
+        pl.Series("q_chance", q).fill_nan(None),
+        (pl.col("p_chance") * len(p)).alias("false_alarms_expected"),
+    ).with_columns(
+        (is_sure & is_seen & (pl.col("gap_mean_sd").abs() >= margin_sd))
+        .fill_null(False)
+        .alias("is_phenomenon")
     )
+
+
+def _measured(cells: pl.DataFrame) -> pl.DataFrame:
+    """Return the valid measured cells in canonical order."""
+    key = ["semel_mosad", *_GROUP]
+    measured = cells.filter(pl.col("gap_raw_sd").is_not_null()).sort(key)
+    gap, error = pl.col("gap_raw_sd"), pl.col("gap_sampling_sd")
+    bad = measured.filter(~(gap.is_finite() & error.is_finite() & (error > 0)).fill_null(False))
+    if bad.height:
+        raise ValueError(
+            f"measured cells without a finite gap and a positive sampling error: {bad.select(key).head(3).rows()}; "
+            "leave gap_raw_sd empty where a cell is not measured"
+        )
+    if measured.select(key).is_duplicated().any():
+        raise ValueError(
+            "cells repeat by school, subject, grade, school year and scale; pass those of one pupil group"
+        )
+    return measured
+
+
+def _weighted(
+    measured: pl.DataFrame, groups: pl.DataFrame, components: pl.DataFrame
+) -> list[_School]:
+    """Return the schools with their weights in the groups' means, by generalised least squares.
+
+    True differences between schools (u, v) count in the weights, so that a group measured in some
+    schools only is not typical of those schools alone.
+    """
+    by_name = dict(components.select("component", "component_sd").iter_rows())
+    if missing := [name for name in _COMPONENTS if by_name.get(name) is None]:
+        raise ValueError(f"variance components without a value: {', '.join(missing)}")
+    u, v, w, x = (by_name[name] ** 2 for name in _COMPONENTS)
+    coded = measured.join(
+        groups.with_row_index("group").drop("schools"), on=_GROUP, how="left", maintain_order="left"
+    )
+    information = np.zeros((groups.height, groups.height))
+    found = []
+    for (code,), own in coded.group_by("semel_mosad", maintain_order=True):
+        group, gap, error = (
+            own[name].to_numpy() for name in ("group", "gap_raw_sd", "gap_sampling_sd")
+        )
+        year, grade, subject = (
+            own[name].to_numpy() for name in ("school_year", "grade", "subject")
+        )
+        same_subject = subject[:, None] == subject[None, :]
+        apart = np.abs(year[:, None] - year[None, :])
+        cohort = (year - grade)[:, None] == (year - grade)[None, :]
+        correlation = np.where(cohort, COHORT_CORRELATION * COHORT_PERSISTENCE**apart, 0.0)
+        np.fill_diagonal(correlation, 1.0)
+        noise = correlation * np.outer(error, error) + (apart == 0) * (w + x * same_subject)
+        precision = np.linalg.inv(noise + u + v * same_subject)
+        information[np.ix_(group, group)] += precision
+        weight = np.zeros((groups.height, own.height))
+        weight[group] = precision
+        found.append(_School(str(code), group, gap, noise, weight))
+    solved = np.linalg.inv(information)
+    return [replace(school, weight=solved @ school.weight) for school in found]
 
 
 def _of_schools(
-    blocks: list[SchoolCells],
-    means: np.ndarray,
-    mean_covariance: np.ndarray,
-    groups: pl.DataFrame,
-    rule: _Rule,
-) -> Iterator[tuple]:
+    blocks: list[_School], means: _Values, groups: pl.DataFrame
+) -> Iterator[_Candidate]:
     """Yield the candidates `school` and `school_subject`."""
-    enough = (groups["schools"] >= LEAST_TYPICAL).to_numpy()
+    is_typical = (groups["schools"] >= LEAST_TYPICAL).to_numpy()
     subjects, years = groups["subject"].to_numpy(), groups["school_year"].to_numpy()
     for block in blocks:
-        shared = block.weight[block.group] @ block.noise
-        values = _Values(
-            block.gap - means[block.group],
-            block.noise - shared - shared.T + mean_covariance[np.ix_(block.group, block.group)],
+        kept = np.flatnonzero(is_typical[block.group])
+        group = block.group[kept]
+        shared = (block.weight[block.group] @ block.noise)[np.ix_(kept, kept)]
+        excess = _Values(
+            block.gap[kept] - means.value[group],
+            block.noise[np.ix_(kept, kept)]
+            - shared
+            - shared.T
+            + means.covariance[np.ix_(group, group)],
         )
-        kept = np.flatnonzero(enough[block.group])
-        values, subject, year = (
-            values.part(kept),
-            subjects[block.group[kept]],
-            years[block.group[kept]],
-        )
-        names = np.unique(subject)
-
-        def seen(
-            chosen: np.ndarray, values: _Values = values, year: np.ndarray = year
-        ) -> tuple[_Values, np.ndarray]:
-            by_year = values.part(chosen).pooled(year[chosen])
-            return by_year, _recurrence(by_year, rule.years, rule.margin)
-
+        names = np.unique(subjects[group])
         for name in names:
-            chosen = np.flatnonzero(subject == name)
-            by_year, tails = seen(chosen)
-            yield _row(
-                "school_subject", block.semel_mosad, str(name), None, by_year, None, tails, len(chosen), rule
+            chosen = np.flatnonzero(subjects[group] == name)
+            by_year = excess.part(chosen).pooled(years[group[chosen]])
+            yield _Candidate(
+                "school_subject", by_year, len(chosen), semel_mosad=block.semel_mosad, subject=str(name)
             )  # fmt: skip
         if len(names) > 1:
-            by_year, tails = seen(np.arange(len(subject)))
-            without = [seen(np.flatnonzero(subject != name))[1] for name in names]
-            tails = np.max([tails, *without], axis=0)  # a missing tail stays missing
-            yield _row("school", block.semel_mosad, None, None, by_year, None, tails, len(subject), rule)  # fmt: skip
+            rest = [np.flatnonzero(subjects[group] != name) for name in names]
+            yield _Candidate(
+                "school",
+                excess.pooled(years[group]),
+                len(group),
+                semel_mosad=block.semel_mosad,
+                without=tuple(excess.part(one).pooled(years[group[one]]) for one in rest),
+            )
 
 
-def _of_city(
-    blocks: list[SchoolCells], means: _Values, groups: pl.DataFrame, rule: _Rule
-) -> Iterator[tuple]:
+def _of_city(blocks: list[_School], means: _Values, groups: pl.DataFrame) -> Iterator[_Candidate]:
     """Yield the candidates `subject` and `grade`."""
-    for scope, column in (("subject", "subject"), ("grade", "grade")):
-        names = groups[column].to_numpy()
-        against = np.eye(len(names)) if scope == "subject" else _against_other_grades(groups)
-        usable = against.any(axis=1)
-        contrast = means.combined(against)
-        years = groups["school_year"].to_numpy()
+    years = groups["school_year"].to_numpy()
+    for scope in ("subject", "grade"):
+        names = groups[scope].to_numpy()
+        contrasts = [np.eye(len(block.group)) for block in blocks]
+        contrast = np.eye(len(names))
+        if scope == "grade":
+            contrasts = [_against_other_grades(groups[block.group]) for block in blocks]
+            contrast = _against_other_grades(groups)
+        usable = contrast.any(axis=1)
+        whole = means.combined(contrast)
         for name in np.unique(names[usable]):
             chosen = np.flatnonzero((names == name) & usable)
-            by_year = contrast.part(chosen).pooled(years[chosen])
-            by_school, cells = [], 0
-            for block in blocks:
-                own = (
-                    np.eye(len(block.group))
-                    if scope == "subject"
-                    else _against_other_grades(groups[block.group])
-                )
-                own = own[(names[block.group] == name) & own.any(axis=1)]
-                if len(own):
-                    values = _Values(block.gap, block.noise).combined(own)
-                    by_school.append(values.pooled(np.zeros(len(own))))
-                    cells += len(own)
-            if not by_school:
-                continue
-            schools = _Values(
-                np.array([one.value[0] for one in by_school]),
-                np.diag([one.covariance[0, 0] for one in by_school]),
+            own = [
+                (block, rows[(names[block.group] == name) & rows.any(axis=1)])
+                for block, rows in zip(blocks, contrasts, strict=True)
+            ]
+            by_school = [
+                _Values(block.gap, block.noise).combined(rows).pooled(np.zeros(len(rows)))
+                for block, rows in own
+                if len(rows)
+            ]
+            yield _Candidate(
+                scope,
+                whole.part(chosen).pooled(years[chosen]),
+                sum(len(rows) for _, rows in own),
+                subject=str(name) if scope == "subject" else None,
+                grade=int(name) if scope == "grade" else None,
+                by_school=_Values(
+                    np.array([one.value[0] for one in by_school]),
+                    np.diag([one.covariance[0, 0] for one in by_school]),
+                ),
             )
-            both = np.array(
-                [
-                    _recurrence(by_year, rule.years, rule.margin),
-                    _recurrence(schools, rule.schools, rule.margin, independent=True),
-                ]
-            )
-            tested = ~np.isnan(both).any(axis=1)
-            tails = (
-                np.minimum(tested.sum() * both[tested].min(axis=0), 1.0)
-                if tested.any()
-                else both[0]
-            )
-            subject, grade = (str(name), None) if scope == "subject" else (None, int(name))
-            yield _row(scope, None, subject, grade, by_year, schools, tails, cells, rule)
 
 
 def _against_other_grades(groups: pl.DataFrame) -> np.ndarray:
     """Return the contrasts (P, P) of each group with the other grades of its scale, subject and year."""
-    same = groups.select(
-        pl.struct("scale_id", "subject", "school_year").rank("dense").alias("test")
-    )["test"].to_numpy()
-    peers = (same[:, None] == same[None, :]).astype(float)
+    test = groups.select(pl.struct("scale_id", "subject", "school_year").rank("dense"))
+    code = test.to_series().to_numpy()
+    peers = (code[:, None] == code[None, :]).astype(float)
     np.fill_diagonal(peers, 0.0)
     number = peers.sum(axis=1, keepdims=True)
-    return np.where(number > 0, np.eye(len(same)) - peers / np.maximum(number, 1), 0.0)
+    return np.where(number > 0, np.eye(len(code)) - peers / np.maximum(number, 1), 0.0)
 
 
-def _recurrence(
-    values: _Values, least: int, margin: float, independent: bool = False
-) -> np.ndarray:
-    """Return the p-values that fewer than `least` values lie below, and above; NaN if there are fewer."""
+def _recurrence(values: _Values, least: int, sign: float) -> float:
+    """Return the two-sided p that fewer than `least` values share the sign; NaN if there are fewer."""
     size = len(values.value) - least + 1
     if size < 1:
-        return np.array([np.nan, np.nan])
+        return np.nan
     error = np.sqrt(np.diag(values.covariance))
-    z = (np.stack([values.value, -values.value]) - margin) / error
-    if independent:  # the weakest selection is that of the smallest z
-        return norm.sf(np.sort(z, axis=1)[:, :size].sum(axis=1) / np.sqrt(size))
+    z = sign * values.value / error
     correlation = values.covariance / np.outer(error, error)
-    weakest = np.full(2, np.inf)
-    for chosen in map(list, combinations(range(len(error)), size)):
-        spread = np.sqrt(correlation[np.ix_(chosen, chosen)].sum())
-        weakest = np.minimum(weakest, z[:, chosen].sum(axis=1) / spread)
-    return norm.sf(weakest)
-
-
-def _row(
-    scope: str,
-    semel_mosad: str | None,
-    subject: str | None,
-    grade: int | None,
-    by_year: _Values,
-    by_school: _Values | None,
-    tails: np.ndarray,
-    cells: int,
-    rule: _Rule,
-) -> tuple:
-    mean = by_year.pooled(np.zeros(len(by_year.value)))
-    value, error = float(mean.value[0]), float(np.sqrt(mean.covariance[0, 0]))
-    is_below = value >= 0 if np.isnan(tails).any() or tails[0] == tails[1] else tails[0] < tails[1]
-
-    def beyond(values: _Values) -> int:
-        return int((values.value * (1 if is_below else -1) > rule.margin).sum())
-
-    return (
-        scope,
-        semel_mosad,
-        subject,
-        grade,
-        "below" if is_below else "above",
-        len(by_year.value),
-        beyond(by_year),
-        1 if by_school is None else len(by_school.value),
-        int(beyond(mean) if by_school is None else beyond(by_school)),
-        cells,
-        value,
-        error,
-        None if np.isnan(tails).any() else float(min(2 * tails.min(), 1.0)),
-    )
+    if np.count_nonzero(correlation) == len(z):  # independent: the smallest z are the weakest
+        weakest = np.sort(z)[:size].sum() / np.sqrt(size)
+    else:
+        weakest = min(
+            z[chosen].sum() / np.sqrt(correlation[np.ix_(chosen, chosen)].sum())
+            for chosen in map(list, combinations(range(len(z)), size))
+        )
+    return min(2 * float(norm.sf(weakest)), 1.0)

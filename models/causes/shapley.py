@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 UNEXPLAINED = "unexplained"
 MOST_GROUPS = 10
 LEAST_PLACES = 6
+LEAST_DRAWS = 20
 _MOST_VARIANCE = 4.0  # of the lasting differences between places that no cause explains, SD²
 _INTERVAL = (5, 95)
 
@@ -66,14 +67,16 @@ def cause_contributions(
         ("association"). A group that is measured nowhere has empty contributions.
 
     Raises:
-        ValueError: if there are more than ten groups, fewer than six places, a key repeats, a value is empty or
-            out of range, a cause is not in the catalogue, or no cause is measured anywhere.
+        ValueError: if there are more than ten groups, fewer than six places or 20 draws, a key repeats, a value
+            is empty or out of range, a cause is not in the catalogue, or no cause is measured anywhere.
 
     Source: Shapley (1953); Young (1985); Lindley & Smith (1972); R48; domain_methods §2c.
     """
     gaps, catalogue = gaps.sort("semel_mosad"), catalogue.sort("cause_id")
     _check_gaps(gaps)
     _check_catalogue(catalogue)
+    if draws < LEAST_DRAWS:
+        raise ValueError(f"{draws} draws cannot make an interval; take at least {LEAST_DRAWS}")
     known = _measured(measures, catalogue)
     places = gaps["semel_mosad"].to_list()
     raw = _matrix(known, places, catalogue["cause_id"].to_list())
@@ -89,36 +92,16 @@ def cause_contributions(
     prior, spread = (
         used[c].to_numpy().astype(float) for c in ("prior_sd_per_unit", "prior_spread")
     )
-    tau2 = _unexplained_variance(gap, se, _centred(raw, np.ones(len(gap))), prior, spread)
-    weight = 1 / (tau2 + se**2)
-    share = weight / weight.sum()
-    x = _centred(raw, weight)
-
     rng = np.random.default_rng(seed)
-    # Row 0 of each stack is the estimate itself; the others are its draws.
-    chance = rng.standard_normal((3, draws + 1, len(gap)))
-    chance[:, 0] = 0
-    belief = rng.standard_normal((draws + 1, len(prior)))
-    belief[0] = 0
-    seen = gap + se * chance[0]
-    evidence = ((seen + np.sqrt(tau2) * chance[1]) * weight) @ x + (prior + spread * belief) / spread**2
-    solve = _shapley_operator((x.T * weight) @ x + np.diag(spread**-2.0), group_of, len(names))
-    # parts[d, k, g]: what cause k's measure adds to the contribution of group g, per unit.
-    parts = np.einsum("gkl,dl->dkg", solve, evidence)
-    value = np.einsum("jk,dkg->djg", x, parts)
-    missing = np.isnan(raw)
-    for cause in np.flatnonzero(missing.any(axis=0)):
-        holes = missing[:, cause]
-        guess = np.nanstd(raw[:, cause]) * chance[2][:, holes]
-        value[:, holes] += guess[:, :, None] * parts[:, None, cause]
-    above = seen - (seen @ share)[:, None]
-    rest = above - value.sum(axis=2)
-    value = np.concatenate([value, rest[:, :, None]], axis=2)
-    low, high = np.percentile(value[1:], _INTERVAL, axis=0) if draws else (value[0], value[0])
-
+    above, value = _contributions(gap, se, raw, prior, spread, group_of, draws, rng)
+    low, high = np.percentile(value[1:], _INTERVAL, axis=0)
+    is_missing = np.isnan(raw)
     whole = [*names, UNEXPLAINED]
     complete = np.column_stack(
-        [*(~missing[:, group_of == g].any(axis=1) for g in range(len(names))), np.ones(len(gap), bool)]
+        [
+            *(~is_missing[:, group_of == g].any(axis=1) for g in range(len(names))),
+            np.ones(len(gap), bool),
+        ]
     )
     found = pl.DataFrame(
         {
@@ -131,7 +114,7 @@ def cause_contributions(
         }
     )
     order = [*sorted(set(catalogue["cause_group"])), UNEXPLAINED]
-    grid = gaps.select("semel_mosad", gap_above_city_sd=pl.Series(above[0])).join(
+    grid = gaps.select("semel_mosad", gap_above_city_sd=pl.Series(above)).join(
         pl.DataFrame({"cause_group": order}), how="cross", maintain_order="left_right"
     )
     return grid.join(
@@ -139,13 +122,52 @@ def cause_contributions(
     ).with_columns(pl.col("is_measured").fill_null(False), evidence=pl.lit("association"))
 
 
-def _shapley_operator(precision: np.ndarray, group_of: np.ndarray, groups: int) -> np.ndarray:
+def _contributions(
+    gap: np.ndarray,
+    se: np.ndarray,
+    raw: np.ndarray,
+    prior: np.ndarray,
+    spread: np.ndarray,
+    group_of: np.ndarray,
+    draws: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gaps above the city mean, and draw × place × (groups, unexplained).
+
+    Row 0 of the draws is the estimate itself.
+    """
+    tau2 = _unexplained_variance(gap, se, _centred(raw, np.ones(len(gap))), prior, spread)
+    weight = 1 / (tau2 + se**2)
+    x = _centred(raw, weight)
+    sampling, lasting = rng.standard_normal((2, draws + 1, len(gap)))
+    belief = rng.standard_normal((draws + 1, len(prior)))
+    sampling[0] = lasting[0] = belief[0] = 0
+
+    seen = gap + se * sampling
+    of_gaps = ((seen + np.sqrt(tau2) * lasting) * weight) @ x
+    evidence = of_gaps + (prior + spread * belief) / spread**2
+    operator = _shapley_operator((x.T * weight) @ x + np.diag(spread**-2.0), group_of)
+    # parts[d, k, g]: what cause k's measure adds to the contribution of group g, per unit.
+    parts = np.einsum("gkl,dl->dkg", operator, evidence)
+    value = np.einsum("jk,dkg->djg", x, parts)
+    is_missing = np.isnan(raw)
+    for cause in np.flatnonzero(is_missing.any(axis=0)):
+        holes = is_missing[:, cause]
+        guess = np.nanstd(raw[:, cause]) * rng.standard_normal((draws, holes.sum()))
+        value[1:, holes] += guess[:, :, None] * parts[1:, None, cause]
+    above = seen - (seen @ weight / weight.sum())[:, None]
+    rest = above - value.sum(axis=2)
+    return above[0], np.concatenate([value, rest[:, :, None]], axis=2)
+
+
+def _shapley_operator(precision: np.ndarray, group_of: np.ndarray) -> np.ndarray:
     """Return, per group, the matrix that turns the evidence into that group's coefficients.
 
     The posterior mean of a coalition's coefficients is linear in the evidence h = X'Wy + Λ⁻¹β₀: it is
     P_S h, P_S the inverse of the coalition's part of the precision, 0 elsewhere. So the Shapley sum
     over coalitions is taken once, over the P_S, and serves every place and every draw.
     """
+    groups = int(group_of.max()) + 1
     solved = np.zeros((1 << groups, *precision.shape))
     for coalition in range(1, 1 << groups):
         inside = np.flatnonzero(coalition >> group_of & 1)
@@ -156,8 +178,8 @@ def _shapley_operator(precision: np.ndarray, group_of: np.ndarray, groups: int) 
         size = coalition.bit_count()
         for g in range(groups):
             if not coalition >> g & 1:
-                chance = factorial(size) * factorial(groups - size - 1) / factorial(groups)
-                operator[g] += chance * (solved[coalition | 1 << g] - solved[coalition])
+                share = factorial(size) * factorial(groups - size - 1) / factorial(groups)
+                operator[g] += share * (solved[coalition | 1 << g] - solved[coalition])
     return operator
 
 
@@ -214,7 +236,9 @@ def _check_gaps(gaps: pl.DataFrame) -> None:
         )
     if gaps["semel_mosad"].is_duplicated().any():
         raise ValueError("a place has two gaps; hand in one row per semel_mosad")
-    fine = pl.col("gap_sd").is_finite() & pl.col("gap_se_sd").is_finite() & (pl.col("gap_se_sd") > 0)
+    fine = (
+        pl.col("gap_sd").is_finite() & pl.col("gap_se_sd").is_finite() & (pl.col("gap_se_sd") > 0)
+    )
     if not gaps.select(fine.fill_null(False).all()).item():
         raise ValueError(
             "each place needs a gap and a positive error (gap_se_sd); drop unmeasured places"
@@ -237,5 +261,7 @@ def _check_catalogue(catalogue: pl.DataFrame) -> None:
         raise ValueError(
             "each cause needs a prior_sd_per_unit of 0 or more (measures are oriented: larger = worse) and a positive prior_spread"
         )
-    if not catalogue.select((pl.col("source").str.strip_chars() != "").fill_null(False).all()).item():
+    if not catalogue.select(
+        (pl.col("source").str.strip_chars() != "").fill_null(False).all()
+    ).item():
         raise ValueError("each cause needs a source that says why its prior is expected")

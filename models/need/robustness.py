@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata
 
-from models.need.index import _matrices, _mean, _tiers
+from models.need.index import _matrices, _mean
 
 _CHUNK = 250  # draws at a time: a country's schools fit in the cache
 
@@ -24,6 +24,7 @@ class Robustness:
         acceptability: semel_mosad, need_tier, acceptability_pct: each tier of each school; sums to 100.
         choices: choice, draws, rank_correlation (Spearman with the registered index, mean),
             rank_correlation_lo (5 % quantile), tier_changed_pct (mean share of schools in another tier).
+            A correlation is null where an index sets no two schools apart.
     """
 
     schools: pl.DataFrame
@@ -52,7 +53,9 @@ def need_robustness(
         without_<id>   one indicator left out, the others' weights in proportion
 
     A school whose tier survives them stands there on the data; one that does not, on the choices.
-    The acceptability is over the weight draws of both kinds.
+    The acceptability is over the weight draws of both kinds. An indicator of weight 0 was decided
+    against and stays at 0. A school left without any indicator keeps its registered weights. Schools
+    of equal need share their ranks and their tier.
 
     Args:
         indicators: as for `need_index`.
@@ -65,50 +68,46 @@ def need_robustness(
         tiers: names of the tiers, greatest need first.
 
     Raises:
-        ValueError: as `need_index`; if fewer than one draw is asked for.
+        ValueError: as `need_index`; if fewer than one draw is asked for, an order is negative, the
+            concentration is not positive, or all that is measured of a school weighs nothing.
 
     Source: OECD/JRC Handbook (2008), step 7; Saisana, Saltelli & Tarantola (2005); R43.
     """
     if draws < 1:
         raise ValueError(f"at least one draw is needed, not {draws}")
-    names, codes, need, _, measured = _matrices(indicators, weights)
-    share = dict(weights.select("indicator_id", "weight_pct").iter_rows())
-    registered = np.array([share[name] for name in names]) / 100
+    if not concentration > 0:
+        raise ValueError(f"the concentration must be above 0, not {concentration:g}")
+    _check_orders(order_p, *orders)
+    names, codes, need, measured, registered = _inputs(indicators, weights)
+    counted = np.flatnonzero(registered)
     generator = np.random.default_rng(seed)
-
-    def ranked(weight: np.ndarray, order: float) -> np.ndarray:
-        """Return (draws, schools) ranks under (draws, indicators) weights."""
-        held = weight[:, None, :] * measured[None]
-        # A school all of whose measured indicators weigh nothing keeps the registered weights.
-        empty = held.sum(axis=-1, keepdims=True) <= 0
-        held = np.where(empty, registered * measured, held)
-        values = _mean(np.broadcast_to(need, held.shape), held, order)
-        return rankdata(-values, axis=1, method="ordinal")
-
-    own = ranked(registered[None], order_p)[0]
-    own_tier, _ = _tiers(own[None], len(tiers))
-    alpha = np.maximum(concentration * registered, 1e-3)
-    near = generator.dirichlet(alpha, draws)
-    anything = generator.dirichlet(np.ones(len(names)), draws)
+    own = _ranked(need, measured, registered, registered[None], order_p).mean(axis=0)[0]
+    own_tier = _tier_of(own, len(tiers))
     rows, kept = [], []
-    for choice, weight in (("weights_near", near), ("weights_any", anything)):
-        found = np.vstack([ranked(part, order_p) for part in _parts(weight)])
-        kept.append(found)
-        rows.append(_compare(choice, found, own, own_tier, len(tiers)))
+    for choice, alpha in (
+        ("weights_near", concentration * registered[counted]),
+        ("weights_any", np.ones(len(counted))),
+    ):
+        weight = np.zeros((draws, len(names)))
+        weight[:, counted] = generator.dirichlet(alpha, draws)
+        parts = [_ranked(need, measured, registered, part, order_p) for part in _parts(weight)]
+        kept.append(np.concatenate(parts, axis=1))
+        rows.append(_compare(choice, kept[-1].mean(axis=0), own, own_tier, len(tiers)))
     for order in orders:
         if order != order_p:
-            found = ranked(registered[None], order)
+            found = _ranked(need, measured, registered, registered[None], order).mean(axis=0)
             rows.append(_compare(f"order_{order:g}", found, own, own_tier, len(tiers)))
     for place, name in enumerate(names):
         without = registered.copy()
         without[place] = 0
         if registered[place] > 0 and without.sum() > 0 and measured[:, place].any():
-            found = ranked(without[None], order_p)
+            found = _ranked(need, measured, registered, without[None], order_p).mean(axis=0)
             rows.append(_compare(f"without_{name}", found, own, own_tier, len(tiers)))
-    ranks = np.vstack(kept)
-    tier_of = np.minimum((ranks - 1) * len(tiers) // len(codes), len(tiers) - 1)
+    first, last = np.concatenate(kept, axis=1)
+    tier_of = _tier_of((first + last) / 2, len(tiers))
     shares = np.stack([(tier_of == place).mean(axis=0) for place in range(len(tiers))], axis=1)
-    low, high = np.quantile(ranks, [0.05, 0.95], axis=0, method="closest_observation")
+    low = np.quantile(first, 0.05, axis=0, method="closest_observation")
+    high = np.quantile(last, 0.95, axis=0, method="closest_observation")
     return Robustness(
         schools=pl.DataFrame(
             {
@@ -126,7 +125,7 @@ def need_robustness(
                 "acceptability_pct": 100 * shares.ravel(),
             }
         ),
-        choices=pl.DataFrame(rows, schema=_CHOICES, orient="row"),
+        choices=pl.DataFrame(rows, schema=_CHOICES, orient="row").fill_nan(None),
     )
 
 
@@ -140,15 +139,51 @@ def _parts(weight: np.ndarray) -> Iterator[np.ndarray]:
     yield from (weight[start : start + _CHUNK] for start in range(0, len(weight), _CHUNK))
 
 
+def _check_orders(*orders: float) -> None:
+    if wrong := [order for order in orders if not order >= 0]:
+        raise ValueError(f"an order of the generalised mean must be 0 or above, not {wrong[0]:g}")
+
+
+def _inputs(
+    indicators: pl.DataFrame, weights: pl.DataFrame
+) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]:
+    """Return names, codes, need and measured (school, indicator), and the weights as shares of 1."""
+    names, codes, need, _, measured = _matrices(indicators, weights)
+    share = dict(weights.select("indicator_id", "weight_pct").iter_rows())
+    registered = np.array([share[name] for name in names]) / 100
+    if lone := [code for code, held in zip(codes, measured @ registered, strict=True) if held <= 0]:
+        raise ValueError(
+            f"schools of which nothing that has a weight is measured: {', '.join(lone)}; "
+            "list them as not measured"
+        )
+    return names, codes, need, measured, registered
+
+
+def _ranked(
+    need: np.ndarray, measured: np.ndarray, registered: np.ndarray, weight: np.ndarray, order: float
+) -> np.ndarray:
+    """Return (2, draws, schools): the first and the last rank a school shares with its equals."""
+    held = weight[:, None, :] * measured
+    empty = held.sum(axis=-1, keepdims=True) <= 0
+    # Rounded, because schools of equal need must not be ranked by the last bit.
+    values = -np.round(_mean(need, np.where(empty, registered * measured, held), order), 12)
+    return np.stack([rankdata(values, axis=1, method=end) for end in ("min", "max")])
+
+
+def _tier_of(ranks: np.ndarray, tiers: int) -> np.ndarray:
+    schools = ranks.shape[-1]
+    return np.minimum(((ranks - 1) * tiers // schools).astype(int), tiers - 1)
+
+
 def _compare(
     choice: str, ranks: np.ndarray, own: np.ndarray, own_tier: np.ndarray, tiers: int
 ) -> tuple[str, int, float, float, float]:
-    schools = len(own)
-    difference = ((ranks - own) ** 2).sum(axis=1)
-    spearman = 1 - 6 * difference / (schools * (schools**2 - 1)) if schools > 1 else np.ones(1)
-    tier = np.minimum((ranks - 1) * tiers // schools, tiers - 1)
-    changed = (tier != own_tier).mean()
-    return choice, len(ranks), float(spearman.mean()), float(np.quantile(spearman, 0.05)), 100 * float(changed)  # fmt: skip
+    centre = (len(own) + 1) / 2
+    mine, other = own - centre, ranks - centre
+    with np.errstate(invalid="ignore"):
+        spearman = other @ mine / np.sqrt((mine @ mine) * (other**2).sum(axis=1))
+    changed = 100 * float((_tier_of(ranks, tiers) != own_tier).mean())
+    return choice, len(ranks), float(spearman.mean()), float(np.quantile(spearman, 0.05)), changed
 
 
 def need_shares(
@@ -168,12 +203,17 @@ def need_shares(
         semel_mosad, indicator_id, need_share_pct (null where not measured; 0 for all where the index
         is 0); sorted.
 
+    Raises:
+        ValueError: as `need_robustness`.
+
     Source: OECD/JRC Handbook (2008), step 9; R43.
     """
-    names, codes, need, _, measured = _matrices(indicators, weights)
-    share = dict(weights.select("indicator_id", "weight_pct").iter_rows())
-    weight = np.array([share[name] for name in names]) * measured
-    parts = weight * (need**order_p if order_p else np.ones_like(need))
+    _check_orders(order_p)
+    names, codes, need, measured, registered = _inputs(indicators, weights)
+    held = registered * measured
+    parts = held * (need**order_p if order_p else np.ones_like(need))
+    if not order_p:  # one need of 0 makes the whole product 0
+        parts = np.where(((held > 0) & (need == 0)).any(axis=1, keepdims=True), 0.0, parts)
     total = parts.sum(axis=1, keepdims=True)
     shares = np.where(measured, 100 * parts / np.where(total > 0, total, 1.0), np.nan)
     return pl.DataFrame(

@@ -6,11 +6,17 @@ import polars as pl
 
 from models.gaps import (
     WHOLE,
+    adjusted_gaps,
+    carried_gaps,
     city_gaps,
     class_variance,
+    excellence,
+    exclusion_bounds,
     fit_components,
     general_or_subject,
     group_contrasts,
+    peer_schools,
+    rank_summary,
     school_gaps,
     school_years,
     shrunken_gaps,
@@ -64,11 +70,63 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
             pl.lit(last).alias("window_last_year"),
         )
     )
+    last_year = cells.filter("is_measured")["school_year"].max()
     return {
         "mart_gap_school_subject": shrunken_gaps(cells, components).join(names, on="semel_mosad"),
-        "mart_gap_school": grid,
+        "mart_gap_school": _among_others(city, tables, grid, window),
+        "mart_gap_carried": carried_gaps(cells, components, last_year),  # type: ignore[arg-type]
         "mart_gap_component": variance_shares(components),
     }
+
+
+def _among_others(
+    city: CityFolder, tables: Tables, grid: pl.DataFrame, window: pl.DataFrame
+) -> pl.DataFrame:
+    """Add to each school × subject what is said of it beside the others, its background and its untested."""
+    policy = city.policy.diagnose
+    listed = window.filter(pl.col("listed_pupils").is_not_null())
+    sizes = [pl.col("tested_pupils", "listed_pupils").sum()]
+    known = pl.concat(
+        [
+            listed.group_by("semel_mosad", "subject").agg(sizes),
+            listed.group_by("semel_mosad").agg(pl.lit(WHOLE).alias("subject"), *sizes),
+        ]
+    ).rename({"tested_pupils": "tested_of_listed"})
+    bounded = exclusion_bounds(
+        grid.join(known, on=["semel_mosad", "subject"], how="left").with_columns(
+            pl.col("tested_pupils").alias("all_tested"),
+            pl.col("tested_of_listed").alias("tested_pupils"),
+        ),
+        policy.untested_lower_by_sd.value,
+    ).with_columns(pl.col("all_tested").alias("tested_pupils"))
+    measured = grid.filter("is_measured")
+    ranks = pl.concat(
+        [
+            rank_summary(part, policy.worst_k.value).with_columns(pl.lit(subject).alias("subject"))
+            for (subject,), part in measured.sort("subject").group_by(
+                "subject", maintain_order=True
+            )
+        ]
+    )
+    adjusted = adjusted_gaps(measured, _background(tables), ["nurture_index"])
+    return excellence(
+        bounded.join(ranks, on=["semel_mosad", "subject"], how="left").join(
+            adjusted, on=["semel_mosad", "subject"], how="left"
+        ),
+        policy.excellence_sd.value,
+    )
+
+
+def _background(tables: Tables) -> pl.DataFrame:
+    """Return the last known nurture index of each school."""
+    known = tables["core_school_year"].drop_nulls("nurture_index").sort("school_year")
+    return known.group_by("semel_mosad").agg(pl.col("nurture_index").last())
+
+
+def peers(city: CityFolder, tables: Tables) -> Tables:
+    """Return whom each school can learn from: alike in background, surely doing better (R57)."""
+    adjusted = tables["mart_gap_school"].drop_nulls("gap_adjusted_sd")
+    return {"mart_peer_school": peer_schools(adjusted, _background(tables), ["nurture_index"])}
 
 
 def patterns(city: CityFolder, tables: Tables) -> Tables:
@@ -170,10 +228,17 @@ STEPS = (
     ),
     Step(
         "gaps", "diagnose",
-        makes=("mart_gap_school_subject", "mart_gap_school", "mart_gap_component"),
-        reads=("core_gap_cell", "core_school", "core_city"),
+        makes=("mart_gap_school_subject", "mart_gap_school", "mart_gap_component", "mart_gap_carried"),
+        reads=("core_gap_cell", "core_school", "core_school_year", "core_city"),
         after=GATES,
         compute=gaps,
+    ),
+    Step(
+        "peers", "diagnose",
+        makes=("mart_peer_school",),
+        reads=("mart_gap_school", "core_school_year"),
+        after=GATES,
+        compute=peers,
     ),
     Step(
         "patterns", "diagnose",

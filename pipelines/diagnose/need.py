@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import polars as pl
 
-from models.need import need_from_anchors, need_from_gap, need_from_rate, need_index
+from models.need import (
+    indicator_quality,
+    need_from_anchors,
+    need_from_gap,
+    need_from_rate,
+    need_index,
+    need_robustness,
+    need_shares,
+)
 from pipelines.city import CityFolder
 from pipelines.diagnose.gates import GATES
 from pipelines.policy import NeedIndicator
@@ -52,21 +60,35 @@ def need(city: CityFolder, tables: Tables) -> Tables:
     # A school of which nothing at all is measured cannot be placed; it is listed as not measured.
     known = rows.filter("is_measured")["semel_mosad"].unique()
     placed = rows.filter(pl.col("semel_mosad").is_in(known.implode()))
-    index = need_index(
-        placed.select(
-            "semel_mosad",
-            "indicator_id",
-            "indicator_kind",
-            "is_measured",
-            "indicator_need",
-            "indicator_need_se",
-        ),
-        weights,
-        order_p=policy.order_p.value,
-        draws=policy.draws.value,
-        seed=policy.seed.value,
+    held = placed.select(
+        "semel_mosad",
+        "indicator_id",
+        "indicator_kind",
+        "is_measured",
+        "indicator_need",
+        "indicator_need_se",
     )
-    return {"mart_need_indicator": rows, "mart_need_index": index.join(plan, on="semel_mosad")}
+    order = policy.order_p.value
+    index = need_index(
+        held, weights, order_p=order, draws=policy.draws.value, seed=policy.seed.value
+    )
+    robust = need_robustness(held, weights, order_p=order, seed=policy.seed.value)
+    shares = need_shares(held, weights, order)
+    return {
+        "mart_need_indicator": rows.join(shares, on=["semel_mosad", "indicator_id"], how="left"),
+        "mart_need_index": index.join(plan, on="semel_mosad")
+        .join(
+            robust.schools.select("semel_mosad", "rank_choice_lo", "rank_choice_hi"),
+            on="semel_mosad",
+        )
+        .join(
+            robust.acceptability.rename({"acceptability_pct": "tier_acceptability_pct"}),
+            on=["semel_mosad", "need_tier"],
+        ),
+        "mart_need_acceptability": robust.acceptability,
+        "mart_need_choice": robust.choices,
+        "mart_indicator": indicator_quality(held, weights, order).join(weights, on="indicator_id"),
+    }
 
 
 _UNITS = {
@@ -135,7 +157,7 @@ def _indicator(indicator: NeedIndicator, tables: Tables, latest: pl.DataFrame) -
 STEPS = (
     Step(
         "need", "diagnose",
-        makes=("mart_need_indicator", "mart_need_index"),
+        makes=("mart_need_indicator", "mart_need_index", "mart_need_acceptability", "mart_need_choice", "mart_indicator"),
         reads=("core_school", "core_school_year", "core_attendance", "core_climate", "core_city", "mart_gap_school"),
         after=GATES,
         compute=need,

@@ -20,6 +20,7 @@ climate AS (
 by_stage AS (
     SELECT
         cells.semel_mosad,
+        cells.subject,
         cells.grade <= 3 AS is_start,
         cells.tested_pupils,
         cells.gap_raw_sd - sum(cells.gap_raw_sd * cells.tested_pupils) OVER (
@@ -32,13 +33,21 @@ by_stage AS (
         AND cells.school_year BETWEEN city.window_first_year AND city.window_last_year
         AND (cells.grade <= 3 OR cells.grade >= 5)
 ),
-stages AS (
+-- Only subjects tested at both stages: otherwise a school weak in science would look like one that caught up.
+subjects AS (
     SELECT
         semel_mosad,
+        subject,
         sum(departure * tested_pupils) FILTER (WHERE is_start) / sum(tested_pupils) FILTER (WHERE is_start)
-        - sum(departure * tested_pupils) FILTER (WHERE NOT is_start) / sum(tested_pupils) FILTER (WHERE NOT is_start) AS measure_value,
-        CAST(sum(tested_pupils) AS INTEGER) AS measure_pupils
+        - sum(departure * tested_pupils) FILTER (WHERE NOT is_start) / sum(tested_pupils) FILTER (WHERE NOT is_start) AS wider_at_start,
+        sum(tested_pupils) AS tested_pupils
     FROM by_stage
+    GROUP BY semel_mosad, subject
+),
+stages AS (
+    SELECT semel_mosad, avg(wider_at_start) AS measure_value, CAST(sum(tested_pupils) AS INTEGER) AS measure_pupils
+    FROM subjects
+    WHERE wider_at_start IS NOT NULL
     GROUP BY semel_mosad
 ),
 measures AS (

@@ -20,9 +20,17 @@ SELECT
     pupils.pupil_hash,
     pupils.school_year,
     codes.semel_mosad,
+    pupils.grade,
     levels.pupil_level_sd,
+    pupils.nurture_decile,
+    coalesce(pupils.years_in_israel <= 2, false) AS is_new_immigrant,
+    pupils.is_sen_integration,
+    pupils.has_home_internet,
+    100.0 * days.absence_days / days.school_days AS absence_pct,
     pupils.is_gifted,
     pupils.is_amirim
 FROM staging.stg_register__pupils AS pupils
 JOIN core.core_school_code AS codes ON codes.semel_mosad_old = pupils.semel_mosad
 LEFT JOIN levels ON levels.pupil_hash = pupils.pupil_hash AND levels.school_year = pupils.school_year
+LEFT JOIN staging.stg_attendance__pupil_years AS days
+    ON days.pupil_hash = pupils.pupil_hash AND days.school_year = pupils.school_year

@@ -35,8 +35,12 @@ def test_units_in_names_agree_with_units():
 
 
 def test_no_bare_rank():
-    ranks = {name for name in dictionary().fields if "rank" in name}
-    assert ranks == {"rank_lo", "rank_hi"}
+    fields = dictionary().fields
+    points = [name for name in fields if name.endswith("rank")]
+    assert {f"{name}_{end}" for name in points for end in ("lo", "hi")} <= set(fields)
+    for table in dictionary().tables.values():
+        for name in set(points) & set(table.columns):
+            assert {f"{name}_lo", f"{name}_hi"} <= set(table.columns), table.name
 
 
 def test_a_column_in_no_dictionary_is_refused(tmp_path):
