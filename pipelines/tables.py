@@ -181,9 +181,17 @@ def record_results(
         connection.executemany(f"INSERT INTO audit.check_result VALUES ({marks})", rows)
 
 
+_POLARS = {
+    "VARCHAR": pl.String, "INTEGER": pl.Int32, "BIGINT": pl.Int64, "DOUBLE": pl.Float64,
+    "BOOLEAN": pl.Boolean, "DATE": pl.Date,
+}  # fmt: skip
+
+
 def nothing(name: str) -> pl.DataFrame:
     """Return a table without rows: what a step makes when the city has nothing to make it from."""
-    return pl.DataFrame(schema=dict.fromkeys(dictionary().tables[name].columns, pl.Null))
+    fields = dictionary().fields
+    columns = dictionary().tables[name].columns
+    return pl.DataFrame(schema={column: _POLARS[fields[column].type] for column in columns})
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def _people(
         "data_place",
         "is_disagreement",
     )
-    empty = pl.DataFrame(schema=dict.fromkeys(columns, pl.Null)).cast({"cause_id": pl.String})
+    empty = nothing("mart_cause").select(columns)
     if ladders["participant_hash"].n_unique() < least or ladders["cause_id"].n_unique() < 2:
         return empty, nothing("mart_ladder_agreement")
     known = strength.filter(pl.col("cause_id") != "unexplained").select(

@@ -19,13 +19,14 @@ def quality_drift(tables: Mapping[str, pl.DataFrame], before: Path | None) -> pl
             empty.
     """
     now = _figures(tables)
-    if before is None:
-        return now.with_columns(previous_value=pl.lit(None, pl.Float64)).select(_COLUMNS)
     held = {
         name: pl.read_parquet(before / "analyst" / f"{name}.parquet")
         for name in _READ
-        if (before / "analyst" / f"{name}.parquet").is_file()
+        if before and (before / "analyst" / f"{name}.parquet").is_file()
     }
+    # A release of an older version may lack a table: there is then nothing to compare with.
+    if set(held) != set(_READ):
+        return now.with_columns(previous_value=pl.lit(None, pl.Float64)).select(_COLUMNS)
     earlier = _figures(held).select(*_KEY, previous_value="observed_value")
     return now.join(earlier, on=_KEY, how="left").select(_COLUMNS)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -44,7 +46,12 @@ def _svg(chart: Any) -> str:
         )
         .configure_view(stroke=None)
     )
-    return vl_convert.vegalite_to_svg(styled.to_dict())
+    return _rendered(json.dumps(styled.to_dict(), sort_keys=True))
+
+
+@lru_cache(maxsize=32)  # audiences mostly see the same chart
+def _rendered(chart: str) -> str:
+    return vl_convert.vegalite_to_svg(chart)
 
 
 def _caterpillar(
@@ -171,3 +178,78 @@ def _school() -> pl.Expr:
         .otherwise("school_name_he")
     )
     return (pl.lit(RLM) + name + pl.lit(RLM)).alias("school")
+
+
+def contrast_chart(groups: pl.DataFrame) -> str:
+    """Return how far each group is behind the other pupils, within schools and between them."""
+    parts = {"within_sd": "בתוך בתי הספר", "between_sd": "בין בתי הספר"}
+    ordered = groups.sort("contrast_sd", "group_id", descending=[True, False])
+    named = ordered.select(_marked("group_name_he"), *parts).unpivot(
+        list(parts), index="group_name_he", variable_name="part", value_name="value"
+    )
+    names = ordered.select(_marked("group_name_he"))["group_name_he"].to_list()
+    return _bars(named, "group_name_he", names, parts, ["#1f3a5f", "#d9a441"], "פער מול שאר התלמידים בסטיות תקן (ימינה = מאחור)")  # fmt: skip
+
+
+CAUSE_COLOURS = ["#7d8aa0", "#1f5f7a", "#c2672e", "#6a994e", "#8e6c8a", "#d9a441", "#3f7cac", "#bc6c25", "#95b8d1", "#a5a58d"]  # fmt: skip
+
+
+def cause_chart(parts: pl.DataFrame, names: dict[str, str], unexplained: str) -> str:
+    """Return the parts of each school's gap beyond the city's mean that go with each cause."""
+    known = {key: names.get(key, unexplained) for key in sorted(parts["cause_id"].unique())}
+    ordered = parts.select("semel_mosad", "school_name_he").unique().sort("school_name_he", "semel_mosad").select("semel_mosad", _school())  # fmt: skip
+    rows = parts.join(ordered, on="semel_mosad").select("school", pl.col("cause_id").alias("part"), pl.col("contribution_sd").alias("value"))  # fmt: skip
+    return _bars(rows, "school", ordered["school"].to_list(), known, CAUSE_COLOURS, "חלק מהפער שמעבר לממוצע העיר, בסטיות תקן (ימינה = מרחיב)")  # fmt: skip
+
+
+def _bars(
+    rows: pl.DataFrame,
+    place: str,
+    order: list[str],
+    names: dict[str, str],
+    palette: list[str],
+    title: str,
+) -> str:
+    data = rows.with_columns(
+        pl.col("part").replace_strict(names).alias("name"),
+        pl.col("part").replace_strict({key: i for i, key in enumerate(names)}).alias("place"),
+    ).sort(place, "place")
+    scale = alt.Scale(domain=list(names.values()), range=palette[: len(names)])
+    chart = (
+        alt.Chart(
+            alt.Data(values=data.rename({place: "of"}).select("of", "name", "value", "place").to_dicts())
+        )
+        .mark_bar()
+        .encode(
+            y=alt.Y("of:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)),
+            x=alt.X("value:Q", title=f"{RLM}{title}{RLM}"),
+            color=alt.Color("name:N", scale=scale, title=None, sort=list(names.values())),
+            order=alt.Order("place:Q"),
+        )
+        .properties(width=560, height=alt.Step(19))
+    )  # fmt: skip
+    zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color="#111827").encode(x="x:Q")
+    return _svg(alt.layer(chart, zero))
+
+
+def adjusted_chart(gaps: pl.DataFrame) -> str:
+    """Return the gap against the like in background, with intervals, by tier and then by name."""
+    tiers = list(TIER_COLOURS)
+    frame = (
+        gaps.with_columns(
+            pl.col("gap_adjusted_tier").replace_strict({t: i for i, t in enumerate(tiers)}).alias("order")
+        )
+        .sort("order", "school_name_he", "semel_mosad")
+        .select(
+            _school(),
+            pl.col("gap_adjusted_sd").alias("value"),
+            pl.col("gap_adjusted_lo_sd").alias("lo"),
+            pl.col("gap_adjusted_hi_sd").alias("hi"),
+            "gap_adjusted_tier",
+        )
+    )  # fmt: skip
+    return _caterpillar(frame, "פער מול בתי ספר דומים ברקע, בסטיות תקן (ימינה = חלש מהם)", "gap_adjusted_tier", TIER_COLOURS, {t: label("gap_adjusted_tier", t) for t in tiers}, 0.0)  # fmt: skip
+
+
+def _marked(column: str) -> pl.Expr:
+    return (pl.lit(RLM) + pl.col(column) + pl.lit(RLM)).alias(column)
