@@ -11,7 +11,7 @@ from scipy.stats import norm, t
 
 from models.gaps.tiers import gap_tier
 
-SCHOOLS_PER_COVARIATE = 8
+SCHOOLS_PER_COVARIATE = 10
 
 
 def adjusted_gaps(
@@ -23,15 +23,19 @@ def adjusted_gaps(
 
         gap[j] = x[j]'β + d[j] + error[j],   d ~ N(0, τ²),   error ~ N(0, se²)
 
-    τ² by restricted maximum likelihood; d is predicted by shrinking gap - x'β with τ²/(τ² + se²), and
-    its error contains that of β. What is left is not the school's merit: it is what these covariates
+    τ² by restricted maximum likelihood; d is predicted by shrinking gap - x'β with γ = τ²/(τ² + se²).
+    With C = (X'V⁻¹X)⁻¹ and W = 2/Σ(τ² + se²)⁻², the variance of τ² itself, the squared error is
+
+        γ se² + γ² x'Cx + 2 W se⁴/(τ² + se²)³
+
+    so that it holds what β and τ² are uncertain by: with τ² = 0 the schools are not surely alike. What is left is not the school's merit: it is what these covariates
     do not explain. Aid goes by the raw gap, because a child's need is no smaller for being expected
     (R42); the adjusted one only says from whom to learn.
 
     Args:
         gaps: semel_mosad, subject, gap_sd, gap_se_sd (null where not measured).
         background: semel_mosad and the covariates (null = unknown: the school is left out).
-        covariates: columns of `background`; one for every eight schools at most.
+        covariates: columns of `background`; one for every ten schools at most.
         level: probability of the interval.
 
     Returns:
@@ -40,22 +44,28 @@ def adjusted_gaps(
         or background, and subjects with too few schools for the covariates.
 
     Raises:
-        ValueError: if no covariate is named.
+        ValueError: if no covariate is named, a key repeats, a gap has no positive finite error, or
+            covariates are collinear.
 
-    Source: Fay & Herriot (1979); Knapp & Hartung (2003); Leckie & Goldstein (2017); R42.
+    Source: Fay & Herriot (1979); Prasad & Rao (1990); Datta & Lahiri (2000); Leckie & Goldstein (2017); R42.
     """
     if not covariates:
         raise ValueError("name at least one covariate of the background")
+    _once(gaps, ["semel_mosad", "subject"], "gaps")
+    _once(background, ["semel_mosad"], "background")
     known = (
         gaps.select("semel_mosad", "subject", "gap_sd", "gap_se_sd")
         .join(background.select("semel_mosad", *covariates), on="semel_mosad")
+        .fill_nan(None)
         .drop_nulls()
         .sort("subject", "semel_mosad")
     )
+    if not (known["gap_se_sd"].is_finite() & (known["gap_se_sd"] > 0)).all():
+        raise ValueError("each gap needs a positive error (gap_se_sd); leave unmeasured gaps empty")
     frames = [
         _adjust(part, covariates, level)
         for _, part in known.group_by("subject", maintain_order=True)
-        if part.height >= SCHOOLS_PER_COVARIATE * len(covariates) + 2
+        if part.height >= SCHOOLS_PER_COVARIATE * len(covariates)
     ]
     if not frames:
         return pl.DataFrame(schema=_ADJUSTED)
@@ -69,11 +79,18 @@ _ADJUSTED = {
 }  # fmt: skip
 
 
+def _once(frame: pl.DataFrame, key: list[str], name: str) -> None:
+    if frame.select(key).is_duplicated().any():
+        raise ValueError(f"{name}: {' × '.join(key)} appears twice; keep one row of each")
+
+
 def _adjust(part: pl.DataFrame, covariates: Sequence[str], level: float) -> pl.DataFrame:
     raw = part.select(covariates).cast(pl.Float64).to_numpy()
     spread = np.where(raw.std(axis=0) > 0, raw.std(axis=0), 1.0)
     varies = raw.std(axis=0) > 0
     design = np.column_stack([np.ones(len(raw)), ((raw - raw.mean(axis=0)) / spread)[:, varies]])
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        raise ValueError(f"the covariates {', '.join(covariates)} are collinear: leave one out")
     gap, noise = part["gap_sd"].to_numpy(), part["gap_se_sd"].to_numpy() ** 2
 
     def fit(between: float) -> tuple[np.ndarray, np.ndarray, float]:
@@ -85,13 +102,18 @@ def _adjust(part: pl.DataFrame, covariates: Sequence[str], level: float) -> pl.D
         return coefficients, np.linalg.inv(information), float(deviance)
 
     most = 4 * float(gap.var()) + 1e-6
-    between = float(minimize_scalar(lambda v: fit(v)[2], bounds=(0.0, most), method="bounded").x)
+    inner = minimize_scalar(
+        lambda v: fit(v)[2], bounds=(0.0, most), method="bounded", options={"xatol": 1e-9 * most}
+    )
+    # The bounded search never reaches its bound, which is where the best may lie.
+    between = float(inner.x) if inner.fun < fit(0.0)[2] else 0.0
     coefficients, covariance, _ = fit(between)
     expected = design @ coefficients
     keep = between / (between + noise)
     adjusted = keep * (gap - expected)
     of_line = np.einsum("ij,jk,ik->i", design, covariance, design)
-    error = np.sqrt(keep * noise + (1 - keep) ** 2 * of_line + 1e-12)
+    of_spread = 2 / ((between + noise) ** -2).sum() * noise**2 / (between + noise) ** 3
+    error = np.sqrt(keep * noise + keep**2 * of_line + 2 * of_spread)
     reach = t.ppf(0.5 + level / 2, len(gap) - design.shape[1]) * error
     return part.select(
         "semel_mosad",
@@ -118,6 +140,7 @@ def peer_schools(
     most: int = 3,
     caliper: float = 1.0,
     sure: float = 0.80,
+    same: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Suggest to each school and subject whom to learn from: alike in background, surely doing better.
 
@@ -128,11 +151,12 @@ def peer_schools(
 
     Args:
         adjusted: semel_mosad, subject, gap_adjusted_sd, gap_adjusted_se_sd of `adjusted_gaps`.
-        background: semel_mosad and the covariates.
+        background: semel_mosad, the covariates and the columns of `same`.
         covariates: columns of `background`.
         most: peers per school and subject.
         caliper: farthest distance, in standard deviations.
         sure: least probability that the peer does better.
+        same: columns of `background` in which the peer must equal the asker (as the stream).
 
     Returns:
         semel_mosad, subject, peer_semel_mosad, peer_place (1 = nearest), distance_sd, p_better; sorted.
@@ -140,9 +164,10 @@ def peer_schools(
     Source: R57.
     """
     # Sorted, so that means and deviations are sums of one order.
-    known = background.select("semel_mosad", *covariates).drop_nulls().sort("semel_mosad")
+    known = background.select("semel_mosad", *covariates, *same).drop_nulls().sort("semel_mosad")
     scaled = known.select(
         "semel_mosad",
+        *same,
         *(
             ((pl.col(name) - pl.col(name).mean()) / pl.col(name).std())
             .fill_nan(0.0)
@@ -154,7 +179,7 @@ def peer_schools(
     own = adjusted.select("semel_mosad", "subject", "gap_adjusted_sd", "gap_adjusted_se_sd").join(
         scaled, on="semel_mosad"
     )
-    pairs = own.join(own, on="subject", suffix="_peer").filter(
+    pairs = own.join(own, on=["subject", *same], suffix="_peer").filter(
         pl.col("semel_mosad") != pl.col("semel_mosad_peer")
     )
     distance = pl.sum_horizontal(

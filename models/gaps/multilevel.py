@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from scipy.optimize import minimize
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 INTERCEPT = "1"
 _TIGHT = 1e-9
@@ -32,6 +33,9 @@ class TwoLevel:
         deviance: -2 log-likelihood (restricted if `is_restricted`), constants included.
         is_restricted: whether REML or ML.
         pupils: number of pupils.
+        random: the random terms, in the order of `spread`.
+        effect_covariance: (schools, q, q) covariance of each school's predicted effects given the
+            coefficients and variances (the square of `se_<term>` is its diagonal).
         schools: school, pupils, and for each random term its predicted effect `effect_<term>` and its
             standard error `se_<term>` given the coefficients ("comparative"); for a model with a
             random intercept alone also `reliability`. Sorted by school.
@@ -43,21 +47,35 @@ class TwoLevel:
     deviance: float
     is_restricted: bool
     pupils: int
+    random: tuple[str, ...]
+    effect_covariance: np.ndarray
     schools: pl.DataFrame
+
+    @property
+    def intercept_variance(self) -> float:
+        """Variance of the schools' intercepts."""
+        if INTERCEPT not in self.random:
+            raise ValueError(
+                f'the model has no random intercept: add "{INTERCEPT}" to its random terms'
+            )
+        place = self.random.index(INTERCEPT)
+        return float(self.spread[place, place])
 
     @property
     def intraclass_correlation(self) -> float:
         """Share of the variance that lies between schools (of the intercepts)."""
-        between = float(self.spread[0, 0])
+        between = self.intercept_variance
         return between / (between + self.residual_variance)
 
     def plausible_range(self, level: float = 0.95) -> tuple[float, float]:
         """Return where the intercepts of this share of schools lie (Raudenbush & Bryk 2002, p. 71)."""
         centre = self.fixed["estimate"][0]
-        reach = float(norm.ppf(0.5 + level / 2) * np.sqrt(self.spread[0, 0]))
+        reach = float(norm.ppf(0.5 + level / 2) * np.sqrt(self.intercept_variance))
         return centre - reach, centre + reach
 
 
+# One thread: the order in which threads add would show in the last digits.
+@threadpool_limits.wrap(limits=1)
 def fit_two_level(
     pupils: pl.DataFrame,
     outcome: str,
@@ -75,6 +93,9 @@ def fit_two_level(
 
         A = Σ (X'X - X'ZΛ M⁻¹ Λ'Z'X),   β = A⁻¹ Σ (X'y - X'ZΛ M⁻¹ Λ'Z'y),   b = Λ M⁻¹ Λ'Z'(y - Xβ)
 
+    It is computed on a centred outcome and standardised columns, and told in the units given: sums of
+    raw squares would lose T in the rounding of a calendar year or a budget.
+
     Args:
         pupils: one row a pupil; the columns named below, without nulls.
         outcome: column of y.
@@ -85,22 +106,31 @@ def fit_two_level(
         level: probability of the intervals of β.
 
     Raises:
-        ValueError: if a value is missing, there are fewer than three schools, or X is collinear.
+        ValueError: if a value is missing or not finite, there are fewer than three schools, or X is
+            collinear.
 
     Source: Bates, Mächler, Bolker & Walker (2015), J. Stat. Software 67; Raudenbush & Bryk (2002); R36.
     """
     terms = [INTERCEPT, *fixed]
-    named = [school, outcome, *(t for t in {*fixed, *random} if t != INTERCEPT)]
-    holes = [name for name in named if pupils[name].null_count()]
+    numbers = sorted({outcome, *fixed, *random} - {INTERCEPT})
+    holes = [school] if pupils[school].null_count() else []
+    holes += [
+        n for n in numbers if not pupils[n].cast(pl.Float64).is_finite().fill_null(False).all()
+    ]
     if holes:
-        raise ValueError(f"missing values in {', '.join(holes)}: drop or impute those pupils first")
-    rows = pupils.sort(school, *sorted(set(named) - {school}))
+        raise ValueError(
+            f"missing or infinite values in {', '.join(holes)}: drop or impute those pupils first"
+        )
+    rows = pupils.sort(school, *numbers)
     codes = rows[school].unique(maintain_order=True)
     if len(codes) < 3:
         raise ValueError(
             f"{len(codes)} school(s): a spread between schools needs at least three of them"
         )
-    sums = _Sums.of(rows, codes, school, outcome, terms, list(random))
+    sums = _Sums.of(rows, school, outcome, terms, list(random))
+    # Of standardised columns: singular for their sake, not for their units.
+    if np.linalg.cond(sums.xx) > 1e13:
+        raise ValueError(f"the columns {', '.join(fixed)} are collinear: leave one out")
     entries = np.tril_indices(len(random))
     start = np.eye(len(random))[entries]
     bounds = [(0.0, None) if i == j else (None, None) for i, j in zip(*entries, strict=True)]
@@ -121,14 +151,11 @@ def fit_two_level(
         options={"xatol": _TIGHT, "fatol": 1e-12, "maxiter": 4000, "initial_simplex": _simplex(rough.x)},
     )  # fmt: skip
     best = sums.profile(factor(fine.x), restricted)
-    if not np.isfinite(best.deviance):
-        raise ValueError(f"the columns {', '.join(terms)} are collinear: leave one out")
     se = np.sqrt(np.diag(best.covariance))
     reach = norm.ppf(0.5 + level / 2) * se
-    effects = best.effects
-    columns: dict[str, np.ndarray | list[str] | pl.Series] = {"school": codes, "pupils": sums.size.astype(np.int64)}  # fmt: skip
+    columns: dict[str, np.ndarray | list[str] | pl.Series] = {"school": codes, "pupils": sums.size}
     for place, term in enumerate(random):
-        columns[f"effect_{term}"] = effects[:, place]
+        columns[f"effect_{term}"] = best.effects[:, place]
         columns[f"se_{term}"] = np.sqrt(best.effect_variance[:, place, place])
     if list(random) == [INTERCEPT]:
         between = best.spread[0, 0]
@@ -142,6 +169,8 @@ def fit_two_level(
         deviance=best.deviance,
         is_restricted=restricted,
         pupils=rows.height,
+        random=tuple(random),
+        effect_covariance=best.effect_variance,
         schools=pl.DataFrame(columns),
     )  # fmt: skip
 
@@ -164,7 +193,11 @@ class _Profile:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Cross-products by school: all the model ever sees of the pupils."""
+    """Cross-products by school: all the model ever sees of the pupils.
+
+    Of y less its mean, X standardised beside its intercept, Z divided by its root mean square;
+    `back` (β = back·β̃ but for the mean of y) and `unit` (b = b̃ / unit) lead back to the units given.
+    """
 
     size: np.ndarray
     xx: np.ndarray
@@ -173,27 +206,56 @@ class _Sums:
     zy: np.ndarray
     xy: np.ndarray
     yy: float
+    mean: float
+    back: np.ndarray
+    unit: np.ndarray
 
     @classmethod
     def of(
-        cls, rows: pl.DataFrame, codes: pl.Series, school: str, outcome: str, terms: list[str], random: list[str]
-    ) -> _Sums:  # fmt: skip
-        ones = np.ones(rows.height)
-        column = {name: rows[name].cast(pl.Float64).to_numpy() for name in {outcome, *terms, *random} - {INTERCEPT}} | {INTERCEPT: ones}  # fmt: skip
+        cls, rows: pl.DataFrame, school: str, outcome: str, terms: list[str], random: list[str]
+    ) -> _Sums:
+        def column(name: str) -> np.ndarray:
+            if name == INTERCEPT:
+                return np.ones(rows.height)
+            return rows[name].cast(pl.Float64).to_numpy()
+
+        slopes = [column(term) for term in terms[1:]]
+        centre = np.array([x.mean() for x in slopes])
+        width = np.array([x.std() for x in slopes])
+        constant = [
+            t for t, m, w in zip(terms[1:], centre, width, strict=True) if w <= 1e-13 * abs(m)
+        ]
+        if constant:
+            raise ValueError(f"{', '.join(constant)} is the same for all pupils: leave it out")
+        design = np.column_stack(
+            [
+                column(INTERCEPT),
+                *((x - m) / w for x, m, w in zip(slopes, centre, width, strict=True)),
+            ]
+        )
+        back = np.diag(1 / np.append(1.0, width))
+        back[0, 1:] = -centre / width
+        groups = np.column_stack([column(term) for term in random])
+        unit = np.sqrt((groups**2).mean(axis=0))
+        unit[unit == 0] = 1.0
+        groups = groups / unit
+        y = column(outcome)
+        mean = float(y.mean())
+        y = y - mean
         lengths = (
             rows.group_by(school, maintain_order=True).len()["len"].to_numpy().astype(np.int64)
         )
         starts = np.cumsum(lengths) - lengths
 
-        def by_school(a: str, b: str) -> np.ndarray:
-            return np.add.reduceat(column[a] * column[b], starts)
+        def by_school(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            return np.add.reduceat(a * b, starts)
 
-        zx = np.stack([[by_school(z, x) for x in terms] for z in random]).transpose(2, 0, 1)
-        zz = np.stack([[by_school(a, b) for b in random] for a in random]).transpose(2, 0, 1)
-        zy = np.stack([by_school(z, outcome) for z in random], axis=1)
-        design = np.stack([column[term] for term in terms], axis=1)
-        y = column[outcome]
-        return cls(lengths, design.T @ design, zx, zz, zy, design.T @ y, float(y @ y))
+        zx = np.stack([[by_school(z, x) for x in design.T] for z in groups.T]).transpose(2, 0, 1)
+        zz = np.stack([[by_school(a, b) for b in groups.T] for a in groups.T]).transpose(2, 0, 1)
+        zy = np.stack([by_school(z, y) for z in groups.T], axis=1)
+        return cls(
+            lengths, design.T @ design, zx, zz, zy, design.T @ y, float(y @ y), mean, back, unit
+        )
 
     def profile(self, factor: np.ndarray, restricted: bool) -> _Profile:
         """Return the deviance at Λ and everything that follows from it."""
@@ -204,23 +266,26 @@ class _Sums:
         information = self.xx - np.einsum("jqp,jqr->pr", self.zx, through)
         score = self.xy - np.einsum("jqp,jq->p", through, self.zy)
         square = self.yy - float(np.einsum("jq,jqr,jr->", self.zy, shrink, self.zy))
-        sign, logdet = np.linalg.slogdet(information)
-        if sign <= 0 or np.linalg.cond(information) > 1e14:
-            nothing = np.zeros(0)
-            return _Profile(np.inf, nothing, nothing, np.nan, nothing, nothing, nothing)
         fixed = np.linalg.solve(information, score)
         freedom = pupils - terms if restricted else pupils
         residual = max(square - float(score @ fixed), 0.0) / freedom
         deviance = freedom * (np.log(2 * np.pi * residual) + 1) + float(
             np.linalg.slogdet(inner)[1].sum()
         )
-        effects = np.einsum("jqr,jr->jq", shrink, self.zy - self.zx @ fixed)
+        if restricted:
+            # |X'V⁻¹X| of the columns as given, not as standardised.
+            logdet = np.linalg.slogdet(information)[1]
+            deviance += float(logdet - 2 * np.log(np.diag(self.back)).sum())
+        effects = np.einsum("jqr,jr->jq", shrink, self.zy - self.zx @ fixed) / self.unit
+        told = self.back @ fixed
+        told[0] += self.mean
+        units = np.outer(self.unit, self.unit)
         return _Profile(
-            deviance + (logdet if restricted else 0.0),
-            fixed,
-            residual * np.linalg.inv(information),
+            deviance,
+            told,
+            residual * self.back @ np.linalg.inv(information) @ self.back.T,
             residual,
-            residual * factor @ factor.T,
+            residual * factor @ factor.T / units,
             effects,
-            residual * shrink,
+            residual * shrink / units,
         )

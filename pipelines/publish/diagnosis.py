@@ -177,12 +177,14 @@ def _decomposition(rows: pl.DataFrame) -> Rows:
         pl.col("decomposition").is_in(["variance", "sorting"])
         | ((pl.col("decomposition") == "twofold") & (pl.col("regressor") == "all"))
     )
-    return whole.sort("decomposition", "part").to_dicts()
+    return whole.sort("decomposition", pl.col("part") == "total", "part").to_dicts()
 
 
 def _last_year(money: pl.DataFrame) -> Rows:
     return (
-        money.filter(pl.col("school_year") == pl.col("school_year").max()).sort("part").to_dicts()
+        money.filter(pl.col("school_year") == pl.col("school_year").max())
+        .sort(pl.col("part") == "total", "part")
+        .to_dicts()
     )
 
 

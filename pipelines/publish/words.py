@@ -43,6 +43,11 @@ def integer(value: float) -> str:
     return f"{round(value):,}".replace("-", "−")
 
 
+def tenths(value: float) -> str:
+    """Return a number with one decimal."""
+    return f"{value:,.1f}".replace("-", "−")
+
+
 def decimal(value: float) -> str:
     """Return a number with up to four significant digits."""
     return f"{value:,.4g}".replace("-", "−")

@@ -79,3 +79,80 @@ def test_order_says_nothing():
     again = adjusted_gaps(gaps.reverse(), background.reverse(), ["nurture_index"])
     assert found.equals(again)
     assert peer_schools(found, background, ["nurture_index"]).equals(peer_schools(again.reverse(), background.reverse(), ["nurture_index"]))  # fmt: skip
+
+
+def test_the_regression_is_the_published_one_of_the_tuberculosis_vaccine():
+    """13 trials of Colditz et al. (1994) on latitude, REML: 0.2515 - 0.0291·latitude (Viechtbauer 2010)."""
+    sick = [4, 6, 3, 62, 33, 180, 8, 505, 29, 17, 186, 5, 27]
+    well = [119, 300, 228, 13536, 5036, 1361, 2537, 87886, 7470, 1699, 50448, 2493, 16886]
+    control_sick = [11, 29, 11, 248, 47, 372, 10, 499, 45, 65, 141, 3, 29]
+    control_well = [128, 274, 209, 12619, 5761, 1079, 619, 87892, 7232, 1600, 27197, 2338, 17825]
+    latitude = [44, 55, 42, 52, 13, 44, 19, 13, 27, 42, 18, 33, 33]
+    a, b, c, d = (np.array(values, float) for values in (sick, well, control_sick, control_well))
+    trials = pl.DataFrame(
+        {
+            "semel_mosad": [f"{i:02d}" for i in range(13)], "subject": "math",
+            "gap_sd": np.log(a / (a + b)) - np.log(c / (c + d)),
+            "gap_se_sd": np.sqrt(1 / a - 1 / (a + b) + 1 / c - 1 / (c + d)),
+        }
+    )  # fmt: skip
+    background = pl.DataFrame({"semel_mosad": trials["semel_mosad"], "latitude": latitude})
+    expected = adjusted_gaps(trials, background, ["latitude"])["gap_expected_sd"].to_numpy()
+    slope, start = np.polyfit(latitude, expected, 1)
+    assert (round(start, 4), round(slope, 4)) == (0.2515, -0.0291)
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.2])
+def test_intervals_hold_in_a_small_city_and_for_the_school_far_out(spread):
+    """Where the error of β weighs: with few schools, and for one whose background is unlike the rest."""
+    inside, far = [], []
+    for seed in range(300):
+        gaps, background, truth = world(seed, schools=12, spread=spread, noise=(0.05, 0.08))
+        moved = background.with_columns(
+            nurture_index=pl.when(pl.col("semel_mosad") == "900000").then(14.0).otherwise("nurture_index")
+        )  # fmt: skip
+        change = 0.12 * (moved["nurture_index"] - background["nurture_index"])
+        found = adjusted_gaps(
+            gaps.with_columns(pl.col("gap_sd") + change), moved, ["nurture_index"]
+        )
+        held = pl.Series(truth).is_between(found["gap_adjusted_lo_sd"], found["gap_adjusted_hi_sd"])
+        inside.append(held.mean())
+        far.append(held[0])
+    assert 0.86 <= np.mean(inside) <= 0.95
+    assert np.mean(far) >= 0.83
+
+
+def test_where_schools_look_alike_nobody_is_certain():
+    gaps, background, _ = world(1, spread=0.0, slope=0.0)
+    found = adjusted_gaps(gaps.with_columns(gap_sd=pl.lit(0.1)), background, ["nurture_index"])
+    assert found["gap_adjusted_sd"].abs().max() == 0
+    assert (found["gap_adjusted_hi_sd"] > found["gap_adjusted_lo_sd"]).all()
+    assert set(found["gap_adjusted_tier"]) == {"cannot_tell"}
+    assert peer_schools(found, background, ["nurture_index"]).is_empty()
+
+
+def test_a_peer_is_of_the_same_stream_where_that_is_asked():
+    gaps, background, _ = world(2)
+    streams = background.with_columns(stream=pl.Series(["state", "religious"] * 18))
+    found = adjusted_gaps(gaps, streams, ["nurture_index"])
+    of = dict(zip(streams["semel_mosad"], streams["stream"], strict=True))
+    free = peer_schools(found, streams, ["nurture_index"])
+    bound = peer_schools(found, streams, ["nurture_index"], same=["stream"])
+    assert any(of[row["semel_mosad"]] != of[row["peer_semel_mosad"]] for row in free.to_dicts())
+    assert bound.height > 0
+    assert all(of[row["semel_mosad"]] == of[row["peer_semel_mosad"]] for row in bound.to_dicts())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda g, b: (pl.concat([g, g]), b), "gaps: .* twice"),
+        (lambda g, b: (g, pl.concat([b, b])), "background: .* twice"),
+        (lambda g, b: (g.with_columns(gap_se_sd=pl.lit(0.0)), b), "positive error"),
+        (lambda g, b: (g, b.with_columns(other=2 * pl.col("nurture_index"))), "collinear"),
+    ],
+)
+def test_bad_input_is_named(change, said):
+    gaps, background = change(*world(1)[:2])
+    with pytest.raises(ValueError, match=said):
+        adjusted_gaps(gaps, background, background.columns[1:])

@@ -82,7 +82,9 @@ def test_intercepts_and_slopes(hsb, known):
         assert value == pytest.approx(answer, abs=0.05)
     exact = answers["recomputed"]
     found = [*found[:-1], fit.spread[1, 1], found[-1]]
-    np.testing.assert_allclose(found, list(exact.values()), rtol=2e-3)
+    # The recorded slope variance stopped 2e-4 short of the optimum.
+    np.testing.assert_allclose(found, list(exact.values()), rtol=3e-4)
+    np.testing.assert_allclose(np.delete(found, 7), np.delete(list(exact.values()), 7), rtol=1e-5)
 
 
 def test_london_deviances_and_variances(exam, known):
@@ -93,8 +95,10 @@ def test_london_deviances_and_variances(exam, known):
         exam, "normexam", school="school", fixed=["standLRT"], random=["1", "standLRT"], restricted=False
     )  # fmt: skip
     for fit, name in ((null, "null"), (line, "ri"), (slopes, "rs")):
-        assert fit.deviance == pytest.approx(printed[f"{name}_m2ll"], abs=6e-3)
-        assert fit.deviance == pytest.approx(exact[f"{name}_m2ll"], abs=6e-3)
+        assert fit.deviance == pytest.approx(
+            printed[f"{name}_m2ll"], abs=2e-3
+        )  # printed a little low
+        assert fit.deviance == pytest.approx(exact[f"{name}_m2ll"], abs=3e-3)
     found = [null.spread[0, 0], null.residual_variance, *line.fixed["estimate"], line.spread[0, 0], line.residual_variance]  # fmt: skip
     names = ["null_u", "null_e", "ri_int", "ri_slope", "ri_u", "ri_e"]
     np.testing.assert_allclose(found, [exact[name] for name in names], rtol=1e-4, atol=1e-6)
@@ -102,7 +106,7 @@ def test_london_deviances_and_variances(exam, known):
     near(line.spread[0, 0], printed["ri_u"], 3)
     near(line.residual_variance, printed["ri_e"], 3)
     found = [slopes.spread[0, 0], slopes.spread[1, 1], slopes.spread[0, 1]]
-    np.testing.assert_allclose(found, [exact[name] for name in ("rs_u0", "rs_u1", "rs_cov")], rtol=2e-3)  # fmt: skip
+    np.testing.assert_allclose(found, [exact[name] for name in ("rs_u0", "rs_u1", "rs_cov")], rtol=2e-4)  # fmt: skip
 
 
 def test_schools_equal_another_program(hsb, exam, shared_data):
@@ -119,14 +123,12 @@ def test_schools_equal_another_program(hsb, exam, shared_data):
     ):
         assert (ours - theirs).abs().max() < 1e-6
     reference = pl.read_csv(shared_data / "reference/exam_london/exam_value_added_eb_lme4.csv", schema_overrides={"school": pl.String})  # fmt: skip
-    apart = {}
-    for restricted in (True, False):
-        line = fit_two_level(exam, "normexam", school="school", fixed=["standLRT"], restricted=restricted)  # fmt: skip
-        both = line.schools.join(reference, on="school")
-        assert both.height == 65
-        apart[restricted] = max((both["effect_1"] - both["u"]).abs().max(), (both["se_1"] - both["post_sd"]).abs().max())  # fmt: skip
-    print(apart)
-    assert min(apart.values()) < 1e-6
+    # That program's file is of the ML fit.
+    line = fit_two_level(exam, "normexam", school="school", fixed=["standLRT"], restricted=False)
+    both = line.schools.join(reference, on="school")
+    assert both.height == 65
+    assert (both["effect_1"] - both["u"]).abs().max() < 1e-6
+    assert (both["se_1"] - both["post_sd"]).abs().max() < 1e-6
 
 
 def test_value_added_intervals(exam):

@@ -191,15 +191,18 @@ def contrast_chart(groups: pl.DataFrame) -> str:
     return _bars(named, "group_name_he", names, parts, ["#1f3a5f", "#d9a441"], "פער מול שאר התלמידים בסטיות תקן (ימינה = מאחור)")  # fmt: skip
 
 
-CAUSE_COLOURS = ["#7d8aa0", "#1f5f7a", "#c2672e", "#6a994e", "#8e6c8a", "#d9a441", "#3f7cac", "#bc6c25", "#95b8d1", "#a5a58d"]  # fmt: skip
+CAUSE_COLOURS = ["#1f3a5f", "#1f7a8c", "#d9822b", "#6a994e", "#8e6c8a", "#d9c441", "#7a1f1f", "#95b8d1", "#5f6f3a"]  # fmt: skip
+UNEXPLAINED_COLOUR = "#c3c9d1"  # pale: what no measure goes with
 
 
 def cause_chart(parts: pl.DataFrame, names: dict[str, str], unexplained: str) -> str:
     """Return the parts of each school's gap beyond the city's mean that go with each cause."""
-    known = {key: names.get(key, unexplained) for key in sorted(parts["cause_id"].unique())}
+    measured = [key for key in sorted(parts["cause_id"].unique()) if key in names]
+    known = {key: names[key] for key in measured} | {"unexplained": unexplained}
+    colours = [*CAUSE_COLOURS[: len(measured)], UNEXPLAINED_COLOUR]
     ordered = parts.select("semel_mosad", "school_name_he").unique().sort("school_name_he", "semel_mosad").select("semel_mosad", _school())  # fmt: skip
     rows = parts.join(ordered, on="semel_mosad").select("school", pl.col("cause_id").alias("part"), pl.col("contribution_sd").alias("value"))  # fmt: skip
-    return _bars(rows, "school", ordered["school"].to_list(), known, CAUSE_COLOURS, "חלק מהפער שמעבר לממוצע העיר, בסטיות תקן (ימינה = מרחיב)")  # fmt: skip
+    return _bars(rows, "school", ordered["school"].to_list(), known, colours, "חלק מהפער שמעבר לממוצע העיר, בסטיות תקן (ימינה = מרחיב)")  # fmt: skip
 
 
 def _bars(

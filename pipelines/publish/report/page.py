@@ -21,7 +21,7 @@ from pipelines.publish.report import charts
 _NUMBER = re.compile(r"(?<![#\w])[+−-]?\d(?:[\d,./–]*\d)?%?(?![\w;])")
 _FORMATS: dict[str, Callable[[Any], str]] = {
     "nis": words.nis, "signed": words.signed, "percent": words.percent, "share": words.share,
-    "probability": words.probability, "integer": words.integer, "decimal": words.decimal,
+    "probability": words.probability, "integer": words.integer, "decimal": words.decimal, "tenths": words.tenths,
 }  # fmt: skip
 
 
