@@ -2,6 +2,8 @@
 
 from models.gaps.adjusted import adjusted_gaps, peer_schools
 from models.gaps.bands import band_cells
+from models.gaps.bounds import exclusion_bounds
+from models.gaps.carried import carried_gaps, predicted_gaps
 from models.gaps.classes import class_variance
 from models.gaps.components import COMPONENTS, fit_components
 from models.gaps.multilevel import TwoLevel, fit_two_level
@@ -11,7 +13,6 @@ from models.gaps.standing import excellence, rank_summary
 from models.gaps.tiers import TIERS, gap_tier
 from models.gaps.totals import WHOLE, city_gaps, group_contrasts
 from models.gaps.trends import school_years, trends
-from models.gaps.unmeasured import carried_gaps, exclusion_bounds, predicted_gaps
 
 __all__ = [
     "COMPONENTS",

@@ -2,80 +2,126 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 from scipy.stats import truncnorm
+from threadpoolctl import threadpool_limits
 
-from models.gaps.blocks import CELL_KEY
-from models.gaps.posterior import shrunken_gaps
-from models.gaps.unmeasured import SAYS_NOTHING_SD
+from models.gaps.blocks import CELL_KEY, MEAN_GROUP, measured_cells, solve_means, stacks
+from models.gaps.components import COMPONENTS
+
+_SAYS_NOTHING = 1e4  # variance of a band before it is read, SD²
+_SETTLED = 1e-6
 
 
+@threadpool_limits.wrap(limits=1)
 def band_cells(
-    cells: pl.DataFrame, bands: pl.DataFrame, components: pl.DataFrame, sweeps: int = 20
+    cells: pl.DataFrame, bands: pl.DataFrame, components: pl.DataFrame, sweeps: int = 100
 ) -> pl.DataFrame:
     """Turn results published as bands into cells the gap model can read, by what they rule out.
 
-    A band says that the raw gap lies between two limits; it is never read as its midpoint. For each
-    banded cell the other cells predict the true gap, N(m, v); the raw gap is N(m, v + s²) cut to the
-    limits, whose first two moments give the posterior of the true gap, and that is expressed as the
-    measurement N(gap_raw_sd, gap_sampling_sd²) which would have led to it (expectation propagation). Bands of one
-    school inform each other, so this is repeated until nothing moves.
+    A band says that the raw gap y = true gap + sampling error lies between two limits; it is never read
+    as its midpoint. Each band stands as a Gaussian measurement z of y with an error of its own, N(0, τ²),
+    independent of all else (expectation propagation). With P = V⁻¹ - V⁻¹X(X'V⁻¹X)⁻¹X'V⁻¹ and V the
+    covariance of all cells, what all the others say of y is
+
+        cavity mean = z - (Pz) / P[ii],   cavity variance = 1 / P[ii] - τ²
+
+    Cut to the limits, it has a mean and a variance; z and τ are those that lead to them. Bands inform
+    each other, so this is repeated until nothing moves.
 
     Args:
         cells: measured cells, as for `fit_components`; each (scale, subject, grade, year) of a band
-            needs its mean known: give banded cells the scale whose mean they are stated against.
-        bands: the cell's key, gap_lo_sd, gap_hi_sd (limits of the raw gap; null = open), gap_sampling_sd.
+            needs a measured cell, from which its mean is known.
+        bands: the cell's key, gap_lo_sd, gap_hi_sd (limits of the raw gap, positive = below target;
+            null = open), gap_sampling_sd. A band around similar schools is their gap less the deviation,
+            so the deviation's upper limit gives gap_lo_sd.
         components: component, component_sd.
         sweeps: most repetitions.
 
     Returns:
-        the cell's key, gap_raw_sd, gap_sampling_sd: to be stacked with `cells`; sorted. A band that
-        says nothing the other cells did not say already is absent.
+        the cell's key, gap_raw_sd (z), gap_sampling_sd (of the raw gap, as given), gap_extra_sd (τ): to be
+        stacked with `cells`; sorted. A band that says nothing is absent.
 
     Raises:
-        ValueError: if a lower limit is not below its upper one.
+        ValueError: as `fit_components` for the cells; if a lower limit is not below its upper one, a
+            band is of a measured cell or of a group nobody was measured in, or nothing settles.
 
     Source: Minka (2001); domain_methods §2a ("interval-censored likelihood"); R8, R33.
     """
     if bands.filter(pl.col("gap_lo_sd") >= pl.col("gap_hi_sd")).height:
         raise ValueError("a band's lower limit must be below its upper one")
-    key = bands.select(CELL_KEY)
-    low = bands["gap_lo_sd"].fill_null(-np.inf).to_numpy()
-    high = bands["gap_hi_sd"].fill_null(np.inf).to_numpy()
-    noise = bands["gap_sampling_sd"].to_numpy() ** 2
-    measured = cells.filter(pl.col("gap_raw_sd").is_not_null()).select(
-        *CELL_KEY, "gap_raw_sd", "gap_sampling_sd"
-    )
-    precision, shift = np.full(len(low), SAYS_NOTHING_SD**-2), np.zeros(len(low))
-    for _ in range(sweeps):
-        sites = key.with_columns(
-            pl.Series("gap_raw_sd", shift / precision),
-            pl.Series("gap_sampling_sd", precision**-0.5),
+    seen = cells.filter(pl.col("gap_raw_sd").is_not_null())
+    if bands.join(seen, on=CELL_KEY, how="semi").height:
+        raise ValueError("a band is of a measured cell; keep one of the two")
+    if (alone := bands.join(seen, on=MEAN_GROUP, how="anti")).height:
+        raise ValueError(
+            f"bands of groups nobody was measured in: {alone.select(MEAN_GROUP).head(3).rows()}; "
+            "give them the scale whose mean they are stated against"
         )
-        whole = shrunken_gaps(pl.concat([measured, sites]), components)
-        now = key.join(whole, on=CELL_KEY, how="left", maintain_order="left")
-        mean, variance = now["gap_sd"].to_numpy(), now["gap_se_sd"].to_numpy() ** 2
-        free = 1 / np.maximum(1 / variance - precision, 1e-8)
-        centre = free * (mean / variance - shift)
-        wide = np.sqrt(free + noise)
+    said = bands.select(*CELL_KEY, "gap_lo_sd", "gap_hi_sd", "gap_sampling_sd")
+    both = measured_cells(
+        pl.concat(
+            [
+                seen.select(*CELL_KEY, "gap_raw_sd", "gap_sampling_sd"),
+                said.with_columns(pl.lit(0.0).alias("gap_raw_sd")),
+            ],
+            how="diagonal_relaxed",
+        ).with_columns(pl.Series("is_band", [False] * seen.height + [True] * said.height))
+    )
+    places = np.flatnonzero(both["is_band"].to_numpy())
+    if not len(places):
+        return pl.DataFrame(schema={**said.select(CELL_KEY).schema, **_MADE})
+    chosen = both[places]
+    low = chosen["gap_lo_sd"].fill_null(-np.inf).to_numpy()
+    high = chosen["gap_hi_sd"].fill_null(np.inf).to_numpy()
+    by_name = dict(components.select("component", "component_sd").iter_rows())
+    variances = np.array([by_name[name] for name in COMPONENTS]) ** 2
+    blocks = list(stacks(both))
+    extra, gap = np.zeros(both.height), both["gap_raw_sd"].to_numpy().copy()
+    precision, shift = np.full(len(places), 1 / _SAYS_NOTHING), np.zeros(len(places))
+    for _ in range(sweeps):
+        extra[places], gap[places] = 1 / precision, shift / precision
+        weighted, diagonal = np.empty(both.height), np.empty(both.height)
+        now = []
+        for block in blocks:
+            real = block.rows >= 0
+            own = np.where(real, extra[block.rows], 0.0)
+            noise = block.noise + own[:, :, None] * np.eye(own.shape[1])
+            now.append(replace(block, noise=noise, gap=np.where(real, gap[block.rows], 0.0)))
+        solved = solve_means(now, variances)
+        for block, inverse in zip(now, solved.inverses, strict=True):
+            real = block.rows >= 0
+            residual = block.gap - block.expected(solved.fixed)
+            weighted[block.rows[real]] = np.einsum("bnm,bm->bn", inverse, residual)[real]
+            spread = inverse @ block.expected_covariance(solved.covariance) @ inverse
+            own = np.diagonal(inverse - spread, axis1=1, axis2=2)
+            diagonal[block.rows[real]] = own[real]
+        centre = gap[places] - weighted[places] / diagonal[places]
+        free = 1 / diagonal[places] - extra[places]
+        wide = np.sqrt(free)
         cut = truncnorm((low - centre) / wide, (high - centre) / wide, loc=centre, scale=wide)
-        gain = free / (free + noise)
-        new_mean = centre + gain * (cut.mean() - centre)
-        new_variance = gain * noise + gain**2 * cut.var()
-        wanted = np.maximum(1 / new_variance - 1 / free, SAYS_NOTHING_SD**-2)
-        wanted_shift = new_mean / new_variance - centre / free
-        moved = np.abs(wanted - precision).max(initial=0) / (1 + precision.max(initial=0))
+        mean, variance = cut.mean(), cut.var()
+        wanted = np.maximum(1 / variance - 1 / free, 1 / _SAYS_NOTHING)
+        wanted_shift = mean / variance - centre / free
+        moved = max(
+            np.abs(wanted - precision).max() / (1 + precision.max()),
+            np.abs(wanted_shift - shift).max() / (1 + np.abs(shift).max()),
+        )
         # Half steps: neighbours that move at once would overshoot each other.
         precision, shift = (precision + wanted) / 2, (shift + wanted_shift) / 2
-        if moved < 1e-6:
+        if moved < _SETTLED:
             break
-    said = precision > 2 * SAYS_NOTHING_SD**-2
-    return (
-        key.with_columns(
-            pl.Series("gap_raw_sd", shift / precision),
-            pl.Series("gap_sampling_sd", precision**-0.5),
-        )
-        .filter(pl.Series(said))
-        .sort(CELL_KEY)
-    )
+    else:
+        raise ValueError(f"the bands did not settle in {sweeps} sweeps; the last moved {moved:.1e}")
+    return chosen.select(
+        *CELL_KEY,
+        pl.Series("gap_raw_sd", shift / precision),
+        "gap_sampling_sd",
+        pl.Series("gap_extra_sd", precision**-0.5),
+    ).filter(pl.Series(precision > 2 / _SAYS_NOTHING))
+
+
+_MADE = {"gap_raw_sd": pl.Float64, "gap_sampling_sd": pl.Float64, "gap_extra_sd": pl.Float64}

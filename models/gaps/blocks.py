@@ -152,6 +152,10 @@ def stacks(measured: pl.DataFrame) -> Iterator[Stack]:
     starts = np.flatnonzero(np.diff(codes[:, 0], prepend=-1))
     lengths = np.diff(np.append(starts, len(codes)))
     gap, error = measured["gap_raw_sd"].to_numpy(), measured["gap_sampling_sd"].to_numpy()
+    # What a band leaves open is no sampling error: no other cell of the cohort shares it.
+    extra = np.zeros(len(error))
+    if "gap_extra_sd" in measured.columns:
+        extra = measured["gap_extra_sd"].fill_null(0.0).to_numpy()
     year = measured["school_year"].to_numpy().astype(float)
     cohort = year - measured["grade"].to_numpy()
     sizes = -(-lengths // _SIZE_STEP) * _SIZE_STEP
@@ -171,7 +175,8 @@ def stacks(measured: pl.DataFrame) -> Iterator[Stack]:
         yield Stack(
             rows=rows,
             gap=np.where(real, gap[rows], 0.0),
-            noise=_noise(np.where(real, error[rows], 1.0), year[rows], cohort[rows], both_real),
+            noise=_noise(np.where(real, error[rows], 1.0), year[rows], cohort[rows], both_real)
+            + np.where(real, extra[rows], 0.0)[:, :, None] ** 2 * np.eye(int(size)),
             mean=np.where(real, means[rows], groups),
             groups=groups,
             same=(both_real.astype(float), shares(1), shares(2), shares(3)),

@@ -1,5 +1,5 @@
 """Stage `diagnose`: where are the gaps, how sure are we, who needs most, what drives it, what we cannot see."""
 
-from pipelines.diagnose import causes, gaps, need, not_measured
+from pipelines.diagnose import causes, gaps, need, not_measured, retention
 
-STEPS = (*gaps.STEPS, *need.STEPS, *causes.STEPS, *not_measured.STEPS)
+STEPS = (*gaps.STEPS, *need.STEPS, *causes.STEPS, *retention.STEPS, *not_measured.STEPS)

@@ -74,7 +74,9 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
     return {
         "mart_gap_school_subject": shrunken_gaps(cells, components).join(names, on="semel_mosad"),
         "mart_gap_school": _among_others(city, tables, grid, window),
-        "mart_gap_carried": carried_gaps(cells, components, last_year),  # type: ignore[arg-type]
+        "mart_gap_carried": carried_gaps(_linked(cells, tables), components, last_year).filter(  # type: ignore[arg-type]
+            "is_carried"
+        ),
         "mart_gap_component": variance_shares(components),
     }
 
@@ -141,8 +143,7 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
     components = components.select("component", "component_sd")
     now = city_gaps(cells.filter(inside), components, schools=schools)
     spread = whole_or_part(by_school.filter("is_measured"), now, components, margin_sd=margin)
-    links = tables["core_scale_year"].select("scale_id", "school_year", "link_id").unique()
-    linked = cells.join(links, on=["scale_id", "school_year"], how="left").with_columns(
+    linked = _linked(cells, tables).with_columns(
         pl.coalesce("link_id", "scale_id").alias("segment")
     )
     yearly = city_gaps(linked, components, schools=schools, by=["segment", "school_year"])
@@ -214,6 +215,11 @@ def _whole(cells: pl.DataFrame) -> pl.DataFrame:
     return cells.filter(pl.col("group_id") == WHOLE).drop("group_id")
 
 
+def _linked(cells: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    links = tables["core_scale_year"].select("scale_id", "school_year", "link_id").unique()
+    return cells.join(links, on=["scale_id", "school_year"], how="left")
+
+
 def _window(tables: Tables) -> tuple[int, int]:
     row = tables["core_city"].row(0, named=True)
     return row["window_first_year"], row["window_last_year"]
@@ -229,7 +235,7 @@ STEPS = (
     Step(
         "gaps", "diagnose",
         makes=("mart_gap_school_subject", "mart_gap_school", "mart_gap_component", "mart_gap_carried"),
-        reads=("core_gap_cell", "core_school", "core_school_year", "core_city"),
+        reads=("core_gap_cell", "core_school", "core_school_year", "core_scale_year", "core_city"),
         after=GATES,
         compute=gaps,
     ),

@@ -58,6 +58,9 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         peers=_peers(tables["mart_peer_school"]),
         trends=_trends(tables["mart_gap_trend"]),
         segments=tables["mart_gap_trend"].filter(pl.col("place") == "city", pl.col("segments") > 1).height,
+        absence=_absence(tables["mart_expected_absence"]),
+        metrics=tables["mart_early_warning"].filter(pl.col("metric").is_in(["auc", "log_loss_gain_over_base_rate"])).to_dicts(),
+        bins=tables["mart_early_warning_bin"].sort("risk_bin").to_dicts(),
         causes=_causes(tables["mart_cause"]),
         parts=_parts(tables),
         agreement=_one(tables["mart_ladder_agreement"], "about_role", WHOLE),
@@ -123,6 +126,12 @@ def _trends(trends: pl.DataFrame) -> Rows:
         pl.col("place") != "city", pl.col("trend").is_in(["worsening", "improving"])
     )
     return [*city.to_dicts(), *sure.sort("trend", "place", "subject").head(MOST_SCHOOLS).to_dicts()]
+
+
+def _absence(expected: pl.DataFrame) -> Rows:
+    """Return the school × grade cells with the most pupils expected."""
+    shown = expected.drop_nulls("expected_pupils")
+    return shown.sort("expected_pupils", "semel_mosad", "grade", descending=[True, False, False]).head(MOST_SCHOOLS).to_dicts()  # fmt: skip
 
 
 def _causes(causes: pl.DataFrame) -> Rows:

@@ -27,6 +27,8 @@ SELECT
     pupils.is_sen_integration,
     pupils.has_home_internet,
     100.0 * days.absence_days / days.school_days AS absence_pct,
+    -- A tenth of the days is the usual bound of chronic absence; empty where the pupil is not seen a year later.
+    later.absence_days * 10 >= later.school_days AS is_chronic_next_year,
     pupils.is_gifted,
     pupils.is_amirim
 FROM staging.stg_register__pupils AS pupils
@@ -34,3 +36,5 @@ JOIN core.core_school_code AS codes ON codes.semel_mosad_old = pupils.semel_mosa
 LEFT JOIN levels ON levels.pupil_hash = pupils.pupil_hash AND levels.school_year = pupils.school_year
 LEFT JOIN staging.stg_attendance__pupil_years AS days
     ON days.pupil_hash = pupils.pupil_hash AND days.school_year = pupils.school_year
+LEFT JOIN staging.stg_attendance__pupil_years AS later
+    ON later.pupil_hash = pupils.pupil_hash AND later.school_year = pupils.school_year + 1

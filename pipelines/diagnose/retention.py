@@ -1,0 +1,64 @@
+"""How many pupils to expect in chronic absence next year, by school and grade; never which ones (R110)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from models.retention import early_warning
+from pipelines.city import CityFolder
+from pipelines.diagnose.gates import GATES
+from pipelines.tables import Step, Tables, nothing
+
+FEATURES = (
+    "absence_pct", "school_absence_pct", "pupil_level_sd", "nurture_decile", "is_new_immigrant",
+    "is_sen_integration", "has_home_internet", "grade",
+)  # fmt: skip
+_MADE = (
+    "mart_expected_absence",
+    "mart_early_warning",
+    "mart_early_warning_bin",
+    "mart_early_warning_feature",
+)
+
+
+def retention(city: CityFolder, tables: Tables) -> Tables:
+    """Return expected counts by school and next year's grade, and whether the model earned its use."""
+    pupils = tables["core_pupil_level"]
+    newest = pupils["school_year"].max()
+    seen = pupils.filter(
+        pl.col("absence_pct").is_not_null(),
+        # The oldest grade leaves: nobody is expected back from it.
+        (pl.col("school_year") < newest) | (pl.col("grade") < pl.col("grade").max()),
+    ).sort("semel_mosad", "school_year", "pupil_hash")
+    ahead = seen.filter(pl.col("school_year") == newest)
+    if ahead.is_empty() or ahead["is_chronic_next_year"].is_not_null().all():
+        return {name: nothing(name) for name in _MADE}
+    found = early_warning(
+        seen.with_columns(
+            pl.col("absence_pct")
+            .mean()
+            .over("semel_mosad", "school_year")
+            .alias("school_absence_pct"),
+            pl.col("is_chronic_next_year").alias("outcome"),
+        ),
+        FEATURES,
+    )
+    return {
+        "mart_expected_absence": found.expected.rename({"pupils": "moving_pupils"}).with_columns(
+            pl.lit(found.is_used).alias("is_modelled"), pl.lit(found.reason_code).alias("model_verdict")
+        ),
+        "mart_early_warning": found.validation.rename({"value": "metric_value", "value_lo": "metric_lo", "value_hi": "metric_hi"}),
+        "mart_early_warning_bin": found.reliability.rename({"pupils": "bin_pupils", "bin": "risk_bin"}),
+        "mart_early_warning_feature": found.importance,
+    }  # fmt: skip
+
+
+STEPS = (
+    Step(
+        "retention", "diagnose",
+        makes=_MADE,
+        reads=("core_pupil_level",),
+        after=GATES,
+        compute=retention,
+    ),
+)  # fmt: skip
