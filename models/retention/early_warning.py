@@ -118,7 +118,7 @@ def early_warning(
     risks = {
         "model": _risk(model, held, features),
         "last_absence": _risk(simple, held, [last_absence]),
-        "base_rate": np.full(held.height, np.clip(train["outcome"].mean(), _EDGE, 1 - _EDGE)),
+        "base_rate": np.full(held.height, np.clip(events[0] / train.height, _EDGE, 1 - _EDGE)),
     }
     validation, gains = _validate(truth, schools, risks, draws, seed, level)
     # Surely off: what chance does to the number observed is taken off first.

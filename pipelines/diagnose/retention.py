@@ -44,7 +44,14 @@ def retention(city: CityFolder, tables: Tables) -> Tables:
         FEATURES,
     )
     return {
-        "mart_expected_absence": found.expected.rename({"pupils": "moving_pupils"}).with_columns(
+        "mart_expected_absence": found.expected.rename(
+            {
+                "pupils": "moving_pupils",
+                "expected_pupils": "absent_expected_pupils",
+                "expected_lo_pupils": "absent_lo_pupils",
+                "expected_hi_pupils": "absent_hi_pupils",
+            }
+        ).with_columns(
             pl.lit(found.is_used).alias("is_modelled"), pl.lit(found.reason_code).alias("model_verdict")
         ),
         "mart_early_warning": found.validation.rename({"value": "metric_value", "value_lo": "metric_lo", "value_hi": "metric_hi"}),

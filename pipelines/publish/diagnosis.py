@@ -130,8 +130,8 @@ def _trends(trends: pl.DataFrame) -> Rows:
 
 def _absence(expected: pl.DataFrame) -> Rows:
     """Return the school × grade cells with the most pupils expected."""
-    shown = expected.drop_nulls("expected_pupils")
-    return shown.sort("expected_pupils", "semel_mosad", "grade", descending=[True, False, False]).head(MOST_SCHOOLS).to_dicts()  # fmt: skip
+    shown = expected.drop_nulls("absent_expected_pupils")
+    return shown.sort("absent_expected_pupils", "semel_mosad", "grade", descending=[True, False, False]).head(MOST_SCHOOLS).to_dicts()  # fmt: skip
 
 
 def _causes(causes: pl.DataFrame) -> Rows:
