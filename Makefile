@@ -16,7 +16,7 @@ $(VENV)/.ready: requirements.lock
 	@echo "setting up $(VENV) from requirements.lock"
 	@test -x $(PY) || python3 -m venv $(VENV)
 	@test -x $(VENV)/bin/uv || $(PY) -m pip install --quiet --disable-pip-version-check uv
-	@$(VENV)/bin/uv pip sync --quiet --python $(PY) --require-hashes requirements.lock
+	@$(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(PY) --require-hashes requirements.lock
 	@touch $@
 
 setup: $(VENV)/.ready ## create .venv with the exact versions of requirements.lock

@@ -5,8 +5,10 @@ import io
 import numpy as np
 import pandas as pd
 import polars as pl
+import pytest
+import statsmodels.formula.api as smf
 
-from models.gaps import fit_components, school_gaps, shrunken_gaps
+from models.gaps import city_gaps, fit_components, school_gaps, shrunken_gaps, whole_or_part
 from tests.gaps.cities import TRUE_SD, city
 
 COMPONENTS = pl.DataFrame({"component": list(TRUE_SD), "component_sd": list(TRUE_SD.values())})
@@ -41,6 +43,35 @@ def test_national_schools(benchmark):
 def test_city_components_and_gaps(benchmark):
     cells = city(2)
     benchmark.pedantic(lambda: shrunken_gaps(cells, fit_components(cells)), rounds=3, iterations=1)
+
+
+def test_national_answers(benchmark):
+    """What the page says of 2,600 schools: gaps of schools and of the country, whole or part, trends."""
+    cells = nation().with_columns(pl.lit(60, pl.Int32).alias("tested_pupils"))
+
+    def answers():
+        schools = school_gaps(cells, COMPONENTS, 2026, 2028)
+        window = cells.filter(pl.col("school_year") >= 2026)
+        return whole_or_part(schools, city_gaps(window, COMPONENTS, schools=2600), COMPONENTS)
+
+    found = benchmark.pedantic(answers, rounds=3, iterations=1)
+    assert found.height == 5
+    assert benchmark.stats["median"] <= 5
+
+
+def test_national_mixed_model_of_one_subject(benchmark):
+    """The alternative: statsmodels' MixedLM, a random intercept of schools, for one subject of the four."""
+    cells = nation().filter(pl.col("subject") == "math").to_pandas()
+
+    def fit():
+        return smf.mixedlm("gap_raw_sd ~ C(school_year)", cells, groups="semel_mosad").fit(
+            reml=True
+        )
+
+    found = benchmark.pedantic(fit, rounds=1, iterations=1)
+    # It sees the schools' lasting differences (school and school × subject in one), not the years' noise.
+    lasting = np.sqrt(TRUE_SD["school"] ** 2 + TRUE_SD["school_subject"] ** 2)
+    assert float(found.cov_re.iloc[0, 0]) ** 0.5 == pytest.approx(lasting, abs=0.02)
 
 
 def _rows():

@@ -131,12 +131,27 @@ def test_report(published, page):
     page.locator("#decide figure").screenshot(path=SCREENSHOTS / "money.png")
 
 
-def test_report_on_paper_and_on_a_phone(published, browser):
-    report = published.current / "committee" / "report.html"
+def test_diagnosis(published, page):
+    file = published.current / "committee" / "diagnosis.html"
+    page.goto(f"file://{file.resolve()}")
+    page.screenshot(path=SCREENSHOTS / "diagnosis.png")
+    assert page.evaluate("getComputedStyle(document.body).direction") == "rtl"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.locator("#causes figure").screenshot(path=SCREENSHOTS / "causes.png")
+    # A chart is drawn, not only named: its bars have a size.
+    assert page.evaluate(
+        "document.querySelector('#causes svg').getBoundingClientRect().height > 80"
+    )
+    assert page.asked == [f"file://{file.resolve()}"]
+
+
+@pytest.mark.parametrize("name", ["report", "diagnosis"])
+def test_on_paper_and_on_a_phone(published, browser, name):
+    report = published.current / "committee" / f"{name}.html"
     phone = browser.new_page(viewport={"width": 390, "height": 800})
     phone.goto(f"file://{report.resolve()}")
     assert phone.evaluate("document.documentElement.scrollWidth") <= 391
-    phone.screenshot(path=SCREENSHOTS / "phone.png")
-    pdf = phone.pdf(path=SCREENSHOTS / "report.pdf", format="A4")
+    phone.screenshot(path=SCREENSHOTS / f"{name}_phone.png")
+    pdf = phone.pdf(path=SCREENSHOTS / f"{name}.pdf", format="A4")
     assert pdf.startswith(b"%PDF")
     phone.close()

@@ -229,10 +229,10 @@ class Cells(HTMLParser):
 
 
 class TestReport:
-    @pytest.fixture(scope="class")
-    def page(self, published):
+    @pytest.fixture(scope="class", params=["report.html", "diagnosis.html"])
+    def page(self, published, request):
         cells = Cells()
-        cells.feed((published.current / "committee" / "report.html").read_text(encoding="utf-8"))
+        cells.feed((published.current / "committee" / request.param).read_text(encoding="utf-8"))
         return cells
 
     def test_every_number_equals_its_mart_cell(self, page, marts):
@@ -253,7 +253,8 @@ class TestReport:
             assert shown in {form(exact) for form in _FORMATS.values()}, address
 
     def test_no_request_no_script_no_rank(self, page):
-        assert all(link.startswith("#") for link in page.links)
+        beside = {"report.html", "diagnosis.html", "quality.html"}
+        assert all(link.startswith("#") or link in beside for link in page.links)
         assert not [tag for tag, _ in page.tags if tag in ("script", "link", "img", "iframe")]
 
     def test_accessible_structure(self, page):
@@ -269,8 +270,15 @@ class TestReport:
         assert sum(tag == "caption" for tag, _ in page.tags) == tables >= 10
         assert all("scope" in attrs for tag, attrs in page.tags if tag == "th")
         figures = [attrs for tag, attrs in page.tags if attrs.get("role") == "img"]
-        assert len(figures) == 3
+        assert len(figures) >= 2
         assert all(attrs["aria-label"] and attrs["dir"] == "ltr" for attrs in figures)
+
+    def test_every_section_of_the_diagnosis_says_what_it_is(self, published):
+        text = (published.current / "committee" / "diagnosis.html").read_text(encoding="utf-8")
+        assert text.count("<section") == 7
+        assert text.count("נתונים סינתטיים") >= 8
+        assert "קשר, לא סיבה מוכחת" in text
+        assert "אינו השפעה" in text
 
     def test_tiers_have_text_and_sign_beside_colour(self, published):
         text = (published.current / "committee" / "report.html").read_text(encoding="utf-8")

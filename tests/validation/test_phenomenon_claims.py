@@ -6,6 +6,7 @@ import pytest
 
 from models.causes import phenomena
 from models.gaps import fit_components
+from pipelines.policy import DiagnosePolicy
 from tests.validation.planted import planted_city
 
 pytestmark = pytest.mark.slow
@@ -13,7 +14,8 @@ pytestmark = pytest.mark.slow
 
 def listed(seed, profile):
     _, cells = planted_city(seed, profile)
-    return phenomena(cells, fit_components(cells)).filter("is_phenomenon")
+    fdr = DiagnosePolicy().false_discovery_rate.value
+    return phenomena(cells, fit_components(cells), fdr=fdr).filter("is_phenomenon")
 
 
 def test_false_discoveries_on_null():
