@@ -51,11 +51,19 @@ stages AS (
     GROUP BY semel_mosad
 ),
 measures AS (
-    SELECT semel_mosad, 'nurture_index' AS cause_measure, avg(nurture_index) AS measure_value, CAST(max(pupils) AS INTEGER) AS measure_pupils
-    FROM core.core_school_year
+    -- Background moves slowly: where the window has no index, the last known one stands in.
+    SELECT
+        years.semel_mosad,
+        'nurture_index' AS cause_measure,
+        coalesce(
+            avg(years.nurture_index) FILTER (WHERE years.school_year BETWEEN city.window_first_year AND city.window_last_year),
+            arg_max(years.nurture_index, years.school_year)
+        ) AS measure_value,
+        CAST(arg_max(years.pupils, years.school_year) AS INTEGER) AS measure_pupils
+    FROM core.core_school_year AS years
     CROSS JOIN city
-    WHERE school_year BETWEEN city.window_first_year AND city.window_last_year AND nurture_index IS NOT NULL
-    GROUP BY semel_mosad
+    WHERE years.nurture_index IS NOT NULL AND years.school_year <= city.window_last_year
+    GROUP BY years.semel_mosad
     UNION ALL
     SELECT semel_mosad, 'no_home_internet_pct', 100.0 * avg(CAST(NOT has_home_internet AS INTEGER)), CAST(count(has_home_internet) AS INTEGER)
     FROM register
