@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -19,6 +20,11 @@ def pytest_addoption(parser):
     parser.addoption(
         "--renew-snapshot", action="store_true", help="write the snapshot of the definitions anew"
     )
+
+
+# A busy machine is no fault of the code: how long one example takes is not tested.
+settings.register_profile("tikkun", deadline=None)
+settings.load_profile("tikkun")
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ _MADE = (
 def retention(city: CityFolder, tables: Tables) -> Tables:
     """Return expected counts by school and next year's grade, and whether the model earned its use."""
     pupils = tables["core_pupil_level"]
+    if pupils.is_empty():
+        return {name: nothing(name) for name in _MADE}
     newest = pupils["school_year"].max()
     seen = pupils.filter(
         pl.col("absence_pct").is_not_null(),

@@ -17,6 +17,7 @@ from models.causes.ladders import (
     ladder_agreement,
 )
 from models.synthetic_city import generate
+from models.synthetic_city.committee import CAUSES
 
 SCHEMA = {
     "participant_hash": pl.String,
@@ -266,8 +267,6 @@ def test_few_participants_are_not_published():
 
 def test_the_city_s_planted_order_is_recovered():
     """Members perceive the causes' true order with noise; the order of fourteen must be close to it."""
-    from models.synthetic_city.committee import CAUSES
-
     taus = []
     for seed in (1, 2, 3):
         said = generate(seed=seed, profile="small").files["ladders.csv"]

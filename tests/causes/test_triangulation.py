@@ -152,7 +152,7 @@ def _measures(city, year):
     """Return what `hard_signs` reads, from the city's files and its true need."""
     pupils = city.files[f"pupils_{year}.csv"].select(
         pl.col("semel_mosad").cast(pl.String),
-        pl.col("years_in_israel").is_not_null().alias("is_immigrant"),
+        (pl.col("years_in_israel") <= 10).fill_null(False).alias("is_immigrant"),
         pl.col("has_home_internet").alias("has_internet"),
     )
     frames = [

@@ -1,0 +1,113 @@
+"""What goes wrong is said to a person: what, where, what to do; and the last release stays."""
+
+import polars as pl
+import yaml
+
+from pipelines.publish.release import current_release
+from tests.conftest import PROJECT, make_place
+from tests.integration.conftest import change_policy
+
+
+def expect_error(place, *said):
+    """The run fails, says each of these, and leaves the last release."""
+    release = current_release(place.marts)
+    done = place.call()
+    assert done.returncode == 1
+    for words in said:
+        assert words in done.stdout, done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert current_release(place.marts) == release
+
+
+def test_a_missing_file(place):
+    (place.raw / "files" / "climate_2025.csv").unlink()
+    expect_error(place, "climate_2025.csv", "is not in any of", "climate__facets", "לא נמצא")
+
+
+def test_without_the_national_files_it_says_how_to_get_them(tmp_path):
+    place = make_place(tmp_path, PROJECT / "data_raw" / "ashkelon_public")
+    place.env["TIKKUN_SHARED_DATA"] = str(tmp_path / "nowhere")
+    done = place.call()
+    assert done.returncode == 1
+    assert "budget_clean.csv" in done.stdout
+    assert "To get it" in done.stdout
+    raw = yaml.safe_load((place.raw / "city.yaml").read_text(encoding="utf-8"))
+    assert raw["sources"]["tests__school_means"]["how_to_get"] == "make fetch"
+
+
+def test_a_wrong_column(place):
+    file = place.raw / "files" / "delivery_2026.csv"
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("participants", "people", 1), encoding="utf-8"
+    )
+    expect_error(
+        place, "delivery_2026.csv", "'participants'", "Columns there", "Nothing was published"
+    )
+
+
+def test_an_invalid_policy(place):
+    change_policy(place, "equity_gamma", "value", value="much")
+    expect_error(place, "policy.yaml", "equity_gamma.value", "אינם תקינים")
+
+
+def test_a_budget_below_the_must_keeps(place):
+    change_policy(place, "channels", "municipal_own", "budget", "value", value=10_000)
+    change_policy(place, "rules", "every_school_served", "value", value=False)
+    expect_error(place, "must_keep", "budget:municipal_own", "NIS", "Nothing was published")
+
+
+def test_an_empty_year(place):
+    file = place.raw / "files" / "attendance_2024.csv"
+    file.write_text(file.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    expect_error(place, "attendance_2024.csv", "2024", "no rows")
+
+
+def test_an_output_folder_that_cannot_be_written(published, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    blocked = (
+        make_place(tmp_path / "x", published.raw) if (tmp_path / "x").mkdir() is None else None
+    )
+    blocked.env["TIKKUN_DATA_MARTS"] = str(tmp_path / "file")
+    done = blocked.run()
+    assert done.returncode == 1
+    assert "cannot be written" in done.stdout
+    assert "TIKKUN_DATA_MARTS" in done.stdout
+
+
+def test_a_count_that_does_not_reconcile_blocks_and_names_it(place):
+    file = place.raw / "city.yaml"
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("pupils.state: 1437", "pupils.state: 1438"),
+        encoding="utf-8",
+    )
+    expect_error(place, "core_reconciliation", "pupils.state", "Nothing was published")
+
+
+def test_a_reversed_nurture_index_blocks(place):
+    import xlsxwriter
+
+    for year in range(2022, 2027):
+        path = place.raw / "files" / f"schools_{year}.xlsx"
+        rows = pl.read_excel(path, infer_schema_length=0)
+        rows = rows.with_columns(
+            (11 - pl.col("מדד טיפוח").cast(pl.Float64)).cast(pl.String).alias("מדד טיפוח")
+        )
+        with xlsxwriter.Workbook(str(path)) as book:
+            rows.write_excel(book, worksheet="s")
+    expect_error(place, "core_direction", "nurture_index", "reversed")
+
+
+def test_bad_rows_are_set_aside_and_the_rest_goes_on(place):
+    file = place.raw / "files" / "climate_2026.csv"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    lines[3] = lines[3].replace(lines[3].split(",")[3], "colour")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = place.call()
+    assert done.returncode == 0, done.stdout
+    quality = pl.read_parquet(place.current / "analyst" / "mart_data_quality.parquet")
+    found = quality.filter(~pl.col("is_passed"), pl.col("check_id") == "nothing_set_aside")
+    assert found["failing_rows"].to_list() == [1]
+    files = pl.read_parquet(place.current / "analyst" / "mart_source_file.parquet")
+    row = files.filter(pl.col("file_name") == "climate_2026.csv").row(0, named=True)
+    assert row["rows_quarantined"] == 1
+    assert row["rows_in"] == len(lines) - 1 == row["rows_staged"] + 1
