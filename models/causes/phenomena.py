@@ -142,15 +142,17 @@ def phenomena(
     that of its years. Errors are sampling errors, correlated within a cohort, and the school-year
     noise w and x of the components; u and v are what is looked for. Two questions are asked:
 
-        is there a gap at all      p_chance = 2 (1 - Φ(|m| / error)), q_chance by Benjamini–Hochberg
+        is there a gap at all      p_chance = 2 (1 - Φ(|m| / error))
         or only once               p_once = max over S of 2 (1 - Φ(±Σ z[S] / √(1'R[S]1)))
 
     where z[t] = d[t] / error[t], R is their correlation, S runs over all selections of T - r + 1 of the
     T years, and ± is the sign of m: "fewer than r = `years` years have it" is rejected only if the gap
     stands without its r - 1 strongest years. A school's must also stand without any one of its
     subjects. For `subject` and `grade` the same is asked of schools, and p_once is twice the smaller.
-    A place is a phenomenon if q_chance ≤ fdr, p_once ≤ once, |m| ≥ margin, and as many years (or
-    schools) as asked are each beyond the margin. One measured too seldom to recur has no p.
+    A place recurs if p_once ≤ once, |m| ≥ margin, and as many years (or schools) as asked are each
+    beyond the margin. Benjamini–Hochberg runs over all places of the city at once, with p = 1 for those
+    that do not recur; a place with q_chance ≤ fdr is a phenomenon. One measured too seldom to recur
+    has no p.
 
     Args:
         cells: semel_mosad, subject, grade, school_year, scale_id, gap_raw_sd (pupil SD; null = not
@@ -202,22 +204,26 @@ def phenomena(
         schema=_SCHEMA,
         orient="row",
     ).sort("scope", "semel_mosad", "subject", "grade")
-    p = found["p_chance"].drop_nulls().to_numpy()
+    # What fails on other grounds enters with p = 1: a real but trifling gap, of which a whole city has
+    # several, would otherwise raise the number of rejections and so let more of the others pass.
+    is_recurring = (
+        (pl.col("p_once") <= once)
+        & (pl.col("gap_mean_sd").abs() >= margin_sd)
+        & ((pl.col("years_seen") >= years) | (pl.col("schools_seen") >= schools))
+    )
+    tested = pl.col("p_chance").is_not_null()
+    p = found.filter(tested).select(pl.when(is_recurring).then("p_chance").otherwise(1.0))
     q = np.full(found.height, np.nan)
-    q[found["p_chance"].is_not_null().to_numpy()] = false_discovery_control(p) if len(p) else p
+    q[found.select(tested).to_series().to_numpy()] = (
+        false_discovery_control(p.to_series()) if p.height else []
+    )
     reach = float(norm.ppf(0.5 + level / 2)) * pl.col("gap_mean_se_sd")
-    is_sure = (pl.col("q_chance") <= fdr) & (pl.col("p_once") <= once)
-    is_seen = (pl.col("years_seen") >= years) | (pl.col("schools_seen") >= schools)
     return found.with_columns(
         (pl.col("gap_mean_sd") - reach).alias("gap_mean_lo_sd"),
         (pl.col("gap_mean_sd") + reach).alias("gap_mean_hi_sd"),
         pl.Series("q_chance", q).fill_nan(None),
-        (pl.col("p_chance") * len(p)).alias("false_alarms_expected"),
-    ).with_columns(
-        (is_sure & is_seen & (pl.col("gap_mean_sd").abs() >= margin_sd))
-        .fill_null(False)
-        .alias("is_phenomenon")
-    )
+        (pl.col("p_chance") * p.height).alias("false_alarms_expected"),
+    ).with_columns((pl.col("q_chance") <= fdr).fill_null(False).alias("is_phenomenon"))
 
 
 def _measured(cells: pl.DataFrame) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import resource
 import signal
 import time
 
@@ -9,6 +10,11 @@ import polars as pl
 
 from pipelines.publish.release import current_release, verify
 from tests.integration.conftest import change_policy
+
+
+def _seconds_of_children():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def hashes(place):
@@ -65,11 +71,12 @@ def test_no_pupil_id_leaves_the_door(published):
 
 def test_the_second_run_is_quick_and_changes_nothing(published):
     before = hashes(published)
-    started = time.monotonic()
+    started = _seconds_of_children()
     done = published.run()
     assert done.returncode == 0
     assert "nothing has changed" in done.stdout
-    assert time.monotonic() - started <= 10
+    # Its own work, not the wall clock: other tests run beside it.
+    assert _seconds_of_children() - started <= 10
     assert hashes(published) == before
 
 
