@@ -326,3 +326,23 @@ def test_bad_settings_and_contributions_are_named():
         data_agreement(said, contributions(a=1, b=float("nan")))
     with pytest.raises(ValueError, match="two contributions"):
         data_disagreements(said, pl.concat([contributions(a=1)] * 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [5, 14])
+@pytest.mark.parametrize("noise", [1, 4])
+def test_w_lies_in_its_interval_as_often_as_said(number, noise):
+    """Participants perceive one order of eight causes with noise; the W meant is that of many panels."""
+    rng = np.random.default_rng(1)
+    names = "abcdefgh"
+    found = pl.concat(
+        ladder_agreement(
+            strict(*["".join(names[i] for i in np.argsort(np.arange(8) + rng.normal(0, noise, 8)))
+                     for _ in range(number)])
+        ).head(1)
+        for _ in range(600)
+    )  # fmt: skip
+    meant = found["kendall_w"].mean()
+    covered = found.select(pl.lit(meant).is_between("kendall_w_lo", "kendall_w_hi").mean()).item()
+    print(f"{number} participants, noise {noise}: W {meant:.3f}, covered {covered:.3f}")
+    assert covered == pytest.approx(0.90, abs=0.04)
