@@ -97,7 +97,8 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
     subjects = city_level.height
     per_participant = (
         fit.join(tables["mart_effect"].select("response_id", "subject", "effect_sd"), on="subject")
-        .group_by(PAIR)
+        .sort(*PAIR, "subject")  # a sum of floats depends on its order
+        .group_by(PAIR, maintain_order=True)
         .agg(
             (pl.col("effect_sd") * pl.col("fit"))
             .sum()

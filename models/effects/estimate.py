@@ -1,0 +1,41 @@
+"""What every design returns: an effect with its error, or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A local estimate of one effect by one design (R61).
+
+    Attributes:
+        design_grade: 'A' lottery, 'B' threshold, 'C' panel, 'D' matching, 'E' none.
+        effect_sd: effect of a year at full dose on who takes part, in pupil SD; None = no estimate.
+        effect_se_sd: its standard error, robust to what the design shares between pupils.
+        itt_sd: effect of the offer, whether taken up or not; None where the design has none.
+        itt_se_sd: its standard error.
+        p_value: two-sided p-value by randomisation or bootstrap; None where neither applies.
+        treated_pupils: pupils with the response (units, where the design sees only schools).
+        control_pupils: pupils they are compared with.
+        clusters: independent units the error rests on (draws, schools or pupils).
+        placebo_sd: the same estimate of something the response cannot have changed (the level
+            before it, or a subject it does not teach).
+        placebo_se_sd: its standard error.
+        mde_sd: smallest true effect found in 80 of 100 repetitions at 90 % confidence.
+        doubts: codes of what weakens the estimate; see `pipelines` for their words.
+    """
+
+    design_grade: str
+    effect_sd: float | None = None
+    effect_se_sd: float | None = None
+    itt_sd: float | None = None
+    itt_se_sd: float | None = None
+    p_value: float | None = None
+    treated_pupils: int = 0
+    control_pupils: int = 0
+    clusters: int = 0
+    placebo_sd: float | None = None
+    placebo_se_sd: float | None = None
+    mde_sd: float | None = None
+    doubts: tuple[str, ...] = field(default=())
