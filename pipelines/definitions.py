@@ -20,6 +20,7 @@ from pipelines.workspace import Workspace, workspace
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 CHAIN = "city"
+STEPS = (*aim.STEPS, *criteria.STEPS, *diagnose.STEPS, *decide.STEPS, *act.STEPS)
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -36,7 +37,6 @@ def build(space: Workspace) -> dg.Definitions:
         CityError: if the city's folder is not valid; nothing is defined then.
     """
     years = space.city().city.school_years.all()
-    steps = (*aim.STEPS, *criteria.STEPS, *diagnose.STEPS, *decide.STEPS, *act.STEPS)
     by_stage = {
         stage: dg.AssetSelection.groups(stage)
         for stage in ("aim", "collect", "diagnose", "decide", "act", "review")
@@ -89,7 +89,7 @@ def build(space: Workspace) -> dg.Definitions:
         assets=[
             *raw_assets(years),
             *sql_assets(),
-            *map(python_asset, steps),
+            *map(python_asset, STEPS),
             *act.ASSETS,
         ],
         jobs=[refresh, allocate, chain],

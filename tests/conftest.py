@@ -61,6 +61,15 @@ class Place:
     def current(self) -> Path:
         return self.marts / "current"
 
+    def workspace(self):
+        """Return the workspace the place's commands use."""
+        from unittest.mock import patch
+
+        from pipelines.workspace import workspace
+
+        with patch.dict(os.environ, self.env):
+            return workspace(self.raw.name)
+
     def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
         """Run the command a user runs, and return what it printed."""
         return subprocess.run(

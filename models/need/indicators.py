@@ -28,7 +28,8 @@ def need_from_gap(gaps: pl.DataFrame) -> pl.DataFrame:
         gaps: semel_mosad, value (gap, pupil SD, positive = below target), se (> 0), n (pupils).
 
     Returns:
-        semel_mosad, indicator_value (the gap), indicator_need, indicator_need_se, indicator_n.
+        semel_mosad, indicator_value (the gap), indicator_need, indicator_need_se, indicator_n;
+        sorted by school, as the last bit of a matrix product depends on the place of a row.
 
     Raises:
         ValueError: if a gap is empty, or its error is empty or not positive.
@@ -38,6 +39,7 @@ def need_from_gap(gaps: pl.DataFrame) -> pl.DataFrame:
         raise ValueError(
             "each gap needs a value and a positive error (se); drop unmeasured schools"
         )
+    gaps = gaps.sort("semel_mosad")
     z = (gaps["value"] / gaps["se"]).to_numpy()
     return _result(gaps, pl.col("value"), norm.cdf(z), _spread(norm.cdf(z[:, None] + _NODES)))
 
@@ -53,7 +55,8 @@ def need_from_anchors(values: pl.DataFrame, anchor_low: float, anchor_high: floa
         anchor_high: value that means the greatest need.
 
     Returns:
-        semel_mosad, indicator_value, indicator_need, indicator_need_se, indicator_n.
+        semel_mosad, indicator_value, indicator_need, indicator_need_se, indicator_n; sorted by
+        school.
 
     Raises:
         ValueError: if the anchors are equal, a value is empty, or an error is empty or negative.
@@ -63,6 +66,7 @@ def need_from_anchors(values: pl.DataFrame, anchor_low: float, anchor_high: floa
     known = pl.col("value").is_finite() & pl.col("se").is_finite() & (pl.col("se") >= 0)
     if not values.select(known.fill_null(False).all()).item():
         raise ValueError("each value needs an error (se), 0 where exact; drop unmeasured schools")
+    values = values.sort("semel_mosad")
     width = anchor_high - anchor_low
     need = (values["value"].to_numpy() - anchor_low) / width
     again = need[:, None] + _NODES * (values["se"].to_numpy() / abs(width))[:, None]
