@@ -105,7 +105,7 @@ def generate(
             before_year = described
         pupil = described["pupil"].to_numpy()
         now, before = runs[:, :, position], runs[:, :, max(position - 1, 0)]
-        participation, admitted = programmes.choose(
+        participation, passed_over, admitted = programmes.choose(
             described, theta[pupil, position], last_scores[pupil], schools, now, year, streams
         )
         carried = gains.advance(described, participation, now, before)
@@ -142,7 +142,7 @@ def generate(
             ),
             f"delivery_{year}.csv": delivery,
             f"participation_{year}.csv": programmes.participation_file(
-                described, participation, year, streams
+                described, participation, passed_over, year, streams
             ),
             f"parents_payments_{year}.csv": money.parents_payments_file(delivery, year, streams),
             f"budget_{year}.csv": money.budget_file(delivery, year, streams),

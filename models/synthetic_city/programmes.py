@@ -19,6 +19,7 @@ PARTICIPATION_SCHEMA = {
     "response_id": pl.String,
     "dose": pl.Float64,
     "assignment_mechanism": pl.String,
+    "selection_score": pl.Float64,
 }
 
 
@@ -96,7 +97,7 @@ def choose(
     runs: np.ndarray,
     year: int,
     streams: Streams,
-) -> tuple[pl.DataFrame, list[Cutoff]]:
+) -> tuple[pl.DataFrame, pl.DataFrame, list[Cutoff]]:
     """Choose this year's participants of all targeted responses.
 
     Args:
@@ -109,12 +110,13 @@ def choose(
         streams: random streams.
 
     Returns:
-        rows of `PARTICIPATION_SCHEMA` sorted by response and pupil, and the threshold cut-offs.
+        participants as rows of `PARTICIPATION_SCHEMA` sorted by response and pupil; in the same
+        form, with dose 0, whom a lottery or threshold passed over; and the threshold cut-offs.
     """
     school = described["school"].to_numpy()
     size = np.bincount(school, minlength=len(schools))
     labels = schools["label"].to_numpy()
-    parts, cutoffs = [], []
+    parts, passed_over, cutoffs = [], [], []
     for index, response in enumerate(spec.RESPONSES):
         if not response.is_targeted:
             continue
@@ -122,12 +124,14 @@ def choose(
         places = np.rint(response.served_share * size).astype(int) * runs[index]
         score = _selection_score(response.response_id, described, theta_before, rng)
         mechanism = np.full(len(school), response.mechanism, dtype=object)
+        compared = np.zeros(len(school), dtype=bool)
         draw = rng.random(len(school))
         for label in (lab for rid, lab in spec.LOTTERIES if rid == response.response_id):
             # Every pupil of the school may enter; the places are drawn by lot.
             in_lottery = (labels == label)[school]
             score = np.where(in_lottery, draw, score)
             mechanism[in_lottery] = "lottery"
+            compared |= in_lottery & (places > 0)[school]
         chosen = lowest_in_school(school, score, places)
         for label in (lab for rid, lab in spec.THRESHOLDS if rid == response.response_id):
             for number in np.flatnonzero(labels == label):
@@ -137,22 +141,28 @@ def choose(
                 cutoff = np.sort(last_scores[inside])[places[number] - 1]
                 chosen[school == number] = (last_scores <= cutoff)[school == number]
                 mechanism[school == number] = "threshold"
+                compared |= inside
                 code = schools["semel_mosad"][int(number)]
                 cutoffs.append(Cutoff(response.response_id, code, year, float(cutoff)))
         half = rng.random(len(school)) < spec.HALF_DOSE.get(response.response_id, 0.0)
-        parts.append(
-            pl.DataFrame(
-                {
-                    "school_year": np.full(chosen.sum(), year),
-                    "pupil": described["pupil"].to_numpy()[chosen],
-                    "response_id": [response.response_id] * int(chosen.sum()),
-                    "dose": np.where(half, 0.5, 1.0)[chosen],
-                    "assignment_mechanism": mechanism[chosen].astype(str),
-                },
-                schema=PARTICIPATION_SCHEMA,
-            ).sort("pupil")
+        whole = pl.DataFrame(
+            {
+                "school_year": np.full(len(school), year),
+                "pupil": described["pupil"].to_numpy(),
+                "response_id": [response.response_id] * len(school),
+                "dose": np.where(chosen, np.where(half, 0.5, 1.0), 0.0),
+                "assignment_mechanism": mechanism.astype(str),
+                "selection_score": last_scores,
+            },
+            schema=PARTICIPATION_SCHEMA,
+        ).with_columns(
+            pl.when(pl.col("assignment_mechanism") == "threshold")
+            .then("selection_score")
+            .fill_nan(None)
         )
-    return pl.concat(parts), cutoffs
+        parts.append(whole.filter(chosen).sort("pupil"))
+        passed_over.append(whole.filter(compared & ~chosen).sort("pupil"))
+    return pl.concat(parts), pl.concat(passed_over), cutoffs
 
 
 def _selection_score(
@@ -288,24 +298,39 @@ def delivery_file(
 
 
 def participation_file(
-    described: pl.DataFrame, participation: pl.DataFrame, year: int, streams: Streams
+    described: pl.DataFrame,
+    participation: pl.DataFrame,
+    passed_over: pl.DataFrame,
+    year: int,
+    streams: Streams,
 ) -> pl.DataFrame:
-    """Return one year's participants (contract of `programmes__participation`, raw pupil ids).
+    """Return one year's pupils of targeted responses (contract of `programmes__participation`).
 
-    Whoever takes part was eligible and invited; the share of sessions attended is drawn around 85 %.
+    Whoever takes part was eligible and invited; the share of sessions attended is drawn around
+    85 %. Whom a lottery or a threshold passed over is listed with dose 0 (R63): a pupil of a
+    lottery was eligible, one beyond a threshold was not. Pupil ids are raw.
     """
-    rows = participation.join(
-        described.select("pupil", "pupil_id", "semel_mosad"), on="pupil"
-    ).sort("semel_mosad", "response_id", "pupil_id")
+    order = ["semel_mosad", "response_id", "pupil_id"]
+    known = described.select("pupil", "pupil_id", "semel_mosad")
+    rows = participation.join(known, on="pupil").sort(order)
     attended = streams(f"attended_{year}").beta(17, 3, len(rows))
-    return rows.select(
+    takes_part = pl.col("dose") > 0
+    listed = pl.concat(
+        [
+            rows.with_columns(attended_pct=pl.Series(attended * 100).round(1)),
+            passed_over.join(known, on="pupil"),
+        ],
+        how="diagonal",
+    ).sort(order)
+    return listed.select(
         "pupil_id",
         "school_year",
         "semel_mosad",
         "response_id",
         "dose",
         "assignment_mechanism",
-        is_eligible_pupil=pl.lit(value=True),
-        is_invited=pl.lit(value=True),
-        attended_pct=pl.Series(attended * 100).round(1),
+        is_eligible_pupil=takes_part | (pl.col("assignment_mechanism") == "lottery"),
+        is_invited=takes_part,
+        attended_pct="attended_pct",
+        selection_score=pl.col("selection_score").round(4),
     )

@@ -159,9 +159,13 @@ def test_lottery_and_threshold_places(clean):
             .agg(pl.col("score").mean())
         )
         pupils = clean.files[f"pupils_{year}.csv"].filter(pl.col("semel_mosad") == "900010")
-        chosen = clean.files[f"participation_{year}.csv"].filter(
+        listed = clean.files[f"participation_{year}.csv"].filter(
             (pl.col("semel_mosad") == "900010") & (pl.col("response_id") == "milat")
         )
+        chosen = listed.filter(pl.col("dose") > 0)
+        assert (listed["selection_score"] <= row["cutoff"] + 1e-4).to_list() == (
+            listed["dose"] > 0
+        ).to_list()
         admitted = pupils.join(last, on="pupil_id").filter(pl.col("score") <= row["cutoff"])
         assert set(admitted["pupil_id"]) == set(chosen["pupil_id"])
         assert set(chosen["assignment_mechanism"]) == {"threshold"}
@@ -173,6 +177,7 @@ def test_lottery_is_blind_and_its_effect_is_there(city_of):
     for seed in range(1, 11):
         city = city_of("small", seed)
         chosen = all_years(city, "participation").filter(
+            pl.col("dose") > 0,
             (pl.col("response_id") == "posh") & (pl.col("assignment_mechanism") == "lottery")
         )
         delivered = chosen.select("semel_mosad", "school_year").unique()
@@ -201,6 +206,7 @@ def test_chosen_pupils_are_weaker(clean):
     scores = _internal(clean).filter(pl.col("school_year") == 2025)
     means = scores.group_by("pupil_id").agg(pl.col("z").mean())
     chosen = clean.files["participation_2026.csv"].filter(
+        pl.col("dose") > 0,
         pl.col("assignment_mechanism").is_in(["need_based", "teacher_choice"])
         & ~pl.col("response_id").is_in(["amirim", "hebrew_immigrants"])
     )
@@ -211,7 +217,8 @@ def test_chosen_pupils_are_weaker(clean):
 def test_delivery_agrees_with_participation_and_budget(clean):
     key = ["semel_mosad", "school_year", "response_id"]
     delivery = all_years(clean, "delivery")
-    counted = all_years(clean, "participation").group_by(key).agg(counted=pl.len())
+    takes_part = all_years(clean, "participation").filter(pl.col("dose") > 0)
+    counted = takes_part.group_by(key).agg(counted=pl.len())
     both = delivery.join(counted, on=key, how="full", coalesce=True)
     targeted = both.filter(pl.col("counted").is_not_null())
     assert (targeted["participants"] == targeted["counted"]).all()
