@@ -187,15 +187,17 @@ def _parameters(path: str, node: Any) -> Iterator[dict[str, str]]:
         cites = {
             name: value
             for name, value in node
-            if name in ("source", "reason", "effect_source", "funding_source")
+            if name in ("source", "reason", "effect_source", "effect_reason", "funding_source")
         }
         for name, value in node:
-            cited = cites.get(f"{name.removesuffix('s')}_source", cites.get("source"))
+            own = name.removesuffix("s")
+            cited = cites.get(f"{own}_source", cites.get("source"))
+            why = cites.get(f"{own}_reason", cites.get("reason", ""))
             if isinstance(value, (int, float, str, date)) and name not in cites and cited:
-                yield _plain(f"{path}.{name}", value, cited, cites.get("reason", ""))
+                yield _plain(f"{path}.{name}", value, cited, why)
             elif isinstance(value, dict) and cited:
                 for key, item in value.items():
-                    yield _plain(f"{path}.{name}.{key}", item, cited, cites.get("reason", ""))
+                    yield _plain(f"{path}.{name}.{key}", item, cited, why)
             else:
                 yield from _parameters(f"{path}.{name}", value)
     elif isinstance(node, dict):

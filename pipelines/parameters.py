@@ -31,5 +31,5 @@ class Parameter(Model, Generic[T]):
 
     value: T
     unit: str
-    source: str
-    reason: str
+    source: str = Field(min_length=1)
+    reason: str = Field(min_length=1)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pipelines.evidence import ASSUMED, Work, shared_works
 from pipelines.parameters import (
     ActionChannel,
     Channel,
@@ -153,6 +154,7 @@ class Response(Model):
     funding_source: str
     effects: dict[Subject, Effect]
     effect_source: str
+    effect_reason: str = Field(min_length=1)
     transport_discount: Parameter[Share]
 
     @model_validator(mode="after")
@@ -347,6 +349,7 @@ class Policy(Model):
     fairness: FairnessPolicy = FairnessPolicy()
     diagnose: DiagnosePolicy = DiagnosePolicy()
     causes: dict[str, Cause] = Field(default_factory=dict)
+    evidence: dict[str, Work] = Field(default_factory=dict)
     responses: dict[str, Response]
     rules: Rules
     formula: FormulaPolicy
@@ -377,9 +380,20 @@ class Policy(Model):
         for rule, response_id in named:
             if response_id not in self.responses:
                 raise ValueError(f"rules.{rule}: no response '{response_id}' in responses")
+        known = {ASSUMED, *self.works}
+        for response_id, response in self.responses.items():
+            if response.effect_source not in known:
+                raise ValueError(
+                    f"responses.{response_id}.effect_source: '{response.effect_source}' is neither 'assumed' nor a work of the registry ({', '.join(sorted(known - {ASSUMED}))})"
+                )
         for cause_id, cause in self.causes.items():
             if unknown := set(cause.responses) - set(self.responses):
                 raise ValueError(
                     f"causes.{cause_id}.responses: no such response: {', '.join(sorted(unknown))}"
                 )
         return self
+
+    @property
+    def works(self) -> dict[str, Work]:
+        """The works that prior effects are taken from: the shared ones and the city's own."""
+        return shared_works() | self.evidence

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -102,27 +103,41 @@ class Place:
 
 def make_place(folder: Path, city: Path) -> Place:
     """Copy a city's folder into a place of its own."""
-    raw = folder / "raw" / city.name
-    shutil.copytree(city, raw, ignore=shutil.ignore_patterns("truth"))
+    place = place_at(folder, city.name)
+    shutil.copytree(city, place.raw, ignore=shutil.ignore_patterns("truth"))
     home = folder / "dagster"
     home.mkdir()
     shutil.copy(PROJECT / ".dagster" / "dagster.yaml", home)
+    return place
+
+
+def place_at(folder: Path, city: str) -> Place:
+    """Describe the place of a city in a folder."""
     env = os.environ | {
         "TIKKUN_DATA_RAW": str(folder / "raw"),
         "TIKKUN_DATA_MARTS": str(folder / "marts"),
         "TIKKUN_WORK": str(folder / "work"),
         "TIKKUN_SHARED_DATA": os.environ.get("TIKKUN_SHARED_DATA")
         or str((PROJECT / "../shared/data").resolve()),
-        "DAGSTER_HOME": str(home),
+        "DAGSTER_HOME": str(folder / "dagster"),
         "COLUMNS": "200",
     }
-    return Place(raw=raw, marts=folder / "marts" / city.name, env=env)
+    return Place(raw=folder / "raw" / city, marts=folder / "marts" / city, env=env)
 
 
 @pytest.fixture(scope="session")
-def published(small_city, tmp_path_factory) -> Place:
-    """The small city after one run; tests that change it copy it first."""
-    place = make_place(tmp_path_factory.mktemp("published"), small_city)
-    done = place.run()
-    assert done.returncode == 0, done.stdout + done.stderr
+def published(small_city, tmp_path_factory, worker_id) -> Place:
+    """The small city after one run; tests that change it copy it first.
+
+    Processes that test side by side make it once and read it together, so nobody runs it again.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "published"
+    with FileLock(f"{folder}.lock"):
+        if folder.is_dir():
+            place = place_at(folder, small_city.name)
+        else:
+            place = make_place(folder, small_city)
+            done = place.run()
+            assert done.returncode == 0, done.stdout + done.stderr
     return place

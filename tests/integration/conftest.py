@@ -5,7 +5,7 @@ import shutil
 import pytest
 import yaml
 
-from tests.conftest import make_place
+from tests.conftest import place_at
 
 
 def change_policy(place, *path, value):
@@ -21,6 +21,5 @@ def change_policy(place, *path, value):
 @pytest.fixture
 def place(published, tmp_path):
     """The small city after its run, to be changed at will."""
-    copy = make_place(tmp_path, published.raw)
-    shutil.copytree(published.marts, copy.marts, symlinks=True)
-    return copy
+    shutil.copytree(published.marts.parent.parent, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return place_at(tmp_path, published.raw.name)

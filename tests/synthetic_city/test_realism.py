@@ -178,7 +178,7 @@ def test_lottery_is_blind_and_its_effect_is_there(city_of):
         city = city_of("small", seed)
         chosen = all_years(city, "participation").filter(
             pl.col("dose") > 0,
-            (pl.col("response_id") == "posh") & (pl.col("assignment_mechanism") == "lottery")
+            (pl.col("response_id") == "posh") & (pl.col("assignment_mechanism") == "lottery"),
         )
         delivered = chosen.select("semel_mosad", "school_year").unique()
         scores = (
@@ -208,7 +208,7 @@ def test_chosen_pupils_are_weaker(clean):
     chosen = clean.files["participation_2026.csv"].filter(
         pl.col("dose") > 0,
         pl.col("assignment_mechanism").is_in(["need_based", "teacher_choice"])
-        & ~pl.col("response_id").is_in(["amirim", "hebrew_immigrants"])
+        & ~pl.col("response_id").is_in(["amirim", "hebrew_immigrants"]),
     )
     inside = means.join(chosen, on="pupil_id", how="semi")["z"].mean()
     assert inside < means["z"].mean() - 0.3
