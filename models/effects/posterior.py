@@ -5,9 +5,7 @@ from __future__ import annotations
 import polars as pl
 from scipy.stats import norm
 
-# What a design can get wrong even with many pupils, in pupil SD (domain_methods §2d).
-BIAS_SD = {"A": 0.0, "B": 0.02, "C": 0.05, "D": 0.10}
-KEY = ["response_id", "subject"]
+from models.effects.local import KEY
 
 
 def combine(
@@ -16,24 +14,24 @@ def combine(
     """Combine each effect's discounted prior with a local estimate, if there is one.
 
     Prior: θ ~ N(d·m, s²). The transport discount d shrinks the mean, not the spread: carrying an
-    effect from elsewhere makes it smaller, and no surer. Data: θ̂ | θ ~ N(θ, se² + bias²(design)).
+    effect from elsewhere makes it smaller, and no surer. Data: θ̂ | θ ~ N(θ, se² + bias²).
     The posterior is their precision-weighted mean; without a local estimate it is the prior.
 
     Args:
         priors: response_id, subject, prior_sd (m), prior_se_sd (s > 0), transport_discount (d),
             effects on participants in pupil SD per year.
-        local: response_id, subject, local_sd, local_se_sd (> 0), design_grade ('A'..'D'); a row
-            without local_sd is no estimate.
+        local: rows of `local_estimates`: response_id, subject, local_sd, local_se_sd (> 0),
+            local_bias_sd (≥ 0), design_grade, treated_pupils; a row without local_sd is no estimate.
         level: probability of the interval.
 
     Returns:
         The priors with is_measured, local_sd, local_se_sd (bias included; null without a local
-        estimate), design_grade ('E' = none), effect_sd, effect_se_sd, effect_lo_sd, effect_hi_sd
+        estimate), design_grade ('E' = none), treated_pupils, effect_sd, effect_se_sd, effect_lo_sd, effect_hi_sd
         and p_positive; sorted by response and subject.
 
     Raises:
         ValueError: if a prior is empty or has no positive spread; if a local estimate has no
-            positive error, an unknown design grade or no prior; if a key repeats.
+            positive error, no bias or no prior; if a key repeats.
 
     Source: R61, R62.
     """
@@ -42,21 +40,22 @@ def combine(
         raise ValueError("every prior effect needs a transport_discount")
     if local is None:
         local = priors.select(KEY).clear().with_columns(
-            pl.lit(None, pl.Float64).alias("local_sd"), pl.lit(None, pl.Float64).alias("local_se_sd"), pl.lit(None, pl.String).alias("design_grade")
+            *(pl.lit(None, pl.Float64).alias(f"local_{name}sd") for name in ("", "se_", "bias_")),
+            pl.lit(None, pl.String).alias("design_grade"), pl.lit(None, pl.Int32).alias("treated_pupils"),
         )  # fmt: skip
     local = local.filter(pl.col("local_sd").is_not_null())
     _check(local, "local estimate", "local_sd", "local_se_sd")
-    if unknown := {str(grade) for grade in local["design_grade"]} - set(BIAS_SD):
-        raise ValueError(f"unknown design grade(s): {', '.join(sorted(unknown))}")
+    if not local.select((pl.col("local_bias_sd") >= 0).fill_null(False).all()).item():
+        raise ValueError("every local estimate needs a bias (local_bias_sd) of 0 or more")
     lone = local.join(priors, on=KEY, how="anti").select(KEY).sort(KEY)
     if lone.height:
         raise ValueError(f"local estimates without a prior to combine with: {lone.rows()}")
-    bias = pl.col("design_grade").replace_strict(BIAS_SD, default=None, return_dtype=pl.Float64)
     known = local.select(
         *KEY,
         "local_sd",
-        (pl.col("local_se_sd") ** 2 + bias**2).sqrt().alias("local_se_sd"),
+        (pl.col("local_se_sd") ** 2 + pl.col("local_bias_sd") ** 2).sqrt().alias("local_se_sd"),
         "design_grade",
+        "treated_pupils",
     )
     prior_precision = pl.col("prior_se_sd") ** -2
     local_precision = (pl.col("local_se_sd") ** -2).fill_null(0.0)

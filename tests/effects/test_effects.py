@@ -25,7 +25,9 @@ def local(value, se, grade):
             "subject": ["math"],
             "local_sd": [value],
             "local_se_sd": [se],
+            "local_bias_sd": [BIAS_SD.get(grade)],
             "design_grade": [grade],
+            "treated_pupils": [100],
         }
     )
 
@@ -58,7 +60,7 @@ def test_the_posterior_lies_between_and_is_surer_than_both(value, se, grade):
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="positive spread"):
         combine(PRIOR.with_columns(pl.lit(0.0).alias("prior_se_sd")))
-    with pytest.raises(ValueError, match="unknown design grade"):
+    with pytest.raises(ValueError, match="needs a bias"):
         combine(PRIOR, local(0.1, 0.1, "Z"))
     with pytest.raises(ValueError, match="prior effect is given twice"):
         combine(pl.concat([PRIOR, PRIOR]))

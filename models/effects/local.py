@@ -1,0 +1,145 @@
+"""From the estimates of several designs to one local estimate, with its sampling error and its bias."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import polars as pl
+
+from models.effects.estimate import Estimate
+
+# What a design can get wrong even with many pupils, in pupil SD (domain_methods §2d).
+BIAS_SD = {"A": 0.0, "B": 0.02, "C": 0.05, "D": 0.10}
+KEY = ["response_id", "subject"]
+# C and D look at the same pupils; A and B look at schools of their own.
+_ONE_OF = ("C", "D")
+_DESIGNS = {
+    "response_id": pl.String, "subject": pl.String, "design_grade": pl.String, "effect_sd": pl.Float64,
+    "effect_se_sd": pl.Float64, "itt_sd": pl.Float64, "itt_se_sd": pl.Float64, "p_value": pl.Float64,
+    "treated_pupils": pl.Int32, "control_pupils": pl.Int32, "clusters": pl.Int32, "placebo_sd": pl.Float64,
+    "placebo_se_sd": pl.Float64, "mde_sd": pl.Float64, "doubts": pl.String,
+}  # fmt: skip
+
+
+def design_frame(found: dict[tuple[str, str], list[Estimate]]) -> pl.DataFrame:
+    """Return every design's estimate with the bias it may have, and whether it is used.
+
+    bias² = bias(grade)² + max(0, placebo² - placebo error²): a placebo off zero shows a bias that no
+    number of pupils removes. Of C and D, which compare the same pupils, only the one with the smaller
+    total error is used.
+
+    Args:
+        found: the estimates of each response and subject.
+
+    Returns:
+        response_id, subject, the fields of `Estimate` (doubts joined by commas), bias_sd (null where
+        there is no estimate), is_used; sorted.
+    """
+    rows = pl.DataFrame(
+        [
+            {**asdict(one), "doubts": ",".join(one.doubts), "response_id": r, "subject": s}
+            for (r, s), estimates in found.items()
+            for one in estimates
+        ],
+        schema=_DESIGNS,
+    ).sort(*KEY, "design_grade")
+    shown = (pl.col("placebo_sd") ** 2 - pl.col("placebo_se_sd") ** 2).clip(0).fill_null(0.0)
+    grade = pl.col("design_grade").replace_strict(BIAS_SD, default=None, return_dtype=pl.Float64)
+    total = pl.col("effect_se_sd") ** 2 + pl.col("bias_sd") ** 2
+    is_rival = pl.col("design_grade").is_in(_ONE_OF)
+    return rows.with_columns(
+        pl.when(pl.col("effect_sd").is_not_null())
+        .then((grade**2 + shown).sqrt())
+        .alias("bias_sd")
+    ).with_columns(
+        (
+            pl.col("bias_sd").is_not_null()
+            & (~is_rival | (total == total.min().over([*KEY, is_rival])))
+        )
+        .fill_null(False)
+        .alias("is_used")
+    )  # fmt: skip
+
+
+def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
+    """Return one local estimate per response and subject: the used designs, by total precision.
+
+    With weights w ∝ 1 / (se² + bias²) the error's two parts stay apart: se² = Σ w² se², bias² =
+    Σ w² bias². The grade named is that of the weightiest design.
+
+    Args:
+        designs: rows of `design_frame`.
+
+    Returns:
+        response_id, subject, local_sd, local_se_sd, local_bias_sd, design_grade, treated_pupils; sorted;
+        only where a design gave an estimate.
+    """
+    weight = 1 / (pl.col("effect_se_sd") ** 2 + pl.col("bias_sd") ** 2)
+    return (
+        designs.filter("is_used")
+        .sort(*KEY, "design_grade")
+        .with_columns(weight.alias("weight"))
+        .group_by(KEY, maintain_order=True)
+        .agg(
+            (pl.col("weight") / pl.col("weight").sum()).alias("share"),
+            pl.col("effect_sd", "effect_se_sd", "bias_sd"),
+            pl.col("design_grade").sort_by("weight", descending=True).first(),
+            pl.col("treated_pupils").sum(),
+        )
+        .explode("share", "effect_sd", "effect_se_sd", "bias_sd")
+        .group_by(KEY, maintain_order=True)
+        .agg(
+            (pl.col("share") * pl.col("effect_sd")).sum().alias("local_sd"),
+            ((pl.col("share") * pl.col("effect_se_sd")) ** 2).sum().sqrt().alias("local_se_sd"),
+            ((pl.col("share") * pl.col("bias_sd")) ** 2).sum().sqrt().alias("local_bias_sd"),
+            pl.col("design_grade", "treated_pupils").first(),
+        )
+    )
+
+
+def group_effect(
+    prior: tuple[float, float],
+    whole: tuple[float, float, float],
+    group: tuple[float, float],
+    share: float,
+    spread: float,
+) -> tuple[float, float]:
+    """Return the posterior mean and error of a response's effect on one group of pupils.
+
+    θ ~ N(prior), the effect on the group is θ + δ, on the others θ + δ', δ, δ' ~ N(0, spread²); the
+    group's estimate and the others' share the design's bias b ~ N(0, bias²). The others' estimate is
+    what the estimate of all leaves: all = share · group + (1 - share) · others, errors likewise.
+
+    Args:
+        prior: mean and error of the discounted prior.
+        whole: estimate of all participants, its sampling error, its bias.
+        group: estimate of the group's participants, its sampling error.
+        share: of the participants, how many are in the group; above 0, below 1.
+        spread: how far effects on groups differ, pupil SD (> 0).
+
+    Returns:
+        mean and error, pupil SD.
+
+    Raises:
+        ValueError: if a share is not between 0 and 1, or an error or spread is not positive.
+
+    Source: R61, R62; domain_methods §2d ("sub-group effects shrunk").
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"the share of the group must lie between 0 and 1; got {share}")
+    if min(prior[1], whole[1], group[1], spread) <= 0:
+        raise ValueError("errors and spread must be positive")
+    rest = (whole[0] - share * group[0]) / (1 - share)
+    rest_variance = max(whole[1] ** 2 - (share * group[1]) ** 2, 1e-9) / (1 - share) ** 2
+    common = prior[1] ** 2 + whole[2] ** 2
+    seen = np.array(
+        [
+            [common + spread**2 + group[1] ** 2, common],
+            [common, common + spread**2 + rest_variance],
+        ]
+    )
+    with_effect = np.array([prior[1] ** 2 + spread**2, prior[1] ** 2])
+    pull = np.linalg.solve(seen, with_effect)
+    mean = prior[0] + pull @ (np.array([group[0], rest]) - prior[0])
+    return float(mean), float(np.sqrt(prior[1] ** 2 + spread**2 - pull @ with_effect))

@@ -1,0 +1,93 @@
+"""The pupils that effects are estimated from: one row a pupil and school year, with the years before."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pipelines.tables import Tables
+
+KEY = ["pupil_hash", "school_year"]
+BACKGROUND = ("nurture_decile", "is_sen_integration", "is_new_immigrant", "has_home_internet")
+READS = ("core_pupil_level", "core_pupil_outcome", "core_response_entry")
+
+
+def score(subject: str) -> str:
+    """Return the column of this year's score in a subject."""
+    return f"score_{subject}"
+
+
+def before(subject: str) -> str:
+    """Return the column of last year's score in a subject."""
+    return f"before_{subject}"
+
+
+def earlier(subject: str) -> str:
+    """Return the column of the score two years ago in a subject."""
+    return f"earlier_{subject}"
+
+
+def dose(response_id: str) -> str:
+    """Return the column of this year's dose of a response."""
+    return f"dose_{response_id}"
+
+
+def dose_before(response_id: str) -> str:
+    """Return the column of the largest dose of a response in any earlier year."""
+    return f"dose_before_{response_id}"
+
+
+def pupil_years(tables: Tables) -> pl.DataFrame:
+    """Return the registered pupils of every school year, in the order of their key.
+
+    Columns: pupil_hash, school_year, semel_mosad, grade, `BACKGROUND`, absence_before_pct; per
+    subject `score`, `before` and `earlier` (pupil SD, null = no internal test); per targeted response
+    `dose` (0 = none; null = nobody reported that year) and `dose_before`, the largest dose of the
+    reported years before (null = there are none).
+    """
+    scores = tables["core_pupil_outcome"].sort(*KEY, "subject")
+    subjects = sorted(scores["subject"].unique())
+    wide = scores.pivot("subject", index=KEY, values="outcome_sd").rename(
+        {subject: score(subject) for subject in subjects}
+    )
+    entries = tables["core_response_entry"].sort(*KEY, "response_id")
+    responses = sorted(entries["response_id"].unique())
+    doses = entries.pivot("response_id", index=KEY, values="dose").rename(
+        {response: dose(response) for response in responses}
+    )
+    reported = entries["school_year"].unique().sort()
+    in_report = pl.col("school_year").is_in(reported.implode())
+    rows = (
+        tables["core_pupil_level"]
+        .select(*KEY, "semel_mosad", "grade", *BACKGROUND, "absence_pct")
+        .join(wide, on=KEY, how="left")
+        .join(doses, on=KEY, how="left")
+        .sort(KEY)
+        .with_columns(
+            pl.when(in_report).then(pl.col(dose(r)).fill_null(0.0)).alias(dose(r))
+            for r in responses
+        )
+        .with_columns(
+            # A pupil who was not in the city in a reported year had none of its responses then.
+            pl.when(pl.col("school_year") > reported.min())
+            .then(pl.col(dose(r)).cum_max().shift(1).over("pupil_hash").fill_null(0.0))
+            .alias(dose_before(r))
+            for r in responses
+        )
+    )
+    last = rows.select(
+        "pupil_hash",
+        pl.col("school_year") + 1,
+        *(pl.col(score(s)).alias(before(s)) for s in subjects),
+        pl.col("absence_pct").alias("absence_before_pct"),
+    )
+    second = rows.select(
+        "pupil_hash",
+        pl.col("school_year") + 2,
+        *(pl.col(score(s)).alias(earlier(s)) for s in subjects),
+    )
+    return (
+        rows.drop("absence_pct")
+        .join(last, on=KEY, how="left")
+        .join(second, on=KEY, how="left")
+        .sort(KEY)
+    )
