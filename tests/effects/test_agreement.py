@@ -114,6 +114,22 @@ def test_the_interval_holds_alpha_and_neither_row_order_nor_another_role_moves_i
     )
 
 
+def test_the_interval_covers_the_alpha_of_all_responses():
+    """Nominal .90 with 12 responses; the plain percentile interval would cover .77."""
+    rng = np.random.default_rng(4)
+
+    def rated(responses: int) -> np.ndarray:
+        return rng.multinomial(14, rng.dirichlet([2, 3.2, 2.8], responses)).astype(float)
+
+    truth = krippendorff_alpha(rated(40_000))[0]
+    held = []
+    for _ in range(150):
+        rows = [(f"r{unit:02}", "x", *counts) for unit, counts in enumerate(rated(12).astype(int))]
+        row = agreement(ratings(*rows), seed=1, draws=400).row(0, named=True)
+        held.append(row["agreement_alpha_lo"] <= truth <= row["agreement_alpha_hi"])
+    assert 0.83 <= np.mean(held) <= 0.97
+
+
 def test_rated_alike_by_enumeration():
     """Two of four ratings were given to `a`: all six ways to choose them, by hand."""
     frame = ratings(("a", "x", 2, 0, 0), ("b", "x", 0, 1, 1))
