@@ -233,7 +233,8 @@ def _interval(
         return np.nan, np.nan
     scaled = (value - value[0])[usable][1:] / error[usable][1:]
     low, high = np.quantile(scaled, [0.5 - level / 2, 0.5 + level / 2])
-    return tuple(float(1 - np.exp(value[0] - end * error[0])) for end in (low, high))
+    ends = 1 - np.exp(value[0] - np.array([low, high]) * error[0])
+    return float(ends[0]), float(ends[1])
 
 
 def _log_disagreement(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
