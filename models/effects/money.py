@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import polars as pl
 
 # A year of progress is 12 months and about one pupil SD. The EEF's table of months (Teaching and
@@ -12,10 +10,8 @@ import polars as pl
 MONTHS_PER_SD = 12.0
 MUNICIPAL = "municipal_own"
 BASES = ("plan", "actual")
-# Of which each amount is told; `total` is all channels, gefen + separate = total.
-KINDS: tuple[Literal["total", "gefen", "separate", "municipal"], ...] = (
-    "total", "gefen", "separate", "municipal",
-)  # fmt: skip
+# Of which each amount is told; total = gefen + separate, and municipal is what the city's plan moves.
+KINDS = ("municipal", "total", "gefen", "separate")
 _NO_EFFECT_SD = 1e-6  # progress below a millionth of an SD is none: money over it has no meaning
 _KEY = ["response_id", "school_year"]
 _LINE = [*_KEY, "semel_mosad", "funding_channel"]
