@@ -18,19 +18,27 @@ _RED = pl.col("verdict") == "not_effective"
 _ALONE, _BOUND = pl.col("is_only_response"), pl.col("is_committed")
 _NO_GAP = pl.col("covers_gap").eq(False).fill_null(False)  # measured, and there is none
 _DEAR = pl.col("is_dear").fill_null(False)
+_BIG, _BLIND = pl.col("is_big_money"), ~pl.col("is_evaluable")
 
 # The first rule that holds proposes. Nothing is dropped for want of evidence, nothing that is bound by
-# contract, and nothing that alone answers a need: that need would be left without any response.
+# contract, and nothing that alone answers a need: that need would be left without any response. What
+# works well is kept where no gap is left: the gap may be closed because of it. Big money of which
+# nobody can learn the effect as it is placed (it is in every school) should be placed otherwise.
 RULES: tuple[tuple[str, pl.Expr, str], ...] = (
     ("red_bound", _RED & _BOUND, "change"),
     ("red_alone", _RED & _ALONE, "change"),
     ("red", _RED, "drop"),
-    ("effective_no_gap", _EFFECTIVE & _NO_GAP, "change"),
     ("effective_dear", _EFFECTIVE & _DEAR & ~_ALONE & ~_BOUND, "change"),
+    (
+        "positive_no_gap",
+        (pl.col("verdict") == "fairly_effective") & _NO_GAP & ~_ALONE & ~_BOUND,
+        "change",
+    ),
     ("effective", _EFFECTIVE, "keep"),
-    ("unknown_worth_knowing", pl.col("is_worth_evaluating"), "evaluate"),
+    ("unknown_worth_knowing", pl.col("is_worth_evaluating") & ~_BLIND, "evaluate"),
     ("unknown_no_gap", _NO_GAP & ~_ALONE & ~_BOUND, "change"),
-    ("unknown_big", pl.col("is_big_money"), "evaluate"),
+    ("unknown_big_blind", _BIG & _BLIND, "change"),
+    ("unknown_big", _BIG, "evaluate"),
     ("unknown_small", pl.lit(True), "keep"),
 )
 # Every signal that holds is a reason for or against; what the verdict says is always one of them.
@@ -42,14 +50,17 @@ REASONS: tuple[tuple[str, pl.Expr], ...] = (
     ("covers_gap", pl.col("covers_gap").fill_null(False)),
     ("covers_no_gap", _NO_GAP),
     ("gap_not_measured", pl.col("covers_gap").is_null()),
-    ("big_money", pl.col("is_big_money")),
+    ("big_money", _BIG),
     ("dear_per_month", _DEAR),
     ("only_response", _ALONE),
     ("contract", _BOUND),
     ("worth_evaluating", pl.col("is_worth_evaluating")),
+    ("no_design", _BLIND),
 )
 _VERDICTS = ("very_effective", "fairly_effective", "not_effective", "insufficient_evidence")
-_FLAGS = ("is_big_money", "is_only_response", "is_committed", "is_worth_evaluating")
+_FLAGS = (
+    "is_big_money", "is_only_response", "is_committed", "is_evaluable", "is_worth_evaluating",
+)  # fmt: skip
 
 
 def only_responses(serves: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
@@ -103,7 +114,7 @@ def dear(money: pl.DataFrame) -> pl.DataFrame:
         money: result of `cost_per_month`.
 
     Returns:
-        response_id, is_dear (null where there is no cost per month); sorted by response.
+        response_id, is_dear (null where no lower end is known); sorted by response.
 
     Source: R64, R68.
     """
@@ -123,7 +134,8 @@ def proposals(facts: pl.DataFrame, decisions: pl.DataFrame | None = None) -> pl.
         facts: response_id; verdict (of `verdicts`); is_big_money (of `alignment`); is_dear (null =
             no cost per month); covers_gap (null = not measured) and is_only_response (of
             `only_responses`); is_committed (bound by contract in the planned year);
-            is_worth_evaluating (of `evaluate_first`, as the city cuts it).
+            is_evaluable (`detectable` has a design other than `none`); is_worth_evaluating (of
+            `evaluate_first`, as the city cuts it).
         decisions: response_id, decision (keep, change, drop, evaluate), decided_by_role, decided_on
             (Date), decision_reason (may be empty where the decision follows the proposal).
 
@@ -151,7 +163,7 @@ def proposals(facts: pl.DataFrame, decisions: pl.DataFrame | None = None) -> pl.
         rule.alias("proposal_rule"),
         pl.concat_str(codes, separator=",", ignore_nulls=True).alias("reason_codes"),
         "verdict", "is_big_money", "is_dear", "covers_gap", "is_only_response", "is_committed",
-        "is_worth_evaluating",
+        "is_evaluable", "is_worth_evaluating",
     ).sort("response_id")  # fmt: skip
     if decisions is None:
         decisions = pl.DataFrame(schema=_DECISION)

@@ -58,8 +58,8 @@ def verdicts(
         level: probability of the interval.
 
     Returns:
-        response_id (group_id), subject ("all" first), is_target, subjects (that the row is a mean
-        of), subjects_measured, literature_sd (the discounted prior), prior_se_sd, local_sd,
+        response_id (group_id), subject ("all" first), is_target, subjects (targets the row stands
+        for; an effect is the mean of those with a posterior), subjects_measured, literature_sd (the discounted prior), prior_se_sd, local_sd,
         local_se_sd (over the measured subjects), design_grade (the weakest of them; E = none),
         effect_sd, effect_se_sd, effect_lo_sd, effect_hi_sd, p_positive, p_worthwhile, information_pct,
         verdict, verdict_reason (both null for a placebo), is_effective (green or yellow),
@@ -79,8 +79,7 @@ def verdicts(
     key = ["response_id", *(["group_id"] if "group_id" in posterior.columns else [])]
     single = _singles(posterior, targets, key)
     chosen = single.filter("is_target")
-    named = pl.concat([frame.select("response_id") for frame in (posterior, targets)]).unique()
-    silent = named.join(chosen, on="response_id", how="anti")
+    silent = single.select(key).unique().join(chosen, on=key, how="anti", nulls_equal=True)
     means = pl.concat(
         [
             chosen.group_by(key, maintain_order=True).agg(
@@ -174,10 +173,14 @@ def _singles(posterior: pl.DataFrame, targets: pl.DataFrame, key: list[str]) -> 
     bad = posterior.filter(~known).select(by).sort(by)
     if bad.height:
         raise ValueError(f"effects without a positive error: {bad.head(3).rows()}")
-    wanted = targets.select("response_id", "subject", pl.lit(True).alias("is_target"))
+    # A target without any posterior is a row, too: not measured, not forgotten.
+    places = posterior.select(key).unique()
+    wanted = targets.select("response_id", "subject").join(places, on="response_id", how="left")
     is_measured = pl.col("local_sd").is_not_null()
     return (
-        posterior.join(wanted, on=["response_id", "subject"], how="left")
+        posterior.join(
+            wanted.with_columns(pl.lit(True).alias("is_target")), on=by, how="full", coalesce=True
+        )
         .sort(by)
         .select(
             *by,

@@ -8,12 +8,14 @@ from itertools import product
 import polars as pl
 import pytest
 
+from models.effects.alignment import alignment
 from models.effects.proposals import DISPOSITIONS, REASONS, RULES, dear, only_responses, proposals
+from tests.effects.test_alignment import city, judged
 
 VERDICTS = ("very_effective", "fairly_effective", "not_effective", "insufficient_evidence")
 PLAIN = {
     "verdict": "insufficient_evidence", "is_big_money": False, "is_dear": None, "covers_gap": True,
-    "is_only_response": False, "is_committed": False, "is_worth_evaluating": False,
+    "is_only_response": False, "is_committed": False, "is_evaluable": True, "is_worth_evaluating": False,
 }  # fmt: skip
 TYPES = {name: pl.Boolean for name in PLAIN if name != "verdict"}
 
@@ -36,7 +38,7 @@ def decision(response: str, decided: str, reason: str | None = None) -> pl.DataF
 def every_case() -> pl.DataFrame:
     """All combinations of the signals."""
     three, two = (None, False, True), (False, True)
-    cases = product(VERDICTS, two, three, three, two, two, two)
+    cases = product(VERDICTS, two, three, three, two, two, two, two)
     rows = [(f"r{i:04}", *case) for i, case in enumerate(cases)]
     return pl.DataFrame(rows, schema=["response_id", *PLAIN], orient="row").cast(TYPES)
 
@@ -46,7 +48,8 @@ def test_each_rule_by_hand():
     found = proposals(
         facts(
             red=red, red_bound={**red, "is_committed": True}, red_alone={**red, "is_only_response": True},
-            green=green, yellow=yellow, misplaced={**green, "covers_gap": False},
+            green=green, yellow=yellow, misplaced={**yellow, "covers_gap": False},
+            closed={**green, "covers_gap": False}, blind={"is_big_money": True, "is_evaluable": False},
             dear={**yellow, "is_dear": True}, dear_alone={**yellow, "is_dear": True, "is_only_response": True},
             unknown={}, unknown_big={"is_big_money": True}, unknown_worth={"is_worth_evaluating": True},
             unknown_idle={"covers_gap": False}, unknown_unmeasured={"covers_gap": None},
@@ -54,7 +57,7 @@ def test_each_rule_by_hand():
     )  # fmt: skip
     assert dict(found.select("response_id", "proposal").iter_rows()) == {
         "red": "drop", "red_bound": "change", "red_alone": "change", "green": "keep", "yellow": "keep",
-        "misplaced": "change", "dear": "change", "dear_alone": "keep", "unknown": "keep",
+        "misplaced": "change", "closed": "keep", "blind": "change", "dear": "change", "dear_alone": "keep", "unknown": "keep",
         "unknown_big": "evaluate", "unknown_worth": "evaluate", "unknown_idle": "change",
         "unknown_unmeasured": "keep",
     }  # fmt: skip
@@ -63,9 +66,29 @@ def test_each_rule_by_hand():
     assert reasons["unknown_unmeasured"] == "evidence_insufficient,gap_not_measured"
 
 
+def test_the_planted_responses():
+    """Local estimates as sure as a three-year lottery; digital equipment is in every school."""
+    spent, *_ = city()
+    found = judged(0.03, seed=1).filter(pl.col("subject") == "all")
+    laid = alignment(found, spent, kinds=["municipal"]).select("response_id", "is_big_money")
+    case = found.join(laid, on="response_id").select(
+        "response_id", "verdict", "is_big_money", is_dear=pl.lit(None, pl.Boolean), covers_gap=True,
+        is_only_response=False, is_committed=False, is_evaluable=pl.col("response_id") != "tikshuv",
+        is_worth_evaluating=False,
+    )  # fmt: skip
+    found = {row["response_id"]: row for row in proposals(case).iter_rows(named=True)}
+    assert (found["posh"]["proposal"], found["posh"]["proposal_rule"]) == ("keep", "effective")
+    assert found["tikshuv"]["proposal_rule"] == "unknown_big_blind"
+    assert (
+        found["tikshuv"]["reason_codes"] == "evidence_insufficient,covers_gap,big_money,no_design"
+    )
+    assert found["makom_balev"]["proposal"] in ("drop", "evaluate", "keep")
+    assert "evidence_worthwhile" not in found["makom_balev"]["reason_codes"]
+
+
 def test_what_holds_in_every_case():
     found = proposals(every_case())
-    assert found.height == 4 * 2 * 3 * 3 * 2 * 2 * 2
+    assert found.height == 4 * 2 * 3 * 3 * 2 * 2 * 2 * 2
     assert found["proposal"].is_in(DISPOSITIONS).all()
     assert (found["reason_codes"].str.len_chars() > 0).all()
     assert found["needs_decision"].all()

@@ -100,6 +100,15 @@ def test_a_response_for_a_goal_nobody_measured_is_not_measured():
     assert verdicts(frame, climate.clear()).filter(pl.col("subject") == "all").height == 1
 
 
+def test_a_target_nobody_estimated_is_not_forgotten():
+    targets = pl.concat([TARGET, TARGET.with_columns(subject=pl.lit("climate"))])
+    found = verdicts(posterior(0.1, 0.1, 0.2, 0.05), targets)
+    assert found["subject"].to_list() == ["all", "climate", "math"]
+    assert found.select("subjects", "subjects_measured").row(0) == (2, 1)
+    assert found["verdict_reason"].to_list() == ["worthwhile", "not_measured", "worthwhile"]
+    assert found["effect_sd"][0] == found["effect_sd"][2]
+
+
 def test_groups_have_their_own_verdicts():
     frames = [
         posterior(0.05, 0.1, value, 0.03).with_columns(pl.lit(name).alias("group_id"))
