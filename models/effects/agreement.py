@@ -164,7 +164,8 @@ def rated_by_role(ratings: pl.DataFrame, *, fdr: float = 0.10, level: float = 0.
 
     The p-value is exact: the share of all ways to deal the response's ratings to as many raters with a
     difference at least as large. Benjamini-Hochberg runs over all roles and responses at once, so that
-    of 12 roles × 12 responses not a dozen are called different by chance. The interval is Student's
+    of 12 roles × 12 responses not a dozen are called different by chance. A role of one rater is that
+    person: what is published is cut to roles of enough raters (R78). The interval is Student's
     with one spread for both sides (a role is often one person), cut at the ends of the scale.
 
     Args:

@@ -12,6 +12,7 @@ from models.effects.posterior import BIAS_SD
 
 GRADES = {"lottery": "A", "threshold": "B", "panel": "C", "matching": "D", "none": "E"}
 _FEW_SCHOOLS = 5  # with fewer served schools a panel's error is itself hardly known
+_NOTHING = 1e-12
 _PLACE = ["response_id", "semel_mosad"]
 
 
@@ -174,16 +175,20 @@ def value_of_information(
     unit-normal loss, and N = participants · horizon_years, the expected gain of deciding afterwards is
 
         knowing θ exactly            EVPI = N · s · L(|m - b| / s)
-        an estimate with error e     EVSI = N · s' · L(|m - b| / s'),   s' = s² / √(s² + e²)
+        an estimate with error e     EVSI = N · s' · L(|m - b| / s'),   s'² = s² - s₂²
 
-    in pupil SD, times value_per_sd_agorot in money. EVSI ≤ EVPI, and both are greatest where the
+    in pupil SD, times value_per_sd_agorot in money. s₂² is what would be left of s²: 1 / (1/s² + 1/e²)
+    for a design not yet used. A design of the grade that today's local estimate has brings the same
+    bias again, and repeating it only lowers the sampling error: with prior error p and both sampling
+    errors e₁, e₂, s₂² = 1 / (1/p² + 1/(bias² + 1/(1/e₁² + 1/e₂²))). EVSI ≤ EVPI, and both are greatest where the
     choice is closest and the money largest. The cost of evaluating is not taken off: a lottery among
     those who apply anyway costs next to nothing.
 
     Args:
-        effects: response_id, effect_sd (m), effect_se_sd (s > 0), participants, and
-            cost_per_participant_agorot; one row per response.
-        designs: result of `detectable` (response_id, design, error_sd).
+        effects: response_id, effect_sd (m), effect_se_sd (s > 0), prior_se_sd (p), local_se_sd (bias
+            included; null = not measured), design_grade (as in the rows "all" of `verdicts`),
+            participants, and cost_per_participant_agorot; one row per response.
+        designs: result of `detectable`.
         value_per_sd_agorot: what the city would pay to raise one pupil by one SD for a year, for
             example what its last funded choice pays (> 0).
         horizon_years: years over which the decision holds.
@@ -202,18 +207,28 @@ def value_of_information(
         raise ValueError("value_per_sd_agorot must be positive and horizon_years at least 1")
     if effects["response_id"].is_duplicated().any():
         raise ValueError("effects has several rows of one response")
-    needed = ["effect_sd", "effect_se_sd", "participants", "cost_per_participant_agorot"]
-    known = effects.select("response_id", *needed).drop_nulls()
+    needed = [
+        "effect_sd",
+        "effect_se_sd",
+        "prior_se_sd",
+        "participants",
+        "cost_per_participant_agorot",
+    ]
+    used = pl.when(pl.col("local_se_sd").is_not_null()).then("design_grade").alias("used_grade")
+    known = effects.select("response_id", *needed, "local_se_sd", used).drop_nulls(needed)
     if not known.select((pl.col("effect_se_sd") > 0).all()).item():
         raise ValueError("every effect needs a positive effect_se_sd")
-    asked = designs.select("response_id", "design", "design_grade", "error_sd", "mde_sd")
+    asked = designs.select(
+        "response_id", "design", "design_grade", "sampling_se_sd", "bias_sd", "error_sd", "mde_sd"
+    )
     rows = asked.join(known, on="response_id").sort("response_id", "design_grade")
-    spread, error = rows["effect_se_sd"].to_numpy(), rows["error_sd"].to_numpy()
+    spread = rows["effect_se_sd"].to_numpy()
+    resolved = np.sqrt(np.maximum(spread**2 - rows.select(_left()).to_series().to_numpy(), 0.0))
     break_even = rows["cost_per_participant_agorot"].to_numpy() / value_per_sd_agorot
     distance = np.abs(rows["effect_sd"].to_numpy() - break_even)
     people = rows["participants"].to_numpy() * horizon_years
     evpi = people * expected_loss(distance, spread)
-    evsi = people * expected_loss(distance, spread**2 / np.sqrt(spread**2 + error**2))
+    evsi = people * expected_loss(distance, resolved)
     return rows.select(
         "response_id",
         "design",
@@ -231,8 +246,19 @@ def value_of_information(
 
 def expected_loss(distance: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """Return E max(0, X - distance) of X ~ N(0, spread²): spread · L(distance / spread)."""
-    u = distance / spread
+    u = distance / np.maximum(spread, _NOTHING)
     return spread * (norm.pdf(u) - u * norm.sf(u))
+
+
+def _left() -> pl.Expr:
+    """Return the variance of an effect that a further estimate would leave."""
+    fresh = 1 / (pl.col("effect_se_sd") ** -2 + pl.col("error_sd") ** -2)
+    bias = pl.col("bias_sd") ** 2
+    earlier = (pl.col("local_se_sd") ** 2 - bias).clip(_NOTHING)
+    both = bias + 1 / (1 / earlier + pl.col("sampling_se_sd") ** -2)
+    repeated = 1 / (pl.col("prior_se_sd") ** -2 + 1 / both)
+    is_repeated = (pl.col("design_grade") == pl.col("used_grade")).fill_null(False)
+    return pl.when(is_repeated).then(repeated).otherwise(fresh)
 
 
 def evaluate_first(values: pl.DataFrame) -> pl.DataFrame:

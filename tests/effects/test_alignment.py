@@ -155,6 +155,23 @@ def test_two_goals_of_one_response_share_its_effect():
     assert found["estimated_z"].n_unique() == 1
 
 
+def test_the_order_of_rows_and_columns_decides_nothing():
+    spent, ratings, *_ = city()
+    found = judged(0.05, seed=3)
+    turned = found[::-1].select(reversed(found.columns))
+    mixed = ratings.sample(fraction=1, shuffle=True, seed=2)
+    assert alignment(turned, spent[::-1]).equals(alignment(found, spent))
+    assert perceived(mixed, turned, seed=1, draws=50).equals(
+        perceived(ratings, found, seed=1, draws=50)
+    )
+    both = [money_follows_effect(v, spent, seed=1, draws=50) for v in (found, turned)]
+    assert both[0].equals(both[1])
+    with pytest.raises(ValueError, match="pass one year"):
+        alignment(found, pl.concat([spent, spent]))
+    with pytest.raises(ValueError, match="verdicts repeat by response"):
+        alignment(pl.concat([found, found]), spent)
+
+
 def test_placement_by_hand():
     need = pl.DataFrame(
         {"semel_mosad": list("abcd"), "need": [1.0, 2.0, 3.0, 4.0], "need_se": [0.1] * 4}

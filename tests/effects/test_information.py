@@ -155,8 +155,10 @@ def effects(mean: float, spread: float, cost: int = 100_000, people: int = 100) 
     return pl.DataFrame(
         {
             "response_id": ["r"], "effect_sd": [mean], "effect_se_sd": [spread],
-            "participants": [people], "cost_per_participant_agorot": [cost],
-        }
+            "participants": [people], "cost_per_participant_agorot": [cost], "prior_se_sd": [2 * spread],
+            "local_se_sd": [None], "design_grade": ["E"],
+        },
+        schema_overrides={"local_se_sd": pl.Float64},
     )  # fmt: skip
 
 
@@ -186,6 +188,39 @@ def test_against_monte_carlo(mean, spread):
     assert found["is_funded_now"] == (mean > 0.05)
     wrong = ((theta > 0.05) != (mean > 0.05)).mean()
     assert found["p_choice_wrong"] == pytest.approx(wrong if mean != 0.05 else 0.5, abs=2e-3)
+
+
+def test_repeating_a_design_repeats_its_bias():
+    """Matching was done (error .05 and bias .10); matching again, with the same bias, by Monte Carlo."""
+    prior, earlier, bias = 0.1, 0.05, 0.10
+    again = design(DESIGNS, "matching")["sampling_se_sd"]
+    weight = 1 / prior**2 + 1 / (earlier**2 + bias**2)
+    rng, n = np.random.default_rng(6), 1_000_000
+    theta = rng.normal(0, prior, n)
+    wrong = rng.normal(0, bias, n)
+    first, second = (
+        theta + wrong + rng.normal(0, earlier, n),
+        theta + wrong + rng.normal(0, again, n),
+    )
+    now = first / (earlier**2 + bias**2) / weight
+    x = np.column_stack([first, second])
+    later = x @ np.linalg.lstsq(x, theta, rcond=None)[0]
+    known = effects(0.05, weight**-0.5).with_columns(
+        prior_se_sd=prior, local_se_sd=(earlier**2 + bias**2) ** 0.5, design_grade=pl.lit("D")
+    )
+    row = value_of_information(known, DESIGNS, value_per_sd_agorot=VALUE)
+    resolved = (later - now).std()
+    assert design(row, "matching")["evsi_sd_pupils"] == pytest.approx(
+        100 * resolved * 0.39894, rel=0.02
+    )
+    fresh = value_of_information(
+        known.with_columns(design_grade=pl.lit("C")), DESIGNS, value_per_sd_agorot=VALUE
+    )
+    assert (
+        design(row, "matching")["evsi_sd_pupils"]
+        < 0.5 * design(fresh, "matching")["evsi_sd_pupils"]
+    )
+    assert design(row, "lottery").items() == design(fresh, "lottery").items()
 
 
 @given(st.floats(-0.3, 0.3), st.floats(0.005, 0.3), st.integers(0, 10**6))
