@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from models.effects.posterior import BIAS_SD
+from models.effects.local import BIAS_SD
 
 GRADES = {"lottery": "A", "threshold": "B", "panel": "C", "matching": "D", "none": "E"}
 _FEW_SCHOOLS = 5  # with fewer served schools a panel's error is itself hardly known
