@@ -86,18 +86,24 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         orient="row",
     )
     measured = tables["mart_gap_school"].filter(pl.col("subject") != "all")
-    city_level = measured.group_by("subject").agg(pl.col("p_below_target").mean().alias("city_p"))
+    # Joins and groups come in any order, and a mean of floats depends on it.
+    city_level = (
+        measured.sort("subject", "semel_mosad")
+        .group_by("subject", maintain_order=True)
+        .agg(pl.col("p_below_target").mean().alias("city_p"))
+    )
     fit = (
         tables["mart_need_index"].select("semel_mosad")
         .join(city_level, how="cross")
         .join(measured.select("semel_mosad", "subject", "p_below_target"), on=["semel_mosad", "subject"], how="left")
         .with_columns(pl.coalesce("p_below_target", "city_p", pl.lit(0.5)).alias("p"))
+        .sort("semel_mosad", "subject")
         .with_columns((pl.col("p") / pl.col("p").mean().over("semel_mosad")).fill_nan(1.0).alias("fit"))
     )  # fmt: skip
     subjects = city_level.height
     per_participant = (
         fit.join(tables["mart_effect"].select("response_id", "subject", "effect_sd"), on="subject")
-        .sort(*PAIR, "subject")  # a sum of floats depends on its order
+        .sort(*PAIR, "subject")
         .group_by(PAIR, maintain_order=True)
         .agg(
             (pl.col("effect_sd") * pl.col("fit"))

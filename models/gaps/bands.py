@@ -56,7 +56,7 @@ def band_limits(
 
 @threadpool_limits.wrap(limits=1)
 def band_cells(
-    cells: pl.DataFrame, bands: pl.DataFrame, components: pl.DataFrame, sweeps: int = 100
+    cells: pl.DataFrame, bands: pl.DataFrame, components: pl.DataFrame, sweeps: int = 500
 ) -> pl.DataFrame:
     """Turn results published as bands into cells the gap model can read, by what they rule out.
 
@@ -78,7 +78,7 @@ def band_cells(
             null = open), gap_sampling_sd, gap_limit_sd (error of the limits; exact where absent).
             `band_limits` makes them.
         components: component, component_sd.
-        sweeps: most repetitions.
+        sweeps: most repetitions; bands that contradict the scores need many, others about thirty.
 
     Returns:
         the cell's key, gap_raw_sd (z), gap_sampling_sd and gap_limit_sd (as given), gap_extra_sd (τ): to
