@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import polars as pl
 
 from pipelines.city import CityError, CityFolder
-from pipelines.tables import Step, Tables
+from pipelines.policy import BandPolicy
+from pipelines.tables import Step, Tables, nothing
 
 AGOROT = 100
 
@@ -146,6 +149,7 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
                 "target_type": pl.String, "desired_value": pl.Float64, "source": pl.String,
             },
         )),
+        "core_policy_band": _bands(policy.diagnose.bands),
         "core_expected": pl.DataFrame(
             [{"reconciliation_id": key, "expected_value": float(value)} for key, value in settings.expected.items()],
             schema={"reconciliation_id": pl.String, "expected_value": pl.Float64},
@@ -188,6 +192,21 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
     }  # fmt: skip
 
 
+def _bands(policy: BandPolicy | None) -> pl.DataFrame:
+    """Return the limits of each band; the lowest and the highest are open."""
+    if policy is None:
+        return nothing("core_policy_band")
+    limits = policy.limits_sd
+    ends = [None, *limits.value, None]
+    return pl.DataFrame(
+        [
+            {"band": band, "band_lo_sd": low, "band_hi_sd": high, "source": limits.source, "reason": limits.reason}
+            for band, (low, high) in enumerate(pairwise(ends), start=1)
+        ],
+        schema_overrides={"band_lo_sd": pl.Float64, "band_hi_sd": pl.Float64},
+    )  # fmt: skip
+
+
 def _with_files(
     city: CityFolder, staged: pl.DataFrame, key: tuple[str, ...], stated: pl.DataFrame
 ) -> pl.DataFrame:
@@ -208,7 +227,7 @@ STEPS = (
         name="aim",
         stage="aim",
         makes=(
-            "core_city", "core_plan_scope", "core_policy_scale", "core_policy_target",
+            "core_city", "core_plan_scope", "core_policy_scale", "core_policy_target", "core_policy_band",
             "core_expected", "core_goal", "core_response", "core_parameter", "core_declared_silence", "core_group",
             "core_cause", "core_cause_action",
         ),

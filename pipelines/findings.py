@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from pipelines.diagnose.not_measured import BANDS_ONLY
 from pipelines.fields import dictionary
 from pipelines.tables import Tables
 
@@ -41,9 +42,12 @@ def _gaps(tables: Tables) -> tuple[str, str, str]:
     worst_en = (
         f", most of them in {worst['subject'][0]} ({worst['len'][0]})" if worst.height else ""
     )
+    bands = measured["is_band"].sum()
+    bands_he = f" (מהם {bands} ידועים רק כרצועה)" if bands else ""
+    bands_en = f" ({bands} of them known only as a band)" if bands else ""
     return (
-        f"מתוך {measured.height} צירופים של בית ספר ומקצוע שנמדדו, {surely.height} נמצאים בוודאות (95% ומעלה) מתחת ליעד{worst_he}; ב־{unsure.height} אי אפשר לדעת, ו־{absent} לא נמדדו כלל.",
-        f"Of {measured.height} measured school × subject pairs, {surely.height} are surely (95 % or more) below target{worst_en}; {unsure.height} cannot be told apart from it, and {absent} were not measured.",
+        f"מתוך {measured.height} צירופים של בית ספר ומקצוע שנמדדו{bands_he}, {surely.height} נמצאים בוודאות (95% ומעלה) מתחת ליעד{worst_he}; ב־{unsure.height} אי אפשר לדעת, ו־{absent} לא נמדדו כלל.",
+        f"Of {measured.height} measured school × subject pairs{bands_en}, {surely.height} are surely (95 % or more) below target{worst_en}; {unsure.height} cannot be told apart from it, and {absent} were not measured.",
         "mart_gap_school",
     )
 
@@ -93,10 +97,12 @@ def _unmet(tables: Tables) -> list[tuple[str, str, str]]:
 
 
 def _blind(tables: Tables) -> tuple[str, str, str]:
-    # A missing source says it once; the indicators it would have fed need not repeat it.
+    # A missing source says it once; the indicators it would have fed need not repeat it. A band is a
+    # coarse measurement, not a missing one.
     absent = tables["mart_not_measured"].filter(
         pl.col("schools_not_measured") == pl.col("schools"),
         ~pl.col("item_id").str.starts_with("indicator."),
+        pl.col("item_id") != BANDS_ONLY,
     )
     items_he = ", ".join(absent.sort("item_id")["item_he"])
     items_en = ", ".join(absent.sort("item_id")["item_en"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -236,6 +237,20 @@ class Goal(Model):
     name_en: str
 
 
+class BandPolicy(Model):
+    """What a published band says (R8). There is no default: bands nobody declared are not used."""
+
+    limits_sd: Parameter[tuple[float, ...]]
+    reference_se_sd: Parameter[Annotated[float, Field(ge=0)]]
+
+    @model_validator(mode="after")
+    def _limits_rise(self) -> BandPolicy:
+        limits = self.limits_sd.value
+        if not limits or any(low >= high for low, high in pairwise(limits)):
+            raise ValueError("limits_sd needs the limits between neighbouring bands, rising")
+        return self
+
+
 class DiagnosePolicy(Model):
     """How gaps are judged: what is small, what is sure, what counts as excellent (R33–R46)."""
 
@@ -287,6 +302,7 @@ class DiagnosePolicy(Model):
         source="assumed",
         reason="one voice alone neither agrees nor contradicts",
     )
+    bands: BandPolicy | None = None
 
 
 class CauseExpectation(Model):

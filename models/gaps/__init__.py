@@ -1,7 +1,7 @@
 """Gaps between desired and actual, partially pooled, with intervals and tiers instead of ranks."""
 
 from models.gaps.adjusted import adjusted_gaps, peer_schools
-from models.gaps.bands import band_cells
+from models.gaps.bands import band_cells, band_limits
 from models.gaps.bounds import exclusion_bounds
 from models.gaps.carried import carried_gaps, predicted_gaps
 from models.gaps.classes import class_variance
@@ -9,6 +9,7 @@ from models.gaps.components import COMPONENTS, fit_components
 from models.gaps.multilevel import TwoLevel, fit_two_level
 from models.gaps.patterns import general_or_subject, variance_shares, whole_or_part
 from models.gaps.posterior import school_gaps, shrunken_gaps
+from models.gaps.similar import similar_gaps
 from models.gaps.standing import excellence, rank_summary
 from models.gaps.tiers import TIERS, gap_tier
 from models.gaps.totals import WHOLE, city_gaps, group_contrasts
@@ -21,6 +22,7 @@ __all__ = [
     "TwoLevel",
     "adjusted_gaps",
     "band_cells",
+    "band_limits",
     "carried_gaps",
     "city_gaps",
     "class_variance",
@@ -37,6 +39,7 @@ __all__ = [
     "school_gaps",
     "school_years",
     "shrunken_gaps",
+    "similar_gaps",
     "trends",
     "variance_shares",
     "whole_or_part",

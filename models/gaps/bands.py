@@ -16,9 +16,47 @@ _SAYS_NOTHING = 1e4  # variance of a band before it is read, SD²
 _SETTLED = 1e-6
 
 
+def band_limits(
+    bands: pl.DataFrame, similar: pl.DataFrame, reference_se_sd: float = 0.0
+) -> pl.DataFrame:
+    """Turn bands around similar schools into limits of the raw gap.
+
+    A gap is desired less actual, a band the school's mean less that of similar schools. With e the gap
+    of similar schools, a band from `low` to `high` says
+
+        e - high ≤ gap ≤ e - low
+
+    Args:
+        bands: the cell's key, band_lo_sd, band_hi_sd (pupil SD; null = open), gap_sampling_sd.
+        similar: the key, gap_expected_sd, gap_expected_se_sd of `similar_gaps`.
+        reference_se_sd: how far the similar schools of the publisher may lie from those of the city at
+            the same background (standard deviation, pupil SD).
+
+    Returns:
+        the key, gap_lo_sd, gap_hi_sd (null = open), gap_sampling_sd, gap_limit_sd (error of the limits):
+        input of `band_cells`. Absent: bands open on both sides, and those without similar schools.
+
+    Raises:
+        ValueError: if reference_se_sd is negative.
+
+    Source: R8, R33.
+    """
+    if reference_se_sd < 0:
+        raise ValueError("reference_se_sd must not be negative")
+    said = bands.filter(pl.any_horizontal(pl.col("band_lo_sd", "band_hi_sd").is_not_null()))
+    expected = pl.col("gap_expected_sd")
+    return said.join(similar, on=CELL_KEY).select(
+        *CELL_KEY,
+        (expected - pl.col("band_hi_sd")).alias("gap_lo_sd"),
+        (expected - pl.col("band_lo_sd")).alias("gap_hi_sd"),
+        "gap_sampling_sd",
+        (pl.col("gap_expected_se_sd") ** 2 + reference_se_sd**2).sqrt().alias("gap_limit_sd"),
+    ).sort(CELL_KEY)  # fmt: skip
+
+
 @threadpool_limits.wrap(limits=1)
 def band_cells(
-    cells: pl.DataFrame, bands: pl.DataFrame, components: pl.DataFrame, sweeps: int = 100
+    cells: pl.DataFrame, bands: pl.DataFrame, components: pl.DataFrame, sweeps: int = 500
 ) -> pl.DataFrame:
     """Turn results published as bands into cells the gap model can read, by what they rule out.
 
@@ -30,20 +68,21 @@ def band_cells(
         cavity mean = z - (Pz) / P[ii],   cavity variance = 1 / P[ii] - τ²
 
     Cut to the limits, it has a mean and a variance; z and τ are those that lead to them. Bands inform
-    each other, so this is repeated until nothing moves.
+    each other, so this is repeated until nothing moves. Limits that are themselves uncertain, by
+    N(0, gap_limit_sd²) and alike for all bands of a school, are limits of y plus that error.
 
     Args:
         cells: measured cells, as for `fit_components`; each (scale, subject, grade, year) of a band
             needs a measured cell, from which its mean is known.
         bands: the cell's key, gap_lo_sd, gap_hi_sd (limits of the raw gap, positive = below target;
-            null = open), gap_sampling_sd. A band around similar schools is their gap less the deviation,
-            so the deviation's upper limit gives gap_lo_sd.
+            null = open), gap_sampling_sd, gap_limit_sd (error of the limits; exact where absent).
+            `band_limits` makes them.
         components: component, component_sd.
-        sweeps: most repetitions.
+        sweeps: most repetitions; bands that contradict the scores need many, others about thirty.
 
     Returns:
-        the cell's key, gap_raw_sd (z), gap_sampling_sd (of the raw gap, as given), gap_extra_sd (τ): to be
-        stacked with `cells`; sorted. A band that says nothing is absent.
+        the cell's key, gap_raw_sd (z), gap_sampling_sd and gap_limit_sd (as given), gap_extra_sd (τ): to
+        be stacked with `cells`; sorted. A band that says nothing is absent.
 
     Raises:
         ValueError: as `fit_components` for the cells; if a lower limit is not below its upper one, a
@@ -61,7 +100,9 @@ def band_cells(
             f"bands of groups nobody was measured in: {alone.select(MEAN_GROUP).head(3).rows()}; "
             "give them the scale whose mean they are stated against"
         )
-    said = bands.select(*CELL_KEY, "gap_lo_sd", "gap_hi_sd", "gap_sampling_sd")
+    if "gap_limit_sd" not in bands.columns:
+        bands = bands.with_columns(pl.lit(0.0).alias("gap_limit_sd"))
+    said = bands.select(*CELL_KEY, "gap_lo_sd", "gap_hi_sd", "gap_sampling_sd", "gap_limit_sd")
     both = measured_cells(
         pl.concat(
             [
@@ -120,8 +161,11 @@ def band_cells(
         *CELL_KEY,
         pl.Series("gap_raw_sd", shift / precision),
         "gap_sampling_sd",
+        "gap_limit_sd",
         pl.Series("gap_extra_sd", precision**-0.5),
     ).filter(pl.Series(precision > 2 / _SAYS_NOTHING))
 
 
-_MADE = {"gap_raw_sd": pl.Float64, "gap_sampling_sd": pl.Float64, "gap_extra_sd": pl.Float64}
+_MADE = {
+    "gap_raw_sd": pl.Float64, "gap_sampling_sd": pl.Float64, "gap_limit_sd": pl.Float64, "gap_extra_sd": pl.Float64,
+}  # fmt: skip

@@ -153,9 +153,7 @@ def stacks(measured: pl.DataFrame) -> Iterator[Stack]:
     lengths = np.diff(np.append(starts, len(codes)))
     gap, error = measured["gap_raw_sd"].to_numpy(), measured["gap_sampling_sd"].to_numpy()
     # What a band leaves open is no sampling error: no other cell of the cohort shares it.
-    extra = np.zeros(len(error))
-    if "gap_extra_sd" in measured.columns:
-        extra = measured["gap_extra_sd"].fill_null(0.0).to_numpy()
+    extra, limit = band_errors(measured)
     year = measured["school_year"].to_numpy().astype(float)
     cohort = year - measured["grade"].to_numpy()
     sizes = -(-lengths // _SIZE_STEP) * _SIZE_STEP
@@ -176,11 +174,27 @@ def stacks(measured: pl.DataFrame) -> Iterator[Stack]:
             rows=rows,
             gap=np.where(real, gap[rows], 0.0),
             noise=_noise(np.where(real, error[rows], 1.0), year[rows], cohort[rows], both_real)
-            + np.where(real, extra[rows], 0.0)[:, :, None] ** 2 * np.eye(int(size)),
+            + np.where(real, extra[rows], 0.0)[:, :, None] ** 2 * np.eye(int(size))
+            + np.where(real, limit[rows], 0.0)[:, :, None]
+            * np.where(real, limit[rows], 0.0)[:, None, :],
             mean=np.where(real, means[rows], groups),
             groups=groups,
             same=(both_real.astype(float), shares(1), shares(2), shares(3)),
         )
+
+
+def band_errors(measured: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a band leaves open, and the error of its limits (SD): 0 where a score is known.
+
+    The limits of all bands of a school are taken to be off by the same: similar schools are found
+    by the school's one background.
+    """
+    return tuple(
+        measured[name].fill_null(0.0).to_numpy()
+        if name in measured.columns
+        else np.zeros(measured.height)
+        for name in ("gap_extra_sd", "gap_limit_sd")
+    )  # type: ignore[return-value]
 
 
 def _cut(sizes: np.ndarray) -> Iterator[np.ndarray]:

@@ -9,7 +9,7 @@ import polars as pl
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
-from models.gaps.blocks import CELL_KEY, Stack, measured_cells, solve_means, stacks
+from models.gaps.blocks import CELL_KEY, Stack, band_errors, measured_cells, solve_means, stacks
 from models.gaps.components import COMPONENTS
 from models.gaps.tiers import gap_tier
 
@@ -33,7 +33,7 @@ def shrunken_gaps(
 
     Returns:
         The cells, sorted by key, with gap_sd, gap_se_sd, gap_lo_sd, gap_hi_sd (pupil SD),
-        reliability (share of variance that is not sampling error), p_below_target and gap_tier;
+        reliability (share of variance that is not sampling error, nor a band's), p_below_target and gap_tier;
         null and `not_measured` where a cell is not measured.
 
     Raises:
@@ -48,12 +48,12 @@ def shrunken_gaps(
         mean[block.rows[real]] = means[real]
         variance[block.rows[real]] = np.diagonal(covariances, axis1=1, axis2=2)[real]
     signal = float((components["component_sd"] ** 2).sum())
-    estimated = measured.select(*CELL_KEY, "gap_sampling_sd").with_columns(
-        _interval(pl.Series("gap_sd", mean), pl.Series("gap_se_sd", np.sqrt(variance)), level)
+    extra, limit = band_errors(measured)
+    error = measured["gap_sampling_sd"] ** 2 + pl.Series(extra**2 + limit**2)
+    estimated = measured.select(CELL_KEY).with_columns(
+        *_interval(pl.Series("gap_sd", mean), pl.Series("gap_se_sd", np.sqrt(variance)), level),
+        (signal / (signal + error)).alias("reliability"),
     )
-    estimated = estimated.with_columns(
-        (signal / (signal + pl.col("gap_sampling_sd") ** 2)).alias("reliability")
-    ).drop("gap_sampling_sd")
     return (
         cells.join(estimated, on=CELL_KEY, how="left")
         .with_columns(gap_tier(pl.col("p_below_target")).alias("gap_tier"))

@@ -86,6 +86,7 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         orient="row",
     )
     measured = tables["mart_gap_school"].filter(pl.col("subject") != "all")
+    # Joins and groups come in any order, and a mean of floats depends on it.
     city_level = (
         measured.sort("subject", "semel_mosad")
         .group_by("subject", maintain_order=True)
@@ -95,14 +96,14 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         tables["mart_need_index"].select("semel_mosad")
         .join(city_level, how="cross")
         .join(measured.select("semel_mosad", "subject", "p_below_target"), on=["semel_mosad", "subject"], how="left")
-        .sort("semel_mosad", "subject")  # a mean of floats depends on its order, and a join keeps none
         .with_columns(pl.coalesce("p_below_target", "city_p", pl.lit(0.5)).alias("p"))
+        .sort("semel_mosad", "subject")
         .with_columns((pl.col("p") / pl.col("p").mean().over("semel_mosad")).fill_nan(1.0).alias("fit"))
     )  # fmt: skip
     subjects = city_level.height
     per_participant = (
         fit.join(tables["mart_effect"].select("response_id", "subject", "effect_sd"), on="subject")
-        .sort(*PAIR, "subject")  # a sum of floats depends on its order
+        .sort(*PAIR, "subject")
         .group_by(PAIR, maintain_order=True)
         .agg(
             (pl.col("effect_sd") * pl.col("fit"))

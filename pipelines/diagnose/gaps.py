@@ -7,6 +7,8 @@ import polars as pl
 from models.gaps import (
     WHOLE,
     adjusted_gaps,
+    band_cells,
+    band_limits,
     carried_gaps,
     city_gaps,
     class_variance,
@@ -20,6 +22,7 @@ from models.gaps import (
     school_gaps,
     school_years,
     shrunken_gaps,
+    similar_gaps,
     trends,
     variance_shares,
     whole_or_part,
@@ -29,6 +32,7 @@ from pipelines.diagnose.gates import GATES
 from pipelines.tables import Step, Tables, nothing
 
 CITY = "city"
+CELL = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
 
 
 def classes(city: CityFolder, tables: Tables) -> Tables:
@@ -38,10 +42,11 @@ def classes(city: CityFolder, tables: Tables) -> Tables:
 
 def gaps(city: CityFolder, tables: Tables) -> Tables:
     """Return partially pooled gaps by cell and by school, and the variance components behind them."""
-    every, schools = tables["core_gap_cell"], tables["core_school"]
-    cells = _whole(every)
+    scored, schools = _whole(tables["core_gap_cell"]), tables["core_school"]
     first, last = _window(tables)
-    components = fit_components(cells)
+    # How much schools differ is told by scores alone: of a band only what it rules out is known.
+    components = fit_components(scored)
+    cells = _with_bands(city, tables, scored, components)
     by_school = school_gaps(cells, components, first, last)
     names = schools.select("semel_mosad", "school_name_he", "stream")
     everyone = names.filter(
@@ -50,12 +55,11 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
     )
     subjects = by_school.select("subject").unique()
     window = cells.filter("is_measured", pl.col("school_year").is_between(first, last))
+    known = [pl.col("tested_pupils").sum(), pl.col("is_band").all()]
     tested = pl.concat(
         [
-            window.group_by("semel_mosad", "subject").agg(pl.col("tested_pupils").sum()),
-            window.group_by("semel_mosad").agg(
-                pl.lit(WHOLE).alias("subject"), pl.col("tested_pupils").sum()
-            ),
+            window.group_by("semel_mosad", "subject").agg(known),
+            window.group_by("semel_mosad").agg(pl.lit(WHOLE).alias("subject"), *known),
         ]
     )
     grid = (
@@ -63,7 +67,7 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
         .join(by_school, on=["semel_mosad", "subject"], how="left")
         .join(tested, on=["semel_mosad", "subject"], how="left")
         .with_columns(
-            pl.col("is_measured").fill_null(False),
+            pl.col("is_measured", "is_band").fill_null(False),
             pl.col("cells").fill_null(0),
             pl.col("gap_tier").fill_null("not_measured"),
             pl.lit(first).alias("window_first_year"),
@@ -72,13 +76,40 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
     )
     last_year = cells.filter("is_measured")["school_year"].max()
     return {
-        "mart_gap_school_subject": shrunken_gaps(cells, components).join(names, on="semel_mosad"),
+        "mart_gap_school_subject": shrunken_gaps(cells, components)
+        .with_columns(pl.when(~pl.col("is_band")).then(pl.col("gap_raw_sd", "gap_sampling_sd")))
+        .join(names, on="semel_mosad"),
         "mart_gap_school": _among_others(city, tables, grid, window),
         "mart_gap_carried": carried_gaps(_linked(cells, tables), components, last_year).filter(  # type: ignore[arg-type]
             "is_carried"
         ),
         "mart_gap_component": variance_shares(components),
     }
+
+
+def _with_bands(
+    city: CityFolder, tables: Tables, cells: pl.DataFrame, components: pl.DataFrame
+) -> pl.DataFrame:
+    """Add the cells known only as a band, each as the measurement that says what its band says."""
+    policy, bands = city.policy.diagnose.bands, tables["core_band_cell"]
+    usable = bands.drop_nulls(["scale_id", "gap_sampling_sd"])
+    known = pl.DataFrame(schema=usable.select(*CELL, "band").schema)
+    if policy is not None and usable.height:
+        background = _background(tables).rename({"nurture_index": "background"})
+        similar = similar_gaps(cells, usable, background, components)
+        limits = band_limits(usable, similar, policy.reference_se_sd.value)
+        known = band_cells(cells, limits, components).join(
+            usable.select(*CELL, "band", "desired_value", "tested_pupils"), on=CELL
+        )
+    return pl.concat(
+        [
+            cells.join(known, on=CELL, how="anti").with_columns(pl.lit(False).alias("is_band")),
+            known.with_columns(
+                pl.lit(True).alias(name) for name in ("is_band", "is_measured", "tested_pupils_is_imputed")
+            ),
+        ],
+        how="diagonal",
+    )  # fmt: skip
 
 
 def _among_others(
@@ -235,7 +266,7 @@ STEPS = (
     Step(
         "gaps", "diagnose",
         makes=("mart_gap_school_subject", "mart_gap_school", "mart_gap_component", "mart_gap_carried"),
-        reads=("core_gap_cell", "core_school", "core_school_year", "core_scale_year", "core_city"),
+        reads=("core_gap_cell", "core_band_cell", "core_school", "core_school_year", "core_scale_year", "core_city"),
         after=GATES,
         compute=gaps,
     ),

@@ -19,6 +19,7 @@ _ABSENT_SOURCES = (
     ("attendance", "core_attendance", "היעדרות ונשירה ברמת בית הספר", "Absence and dropout per school", "mart_need_index,mart_allocation"),
     ("climate", "core_climate", "אקלים בית ספרי", "School climate", "mart_need_index,mart_allocation"),
 )  # fmt: skip
+BANDS_ONLY = "bands_only"
 _NO_FILE = ("אין קובץ כזה בנתוני העיר", "the city's files hold no such source")
 
 
@@ -77,6 +78,7 @@ def not_measured(city: CityFolder, tables: Tables) -> Tables:
                 "mart_gap_school_subject,mart_gap_school,mart_need_index",
             )
         )
+    items += _bands(tables, total)
     background = tables["core_school_year"].filter(
         "nurture_index_is_imputed", pl.col("semel_mosad").is_in(plan.implode())
     )
@@ -106,13 +108,40 @@ def not_measured(city: CityFolder, tables: Tables) -> Tables:
     return {"mart_not_measured": pl.DataFrame(items, schema=columns, orient="row")}
 
 
+def _bands(tables: Tables, total: int) -> list[tuple]:
+    """Return what is known only as a band, and the bands from which nothing could be read."""
+    used = tables["mart_gap_school_subject"].filter("is_band")
+    test = ["semel_mosad", "subject", "grade", "school_year"]
+    unread = tables["core_band_cell"].join(used, on=test, how="anti")
+    weakens = "mart_gap_school_subject,mart_gap_school,mart_need_index"
+    items = (
+        (
+            BANDS_ONLY,
+            "תוצאות שידועות רק כרצועה",
+            "Results known only as a band",
+            "פורסם רק היכן בית הספר מול בתי ספר דומים, לא הציון; הטווח רחב יותר",
+            "only where the school lies beside similar schools is published, no score; the interval is wider",
+            used["semel_mosad"].n_unique(),
+        ),
+        (
+            "bands_unread",
+            "רצועות שאי אפשר לקרוא",
+            "Bands from which nothing can be read",
+            "לאף בית ספר בעיר אין ציון באותו מבחן, חסר מדד טיפוח, או שהמדיניות אינה אומרת מה גבולות הרצועות",
+            "no school of the city has a score of that test, the nurture index is missing, or the policy does not say where the bands lie (diagnose.bands)",
+            unread["semel_mosad"].n_unique(),
+        ),
+    )
+    return [(*item, total, weakens) for item in items if item[-1]]
+
+
 STEPS = (
     Step(
         "not_measured", "diagnose",
         makes=("mart_not_measured",),
         reads=(
             "core_participation", "core_budget_line", "core_attendance", "core_climate", "core_gap_cell",
-            "core_school_year", "mart_need_indicator", "mart_need_index",
+            "core_band_cell", "core_school_year", "mart_gap_school_subject", "mart_need_indicator", "mart_need_index",
         ),
         compute=not_measured,
     ),

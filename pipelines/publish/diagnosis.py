@@ -214,6 +214,7 @@ def _cannot_say(tables: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
         "cannot_tell": pairs.filter(pl.col("gap_tier") == "cannot_tell").height,
         "not_measured": pairs.filter(pl.col("gap_tier") == "not_measured").height,
         "pairs": pairs.height,
+        "bands": pairs.filter("is_band").height,
         "schools": whole.height,
         "rank_width": width,
         "unexplained": unexplained.filter((pl.col("contribution_lo_sd") > 0) | (pl.col("contribution_hi_sd") < 0)).height,

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from scipy.stats import norm
 
-from models.gaps import band_cells, predicted_gaps, shrunken_gaps
+from models.gaps import band_cells, band_limits, predicted_gaps, shrunken_gaps
 from models.gaps.blocks import CELL_KEY, MEAN_GROUP
 from tests.gaps.cities import TRUE_SD, city
 
@@ -31,16 +31,17 @@ def banded(cells, chosen):
     )
 
 
-def test_one_band_equals_numerical_integration():
+@pytest.mark.parametrize("limit", [0.0, 0.15])
+def test_one_band_equals_numerical_integration(limit):
     cells = city(1, schools=400, subjects=1, years=2, grades=(4,), cohorts=False)
     chosen = (pl.col("semel_mosad") == "900005") & (pl.col("school_year") == 2021)
-    bands = banded(cells, chosen)
+    bands = banded(cells, chosen).with_columns(gap_limit_sd=pl.lit(limit))
     seen = cells.filter(~chosen)
     prior = predicted_gaps(seen, bands, TRUE).row(0, named=True)
     row = bands.row(0, named=True)
     grid = np.linspace(-4, 4, 200_001)
     low, high = row["gap_lo_sd"] or -np.inf, row["gap_hi_sd"] or np.inf
-    noise = row["gap_sampling_sd"]
+    noise = np.hypot(row["gap_sampling_sd"], limit)
     weight = norm.pdf(grid, prior["gap_sd"], prior["gap_se_sd"]) * (
         norm.cdf((high - grid) / noise) - norm.cdf((low - grid) / noise)
     )
@@ -79,12 +80,15 @@ def conditional(seen, wanted):
     return gain @ seen["gap_raw_sd"].to_numpy(), own - gain @ across
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_two_bands_of_one_cohort_equal_numerical_integration(seed):
+@pytest.mark.parametrize("limit", [0.0, 0.15])
+@pytest.mark.parametrize("seed", range(3))
+def test_two_bands_of_one_cohort_equal_numerical_integration(seed, limit):
     cells = city(seed, schools=40, subjects=3, years=1, grades=(4,))
     chosen = (pl.col("semel_mosad") == "900007") & (pl.col("subject") != "hebrew")
     seen, bands = cells.filter(~chosen), banded(cells, chosen).sort(CELL_KEY)
+    bands = bands.with_columns(gap_limit_sd=pl.lit(limit))
     mean, spread = conditional(seen, bands)
+    spread[2:, 2:] += limit**2  # one error of the limits for both bands of the school
     inner = spread[2:, 2:]
     reach = 8 * np.sqrt(np.diag(inner))
     low = np.maximum(bands["gap_lo_sd"].fill_null(-99).to_numpy(), mean[2:] - reach)
@@ -146,6 +150,37 @@ def test_the_order_of_the_rows_decides_nothing():
     made = band_cells(seen, bands, TRUE)
     mixed = seen.sample(fraction=1, shuffle=True, seed=1)
     assert band_cells(mixed, bands.reverse(), TRUE).equals(made)
+
+
+KEY = {"semel_mosad": "1", "subject": "math", "grade": 4, "school_year": 2022, "scale_id": "S"}
+
+
+def test_a_higher_band_is_a_smaller_gap():
+    # Similar schools are .2 below target; a school .125 to .375 above them is from .075 below to .175 above.
+    similar = pl.DataFrame([{**KEY, "gap_expected_sd": 0.2, "gap_expected_se_sd": 0.03}])
+    band = {**KEY, "band_lo_sd": 0.125, "band_hi_sd": 0.375, "gap_sampling_sd": 0.1}
+    found = band_limits(pl.DataFrame([band]), similar, 0.04).row(0, named=True)
+    assert found["gap_lo_sd"] == pytest.approx(-0.175)
+    assert found["gap_hi_sd"] == pytest.approx(0.075)
+    assert found["gap_limit_sd"] == pytest.approx(0.05)
+    best = pl.DataFrame([{**band, "band_hi_sd": None}], schema_overrides={"band_hi_sd": pl.Float64})
+    assert band_limits(best, similar)["gap_lo_sd"].to_list() == [None]
+    unread = best.with_columns(band_lo_sd=pl.lit(None, pl.Float64))
+    assert band_limits(unread, similar).is_empty()
+    with pytest.raises(ValueError, match="negative"):
+        band_limits(best, similar, -0.1)
+
+
+def test_uncertain_limits_tell_less():
+    cells = city(4, years=2)
+    chosen = (pl.col("subject") == "science") & pl.col("semel_mosad").str.ends_with("1")
+    seen, widths = cells.filter(~chosen), []
+    for limit in (0.0, 0.1, 0.3):
+        bands = banded(cells, chosen).with_columns(gap_limit_sd=pl.lit(limit))
+        found = shrunken_gaps(stacked(seen, band_cells(seen, bands, TRUE)), TRUE).filter(chosen)
+        widths.append(found["gap_se_sd"].mean())
+        assert (found["reliability"] < 1).all()
+    assert widths == sorted(widths)
 
 
 def test_limits_the_wrong_way_round_are_refused():
