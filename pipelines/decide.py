@@ -23,6 +23,7 @@ from models.allocation import (
     split_by_share,
 )
 from models.effects import combine
+from pipelines import response_map
 from pipelines.aim import AGOROT
 from pipelines.city import CityFolder
 from pipelines.tables import Step, Tables
@@ -317,6 +318,7 @@ def formula(city: CityFolder, tables: Tables) -> Tables:
 
 
 STEPS = (
+    *response_map.STEPS,
     Step("effects", "decide", makes=("mart_effect",), reads=(), compute=effects),
     Step(
         "allocate_plan",

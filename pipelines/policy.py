@@ -17,6 +17,7 @@ from pipelines.parameters import (
     Subject,
     Year,
 )
+from pipelines.policy_map import ResponseMap
 
 
 class ChannelPolicy(Model):
@@ -348,6 +349,7 @@ class Policy(Model):
     diagnose: DiagnosePolicy = DiagnosePolicy()
     causes: dict[str, Cause] = Field(default_factory=dict)
     responses: dict[str, Response]
+    response_map: ResponseMap = ResponseMap()
     rules: Rules
     formula: FormulaPolicy
     suppression: Suppression
@@ -382,4 +384,10 @@ class Policy(Model):
                 raise ValueError(
                     f"causes.{cause_id}.responses: no such response: {', '.join(sorted(unknown))}"
                 )
+        known: dict[str, set[str]] = {
+            "goal": set(self.goals), "response": set(self.responses), "group": set(self.groups)
+        }  # fmt: skip
+        for where, kind, name in self.response_map.named():
+            if name not in known[kind]:
+                raise ValueError(f"{where}: no such {kind}: {name}")
         return self
