@@ -19,6 +19,7 @@ from pipelines.parameters import (
     Subject,
     Year,
 )
+from pipelines.policy_map import ResponseMap
 
 
 class ChannelPolicy(Model):
@@ -367,6 +368,7 @@ class Policy(Model):
     causes: dict[str, Cause] = Field(default_factory=dict)
     evidence: dict[str, Work] = Field(default_factory=dict)
     responses: dict[str, Response]
+    response_map: ResponseMap = ResponseMap()
     rules: Rules
     formula: FormulaPolicy
     suppression: Suppression
@@ -407,6 +409,12 @@ class Policy(Model):
                 raise ValueError(
                     f"causes.{cause_id}.responses: no such response: {', '.join(sorted(unknown))}"
                 )
+        known: dict[str, set[str]] = {
+            "goal": set(self.goals), "response": set(self.responses), "group": set(self.groups)
+        }  # fmt: skip
+        for where, kind, name in self.response_map.named():
+            if name not in known[kind]:
+                raise ValueError(f"{where}: no such {kind}: {name}")
         return self
 
     @property

@@ -31,6 +31,8 @@ REGISTER_HEADERS = {
     "choice_cluster": "אשכול בחירה",
     "uniqueness_cluster": "אשכול ייחודיות",
     "self_managed_he": "ניהול עצמי",
+    "location_east_m": "קואורדינטת מזרח",
+    "location_north_m": "קואורדינטת צפון",
 }
 
 
@@ -45,7 +47,8 @@ def school_table(profile: Profile, areas: pl.DataFrame, streams: Streams) -> pl.
     Returns:
         `school` (index), `label`, `copy`, `semel_mosad`, `semel_mosad_old` (the code merged into
         it, or null), `school_name_he`, `stream`, `pupils` (last year), `nurture`, `immigrant_pct`,
-        `sen_pct`, `cause` (planted, or null), `programmes`, `stat_area`, `choice_cluster`, `uniqueness_cluster`.
+        `sen_pct`, `cause` (planted, or null), `programmes`, `stat_area`, `choice_cluster`, `uniqueness_cluster`,
+        `location_east_m`, `location_north_m` (metres on a made-up grid).
     """
     rng = streams("schools")
     causes = {cause.label: cause.cause_id for cause in spec.CAUSES if profile.has_causes}
@@ -81,7 +84,8 @@ def school_table(profile: Profile, areas: pl.DataFrame, streams: Streams) -> pl.
                 }
             )
     table = pl.DataFrame(rows, schema_overrides={"semel_mosad_old": pl.String, "cause": pl.String})
-    return table.with_columns(stat_area=pl.Series(_areas_of(table["nurture"], areas, streams)))
+    table = table.with_columns(stat_area=pl.Series(_areas_of(table["nurture"], areas, streams)))
+    return table.with_columns(_places(table["stat_area"], areas, streams))
 
 
 def stat_areas(profile: Profile, streams: Streams) -> pl.DataFrame:
@@ -111,6 +115,16 @@ def _areas_of(nurture: pl.Series, areas: pl.DataFrame, streams: Streams) -> list
     rank[np.argsort(-noisy, kind="stable")] = np.arange(len(value))
     codes = areas.sort("ses_value_cbs")["stat_area"].to_list()
     return [codes[i * len(codes) // len(value)] for i in rank]
+
+
+def _places(stat_area: pl.Series, areas: pl.DataFrame, streams: Streams) -> list[pl.Series]:
+    """Return where each school stands: somewhere in its area, areas being cells of a made-up grid."""
+    number = {code: index for index, code in enumerate(areas["stat_area"])}
+    cell = np.array([number[code] for code in stat_area])
+    corner = np.stack([cell % spec.AREA_COLUMNS, cell // spec.AREA_COLUMNS]) * spec.AREA_WIDTH_M
+    place = corner + streams("school_places").uniform(0, spec.AREA_WIDTH_M, corner.shape)
+    east, north = np.rint(spec.GRID_ORIGIN_M + place)
+    return [pl.Series("location_east_m", east), pl.Series("location_north_m", north)]
 
 
 def enrolment(schools: pl.DataFrame, years: Sequence[int], streams: Streams) -> np.ndarray:
@@ -159,6 +173,8 @@ def register_file(schools: pl.DataFrame, described: pl.DataFrame) -> pl.DataFram
                 "stat_area",
                 "choice_cluster",
                 "uniqueness_cluster",
+                "location_east_m",
+                "location_north_m",
                 current_code="semel_mosad",
             ),
             on="school",

@@ -109,6 +109,7 @@ UNIQUENESS_CLUSTERS = (
     "אומנות ויצירה", "מדעים וסביבה", "יהדות ומורשת", "מנהיגות וקהילה", "תקשורת ודיאלוג",
 )  # fmt: skip
 STAT_AREAS = 24
+AREA_COLUMNS, AREA_WIDTH_M, GRID_ORIGIN_M = 6, 900, 10_000  # areas as cells of a grid, six to a row
 AREA_CLUSTERS = (2, 8)  # weakest and strongest CBS cluster of the city's areas
 AREA_NOISE = 0.85  # in SD of the nurture index: correlation of −.7 between school and area
 

@@ -358,6 +358,33 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             ),
             (_at_least("school_pupils", "participants"),), ("school_pupils", "participants"), blocks=True,
         ),
+        Check(
+            "assignment", "WARN", "completeness", RESPONSES,
+            Says(
+                "How participants were chosen is written down wherever a response runs; without it no fair comparison is possible later (R63).",
+                "בכל מקום שבו פועל מענה רשום כיצד נבחרו המשתתפים; בלי זה לא תיתכן אחר כך השוואה הוגנת.",
+                "Ask the school how its participants were chosen, and fill assignment_mechanism in both files.",
+                "יש לברר עם בית הספר כיצד נבחרו המשתתפים ולמלא את אופן השיבוץ בשני הקבצים.",
+            ),
+            (Expectation("expect_column_values_to_not_be_in_set", {"column": "assignment_mechanism", "value_set": ["unknown"]}),),
+            ("assignment_mechanism",),
+        ),
+        Check(
+            "list_agrees", "WARN", "consistency", RESPONSES,
+            Says(
+                "The number of participants a school reports is the number of pupils on its list, where it has one.",
+                "מספר המשתתפים שבית הספר מדווח שווה למספר התלמידים ברשימתו, אם יש רשימה.",
+                "Correct the number or the list; the response map counts the list.",
+                "יש לתקן את המספר או את הרשימה; מפת המענים סופרת לפי הרשימה.",
+            ),
+            (
+                Expectation(
+                    "expect_column_pair_values_to_be_equal",
+                    {"column_A": "participants", "column_B": "listed_participants", "ignore_row_if": "either_value_is_missing"},
+                ),
+            ),
+            ("participants", "listed_participants"),
+        ),
     ),
     "core_budget_line": (
         Check(

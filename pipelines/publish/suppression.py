@@ -70,7 +70,9 @@ def _suppress_one(
                 else thresholds.mean_pupils
             )
             small = number.is_not_null() & (number < limit)
-            changes[column] = pl.when(small).then(None).otherwise(pl.col(column)).alias(column)
+            # A value may stand on two counts; the smaller decides.
+            kept = changes.get(column, pl.col(column))
+            changes[column] = pl.when(small).then(None).otherwise(kept).alias(column)
         for column in _companions(frame, count):
             changes[column] = pl.when(small_mean).then(None).otherwise(pl.col(column)).alias(column)
         changes[count] = (

@@ -32,6 +32,8 @@ merged AS (
         latest.stat_area,
         background.ses_category,
         latest.is_self_managed,
+        latest.location_east_m,
+        latest.location_north_m,
         validity.valid_from_year,
         validity.valid_to_year
     FROM (SELECT DISTINCT semel_mosad FROM core.core_school_code) AS today
@@ -59,6 +61,8 @@ SELECT
     merged.stat_area,
     merged.ses_category,
     merged.is_self_managed,
+    merged.location_east_m,
+    merged.location_north_m,
     merged.valid_from_year,
     merged.valid_to_year
 FROM merged

@@ -1,7 +1,8 @@
 -- A row: one school of the plan × response.
 -- Key: semel_mosad, response_id.
 -- Stage: decide.
--- Where no participation was reported at all, being served is unknown, not false.
+-- Where no participation was reported at all, being served is unknown, not false. cell_pupils is the fewest pupils that
+-- the number could tell of: a small one is not published.
 WITH last_report AS (SELECT max(school_year) AS school_year FROM core.core_participation),
 background AS (
     SELECT semel_mosad, nurture_index
@@ -15,6 +16,7 @@ SELECT
     last_report.school_year,
     CASE WHEN last_report.school_year IS NOT NULL THEN coalesce(served.participants, 0) > 0 END AS is_served,
     CASE WHEN last_report.school_year IS NOT NULL THEN coalesce(served.participants, 0) END AS participants,
+    cells.cell_pupils,
     responses.nurture_index_min IS NULL OR coalesce(background.nurture_index >= responses.nurture_index_min, false)
         AS is_eligible,
     CASE
@@ -35,4 +37,8 @@ LEFT JOIN core.core_participation AS served
     ON served.semel_mosad = schools.semel_mosad
     AND served.response_id = responses.response_id
     AND served.school_year = last_report.school_year
+LEFT JOIN mart.mart_response_group AS cells
+    ON cells.semel_mosad = schools.semel_mosad
+    AND cells.response_id = responses.response_id
+    AND cells.group_id = 'all'
 WHERE schools.is_in_plan

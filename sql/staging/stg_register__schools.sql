@@ -21,7 +21,9 @@ SELECT
     uniqueness_cluster,
     CAST(is_self_managed AS BOOLEAN) AS is_self_managed,
     CAST(opened_on AS DATE) AS opened_on,
-    CAST(closed_on AS DATE) AS closed_on
+    CAST(closed_on AS DATE) AS closed_on,
+    CAST(location_east_m AS DOUBLE) AS location_east_m,
+    CAST(location_north_m AS DOUBLE) AS location_north_m
 FROM raw.raw_register__schools
 ANTI JOIN (SELECT file_name, file_row FROM raw.raw_quarantine WHERE source_id = 'register__schools') AS set_aside
     USING (file_name, file_row)

@@ -246,7 +246,7 @@ def judged(error: float, seed: int) -> pl.DataFrame:
     )
     local = frame.filter(pl.col("response_id") != "tikshuv").select(
         "response_id", "subject", local_sd=pl.col("truth") + pl.Series(rng.normal(0, error, len(key) - 2)),
-        local_se_sd=pl.lit(error), design_grade=pl.lit("A"),
+        local_se_sd=pl.lit(error), local_bias_sd=pl.lit(0.0), design_grade=pl.lit("A"), treated_pupils=pl.lit(100),
     )  # fmt: skip
     small = pl.col("response_id") == "tikshuv"  # the literature on equipment alone
     return verdicts(

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from scipy.stats import norm
 
-from models.effects import combine
+from models.effects import BIAS_SD, combine
 from models.effects.verdict import verdicts
 
 TARGET = pl.DataFrame({"response_id": ["r"], "subject": ["math"]})
@@ -33,8 +33,15 @@ def several(
         }
     )
     values = pl.Series("local_sd", list(local.values()), dtype=pl.Float64)
-    found = pl.DataFrame({**key, "local_sd": values, "design_grade": [grade] * n})
-    return combine(priors, found.with_columns(pl.lit(error, pl.Float64).alias("local_se_sd")))
+    found = pl.DataFrame(
+        {**key, "local_sd": values, "design_grade": [grade] * n, "treated_pupils": [100] * n}
+    )
+    return combine(
+        priors,
+        found.with_columns(
+            local_se_sd=pl.lit(error, pl.Float64), local_bias_sd=pl.lit(BIAS_SD.get(grade))
+        ),
+    )
 
 
 def verdict(frame: pl.DataFrame, targets: pl.DataFrame = TARGET, **choices: float) -> tuple:
@@ -135,7 +142,11 @@ def shares(truth: float, prior: float, spread: float, error: float, subjects: in
     frame = pl.DataFrame({"response_id": ids, "subject": names * n})
     priors = frame.with_columns(prior_sd=prior, prior_se_sd=spread, transport_discount=1.0)
     local = frame.with_columns(
-        local_sd=pl.Series(truth + noise), local_se_sd=error, design_grade=pl.lit("A")
+        local_sd=pl.Series(truth + noise),
+        local_se_sd=error,
+        local_bias_sd=0.0,
+        design_grade=pl.lit("A"),
+        treated_pupils=100,
     )
     found = verdicts(combine(priors, local), frame).filter(pl.col("subject") == "all")
     return {name: count / n for name, count in found["verdict"].value_counts().iter_rows()}
