@@ -398,14 +398,14 @@ class Policy(Model):
         for rule, response_id in named:
             if response_id not in self.responses:
                 raise ValueError(f"rules.{rule}: no response '{response_id}' in responses")
-        known = {ASSUMED, *self.works}
+        works = {ASSUMED, *self.works}
         for response_id, response in self.responses.items():
-            if response.effect_source not in known:
+            if response.effect_source not in works:
                 raise ValueError(
-                    f"responses.{response_id}.effect_source: '{response.effect_source}' is neither 'assumed' nor a work of the registry ({', '.join(sorted(known - {ASSUMED}))})"
+                    f"responses.{response_id}.effect_source: '{response.effect_source}' is neither 'assumed' nor a work of the registry ({', '.join(sorted(works - {ASSUMED}))})"
                 )
         for cause_id, cause in self.causes.items():
-            if unknown := set(cause.responses) - set(self.responses):
+            if unworks := set(cause.responses) - set(self.responses):
                 raise ValueError(
                     f"causes.{cause_id}.responses: no such response: {', '.join(sorted(unknown))}"
                 )
