@@ -212,10 +212,10 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
         Check(
             "direction", "ERROR", "consistency", REGISTRAR,
             Says(
-                "Needier schools do not clearly score higher, and do not lie in stronger areas: a correlation beyond .4 the wrong way means a reversed column (nurture: 1 = strong, 10 = weak; CBS cluster: 1 = weak, 10 = strong).",
-                "בתי ספר חלשים אינם בעלי הישגים גבוהים בבירור ואינם באזורים חזקים: מתאם הפוך מעל 0.4 מעיד על עמודה הפוכה (טיפוח: 1 חזק, 10 חלש; אשכול למ\"ס: 1 חלש, 10 חזק).",
-                "Check the nurture column of the year's register; map it the right way round.",
-                "יש לבדוק את עמודת הטיפוח במרשם של אותה שנה ולתקן את הכיוון.",
+                "Needier schools do not clearly score higher, and do not lie in stronger areas: a correlation beyond .4 the wrong way means a reversed column (nurture: 1 = strong, 10 = weak; CBS cluster: 1 = weak, 10 = strong; band: 1 = low, 5 = high).",
+                "בתי ספר חלשים אינם בעלי הישגים גבוהים בבירור ואינם באזורים חזקים: מתאם הפוך מעל 0.4 מעיד על עמודה הפוכה (טיפוח: 1 חזק, 10 חלש; אשכול למ\"ס: 1 חלש, 10 חזק; רצועה: 1 נמוכה, 5 גבוהה).",
+                "Check the column of that year (of nurture, of the bands); map it the right way round.",
+                "יש לבדוק את העמודה של אותה שנה (טיפוח או רצועה) ולתקן את הכיוון.",
             ),
             (_between("signed_correlation", -0.4, None),), ("signed_correlation",), blocks=True,
         ),

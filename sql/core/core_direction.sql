@@ -1,7 +1,7 @@
 -- A row: one background column against what it must go with, in one school year.
 -- Key: indicator_id, school_year.
 -- Stage: collect.
--- Needier schools score lower and lie in weaker areas; a clearly opposite correlation means that a column lies the wrong way round (R13).
+-- Needier schools score lower and lie in weaker areas, and a higher band is a better one; a clearly opposite correlation means that a column lies the wrong way round (R13).
 WITH achievement AS (
     SELECT cells.semel_mosad, cells.school_year, avg((cells.score_mean - scales.reference_mean) / scales.reference_sd) AS level_sd
     FROM core.core_school_subject_year AS cells
@@ -33,6 +33,17 @@ pairs AS (
     SELECT 'ses_category', achievement.school_year, -1, schools.ses_category, achievement.level_sd
     FROM achievement
     JOIN core.core_school AS schools ON schools.semel_mosad = achievement.semel_mosad
+    UNION ALL
+    -- A higher band is a better one. Of few schools with both, chance alone may say the opposite.
+    SELECT 'band', banded.school_year, 1, banded.band, achievement.level_sd
+    FROM (
+        SELECT codes.semel_mosad, bands.school_year, avg(bands.band) AS band
+        FROM staging.stg_tests__school_bands AS bands
+        JOIN core.core_school_code AS codes ON codes.semel_mosad_old = bands.semel_mosad
+        GROUP BY codes.semel_mosad, bands.school_year
+    ) AS banded
+    JOIN achievement ON achievement.semel_mosad = banded.semel_mosad AND achievement.school_year = banded.school_year
+    QUALIFY count(*) OVER (PARTITION BY banded.school_year) >= 10
 )
 SELECT
     indicator_id,
