@@ -14,7 +14,7 @@ _NEVER = (
     ("local_effects", "השפעת המענים בעיר עצמה", "Effects of the responses in this city", "עדיין לא נאמדה: מוצגת הערכה מהספרות בלבד", "not estimated yet: only discounted priors from the literature are shown", "mart_effect,mart_allocation"),
 )  # fmt: skip
 _ABSENT_SOURCES = (
-    ("participation", "core_participation", "השתתפות במענים", "Participation in responses", "mart_response_map,mart_effect,mart_allocation"),
+    ("participation", "core_participation", "השתתפות במענים", "Participation in responses", "mart_response_map,mart_response_group,mart_unmet_need,mart_over_coverage,mart_pooling,mart_topic,mart_effect,mart_allocation"),
     ("budget_lines", "core_budget_line", "תקציב וביצוע לפי מענה", "Plan and actual money by response", "mart_plan_tracking,mart_allocation"),
     ("attendance", "core_attendance", "היעדרות ונשירה ברמת בית הספר", "Absence and dropout per school", "mart_need_index,mart_allocation"),
     ("climate", "core_climate", "אקלים בית ספרי", "School climate", "mart_need_index,mart_allocation"),

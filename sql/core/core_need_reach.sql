@@ -106,11 +106,12 @@ SELECT
         WHEN is_measured
             THEN least(group_pupils, greatest(reached_full_pupils, coalesce(group_pupils * whole_school_dose, 0)))
     END AS DOUBLE) AS participants_full,
-    CAST(CASE
-        WHEN is_measured AND whole_school_dose IS NULL
-            THEN least(
-                nullif(reached_pupils, 0),
-                CASE WHEN group_id <> 'all' THEN nullif(listed_pupils - reached_pupils, 0) END
-            )
-    END AS INTEGER) AS cell_pupils
+    CAST(least(
+        CASE WHEN is_measured AND whole_school_dose IS NULL THEN nullif(reached_pupils, 0) END,
+        CASE
+            WHEN is_measured AND whole_school_dose IS NULL AND group_id <> 'all'
+                THEN nullif(listed_pupils - reached_pupils, 0)
+        END,
+        CASE WHEN group_id <> 'all' THEN nullif(group_pupils, 0) END
+    ) AS INTEGER) AS cell_pupils
 FROM cells

@@ -35,7 +35,7 @@ counted AS (
         count(*) AS pupils,
         count(*) FILTER (WHERE loads.is_in_need) AS in_need_pupils,
         loads.goal_id = 'all' OR loads.goal_id IN (SELECT goal_id FROM core.core_need WHERE need_measure = 'gap' AND group_id = 'all')
-            AS is_measured
+            AS is_need_known
     FROM loads
     GROUP BY loads.goal_id, loads.responses_count
 )
@@ -43,12 +43,11 @@ SELECT
     goal_id,
     CAST(responses_count AS INTEGER) AS responses_count,
     CAST(pupils AS INTEGER) AS load_pupils,
-    is_measured,
-    CAST(CASE WHEN is_measured THEN in_need_pupils END AS INTEGER) AS tested_in_need_pupils,
+    CAST(CASE WHEN is_need_known THEN in_need_pupils END AS INTEGER) AS tested_in_need_pupils,
     CAST(least(
         pupils,
-        CASE WHEN is_measured THEN nullif(in_need_pupils, 0) END,
-        CASE WHEN is_measured THEN nullif(pupils - in_need_pupils, 0) END,
+        CASE WHEN is_need_known THEN nullif(in_need_pupils, 0) END,
+        CASE WHEN is_need_known THEN nullif(pupils - in_need_pupils, 0) END,
         CASE
             WHEN row_number() OVER (PARTITION BY goal_id ORDER BY pupils, responses_count) = 2
                 THEN min(pupils) OVER (PARTITION BY goal_id)

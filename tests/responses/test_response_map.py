@@ -283,8 +283,12 @@ def test_without_any_report_nothing_is_measured(city, folder, decided):
     cells = empty.get("mart_response_group")
     assert not cells["is_measured"].any()
     assert cells["participants"].null_count() == cells.height
-    for name in ("mart_over_coverage", "mart_response_load", "mart_response_overlap"):
+    for name in ("mart_response_load", "mart_response_overlap"):
         assert empty.get(name).is_empty(), name
+    over = empty.get("mart_over_coverage")
+    assert over.height >= 36
+    assert not over["is_measured"].any()
+    assert over["several_pupils"].null_count() == over.height
     assert empty.get("mart_topic")["topic_coverage"].to_list() == ["not_measured"] * 5
     assert empty.get("mart_topic")["participants"].null_count() == 5
     tables = {name: empty.get(name) if name.startswith(("core_need_reach", "mart_response")) else frame for name, frame in decided.items() if not name.startswith(("mart_unmet", "mart_pooling"))}  # fmt: skip
