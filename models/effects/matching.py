@@ -197,7 +197,7 @@ def _fit(
     seed: int,
 ) -> _Fit | str:
     """Return one contrast, or the doubt that forbids it."""
-    size = int(rows["pupil"].max() or 0) + 1
+    size = int(rows["pupil"].to_numpy().max(initial=0)) + 1
     rows = rows.filter(pl.col(outcome).is_not_null())
     if priors:
         rows = rows.filter(_any(priors))
@@ -205,7 +205,7 @@ def _fit(
     if (dose > 0).sum() < LEAST:
         return "few_treated"
     pupil, cell = rows["pupil"].to_numpy(), rows["cell"].to_numpy()
-    background = _filled(rows.select(covariates))
+    background = _filled(rows, covariates)
     features = expanded(background)
     learn = dose == 0
     level = rows[outcome].to_numpy()
@@ -218,55 +218,98 @@ def _fit(
         freed = freed_of_ability(level, scores, instruments, features, cell, learn)
         if not freed.slopes.size:
             return "prior_uncorrectable"
-    fold = folds_of(pupil, seed)
     usable = np.isfinite(freed.outcome)
-    at = _comparable(usable, dose, cell)
-    chance = np.ones(len(level))
-    chance[at] = propensity(dose[at] > 0, features[at], _dense(cell[at]), fold[at])
+    sample = _Sample(
+        dose=dose[usable],
+        pupil=pupil[usable],
+        cell=cell[usable],
+        background=background[usable],
+        features=features[usable],
+        targets=np.column_stack([freed.outcome, freed.weights])[usable],
+    )
+    drawn = [_contrast(sample, fold, size) for fold in folds_of(sample.pupil, seed).T]
+    contrasts = [one for one in drawn if one is not None]
+    if len(contrasts) < len(drawn):
+        return "few_treated"
+    by_slope = np.mean([one.by_slope for one in contrasts], axis=0)
+    slopes_part = np.bincount(pupil, freed.influence @ by_slope, size)
+    first = contrasts[0]
+    return _Fit(
+        effect=float(np.mean([one.effect for one in contrasts])),
+        influence=np.mean([one.influence for one in contrasts], axis=0) + slopes_part,
+        treated=first.treated,
+        controls=first.controls,
+        lost_share=float(np.mean([one.lost_share for one in contrasts])),
+        worth=float(np.mean([one.worth for one in contrasts])),
+        imbalance_sd=float(np.mean([one.imbalance_sd for one in contrasts])),
+    )
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Pupils with a free outcome. targets: the free outcome, then what one unit of each β takes off."""
+
+    dose: np.ndarray
+    pupil: np.ndarray
+    cell: np.ndarray
+    background: np.ndarray
+    features: np.ndarray
+    targets: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Contrast(_Fit):
+    """A `_Fit` by one draw of folds, with what one unit of each β changes in the effect."""
+
+    by_slope: np.ndarray
+
+
+def _contrast(sample: _Sample, fold: np.ndarray, size: int) -> _Contrast | None:
+    """Return the weighted contrast within cells, or None where too few can be compared."""
+    dose, cell = sample.dose, sample.cell
+    at = _comparable(np.ones(len(dose), dtype=bool), dose, cell)
+    chance = np.ones(len(dose))
+    if (dose[at] > 0).sum() < LEAST:
+        return None
+    chance[at] = propensity(dose[at] > 0, sample.features[at], _dense(cell[at]), fold[at])
     at = _comparable(chance <= MOST_CERTAIN, dose, cell)
     treated = dose[at] > 0
     if treated.sum() < LEAST:
-        return "few_treated"
-
-    targets = np.column_stack([freed.outcome, freed.weights])
-    rest = np.full(targets.shape, np.nan)
-    rest[usable] = less_regression(
-        targets[usable], features[usable], cell[usable], fold[usable], learn[usable]
-    )
-    inner = _dense(cell[at])
+        return None
+    rest = less_regression(sample.targets, sample.features, cell, fold, dose == 0)[at]
+    inner, pupil, background = _dense(cell[at]), sample.pupil[at], sample.background[at]
     weight = np.where(treated, 0.0, chance[at] / (1 - chance[at]))
     weight /= np.bincount(inner, weight)[inner]
-    gaps = rest[at] - _means(rest[at], weight, inner)
+    gaps = rest - _means(rest, weight, inner)
     total = dose[at].sum()
     effect, *by_slope = gaps[treated].sum(axis=0) / total
-    # A mean of few comparison pupils hides their spread: m / (m − 1), with m their worth.
+    # A mean of few comparison pupils hides their spread: m / (m − 1), with m what they are worth.
     worth = 1 / np.bincount(inner, weight**2)
+    hidden = np.sqrt(worth / np.maximum(worth - 1, 0.5))[inner]
     reach = np.bincount(inner, treated)[inner] * weight
-    shown = np.sqrt(worth / np.maximum(worth - 1, 0.5))[inner]
-    own = np.where(treated, gaps[:, 0] - effect * dose[at], -reach * shown * gaps[:, 0]) / total
-    influence = np.bincount(pupil[at], own, size) - np.bincount(
-        pupil, freed.influence @ np.array(by_slope), size
-    )
-    apart = (background[at] - _means(background[at], weight, inner))[treated].mean(axis=0)
-    spread = background[at].std(axis=0)
-    return _Fit(
+    own = np.where(treated, gaps[:, 0] - effect * dose[at], -reach * hidden * gaps[:, 0]) / total
+    apart = (background - _means(background, weight, inner))[treated].mean(axis=0)
+    return _Contrast(
         effect=float(effect),
-        influence=influence,
-        treated=len(np.unique(pupil[at][treated])),
-        controls=len(np.unique(pupil[at][~treated])),
-        lost_share=1 - float(treated.sum() / (dose[usable] > 0).sum()),
+        influence=np.bincount(pupil, own, size),
+        treated=len(np.unique(pupil[treated])),
+        controls=len(np.unique(pupil[~treated])),
+        lost_share=1 - float(treated.sum() / (dose > 0).sum()),
         worth=float(reach.sum() ** 2 / (reach**2).sum()),
-        imbalance_sd=float(np.max(np.abs(apart) / np.maximum(spread, 1e-9), initial=0.0)),
+        imbalance_sd=float(
+            np.max(np.abs(apart) / np.maximum(background.std(axis=0), 1e-9), initial=0.0)
+        ),
+        by_slope=-np.array(by_slope),
     )
 
 
-def _filled(covariates: pl.DataFrame) -> np.ndarray:
+def _filled(rows: pl.DataFrame, covariates: Sequence[str]) -> np.ndarray:
     """Return covariates with nulls at the mean, and a column that marks them."""
-    if not covariates.width:
-        return np.empty((covariates.height, 0))
-    gaps = [name for name in covariates.columns if covariates[name].null_count()]
-    return covariates.select(
-        pl.all().fill_null(pl.all().mean()).fill_null(0.0),
+    if not covariates:
+        return np.empty((rows.height, 0))
+    gaps = [name for name in covariates if rows[name].null_count()]
+    return rows.select(
+        pl.col(covariates).fill_null(pl.col(covariates).mean()).fill_null(0.0),
         pl.col(gaps).is_null().cast(pl.Float64).name.suffix("_is_null"),
     ).to_numpy()
 
@@ -284,4 +327,7 @@ def _dense(cell: np.ndarray) -> np.ndarray:
 
 def _means(values: np.ndarray, weight: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """Return for each row the weighted means of its cell's comparison pupils (rows × columns)."""
-    return np.stack([np.bincount(cell, weight * column) for column in values.T], axis=1)[cell]
+    means = np.empty(values.shape)
+    for column in range(values.shape[1]):
+        means[:, column] = np.bincount(cell, weight * values[:, column])[cell]
+    return means

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.effects.crossfit import centred
+from models.effects.crossfit import centred, ridge
 
 WEAKEST_F = 30.0  # below it, one score hardly tells of another and β is not known
 
@@ -129,4 +129,4 @@ def _partialled(columns: np.ndarray, features: np.ndarray, cell: np.ndarray) -> 
     if not features.shape[1]:
         return inner
     within = centred(features, cell)
-    return inner - within @ np.linalg.lstsq(within, inner, rcond=None)[0]
+    return inner - within @ ridge(within, inner)
