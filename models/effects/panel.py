@@ -1,0 +1,164 @@
+"""Design C: difference-in-differences of schools that start a response in different years."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+from scipy.stats import norm
+
+from models.effects.estimate import Estimate
+from models.effects.group_time import LEVEL, Comparisons, compare
+from models.effects.school_panel import SchoolPanel, read_panel
+
+ALARM = 0.05  # of each placebo test; two tests alarm wrongly in about one panel of ten
+FEW_SCHOOLS = 5
+FOUND_IN_80_OF_100 = norm.ppf(0.5 + LEVEL / 2) + norm.ppf(0.80)
+
+
+def panel(
+    cells: pl.DataFrame,
+    *,
+    seed: int,
+    draws: int = 999,
+    covariates: Sequence[str] = (),
+    strata: str | None = None,
+    placebo: str | None = None,
+    year_noise_sd: float = 0.085,
+    anticipation_years: int = 0,
+) -> Estimate:
+    """Estimate one response's effect on one subject from schools before and after they start.
+
+    Group-time effects with not-yet-served schools (never served ones among them) as controls, each
+    against the mean of all measured years before the start; no two-way fixed effects, which mix
+    early starters into the controls of late ones. The effect of the offer (ITT) is their mean
+    weighted by tested pupils; the effect on who takes part is ITT / served share. The share is
+    counted, not estimated, so the ratio's error is the ITT's divided by it.
+
+    Error and p-value come from random assignments of the real starts to schools (`Comparisons`):
+    with 2-10 served schools a cluster-robust error has too little to go on (MacKinnon & Webb 2020).
+    The estimate is of the served schools' own mean effect.
+
+    Left out: years after a school stopped (who left keeps part of the gain and is not untreated
+    again; served_share 0 after the start), and served schools with no measured year before.
+
+    Placebos: the last year before the start against the earlier ones and, if given, a subject that
+    the response does not teach. If the last year stands out, selection may have looked at that
+    year's level (Ashenfelter's dip): the estimate is made again without that year as base, with
+    doubt `mean_reversion`, and is grade C only if the year before it is unsuspicious.
+
+    Args:
+        cells: one row per school × year, or per school × grade × year with a column `grade`
+            (comparisons then stay inside one grade, so that a school may test different grades in
+            different years), both also by `scale_id` where given. Columns: semel_mosad, school_year,
+            outcome_sd (mean score in pupil SD, null = not measured), pupils (tested), served_share
+            (share of tested pupils with the response × their mean dose, 0..1), started_year (first
+            year served; null = never).
+        seed: of the random assignments.
+        draws: random assignments; their p-values have steps of 1 / (draws + 1).
+        covariates: lasting school background (such as the nurture index) whose linear link with the
+            trend, as found among the controls, is taken out.
+        strata: column of schools that could have exchanged their starts (such as the stream).
+        placebo: column with the mean score of an unrelated subject.
+        year_noise_sd: spread of a school's years that its pupils' number does not explain (school-
+            year and school × subject × year); sets the weight of small schools, not the error.
+        anticipation_years: years before the start that are no base.
+
+    Returns:
+        Grade C; D if the years before the start cannot be checked or a placebo fails; E with no
+        effect if nothing can be compared. `placebo_sd` is the unrelated subject's, or else the last
+        year's before the start, on the effect's scale. Pupils are counted once a year. Doubts:
+        too_few_schools, nothing_served, no_pre_period, few_treated, single_pre_year,
+        mean_reversion, pre_trend, placebo_subject.
+
+    Raises:
+        ValueError: if a column lacks, a cell comes twice or contradicts itself; names the cells.
+
+    Source: Callaway & Sant'Anna (2021), J. Econometrics 225(2); Ferman & Pinto (2019), REStat
+    101(3); MacKinnon & Webb (2020), J. Econometrics 218(2); Ashenfelter (1978), REStat 60(1); R61.
+    """
+    known = read_panel(
+        cells,
+        outcomes=("outcome_sd", *([placebo] if placebo else [])),
+        covariates=covariates,
+        strata=strata,
+        year_noise_sd=year_noise_sd,
+        anticipation_years=anticipation_years,
+    )
+    estimate, dipped = _estimate(known, placebo, anticipation_years, draws, seed)
+    if not dipped:
+        return estimate
+    shorter = read_panel(
+        cells,
+        outcomes=("outcome_sd", *([placebo] if placebo else [])),
+        covariates=covariates,
+        strata=strata,
+        year_noise_sd=year_noise_sd,
+        anticipation_years=anticipation_years + 1,
+    )
+    again, still = _estimate(shorter, placebo, anticipation_years + 1, draws, seed)
+    doubts = {*again.doubts, "mean_reversion", *(["pre_trend"] if still else [])}
+    grade = "D" if still and again.effect_sd is not None else again.design_grade
+    return replace(again, design_grade=grade, doubts=tuple(sorted(doubts)))
+
+
+def _estimate(
+    known: SchoolPanel, placebo: str | None, anticipation_years: int, draws: int, seed: int
+) -> tuple[Estimate, bool]:
+    """Return the estimate, and whether the last base year stands out from the earlier ones."""
+    doubts = {"no_pre_period"} if known.left_out else set()
+    found = compare(
+        known, "outcome_sd", anticipation_years=anticipation_years, draws=draws, seed=seed
+    )
+    if found is None:
+        return Estimate("E", doubts=tuple(sorted(doubts | {"too_few_schools"}))), False
+    main = found.average(found.served_years)
+    if main is None or main.share <= 0:
+        return Estimate("E", doubts=tuple(sorted(doubts | {"nothing_served"}))), False
+    if found.slots.size < FEW_SCHOOLS:
+        doubts.add("few_treated")
+    per_share = main.value / main.share
+    control = shown = found.average(found.last_base_years, per_share)
+    if control is None:
+        doubts.add("single_pre_year")
+    if placebo:
+        other = compare(
+            known, placebo, anticipation_years=anticipation_years, draws=draws, seed=seed
+        )
+        unrelated = other.average(other.served_years) if other is not None else None
+        if unrelated is not None:
+            shown = unrelated
+            if unrelated.p_value < ALARM:
+                doubts.add("placebo_subject")
+    treated, compared, clusters = _counts(found)
+    estimate = Estimate(
+        design_grade="D" if doubts & {"single_pre_year", "placebo_subject"} else "C",
+        effect_sd=per_share,
+        effect_se_sd=main.se / main.share,
+        itt_sd=main.value,
+        itt_se_sd=main.se,
+        p_value=main.p_value,
+        treated_pupils=treated,
+        control_pupils=compared,
+        clusters=clusters,
+        placebo_sd=None if shown is None else shown.value / main.share,
+        placebo_se_sd=None if shown is None else shown.se / main.share,
+        mde_sd=float(FOUND_IN_80_OF_100 * main.se / main.share),
+        doubts=tuple(sorted(doubts)),
+    )
+    return estimate, control is not None and control.p_value < ALARM
+
+
+def _counts(found: Comparisons) -> tuple[int, int, int]:
+    """Return pupils with the response and pupils compared with them, once a year, and schools."""
+    panel = found.panel
+    measured = ~np.isnan(panel.values["outcome_sd"])
+    cell = (found.weight[0] > 0) & found.served_years
+    with_response = (panel.pupils * panel.share * measured)[found.slots].sum(axis=1)[cell].sum()
+    years = cell.any(axis=0)
+    clean = panel.start[:, None] - found.anticipation_years > panel.years
+    compared = (measured & clean[:, None] & years)
+    schools = set(np.flatnonzero(compared.any(axis=(1, 2)))) | set(found.slots[cell.any(axis=1)])
+    return round(float(with_response)), round(float((panel.pupils * compared).sum())), len(schools)
