@@ -405,7 +405,7 @@ class Policy(Model):
                     f"responses.{response_id}.effect_source: '{response.effect_source}' is neither 'assumed' nor a work of the registry ({', '.join(sorted(works - {ASSUMED}))})"
                 )
         for cause_id, cause in self.causes.items():
-            if unworks := set(cause.responses) - set(self.responses):
+            if unknown := set(cause.responses) - set(self.responses):
                 raise ValueError(
                     f"causes.{cause_id}.responses: no such response: {', '.join(sorted(unknown))}"
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -12,44 +13,49 @@ from models.effects.estimate import Estimate
 # What a design can get wrong even with many pupils, in pupil SD (domain_methods §2d).
 BIAS_SD = {"A": 0.0, "B": 0.02, "C": 0.05, "D": 0.10}
 KEY = ["response_id", "subject"]
-# C and D look at the same pupils; A and B look at schools of their own.
-_ONE_OF = ("C", "D")
+# These two compare the same pupils; a lottery or a threshold has schools of its own.
+_ONE_OF = ("panel", "matching")
 _DESIGNS = {
-    "response_id": pl.String, "subject": pl.String, "design_grade": pl.String, "effect_sd": pl.Float64,
+    "response_id": pl.String, "subject": pl.String, "design": pl.String, "design_grade": pl.String, "effect_sd": pl.Float64,
     "effect_se_sd": pl.Float64, "itt_sd": pl.Float64, "itt_se_sd": pl.Float64, "p_value": pl.Float64,
     "treated_pupils": pl.Int32, "control_pupils": pl.Int32, "clusters": pl.Int32, "placebo_sd": pl.Float64,
     "placebo_se_sd": pl.Float64, "mde_sd": pl.Float64, "doubts": pl.String,
 }  # fmt: skip
 
 
-def design_frame(found: dict[tuple[str, str], list[Estimate]]) -> pl.DataFrame:
+def design_frame(found: Mapping[tuple[str, str, str], Estimate]) -> pl.DataFrame:
     """Return every design's estimate with the bias it may have, and whether it is used.
 
     bias² = bias(grade)² + max(0, placebo² - placebo error²): a placebo off zero shows a bias that no
-    number of pupils removes. Of C and D, which compare the same pupils, only the one with the smaller
-    total error is used.
+    number of pupils removes. Of panel and matching, which compare the same pupils, only the one with
+    the smaller total error is used. Grade E is no estimate.
 
     Args:
-        found: the estimates of each response and subject.
+        found: the estimate of each response, subject and design.
 
     Returns:
-        response_id, subject, the fields of `Estimate` (doubts joined by commas), bias_sd (null where
+        response_id, subject, design, the fields of `Estimate` (doubts joined by commas), bias_sd (null where
         there is no estimate), is_used; sorted.
     """
     rows = pl.DataFrame(
         [
-            {**asdict(one), "doubts": ",".join(one.doubts), "response_id": r, "subject": s}
-            for (r, s), estimates in found.items()
-            for one in estimates
+            {
+                **asdict(one),
+                "doubts": ",".join(one.doubts),
+                "response_id": r,
+                "subject": s,
+                "design": d,
+            }
+            for (r, s, d), one in found.items()
         ],
         schema=_DESIGNS,
-    ).sort(*KEY, "design_grade")
+    ).sort(*KEY, "design")
     shown = (pl.col("placebo_sd") ** 2 - pl.col("placebo_se_sd") ** 2).clip(0).fill_null(0.0)
     grade = pl.col("design_grade").replace_strict(BIAS_SD, default=None, return_dtype=pl.Float64)
     total = pl.col("effect_se_sd") ** 2 + pl.col("bias_sd") ** 2
-    is_rival = pl.col("design_grade").is_in(_ONE_OF)
+    is_rival = pl.col("design").is_in(_ONE_OF)
     return rows.with_columns(
-        pl.when(pl.col("effect_sd").is_not_null())
+        pl.when(pl.col("effect_sd").is_not_null() & (pl.col("effect_se_sd") > 0))
         .then((grade**2 + shown).sqrt())
         .alias("bias_sd")
     ).with_columns(
@@ -78,7 +84,7 @@ def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
     weight = 1 / (pl.col("effect_se_sd") ** 2 + pl.col("bias_sd") ** 2)
     return (
         designs.filter("is_used")
-        .sort(*KEY, "design_grade")
+        .sort(*KEY, "design")
         .with_columns(weight.alias("weight"))
         .group_by(KEY, maintain_order=True)
         .agg(

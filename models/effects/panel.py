@@ -159,6 +159,6 @@ def _counts(found: Comparisons) -> tuple[int, int, int]:
     with_response = (panel.pupils * panel.share * measured)[found.slots].sum(axis=1)[cell].sum()
     years = cell.any(axis=0)
     clean = panel.start[:, None] - found.anticipation_years > panel.years
-    compared = (measured & clean[:, None] & years)
+    compared = measured & clean[:, None] & years
     schools = set(np.flatnonzero(compared.any(axis=(1, 2)))) | set(found.slots[cell.any(axis=1)])
     return round(float(with_response)), round(float((panel.pupils * compared).sum())), len(schools)

@@ -98,7 +98,7 @@ def read_panel(
     values = {name: np.where(stopped[:, None], np.nan, spread(name, np.nan)) for name in outcomes}
     measured = ~np.isnan(values[outcomes[0]])
     before = measured & (years < start[:, None] - anticipation_years)[:, None]
-    keep = before.any(axis=(1, 2))
+    keep: np.ndarray = np.asarray(before.any(axis=(1, 2)))
     tested = np.where(measured, pupils, 0.0).sum(axis=1)
     a_year = tested.sum(axis=1) / np.maximum((tested > 0).sum(axis=1), 1)
     groups = school[strata].rank("dense").to_numpy() if strata else np.zeros(school.height)

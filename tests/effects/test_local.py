@@ -7,7 +7,10 @@ from models.effects import Estimate, design_frame, group_effect, local_estimates
 
 
 def test_weights_by_hand():
-    found = {("milat", "math"): [Estimate("A", 0.3, 0.2), Estimate("D", 0.1, 0.1)]}
+    found = {
+        ("milat", "math", "lottery"): Estimate("A", 0.3, 0.2),
+        ("milat", "math", "matching"): Estimate("D", 0.1, 0.1),
+    }
     row = local_estimates(design_frame(found)).row(0, named=True)
     a, d = 1 / 0.04, 1 / 0.02
     assert row["local_sd"] == pytest.approx((0.3 * a + 0.1 * d) / (a + d))
@@ -17,7 +20,10 @@ def test_weights_by_hand():
 
 
 def test_only_the_surer_of_panel_and_matching_is_used():
-    found = {("icei", "hebrew"): [Estimate("C", 0.3, 0.2), Estimate("D", 0.1, 0.1)]}
+    found = {
+        ("icei", "hebrew", "panel"): Estimate("C", 0.3, 0.2),
+        ("icei", "hebrew", "matching"): Estimate("D", 0.1, 0.1),
+    }
     designs = design_frame(found)
     assert dict(designs.select("design_grade", "is_used").iter_rows()) == {"C": False, "D": True}
     assert local_estimates(designs)["local_sd"].item() == pytest.approx(0.1)
@@ -26,12 +32,13 @@ def test_only_the_surer_of_panel_and_matching_is_used():
 def test_a_placebo_off_zero_is_a_bias_that_pupils_do_not_remove():
     one = Estimate("D", 0.1, 0.04, placebo_sd=0.2, placebo_se_sd=0.05)
     quiet = Estimate("D", 0.1, 0.04, placebo_sd=0.02, placebo_se_sd=0.05)
-    bias = design_frame({("a", "math"): [one], ("b", "math"): [quiet]})["bias_sd"].to_list()
+    bias = design_frame({("a", "math", "matching"): one, ("b", "math", "matching"): quiet})
+    bias = bias["bias_sd"].to_list()
     assert bias == pytest.approx([(0.01 + 0.04 - 0.0025) ** 0.5, 0.1])
 
 
 def test_no_estimate_is_shown_and_not_used():
-    found = {("gifted_center", "math"): [Estimate("D", doubts=("few_treated",))]}
+    found = {("gifted_center", "math", "matching"): Estimate("D", doubts=("few_treated",))}
     designs = design_frame(found)
     assert designs.select("effect_sd", "is_used", "doubts").row(0) == (None, False, "few_treated")
     assert local_estimates(designs).is_empty()
