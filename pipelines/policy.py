@@ -146,6 +146,7 @@ class Response(Model):
     action_channel: ActionChannel
     goal: str
     horizon: Literal["short", "long"]
+    committed_until: Year | None = None
     is_excellence: bool = False
     is_allocated: bool = True
     eligibility: Eligibility | None = None
@@ -232,10 +233,98 @@ class SolverPolicy(Model):
 
 
 class Goal(Model):
-    """One department goal."""
+    """One department goal; the tests measure it only where it is about achievement."""
 
     name_he: str
     name_en: str
+    is_achievement: bool = False
+
+
+class EffectsPolicy(Model):
+    """How effects are judged and what knowing them is worth (R61–R68)."""
+
+    worthwhile_sd: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
+        value=0.05,
+        unit="pupil SD per year",
+        source="Kraft 2020",
+        reason="below it the effect of a programme on achievement is small",
+    )
+    groups: tuple[str, ...] = ("decile_8_10",)
+    group_spread_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
+        value=0.05,
+        unit="pupil SD per year",
+        source="assumed",
+        reason="effects on groups of pupils differ, but by less than programmes do",
+    )
+    months_per_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
+        value=12.0,
+        unit="months of progress in one pupil SD",
+        source="EEF Toolkit guide 2021",
+        reason="within half a month of the middle of each step of its table",
+    )
+    value_per_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
+        value=30000,
+        unit="NIS for one pupil SD of one pupil",
+        source="assumed",
+        reason="a tenth of an SD for 3,000 NIS: the middle of the cost bands of Kraft 2020",
+    )
+    decision_years: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
+        value=3,
+        unit="school years",
+        source="assumed",
+        reason="how long a decision to fund a response usually holds",
+    )
+    evaluate_at_once: Parameter[Annotated[int, Field(ge=0)]] = Parameter[int](
+        value=3,
+        unit="responses",
+        source="assumed",
+        reason="as many evaluations as a department can run in one year",
+    )
+    need_margin: Parameter[Share] = Parameter[float](
+        value=0.05,
+        unit="need (0 to 1)",
+        source="assumed",
+        reason="a smaller difference of need between served and other schools is no finding",
+    )
+    least_raters: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
+        value=3,
+        unit="raters",
+        source="assumed",
+        reason="what fewer people of a role said is what persons said (R78)",
+    )
+    pupil_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
+        value=0.915,
+        unit="pupil SD",
+        source="assumed",
+        reason="spread of scores within a school and grade where schools hold a tenth of the variance",
+    )
+    prior_r2: Parameter[Share] = Parameter[float](
+        value=0.42,
+        unit="share of variance",
+        source="assumed",
+        reason="what last year's tests tell of this year's score within a school, at a reliability of .8",
+    )
+    class_sd: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
+        value=0.1,
+        unit="pupil SD",
+        source="assumed",
+        reason="classes of a grade differ by about a tenth of an SD",
+    )
+    class_pupils: Parameter[Annotated[float, Field(ge=1)]] = Parameter[float](
+        value=26, unit="pupils", source="CBS 2023/24", reason="mean class size"
+    )
+    school_year_sd: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
+        value=0.085,
+        unit="pupil SD",
+        source="assumed",
+        reason="what a school has in one year and subject only",
+    )
+    seed: Parameter[int] = Parameter[int](
+        value=1,
+        unit="seed",
+        source="assumed",
+        reason="any fixed number: the same input gives the same output",
+    )
 
 
 class BandPolicy(Model):
@@ -367,6 +456,7 @@ class Policy(Model):
     diagnose: DiagnosePolicy = DiagnosePolicy()
     causes: dict[str, Cause] = Field(default_factory=dict)
     evidence: dict[str, Work] = Field(default_factory=dict)
+    effects: EffectsPolicy = EffectsPolicy()
     responses: dict[str, Response]
     response_map: ResponseMap = ResponseMap()
     rules: Rules

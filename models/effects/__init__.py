@@ -1,7 +1,27 @@
 """What responses do: local estimates by design, combined with the literature, set beside money and opinion."""
 
+from models.effects.agreement import agreement, rated_alike, rated_by_role
+from models.effects.alignment import alignment, money_follows_effect, perceived, placement
 from models.effects.estimate import Estimate
+from models.effects.information import (
+    Variances,
+    detectable,
+    evaluate_first,
+    evaluation_records,
+    value_of_information,
+)
 from models.effects.local import BIAS_SD, design_frame, group_effect, local_estimates
+from models.effects.matching import matched
+from models.effects.money import cost_per_month, response_money
+from models.effects.panel import panel
 from models.effects.posterior import combine
+from models.effects.proposals import dear, only_responses, proposals
+from models.effects.verdict import verdicts
 
-__all__ = ["BIAS_SD", "Estimate", "combine", "design_frame", "group_effect", "local_estimates"]
+__all__ = [
+    "BIAS_SD", "Estimate", "Variances", "agreement", "alignment", "combine", "cost_per_month", "dear",
+    "design_frame", "detectable", "evaluate_first", "evaluation_records", "group_effect",
+    "local_estimates", "matched", "money_follows_effect", "only_responses", "panel", "perceived",
+    "placement", "proposals", "rated_alike", "rated_by_role", "response_money",
+    "value_of_information", "verdicts",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Stage `decide`: which responses work, and what to fund. The city's policy becomes a `Problem`."""
+"""What to fund: the city's policy becomes a `Problem`, and its solution marts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from models.allocation import (
     solve,
     split_by_share,
 )
-from models.effects import combine
 from pipelines.aim import AGOROT
 from pipelines.city import CityFolder
 from pipelines.tables import Step, Tables
@@ -30,36 +29,6 @@ from pipelines.tables import Step, Tables
 PAIR = ["semel_mosad", "response_id"]
 OPTION = [*PAIR, "dose_level"]
 MUNICIPAL: Literal["municipal_own"] = "municipal_own"
-_PRIORS = {
-    "response_id": pl.String, "subject": pl.String, "prior_sd": pl.Float64,
-    "prior_se_sd": pl.Float64, "transport_discount": pl.Float64, "source": pl.String,
-}  # fmt: skip
-
-
-def effects(city: CityFolder, _: Tables) -> Tables:
-    """Return what each response is expected to do: discounted priors; no local estimate exists yet."""
-    priors = pl.DataFrame(
-        [
-            (
-                response_id,
-                subject,
-                effect.mean,
-                effect.sd,
-                response.transport_discount.value,
-                response.effect_source,
-            )
-            for response_id, response in city.policy.responses.items()
-            for subject, effect in response.effects.items()
-        ],
-        schema=_PRIORS,
-        orient="row",
-    )
-    posterior = combine(priors.drop("source"))
-    return {
-        "mart_effect": posterior.join(
-            priors.select("response_id", "subject", "source"), on=["response_id", "subject"]
-        )
-    }
 
 
 def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
@@ -323,7 +292,6 @@ def formula(city: CityFolder, tables: Tables) -> Tables:
 
 
 STEPS = (
-    Step("effects", "decide", makes=("mart_effect",), reads=(), compute=effects),
     Step(
         "allocate_plan",
         "decide",

@@ -1,0 +1,218 @@
+"""What each response does: every design its recorded assignment allows, beside the literature (R61–R63)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from models.effects import (
+    Estimate,
+    combine,
+    design_frame,
+    group_effect,
+    local_estimates,
+    matched,
+    panel,
+    verdicts,
+)
+from pipelines.city import CityFolder
+from pipelines.decide import pupils as columns
+from pipelines.tables import Step, Tables
+
+KEY = ["response_id", "subject"]
+WHOLE = "all"
+# Schools that gave places by lot or by a score have a design of their own; the rest is compared pupil
+# by pupil.
+_BY_DESIGN = ("lottery", "threshold")
+_OTHER_DOSES = "dose_of_others"
+
+
+def priors(city: CityFolder) -> pl.DataFrame:
+    """Return the prior effect of each response on each subject it is known for, with its source."""
+    works = city.policy.works
+    rows = [
+        (
+            response_id,
+            subject,
+            effect.mean,
+            effect.sd,
+            response.transport_discount.value,
+            response.effect_source,
+        )
+        for response_id, response in city.policy.responses.items()
+        for subject, effect in response.effects.items()
+    ]
+    named = {key: f"{work.authors} {work.year}" for key, work in works.items()}
+    return pl.DataFrame(
+        rows,
+        schema={
+            "response_id": pl.String, "subject": pl.String, "prior_sd": pl.Float64,
+            "prior_se_sd": pl.Float64, "transport_discount": pl.Float64, "source": pl.String,
+        },
+        orient="row",
+    ).with_columns(pl.col("source").replace(named))  # fmt: skip
+
+
+def effects(city: CityFolder, tables: Tables) -> Tables:
+    """Return the estimate of every design, the posterior effects, those on groups, and the verdicts."""
+    known = priors(city)
+    targets = known.select(KEY)
+    found = _estimates(city, tables, targets)
+    designs = design_frame(found)
+    posterior = combine(
+        known.drop("source"), local_estimates(designs).join(targets, on=KEY, how="semi")
+    )
+    by_group = _groups(city, tables, posterior, designs)
+    whole = posterior.with_columns(pl.lit(WHOLE).alias("group_id"))
+    judged = verdicts(
+        pl.concat([whole.select(by_group.columns), by_group]),
+        targets,
+        worthwhile_sd=city.policy.effects.worthwhile_sd.value,
+    )
+    return {
+        "mart_effect_design": designs.rename({"effect_sd": "design_sd", "effect_se_sd": "design_se_sd"}),
+        "mart_effect": posterior.join(known.select(*KEY, "source"), on=KEY),
+        "mart_verdict": judged.with_columns(pl.col("group_id").fill_null(WHOLE)),
+    }  # fmt: skip
+
+
+def _estimates(
+    city: CityFolder, tables: Tables, targets: pl.DataFrame
+) -> dict[tuple[str, str, str], Estimate]:
+    """Return the estimate of each response, subject and design for which there is anything to look at."""
+    entries = tables["core_response_entry"]
+    if tables["core_pupil_outcome"].is_empty() or tables["core_panel_cell"].is_empty():
+        return {}
+    people = columns.pupil_years(tables)
+    taught = targets.group_by("response_id", maintain_order=True).agg("subject")
+    subjects = sorted(tables["core_pupil_outcome"]["subject"].unique())
+    seed = city.policy.effects.seed.value
+    found: dict[tuple[str, str, str], Estimate] = {}
+    for response_id, own in taught.iter_rows():
+        others = [name for name in subjects if name not in own]
+        listed = entries.filter(pl.col("response_id") == response_id)
+        cells = tables["core_panel_cell"].filter(pl.col("response_id") == response_id)
+        for subject in (name for name in own if name in subjects):
+            key = (response_id, subject)
+            if not listed.is_empty():
+                found[*key, "matching"] = _matching(people, listed, *key, subjects, others, seed)
+            if not cells.is_empty():
+                found[*key, "panel"] = _panel(cells, subject, others, seed)
+    return found
+
+
+def _matching(
+    people: pl.DataFrame, listed: pl.DataFrame, response_id: str, subject: str,
+    subjects: list[str], others: list[str], seed: int, group: pl.DataFrame | None = None,
+) -> Estimate:  # fmt: skip
+    """Return the effect on who starts the response, against pupils of the same school and grade."""
+    by_design = listed.filter(pl.col("assignment_mechanism").is_in(_BY_DESIGN))
+    rest = [
+        name
+        for name in people.columns
+        if name.startswith("dose_") and not name.startswith("dose_before_")
+    ]
+    rest.remove(columns.dose(response_id))
+    rows = people.join(by_design, on=["semel_mosad", "school_year"], how="anti")
+    if group is not None:
+        rows = rows.join(group, on=columns.KEY, how="semi")
+    return matched(
+        rows.select(
+            pl.col("pupil_hash").alias("pupil_id"), "school_year", "semel_mosad", "grade",
+            *columns.BACKGROUND, "absence_before_pct",
+            pl.sum_horizontal(rest).alias(_OTHER_DOSES),
+            pl.col(columns.dose(response_id)).alias("dose"),
+            pl.col(columns.dose_before(response_id)).alias("dose_before"),
+            pl.col(columns.score(subject)).alias("outcome_sd"),
+            *(make(name) for name in subjects for make in (columns.before, columns.earlier)),
+            *(columns.score(name) for name in others),
+        ),
+        covariates=[*columns.BACKGROUND, "absence_before_pct", _OTHER_DOSES],
+        priors=[columns.before(name) for name in subjects],
+        earlier=[columns.earlier(name) for name in subjects],
+        placebos=[columns.score(name) for name in others] if group is None else [],
+        seed=seed,
+    )  # fmt: skip
+
+
+def _panel(cells: pl.DataFrame, subject: str, others: list[str], seed: int) -> Estimate:
+    """Return the effect seen in schools before and after they started, against the others."""
+    key = ["semel_mosad", "school_year"]
+    placebo = (
+        cells.filter(pl.col("subject") == others[0]).select(*key, pl.col("mean_sd").alias("placebo_mean_sd"))
+        if others
+        else None
+    )  # fmt: skip
+    rows = cells.filter(pl.col("subject") == subject).select(
+        *key,
+        pl.col("mean_sd").alias("outcome_sd"),
+        pl.col("tested_pupils").alias("pupils"),
+        "served_share",
+        "started_year",
+    )
+    if placebo is None:
+        return panel(rows, seed=seed)
+    return panel(
+        rows.join(placebo, on=key, how="left").sort(key), seed=seed, placebo="placebo_mean_sd"
+    )
+
+
+def _groups(
+    city: CityFolder, tables: Tables, posterior: pl.DataFrame, designs: pl.DataFrame
+) -> pl.DataFrame:
+    """Return posterior effects on groups of pupils: near the effect on all unless their pupils say otherwise."""
+    policy = city.policy.effects
+    reach = posterior.select(
+        pl.lit(None, pl.String).alias("group_id"), *KEY, "prior_sd", "prior_se_sd", "transport_discount",
+        "local_sd", "local_se_sd", "design_grade", "effect_sd", "effect_se_sd",
+    )  # fmt: skip
+    used = designs.filter("is_used", pl.col("design") == "matching")
+    if used.is_empty():
+        return reach.clear()
+    people = columns.pupil_years(tables)
+    entries = tables["core_response_entry"]
+    subjects = sorted(tables["core_pupil_outcome"]["subject"].unique())
+    rows = []
+    for group_id in policy.groups:
+        group = tables["core_pupil_group"].filter(pl.col("group_id") == group_id)
+        for estimate in used.sort(KEY).iter_rows(named=True):
+            response_id, subject = estimate["response_id"], estimate["subject"]
+            listed = entries.filter(pl.col("response_id") == response_id)
+            own = _matching(people, listed, response_id, subject, subjects, [], policy.seed.value, group)  # fmt: skip
+            share = own.treated_pupils / max(estimate["treated_pupils"], 1)
+            if own.effect_sd is None or not own.effect_se_sd or not 0 < share < 1:
+                continue
+            prior = posterior.row(
+                by_predicate=(pl.col("response_id") == response_id)
+                & (pl.col("subject") == subject),
+                named=True,
+            )
+            mean, error = group_effect(
+                (prior["prior_sd"] * prior["transport_discount"], prior["prior_se_sd"]),
+                (estimate["effect_sd"], estimate["effect_se_sd"], estimate["bias_sd"]),
+                (own.effect_sd, own.effect_se_sd),
+                share,
+                policy.group_spread_sd.value,
+            )
+            total = (own.effect_se_sd**2 + estimate["bias_sd"] ** 2) ** 0.5
+            rows.append(
+                {
+                    **{name: prior[name] for name in reach.columns if name in prior},
+                    "group_id": group_id,
+                    "local_sd": own.effect_sd,
+                    "local_se_sd": total,
+                    "design_grade": estimate["design_grade"],
+                    "effect_sd": mean,
+                    "effect_se_sd": error,
+                }
+            )
+    return pl.DataFrame(rows, schema=reach.schema)
+
+
+STEPS = (
+    Step(
+        "effects", "decide",
+        makes=("mart_effect_design", "mart_effect", "mart_verdict"),
+        reads=(*columns.READS, "core_panel_cell", "core_pupil_group"),
+        compute=effects,
+    ),
+)  # fmt: skip

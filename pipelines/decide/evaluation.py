@@ -1,0 +1,171 @@
+"""What to evaluate next, and what to propose for each response: keep, change, drop or evaluate (R63, R68)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from models.effects import (
+    Variances,
+    dear,
+    detectable,
+    evaluate_first,
+    evaluation_records,
+    only_responses,
+    proposals,
+    value_of_information,
+)
+from pipelines.aim import AGOROT
+from pipelines.city import CityFolder
+from pipelines.decide.responses import WHOLE, of_all_pupils
+from pipelines.tables import Step, Tables, nothing
+
+_MADE = ("mart_design_option", "mart_information", "mart_evaluation")
+
+
+def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
+    """Return what each possible design could detect next year, and what knowing it would be worth."""
+    policy = city.policy.effects
+    entries = _entries(tables)
+    if entries.is_empty():
+        return {name: nothing(name) for name in _MADE}
+    options = detectable(
+        entries,
+        Variances(
+            pupil_sd=policy.pupil_sd.value,
+            prior_r2=policy.prior_r2.value,
+            class_sd=policy.class_sd.value,
+            class_pupils=policy.class_pupils.value,
+            school_year_sd=policy.school_year_sd.value,
+        ),
+    )
+    effects = (
+        of_all_pupils(tables).filter(pl.col("subject") == WHOLE)
+        .join(
+            tables["mart_response_money"].select(
+                "response_id", "participants", pl.col("cost_per_participant_plan_agorot").alias("cost_per_participant_agorot")
+            ),
+            on="response_id", how="left",
+        )
+    )  # fmt: skip
+    values = value_of_information(
+        effects,
+        options,
+        value_per_sd_agorot=round(AGOROT * policy.value_per_sd.value),
+        horizon_years=policy.decision_years.value,
+    )
+    first = evaluate_first(values)
+    records = evaluation_records(first, entries, seed=policy.seed.value).rename(
+        {"seed": "lottery_seed"}
+    )
+    return {
+        "mart_design_option": options,
+        "mart_information": values,
+        "mart_evaluation": first.rename({"place": "evaluation_place"}).join(
+            records.select("response_id", "evaluation_schools", "schools_count", "places", "applicants", "lottery_seed"),
+            on="response_id", how="left",
+        ).with_columns(
+            (
+                (pl.col("evaluation_place") <= policy.evaluate_at_once.value)
+                & (pl.col("evsi_agorot") > 0) & (pl.col("design") != "none")
+            ).fill_null(False).alias("is_worth_evaluating")
+        ),
+    }  # fmt: skip
+
+
+def _entries(tables: Tables) -> pl.DataFrame:
+    """Return where each response runs, its places, and how many could want one.
+
+    Who could want a place is known where a lottery was held or eligible pupils were counted.
+    """
+    last = tables["core_participation"]["school_year"].max()
+    reach = tables["mart_response_map"].filter("is_measured")
+    tested = (
+        tables["core_panel_cell"].filter(pl.col("school_year") == last)
+        .group_by("semel_mosad").agg(pl.col("tested_pupils").max())
+    )  # fmt: skip
+    wanted = (
+        tables["core_response_entry"]
+        .filter(pl.col("school_year") == last, pl.col("assignment_mechanism") == "lottery")
+        .group_by("response_id", "semel_mosad")
+        .agg(pl.len().alias("applicants"))
+    )
+    return (
+        reach.join(tested, on="semel_mosad")
+        .join(wanted, on=["response_id", "semel_mosad"], how="left")
+        .select(
+            "response_id",
+            "semel_mosad",
+            "is_served",
+            "tested_pupils",
+            pl.col("participants").alias("places"),
+            pl.col("applicants").cast(pl.Int64),
+        )
+        .sort("response_id", "semel_mosad")
+    )
+
+
+def propose(city: CityFolder, tables: Tables) -> Tables:
+    """Return a proposal for each response with its reasons; it is the people who decide (R68)."""
+    policy = city.policy
+    allocated = {key: item for key, item in policy.responses.items() if item.is_allocated}
+    responses = pl.DataFrame({"response_id": sorted(allocated)}, schema={"response_id": pl.String})
+    gaps = (
+        tables["mart_unmet_need"]
+        .group_by("need_id")
+        .agg(
+            # A gap somewhere is a gap; where nobody measured, it is not known.
+            (pl.col("p_need") >= policy.response_map.significant.value).any(ignore_nulls=False).alias("is_gap")
+        )
+    )  # fmt: skip
+    serves = (
+        tables["core_need_answer"]
+        .join(responses, on="response_id")
+        .join(gaps, on="need_id", how="left")
+        .select("response_id", "need_id", "is_gap")
+    )
+    judged = of_all_pupils(tables).filter(pl.col("subject") == WHOLE)
+    municipal = tables["mart_alignment"].filter(pl.col("money_kind") == "municipal")
+    known = tables["mart_design_option"].filter(pl.col("design") != "none")["response_id"].unique()
+    worth = tables["mart_evaluation"].filter("is_worth_evaluating")["response_id"]
+    bound = {item.response for item in policy.rules.must_keep} | {
+        key
+        for key, item in allocated.items()
+        if item.committed_until is not None and item.committed_until >= city.planning_year
+    }
+    named = pl.col("response_id")
+    facts = (
+        responses.join(judged.select("response_id", "verdict"), on="response_id", how="left")
+        .join(municipal.select("response_id", "is_big_money"), on="response_id", how="left")
+        .join(dear(tables["mart_response_money"]), on="response_id", how="left")
+        .join(only_responses(serves, responses), on="response_id", how="left")
+        .with_columns(
+            pl.col("verdict").fill_null("insufficient_evidence"),
+            pl.col("is_big_money").fill_null(False),
+            named.is_in(sorted(bound)).alias("is_committed"),
+            named.is_in(known.implode()).alias("is_evaluable"),
+            named.is_in(worth.implode()).alias("is_worth_evaluating"),
+        )
+    )
+    return {"mart_proposal": proposals(facts)}
+
+
+STEPS = (
+    Step(
+        "evaluation", "decide",
+        makes=_MADE,
+        reads=(
+            "mart_verdict", "mart_response_money", "mart_response_map", "core_participation",
+            "core_response_entry", "core_panel_cell",
+        ),
+        compute=worth_knowing,
+    ),
+    Step(
+        "proposals", "decide",
+        makes=("mart_proposal",),
+        reads=(
+            "mart_verdict", "mart_response_money", "mart_alignment", "mart_unmet_need", "core_need_answer",
+            "mart_design_option", "mart_evaluation",
+        ),
+        compute=propose,
+    ),
+)  # fmt: skip

@@ -1,0 +1,127 @@
+"""Money and opinion beside effect: alignment, cost of progress, who is liked, where responses sit (R59–R67)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from models.effects import (
+    agreement,
+    alignment,
+    cost_per_month,
+    money_follows_effect,
+    perceived,
+    placement,
+    rated_alike,
+    rated_by_role,
+    response_money,
+)
+from pipelines.city import CityFolder
+from pipelines.tables import Step, Tables
+
+WHOLE = "all"
+# Half of a 90 % interval in errors of a normal.
+_REACH = 1.6448536269514722
+
+
+def of_all_pupils(tables: Tables) -> pl.DataFrame:
+    """Return the verdicts on all pupils."""
+    return tables["mart_verdict"].filter(pl.col("group_id") == WHOLE).drop("group_id")
+
+
+def evidence(city: CityFolder, _: Tables) -> Tables:
+    """Return every registered prior effect and cost, with what it rests on (R62)."""
+    works = city.policy.works
+    rows = []
+    for response_id, response in city.policy.responses.items():
+        work = works.get(response.effect_source)
+        discount = response.transport_discount
+        for subject, effect in response.effects.items():
+            rows.append(
+                {
+                    "response_id": response_id, "quantity": f"effect.{subject}",
+                    "evidence_value": effect.mean, "evidence_spread": effect.sd, "unit": "pupil SD per year",
+                    "transport_discount": discount.value, "discount_reason": discount.reason,
+                    "source": f"{work.authors} ({work.year}). {work.title}. {work.where}" if work else response.effect_source,
+                    "finding": work.finding if work else None,
+                    "read_on": work.read_on if work else None, "reason": response.effect_reason,
+                }
+            )  # fmt: skip
+        for quantity in ("fixed_cost", "unit_cost", "served_share"):
+            parameter = getattr(response, quantity)
+            rows.append(
+                {
+                    "response_id": response_id, "quantity": quantity, "evidence_value": parameter.value,
+                    "unit": parameter.unit, "source": parameter.source, "reason": parameter.reason,
+                }
+            )  # fmt: skip
+    return {"mart_evidence": pl.DataFrame(rows, infer_schema_length=None)}
+
+
+def money(city: CityFolder, tables: Tables) -> Tables:
+    """Return what each response costs in the last budgeted year, and whether money follows effect."""
+    policy, judged = city.policy.effects, of_all_pupils(tables)
+    # A list that gives no dose is of a full one.
+    participation = tables["core_participation"].with_columns(pl.col("dose").fill_null(1.0))
+    years = response_money(tables["core_budget_line"], participation)
+    last = years.filter(pl.col("schools") > 0)["school_year"].max()
+    spent = years.filter(pl.col("school_year") == last)
+    whole = judged.filter(pl.col("subject") == WHOLE)
+    return {
+        "mart_response_money": cost_per_month(
+            spent, whole, months_per_sd=policy.months_per_sd.value
+        ),
+        "mart_alignment": alignment(judged, spent).rename({"place": "alignment_place"}),
+        "mart_money_effect": money_follows_effect(judged, spent, seed=policy.seed.value),
+    }
+
+
+def voices(city: CityFolder, tables: Tables) -> Tables:
+    """Return how people rate the responses, where they agree, and where estimates say otherwise."""
+    policy, ratings = city.policy.effects, tables["core_rating"]
+    least = policy.least_raters.value
+    # What one or two people of a role said is what persons said: it is told in the sum only (R78).
+    shown = agreement(ratings, seed=policy.seed.value).filter(
+        (pl.col("about_role") == WHOLE) | (pl.col("ratings") >= least * pl.col("responses"))
+    )
+    return {
+        "mart_agreement": shown,
+        "mart_rating": rated_alike(ratings),
+        "mart_rating_role": rated_by_role(ratings).filter(pl.col("raters") >= least),
+        "mart_perception": perceived(ratings, of_all_pupils(tables), seed=policy.seed.value),
+    }
+
+
+def placements(city: CityFolder, tables: Tables) -> Tables:
+    """Return whether responses sit where the need is (R65, R85)."""
+    policy, responses = city.policy.effects, tables["mart_response_map"]
+    served = responses.filter("is_measured", "is_eligible")
+    need = tables["mart_need_index"].select(
+        "semel_mosad",
+        "need",
+        ((pl.col("need_hi") - pl.col("need_lo")) / (2 * _REACH)).alias("need_se"),
+    )
+    found = placement(served, need, seed=policy.seed.value, margin=policy.need_margin.value)
+    return {"mart_placement": found}
+
+
+STEPS = (
+    Step("evidence", "decide", makes=("mart_evidence",), reads=(), compute=evidence),
+    Step(
+        "response_money", "decide",
+        makes=("mart_response_money", "mart_alignment", "mart_money_effect"),
+        reads=("core_budget_line", "core_participation", "mart_verdict"),
+        compute=money,
+    ),
+    Step(
+        "response_voices", "decide",
+        makes=("mart_agreement", "mart_rating", "mart_rating_role", "mart_perception"),
+        reads=("core_rating", "mart_verdict"),
+        compute=voices,
+    ),
+    Step(
+        "response_placement", "decide",
+        makes=("mart_placement",),
+        reads=("mart_response_map", "mart_need_index"),
+        compute=placements,
+    ),
+)  # fmt: skip
