@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 import polars.selectors as cs
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 from models.effects.crossfit import expanded, folds_of, less_regression, propensity
 from models.effects.estimate import Estimate
@@ -33,6 +34,7 @@ class _Fit:
     influence: np.ndarray
     treated: int
     controls: int
+    pupils: int
     lost_share: float
     worth: float
     imbalance_sd: float
@@ -42,6 +44,7 @@ class _Fit:
         return float(np.sqrt((self.influence**2).sum()))
 
 
+@threadpool_limits.wrap(limits=1)  # the same sums however many cores there are
 def matched(
     pupils: pl.DataFrame,
     *,
@@ -70,13 +73,14 @@ def matched(
     by pupil within schools, so pupils (all years of one together) are the independent units, however
     few schools there are; β's error is in it. What schools' effects differ by is not.
 
-    *Doubts*: `few_treated` (under 30 participants with a comparison: no estimate),
+    *Doubts*: `few_treated` (under 30 participants with a comparison, or to compare: no estimate),
     `prior_uncorrectable` (no second score tells of the first: no estimate, since its bias would exceed
     most effects), `prior_missing` (over a third of the participants have no prior), `poor_overlap`
     (over a tenth has no comparison, or the weights leave fewer than 30 comparison pupils' worth),
     `unbalanced` (a covariate stays .25 SD apart), `no_placebo`, `placebo_fails`, `chosen_by_score`
-    (estimates by last year's and by earlier scores differ: pupils were chosen by last year's test
-    itself, and its chance error sits in the effect), `first_years_only` (most participants are
+    (estimates by last year's and by earlier scores differ: pupils were chosen by last year's test itself,
+    whose bad luck would pass for an effect; the estimate then rests on the earlier scores, with last
+    year's as instruments, and on pupils who have both), `first_years_only` (most participants are
     continuers).
 
     Args:
@@ -88,9 +92,10 @@ def matched(
             immigrant, last year's absence, doses of other responses); a null is marked as such.
         priors: last year's scores in pupil SD, of any subject; null = none. Empty only where earlier
             outcomes are measured without error and stand among the covariates.
-        earlier: scores of the years before, in pupil SD, to learn how exact the priors are.
+        earlier: scores of the years before, in pupil SD, to learn how exact the priors are and whether
+            pupils were chosen by them. Without them the latter cannot be seen.
         placebos: what the response cannot have changed: an untaught subject's score of this year, or one
-            of the priors (then left out of them). The one farthest from zero is reported.
+            of the priors (then left out of them). The one farthest from zero is reported. Scores that serve as instruments are not tried.
         seed: of the folds.
 
     Returns:
@@ -114,21 +119,37 @@ def matched(
     ) -> _Fit | str:
         return _fit(of, outcome, sorted(covariates), sorted(scores), sorted(instruments), seed)
 
-    main = fit("outcome_sd", priors, earlier)
-    if isinstance(main, str):
-        return Estimate("D", doubts=(main,))
     doubts = set()
+    scores, instruments = priors, earlier
+    if (
+        priors
+        and earlier
+        and _chosen_by_score(fit, rows.filter(_any(priors) & _any(earlier)), priors, earlier)
+    ):
+        doubts.add("chosen_by_score")
+        scores, instruments = earlier, priors
+    main = fit("outcome_sd", scores, instruments)
     starters = took_part.filter(pl.col("dose_before") == 0)
+    if isinstance(main, str):
+        return Estimate(
+            "D",
+            treated_pupils=starters["pupil"].n_unique(),
+            doubts=tuple(sorted(doubts | {main})),
+        )
     if 2 * starters.height < took_part.height:
         doubts.add("first_years_only")
-    if priors and starters.filter(_any(priors)).height < (1 - MOST_WITHOUT_PRIOR) * starters.height:
+    if scores and starters.filter(_any(scores)).height < (1 - MOST_WITHOUT_PRIOR) * starters.height:
         doubts.add("prior_missing")
     if main.lost_share > MOST_LOST or main.worth < LEAST:
         doubts.add("poor_overlap")
     if main.imbalance_sd > MOST_IMBALANCE_SD:
         doubts.add("unbalanced")
 
-    tried = [fit(name, [p for p in priors if p != name], earlier) for name in sorted(placebos)]
+    # What pupils were chosen by differs between them, response or not: an instrument is no placebo.
+    tried = [
+        fit(name, [score for score in scores if score != name], instruments)
+        for name in sorted(set(placebos) - set(instruments))
+    ]
     held = [placebo for placebo in tried if isinstance(placebo, _Fit)]
     worst = max(held, key=lambda placebo: abs(placebo.effect) / placebo.error, default=None)
     if worst is None:
@@ -136,28 +157,37 @@ def matched(
     elif abs(worst.effect) > norm.ppf(1 - ALPHA / (2 * len(held))) * worst.error:
         doubts.add("placebo_fails")
 
-    if priors and earlier:
-        both = rows.filter(_any(priors) & _any(earlier))
-        forth, back = (
-            fit("outcome_sd", *roles, both) for roles in ((priors, earlier), (earlier, priors))
-        )
-        if isinstance(forth, _Fit) and isinstance(back, _Fit):
-            error = np.sqrt(((forth.influence - back.influence) ** 2).sum())
-            if abs(forth.effect - back.effect) > norm.ppf(1 - ALPHA / 2) * error:
-                doubts.add("chosen_by_score")
-
     return Estimate(
         "D",
         effect_sd=main.effect,
         effect_se_sd=main.error,
         treated_pupils=main.treated,
         control_pupils=main.controls,
-        clusters=main.treated + main.controls,
+        clusters=main.pupils,
         placebo_sd=worst.effect if worst else None,
         placebo_se_sd=worst.error if worst else None,
         mde_sd=_MDE * main.error,
         doubts=tuple(sorted(doubts)),
     )
+
+
+def _chosen_by_score(
+    fit: Callable[..., _Fit | str],
+    both: pl.DataFrame,
+    priors: Sequence[str],
+    earlier: Sequence[str],
+) -> bool:
+    """Tell whether last year's scores as W and as Z give different effects on the same pupils.
+
+    Pupils chosen by a test have bad luck in it. As W that luck is taken for ability and the effect comes
+    out too high; as the instrument Z it does no harm. Chosen by ability alone, both agree.
+    """
+    forth = fit("outcome_sd", priors, earlier, both)
+    back = fit("outcome_sd", earlier, priors, both)
+    if isinstance(forth, str) or isinstance(back, str):
+        return False
+    error = float(np.sqrt(((forth.influence - back.influence) ** 2).sum()))
+    return abs(forth.effect - back.effect) > norm.ppf(1 - ALPHA / 2) * error
 
 
 def _checked(pupils: pl.DataFrame, named: Sequence[str]) -> pl.DataFrame:
@@ -239,6 +269,7 @@ def _fit(
         influence=np.mean([one.influence for one in contrasts], axis=0) + slopes_part,
         treated=first.treated,
         controls=first.controls,
+        pupils=first.pupils,
         lost_share=float(np.mean([one.lost_share for one in contrasts])),
         worth=float(np.mean([one.worth for one in contrasts])),
         imbalance_sd=float(np.mean([one.imbalance_sd for one in contrasts])),
@@ -269,12 +300,12 @@ def _contrast(sample: _Sample, fold: np.ndarray, size: int) -> _Contrast | None:
     dose, cell = sample.dose, sample.cell
     at = _comparable(np.ones(len(dose), dtype=bool), dose, cell)
     chance = np.ones(len(dose))
-    if (dose[at] > 0).sum() < LEAST:
+    if min((dose[at] > 0).sum(), (dose[at] == 0).sum()) < LEAST:
         return None
     chance[at] = propensity(dose[at] > 0, sample.features[at], _dense(cell[at]), fold[at])
     at = _comparable(chance <= MOST_CERTAIN, dose, cell)
     treated = dose[at] > 0
-    if treated.sum() < LEAST:
+    if min(treated.sum(), (~treated).sum()) < LEAST:
         return None
     rest = less_regression(sample.targets, sample.features, cell, fold, dose == 0)[at]
     inner, pupil, background = _dense(cell[at]), sample.pupil[at], sample.background[at]
@@ -294,6 +325,7 @@ def _contrast(sample: _Sample, fold: np.ndarray, size: int) -> _Contrast | None:
         influence=np.bincount(pupil, own, size),
         treated=len(np.unique(pupil[treated])),
         controls=len(np.unique(pupil[~treated])),
+        pupils=len(np.unique(pupil)),
         lost_share=1 - float(treated.sum() / (dose > 0).sum()),
         worth=float(reach.sum() ** 2 / (reach**2).sum()),
         imbalance_sd=float(

@@ -142,9 +142,12 @@ def test_continuers_and_unknown_participation_do_not_count(pupils):
     assert "first_years_only" in estimate(many).doubts
 
 
-def test_who_is_chosen_by_the_test_itself_is_noticed():
-    found = estimate(city(schools=40, by_score=1.0))
-    assert "chosen_by_score" in found.doubts
+def test_who_is_chosen_by_the_test_itself_is_noticed_and_repaired():
+    found = estimate(city(schools=40, by_score=1.0), placebos=["untaught", "math_1"])
+    assert found.doubts == ("chosen_by_score",)
+    assert abs(found.effect_sd - EFFECT) < 2 * found.effect_se_sd
+    blind = estimate(city(schools=40, by_score=1.0), earlier=[])
+    assert blind.effect_sd - EFFECT > 5 * blind.effect_se_sd
 
 
 def test_a_failing_placebo_is_noticed_and_the_worst_is_shown(pupils):
