@@ -111,7 +111,13 @@ def test_half_a_dose_does_half_and_the_estimate_is_per_full_dose():
     assert abs(found.effect_sd - 0.4) < 2 * found.effect_se_sd
 
 
+@pytest.fixture
+def few_draws(monkeypatch):
+    monkeypatch.setattr("models.effects.crossfit.MOST_DRAWS", 2)
+
+
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.usefixtures("few_draws")
 def test_order_of_rows_columns_and_names_does_not_matter(seed):
     pupils = city(schools=4)
     shuffled = pupils.select(sorted(pupils.columns)).sample(fraction=1, shuffle=True, seed=seed)
@@ -119,6 +125,7 @@ def test_order_of_rows_columns_and_names_does_not_matter(seed):
     assert again == estimate(pupils, placebos=["untaught"])
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_what_a_cell_shares_cancels():
     pupils = city(schools=4)
     schools = sorted(pupils["semel_mosad"].unique())
