@@ -73,15 +73,16 @@ def matched(
         earlier: scores of the years before, in pupil SD, to learn how exact the priors are and whether
             pupils were chosen by them. Without them the latter cannot be seen.
         placebos: what the response cannot have changed: an untaught subject's score of this year, or one
-            of the priors (then left out of them). The one farthest from zero is reported. Scores that serve as instruments are not tried.
+            of the priors (then left out of them). The one farthest from zero, in its errors, is reported. Scores that
+            serve as instruments, and the only prior, are not tried.
         seed: of the folds.
 
     Returns:
-        `Estimate` of grade D. control_pupils are those of the participants' own cells; clusters counts
-        the pupils of both kinds.
+        `Estimate` of grade D. treated_pupils start and have a comparison (without an estimate: all who
+        start); control_pupils are of their cells; clusters are pupils, who may be both in turn.
 
     Raises:
-        ValueError: if a column is missing or not numeric, a pupil appears twice in a year, a dose is
+        ValueError: if a column is missing or not numeric, a key or a cell is empty, a pupil appears twice in a year, a dose is
             outside 0 … 1, or a score or covariate is not finite.
 
     Source: R61; domain_methods §2d; Robins, Rotnitzky & Zhao (1994); Chernozhukov et al. (2018);
@@ -101,17 +102,13 @@ def matched(
 
     doubts = set()
     scores, instruments = priors, earlier
-    if (
-        priors
-        and earlier
-        and _chosen_by_score(
-            fit, rows.filter(any_known(priors) & any_known(earlier)), priors, earlier
-        )
-    ):
+    both = rows.filter(any_known(priors) & any_known(earlier)) if priors and earlier else None
+    if both is not None and _chosen_by_score(fit, both, priors, earlier):
         doubts.add("chosen_by_score")
         scores, instruments = earlier, priors
     main = fit("outcome_sd", scores, instruments)
     starters = took_part.filter(pl.col("dose_before") == 0)
+    with_score = starters.filter(any_known(scores)) if scores else starters
     if isinstance(main, str):
         return Estimate(
             "D",
@@ -120,10 +117,7 @@ def matched(
         )
     if 2 * starters.height < took_part.height:
         doubts.add("first_years_only")
-    if (
-        scores
-        and starters.filter(any_known(scores)).height < (1 - MOST_WITHOUT_PRIOR) * starters.height
-    ):
+    if with_score.height < (1 - MOST_WITHOUT_PRIOR) * starters.height:
         doubts.add("prior_missing")
     if main.lost_share > MOST_LOST or main.worth < LEAST:
         doubts.add("poor_overlap")
@@ -132,8 +126,9 @@ def matched(
 
     # What pupils were chosen by differs between them, response or not: an instrument is no placebo.
     tried = [
-        fit(name, [score for score in scores if score != name], instruments)
+        fit(name, sorted(set(scores) - {name}), instruments)
         for name in sorted(set(placebos) - set(instruments))
+        if set(scores) != {name}  # nothing would be left to take ability out with
     ]
     held = [placebo for placebo in tried if isinstance(placebo, Fit)]
     worst = max(held, key=lambda placebo: abs(placebo.effect) / placebo.error, default=None)
@@ -184,6 +179,8 @@ def _checked(pupils: pl.DataFrame, named: Sequence[str]) -> pl.DataFrame:
     numeric = pupils.select(values).select(cs.numeric() | cs.boolean()).columns
     if odd := sorted(set(values) - set(numeric)):
         raise ValueError(f"columns must be numbers or yes/no: {', '.join(odd)}")
+    if pupils.select(pl.any_horizontal(pl.col(*KEY, *CELL[:2]).is_null()).any()).item():
+        raise ValueError("pupil_id, school_year, semel_mosad and grade must not be empty")
     if pupils.select(KEY).is_duplicated().any():
         raise ValueError("a pupil appears more than once in a school year")
     rows = pupils.sort(KEY).with_columns(pl.col(values).cast(pl.Float64))

@@ -169,6 +169,9 @@ def test_doubts_without_an_estimate():
     assert (few.effect_sd, few.doubts) == (None, ("few_treated",))
     single = estimate(city(), priors=["math_1"], earlier=[])
     assert (single.effect_sd, single.doubts) == (None, ("prior_uncorrectable",))
+    only = estimate(city(), priors=["math_1"], placebos=["math_1"])
+    assert only.effect_sd is not None
+    assert "no_placebo" in only.doubts
     noise = np.random.default_rng(1).normal(size=960)
     unrelated = estimate(city().with_columns(chance=noise), earlier=["chance"])
     assert unrelated.doubts == ("prior_uncorrectable",)
@@ -221,6 +224,7 @@ def test_ability_leaves_the_outcome():
         (lambda p: p.drop("decile"), "lack the columns decile"),
         (lambda p: p.with_columns(pl.col("decile").cast(pl.String)), "numbers or yes/no: decile"),
         (lambda p: pl.concat([p, p.head(1)]), "more than once"),
+        (lambda p: p.with_columns(pl.lit(None, pl.Int64).alias("grade")), "must not be empty"),
         (lambda p: p.with_columns(pl.lit(float("nan")).alias("math_1")), "math_1"),
         (lambda p: p.with_columns(pl.col("dose") * 2), "outside 0"),
     ],
