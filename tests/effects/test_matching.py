@@ -106,6 +106,23 @@ def test_without_scores_and_covariates_it_is_the_weighted_difference_within_cell
     assert found.effect_se_sd == pytest.approx(np.sqrt(own + others), rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    "broken", [["less_regression"], ["propensity"], ["less_regression", "propensity"]]
+)
+def test_one_of_the_two_models_is_enough(broken, monkeypatch):
+    # Progress that depends on the decile, which pupils are also chosen by.
+    pupils = city(4, schools=40).with_columns(pl.col("outcome_sd") - 0.2 * pl.col("decile"))
+    without = {
+        "less_regression": lambda targets, *_: targets,
+        "propensity": lambda treated, *_: np.full(len(treated), treated.mean()),
+    }
+    for name in broken:
+        monkeypatch.setattr(f"models.effects.contrast.{name}", without[name])
+    found = estimate(pupils)
+    off = abs(found.effect_sd - EFFECT) / found.effect_se_sd
+    assert off > 4 if len(broken) == 2 else off < 2
+
+
 def test_half_a_dose_does_half_and_the_estimate_is_per_full_dose():
     found = estimate(city(3, schools=40, half=0.5, effect=0.4))
     assert abs(found.effect_sd - 0.4) < 2 * found.effect_se_sd
