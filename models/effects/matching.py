@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
 import polars.selectors as cs
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
-from models.effects.crossfit import expanded, folds_of, less_regression, propensity
+from models.effects.contrast import LEAST, Fit, any_known, fit_effect
 from models.effects.estimate import Estimate
-from models.effects.measured_error import Freed, freed_of_ability
 
 KEY = ["pupil_id", "school_year"]
 CELL = ["semel_mosad", "grade", "school_year"]
-LEAST = 30  # participants, or comparison pupils' worth, below which there is no estimate
-MOST_CERTAIN = 0.9  # who takes part with a higher probability has nobody to be compared with
 MOST_LOST = 0.1  # of participants, for want of a comparison
 MOST_WITHOUT_PRIOR = 1 / 3  # of participants
 MOST_IMBALANCE_SD = 0.25  # of a covariate, after weighting (Rubin 2001)
@@ -25,23 +22,7 @@ ALPHA = 0.05  # of the placebos together, and of the check on how pupils were ch
 _MDE = float(norm.ppf(0.95) + norm.ppf(0.80))
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """One contrast: the effect, its influence by pupil, and what weakens it."""
-
-    effect: float
-    influence: np.ndarray
-    treated: int
-    controls: int
-    lost_share: float
-    worth: float
-    imbalance_sd: float
-
-    @property
-    def error(self) -> float:
-        return float(np.sqrt((self.influence**2).sum()))
-
-
+@threadpool_limits.wrap(limits=1)  # the same sums however many cores there are
 def matched(
     pupils: pl.DataFrame,
     *,
@@ -70,13 +51,14 @@ def matched(
     by pupil within schools, so pupils (all years of one together) are the independent units, however
     few schools there are; β's error is in it. What schools' effects differ by is not.
 
-    *Doubts*: `few_treated` (under 30 participants with a comparison: no estimate),
+    *Doubts*: `few_treated` (under 30 participants with a comparison, or to compare: no estimate),
     `prior_uncorrectable` (no second score tells of the first: no estimate, since its bias would exceed
     most effects), `prior_missing` (over a third of the participants have no prior), `poor_overlap`
     (over a tenth has no comparison, or the weights leave fewer than 30 comparison pupils' worth),
     `unbalanced` (a covariate stays .25 SD apart), `no_placebo`, `placebo_fails`, `chosen_by_score`
-    (estimates by last year's and by earlier scores differ: pupils were chosen by last year's test
-    itself, and its chance error sits in the effect), `first_years_only` (most participants are
+    (estimates by last year's and by earlier scores differ: pupils were chosen by last year's test itself,
+    whose bad luck would pass for an effect; the estimate then rests on the earlier scores, with last
+    year's as instruments, and on pupils who have both), `first_years_only` (most participants are
     continuers).
 
     Args:
@@ -88,17 +70,19 @@ def matched(
             immigrant, last year's absence, doses of other responses); a null is marked as such.
         priors: last year's scores in pupil SD, of any subject; null = none. Empty only where earlier
             outcomes are measured without error and stand among the covariates.
-        earlier: scores of the years before, in pupil SD, to learn how exact the priors are.
+        earlier: scores of the years before, in pupil SD, to learn how exact the priors are and whether
+            pupils were chosen by them. Without them the latter cannot be seen.
         placebos: what the response cannot have changed: an untaught subject's score of this year, or one
-            of the priors (then left out of them). The one farthest from zero is reported.
+            of the priors (then left out of them). The one farthest from zero, in its errors, is reported. Scores that
+            serve as instruments, and the only prior, are not tried.
         seed: of the folds.
 
     Returns:
-        `Estimate` of grade D. control_pupils are those of the participants' own cells; clusters counts
-        the pupils of both kinds.
+        `Estimate` of grade D. treated_pupils start and have a comparison (without an estimate: all who
+        start); control_pupils are of their cells; clusters are pupils, who may be both in turn.
 
     Raises:
-        ValueError: if a column is missing or not numeric, a pupil appears twice in a year, a dose is
+        ValueError: if a column is missing or not numeric, a key or a cell is empty, a pupil appears twice in a year, a dose is
             outside 0 … 1, or a score or covariate is not finite.
 
     Source: R61; domain_methods §2d; Robins, Rotnitzky & Zhao (1994); Chernozhukov et al. (2018);
@@ -111,40 +95,47 @@ def matched(
 
     def fit(
         outcome: str, scores: Sequence[str], instruments: Sequence[str], of: pl.DataFrame = rows
-    ) -> _Fit | str:
-        return _fit(of, outcome, sorted(covariates), sorted(scores), sorted(instruments), seed)
+    ) -> Fit | str:
+        return fit_effect(
+            of, outcome, sorted(covariates), sorted(scores), sorted(instruments), seed
+        )
 
-    main = fit("outcome_sd", priors, earlier)
-    if isinstance(main, str):
-        return Estimate("D", doubts=(main,))
     doubts = set()
+    scores, instruments = priors, earlier
+    both = rows.filter(any_known(priors) & any_known(earlier)) if priors and earlier else None
+    if both is not None and _chosen_by_score(fit, both, priors, earlier):
+        doubts.add("chosen_by_score")
+        scores, instruments = earlier, priors
+    main = fit("outcome_sd", scores, instruments)
     starters = took_part.filter(pl.col("dose_before") == 0)
+    with_score = starters.filter(any_known(scores)) if scores else starters
+    if isinstance(main, str):
+        return Estimate(
+            "D",
+            treated_pupils=starters["pupil"].n_unique(),
+            doubts=tuple(sorted(doubts | {main})),
+        )
     if 2 * starters.height < took_part.height:
         doubts.add("first_years_only")
-    if priors and starters.filter(_any(priors)).height < (1 - MOST_WITHOUT_PRIOR) * starters.height:
+    if with_score.height < (1 - MOST_WITHOUT_PRIOR) * starters.height:
         doubts.add("prior_missing")
     if main.lost_share > MOST_LOST or main.worth < LEAST:
         doubts.add("poor_overlap")
     if main.imbalance_sd > MOST_IMBALANCE_SD:
         doubts.add("unbalanced")
 
-    tried = [fit(name, [p for p in priors if p != name], earlier) for name in sorted(placebos)]
-    held = [placebo for placebo in tried if isinstance(placebo, _Fit)]
+    # What pupils were chosen by differs between them, response or not: an instrument is no placebo.
+    tried = [
+        fit(name, sorted(set(scores) - {name}), instruments)
+        for name in sorted(set(placebos) - set(instruments))
+        if set(scores) != {name}  # nothing would be left to take ability out with
+    ]
+    held = [placebo for placebo in tried if isinstance(placebo, Fit)]
     worst = max(held, key=lambda placebo: abs(placebo.effect) / placebo.error, default=None)
     if worst is None:
         doubts.add("no_placebo")
     elif abs(worst.effect) > norm.ppf(1 - ALPHA / (2 * len(held))) * worst.error:
         doubts.add("placebo_fails")
-
-    if priors and earlier:
-        both = rows.filter(_any(priors) & _any(earlier))
-        forth, back = (
-            fit("outcome_sd", *roles, both) for roles in ((priors, earlier), (earlier, priors))
-        )
-        if isinstance(forth, _Fit) and isinstance(back, _Fit):
-            error = np.sqrt(((forth.influence - back.influence) ** 2).sum())
-            if abs(forth.effect - back.effect) > norm.ppf(1 - ALPHA / 2) * error:
-                doubts.add("chosen_by_score")
 
     return Estimate(
         "D",
@@ -152,12 +143,31 @@ def matched(
         effect_se_sd=main.error,
         treated_pupils=main.treated,
         control_pupils=main.controls,
-        clusters=main.treated + main.controls,
+        clusters=main.pupils,
         placebo_sd=worst.effect if worst else None,
         placebo_se_sd=worst.error if worst else None,
         mde_sd=_MDE * main.error,
         doubts=tuple(sorted(doubts)),
     )
+
+
+def _chosen_by_score(
+    fit: Callable[..., Fit | str],
+    both: pl.DataFrame,
+    priors: Sequence[str],
+    earlier: Sequence[str],
+) -> bool:
+    """Tell whether last year's scores as W and as Z give different effects on the same pupils.
+
+    Pupils chosen by a test have bad luck in it. As W that luck is taken for ability and the effect comes
+    out too high; as the instrument Z it does no harm. Chosen by ability alone, both agree.
+    """
+    forth = fit("outcome_sd", priors, earlier, both)
+    back = fit("outcome_sd", earlier, priors, both)
+    if isinstance(forth, str) or isinstance(back, str):
+        return False
+    error = float(np.sqrt(((forth.influence - back.influence) ** 2).sum()))
+    return abs(forth.effect - back.effect) > norm.ppf(1 - ALPHA / 2) * error
 
 
 def _checked(pupils: pl.DataFrame, named: Sequence[str]) -> pl.DataFrame:
@@ -169,6 +179,8 @@ def _checked(pupils: pl.DataFrame, named: Sequence[str]) -> pl.DataFrame:
     numeric = pupils.select(values).select(cs.numeric() | cs.boolean()).columns
     if odd := sorted(set(values) - set(numeric)):
         raise ValueError(f"columns must be numbers or yes/no: {', '.join(odd)}")
+    if pupils.select(pl.any_horizontal(pl.col(*KEY, *CELL[:2]).is_null()).any()).item():
+        raise ValueError("pupil_id, school_year, semel_mosad and grade must not be empty")
     if pupils.select(KEY).is_duplicated().any():
         raise ValueError("a pupil appears more than once in a school year")
     rows = pupils.sort(KEY).with_columns(pl.col(values).cast(pl.Float64))
@@ -182,152 +194,3 @@ def _checked(pupils: pl.DataFrame, named: Sequence[str]) -> pl.DataFrame:
         (pl.col("pupil_id").rank("dense") - 1).cast(pl.Int64).alias("pupil"),
         (pl.concat_str(CELL, separator="|").rank("dense") - 1).cast(pl.Int64).alias("cell"),
     )
-
-
-def _any(columns: Sequence[str]) -> pl.Expr:
-    return pl.any_horizontal(pl.col(columns).is_not_null())
-
-
-def _fit(
-    rows: pl.DataFrame,
-    outcome: str,
-    covariates: Sequence[str],
-    priors: Sequence[str],
-    earlier: Sequence[str],
-    seed: int,
-) -> _Fit | str:
-    """Return one contrast, or the doubt that forbids it."""
-    size = int(rows["pupil"].to_numpy().max(initial=0)) + 1
-    rows = rows.filter(pl.col(outcome).is_not_null())
-    if priors:
-        rows = rows.filter(_any(priors))
-    dose = rows["dose"].to_numpy()
-    if (dose > 0).sum() < LEAST:
-        return "few_treated"
-    pupil, cell = rows["pupil"].to_numpy(), rows["cell"].to_numpy()
-    background = _filled(rows, covariates)
-    features = expanded(background)
-    learn = dose == 0
-    level = rows[outcome].to_numpy()
-    freed = Freed(level, np.empty(0), np.empty((len(level), 0)), np.empty((len(level), 0)))
-    if priors:
-        scores, instruments = (
-            rows.select(pl.col(names).fill_null(np.nan)).to_numpy().reshape(len(level), -1)
-            for names in (priors, earlier)
-        )
-        freed = freed_of_ability(level, scores, instruments, features, cell, learn)
-        if not freed.slopes.size:
-            return "prior_uncorrectable"
-    usable = np.isfinite(freed.outcome)
-    sample = _Sample(
-        dose=dose[usable],
-        pupil=pupil[usable],
-        cell=cell[usable],
-        background=background[usable],
-        features=features[usable],
-        targets=np.column_stack([freed.outcome, freed.weights])[usable],
-    )
-    drawn = [_contrast(sample, fold, size) for fold in folds_of(sample.pupil, seed).T]
-    contrasts = [one for one in drawn if one is not None]
-    if len(contrasts) < len(drawn):
-        return "few_treated"
-    by_slope = np.mean([one.by_slope for one in contrasts], axis=0)
-    slopes_part = np.bincount(pupil, freed.influence @ by_slope, size)
-    first = contrasts[0]
-    return _Fit(
-        effect=float(np.mean([one.effect for one in contrasts])),
-        influence=np.mean([one.influence for one in contrasts], axis=0) + slopes_part,
-        treated=first.treated,
-        controls=first.controls,
-        lost_share=float(np.mean([one.lost_share for one in contrasts])),
-        worth=float(np.mean([one.worth for one in contrasts])),
-        imbalance_sd=float(np.mean([one.imbalance_sd for one in contrasts])),
-    )
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """Pupils with a free outcome. targets: the free outcome, then what one unit of each β takes off."""
-
-    dose: np.ndarray
-    pupil: np.ndarray
-    cell: np.ndarray
-    background: np.ndarray
-    features: np.ndarray
-    targets: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Contrast(_Fit):
-    """A `_Fit` by one draw of folds, with what one unit of each β changes in the effect."""
-
-    by_slope: np.ndarray
-
-
-def _contrast(sample: _Sample, fold: np.ndarray, size: int) -> _Contrast | None:
-    """Return the weighted contrast within cells, or None where too few can be compared."""
-    dose, cell = sample.dose, sample.cell
-    at = _comparable(np.ones(len(dose), dtype=bool), dose, cell)
-    chance = np.ones(len(dose))
-    if (dose[at] > 0).sum() < LEAST:
-        return None
-    chance[at] = propensity(dose[at] > 0, sample.features[at], _dense(cell[at]), fold[at])
-    at = _comparable(chance <= MOST_CERTAIN, dose, cell)
-    treated = dose[at] > 0
-    if treated.sum() < LEAST:
-        return None
-    rest = less_regression(sample.targets, sample.features, cell, fold, dose == 0)[at]
-    inner, pupil, background = _dense(cell[at]), sample.pupil[at], sample.background[at]
-    weight = np.where(treated, 0.0, chance[at] / (1 - chance[at]))
-    weight /= np.bincount(inner, weight)[inner]
-    gaps = rest - _means(rest, weight, inner)
-    total = dose[at].sum()
-    effect, *by_slope = gaps[treated].sum(axis=0) / total
-    # A mean of few comparison pupils hides their spread: m / (m − 1), with m what they are worth.
-    worth = 1 / np.bincount(inner, weight**2)
-    hidden = np.sqrt(worth / np.maximum(worth - 1, 0.5))[inner]
-    reach = np.bincount(inner, treated)[inner] * weight
-    own = np.where(treated, gaps[:, 0] - effect * dose[at], -reach * hidden * gaps[:, 0]) / total
-    apart = (background - _means(background, weight, inner))[treated].mean(axis=0)
-    return _Contrast(
-        effect=float(effect),
-        influence=np.bincount(pupil, own, size),
-        treated=len(np.unique(pupil[treated])),
-        controls=len(np.unique(pupil[~treated])),
-        lost_share=1 - float(treated.sum() / (dose > 0).sum()),
-        worth=float(reach.sum() ** 2 / (reach**2).sum()),
-        imbalance_sd=float(
-            np.max(np.abs(apart) / np.maximum(background.std(axis=0), 1e-9), initial=0.0)
-        ),
-        by_slope=-np.array(by_slope),
-    )
-
-
-def _filled(rows: pl.DataFrame, covariates: Sequence[str]) -> np.ndarray:
-    """Return covariates with nulls at the mean, and a column that marks them."""
-    if not covariates:
-        return np.empty((rows.height, 0))
-    gaps = [name for name in covariates if rows[name].null_count()]
-    return rows.select(
-        pl.col(covariates).fill_null(pl.col(covariates).mean()).fill_null(0.0),
-        pl.col(gaps).is_null().cast(pl.Float64).name.suffix("_is_null"),
-    ).to_numpy()
-
-
-def _comparable(usable: np.ndarray, dose: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Return the usable rows of cells with a participant and at least two others."""
-    treated = np.bincount(cell[usable], dose[usable] > 0, cell.max() + 1)
-    others = np.bincount(cell[usable], dose[usable] == 0, cell.max() + 1)
-    return np.flatnonzero(usable & ((treated > 0) & (others > 1))[cell])
-
-
-def _dense(cell: np.ndarray) -> np.ndarray:
-    return np.unique(cell, return_inverse=True)[1]
-
-
-def _means(values: np.ndarray, weight: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Return for each row the weighted means of its cell's comparison pupils (rows × columns)."""
-    means = np.empty(values.shape)
-    for column in range(values.shape[1]):
-        means[:, column] = np.bincount(cell, weight * values[:, column])[cell]
-    return means

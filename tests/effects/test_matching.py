@@ -106,12 +106,35 @@ def test_without_scores_and_covariates_it_is_the_weighted_difference_within_cell
     assert found.effect_se_sd == pytest.approx(np.sqrt(own + others), rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    "broken", [["less_regression"], ["propensity"], ["less_regression", "propensity"]]
+)
+def test_one_of_the_two_models_is_enough(broken, monkeypatch):
+    # Progress that depends on the decile, which pupils are also chosen by.
+    pupils = city(4, schools=40).with_columns(pl.col("outcome_sd") - 0.2 * pl.col("decile"))
+    without = {
+        "less_regression": lambda targets, *_: targets,
+        "propensity": lambda treated, *_: np.full(len(treated), treated.mean()),
+    }
+    for name in broken:
+        monkeypatch.setattr(f"models.effects.contrast.{name}", without[name])
+    found = estimate(pupils)
+    off = abs(found.effect_sd - EFFECT) / found.effect_se_sd
+    assert off > 4 if len(broken) == 2 else off < 2
+
+
 def test_half_a_dose_does_half_and_the_estimate_is_per_full_dose():
     found = estimate(city(3, schools=40, half=0.5, effect=0.4))
     assert abs(found.effect_sd - 0.4) < 2 * found.effect_se_sd
 
 
+@pytest.fixture
+def few_draws(monkeypatch):
+    monkeypatch.setattr("models.effects.crossfit.MOST_DRAWS", 2)
+
+
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.usefixtures("few_draws")
 def test_order_of_rows_columns_and_names_does_not_matter(seed):
     pupils = city(schools=4)
     shuffled = pupils.select(sorted(pupils.columns)).sample(fraction=1, shuffle=True, seed=seed)
@@ -119,6 +142,7 @@ def test_order_of_rows_columns_and_names_does_not_matter(seed):
     assert again == estimate(pupils, placebos=["untaught"])
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_what_a_cell_shares_cancels():
     pupils = city(schools=4)
     schools = sorted(pupils["semel_mosad"].unique())
@@ -142,9 +166,12 @@ def test_continuers_and_unknown_participation_do_not_count(pupils):
     assert "first_years_only" in estimate(many).doubts
 
 
-def test_who_is_chosen_by_the_test_itself_is_noticed():
-    found = estimate(city(schools=40, by_score=1.0))
-    assert "chosen_by_score" in found.doubts
+def test_who_is_chosen_by_the_test_itself_is_noticed_and_repaired():
+    found = estimate(city(schools=40, by_score=1.0), placebos=["untaught", "math_1"])
+    assert found.doubts == ("chosen_by_score",)
+    assert abs(found.effect_sd - EFFECT) < 2 * found.effect_se_sd
+    blind = estimate(city(schools=40, by_score=1.0), earlier=[])
+    assert blind.effect_sd - EFFECT > 5 * blind.effect_se_sd
 
 
 def test_a_failing_placebo_is_noticed_and_the_worst_is_shown(pupils):
@@ -159,6 +186,9 @@ def test_doubts_without_an_estimate():
     assert (few.effect_sd, few.doubts) == (None, ("few_treated",))
     single = estimate(city(), priors=["math_1"], earlier=[])
     assert (single.effect_sd, single.doubts) == (None, ("prior_uncorrectable",))
+    only = estimate(city(), priors=["math_1"], placebos=["math_1"])
+    assert only.effect_sd is not None
+    assert "no_placebo" in only.doubts
     noise = np.random.default_rng(1).normal(size=960)
     unrelated = estimate(city().with_columns(chance=noise), earlier=["chance"])
     assert unrelated.doubts == ("prior_uncorrectable",)
@@ -211,6 +241,7 @@ def test_ability_leaves_the_outcome():
         (lambda p: p.drop("decile"), "lack the columns decile"),
         (lambda p: p.with_columns(pl.col("decile").cast(pl.String)), "numbers or yes/no: decile"),
         (lambda p: pl.concat([p, p.head(1)]), "more than once"),
+        (lambda p: p.with_columns(pl.lit(None, pl.Int64).alias("grade")), "must not be empty"),
         (lambda p: p.with_columns(pl.lit(float("nan")).alias("math_1")), "math_1"),
         (lambda p: p.with_columns(pl.col("dose") * 2), "outside 0"),
     ],
