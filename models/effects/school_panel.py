@@ -95,7 +95,7 @@ def read_panel(
     pupils, share = np.nan_to_num(spread("pupils", 0.0)), spread("served_share", 0.0)
     start = school["started_year"].cast(pl.Float64).fill_null(NEVER).to_numpy().copy()
     start[start > years[-1]] = NEVER
-    serving = (share > 0).any(axis=1)
+    serving = np.array((share > 0).any(axis=1), dtype=bool)
     stopped = (years >= start[:, None]) & ~serving
     values = {name: np.where(stopped[:, None], np.nan, spread(name, np.nan)) for name in outcomes}
     measured = ~np.isnan(values[outcomes[0]])
