@@ -11,7 +11,8 @@ from scipy.stats import norm
 
 from models.effects.estimate import Estimate
 from models.effects.group_time import LEVEL, Comparisons, compare
-from models.effects.school_panel import SchoolPanel, read_panel
+from models.effects.reversion import mean_reversion
+from models.effects.school_panel import SchoolPanel, levels_around_start, read_panel
 
 ALARM = 0.05  # of each placebo test; two tests alarm wrongly in about one panel of ten
 FEW_SCHOOLS = 5
@@ -45,9 +46,13 @@ def panel(
     again; served_share 0 after the start), and served schools with no measured year before.
 
     Placebos: the last year before the start against the earlier ones and, if given, a subject that
-    the response does not teach. If the last year stands out, selection may have looked at that
-    year's level (Ashenfelter's dip): the estimate is made again without that year as base, with
-    doubt `mean_reversion`, and is grade C only if the year before it is unsuspicious.
+    the response does not teach. A last year that stands out hints at schools chosen by that year's
+    luck (Ashenfelter's dip; doubt `mean_reversion`), and with few schools such a choice can seldom
+    be ruled out (`mean_reversion` in `reversion.py`). The last year is then no base: at once where
+    it stands out; where it only might have decided, if each school keeps a base without it and the
+    years before it can still be checked (`last_year_left_out`). Else the estimate stays, a grade
+    down (`reversion_unchecked`). Where last year's results are known to have decided, hand in
+    anticipation_years=1.
 
     Args:
         cells: one row per school × year, or per school × grade × year with a column `grade`
@@ -67,11 +72,11 @@ def panel(
         anticipation_years: years before the start that are no base.
 
     Returns:
-        Grade C; D if the years before the start cannot be checked or a placebo fails; E with no
-        effect if nothing can be compared. `placebo_sd` is the unrelated subject's, or else the last
+        Grade C; D if the years before the start cannot be checked, a placebo fails or reversion
+        stays possible; E with no effect if nothing can be compared. `placebo_sd` is the unrelated subject's, or else the last
         year's before the start, on the effect's scale. Pupils are counted once a year. Doubts:
         too_few_schools, nothing_served, no_pre_period, few_treated, single_pre_year,
-        mean_reversion, pre_trend, placebo_subject.
+        mean_reversion, last_year_left_out, reversion_unchecked, pre_trend, placebo_subject.
 
     Raises:
         ValueError: if a column lacks, a cell comes twice or contradicts itself; names the cells.
@@ -79,29 +84,42 @@ def panel(
     Source: Callaway & Sant'Anna (2021), J. Econometrics 225(2); Ferman & Pinto (2019), REStat
     101(3); MacKinnon & Webb (2020), J. Econometrics 218(2); Ashenfelter (1978), REStat 60(1); R61.
     """
-    known = read_panel(
-        cells,
-        outcomes=("outcome_sd", *([placebo] if placebo else [])),
-        covariates=covariates,
-        strata=strata,
-        year_noise_sd=year_noise_sd,
-        anticipation_years=anticipation_years,
-    )
-    estimate, dipped = _estimate(known, placebo, anticipation_years, draws, seed)
-    if not dipped:
+    outcomes = ("outcome_sd", *([placebo] if placebo else []))
+
+    def attempt(years: int) -> tuple[Estimate, bool, int]:
+        known = read_panel(
+            cells,
+            outcomes=outcomes,
+            covariates=covariates,
+            strata=strata,
+            year_noise_sd=year_noise_sd,
+            anticipation_years=years,
+        )
+        return *_estimate(known, placebo, years, draws, seed), len(known.left_out)
+
+    estimate, dipped, left_out = attempt(anticipation_years)
+    if estimate.effect_sd is None or not (dipped or _may_revert(cells, anticipation_years)):
         return estimate
-    shorter = read_panel(
-        cells,
-        outcomes=("outcome_sd", *([placebo] if placebo else [])),
-        covariates=covariates,
-        strata=strata,
-        year_noise_sd=year_noise_sd,
-        anticipation_years=anticipation_years + 1,
-    )
-    again, still = _estimate(shorter, placebo, anticipation_years + 1, draws, seed)
-    doubts = {*again.doubts, "mean_reversion", *(["pre_trend"] if still else [])}
-    grade = "D" if still and again.effect_sd is not None else again.design_grade
-    return replace(again, design_grade=grade, doubts=tuple(sorted(doubts)))
+    again, still, left_out_again = attempt(anticipation_years + 1)
+    checked = "single_pre_year" not in again.doubts and again.effect_sd is not None
+    if dipped:
+        return _with(again, "mean_reversion", *(["pre_trend"] if still else []), down=still)
+    if checked and left_out_again == left_out:
+        return _with(again, "last_year_left_out", *(["pre_trend"] if still else []), down=still)
+    return _with(estimate, "reversion_unchecked", down=True)
+
+
+def _may_revert(cells: pl.DataFrame, anticipation_years: int) -> bool:
+    """Tell whether schools may have been chosen by a last level that is still part of the base."""
+    if anticipation_years:
+        return False
+    reversion = mean_reversion(levels_around_start(cells))
+    return reversion is None or reversion.selected_on != "lasting_level"
+
+
+def _with(estimate: Estimate, *doubts: str, down: bool) -> Estimate:
+    grade = "D" if down and estimate.design_grade == "C" else estimate.design_grade
+    return replace(estimate, design_grade=grade, doubts=tuple(sorted({*estimate.doubts, *doubts})))
 
 
 def _estimate(

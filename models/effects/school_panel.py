@@ -12,6 +12,8 @@ NEVER = np.inf
 KEY = ["semel_mosad", "school_year"]
 SERIES = ["grade", "scale_id"]  # where given, cells are compared inside one grade and scale only
 
+_AGO = {"before_1_sd": 1, "before_2_sd": 2, "before_3_sd": 3, "after_sd": 0}
+
 
 @dataclass(frozen=True)
 class SchoolPanel:
@@ -93,27 +95,67 @@ def read_panel(
     pupils, share = np.nan_to_num(spread("pupils", 0.0)), spread("served_share", 0.0)
     start = school["started_year"].cast(pl.Float64).fill_null(NEVER).to_numpy().copy()
     start[start > years[-1]] = NEVER
-    serving = (share > 0).any(axis=1)
+    serving = np.array((share > 0).any(axis=1), dtype=bool)
     stopped = (years >= start[:, None]) & ~serving
     values = {name: np.where(stopped[:, None], np.nan, spread(name, np.nan)) for name in outcomes}
     measured = ~np.isnan(values[outcomes[0]])
     before = measured & (years < start[:, None] - anticipation_years)[:, None]
-    keep: np.ndarray = np.asarray(before.any(axis=(1, 2)))
+    keep = np.array(before.any(axis=(1, 2)), dtype=bool)
     tested = np.where(measured, pupils, 0.0).sum(axis=1)
     a_year = tested.sum(axis=1) / np.maximum((tested > 0).sum(axis=1), 1)
     groups = school[strata].rank("dense").to_numpy() if strata else np.zeros(school.height)
+    kept = pl.Series(keep)
     return SchoolPanel(
-        schools=school.filter(keep)["semel_mosad"].to_list(),
+        schools=school.filter(kept)["semel_mosad"].to_list(),
         years=years,
         values={name: value[keep] for name, value in values.items()},
         pupils=pupils[keep],
         share=share[keep],
         start=start[keep],
         serving=serving[keep],
-        design=_design(school.filter(keep), covariates),
+        design=_design(school.filter(kept), covariates),
         noise=year_noise_sd**2 + 1 / np.maximum(a_year[keep], 1.0),
         stratum=groups[keep],
-        left_out=school.filter(~keep & (start < NEVER))["semel_mosad"].to_list(),
+        left_out=school.filter(pl.Series(~keep & (start < NEVER)))["semel_mosad"].to_list(),
+    )
+
+
+def levels_around_start(cells: pl.DataFrame) -> pl.DataFrame:
+    """Return the levels of schools around each start, for `mean_reversion`.
+
+    A stratum is one start year: the schools that started then, and those not served yet. Levels are
+    taken against the compared schools' mean of the same grade and scale, then averaged over the
+    grades in which a school has all of the last two years and the first one served.
+
+    Args:
+        cells: as in `panel`.
+
+    Returns:
+        unit_id, stratum_id, is_treated, before_1_sd, before_2_sd, before_3_sd, after_sd; sorted.
+    """
+    series = [name for name in SERIES if name in cells.columns]
+    cells = cells.sort("semel_mosad", "school_year", *series)
+    starts = cells.select(pl.col("started_year").unique().drop_nulls().sort().alias("stratum_id"))
+    ago = pl.col("stratum_id") - pl.col("school_year")
+    around = cells.join(starts, how="cross", maintain_order="left_right").filter(
+        pl.col("started_year").is_null() | (pl.col("started_year") >= pl.col("stratum_id")),
+        ago.is_between(0, 3),
+    )
+    levels = around.group_by("semel_mosad", "stratum_id", *series, maintain_order=True).agg(
+        (pl.col("started_year").first() == pl.col("stratum_id").first()).fill_null(False).alias("is_treated"),
+        *(pl.col("outcome_sd").filter(ago == years).first().alias(name) for name, years in _AGO.items()),
+    )  # fmt: skip
+    others = pl.col(list(_AGO)) - pl.col(list(_AGO)).filter(~pl.col("is_treated")).mean().over(
+        "stratum_id", *series
+    )
+    return (
+        levels.with_columns(others)
+        .filter(pl.all_horizontal(pl.col(n).is_not_null() for n in _AGO if n != "before_3_sd"))
+        .group_by(
+            pl.col("semel_mosad").alias("unit_id"), "stratum_id", "is_treated", maintain_order=True
+        )
+        .agg(pl.col(list(_AGO)).mean())
+        .sort("stratum_id", "unit_id")
     )
 
 
