@@ -195,7 +195,10 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
         ]
     ).filter(pl.col("subject") != WHOLE)
     answers = {
-        "mart_gap_city": now.join(spread.drop("city_gap_sd", "schools_measured"), on="subject"),
+        # Of how many schools so many are below: those known only as a band are among them.
+        "mart_gap_city": now.drop("schools_measured").join(
+            spread.drop("city_gap_sd"), on="subject"
+        ),
         "mart_gap_year": yearly,
         "mart_gap_trend": trends(places, city.planning_year),
         "mart_subject_pattern": general_or_subject(subject_rows, margin_sd=margin),
