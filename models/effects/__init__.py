@@ -11,17 +11,20 @@ from models.effects.information import (
     value_of_information,
 )
 from models.effects.local import BIAS_SD, design_frame, group_effect, local_estimates
+from models.effects.lottery import draw_lottery, lottery
 from models.effects.matching import matched
 from models.effects.money import cost_per_month, response_money
 from models.effects.panel import panel
 from models.effects.posterior import combine
 from models.effects.proposals import dear, only_responses, proposals
+from models.effects.sensitivity import sensitivity
+from models.effects.threshold import threshold
 from models.effects.verdict import verdicts
 
 __all__ = [
     "BIAS_SD", "Estimate", "Variances", "agreement", "alignment", "combine", "cost_per_month", "dear",
-    "design_frame", "detectable", "evaluate_first", "evaluation_records", "group_effect",
-    "local_estimates", "matched", "money_follows_effect", "only_responses", "panel", "perceived",
+    "design_frame", "detectable", "draw_lottery", "evaluate_first", "evaluation_records",
+    "group_effect", "local_estimates", "lottery", "matched", "money_follows_effect", "only_responses", "panel", "perceived",
     "placement", "proposals", "rated_alike", "rated_by_role", "response_money",
-    "value_of_information", "verdicts",
+    "sensitivity", "threshold", "value_of_information", "verdicts",
 ]  # fmt: skip

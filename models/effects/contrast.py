@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from models.effects.crossfit import expanded, folds_of, less_regression, propensity
+from models.effects.crossfit import MOST_DRAWS, expanded, folds_of, less_regression, propensity
 from models.effects.measured_error import Freed, freed_of_ability
 
 LEAST = 30  # participants, or comparison pupils, below which there is no estimate
@@ -57,6 +57,7 @@ def fit_effect(
     priors: Sequence[str],
     earlier: Sequence[str],
     seed: int,
+    most_draws: int = MOST_DRAWS,
 ) -> Fit | str:
     """Return the effect on one outcome, or the doubt that forbids it (formulas: `matched`).
 
@@ -68,6 +69,7 @@ def fit_effect(
         priors: scores that take ability out of the outcome; rows without any are left out.
         earlier: their instruments.
         seed: of the folds.
+        most_draws: how often the folds are drawn at most.
     """
     size = int(rows["pupil"].to_numpy().max(initial=0)) + 1
     rows = rows.filter(pl.col(outcome).is_not_null())
@@ -99,7 +101,7 @@ def fit_effect(
         features=features[usable],
         targets=np.column_stack([freed.outcome, freed.weights])[usable],
     )
-    drawn = [_contrast(sample, fold, size) for fold in folds_of(sample.pupil, seed).T]
+    drawn = [_contrast(sample, fold, size) for fold in folds_of(sample.pupil, seed, most_draws).T]
     contrasts = [one for one in drawn if one is not None]
     if len(contrasts) < len(drawn):
         return "few_treated"

@@ -18,14 +18,15 @@ ROWS_PREDICTED, MOST_DRAWS = 10_000, 10
 RIDGE_PUPILS = 10.0
 
 
-def folds_of(pupil: np.ndarray, seed: int) -> np.ndarray:
+def folds_of(pupil: np.ndarray, seed: int, most_draws: int = MOST_DRAWS) -> np.ndarray:
     """Return the fold of each row in each draw (rows × draws); all years of a pupil share one.
 
     Args:
         pupil: number of each row's pupil.
         seed: of the permutations of pupils.
+        most_draws: most ways to draw the folds; fewer where there are many rows.
     """
-    draws = min(MOST_DRAWS, max(1, ROWS_PREDICTED // len(pupil)))
+    draws = min(most_draws, max(1, ROWS_PREDICTED // len(pupil)))
     _, number = np.unique(pupil, return_inverse=True)
     rng = np.random.default_rng(seed)
     return np.stack([rng.permutation(number.max() + 1)[number] % FOLDS for _ in range(draws)], 1)
