@@ -65,7 +65,8 @@ class Comparisons:
         return self.event_years == -1 - self.anticipation_years
 
     def average(self, cells: np.ndarray, per_share: float | None = None) -> Average | None:
-        """Return the pupil-weighted mean effect over `cells` (slot × year), or None without any.
+        """Return the pupil-weighted mean effect over `cells` (slot × year), or None without any
+        (really, or in every draw).
 
         Error: what the same mean spreads over random assignments, once the response's own part
         (`per_share` × served share; by default as estimated here) is taken out of the levels.
@@ -75,9 +76,9 @@ class Comparisons:
         """
         weight = self.weight * cells
         whole = weight.sum(axis=(1, 2))
-        if not whole[0] > 0:
-            return None
         held = whole > 0
+        if not held[0] or not held[1:].any():
+            return None
         weight = weight[held] / whole[held, None, None]
         value, share = (self.total[:, held] * cells).sum(axis=(2, 3)) / whole[held]
         scale = self._scale(weight, held)
@@ -131,6 +132,8 @@ def compare(
 
     Returns None if there is no served school with a base, or fewer than 20 possible assignments.
     """
+    if draws < 1:
+        raise ValueError("draws must be at least 1: the error comes from random assignments")
     value = panel.values[outcome]
     measured = ~np.isnan(value)
     began = panel.start < NEVER
