@@ -65,8 +65,7 @@ class Comparisons:
         return self.event_years == -1 - self.anticipation_years
 
     def average(self, cells: np.ndarray, per_share: float | None = None) -> Average | None:
-        """Return the pupil-weighted mean effect over `cells` (slot × year), or None without any
-        (really, or in every draw).
+        """Return the pupil-weighted mean effect over `cells` (slot × year), or None without any.
 
         Error: what the same mean spreads over random assignments, once the response's own part
         (`per_share` × served share; by default as estimated here) is taken out of the levels.
