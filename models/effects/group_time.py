@@ -75,9 +75,9 @@ class Comparisons:
         """
         weight = self.weight * cells
         whole = weight.sum(axis=(1, 2))
-        if not whole[0] > 0:
-            return None
         held = whole > 0
+        if not held[0] or not held[1:].any():
+            return None
         weight = weight[held] / whole[held, None, None]
         value, share = (self.total[:, held] * cells).sum(axis=(2, 3)) / whole[held]
         scale = self._scale(weight, held)
@@ -131,6 +131,8 @@ def compare(
 
     Returns None if there is no served school with a base, or fewer than 20 possible assignments.
     """
+    if draws < 1:
+        raise ValueError("draws must be at least 1: the error comes from random assignments")
     value = panel.values[outcome]
     measured = ~np.isnan(value)
     began = panel.start < NEVER

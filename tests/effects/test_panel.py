@@ -289,3 +289,5 @@ def test_bad_cells_are_named():
         panel(good.with_columns(pl.lit(None, pl.Float64).alias("x")), seed=0, covariates=("x",))
     with pytest.raises(ValueError, match="must not be negative"):
         panel(good, seed=0, year_noise_sd=-1.0)
+    with pytest.raises(ValueError, match="draws must be"):
+        panel(good, seed=0, draws=0)

@@ -30,10 +30,10 @@ def is_effective(one):
 @pytest.mark.parametrize(("treated", "starts"), [(2, 1), (2, 2), (5, 2), (10, 3)])
 def test_intervals_cover_and_nothing_is_found_where_nothing_is(treated, starts, carried):
     how = {"treated": treated, "starts": starts, "carried": carried}
-    found = list(estimates(300, 1000, effect=0.3, **how))
+    found = list(estimates(250, 20000, effect=0.3, **how))
     value, error = (np.array([getattr(one, n) for one in found]) for n in ("effect_sd", "effect_se_sd"))  # fmt: skip
     inside = np.mean(np.abs(value - 0.3) < Z * error)
-    null = list(estimates(300, 5000, **how))
+    null = list(estimates(250, 5000, **how))
     rejected = np.mean([one.p_value < 0.10 for one in null])
     effective = np.mean([is_effective(one) for one in null])
     spread = value.std()
@@ -41,9 +41,9 @@ def test_intervals_cover_and_nothing_is_found_where_nothing_is(treated, starts, 
         f"{treated} served, {starts} starts, carried {carried}: mean {value.mean():.3f} (truth .3), spread {spread:.3f}, "
         f"error {np.sqrt(np.mean(error**2)):.3f}, coverage {inside:.3f}, null rejected {rejected:.3f}, effective {effective:.3f}"
     )  # fmt: skip
-    assert abs(value.mean() - 0.3) < 3 * spread / np.sqrt(300)
+    assert abs(value.mean() - 0.3) < 3 * spread / np.sqrt(250)
     assert inside >= 0.86
-    assert rejected <= 0.10 + 2 * np.sqrt(0.1 * 0.9 / 300)
+    assert rejected <= 0.10 + 2 * np.sqrt(0.1 * 0.9 / 250)
     assert effective <= 0.10
 
 
