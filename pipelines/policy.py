@@ -502,6 +502,12 @@ class Policy(Model):
         known: dict[str, set[str]] = {
             "goal": set(self.goals), "response": set(self.responses), "group": set(self.groups)
         }  # fmt: skip
+        measured = {"gap", *(indicator.measure for indicator in self.need.indicators.values())}
+        for need_id, need in self.response_map.needs.items():
+            if need.measure not in measured:
+                raise ValueError(
+                    f"response_map.needs.{need_id}: '{need.measure}' is measured by no indicator of need"
+                )
         for where, kind, name in self.response_map.named():
             if name not in known[kind]:
                 raise ValueError(f"{where}: no such {kind}: {name}")

@@ -53,7 +53,8 @@ by_number AS (
         count(DISTINCT response_id) AS responses_running,
         max(dose) FILTER (WHERE listed_participants IS NULL AND assignment_mechanism = 'school_wide') AS whole_school_dose,
         sum(participants) FILTER (WHERE listed_participants IS NULL AND assignment_mechanism <> 'school_wide') AS unlisted_pupils,
-        sum(participants * dose) FILTER (WHERE listed_participants IS NULL AND assignment_mechanism <> 'school_wide') AS unlisted_full_pupils
+        round(sum(participants * dose) FILTER (WHERE listed_participants IS NULL AND assignment_mechanism <> 'school_wide'), 6)
+            AS unlisted_full_pupils
     FROM reported
     GROUP BY need_id, semel_mosad
 ),

@@ -5,7 +5,7 @@
 SELECT
     scores.pupil_hash,
     scores.school_year,
-    avg((targets.desired_value - scores.score) / scales.reference_sd) AS pupil_gap_sd
+    round(avg((targets.desired_value - scores.score) / scales.reference_sd), 9) AS pupil_gap_sd
 FROM staging.stg_tests__pupil_scores AS scores
 JOIN core.core_scale AS scales
     ON scales.scale_id = scores.scale_id

@@ -43,12 +43,12 @@ listed_groups AS (
         listed.response_id,
         members.group_id,
         CAST(count(*) AS INTEGER) AS participants,
-        avg(listed.dose) AS dose
+        round(avg(listed.dose), 9) AS dose
     FROM listed
     JOIN members ON members.pupil_hash = listed.pupil_hash AND members.group_id <> 'all'
     GROUP BY listed.semel_mosad, listed.response_id, members.group_id
     UNION ALL
-    SELECT semel_mosad, response_id, 'all', CAST(count(*) AS INTEGER), avg(dose)
+    SELECT semel_mosad, response_id, 'all', CAST(count(*) AS INTEGER), round(avg(dose), 9)
     FROM listed
     GROUP BY semel_mosad, response_id
 ),
