@@ -147,6 +147,7 @@ class Response(Model):
     goal: str
     horizon: Literal["short", "long"]
     committed_until: Year | None = None
+    lag_years: Annotated[int, Field(ge=0, le=3)] = 0
     is_excellence: bool = False
     is_allocated: bool = True
     eligibility: Eligibility | None = None

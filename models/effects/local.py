@@ -15,6 +15,7 @@ BIAS_SD = {"A": 0.0, "B": 0.02, "C": 0.05, "D": 0.10}
 KEY = ["response_id", "subject"]
 # These two compare the same pupils; a lottery or a threshold has schools of its own.
 _ONE_OF = ("panel", "matching")
+_CHANCE = 1.645  # errors a placebo may be off zero by chance, at 90 %
 _DESIGNS = {
     "response_id": pl.String, "subject": pl.String, "design": pl.String, "design_grade": pl.String, "effect_sd": pl.Float64,
     "effect_se_sd": pl.Float64, "itt_sd": pl.Float64, "itt_se_sd": pl.Float64, "p_value": pl.Float64,
@@ -26,8 +27,8 @@ _DESIGNS = {
 def design_frame(found: Mapping[tuple[str, str, str], Estimate]) -> pl.DataFrame:
     """Return every design's estimate with the bias it may have, and whether it is used.
 
-    bias² = bias(grade)² + max(0, placebo² - placebo error²): a placebo off zero shows a bias that no
-    number of pupils removes. Of panel and matching, which compare the same pupils, only the one with
+    bias² = bias(grade)² + max(0, placebo² - (1.645 placebo error)²): a placebo off zero beyond chance
+    shows a bias that no number of pupils removes; not in a lottery, where only luck can move it. Of panel and matching, which compare the same pupils, only the one with
     the smaller total error is used. Grade E is no estimate.
 
     Args:
@@ -50,7 +51,8 @@ def design_frame(found: Mapping[tuple[str, str, str], Estimate]) -> pl.DataFrame
         ],
         schema=_DESIGNS,
     ).sort(*KEY, "design")
-    shown = (pl.col("placebo_sd") ** 2 - pl.col("placebo_se_sd") ** 2).clip(0).fill_null(0.0)
+    beyond = (pl.col("placebo_sd") ** 2 - (_CHANCE * pl.col("placebo_se_sd")) ** 2).clip(0)
+    shown = pl.when(pl.col("design") == "lottery").then(0.0).otherwise(beyond.fill_null(0.0))
     grade = pl.col("design_grade").replace_strict(BIAS_SD, default=None, return_dtype=pl.Float64)
     total = pl.col("effect_se_sd") ** 2 + pl.col("bias_sd") ** 2
     is_rival = pl.col("design").is_in(_ONE_OF)

@@ -95,13 +95,14 @@ def _estimates(
         others = [name for name in subjects if name not in own]
         listed = entries.filter(pl.col("response_id") == response_id)
         cells = tables["core_panel_cell"].filter(pl.col("response_id") == response_id)
+        lag = city.policy.responses[response_id].lag_years
         for subject in (name for name in own if name in subjects):
             key = (response_id, subject)
             if not listed.is_empty():
                 found |= _by_design(people, listed, *key, subjects, others, seed)
                 found[*key, "matching"] = _matching(people, listed, *key, subjects, others, seed)
             if not cells.is_empty():
-                found[*key, "panel"] = _panel(cells, subject, others, seed)
+                found[*key, "panel"] = _panel(cells, subject, others, lag, seed)
     return found
 
 
@@ -188,25 +189,34 @@ def _matching(
     )  # fmt: skip
 
 
-def _panel(cells: pl.DataFrame, subject: str, others: list[str], seed: int) -> Estimate:
-    """Return the effect seen in schools before and after they started, against the others."""
+def _panel(
+    cells: pl.DataFrame, subject: str, others: list[str], lag_years: int, seed: int
+) -> Estimate:
+    """Return the effect seen in schools before and after they started, against the others.
+
+    A response that works later is taken to start that many years later.
+    """
     key = ["semel_mosad", "school_year"]
-    placebo = (
-        cells.filter(pl.col("subject") == others[0]).select(*key, pl.col("mean_sd").alias("placebo_mean_sd"))
-        if others
-        else None
-    )  # fmt: skip
-    rows = cells.filter(pl.col("subject") == subject).select(
-        *key,
-        pl.col("mean_sd").alias("outcome_sd"),
-        pl.col("tested_pupils").alias("pupils"),
-        "served_share",
-        "started_year",
+    served = cells.select(*key[:1], pl.col("school_year") + lag_years, "subject", "served_share")
+    rows = (
+        cells.filter(pl.col("subject") == subject)
+        .drop("served_share")
+        .join(served, on=[*key, "subject"], how="left")
+        .select(
+            *key,
+            pl.col("mean_sd").alias("outcome_sd"),
+            pl.col("tested_pupils").alias("pupils"),
+            pl.col("served_share").fill_null(0.0),
+            pl.col("started_year") + lag_years,
+        )
+        .sort(key)
     )
-    if placebo is None:
+    if not others:
         return panel(rows, seed=seed)
+    untaught = cells.filter(pl.col("subject") == others[0])
+    placebo = untaught.select(*key, pl.col("mean_sd").alias("untaught_mean_sd"))
     return panel(
-        rows.join(placebo, on=key, how="left").sort(key), seed=seed, placebo="placebo_mean_sd"
+        rows.join(placebo, on=key, how="left").sort(key), seed=seed, placebo="untaught_mean_sd"
     )
 
 

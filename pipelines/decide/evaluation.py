@@ -55,7 +55,7 @@ def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
     )
     first = evaluate_first(values)
     records = evaluation_records(first, entries, seed=policy.seed.value).rename(
-        {"seed": "lottery_seed"}
+        {"seed": "lottery_seed", "schools": "evaluation_schools"}
     )
     return {
         "mart_design_option": options,

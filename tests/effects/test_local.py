@@ -34,7 +34,7 @@ def test_a_placebo_off_zero_is_a_bias_that_pupils_do_not_remove():
     quiet = Estimate("D", 0.1, 0.04, placebo_sd=0.02, placebo_se_sd=0.05)
     bias = design_frame({("a", "math", "matching"): one, ("b", "math", "matching"): quiet})
     bias = bias["bias_sd"].to_list()
-    assert bias == pytest.approx([(0.01 + 0.04 - 0.0025) ** 0.5, 0.1])
+    assert bias == pytest.approx([(0.01 + 0.04 - (1.645 * 0.05) ** 2) ** 0.5, 0.1])
 
 
 def test_no_estimate_is_shown_and_not_used():
