@@ -2,16 +2,19 @@
 -- Key: response_id.
 -- Stage: aim.
 SELECT
-    response_id,
-    response_name_he,
-    response_name_en,
-    response_class,
-    action_channel,
-    goal_id,
-    horizon,
-    is_excellence,
-    fixed_cost_agorot,
-    unit_cost_agorot,
-    source,
-    reason
-FROM core.core_response
+    responses.response_id,
+    responses.response_name_he,
+    responses.response_name_en,
+    responses.response_class,
+    responses.action_channel,
+    responses.goal_id,
+    goals.goal_name_he,
+    responses.is_goal_measured,
+    responses.horizon,
+    responses.is_excellence,
+    responses.fixed_cost_agorot,
+    responses.unit_cost_agorot,
+    responses.source,
+    responses.reason
+FROM core.core_response AS responses
+JOIN core.core_goal AS goals ON goals.goal_id = responses.goal_id
