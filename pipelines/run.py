@@ -88,6 +88,7 @@ def _run(space: Workspace, console: Console) -> bool:
 
     from pipelines.definitions import CHAIN, all_years, build
     from pipelines.progress import Progress, show_progress
+    from pipelines.run_store import unhurried
 
     definitions = build(space)
     job = definitions.resolve_job_def(CHAIN)
@@ -96,7 +97,7 @@ def _run(space: Workspace, console: Console) -> bool:
         for asset in definitions.assets or ()
         if isinstance(asset, dg.AssetsDefinition)
     }
-    with Progress(console, stages) as progress:
+    with unhurried(), Progress(console, stages) as progress:
         show_progress(progress)
         result = job.execute_in_process(
             instance=dg.DagsterInstance.get(),

@@ -100,7 +100,8 @@ def upstream(sql: SqlTable) -> tuple[str, ...]:
 
 def column_lineage(sql: SqlTable) -> dg.TableColumnLineage:
     """Return, for each column, the columns of other tables it is computed from."""
-    nodes = lineage(None, sql.text, _schema(sql), dialect="duckdb")
+    # Untrimmed: the trimmed copies of each SELECT are for drawing, and cost three quarters of the time.
+    nodes = lineage(None, sql.text, _schema(sql), dialect="duckdb", trim_selects=False)
     deps = {}
     for name in sql.table.columns:
         node = nodes[name]
