@@ -158,6 +158,7 @@ def perceived(
     seed: int,
     draws: int = 4000,
     sure: float = 0.90,
+    likely: float = 0.80,
     level: float = 0.90,
 ) -> pl.DataFrame:
     """Return where what people see of a response and what is estimated of it part ways.
@@ -167,9 +168,11 @@ def perceived(
     effects ~ their posterior. d = z perceived - z estimated. Listed are
 
         liked_no_effect     P(mean rating > 2) ≥ sure, P(d > 0) ≥ sure, and no effect is shown
-        disliked_effective  P(mean rating < 2) ≥ sure, P(d < 0) ≥ sure, and an effect is shown
+        disliked_effective  P(mean rating < 2) ≥ sure, P(d < 0) ≥ sure, and an effect is likely
 
     "No effect is shown" is a verdict of red or insufficient evidence: it does not say there is none.
+    "Likely" is P(effect > 0) ≥ `likely` by literature and local data together: enough to look again at
+    what people dislike, not enough for a verdict.
 
     Args:
         ratings: response_id, goal_id, role, red_raters, yellow_raters, green_raters.
@@ -177,6 +180,7 @@ def perceived(
         seed: seed of the draws.
         draws: number of draws.
         sure: probability that counts as sure; about 1 - sure of the listed may be wrong.
+        likely: probability of a positive effect that makes disliking it worth a second look.
         level: probability of the intervals.
 
     Returns:
@@ -211,6 +215,7 @@ def perceived(
     part = z_seen - z_found
     ends = [0.5 - level / 2, 0.5 + level / 2]
     rating, difference = (np.quantile(values, ends, axis=0) for values in (seen, part))
+    likelihood = norm.cdf(both["effect_sd"].to_numpy() / both["effect_se_sd"].to_numpy())
     liked, overrated = (seen > _MIDDLE).mean(axis=0), (part > 0).mean(axis=0)
     shown = pl.col("is_effective")
     return (
@@ -225,11 +230,12 @@ def perceived(
             pl.Series("difference_z_hi", difference[1]),
             pl.Series("p_liked", liked),
             pl.Series("p_overrated", overrated),
+            pl.Series("p_positive", likelihood),
         )
         .with_columns(
             pl.when((pl.col("p_liked") >= sure) & (pl.col("p_overrated") >= sure) & ~shown)
             .then(pl.lit("liked_no_effect"))
-            .when((pl.col("p_liked") <= 1 - sure) & (pl.col("p_overrated") <= 1 - sure) & shown)
+            .when((pl.col("p_liked") <= 1 - sure) & (pl.col("p_overrated") <= 1 - sure) & (pl.col("p_positive") >= likely))
             .then(pl.lit("disliked_effective"))
             .otherwise(pl.lit("no_conflict"))
             .alias("perception")

@@ -14,16 +14,18 @@ from pipelines.publish.diagnosis import render_diagnosis
 from pipelines.publish.marts import DATABASE, read_database, write_marts
 from pipelines.publish.quality import render_quality
 from pipelines.publish.report import ReportContext, render_report
+from pipelines.publish.responses import render_responses
 from pipelines.publish.suppression import Audience, Thresholds, gate, suppress
 from pipelines.publish.words import AGOROT
 from pipelines.publish.workbook import SHEETS, write_workbook
 
-REPORT, WORKBOOK, QUALITY, DIAGNOSIS = (
-    "report.html",
-    "workbook.xlsx",
-    "quality.html",
-    "diagnosis.html",
-)
+WORKBOOK = "workbook.xlsx"
+PAGES = {
+    "report.html": render_report,
+    "diagnosis.html": render_diagnosis,
+    "responses.html": render_responses,
+    "quality.html": render_quality,
+}
 SYNTHETIC_MARK = "נתונים סינתטיים"
 
 
@@ -49,11 +51,8 @@ def build_release(
         }
         write_marts(folder / audience, shown)
         write_workbook(folder / audience / WORKBOOK, shown, context)
-        (folder / audience / REPORT).write_text(render_report(shown, context), encoding="utf-8")
-        (folder / audience / DIAGNOSIS).write_text(
-            render_diagnosis(shown, context), encoding="utf-8"
-        )
-        (folder / audience / QUALITY).write_text(render_quality(shown, context), encoding="utf-8")
+        for name, render in PAGES.items():
+            (folder / audience / name).write_text(render(shown, context), encoding="utf-8")
 
 
 def audit_release(folder: Path, context: ReportContext, thresholds: Thresholds) -> None:
@@ -70,7 +69,7 @@ def audit_release(folder: Path, context: ReportContext, thresholds: Thresholds) 
         _audit_parquet(place, tables)
         _audit_money(place, tables)
         _audit_workbook(place / WORKBOOK, tables)
-        for page in (REPORT, DIAGNOSIS, QUALITY):
+        for page in PAGES:
             text = (place / page).read_text(encoding="utf-8")
             _expect(
                 not context.is_synthetic or SYNTHETIC_MARK in text,

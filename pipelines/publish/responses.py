@@ -81,6 +81,7 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
     names = dict(tables["mart_response"].select("response_id", "response_name_he").iter_rows())
     schools = dict(tables["mart_gap_school"].select("semel_mosad", "school_name_he").iter_rows())
     goals = dict(tables["mart_response"].select("goal_id", "goal_name_he").unique().iter_rows())
+    groups = dict(tables["mart_group"].select("group_id", "group_name_he").iter_rows())
     order = [
         *alignment.sort("alignment_place")["response_id"],
         *whole.filter(~pl.col("response_id").is_in(alignment["response_id"].implode()))["response_id"].unique().sort(),
@@ -90,6 +91,7 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         style=Markup(_STYLE.read_text(encoding="utf-8")),
         words=words,
         verdict_signs=VERDICT_SIGNS,
+        group=lambda group_id: groups.get(group_id, group_id),
         name=lambda response_id: names.get(response_id, response_id),
         school=lambda code: schools.get(code, code),
         goal=lambda goal_id: goals.get(goal_id, goal_id),
@@ -108,7 +110,7 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         overlap=tables["mart_response_overlap"].sort("shared_pupils", "response_id", "other_response_id", descending=[True, False, False], nulls_last=True).head(MOST_PAIRS).to_dicts(),
         pooling=tables["mart_pooling"].filter(pl.col("saving_agorot") > 0).sort("saving_agorot", "response_id", descending=[True, False]).to_dicts(),
         evidence=tables["mart_evidence"].filter(pl.col("quantity") != "served_share").sort("response_id", "quantity").to_dicts(),
-        chart=charts.alignment_chart(alignment, names) if alignment.drop_nulls("effect_sd").height else "",
+        chart=Markup(charts.alignment_chart(alignment, names)) if alignment.drop_nulls("effect_sd").height else "",
     )  # fmt: skip
 
 

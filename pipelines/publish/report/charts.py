@@ -205,6 +205,47 @@ def cause_chart(parts: pl.DataFrame, names: dict[str, str], unexplained: str) ->
     return _bars(rows, "school", ordered["school"].to_list(), known, colours, "חלק מהפער שמעבר לממוצע העיר, בסטיות תקן (ימינה = מרחיב)")  # fmt: skip
 
 
+VERDICT_COLOURS = {
+    "very_effective": "#1f5f7a", "fairly_effective": "#4d8fac", "not_effective": "#7a1f1f", "insufficient_evidence": "#7d8aa0",
+}  # fmt: skip
+
+
+def alignment_chart(money: pl.DataFrame, names: dict[str, str]) -> str:
+    """Return each response's municipal money against its expected effect, with intervals."""
+    rows = money.drop_nulls("effect_sd").sort("alignment_place").select(
+        (pl.lit(RLM) + pl.col("response_id").replace_strict(names) + pl.lit(RLM)).alias("name"),
+        (pl.col("amount_agorot") / AGOROT / 1000).alias("x"),
+        pl.col("effect_sd").alias("y"), pl.col("effect_lo_sd").alias("lo"), pl.col("effect_hi_sd").alias("hi"),
+        pl.col("verdict").cast(pl.String).replace_strict({v: label("verdict", v) for v in VERDICT_COLOURS}).alias("verdict"),
+    )  # fmt: skip
+    data = alt.Data(values=rows.to_dicts())
+    scale = alt.Scale(
+        domain=[label("verdict", v) for v in VERDICT_COLOURS], range=list(VERDICT_COLOURS.values())
+    )
+    # Colour is not alone: each verdict has a shape of its own.
+    shape = alt.Scale(
+        domain=[label("verdict", v) for v in VERDICT_COLOURS],
+        range=["circle", "triangle-up", "cross", "diamond"],
+    )
+    x = alt.X("x:Q", title=f"{RLM}כספי רשות בתכנון, באלפי ₪{RLM}")
+    base = alt.Chart(data)
+    ranges = base.mark_rule(opacity=0.55).encode(
+        x=x, y=alt.Y("lo:Q", title=f"{RLM}השפעה משוערת בסטיות תקן לשנה{RLM}"), y2="hi:Q", color=alt.Color("verdict:N", scale=scale, title=None)
+    )  # fmt: skip
+    points = base.mark_point(filled=True, size=85, opacity=1).encode(
+        x=x, y="y:Q", color=alt.Color("verdict:N", scale=scale, title=None), shape=alt.Shape("verdict:N", scale=shape, title=None)
+    )  # fmt: skip
+    # Neighbours in money are named above and below in turn, so that names do not cover each other.
+    texts = [
+        alt.Chart(alt.Data(values=rows.sort("x").gather_every(2, side).to_dicts()))
+        .mark_text(dy=dy, fontSize=11)
+        .encode(x=x, y="y:Q", text="name:N")
+        for side, dy in ((0, -11), (1, 14))
+    ]
+    zero = alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(color="#111827").encode(y="y:Q")
+    return _svg(alt.layer(zero, ranges, points, *texts).properties(width=620, height=340))
+
+
 def _bars(
     rows: pl.DataFrame,
     place: str,
