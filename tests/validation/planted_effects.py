@@ -69,7 +69,9 @@ def tables_of(city):
         "core_pupil_level": level,
         "core_response_entry": entries,
         "core_panel_cell": cells,
-        "core_pupil_group": weak.select(*KEY, pl.lit("decile_8_10").alias("group_id"), "semel_mosad"),
+        "core_pupil_group": weak.select(
+            *KEY, pl.lit("decile_8_10").alias("group_id"), "semel_mosad"
+        ),
     }
 
 
