@@ -257,6 +257,12 @@ class EffectsPolicy(Model):
         source="assumed",
         reason="effects on groups of pupils differ, but by less than programmes do",
     )
+    school_spread_sd: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
+        value=0.05,
+        unit="pupil SD per year",
+        source="assumed",
+        reason="how far one response's effects differ between schools: half of the smallest medium effect",
+    )
     months_per_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
         value=12.0,
         unit="months of progress in one pupil SD",

@@ -19,6 +19,7 @@ class Estimate:
         treated_pupils: pupils with the response (units, where the design sees only schools).
         control_pupils: pupils they are compared with.
         clusters: independent units the error rests on (draws, schools or pupils).
+        schools: schools whose participants it is of; 0 = not told.
         placebo_sd: the same estimate of something the response cannot have changed (the level
             before it, or a subject it does not teach).
         placebo_se_sd: its standard error.
@@ -35,6 +36,7 @@ class Estimate:
     treated_pupils: int = 0
     control_pupils: int = 0
     clusters: int = 0
+    schools: int = 0
     placebo_sd: float | None = None
     placebo_se_sd: float | None = None
     mde_sd: float | None = None

@@ -18,6 +18,20 @@ def within(values: np.ndarray, stratum: np.ndarray, weight: np.ndarray | None = 
     return values - (np.bincount(stratum, w * values) / np.maximum(total, 1e-300))[stratum]
 
 
+def independent(columns: list[np.ndarray]) -> np.ndarray:
+    """Return, side by side, the columns that do not follow from those before them."""
+    kept: list[np.ndarray] = []
+    basis = np.empty((len(columns[0]) if columns else 0, 0))
+    for column in columns:
+        rest = column - basis @ (basis.T @ column)
+        rest -= basis @ (basis.T @ rest)  # twice, for what rounding left
+        size = np.linalg.norm(rest)
+        if size > 1e-6 * max(float(np.linalg.norm(column)), 1e-9):
+            kept.append(column)
+            basis = np.column_stack([basis, rest / size])
+    return np.column_stack(kept) if kept else basis
+
+
 def clustered(
     outcome: np.ndarray,
     columns: np.ndarray,

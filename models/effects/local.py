@@ -19,20 +19,25 @@ _CHANCE = 1.645  # errors a placebo may be off zero by chance, at 90 %
 _DESIGNS = {
     "response_id": pl.String, "subject": pl.String, "design": pl.String, "design_grade": pl.String, "effect_sd": pl.Float64,
     "effect_se_sd": pl.Float64, "itt_sd": pl.Float64, "itt_se_sd": pl.Float64, "p_value": pl.Float64,
-    "treated_pupils": pl.Int32, "control_pupils": pl.Int32, "clusters": pl.Int32, "placebo_sd": pl.Float64,
+    "treated_pupils": pl.Int32, "control_pupils": pl.Int32, "clusters": pl.Int32, "schools": pl.Int32, "placebo_sd": pl.Float64,
     "placebo_se_sd": pl.Float64, "mde_sd": pl.Float64, "doubts": pl.String,
 }  # fmt: skip
 
 
-def design_frame(found: Mapping[tuple[str, str, str], Estimate]) -> pl.DataFrame:
+def design_frame(
+    found: Mapping[tuple[str, str, str], Estimate], *, school_spread_sd: float
+) -> pl.DataFrame:
     """Return every design's estimate with the bias it may have, and whether it is used.
 
-    bias² = bias(grade)² + max(0, placebo² - (1.645 placebo error)²): a placebo off zero beyond chance
-    shows a bias that no number of pupils removes; not in a lottery, where only luck can move it. Of panel and matching, which compare the same pupils, only the one with
+    bias² = bias(grade)² + school_spread² / schools + max(0, placebo² - (1.645 placebo error)²). The
+    second part: what one or two schools' participants gain is not what those of all schools gain. The
+    third: a placebo off zero beyond chance shows a bias that no number of pupils removes; not in a
+    lottery, where only luck can move it. Of panel and matching, which compare the same pupils, only the one with
     the smaller total error is used. Grade E is no estimate.
 
     Args:
         found: the estimate of each response, subject and design.
+        school_spread_sd: how far effects differ between schools, pupil SD.
 
     Returns:
         response_id, subject, design, the fields of `Estimate` (doubts joined by commas), bias_sd (null where
@@ -53,12 +58,15 @@ def design_frame(found: Mapping[tuple[str, str, str], Estimate]) -> pl.DataFrame
     ).sort(*KEY, "design")
     beyond = (pl.col("placebo_sd") ** 2 - (_CHANCE * pl.col("placebo_se_sd")) ** 2).clip(0)
     shown = pl.when(pl.col("design") == "lottery").then(0.0).otherwise(beyond.fill_null(0.0))
+    elsewhere = (
+        pl.when(pl.col("schools") > 0).then(school_spread_sd**2 / pl.col("schools")).otherwise(0.0)
+    )
     grade = pl.col("design_grade").replace_strict(BIAS_SD, default=None, return_dtype=pl.Float64)
     total = pl.col("effect_se_sd") ** 2 + pl.col("bias_sd") ** 2
     is_rival = pl.col("design").is_in(_ONE_OF)
     return rows.with_columns(
         pl.when(pl.col("effect_sd").is_not_null() & (pl.col("effect_se_sd") > 0))
-        .then((grade**2 + shown).sqrt())
+        .then((grade**2 + elsewhere + shown).sqrt())
         .alias("bias_sd")
     ).with_columns(
         (

@@ -9,7 +9,7 @@ import polars as pl
 from scipy.stats import chi2, norm
 
 from models.effects.estimate import Estimate
-from models.effects.least_squares import clustered, dense, within
+from models.effects.least_squares import clustered, dense, independent, within
 
 LEAST = 30  # entrants with an outcome on either side together; below there is no estimate
 WEAKEST_TAKE_UP = 0.2  # dose of the drawn less that of the others
@@ -155,13 +155,12 @@ def draw_lottery(
 
 
 def _covariates(rows: pl.DataFrame, names: Sequence[str], stratum: np.ndarray) -> np.ndarray:
-    """Return covariates less their stratum's mean; nulls at that mean, columns without spread dropped."""
+    """Return covariates less their stratum's mean; nulls at that mean, without what follows from others."""
     x = [
         within(rows[name].cast(pl.Float64).fill_null(strategy="mean").fill_null(0.0).to_numpy(), stratum)
         for name in sorted(names)
     ]  # fmt: skip
-    kept = [column for column in x if column.std() > 1e-9]
-    return np.column_stack(kept) if kept else np.empty((rows.height, 0))
+    return independent(x) if x else np.empty((rows.height, 0))
 
 
 def _placebo(

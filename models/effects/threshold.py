@@ -9,7 +9,7 @@ import polars as pl
 from scipy.stats import binomtest, norm
 
 from models.effects.estimate import Estimate
-from models.effects.least_squares import clustered, dense, within
+from models.effects.least_squares import clustered, dense, independent, within
 
 LEAST = 30  # pupils with weight on each side; below there is no estimate
 WEAKEST_TAKE_UP = 0.2  # jump of the dose at the cut-off
@@ -121,20 +121,20 @@ class _Jump:
             near[name].cast(pl.Float64).fill_null(strategy="mean").fill_null(0.0).to_numpy()
             for name in sorted(covariates)
         ]
-        columns = [within(term, stratum, weight) for term in terms]
-        kept = [term for term in columns if np.abs(term).max() > 1e-9]
+        # The score that decided may be made of earlier scores among the covariates.
+        kept = independent([within(term, stratum, weight) for term in terms])
         lost = np.unique(stratum).size
         offer = within(admitted, stratum, weight)
         outcome = within(near[column].cast(pl.Float64).to_numpy(), stratum, weight)
         dose = within(near["dose"].cast(pl.Float64).to_numpy(), stratum, weight)
-        x = np.column_stack([offer, *kept])
+        x = np.column_stack([offer, kept])
         self.itt, self.itt_se = clustered(outcome, x, unit, lost=lost, weight=weight)
         take_up, _ = clustered(dose, x, unit, lost=lost, weight=weight)
         self.effect: float | None = None
         self.error: float | None = None
         if take_up >= WEAKEST_TAKE_UP:
             self.effect, self.error = clustered(
-                outcome, np.column_stack([dose, *kept]), unit, lost=lost, weight=weight, instrument=offer
+                outcome, np.column_stack([dose, kept]), unit, lost=lost, weight=weight, instrument=offer
             )  # fmt: skip
 
 

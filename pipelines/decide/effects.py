@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 
 from models.effects import (
@@ -61,7 +63,7 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
     known = priors(city)
     targets = known.select(KEY)
     found = _estimates(city, tables, targets)
-    designs = design_frame(found)
+    designs = design_frame(found, school_spread_sd=city.policy.effects.school_spread_sd.value)
     posterior = combine(
         known.drop("source"), local_estimates(designs).join(targets, on=KEY, how="semi")
     )
@@ -119,7 +121,7 @@ def _by_design(
         .join(listed.filter(pl.col("assignment_mechanism").is_in(_BY_DESIGN)), on=columns.KEY)
         .select(
             "assignment_mechanism", "is_offered", "dose", "selection_score", *known,
-            pl.concat_str("semel_mosad", "school_year", separator="|").alias("stratum"),
+            "semel_mosad", pl.concat_str("semel_mosad", "school_year", separator="|").alias("stratum"),
             pl.col("pupil_hash").alias("unit"),
             pl.col(columns.score(subject)).alias("outcome_sd"),
             *([placebo] if placebo else []),
@@ -142,12 +144,17 @@ def _by_design(
     found = {}
     if not drawn.is_empty():
         estimate = lottery(drawn, covariates=known, placebo=placebo, seed=seed)
-        found[response_id, subject, "lottery"] = estimate
+        found[response_id, subject, "lottery"] = replace(estimate, schools=_schools(drawn))
     if not scored.is_empty():
         with_cut = scored.drop_nulls("running")
         estimate = threshold(with_cut, covariates=known, placebo=placebo)
-        found[response_id, subject, "threshold"] = estimate
+        found[response_id, subject, "threshold"] = replace(estimate, schools=_schools(with_cut))
     return found
+
+
+def _schools(rows: pl.DataFrame) -> int:
+    """Return of how many schools the participants are."""
+    return rows.filter(pl.col("dose") > 0)["semel_mosad"].n_unique()
 
 
 def _matching(
@@ -169,7 +176,7 @@ def _matching(
     )
     if group is not None:
         rows = rows.join(group, on=columns.KEY, how="semi")
-    return matched(
+    estimate = matched(
         rows.select(
             pl.col("pupil_hash").alias("pupil_id"), "school_year", "semel_mosad", "grade",
             *columns.BACKGROUND, "absence_before_pct",
@@ -187,6 +194,8 @@ def _matching(
         seed=seed,
         most_draws=_FOLD_DRAWS,
     )  # fmt: skip
+    taking = rows.filter(pl.col(columns.dose(response_id)) > 0)
+    return replace(estimate, schools=taking["semel_mosad"].n_unique())
 
 
 def _panel(
@@ -211,13 +220,13 @@ def _panel(
         )
         .sort(key)
     )
+    schools = rows.filter(pl.col("served_share") > 0)["semel_mosad"].n_unique()
     if not others:
-        return panel(rows, seed=seed)
+        return replace(panel(rows, seed=seed), schools=schools)
     untaught = cells.filter(pl.col("subject") == others[0])
     placebo = untaught.select(*key, pl.col("mean_sd").alias("untaught_mean_sd"))
-    return panel(
-        rows.join(placebo, on=key, how="left").sort(key), seed=seed, placebo="untaught_mean_sd"
-    )
+    with_placebo = rows.join(placebo, on=key, how="left").sort(key)
+    return replace(panel(with_placebo, seed=seed, placebo="untaught_mean_sd"), schools=schools)
 
 
 def _groups(

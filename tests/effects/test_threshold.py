@@ -92,6 +92,13 @@ def test_a_plain_comparison_would_turn_the_sign():
     assert found.effect_sd > 0
 
 
+def test_covariates_that_make_up_the_score_do_no_harm():
+    frame = school(2)
+    twice = frame.with_columns(a=pl.col("running") - pl.col("other_sd"), b=pl.col("other_sd"))
+    found = threshold(twice, covariates=["a", "b"])
+    assert found.effect_sd == pytest.approx(threshold(frame, covariates=["other_sd"]).effect_sd)
+
+
 def test_order_decides_nothing_and_doubts_are_told():
     frame = school(1)
     mixed = frame.sample(fraction=1, shuffle=True, seed=5).select(reversed(frame.columns))
