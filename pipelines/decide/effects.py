@@ -62,12 +62,15 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
     """Return the estimate of every design, the posterior effects, those on groups, and the verdicts."""
     known = priors(city)
     targets = known.select(KEY)
-    found = _estimates(city, tables, targets)
+    # Without pupils or a report of who takes part there is nothing to estimate from.
+    is_silent = tables["core_pupil_outcome"].is_empty() or tables["core_panel_cell"].is_empty()
+    people = None if is_silent else columns.pupil_years(tables)
+    found = {} if people is None else _estimates(city, tables, people, targets)
     designs = design_frame(found, school_spread_sd=city.policy.effects.school_spread_sd.value)
     posterior = combine(
         known.drop("source"), local_estimates(designs).join(targets, on=KEY, how="semi")
     )
-    by_group = _groups(city, tables, posterior, designs)
+    by_group = _groups(city, tables, people, posterior, designs)
     whole = posterior.with_columns(pl.lit(WHOLE).alias("group_id"))
     judged = verdicts(
         pl.concat([whole.select(by_group.columns), by_group]),
@@ -82,13 +85,10 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
 
 
 def _estimates(
-    city: CityFolder, tables: Tables, targets: pl.DataFrame
+    city: CityFolder, tables: Tables, people: pl.DataFrame, targets: pl.DataFrame
 ) -> dict[tuple[str, str, str], Estimate]:
     """Return the estimate of each response, subject and design for which there is anything to look at."""
     entries = tables["core_response_entry"]
-    if tables["core_pupil_outcome"].is_empty() or tables["core_panel_cell"].is_empty():
-        return {}
-    people = columns.pupil_years(tables)
     taught = targets.group_by("response_id", maintain_order=True).agg("subject")
     subjects = sorted(tables["core_pupil_outcome"]["subject"].unique())
     seed = city.policy.effects.seed.value
@@ -230,8 +230,9 @@ def _panel(
 
 
 def _groups(
-    city: CityFolder, tables: Tables, posterior: pl.DataFrame, designs: pl.DataFrame
-) -> pl.DataFrame:
+    city: CityFolder, tables: Tables, people: pl.DataFrame | None, posterior: pl.DataFrame,
+    designs: pl.DataFrame,
+) -> pl.DataFrame:  # fmt: skip
     """Return posterior effects on groups of pupils: near the effect on all unless their pupils say otherwise."""
     policy = city.policy.effects
     reach = posterior.select(
@@ -239,9 +240,8 @@ def _groups(
         "local_sd", "local_se_sd", "design_grade", "effect_sd", "effect_se_sd",
     )  # fmt: skip
     used = designs.filter("is_used", pl.col("design") == "matching")
-    if used.is_empty():
+    if people is None or used.is_empty():
         return reach.clear()
-    people = columns.pupil_years(tables)
     entries = tables["core_response_entry"]
     subjects = sorted(tables["core_pupil_outcome"]["subject"].unique())
     rows = []

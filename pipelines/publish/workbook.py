@@ -32,7 +32,14 @@ SHEETS = {
     "כללי ההקצאה": "mart_allocation_rule",
     "תעודת ההקצאה": "mart_allocation_certificate",
     "מענים וראיות": "mart_effect",
+    "מסקנות": "mart_verdict",
+    "כסף מול השפעה": "mart_alignment",
+    "כסף לפי מענה": "mart_response_money",
+    "מה להעריך": "mart_evaluation",
+    "הצעות": "mart_proposal",
+    "מרשם הראיות": "mart_evidence",
     "מפת מענים": "mart_response_map",
+    "צרכים ללא מענה": "mart_unmet_need",
     "תוכנית עבודה": "mart_work_plan",
     "תכנון מול ביצוע": "mart_plan_tracking",
     "מה לא נמדד": "mart_not_measured",
@@ -127,9 +134,18 @@ def _sheet(
         _totals(sheet, name, frame, styles)
 
 
+# Rows of these overlap (one response by several kinds of money) or do not add up (values of knowing).
+_NO_TOTAL = (
+    "mart_allocation_certificate",
+    "mart_allocation_rule",
+    "mart_alignment",
+    "mart_evaluation",
+)
+
+
 def _totals(sheet: Worksheet, name: str, frame: pl.DataFrame, styles: Mapping[str, Format]) -> None:
     added = [c for c in frame.columns if dictionary().fields[c].unit == "agorot"]
-    if not added or name in ("mart_allocation_certificate", "mart_allocation_rule"):
+    if not added or name in _NO_TOTAL:
         return
     row = frame.height + 1
     first = frame.columns[0]
