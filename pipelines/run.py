@@ -88,7 +88,7 @@ def _run(space: Workspace, console: Console) -> bool:
 
     from pipelines.definitions import CHAIN, all_years, build
     from pipelines.progress import Progress, show_progress
-    from pipelines.run_store import unhurried
+    from pipelines.run_store import instance, unhurried
 
     definitions = build(space)
     job = definitions.resolve_job_def(CHAIN)
@@ -100,7 +100,7 @@ def _run(space: Workspace, console: Console) -> bool:
     with unhurried(), Progress(console, stages) as progress:
         show_progress(progress)
         result = job.execute_in_process(
-            instance=dg.DagsterInstance.get(),
+            instance=instance(),
             tags=all_years(space),
             run_config={"loggers": {"progress": {}}},
             raise_on_error=False,

@@ -7,13 +7,28 @@ On a busy machine this is half of a run.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import dagster as dg
+from filelock import FileLock
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+
+
+def instance() -> dg.DagsterInstance:
+    """Return the instance at DAGSTER_HOME; of two first runs at once, one creates its databases.
+
+    Dagster creates each when it is first asked for, and fails if another process does so meanwhile.
+    """
+    with FileLock(Path(os.environ["DAGSTER_HOME"]) / ".creating.lock"):
+        found = dg.DagsterInstance.get()
+        _ = found.run_storage, found.event_log_storage, found.schedule_storage
+    return found
 
 
 @contextmanager
