@@ -25,7 +25,11 @@ _MADE = ("mart_design_option", "mart_information", "mart_evaluation")
 def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
     """Return what each possible design could detect next year, and what knowing it would be worth."""
     policy = city.policy.effects
-    entries = _entries(tables)
+    entries = (
+        nothing("core_participation")
+        if tables["core_participation"].is_empty()
+        else _entries(tables)
+    )
     if entries.is_empty():
         return {name: nothing(name) for name in _MADE}
     options = detectable(

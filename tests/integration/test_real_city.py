@@ -178,7 +178,7 @@ def test_schools_without_scores_are_not_measured_but_planned_for(ashkelon):
     assert unmeasured.select(width).item() > 1.5 * measured.select(width).item()
 
 
-@pytest.mark.parametrize("authority", ["באר שבע", "נתניה"])
+@pytest.mark.parametrize("authority", ["באר שבע", pytest.param("נתניה", marks=pytest.mark.slow)])
 def test_another_authority_by_one_line(shared_data, tmp_path, authority):
     release = run_city(shared_data, tmp_path, authority)
     budget = pl.read_csv(

@@ -3,6 +3,8 @@
 import polars as pl
 import yaml
 
+import pytest
+
 from pipelines.publish.release import current_release
 from tests.conftest import PROJECT, make_place
 from tests.integration.conftest import change_policy
@@ -83,6 +85,7 @@ def test_a_count_that_does_not_reconcile_blocks_and_names_it(place):
     expect_error(place, "core_reconciliation", "pupils.state", "Nothing was published")
 
 
+@pytest.mark.slow  # a wrong count, above, stops a run in the same way
 def test_a_reversed_nurture_index_blocks(place):
     import xlsxwriter
 

@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 
 from models.synthetic_city import generate
-from pipelines import response_map
 from pipelines.aim import aim
 from pipelines.checks.engine import run_checks
 from pipelines.checks.suites import checks_of
 from pipelines.city import load_city
+from pipelines.decide import response_map
 from pipelines.demo_city import write_city
 from pipelines.fields import dictionary
 from pipelines.sql_assets import sql_tables

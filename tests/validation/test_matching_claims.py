@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from models.effects.local import BIAS_SD
 from models.effects.matching import matched
-from models.effects.posterior import BIAS_SD
 from models.synthetic_city import generate, spec
 
 pytestmark = pytest.mark.slow
