@@ -63,8 +63,8 @@ def money(city: CityFolder, tables: Tables) -> Tables:
     # A list that gives no dose is of a full one.
     participation = tables["core_participation"].with_columns(pl.col("dose").fill_null(1.0))
     years = response_money(tables["core_budget_line"], participation)
-    last = years.filter(pl.col("schools") > 0)["school_year"].max()
-    spent = years.filter(pl.col("school_year") == last)
+    with_money = years.filter(pl.col("schools") > 0)
+    spent = years.join(with_money.select(pl.col("school_year").max()), on="school_year")
     whole = judged.filter(pl.col("subject") == WHOLE)
     return {
         "mart_response_money": cost_per_month(

@@ -1,9 +1,8 @@
 """What goes wrong is said to a person: what, where, what to do; and the last release stays."""
 
 import polars as pl
-import yaml
-
 import pytest
+import yaml
 
 from pipelines.publish.release import current_release
 from tests.conftest import PROJECT, make_place
