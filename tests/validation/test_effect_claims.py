@@ -122,7 +122,7 @@ def test_literature_and_data_together_beat_either(found, city, change):
 def test_the_planted_cases_come_out(found, city):
     """Big money without effect, the liked null, the disliked best: in most of ten cities."""
     first, liked, disliked = [], [], []
-    for seed in range(1, 11):
+    for seed in SEEDS[:10]:
         judged = found["mart_verdict"].filter(pl.col("seed") == seed, pl.col("group_id") == "all").drop("seed", "group_id")  # fmt: skip
         made = generate(seed)
         money = response_money(*books(made)).filter(pl.col("school_year") == 2026)
@@ -157,7 +157,6 @@ def books(made):
 
 def ratings(made):
     said = made.files["ratings.csv"]
-    print(said.columns)
     colour = {"red_raters": "not_effective", "yellow_raters": "fairly_effective", "green_raters": "very_effective"}  # fmt: skip
     return said.group_by("response_id", "goal_id", "role").agg(
         *((pl.col("rating") == value).sum().cast(pl.Int32).alias(name) for name, value in colour.items())
