@@ -6,6 +6,10 @@ import numpy as np
 import polars as pl
 
 
+class Undetermined(ValueError):  # noqa: N818 - a finding, not a fault
+    """No slope follows from the rows: one column follows from the others, or there are too few rows."""
+
+
 def dense(column: pl.Series) -> np.ndarray:
     """Return each value's number: 0, 1, … in the order of the values."""
     return (column.rank("dense") - 1).cast(pl.Int64).to_numpy()
@@ -26,7 +30,7 @@ def independent(columns: list[np.ndarray]) -> np.ndarray:
         rest = column - basis @ (basis.T @ column)
         rest -= basis @ (basis.T @ rest)  # twice, for what rounding left
         size = np.linalg.norm(rest)
-        if size > 1e-6 * max(float(np.linalg.norm(column)), 1e-9):
+        if size > 1e-4 * max(float(np.linalg.norm(column)), 1e-9):
             kept.append(column)
             basis = np.column_stack([basis, rest / size])
     return np.column_stack(kept) if kept else basis
@@ -56,20 +60,23 @@ def clustered(
         instrument: n values that stand in for the first column.
 
     Raises:
-        ValueError: if the columns (or the instrument) do not determine the slope.
+        Undetermined: if the columns (or the instrument) do not determine the slope, or nothing is
+            left to estimate its error from.
     """
+    n, k = columns.shape
+    if n <= k + lost:
+        raise Undetermined(f"{n} rows cannot determine {k + lost} unknowns and an error")
     w = np.ones(len(outcome)) if weight is None else weight
     z = columns if instrument is None else np.column_stack([instrument, columns[:, 1:]])
     cross = (z * w[:, None]).T @ columns
     if np.linalg.matrix_rank(cross) < cross.shape[0]:
-        raise ValueError("the columns do not determine a slope: one follows from the others")
+        raise Undetermined("the columns do not determine a slope: one follows from the others")
     inverse = np.linalg.inv(cross)
     slopes = inverse @ ((z * w[:, None]).T @ outcome)
     rest = outcome - columns @ slopes
     scores = z * (w * rest)[:, None]
     groups = int(cluster.max()) + 1
     summed = np.stack([np.bincount(cluster, s, groups) for s in scores.T], axis=1)
-    n, k = columns.shape
-    correction = groups / max(groups - 1, 1) * (n - 1) / max(n - k - lost, 1)
+    correction = groups / max(groups - 1, 1) * (n - 1) / (n - k - lost)
     covariance = inverse @ (summed.T @ summed) @ inverse.T * correction
     return float(slopes[0]), float(np.sqrt(covariance[0, 0]))

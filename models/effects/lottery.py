@@ -9,7 +9,7 @@ import polars as pl
 from scipy.stats import chi2, norm
 
 from models.effects.estimate import Estimate
-from models.effects.least_squares import clustered, dense, independent, within
+from models.effects.least_squares import Undetermined, clustered, dense, independent, within
 
 LEAST = 30  # entrants with an outcome on either side together; below there is no estimate
 WEAKEST_TAKE_UP = 0.2  # dose of the drawn less that of the others
@@ -79,7 +79,12 @@ def lottery(
     outcome = within(known["outcome_sd"].to_numpy(), stratum)
     x = _covariates(known, covariates, stratum)
     lost = np.unique(stratum).size
-    itt, itt_se = clustered(outcome, np.column_stack([offer, x]), unit, lost=lost)
+    try:
+        itt, itt_se = clustered(outcome, np.column_stack([offer, x]), unit, lost=lost)
+    except Undetermined:  # the covariates tell who was drawn: too few entrants for so many
+        return Estimate(
+            "A", treated_pupils=treated, control_pupils=others, doubts=("few_entrants",)
+        )
     take_up, _ = clustered(dose, np.column_stack([offer, x]), unit, lost=lost)
     held = _placebo(known, placebo, covariates) if placebo else None
     if held is not None and abs(held[0]) > norm.ppf(1 - ALPHA / 2) * held[1]:
@@ -166,7 +171,7 @@ def _covariates(rows: pl.DataFrame, names: Sequence[str], stratum: np.ndarray) -
 def _placebo(
     rows: pl.DataFrame, placebo: str, covariates: Sequence[str]
 ) -> tuple[float, float] | None:
-    """Return the offer's effect on what it cannot have changed, on the scale of the offer."""
+    """Return the offer's effect on what it cannot have changed; None where too few rows tell."""
     drawn = pl.col("is_offered")
     known = rows.drop_nulls(placebo).filter((drawn.any() & ~drawn.all()).over("stratum"))
     if known.height < LEAST:
@@ -174,10 +179,11 @@ def _placebo(
     stratum, unit = dense(known["stratum"]), dense(known["unit"])
     offer = within(known["is_offered"].cast(pl.Float64).to_numpy(), stratum)
     x = _covariates(known, [name for name in covariates if name != placebo], stratum)
-    return clustered(
-        within(known[placebo].cast(pl.Float64).to_numpy(), stratum), np.column_stack([offer, x]), unit,
-        lost=np.unique(stratum).size,
-    )  # fmt: skip
+    outcome = within(known[placebo].cast(pl.Float64).to_numpy(), stratum)
+    try:
+        return clustered(outcome, np.column_stack([offer, x]), unit, lost=np.unique(stratum).size)
+    except Undetermined:
+        return None
 
 
 def _lost_unevenly(rows: pl.DataFrame) -> bool:

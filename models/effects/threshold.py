@@ -9,7 +9,7 @@ import polars as pl
 from scipy.stats import binomtest, norm
 
 from models.effects.estimate import Estimate
-from models.effects.least_squares import clustered, dense, independent, within
+from models.effects.least_squares import Undetermined, clustered, dense, independent, within
 
 LEAST = 30  # pupils with weight on each side; below there is no estimate
 WEAKEST_TAKE_UP = 0.2  # jump of the dose at the cut-off
@@ -150,7 +150,10 @@ def _jump(rows: pl.DataFrame, column: str, covariates: Sequence[str]) -> _Jump |
     if min((near & (running <= 0)).sum(), (near & (running > 0)).sum()) < LEAST:
         # The thirtieth pupil on the emptier side just counts.
         bandwidth = max(np.sort(side)[LEAST - 1] for side in (-running[running <= 0], running[running > 0])) * 1.01  # fmt: skip
-    return _Jump(rows, column, covariates, float(bandwidth))
+    try:
+        return _Jump(rows, column, covariates, float(bandwidth))
+    except Undetermined:  # too few pupils for so many covariates
+        return None
 
 
 def best_bandwidth(running: np.ndarray, outcome: np.ndarray) -> float:

@@ -7,7 +7,7 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.effects.least_squares import clustered
+from models.effects.least_squares import Undetermined, clustered
 from models.effects.lottery import draw_lottery, lottery
 
 
@@ -160,3 +160,25 @@ def test_a_draw_without_ids_is_refused():
         draw_lottery(pl.DataFrame({"unit": ["a", "a"]}), 1, seed=1)
     with pytest.raises(ValueError, match="negative"):
         draw_lottery(pl.DataFrame({"unit": ["a"]}), -1, seed=1)
+
+
+def test_covariates_that_tell_who_was_drawn_leave_no_estimate():
+    entrants = drawn(1).with_columns(sign=pl.col("is_offered").cast(pl.Float64))
+    found = lottery(entrants, covariates=["sign"], seed=1)
+    assert (found.effect_sd, found.doubts) == (None, ("few_entrants",))
+
+
+def test_a_placebo_that_too_few_rows_tell_is_not_known():
+    entrants = drawn(1).with_columns(
+        sign=pl.when(pl.int_range(pl.len()) < 100).then(pl.col("is_offered").cast(pl.Float64)),
+        other=pl.when(pl.int_range(pl.len()) < 100).then(pl.col("before_sd")),
+    )
+    found = lottery(entrants, covariates=["before_sd", "sign"], placebo="other", seed=1)
+    assert found.effect_sd is not None
+    assert found.placebo_sd is None
+
+
+def test_as_many_unknowns_as_rows_leave_no_error():
+    rng = np.random.default_rng(1)
+    with pytest.raises(Undetermined, match="12 rows cannot determine 12 unknowns"):
+        clustered(rng.normal(size=12), rng.normal(size=(12, 9)), np.arange(12), lost=3)
