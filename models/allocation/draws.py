@@ -14,6 +14,7 @@ from models.allocation.resolve import model_of, pairs_of, weighted, with_benefit
 from models.allocation.rules.base import PAIR
 
 _MULTIPLIERS = ["benefit_multiplier", "cost_multiplier"]
+_SHEKEL = 100
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Draws:
         return cls([int(number) for number in numbers], *tables)
 
     def models(self, problem: Problem, model: Model) -> Iterator[Model]:
-        """The model under each draw; costs are rounded to the agora."""
+        """The model under each draw; drawn costs are whole shekels."""
         pairs, pair = pairs_of(model)
         for benefit, cost in zip(self.benefit, self.cost, strict=True):
             drawn = model if np.all(cost == 1) else model_of(_at_costs(problem, pairs, cost))
@@ -84,8 +85,13 @@ class Draws:
 
 
 def _at_costs(problem: Problem, pairs: pl.DataFrame, cost: np.ndarray) -> Problem:
-    """The problem with the costs of every pair multiplied."""
+    """The problem with the costs of every pair multiplied, those that change to whole shekels.
+
+    Costs with odd agorot make the solver find plan after plan that miss a limit by less than it can
+    see; a drawn cost is not known to the agora anyway.
+    """
     times = pairs.with_columns(times=pl.Series(cost))
     costs = problem.costs.join(times, on=PAIR, how="left", maintain_order="left")
-    amount = (pl.col("amount_agorot") * pl.col("times")).round().cast(pl.Int64)
+    drawn = (pl.col("amount_agorot") * pl.col("times") / _SHEKEL).round().cast(pl.Int64) * _SHEKEL
+    amount = pl.when(pl.col("times") == 1).then("amount_agorot").otherwise(drawn)
     return replace(problem, costs=costs.with_columns(amount_agorot=amount).drop("times"))

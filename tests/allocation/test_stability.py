@@ -98,9 +98,11 @@ def under(built, drawn, *, costs=True, benefit=None):
     joined = built.options.join(drawn, on=PAIR, how="left", maintain_order="left")
     times = pl.col("benefit_multiplier").fill_null(1) if benefit is None else benefit
     options = joined.with_columns(benefit_sd_pupils=pl.col("benefit_sd_pupils") * times)
+    times = pl.col("cost_multiplier").fill_null(1)
+    shekels = (pl.col("amount_agorot") * times / 100).round().cast(pl.Int64) * 100
     paid = built.costs.join(drawn, on=PAIR, how="left", maintain_order="left").with_columns(
-        (pl.col("amount_agorot") * pl.col("cost_multiplier").fill_null(1).cast(pl.Int64)).alias("amount_agorot")
-    )  # fmt: skip
+        amount_agorot=pl.when(times == 1).then("amount_agorot").otherwise(shekels)
+    )
     return replace(
         built,
         options=options.select(built.options.columns),
