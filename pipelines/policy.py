@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pipelines.evidence import ASSUMED, Work, shared_works
+from pipelines.formula import FormulaPolicy
 from pipelines.parameters import (
     ActionChannel,
     Channel,
@@ -210,13 +211,6 @@ class Rules(Model):
     excellence_min: Parameter[Percent] | None = None
     excellence_max: Parameter[Percent] | None = None
     exclusive: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-
-
-class FormulaPolicy(Model):
-    """Scenario zero: money by weighted pupils, no programmes."""
-
-    weight_at_no_need: Parameter[float]
-    weight_at_full_need: Parameter[float]
 
 
 class Suppression(Model):
@@ -482,6 +476,9 @@ class Policy(Model):
                 raise ValueError(
                     f"responses.{response_id}.funding: no such channel: {', '.join(sorted(astray))}"
                 )
+        for name, part in self.formula.items():
+            if part.pot.channel and part.pot.channel not in self.channels:
+                raise ValueError(f"formula.{name}.pot.channel: no such channel: {part.pot.channel}")
         named = [
             *(("capacity", rule.response) for rule in self.rules.capacity),
             *(("must_keep", rule.response) for rule in self.rules.must_keep),

@@ -2,7 +2,6 @@
 
 from models.allocation.allocation import Allocation, Certificate, NoPlanInTime, solve
 from models.allocation.conflict import InfeasibleRules
-from models.allocation.formula import per_pupil_formula
 from models.allocation.problem import Problem
 from models.allocation.rules import (
     ChannelBudget,
@@ -20,7 +19,6 @@ from models.allocation.rules import (
     SchoolChannelCap,
     SchoolFloor,
 )
-from models.allocation.shares import split_by_share
 
 __all__ = [
     "Allocation",
@@ -42,7 +40,5 @@ __all__ = [
     "SchoolCapacity",
     "SchoolChannelCap",
     "SchoolFloor",
-    "per_pupil_formula",
     "solve",
-    "split_by_share",
 ]

@@ -18,12 +18,12 @@ from models.allocation import (
     Rule,
     SchoolCap,
     SchoolCapacity,
-    per_pupil_formula,
     solve,
-    split_by_share,
 )
+from models.shares import split_by_share
 from pipelines.aim import AGOROT
-from pipelines.city import CityFolder
+from pipelines.city import CityError, CityFolder
+from pipelines.formula import FormulaPart
 from pipelines.tables import Step, Tables
 
 PAIR = ["semel_mosad", "response_id"]
@@ -280,15 +280,31 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
 
 
 def formula(city: CityFolder, tables: Tables) -> Tables:
-    """Return scenario zero: the municipal pot by weighted pupils, weight rising with need."""
-    stated = city.policy.formula
-    low, high = stated.weight_at_no_need.value, stated.weight_at_full_need.value
-    weighted = tables["mart_need_index"].select(
-        "semel_mosad", "pupils", (low + (high - low) * pl.col("need")).alias("weight")
-    )
-    budget = city.policy.channels[MUNICIPAL].budget
-    pot = round(AGOROT * budget.value) if budget else 0
-    return {"mart_allocation_formula": per_pupil_formula(weighted, pot)}
+    """Return scenario zero: what the policy's formula gives each school, no programmes.
+
+    Raises:
+        CityError: the formula names a column the schools do not have, or its pot cannot be shared so.
+    """
+    schools, amounts = tables["mart_need_index"], []
+    for name, part in city.policy.formula.items():
+        try:
+            given = part.engine().apply(schools, pot_agorot(city, part))
+        except ValueError as error:
+            where = f"policy.yaml: formula.{name}"
+            raise CityError(
+                f"{where}: {error}", f"{where}: לא ניתן לחלק לפי הנוסחה: {error}"
+            ) from None
+        amounts.append(given.amounts)
+    total = pl.concat(amounts).group_by("semel_mosad").agg(formula_agorot=pl.col("amount_agorot").sum())  # fmt: skip
+    return {"mart_allocation_formula": total.sort("semel_mosad")}
+
+
+def pot_agorot(city: CityFolder, part: FormulaPart) -> int:
+    """Return the money a part of the formula shares; nothing where its channel has no budget."""
+    if part.pot.agorot:
+        return part.pot.agorot.value
+    channel = city.policy.channels[part.pot.channel] if part.pot.channel else None
+    return round(AGOROT * channel.budget.value) if channel and channel.budget else 0
 
 
 STEPS = (

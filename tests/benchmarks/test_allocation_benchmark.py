@@ -14,8 +14,8 @@ from models.allocation import (
     Problem,
     SchoolCapacity,
     solve,
-    split_by_share,
 )
+from models.shares import split_by_share
 
 SCHOOLS = 36
 DOSES = {1: 0.4, 2: 0.7, 3: 1.0}

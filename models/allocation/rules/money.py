@@ -20,7 +20,7 @@ from models.allocation.rules.base import (
     nis,
     smallest,
 )
-from models.allocation.shares import exact
+from models.shares import exact
 
 if TYPE_CHECKING:
     from models.allocation.columns import Columns

@@ -1,4 +1,4 @@
-"""Splitting whole agorot by shares so that the parts always add up to the whole."""
+"""Splitting whole agorot by shares so that the parts always add up to the whole; for every room."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 
 def exact(value: float | int) -> Fraction:
     """The number a person wrote: 0.1 is one tenth here, not its nearest binary fraction."""
-    return Fraction(str(value))
+    return Fraction(value) if isinstance(value, int) else Fraction(str(value))
 
 
 def largest_remainder(total: int, weights: Sequence[Fraction]) -> list[int]:

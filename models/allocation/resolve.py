@@ -1,0 +1,114 @@
+"""One problem solved again and again: with other benefits, costs, needs or rules.
+
+The certified plan comes from `solve`; what asks "and if?" comes from here. It leaves out the
+tie-break (two thirds of a city's solve) and the laying out of tables, takes the single moves that
+still do good, and keeps the solver's bound. What is compared is always found in this same way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from models.allocation.allocation import NoPlanInTime, _all_rules
+from models.allocation.columns import Columns
+from models.allocation.highs import minimise
+from models.allocation.model import Model
+from models.allocation.problem import OPTION, Problem
+from models.allocation.rules.base import PAIR
+
+_SCALE = 1000.0
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard a re-solve tries.
+
+    Attributes:
+        gap_pct: stop when the plan is proven this near to the best.
+        time_limit_s: seconds of one solve; a safety limit, the only thing that depends on the machine.
+    """
+
+    gap_pct: float = 0.01
+    time_limit_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A plan found anew.
+
+    Attributes:
+        x: 0/1 per option.
+        worth: its weighted benefit.
+        bound: no plan is worth more.
+    """
+
+    x: np.ndarray
+    worth: float
+    bound: float
+
+    @property
+    def gap_pct(self) -> float:
+        """The share of the bound that the plan may miss."""
+        return 100 * (self.bound - self.worth) / self.bound if self.bound else 0.0
+
+
+def model_of(problem: Problem) -> Model:
+    """The model of a canonical problem, standing rules included."""
+    return Model.of(Columns.of(problem), _all_rules(problem))
+
+
+def weighted(model: Model) -> np.ndarray:
+    """The weighted benefit of every option."""
+    return model.columns.options["weighted_benefit"].to_numpy()
+
+
+def with_benefit(model: Model, benefit: np.ndarray) -> Model:
+    """The same model with other weighted benefits."""
+    options = model.columns.options.with_columns(weighted_benefit=pl.Series(benefit))
+    return replace(model, columns=replace(model.columns, options=options))
+
+
+def best(model: Model, effort: Effort) -> Found | None:
+    """The best plan to the gap; None where no plan keeps the rules.
+
+    Raises:
+        NoPlanInTime: the time limit came before any plan.
+    """
+    benefit = weighted(model)
+    scale = _SCALE / (benefit.max() or 1.0)
+    milp = model.milp(-benefit * scale)
+    outcome = minimise(milp, gap=effort.gap_pct / 100, time_limit_s=effort.time_limit_s)
+    if outcome.is_infeasible:
+        return None
+    if outcome.x is None:
+        raise NoPlanInTime(f"A re-solve found no plan within {effort.time_limit_s:g} s.")
+    x = model.polish(outcome.x)
+    worth = float(benefit @ x)
+    return Found(x, worth, max(-outcome.bound / scale, worth))
+
+
+def pairs_of(model: Model) -> tuple[pl.DataFrame, np.ndarray]:
+    """The pairs by school and response, and the position of each option's pair."""
+    options = model.columns.options.select(PAIR)
+    pairs = options.unique().sort(PAIR)
+    at = options.join(pairs.with_row_index("pair"), on=PAIR, how="left", maintain_order="left")
+    return pairs, at["pair"].to_numpy().astype(np.int64)
+
+
+def held_in(model: Model, lines: pl.DataFrame) -> np.ndarray:
+    """A plan's lines as 0/1 per option.
+
+    Raises:
+        ValueError: a line is no option of the problem.
+    """
+    options = model.columns.options
+    keys = lines.select(*PAIR, pl.col("dose_level").cast(pl.Int32))
+    astray = keys.join(options, on=OPTION, how="anti").sort(OPTION)
+    if astray.height:
+        raise ValueError(f"lines: no such option:\n{astray.head(5)}")
+    x = np.zeros(options.height)
+    x[options.join(keys, on=OPTION, how="semi")["column"].to_numpy()] = 1
+    return x

@@ -1,0 +1,227 @@
+"""Plans that mind what may happen: best on average, in the bad cases, or never far from the best (R96).
+
+All take one decision before anything is known and are judged over the same scenarios. With w_s(x)
+what plan x is worth in scenario s and V_s what the best plan for s alone would be worth:
+
+- expected: the mean of w_s(x) (sample average approximation);
+- cvar: the mean of w_s(x) over the worst share 1 − α of scenarios (Rockafellar & Uryasev 2000);
+- min_max_regret: the least max_s V_s − w_s(x) (Kouvelis & Yu 1997).
+
+The last two are concave in x and the least of linear pieces (one for each tail, or scenario); a
+cutting-plane search adds the piece that is least at the plan in hand until plan and bound meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from models.allocation.draws import Draws
+from models.allocation.highs import Milp, minimise
+from models.allocation.model import Model
+from models.allocation.problem import OPTION, Problem
+from models.allocation.resolve import Effort, best, held_in, model_of, with_benefit
+
+_ROUNDS = 40
+Piece = Callable[[np.ndarray], tuple[np.ndarray, float]]
+"""At a plan, the linear piece (a, c) that is least there: the criterion is at most a·x + c."""
+
+
+@dataclass(frozen=True)
+class RobustPlans:
+    """The plans of the three criteria beside the plan in hand.
+
+    Attributes:
+        lines: plan ("planned", "expected", "cvar", "min_max_regret"), semel_mosad, response_id,
+            dose_level, cost_agorot.
+        plans: plan, expected_worth, cvar_worth, worst_worth, max_regret (all SD·pupils, weighted),
+            cost_agorot, may_miss_worth (SD·pupils by which a better plan by its own criterion can
+            exist at the most; null for the planned one), lines, lines_shared (with the planned one).
+    """
+
+    lines: pl.DataFrame
+    plans: pl.DataFrame
+
+
+def robust_plans(
+    problem: Problem,
+    lines: pl.DataFrame,
+    scenarios: pl.DataFrame,
+    *,
+    alpha: float = 0.8,
+    effort: Effort = Effort(gap_pct=0.1),  # noqa: B008 - frozen
+) -> RobustPlans:
+    """The plan in hand and the best by each criterion, judged by all of them.
+
+    Args:
+        problem: the tables and rules; every plan has to be payable at its costs.
+        lines: semel_mosad, response_id, dose_level: the plan in hand.
+        scenarios: as the draws of `stability`; a cost multiplier divides the benefit, since money
+            given once buys less.
+        alpha: the cvar looks at the worst 1 − alpha of the scenarios.
+        effort: of each solve.
+
+    Raises:
+        ValueError: bad rows, alpha outside [0, 1), or no plan keeps the rules.
+        NoPlanInTime: a solve ran into its time limit without a plan.
+    """
+    if not 0 <= alpha < 1:
+        raise ValueError("alpha must be at least 0 and below 1.")
+    problem = problem.canonical()
+    model = model_of(problem)
+    worths = Draws.of(problem, model, scenarios).worths(model)
+    mean = worths.mean(axis=0)
+    expected = best(with_benefit(model, mean), effort)
+    if expected is None:
+        raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
+    tops = np.array([_top(with_benefit(model, worth), effort) for worth in worths])
+    tail = _tail(len(worths), alpha)
+    ceiling = float(tops.max())
+
+    def least_tail(x: np.ndarray) -> tuple[np.ndarray, float]:
+        return tail @ worths[np.argsort(worths @ x, kind="stable")], 0.0
+
+    def most_regret(x: np.ndarray) -> tuple[np.ndarray, float]:
+        worst = int(np.argmax(tops - worths @ x))
+        return worths[worst], ceiling - float(tops[worst])
+
+    planned = held_in(model, lines)
+    # A plan in hand that keeps the rules is a candidate too: nothing here is worse by its criterion.
+    known = [expected.x, planned] if model.milp(planned).holds(planned) else [expected.x]
+    on_average = max(known, key=lambda x: float(mean @ x))
+    missed = max(expected.bound - float(mean @ on_average), 0.0)
+    found = {
+        "planned": (planned, None),
+        "expected": (on_average, missed),
+        "cvar": _raise_least(model, least_tail, known, effort),
+        "min_max_regret": _raise_least(model, most_regret, known, effort),
+    }
+    cost = model.columns.options["cost_agorot"].to_numpy()
+    rows, bought = [], []
+    for name, (x, missing) in found.items():
+        got = worths @ x
+        rows.append(
+            (name, got.mean(), float(tail @ np.sort(got)), got.min(), (tops - got).max(),
+             int(cost @ x.astype(np.int64)), missing, int(x.sum()), int((x * planned).sum()))
+        )  # fmt: skip
+        bought.append(
+            model.columns.options.filter(pl.Series(x > 0.5)).select(
+                pl.lit(name).alias("plan"), *OPTION, "cost_agorot"
+            )
+        )
+    schema = {
+        "plan": pl.String, "expected_worth": pl.Float64, "cvar_worth": pl.Float64,
+        "worst_worth": pl.Float64, "max_regret": pl.Float64, "cost_agorot": pl.Int64,
+        "may_miss_worth": pl.Float64, "lines": pl.Int64, "lines_shared": pl.Int64,
+    }  # fmt: skip
+    return RobustPlans(pl.concat(bought), pl.DataFrame(rows, schema=schema, orient="row"))
+
+
+def value_of_information(
+    problem: Problem,
+    draws: pl.DataFrame,
+    *,
+    effort: Effort = Effort(gap_pct=0.1),  # noqa: B008 - frozen
+) -> pl.DataFrame:
+    """What it would be worth to know one response's effect before deciding: what to evaluate first.
+
+    Expected value of partial perfect information: for each draw the response's own values are taken
+    as known in all schools, every other response stays at its mean; the gain is what the plan made
+    for that is worth more than the best plan on average. That is exact where responses are drawn
+    independently. One solve for each draw and response: give as many draws as time allows (20 tell
+    the order).
+
+    Args:
+        problem: the tables and rules.
+        draws: as for `stability`.
+        effort: of each solve; a gain below the gap cannot be told from none.
+
+    Returns:
+        response_id, information_worth (SD·pupils, weighted), information_se, information_pct (of
+        the worth of the best plan on average), draws; greatest first, ties by id.
+
+    Raises:
+        ValueError: bad rows, or no plan keeps the rules.
+        NoPlanInTime: a solve ran into its time limit without a plan.
+    """
+    problem = problem.canonical()
+    model = model_of(problem)
+    worths = Draws.of(problem, model, draws).worths(model)
+    mean = worths.mean(axis=0)
+    average = best(with_benefit(model, mean), effort)
+    if average is None:
+        raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
+    responses, rows = model.columns.options["response_id"], []
+    for response in responses.unique().sort():
+        own = (responses == response).to_numpy()
+        gains = []
+        for worth in worths:
+            known = np.where(own, worth, mean)
+            gains.append(max(_top(with_benefit(model, known), effort) - known @ average.x, 0.0))
+        se = float(np.std(gains, ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else None
+        value = float(np.mean(gains))
+        rows.append((response, value, se, 100 * value / average.worth if average.worth else 0.0, len(gains)))  # fmt: skip
+    schema = {
+        "response_id": pl.String, "information_worth": pl.Float64, "information_se": pl.Float64,
+        "information_pct": pl.Float64, "draws": pl.Int64,
+    }  # fmt: skip
+    found = pl.DataFrame(rows, schema=schema, orient="row")
+    return found.sort("information_worth", "response_id", descending=[True, False])
+
+
+def _top(model: Model, effort: Effort) -> float:
+    """What the best plan is worth; rules do not depend on benefits, so there is one."""
+    found = best(model, effort)
+    assert found is not None
+    return found.worth
+
+
+def _tail(scenarios: int, alpha: float) -> np.ndarray:
+    """Weights of the sorted scenarios in the mean of the worst 1 − alpha of them."""
+    mass = (1 - alpha) * scenarios
+    return np.clip(mass - np.arange(scenarios), 0, 1) / mass
+
+
+def _raise_least(
+    model: Model, piece: Piece, known: list[np.ndarray], effort: Effort
+) -> tuple[np.ndarray, float]:
+    """The plan that raises the least piece highest, and by how much it may miss the best.
+
+    Each round solves for the highest θ under all pieces so far: its bound holds for the criterion,
+    and its plan shows the piece that was missing.
+    """
+    options = model.matrix.shape[1]
+    best_x, best_value, bound = known[0], -np.inf, np.inf
+    pieces: list[np.ndarray] = []
+    limits: list[float] = []
+    unit, fresh = 1.0, known
+    for _ in range(_ROUNDS):
+        for x in fresh:
+            slope, constant = piece(x)
+            value = float(slope @ x + constant)
+            if value > best_value:
+                best_x, best_value = x, value
+            unit = unit if pieces else value or 1.0
+            pieces.append(np.append(slope / unit, -1.0))
+            limits.append(-constant / unit)
+        if bound < np.inf and bound - best_value <= effort.gap_pct / 100 * bound:
+            break
+        rules = sparse.hstack([model.matrix, sparse.csr_array((len(model.rows), 1))])
+        milp = Milp(
+            np.append(np.zeros(options), -1.0),
+            sparse.vstack([rules, sparse.csr_array(np.array(pieces))], format="csr"),
+            np.append(model.lower, limits),
+            np.append(model.upper, np.full(len(pieces), np.inf)),
+            np.append(np.ones(len(model.rows), dtype=bool), np.zeros(len(pieces), dtype=bool)),
+            options,
+        )
+        outcome = minimise(milp, gap=effort.gap_pct / 200, time_limit_s=effort.time_limit_s)
+        bound = min(bound, -outcome.bound * unit)
+        if outcome.x is None:
+            break
+        fresh = [outcome.x[:options]]
+    return best_x, max(bound - best_value, 0.0)
