@@ -1,10 +1,14 @@
 """The allocation: the plan that does the most need-weighted good under the policy's rules."""
 
-from models.allocation.allocation import Allocation, Certificate, NoPlanInTime, solve
+from models.allocation.allocation import Allocation, solve
+from models.allocation.certificate import Certificate
 from models.allocation.conflict import InfeasibleRules
 from models.allocation.formula import per_pupil_formula
+from models.allocation.found import NoPlanInTime
+from models.allocation.objective import Atkinson, Maximin, Objective, Total
 from models.allocation.problem import Problem
 from models.allocation.rules import (
+    BenefitFloor,
     ChannelBudget,
     Eligibility,
     EverySchoolServed,
@@ -24,6 +28,8 @@ from models.allocation.shares import split_by_share
 
 __all__ = [
     "Allocation",
+    "Atkinson",
+    "BenefitFloor",
     "Certificate",
     "ChannelBudget",
     "Eligibility",
@@ -32,9 +38,11 @@ __all__ = [
     "ExcellenceShareMin",
     "Exclusive",
     "InfeasibleRules",
+    "Maximin",
     "MustDrop",
     "MustKeep",
     "NoPlanInTime",
+    "Objective",
     "ParticipantCapacity",
     "Problem",
     "Rule",
@@ -42,6 +50,7 @@ __all__ = [
     "SchoolCapacity",
     "SchoolChannelCap",
     "SchoolFloor",
+    "Total",
     "per_pupil_formula",
     "solve",
     "split_by_share",

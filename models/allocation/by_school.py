@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -86,10 +86,10 @@ class BySchool:
         down = np.flatnonzero(~is_own & np.isfinite(model.lower))
         shared = np.zeros((*size, len(up) + len(down)), dtype=np.int64)
         sides = [*((row, 1) for row in up), *((row, -1) for row in down)]
-        for number, (row, sign) in enumerate(sides):
+        for side, (row, sign) in enumerate(sides):
             entries = slice(matrix.indptr[row], matrix.indptr[row + 1])
             at = tuple(axis[matrix.indices[entries]] for axis in place)
-            shared[(*at, number)] = sign * matrix.data[entries].astype(np.int64)
+            shared[(*at, side)] = sign * matrix.data[entries].astype(np.int64)
         limit = _whole(np.concatenate([model.upper[up], -model.lower[down]]))
 
         is_open, can_all = _tightened(is_open, own, least, most)
@@ -97,6 +97,18 @@ class BySchool:
         pupils = schools["pupils"].to_numpy()
         return cls(
             pupils, column, gain, is_open, own, least, most, shared, limit, broken or not can_all
+        )
+
+    def with_floor(self, coefficient: np.ndarray, least: np.ndarray) -> BySchool:
+        """The same with one more row of each school: Σ coefficient (school × pair × choice) ≥ least."""
+        own = np.concatenate([self.own, coefficient[..., None]], axis=3)
+        lower = np.column_stack([self.least, least])
+        upper = np.column_stack([self.most, np.full(len(least), FREE)])
+        is_open, can_all = _tightened(self.is_open, own, lower, upper)
+        own, lower, upper = _needed(is_open, own, lower, upper)
+        is_infeasible = self.is_infeasible or not can_all
+        return replace(
+            self, is_open=is_open, own=own, least=lower, most=upper, is_infeasible=is_infeasible
         )
 
     def picked(self, values: np.ndarray, school: np.ndarray, choice: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ and what the rounding lets through is found by exact checks and cut off.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highspy
 import numpy as np
@@ -46,6 +46,23 @@ class Milp:
     binaries: int
     tolerance: float = _TOLERANCE
 
+    def with_rows(
+        self,
+        matrix: sparse.csr_array,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        *,
+        is_whole: bool = False,
+    ) -> Milp:
+        """The same problem with more rows."""
+        return replace(
+            self,
+            matrix=sparse.vstack([self.matrix, matrix], format="csr"),
+            lower=np.append(self.lower, lower),
+            upper=np.append(self.upper, upper),
+            is_whole=np.append(self.is_whole, np.full(len(lower), is_whole)),
+        )
+
     def with_row(
         self,
         coefficients: np.ndarray,
@@ -55,15 +72,8 @@ class Milp:
         is_whole: bool = False,
     ) -> Milp:
         """The same problem with one more row."""
-        return Milp(
-            self.cost,
-            sparse.vstack([self.matrix, sparse.csr_array(coefficients[None, :])], format="csr"),
-            np.append(self.lower, lower),
-            np.append(self.upper, upper),
-            np.append(self.is_whole, is_whole),
-            self.binaries,
-            self.tolerance,
-        )
+        row = sparse.csr_array(coefficients[None, :])
+        return self.with_rows(row, np.array([lower]), np.array([upper]), is_whole=is_whole)
 
     def holds(self, x: np.ndarray) -> bool:
         """Whether a point with whole binaries keeps every row."""

@@ -55,6 +55,12 @@ class Pool:
         use = search.by_school.picked(search.by_school.shared, school, choice)
         return cls(school, choice, search.worth(school, choice), use)
 
+    @classmethod
+    def none(cls, search: Search) -> Pool:
+        """No plans."""
+        pairs = search.by_school.gain.shape[1]
+        return cls.of(search, np.zeros(0, dtype=np.int64), np.zeros((0, pairs), dtype=np.int8))
+
     def at(self, kept: np.ndarray) -> Pool:
         """Some of the plans."""
         return Pool(self.school[kept], self.choice[kept], self.worth[kept], self.use[kept])
@@ -141,56 +147,81 @@ def scale_of(by_school: BySchool) -> np.ndarray:
     return np.maximum(used.max(axis=2).sum(axis=1).max(axis=0), 1).astype(float)
 
 
-def relax(search: Search, *, target: float, seconds_left: Callable[[], float]) -> Dual | None:
+def relax(
+    search: Search,
+    *,
+    target: float,
+    seconds_left: Callable[[], float],
+    start: Pool | None = None,
+) -> Dual | None:
     """The prices of what schools share, with the bound they prove.
 
     Args:
         search: finds the plans of the schools.
         target: stop when the mixture of the plans found is this near to the bound (a share of it).
         seconds_left: the safety limit; rounds are otherwise counted, not timed.
+        start: a plan of every school, by school; one is searched for where it is not given.
 
     Returns:
         None where some school's plan was not found though one may exist.
     """
     by_school = search.by_school
     rows, schools = len(by_school.limit), len(by_school.pupils)
-    unit = search.largest_worth()
-    pool = _first(search, np.zeros(rows))
+    if by_school.is_infeasible:
+        return Dual(-np.inf, np.zeros(rows), np.zeros(schools), Pool.none(search), is_short=True)
+    pool = start or _first(search, np.zeros(rows))
     if isinstance(pool, Dual) or pool is None:
         return pool
-    master = _Master(by_school, unit)
-    dear = search.plans(unit / master.scale, floor=np.full(schools, -np.inf), width=_WIDTHS[0])
-    pool = pool.with_(Pool.of(search, dear.school, dear.choice).at(_leading(dear.school, 1)))
+    master = _Master(by_school, search.largest_worth())
+    centre = master.unit / master.scale
+    answer = _answer(search, pool, centre, _WIDTHS[0])
+    pool = pool.with_(answer.plans.at(_leading(answer.plans.school, 1)))
     master.add(pool)
-    width, is_direct = 0, True
-    bound, centre, best = np.inf, np.zeros(rows), np.full(schools, np.inf)
+    bound, best, width, is_direct, is_short = answer.bound, answer.top, 0, True, True
     for _ in range(_ROUNDS):
         mixed, price, earned, is_short = master.solve()
-        is_near = not is_short and bound < np.inf and bound - mixed <= target * bound
+        is_near = not is_short and bound - mixed <= target * bound
         if bound < 0 or is_near or seconds_left() <= 0:
             break
         query = price if is_direct else _SMOOTHING * centre + (1 - _SMOOTHING) * price
-        floor = pool.best(query, schools)
-        found = search.plans(query, floor=floor, width=_WIDTHS[width])
-        plans = Pool.of(search, found.school, found.choice)
-        sure = np.maximum(floor, plans.best(query, schools))
-        top = np.maximum(found.upper, sure)
-        proven = _outward(query * by_school.limit, top)
-        if proven < bound:
-            bound, centre, best = proven, query, top
-        is_better = plans.value(price) - earned[plans.school] > _SHORT * unit
+        answer = _answer(search, pool, query, _WIDTHS[width])
+        if answer.bound < bound:
+            bound, centre, best = answer.bound, query, answer.top
+        plans = answer.plans
+        is_better = plans.value(price) - earned[plans.school] > _SHORT * master.unit
         fresh = plans.at(_leading(plans.school, _NEW_PLANS) & is_better)
-        is_loose = (top - sure).sum() > (bound - mixed) / 4
+        can_widen = answer.unsure > (bound - mixed) / 4 and width + 1 < len(_WIDTHS)
+        width += can_widen
         if len(fresh.school):
             master.add(fresh)
             pool = pool.with_(fresh)
-        elif is_direct and not (is_loose and width + 1 < len(_WIDTHS)):
+        elif is_direct and not can_widen:
             if not is_short or master.shortfall >= _DEAREST:
                 break
             master.raise_shortfall()
-        width = min(width + is_loose, len(_WIDTHS) - 1)
         is_direct = not len(fresh.school)
     return Dual(bound if bound >= 0 else -np.inf, centre, best, pool, is_short)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the schools answer to prices: plans, the bound, and how it is made up by school."""
+
+    plans: Pool
+    bound: float
+    top: np.ndarray
+    unsure: float
+
+
+def _answer(search: Search, pool: Pool, price: np.ndarray, width: int) -> _Answer:
+    """The schools' plans at prices and L(λ); `unsure` is what an exact search could take off it."""
+    floor = pool.best(price, len(search.by_school.pupils))
+    found = search.plans(price, floor=floor, width=width)
+    plans = Pool.of(search, found.school, found.choice)
+    sure = np.maximum(floor, plans.best(price, len(floor)))
+    top = np.maximum(found.upper, sure)
+    bound = _outward(price * search.by_school.limit, top)
+    return _Answer(plans, bound, top, float((top - sure).sum()))
 
 
 def _first(search: Search, price: np.ndarray) -> Pool | Dual | None:

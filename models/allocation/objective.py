@@ -64,6 +64,7 @@ class Atkinson(Objective):
     is_linear = False
 
     def __post_init__(self) -> None:
+        """Refuse an aversion or a baseline that means nothing."""
         if not (0 <= self.aversion < np.inf and 0 < self.baseline_sd < np.inf):
             raise ValueError("aversion must be zero or more, and baseline_sd above zero.")
 
@@ -86,3 +87,13 @@ class Atkinson(Objective):
         power = 1 - self.aversion
         log = np.log1p(power * mean) / power if power else mean
         return float(self.baseline_sd * np.expm1(log))
+
+
+@dataclass(frozen=True)
+class Maximin:
+    """First the gain per pupil of the least served school, then the total (R91).
+
+    The first stage of the leximin: the floor under all schools is lifted as high as the rules and
+    the money let it, where a school that cannot reach it gets all that its own rules let it have.
+    Among the plans that keep this floor the one of the greatest need-weighted total is taken.
+    """
