@@ -1,9 +1,13 @@
 """The allocation: the plan that does the most need-weighted good under the policy's rules."""
 
-from models.allocation.allocation import Allocation, Certificate, NoPlanInTime, solve
+from models.allocation.allocation import Allocation, solve
+from models.allocation.certificate import Certificate
 from models.allocation.conflict import InfeasibleRules
+from models.allocation.found import NoPlanInTime
+from models.allocation.objective import Atkinson, Maximin, Objective, Total
 from models.allocation.problem import Problem
 from models.allocation.rules import (
+    BenefitFloor,
     ChannelBudget,
     Eligibility,
     EverySchoolServed,
@@ -22,6 +26,8 @@ from models.allocation.rules import (
 
 __all__ = [
     "Allocation",
+    "Atkinson",
+    "BenefitFloor",
     "Certificate",
     "ChannelBudget",
     "Eligibility",
@@ -30,9 +36,11 @@ __all__ = [
     "ExcellenceShareMin",
     "Exclusive",
     "InfeasibleRules",
+    "Maximin",
     "MustDrop",
     "MustKeep",
     "NoPlanInTime",
+    "Objective",
     "ParticipantCapacity",
     "Problem",
     "Rule",
@@ -40,5 +48,6 @@ __all__ = [
     "SchoolCapacity",
     "SchoolChannelCap",
     "SchoolFloor",
+    "Total",
     "solve",
 ]

@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
+from models.allocation.certificate import Certificate, certify
 from models.allocation.columns import Columns
-from models.allocation.conflict import explain
-from models.allocation.highs import minimise, refine, solver_text
+from models.allocation.decomposition import best_by_decomposition
+from models.allocation.found import countdown
 from models.allocation.leftover import left_reason
+from models.allocation.maximin import highest_floor
+from models.allocation.milp import best_by_milp
 from models.allocation.model import Model
+from models.allocation.objective import Maximin, Objective, Total
 from models.allocation.plan import Plan
 from models.allocation.problem import Problem
 from models.allocation.rules import ChannelBudget, Eligibility, MustKeep, SchoolChannelCap
 from models.allocation.rules.base import PAIR, Rule
 
-_OBJECTIVE_SCALE = 1000.0
-_AGOROT_PER_COST_UNIT = 100_000
-
-
-class NoPlanInTime(Exception):  # noqa: N818 - named for what a person reads
-    """The time limit came before any useful plan was found."""
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """How good the plan is, and how we know.
-
-    Attributes:
-        objective: need-weighted benefit, recomputed from the lines.
-        objective_bound: no plan under these rules can be better (proven by the solver).
-        optimality_gap_pct: the plan misses at most this share of the bound.
-        optimality_gap_agorot: the gap at the plan's own average price of a unit of objective.
-        equity_gamma: corrective preference γ.
-        solver: solver and version.
-        status: "optimal" (within the gap asked for) or "time limit".
-    """
-
-    objective: float
-    objective_bound: float
-    optimality_gap_pct: float
-    optimality_gap_agorot: int
-    equity_gamma: float
-    solver: str
-    status: str
+_NATIONAL_OPTIONS = 10_000
+"""From so many options on (about 280 schools) the solver alone takes too long (`stack.md`)."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +50,35 @@ class Allocation:
     certificate: Certificate
 
 
-def solve(problem: Problem, *, gap_pct: float = 0.01, time_limit_s: float = 60) -> Allocation:
-    """The plan of the greatest need-weighted benefit that keeps every rule (R79, R80, R97).
+def solve(
+    problem: Problem,
+    *,
+    gap_pct: float = 0.01,
+    time_limit_s: float = 60,
+    objective: Objective | Maximin = Total(),  # noqa: B008 - frozen and without state
+    method: Literal["auto", "milp", "decomposition"] = "auto",
+) -> Allocation:
+    """The plan of the greatest worth that keeps every rule (R79, R80, R81, R97).
 
-    Maximises Σ W(need)·benefit over the options bought, W(n) = (a + n)^γ.
+    By default a plan is worth Σ W(need)·benefit over the options bought, W(n) = (a + n)^γ;
+    `Atkinson` minds how the gains are spread over the schools' pupils, `Maximin` lifts the least
+    served first. Only gains count: nothing is won by holding a school back.
+
+    **Two paths.** A city is one mixed-integer programme ("milp"). From 10,000 options on, "auto"
+    takes the rows that tie schools together apart ("decomposition"): prices of what schools share,
+    each school's plan found exactly, one whole plan out of them. Both prove a bound, both keep every
+    rule to the agora, and the re-check is the same.
 
     **Ties.** Among equally good plans (to 1e-9 of the largest option's benefit) the cheaper is
     taken, then the one whose lines come earlier in the list of schools and responses (least sum of
-    positions; a full tie in that too falls to the solver, always the same way). These are two further solves, each with the result
-    before it as a floor, rather than small perturbations of the objective: an agora in a billion
-    is below what a perturbation could carry. They start from the plan in hand and stop at the
-    same `gap_pct`, or after 20 nodes (about a second each on a city); with `gap_pct=0` the
-    tie-break is exact where 20 nodes prove it. Then every single step that still does good, or
-    saves money at no loss, is taken, so that an option of no benefit is bought only where a rule
-    needs it.
+    positions; a full tie in that too falls to the solver, always the same way). These are two
+    further solves, each with the result before it as a floor, rather than small perturbations of
+    the objective: an agora in a billion is below what a perturbation could carry. They start from
+    the plan in hand and stop at the same `gap_pct`, or after 20 nodes (about a second each on a
+    city); with `gap_pct=0` the tie-break is exact where 20 nodes prove it. Under `Atkinson` equally
+    good means: no school gains less. By decomposition a tie falls to the order of the schools'
+    plans, always the same way. Then every single step that still does good, or saves money at no
+    loss, is taken, so that an option of no benefit is bought only where a rule needs it.
 
     The time limit is the one thing that depends on the machine: a plan that runs into it may
     differ between runs, and says "time limit".
@@ -95,6 +87,8 @@ def solve(problem: Problem, *, gap_pct: float = 0.01, time_limit_s: float = 60) 
         problem: the tables and rules.
         gap_pct: stop when the plan is proven this near to the best (percent).
         time_limit_s: seconds for the search; the best plan so far is returned with its gap.
+        objective: what a plan is worth.
+        method: the path; "auto" goes by the number of options.
 
     Raises:
         ValueError: a table or rule contradicts itself.
@@ -104,19 +98,31 @@ def solve(problem: Problem, *, gap_pct: float = 0.01, time_limit_s: float = 60) 
     """
     if not gap_pct >= 0 or not time_limit_s > 0:
         raise ValueError("gap_pct must be zero or more, and time_limit_s above zero.")
+    if method not in ("auto", "milp", "decomposition"):
+        raise ValueError(f"method must be auto, milp or decomposition, not {method}.")
+    seconds_left = countdown(time_limit_s)
     problem = problem.canonical()
     columns = Columns.of(problem)
     rules = _all_rules(problem)
     model = Model.of(columns, rules)
-    x, bound, status = _best(model, gap_pct / 100, time_limit_s)
+    floor = None
+    if isinstance(objective, Maximin):
+        floor = highest_floor(model, gap=gap_pct / 100, seconds_left=seconds_left)
+        rules, objective = (*rules, floor.rule), Total()
+        model = Model.of(columns, rules)
+    is_national = columns.options.height >= _NATIONAL_OPTIONS
+    is_apart = method == "decomposition" or (method == "auto" and is_national)
+    best = best_by_decomposition if is_apart else best_by_milp
+    left_s = max(seconds_left(), 1.0) if floor else time_limit_s
+    found = best(model, objective, gap=gap_pct / 100, time_limit_s=left_s)
 
-    plan = Plan.of(columns, np.flatnonzero(x))
+    plan = Plan.of(columns, np.flatnonzero(found.x))
     checked = _checked_rules(rules, plan)
     lines = _lines(plan, rules)
     money = plan.money.drop("is_excellence").sort(*PAIR, "funding_channel")
-    channels = _channels(problem, model, x, money)
+    channels = _channels(problem, model, found.x, money)
     _check_totals(lines, money, channels)
-    certificate = _certificate(problem, lines, bound, status)
+    certificate = certify(problem, lines, objective, found, floor)
     return Allocation(lines, money, channels, checked, certificate)
 
 
@@ -138,42 +144,6 @@ def _all_rules(problem: Problem) -> tuple[Rule, ...]:
                 "off the tables; any other rule is given once."
             )
     return tuple(rules)
-
-
-def _best(model: Model, gap: float, time_limit_s: float) -> tuple[np.ndarray, float, str]:
-    """The plan as 0/1 per option, the bound on the objective, and the status."""
-    options = model.columns.options
-    benefit = options["weighted_benefit"].to_numpy()
-    scale = _OBJECTIVE_SCALE / (benefit.max() or 1.0)
-    best = minimise(model.milp(-benefit * scale), gap=gap, time_limit_s=time_limit_s)
-    if best.is_infeasible:
-        raise explain(model, time_limit_s=max(time_limit_s / 10, 1.0))
-    if best.x is None or (best.is_time_out and best.x @ benefit == 0):
-        raise NoPlanInTime(
-            f"No plan of value was found within {time_limit_s:g} s. Allow more time or a wider "
-            "gap, or look for rules that nearly contradict each other."
-        )
-    x, left_s = best.x, time_limit_s - best.seconds
-    if not best.is_time_out:
-        x = _tie_break(model, x, benefit * scale, gap, left_s)
-    status = "time limit" if best.is_time_out else "optimal"
-    return model.polish(x), float(-best.bound / scale), status
-
-
-def _tie_break(
-    model: Model, x: np.ndarray, benefit: np.ndarray, gap: float, left_s: float
-) -> np.ndarray:
-    """Among the plans as good as x the cheapest, then the one with the earliest lines."""
-    cost = model.columns.options["cost_agorot"].to_numpy() / _AGOROT_PER_COST_UNIT
-    position = np.arange(1.0, len(x) + 1)
-    as_good = model.milp(cost).with_row(benefit, lower=benefit @ x)
-    cheapest, seconds = refine(as_good, x, gap=gap, time_limit_s=max(left_s, 1.0))
-    as_cheap = (
-        model.milp(position)
-        .with_row(benefit, lower=benefit @ cheapest)
-        .with_row(cost, upper=cost @ cheapest)
-    )
-    return refine(as_cheap, cheapest, gap=gap, time_limit_s=max(left_s - seconds, 1.0))[0]
 
 
 def _checked_rules(rules: tuple[Rule, ...], plan: Plan) -> pl.DataFrame:
@@ -259,20 +229,3 @@ def _check_totals(lines: pl.DataFrame, money: pl.DataFrame, channels: pl.DataFra
     }
     if len(set(totals.values())) > 1:
         raise RuntimeError(f"The totals of the plan do not add up (agorot): {totals}")
-
-
-def _certificate(problem: Problem, lines: pl.DataFrame, bound: float, status: str) -> Certificate:
-    """The certificate, from the lines and the solver's bound."""
-    objective = float(lines["weighted_benefit"].sum())
-    bound = max(bound, objective)
-    gap = bound - objective
-    price = int(lines["cost_agorot"].sum()) / objective if objective else 0.0
-    return Certificate(
-        objective=objective,
-        objective_bound=bound,
-        optimality_gap_pct=100 * gap / bound if bound else 0.0,
-        optimality_gap_agorot=math.ceil(round(gap * price, 3)),
-        equity_gamma=problem.equity_gamma,
-        solver=solver_text(),
-        status=status,
-    )

@@ -12,7 +12,7 @@ from models.allocation.audit import with_quartile
 from models.allocation.concentration import concentration
 from models.allocation.model import Model
 from models.allocation.problem import Problem
-from models.allocation.resolve import Effort, Found, best, model_of
+from models.allocation.resolve import Effort, Resolved, best, model_of
 
 _EFFORT = Effort()
 
@@ -117,7 +117,7 @@ def _without(problem: Problem, rule_id: str) -> Model:
     return model_of(replace(problem, rules=kept))
 
 
-def _found(model: Model, effort: Effort) -> Found:
+def _found(model: Model, effort: Effort) -> Resolved:
     """The best plan; ValueError where there is none."""
     found = best(model, effort)
     if found is None:

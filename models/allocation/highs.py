@@ -11,7 +11,7 @@ and what the rounding lets through is found by exact checks and cut off.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highspy
 import numpy as np
@@ -34,7 +34,8 @@ class Milp:
     """Minimise cost·x, lower ≤ matrix·x ≤ upper, the first `binaries` columns 0 or 1.
 
     Any further columns are continuous and not negative. `is_whole` marks the rows of whole
-    numbers over binaries, which hold exactly; the others hold to 1e-6.
+    numbers over binaries, which hold exactly; the others hold to `tolerance`, which is infinite
+    where the caller checks them itself.
     """
 
     cost: np.ndarray
@@ -43,6 +44,24 @@ class Milp:
     upper: np.ndarray
     is_whole: np.ndarray
     binaries: int
+    tolerance: float = _TOLERANCE
+
+    def with_rows(
+        self,
+        matrix: sparse.csr_array,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        *,
+        is_whole: bool = False,
+    ) -> Milp:
+        """The same problem with more rows."""
+        return replace(
+            self,
+            matrix=sparse.vstack([self.matrix, matrix], format="csr"),
+            lower=np.append(self.lower, lower),
+            upper=np.append(self.upper, upper),
+            is_whole=np.append(self.is_whole, np.full(len(lower), is_whole)),
+        )
 
     def with_row(
         self,
@@ -53,19 +72,13 @@ class Milp:
         is_whole: bool = False,
     ) -> Milp:
         """The same problem with one more row."""
-        return Milp(
-            self.cost,
-            sparse.vstack([self.matrix, sparse.csr_array(coefficients[None, :])], format="csr"),
-            np.append(self.lower, lower),
-            np.append(self.upper, upper),
-            np.append(self.is_whole, is_whole),
-            self.binaries,
-        )
+        row = sparse.csr_array(coefficients[None, :])
+        return self.with_rows(row, np.array([lower]), np.array([upper]), is_whole=is_whole)
 
     def holds(self, x: np.ndarray) -> bool:
         """Whether a point with whole binaries keeps every row."""
         activity = self.matrix @ x
-        slack = np.where(self.is_whole, 0.0, _TOLERANCE)
+        slack = np.where(self.is_whole, 0.0, self.tolerance)
         return bool(np.all((activity >= self.lower - slack) & (activity <= self.upper + slack)))
 
     def without(self, x: np.ndarray) -> Milp:
@@ -121,9 +134,16 @@ def solver_text() -> str:
 
 
 def minimise(
-    milp: Milp, *, gap: float, time_limit_s: float, max_nodes: int | None = None
+    milp: Milp,
+    *,
+    gap: float,
+    time_limit_s: float,
+    max_nodes: int | None = None,
+    start: np.ndarray | None = None,
 ) -> Outcome:
     """Solve with one thread and a fixed seed, to a relative gap; rows of whole numbers hold exactly.
+
+    A `start` is a point to begin from; it need not keep the rows.
 
     Raises:
         RuntimeError: the solver fails, or point after point breaks a row by its rounding.
@@ -133,7 +153,7 @@ def minimise(
     if max_nodes is not None:
         options["mip_max_nodes"] = max_nodes
     for _ in range(_MAX_CUTS):
-        outcome = _run(milp, gap, max(time_limit_s - seconds, 0.01), options)
+        outcome = _run(milp, gap, max(time_limit_s - seconds, 0.01), options, start)
         seconds += outcome.seconds
         if outcome.x is None or milp.holds(outcome.x):
             return Outcome(

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from models.allocation.columns import Columns
 from models.allocation.highs import Milp
+from models.allocation.objective import Objective
 from models.allocation.problem import OPTION
 from models.allocation.rules.base import PAIR, Row, Rule
 
@@ -95,6 +96,21 @@ class Model:
         rows = np.ones(len(self.rows), dtype=bool) if kept is None else kept
         whole = np.ones(int(rows.sum()), dtype=bool)
         return Milp(cost, self.matrix[rows], self.lower[rows], self.upper[rows], whole, len(cost))
+
+    def gain_rows(self) -> sparse.csr_array:
+        """Need-weighted benefit of each option, in a row per school."""
+        options, schools = self.columns.options, self.columns.schools
+        codes = schools.select("semel_mosad").with_row_index("row")
+        row = options.join(codes, on="semel_mosad", maintain_order="left")["row"].to_numpy()
+        benefit = options["weighted_benefit"].to_numpy()
+        return sparse.csr_array(
+            (benefit, (row, np.arange(len(benefit)))), (schools.height, len(benefit))
+        )
+
+    def worth(self, objective: Objective, x: np.ndarray) -> float:
+        """What a plan is worth."""
+        pupils = self.columns.schools["pupils"].to_numpy()
+        return float(objective.worth(self.gain_rows() @ x, pupils).sum())
 
     def moves(self, x: np.ndarray) -> Moves:
         """Every change of one pair that buys another eligible option or gives one up."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from models.allocation.allocation import NoPlanInTime, _all_rules
+from models.allocation.allocation import _all_rules
 from models.allocation.columns import Columns
+from models.allocation.found import NoPlanInTime
 from models.allocation.highs import minimise
 from models.allocation.model import Model
 from models.allocation.problem import OPTION, Problem
@@ -36,7 +37,7 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Found:
+class Resolved:
     """A plan found anew.
 
     Attributes:
@@ -71,7 +72,7 @@ def with_benefit(model: Model, benefit: np.ndarray) -> Model:
     return replace(model, columns=replace(model.columns, options=options))
 
 
-def best(model: Model, effort: Effort) -> Found | None:
+def best(model: Model, effort: Effort) -> Resolved | None:
     """The best plan to the gap; None where no plan keeps the rules.
 
     Raises:
@@ -87,7 +88,7 @@ def best(model: Model, effort: Effort) -> Found | None:
         raise NoPlanInTime(f"A re-solve found no plan within {effort.time_limit_s:g} s.")
     x = model.polish(outcome.x)
     worth = float(benefit @ x)
-    return Found(x, worth, max(-outcome.bound / scale, worth))
+    return Resolved(x, worth, max(-outcome.bound / scale, worth))
 
 
 def pairs_of(model: Model) -> tuple[pl.DataFrame, np.ndarray]:

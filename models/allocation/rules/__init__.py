@@ -1,6 +1,7 @@
 """The rules a plan can be asked to keep, each a small named object."""
 
 from models.allocation.rules.base import Measure, Row, Rule
+from models.allocation.rules.benefit import BenefitFloor
 from models.allocation.rules.choice import (
     Eligibility,
     EverySchoolServed,
@@ -20,6 +21,7 @@ from models.allocation.rules.money import (
 )
 
 __all__ = [
+    "BenefitFloor",
     "ChannelBudget",
     "Eligibility",
     "EverySchoolServed",

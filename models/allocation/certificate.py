@@ -1,0 +1,90 @@
+"""How good a plan is, and how we know."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from models.allocation.found import Found
+from models.allocation.highs import solver_text
+from models.allocation.maximin import Floor
+from models.allocation.objective import Atkinson, Objective
+from models.allocation.problem import Problem
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How good the plan is, and how we know.
+
+    Attributes:
+        objective: what the plan is worth, recomputed from the lines, SD·pupils: need-weighted
+            benefit, or what it counts under an inequality-averse objective.
+        objective_bound: no plan under these rules can be worth more (proven).
+        optimality_gap_pct: the plan misses at most this share of the bound.
+        optimality_gap_agorot: the gap at the plan's own average price of a unit of objective.
+        equity_gamma: corrective preference γ.
+        solver: solver and version.
+        status: "optimal" (within the gap asked for), "gap left" (the search ended at its fixed
+            number of steps before) or "time limit".
+        method: "milp" (all options in one programme) or "decomposition" (school by school).
+        equal_gain_sd: Atkinson only: the need-weighted gain in SD per pupil that, given equally to
+            all pupils, would be worth as much as this plan.
+        floor_sd: maximin only: the need-weighted gain in SD per pupil under which no school is
+            left that could have it.
+        floor_bound_sd: maximin only: no plan lifts that floor above this (proven).
+    """
+
+    objective: float
+    objective_bound: float
+    optimality_gap_pct: float
+    optimality_gap_agorot: int
+    equity_gamma: float
+    solver: str
+    status: str
+    method: str = "milp"
+    equal_gain_sd: float | None = None
+    floor_sd: float | None = None
+    floor_bound_sd: float | None = None
+
+
+def certify(
+    problem: Problem, lines: pl.DataFrame, objective: Objective, found: Found, floor: Floor | None
+) -> Certificate:
+    """The certificate, from the lines and the proven bound."""
+    gain, pupils = _gains(problem, lines)
+    if objective.is_linear:
+        worth = float(lines["weighted_benefit"].sum())
+    else:
+        worth = float(objective.worth(gain, pupils).sum())
+    bound = max(found.bound, worth)
+    gap = bound - worth
+    price = int(lines["cost_agorot"].sum()) / worth if worth else 0.0
+    return Certificate(
+        objective=worth,
+        objective_bound=bound,
+        optimality_gap_pct=100 * gap / bound if bound else 0.0,
+        optimality_gap_agorot=math.ceil(round(gap * price, 3)),
+        equity_gamma=problem.equity_gamma,
+        solver=solver_text(),
+        status=found.status,
+        method=found.method,
+        equal_gain_sd=objective.equal_gain_sd(gain, pupils)
+        if isinstance(objective, Atkinson)
+        else None,
+        floor_sd=floor.floor_sd if floor else None,
+        floor_bound_sd=floor.bound_sd if floor else None,
+    )
+
+
+def _gains(problem: Problem, lines: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Need-weighted gain and pupils of every school, in order of code."""
+    gains = lines.group_by("semel_mosad", maintain_order=True).agg(
+        gain=pl.col("weighted_benefit").sum()
+    )
+    schools = problem.schools.join(
+        gains, on="semel_mosad", how="left", maintain_order="left"
+    ).with_columns(pl.col("gain").fill_null(0.0))
+    return schools["gain"].to_numpy(), schools["pupils"].to_numpy()

@@ -1,0 +1,66 @@
+"""The path of a city: all options in one mixed-integer programme."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from models.allocation.conflict import explain
+from models.allocation.found import Found, NoPlanInTime
+from models.allocation.highs import minimise, refine
+from models.allocation.model import Model
+from models.allocation.objective import Objective
+from models.allocation.tangents import minimise_by_tangents
+
+_OBJECTIVE_SCALE = 1000.0
+_AGOROT_PER_COST_UNIT = 100_000
+_FINEST = 1e-7
+
+
+def best_by_milp(model: Model, objective: Objective, *, gap: float, time_limit_s: float) -> Found:
+    """The best plan of the model, ties broken as `solve` says.
+
+    Raises:
+        InfeasibleRules, NoPlanInTime: as `solve`.
+    """
+    benefit = model.columns.options["weighted_benefit"].to_numpy()
+    scale = _OBJECTIVE_SCALE / (benefit.max() or 1.0)
+    if objective.is_linear:
+        best = minimise(model.milp(-benefit * scale), gap=gap, time_limit_s=time_limit_s)
+        kept = sparse.csr_array(benefit[None, :] * scale)
+    else:
+        best = minimise_by_tangents(
+            model, objective, scale=scale, gap=gap, time_limit_s=time_limit_s
+        )
+        kept = model.gain_rows() * scale
+    if best.is_infeasible:
+        raise explain(model, time_limit_s=max(time_limit_s / 10, 1.0))
+    if best.x is None or (best.is_time_out and best.x @ benefit == 0):
+        raise NoPlanInTime(
+            f"No plan of value was found within {time_limit_s:g} s. Allow more time or a wider "
+            "gap, or look for rules that nearly contradict each other."
+        )
+    x, left_s = best.x, max(time_limit_s - best.seconds, 1.0)
+    if not best.is_time_out:
+        x = _tie_break(model, x, kept, gap, left_s)
+    x, bound = model.polish(x), float(-best.bound / scale)
+    is_proven = objective.is_linear or bound - model.worth(objective, x) <= gap * bound + _FINEST
+    status = "time limit" if best.is_time_out else "optimal" if is_proven else "gap left"
+    return Found(x, bound, status, "milp")
+
+
+def _tie_break(
+    model: Model, x: np.ndarray, kept: sparse.csr_array, gap: float, left_s: float
+) -> np.ndarray:
+    """Among the plans that keep as much of `kept` as x the cheapest, then the earliest lines."""
+    cost = model.columns.options["cost_agorot"].to_numpy() / _AGOROT_PER_COST_UNIT
+    position = np.arange(1.0, len(x) + 1)
+    no_limit = np.full(kept.shape[0], np.inf)
+    as_good = model.milp(cost).with_rows(kept, kept @ x, no_limit)
+    cheapest, seconds = refine(as_good, x, gap=gap, time_limit_s=left_s)
+    as_cheap = (
+        model.milp(position)
+        .with_rows(kept, kept @ cheapest, no_limit)
+        .with_row(cost, upper=cost @ cheapest)
+    )
+    return refine(as_cheap, cheapest, gap=gap, time_limit_s=max(left_s - seconds, 1.0))[0]

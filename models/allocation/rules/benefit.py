@@ -1,0 +1,77 @@
+"""A rule about what schools gain: no school is left behind a common floor that it could reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from models.allocation.rules.base import Measure, Row, Rule
+
+if TYPE_CHECKING:
+    from models.allocation.columns import Columns
+    from models.allocation.plan import Plan
+
+NANO = 1_000_000_000
+"""Benefits are compared in whole billionths of an SD·pupil, so that a floor holds exactly."""
+
+
+@dataclass(frozen=True)
+class BenefitFloor(Rule):
+    """Every school's need-weighted gain is at least so much per pupil, or all that it can have (R91).
+
+    Attributes:
+        floor_sd: the floor, need-weighted SD per pupil; for the sentence.
+        least: (semel_mosad, least gain in whole billionths of an SD·pupil): the floor times the
+            pupils, or what the school can have at most where that is less.
+    """
+
+    floor_sd: float
+    least: tuple[tuple[str, int], ...]
+    unit = "percent of the floor"
+    rule_id = "benefit_floor"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        return (
+            f"Every school gains at least {self.floor_sd:.4g} need-weighted SD per pupil, "
+            "or all that it can."
+        )
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        return (
+            f"התועלת לכל בית ספר, משוקללת לפי צורך, היא לפחות {self.floor_sd:.4g} סטיות תקן לתלמיד, "
+            "או כל מה שבית הספר יכול לקבל."
+        )
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Per school: the gain of its options, rounded down, is at least the floor."""
+        gain = np.floor(columns.options["weighted_benefit"].to_numpy() * NANO).astype(np.int64)
+        least = dict(self.least)
+        for school, positions in columns.by_school():
+            if least.get(school, 0) > 0:
+                useful = positions[gain[positions] > 0]
+                yield Row(useful, gain[useful], lower=least[school], semel_mosad=school)
+
+    def measure(self, plan: Plan) -> Measure:
+        """The lowest share of its floor that a school reaches, in percent."""
+        floors = pl.DataFrame(
+            list(self.least), schema={"semel_mosad": pl.String, "least": pl.Int64}, orient="row"
+        ).filter(pl.col("least") > 0)
+        gain = plan.lines.group_by("semel_mosad").agg(
+            gain=(pl.col("weighted_benefit") * NANO).floor().cast(pl.Int64).sum(),
+            smallest=(pl.col("weighted_benefit") * NANO).floor().cast(pl.Int64).min(),
+        )
+        held = floors.join(gain, on="semel_mosad", how="left").with_columns(
+            pl.col("gain").fill_null(0), pl.col("smallest").fill_null(0)
+        )
+        below = held.filter(pl.col("gain") < pl.col("least")).height
+        tight = held.filter(pl.col("gain") - pl.col("smallest") < pl.col("least")).height
+        lowest = min((100 * held["gain"] / held["least"]).to_list(), default=100.0)
+        return Measure(lowest, 100.0, below == 0, binding=tight > 0)

@@ -1,0 +1,88 @@
+"""A concave objective for a solver of linear programmes: tangents from above, as many as needed."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from models.allocation.highs import Milp, Outcome, minimise
+from models.allocation.model import Model
+from models.allocation.objective import Objective
+
+_FIRST = 12
+_ROUNDS = 12
+_OUTWARD = 1e-6
+"""The solver keeps a row to this; a bound is moved outward by as much per school."""
+
+
+def minimise_by_tangents(
+    model: Model, objective: Objective, *, scale: float, gap: float, time_limit_s: float
+) -> Outcome:
+    """The best plan under a concave objective, by outer approximation, with a proven bound.
+
+    A school's worth is a column of its own, held under tangents of the objective (Kelley 1960;
+    Duran and Grossmann 1986). Each programme is a relaxation, so its bound holds for every plan;
+    tangents are added at the gains of its plan until the plan is worth as much as the bound says.
+
+    Args:
+        model: the rows of all rules.
+        objective: a sum over schools, concave in each school's gain.
+        scale: what worths are multiplied by before the solver sees them.
+        gap: stop at this relative gap.
+        time_limit_s: for all programmes together.
+
+    Returns:
+        The plan as 0/1 per option, and minus the bound (times `scale`).
+    """
+    gains, pupils = model.gain_rows(), model.columns.schools["pupils"].to_numpy()
+    plain = model.milp(np.zeros(gains.shape[1]))
+    schools, options = gains.shape
+    milp = Milp(
+        np.concatenate([np.zeros(options), -np.ones(schools)]),
+        sparse.hstack([plain.matrix, sparse.csr_array((len(plain.lower), schools))], format="csr"),
+        plain.lower,
+        plain.upper,
+        plain.is_whole,
+        options,
+        tolerance=np.inf,
+    )
+    top = gains @ np.ones(options)
+    points = [np.zeros(schools), *(top * 0.5**k for k in range(_FIRST))]
+    x, worth, bound, seconds = None, -np.inf, np.inf, 0.0
+    for _ in range(_ROUNDS):
+        for at in points:
+            milp = _under_tangent(milp, objective, gains, at, pupils, scale)
+        left = max(time_limit_s - seconds, 0.01)
+        found = minimise(milp, gap=gap / 2, time_limit_s=left, start=_start(x, schools))
+        seconds += found.seconds
+        bound = min(bound, schools * _OUTWARD - found.bound)
+        if found.x is not None:
+            held = found.x[:options]
+            reached = scale * model.worth(objective, held)
+            x, worth = (held, reached) if reached > worth else (x, worth)
+            points = [gains @ held]
+        is_over = found.x is None or found.is_time_out or bound - worth <= gap * bound + _OUTWARD
+        if is_over:
+            break
+    return Outcome(x, -bound, x is None and found.is_infeasible, found.is_time_out, seconds)
+
+
+def _start(x: np.ndarray | None, schools: int) -> np.ndarray | None:
+    """The plan in hand as a point to begin from; the solver works the worths out itself."""
+    return None if x is None else np.concatenate([x, np.zeros(schools)])
+
+
+def _under_tangent(
+    milp: Milp,
+    objective: Objective,
+    gains: sparse.csr_array,
+    at: np.ndarray,
+    pupils: np.ndarray,
+    scale: float,
+) -> Milp:
+    """The same problem with every school's worth held under the tangent at a gain."""
+    slope = objective.slope(at, pupils)
+    own = sparse.eye_array(len(at), format="csr")
+    rows = sparse.hstack([sparse.diags_array(-slope * scale) @ gains, own], format="csr")
+    limit = scale * (objective.worth(at, pupils) - slope * at)
+    return milp.with_rows(rows, np.full(len(at), -np.inf), limit)
