@@ -228,23 +228,29 @@ def _served(response_id: str, tables: Tables) -> tuple[str, ...]:
     return tuple(rows.filter("is_served")["semel_mosad"])
 
 
-def allocate(city: CityFolder, tables: Tables) -> Tables:
-    """Solve the allocation and lay it out as marts, with its certificate and re-checked rules."""
-    policy = city.policy
+def problem(city: CityFolder, tables: Tables) -> Problem:
+    """Return what the city has to decide: its schools, options, budgets and rules."""
     choices = options(city, tables)
-    need = tables["mart_need_index"]
-    problem = Problem(
-        schools=need.select("semel_mosad", "school_name_he", "pupils", "need"),
+    return Problem(
+        schools=tables["mart_need_index"].select("semel_mosad", "school_name_he", "pupils", "need"),
         options=choices,
         costs=costs(city, choices),
         channels=channels(city),
         school_channels=school_channels(city, tables),
         rules=rules(city, tables),
-        equity_gamma=policy.equity_gamma.value,
-        need_offset=policy.need_offset.value,
+        equity_gamma=city.policy.equity_gamma.value,
+        need_offset=city.policy.need_offset.value,
     )
+
+
+def allocate(city: CityFolder, tables: Tables) -> Tables:
+    """Solve the allocation and lay it out as marts, with its certificate and re-checked rules."""
+    policy = city.policy
+    need = tables["mart_need_index"]
     plan = solve(
-        problem, gap_pct=policy.solver.gap_pct.value, time_limit_s=policy.solver.time_limit_s.value
+        problem(city, tables),
+        gap_pct=policy.solver.gap_pct.value,
+        time_limit_s=policy.solver.time_limit_s.value,
     )
     municipal = plan.money.filter(pl.col("funding_channel") == MUNICIPAL).select(
         *PAIR, pl.col("amount_agorot").alias("municipal_agorot")
