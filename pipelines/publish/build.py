@@ -10,6 +10,7 @@ import fastexcel
 import polars as pl
 
 from pipelines.fields import dictionary
+from pipelines.publish.allocation import render_allocation
 from pipelines.publish.diagnosis import render_diagnosis
 from pipelines.publish.marts import DATABASE, read_database, write_marts
 from pipelines.publish.quality import render_quality
@@ -24,6 +25,7 @@ PAGES = {
     "report.html": render_report,
     "diagnosis.html": render_diagnosis,
     "responses.html": render_responses,
+    "allocation.html": render_allocation,
     "quality.html": render_quality,
 }
 SYNTHETIC_MARK = "נתונים סינתטיים"

@@ -246,6 +246,49 @@ def alignment_chart(money: pl.DataFrame, names: dict[str, str]) -> str:
     return _svg(alt.layer(zero, ranges, points, *texts).properties(width=620, height=340))
 
 
+def frontier_chart(frontier: pl.DataFrame) -> str:
+    """Return what corrective preference costs in total benefit against what the neediest quarter gets."""
+    rows = frontier.drop_nulls("neediest_quarter_share_pct").sort("equity_gamma").select(
+        pl.col("neediest_quarter_share_pct").alias("x"),
+        pl.col("price_of_fairness_pct").alias("y"),
+        pl.format("γ = {}", "equity_gamma").alias("name"),
+    )  # fmt: skip
+    base = alt.Chart(alt.Data(values=rows.to_dicts())).encode(
+        x=alt.X("x:Q", title=f"{RLM}חלק הרבע הנזקק בכסף, באחוזים{RLM}", scale=alt.Scale(zero=False)),
+        y=alt.Y("y:Q", title=f"{RLM}תועלת כוללת שמוותרים עליה, באחוזים{RLM}"),
+    )  # fmt: skip
+    line = base.mark_line(color="#95b8d1")
+    points = base.mark_point(filled=True, size=80, color="#1f3a5f", opacity=1)
+    texts = base.mark_text(dy=-12, fontSize=11).encode(text="name:N")
+    return _svg(alt.layer(line, points, texts).properties(width=560, height=280))
+
+
+def concentration_chart(curve: pl.DataFrame) -> str:
+    """Return cumulated money and need against cumulated pupils, from the neediest schools on."""
+    names = {"money_share": "הכסף", "need_share": "הצורך", "pupils_share": "חלק שווה לכל תלמיד"}
+    rows = (
+        curve.sort("curve_point")
+        .with_columns(pl.col("pupils_share").alias("x"))
+        .unpivot(list(names), index=["curve_point", "x"], variable_name="part", value_name="y")
+        .with_columns(pl.col("part").replace_strict(names))
+        .sort("part", "curve_point")
+    )
+    scale = alt.Scale(domain=list(names.values()), range=["#1f3a5f", "#bc6c25", "#9ca3af"])
+    dash = alt.Scale(domain=list(names.values()), range=[[1, 0], [6, 3], [2, 2]])
+    chart = (
+        alt.Chart(alt.Data(values=rows.select("x", "y", "part").to_dicts()))
+        .mark_line()
+        .encode(
+            x=alt.X("x:Q", title=f"{RLM}חלק מצטבר של התלמידים, מן הנזקקים ביותר{RLM}"),
+            y=alt.Y("y:Q", title=f"{RLM}חלק מצטבר{RLM}"),
+            color=alt.Color("part:N", scale=scale, title=None),
+            strokeDash=alt.StrokeDash("part:N", scale=dash, title=None),
+        )
+        .properties(width=420, height=300)
+    )
+    return _svg(chart)
+
+
 def _bars(
     rows: pl.DataFrame,
     place: str,

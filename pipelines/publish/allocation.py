@@ -1,0 +1,199 @@
+"""The allocation page: the eight budget questions, every line with how firm it is, why and why not (R94–R96).
+
+Hebrew, right to left, without scripts. The report tells what is proposed; this page answers for it:
+how good the plan is and how we know, what would change it, whether equals are treated alike, and what
+each rule costs. Every number carries the address of its mart cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from pipelines.publish import words
+from pipelines.publish.report import charts
+from pipelines.publish.report.page import ReportContext, environment
+
+_STYLE = Path(__file__).parent / "report" / "report.css"
+MUNICIPAL = "municipal_own"
+MOST_PRICES, MOST_PAIRS = 12, 8
+PAIR = ["semel_mosad", "response_id"]
+Rows = list[dict[str, Any]]
+# Colour is never alone: each degree of firmness has a sign (R114).
+STABILITY_SIGNS = {"firm": "●", "contested": "◐", "coin_flip": "○"}
+
+
+def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
+    """Return the page as one HTML text.
+
+    Args:
+        tables: the marts, as the audience may see them.
+        context: what the page says about itself.
+    """
+    names = dict(tables["mart_response"].select("response_id", "response_name_he").iter_rows())
+    schools = tables["mart_allocation_school"].sort("need", "semel_mosad", descending=[True, False])
+    called = dict(schools.select("semel_mosad", "school_name_he").iter_rows())
+    rules = dict(tables["mart_allocation_rule"].select("rule_id", "rule_he").iter_rows())
+    firmness = tables["mart_allocation_stability"]
+    lines = tables["mart_allocation"].join(
+        firmness.select(*PAIR, "stability", "selection_share", "draws"), on=PAIR
+    )
+    prices = tables["mart_rule_price"].filter(pl.col("worth_gain_hi") > 0)
+    return environment().get_template("allocation.html.j2").render(
+        context=context,
+        style=Markup(_STYLE.read_text(encoding="utf-8")),
+        words=words,
+        stability_signs=STABILITY_SIGNS,
+        name=lambda response_id: names.get(response_id, response_id),
+        school=lambda code: called.get(code, code),
+        rule=lambda rule_id: rules.get(rule_id, rule_id),
+        certificate=tables["mart_allocation_certificate"].row(0, named=True),
+        checked=tables["mart_allocation_rule"].sort("rule_id").to_dicts(),
+        channels=tables["mart_allocation_channel"].sort("funding_channel").to_dicts(),
+        answers=_answers(tables, lines),
+        indices=tables["mart_audit_index"].sort("view", "index_id").to_dicts(),
+        groups=tables["mart_audit_group"].sort("audit_dimension", "view", "audit_group").to_dicts(),
+        streams=tables["mart_audit_stream"].sort("view", "stream").to_dicts(),
+        equals=tables["mart_audit_equal"].sort("view", "audit_model").to_dicts(),
+        pairs=tables["mart_audit_pair"].filter(pl.col("view") == "plan")
+        .sort("difference_agorot", "semel_mosad", "semel_mosad_other", descending=[True, False, False])
+        .head(MOST_PAIRS).to_dicts(),
+        without=schools.filter(pl.col("cost_agorot") == 0).to_dicts(),
+        changes=tables["mart_allocation_change"].sort("change_agorot", "semel_mosad", nulls_last=True).to_dicts(),
+        frontier=tables["mart_frontier"].sort("equity_gamma").to_dicts(),
+        frontier_chart=Markup(charts.frontier_chart(tables["mart_frontier"])),
+        curve_chart=Markup(charts.concentration_chart(tables["mart_audit_curve"].filter(pl.col("view") == "plan"))),
+        prices=prices.sort("worth_gain", "rule_id", descending=[True, False]).head(MOST_PRICES).to_dicts(),
+        prices_total=prices.height,
+        budgets=_budgets(tables["mart_allocation_price"]),
+        firm=_counts(firmness, lines),
+        drawn=_drawn(tables["mart_allocation_draw"]),
+        doubtful=_doubtful(tables, firmness),
+        robust=tables["mart_robust_plan"].sort("plan_id").to_dicts(),
+        information=tables["mart_plan_information"].filter(pl.col("information_worth") > 0)
+        .sort("information_worth", "response_id", descending=[True, False]).to_dicts(),
+        by_response=_by_response(lines),
+        by_school=[_school(row, lines, tables) for row in schools.to_dicts()],
+        flips=_flips(tables["mart_allocation_flip"]),
+    )  # fmt: skip
+
+
+def _answers(tables: Mapping[str, pl.DataFrame], lines: pl.DataFrame) -> dict[str, Any]:
+    """Return the figures behind the eight budget questions of the committee (D004)."""
+    responses = tables["mart_response"].select("response_id", "goal_id", "horizon", "is_excellence")
+    known = lines.join(responses, on="response_id")
+    money = tables["mart_allocation_money"]
+    by_gefen = money.filter(pl.col("funding_channel").cast(pl.String).str.starts_with("gefen"))
+    municipal = money.filter(pl.col("funding_channel") == MUNICIPAL)
+    alone = municipal.join(by_gefen.select("response_id").unique(), on="response_id", how="anti")
+    total, own = int(known["cost_agorot"].sum()), int(municipal["amount_agorot"].sum())
+    excellent = int(known.filter("is_excellence")["municipal_agorot"].sum())
+    goals = known["goal_id"].n_unique()
+    several = lines.group_by("semel_mosad").len().filter(pl.col("len") > 1).height
+    assets = tables["mart_asset"]
+    return {
+        "total": total,
+        "municipal": own,
+        "benefit": float(lines["benefit_sd_pupils"].sum()),
+        "excellence_agorot": excellent,
+        "excellence_pct": 100 * excellent / own if own else 0.0,
+        "not_school_agorot": int(alone["amount_agorot"].sum()),
+        "not_school_pct": 100 * int(alone["amount_agorot"].sum()) / own if own else 0.0,
+        "goals": goals,
+        "goals_all": tables["mart_response"]["goal_id"].n_unique(),
+        "several": several,
+        "long_pct": 100 * int(known.filter(pl.col("horizon") == "long")["cost_agorot"].sum()) / total if total else 0.0,
+        "assets": assets.height,
+        "hours_free": float(assets["hours_free_per_week"].sum()),
+        "pooling": tables["mart_pooling"].filter(pl.col("saving_agorot") > 0)
+        .sort("saving_agorot", "response_id", descending=[True, False]).head(1).to_dicts(),
+        "quarters": tables["mart_audit_group"].filter(pl.col("view") == "plan", pl.col("audit_dimension") == "need_quartile")
+        .sort("audit_group").to_dicts(),
+        "index": tables["mart_audit_index"].filter(pl.col("view") == "plan", pl.col("index_id") == "concentration").to_dicts(),
+        "warned": tables["mart_audit_stream"].filter(pl.col("view") == "plan", pl.col("audit_status") == "WARN").to_dicts(),
+    }  # fmt: skip
+
+
+def _counts(firmness: pl.DataFrame, lines: pl.DataFrame) -> dict[str, Any]:
+    """Return how many decisions, and how much money, stand on which ground."""
+    return {
+        "pairs": dict(firmness.group_by("stability").len().iter_rows()),
+        "agorot": dict(lines.group_by("stability").agg(pl.col("cost_agorot").sum()).iter_rows()),
+        "lines": dict(lines.group_by("stability").len().iter_rows()),
+        "draws": int(firmness["draws"].max() or 0),  # type: ignore[arg-type]
+    }
+
+
+def _drawn(draws: pl.DataFrame) -> dict[str, Any]:
+    """Return what the plan misses of the best over the draws."""
+    regret = draws.filter("is_possible").select(
+        ((pl.col("best_worth") - pl.col("plan_worth")) / pl.col("best_worth") * 100).alias("pct")
+    )["pct"]
+    return {
+        "draws": draws.height,
+        "possible": int(draws["is_possible"].sum()),
+        "median_pct": regret.median(),
+        "p90_pct": regret.quantile(0.9, "linear"),
+    }
+
+
+def _doubtful(tables: Mapping[str, pl.DataFrame], firmness: pl.DataFrame) -> Rows:
+    """Return funded lines and unfunded pairs whose decision is a coin flip, the dearest first."""
+    return (
+        firmness.filter(pl.col("stability") == "coin_flip")
+        .join(tables["mart_allocation_reason"].select(*PAIR, "cost_agorot", "allocation_reason"), on=PAIR)
+        .sort("cost_agorot", *PAIR, descending=[True, False, False])
+        .to_dicts()
+    )  # fmt: skip
+
+
+def _budgets(prices: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return the city-wide shadow price of each rule that has one."""
+    whole = prices.filter(pl.col("rule_scope") == "all")
+    return {row["rule_id"]: row for row in whole.to_dicts()}
+
+
+def _by_response(lines: pl.DataFrame) -> Rows:
+    """Return each funded response with its schools, money and benefit, the dearest first."""
+    firm = pl.col("stability") == "firm"
+    return (
+        lines.sort(PAIR)
+        .group_by("response_id", maintain_order=True)
+        .agg(
+            pl.len().alias("schools"),
+            pl.col("participants", "cost_agorot", "municipal_agorot", "benefit_sd_pupils").sum(),
+            firm.sum().alias("firm"),
+        )
+        .sort("cost_agorot", "response_id", descending=[True, False])
+        .to_dicts()
+    )
+
+
+def _school(row: dict[str, Any], lines: pl.DataFrame, tables: Mapping[str, pl.DataFrame]) -> dict[str, Any]:  # fmt: skip
+    """Return one school with its lines and the reason of every response."""
+    own = pl.col("semel_mosad") == row["semel_mosad"]
+    firmness = tables["mart_allocation_stability"].select(
+        *PAIR, "stability", "selection_share", "selection_lo", "selection_hi", "usual_dose_level"
+    )
+    return {
+        "row": row,
+        "lines": lines.filter(own).sort("cost_agorot", "response_id", descending=[True, False]).to_dicts(),
+        "reasons": tables["mart_allocation_reason"].filter(own).join(firmness, on=PAIR)
+        .sort(pl.col("plan_dose_level").is_null(), "above_line", "response_id", descending=[False, True, False])
+        .to_dicts(),
+    }  # fmt: skip
+
+
+def _flips(flips: pl.DataFrame) -> Rows:
+    """Return each close call with its levers."""
+    rows = []
+    for (code, response_id), part in flips.sort(*PAIR, "lever", "rule_id").group_by(
+        PAIR, maintain_order=True
+    ):
+        levers = part.to_dicts()
+        rows.append({"semel_mosad": code, "response_id": response_id, "is_in_plan": levers[0]["is_in_plan"], "levers": levers})  # fmt: skip
+    return rows
