@@ -38,7 +38,7 @@ class Draws:
         A pair without a row keeps its values in that draw.
 
         Raises:
-            ValueError: there are none; a multiplier is negative, zero for a cost or no number; a
+            ValueError: there are none; a multiplier is no number, or a cost's is not above zero; a
                 school and response are not among the options.
         """
         key = ["draw", *PAIR]
@@ -46,12 +46,12 @@ class Draws:
         if draws.is_empty():
             raise ValueError("draws: there are none.")
         benefit, cost = (pl.col(name).cast(pl.Float64) for name in _MULTIPLIERS)
-        fit = benefit.is_finite() & (benefit >= 0) & cost.is_finite() & (cost > 0)
+        fit = benefit.is_finite() & cost.is_finite() & (cost > 0)
         bad = draws.filter(~fit).sort(key)
         if bad.height:
             raise ValueError(
-                f"draws: {bad.height} row(s) whose multipliers are not a benefit of zero or more "
-                f"and a cost above zero:\n{bad.head(5)}"
+                f"draws: {bad.height} row(s) whose multipliers are not numbers, the cost's "
+                f"above zero:\n{bad.head(5)}"
             )
         astray = draws.join(problem.options, on=PAIR, how="anti").select(PAIR).unique().sort(PAIR)
         if astray.height:

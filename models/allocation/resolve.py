@@ -53,7 +53,7 @@ class Resolved:
     @property
     def gap_pct(self) -> float:
         """The share of the bound that the plan may miss."""
-        return 100 * (self.bound - self.worth) / self.bound if self.bound else 0.0
+        return 100 * (self.bound - self.worth) / abs(self.bound) if self.bound else 0.0
 
 
 def model_of(problem: Problem) -> Model:
@@ -79,7 +79,7 @@ def best(model: Model, effort: Effort) -> Resolved | None:
         NoPlanInTime: the time limit came before any plan.
     """
     benefit = weighted(model)
-    scale = _SCALE / (benefit.max() or 1.0)
+    scale = _SCALE / (np.abs(benefit).max() or 1.0)
     milp = model.milp(-benefit * scale)
     outcome = minimise(milp, gap=effort.gap_pct / 100, time_limit_s=effort.time_limit_s)
     if outcome.is_infeasible:

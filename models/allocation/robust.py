@@ -205,10 +205,10 @@ def _raise_least(
             value = float(slope @ x + constant)
             if value > best_value:
                 best_x, best_value = x, value
-            unit = unit if pieces else value or 1.0
+            unit = unit if pieces else abs(value) or 1.0
             pieces.append(np.append(slope / unit, -1.0))
             limits.append(-constant / unit)
-        if bound < np.inf and bound - best_value <= effort.gap_pct / 100 * bound:
+        if bound < np.inf and bound - best_value <= effort.gap_pct / 100 * abs(bound):
             break
         rules = sparse.hstack([model.matrix, sparse.csr_array((len(model.rows), 1))])
         milp = Milp(

@@ -61,7 +61,7 @@ def stability(
     Args:
         problem: the tables and rules.
         lines: semel_mosad, response_id, dose_level: the plan.
-        draws: draw (whole number), semel_mosad, response_id, benefit_multiplier (≥ 0),
+        draws: draw (whole number), semel_mosad, response_id, benefit_multiplier (below 0 = harm),
             cost_multiplier (> 0); a pair without a row keeps its values.
         effort: of each re-solve.
         workers: threads; the solver leaves the others free to run. They change no figure.

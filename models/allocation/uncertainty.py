@@ -37,8 +37,9 @@ def joint_draws(
 ) -> pl.DataFrame:
     """Draw what the benefits and costs of a plan depend on, all at once.
 
-    benefit × W(need drawn) ÷ W(need) × max(0, Σ w·effect drawn) ÷ Σ w·effect × participation, with
-    W(n) = (a + n)^γ and w the weights of the subjects in the school. The subjects of one response
+    benefit × W(need drawn) ÷ W(need) × Σ w·effect drawn ÷ Σ w·effect × participation, with
+    W(n) = (a + n)^γ and w the weights of the subjects in the school. An effect drawn below zero does
+    harm: cutting it off would make every doubtful response look better than expected. The subjects of one response
     share one error: the same teachers and children make all of them, and nothing averages out, which
     is the widest case. Participation and cost are log-normal with mean 1. A response without expected
     benefit in a school keeps none: draws scale what is expected, they do not invent it.
@@ -53,7 +54,7 @@ def joint_draws(
         seed: of effects, participation and cost.
 
     Returns:
-        draw, semel_mosad, response_id, benefit_multiplier (≥ 0), cost_multiplier (> 0), by draw,
+        draw, semel_mosad, response_id, benefit_multiplier, cost_multiplier (> 0), by draw,
         school and response.
 
     Raises:
@@ -89,7 +90,7 @@ def joint_draws(
     generator = np.random.default_rng(seed)
     luck = generator.standard_normal((len(responses), size[1]))[response]
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = np.maximum(mean[:, None] + error[:, None] * luck, 0) / mean[:, None]
+        gain = 1 + error[:, None] * luck / mean[:, None]
     gain = np.where(mean[:, None] > 0, gain, 1.0)
     taking_part = _around_one(generator, spread.participation, size)
     cost = _around_one(generator, spread.cost, (len(responses), size[1]))[response]

@@ -42,7 +42,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
     lines = tables["mart_allocation"].join(
         firmness.select(*PAIR, "stability", "selection_share", "draws"), on=PAIR
     )
-    prices = tables["mart_rule_price"].filter(pl.col("worth_gain_hi") > 0)
+    prices = tables["mart_rule_price"].filter(pl.col("worth_gain") > 0)
     return environment().get_template("allocation.html.j2").render(
         context=context,
         style=Markup(_STYLE.read_text(encoding="utf-8")),

@@ -14,7 +14,7 @@ TIER_SIGNS = {
 
 def nis(agorot: int) -> str:
     """Return an amount in whole shekels: 123456789 is '1,234,568'."""
-    return f"{round(agorot / AGOROT):,}"
+    return f"{round(agorot / AGOROT):,}".replace("-", "−")
 
 
 def signed(value: float) -> str:

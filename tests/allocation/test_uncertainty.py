@@ -52,6 +52,13 @@ def test_an_effect_spreads_the_benefit_by_its_own_error():
     assert np.corrcoef(first, second)[0, 1] > 0.999
 
 
+def test_an_effect_may_do_harm_and_on_average_is_as_expected():
+    unsure = EFFECTS.with_columns(effect_se_sd=pl.lit(0.5))
+    first = of(drawn(needs(), effects=unsure), "900001", "milat")
+    assert first.min() < 0
+    assert first.mean() == pytest.approx(1, abs=0.05)
+
+
 def test_no_expected_benefit_stays_none_and_costs_as_planned():
     frame = drawn(needs())
     assert set(of(frame, "900001", "none")) == {1.0}
