@@ -27,6 +27,8 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
     """No plan keeps all the rules.
 
     Attributes:
+        en: the conflict in English.
+        he: the same in Hebrew.
         rules: ids of an irreducible conflict: leave out any one of them and a plan exists for
             the others.
         schools: codes of the schools in which the conflict sits; empty where it is city-wide.
@@ -38,12 +40,14 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
 
     def __init__(
         self,
-        message: str,
+        en: str,
+        he: str,
         rules: tuple[str, ...],
         schools: tuple[str, ...],
         shortfall_agorot: dict[str, int],
     ) -> None:
-        super().__init__(message)
+        super().__init__(f"{en}\n{he}")
+        self.en, self.he = en, he
         self.rules = rules
         self.schools = schools
         self.shortfall_agorot = shortfall_agorot
@@ -89,7 +93,7 @@ def explain(model: Model, *, time_limit_s: float) -> InfeasibleRules:
     conflict = sorted(owners)
     repair = _repair(model, conflict, time_limit_s)
     return InfeasibleRules(
-        _message(model, conflict, schools, repair),
+        *_message(model, conflict, schools, repair),
         tuple(model.rules[i].rule_id for i in conflict),
         tuple(schools),
         repair.extra_agorot,
@@ -165,7 +169,9 @@ def _top_up(model: Model, kept: np.ndarray, time_limit_s: float) -> _Repair | No
     return _Repair(extra, bool(kept.all()), max(sum(extra.values()) - proven, 0))
 
 
-def _message(model: Model, conflict: list[int], schools: list[str], repair: _Repair) -> str:
+def _message(
+    model: Model, conflict: list[int], schools: list[str], repair: _Repair
+) -> tuple[str, str]:
     """The conflict in English and Hebrew."""
     rules = {rule.rule_id: rule for rule in model.rules}
     named = [model.rules[i] for i in conflict]
@@ -188,4 +194,4 @@ def _message(model: Model, conflict: list[int], schools: list[str], repair: _Rep
     if repair.extra_agorot and not repair.all_rules_hold:
         english.append("This settles the rules named here; others may still be in conflict.")
         hebrew.append("התוספת פותרת את הכללים שכאן; ייתכן שכללים אחרים עדיין סותרים.")
-    return "\n".join([*english, *hebrew])
+    return "\n".join(english), "\n".join(hebrew)
