@@ -43,7 +43,7 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
     code = code_mark(_CODE)
     scenarios = load_scenarios(city)
     plan = {
-        "scenario_name_he": _BASE_HE, "scenario_name_en": _BASE_EN, "scenario_reason": "the plan that the scenarios are compared with",
+        "scenario_name_he": _BASE_HE, "scenario_name_en": _BASE_EN, "scenario_reason": "ההקצאה שבדוח; התרחישים מושווים אליה",
         "scenario_status": "base", "optimality_gap_pct": certificate["optimality_gap_pct"], "solve_key": _digest(_csv(base.select(_LINE))),
     }  # fmt: skip
     rows, lines = [_row(BASE, 0, city, plan)], [base.select(pl.lit(BASE).alias("scenario_id"), *_LINE)]  # fmt: skip

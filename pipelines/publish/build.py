@@ -15,6 +15,7 @@ from pipelines.publish.marts import DATABASE, read_database, write_marts
 from pipelines.publish.quality import render_quality
 from pipelines.publish.report import ReportContext, render_report
 from pipelines.publish.responses import render_responses
+from pipelines.publish.scenarios import render_scenarios
 from pipelines.publish.suppression import Audience, Thresholds, gate, suppress
 from pipelines.publish.words import AGOROT
 from pipelines.publish.workbook import SHEETS, write_workbook
@@ -24,6 +25,7 @@ PAGES = {
     "report.html": render_report,
     "diagnosis.html": render_diagnosis,
     "responses.html": render_responses,
+    "scenarios.html": render_scenarios,
     "quality.html": render_quality,
 }
 SYNTHETIC_MARK = "נתונים סינתטיים"
