@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -36,6 +37,7 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
             makes the rules hold; empty where no budget is in the conflict. It is always enough; the
             message says how far it may be from the least where a short search cannot prove it,
             and where it settles only the rules of this conflict.
+        is_irreducible: whether every rule was tested; without time for that more may be named.
     """
 
     def __init__(
@@ -45,12 +47,15 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
         rules: tuple[str, ...],
         schools: tuple[str, ...],
         shortfall_agorot: dict[str, int],
+        *,
+        is_irreducible: bool = True,
     ) -> None:
         super().__init__(f"{en}\n{he}")
         self.en, self.he = en, he
         self.rules = rules
         self.schools = schools
         self.shortfall_agorot = shortfall_agorot
+        self.is_irreducible = is_irreducible
 
 
 @dataclass(frozen=True)
@@ -66,15 +71,27 @@ class _Repair:
 _NO_REPAIR = _Repair({}, all_rules_hold=False, above_least_agorot=0)
 
 
-def explain(model: Model, *, time_limit_s: float) -> InfeasibleRules:
+def explain(model: Model, *, time_limit_s: float, within_s: float | None = None) -> InfeasibleRules:
     """Name the conflict of a model that has no plan.
 
     First the rules, then the rows of those rules are reduced until every one that is left is
     needed. A single test that runs into the time limit counts as "a plan may exist", so a set may
     then be larger than it must be, never wrong.
+
+    Args:
+        model: a model without a plan.
+        time_limit_s: of a single test.
+        within_s: for a person who waits: name the rules in about so many seconds, without the
+            schools and the money that would settle it; what is not tested by then stays named.
     """
+    end = math.inf if within_s is None else time.monotonic() + within_s
+    is_out_of_time = False
 
     def has_no_plan(rows: Sequence[int]) -> bool:
+        nonlocal is_out_of_time
+        if time.monotonic() > end:
+            is_out_of_time = True
+            return False
         kept = model.owner < 0
         kept[list(rows)] = True
         milp = model.milp(np.zeros(model.matrix.shape[1]), kept)
@@ -88,6 +105,10 @@ def explain(model: Model, *, time_limit_s: float) -> InfeasibleRules:
     owners = irreducible(
         list(rows_of), lambda some: has_no_plan([row for i in some for row in rows_of[i]])
     )
+    if within_s is not None:
+        text = _message(model, sorted(owners), [], _NO_REPAIR)
+        ids = tuple(model.rules[i].rule_id for i in sorted(owners))
+        return InfeasibleRules(*text, ids, (), {}, is_irreducible=not is_out_of_time)
     rows = irreducible([row for i in owners for row in rows_of[i]], has_no_plan)
     schools = sorted({s for row in rows if (s := model.rows[row].semel_mosad) is not None})
     conflict = sorted(owners)

@@ -19,6 +19,8 @@ from models.allocation.problem import OPTION, Problem
 from models.allocation.resolve import Effort, best, held_in, model_of, weighted, with_benefit
 from models.allocation.rules.base import PAIR
 
+_SHORT_TEST_S = 0.1
+
 
 @dataclass(frozen=True)
 class Nearby:
@@ -43,7 +45,14 @@ class Nearby:
         return 100 * (self.bound - self.worth) / self.bound if self.bound else 0.0
 
 
-def best_near(problem: Problem, lines: pl.DataFrame, *, gap_pct: float, time_limit_s: float) -> Nearby:  # fmt: skip
+def best_near(
+    problem: Problem,
+    lines: pl.DataFrame,
+    *,
+    gap_pct: float,
+    time_limit_s: float,
+    explain_within_s: float | None = None,
+) -> Nearby:
     """The best plan to within the gap and, of those, one near the plan in hand.
 
     Args:
@@ -52,6 +61,7 @@ def best_near(problem: Problem, lines: pl.DataFrame, *, gap_pct: float, time_lim
         gap_pct: most of the bound that the plan may miss, in percent; half of it goes to the search,
             half to the plan in hand. The latter is counted from what the plan in hand is worth here.
         time_limit_s: of the search; a safety limit.
+        explain_within_s: as `within_s` of `conflict.explain`.
 
     Raises:
         ValueError: a table or rule contradicts itself, or a line is no option of the problem.
@@ -67,7 +77,8 @@ def best_near(problem: Problem, lines: pl.DataFrame, *, gap_pct: float, time_lim
         Effort(gap_pct=gap_pct / 2, time_limit_s=time_limit_s),
     )
     if found is None:
-        raise explain(model, time_limit_s=time_limit_s)
+        limit = time_limit_s if explain_within_s is None else _SHORT_TEST_S
+        raise explain(model, time_limit_s=limit, within_s=explain_within_s)
     chosen = np.flatnonzero(found.x > 0.5)
     plan = Plan.of(model.columns, chosen)
     _recheck(model, plan)

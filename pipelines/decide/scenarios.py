@@ -151,13 +151,10 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
     need = tables["mart_need_index"].sort("semel_mosad")
     scenarios = tables["core_scenario"].sort("scenario_order")
     planned = scenarios.filter(pl.col("scenario_status").is_in(["base", "solved"]))
-    shares = dict(enumerate((share for _, share in sorted(city.policy.dose_response.items())), start=1))  # fmt: skip
-    lines = tables["core_scenario_line"].with_columns(
-        benefit_share=pl.col("dose_level").replace_strict(shares, return_dtype=pl.Float64)
-    )
+    lines = with_benefit_share(city, tables["core_scenario_line"])
     names, members = _members(city, tables, need)
     found = compare_plans(
-        lines, need.select("semel_mosad", "pupils", "need"), members, _spread(tables),
+        lines, need.select("semel_mosad", "pupils", "need"), members, effect_spread(tables),
         plans=planned["scenario_id"].to_list(), base=BASE, seed=city.policy.need.seed.value,
     )  # fmt: skip
     per_sd = city.policy.effects.months_per_sd.value
@@ -179,7 +176,16 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
     }  # fmt: skip
 
 
-def _spread(tables: Tables) -> pl.DataFrame:
+def with_benefit_share(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
+    """Add the share of the full benefit that each line's dose gives."""
+    shares = [share for _, share in sorted(city.policy.dose_response.items())]
+    by_level = dict(enumerate(shares, start=1))
+    return lines.with_columns(
+        benefit_share=pl.col("dose_level").replace_strict(by_level, return_dtype=pl.Float64)
+    )
+
+
+def effect_spread(tables: Tables) -> pl.DataFrame:
     """Standard error of each response's effect on a participant, as the allocation counts effects.
 
     That is a mean over the measured subjects of the city, with errors that go together; the school's
