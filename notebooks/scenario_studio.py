@@ -131,11 +131,11 @@ def _(
             ("בתי ספר שזזו", ltr("moved", integer(total["schools_moved"])), f"+{total['schools_gaining']} / −{total['schools_losing']}"),
             ("ללא מענה", ltr("without", integer(total["schools_without"])), ""),
         ]  # fmt: skip
-        if total["concentration_index"] is not None:
+        if total["concentration"] is not None:
             facts.append(
                 (
-                    "מדד ריכוז", ltr("concentration", signed(total["concentration_index"])),
-                    f"{signed(total['concentration_index_lo'])} … {signed(total['concentration_index_hi'])}",
+                    "מדד ריכוז", ltr("concentration", signed(total["concentration"])),
+                    f"{signed(total['concentration_lo'])} … {signed(total['concentration_hi'])}",
                 )
             )  # fmt: skip
         cards = "".join(

@@ -328,6 +328,85 @@ class EffectsPolicy(Model):
     )
 
 
+class AccountPolicy(Model):
+    """How the plan is accounted for: what is drawn, asked again and held equal (R85–R96)."""
+
+    draws: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
+        value=200,
+        unit="draws",
+        source="R96",
+        reason="a share of draws is then known to within six points",
+    )
+    seed: Parameter[int] = Parameter[int](
+        value=1, unit="seed", source="assumed", reason="any fixed number: same input, same output"
+    )
+    participation_spread: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
+        value=0.15,
+        unit="SD of ln(who comes ÷ who was planned for)",
+        source="assumed",
+        reason="in two of three schools between 86 and 116 of 100 places are filled",
+    )
+    cost_spread: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
+        value=0.1,
+        unit="SD of ln(cost ÷ planned cost)",
+        source="assumed",
+        reason="two of three responses end within a tenth of their planned cost",
+    )
+    scenarios: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
+        value=20,
+        unit="draws",
+        source="assumed",
+        reason="the first of the draws, for plans that mind the bad cases: each is one more solve",
+    )
+    bad_share: Parameter[Share] = Parameter[float](
+        value=0.2,
+        unit="share of draws",
+        source="assumed",
+        reason="the worst fifth are the bad cases",
+    )
+    information_draws: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
+        value=5,
+        unit="draws",
+        source="assumed",
+        reason="tell the order of the responses; the error beside the figure says how well",
+    )
+    flip_pairs: Parameter[Annotated[int, Field(ge=0)]] = Parameter[int](
+        value=6,
+        unit="pairs of a school and a response",
+        source="assumed",
+        reason="the closest calls, about fifteen solves each; any other is answered on request",
+    )
+    gammas: Parameter[tuple[Annotated[float, Field(ge=0)], ...]] = Parameter[
+        tuple[Annotated[float, Field(ge=0)], ...]
+    ](
+        value=(0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
+        unit="exponents",
+        source="assumed",
+        reason="from need-blind to nearly all for the neediest",
+    )
+    budget_step_pct: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
+        value=5.0,
+        unit="percent of a budget",
+        source="assumed",
+        reason="a change that a committee really decides on",
+    )
+    stream_tolerance_pct: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
+        value=5.0,
+        unit="percent of the mean per pupil",
+        source="assumed",
+        reason="most that a stream may have above or below others at equal need without a warning",
+    )
+    equal_need_within: Parameter[Share] = Parameter[float](
+        value=0.02, unit="need, 0 to 1", source="assumed", reason="closer than the need is known"
+    )
+    equal_money_within_pct: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
+        value=25.0,
+        unit="percent of the mean per pupil",
+        source="assumed",
+        reason="responses are bought whole, so equals can never have exactly the same",
+    )
+
+
 class BandPolicy(Model):
     """What a published band says (R8). There is no default: bands nobody declared are not used."""
 
@@ -464,6 +543,7 @@ class Policy(Model):
     formula: FormulaPolicy
     suppression: Suppression
     solver: SolverPolicy
+    account: AccountPolicy = AccountPolicy()
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Policy:

@@ -30,7 +30,7 @@ class Comparison:
     """Several plans beside the base plan; every difference is the plan less the base.
 
     Attributes:
-        plans: scenario_id, cost_agorot, municipal_agorot, their changes, lines, lines_changed,
+        plans: scenario_id, cost_agorot, municipal_agorot, their changes, lines_count, pairs_changed,
             participants, bounds of the pupils reached, benefit_sd_pupils with its interval, its
             change with its interval, the indices with intervals (null where nothing is spent),
             schools, schools_without, schools_moved, schools_gaining, schools_losing, gained_agorot.
@@ -124,7 +124,7 @@ def _plans(
     change = pl.col("cost_change_agorot")
     totals = by_school.group_by("scenario_id", maintain_order=True).agg(
         *[pl.col(name).sum() for name in (*_MONEY, "cost_change_agorot", "municipal_change_agorot")],
-        lines=pl.col("responses_count").sum(),
+        lines_count=pl.col("responses_count").sum(),
         participants=pl.col("participants").sum(),
         reached_lo_pupils=pl.col("reached_lo_pupils").sum(),
         reached_hi_pupils=pl.col("reached_hi_pupils").sum(),
@@ -142,7 +142,7 @@ def _plans(
     )  # fmt: skip
     return (
         totals.join(progress.drop("participants"), on="scenario_id", maintain_order="left")
-        .join(_lines_changed(lines, every, base), on="scenario_id", maintain_order="left")
+        .join(_pairs_changed(lines, every, base), on="scenario_id", maintain_order="left")
         .join(indices, on="scenario_id", maintain_order="left")
     )
 
@@ -254,7 +254,7 @@ def _change_of(name: str) -> str:
     return "schools_change" if name == "schools_served" else f"{stem}_change_{unit}"
 
 
-def _lines_changed(lines: pl.DataFrame, every: pl.DataFrame, base: str) -> pl.DataFrame:
+def _pairs_changed(lines: pl.DataFrame, every: pl.DataFrame, base: str) -> pl.DataFrame:
     """Schools × responses bought in only one of the two plans, or at another dose."""
     pair = ["semel_mosad", "response_id"]
     of_base = set(lines.filter(scenario_id=base).select(*pair, "dose_level").iter_rows())
@@ -262,7 +262,7 @@ def _lines_changed(lines: pl.DataFrame, every: pl.DataFrame, base: str) -> pl.Da
     for plan in every["scenario_id"]:
         own = set(lines.filter(scenario_id=plan).select(*pair, "dose_level").iter_rows())
         changed.append(len({line[:2] for line in own ^ of_base}))
-    return every.with_columns(lines_changed=pl.Series(changed, dtype=pl.Int64))
+    return every.with_columns(pairs_changed=pl.Series(changed, dtype=pl.Int64))
 
 
 def _indices(schools: pl.DataFrame, plan: str, seed: int) -> pl.DataFrame:
@@ -273,8 +273,12 @@ def _indices(schools: pl.DataFrame, plan: str, seed: int) -> pl.DataFrame:
     except ValueError:
         rows = {}
     cells: dict[str, float | None] = {
-        f"{name}_index{end}": rows[name][f"index_{which}"] if rows else None
-        for name in ("concentration", "kakwani", "suits")
+        f"{column}{end}": rows[name][f"index_{which}"] if rows else None
+        for name, column in (
+            ("concentration", "concentration"),
+            ("kakwani", "kakwani_index"),
+            ("suits", "suits_index"),
+        )
         for end, which in (("", "value"), ("_lo", "lo"), ("_hi", "hi"))
     }
     return pl.DataFrame([{"scenario_id": plan} | cells], schema={"scenario_id": pl.String} | dict.fromkeys(cells, pl.Float64))  # fmt: skip

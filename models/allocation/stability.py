@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -43,7 +45,12 @@ class Stability:
 
 
 def stability(
-    problem: Problem, lines: pl.DataFrame, draws: pl.DataFrame, *, effort: Effort = QUICK
+    problem: Problem,
+    lines: pl.DataFrame,
+    draws: pl.DataFrame,
+    *,
+    effort: Effort = QUICK,
+    workers: int = 1,
 ) -> Stability:
     """Re-solve the problem under joint draws and count what is chosen.
 
@@ -57,6 +64,7 @@ def stability(
         draws: draw (whole number), semel_mosad, response_id, benefit_multiplier (≥ 0),
             cost_multiplier (> 0); a pair without a row keeps its values.
         effort: of each re-solve.
+        workers: threads; the solver leaves the others free to run. They change no figure.
 
     Raises:
         ValueError: bad rows, no draws, or none under which any plan keeps the rules.
@@ -70,14 +78,16 @@ def stability(
     chosen = np.zeros((pairs.height, int(level.max()) + 1), dtype=np.int64)
     drawn = Draws.of(problem, model, draws)
     told: list[tuple[int, bool, float | None, float | None, float | None]] = []
-    for number, under in zip(drawn.numbers, drawn.models(problem, model), strict=True):
-        found = best(under, effort)
+    under = list(drawn.models(problem, model))
+    with ThreadPoolExecutor(workers) as pool:
+        plans = list(pool.map(partial(best, effort=effort), under))
+    for number, held, found in zip(drawn.numbers, under, plans, strict=True):
         if found is None:
             told.append((number, False, None, None, None))
             continue
         taken = np.flatnonzero(found.x > 0.5)
         chosen[pair[taken], level[taken]] += 1
-        told.append((number, True, found.worth, float(weighted(under) @ plan), found.gap_pct))
+        told.append((number, True, found.worth, float(weighted(held) @ plan), found.gap_pct))
     table = pl.DataFrame(
         told,
         schema={

@@ -1,12 +1,13 @@
 """Need: registered indicators on fixed anchors, combined into an index with an interval and tiers."""
 
-from models.need.index import need_index
+from models.need.index import need_draws, need_index
 from models.need.indicators import need_from_anchors, need_from_gap, need_from_rate
 from models.need.robustness import Robustness, indicator_quality, need_robustness, need_shares
 
 __all__ = [
     "Robustness",
     "indicator_quality",
+    "need_draws",
     "need_from_anchors",
     "need_from_gap",
     "need_from_rate",

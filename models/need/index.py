@@ -73,9 +73,7 @@ def need_index(
 
     point = _mean(need, weight * measured, order_p)
     generator = np.random.default_rng(seed)
-    sample = _draw(need, error, measured, draws, generator)
-    known = measured.any(axis=0)
-    drawn = _mean(sample, weight * known, order_p)
+    drawn = _drawn(need, error, measured, weight, order_p, draws, generator)
     tail = (1 - level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
     ranks = _ranks(drawn, generator)
@@ -101,6 +99,49 @@ def need_index(
             "measured_weight_pct": 100 * (weight * measured).sum(axis=1) / weight.sum(),
         }
     )
+
+
+def need_draws(
+    indicators: pl.DataFrame,
+    weights: pl.DataFrame,
+    *,
+    order_p: float = 0.5,
+    draws: int = 200,
+    seed: int = 1,
+) -> pl.DataFrame:
+    """Return joint draws of the needs that `need_index` summarises (R96).
+
+    Args and errors as `need_index`, without a demand that every school has a measured indicator.
+
+    Returns:
+        draw (0 …), semel_mosad, need (0..1); by draw and school.
+    """
+    names, school_codes, need, error, measured = _matrices(indicators, weights)
+    given = dict(weights.select("indicator_id", "weight_pct").iter_rows())
+    weight = np.array([given[name] for name in names])
+    generator = np.random.default_rng(seed)
+    drawn = _drawn(need, error, measured, weight, order_p, draws, generator)
+    return pl.DataFrame(
+        {
+            "draw": np.repeat(np.arange(draws), len(school_codes)),
+            "semel_mosad": school_codes * draws,
+            "need": drawn.ravel(),
+        }
+    )
+
+
+def _drawn(
+    need: np.ndarray,
+    error: np.ndarray,
+    measured: np.ndarray,
+    weight: np.ndarray,
+    order: float,
+    draws: int,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Return (draws, school) needs: the mean over the indicators that any school has."""
+    sample = _draw(need, error, measured, draws, generator)
+    return _mean(sample, weight * measured.any(axis=0), order)
 
 
 def _matrices(

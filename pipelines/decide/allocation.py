@@ -54,22 +54,8 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         schema=["dose_level", "dose", "benefit_share"],
         orient="row",
     )
-    measured = tables["mart_gap_school"].filter(pl.col("subject") != "all")
-    # Joins and groups come in any order, and a mean of floats depends on it.
-    city_level = (
-        measured.sort("subject", "semel_mosad")
-        .group_by("subject", maintain_order=True)
-        .agg(pl.col("p_below_target").mean().alias("city_p"))
-    )
-    fit = (
-        tables["mart_need_index"].select("semel_mosad")
-        .join(city_level, how="cross")
-        .join(measured.select("semel_mosad", "subject", "p_below_target"), on=["semel_mosad", "subject"], how="left")
-        .with_columns(pl.coalesce("p_below_target", "city_p", pl.lit(0.5)).alias("p"))
-        .sort("semel_mosad", "subject")
-        .with_columns((pl.col("p") / pl.col("p").mean().over("semel_mosad")).fill_nan(1.0).alias("fit"))
-    )  # fmt: skip
-    subjects = city_level.height
+    fit = subject_fit(tables)
+    subjects = fit["subject"].n_unique()
     per_participant = (
         fit.join(tables["mart_effect"].select("response_id", "subject", "effect_sd"), on="subject")
         .sort(*PAIR, "subject")
@@ -98,6 +84,25 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
             (pl.col("participants") * pl.col("benefit_share") * pl.col("gain_sd").fill_null(0)).alias("benefit_sd_pupils")
         )
         .sort(OPTION)
+    )  # fmt: skip
+
+
+def subject_fit(tables: Tables) -> pl.DataFrame:
+    """Return how far each subject counts in each school: fit, likelier below target = more, mean 1."""
+    measured = tables["mart_gap_school"].filter(pl.col("subject") != "all")
+    # Joins and groups come in any order, and a mean of floats depends on it.
+    city_level = (
+        measured.sort("subject", "semel_mosad")
+        .group_by("subject", maintain_order=True)
+        .agg(pl.col("p_below_target").mean().alias("city_p"))
+    )
+    return (
+        tables["mart_need_index"].select("semel_mosad")
+        .join(city_level, how="cross")
+        .join(measured.select("semel_mosad", "subject", "p_below_target"), on=["semel_mosad", "subject"], how="left")
+        .with_columns(pl.coalesce("p_below_target", "city_p", pl.lit(0.5)).alias("p"))
+        .sort("semel_mosad", "subject")
+        .with_columns((pl.col("p") / pl.col("p").mean().over("semel_mosad")).fill_nan(1.0).alias("fit"))
     )  # fmt: skip
 
 

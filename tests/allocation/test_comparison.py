@@ -37,14 +37,14 @@ def row(frame, **key):
 
 def test_money_pupils_and_moves(compared):
     base, other = (row(compared.plans, scenario_id=name) for name in ("base", "other"))
-    assert (base["cost_agorot"], base["municipal_agorot"], base["lines"], base["participants"]) == (2400, 1000, 3, 220)  # fmt: skip
+    assert (base["cost_agorot"], base["municipal_agorot"], base["lines_count"], base["participants"]) == (2400, 1000, 3, 220)  # fmt: skip
     # School 1: 80 and 40 places among 100 pupils are 80 to 100 pupils; school 2: 100.
     assert (base["reached_lo_pupils"], base["reached_hi_pupils"]) == (180, 200)
-    assert (base["schools"], base["schools_without"], base["schools_moved"], base["lines_changed"]) == (3, 1, 0, 0)  # fmt: skip
+    assert (base["schools"], base["schools_without"], base["schools_moved"], base["pairs_changed"]) == (3, 1, 0, 0)  # fmt: skip
     assert (other["cost_change_agorot"], other["municipal_change_agorot"]) == (-1100, -100)
     assert (other["schools_moved"], other["schools_gaining"], other["schools_losing"], other["gained_agorot"]) == (3, 1, 2, 600)  # fmt: skip
     # One at another dose, two only in the base, one only here.
-    assert other["lines_changed"] == 4
+    assert other["pairs_changed"] == 4
 
 
 def test_progress_and_its_error(compared):
@@ -85,9 +85,9 @@ def test_schools_and_responses(compared):
 
 def test_a_plan_that_buys_nothing_has_no_indices(compared):
     empty = row(compared.plans, scenario_id="empty")
-    assert (empty["cost_agorot"], empty["lines"], empty["schools_without"]) == (0, 0, 3)
-    assert empty["concentration_index"] is None
-    assert row(compared.plans, scenario_id="base")["concentration_index"] > 0
+    assert (empty["cost_agorot"], empty["lines_count"], empty["schools_without"]) == (0, 0, 3)
+    assert empty["concentration"] is None
+    assert row(compared.plans, scenario_id="base")["concentration"] > 0
 
 
 def test_the_order_of_rows_decides_nothing(compared):

@@ -18,7 +18,7 @@ def test_untouched_it_is_the_published_plan(studio, published):
     draft = studio.draft(studio.settings)
     plan = pl.read_parquet(published.current / "analyst" / "mart_allocation_school.parquet")
     assert draft.conflict_he is None
-    assert draft.totals["lines_changed"] == draft.totals["schools_moved"] == 0
+    assert draft.totals["pairs_changed"] == draft.totals["schools_moved"] == 0
     assert draft.totals["cost_agorot"] == plan["cost_agorot"].sum()
     both = draft.schools.join(plan, on="semel_mosad", suffix="_plan")
     assert both.height == plan.height
