@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 export DAGSTER_HOME := $(CURDIR)/.dagster
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup run demo-city propose check history fetch test browser lint format types ui bench validate lock clean
+.PHONY: help setup run demo-city studio propose check history fetch test browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -43,6 +43,9 @@ fetch: setup ## download the open national files for CITY=ashkelon_public from t
 
 ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## serve the Dagster pages of CITY on http://127.0.0.1:$(PORT)
 	TIKKUN_CITY=$(CITY) $(VENV)/bin/dagster dev --module-name pipelines.definitions --host 127.0.0.1 --port $(PORT)
+
+studio: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## move budget, preference and shares of CITY's published plan and see it solved again, on http://127.0.0.1:$(PORT)
+	TIKKUN_CITY=$(CITY) $(VENV)/bin/marimo run notebooks/scenario_studio.py --headless --no-token --host 127.0.0.1 --port $(PORT)
 
 test: setup browser ## the tests (minutes)
 	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile

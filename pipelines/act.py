@@ -8,13 +8,15 @@ import dagster as dg
 from pipelines.city import CityFolder
 from pipelines.fields import dictionary
 from pipelines.findings import main_findings
-from pipelines.fingerprint import fingerprint, release_before
+from pipelines.fingerprint import marks, release_before
 from pipelines.publish.build import audit_release, build_release
 from pipelines.publish.drift import quality_drift
 from pipelines.publish.release import publish
 from pipelines.publish.report import ReportContext
 from pipelines.publish.suppression import Thresholds
 from pipelines.publish.words import hebrew_year
+from pipelines.scenarios import FOLDER as SCENARIOS
+from pipelines.scenarios import scenario_files
 from pipelines.tables import FRESHNESS, OWNERS, POOL, Step, Tables, asset_key
 from pipelines.warehouse import Warehouse
 from pipelines.workspace import Workspace
@@ -77,7 +79,7 @@ def release(workspace: Workspace, warehouse: Warehouse) -> dg.MaterializeResult:
     city = workspace.city()
     tables = warehouse.tables(MARTS)
     work, marts = Path(workspace.work_folder), Path(workspace.marts_folder)
-    tables[DRIFT] = quality_drift(tables, release_before(work, marts, fingerprint(city)))
+    tables[DRIFT] = quality_drift(tables, release_before(work, marts, marks(city)))
     policy = city.policy.suppression
     thresholds = Thresholds(policy.mean_pupils.value, policy.count_pupils.value)
     context = context_of(city)
@@ -86,6 +88,9 @@ def release(workspace: Workspace, warehouse: Warehouse) -> dg.MaterializeResult:
         build_release(folder, tables, context, thresholds)
         for name in ("city.yaml", "policy.yaml"):
             shutil.copyfile(city.folder / name, folder / "analyst" / name)
+        for path in scenario_files(city.folder):
+            (folder / "analyst" / SCENARIOS).mkdir(exist_ok=True)
+            shutil.copyfile(path, folder / "analyst" / SCENARIOS / path.name)
 
     published = publish(
         marts,

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -28,6 +28,8 @@ from pipelines.parameters import Model, Parameter, Subject, Year
 from pipelines.policy import Policy
 from pipelines.sources.mapping import SourceMapping
 from pipelines.yaml_lines import line_of
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class CityError(Exception):
@@ -163,7 +165,7 @@ class CityFolder(Model):
 
     def parameters(self) -> list[dict[str, str]]:
         """Return every parameter of both files as rows of `core_parameter`."""
-        return [*_parameters("policy", self.policy), *_parameters("city", self.city)]
+        return [*parameters_of("policy", self.policy), *parameters_of("city", self.city)]
 
 
 _VARIABLE = re.compile(r"\$\{(\w+):([^}]*)\}")
@@ -174,7 +176,8 @@ def _with_environment(text: str) -> str:
     return _VARIABLE.sub(lambda found: os.environ.get(found[1]) or found[2], text)
 
 
-def _parameters(path: str, node: Any) -> Iterator[dict[str, str]]:
+def parameters_of(path: str, node: Any) -> Iterator[dict[str, str]]:
+    """Yield every parameter under a part of a file, as a row of `core_parameter`."""
     if isinstance(node, Parameter):
         yield {
             "parameter_id": path,
@@ -199,13 +202,13 @@ def _parameters(path: str, node: Any) -> Iterator[dict[str, str]]:
                 for key, item in value.items():
                     yield _plain(f"{path}.{name}.{key}", item, cited, why)
             else:
-                yield from _parameters(f"{path}.{name}", value)
+                yield from parameters_of(f"{path}.{name}", value)
     elif isinstance(node, dict):
         for key, value in node.items():
-            yield from _parameters(f"{path}.{key}", value)
+            yield from parameters_of(f"{path}.{key}", value)
     elif isinstance(node, tuple):
         for index, value in enumerate(node):
-            yield from _parameters(f"{path}.{index}", value)
+            yield from parameters_of(f"{path}.{index}", value)
 
 
 def _plain(path: str, value: Any, source: str, reason: str) -> dict[str, str]:
@@ -224,14 +227,19 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
 
 
-def _read(path: Path, model: type[BaseModel]) -> Any:
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file of the city holds.
+
+    Raises:
+        CityError: if it is missing or not YAML.
+    """
     if not path.is_file():
         raise CityError(
             f"{path}: there is no such file; a city is a folder with city.yaml and policy.yaml (see README, 'Bring your own city').",
             f"{path}: הקובץ חסר; עיר היא תיקייה ובה city.yaml ו-policy.yaml.",
         )
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown line"
@@ -239,11 +247,29 @@ def _read(path: Path, model: type[BaseModel]) -> Any:
             f"{path}: not valid YAML at {where}: {getattr(error, 'problem', error)}.",
             f"{path}: הקובץ אינו YAML תקין ({where}).",
         ) from None
+
+
+def validated(path: Path, raw: Any, model: type[M], under: tuple[str, ...] = ()) -> M:
+    """Return what was read as a model.
+
+    Args:
+        path: the file, whose lines an error names.
+        raw: what was read.
+        model: what it must be.
+        under: keys of the file below which `raw` lies in it.
+
+    Raises:
+        CityError: naming each field that is not valid, with its line.
+    """
     try:
         return model.model_validate(raw)
     except ValidationError as error:
         problems = [
-            (_place(raw, item["loc"]), line_of(path, item["loc"]), item["msg"])
+            (
+                ".".join([*under, *_place(raw, item["loc"])]) or "(whole file)",
+                line_of(path, (*under, *item["loc"])),
+                item["msg"],
+            )
             for item in error.errors()
         ]
         lines = "\n".join(f"  line {line}: {where}: {what}" for where, line, what in problems)
@@ -253,7 +279,7 @@ def _read(path: Path, model: type[BaseModel]) -> Any:
         ) from None
 
 
-def _place(raw: Any, loc: Sequence[str | int]) -> str:
+def _place(raw: Any, loc: Sequence[str | int]) -> list[str]:
     """Return a validator's path without the steps that the file does not write, such as a list of one."""
     parts = []
     for key in loc:
@@ -264,7 +290,7 @@ def _place(raw: Any, loc: Sequence[str | int]) -> str:
             raw if isinstance(raw, dict) else dict(enumerate(raw)) if isinstance(raw, list) else {}
         )
         raw = held.get(key)
-    return ".".join(parts) or "(whole file)"
+    return parts
 
 
 def load_city(folder: Path) -> CityFolder:
@@ -276,6 +302,6 @@ def load_city(folder: Path) -> CityFolder:
     folder = folder.resolve()
     return CityFolder(
         folder=folder,
-        city=_read(folder / "city.yaml", City),
-        policy=_read(folder / "policy.yaml", Policy),
+        city=validated(folder / "city.yaml", read_yaml(folder / "city.yaml"), City),
+        policy=validated(folder / "policy.yaml", read_yaml(folder / "policy.yaml"), Policy),
     )

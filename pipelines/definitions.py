@@ -13,13 +13,13 @@ from pipelines.collect import raw_assets, year_key
 from pipelines.progress import progress_logger
 from pipelines.sources.files import city_files_state
 from pipelines.sql_assets import sql_assets
-from pipelines.tables import python_asset
+from pipelines.tables import asset_key, python_asset
 from pipelines.warehouse import Warehouse
 from pipelines.workspace import Workspace, workspace
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-CHAIN = "city"
+CHAIN, SCENARIOS = "city", "scenarios"
 STEPS = (*aim.STEPS, *criteria.STEPS, *diagnose.STEPS, *decide.STEPS, *act.STEPS)
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -51,6 +51,11 @@ def build(space: Workspace) -> dg.Definitions:
         selection=by_stage["decide"] | by_stage["act"] | by_stage["review"],
         description="Decide on what is already diagnosed, publish and review: decide, act, review.",
     )
+    scenarios = dg.define_asset_job(
+        SCENARIOS,
+        selection=dg.AssetSelection.assets(*map(asset_key, decide.scenarios.STEPS[0].makes)).downstream(),
+        description="Solve the scenarios that have changed, compare, publish; nothing before them.",
+    )  # fmt: skip
     chain = dg.define_asset_job(
         CHAIN,
         selection=dg.AssetSelection.all(),
@@ -92,7 +97,7 @@ def build(space: Workspace) -> dg.Definitions:
             *map(python_asset, STEPS),
             *act.ASSETS,
         ],
-        jobs=[refresh, allocate, chain],
+        jobs=[refresh, allocate, scenarios, chain],
         schedules=[nightly],
         sensors=[new_files],
         resources={"workspace": space, "warehouse": Warehouse(path=str(space.warehouse_path))},

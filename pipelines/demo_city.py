@@ -21,6 +21,7 @@ import xlsxwriter
 import yaml
 
 from models.synthetic_city import DEFAULT_YEARS, PROFILES, Layout, SyntheticCity, generate, soil
+from pipelines.scenarios import FOLDER as SCENARIOS
 
 TEMPLATES = Path(__file__).parent / "templates" / "demo_city"
 DIRTY = "dirty"  # the clean city with every defect of the catalogue
@@ -35,7 +36,8 @@ def write_city(city: SyntheticCity, folder: Path, templates: Path = TEMPLATES) -
 
     Args:
         city: what to write.
-        folder: gets `files/` (CSV and XLSX), `truth/` (Parquet), `city.yaml`, `policy.yaml`.
+        folder: gets `files/` (CSV and XLSX), `truth/` (Parquet), `city.yaml`, `policy.yaml` and
+            `scenarios/`.
         templates: folder of the two YAML templates (`string.Template`) with the placeholders
             `$expected`, `$years_first`, `$years_last`, `$years_after_first`, `$not_reporting`, `$profile`, `$seed`.
 
@@ -50,6 +52,7 @@ def write_city(city: SyntheticCity, folder: Path, templates: Path = TEMPLATES) -
             "Choose another folder, or move this one away."
         )
     texts = _fill_templates(city, templates)
+    scenarios = sorted((templates / SCENARIOS).glob("*.yaml"))
     if city.layouts or city.absent:
         texts["city.yaml"] = _fit_mapping(texts["city.yaml"], city)
     partial, old = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "old"))
@@ -64,6 +67,9 @@ def write_city(city: SyntheticCity, folder: Path, templates: Path = TEMPLATES) -
             frame.write_parquet(partial / _TRUTH / f"{name}.parquet")
         for name, text in texts.items():
             (partial / name).write_text(text, encoding="utf-8")
+        (partial / SCENARIOS).mkdir()
+        for path in scenarios:
+            shutil.copyfile(path, partial / SCENARIOS / path.name)
         if folder.exists():
             folder.rename(old)
         partial.rename(folder)

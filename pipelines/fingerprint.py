@@ -1,16 +1,19 @@
 """Has anything changed since the last release: the city's files, its policy, or the code itself.
 
 A run whose fingerprint equals that of the current release would make the same bytes again (R97),
-so it is skipped. The fingerprint is kept in the working folder, not in the release.
+so it is skipped. Where only scenario files differ, only they and what follows are made again. The fingerprint is kept in the working folder, not in the release.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.city import CityFolder
+from pipelines.scenarios import scenario_files
 from pipelines.sources.files import source_files
 from pipelines.workspace import PROJECT
 
@@ -25,7 +28,15 @@ _CODE = (
 )
 
 
-def fingerprint(city: CityFolder) -> str:
+@dataclass(frozen=True)
+class Marks:
+    """Fingerprints of a run's inputs: all of them, and all but the scenarios."""
+
+    whole: str
+    upstream: str
+
+
+def marks(city: CityFolder) -> Marks:
     """Return the SHA-256 over every input of a run, by content.
 
     Raises:
@@ -38,36 +49,71 @@ def fingerprint(city: CityFolder) -> str:
         }
     for pattern in _CODE:
         files |= set(PROJECT.glob(pattern))
+    upstream = _hashed(files)
+    whole = hashlib.sha256((upstream + _hashed(scenario_files(city.folder))).encode())
+    return Marks(whole.hexdigest(), upstream)
+
+
+def code_mark(patterns: Iterable[str]) -> str:
+    """Return the SHA-256 over files of the project, by content."""
+    return _hashed(path for pattern in patterns for path in PROJECT.glob(pattern))
+
+
+def _hashed(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
-def remember(work_folder: Path, mark: str, release: Path) -> None:
-    """Note which fingerprint the release came from."""
+def remember(work_folder: Path, mark: Marks, release: Path) -> None:
+    """Note which inputs the release came from, and the warehouse it was published from."""
     before = _note(work_folder)
-    baseline = before.get("baseline" if before.get("fingerprint") == mark else "release")
-    note = json.dumps({"fingerprint": mark, "release": release.name, "baseline": baseline})
+    baseline = before.get("baseline" if before.get("fingerprint") == mark.whole else "release")
+    note = {
+        "fingerprint": mark.whole, "upstream": mark.upstream, "warehouse": _state(work_folder),
+        "release": release.name, "baseline": baseline,
+    }  # fmt: skip
     aside = work_folder / "last_run.json.next"
-    aside.write_text(note, encoding="utf-8")
+    aside.write_text(json.dumps(note), encoding="utf-8")
     aside.replace(work_folder / "last_run.json")
 
 
-def last_release(work_folder: Path, mark: str) -> str | None:
-    """Return the name of the release made from this fingerprint, if the last run made one."""
+def only_scenarios_changed(work_folder: Path, mark: Marks) -> bool:
+    """Tell whether the warehouse is as the last release left it, made from the same inputs but scenarios.
+
+    A warehouse that any other run has written to since, whole or not, is not trusted.
+    """
+    note, held = _note(work_folder), _state(work_folder)
+    return held is not None and (note.get("upstream"), note.get("warehouse")) == (
+        mark.upstream,
+        held,
+    )
+
+
+def _state(work_folder: Path) -> str | None:
+    """When the working warehouse was last written to, and its size."""
+    try:
+        held = (work_folder / "warehouse.duckdb").stat()
+    except FileNotFoundError:
+        return None
+    return f"{held.st_mtime_ns} {held.st_size}"
+
+
+def last_release(work_folder: Path, mark: Marks) -> str | None:
+    """Return the name of the release made from these inputs, if the last run made one."""
     note = _note(work_folder)
-    return note["release"] if note.get("fingerprint") == mark else None
+    return note["release"] if note.get("fingerprint") == mark.whole else None
 
 
-def release_before(work_folder: Path, marts_folder: Path, mark: str) -> Path | None:
+def release_before(work_folder: Path, marts_folder: Path, mark: Marks) -> Path | None:
     """Return the release that a new one is compared with, or None if there is none.
 
     A forced run over the same input is compared with what the release was compared with then, so
     that it makes the same bytes (R97).
     """
     note = _note(work_folder)
-    name = note.get("baseline" if note.get("fingerprint") == mark else "release")
+    name = note.get("baseline" if note.get("fingerprint") == mark.whole else "release")
     folder = marts_folder / "releases" / name if name else None
     return folder if folder and folder.is_dir() else None
 

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.city import CityError
-from pipelines.fingerprint import fingerprint, last_release, remember
+from pipelines.fingerprint import Marks, last_release, marks, only_scenarios_changed, remember
 from pipelines.publish.release import ReleaseError, current_release, verify
+from pipelines.scenarios import load_scenarios
 from pipelines.workspace import PROJECT, Workspace, workspace
 
 
@@ -28,14 +29,15 @@ def main(arguments: list[str] | None = None) -> int:
     space = workspace(asked.city)
     try:
         city = space.city()
-        mark = fingerprint(city)
+        load_scenarios(city)
+        mark = marks(city)
         _check_writable(Path(space.marts_folder))
         console.print(
             f"[bold]{city.city.city.name_en}[/bold]" + _synthetic(city.city.city.is_synthetic)
         )
         if not asked.force and _is_current(space, mark):
             console.print("nothing has changed since the last release: no file, no policy, no code")
-        elif not _run(space, console):
+        elif not _run(space, console, mark, is_forced=asked.force):
             return 1
         else:
             remember(Path(space.work_folder), mark, verify(Path(space.marts_folder)))
@@ -68,7 +70,7 @@ def _check_writable(folder: Path) -> None:
         ) from None
 
 
-def _is_current(space: Workspace, mark: str) -> bool:
+def _is_current(space: Workspace, mark: Marks) -> bool:
     """Tell whether the current release came from these inputs and is still whole."""
     name = last_release(Path(space.work_folder), mark)
     if name is None:
@@ -81,17 +83,22 @@ def _is_current(space: Workspace, mark: str) -> bool:
     return release is not None and release.name == name
 
 
-def _run(space: Workspace, console: Console) -> bool:
+def _run(space: Workspace, console: Console, mark: Marks, *, is_forced: bool) -> bool:
     os.environ.setdefault("DAGSTER_HOME", str(PROJECT / ".dagster"))
     warnings.filterwarnings("ignore")
     import dagster as dg
 
-    from pipelines.definitions import CHAIN, all_years, build
+    from pipelines.definitions import CHAIN, SCENARIOS, all_years, build
     from pipelines.progress import Progress, show_progress
     from pipelines.run_store import instance, unhurried
+    from pipelines.tables import ANEW
 
     definitions = build(space)
-    job = definitions.resolve_job_def(CHAIN)
+    is_short = not is_forced and only_scenarios_changed(Path(space.work_folder), mark)
+    if is_short:
+        console.print("only scenarios have changed: what they depend on stays as it is")
+    job = definitions.resolve_job_def(SCENARIOS if is_short else CHAIN)
+    tags = {} if is_short else all_years(space)
     stages = {
         asset.node_def.name: next(iter(asset.group_names_by_key.values()))
         for asset in definitions.assets or ()
@@ -101,7 +108,7 @@ def _run(space: Workspace, console: Console) -> bool:
         show_progress(progress)
         result = job.execute_in_process(
             instance=instance(),
-            tags=all_years(space),
+            tags=tags | ({ANEW: "yes"} if is_forced else {}),
             run_config={"loggers": {"progress": {}}},
             raise_on_error=False,
         )

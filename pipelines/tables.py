@@ -30,6 +30,8 @@ from pipelines.workspace import Workspace
 
 STAGES = ("aim", "collect", "diagnose", "decide", "act", "review")
 POOL = "warehouse"
+ANEW = "tikkun/anew"
+"""Tag of a run that must compute everything, though a step remembers its last result."""
 OWNERS = ["team:education-department"]
 FRESHNESS = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(days=3), warn_window=timedelta(hours=30)
@@ -205,6 +207,8 @@ class Step:
         reads: tables it is given.
         compute: the pure function; frames in, frames out.
         after: tables that must have passed their checks first, though they are not read.
+        remembers: tables of its own that it is given as it last made them, so as not to compute
+            again what has not changed; without rows in a first run or one that computes all anew.
     """
 
     name: str
@@ -213,6 +217,7 @@ class Step:
     reads: tuple[str, ...]
     compute: Callable[[CityFolder, Tables], Tables]
     after: tuple[str, ...] = ()
+    remembers: tuple[str, ...] = ()
 
 
 def python_asset(step: Step) -> dg.AssetsDefinition:
@@ -232,8 +237,10 @@ def python_asset(step: Step) -> dg.AssetsDefinition:
         ],
         pool=POOL,
     )
-    def _make(warehouse: Warehouse, workspace: Workspace):
+    def _make(context: dg.AssetExecutionContext, warehouse: Warehouse, workspace: Workspace):
         given = warehouse.tables(step.reads) if step.reads else {}
+        held = {} if ANEW in context.run.tags else warehouse.last(step.remembers)
+        given |= {name: held.get(name, nothing(name)) for name in step.remembers}
         made = step.compute(workspace.city(), given)
         writers = {
             table.name: lambda connection, target, table=table: create_typed(

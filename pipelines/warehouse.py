@@ -84,6 +84,22 @@ class Warehouse(ConfigurableResource):
                 found[table.name] = connection.sql(query).pl()
         return found
 
+    def last(self, names: Iterable[str]) -> dict[str, pl.DataFrame]:
+        """Return those of the tables that an earlier run left, in the dictionary's present columns."""
+        made = [dictionary().tables[name] for name in names]
+        with self.connect() as connection:
+            held = {
+                (schema, name): columns
+                for schema, name, columns in connection.execute(
+                    "SELECT table_schema, table_name, list(column_name ORDER BY ordinal_position) FROM information_schema.columns GROUP BY ALL"
+                ).fetchall()
+            }
+        return self.tables(
+            table.name
+            for table in made
+            if held.get((table.layer, table.name)) == list(table.columns)
+        )
+
 
 def qualified(table: Table) -> str:
     """Return `layer.name` as SQL writes it."""

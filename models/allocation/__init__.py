@@ -4,6 +4,7 @@ from models.allocation.allocation import Allocation, solve
 from models.allocation.certificate import Certificate
 from models.allocation.conflict import InfeasibleRules
 from models.allocation.found import NoPlanInTime
+from models.allocation.nearest import Nearby, best_near
 from models.allocation.objective import Atkinson, Maximin, Objective, Total
 from models.allocation.problem import Problem
 from models.allocation.rules import (
@@ -39,6 +40,7 @@ __all__ = [
     "Maximin",
     "MustDrop",
     "MustKeep",
+    "Nearby",
     "NoPlanInTime",
     "Objective",
     "ParticipantCapacity",
@@ -49,5 +51,6 @@ __all__ = [
     "SchoolChannelCap",
     "SchoolFloor",
     "Total",
+    "best_near",
     "solve",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -27,6 +28,8 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
     """No plan keeps all the rules.
 
     Attributes:
+        en: the conflict in English.
+        he: the same in Hebrew.
         rules: ids of an irreducible conflict: leave out any one of them and a plan exists for
             the others.
         schools: codes of the schools in which the conflict sits; empty where it is city-wide.
@@ -34,19 +37,25 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
             makes the rules hold; empty where no budget is in the conflict. It is always enough; the
             message says how far it may be from the least where a short search cannot prove it,
             and where it settles only the rules of this conflict.
+        is_irreducible: whether every rule was tested; without time for that more may be named.
     """
 
     def __init__(
         self,
-        message: str,
+        en: str,
+        he: str,
         rules: tuple[str, ...],
         schools: tuple[str, ...],
         shortfall_agorot: dict[str, int],
+        *,
+        is_irreducible: bool = True,
     ) -> None:
-        super().__init__(message)
+        super().__init__(f"{en}\n{he}")
+        self.en, self.he = en, he
         self.rules = rules
         self.schools = schools
         self.shortfall_agorot = shortfall_agorot
+        self.is_irreducible = is_irreducible
 
 
 @dataclass(frozen=True)
@@ -62,15 +71,27 @@ class _Repair:
 _NO_REPAIR = _Repair({}, all_rules_hold=False, above_least_agorot=0)
 
 
-def explain(model: Model, *, time_limit_s: float) -> InfeasibleRules:
+def explain(model: Model, *, time_limit_s: float, within_s: float | None = None) -> InfeasibleRules:
     """Name the conflict of a model that has no plan.
 
     First the rules, then the rows of those rules are reduced until every one that is left is
     needed. A single test that runs into the time limit counts as "a plan may exist", so a set may
     then be larger than it must be, never wrong.
+
+    Args:
+        model: a model without a plan.
+        time_limit_s: of a single test.
+        within_s: for a person who waits: name the rules in about so many seconds, without the
+            schools and the money that would settle it; what is not tested by then stays named.
     """
+    end = math.inf if within_s is None else time.monotonic() + within_s
+    is_out_of_time = False
 
     def has_no_plan(rows: Sequence[int]) -> bool:
+        nonlocal is_out_of_time
+        if time.monotonic() > end:
+            is_out_of_time = True
+            return False
         kept = model.owner < 0
         kept[list(rows)] = True
         milp = model.milp(np.zeros(model.matrix.shape[1]), kept)
@@ -84,12 +105,16 @@ def explain(model: Model, *, time_limit_s: float) -> InfeasibleRules:
     owners = irreducible(
         list(rows_of), lambda some: has_no_plan([row for i in some for row in rows_of[i]])
     )
+    if within_s is not None:
+        text = _message(model, sorted(owners), [], _NO_REPAIR)
+        ids = tuple(model.rules[i].rule_id for i in sorted(owners))
+        return InfeasibleRules(*text, ids, (), {}, is_irreducible=not is_out_of_time)
     rows = irreducible([row for i in owners for row in rows_of[i]], has_no_plan)
     schools = sorted({s for row in rows if (s := model.rows[row].semel_mosad) is not None})
     conflict = sorted(owners)
     repair = _repair(model, conflict, time_limit_s)
     return InfeasibleRules(
-        _message(model, conflict, schools, repair),
+        *_message(model, conflict, schools, repair),
         tuple(model.rules[i].rule_id for i in conflict),
         tuple(schools),
         repair.extra_agorot,
@@ -165,7 +190,9 @@ def _top_up(model: Model, kept: np.ndarray, time_limit_s: float) -> _Repair | No
     return _Repair(extra, bool(kept.all()), max(sum(extra.values()) - proven, 0))
 
 
-def _message(model: Model, conflict: list[int], schools: list[str], repair: _Repair) -> str:
+def _message(
+    model: Model, conflict: list[int], schools: list[str], repair: _Repair
+) -> tuple[str, str]:
     """The conflict in English and Hebrew."""
     rules = {rule.rule_id: rule for rule in model.rules}
     named = [model.rules[i] for i in conflict]
@@ -188,4 +215,4 @@ def _message(model: Model, conflict: list[int], schools: list[str], repair: _Rep
     if repair.extra_agorot and not repair.all_rules_hold:
         english.append("This settles the rules named here; others may still be in conflict.")
         hebrew.append("התוספת פותרת את הכללים שכאן; ייתכן שכללים אחרים עדיין סותרים.")
-    return "\n".join([*english, *hebrew])
+    return "\n".join(english), "\n".join(hebrew)

@@ -1,8 +1,16 @@
 """Stage `decide`: which responses work, for what money, and what to fund."""
 
-from pipelines.decide import account, allocation, effects, evaluation, response_map, responses
+from pipelines.decide import (
+    account,
+    allocation,
+    effects,
+    evaluation,
+    response_map,
+    responses,
+    scenarios,
+)
 
 STEPS = (
     *response_map.STEPS, *effects.STEPS, *responses.STEPS, *evaluation.STEPS, *allocation.STEPS,
-    *account.STEPS,
+    *account.STEPS, *scenarios.STEPS,
 )  # fmt: skip

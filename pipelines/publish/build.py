@@ -16,9 +16,11 @@ from pipelines.publish.marts import DATABASE, read_database, write_marts
 from pipelines.publish.quality import render_quality
 from pipelines.publish.report import ReportContext, render_report
 from pipelines.publish.responses import render_responses
+from pipelines.publish.scenarios import render_scenarios
 from pipelines.publish.suppression import Audience, Thresholds, gate, suppress
 from pipelines.publish.words import AGOROT
 from pipelines.publish.workbook import SHEETS, write_workbook
+from pipelines.scenarios import BASE
 
 WORKBOOK = "workbook.xlsx"
 PAGES = {
@@ -26,6 +28,7 @@ PAGES = {
     "diagnosis.html": render_diagnosis,
     "responses.html": render_responses,
     "allocation.html": render_allocation,
+    "scenarios.html": render_scenarios,
     "quality.html": render_quality,
 }
 SYNTHETIC_MARK = "נתונים סינתטיים"
@@ -70,6 +73,7 @@ def audit_release(folder: Path, context: ReportContext, thresholds: Thresholds) 
         gate(tables, audience, thresholds)
         _audit_parquet(place, tables)
         _audit_money(place, tables)
+        _audit_scenarios(place, tables)
         _audit_workbook(place / WORKBOOK, tables)
         for page in PAGES:
             text = (place / page).read_text(encoding="utf-8")
@@ -144,6 +148,19 @@ def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
         place,
         "a rule of the allocation is broken",
     )
+
+
+def _audit_scenarios(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
+    """The first scenario is the plan, and the money of each is the sum of its parts, to the agora."""
+    totals = tables["mart_scenario"].drop_nulls("cost_agorot").select("scenario_id", "cost_agorot", "municipal_agorot")  # fmt: skip
+    whole = {row[0]: row[1:] for row in totals.iter_rows()}
+    certificate = tables["mart_allocation_certificate"].row(0, named=True)
+    base = (certificate["cost_agorot"], certificate["municipal_agorot"])
+    _expect(whole[BASE] == base, place, "the scenario of the plan is not the plan")
+    for name in ("mart_scenario_school", "mart_scenario_response"):
+        summed = tables[name].group_by("scenario_id").agg(pl.col("cost_agorot", "municipal_agorot").sum())  # fmt: skip
+        parts = {row[0]: row[1:] for row in summed.iter_rows()}
+        _expect(parts == whole, place, f"{name}: totals differ from those of the scenarios")
 
 
 def _audit_workbook(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:

@@ -48,6 +48,26 @@ def tenths(value: float) -> str:
     return f"{value:,.1f}".replace("-", "−")
 
 
+def nis_change(agorot: int) -> str:
+    """Return a change of money in whole shekels with its sign."""
+    return integer_change(agorot / AGOROT)
+
+
+def integer_change(value: float) -> str:
+    """Return a whole change with its sign; no sign where nothing changes."""
+    return f"{round(value):+,}".replace("-", "−") if round(value) else "0"
+
+
+def tenths_change(value: float) -> str:
+    """Return a change with its sign and one decimal."""
+    return "0.0" if abs(value) < 0.05 else f"{value:+,.1f}".replace("-", "−")
+
+
+def gap_percent(value: float) -> str:
+    """Return a small percentage with three decimals, as of a solver's gap."""
+    return f"{value:.3f}%"
+
+
 def decimal(value: float) -> str:
     """Return a number with up to four significant digits."""
     return f"{value:,.4g}".replace("-", "−")

@@ -38,6 +38,11 @@ SHEETS = {
     "מידת ההעדפה המתקנת": "mart_frontier",
     "מחיר הכללים": "mart_rule_price",
     "תעודת ההקצאה": "mart_allocation_certificate",
+    "תרחישים": "mart_scenario",
+    "מה משנה כל תרחיש": "mart_scenario_change",
+    "תרחישים לפי קבוצה": "mart_scenario_group",
+    "תרחישים לפי מענה": "mart_scenario_response",
+    "תרחישים לפי בית ספר": "mart_scenario_school",
     "מענים וראיות": "mart_effect",
     "מסקנות": "mart_verdict",
     "כסף מול השפעה": "mart_alignment",
@@ -141,12 +146,17 @@ def _sheet(
         _totals(sheet, name, frame, styles)
 
 
-# Rows of these overlap (one response by several kinds of money) or do not add up (values of knowing).
+# Rows of these overlap (one response by several kinds of money, one school under several scenarios)
+# or do not add up (values of knowing).
 _NO_TOTAL = (
     "mart_allocation_certificate",
     "mart_allocation_rule",
     "mart_alignment",
     "mart_evaluation",
+    "mart_scenario",
+    "mart_scenario_group",
+    "mart_scenario_response",
+    "mart_scenario_school",
 )
 
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from pipelines.city import CityError, CityFolder
 from pipelines.fields import dictionary
+from pipelines.scenarios import scenario_files
 from pipelines.sources.door import admit, header_shown
 from pipelines.sources.mapping import SourceMapping
 from pipelines.sources.normalise import spelling
@@ -343,6 +344,7 @@ def city_files_state(city: CityFolder) -> str:
 def _states(city: CityFolder) -> Iterator[str]:
     for name in ("city.yaml", "policy.yaml"):
         yield _state(city.folder / name)
+    yield from map(_state, scenario_files(city.folder))
     for source_id in sorted(city.city.sources):
         try:
             found = source_files(city, source_id, city.city.school_years.all())

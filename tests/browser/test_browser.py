@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 
+import polars as pl
 import pytest
 
 from tests.conftest import PROJECT
@@ -155,3 +156,75 @@ def test_on_paper_and_on_a_phone(published, browser, name):
     pdf = phone.pdf(path=SCREENSHOTS / f"{name}.pdf", format="A4")
     assert pdf.startswith(b"%PDF")
     phone.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_scenarios(published, browser, width):
+    file = published.current / "committee" / "scenarios.html"
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"file://{file.resolve()}")
+    page.screenshot(path=SCREENSHOTS / f"scenarios_{width}.png")
+    assert page.evaluate("getComputedStyle(document.body).direction") == "rtl"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
+    assert page.locator("#groups svg").bounding_box()["height"] > 60
+    assert "אין תכנית שמקיימת יחד" in page.locator("#what").inner_text()
+    assert asked == [f"file://{file.resolve()}"]
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def studio(published):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "marimo", "run", PROJECT / "notebooks" / "scenario_studio.py", "--headless", "--no-token", "--host", "127.0.0.1", "--port", str(port)],
+        cwd=PROJECT, env=published.env | {"TIKKUN_CITY": published.raw.name},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=2).read()
+                break
+            except OSError:
+                assert process.poll() is None, "the studio ended"
+                time.sleep(0.5)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_the_studio_solves_again_when_a_slider_moves(studio, published, page):
+    base = pl.read_parquet(published.current / "analyst" / "mart_allocation_certificate.parquet")
+    page.goto(studio)
+    cost, moved = (page.locator(f"[data-studio={name}]") for name in ("cost", "moved"))
+    cost.wait_for(timeout=90_000)
+    # Untouched, it is the published plan.
+    assert cost.inner_text() == f"{base['cost_agorot'].item() // 100:,}"
+    assert moved.inner_text() == "0"
+    text = page.inner_text("body")
+    assert "נתונים סינתטיים" in text
+    assert "טיוטה, לא החלטה" in text
+
+    budget = page.get_by_role("slider").first
+    budget.focus()
+    started = time.monotonic()
+    budget.press("Home")  # no municipal money at all: commitments cannot be kept
+    page.locator("[data-studio=conflict]").wait_for(timeout=60_000)
+    assert "אין תכנית" in page.locator("[data-studio=conflict]").inner_text()
+    for _ in range(3):
+        budget.press("PageUp")
+    page.wait_for_function(
+        "(was) => { const now = document.querySelector('[data-studio=cost]'); return now && now.textContent !== was; }",
+        arg=f"{base['cost_agorot'].item() // 100:,}", timeout=60_000,
+    )  # fmt: skip
+    assert time.monotonic() - started < 60
+    assert int(moved.inner_text()) > 0
+    assert page.locator("table[data-studio=schools] tbody tr").count() == base["schools"].item()
+    page.screenshot(path=SCREENSHOTS / "studio.png")
+    assert only_here(page, studio) == []

@@ -229,7 +229,9 @@ class Cells(HTMLParser):
 
 
 class TestReport:
-    @pytest.fixture(scope="class", params=["report.html", "diagnosis.html", "responses.html"])
+    @pytest.fixture(
+        scope="class", params=["report.html", "diagnosis.html", "responses.html", "scenarios.html"]
+    )
     def page(self, published, request):
         cells = Cells()
         cells.feed((published.current / "committee" / request.param).read_text(encoding="utf-8"))
@@ -253,7 +255,13 @@ class TestReport:
             assert shown in {form(exact) for form in _FORMATS.values()}, address
 
     def test_no_request_no_script_no_rank(self, page):
-        beside = {"report.html", "diagnosis.html", "responses.html", "quality.html"}
+        beside = {
+            "report.html",
+            "diagnosis.html",
+            "responses.html",
+            "scenarios.html",
+            "quality.html",
+        }
         assert all(link.startswith("#") or link in beside for link in page.links)
         assert not [tag for tag, _ in page.tags if tag in ("script", "link", "img", "iframe")]
 

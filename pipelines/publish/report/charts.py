@@ -289,6 +289,21 @@ def concentration_chart(curve: pl.DataFrame) -> str:
     return _svg(chart)
 
 
+QUARTER_COLOURS = ["#7a1f1f", "#c2672e", "#7d8aa0", "#39607f"]  # neediest first
+
+
+def scenario_chart(groups: pl.DataFrame, names: dict[str, str]) -> str:
+    """Return each scenario's money by quarter of need, the neediest quarter first."""
+    quarters = groups.filter(pl.col("scenario_dimension") == "need_quartile", pl.col("scenario_id").is_in(list(names)))  # fmt: skip
+    parts = dict(quarters.select("division_id", "division_name_he").unique().sort("division_id").iter_rows())  # fmt: skip
+    order = [f"{RLM}{name}{RLM}" for name in names.values()]
+    rows = quarters.select(
+        (pl.lit(RLM) + pl.col("scenario_id").replace_strict(names) + pl.lit(RLM)).alias("of"),
+        pl.col("division_id").alias("part"), (pl.col("cost_agorot") / AGOROT / 1_000_000).alias("value"),
+    )  # fmt: skip
+    return _bars(rows, "of", order, parts, QUARTER_COLOURS, "מיליוני ₪ בתכנית, לפי רבעי הצורך")
+
+
 def _bars(
     rows: pl.DataFrame,
     place: str,

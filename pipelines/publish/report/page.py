@@ -22,6 +22,8 @@ _NUMBER = re.compile(r"(?<![#\w])[+−-]?\d(?:[\d,./–]*\d)?%?(?![\w;])")
 _FORMATS: dict[str, Callable[[Any], str]] = {
     "nis": words.nis, "signed": words.signed, "percent": words.percent, "share": words.share,
     "probability": words.probability, "integer": words.integer, "decimal": words.decimal, "tenths": words.tenths,
+    "nis_change": words.nis_change, "integer_change": words.integer_change, "tenths_change": words.tenths_change,
+    "gap_percent": words.gap_percent,
 }  # fmt: skip
 
 

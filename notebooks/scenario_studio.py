@@ -1,0 +1,179 @@
+"""The scenario studio: move budget, preference, shares and floor, and see the plan solved again.
+
+It reads a published release and writes nothing: what it shows is a draft, not a decision.
+
+Run as an app:  make studio            (or .venv/bin/marimo run notebooks/scenario_studio.py)
+Another city:   make studio CITY=my_city
+"""
+
+import marimo
+
+app = marimo.App(width="medium", app_title="Tikkun – אולפן תרחישים")
+
+
+@app.cell
+def _():
+    import os
+    import sys
+    import time
+    from html import escape
+    from pathlib import Path
+
+    import marimo as mo
+
+    project = Path(__file__).resolve().parent.parent
+    if str(project) not in sys.path:
+        sys.path.insert(0, str(project))
+    from pipelines.publish.words import (
+        gap_percent,
+        integer,
+        label,
+        nis,
+        nis_change,
+        signed,
+        tenths,
+        tenths_change,
+    )
+    from pipelines.studio import Settings, Studio
+
+    return (
+        Path, Settings, Studio, escape, gap_percent, integer, label, mo, nis, nis_change, os, project,
+        signed, tenths, tenths_change, time,
+    )  # fmt: skip
+
+
+@app.cell
+def _(Path, Studio, os, project):
+    marts = Path(os.environ.get("TIKKUN_DATA_MARTS") or project / "data_marts")
+    city = os.environ.get("TIKKUN_CITY") or "demo_city"
+    release = marts / city / "current" / "analyst"
+    if not release.is_dir():
+        raise SystemExit(
+            f"{release}: nothing is published there yet; run `make run CITY={city}` first"
+        )
+    studio = Studio.open(release)
+    base = studio.settings
+    return base, studio
+
+
+@app.cell
+def _(escape, mo, studio):
+    identity = studio.city.city.city
+    mark = (
+        '<p style="background:#7a2e00;color:#fff;padding:.4rem 1rem;font-weight:700">נתונים סינתטיים – אינם מתארים בית ספר, תלמיד או עיר כלשהם</p>'
+        if identity.is_synthetic
+        else ""
+    )
+    mo.Html(
+        f"""<div dir="rtl" lang="he">{mark}
+        <h1 style="font-size:1.6rem;font-weight:700;margin:.6rem 0">אולפן תרחישים – {escape(identity.name_he)}</h1>
+        <p><strong>טיוטה, לא החלטה.</strong> הזיזו החלטה, והתכנית תיפתר מחדש. הפערים, הצורך וההשפעות אינם משתנים.
+        דבר אינו נשמר: תרחיש שכדאי לדון בו נכתב כקובץ בתיקיית scenarios של העיר.</p></div>"""
+    )
+    return
+
+
+@app.cell
+def _(base, mo):
+    # In thousands: the slider writes large numbers as 9.0e6.
+    start = round(base.municipal_nis / 100_000) * 100
+    budget = mo.ui.slider(
+        0, max(2 * start, 100), step=100, value=start, label="תקציב הרשות (אלפי ₪)", show_value=True,
+        debounce=True, full_width=True,
+    )  # fmt: skip
+    gamma = mo.ui.slider(
+        0, 3, step=0.25, value=min(base.gamma, 3), label="העדפה מתקנת γ (0 = ללא)", show_value=True,
+        debounce=True, full_width=True,
+    )  # fmt: skip
+    excellence = mo.ui.range_slider(
+        0, 100, step=1, value=list(base.excellence_pct), label="חלק המצוינות בכספי הרשות (%)",
+        show_value=True, debounce=True, full_width=True,
+    )  # fmt: skip
+    floor = mo.ui.slider(
+        0, 1500, step=50, value=min(base.floor_nis, 1500), label="רצפה לכל בית ספר (₪ לתלמיד, מכל הערוצים)",
+        show_value=True, debounce=True, full_width=True,
+    )  # fmt: skip
+    mo.Html(f'<div dir="rtl" lang="he">{mo.vstack([budget, gamma, excellence, floor]).text}</div>')
+    return budget, excellence, floor, gamma, start
+
+
+@app.cell
+def _(Settings, base, budget, excellence, floor, gamma, start, studio, time):
+    started = time.perf_counter()
+    low, high = excellence.value
+    # An untouched slider is the plan's own budget, to the shekel.
+    money = base.municipal_nis if budget.value == start else int(budget.value) * 1000
+    draft = studio.draft(Settings(money, float(gamma.value), (low, high), int(floor.value)))
+    seconds = time.perf_counter() - started
+    return draft, seconds
+
+
+@app.cell
+def _(
+    draft, escape, gap_percent, integer, mo, nis, nis_change, seconds, signed, tenths, tenths_change
+):
+    def ltr(name, text):
+        return f'<b dir="ltr" data-studio="{name}" style="font-size:1.35rem">{text}</b>'
+
+    if draft.conflict_he:
+        lines = "<br>".join(escape(line) for line in draft.conflict_he.split("\n"))
+        shown = f'<div dir="rtl" lang="he" role="alert" data-studio="conflict" style="background:#fff7e6;border:1px solid #e6c88a;padding:.6rem .9rem">{lines}<br><small>{seconds:.1f} שניות</small></div>'
+    else:
+        total = draft.totals
+        facts = [
+            ("עלות כוללת (₪)", ltr("cost", nis(total["cost_agorot"])), nis_change(total["cost_change_agorot"])),
+            ("כספי רשות (₪)", ltr("municipal", nis(total["municipal_agorot"])), nis_change(total["municipal_change_agorot"])),
+            (
+                "התקדמות צפויה (ס״ת × תלמידים)", ltr("benefit", tenths(total["benefit_sd_pupils"])),
+                f"{tenths_change(total['benefit_change_sd_pupils'])} ({tenths_change(total['benefit_change_lo_sd_pupils'])} … {tenths_change(total['benefit_change_hi_sd_pupils'])})",
+            ),
+            ("מקומות", ltr("participants", integer(total["participants"])), ""),
+            ("בתי ספר שזזו", ltr("moved", integer(total["schools_moved"])), f"+{total['schools_gaining']} / −{total['schools_losing']}"),
+            ("ללא מענה", ltr("without", integer(total["schools_without"])), ""),
+        ]  # fmt: skip
+        if total["concentration"] is not None:
+            facts.append(
+                (
+                    "מדד ריכוז", ltr("concentration", signed(total["concentration"])),
+                    f"{signed(total['concentration_lo'])} … {signed(total['concentration_hi'])}",
+                )
+            )  # fmt: skip
+        cards = "".join(
+            f'<li style="border:1px solid #d8dde4;border-radius:4px;padding:.5rem .8rem">{name}<br>{value}<br><small dir="ltr">{change}</small></li>'
+            for name, value, change in facts
+        )
+        shown = f"""<div dir="rtl" lang="he"><ul style="list-style:none;display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.6rem;padding:0">{cards}</ul>
+        <p><small>מתחת לכל מספר ההפרש מהתכנית (להתקדמות ולמדד: טווח של 90%); n = {total["schools"]} בתי ספר. נפתר ב־{seconds:.1f} שניות; המרחק מהטוב ביותר לכל היותר <bdi dir="ltr">{gap_percent(draft.gap_pct)}</bdi>. ההתקדמות היא אומדן לפי ההשפעות המשוערות.</small></p></div>"""
+    mo.Html(shown)
+    return
+
+
+@app.cell
+def _(draft, escape, integer, label, mo, nis, nis_change):
+    rows = "".join(
+        f'<tr><th scope="row" style="text-align:right">{escape(row["school_name_he"])}</th><td>{label("stream", row["stream"])}</td><td>{row["need_tier"]}</td>'
+        f'<td><bdi dir="ltr">{integer(row["pupils"])}</bdi></td><td><bdi dir="ltr">{nis(row["cost_agorot"] - row["cost_change_agorot"])}</bdi></td><td><bdi dir="ltr">{nis(row["cost_agorot"])}</bdi></td>'
+        f'<td><bdi dir="ltr">{nis_change(row["cost_change_agorot"])}</bdi></td><td>{label("money_direction", row["money_direction"])}</td></tr>'
+        for row in ([] if draft.conflict_he else draft.schools.iter_rows(named=True))
+    )
+    heads = [
+        "בית ספר",
+        "זרם",
+        "דרגת צורך",
+        "תלמידים",
+        "בתכנית (₪)",
+        "בטיוטה (₪)",
+        "הפרש (₪)",
+        "לעומת התכנית",
+    ]
+    head = "".join(f'<th scope="col" style="text-align:right">{name}</th>' for name in heads)
+    mo.Html(
+        f"""<div dir="rtl" lang="he" style="overflow-x:auto"><table data-studio="schools" style="width:100%;border-spacing:.6rem .25rem">
+        <caption style="text-align:right">הקצאה לבית ספר, לפי זרם ושם ולא לפי דירוג: טיוטה, לא החלטה</caption>
+        <thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"""
+    ) if rows else None
+    return
+
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,262 @@
+"""Scenarios: each solved near the plan, and all of them side by side (R98).
+
+A scenario is solved again only when something it depends on has changed: its solution is kept with a
+hash over the whole problem, the plan it is compared with and the code that solves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import polars as pl
+
+from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near
+from models.allocation.audit import with_quartile
+from models.allocation.comparison import compare_plans
+from models.allocation.resolve import model_of
+from pipelines.aim import AGOROT
+from pipelines.city import CityFolder
+from pipelines.decide import allocation
+from pipelines.decide.allocation import MUNICIPAL, PAIR, problem
+from pipelines.fields import dictionary
+from pipelines.fingerprint import code_mark
+from pipelines.scenarios import BASE, Scenario, load_scenarios
+from pipelines.tables import Step, Tables, nothing
+
+_CODE = ("models/allocation/**/*.py", "models/*.py", "pipelines/decide/scenarios.py", "requirements.lock")  # fmt: skip
+_LINE = [
+    "semel_mosad", "response_id", "dose_level", "dose", "participants", "benefit_sd_pupils", "cost_agorot", "municipal_agorot",
+]  # fmt: skip
+_MADE = ("core_scenario", "core_scenario_line")
+_BASE_HE, _BASE_EN = "התכנית", "The plan"
+
+
+def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
+    """Solve the scenarios that are new or changed, and take the others as they were.
+
+    The plan itself is the first row and is not solved again. A scenario without a plan is a row with
+    its conflict in words.
+    """
+    base = tables["mart_allocation"].sort(PAIR)
+    certificate = tables["mart_allocation_certificate"].row(0, named=True)
+    code = code_mark(_CODE)
+    scenarios = load_scenarios(city)
+    plan = {
+        "scenario_name_he": _BASE_HE, "scenario_name_en": _BASE_EN, "scenario_reason": "ההקצאה שבדוח; התרחישים מושווים אליה",
+        "scenario_status": "base", "optimality_gap_pct": certificate["optimality_gap_pct"], "solve_key": _digest(_csv(base.select(_LINE))),
+    }  # fmt: skip
+    rows, lines = [_row(BASE, 0, city, plan)], [base.select(pl.lit(BASE).alias("scenario_id"), *_LINE)]  # fmt: skip
+    for order, scenario in enumerate(scenarios, start=1):
+        own = city.model_copy(update={"policy": scenario.policy})
+        found, bought = _solved(scenario, own, tables, base, code)
+        names = {
+            "scenario_name_he": scenario.name_he, "scenario_name_en": scenario.name_en, "scenario_reason": scenario.reason,
+        }  # fmt: skip
+        rows.append(_row(scenario.scenario_id, order, own, names | found))
+        lines.append(bought)
+    return {
+        "core_scenario": pl.DataFrame(rows, schema=nothing("core_scenario").schema),
+        "core_scenario_line": pl.concat(lines, how="vertical_relaxed"),
+        "mart_scenario_change": pl.DataFrame(
+            [
+                {"scenario_id": scenario.scenario_id} | change.model_dump()
+                for scenario in scenarios
+                for change in scenario.changes
+            ],
+            schema=nothing("mart_scenario_change").schema,
+        ),
+    }
+
+
+def _row(scenario_id: str, order: int, city: CityFolder, found: dict[str, Any]) -> dict[str, Any]:
+    own = city.policy.channels.get(MUNICIPAL)
+    return {
+        "scenario_id": scenario_id,
+        "scenario_order": order,
+        "equity_gamma": city.policy.equity_gamma.value,
+        "municipal_budget_agorot": round(AGOROT * own.budget.value) if own and own.budget else None,
+    } | found
+
+
+def _solved(
+    scenario: Scenario, city: CityFolder, tables: Tables, base: pl.DataFrame, code: str
+) -> tuple[dict[str, Any], pl.DataFrame]:
+    """The outcome and the lines of one scenario, from the last run where nothing has changed."""
+    none = nothing("core_scenario_line")
+    try:
+        asked = problem(city, tables).canonical()
+        key = _key(asked, base, city, code)
+    except ValueError as error:
+        # The rules name what the city does not have: told in a row, like a conflict.
+        text = str(error)
+        return {
+            "scenario_status": "invalid", "conflict_en": text, "conflict_he": f"הכללים שבקובץ מפנים למה שאין בעיר: {text}",
+            "solve_key": _digest(scenario.policy.model_dump_json(), text),
+        }, none  # fmt: skip
+    held, lines = (tables.get(name, nothing(name)).filter(scenario_id=scenario.scenario_id) for name in _MADE)  # fmt: skip
+    held = held.filter(pl.col("solve_key") == key, pl.col("scenario_status") != "no_plan_in_time")
+    if held.height:
+        kept = ("scenario_status", "conflict_he", "conflict_en", "optimality_gap_pct", "solve_key")
+        return held.select(kept).row(0, named=True), lines
+    solver = city.policy.solver
+    try:
+        found = best_near(
+            asked, base, gap_pct=solver.gap_pct.value, time_limit_s=solver.time_limit_s.value
+        )
+    except InfeasibleRules as error:
+        return {
+            "scenario_status": "infeasible", "conflict_he": error.he, "conflict_en": error.en, "solve_key": key,
+        }, none  # fmt: skip
+    except NoPlanInTime as error:
+        return {
+            "scenario_status": "no_plan_in_time", "conflict_en": str(error), "conflict_he": "לא נמצאה תכנית במסגרת הזמן שבמדיניות.", "solve_key": key,
+        }, none  # fmt: skip
+    municipal = found.money.filter(funding_channel=MUNICIPAL).select(*PAIR, municipal_agorot="amount_agorot")  # fmt: skip
+    bought = found.lines.join(municipal, on=PAIR, how="left", maintain_order="left").with_columns(
+        pl.col("municipal_agorot").fill_null(0)
+    )
+    return {
+        "scenario_status": "solved", "optimality_gap_pct": found.gap_pct, "solve_key": key,
+    }, bought.select(pl.lit(scenario.scenario_id).alias("scenario_id"), *_LINE)  # fmt: skip
+
+
+def _key(asked: Problem, base: pl.DataFrame, city: CityFolder, code: str) -> str:
+    """A hash over everything the solution depends on, whatever the order of rows."""
+    model = model_of(asked)
+    words = [f"{r.rule_id} {r.sentence_he} {r.sentence_en}" for r in model.rules]
+    solver = city.policy.solver
+    parts = [model.matrix.data, model.matrix.indices, model.matrix.indptr, model.lower, model.upper]
+    return _digest(
+        code, solver.gap_pct.value, solver.time_limit_s.value, *words,
+        *[part.astype(float).tobytes() for part in parts],
+        _csv(model.columns.options), _csv(asked.costs), _csv(base.select(_LINE)),
+    )  # fmt: skip
+
+
+def _csv(frame: pl.DataFrame) -> str:
+    return frame.write_csv()
+
+
+def _digest(*parts: object) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        held = part if isinstance(part, bytes) else str(part).encode()
+        digest.update(f"{len(held)}\0".encode() + held)
+    return digest.hexdigest()
+
+
+def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
+    """Return the scenarios side by side: money, pupils reached, progress by group, indices, moves."""
+    need = tables["mart_need_index"].sort("semel_mosad")
+    scenarios = tables["core_scenario"].sort("scenario_order")
+    planned = scenarios.filter(pl.col("scenario_status").is_in(["base", "solved"]))
+    lines = with_benefit_share(city, tables["core_scenario_line"])
+    names, members = _members(city, tables, need)
+    found = compare_plans(
+        lines, need.select("semel_mosad", "pupils", "need"), members, effect_spread(tables),
+        plans=planned["scenario_id"].to_list(), base=BASE, seed=city.policy.need.seed.value,
+    )  # fmt: skip
+    per_sd = city.policy.effects.months_per_sd.value
+    months = {
+        f"plan_months{end}": pl.when(pl.col("participants") > 0).then(per_sd * pl.col(f"benefit{end}_sd_pupils") / pl.col("participants"))
+        for end in ("", "_lo", "_hi")
+    }  # fmt: skip
+    return {
+        "mart_scenario": scenarios.join(found.plans, on="scenario_id", how="left").with_columns(
+            **months, schools=pl.lit(need.height, pl.Int32)
+        ),
+        "mart_scenario_group": found.groups.join(names, on=["scenario_dimension", "division_id"], how="left").with_columns(**months),
+        "mart_scenario_school": found.schools.join(
+            need.select("semel_mosad", "school_name_he", "stream", "need_tier", "need", "pupils"), on="semel_mosad", how="left"
+        ),
+        "mart_scenario_response": found.responses.join(
+            tables["mart_response"].select("response_id", "response_name_he"), on="response_id", how="left"
+        ),
+    }  # fmt: skip
+
+
+def with_benefit_share(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
+    """Add the share of the full benefit that each line's dose gives."""
+    shares = [share for _, share in sorted(city.policy.dose_response.items())]
+    by_level = dict(enumerate(shares, start=1))
+    return lines.with_columns(
+        benefit_share=pl.col("dose_level").replace_strict(by_level, return_dtype=pl.Float64)
+    )
+
+
+def effect_spread(tables: Tables) -> pl.DataFrame:
+    """Standard error of each response's effect on a participant, as the allocation counts effects.
+
+    That is a mean over the measured subjects of the city, with errors that go together; the school's
+    own weights of the subjects average 1 and are left out.
+    """
+    gaps = tables["mart_gap_school"]
+    measured = gaps.filter(pl.col("subject") != "all")["subject"].unique().sort()
+    effects = tables["mart_effect"].filter(pl.col("subject").is_in(measured.implode()))
+    return (
+        effects.sort("response_id", "subject")
+        .group_by("response_id", maintain_order=True)
+        .agg(effect_se_sd=pl.col("effect_se_sd").sum() / max(len(measured), 1))
+    )
+
+
+def _members(
+    city: CityFolder, tables: Tables, need: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Names of the divisions, and which part of each school is in which.
+
+    Of the policy's groups a school's part is their share of its pupils: that its participants are
+    like its pupils is an assumption, said where it is shown.
+    """
+    quartiles = with_quartile(need).select(
+        pl.lit("need_quartile").alias("scenario_dimension"), pl.col("need_quartile").cast(pl.String).alias("division_id"),
+        "semel_mosad", member_share=pl.lit(1.0), member_pupils=pl.col("pupils").cast(pl.Int64),
+    )  # fmt: skip
+    streams = need.select(
+        pl.lit("stream").alias("scenario_dimension"), pl.col("stream").alias("division_id"),
+        "semel_mosad", member_share=pl.lit(1.0), member_pupils=pl.col("pupils").cast(pl.Int64),
+    )  # fmt: skip
+    groups = tables["core_group_school"].join(tables["mart_group"], on="group_id").filter(
+        pl.col("group_dimension") != "stream"
+    ).join(need.select("semel_mosad", "pupils"), on="semel_mosad").select(
+        pl.lit("group").alias("scenario_dimension"), pl.col("group_id").alias("division_id"), "semel_mosad",
+        member_share=pl.when(pl.col("pupils") > 0).then((pl.col("group_pupils") / pl.col("pupils")).clip(0, 1)).otherwise(0.0),
+        member_pupils=pl.col("group_pupils").cast(pl.Int64),
+    )  # fmt: skip
+    # A group of a few pupils in the whole city is not shown.
+    least = city.policy.suppression.count_pupils.value
+    groups = groups.filter(pl.col("member_pupils").sum().over("division_id") >= least)
+    members = pl.concat([quartiles, streams, groups])
+    of_group = dict(tables["mart_group"].select("group_id", "group_name_he").iter_rows())
+    said = {"1": "הרבע הנזקק ביותר", "2": "הרבע השני", "3": "הרבע השלישי", "4": "הרבע הנזקק פחות"}
+    names = members.select("scenario_dimension", "division_id").unique().with_columns(
+        division_name_he=pl.struct("scenario_dimension", "division_id").map_elements(
+            lambda row: said[row["division_id"]] if row["scenario_dimension"] == "need_quartile"
+            else dictionary().label("stream", row["division_id"]) if row["scenario_dimension"] == "stream"
+            else of_group[row["division_id"]],
+            return_dtype=pl.String,
+        )
+    )  # fmt: skip
+    return names, members
+
+
+STEPS = (
+    Step(
+        "solve_scenarios",
+        "decide",
+        makes=(*_MADE, "mart_scenario_change"),
+        reads=(*allocation.STEPS[0].reads, "mart_allocation", "mart_allocation_certificate"),
+        compute=solve_scenarios,
+        remembers=_MADE,
+    ),
+    Step(
+        "compare_scenarios",
+        "decide",
+        makes=("mart_scenario", "mart_scenario_group", "mart_scenario_school", "mart_scenario_response"),
+        reads=(
+            *_MADE, "mart_need_index", "mart_gap_school", "mart_effect", "mart_response", "mart_group", "core_group_school",
+        ),
+        compute=compare_scenarios,
+    ),
+)  # fmt: skip
