@@ -86,7 +86,9 @@ def firm(city: CityFolder, tables: Tables) -> Tables:
             scenarios=pl.lit(few["draw"].n_unique())
         ),
         "mart_robust_line": robust.lines.rename({"plan": "plan_id"}),
-        "mart_plan_information": value_of_information(posed, fewer, effort=CLOSE),
+        "mart_plan_information": value_of_information(posed, fewer, effort=CLOSE).rename(
+            {"information_pct": "information_worth_pct"}
+        ),
     }  # fmt: skip
 
 
