@@ -58,7 +58,11 @@ def schools(shared_data: Path) -> pl.DataFrame:
     )
     return (
         names.join(gaps, on="semel_mosad", how="left")
-        .join(sizes.unique("semel_mosad", keep="first", maintain_order=True), on="semel_mosad", how="left")
+        .join(
+            sizes.unique("semel_mosad", keep="first", maintain_order=True),
+            on="semel_mosad",
+            how="left",
+        )
         .sort(pl.col("gap").is_null(), "semel_mosad")
         .head(2600)
         .select(
