@@ -225,6 +225,20 @@ class SolverPolicy(Model):
 
     gap_pct: Parameter[float]
     time_limit_s: Parameter[float]
+    objective: Parameter[Literal["total", "atkinson", "maximin"]] = Parameter[
+        Literal["total", "atkinson", "maximin"]
+    ](
+        value="total",
+        unit="name of the objective",
+        source="assumed",
+        reason="the most need-weighted good, wherever it falls; the need weight is the preference",
+    )
+    epsilon: Parameter[Annotated[float, Field(ge=0)]] = Parameter[Annotated[float, Field(ge=0)]](
+        value=1.0,
+        unit="aversion to inequality, used by atkinson only",
+        source="Atkinson 1970",
+        reason="at 1 a gain counts by its logarithm; 0 is the plain total",
+    )
 
 
 class Goal(Model):

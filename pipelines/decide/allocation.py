@@ -7,17 +7,21 @@ from typing import Literal
 import polars as pl
 
 from models.allocation import (
+    Atkinson,
     EverySchoolServed,
     ExcellenceShareMax,
     ExcellenceShareMin,
     Exclusive,
+    Maximin,
     MustDrop,
     MustKeep,
+    Objective,
     ParticipantCapacity,
     Problem,
     Rule,
     SchoolCap,
     SchoolCapacity,
+    Total,
     solve,
 )
 from models.shares import split_by_share
@@ -248,6 +252,18 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
     )
 
 
+def objective(city: CityFolder) -> Objective | Maximin:
+    """Return what the policy wants a plan to be worth."""
+    solver = city.policy.solver
+    match solver.objective.value:
+        case "total":
+            return Total()
+        case "atkinson":
+            return Atkinson(solver.epsilon.value)
+        case "maximin":
+            return Maximin()
+
+
 def allocate(city: CityFolder, tables: Tables) -> Tables:
     """Solve the allocation and lay it out as marts, with its certificate and re-checked rules."""
     policy = city.policy
@@ -256,6 +272,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         problem(city, tables),
         gap_pct=policy.solver.gap_pct.value,
         time_limit_s=policy.solver.time_limit_s.value,
+        objective=objective(city),
     )
     municipal = plan.money.filter(pl.col("funding_channel") == MUNICIPAL).select(
         *PAIR, pl.col("amount_agorot").alias("municipal_agorot")
@@ -277,15 +294,24 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
                 {
                     "solver": certificate.solver,
                     "equity_gamma": certificate.equity_gamma,
+                    "objective_id": policy.solver.objective.value,
+                    "solve_method": certificate.method,
+                    "solve_status": certificate.status,
                     "objective": certificate.objective,
                     "objective_bound": certificate.objective_bound,
                     "optimality_gap_pct": certificate.optimality_gap_pct,
                     "optimality_gap_agorot": certificate.optimality_gap_agorot,
+                    "equal_gain_sd": certificate.equal_gain_sd,
+                    "floor_sd": certificate.floor_sd,
+                    "floor_bound_sd": certificate.floor_bound_sd,
                     "cost_agorot": int(lines["cost_agorot"].sum()),
                     "municipal_agorot": int(lines["municipal_agorot"].sum()),
                     "schools": need.height,
                 }
-            ]
+            ],
+            schema_overrides=dict.fromkeys(
+                ("equal_gain_sd", "floor_sd", "floor_bound_sd"), pl.Float64
+            ),
         ),
     }
 

@@ -1,0 +1,136 @@
+"""The country's elementary schools as one allocation: real schools, real need, planning costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import yaml
+
+from models.allocation import (
+    EverySchoolServed,
+    ExcellenceShareMin,
+    Exclusive,
+    Problem,
+    SchoolCapacity,
+)
+from models.shares import split_by_share
+
+POLICY = Path(__file__).parents[2] / "pipelines/templates/demo_city/policy.yaml"
+SUBJECTS = {"H": "hebrew", "M": "math", "E": "english", "S": "science"}
+ELEMENTARY_GRADE = 5
+SCALE_MEAN, SCALE_SD = 500, 100  # of pupils in the base year 2008 (RAMA)
+DOSES = {1: (0.5, 0.62), 2: (0.75, 0.82), 3: (1.0, 1.0)}
+GEFEN_AGOROT_PER_PUPIL = 40_000
+TYPICAL_PUPILS = 350
+
+
+def schools(shared_data: Path) -> pl.DataFrame:
+    """2,600 schools, those with a grade-5 result first: code, name, pupils, need.
+
+    Need is the gap of the subjects' latest scores below the scale's mean, from 0 at one pupil SD
+    above it to 1 at one below; a school without a result is in the middle. Pupils are those of
+    2014/15; a school that is not in that file counts as typical.
+    """
+    israel = shared_data / "israel"
+    scores = israel / "rama_meitzav_scores_background"
+    results = (
+        pl.read_csv(scores / "school_results.utf8.csv")
+        .filter(pl.col("shichva") == ELEMENTARY_GRADE)
+        .drop_nulls("score")
+    )
+    gaps = (
+        results.sort("semel_mosad", "subject_id", "year")
+        .group_by("semel_mosad", "subject_id", maintain_order=True)
+        .agg(pl.col("score").last())
+        .group_by("semel_mosad", maintain_order=True)
+        .agg(gap=(SCALE_MEAN - pl.col("score").mean()) / SCALE_SD)
+    )
+    names = pl.read_csv(scores / "school_background_info.utf8.csv").select(
+        "semel_mosad", school_name_he="shem_mosad"
+    )
+    sizes = pl.read_csv(
+        israel / "moe_school_budget_2014_15" / "budget_clean.csv",
+        columns=["semel", "students_regular", "students_special"],
+    ).select(
+        semel_mosad="semel",
+        pupils=(pl.col("students_regular").fill_null(0) + pl.col("students_special").fill_null(0)),
+    )
+    return (
+        names.join(gaps, on="semel_mosad", how="left")
+        .join(
+            sizes.unique("semel_mosad", keep="first", maintain_order=True),
+            on="semel_mosad",
+            how="left",
+        )
+        .sort(pl.col("gap").is_null(), "semel_mosad")
+        .head(2600)
+        .select(
+            pl.col("semel_mosad").cast(pl.String),
+            pl.col("school_name_he").fill_null("-"),
+            pl.col("pupils").cast(pl.Int64).fill_null(TYPICAL_PUPILS).clip(lower_bound=20),
+            need=((pl.col("gap").fill_null(0) + 1) / 2).clip(0, 1),
+        )
+        .sort("semel_mosad")
+    )
+
+
+def nation(shared_data: Path) -> Problem:
+    """Every school × 12 responses × 3 doses at the planning costs and effects of the synthetic city.
+
+    A school profits the more from a response the needier it is (half to one and a half times the
+    expected effect), as in `pipelines/decide/allocation.py`. Budgets are the city's, by pupil.
+    """
+    policy = yaml.safe_load(POLICY.read_text())
+    table = schools(shared_data)
+    responses = {k: r for k, r in policy["responses"].items() if r.get("is_allocated", True)}
+    effect = {k: _effect(r) for k, r in responses.items()}
+    options, costs = [], []
+    for school, _, pupils, need in table.iter_rows():
+        for response, r in responses.items():
+            participants = max(round(pupils * r["served_share"]["value"]), 1)
+            for level, (dose, share) in DOSES.items():
+                key = (school, response, level)
+                benefit = participants * share * effect[response] * (0.5 + need)
+                is_eligible = response != "milat" or need > 0.4
+                is_excellence = r.get("is_excellence", False)
+                options.append((*key, dose, participants, benefit, is_eligible, is_excellence))
+                price = r["fixed_cost"]["value"] + r["unit_cost"]["value"] * participants * dose
+                parts = split_by_share(round(100 * price), r["funding"])
+                costs += [(*key, channel, amount) for channel, amount in parts.items()]
+    key = ["semel_mosad", "response_id", "dose_level"]
+    values = ["dose", "participants", "benefit_sd_pupils", "is_eligible", "is_excellence"]
+    everyone = int(table["pupils"].sum())
+    caps = {"municipal_own": 64_000, "mifal_hapais": 18_000, "partner_ngo": 21_000}  # a pupil
+    names = sorted({channel for *_, channel, _ in costs})
+    return Problem(
+        schools=table,
+        options=pl.DataFrame(options, schema=[*key, *values], orient="row").with_columns(
+            eligibility_reason_en=pl.lit("-"), eligibility_reason_he=pl.lit("-")
+        ),
+        costs=pl.DataFrame(costs, schema=[*key, "funding_channel", "amount_agorot"], orient="row"),
+        channels=pl.DataFrame(
+            {
+                "funding_channel": names,
+                "budget_agorot": [caps[n] * everyone if n in caps else None for n in names],
+            },
+            schema={"funding_channel": pl.String, "budget_agorot": pl.Int64},
+        ),
+        school_channels=table.select(
+            funding_channel=pl.lit("gefen_school"),
+            semel_mosad="semel_mosad",
+            budget_agorot=pl.col("pupils") * GEFEN_AGOROT_PER_PUPIL,
+        ),
+        rules=(
+            EverySchoolServed(),
+            ExcellenceShareMin(8.0),
+            SchoolCapacity("merchav", 500),
+            Exclusive("day_extension", ("milat", "rvadim")),
+        ),
+    )
+
+
+def _effect(response: dict) -> float:
+    """Mean expected effect over the four subjects, discounted for transport."""
+    total = sum(effect["mean"] for effect in response["effects"].values())
+    return total / len(SUBJECTS) * response["transport_discount"]["value"]

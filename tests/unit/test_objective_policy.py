@@ -1,0 +1,39 @@
+"""The objective that the policy names is the one that is solved for."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from pydantic import ValidationError
+
+from models.allocation import Atkinson, Maximin, Total
+from pipelines.decide.allocation import objective
+from pipelines.policy import SolverPolicy
+
+BASE = {"unit": "-", "source": "test", "reason": "test"}
+
+
+def named(value):
+    solver = SolverPolicy.model_validate(
+        {
+            "gap_pct": {"value": 0.01, **BASE},
+            "time_limit_s": {"value": 60, **BASE},
+            "objective": {"value": value, **BASE},
+            "epsilon": {"value": 2.0, **BASE},
+        }
+    )
+    return objective(SimpleNamespace(policy=SimpleNamespace(solver=solver)))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("total", Total()), ("atkinson", Atkinson(2.0)), ("maximin", Maximin())],
+)
+def test_each_name_is_its_objective(value, expected):
+    assert named(value) == expected
+
+
+def test_an_unknown_objective_is_refused():
+    with pytest.raises(ValidationError, match="objective"):
+        named("leximax")
