@@ -75,8 +75,8 @@ class Plan:
         return int(self.money_of(channel)["amount_agorot"].sum())
 
     def step_money_of(self, channel: str | None) -> pl.DataFrame:
-        """semel_mosad, is_excellence, amount_step > 0: what each further step would take."""
-        shown = ["semel_mosad", "is_excellence"]
+        """semel_mosad, response_id, is_excellence, amount_step > 0: what each further step would take."""
+        shown = [*PAIR, "is_excellence"]
         if channel is None:
             return self.steps.filter(pl.col("cost_step") > 0).select(
                 *shown, amount_step="cost_step"

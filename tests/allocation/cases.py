@@ -16,10 +16,15 @@ from models.allocation import (
     ExcellenceShareMax,
     ExcellenceShareMin,
     Exclusive,
+    HoldHarmless,
     MustDrop,
     MustKeep,
+    Part,
     ParticipantCapacity,
+    PartShareMax,
+    PartShareMin,
     Problem,
+    RiseCap,
     SchoolCap,
     SchoolCapacity,
     SchoolFloor,
@@ -119,6 +124,20 @@ def is_allowed(case: Problem, plan) -> bool:
             and (row["is_excellence"] or not excellence_only)
         )
 
+    def inside_of(part):
+        own = [
+            row
+            for row in plan
+            if (part.schools is None or row["semel_mosad"] in part.schools)
+            and (part.responses is None or row["response_id"] in part.responses)
+        ]
+        return lambda channel: sum(
+            amount
+            for row in own
+            for name, amount in row["money"].items()
+            if channel in (None, name)
+        )
+
     def keeps(rule) -> bool:
         match rule:
             case SchoolCapacity():
@@ -150,6 +169,22 @@ def is_allowed(case: Problem, plan) -> bool:
             case ExcellenceShareMax():
                 channel, share = rule.funding_channel, rule.max_share_pct
                 return 100 * paid(channel, excellence_only=True) <= share * paid(channel)
+            case PartShareMin():
+                inside, total = inside_of(rule.part), paid(rule.funding_channel)
+                return 100 * inside(rule.funding_channel) >= rule.min_share_pct * total
+            case PartShareMax():
+                inside, total = inside_of(rule.part), paid(rule.funding_channel)
+                return 100 * inside(rule.funding_channel) <= rule.max_share_pct * total
+            case HoldHarmless():
+                return all(
+                    100 * paid(None, s) >= rule.kept_pct * last for s, last in rule.last_year
+                )
+            case RiseCap():
+                return all(
+                    100 * paid(None, s) <= rule.most_pct * last
+                    for s, last in rule.last_year
+                    if last
+                )
             case Exclusive():
                 return all(
                     sum(
@@ -248,6 +283,14 @@ def problems(draw, *, max_rules: int = 2):
         ExcellenceShareMin(draw(st.sampled_from([8.0, 20.0, 33.3, 50.0]))),
         ExcellenceShareMax(draw(st.sampled_from([50.0, 66.6, 80.0]))),
         Exclusive("all", ("amirim", "milat")),
+        PartShareMin(
+            Part("milat", "m", "מ", responses=("milat",)), draw(st.sampled_from([10.0, 40.0]))
+        ),
+        PartShareMax(
+            Part("first", "f", "ר", schools=(codes[0],)), draw(st.sampled_from([40.0, 60.0])), OWN
+        ),
+        HoldHarmless(((codes[0], draw(st.integers(0, 4)) * 250_000),), 80.0),
+        RiseCap(((codes[1], draw(st.integers(0, 4)) * 500_000),), 120.0),
     ]
     wanted = draw(
         st.lists(st.sampled_from(possible), max_size=max_rules, unique_by=lambda r: r.rule_id)

@@ -25,7 +25,7 @@ from models.allocation import (
 
 from .cases import OWN, is_allowed, option, plans, problem, problems, tied_problems
 
-CASES = settings(max_examples=100, deadline=None, derandomize=True)
+CASES = settings(max_examples=30, deadline=None, derandomize=True)
 KEY = ["semel_mosad", "response_id", "dose_level"]
 OBJECTIVES = (
     Total(),
@@ -94,7 +94,7 @@ def check(case, objective, method, gap_pct=0.0, slack=1e-8):
     return plan, best
 
 
-@settings(CASES, max_examples=150)
+@settings(CASES, max_examples=30)
 @given(problems(max_rules=4) | tied_problems(), st.sampled_from(OBJECTIVES))
 def test_decomposition_breaks_no_rule_and_its_bound_holds(case, objective):
     answer = check(case, objective, "decomposition", slack=1e-12)
@@ -112,7 +112,7 @@ def test_atkinson_by_tangents_equals_enumeration(case, objective):
         assert plan.certificate.objective >= best * (1 - 2e-4) - 1e-5
 
 
-@settings(CASES, max_examples=50)
+@settings(CASES, max_examples=15)
 @given(problems(max_rules=3), st.sampled_from(OBJECTIVES), st.randoms(use_true_random=False))
 def test_order_of_tables_changes_nothing_by_decomposition(case, objective, random):
     def shuffled(frame):
@@ -133,7 +133,7 @@ def test_order_of_tables_changes_nothing_by_decomposition(case, objective, rando
     assert one.certificate == two.certificate
 
 
-@settings(CASES, max_examples=60)
+@settings(CASES, max_examples=15)
 @given(problems(max_rules=4))
 def test_both_paths_name_the_same_conflict(case):
     one, two = answered(case, method="milp"), answered(case)
@@ -222,7 +222,7 @@ def gained(plan, code):
     return math.fsum(row["good"] for row in plan if row["semel_mosad"] == code)
 
 
-@settings(CASES, max_examples=25)
+@settings(CASES, max_examples=6)
 @given(floors(), st.sampled_from(["milp", "decomposition"]))
 def test_the_floor_of_the_maximin_equals_enumeration(case, method):
     pupils = dict(case.schools.select("semel_mosad", "pupils").iter_rows())

@@ -12,9 +12,14 @@ from models.allocation import (
     ExcellenceShareMax,
     ExcellenceShareMin,
     Exclusive,
+    HoldHarmless,
     MustDrop,
     MustKeep,
+    Part,
     ParticipantCapacity,
+    PartShareMax,
+    PartShareMin,
+    RiseCap,
     SchoolCap,
     SchoolCapacity,
     SchoolChannelCap,
@@ -39,6 +44,9 @@ OPTIONS = [
     option(B, "posh", 1, 1, 50, is_eligible=False),
 ]
 CASE = problem(OPTIONS, schools={A: (10, 0.5), B: (20, 0.5)})
+MILAT = Part("milat", "MILAT", "מילת", responses=("milat",))
+FIRST = Part("first", "the first school", "בית הספר הראשון", schools=(A,))
+LAST_YEAR = ((A, 500), (B, 0))
 
 
 def measured(rule, *chosen):
@@ -85,6 +93,27 @@ def measured(rule, *chosen):
         (ExcellenceShareMax(25.0), (0, 1), 25, True, True),
         (ExcellenceShareMax(24.9), (0, 1), 25, False, True),
         (ExcellenceShareMax(60.0), (0, 1), 25, True, False),
+        (PartShareMin(MILAT, 75.0, OWN), (0, 1), 75, True, True),
+        (PartShareMin(MILAT, 60.0, OWN), (0, 1), 75, True, False),
+        (
+            PartShareMin(MILAT, 75.0, OWN),
+            (0, 3, 4),
+            60,
+            False,
+            False,
+        ),  # nothing outside is left to buy
+        (PartShareMin(MILAT, 80.0), (0, 1), 80, True, True),  # amirim of B would make it 2 in 3
+        (PartShareMin(MILAT, 40.0), (), 0, True, True),
+        (PartShareMax(FIRST, 50.0), (1, 4), 50, True, True),
+        (PartShareMax(FIRST, 49.9), (1, 4), 50, False, True),
+        (PartShareMax(FIRST, 90.0), (1, 4), 50, True, False),
+        (HoldHarmless(LAST_YEAR, 80.0), (1,), 80, True, True),
+        (HoldHarmless(LAST_YEAR, 80.0), (0,), 20, False, True),
+        (HoldHarmless(LAST_YEAR, 80.0), (0, 2), 160, True, False),
+        (RiseCap(LAST_YEAR, 160.0), (0, 2, 4), 160, True, False),  # no useful step is left in A
+        (RiseCap(LAST_YEAR, 159.0), (0, 2, 4), 160, False, True),
+        (RiseCap(LAST_YEAR, 99.0), (1,), 80, True, True),
+        (RiseCap(LAST_YEAR, 100.0), (1,), 80, True, False),
         (Exclusive("x", ("amirim", "milat")), (0, 4), 1, True, True),
         (Exclusive("x", ("amirim", "milat")), (0, 2), 2, False, False),
         (Exclusive("x", ("posh", "milat")), (2, 4), 1, True, False),
@@ -107,6 +136,9 @@ def test_measure(rule, chosen, value, satisfied, binding):
         (SchoolCap(35, OWN), 3),
         (ExcellenceShareMax(10.0), 2),
         (ExcellenceShareMax(12.0), 3),
+        (PartShareMax(MILAT, 0.0), 2),
+        (PartShareMin(MILAT, 100.0), 2),
+        (RiseCap(((A, 100),), 100.0), 3),
     ],
 )
 def test_the_solver_obeys(rule, lines):
@@ -218,3 +250,25 @@ def test_sentences_are_in_both_languages(rule):
     assert rule.sentence_he.endswith(".")
     assert rule.sentence_en.endswith(".")
     assert rule.unit
+
+
+def test_a_floor_under_last_years_money_buys_what_it_needs():
+    options = [option(A, "milat", 1, 1, 400), option(B, "milat", 1, 9, 700)]
+    assert solve(problem(options, budget=700), gap_pct=0).lines["semel_mosad"].to_list() == [B]
+    held = problem(options, budget=700, rules=[HoldHarmless(((A, 500),), 80.0)])
+    assert solve(held, gap_pct=0).lines["semel_mosad"].to_list() == [A]
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        (HoldHarmless((("9", 5),), 80.0), "unknown school: 9"),
+        (HoldHarmless(((A, 5), (A, 5)), 80.0), "names a school twice"),
+        (RiseCap(((A, -5),), 80.0), "must be zero or more"),
+        (PartShareMin(MILAT, 101.0), "not a percentage"),
+        (PartShareMin(MILAT, 10.0, "x"), "unknown channel: x"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(rule, says):
+    with pytest.raises(ValueError, match=says):
+        solve(problem(OPTIONS, schools={A: (10, 0.5), B: (20, 0.5)}, rules=[rule]))

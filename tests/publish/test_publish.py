@@ -12,7 +12,7 @@ from pipelines.act import context_of
 from pipelines.city import load_city
 from pipelines.fields import dictionary
 from pipelines.publish import words
-from pipelines.publish.build import AuditError, audit_release, build_release
+from pipelines.publish.build import PAGES, AuditError, audit_release, build_release
 from pipelines.publish.marts import content_hash, read_database, write_marts
 from pipelines.publish.release import ReleaseError, current_release, publish, verify
 from pipelines.publish.report.page import _FORMATS, isolated
@@ -230,7 +230,14 @@ class Cells(HTMLParser):
 
 class TestReport:
     @pytest.fixture(
-        scope="class", params=["report.html", "diagnosis.html", "responses.html", "scenarios.html"]
+        scope="class",
+        params=[
+            "report.html",
+            "diagnosis.html",
+            "responses.html",
+            "allocation.html",
+            "scenarios.html",
+        ],
     )
     def page(self, published, request):
         cells = Cells()
@@ -255,14 +262,7 @@ class TestReport:
             assert shown in {form(exact) for form in _FORMATS.values()}, address
 
     def test_no_request_no_script_no_rank(self, page):
-        beside = {
-            "report.html",
-            "diagnosis.html",
-            "responses.html",
-            "scenarios.html",
-            "quality.html",
-        }
-        assert all(link.startswith("#") or link in beside for link in page.links)
+        assert all(link.startswith("#") or link.split("#")[0] in PAGES for link in page.links)
         assert not [tag for tag, _ in page.tags if tag in ("script", "link", "img", "iframe")]
 
     def test_accessible_structure(self, page):

@@ -13,12 +13,18 @@ from models.allocation.rules.choice import (
 )
 from models.allocation.rules.money import (
     ChannelBudget,
-    ExcellenceShareMax,
-    ExcellenceShareMin,
     SchoolCap,
     SchoolChannelCap,
     SchoolFloor,
 )
+from models.allocation.rules.shares import (
+    ExcellenceShareMax,
+    ExcellenceShareMin,
+    Part,
+    PartShareMax,
+    PartShareMin,
+)
+from models.allocation.rules.stability import HoldHarmless, RiseCap
 
 __all__ = [
     "BenefitFloor",
@@ -28,10 +34,15 @@ __all__ = [
     "ExcellenceShareMax",
     "ExcellenceShareMin",
     "Exclusive",
+    "HoldHarmless",
     "Measure",
     "MustDrop",
     "MustKeep",
+    "Part",
+    "PartShareMax",
+    "PartShareMin",
     "ParticipantCapacity",
+    "RiseCap",
     "Row",
     "Rule",
     "SchoolCap",

@@ -1,4 +1,4 @@
-"""Rules about money: budgets, baskets, floors, caps and the excellence share."""
+"""Rules about money: budgets, baskets, floors and caps."""
 
 from __future__ import annotations
 
@@ -15,17 +15,14 @@ from models.allocation.rules.base import (
     Rule,
     channel_en,
     channel_he,
-    check_known,
     is_full,
     nis,
     smallest,
 )
-from models.shares import exact
 
 if TYPE_CHECKING:
     from models.allocation.columns import Columns
     from models.allocation.plan import Plan
-    from models.allocation.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class ChannelBudget(Rule):
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Over all schools: money from the channel."""
-        yield _money(columns.money(self.funding_channel), upper=self.budget_agorot)
+        yield money_row(columns.money(self.funding_channel), upper=self.budget_agorot)
 
     def measure(self, plan: Plan) -> Measure:
         """Agorot spent; binding where not even the cheapest further step fits."""
@@ -103,7 +100,7 @@ class SchoolChannelCap(Rule):
         amounts, caps = columns.money(self.funding_channel), dict(self.caps)
         for school, positions in columns.by_school():
             if school in caps:
-                yield _money(amounts, upper=caps[school], at=positions, school=school)
+                yield money_row(amounts, upper=caps[school], at=positions, school=school)
 
     def measure(self, plan: Plan) -> Measure:
         """The fullest basket in percent; binding where a basket has no room for a further step."""
@@ -140,7 +137,7 @@ class SchoolFloor(Rule):
     @property
     def rule_id(self) -> str:
         """One per channel, or over all of them."""
-        return _id("school_floor", self.funding_channel)
+        return rule_name("school_floor", self.funding_channel)
 
     @property
     def sentence_en(self) -> str:
@@ -157,9 +154,9 @@ class SchoolFloor(Rule):
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school: money at least floor × pupils."""
         amounts = columns.money(self.funding_channel)
-        for school, pupils, positions in _schools(columns):
+        for school, pupils, positions in of_schools(columns):
             least = self.min_agorot_per_pupil * pupils
-            yield _money(amounts, lower=least, at=positions, school=school)
+            yield money_row(amounts, lower=least, at=positions, school=school)
 
     def measure(self, plan: Plan) -> Measure:
         """The lowest money per pupil; binding where a school falls below without its last line."""
@@ -182,7 +179,7 @@ class SchoolCap(Rule):
     @property
     def rule_id(self) -> str:
         """One per channel, or over all of them."""
-        return _id("school_cap", self.funding_channel)
+        return rule_name("school_cap", self.funding_channel)
 
     @property
     def sentence_en(self) -> str:
@@ -199,9 +196,9 @@ class SchoolCap(Rule):
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school: money at most cap × pupils."""
         amounts = columns.money(self.funding_channel)
-        for school, pupils, positions in _schools(columns):
+        for school, pupils, positions in of_schools(columns):
             most = self.max_agorot_per_pupil * pupils
-            yield _money(amounts, upper=most, at=positions, school=school)
+            yield money_row(amounts, upper=most, at=positions, school=school)
 
     def measure(self, plan: Plan) -> Measure:
         """The highest money per pupil; binding where a school has no room for a further step."""
@@ -219,109 +216,12 @@ class SchoolCap(Rule):
         return Measure(highest, self.max_agorot_per_pupil, over == 0, binding=full > 0)
 
 
-@dataclass(frozen=True)
-class ExcellenceShareMin(Rule):
-    """At least this share of the money a channel actually pays goes to excellence (R82).
-
-    A channel that pays nothing keeps the rule: nothing of nothing is a full share.
-    """
-
-    min_share_pct: float
-    funding_channel: str = "municipal_own"
-    unit = "percent"
-
-    @property
-    def rule_id(self) -> str:
-        """One per channel."""
-        return _id("excellence_share_min", self.funding_channel)
-
-    @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        name = channel_en(self.funding_channel)
-        return (
-            f"At least {self.min_share_pct:g} % of what {name} pays goes to excellence responses."
-        )
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        name = channel_he(self.funding_channel)
-        return f"לפחות {self.min_share_pct:g}% מההוצאה בפועל מ{name} מוקצים למעני מצוינות."
-
-    def check(self, problem: Problem) -> None:
-        """The channel must exist and the share be a percentage."""
-        _check_share(self, self.min_share_pct, self.funding_channel, problem)
-
-    def rows(self, columns: Columns) -> Iterator[Row]:
-        """Over all schools: (excellence − share) of the channel's money is not negative."""
-        yield _money(_above_share(columns, self.min_share_pct, self.funding_channel), lower=0)
-
-    def measure(self, plan: Plan) -> Measure:
-        """The share; binding where a further step outside excellence would break it."""
-        excellent, total = _excellence(plan, self.funding_channel)
-        least = exact(self.min_share_pct)
-        step = _largest_step(plan, self.funding_channel, is_excellence=False)
-        return Measure(
-            100 * excellent / total if total else 0.0,
-            self.min_share_pct,
-            100 * excellent >= least * total,
-            binding=step is not None and 100 * excellent < least * (total + step),
-        )
-
-
-@dataclass(frozen=True)
-class ExcellenceShareMax(Rule):
-    """At most this share of the money a channel actually pays goes to excellence (R82)."""
-
-    max_share_pct: float
-    funding_channel: str = "municipal_own"
-    unit = "percent"
-
-    @property
-    def rule_id(self) -> str:
-        """One per channel."""
-        return _id("excellence_share_max", self.funding_channel)
-
-    @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        name = channel_en(self.funding_channel)
-        return f"At most {self.max_share_pct:g} % of what {name} pays goes to excellence responses."
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        name = channel_he(self.funding_channel)
-        return f"לכל היותר {self.max_share_pct:g}% מההוצאה בפועל מ{name} מוקצים למעני מצוינות."
-
-    def check(self, problem: Problem) -> None:
-        """The channel must exist and the share be a percentage."""
-        _check_share(self, self.max_share_pct, self.funding_channel, problem)
-
-    def rows(self, columns: Columns) -> Iterator[Row]:
-        """Over all schools: (excellence − share) of the channel's money is not positive."""
-        yield _money(_above_share(columns, self.max_share_pct, self.funding_channel), upper=0)
-
-    def measure(self, plan: Plan) -> Measure:
-        """The share; binding where a further excellence step would break it."""
-        excellent, total = _excellence(plan, self.funding_channel)
-        most = exact(self.max_share_pct)
-        step = _largest_step(plan, self.funding_channel, is_excellence=True)
-        return Measure(
-            100 * excellent / total if total else 0.0,
-            self.max_share_pct,
-            100 * excellent <= most * total,
-            binding=step is not None and 100 * (excellent + step) > most * (total + step),
-        )
-
-
-def _id(name: str, channel: str | None) -> str:
+def rule_name(name: str, channel: str | None) -> str:
     """Rule id, with the channel where the rule is about one."""
     return name if channel is None else f"{name}:{channel}"
 
 
-def _money(
+def money_row(
     amounts: np.ndarray,
     *,
     lower: float = -np.inf,
@@ -334,34 +234,8 @@ def _money(
     return Row(positions, amounts[positions], lower, upper, school)
 
 
-def _schools(columns: Columns) -> Iterator[tuple[str, int, np.ndarray]]:
+def of_schools(columns: Columns) -> Iterator[tuple[str, int, np.ndarray]]:
     """School, pupils and the positions of its options."""
     pupils = columns.schools["pupils"].to_list()
     for (school, positions), count in zip(columns.by_school(), pupils, strict=True):
         yield school, count, positions
-
-
-def _excellence(plan: Plan, channel: str) -> tuple[int, int]:
-    """Agorot the channel pays for excellence, and in all."""
-    money = plan.money_of(channel)
-    return int(money.filter("is_excellence")["amount_agorot"].sum()), plan.spent(channel)
-
-
-def _above_share(columns: Columns, share_pct: float, channel: str) -> np.ndarray:
-    """Per option: its excellence money less the share of all its money, in whole numbers."""
-    share = exact(share_pct) / 100
-    is_excellence = columns.options["is_excellence"].to_numpy().astype(np.int64)
-    return columns.money(channel) * (share.denominator * is_excellence - share.numerator)
-
-
-def _largest_step(plan: Plan, channel: str, *, is_excellence: bool) -> int | None:
-    """The dearest further step of the channel, inside or outside excellence."""
-    steps = plan.step_money_of(channel).filter(pl.col("is_excellence") == is_excellence)
-    return max(steps["amount_step"].to_list(), default=None)
-
-
-def _check_share(rule: Rule, share_pct: float, channel: str, problem: Problem) -> None:
-    """Raise ValueError unless the channel exists and the share is between 0 and 100."""
-    check_known(rule, "channel", [channel], problem.channels["funding_channel"])
-    if not 0 <= share_pct <= 100:
-        raise ValueError(f"Rule {rule.rule_id}: {share_pct} is not a percentage from 0 to 100.")
