@@ -21,6 +21,7 @@ from pipelines.parameters import (
     Year,
 )
 from pipelines.policy_map import ResponseMap
+from pipelines.policy_rules import Rules
 
 
 class ChannelPolicy(Model):
@@ -169,48 +170,6 @@ class Response(Model):
                 f"the funding shares must sum to 1, not {sum(self.funding.values()):g}"
             )
         return self
-
-
-class Capacity(Model):
-    """Most schools, or participants, one response can serve."""
-
-    response: str
-    schools: int | None = None
-    participants: int | None = None
-    source: str
-    reason: str
-
-
-class MustKeep(Model):
-    """Responses that go on where they run now (`served`) or in the schools named."""
-
-    response: str
-    schools: tuple[str, ...] | Literal["served"]
-    dose_level: int = 1
-    source: str
-    reason: str
-
-
-class MustDrop(Model):
-    """Responses that are not to be given, anywhere or in the schools named."""
-
-    response: str
-    schools: tuple[str, ...] | Literal["all"] = "all"
-    source: str
-    reason: str
-
-
-class Rules(Model):
-    """The rules of the allocation (R82–R93)."""
-
-    capacity: tuple[Capacity, ...] = ()
-    must_keep: tuple[MustKeep, ...] = ()
-    must_drop: tuple[MustDrop, ...] = ()
-    every_school_served: Parameter[bool] | None = None
-    school_cap_per_pupil: Parameter[float] | None = None
-    excellence_min: Parameter[Percent] | None = None
-    excellence_max: Parameter[Percent] | None = None
-    exclusive: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Suppression(Model):
@@ -573,17 +532,7 @@ class Policy(Model):
         for name, part in self.formula.items():
             if part.pot.channel and part.pot.channel not in self.channels:
                 raise ValueError(f"formula.{name}.pot.channel: no such channel: {part.pot.channel}")
-        named = [
-            *(("capacity", rule.response) for rule in self.rules.capacity),
-            *(("must_keep", rule.response) for rule in self.rules.must_keep),
-            *(("must_drop", rule.response) for rule in self.rules.must_drop),
-            *(
-                ("exclusive", response)
-                for group in self.rules.exclusive.values()
-                for response in group
-            ),
-        ]
-        for rule, response_id in named:
+        for rule, response_id in self.rules.named():
             if response_id not in self.responses:
                 raise ValueError(f"rules.{rule}: no response '{response_id}' in responses")
         works = {ASSUMED, *self.works}

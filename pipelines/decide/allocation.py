@@ -6,27 +6,12 @@ from typing import Literal
 
 import polars as pl
 
-from models.allocation import (
-    Atkinson,
-    EverySchoolServed,
-    ExcellenceShareMax,
-    ExcellenceShareMin,
-    Exclusive,
-    Maximin,
-    MustDrop,
-    MustKeep,
-    Objective,
-    ParticipantCapacity,
-    Problem,
-    Rule,
-    SchoolCap,
-    SchoolCapacity,
-    Total,
-    solve,
-)
+from models.allocation import Atkinson, Maximin, Objective, Problem, Total, solve
 from models.shares import split_by_share
 from pipelines.aim import AGOROT
 from pipelines.city import CityError, CityFolder
+from pipelines.decide.rules import READS as RULE_READS
+from pipelines.decide.rules import rules
 from pipelines.formula import FormulaPart
 from pipelines.tables import Step, Tables
 
@@ -84,11 +69,27 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         .join(tables["core_response"].select("response_id", "is_excellence"), on="response_id")
         .with_columns((pl.col("served_share") * pl.col("pupils")).round().cast(pl.Int32).alias("participants"))
         .filter(pl.col("participants") > 0)
+        .pipe(too_few, city)
         .with_columns(
             (pl.col("participants") * pl.col("benefit_share") * pl.col("gain_sd").fill_null(0)).alias("benefit_sd_pupils")
         )
         .sort(OPTION)
     )  # fmt: skip
+
+
+def too_few(choices: pl.DataFrame, city: CityFolder) -> pl.DataFrame:
+    """Return the options, those of schools with fewer participants than a response needs not eligible (R93)."""
+    least = {item.response: item.participants for item in city.policy.rules.minimum_groups}
+    needed = pl.col("response_id").replace_strict(least, default=0, return_dtype=pl.Int32)
+    is_small = pl.col("is_eligible") & (pl.col("participants") < needed)
+    small = {
+        "eligibility_reason_en": pl.format("{} participants here, and it is opened for at least {}", "participants", needed),
+        "eligibility_reason_he": pl.format("{} משתתפים צפויים בבית הספר; נפתח ל־{} לפחות", "participants", needed),
+    }  # fmt: skip
+    return choices.with_columns(
+        pl.when(is_small).then(words).otherwise(pl.col(name)).alias(name)
+        for name, words in small.items()
+    ).with_columns(is_eligible=pl.col("is_eligible") & ~is_small)
 
 
 def subject_fit(tables: Tables) -> pl.DataFrame:
@@ -177,64 +178,6 @@ def school_channels(city: CityFolder, tables: Tables) -> pl.DataFrame:
             )
         )
     return pl.concat(frames)
-
-
-def rules(city: CityFolder, tables: Tables) -> tuple[Rule, ...]:
-    """Return the policy's rules as the allocation's objects.
-
-    Raises:
-        ValueError: if a rule keeps a response where it is served now, and that was never reported.
-    """
-    stated, responses = city.policy.rules, city.policy.responses
-    found: list[Rule] = []
-    for item in stated.capacity:
-        name = {
-            "response_he": responses[item.response].name_he,
-            "response_en": responses[item.response].name_en,
-        }
-        if item.schools is not None:
-            found.append(SchoolCapacity(item.response, item.schools, **name))
-        if item.participants is not None:
-            found.append(ParticipantCapacity(item.response, item.participants, **name))
-    kept = [
-        (school, item.response, item.dose_level)
-        for item in stated.must_keep
-        for school in (_served(item.response, tables) if item.schools == "served" else item.schools)
-    ]
-    if kept:
-        found.append(MustKeep(tuple(kept)))
-    every_school = tuple(tables["mart_need_index"]["semel_mosad"])
-    dropped = [
-        (school, item.response)
-        for item in stated.must_drop
-        for school in (every_school if item.schools == "all" else item.schools)
-    ]
-    if dropped:
-        found.append(MustDrop(tuple(dropped)))
-    if stated.every_school_served and stated.every_school_served.value:
-        found.append(EverySchoolServed())
-    if stated.school_cap_per_pupil:
-        found.append(SchoolCap(round(AGOROT * stated.school_cap_per_pupil.value)))
-    if stated.excellence_min:
-        found.append(ExcellenceShareMin(stated.excellence_min.value))
-    if stated.excellence_max:
-        found.append(ExcellenceShareMax(stated.excellence_max.value))
-    found += [Exclusive(name, group) for name, group in stated.exclusive.items()]
-    return tuple(found)
-
-
-def _served(response_id: str, tables: Tables) -> tuple[str, ...]:
-    """Return the schools of the plan that have a response now.
-
-    Raises:
-        ValueError: if no participation was reported, so that nobody knows.
-    """
-    rows = tables["mart_response_map"].filter(pl.col("response_id") == response_id)
-    if not rows["is_measured"].all():
-        raise ValueError(
-            f"policy.yaml: rules.must_keep: '{response_id}' is to be kept where it is served, but no participation is reported in this city; name the schools instead."
-        )
-    return tuple(rows.filter("is_served")["semel_mosad"])
 
 
 def problem(city: CityFolder, tables: Tables) -> Problem:
@@ -352,7 +295,10 @@ STEPS = (
             "mart_allocation", "mart_allocation_money", "mart_allocation_channel",
             "mart_allocation_rule", "mart_allocation_certificate",
         ),
-        reads=("mart_need_index", "mart_gap_school", "mart_effect", "mart_response_map", "core_response", "core_school_year"),
+        reads=(
+            "mart_need_index", "mart_gap_school", "mart_effect", "mart_response_map", "core_response", "core_school_year",
+            *RULE_READS,
+        ),
         compute=allocate,
     ),
     Step("formula", "decide", makes=("mart_allocation_formula",), reads=("mart_need_index",), compute=formula),
