@@ -301,6 +301,23 @@ class EffectsPolicy(Model):
     )
 
 
+class LastingPolicy(Model):
+    """How long the effects of one year's responses are counted (R88)."""
+
+    years: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
+        value=3,
+        unit="school years",
+        source="assumed",
+        reason="how long a decision to fund a response usually holds",
+    )
+    kept_share: Parameter[Share] = Parameter[float](
+        value=0.5,
+        unit="share of an effect left a year later",
+        source="assumed",
+        reason="effects of programmes fade by about half in the year after",
+    )
+
+
 class AccountPolicy(Model):
     """How the plan is accounted for: what is drawn, asked again and held equal (R85–R96)."""
 
@@ -344,10 +361,10 @@ class AccountPolicy(Model):
         reason="tell the order of the responses; the error beside the figure says how well",
     )
     flip_pairs: Parameter[Annotated[int, Field(ge=0)]] = Parameter[int](
-        value=6,
+        value=3,
         unit="pairs of a school and a response",
         source="assumed",
-        reason="the closest calls, about fifteen solves each; any other is answered on request",
+        reason="the closest calls, about ten solves each; any other is answered on request",
     )
     gammas: Parameter[tuple[Annotated[float, Field(ge=0)], ...]] = Parameter[
         tuple[Annotated[float, Field(ge=0)], ...]
@@ -510,6 +527,7 @@ class Policy(Model):
     causes: dict[str, Cause] = Field(default_factory=dict)
     evidence: dict[str, Work] = Field(default_factory=dict)
     effects: EffectsPolicy = EffectsPolicy()
+    lasting: LastingPolicy = LastingPolicy()
     responses: dict[str, Response]
     response_map: ResponseMap = ResponseMap()
     rules: Rules

@@ -59,6 +59,7 @@ class Rules(Model):
         stream_tolerance: how far a stream's share may lie from its share of the need-weighted pupils.
         exploration_min: least share for responses whose effect is not known but can be evaluated.
         exploration_max: greatest share for them.
+        pooling: whether the suggested sets of schools may open a response together (R87).
         exclusive: sets of responses of which a school has one at most.
     """
 
@@ -77,6 +78,7 @@ class Rules(Model):
     stream_tolerance: Parameter[Percent] | None = None
     exploration_min: Parameter[Percent] | None = None
     exploration_max: Parameter[Percent] | None = None
+    pooling: Parameter[bool] | None = None
     exclusive: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     def named(self) -> Iterator[tuple[str, str]]:

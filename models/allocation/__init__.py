@@ -28,6 +28,7 @@ from models.allocation.rules import (
     SchoolCapacity,
     SchoolChannelCap,
     SchoolFloor,
+    Together,
 )
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "SchoolCapacity",
     "SchoolChannelCap",
     "SchoolFloor",
+    "Together",
     "Total",
     "best_near",
     "solve",

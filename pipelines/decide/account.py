@@ -57,7 +57,9 @@ def closest(found: Explanation, count: int) -> pl.DataFrame:
 
 def turned(posed: Problem, lines: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     """Return what would turn the decision on each pair, verified by solving again (R94)."""
-    settings = FlipSettings(max_solves=SOLVES_OF_A_PAIR)
+    settings = FlipSettings(
+        max_solves=SOLVES_OF_A_PAIR, need_step=0.05, budget_step_pct=5.0, budget_limit_pct=25.0
+    )
 
     def one(at: int) -> pl.DataFrame:
         return flips(posed, lines, pairs[at], settings)

@@ -7,9 +7,12 @@ from typing import Literal
 import polars as pl
 
 from models.allocation import Atkinson, Maximin, Objective, Problem, Total, solve
+from models.allocation.lasting import lasting_share
 from models.shares import split_by_share
 from pipelines.aim import AGOROT
 from pipelines.city import CityError, CityFolder
+from pipelines.decide.pooled import READS as POOL_READS
+from pipelines.decide.pooled import together, with_pooled
 from pipelines.decide.rules import READS as RULE_READS
 from pipelines.decide.rules import rules
 from pipelines.formula import FormulaPart
@@ -24,17 +27,25 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
     """Return every school × response × dose that could be bought, with its expected benefit.
 
     The benefit of a response in a school is participants × share of the full benefit at the dose ×
-    the mean over the city's subjects of its expected effect, weighted towards the subjects in which
+    share of it that falls into the years looked at × the mean over the city's subjects of its expected effect, weighted towards the subjects in which
     the school is likelier to be below target. The weights of one school average 1, so a school's
     level of need enters only once, through the need weight (domain_methods, trap 8). A negative
     expected effect buys nothing and counts as zero.
     """
     policy = city.policy
+    lasting = policy.lasting
     responses = pl.DataFrame(
-        [(i, r.served_share.value) for i, r in policy.responses.items() if r.is_allocated],
-        schema=["response_id", "served_share"],
+        [
+            (
+                i, r.served_share.value, lasting_share(r.lag_years, lasting.years.value, lasting.kept_share.value),
+                round(AGOROT * r.fixed_cost.value), round(AGOROT * r.unit_cost.value),
+            )
+            for i, r in policy.responses.items()
+            if r.is_allocated
+        ],
+        schema=["response_id", "served_share", "lasting_share", "fixed_agorot", "unit_agorot"],
         orient="row",
-    )
+    )  # fmt: skip
     doses = pl.DataFrame(
         [
             (level, dose, share)
@@ -71,9 +82,12 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         .filter(pl.col("participants") > 0)
         .pipe(too_few, city)
         .with_columns(
-            (pl.col("participants") * pl.col("benefit_share") * pl.col("gain_sd").fill_null(0)).alias("benefit_sd_pupils")
+            (
+                pl.col("participants") * pl.col("benefit_share") * pl.col("lasting_share") * pl.col("gain_sd").fill_null(0)
+            ).alias("benefit_sd_pupils")
         )
         .sort(OPTION)
+        .pipe(lambda choices: with_pooled(city, tables, choices))
     )  # fmt: skip
 
 
@@ -114,18 +128,15 @@ def subject_fit(tables: Tables) -> pl.DataFrame:
 def costs(city: CityFolder, choices: pl.DataFrame) -> pl.DataFrame:
     """Return what each option costs each funding channel, in agorot that add up to its price.
 
-    Price = fixed cost of opening + cost per participant × participants × dose, split between the
+    Price = fixed cost of opening, or the school's part of a shared one, + cost per participant × participants × dose, split between the
     channels by the response's funding shares.
     """
     rows = []
-    for semel_mosad, response_id, level, dose, participants in choices.select(
-        *OPTION, "dose", "participants"
+    for semel_mosad, response_id, level, dose, participants, fixed, unit in choices.select(
+        *OPTION, "dose", "participants", "fixed_agorot", "unit_agorot"
     ).iter_rows():
-        response = city.policy.responses[response_id]
-        shares: dict[str, float] = {channel: share for channel, share in response.funding.items()}  # noqa: C416 (widens the key's type)
-        price = round(
-            AGOROT * (response.fixed_cost.value + response.unit_cost.value * participants * dose)
-        )
+        shares: dict[str, float] = {channel: share for channel, share in city.policy.responses[response_id].funding.items()}  # noqa: C416 (widens the key's type)  # fmt: skip
+        price = fixed + round(unit * participants * dose)
         for channel, amount in split_by_share(price, shares).items():
             rows.append((semel_mosad, response_id, level, channel, amount))
     return pl.DataFrame(
@@ -189,7 +200,7 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
         costs=costs(city, choices),
         channels=channels(city),
         school_channels=school_channels(city, tables),
-        rules=rules(city, tables),
+        rules=(*rules(city, tables), *together(choices)),
         equity_gamma=city.policy.equity_gamma.value,
         need_offset=city.policy.need_offset.value,
     )
@@ -211,8 +222,9 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
     """Solve the allocation and lay it out as marts, with its certificate and re-checked rules."""
     policy = city.policy
     need = tables["mart_need_index"]
+    posed = problem(city, tables)
     plan = solve(
-        problem(city, tables),
+        posed,
         gap_pct=policy.solver.gap_pct.value,
         time_limit_s=policy.solver.time_limit_s.value,
         objective=objective(city),
@@ -224,6 +236,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         plan.lines.join(municipal, on=PAIR, how="left")
         .join(need.select("semel_mosad", "school_name_he"), on="semel_mosad")
         .join(tables["core_response"].select("response_id", "response_name_he"), on="response_id")
+        .join(posed.options.select(*OPTION, "host_semel_mosad"), on=OPTION)
         .with_columns(pl.col("municipal_agorot").fill_null(0))
     )
     certificate = plan.certificate
@@ -297,7 +310,7 @@ STEPS = (
         ),
         reads=(
             "mart_need_index", "mart_gap_school", "mart_effect", "mart_response_map", "core_response", "core_school_year",
-            *RULE_READS,
+            *RULE_READS, *POOL_READS,
         ),
         compute=allocate,
     ),
