@@ -23,7 +23,7 @@ from models.allocation import (
     solve,
 )
 
-from .cases import OWN, is_allowed, option, plans, problem, problems, tied_problems
+from .cases import OWN, gain, is_allowed, option, plans, problem, problems, tied_problems
 
 CASES = settings(max_examples=30, deadline=None, derandomize=True)
 KEY = ["semel_mosad", "response_id", "dose_level"]
@@ -38,13 +38,13 @@ OBJECTIVES = (
 def worth_by_words(case, plan, objective):
     """Σ pupils·φ(gain per pupil), written from the definition; the plain sum for the total."""
     if isinstance(objective, Total):
-        return math.fsum(row["good"] for row in plan)
+        return gain(case, plan)
     power, least = 1 - objective.aversion, objective.baseline_sd
     worth = []
     for code, pupils in case.schools.select("semel_mosad", "pupils").iter_rows():
         if pupils:
-            gain = math.fsum(r["good"] for r in plan if r["semel_mosad"] == code)
-            level = 1 + gain / pupils / least
+            own = gain(case, [r for r in plan if r["semel_mosad"] == code])
+            level = 1 + own / pupils / least
             phi = math.log(level) if power == 0 else (level**power - 1) / power
             worth.append(pupils * least * phi)
     return math.fsum(worth)

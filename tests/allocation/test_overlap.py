@@ -1,0 +1,152 @@
+"""Overlapping responses: the largest benefit of a school's group in full, the others in part (R92)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.allocation import InfeasibleRules, Overlap, Total, solve
+from models.allocation.certificate import certify
+from models.allocation.found import Found
+
+from .cases import best_plan, gain, option, overlapping_problems, plans, problem
+from .test_allocation_properties import adds_up, data, solved
+
+CASES = settings(max_examples=30, deadline=None, derandomize=True)
+KEY = ["semel_mosad", "response_id", "dose_level"]
+
+
+def group(share, responses=("amirim", "milat"), name="same_pupils"):
+    return Overlap(name, "same pupils", "אותם תלמידים", responses, share)
+
+
+def two_responses(share, **other):
+    """One school, two responses of 4 and 3 SD·pupils at 1,000 NIS each."""
+    options = [
+        option("100001", "amirim", 1, 4, 100_000),
+        option("100001", "milat", 1, 3, 100_000),
+    ]
+    return problem(options, overlaps=(group(share),), equity_gamma=0.0, **other)
+
+
+@settings(CASES, max_examples=200)
+@given(overlapping_problems())
+def test_optimum_equals_full_enumeration(case):
+    best = best_plan(case)
+    if best is None:
+        with pytest.raises(InfeasibleRules):
+            solve(case, gap_pct=0)
+        return
+    plan = solve(case, gap_pct=0)
+    good, cost, *_ = best
+    assert plan.certificate.objective == pytest.approx(good, abs=1e-8)
+    assert plan.certificate.objective_bound == pytest.approx(good, abs=1e-6)
+    assert plan.lines["cost_agorot"].sum() == cost
+    picks = set(plan.lines.select(KEY).rows())
+    own = next(p for p in plans(case) if {tuple(row[k] for k in KEY) for row in p} == picks)
+    assert plan.lines["weighted_benefit"].sum() == pytest.approx(gain(case, own), abs=1e-9)
+    adds_up(case, plan)
+
+
+@CASES
+@given(overlapping_problems())
+def test_all_of_it_counted_is_no_overlap(case):
+    whole = replace(case, overlaps=tuple(replace(o, counted_share=1.0) for o in case.overlaps))
+    one, two = solved(whole), solved(replace(case, overlaps=()))
+    assert one.lines.equals(two.lines)
+    assert one.certificate == two.certificate
+
+
+@CASES
+@given(overlapping_problems(), st.randoms(use_true_random=False))
+def test_the_order_of_rows_and_groups_changes_nothing(case, random):
+    def shuffled(frame):
+        return frame[random.sample(range(frame.height), frame.height)]
+
+    overlaps = (*case.overlaps, group(0.5, ("rvadim", "icei"), name="other"))
+    tables = ("schools", "options", "costs", "channels", "school_channels")
+    other = replace(
+        case,
+        **{name: shuffled(getattr(case, name)) for name in tables},
+        overlaps=tuple(
+            replace(o, responses=tuple(random.sample(o.responses, len(o.responses))))
+            for o in random.sample(overlaps, len(overlaps))
+        ),
+    )
+    one, two = solved(replace(case, overlaps=overlaps)), solved(other)
+    assert data(one.lines) == data(two.lines)
+    assert one.certificate == two.certificate
+
+
+def test_every_line_says_what_it_counts_and_what_it_would_alone():
+    lines = solve(two_responses(0.6)).lines
+    assert lines["full_benefit_sd_pupils"].to_list() == [4, 3]
+    assert lines["benefit_sd_pupils"].to_list() == pytest.approx([4, 1.8])
+    assert lines["weighted_benefit"].to_list() == pytest.approx([4, 1.8])
+    assert lines["cost_agorot"].to_list() == [100_000, 100_000]
+
+
+def test_of_equal_benefits_the_first_response_counts_in_full():
+    case = two_responses(0.5)
+    equal = replace(case, options=case.options.with_columns(benefit_sd_pupils=pl.lit(4.0)))
+    assert solve(equal).lines["benefit_sd_pupils"].to_list() == [4, 2]
+
+
+def test_counted_once_a_second_response_is_not_bought_for_its_own_sake():
+    assert solve(two_responses(0.0)).lines["response_id"].to_list() == ["amirim"]
+    kept = solve(two_responses(0.3, budget=100_000))
+    assert kept.lines["response_id"].to_list() == ["amirim"]
+
+
+@settings(CASES, max_examples=40)
+@given(overlapping_problems())
+def test_counted_once_no_line_adds_nothing_unless_a_rule_needs_it(case):
+    once = replace(
+        case, rules=(), overlaps=tuple(replace(o, counted_share=0.0) for o in case.overlaps)
+    )
+    lines = solved(once).lines
+    assert (lines["weighted_benefit"] > 0).all()
+    inside = lines.filter(pl.col("response_id").is_in(once.overlaps[0].responses))
+    assert not inside["semel_mosad"].is_duplicated().any()
+
+
+def test_a_school_takes_the_response_that_does_not_overlap():
+    """The budget pays for two: the larger third one overlaps, the smaller one adds more."""
+    options = [
+        option("100001", "amirim", 1, 4, 100_000),
+        option("100001", "milat", 1, 3, 100_000),
+        option("100001", "posh", 1, 2, 100_000),
+    ]
+    case = problem(options, budget=200_000, overlaps=(group(0.5),))
+    assert solve(case).lines["response_id"].to_list() == ["amirim", "posh"]
+
+
+@pytest.mark.parametrize("counted", [[4.0, 3.0], [2.0, 3.0], [4.0, 1.9]])
+def test_the_certificate_finds_a_benefit_that_is_counted_wrongly(counted):
+    case = two_responses(0.5).canonical()
+    lines = solve(case).lines.with_columns(
+        benefit_sd_pupils=pl.Series(counted), weighted_benefit=pl.Series(counted)
+    )
+    with pytest.raises(RuntimeError, match="not counted as the overlap asks"):
+        certify(
+            case, lines, Total(), Found(x=None, bound=9.0, status="optimal", method="milp"), None
+        )
+
+
+@pytest.mark.parametrize(
+    ("overlaps", "words"),
+    [
+        ((group(1.5),), "between 0 and 1"),
+        ((group(float("nan")),), "between 0 and 1"),
+        ((group(0.5), group(0.5, ("posh",))), "is given twice"),
+        ((group(0.5), group(0.5, ("milat", "posh"), name="b")), "milat is in the overlap groups"),
+        ((group(0.5, ("milat", "milat")),), "milat is in the overlap groups"),
+    ],
+)
+def test_groups_that_contradict_are_refused(overlaps, words):
+    with pytest.raises(ValueError, match=words):
+        solve(replace(two_responses(0.5), overlaps=overlaps))
