@@ -114,11 +114,6 @@ def solve(
     floor = None
     is_national = columns.options.height >= _NATIONAL_OPTIONS
     is_apart = method == "decomposition" or (method == "auto" and is_national)
-    if len(columns.counting.shared) and (is_apart or isinstance(objective, Maximin)):
-        raise ValueError(
-            "Overlap groups are not counted school by school yet: solve with method 'milp' and "
-            "another objective than maximin, or take the overlaps out of the policy."
-        )
     if isinstance(objective, Maximin):
         floor = highest_floor(model, gap=gap_pct / 100, seconds_left=seconds_left)
         rules, objective = (*rules, floor.rule), Total()

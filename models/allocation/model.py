@@ -140,7 +140,9 @@ class Model:
         number, count = np.arange(len(lead)), len(lead)
         bought = sparse.csr_array((-np.ones(count), (number, lead)), (count, options))
         groups = np.unique(self.counting.group[lead], return_inverse=True)[1]
-        in_group = sparse.csr_array((np.ones(count), (groups, number)))
+        in_group = sparse.csr_array(
+            (np.ones(count), (groups, number)), (int(groups.max(initial=-1)) + 1, count)
+        )
         rows = sparse.vstack(
             [
                 sparse.hstack([bought, sparse.eye_array(count)]),

@@ -15,6 +15,7 @@ from models.allocation.found import Found
 
 from .cases import best_plan, gain, option, overlapping_problems, plans, problem
 from .test_allocation_properties import adds_up, data, solved
+from .test_decomposition import OBJECTIVES, check
 
 CASES = settings(max_examples=30, deadline=None, derandomize=True)
 KEY = ["semel_mosad", "response_id", "dose_level"]
@@ -150,3 +151,21 @@ def test_the_certificate_finds_a_benefit_that_is_counted_wrongly(counted):
 def test_groups_that_contradict_are_refused(overlaps, words):
     with pytest.raises(ValueError, match=words):
         solve(replace(two_responses(0.5), overlaps=overlaps))
+
+
+@settings(CASES, max_examples=60)
+@given(overlapping_problems(), st.sampled_from(OBJECTIVES))
+def test_the_national_path_counts_the_same(case, objective):
+    answer = check(case, objective, "decomposition", slack=1e-12)
+    if answer is not None:
+        plan, _ = answer
+        assert plan.rules["is_satisfied"].all()
+
+
+@settings(CASES, max_examples=40)
+@given(overlapping_problems(), st.sampled_from(OBJECTIVES[1:]))
+def test_atkinson_is_made_of_counted_gains(case, objective):
+    answer = check(case, objective, "milp", gap_pct=0.01, slack=1e-6)
+    if answer is not None:
+        plan, best = answer
+        assert plan.certificate.objective >= best * (1 - 2e-4) - 1e-5
