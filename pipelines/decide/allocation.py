@@ -16,6 +16,7 @@ from models.allocation import (
     MustDrop,
     MustKeep,
     Objective,
+    Overlap,
     ParticipantCapacity,
     Problem,
     Rule,
@@ -249,6 +250,10 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
         rules=rules(city, tables),
         equity_gamma=city.policy.equity_gamma.value,
         need_offset=city.policy.need_offset.value,
+        overlaps=tuple(
+            Overlap(name, group.name_en, group.name_he, group.responses, group.counted_share.value)
+            for name, group in city.policy.overlaps.items()
+        ),
     )
 
 
