@@ -215,7 +215,10 @@ def is_allowed(case: Problem, plan) -> bool:
 
 
 def gain(case: Problem, plan) -> float:
-    """Need-weighted benefit of a plan: of a school's lines in one group the largest in full."""
+    """Need-weighted benefit of a plan: of a school's lines in one group the largest in full.
+
+    Harm counts in full always.
+    """
     group_of = {r: o for o in case.overlaps for r in o.responses}
     together = {}
     for row in plan:
@@ -223,7 +226,7 @@ def gain(case: Problem, plan) -> float:
         key = (row["semel_mosad"], group.overlap_id if group else row["response_id"])
         together.setdefault(key, []).append((row["good"], group.counted_share if group else 1))
     return math.fsum(
-        good if place == 0 else share * good
+        good if place == 0 or good < 0 else share * good
         for own in together.values()
         for place, (good, share) in enumerate(sorted(own, reverse=True))
     )
@@ -250,7 +253,10 @@ def best_plan(case: Problem):
 
 @st.composite
 def problems(draw, *, max_rules: int = 2):
-    """Problems of 2–3 schools × 2 responses × 1–2 doses whose benefits and costs often tie."""
+    """Problems of 2–3 schools × 2 responses × 1–2 doses whose benefits and costs often tie.
+
+    In half of them the two responses overlap.
+    """
     codes = draw(st.sampled_from([["100001", "100002"], ["100001", "100002", "100003"]]))
     responses = ["amirim", "milat"]
     needs = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.8, 1.0])
@@ -283,6 +289,13 @@ def problems(draw, *, max_rules: int = 2):
         gefen=draw(st.none() | amounts),
         baskets=baskets,
         equity_gamma=draw(st.sampled_from([0.0, 0.5, 1.0, 2.0])),
+        overlaps=(
+            Overlap(
+                "both", "both", "שניהם", ("amirim", "milat"), draw(st.sampled_from([0.0, 0.6]))
+            ),
+        )
+        if draw(st.booleans())
+        else (),
     )
     level = max(
         o["dose_level"]
