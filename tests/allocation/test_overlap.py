@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from models.allocation import InfeasibleRules, Overlap, Total, solve
 from models.allocation.certificate import certify
+from models.allocation.explain import explain
 from models.allocation.found import Found
+from models.allocation.frontier import gamma_frontier
 
-from .cases import best_plan, gain, option, overlapping_problems, plans, problem
+from .cases import OWN, best_plan, gain, option, overlapping_problems, plans, problem
 from .test_allocation_properties import adds_up, data, solved
 from .test_decomposition import OBJECTIVES, check
 
@@ -169,3 +171,35 @@ def test_atkinson_is_made_of_counted_gains(case, objective):
     if answer is not None:
         plan, best = answer
         assert plan.certificate.objective >= best * (1 - 2e-4) - 1e-5
+
+
+def test_a_response_that_adds_nothing_says_so():
+    """Counted once, milat of 3 adds nothing to amirim of 4; without amirim the plan would lose 1."""
+    case = two_responses(0.0)
+    found = explain(case, solve(case).lines).pairs.rows_by_key(
+        "response_id", named=True, unique=True
+    )
+    assert found["milat"]["reason_code"] == "overlap"
+    assert (found["milat"]["benefit_sd_pupils"], found["milat"]["weighted_benefit"]) == (0, 0)
+    assert found["amirim"]["weighted_benefit"] == 4
+
+
+def test_a_line_is_held_against_what_it_adds_to_the_rest():
+    """Of 4 and 3 at half the plan gains 5.5: without the first 3, without the second 4."""
+    case = two_responses(0.5)
+    lines = solve(case).lines
+    pairs = explain(case, lines).pairs
+    assert pairs["weighted_benefit"].to_list() == [2.5, 1.5]
+    assert lines["weighted_benefit"].to_list() == [4, 1.5]
+
+
+def test_money_that_buys_only_what_overlaps_has_no_useful_step_left():
+    channels = solve(two_responses(0.0, budget=300_000)).channels
+    left = channels.row(by_predicate=pl.col("funding_channel") == OWN, named=True)
+    assert left["left_agorot"] == 200_000
+    assert left["left_reason_en"] == "Every useful option that this channel can pay for is funded."
+
+
+def test_the_frontier_counts_each_goal_once():
+    case = replace(two_responses(0.5), rules=())
+    assert gamma_frontier(case, [], seed=1)["benefit_sd_pupils"].to_list() == [5.5]
