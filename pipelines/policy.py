@@ -172,6 +172,15 @@ class Response(Model):
         return self
 
 
+class OverlapGroup(Model):
+    """Responses for the same pupils and goals: further ones in a school count in part only (R92)."""
+
+    name_he: str
+    name_en: str
+    responses: Annotated[tuple[str, ...], Field(min_length=2)]
+    counted_share: Parameter[Share]
+
+
 class Suppression(Model):
     """Smallest cells that may be published (R111)."""
 
@@ -530,6 +539,7 @@ class Policy(Model):
     lasting: LastingPolicy = LastingPolicy()
     responses: dict[str, Response]
     response_map: ResponseMap = ResponseMap()
+    overlaps: dict[str, OverlapGroup] = Field(default_factory=dict)
     rules: Rules
     formula: FormulaPolicy
     suppression: Suppression
@@ -553,6 +563,18 @@ class Policy(Model):
         for rule, response_id in self.rules.named():
             if response_id not in self.responses:
                 raise ValueError(f"rules.{rule}: no response '{response_id}' in responses")
+        overlapping: dict[str, str] = {}
+        for group_id, overlap in self.overlaps.items():
+            for response_id in overlap.responses:
+                if response_id not in self.responses:
+                    raise ValueError(
+                        f"overlaps.{group_id}: no response '{response_id}' in responses"
+                    )
+                if response_id in overlapping:
+                    raise ValueError(
+                        f"overlaps.{group_id}: '{response_id}' is in overlaps.{overlapping[response_id]} already; a response can be in one group only, once"
+                    )
+                overlapping[response_id] = group_id
         works = {ASSUMED, *self.works}
         for response_id, response in self.responses.items():
             if response.effect_source not in works:

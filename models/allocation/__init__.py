@@ -6,6 +6,7 @@ from models.allocation.conflict import InfeasibleRules
 from models.allocation.found import NoPlanInTime
 from models.allocation.nearest import Nearby, best_near
 from models.allocation.objective import Atkinson, Maximin, Objective, Total
+from models.allocation.overlap import Overlap
 from models.allocation.problem import Problem
 from models.allocation.rules import (
     BenefitFloor,
@@ -50,6 +51,7 @@ __all__ = [
     "Nearby",
     "NoPlanInTime",
     "Objective",
+    "Overlap",
     "Part",
     "PartShareMax",
     "PartShareMin",

@@ -33,7 +33,9 @@ class Allocation:
 
     Attributes:
         lines: semel_mosad, response_id, dose_level, dose, participants, is_must_keep,
-            need_weight, benefit_sd_pupils, weighted_benefit, cost_agorot; by school and response.
+            need_weight, benefit_sd_pupils, full_benefit_sd_pupils, weighted_benefit, cost_agorot; by
+            school and response. Benefits are as counted beside the school's other lines, so that
+            they add up to what the plan gains; full_benefit_sd_pupils is the line's alone.
         money: semel_mosad, response_id, funding_channel, amount_agorot > 0.
         channels: funding_channel, budget_agorot, allocated_agorot, left_agorot, left_reason_he,
             left_reason_en; the last three are null where the channel has no cap, the reasons
@@ -63,6 +65,10 @@ def solve(
     By default a plan is worth Σ W(need)·benefit over the options bought, W(n) = (a + n)^γ;
     `Atkinson` minds how the gains are spread over the schools' pupils, `Maximin` lifts the least
     served first. Only gains count: nothing is won by holding a school back.
+
+    **Overlap (R92).** Of a school's responses in one group of `Problem.overlaps` the largest benefit
+    counts in full (of equal ones the response that comes first), of every further one its counted
+    share. All objectives are made of gains counted so.
 
     **Two paths.** A city is one mixed-integer programme ("milp"). From 10,000 options on, "auto"
     takes the rows that tie schools together apart ("decomposition"): prices of what schools share,
@@ -106,12 +112,12 @@ def solve(
     rules = _all_rules(problem)
     model = Model.of(columns, rules)
     floor = None
+    is_national = columns.options.height >= _NATIONAL_OPTIONS
+    is_apart = method == "decomposition" or (method == "auto" and is_national)
     if isinstance(objective, Maximin):
         floor = highest_floor(model, gap=gap_pct / 100, seconds_left=seconds_left)
         rules, objective = (*rules, floor.rule), Total()
         model = Model.of(columns, rules)
-    is_national = columns.options.height >= _NATIONAL_OPTIONS
-    is_apart = method == "decomposition" or (method == "auto" and is_national)
     best = best_by_decomposition if is_apart else best_by_milp
     left_s = max(seconds_left(), 1.0) if floor else time_limit_s
     found = best(model, objective, gap=gap_pct / 100, time_limit_s=left_s)
@@ -193,6 +199,7 @@ def _lines(plan: Plan, rules: tuple[Rule, ...]) -> pl.DataFrame:
             pl.col("is_must_keep").fill_null(False),
             "need_weight",
             "benefit_sd_pupils",
+            "full_benefit_sd_pupils",
             "weighted_benefit",
             "cost_agorot",
         )

@@ -13,6 +13,9 @@ from models.allocation.highs import solver_text
 from models.allocation.maximin import Floor
 from models.allocation.objective import Atkinson, Objective
 from models.allocation.problem import Problem
+from models.allocation.rules.base import PAIR
+
+_RECHECK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,12 @@ class Certificate:
 def certify(
     problem: Problem, lines: pl.DataFrame, objective: Objective, found: Found, floor: Floor | None
 ) -> Certificate:
-    """The certificate, from the lines and the proven bound."""
+    """The certificate, from the lines and the proven bound.
+
+    Raises:
+        RuntimeError: a line does not count what the problem's tables say that it counts: a defect.
+    """
+    _check_counted(problem, lines)
     gain, pupils = _gains(problem, lines)
     if objective.is_linear:
         worth = float(lines["weighted_benefit"].sum())
@@ -77,6 +85,40 @@ def certify(
         floor_sd=floor.floor_sd if floor else None,
         floor_bound_sd=floor.bound_sd if floor else None,
     )
+
+
+def _check_counted(problem: Problem, lines: pl.DataFrame) -> None:
+    """Raise unless every line counts what it should beside the others of its school.
+
+    Worked out from the tables and the groups' words alone, without what the solver was given.
+    """
+    group = {r: o for o in problem.overlaps for r in o.responses}
+    key = [*PAIR, "dose_level"]
+    full = {
+        row[:3]: row[3] for row in problem.options.select(*key, "benefit_sd_pupils").iter_rows()
+    }
+    need = dict(problem.schools.select("semel_mosad", "need").iter_rows())
+    by_school: dict[tuple[str, str], list[tuple[str, float, float]]] = {}
+    for school, response, dose, counted, weighted in lines.select(
+        *key, "benefit_sd_pupils", "weighted_benefit"
+    ).iter_rows():
+        weight = (problem.need_offset + need[school]) ** problem.equity_gamma
+        alone = full[school, response, dose]
+        if not math.isclose(weighted, weight * counted, rel_tol=_RECHECK, abs_tol=_RECHECK):
+            raise RuntimeError(
+                f"School {school}, {response}: need weight and benefit do not agree."
+            )
+        name = group[response].overlap_id if response in group else f"no group: {response}"
+        by_school.setdefault((school, name), []).append((response, alone, counted))
+    for (school, _), own in by_school.items():
+        leader = min(own, key=lambda line: (-line[1], line[0]))
+        for response, alone, counted in own:
+            share = 1.0 if response == leader[0] else group[response].counted_share
+            if not math.isclose(counted, share * alone, rel_tol=_RECHECK, abs_tol=_RECHECK):
+                raise RuntimeError(
+                    f"The re-check found a benefit that is not counted as the overlap asks: school "
+                    f"{school}, {response}: {counted:g} instead of {share * alone:g} SD·pupils."
+                )
 
 
 def _gains(problem: Problem, lines: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:

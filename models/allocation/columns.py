@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from models.allocation.overlap import Counting
 from models.allocation.problem import OPTION, Problem
 
 
@@ -20,11 +21,13 @@ class Columns:
             position.
         schools: semel_mosad, pupils, need.
         costs: amount_agorot by `column` and funding_channel.
+        counting: what each option counts beside the others of its school.
     """
 
     options: pl.DataFrame
     schools: pl.DataFrame
     costs: pl.DataFrame
+    counting: Counting
 
     @classmethod
     def of(cls, problem: Problem) -> Columns:
@@ -42,7 +45,7 @@ class Columns:
         costs = problem.costs.join(
             options.select(*OPTION, "column"), on=OPTION, maintain_order="left"
         )
-        return cls(options, problem.schools, costs)
+        return cls(options, problem.schools, costs, Counting.of(options, problem.overlaps))
 
     def money(self, channel: str | None) -> np.ndarray:
         """Agorot each option takes from a channel; from all of them together where it is None."""

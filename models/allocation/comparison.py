@@ -3,7 +3,8 @@
 **Progress and its error.** What a plan is expected to bring is Σ participants × share of the full
 benefit × effect. The effects are estimates; their errors are taken as independent between responses
 and as one within a response (a response that is overrated is so in every school and subject, which
-is the cautious reading). The interval of a plan is ± 1.645 standard errors of that sum. Of a
+is the cautious reading). Where responses overlap, what a line counts is taken as the plan has it,
+whatever the effects turn out to be. The interval of a plan is ± 1.645 standard errors of that sum. Of a
 difference between two plans only what differs is uncertain: the same effects hold in both.
 
 **Pupils reached.** Participants count places. A pupil may be in several responses, so how many
@@ -62,7 +63,8 @@ def compare_plans(
 
     Args:
         lines: scenario_id, semel_mosad, response_id, dose_level, participants, benefit_share (of the
-            full dose, 0..1), benefit_sd_pupils, cost_agorot, municipal_agorot.
+            full dose, 0..1, less what overlaps with the school's other lines), benefit_sd_pupils (as
+            counted beside them), cost_agorot, municipal_agorot.
         schools: semel_mosad, pupils, need: every school of the plan.
         members: scenario_dimension, division_id, semel_mosad, member_share (0..1 of the school's
             pupils), member_pupils.

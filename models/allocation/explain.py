@@ -2,7 +2,9 @@
 
 The measure is the *price line*. Money has a price: what a further shekel of a channel, or of a
 school's own basket, does elsewhere (`prices`). A response is worth its money where its weighted
-benefit is at least what its money would do elsewhere. What stands above the line and is still not
+benefit is at least what its money would do elsewhere. Its benefit is what it adds to the rest of
+the plan: where it overlaps with what its school has besides, that is less than it would bring alone,
+and the pairs of a school add up to less than the school gains (R92). What stands above the line and is still not
 bought, or below it and is, has another reason: a rule, or that responses are bought whole.
 """
 
@@ -36,7 +38,7 @@ class Explanation:
             - plan_dose_level: null = not in the plan;
             - dose_level: the dose the figures are for: the plan's, or else the eligible one that
               stands highest above the price line;
-            - benefit_sd_pupils, weighted_benefit, cost_agorot;
+            - benefit_sd_pupils, weighted_benefit: what it adds to the rest of the plan; cost_agorot;
             - money_price: weighted benefit that its money would bring elsewhere;
             - above_line: weighted_benefit − money_price;
             - reason_code, reason_rules (ids that decide it, comma-separated), reason_he, reason_en;
@@ -67,7 +69,8 @@ def explain(
     Codes in the plan: "worth_its_price" (at or above the line), "must_keep", "rule" (below it, but
     a rule would break without it), "fills_what_is_left" (below it; the money would not buy a better
     one whole). Not in the plan: "not_eligible", "must_drop", "no_benefit", "below_line", "rule"
-    (another rule stands in its way), "budget" (above the line, but there is no room for all of it),
+    (another rule stands in its way), "overlap" (beside the school's other responses it adds
+    nothing), "budget" (above the line, but there is no room for all of it),
     "overlooked" (it would do good and fit: the plan is not at its best).
 
     Args:
@@ -85,7 +88,10 @@ def explain(
     prices, moves = shadow_prices(model), model.moves(x)
     pairs, pair = pairs_of(model)
     money = _money_price(model, prices)
-    above = weighted(model) - money
+    value = model.counting.marginal(x, pair)
+    alone = model.columns.options["benefit_sd_pupils"].to_numpy()
+    unweighted = model.counting.at(alone).marginal(x, pair)
+    above = value - money
     shown = _shown(model, x, pair, above)
     if asked is not None:
         astray = asked.join(pairs, on=PAIR, how="anti").select(PAIR).sort(PAIR)
@@ -98,7 +104,7 @@ def explain(
         )["asked"].is_not_null()
         pairs, shown = pairs.filter(is_asked), shown[is_asked.to_numpy()]
     stops = _stops(model, moves)
-    reasons = [_reason(model, moves, x, int(j), above, stops) for j in shown]
+    reasons = [_reason(model, moves, x, int(j), value, above, stops) for j in shown]
     doses = [_dose(model, moves, x, int(j), above, stops) for j in shown]
     swaps = best_swaps(model, x, shown)
     options = model.columns.options[shown.tolist()]
@@ -107,8 +113,8 @@ def explain(
         need_weight=options["need_weight"],
         plan_dose_level=pl.when(pl.Series(x[shown] > 0.5)).then(options["dose_level"]),
         dose_level=options["dose_level"],
-        benefit_sd_pupils=options["benefit_sd_pupils"],
-        weighted_benefit=options["weighted_benefit"],
+        benefit_sd_pupils=pl.Series(unweighted[shown]),
+        weighted_benefit=pl.Series(value[shown]),
         cost_agorot=options["cost_agorot"],
         money_price=pl.Series(money[shown]),
         above_line=pl.Series(above[shown]),
@@ -124,7 +130,7 @@ def explain(
         reason_he=pl.Series([he for he, _ in said], dtype=pl.String),
         reason_en=pl.Series([en for _, en in said], dtype=pl.String),
     )
-    parts, surplus = _parts(model, prices, pairs, shown)
+    parts, surplus = _parts(model, prices, pairs, shown, value)
     return Explanation(table, parts, surplus, prices.table(model))
 
 
@@ -152,13 +158,14 @@ def _stops(model: Model, moves: Moves) -> dict[int, list[int]]:
 
 
 def _reason(
-    model: Model, moves: Moves, x: np.ndarray, j: int, above: np.ndarray, stops: dict[int, list[int]]
+    model: Model, moves: Moves, x: np.ndarray, j: int, value: np.ndarray, above: np.ndarray,
+    stops: dict[int, list[int]],
 ) -> tuple[str, list[int]]:  # fmt: skip
     """The code of one option, and the rules that decide it."""
     if x[j] > 0.5:
         move = int(np.flatnonzero((moves.drop == j) & (moves.add < 0))[0])
         rules = [k for k in stops.get(move, []) if not model.rules[k].is_budget]
-        if above[j] >= -_EPSILON and weighted(model)[j] > 0:
+        if above[j] >= -_EPSILON and value[j] > 0:
             return "worth_its_price", []
         kept = [k for k in rules if isinstance(model.rules[k], MustKeep)]
         if kept:
@@ -172,8 +179,8 @@ def _reason(
     others = [k for k in rules if not model.rules[k].is_budget]
     if dropped:
         return "must_drop", dropped
-    if weighted(model)[j] <= 0:
-        return "no_benefit", []
+    if value[j] <= 0:
+        return "overlap" if weighted(model)[j] > 0 else "no_benefit", []
     if above[j] < -_EPSILON:
         return "below_line", [k for k in rules if model.rules[k].is_budget]
     if others:
@@ -204,10 +211,10 @@ def _dose(
 
 
 def _parts(
-    model: Model, prices: Prices, pairs: pl.DataFrame, shown: np.ndarray
+    model: Model, prices: Prices, pairs: pl.DataFrame, shown: np.ndarray, value: np.ndarray
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The shown options' benefit and what each rule takes of it, and what is left."""
-    columns = [("weighted_benefit", weighted(model)[shown])]
+    columns = [("weighted_benefit", value[shown])]
     for k, rule in enumerate(model.rules):
         paid = prices.paid(model, k)[shown]
         if np.any(paid != 0):

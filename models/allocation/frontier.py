@@ -30,7 +30,7 @@ def gamma_frontier(
         effort: of each solve.
 
     Returns:
-        equity_gamma, benefit_sd_pupils (unweighted), price_of_fairness_pct (of the unweighted
+        equity_gamma, benefit_sd_pupils (unweighted, overlaps counted), price_of_fairness_pct (of the unweighted
         benefit at γ = 0; to the gaps of two solves, and never below 0), concentration with
         concentration_lo and concentration_hi (null where nothing is spent), cost_agorot, lines,
         schools_without, neediest_quarter_share_pct (of the money, to the neediest quarter of
@@ -46,7 +46,8 @@ def gamma_frontier(
         model = model_of(replace(problem, equity_gamma=gamma).canonical())
         found = _found(model, effort)
         options = model.columns.options.filter(pl.Series(found.x > 0.5))
-        benefit = float(options["benefit_sd_pupils"].sum())
+        alone = model.columns.options["benefit_sd_pupils"].to_numpy()
+        benefit = float(model.counting.counted(alone, found.x).sum())
         blind = benefit if blind is None else blind
         spent = problem.schools.join(
             options.group_by("semel_mosad").agg(amount_agorot=pl.col("cost_agorot").sum()),

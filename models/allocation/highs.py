@@ -11,6 +11,7 @@ and what the rounding lets through is found by exact checks and cut off.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import highspy
@@ -35,7 +36,9 @@ class Milp:
 
     Any further columns are continuous and not negative. `is_whole` marks the rows of whole
     numbers over binaries, which hold exactly; the others hold to `tolerance`, which is infinite
-    where the caller checks them itself.
+    where the caller checks them itself. `complete` puts the continuous columns of a point with
+    whole binaries at the values that suit these best, so that the solver's rounding of them
+    decides nothing.
     """
 
     cost: np.ndarray
@@ -45,6 +48,7 @@ class Milp:
     is_whole: np.ndarray
     binaries: int
     tolerance: float = _TOLERANCE
+    complete: Callable[[np.ndarray], np.ndarray] = np.asarray
 
     def with_rows(
         self,
@@ -234,6 +238,7 @@ def _run(
     if info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
         x = np.array(highs.getSolution().col_value)
         x[: milp.binaries] = np.abs(np.round(x[: milp.binaries]))
+        x = milp.complete(x)
     return Outcome(
         None if infeasible else x,
         info.mip_dual_bound,

@@ -58,7 +58,7 @@ class Pool:
     @classmethod
     def none(cls, search: Search) -> Pool:
         """No plans."""
-        pairs = search.by_school.gain.shape[1]
+        pairs = search.by_school.each.shape[1]
         return cls.of(search, np.zeros(0, dtype=np.int64), np.zeros((0, pairs), dtype=np.int8))
 
     def at(self, kept: np.ndarray) -> Pool:

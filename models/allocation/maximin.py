@@ -56,12 +56,13 @@ def highest_floor(model: Model, *, gap: float, seconds_left: Callable[[], float]
     school has no plan at all the floor is zero: the second stage then says why.
     """
     by_school = BySchool.of(model)
-    nano = np.floor(by_school.gain * NANO).astype(np.int64)
+    each = np.floor(by_school.each * NANO).astype(np.int64)
+    first = np.floor(by_school.first * NANO).astype(np.int64)
     codes = model.columns.schools["semel_mosad"].to_list()
-    richest = _richest(by_school, nano)
+    richest = _richest(by_school, each, first)
     if richest is None:
         return Floor(0.0, np.inf, BenefitFloor(0.0, ()))
-    gained = by_school.picked(nano, np.arange(len(codes)), richest)
+    gained = by_school.counted(each, first, np.arange(len(codes)), richest)
     reach = np.where(by_school.pupils > 0, gained, 0)
     per_pupil = reach / (np.maximum(by_school.pupils, 1) * float(NANO))
 
@@ -72,10 +73,10 @@ def highest_floor(model: Model, *, gap: float, seconds_left: Callable[[], float]
     top = float(per_pupil.max(initial=0.0))
     low, high, bound, asked = 0.0, top, top, top
     for _ in range(_STEPS):
-        gains, is_impossible = _try(
-            by_school.with_floor(nano, least(asked)), nano, richest, seconds_left
-        )
-        if gains is not None:
+        floored = by_school.with_floor(each, first, least(asked))
+        choice, is_impossible = _try(floored, richest, seconds_left)
+        if choice is not None:
+            gains = by_school.counted(each, first, np.arange(len(codes)), choice)
             short = gains < reach
             reached = gains[short] / (by_school.pupils[short] * float(NANO))
             low = max(low, asked, float(reached.min(initial=top)))
@@ -89,12 +90,12 @@ def highest_floor(model: Model, *, gap: float, seconds_left: Callable[[], float]
     return Floor(low, bound, rule)
 
 
-def _richest(by_school: BySchool, nano: np.ndarray) -> np.ndarray | None:
+def _richest(by_school: BySchool, each: np.ndarray, first: np.ndarray) -> np.ndarray | None:
     """The plan of each school that gains the most under its own rows; None where one has no plan."""
-    search = Search(replace(by_school, gain=nano / NANO), Total())
+    search = Search(replace(by_school, each=each / NANO, first=first / NANO), Total())
     free = np.zeros(len(by_school.limit))
     best = np.full(len(by_school.pupils), -np.inf)
-    choice = np.zeros(by_school.gain.shape[:2], dtype=np.int8)
+    choice = np.zeros(by_school.each.shape[:2], dtype=np.int8)
     for width in _WIDTHS:
         found = search.plans(free, floor=best, width=width)
         first = np.unique(found.school, return_index=True)[1]
@@ -105,15 +106,12 @@ def _richest(by_school: BySchool, nano: np.ndarray) -> np.ndarray | None:
 
 
 def _try(
-    by_school: BySchool, nano: np.ndarray, richest: np.ndarray, seconds_left: Callable[[], float]
+    by_school: BySchool, richest: np.ndarray, seconds_left: Callable[[], float]
 ) -> tuple[np.ndarray | None, bool]:
-    """The gains of a plan that keeps the floors, if one is found; and whether none can exist."""
+    """A plan (school × pair) that keeps the floors, if one is found; and whether none can exist."""
     search = Search(by_school, _AnyPlan())
     start = Pool.of(search, np.arange(len(richest)), richest)
     dual = relax(search, target=np.inf, seconds_left=seconds_left, start=start)
     if dual is None or np.isneginf(dual.bound):
         return None, dual is not None
-    choice = whole_plan(search, dual, gap=0.0, seconds_left=seconds_left)
-    if choice is None:
-        return None, False
-    return by_school.picked(nano, np.arange(len(choice)), choice), False
+    return whole_plan(search, dual, gap=0.0, seconds_left=seconds_left), False

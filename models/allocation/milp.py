@@ -23,8 +23,8 @@ def best_by_milp(model: Model, objective: Objective, *, gap: float, time_limit_s
     Raises:
         InfeasibleRules, NoPlanInTime: as `solve`.
     """
-    benefit = model.columns.options["weighted_benefit"].to_numpy()
-    scale = _OBJECTIVE_SCALE / (benefit.max() or 1.0)
+    benefit, options = model.benefit(), model.matrix.shape[1]
+    scale = _OBJECTIVE_SCALE / (model.columns.options["weighted_benefit"].to_numpy().max() or 1.0)
     if objective.is_linear:
         best = minimise(model.milp(-benefit * scale), gap=gap, time_limit_s=time_limit_s)
         kept = sparse.csr_array(benefit[None, :] * scale)
@@ -35,12 +35,12 @@ def best_by_milp(model: Model, objective: Objective, *, gap: float, time_limit_s
         kept = model.gain_rows() * scale
     if best.is_infeasible:
         raise explain(model, time_limit_s=max(time_limit_s / 10, 1.0))
-    if best.x is None or (best.is_time_out and best.x @ benefit == 0):
+    if best.x is None or (best.is_time_out and model.counting.total(best.x[:options]) == 0):
         raise NoPlanInTime(
             f"No plan of value was found within {time_limit_s:g} s. Allow more time or a wider "
             "gap, or look for rules that nearly contradict each other."
         )
-    x, left_s = best.x, max(time_limit_s - best.seconds, 1.0)
+    x, left_s = best.x[:options], max(time_limit_s - best.seconds, 1.0)
     if not best.is_time_out:
         x = _tie_break(model, x, kept, gap, left_s)
     x, bound = model.polish(x), float(-best.bound / scale)
@@ -53,14 +53,16 @@ def _tie_break(
     model: Model, x: np.ndarray, kept: sparse.csr_array, gap: float, left_s: float
 ) -> np.ndarray:
     """Among the plans that keep as much of `kept` as x the cheapest, then the earliest lines."""
+    options, no_leads = len(x), np.zeros(len(model.lead))
     cost = model.columns.options["cost_agorot"].to_numpy() / _AGOROT_PER_COST_UNIT
-    position = np.arange(1.0, len(x) + 1)
-    no_limit = np.full(kept.shape[0], np.inf)
-    as_good = model.milp(cost).with_rows(kept, kept @ x, no_limit)
-    cheapest, seconds = refine(as_good, x, gap=gap, time_limit_s=left_s)
+    cost, position = np.append(cost, no_leads), np.append(np.arange(1.0, options + 1), no_leads)
+    no_limit, start = np.full(kept.shape[0], np.inf), model.filled(x)
+    as_good = model.milp(cost).with_rows(kept, kept @ start, no_limit)
+    cheapest, seconds = refine(as_good, start, gap=gap, time_limit_s=left_s)
     as_cheap = (
         model.milp(position)
         .with_rows(kept, kept @ cheapest, no_limit)
         .with_row(cost, upper=cost @ cheapest)
     )
-    return refine(as_cheap, cheapest, gap=gap, time_limit_s=max(left_s - seconds, 1.0))[0]
+    best, _ = refine(as_cheap, cheapest, gap=gap, time_limit_s=max(left_s - seconds, 1.0))
+    return best[:options]

@@ -12,6 +12,7 @@ from scipy import sparse
 from models.allocation.columns import Columns
 from models.allocation.highs import Milp
 from models.allocation.objective import Objective
+from models.allocation.overlap import Counting
 from models.allocation.problem import OPTION
 from models.allocation.rules.base import PAIR, Row, Rule
 
@@ -62,6 +63,7 @@ class Model:
         matrix: the rows' coefficients.
         lower: lower limits of the rows.
         upper: upper limits of the rows.
+        leading: coefficients that come on top where an option leads its overlap group.
     """
 
     columns: Columns
@@ -71,6 +73,7 @@ class Model:
     matrix: sparse.csr_array
     lower: np.ndarray
     upper: np.ndarray
+    leading: sparse.csr_array
 
     @classmethod
     def of(cls, columns: Columns, rules: tuple[Rule, ...]) -> Model:
@@ -78,31 +81,92 @@ class Model:
         owned = [(-1, row) for row in _one_dose_rows(columns)]
         owned += [(i, row) for i, rule in enumerate(rules) for row in rule.rows(columns)]
         rows = tuple(row for _, row in owned)
-        matrix = sparse.csr_array(
-            (
-                np.concatenate([row.coefficients for row in rows]).astype(float),
-                np.concatenate([row.columns for row in rows]),
-                np.cumsum([0, *(len(row.columns) for row in rows)]),
-            ),
-            shape=(len(rows), columns.options.height),
+        size = (len(rows), columns.options.height)
+        matrix = _matrix([(row.columns, row.coefficients) for row in rows], size)
+        nothing = np.zeros(0, dtype=np.int64)
+        leading = _matrix(
+            [
+                (nothing, nothing) if row.leading is None else (row.columns, row.leading)
+                for row in rows
+            ],
+            size,
         )
+        leading.eliminate_zeros()
         lower = np.array([row.lower for row in rows])
         upper = np.array([row.upper for row in rows])
         owner = np.array([i for i, _ in owned])
-        return cls(columns, rules, rows, owner, matrix, lower, upper)
+        return cls(columns, rules, rows, owner, matrix, lower, upper, leading)
 
     def milp(self, cost: np.ndarray, kept: np.ndarray | None = None) -> Milp:
-        """Minimise a cost under all rows, or under the rows of a mask."""
+        """Minimise a cost of the options, or of options and leads, under all rows or those of a mask.
+
+        A lead is a continuous column beside the option of an overlap group: at most as much as is
+        bought, and at most one in a group and school. That is all the largest of a group needs, in
+        parts of options too: no other bound for it is tighter (it is the rank of a matroid).
+        """
         rows = np.ones(len(self.rows), dtype=bool) if kept is None else kept
         whole = np.ones(int(rows.sum()), dtype=bool)
-        return Milp(cost, self.matrix[rows], self.lower[rows], self.upper[rows], whole, len(cost))
+        matrix, lower, upper = self.matrix[rows], self.lower[rows], self.upper[rows]
+        options, lead = matrix.shape[1], self.lead
+        if len(cost) == options and not self.leading[rows].nnz:
+            return Milp(cost, matrix, lower, upper, whole, options)
+        held, most = self.lead_rows()
+        return Milp(
+            np.append(cost, np.zeros(options + len(lead) - len(cost))),
+            sparse.vstack(
+                [sparse.hstack([matrix, self.leading[rows][:, lead]]), held], format="csr"
+            ),
+            np.append(lower, np.full(len(most), -np.inf)),
+            np.append(upper, most),
+            np.append(whole, np.zeros(len(most), dtype=bool)),
+            options,
+            complete=self.filled,
+        )
+
+    @property
+    def counting(self) -> Counting:
+        """What each option counts beside the others of its school."""
+        return self.columns.counting
+
+    @property
+    def lead(self) -> np.ndarray:
+        """Positions of the options that have a column for their lead: those for which it counts."""
+        counting = self.counting
+        return np.flatnonzero((counting.group >= 0) & (counting.first > 0))
+
+    def lead_rows(self) -> tuple[sparse.csr_array, np.ndarray]:
+        """What limits the leads, over options and leads; and the upper limits."""
+        lead, options = self.lead, self.matrix.shape[1]
+        number, count = np.arange(len(lead)), len(lead)
+        bought = sparse.csr_array((-np.ones(count), (number, lead)), (count, options))
+        groups = np.unique(self.counting.group[lead], return_inverse=True)[1]
+        in_group = sparse.csr_array(
+            (np.ones(count), (groups, number)), (int(groups.max(initial=-1)) + 1, count)
+        )
+        rows = sparse.vstack(
+            [
+                sparse.hstack([bought, sparse.eye_array(count)]),
+                sparse.hstack([sparse.csr_array((in_group.shape[0], options)), in_group]),
+            ],
+            format="csr",
+        )
+        return rows, np.append(np.zeros(count), np.ones(in_group.shape[0]))
+
+    def filled(self, x: np.ndarray) -> np.ndarray:
+        """A plan with its leads behind it."""
+        bought = x[: self.matrix.shape[1]]
+        return np.append(bought, self.counting.leads(bought)[self.lead])
+
+    def benefit(self) -> np.ndarray:
+        """The need-weighted gain of a plan, as coefficients of options and leads."""
+        return np.append(self.counting.each, self.counting.first[self.lead])
 
     def gain_rows(self) -> sparse.csr_array:
-        """Need-weighted benefit of each option, in a row per school."""
+        """The need-weighted gain of each school, in a row over options and leads."""
         options, schools = self.columns.options, self.columns.schools
         codes = schools.select("semel_mosad").with_row_index("row")
         row = options.join(codes, on="semel_mosad", maintain_order="left")["row"].to_numpy()
-        benefit = options["weighted_benefit"].to_numpy()
+        benefit, row = self.benefit(), np.append(row, row[self.lead])
         return sparse.csr_array(
             (benefit, (row, np.arange(len(benefit)))), (schools.height, len(benefit))
         )
@@ -110,7 +174,7 @@ class Model:
     def worth(self, objective: Objective, x: np.ndarray) -> float:
         """What a plan is worth."""
         pupils = self.columns.schools["pupils"].to_numpy()
-        return float(objective.worth(self.gain_rows() @ x, pupils).sum())
+        return float(objective.worth(self.gain_rows() @ self.filled(x), pupils).sum())
 
     def moves(self, x: np.ndarray) -> Moves:
         """Every change of one pair that buys another eligible option or gives one up."""
@@ -130,17 +194,26 @@ class Model:
 
         nothing = sparse.csc_array((len(self.rows), 1))
         padded = sparse.hstack([self.matrix, nothing], format="csc")
-        step = (padded[:, add] - padded[:, drop]).tocoo()
-        activity = (self.matrix @ x)[step.row] + step.data
+        steps, counting = padded[:, add] - padded[:, drop], self.counting
+        if self.leading.nnz:
+            first = sparse.hstack([self.leading, nothing], format="csc")
+            one, two, three, four = counting.handed(x, add, drop)
+            steps = steps + first[:, two] - first[:, one] + first[:, four] - first[:, three]
+        step = steps.tocoo()
+        activity = self.activity(x)[step.row] + step.data
         broken = (activity < self.lower[step.row]) | (activity > self.upper[step.row])
         return Moves(
             add,
             drop,
-            change(options["weighted_benefit"].to_numpy()),
+            counting.change(x, add, drop),
             change(options["cost_agorot"].to_numpy()),
             step.col[broken],
             step.row[broken],
         )
+
+    def activity(self, x: np.ndarray) -> np.ndarray:
+        """What a plan makes of every row."""
+        return self.matrix @ x + self.leading @ self.counting.leads(x)
 
     def polish(self, x: np.ndarray) -> np.ndarray:
         """Take every single move that still does good; each one raises benefit or saves money."""
@@ -154,6 +227,18 @@ class Model:
                 x[moves.drop[best]] = 0
             if moves.add[best] >= 0:
                 x[moves.add[best]] = 1
+
+
+def _matrix(rows: list[tuple[np.ndarray, np.ndarray]], size: tuple[int, int]) -> sparse.csr_array:
+    """A matrix from the columns and coefficients of its rows."""
+    return sparse.csr_array(
+        (
+            np.concatenate([coefficients for _, coefficients in rows]).astype(float),
+            np.concatenate([columns for columns, _ in rows]),
+            np.cumsum([0, *(len(columns) for columns, _ in rows)]),
+        ),
+        shape=size,
+    )
 
 
 def _one_dose_rows(columns: Columns) -> Iterator[Row]:

@@ -16,7 +16,7 @@ from models.allocation.conflict import explain
 from models.allocation.model import Model
 from models.allocation.plan import Plan
 from models.allocation.problem import OPTION, Problem
-from models.allocation.resolve import Effort, best, held_in, model_of, weighted, with_benefit
+from models.allocation.resolve import Effort, best, held_in, model_of, with_bonus
 from models.allocation.rules.base import PAIR
 
 _SHORT_TEST_S = 0.1
@@ -27,8 +27,9 @@ class Nearby:
     """A plan that keeps every rule.
 
     Attributes:
-        lines: semel_mosad, response_id, dose_level, dose, participants, benefit_sd_pupils,
-            cost_agorot; by school and response.
+        lines: semel_mosad, response_id, dose_level, dose, participants, benefit_sd_pupils (as
+            counted beside the school's other lines), full_benefit_sd_pupils, cost_agorot; by school
+            and response.
         money: semel_mosad, response_id, funding_channel, amount_agorot > 0.
         worth: its weighted benefit, under the problem's own weights.
         bound: no plan of the problem is worth more.
@@ -70,11 +71,10 @@ def best_near(
         RuntimeError: the re-check found a broken rule: a defect.
     """
     model = model_of(problem.canonical())
-    benefit, held = weighted(model), held_in(model, lines)
-    bonus = gap_pct / 200 * float(benefit @ held) / max(held.sum(), 1.0)
+    held = held_in(model, lines)
+    bonus = gap_pct / 200 * model.counting.total(held) / max(held.sum(), 1.0)
     found = best(
-        with_benefit(model, benefit + bonus * held),
-        Effort(gap_pct=gap_pct / 2, time_limit_s=time_limit_s),
+        with_bonus(model, bonus * held), Effort(gap_pct=gap_pct / 2, time_limit_s=time_limit_s)
     )
     if found is None:
         limit = time_limit_s if explain_within_s is None else _SHORT_TEST_S
@@ -82,10 +82,12 @@ def best_near(
     chosen = np.flatnonzero(found.x > 0.5)
     plan = Plan.of(model.columns, chosen)
     _recheck(model, plan)
-    worth = float(benefit[chosen].sum())
+    worth = model.counting.total(found.x)
     # The bonus is never negative, so a bound on benefit and bonus is one on the benefit.
     return Nearby(
-        plan.lines.select(*OPTION, "dose", "participants", "benefit_sd_pupils", "cost_agorot").sort(OPTION),
+        plan.lines.select(
+            *OPTION, "dose", "participants", "benefit_sd_pupils", "full_benefit_sd_pupils", "cost_agorot"
+        ).sort(OPTION),
         plan.money.drop("is_excellence").sort(*PAIR, "funding_channel"),
         worth, max(found.bound, worth),
     )  # fmt: skip

@@ -18,10 +18,11 @@ class Plan:
 
     Attributes:
         schools: semel_mosad, pupils, need.
-        lines: the options that are bought.
+        lines: the options that are bought; benefit_sd_pupils and weighted_benefit as counted beside
+            the school's other lines, full_benefit_sd_pupils as of the line alone.
         money: semel_mosad, response_id, funding_channel, amount_agorot > 0, is_excellence.
-        steps: eligible options that would do more good than what the pair has now, with
-            participants_step and cost_step = what they would add to what the pair has now.
+        steps: eligible options that would do the school more good than what the pair has now,
+            with participants_step and cost_step = what they would add to what the pair has now.
         step_money: what each step would take from each channel (amount_step > 0), is_excellence.
     """
 
@@ -34,25 +35,27 @@ class Plan:
     @classmethod
     def of(cls, columns: Columns, chosen: np.ndarray) -> Plan:
         """The plan that buys the options at the positions `chosen`."""
-        lines = columns.options.filter(pl.col("column").is_in(chosen.tolist()))
+        options, counting = columns.options, columns.counting
+        x = np.zeros(options.height)
+        x[chosen] = 1
+        names = ("benefit_sd_pupils", "weighted_benefit")
+        lines = options.with_columns(
+            pl.col("benefit_sd_pupils").alias("full_benefit_sd_pupils"),
+            *[pl.Series(name, counting.counted(options[name].to_numpy(), x)) for name in names],
+        ).filter(pl.Series(x > 0.5))
         costs = columns.costs.join(
-            columns.options.select(*OPTION, "is_excellence"), on=OPTION, maintain_order="left"
+            options.select(*OPTION, "is_excellence"), on=OPTION, maintain_order="left"
         )
         paid = costs.join(lines.select(OPTION), on=OPTION, how="semi")
         now = lines.select(
-            *PAIR,
-            benefit_now="weighted_benefit",
-            participants_now="participants",
-            cost_now="cost_agorot",
+            *PAIR, column_now="column", participants_now="participants", cost_now="cost_agorot"
         )
-        steps = (
-            columns.options.filter("is_eligible")
-            .join(now, on=PAIR, how="left", maintain_order="left")
-            .filter(pl.col("weighted_benefit") > pl.col("benefit_now").fill_null(0))
-            .with_columns(
-                participants_step=pl.col("participants") - pl.col("participants_now").fill_null(0),
-                cost_step=pl.col("cost_agorot") - pl.col("cost_now").fill_null(0),
-            )
+        beside = options.join(now, on=PAIR, how="left", maintain_order="left")
+        held = beside["column_now"].cast(pl.Int64).fill_null(-1).to_numpy()
+        gain = counting.change(x, np.arange(options.height), held)
+        steps = beside.filter(pl.Series(gain > 0) & pl.col("is_eligible")).with_columns(
+            participants_step=pl.col("participants") - pl.col("participants_now").fill_null(0),
+            cost_step=pl.col("cost_agorot") - pl.col("cost_now").fill_null(0),
         )
         paid_now = paid.select(*PAIR, "funding_channel", amount_now="amount_agorot")
         step_money = (

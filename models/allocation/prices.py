@@ -53,7 +53,7 @@ class Prices:
 
 
 def shadow_prices(model: Model) -> Prices:
-    """Prices from the linear relaxation, in which options can be bought in part.
+    """Prices from the linear relaxation, in which options can be bought in part, leads with them.
 
     What can only be bought whole has no exact price: these rank and explain, they are not what a
     larger budget would really bring (`frontier.rule_prices` solves for that).
@@ -64,14 +64,19 @@ def shadow_prices(model: Model) -> Prices:
     size = np.maximum(abs(model.matrix).max(axis=1).toarray().ravel(), 1.0)
     scaled = (sparse.diags_array(1 / size) @ model.matrix).tocsr()
     at_most, at_least = np.isfinite(model.upper), np.isfinite(model.lower)
-    benefit = weighted(model)
-    unit = benefit.max() or 1.0
-    eligible = model.columns.options["is_eligible"].to_numpy()
+    held, most_held = model.lead_rows()
+    benefit, leads = model.benefit(), len(model.lead)
+    unit = weighted(model).max() or 1.0
+    top = np.append(model.columns.options["is_eligible"].to_numpy().astype(float), np.ones(leads))
+    none = sparse.csr_array((len(size), leads))
+    scaled = sparse.hstack([scaled, none], format="csr")
     found = optimize.linprog(
         -benefit / unit,
-        A_ub=sparse.vstack([scaled[at_most], -scaled[at_least]], format="csr"),
-        b_ub=np.concatenate([(model.upper / size)[at_most], -(model.lower / size)[at_least]]),
-        bounds=np.column_stack([np.zeros(len(benefit)), eligible.astype(float)]),
+        A_ub=sparse.vstack([scaled[at_most], -scaled[at_least], held], format="csr"),
+        b_ub=np.concatenate(
+            [(model.upper / size)[at_most], -(model.lower / size)[at_least], most_held]
+        ),
+        bounds=np.column_stack([np.zeros(len(benefit)), top]),
         method="highs-ds",
     )
     if found.status != 0:
@@ -80,5 +85,5 @@ def shadow_prices(model: Model) -> Prices:
     row = np.zeros(len(size))
     most = int(at_most.sum())
     row[at_most] += dual[:most] / size[at_most]
-    row[at_least] -= dual[most:] / size[at_least]
+    row[at_least] -= dual[most : most + int(at_least.sum())] / size[at_least]
     return Prices(row, -found.fun * unit)

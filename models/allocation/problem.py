@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from models.allocation.overlap import Overlap, check_overlaps
 from models.allocation.rules.base import PAIR, Rule
 
 OPTION = [*PAIR, "dose_level"]
@@ -29,6 +30,7 @@ class Problem:
         rules: the policy's rules. Channel budgets, caps and eligibility are read off the tables.
         equity_gamma: corrective preference γ in W(n) = (a + n)^γ; 0 = need-blind (R80).
         need_offset: a in W(n); above 0, so that a school of no need still counts for something.
+        overlaps: groups of responses whose benefits in one school are not counted twice (R92).
     """
 
     schools: pl.DataFrame
@@ -39,6 +41,7 @@ class Problem:
     rules: tuple[Rule, ...]
     equity_gamma: float = 1.0
     need_offset: float = 0.1
+    overlaps: tuple[Overlap, ...] = ()
 
     def canonical(self) -> Problem:
         """The same problem, checked, with rows, columns and rules in one fixed order.
@@ -82,6 +85,7 @@ class Problem:
                 pl.col("budget_agorot").cast(pl.Int64),
             ).sort("funding_channel", "semel_mosad"),
             rules=rules,
+            overlaps=tuple(sorted(self.overlaps, key=lambda overlap: overlap.overlap_id)),
         )
         for rule in rules:
             rule.check(tidy)
@@ -179,3 +183,4 @@ def _check_tables(problem: Problem) -> None:
         )
     if not (0 <= problem.equity_gamma < float("inf")) or not (0 <= problem.need_offset < 1e6):
         raise ValueError("equity_gamma and need_offset must be zero or more.")
+    check_overlaps(problem.overlaps)

@@ -36,6 +36,11 @@ def sentences(row: Mapping[str, Any], rules: Sequence[Rule]) -> tuple[str, str]:
             return "המדיניות מסיימת את המענה כאן.", "The policy drops it here."
         case "no_benefit":
             return "לא צפויה ממנו תועלת.", "No benefit is expected of it."
+        case "overlap":
+            return (
+                "לצד המענים האחרים של בית הספר הוא אינו מוסיף תועלת.",
+                "Beside the school's other responses it adds no benefit.",
+            )
         case "below_line":
             return f"מתחת לקו המחיר: {line_he}.", f"Below the price line: {line_en}."
         case "rule":

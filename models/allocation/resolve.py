@@ -42,7 +42,7 @@ class Resolved:
 
     Attributes:
         x: 0/1 per option.
-        worth: its weighted benefit.
+        worth: its weighted benefit, overlaps counted once.
         bound: no plan is worth more.
     """
 
@@ -62,14 +62,23 @@ def model_of(problem: Problem) -> Model:
 
 
 def weighted(model: Model) -> np.ndarray:
-    """The weighted benefit of every option."""
+    """The weighted benefit of every option alone, before any overlap."""
     return model.columns.options["weighted_benefit"].to_numpy()
 
 
 def with_benefit(model: Model, benefit: np.ndarray) -> Model:
     """The same model with other weighted benefits."""
-    options = model.columns.options.with_columns(weighted_benefit=pl.Series(benefit))
-    return replace(model, columns=replace(model.columns, options=options))
+    columns = model.columns
+    options = columns.options.with_columns(weighted_benefit=pl.Series(benefit))
+    counting = columns.counting.at(benefit)
+    return replace(model, columns=replace(columns, options=options, counting=counting))
+
+
+def with_bonus(model: Model, bonus: np.ndarray) -> Model:
+    """The same model in which options are worth so much more, whatever they overlap with."""
+    columns = model.columns
+    counting = replace(columns.counting, each=columns.counting.each + bonus)
+    return replace(model, columns=replace(columns, counting=counting))
 
 
 def best(model: Model, effort: Effort) -> Resolved | None:
@@ -78,16 +87,15 @@ def best(model: Model, effort: Effort) -> Resolved | None:
     Raises:
         NoPlanInTime: the time limit came before any plan.
     """
-    benefit = weighted(model)
-    scale = _SCALE / (np.abs(benefit).max() or 1.0)
-    milp = model.milp(-benefit * scale)
+    scale = _SCALE / (np.abs(weighted(model)).max() or 1.0)
+    milp = model.milp(-model.benefit() * scale)
     outcome = minimise(milp, gap=effort.gap_pct / 100, time_limit_s=effort.time_limit_s)
     if outcome.is_infeasible:
         return None
     if outcome.x is None:
         raise NoPlanInTime(f"A re-solve found no plan within {effort.time_limit_s:g} s.")
-    x = model.polish(outcome.x)
-    worth = float(benefit @ x)
+    x = model.polish(outcome.x[: model.matrix.shape[1]])
+    worth = model.counting.total(x)
     return Resolved(x, worth, max(-outcome.bound / scale, worth))
 
 

@@ -7,6 +7,11 @@ what plan x is worth in scenario s and V_s what the best plan for s alone would 
 - cvar: the mean of w_s(x) over the worst share 1 − α of scenarios (Rockafellar & Uryasev 2000);
 - min_max_regret: the least max_s V_s − w_s(x) (Kouvelis & Yu 1997).
 
+Responses that overlap (R92): which of a school's counts in full is settled with the plan, by the
+benefits expected over the scenarios, and holds in every scenario, so that w_s is linear in what is
+bought and what leads. Where a scenario turns the order round, w_s is below what would be counted
+with hindsight, as V_s is.
+
 The last two are concave in x and the least of linear pieces (one for each tail, or scenario); a
 cutting-plane search adds the piece that is least at the plan in hand until plan and bound meet.
 """
@@ -14,7 +19,7 @@ cutting-plane search adds the piece that is least at the plan in hand until plan
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -23,8 +28,9 @@ from scipy import sparse
 from models.allocation.draws import Draws
 from models.allocation.highs import Milp, minimise
 from models.allocation.model import Model
+from models.allocation.overlap import Counting
 from models.allocation.problem import OPTION, Problem
-from models.allocation.resolve import Effort, best, held_in, model_of, with_benefit
+from models.allocation.resolve import Effort, best, held_in, model_of, pairs_of, with_benefit
 
 _ROUNDS = 40
 Piece = Callable[[np.ndarray], tuple[np.ndarray, float]]
@@ -73,12 +79,17 @@ def robust_plans(
         raise ValueError("alpha must be at least 0 and below 1.")
     problem = problem.canonical()
     model = model_of(problem)
-    worths = Draws.of(problem, model, scenarios).worths(model)
-    mean = worths.mean(axis=0)
-    expected = best(with_benefit(model, mean), effort)
+    alone = Draws.of(problem, model, scenarios).worths(model)
+    tops_of = [with_benefit(model, worth) for worth in alone]
+    model = _settled(with_benefit(model, alone.mean(axis=0)), [drawn.counting for drawn in tops_of])
+    mean = model.benefit()
+    expected = best(model, effort)
     if expected is None:
         raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
-    tops = np.array([_top(with_benefit(model, worth), effort) for worth in worths])
+    tops = np.array([_top(drawn, effort) for drawn in tops_of])
+    worths = np.array(
+        [np.append(own.counting.each, own.counting.first[model.lead]) for own in tops_of]
+    )
     tail = _tail(len(worths), alpha)
     ceiling = float(tops.max())
     # The solver's columns are not negative, and a drawn effect may do harm.
@@ -94,6 +105,8 @@ def robust_plans(
     planned = held_in(model, lines)
     # A plan in hand that keeps the rules is a candidate too: nothing here is worse by its criterion.
     known = [expected.x, planned] if model.milp(planned).holds(planned) else [expected.x]
+    known = [model.filled(x) for x in known]
+    planned = model.filled(planned)
     on_average = max(known, key=lambda x: float(mean @ x))
     missed = max(expected.bound - float(mean @ on_average), 0.0)
     found = {
@@ -104,11 +117,12 @@ def robust_plans(
     }
     cost = model.columns.options["cost_agorot"].to_numpy()
     rows, bought = [], []
-    for name, (x, missing) in found.items():
-        got = worths @ x
+    lines_planned = planned[: len(cost)]
+    for name, (z, missing) in found.items():
+        got, x = worths @ z, z[: len(cost)]
         rows.append(
             (name, got.mean(), float(tail @ np.sort(got)), got.min(), (tops - got).max(),
-             int(cost @ x.astype(np.int64)), missing, int(x.sum()), int((x * planned).sum()))
+             int(cost @ x.astype(np.int64)), missing, int(x.sum()), int((x * lines_planned).sum()))
         )  # fmt: skip
         bought.append(
             model.columns.options.filter(pl.Series(x > 0.5)).select(
@@ -134,7 +148,8 @@ def value_of_information(
     Expected value of partial perfect information: for each draw the response's own values are taken
     as known in all schools, every other response stays at its mean; the gain is what the plan made
     for that is worth more than the best plan on average. That is exact where responses are drawn
-    independently. One solve for each draw and response: give as many draws as time allows (20 tell
+    independently and none overlap; of those that overlap the one counts in full that leads by the
+    values so known. One solve for each draw and response: give as many draws as time allows (20 tell
     the order).
 
     Args:
@@ -162,8 +177,9 @@ def value_of_information(
         own = (responses == response).to_numpy()
         gains = []
         for worth in worths:
-            known = np.where(own, worth, mean)
-            gains.append(max(_top(with_benefit(model, known), effort) - known @ average.x, 0.0))
+            known = with_benefit(model, np.where(own, worth, mean))
+            kept = known.counting.total(average.x)
+            gains.append(max(_top(known, effort) - kept, 0.0))
         se = float(np.std(gains, ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else None
         value = float(np.mean(gains))
         rows.append((response, value, se, 100 * value / average.worth if average.worth else 0.0, len(gains)))  # fmt: skip
@@ -182,6 +198,34 @@ def _top(model: Model, effort: Effort) -> float:
     return found.worth
 
 
+def _settled(model: Model, countings: list[Counting]) -> Model:
+    """The model with the mean of what the scenarios count, led by whom that mean puts first."""
+    each = np.mean([counting.each for counting in countings], axis=0)
+    first = np.mean([counting.first for counting in countings], axis=0)
+    counting = model.counting.settled(each, first)
+    return replace(model, columns=replace(model.columns, counting=counting))
+
+
+def _after_others(model: Model) -> tuple[sparse.csr_array, np.ndarray]:
+    """Rows, over options and leads, that let nobody lead before another that is bought; and limits."""
+    counting, lead = model.counting, model.lead
+    _, pair = pairs_of(model)
+    number: list[int] = []
+    column: list[int] = []
+    rows = 0
+    for at, j in enumerate(lead):
+        ahead = lead[
+            (counting.group[lead] == counting.group[j]) & (counting.place[lead] < counting.place[j])
+        ]
+        for other in np.unique(pair[ahead]):
+            own = ahead[pair[ahead] == other]
+            number += [rows] * (len(own) + 1)
+            column += [*own, model.matrix.shape[1] + at]
+            rows += 1
+    size = (rows, model.matrix.shape[1] + len(lead))
+    return sparse.csr_array((np.ones(len(number)), (number, column)), size), np.ones(rows)
+
+
 def _tail(scenarios: int, alpha: float) -> np.ndarray:
     """Weights of the sorted scenarios in the mean of the worst 1 − alpha of them."""
     mass = (1 - alpha) * scenarios
@@ -197,7 +241,11 @@ def _raise_least(
     and its plan shows the piece that was missing. No piece falls below −depth, so that θ + depth
     is what the solver sees.
     """
-    options = model.matrix.shape[1]
+    columns = len(model.benefit())
+    plain = model.milp(np.zeros(columns))
+    if len(model.lead):
+        after, most = _after_others(model)
+        plain = plain.with_rows(after, np.full(len(most), -np.inf), most)
     best_x, best_value, bound = known[0], -np.inf, np.inf
     pieces: list[np.ndarray] = []
     limits: list[float] = []
@@ -213,18 +261,18 @@ def _raise_least(
             limits.append(-(constant + depth) / unit)
         if bound < np.inf and bound - best_value <= effort.gap_pct / 100 * abs(bound):
             break
-        rules = sparse.hstack([model.matrix, sparse.csr_array((len(model.rows), 1))])
+        rules = sparse.hstack([plain.matrix, sparse.csr_array((len(plain.lower), 1))])
         milp = Milp(
-            np.append(np.zeros(options), -1.0),
+            np.append(np.zeros(columns), -1.0),
             sparse.vstack([rules, sparse.csr_array(np.array(pieces))], format="csr"),
-            np.append(model.lower, limits),
-            np.append(model.upper, np.full(len(pieces), np.inf)),
-            np.append(np.ones(len(model.rows), dtype=bool), np.zeros(len(pieces), dtype=bool)),
-            options,
+            np.append(plain.lower, limits),
+            np.append(plain.upper, np.full(len(pieces), np.inf)),
+            np.append(plain.is_whole, np.zeros(len(pieces), dtype=bool)),
+            plain.binaries,
         )
         outcome = minimise(milp, gap=effort.gap_pct / 200, time_limit_s=effort.time_limit_s)
         bound = min(bound, -outcome.bound * unit - depth)
         if outcome.x is None:
             break
-        fresh = [outcome.x[:options]]
+        fresh = [model.filled(outcome.x)]
     return best_x, max(bound - best_value, 0.0)

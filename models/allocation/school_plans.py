@@ -4,7 +4,9 @@ At prices λ for the rows between schools the allocation falls apart: each schoo
 is worth most after paying for what it uses. A school chooses among up to 4^12 plans, under its own
 rows (basket, cap, exclusivity, …), so the plans are built pair by pair, and a part of a plan is
 given up once it provably cannot end above a plan in hand. The proof is a bound by multipliers on
-the school's own rows and, where the objective is concave, by its tangent.
+the school's own rows and, where the objective is concave, by its tangent. Where responses overlap, a
+part of a plan knows which choice leads each group, so that a later one counts only what it should;
+among the choices still to come one may lead at a price, which bounds what they add.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ class Search:
     objective: Objective
     _multiplier: np.ndarray = field(init=False)
     _tangent: np.ndarray = field(init=False)
+    _lead: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         """Lay out what every search of a school's plan needs."""
@@ -60,11 +63,13 @@ class Search:
         self._own = schools.own / self._size[:, None, None]
         self._least = schools.least / self._size
         self._most = schools.most / self._size
-        low, high = ranges(schools.is_open, schools.own)
+        self._own_first = schools.own_first / self._size[:, None, None]
+        low, high = ranges(schools.is_open, schools.own, schools.own_first)
         self._low, self._high = low, high
         self._top_gain = np.where(schools.is_open, schools.gain, 0).max(axis=2).sum(axis=1)
         self._multiplier = np.zeros(self._most.shape)
         self._tangent = np.zeros(len(schools.pupils))
+        self._lead = np.zeros((len(schools.pupils), schools.slots))
 
     def plans(self, price: np.ndarray, *, floor: np.ndarray, width: int) -> SchoolPlans:
         """Every plan that ends at or above its school's floor, or the `width` most promising.
@@ -77,7 +82,9 @@ class Search:
         schools = self.by_school
         paid = schools.shared @ price
         self._adjust(paid)
-        reduced, constant = self._reduced(paid, np.arange(len(floor)))
+        everyone = np.arange(len(floor))
+        reduced, constant = self._reduced(paid, everyone)
+        led = self._led(everyone)
         best = reduced.max(axis=2)
         regret = best[:, :, None] - reduced
         top = constant + best.sum(axis=1)
@@ -94,11 +101,20 @@ class Search:
         bound = top[school]
         used = np.zeros((len(school), schools.own.shape[3]), dtype=np.int64)
         choice = np.zeros((len(school), order.shape[1]), dtype=np.int8)
+        # The choice that leads each group so far, numbered over pairs; 0 = nothing bought.
+        lead = np.zeros((len(school), schools.slots), dtype=np.int64)
         dropped = np.full(len(floor), -np.inf)
         for level in range(order.shape[1]):
             pair = order[school, level]
             grown = bound[:, None] - regret[school, pair]
             spent = used[:, None] + schools.own[school, pair]
+            if schools.slots:
+                slot = schools.group[school, pair]
+                at = lead[np.arange(len(school)), slot]
+                grown -= self._beside(school, pair, slot, at, led)
+                by, taken = np.divmod(at, schools.first.shape[2])
+                first = schools.own_first[school, by, taken]
+                spent -= np.minimum(first[:, None], schools.own_first[school, pair])
             fits = (spent + low[school, None, level] <= schools.most[school, None]) & (
                 spent + high[school, None, level] >= schools.least[school, None]
             )
@@ -106,9 +122,11 @@ class Search:
             alive &= grown + margin[school, None] >= floor[school, None]
             state, taken = np.nonzero(alive)
             school, bound, pair = school[state], grown[state, taken], pair[state]
-            used, choice = spent[state, taken], choice[state]
+            used, choice, lead = spent[state, taken], choice[state], lead[state]
             choice[np.arange(len(state)), pair] = taken
-            states = [school, bound, used, choice]
+            if schools.slots:
+                lead = self._handed(school, pair, taken, lead)
+            states = [school, bound, used, choice, lead]
             crowded = np.flatnonzero(np.bincount(school, minlength=len(floor))[school] > width)
             if len(crowded):
                 at = school[crowded]
@@ -117,6 +135,7 @@ class Search:
                     at,
                     choice[crowded],
                     used[crowded],
+                    lead[crowded],
                     low[at, level],
                     high[at, level],
                     rest_gain[at, level],
@@ -124,7 +143,7 @@ class Search:
                 states = [np.delete(part, crowded[lost], axis=0) for part in states]
                 kept = _most_promising(states[0], states[1], width, dropped)
                 states = [part[kept] for part in states]
-            school, bound, used, choice = states
+            school, bound, used, choice, lead = states
 
         value = self.worth(school, choice) - schools.picked(paid, school, choice)
         ranked = np.lexsort((-value, school))
@@ -140,8 +159,48 @@ class Search:
 
     def worth(self, school: np.ndarray, choice: np.ndarray) -> np.ndarray:
         """What the plans are worth under the objective."""
-        gain = self.by_school.picked(self.by_school.gain, school, choice)
+        gain = self._gain(school, choice)
         return self.objective.worth(gain, self.by_school.pupils[school])
+
+    def _gain(self, school: np.ndarray, choice: np.ndarray) -> np.ndarray:
+        """What the plans, or parts of plans, gain."""
+        schools = self.by_school
+        return schools.counted(schools.each, schools.first, school, choice)
+
+    def _led(self, at: np.ndarray) -> np.ndarray:
+        """What each choice is worth besides if it leads its group, after tangent and multipliers."""
+        schools, tangent = self.by_school, self._tangent[at]
+        slope = self.objective.slope(tangent, schools.pupils[at])
+        led = slope[:, None, None] * schools.first[at]
+        # Only rows with no upper limit have such a part, so no multiplier here is above zero.
+        for row in range(self._multiplier.shape[1]):
+            led -= self._own_first[at, :, :, row] * self._multiplier[at, row, None, None]
+        return led
+
+    def _beside(
+        self,
+        school: np.ndarray,
+        pair: np.ndarray,
+        slot: np.ndarray,
+        at: np.ndarray,
+        led: np.ndarray,
+    ) -> np.ndarray:
+        """What the bound of each choice counts too much, given who leads its group already."""
+        price, own = self._lead[school, slot], led[school, pair]
+        taken = np.maximum(led.reshape(len(led), -1)[school, at], price)
+        return np.minimum(own, taken[:, None]) - np.minimum(own, price[:, None])
+
+    def _handed(
+        self, school: np.ndarray, pair: np.ndarray, taken: np.ndarray, lead: np.ndarray
+    ) -> np.ndarray:
+        """Who leads after a choice."""
+        schools, number = self.by_school, np.arange(len(school))
+        slot, choices = schools.group[school, pair], schools.first.shape[2]
+        first = schools.first.reshape(len(schools.first), -1)
+        now = lead[number, slot]
+        leads = schools.first[school, pair, taken] > first[school, now]
+        lead[number, slot] = np.where(leads, pair * choices + taken, now)
+        return lead
 
     def _reduced(self, paid: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Value of each choice after prices, tangent and multipliers; and the constant beside it.
@@ -158,6 +217,10 @@ class Search:
         reduced = slope[:, None, None] * schools.gain[at] - paid[at]
         for row in range(multiplier.shape[1]):
             reduced -= self._own[at, :, :, row] * multiplier[:, row, None, None]
+        if schools.slots:
+            price = np.take_along_axis(self._lead[at], schools.group[at], axis=1)
+            reduced -= np.minimum(self._led(at), price[:, :, None])
+            constant = constant + self._lead[at].sum(axis=1)
         return np.where(schools.is_open[at], reduced, -np.inf), constant
 
     def _adjust(self, paid: np.ndarray) -> None:
@@ -168,6 +231,8 @@ class Search:
                 self._halve_tangent(paid, everyone)
             for row in range(self._multiplier.shape[1]):
                 self._halve_multiplier(paid, everyone, row)
+            for slot in range(self._lead.shape[1]):
+                self._halve_lead(paid, everyone, slot)
 
     def _halve_tangent(self, paid: np.ndarray, at: np.ndarray) -> None:
         """Move tangents towards the gain of the choices that they lead to."""
@@ -176,7 +241,7 @@ class Search:
             middle = (low + high) / 2
             self._tangent[at] = middle
             picks = self._picks(paid, at)
-            gain = np.take_along_axis(self.by_school.gain[at], picks, axis=2).sum(axis=(1, 2))
+            gain = self._gain(at, picks[:, :, 0])
             low, high = np.where(gain > middle, middle, low), np.where(gain > middle, high, middle)
 
     def _halve_multiplier(self, paid: np.ndarray, at: np.ndarray, row: int) -> None:
@@ -198,6 +263,26 @@ class Search:
             low, high = np.where(more, middle, low), np.where(more, high, middle)
         self._multiplier[at, row] = sign * high
 
+    def _halve_lead(self, paid: np.ndarray, at: np.ndarray, slot: int) -> None:
+        """Raise the price of leading a group until one choice at most leads at it."""
+        self._lead[at, slot] = 0
+        at = at[self._leading(paid, at, slot) > 1]
+        if not len(at):
+            return
+        low, high = np.zeros(len(at)), self._led(at).max(axis=(1, 2))
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            self._lead[at, slot] = middle
+            more = self._leading(paid, at, slot) > 1
+            low, high = np.where(more, middle, low), np.where(more, high, middle)
+        self._lead[at, slot] = high
+
+    def _leading(self, paid: np.ndarray, at: np.ndarray, slot: int) -> np.ndarray:
+        """How many of the best choices would lead a group at its price."""
+        led = np.take_along_axis(self._led(at), self._picks(paid, at), axis=2)[:, :, 0]
+        inside = self.by_school.group[at] == slot
+        return (inside & (led > self._lead[at, slot, None])).sum(axis=1)
+
     def _picks(self, paid: np.ndarray, at: np.ndarray) -> np.ndarray:
         """The best choice of each pair, each pair for itself."""
         return self._reduced(paid, at)[0].argmax(axis=2)[:, :, None]
@@ -214,6 +299,7 @@ class Search:
         school: np.ndarray,
         choice: np.ndarray,
         used: np.ndarray,
+        lead: np.ndarray,
         low: np.ndarray,
         high: np.ndarray,
         rest_gain: np.ndarray,
@@ -222,16 +308,21 @@ class Search:
 
         The other one uses no more of the school's tightest row and as much of each row that can
         still be broken, and is worth as much with no further gain and with all that could come;
-        a concave objective then puts it first with any gain between.
+        a concave objective then puts it first with any gain between. Where responses overlap no
+        group of it is led higher either, so that what comes adds as much to it.
         """
         schools = self.by_school
-        gain = schools.picked(schools.gain, school, choice)
+        gain = self._gain(school, choice)
         cost = schools.picked(paid, school, choice)
         pupils = schools.pupils[school]
         now = self.objective.worth(gain, pupils) - cost
         late = self.objective.worth(gain + rest_gain, pupils) - cost
         is_safe = (used + high <= schools.most[school]) & (used + low >= schools.least[school])
         group, need, main = self._needs(school, used, is_safe)
+        if schools.slots:
+            first = schools.first.reshape(len(schools.first), -1)[school[:, None], lead]
+            rank = np.unique(first, return_inverse=True)[1].reshape(first.shape)
+            need = np.column_stack([need, rank])
         return beaten(group, need, (now,) if self.objective.is_linear else (now, late), main)
 
     def _needs(self, school, used, is_safe):
@@ -269,6 +360,7 @@ class Search:
         finite = finite + np.where(self._multiplier < 0, np.abs(self._least), 0)
         total = np.where(schools.is_open, size, 0).max(axis=2).sum(axis=1)
         total += (np.abs(self._multiplier) * finite).sum(axis=1) + self._top_gain + tangent
+        total += 2 * self._lead.sum(axis=1)
         operations = 8 * (size.shape[1] + len(price) + finite.shape[1] + 8)
         return operations * 2.0**-53 * total
 

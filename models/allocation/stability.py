@@ -12,7 +12,7 @@ from scipy import stats
 
 from models.allocation.draws import Draws
 from models.allocation.problem import Problem
-from models.allocation.resolve import Effort, best, held_in, model_of, pairs_of, weighted
+from models.allocation.resolve import Effort, best, held_in, model_of, pairs_of
 from models.allocation.rules.base import PAIR
 
 FIRM, CONTESTED = 0.9, 0.6
@@ -87,7 +87,7 @@ def stability(
             continue
         taken = np.flatnonzero(found.x > 0.5)
         chosen[pair[taken], level[taken]] += 1
-        told.append((number, True, found.worth, float(weighted(held) @ plan), found.gap_pct))
+        told.append((number, True, found.worth, held.counting.total(plan), found.gap_pct))
     table = pl.DataFrame(
         told,
         schema={

@@ -7,7 +7,7 @@ import polars as pl
 from scipy import sparse
 
 from models.allocation.model import Model
-from models.allocation.resolve import pairs_of, weighted
+from models.allocation.resolve import pairs_of
 
 _CELLS = 5_000_000
 """Entries of rows × lines that are held at once."""
@@ -27,9 +27,9 @@ def best_swaps(model: Model, x: np.ndarray, shown: np.ndarray) -> pl.DataFrame:
 
     Returns:
         other_semel_mosad, other_response_id, other_dose_level, swap_loss (weighted benefit the plan
-        loses by it; below 0 = it would gain), in the order of `shown`; null where there is none.
+        loses by it, overlaps counted before and after; below 0 = it would gain), in the order of `shown`; null where there is none.
     """
-    options, benefit = model.columns.options, weighted(model)
+    options, counting = model.columns.options, model.counting
     _, pair = pairs_of(model)
     held = np.flatnonzero(x > 0.5)
     has_line = np.zeros(int(pair.max()) + 1, dtype=bool)
@@ -51,11 +51,14 @@ def best_swaps(model: Model, x: np.ndarray, shown: np.ndarray) -> pl.DataFrame:
         # stops at the first that keeps the rules.
         touched = (model.matrix[broken] != 0).sum(axis=0) == len(broken)
         able = partners[np.asarray(touched).ravel()[partners]]
-        order = able[np.argsort(-sign * benefit[able], kind="stable")]
+        own = np.full(len(able), j)
+        gain = counting.change(x, able, own) if is_held else counting.change(x, own, able)
+        ranked = np.argsort(-gain, kind="stable")
+        order, gain = able[ranked], gain[ranked]
         found = _first_allowed(model, sign * columns[:, order], start)
         if found >= 0:
             others[place] = order[found]
-            losses[place] = sign * (benefit[j] - benefit[order[found]])
+            losses[place] = 0.0 - gain[found]
     known = pl.Series(others >= 0)
     other = options[np.maximum(others, 0).tolist()]
     return pl.DataFrame(

@@ -36,9 +36,10 @@ def minimise_by_tangents(
     """
     gains, pupils = model.gain_rows(), model.columns.schools["pupils"].to_numpy()
     plain = model.milp(np.zeros(gains.shape[1]))
-    schools, options = gains.shape
+    schools, columns = gains.shape
+    options = model.matrix.shape[1]
     milp = Milp(
-        np.concatenate([np.zeros(options), -np.ones(schools)]),
+        np.concatenate([np.zeros(columns), -np.ones(schools)]),
         sparse.hstack([plain.matrix, sparse.csr_array((len(plain.lower), schools))], format="csr"),
         plain.lower,
         plain.upper,
@@ -46,30 +47,26 @@ def minimise_by_tangents(
         options,
         tolerance=np.inf,
     )
-    top = gains @ np.ones(options)
+    top = gains @ np.ones(columns)
     points = [np.zeros(schools), *(top * 0.5**k for k in range(_FIRST))]
     x, worth, bound, seconds = None, -np.inf, np.inf, 0.0
     for _ in range(_ROUNDS):
         for at in points:
             milp = _under_tangent(milp, objective, gains, at, pupils, scale)
         left = max(time_limit_s - seconds, 0.01)
-        found = minimise(milp, gap=gap / 2, time_limit_s=left, start=_start(x, schools))
+        start = None if x is None else np.append(model.filled(x), np.zeros(schools))
+        found = minimise(milp, gap=gap / 2, time_limit_s=left, start=start)
         seconds += found.seconds
         bound = min(bound, schools * _OUTWARD - found.bound)
         if found.x is not None:
             held = found.x[:options]
             reached = scale * model.worth(objective, held)
             x, worth = (held, reached) if reached > worth else (x, worth)
-            points = [gains @ held]
+            points = [gains @ model.filled(held)]
         is_over = found.x is None or found.is_time_out or bound - worth <= gap * bound + _OUTWARD
         if is_over:
             break
     return Outcome(x, -bound, x is None and found.is_infeasible, found.is_time_out, seconds)
-
-
-def _start(x: np.ndarray | None, schools: int) -> np.ndarray | None:
-    """The plan in hand as a point to begin from; the solver works the worths out itself."""
-    return None if x is None else np.concatenate([x, np.zeros(schools)])
 
 
 def _under_tangent(

@@ -6,7 +6,7 @@ from typing import Literal
 
 import polars as pl
 
-from models.allocation import Atkinson, Maximin, Objective, Problem, Total, solve
+from models.allocation import Atkinson, Maximin, Objective, Overlap, Problem, Total, solve
 from models.allocation.lasting import lasting_share
 from models.shares import split_by_share
 from pipelines.aim import AGOROT
@@ -203,6 +203,10 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
         rules=(*rules(city, tables), *together(choices)),
         equity_gamma=city.policy.equity_gamma.value,
         need_offset=city.policy.need_offset.value,
+        overlaps=tuple(
+            Overlap(name, group.name_en, group.name_he, group.responses, group.counted_share.value)
+            for name, group in city.policy.overlaps.items()
+        ),
     )
 
 

@@ -26,7 +26,8 @@ from pipelines.tables import Step, Tables, nothing
 
 _CODE = ("models/allocation/**/*.py", "models/*.py", "pipelines/decide/scenarios.py", "requirements.lock")  # fmt: skip
 _LINE = [
-    "semel_mosad", "response_id", "dose_level", "dose", "participants", "benefit_sd_pupils", "cost_agorot", "municipal_agorot",
+    "semel_mosad", "response_id", "dose_level", "dose", "participants", "benefit_sd_pupils", "full_benefit_sd_pupils",
+    "cost_agorot", "municipal_agorot",
 ]  # fmt: skip
 _MADE = ("core_scenario", "core_scenario_line")
 _BASE_HE, _BASE_EN = "התכנית", "The plan"
@@ -130,7 +131,7 @@ def _key(asked: Problem, base: pl.DataFrame, city: CityFolder, code: str) -> str
     return _digest(
         code, solver.gap_pct.value, solver.time_limit_s.value, *words,
         *[part.astype(float).tobytes() for part in parts],
-        _csv(model.columns.options), _csv(asked.costs), _csv(base.select(_LINE)),
+        _csv(model.columns.options), _csv(asked.costs), _csv(base.select(_LINE)), asked.overlaps,
     )  # fmt: skip
 
 
@@ -177,11 +178,13 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
 
 
 def with_benefit_share(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
-    """Add the share of the full benefit that each line's dose gives."""
+    """Add the share of the full benefit that each line's dose gives, less what overlaps with others."""
+    alone, counted = pl.col("full_benefit_sd_pupils"), pl.col("benefit_sd_pupils")
     return lines.with_columns(
         benefit_share=pl.col("dose").replace_strict(
             dict(city.policy.dose_response), return_dtype=pl.Float64
         )
+        * pl.when(alone > 0).then(counted / alone).otherwise(1.0)
     )
 
 

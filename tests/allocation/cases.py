@@ -5,6 +5,7 @@ The oracle knows the rules only from their words: it shares no code with `models
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import product
 
@@ -19,6 +20,7 @@ from models.allocation import (
     HoldHarmless,
     MustDrop,
     MustKeep,
+    Overlap,
     Part,
     ParticipantCapacity,
     PartShareMax,
@@ -216,12 +218,30 @@ def is_allowed(case: Problem, plan) -> bool:
     )
 
 
+def gain(case: Problem, plan) -> float:
+    """Need-weighted benefit of a plan: of a school's lines in one group the largest in full.
+
+    Harm counts in full always.
+    """
+    group_of = {r: o for o in case.overlaps for r in o.responses}
+    together = {}
+    for row in plan:
+        group = group_of.get(row["response_id"])
+        key = (row["semel_mosad"], group.overlap_id if group else row["response_id"])
+        together.setdefault(key, []).append((row["good"], group.counted_share if group else 1))
+    return math.fsum(
+        good if place == 0 or good < 0 else share * good
+        for own in together.values()
+        for place, (good, share) in enumerate(sorted(own, reverse=True))
+    )
+
+
 def best_plan(case: Problem):
     """(benefit, cost, sum of positions, picks) of the best plan by the documented tie-break."""
     allowed = [plan for plan in plans(case) if is_allowed(case, plan)]
     if not allowed:
         return None
-    good = {id(plan): sum(row["good"] for row in plan) for plan in allowed}
+    good = {id(plan): gain(case, plan) for plan in allowed}
     top = max(good.values())
     tied = [plan for plan in allowed if good[id(plan)] >= top - 1e-9]
 
@@ -237,7 +257,10 @@ def best_plan(case: Problem):
 
 @st.composite
 def problems(draw, *, max_rules: int = 2):
-    """Problems of 2–3 schools × 2 responses × 1–2 doses whose benefits and costs often tie."""
+    """Problems of 2–3 schools × 2 responses × 1–2 doses whose benefits and costs often tie.
+
+    In half of them the two responses overlap.
+    """
     codes = draw(st.sampled_from([["100001", "100002"], ["100001", "100002", "100003"]]))
     responses = ["amirim", "milat"]
     needs = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.8, 1.0])
@@ -270,6 +293,13 @@ def problems(draw, *, max_rules: int = 2):
         gefen=draw(st.none() | amounts),
         baskets=baskets,
         equity_gamma=draw(st.sampled_from([0.0, 0.5, 1.0, 2.0])),
+        overlaps=(
+            Overlap(
+                "both", "both", "שניהם", ("amirim", "milat"), draw(st.sampled_from([0.0, 0.6]))
+            ),
+        )
+        if draw(st.booleans())
+        else (),
     )
     level = max(
         o["dose_level"]
@@ -301,6 +331,52 @@ def problems(draw, *, max_rules: int = 2):
         st.lists(st.sampled_from(possible), max_size=max_rules, unique_by=lambda r: r.rule_id)
     )
     return replace(case, rules=tuple(wanted))
+
+
+@st.composite
+def overlapping_problems(draw):
+    """Problems of 2 schools × 3 responses × 1–2 doses, some of whose benefits overlap."""
+    options = [
+        option(
+            code,
+            response,
+            level,
+            draw(st.integers(0, 6)) / 2,
+            draw(st.integers(0, 9)) * 10_000_001,
+            draw(st.integers(0, 9)) * 3_333_333,
+            is_eligible=draw(st.integers(0, 5)) > 0,
+            is_excellence=response == "amirim",
+        )
+        for code in ("100001", "100002")
+        for response in ("amirim", "milat", "posh")
+        for level in range(1, draw(st.integers(1, 2)) + 1)
+    ]
+    needs = st.sampled_from([0.0, 0.25, 0.5, 1.0])
+    amounts = st.integers(2, 20).map(lambda n: n * 10_000_001 - n % 2)
+    possible = [
+        SchoolCapacity("milat", draw(st.integers(0, 2))),
+        MustKeep((("100001", "posh", 1),)),
+        EverySchoolServed(),
+        ExcellenceShareMin(draw(st.sampled_from([8.0, 33.3]))),
+        ExcellenceShareMax(66.6),
+        Exclusive("two", ("amirim", "posh")),
+    ]
+    inside = draw(
+        st.sampled_from(
+            [("amirim", "milat", "posh"), ("amirim", "posh"), ("milat", "posh", "none")]
+        )
+    )
+    share = draw(st.sampled_from([0.0, 0.25, 0.6, 1.0]))
+    return problem(
+        options,
+        schools={code: (draw(st.integers(0, 300)), draw(needs)) for code in ("100001", "100002")},
+        budget=draw(st.none() | amounts),
+        gefen=draw(st.none() | amounts),
+        baskets=draw(st.dictionaries(st.sampled_from(["100001", "100002"]), amounts)),
+        rules=draw(st.lists(st.sampled_from(possible), max_size=2, unique_by=lambda r: r.rule_id)),
+        equity_gamma=draw(st.sampled_from([0.0, 1.0, 2.0])),
+        overlaps=(Overlap("same_pupils", "same pupils", "אותם תלמידים", inside, share),),
+    )
 
 
 @st.composite

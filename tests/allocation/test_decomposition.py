@@ -17,13 +17,14 @@ from models.allocation import (
     InfeasibleRules,
     Maximin,
     NoPlanInTime,
+    Overlap,
     SchoolCap,
     SchoolCapacity,
     Total,
     solve,
 )
 
-from .cases import OWN, is_allowed, option, plans, problem, problems, tied_problems
+from .cases import OWN, gain, is_allowed, option, plans, problem, problems, tied_problems
 
 CASES = settings(max_examples=30, deadline=None, derandomize=True)
 KEY = ["semel_mosad", "response_id", "dose_level"]
@@ -38,13 +39,13 @@ OBJECTIVES = (
 def worth_by_words(case, plan, objective):
     """Σ pupils·φ(gain per pupil), written from the definition; the plain sum for the total."""
     if isinstance(objective, Total):
-        return math.fsum(row["good"] for row in plan)
+        return gain(case, plan)
     power, least = 1 - objective.aversion, objective.baseline_sd
     worth = []
     for code, pupils in case.schools.select("semel_mosad", "pupils").iter_rows():
         if pupils:
-            gain = math.fsum(r["good"] for r in plan if r["semel_mosad"] == code)
-            level = 1 + gain / pupils / least
+            own = gain(case, [r for r in plan if r["semel_mosad"] == code])
+            level = 1 + own / pupils / least
             phi = math.log(level) if power == 0 else (level**power - 1) / power
             worth.append(pupils * least * phi)
     return math.fsum(worth)
@@ -168,10 +169,17 @@ def middling(schools, seed=1, share=0.3):
     )
 
 
+OVERLAPS = (
+    Overlap("three", "three", "שלושה", ("r0", "r1", "r3"), 0.5),
+    Overlap("once", "once", "פעם אחת", ("r2", "r4"), 0.0),
+)
+
+
+@pytest.mark.parametrize("overlaps", [(), OVERLAPS], ids=["plain", "overlaps"])
 @pytest.mark.parametrize("objective", [Total(), Atkinson(1.0)])
-def test_both_paths_agree_within_their_proofs(objective):
+def test_both_paths_agree_within_their_proofs(objective, overlaps):
     """Each path's plan lies below the other's bound, and both reach the gap asked for."""
-    case = middling(40)
+    case = replace(middling(40), overlaps=overlaps)
     one = solve(case, gap_pct=0.1, objective=objective, method="milp").certificate
     two = solve(case, gap_pct=0.1, objective=objective, method="decomposition").certificate
     assert (one.method, two.method) == ("milp", "decomposition")
@@ -215,14 +223,21 @@ def floors(draw):
         code: (draw(st.integers(50, 300)), draw(st.sampled_from([0.0, 0.5, 1.0]))) for code in codes
     }
     budget = 100 * draw(st.integers(0, 30))
-    return problem(options, schools=schools, budget=budget, rules=(*rules, *exclusive))
+    overlap = Overlap("two", "two", "שניים", ("amirim", "milat"), draw(st.sampled_from([0.0, 0.5])))
+    return problem(
+        options,
+        schools=schools,
+        budget=budget,
+        rules=(*rules, *exclusive),
+        overlaps=(overlap,) if draw(st.booleans()) else (),
+    )
 
 
-def gained(plan, code):
-    return math.fsum(row["good"] for row in plan if row["semel_mosad"] == code)
+def gained(case, plan, code):
+    return gain(case, [row for row in plan if row["semel_mosad"] == code])
 
 
-@settings(CASES, max_examples=6)
+@settings(CASES, max_examples=10)
 @given(floors(), st.sampled_from(["milp", "decomposition"]))
 def test_the_floor_of_the_maximin_equals_enumeration(case, method):
     pupils = dict(case.schools.select("semel_mosad", "pupils").iter_rows())
@@ -233,12 +248,14 @@ def test_the_floor_of_the_maximin_equals_enumeration(case, method):
         alone = case.options.filter(pl.col("semel_mosad") == code)
         costs = case.costs.filter(pl.col("semel_mosad") == code)
         part = replace(case, options=alone, costs=costs, channels=free, rules=own_rules)
-        reach[code] = max(gained(plan, code) for plan in plans(part) if is_allowed(part, plan))
+        reach[code] = max(
+            gained(case, plan, code) for plan in plans(part) if is_allowed(part, plan)
+        )
     top = max(reach[code] / pupils[code] for code in pupils)
 
     def floor(plan):
-        short = (c for c in pupils if gained(plan, c) < reach[c] - 1e-7)
-        return min((gained(plan, c) / pupils[c] for c in short), default=top)
+        short = (c for c in pupils if gained(case, plan, c) < reach[c] - 1e-7)
+        return min((gained(case, plan, c) / pupils[c] for c in short), default=top)
 
     allowed = [plan for plan in plans(case) if is_allowed(case, plan)]
     highest = max(floor(plan) for plan in allowed)
@@ -252,6 +269,6 @@ def test_the_floor_of_the_maximin_equals_enumeration(case, method):
     assert certificate.floor_sd >= highest * (1 - 2e-5) - 1e-9
     # The floor is kept to a billionth of an SD·pupil, so it may lie that much above every plan.
     keeping = (p for p in allowed if floor(p) >= certificate.floor_sd)
-    best = max((math.fsum(row["good"] for row in p) for p in keeping), default=0.0)
+    best = max((gain(case, p) for p in keeping), default=0.0)
     assert certificate.objective_bound >= best - 1e-6
-    assert certificate.objective <= max(math.fsum(r["good"] for r in p) for p in allowed) + 1e-8
+    assert certificate.objective <= max(gain(case, p) for p in allowed) + 1e-8

@@ -21,7 +21,7 @@ from models.allocation.explain import explain
 from models.allocation.flips import FlipSettings, flips
 from models.allocation.rules.base import PAIR
 
-from .cases import best_plan, is_allowed, option, plans, problem, problems
+from .cases import best_plan, gain, is_allowed, option, plans, problem, problems
 
 EXACT = FlipSettings(effort=replace(FlipSettings().effort, gap_pct=0.0))
 """Need .9 and an offset of .1 weigh 1, so that weighted benefit is benefit."""
@@ -163,6 +163,10 @@ def test_every_pair_has_a_reason_parts_add_up_and_swaps_are_the_best(built, rand
     keys = {(r["semel_mosad"], r["response_id"], r["dose_level"]): r for r in every}
     now = [keys[key] for key in plan.lines.select(*PAIR, "dose_level").iter_rows()]
     for row in found.pairs.iter_rows(named=True):
+        pair = (row["semel_mosad"], row["response_id"])
+        rest = [r for r in now if (r["semel_mosad"], r["response_id"]) != pair]
+        added = gain(built, [*rest, keys[(*pair, row["dose_level"])]]) - gain(built, rest)
+        assert row["weighted_benefit"] == pytest.approx(added)
         mine = keys[row["semel_mosad"], row["response_id"], row["dose_level"]]
         losses = list(_swap_losses(built, now, every, mine))
         if row["swap_loss"] is None:
@@ -185,16 +189,17 @@ def _all_options(built):
 
 def _swap_losses(built, now, every, mine):
     """What every allowed exchange of one line would lose."""
+    whole = gain(built, now)
     if mine in now:
         rest = [row for row in now if row is not mine]
         has_line = {(r["semel_mosad"], r["response_id"]) for r in now}
         for other in every:
             if (other["semel_mosad"], other["response_id"]) not in has_line and is_allowed(built, [*rest, other]):  # fmt: skip
-                yield mine["good"] - other["good"]
+                yield whole - gain(built, [*rest, other])
     elif mine["is_eligible"]:
         for other in now:
             if is_allowed(built, [*(row for row in now if row is not other), mine]):
-                yield other["good"] - mine["good"]
+                yield whole - gain(built, [*(row for row in now if row is not other), mine])
 
 
 def test_only_what_is_asked_is_explained():

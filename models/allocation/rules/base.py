@@ -36,6 +36,8 @@ class Row:
 
     Coefficients and limits are whole numbers (agorot, pupils, pairs), so that a row holds exactly
     or not at all. `semel_mosad` is the school a row is about, so that a conflict can name it.
+    `leading` are coefficients ≥ 0 that come on top where an option leads its overlap group; only
+    a row with no upper limit may have them.
     """
 
     columns: np.ndarray
@@ -43,6 +45,7 @@ class Row:
     lower: float = -np.inf
     upper: float = np.inf
     semel_mosad: str | None = None
+    leading: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -52,12 +52,15 @@ class BenefitFloor(Rule):
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school: the gain of its options, rounded down, is at least the floor."""
-        gain = np.floor(columns.options["weighted_benefit"].to_numpy() * NANO).astype(np.int64)
-        least = dict(self.least)
+        counting, least = columns.counting, dict(self.least)
+        each = np.floor(counting.each * NANO).astype(np.int64)
+        first = np.floor(counting.first * NANO).astype(np.int64)
         for school, positions in columns.by_school():
             if least.get(school, 0) > 0:
-                useful = positions[gain[positions] > 0]
-                yield Row(useful, gain[useful], lower=least[school], semel_mosad=school)
+                useful = positions[each[positions] + first[positions] > 0]
+                yield Row(
+                    useful, each[useful], least[school], semel_mosad=school, leading=first[useful]
+                )
 
     def measure(self, plan: Plan) -> Measure:
         """The lowest share of its floor that a school reaches, in percent."""
