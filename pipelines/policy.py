@@ -152,6 +152,7 @@ class Response(Model):
     lag_years: Annotated[int, Field(ge=0, le=3)] = 0
     is_excellence: bool = False
     is_allocated: bool = True
+    schools_can_buy: Parameter[bool] | None = None
     eligibility: Eligibility | None = None
     served_share: Parameter[Share]
     fixed_cost: Parameter[float]

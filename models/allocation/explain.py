@@ -122,9 +122,10 @@ def explain(
         reason_rules=pl.Series([",".join(model.rules[k].rule_id for k in ks) for _, ks in reasons], dtype=pl.String),
         dose_code=pl.Series(doses, dtype=pl.String),
     ).hstack(swaps)  # fmt: skip
+    worded = table.hstack(options.select("eligibility_reason_he", "eligibility_reason_en"))
     said = [
         sentences(row, [model.rules[k] for k in ks])
-        for row, (_, ks) in zip(table.iter_rows(named=True), reasons, strict=True)
+        for row, (_, ks) in zip(worded.iter_rows(named=True), reasons, strict=True)
     ]
     table = table.with_columns(
         reason_he=pl.Series([he for he, _ in said], dtype=pl.String),

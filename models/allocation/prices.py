@@ -31,7 +31,7 @@ class Prices:
         return np.asarray(self.row[own] @ model.matrix[own]).ravel()
 
     def table(self, model: Model) -> pl.DataFrame:
-        """The prices that are not zero.
+        """The prices that are not zero, of rules that have one.
 
         Returns:
             rule_id, semel_mosad (null = all schools), price (SD·pupils for one unit more of the
@@ -44,6 +44,7 @@ class Prices:
             for row, owner, price in zip(model.rows, model.owner, self.row, strict=True)
             if owner >= 0 and price != 0
             for rule in [model.rules[owner]]
+            if rule.is_priced
         ]  # fmt: skip
         schema = {
             "rule_id": pl.String, "semel_mosad": pl.String, "price": pl.Float64,

@@ -31,7 +31,11 @@ def sentences(row: Mapping[str, Any], rules: Sequence[Rule]) -> tuple[str, str]:
                 f"Funded from what is left: {line_en}, but nothing better fits there whole.",
             )
         case "not_eligible":
-            return "בית הספר אינו זכאי למענה.", "The school is not eligible for it."
+            why_he, why_en = row["eligibility_reason_he"], row["eligibility_reason_en"]
+            return (
+                f"בית הספר אינו זכאי למענה: {why_he}." if why_he else "בית הספר אינו זכאי למענה.",
+                f"The school is not eligible for it: {why_en}." if why_en else "The school is not eligible for it.",
+            )  # fmt: skip
         case "must_drop":
             return "המדיניות מסיימת את המענה כאן.", "The policy drops it here."
         case "no_benefit":

@@ -242,7 +242,10 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         .join(tables["core_response"].select("response_id", "response_name_he"), on="response_id")
         .join(posed.options.select(*OPTION, "host_semel_mosad"), on=OPTION)
         .with_columns(pl.col("municipal_agorot").fill_null(0))
-    )
+        .with_columns(
+            is_replaceable=(pl.col("municipal_agorot") > 0) & pl.col("response_id").is_in(_on_sale(city))
+        )
+    )  # fmt: skip
     certificate = plan.certificate
     return {
         "mart_allocation": lines,
@@ -274,6 +277,15 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
             ),
         ),
     }
+
+
+def _on_sale(city: CityFolder) -> list[str]:
+    """Return the responses that a school could buy by itself (R84)."""
+    return [
+        name
+        for name, item in city.policy.responses.items()
+        if item.schools_can_buy and item.schools_can_buy.value
+    ]
 
 
 def formula(city: CityFolder, tables: Tables) -> Tables:

@@ -103,14 +103,16 @@ def _answers(tables: Mapping[str, pl.DataFrame], lines: pl.DataFrame) -> dict[st
         "excellence_pct": 100 * excellent / own if own else 0.0,
         "not_school_agorot": int(alone["amount_agorot"].sum()),
         "not_school_pct": 100 * int(alone["amount_agorot"].sum()) / own if own else 0.0,
+        "replaceable": lines.filter("is_replaceable").group_by("response_id")
+        .agg(schools=pl.len(), municipal_agorot=pl.col("municipal_agorot").sum()).sort("response_id").to_dicts(),
         "goals": goals,
         "goals_all": tables["mart_response"]["goal_id"].n_unique(),
         "several": several,
         "long_pct": 100 * int(known.filter(pl.col("horizon") == "long")["cost_agorot"].sum()) / total if total else 0.0,
         "assets": assets.height,
         "hours_free": float(assets["hours_free_per_week"].sum()),
-        "pooling": tables["mart_pooling"].filter(pl.col("saving_agorot") > 0)
-        .sort("saving_agorot", "response_id", descending=[True, False]).head(1).to_dicts(),
+        "shared": lines.drop_nulls("host_semel_mosad").group_by("response_id")
+        .agg(sets=pl.col("host_semel_mosad").n_unique(), schools=pl.len()).sort("response_id").to_dicts(),
         "quarters": tables["mart_audit_group"].filter(pl.col("view") == "plan", pl.col("audit_dimension") == "need_quartile")
         .sort("audit_group").to_dicts(),
         "index": tables["mart_audit_index"].filter(pl.col("view") == "plan", pl.col("index_id") == "concentration").to_dicts(),
@@ -183,6 +185,7 @@ def _school(row: dict[str, Any], lines: pl.DataFrame, tables: Mapping[str, pl.Da
         "row": row,
         "lines": lines.filter(own).sort("cost_agorot", "response_id", descending=[True, False]).to_dicts(),
         "reasons": tables["mart_allocation_reason"].filter(own).join(firmness, on=PAIR)
+        .join(lines.select(*PAIR, "dose", "host_semel_mosad"), on=PAIR, how="left")
         .sort(pl.col("plan_dose_level").is_null(), "above_line", "response_id", descending=[False, True, False])
         .to_dicts(),
     }  # fmt: skip

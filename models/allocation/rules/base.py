@@ -74,6 +74,9 @@ class Rule(ABC):
     is_budget: bool = False
     """True where money can repair a conflict: the shortfall of such a rule is reported."""
 
+    is_priced: bool = True
+    """False where the rows only tie options to each other: their prices move worth, and cost none."""
+
     @property
     @abstractmethod
     def rule_id(self) -> str:

@@ -30,6 +30,7 @@ class Together(Rule):
 
     sets: tuple[tuple[tuple[str, str, int], ...], ...]
     unit = "options"
+    is_priced = False
     rule_id = "together"
     sentence_en = "A response that schools share is opened in all of them at once, or in none."
     sentence_he = "מענה משותף נפתח בכל בתי הספר של הקבוצה יחד, או באף אחד מהם."
