@@ -21,6 +21,7 @@ from pipelines.parameters import (
     Year,
 )
 from pipelines.policy_map import ResponseMap
+from pipelines.policy_rules import Rules
 
 
 class ChannelPolicy(Model):
@@ -171,48 +172,6 @@ class Response(Model):
         return self
 
 
-class Capacity(Model):
-    """Most schools, or participants, one response can serve."""
-
-    response: str
-    schools: int | None = None
-    participants: int | None = None
-    source: str
-    reason: str
-
-
-class MustKeep(Model):
-    """Responses that go on where they run now (`served`) or in the schools named."""
-
-    response: str
-    schools: tuple[str, ...] | Literal["served"]
-    dose_level: int = 1
-    source: str
-    reason: str
-
-
-class MustDrop(Model):
-    """Responses that are not to be given, anywhere or in the schools named."""
-
-    response: str
-    schools: tuple[str, ...] | Literal["all"] = "all"
-    source: str
-    reason: str
-
-
-class Rules(Model):
-    """The rules of the allocation (R82–R93)."""
-
-    capacity: tuple[Capacity, ...] = ()
-    must_keep: tuple[MustKeep, ...] = ()
-    must_drop: tuple[MustDrop, ...] = ()
-    every_school_served: Parameter[bool] | None = None
-    school_cap_per_pupil: Parameter[float] | None = None
-    excellence_min: Parameter[Percent] | None = None
-    excellence_max: Parameter[Percent] | None = None
-    exclusive: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-
-
 class OverlapGroup(Model):
     """Responses for the same pupils and goals: further ones in a school count in part only (R92)."""
 
@@ -351,6 +310,23 @@ class EffectsPolicy(Model):
     )
 
 
+class LastingPolicy(Model):
+    """How long the effects of one year's responses are counted (R88)."""
+
+    years: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
+        value=3,
+        unit="school years",
+        source="assumed",
+        reason="how long a decision to fund a response usually holds",
+    )
+    kept_share: Parameter[Share] = Parameter[float](
+        value=0.5,
+        unit="share of an effect left a year later",
+        source="assumed",
+        reason="effects of programmes fade by about half in the year after",
+    )
+
+
 class AccountPolicy(Model):
     """How the plan is accounted for: what is drawn, asked again and held equal (R85–R96)."""
 
@@ -394,10 +370,10 @@ class AccountPolicy(Model):
         reason="tell the order of the responses; the error beside the figure says how well",
     )
     flip_pairs: Parameter[Annotated[int, Field(ge=0)]] = Parameter[int](
-        value=6,
+        value=3,
         unit="pairs of a school and a response",
         source="assumed",
-        reason="the closest calls, about fifteen solves each; any other is answered on request",
+        reason="the closest calls, about ten solves each; any other is answered on request",
     )
     gammas: Parameter[tuple[Annotated[float, Field(ge=0)], ...]] = Parameter[
         tuple[Annotated[float, Field(ge=0)], ...]
@@ -560,6 +536,7 @@ class Policy(Model):
     causes: dict[str, Cause] = Field(default_factory=dict)
     evidence: dict[str, Work] = Field(default_factory=dict)
     effects: EffectsPolicy = EffectsPolicy()
+    lasting: LastingPolicy = LastingPolicy()
     responses: dict[str, Response]
     response_map: ResponseMap = ResponseMap()
     overlaps: dict[str, OverlapGroup] = Field(default_factory=dict)
@@ -583,17 +560,7 @@ class Policy(Model):
         for name, part in self.formula.items():
             if part.pot.channel and part.pot.channel not in self.channels:
                 raise ValueError(f"formula.{name}.pot.channel: no such channel: {part.pot.channel}")
-        named = [
-            *(("capacity", rule.response) for rule in self.rules.capacity),
-            *(("must_keep", rule.response) for rule in self.rules.must_keep),
-            *(("must_drop", rule.response) for rule in self.rules.must_drop),
-            *(
-                ("exclusive", response)
-                for group in self.rules.exclusive.values()
-                for response in group
-            ),
-        ]
-        for rule, response_id in named:
+        for rule, response_id in self.rules.named():
             if response_id not in self.responses:
                 raise ValueError(f"rules.{rule}: no response '{response_id}' in responses")
         overlapping: dict[str, str] = {}

@@ -39,7 +39,7 @@ _UNNAMED = (
 _NOT_IN_TIME = "לא נמצאה תכנית בזמן הקצר. ייתכן שיש תכנית: קובץ תרחיש מחפש זמן רב יותר."
 # Tables of the warehouse that are published under another name.
 _PUBLISHED = {"core_response": "mart_response", "core_school_year": "mart_school_money"}
-_LINE = [*PAIR, "dose_level", "participants", "benefit_sd_pupils", "full_benefit_sd_pupils", "cost_agorot", "municipal_agorot"]  # fmt: skip
+_LINE = [*PAIR, "dose_level", "dose", "participants", "benefit_sd_pupils", "full_benefit_sd_pupils", "cost_agorot", "municipal_agorot"]  # fmt: skip
 R = TypeVar("R", bound=Rule)
 
 

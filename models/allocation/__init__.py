@@ -29,6 +29,7 @@ from models.allocation.rules import (
     SchoolCapacity,
     SchoolChannelCap,
     SchoolFloor,
+    Together,
 )
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "SchoolCapacity",
     "SchoolChannelCap",
     "SchoolFloor",
+    "Together",
     "Total",
     "best_near",
     "solve",

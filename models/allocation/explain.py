@@ -194,9 +194,9 @@ def _dose(
     """Why the pair has no larger dose; null where it is not in the plan."""
     if x[j] < 0.5:
         return None
-    levels = model.columns.options["dose_level"].to_numpy()
+    doses = model.columns.options["dose"].to_numpy()
     up = np.flatnonzero((moves.drop == j) & (moves.add >= 0))
-    up = up[levels[moves.add[up]] > levels[j]]
+    up = up[doses[moves.add[up]] > doses[j]]
     if not len(up):
         return "highest"
     step = int(up[np.argmax(above[moves.add[up]])])

@@ -35,7 +35,7 @@ class Prices:
 
         Returns:
             rule_id, semel_mosad (null = all schools), price (SD·pupils for one unit more of the
-            rule's row: agorot, pupils or responses), price_per_1000_nis (of budgets and baskets;
+            rule's row: agorot, pupils or responses), price_per_thousand (of budgets and baskets;
             null for other rules), by rule and school.
         """
         rows = [
@@ -47,7 +47,7 @@ class Prices:
         ]  # fmt: skip
         schema = {
             "rule_id": pl.String, "semel_mosad": pl.String, "price": pl.Float64,
-            "price_per_1000_nis": pl.Float64,
+            "price_per_thousand": pl.Float64,
         }  # fmt: skip
         return pl.DataFrame(rows, schema=schema, orient="row").sort("rule_id", "semel_mosad")
 

@@ -92,6 +92,8 @@ def robust_plans(
     )
     tail = _tail(len(worths), alpha)
     ceiling = float(tops.max())
+    # The solver's columns are not negative, and a drawn effect may do harm.
+    depth = -float(worths.min(axis=0).clip(max=0.0).sum())
 
     def least_tail(x: np.ndarray) -> tuple[np.ndarray, float]:
         return tail @ worths[np.argsort(worths @ x, kind="stable")], 0.0
@@ -110,8 +112,8 @@ def robust_plans(
     found = {
         "planned": (planned, None),
         "expected": (on_average, missed),
-        "cvar": _raise_least(model, least_tail, known, effort),
-        "min_max_regret": _raise_least(model, most_regret, known, effort),
+        "cvar": _raise_least(model, least_tail, depth, known, effort),
+        "min_max_regret": _raise_least(model, most_regret, depth, known, effort),
     }
     cost = model.columns.options["cost_agorot"].to_numpy()
     rows, bought = [], []
@@ -231,12 +233,13 @@ def _tail(scenarios: int, alpha: float) -> np.ndarray:
 
 
 def _raise_least(
-    model: Model, piece: Piece, known: list[np.ndarray], effort: Effort
+    model: Model, piece: Piece, depth: float, known: list[np.ndarray], effort: Effort
 ) -> tuple[np.ndarray, float]:
     """The plan that raises the least piece highest, and by how much it may miss the best.
 
     Each round solves for the highest θ under all pieces so far: its bound holds for the criterion,
-    and its plan shows the piece that was missing.
+    and its plan shows the piece that was missing. No piece falls below −depth, so that θ + depth
+    is what the solver sees.
     """
     columns = len(model.benefit())
     plain = model.milp(np.zeros(columns))
@@ -255,7 +258,7 @@ def _raise_least(
                 best_x, best_value = x, value
             unit = unit if pieces else abs(value) or 1.0
             pieces.append(np.append(slope / unit, -1.0))
-            limits.append(-constant / unit)
+            limits.append(-(constant + depth) / unit)
         if bound < np.inf and bound - best_value <= effort.gap_pct / 100 * abs(bound):
             break
         rules = sparse.hstack([plain.matrix, sparse.csr_array((len(plain.lower), 1))])
@@ -268,7 +271,7 @@ def _raise_least(
             plain.binaries,
         )
         outcome = minimise(milp, gap=effort.gap_pct / 200, time_limit_s=effort.time_limit_s)
-        bound = min(bound, -outcome.bound * unit)
+        bound = min(bound, -outcome.bound * unit - depth)
         if outcome.x is None:
             break
         fresh = [model.filled(outcome.x)]

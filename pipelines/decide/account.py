@@ -57,7 +57,9 @@ def closest(found: Explanation, count: int) -> pl.DataFrame:
 
 def turned(posed: Problem, lines: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     """Return what would turn the decision on each pair, verified by solving again (R94)."""
-    settings = FlipSettings(max_solves=SOLVES_OF_A_PAIR)
+    settings = FlipSettings(
+        max_solves=SOLVES_OF_A_PAIR, need_step=0.05, budget_step_pct=5.0, budget_limit_pct=25.0
+    )
 
     def one(at: int) -> pl.DataFrame:
         return flips(posed, lines, pairs[at], settings)
@@ -149,7 +151,7 @@ def audited(city: CityFolder, tables: Tables) -> Tables:
         "mart_audit_equal": found.horizontal.rename({"model": "audit_model"}),
         "mart_audit_pair": found.pairs.pipe(_rounded),
         "mart_audit_stream": found.streams.rename({"status": "audit_status"}).pipe(_rounded),
-        "mart_allocation_change": changed(city, tables, schools),
+        "mart_allocation_change": changed(tables, schools),
     }  # fmt: skip
 
 
@@ -182,19 +184,11 @@ def views(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def changed(city: CityFolder, tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
+def changed(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
     """Return who gains and who loses against last year's plan, for the responses decided on here."""
-    decided = [name for name, item in city.policy.responses.items() if item.is_allocated]
-    lines = tables["core_budget_line"].filter(
-        pl.col("response_id").is_in(decided), ~pl.col("is_double_counted")
-    )
-    if lines.is_empty():
+    last = tables["mart_last_plan"].select("semel_mosad", amount_agorot="last_year_agorot")
+    if last.is_empty():
         return nothing("mart_allocation_change")
-    last = (
-        lines.filter(pl.col("school_year") == pl.col("school_year").max())
-        .group_by("semel_mosad")
-        .agg(amount_agorot=pl.col("plan_agorot").sum())
-    )
     now = tables["mart_allocation"].group_by("semel_mosad").agg(amount_agorot=pl.col("cost_agorot").sum())  # fmt: skip
     planned = schools.join(now, on="semel_mosad", how="left").with_columns(
         pl.col("amount_agorot").fill_null(0)
@@ -249,7 +243,7 @@ STEPS = (
             "mart_audit_index", "mart_audit_curve", "mart_audit_group", "mart_audit_school", "mart_audit_equal",
             "mart_audit_pair", "mart_audit_stream", "mart_allocation_change",
         ),
-        reads=("mart_need_index", "mart_allocation", "mart_allocation_money", "core_school_year", "core_budget_line"),
+        reads=("mart_need_index", "mart_allocation", "mart_allocation_money", "core_school_year", "mart_last_plan"),
         compute=audited,
     ),
     Step("plan_prices", "decide", makes=("mart_frontier", "mart_rule_price"), reads=READS, compute=priced),

@@ -6,28 +6,15 @@ from typing import Literal
 
 import polars as pl
 
-from models.allocation import (
-    Atkinson,
-    EverySchoolServed,
-    ExcellenceShareMax,
-    ExcellenceShareMin,
-    Exclusive,
-    Maximin,
-    MustDrop,
-    MustKeep,
-    Objective,
-    Overlap,
-    ParticipantCapacity,
-    Problem,
-    Rule,
-    SchoolCap,
-    SchoolCapacity,
-    Total,
-    solve,
-)
+from models.allocation import Atkinson, Maximin, Objective, Overlap, Problem, Total, solve
+from models.allocation.lasting import lasting_share
 from models.shares import split_by_share
 from pipelines.aim import AGOROT
 from pipelines.city import CityError, CityFolder
+from pipelines.decide.pooled import READS as POOL_READS
+from pipelines.decide.pooled import together, with_pooled
+from pipelines.decide.rules import READS as RULE_READS
+from pipelines.decide.rules import rules
 from pipelines.formula import FormulaPart
 from pipelines.tables import Step, Tables
 
@@ -40,17 +27,25 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
     """Return every school × response × dose that could be bought, with its expected benefit.
 
     The benefit of a response in a school is participants × share of the full benefit at the dose ×
-    the mean over the city's subjects of its expected effect, weighted towards the subjects in which
+    share of it that falls into the years looked at × the mean over the city's subjects of its expected effect, weighted towards the subjects in which
     the school is likelier to be below target. The weights of one school average 1, so a school's
     level of need enters only once, through the need weight (domain_methods, trap 8). A negative
     expected effect buys nothing and counts as zero.
     """
     policy = city.policy
+    lasting = policy.lasting
     responses = pl.DataFrame(
-        [(i, r.served_share.value) for i, r in policy.responses.items() if r.is_allocated],
-        schema=["response_id", "served_share"],
+        [
+            (
+                i, r.served_share.value, lasting_share(r.lag_years, lasting.years.value, lasting.kept_share.value),
+                round(AGOROT * r.fixed_cost.value), round(AGOROT * r.unit_cost.value),
+            )
+            for i, r in policy.responses.items()
+            if r.is_allocated
+        ],
+        schema=["response_id", "served_share", "lasting_share", "fixed_agorot", "unit_agorot"],
         orient="row",
-    )
+    )  # fmt: skip
     doses = pl.DataFrame(
         [
             (level, dose, share)
@@ -85,11 +80,30 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         .join(tables["core_response"].select("response_id", "is_excellence"), on="response_id")
         .with_columns((pl.col("served_share") * pl.col("pupils")).round().cast(pl.Int32).alias("participants"))
         .filter(pl.col("participants") > 0)
+        .pipe(too_few, city)
         .with_columns(
-            (pl.col("participants") * pl.col("benefit_share") * pl.col("gain_sd").fill_null(0)).alias("benefit_sd_pupils")
+            (
+                pl.col("participants") * pl.col("benefit_share") * pl.col("lasting_share") * pl.col("gain_sd").fill_null(0)
+            ).alias("benefit_sd_pupils")
         )
         .sort(OPTION)
+        .pipe(lambda choices: with_pooled(city, tables, choices))
     )  # fmt: skip
+
+
+def too_few(choices: pl.DataFrame, city: CityFolder) -> pl.DataFrame:
+    """Return the options, those of schools with fewer participants than a response needs not eligible (R93)."""
+    least = {item.response: item.participants for item in city.policy.rules.minimum_groups}
+    needed = pl.col("response_id").replace_strict(least, default=0, return_dtype=pl.Int32)
+    is_small = pl.col("is_eligible") & (pl.col("participants") < needed)
+    small = {
+        "eligibility_reason_en": pl.format("{} participants here, and it is opened for at least {}", "participants", needed),
+        "eligibility_reason_he": pl.format("{} משתתפים צפויים בבית הספר; נפתח ל־{} לפחות", "participants", needed),
+    }  # fmt: skip
+    return choices.with_columns(
+        pl.when(is_small).then(words).otherwise(pl.col(name)).alias(name)
+        for name, words in small.items()
+    ).with_columns(is_eligible=pl.col("is_eligible") & ~is_small)
 
 
 def subject_fit(tables: Tables) -> pl.DataFrame:
@@ -114,18 +128,15 @@ def subject_fit(tables: Tables) -> pl.DataFrame:
 def costs(city: CityFolder, choices: pl.DataFrame) -> pl.DataFrame:
     """Return what each option costs each funding channel, in agorot that add up to its price.
 
-    Price = fixed cost of opening + cost per participant × participants × dose, split between the
+    Price = fixed cost of opening, or the school's part of a shared one, + cost per participant × participants × dose, split between the
     channels by the response's funding shares.
     """
     rows = []
-    for semel_mosad, response_id, level, dose, participants in choices.select(
-        *OPTION, "dose", "participants"
+    for semel_mosad, response_id, level, dose, participants, fixed, unit in choices.select(
+        *OPTION, "dose", "participants", "fixed_agorot", "unit_agorot"
     ).iter_rows():
-        response = city.policy.responses[response_id]
-        shares: dict[str, float] = {channel: share for channel, share in response.funding.items()}  # noqa: C416 (widens the key's type)
-        price = round(
-            AGOROT * (response.fixed_cost.value + response.unit_cost.value * participants * dose)
-        )
+        shares: dict[str, float] = {channel: share for channel, share in city.policy.responses[response_id].funding.items()}  # noqa: C416 (widens the key's type)  # fmt: skip
+        price = fixed + round(unit * participants * dose)
         for channel, amount in split_by_share(price, shares).items():
             rows.append((semel_mosad, response_id, level, channel, amount))
     return pl.DataFrame(
@@ -180,64 +191,6 @@ def school_channels(city: CityFolder, tables: Tables) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def rules(city: CityFolder, tables: Tables) -> tuple[Rule, ...]:
-    """Return the policy's rules as the allocation's objects.
-
-    Raises:
-        ValueError: if a rule keeps a response where it is served now, and that was never reported.
-    """
-    stated, responses = city.policy.rules, city.policy.responses
-    found: list[Rule] = []
-    for item in stated.capacity:
-        name = {
-            "response_he": responses[item.response].name_he,
-            "response_en": responses[item.response].name_en,
-        }
-        if item.schools is not None:
-            found.append(SchoolCapacity(item.response, item.schools, **name))
-        if item.participants is not None:
-            found.append(ParticipantCapacity(item.response, item.participants, **name))
-    kept = [
-        (school, item.response, item.dose_level)
-        for item in stated.must_keep
-        for school in (_served(item.response, tables) if item.schools == "served" else item.schools)
-    ]
-    if kept:
-        found.append(MustKeep(tuple(kept)))
-    every_school = tuple(tables["mart_need_index"]["semel_mosad"])
-    dropped = [
-        (school, item.response)
-        for item in stated.must_drop
-        for school in (every_school if item.schools == "all" else item.schools)
-    ]
-    if dropped:
-        found.append(MustDrop(tuple(dropped)))
-    if stated.every_school_served and stated.every_school_served.value:
-        found.append(EverySchoolServed())
-    if stated.school_cap_per_pupil:
-        found.append(SchoolCap(round(AGOROT * stated.school_cap_per_pupil.value)))
-    if stated.excellence_min:
-        found.append(ExcellenceShareMin(stated.excellence_min.value))
-    if stated.excellence_max:
-        found.append(ExcellenceShareMax(stated.excellence_max.value))
-    found += [Exclusive(name, group) for name, group in stated.exclusive.items()]
-    return tuple(found)
-
-
-def _served(response_id: str, tables: Tables) -> tuple[str, ...]:
-    """Return the schools of the plan that have a response now.
-
-    Raises:
-        ValueError: if no participation was reported, so that nobody knows.
-    """
-    rows = tables["mart_response_map"].filter(pl.col("response_id") == response_id)
-    if not rows["is_measured"].all():
-        raise ValueError(
-            f"policy.yaml: rules.must_keep: '{response_id}' is to be kept where it is served, but no participation is reported in this city; name the schools instead."
-        )
-    return tuple(rows.filter("is_served")["semel_mosad"])
-
-
 def problem(city: CityFolder, tables: Tables) -> Problem:
     """Return what the city has to decide: its schools, options, budgets and rules."""
     choices = options(city, tables)
@@ -247,7 +200,7 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
         costs=costs(city, choices),
         channels=channels(city),
         school_channels=school_channels(city, tables),
-        rules=rules(city, tables),
+        rules=(*rules(city, tables), *together(choices)),
         equity_gamma=city.policy.equity_gamma.value,
         need_offset=city.policy.need_offset.value,
         overlaps=tuple(
@@ -273,8 +226,9 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
     """Solve the allocation and lay it out as marts, with its certificate and re-checked rules."""
     policy = city.policy
     need = tables["mart_need_index"]
+    posed = problem(city, tables)
     plan = solve(
-        problem(city, tables),
+        posed,
         gap_pct=policy.solver.gap_pct.value,
         time_limit_s=policy.solver.time_limit_s.value,
         objective=objective(city),
@@ -286,6 +240,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         plan.lines.join(municipal, on=PAIR, how="left")
         .join(need.select("semel_mosad", "school_name_he"), on="semel_mosad")
         .join(tables["core_response"].select("response_id", "response_name_he"), on="response_id")
+        .join(posed.options.select(*OPTION, "host_semel_mosad"), on=OPTION)
         .with_columns(pl.col("municipal_agorot").fill_null(0))
     )
     certificate = plan.certificate
@@ -357,7 +312,10 @@ STEPS = (
             "mart_allocation", "mart_allocation_money", "mart_allocation_channel",
             "mart_allocation_rule", "mart_allocation_certificate",
         ),
-        reads=("mart_need_index", "mart_gap_school", "mart_effect", "mart_response_map", "core_response", "core_school_year"),
+        reads=(
+            "mart_need_index", "mart_gap_school", "mart_effect", "mart_response_map", "core_response", "core_school_year",
+            *RULE_READS, *POOL_READS,
+        ),
         compute=allocate,
     ),
     Step("formula", "decide", makes=("mart_allocation_formula",), reads=("mart_need_index",), compute=formula),

@@ -179,11 +179,11 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
 
 def with_benefit_share(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
     """Add the share of the full benefit that each line's dose gives, less what overlaps with others."""
-    shares = [share for _, share in sorted(city.policy.dose_response.items())]
-    by_level = dict(enumerate(shares, start=1))
     alone, counted = pl.col("full_benefit_sd_pupils"), pl.col("benefit_sd_pupils")
     return lines.with_columns(
-        benefit_share=pl.col("dose_level").replace_strict(by_level, return_dtype=pl.Float64)
+        benefit_share=pl.col("dose").replace_strict(
+            dict(city.policy.dose_response), return_dtype=pl.Float64
+        )
         * pl.when(alone > 0).then(counted / alone).otherwise(1.0)
     )
 

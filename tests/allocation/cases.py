@@ -30,6 +30,7 @@ from models.allocation import (
     SchoolCap,
     SchoolCapacity,
     SchoolFloor,
+    Together,
 )
 
 OWN, GEFEN = "municipal_own", "gefen_school"
@@ -196,6 +197,9 @@ def is_allowed(case: Problem, plan) -> bool:
                     <= 1
                     for s in pupils
                 )
+            case Together():
+                bought = {(r["semel_mosad"], r["response_id"], r["dose_level"]) for r in plan}
+                return all(len(bought & set(own)) in (0, len(own)) for own in rule.sets)
         raise AssertionError(f"The oracle does not know {rule}")
 
     return (
@@ -321,6 +325,7 @@ def problems(draw, *, max_rules: int = 2):
         ),
         HoldHarmless(((codes[0], draw(st.integers(0, 4)) * 250_000),), 80.0),
         RiseCap(((codes[1], draw(st.integers(0, 4)) * 500_000),), 120.0),
+        Together((tuple((code, "amirim", 1) for code in codes[:2]),)),
     ]
     wanted = draw(
         st.lists(st.sampled_from(possible), max_size=max_rules, unique_by=lambda r: r.rule_id)

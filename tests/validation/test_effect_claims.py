@@ -119,7 +119,7 @@ def test_literature_and_data_together_beat_either(found, city, change):
     assert both < data
 
 
-def test_the_planted_cases_come_out(found, city):
+def test_the_planted_cases_come_out(found):
     """Big money without effect, the liked null, the disliked best: in most of ten cities."""
     first, liked, disliked = [], [], []
     for seed in SEEDS[:10]:

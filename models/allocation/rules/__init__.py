@@ -17,6 +17,7 @@ from models.allocation.rules.money import (
     SchoolChannelCap,
     SchoolFloor,
 )
+from models.allocation.rules.pooling import Together
 from models.allocation.rules.shares import (
     ExcellenceShareMax,
     ExcellenceShareMin,
@@ -49,4 +50,5 @@ __all__ = [
     "SchoolCapacity",
     "SchoolChannelCap",
     "SchoolFloor",
+    "Together",
 ]

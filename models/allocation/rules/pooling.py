@@ -1,0 +1,70 @@
+"""The rule that makes a shared response one decision of several schools (R87)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from models.allocation.rules.base import PAIR, Measure, Row, Rule
+
+if TYPE_CHECKING:
+    from models.allocation.columns import Columns
+    from models.allocation.plan import Plan
+    from models.allocation.problem import Problem
+
+_OPTION = [*PAIR, "dose_level"]
+
+
+@dataclass(frozen=True)
+class Together(Rule):
+    """Options of several schools that are bought all or none, as their cost is shared.
+
+    Attributes:
+        sets: the options of each set: (semel_mosad, response_id, dose_level), two or more. An option
+            is in one set at most.
+    """
+
+    sets: tuple[tuple[tuple[str, str, int], ...], ...]
+    unit = "options"
+    rule_id = "together"
+    sentence_en = "A response that schools share is opened in all of them at once, or in none."
+    sentence_he = "מענה משותף נפתח בכל בתי הספר של הקבוצה יחד, או באף אחד מהם."
+
+    def check(self, problem: Problem) -> None:
+        """Every option must exist, stand in one set only and share it with another."""
+        named = [option for options in self.sets for option in options]
+        if len(set(named)) < len(named) or any(len(options) < 2 for options in self.sets):
+            raise ValueError(f"Rule {self.rule_id}: a set needs two options, and an option one set.")  # fmt: skip
+        known = set(problem.options.select(_OPTION).iter_rows())
+        if unknown := sorted(set(named) - known):
+            raise ValueError(f"Rule {self.rule_id} names unknown options: {unknown[:5]}.")
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Per option after the first of a set: bought as the first is."""
+        at = {(s, r, d): j for s, r, d, j in columns.options.select(*_OPTION, "column").iter_rows()}
+        for options in self.sets:
+            first, *others = (at[option] for option in options)
+            for other in others:
+                yield Row(np.array([first, other]), np.array([1, -1]), lower=0, upper=0)
+
+    def measure(self, plan: Plan) -> Measure:
+        """Options bought without all others of their set (limit none); binding where one alone would do good."""
+        of_set = pl.DataFrame(
+            [(*option, k, len(options)) for k, options in enumerate(self.sets) for option in options],
+            schema={
+                "semel_mosad": pl.String, "response_id": pl.String, "dose_level": pl.Int32, "set": pl.Int64, "size": pl.Int64,
+            },
+            orient="row",
+        )  # fmt: skip
+        bought = plan.lines.join(of_set, on=_OPTION).group_by("set", "size").agg(held=pl.len().cast(pl.Int64))  # fmt: skip
+        alone = int(bought.filter(pl.col("held") < pl.col("size"))["held"].sum())
+        return Measure(
+            alone,
+            0,
+            alone == 0,
+            binding=not plan.steps.join(of_set, on=_OPTION, how="semi").is_empty(),
+        )

@@ -1,0 +1,184 @@
+"""What every plan has to keep: the rules of `policy.yaml` as objects of the allocation (R82–R93)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from models.allocation import (
+    EverySchoolServed,
+    ExcellenceShareMax,
+    ExcellenceShareMin,
+    Exclusive,
+    HoldHarmless,
+    MustDrop,
+    MustKeep,
+    Part,
+    ParticipantCapacity,
+    PartShareMax,
+    PartShareMin,
+    RiseCap,
+    Rule,
+    SchoolCap,
+    SchoolCapacity,
+)
+from models.allocation.audit import with_quartile
+from pipelines.aim import AGOROT
+from pipelines.city import CityFolder
+from pipelines.fields import dictionary
+from pipelines.tables import Tables
+
+READS = ("mart_last_plan", "mart_verdict", "mart_design_option")
+
+
+def rules(city: CityFolder, tables: Tables) -> tuple[Rule, ...]:
+    """Return the policy's rules as the allocation's objects.
+
+    Raises:
+        ValueError: if a rule keeps a response where it is served now, and that was never reported,
+            or measures against last year's money where none is known.
+    """
+    return tuple(
+        rule
+        for kind in (_capacities, _kept_and_dropped, _of_schools, _shares, _changes)
+        for rule in kind(city, tables)
+    )
+
+
+def _capacities(city: CityFolder, _: Tables) -> Iterator[Rule]:
+    """What operators can staff."""
+    for item in city.policy.rules.capacity:
+        name = {
+            "response_he": city.policy.responses[item.response].name_he,
+            "response_en": city.policy.responses[item.response].name_en,
+        }
+        if item.schools is not None:
+            yield SchoolCapacity(item.response, item.schools, **name)
+        if item.participants is not None:
+            yield ParticipantCapacity(item.response, item.participants, **name)
+
+
+def _kept_and_dropped(city: CityFolder, tables: Tables) -> Iterator[Rule]:
+    """What goes on, by decision or by a commitment of former years (R88, R89), and what ends."""
+    stated, year = city.policy.rules, city.planning_year
+    least: dict[tuple[str, str], int] = {}
+    for item in stated.must_keep:
+        served = item.schools == "served"
+        schools = _served(item.response, "must_keep", tables) if served else item.schools
+        for school in schools:
+            pair = (school, item.response)
+            least[pair] = max(least.get(pair, 1), item.dose_level)
+    for response_id, response in city.policy.responses.items():
+        if response.is_allocated and (response.committed_until or 0) >= year:
+            for school in _served(response_id, "committed_until", tables):
+                least.setdefault((school, response_id), 1)
+    if least:
+        yield MustKeep(tuple((*pair, level) for pair, level in least.items()))
+    every_school = tuple(tables["mart_need_index"]["semel_mosad"])
+    dropped = [
+        (school, item.response)
+        for item in stated.must_drop
+        for school in (every_school if item.schools == "all" else item.schools)
+    ]
+    if dropped:
+        yield MustDrop(tuple(dropped))
+
+
+def _served(response_id: str, rule: str, tables: Tables) -> tuple[str, ...]:
+    """Return the schools of the plan that have a response now.
+
+    Raises:
+        ValueError: if no participation was reported, so that nobody knows.
+    """
+    rows = tables["mart_response_map"].filter(pl.col("response_id") == response_id)
+    if not rows["is_measured"].all():
+        raise ValueError(
+            f"policy.yaml: {rule}: '{response_id}' is to be kept where it is served, but no participation is reported in this city; name the schools under rules.must_keep instead."
+        )
+    return tuple(rows.filter("is_served")["semel_mosad"])
+
+
+def _of_schools(city: CityFolder, _: Tables) -> Iterator[Rule]:
+    """What holds in each school."""
+    stated = city.policy.rules
+    if stated.every_school_served and stated.every_school_served.value:
+        yield EverySchoolServed()
+    if stated.school_cap_per_pupil:
+        yield SchoolCap(round(AGOROT * stated.school_cap_per_pupil.value))
+    for name, group in stated.exclusive.items():
+        yield Exclusive(name, group)
+
+
+def _shares(city: CityFolder, tables: Tables) -> Iterator[Rule]:
+    """For whom and for what a share of the money is set aside (R82, R85, R86, R88)."""
+    stated = city.policy.rules
+    if stated.excellence_min:
+        yield ExcellenceShareMin(stated.excellence_min.value)
+    if stated.excellence_max:
+        yield ExcellenceShareMax(stated.excellence_max.value)
+    if stated.long_term_min:
+        long = tuple(name for name, item in city.policy.responses.items() if item.horizon == "long")
+        part = Part("long_term", "long-term responses", "מענים לטווח ארוך", responses=long)
+        yield PartShareMin(part, stated.long_term_min.value)
+    if stated.neediest_quarter_min:
+        first = with_quartile(tables["mart_need_index"]).filter(pl.col("need_quartile") == 1)
+        part = Part("neediest_quarter", "the neediest quarter", "רבע התלמידים שבבתי הספר הנזקקים ביותר", tuple(first["semel_mosad"]))  # fmt: skip
+        yield PartShareMin(part, stated.neediest_quarter_min.value)
+    if stated.exploration_min or stated.exploration_max:
+        part = Part(
+            "exploration",
+            "responses whose effect is not known but can be evaluated",
+            "מענים שהשפעתם אינה ידועה וניתן להעריך אותה",
+            responses=_explored(tables),
+        )
+        if stated.exploration_min:
+            yield PartShareMin(part, stated.exploration_min.value)
+        if stated.exploration_max:
+            yield PartShareMax(part, stated.exploration_max.value)
+    if stated.stream_tolerance:
+        yield from _streams(city, tables, stated.stream_tolerance.value)
+
+
+def _explored(tables: Tables) -> tuple[str, ...]:
+    """Return the responses of which too little is known, and for which a design could tell more."""
+    judged = tables["mart_verdict"].filter(
+        pl.col("group_id") == "all", pl.col("subject") == "all", pl.col("verdict") == "insufficient_evidence"
+    )  # fmt: skip
+    designs = tables["mart_design_option"].filter(pl.col("design") != "none")
+    return tuple(judged.join(designs, on="response_id", how="semi")["response_id"].sort())
+
+
+def _streams(city: CityFolder, tables: Tables, tolerance_pct: float) -> Iterator[Rule]:
+    """Keep each stream near its share of the need-weighted pupils: equal money at equal need (R86)."""
+    gamma, offset = city.policy.equity_gamma.value, city.policy.need_offset.value
+    shares = (
+        tables["mart_need_index"].sort("stream", "semel_mosad")
+        .with_columns(weighted=pl.col("pupils") * (offset + pl.col("need")) ** gamma)
+        .group_by("stream", maintain_order=True)
+        .agg("semel_mosad", pl.col("weighted").sum())
+        .with_columns(share_pct=100 * pl.col("weighted") / pl.col("weighted").sum())
+    )  # fmt: skip
+    label = dictionary().label
+    for stream, schools, share in shares.select("stream", "semel_mosad", "share_pct").iter_rows():
+        part = Part(f"stream_{stream}", f"the stream {stream}", f"זרם {label('stream', stream)}", tuple(schools))  # fmt: skip
+        yield PartShareMin(part, round(max(share - tolerance_pct, 0.0), 2))
+        yield PartShareMax(part, round(min(share + tolerance_pct, 100.0), 2))
+
+
+def _changes(city: CityFolder, tables: Tables) -> Iterator[Rule]:
+    """How far a school's money may move from last year's (R90)."""
+    stated = city.policy.rules
+    if not (stated.hold_harmless or stated.rise_cap):
+        return
+    last = tables["mart_last_plan"].sort("semel_mosad")
+    if last.is_empty():
+        raise ValueError(
+            "policy.yaml: rules.hold_harmless and rules.rise_cap compare with last year's money, but no budget of a former year is reported in this city; take them off the policy."
+        )
+    planned = last.join(tables["mart_need_index"], on="semel_mosad", how="semi")
+    money = tuple(planned.select("semel_mosad", "last_year_agorot").iter_rows())
+    if stated.hold_harmless:
+        yield HoldHarmless(money, stated.hold_harmless.value)
+    if stated.rise_cap:
+        yield RiseCap(money, stated.rise_cap.value)
