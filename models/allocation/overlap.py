@@ -10,8 +10,6 @@ import polars as pl
 
 from models.allocation.rules.base import PAIR
 
-_NOISE = 1e-12
-
 
 @dataclass(frozen=True)
 class Overlap:
@@ -69,6 +67,7 @@ class Counting:
         first: by option, SD·pupils ≥ 0; 0 in no group.
         group: by option, number of the school's group; −1 = its benefit overlaps with none.
         place: by option, its place in the order in which options lead.
+        slot: by option, number of its response within the group; 0 in no group.
         share: by option, the share that counts where it does not lead.
         tie: by option, unweighted benefit.
     """
@@ -77,6 +76,7 @@ class Counting:
     first: np.ndarray
     group: np.ndarray
     place: np.ndarray
+    slot: np.ndarray
     share: np.ndarray
     tie: np.ndarray
 
@@ -104,12 +104,15 @@ class Counting:
             .sort(by)
             .with_row_index("group")
         )
-        placed = held.join(several, on=by, how="left", maintain_order="left")
+        placed = held.join(several, on=by, how="left", maintain_order="left").with_columns(
+            slot=pl.col("response_id").rank("dense").over("group").cast(pl.Int64) - 1
+        )
         group = placed["group"].cast(pl.Int64).fill_null(-1).to_numpy()
         share = np.where(group >= 0, placed["share"].fill_null(1.0).to_numpy(), 1.0)
         tie = options["benefit_sd_pupils"].to_numpy()
         nothing = np.zeros(len(group))
-        return cls(nothing, nothing, group, nothing, share, tie).at(
+        slot = np.where(group >= 0, placed["slot"].to_numpy(), 0)
+        return cls(nothing, nothing, group, nothing, slot, share, tie).at(
             options["weighted_benefit"].to_numpy()
         )
 
@@ -182,16 +185,44 @@ class Counting:
         )
 
     def change(self, x: np.ndarray, add: np.ndarray, drop: np.ndarray) -> np.ndarray:
-        """What a plan gains when `drop` leaves it and `add` comes (−1 = none)."""
+        """What a plan gains when `drop`, a line of it, leaves and `add` comes (−1 = none).
+
+        Within a group it is the difference of what the group is worth after and before, each worked
+        out from the group's lines alone. Rounding then cannot make a round of moves look like a gain.
+        """
         each = np.append(self.each, 0)
-        if not len(self.shared):
-            return each[add] - each[drop]
-        one, two, three, four = self.handed(x, add, drop)
-        first = np.append(self.first, 0)
-        gain = each[add] - each[drop] + first[two] - first[one] + first[four] - first[three]
-        # Sums of the same terms in another order must not look like a gain.
-        size = max(float(np.abs(self.each + self.first).max(initial=0.0)), 0.0)
-        return np.where(np.abs(gain) <= _NOISE * size, 0.0, gain)
+        gain = each[add] - each[drop]
+        group, slot = np.append(self.group, -1), np.append(self.slot, 0)
+        at = np.flatnonzero((group[add] >= 0) | (group[drop] >= 0))
+        if not len(at):
+            return gain
+        held = np.full((int(self.group.max()) + 1, int(self.slot.max()) + 1), -1)
+        bought = self.shared[x[self.shared] > 0.5]
+        held[self.group[bought], self.slot[bought]] = bought
+        worth = self._worth(held)
+        coming, leaving = add[at], drop[at]
+        one = np.where(group[leaving] >= 0, group[leaving], group[coming])
+        after = held[one]
+        out, same = np.flatnonzero(group[leaving] >= 0), np.flatnonzero(group[coming] == one)
+        after[out, slot[leaving[out]]] = -1
+        after[same, slot[coming[same]]] = coming[same]
+        change = self._worth(after) - worth[one]
+        other = np.flatnonzero((group[coming] >= 0) & (group[coming] != one))
+        beside = held[group[coming[other]]]
+        beside[np.arange(len(other)), slot[coming[other]]] = coming[other]
+        change[other] += self._worth(beside) - worth[group[coming[other]]]
+        change += np.where(group[coming] < 0, each[coming], 0)
+        gain[at] = change - np.where(group[leaving] < 0, each[leaving], 0)
+        return gain
+
+    def _worth(self, held: np.ndarray) -> np.ndarray:
+        """What the lines of groups (group × response, −1 = none) are worth together."""
+        each, first = np.append(self.each, 0), np.append(self.first, 0)
+        place = np.append(self.place, np.inf)
+        worth = first[held[np.arange(len(held)), place[held].argmin(axis=1)]]
+        for slot in range(held.shape[1]):
+            worth = worth + each[held[:, slot]]
+        return worth
 
     def marginal(self, x: np.ndarray, pair: np.ndarray) -> np.ndarray:
         """What each option adds to the plan without its pair's line."""

@@ -92,7 +92,12 @@ class Search:
 
         # Pairs whose choice matters most come first: a wrong choice there is given up at once.
         second = np.sort(regret, axis=2)[:, :, 1] if regret.shape[2] > 1 else regret[:, :, 0]
-        order = np.argsort(-second, axis=1, kind="stable")
+        # Pairs that overlap come before all others, group by group: once a group is decided, who leads
+        # it stands in nobody's way.
+        inside = schools.first.max(axis=2, initial=0) > 0
+        slot_of = np.where(inside, schools.group, schools.slots)
+        order = np.lexsort((-second, slot_of), axis=1)
+        ordered = np.take_along_axis(slot_of, order, axis=1)
         low, high = self._rest(self._low, order), self._rest(self._high, order)
         most_gain = np.where(schools.is_open, schools.gain, 0).max(axis=2)
         rest_gain = self._rest(most_gain[:, :, None], order)[:, :, 0]
@@ -135,7 +140,11 @@ class Search:
                     at,
                     choice[crowded],
                     used[crowded],
-                    lead[crowded],
+                    np.where(
+                        (ordered[at, level + 1 :, None] == np.arange(schools.slots)).any(axis=1),
+                        lead[crowded],
+                        0,
+                    ),
                     low[at, level],
                     high[at, level],
                     rest_gain[at, level],
@@ -309,7 +318,7 @@ class Search:
         The other one uses no more of the school's tightest row and as much of each row that can
         still be broken, and is worth as much with no further gain and with all that could come;
         a concave objective then puts it first with any gain between. Where responses overlap no
-        group of it is led higher either, so that what comes adds as much to it.
+        group of it that is still open is led higher either, so that what comes adds as much to it.
         """
         schools = self.by_school
         gain = self._gain(school, choice)

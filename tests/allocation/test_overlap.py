@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from models.allocation.certificate import certify
 from models.allocation.explain import explain
 from models.allocation.found import Found
 from models.allocation.frontier import gamma_frontier
+from models.allocation.resolve import model_of
 
 from .cases import OWN, best_plan, gain, option, overlapping_problems, plans, problem
 from .test_allocation_properties import adds_up, data, solved
@@ -203,3 +205,24 @@ def test_money_that_buys_only_what_overlaps_has_no_useful_step_left():
 def test_the_frontier_counts_each_goal_once():
     case = replace(two_responses(0.5), rules=())
     assert gamma_frontier(case, [], seed=1)["benefit_sd_pupils"].to_list() == [5.5]
+
+
+def test_benefits_too_small_to_count_do_not_turn_the_search_in_circles():
+    """Doses that differ by less than a sum of large benefits can carry, dearer as they rise."""
+    tiny = [
+        option("100001", "posh", level, benefit, 100_000 * level)
+        for level, benefit in enumerate([1.665e-11, 2.276e-11, 2.775e-11], start=1)
+    ]
+    small = [
+        option("100001", "rvadim", level, benefit, 100_000 * level)
+        for level, benefit in enumerate([1e-17, 2e-17, 3e-17], start=1)
+    ]
+    case = problem(
+        [*tiny, *small, option("100001", "amirim", 1, 4, 1), option("100001", "milat", 1, 3, 1)],
+        overlaps=(group(0.6, ("amirim", "milat", "rvadim")),),
+    )
+    model = model_of(case.canonical())
+    x = np.zeros(model.matrix.shape[1])
+    polished = model.polish(x)
+    assert not model.moves(polished).gain.max() > 0
+    assert solve(case, gap_pct=0).certificate.objective == pytest.approx(0.6 * 5.8)
