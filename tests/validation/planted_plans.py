@@ -265,6 +265,7 @@ def plans_of(planned, seed):
         "oracle": planned.problem(planned.truth),
         "posterior": fitted,
         "data_only": planned.with_effects(data_only(own)),
+        "data_or_prior": planned.with_effects(data_or_prior(own)),
         "need_blind": replace(fitted, equity_gamma=0.0),
         "prior_only": planned.with_effects(prior_only(own)),
         "equal_by_evidence": replace(equal, equity_gamma=0.0),
@@ -289,6 +290,11 @@ def plans_of(planned, seed):
 def data_only(effect):
     """The local estimate alone; a response that was not measured is taken to do nothing."""
     return effect.with_columns(pl.col("local_sd").fill_null(0.0).alias("effect_sd"))
+
+
+def data_or_prior(effect):
+    """The local estimate alone where there is one, else the discounted literature: nothing combined."""
+    return prior_only(effect).with_columns(pl.coalesce("local_sd", "effect_sd").alias("effect_sd"))
 
 
 def prior_only(effect):
