@@ -87,11 +87,21 @@ def test_the_plan_loses_little_and_less_than_the_baselines(regrets):
         assert mean > 2 * error
 
 
-def test_where_the_literature_misleads_the_plan_beats_it_and_the_data(regrets):
+def test_where_the_literature_misleads_the_plan_beats_the_data(regrets):
     for how in ("misled", "dealt"):
-        assert more_than(regrets, f"posterior, {how}", "data_only")[0] > 0
-        more_than(regrets, f"posterior, {how}", f"prior_only, {how}")
-    assert more_than(regrets, "posterior, misled", "prior_only, misled")[0] > 0
+        mean, error = more_than(regrets, f"posterior, {how}", "data_only")
+        assert mean > 2 * error
+
+
+@pytest.mark.xfail(
+    reason="not shown: over 12 cities +.009 (standard error .024) misled, -.012 (.017) dealt. Local errors are as "
+    "wide as the priors' spread, and one unlucky lottery costs more than a wrong prior",
+    strict=False,
+)  # fmt: skip
+@pytest.mark.parametrize("how", ["misled", "dealt"])
+def test_where_the_literature_misleads_the_plan_beats_the_literature(regrets, how):
+    mean, error = more_than(regrets, f"posterior, {how}", f"prior_only, {how}")
+    assert mean > 2 * error
 
 
 def test_no_plan_is_worth_more_than_the_oracle_s(regrets):
