@@ -94,8 +94,8 @@ def test_where_the_literature_misleads_the_plan_beats_the_data(regrets):
 
 
 @pytest.mark.xfail(
-    reason="not shown: over 12 cities +.009 (standard error .024) misled, -.012 (.017) dealt. Local errors are as "
-    "wide as the priors' spread, and one unlucky lottery costs more than a wrong prior",
+    reason="not shown: over 14 cities +.007 (standard error .022) misled, -.013 (.015) dealt; why is open. In the "
+    "city that loses most (seed 3) the lotteries' estimates of POSH came out some 2.5 errors below its effect",
     strict=False,
 )  # fmt: skip
 @pytest.mark.parametrize("how", ["misled", "dealt"])
