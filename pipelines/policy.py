@@ -353,7 +353,7 @@ class AccountPolicy(Model):
         reason="two of three responses end within a tenth of their planned cost",
     )
     scenarios: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=20,
+        value=10,
         unit="draws",
         source="assumed",
         reason="the first of the draws, for plans that mind the bad cases: each is one more solve",
@@ -365,7 +365,7 @@ class AccountPolicy(Model):
         reason="the worst fifth are the bad cases",
     )
     information_draws: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=5,
+        value=3,
         unit="draws",
         source="assumed",
         reason="tell the order of the responses; the error beside the figure says how well",
