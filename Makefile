@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 export DAGSTER_HOME := $(CURDIR)/.dagster
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup run demo-city studio propose check history fetch test browser lint format types ui bench validate lock clean
+.PHONY: help setup run demo-city studio why propose check history fetch test browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -46,6 +46,9 @@ ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## serv
 
 studio: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## move budget, preference and shares of CITY's published plan and see it solved again, on http://127.0.0.1:$(PORT)
 	TIKKUN_CITY=$(CITY) $(VENV)/bin/marimo run notebooks/scenario_studio.py --headless --no-token --host 127.0.0.1 --port $(PORT)
+
+why: setup ## why a school of CITY has a response or not, and what would turn it (SCHOOL=code RESPONSE=id)
+	@$(PY) -m pipelines.why $(CITY) $(SCHOOL) $(RESPONSE)
 
 test: setup browser ## the tests (minutes)
 	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile
