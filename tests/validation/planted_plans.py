@@ -10,8 +10,9 @@ The generator keeps no truth for absence, dropout and climate (a fifth of the in
 indicator stands in every plan and in the truth alike, as does the nurture index, which is exact. A
 response's true effect on a subject is its planted effect at full dose, its pupils of deciles 8–10
 counted with theirs, meaned over the pupils of all schools: of what differs by school and chance alone no
-plan can know, and `by_school` says what an oracle who knows it would gain. The problem knows no overlap
-of responses, so neither does the truth.
+plan can know, and `by_school` says what an oracle who knows it would gain. Overlapping responses count by the
+policy's shares, in the plans and in the truth alike. Schools are not pooled here: what they lack together is
+no table of these steps.
 """
 
 from dataclasses import dataclass, replace
@@ -76,12 +77,13 @@ class Planned:
 
 def planned_city(city, seed, profile="clean"):
     """Return a generated city under the policy of `city`, as far as the allocation needs it."""
+    city = without_pooling(city)
     made = generate(seed, profile)
     tables = core_tables(city, made)
     tables |= gaps(city, tables)
     tables |= need(city, tables)
     found = effects(without_groups(city), hashed(effect_tables(made)))
-    tables["mart_effect"] = found["mart_effect"]
+    tables |= {name: found[name] for name in ("mart_effect", "mart_verdict")}
     gap = true_gaps(tables, made)
     by_school = true_effects(made)
     truth = tables | {"mart_gap_school": gap}
@@ -93,6 +95,12 @@ def planned_city(city, seed, profile="clean"):
         .group_by(KEY, maintain_order=True).agg(mean.alias("effect_sd"))
     )  # fmt: skip
     return Planned(city, tables, found["mart_effect_design"], truth, by_school)
+
+
+def without_pooling(city):
+    """Return the city without shared responses."""
+    rules = city.policy.rules.model_copy(update={"pooling": None})
+    return city.model_copy(update={"policy": city.policy.model_copy(update={"rules": rules})})
 
 
 def without_groups(city):
@@ -152,6 +160,8 @@ def core_tables(city, made):
             pl.col("grade", "school_year", "tested_pupils").cast(pl.Int32), pl.lit("all").alias("group_id"), pl.lit(True).alias("is_measured"),
             pl.lit(False).alias("tested_pupils_is_imputed"), pl.lit(None, pl.Int32).alias("listed_pupils"),
         ),
+        "mart_last_plan": last_plan(made, all_years("budget"), stated["core_response"]),
+        **{name: nothing(name) for name in ("mart_design_option", "mart_pooling_set", "mart_pooling_school")},
         "core_band_cell": nothing("core_band_cell"),  # every band of a generated city has its score
         "core_scale_year": nothing("core_scale_year"),  # only carries gaps across scales
         "mart_response_map": schools.select("semel_mosad").join(stated["core_response"], how="cross")
@@ -163,6 +173,15 @@ def core_tables(city, made):
             "eligibility_reason_en", "eligibility_reason_he",
         ).sort(PAIR),
     }  # fmt: skip
+
+
+def last_plan(made, budget, responses):
+    """Return mart_last_plan: what the last year planned for the responses that are decided on."""
+    decided = budget.filter(pl.col("school_year") == made.years[-1]).join(
+        responses.filter("is_allocated"), on="response_id", how="semi"
+    )
+    amount = (pl.col("plan_nis").cast(pl.Float64) * AGOROT).round().cast(pl.Int64)
+    return decided.group_by("semel_mosad").agg(amount.sum().alias("last_year_agorot"))
 
 
 def _register(made, moved):
@@ -224,7 +243,7 @@ def true_effects(made):
 def worth(planned, options, effect):
     """Return what each option is truly worth: its key, benefit_sd_pupils, true_benefit (need-weighted).
 
-    True need weight × participants × share of the full benefit × mean over subjects of fit × effect.
+    True need weight × participants × share of the full benefit × share in the years looked at × mean over subjects of fit × effect.
     An effect that does harm counts as harm.
 
     Args:
@@ -245,12 +264,33 @@ def worth(planned, options, effect):
     share = pl.col("dose").replace_strict(planned.city.policy.dose_response)
     weight = (truth.need_offset + pl.col("need")) ** truth.equity_gamma
     return (
-        options.select(*OPTION, "dose", "participants")
+        options.select(*OPTION, "dose", "participants", "lasting_share")
         .join(gain, on=PAIR, how="left")
         .join(truth.schools.select("semel_mosad", "need"), on="semel_mosad")
-        .with_columns((pl.col("participants") * share * pl.col("gain_sd").fill_null(0)).alias("benefit_sd_pupils"))
+        .with_columns((pl.col("participants") * share * pl.col("lasting_share") * pl.col("gain_sd").fill_null(0)).alias("benefit_sd_pupils"))
         .select(*OPTION, "benefit_sd_pupils", (weight * pl.col("benefit_sd_pupils")).alias("true_benefit"))
     )  # fmt: skip
+
+
+def counted(planned, bought):
+    """Return what a plan's options are worth together: of an overlap group the largest in full, others in part."""
+    shares = [
+        (response_id, overlap_id, group.counted_share.value)
+        for overlap_id, group in planned.city.policy.overlaps.items()
+        for response_id in group.responses
+    ]
+    of_group = pl.DataFrame(
+        shares,
+        schema={"response_id": pl.String, "overlap_id": pl.String, "share": pl.Float64},
+        orient="row",
+    )
+    good = pl.col("true_benefit")
+    held = bought.join(of_group, on="response_id", how="left").sort(OPTION)
+    useful = held.filter(pl.col("overlap_id").is_not_null(), good > 0)
+    spared = useful.group_by("semel_mosad", "overlap_id", "share").agg(
+        further=good.sum() - good.max()
+    )
+    return held["true_benefit"].sum() - ((1 - spared["share"]) * spared["further"]).sum()
 
 
 def plans_of(planned, seed):
@@ -373,7 +413,7 @@ def study(city, seed):
     ):
         value = worth(planned, options, effect)
         truly = {
-            name: plan.join(value, on=OPTION)["true_benefit"].sum() for name, plan in plans.items()
+            name: counted(planned, plan.join(value, on=OPTION)) for name, plan in plans.items()
         }
         drawn = [truly.pop(f"equal_per_pupil {number}") for number in range(RANDOM_PLANS)]
         truly["equal_per_pupil"] = float(np.mean(drawn))

@@ -1,7 +1,7 @@
 """What the plan loses against an oracle who knows true needs and effects (make validate; R79, R80, R118).
 
 In each generated city plans are made under the same budgets, rules, costs and doses of the policy, and
-each is judged by the truth (`planned_plans`): regret = 1 - true need-weighted benefit / the oracle's.
+each is judged by the truth (`planted_plans`): regret = 1 - true need-weighted benefit / the oracle's.
 
 - oracle: the same problem with true needs and effects.
 - posterior: Tikkun, as `make run` plans.
@@ -33,7 +33,7 @@ import pytest
 
 from pipelines.city import load_city
 from pipelines.decide.allocation import OPTION, STEPS, problem
-from tests.validation.planted_plans import planned_city, study, worth
+from tests.validation.planted_plans import planned_city, study, without_pooling, worth
 
 pytestmark = pytest.mark.slow
 SEEDS = range(1, 1 + int(os.environ.get("TIKKUN_REGRET_SEEDS", "20")))
@@ -88,20 +88,11 @@ def test_the_plan_loses_little_and_less_than_the_baselines(regrets):
 
 
 def test_where_the_literature_misleads_the_plan_beats_the_data(regrets):
+    """Whether it beats that literature too is printed, not claimed: 16 cities did not tell."""
     for how in ("misled", "dealt"):
+        more_than(regrets, f"posterior, {how}", f"prior_only, {how}")
         mean, error = more_than(regrets, f"posterior, {how}", "data_only")
         assert mean > 2 * error
-
-
-@pytest.mark.xfail(
-    reason="not shown: over 14 cities +.007 (standard error .022) misled, -.013 (.015) dealt; why is open. In the "
-    "city that loses most (seed 3) the lotteries' estimates of POSH came out some 2.5 errors below its effect",
-    strict=False,
-)  # fmt: skip
-@pytest.mark.parametrize("how", ["misled", "dealt"])
-def test_where_the_literature_misleads_the_plan_beats_the_literature(regrets, how):
-    mean, error = more_than(regrets, f"posterior, {how}", f"prior_only, {how}")
-    assert mean > 2 * error
 
 
 def test_no_plan_is_worth_more_than_the_oracle_s(regrets):
@@ -116,7 +107,10 @@ def test_what_is_made_in_memory_is_what_a_run_decides_on(city, published):
     reads = next(step for step in STEPS if step.name == "allocate_plan").reads
     with duckdb.connect(published.workspace().warehouse_path, read_only=True) as connection:
         found = {name: connection.sql(f"SELECT * FROM {name.split('_')[0]}.{name}").pl() for name in reads}  # fmt: skip
-    ours, run = planned.problem(planned.tables).canonical(), problem(city, found).canonical()
+    ours, run = (
+        planned.problem(planned.tables).canonical(),
+        problem(without_pooling(city), found).canonical(),
+    )
     for name in ("costs", "channels", "school_channels"):
         assert getattr(ours, name).equals(getattr(run, name))
     assert ours.rules == run.rules
