@@ -39,6 +39,17 @@ def shared_data() -> Path:
     return folder
 
 
+# The same steps on fewer draws: what is drawn often is tested where it is modelled.
+QUICK_ACCOUNT = """
+account:
+  draws: {value: 10, unit: draws, source: test, reason: quick}
+  scenarios: {value: 3, unit: draws, source: test, reason: quick}
+  information_draws: {value: 2, unit: draws, source: test, reason: quick}
+  flip_pairs: {value: 1, unit: pairs, source: test, reason: quick}
+  gammas: {value: [0.0, 1.0, 2.0], unit: exponents, source: test, reason: quick}
+"""
+
+
 @pytest.fixture(scope="session")
 def small_city(tmp_path_factory) -> Path:
     """A generated city of six schools, as it lies on disk."""
@@ -47,6 +58,8 @@ def small_city(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("raw") / "demo_city"
     write_city(generate(seed=1, profile="small"), folder)
+    with (folder / "policy.yaml").open("a", encoding="utf-8") as policy:
+        policy.write(QUICK_ACCOUNT)
     return folder
 
 

@@ -9,7 +9,7 @@ import yaml
 from pipelines.definitions import CHAIN, all_years, build
 from pipelines.publish.release import current_release
 from pipelines.workspace import Workspace
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, QUICK_ACCOUNT
 
 
 def run_city(folder, tmp, authority=None):
@@ -18,6 +18,8 @@ def run_city(folder, tmp, authority=None):
     city.mkdir(parents=True)
     for name in ("city.yaml", "policy.yaml"):
         (city / name).write_bytes((PROJECT / "data_raw" / "ashkelon_public" / name).read_bytes())
+    with (city / "policy.yaml").open("a", encoding="utf-8") as policy:
+        policy.write(QUICK_ACCOUNT)
     raw = yaml.safe_load((city / "city.yaml").read_text(encoding="utf-8"))
     raw["roots"] = [str(path) for path in sorted((folder / "israel").iterdir())]
     if authority:
