@@ -365,7 +365,7 @@ class AccountPolicy(Model):
         reason="the worst fifth are the bad cases",
     )
     information_draws: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=3,
+        value=4,
         unit="draws",
         source="assumed",
         reason="tell the order of the responses; the error beside the figure says how well",

@@ -88,7 +88,8 @@ def joint_draws(
     mean = np.bincount(pair, share * effects["effect_sd"].to_numpy(), size[0])
     error = np.bincount(pair, share * effects["effect_se_sd"].to_numpy(), size[0])
     generator = np.random.default_rng(seed)
-    luck = generator.standard_normal((len(responses), size[1]))[response]
+    half = generator.standard_normal((len(responses), -(-size[1] // 2)))
+    luck = np.stack([half, -half], axis=2).reshape(len(responses), -1)[response, : size[1]]
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = 1 + error[:, None] * luck / mean[:, None]
     gain = np.where(mean[:, None] > 0, gain, 1.0)

@@ -103,3 +103,11 @@ def test_rows_and_columns_in_any_order_give_the_same_draws():
 def test_a_school_without_draws_is_named():
     with pytest.raises(ValueError, match="without a need or its draws: 900002"):
         drawn(needs().filter(semel_mosad="900001"))
+
+
+def test_any_first_even_number_of_draws_averages_to_what_is_expected():
+    unsure = EFFECTS.with_columns(effect_se_sd=pl.lit(0.5))
+    first = of(drawn(needs(), effects=unsure), "900001", "milat")
+    assert first[:4].mean() == pytest.approx(1)
+    assert first[:10].mean() == pytest.approx(1)
+    assert first[0] != pytest.approx(1)
