@@ -258,6 +258,12 @@ class EffectsPolicy(Model):
         source="assumed",
         reason="how long a decision to fund a response usually holds",
     )
+    kept_share: Parameter[Share] = Parameter[float](
+        value=0.5,
+        unit="share of an effect left a year later",
+        source="assumed",
+        reason="effects of programmes fade by about half in the year after",
+    )
     evaluate_at_once: Parameter[Annotated[int, Field(ge=0)]] = Parameter[int](
         value=3,
         unit="responses",
@@ -308,23 +314,6 @@ class EffectsPolicy(Model):
         unit="seed",
         source="assumed",
         reason="any fixed number: the same input gives the same output",
-    )
-
-
-class LastingPolicy(Model):
-    """How long the effects of one year's responses are counted (R88)."""
-
-    years: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=3,
-        unit="school years",
-        source="assumed",
-        reason="how long a decision to fund a response usually holds",
-    )
-    kept_share: Parameter[Share] = Parameter[float](
-        value=0.5,
-        unit="share of an effect left a year later",
-        source="assumed",
-        reason="effects of programmes fade by about half in the year after",
     )
 
 
@@ -537,7 +526,6 @@ class Policy(Model):
     causes: dict[str, Cause] = Field(default_factory=dict)
     evidence: dict[str, Work] = Field(default_factory=dict)
     effects: EffectsPolicy = EffectsPolicy()
-    lasting: LastingPolicy = LastingPolicy()
     responses: dict[str, Response]
     response_map: ResponseMap = ResponseMap()
     overlaps: dict[str, OverlapGroup] = Field(default_factory=dict)

@@ -33,11 +33,11 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
     expected effect buys nothing and counts as zero.
     """
     policy = city.policy
-    lasting = policy.lasting
+    years, kept = policy.effects.decision_years.value, policy.effects.kept_share.value
     responses = pl.DataFrame(
         [
             (
-                i, r.served_share.value, lasting_share(r.lag_years, lasting.years.value, lasting.kept_share.value),
+                i, r.served_share.value, lasting_share(r.lag_years, years, kept),
                 round(AGOROT * r.fixed_cost.value), round(AGOROT * r.unit_cost.value),
             )
             for i, r in policy.responses.items()
@@ -80,7 +80,7 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         .join(tables["core_response"].select("response_id", "is_excellence"), on="response_id")
         .with_columns((pl.col("served_share") * pl.col("pupils")).round().cast(pl.Int32).alias("participants"))
         .filter(pl.col("participants") > 0)
-        .pipe(too_few, city)
+        .pipe(with_minimum_groups, city)
         .with_columns(
             (
                 pl.col("participants") * pl.col("benefit_share") * pl.col("lasting_share") * pl.col("gain_sd").fill_null(0)
@@ -91,7 +91,7 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def too_few(choices: pl.DataFrame, city: CityFolder) -> pl.DataFrame:
+def with_minimum_groups(choices: pl.DataFrame, city: CityFolder) -> pl.DataFrame:
     """Return the options, those of schools with fewer participants than a response needs not eligible (R93)."""
     least = {item.response: item.participants for item in city.policy.rules.minimum_groups}
     needed = pl.col("response_id").replace_strict(least, default=0, return_dtype=pl.Int32)
@@ -243,7 +243,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         .join(posed.options.select(*OPTION, "host_semel_mosad"), on=OPTION)
         .with_columns(pl.col("municipal_agorot").fill_null(0))
         .with_columns(
-            is_replaceable=(pl.col("municipal_agorot") > 0) & pl.col("response_id").is_in(_on_sale(city))
+            is_replaceable=(pl.col("municipal_agorot") > 0) & pl.col("response_id").is_in(_bought_by_schools(city))
         )
     )  # fmt: skip
     certificate = plan.certificate
@@ -279,7 +279,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
     }
 
 
-def _on_sale(city: CityFolder) -> list[str]:
+def _bought_by_schools(city: CityFolder) -> list[str]:
     """Return the responses that a school could buy by itself (R84)."""
     return [
         name

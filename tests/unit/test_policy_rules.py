@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from models.allocation import HoldHarmless, MustKeep, PartShareMax, PartShareMin, RiseCap
-from pipelines.decide.allocation import too_few
+from pipelines.decide.allocation import with_minimum_groups
 from pipelines.decide.rules import rules
 from pipelines.policy_rules import Rules
 
@@ -143,7 +143,7 @@ def test_a_group_that_is_too_small_is_not_eligible_and_says_why():
             "eligibility_reason_he": ["פתוח", "פתוח", "לא בזרם", "פתוח"],
         }
     )
-    found = too_few(choices, city(stated))
+    found = with_minimum_groups(choices, city(stated))
     assert found["is_eligible"].to_list() == [False, True, False, True]
     assert found["eligibility_reason_en"].to_list() == [
         "11 participants here, and it is opened for at least 12", "open", "not of the stream", "open",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -64,9 +65,9 @@ class _ShareRule(Rule):
     unit = "percent"
 
     @property
+    @abstractmethod
     def share_pct(self) -> float:
         """The limit, percent of what the channel pays."""
-        raise NotImplementedError
 
     def check(self, problem: Problem) -> None:
         """The channel must exist and the share be a percentage."""

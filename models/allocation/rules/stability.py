@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,9 +26,9 @@ class _ChangeRule(Rule):
     unit = "percent of last year"
 
     @property
+    @abstractmethod
     def share_pct(self) -> float:
         """The limit, percent of last year's money."""
-        raise NotImplementedError
 
     def check(self, problem: Problem) -> None:
         """The schools must exist, each once; amounts and share must not be negative."""
@@ -38,9 +39,9 @@ class _ChangeRule(Rule):
         if self.share_pct < 0 or any(amount < 0 for _, amount in self.last_year):
             raise ValueError(f"Rule {self.rule_id}: amounts and percent must be zero or more.")
 
+    @abstractmethod
     def _limit(self, amount: int) -> int:
         """The share of an amount, in whole agorot, rounded towards allowing more."""
-        raise NotImplementedError
 
     def _against_last_year(self, plan: Plan) -> pl.DataFrame:
         """semel_mosad, spent, smallest_line, last, limit, of the schools that had money last year."""
