@@ -51,7 +51,7 @@ why: setup ## why a school of CITY has a response or not, and what would turn it
 	@$(PY) -m pipelines.why $(CITY) $(SCHOOL) $(RESPONSE)
 
 test: setup browser ## the tests (minutes)
-	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile
+	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder
 
 browser: # Debian's chromium and a Hebrew font for the browser tests; without them those tests are skipped, with the reason
 	@sh tests/browser/setup.sh

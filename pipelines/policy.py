@@ -182,6 +182,18 @@ class OverlapGroup(Model):
     counted_share: Parameter[Share]
 
 
+class AssetUse(Model):
+    """How a response leans on an asset beyond budget (R79).
+
+    Attributes:
+        hours: hours a week that a participant at the full dose takes of it.
+        saves: percent of the cost per participant that it spares.
+    """
+
+    hours: Parameter[Annotated[float, Field(gt=0)]]
+    saves: Parameter[Percent]
+
+
 class Suppression(Model):
     """Smallest cells that may be published (R111)."""
 
@@ -529,6 +541,7 @@ class Policy(Model):
     responses: dict[str, Response]
     response_map: ResponseMap = ResponseMap()
     overlaps: dict[str, OverlapGroup] = Field(default_factory=dict)
+    assets: dict[str, dict[str, AssetUse]] = Field(default_factory=dict)
     rules: Rules
     formula: FormulaPolicy
     suppression: Suppression
@@ -552,6 +565,16 @@ class Policy(Model):
         for rule, response_id in self.rules.named():
             if response_id not in self.responses:
                 raise ValueError(f"rules.{rule}: no response '{response_id}' in responses")
+        for item in self.rules.must_keep:
+            if not 1 <= item.dose_level <= len(self.dose_response):
+                raise ValueError(
+                    f"rules.must_keep: {item.response}: dose_level {item.dose_level} is none of the {len(self.dose_response)} levels of dose_response"
+                )
+        for asset_id, uses in self.assets.items():
+            if unnamed := set(uses) - set(self.responses):
+                raise ValueError(
+                    f"assets.{asset_id}: no such response: {', '.join(sorted(unnamed))}"
+                )
         overlapping: dict[str, str] = {}
         for group_id, overlap in self.overlaps.items():
             for response_id in overlap.responses:

@@ -20,7 +20,7 @@ from pipelines.yaml_lines import line_of
 
 FOLDER = "scenarios"
 BASE = "base"
-DECISIONS = ("equity_gamma", "need_offset", "channels", "rules")
+DECISIONS = ("equity_gamma", "need_offset", "channels", "rules", "assets")
 """Parts of the policy that only the allocation reads as decisions."""
 
 

@@ -9,6 +9,7 @@ from models.allocation.objective import Atkinson, Maximin, Objective, Total
 from models.allocation.overlap import Overlap
 from models.allocation.problem import Problem
 from models.allocation.rules import (
+    AssetHours,
     BenefitFloor,
     ChannelBudget,
     Eligibility,
@@ -34,6 +35,7 @@ from models.allocation.rules import (
 
 __all__ = [
     "Allocation",
+    "AssetHours",
     "Atkinson",
     "BenefitFloor",
     "Certificate",

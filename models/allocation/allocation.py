@@ -115,12 +115,15 @@ def solve(
     is_national = columns.options.height >= _NATIONAL_OPTIONS
     is_apart = method == "decomposition" or (method == "auto" and is_national)
     if isinstance(objective, Maximin):
-        floor = highest_floor(model, gap=gap_pct / 100, seconds_left=seconds_left)
+        floor = highest_floor(
+            model, gap=gap_pct / 100, seconds_left=seconds_left, is_apart=is_apart
+        )
         rules, objective = (*rules, floor.rule), Total()
         model = Model.of(columns, rules)
     best = best_by_decomposition if is_apart else best_by_milp
     left_s = max(seconds_left(), 1.0) if floor else time_limit_s
-    found = best(model, objective, gap=gap_pct / 100, time_limit_s=left_s)
+    start = floor.plan if floor else None
+    found = best(model, objective, gap=gap_pct / 100, time_limit_s=left_s, start=start)
 
     plan = Plan.of(columns, np.flatnonzero(found.x))
     checked = _checked_rules(rules, plan)

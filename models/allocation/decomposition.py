@@ -21,13 +21,18 @@ _FINEST = 1e-7
 
 
 def best_by_decomposition(
-    model: Model, objective: Objective, *, gap: float, time_limit_s: float
+    model: Model,
+    objective: Objective,
+    *,
+    gap: float,
+    time_limit_s: float,
+    start: np.ndarray | None = None,
 ) -> Found:
     """The best plan found by Lagrangian decomposition, with the bound of the prices (R79).
 
     All steps are counted, so the same problem gives the same plan on any machine that needs less
     than the time limit. Where no whole plan comes together, or some school's plan is not found, the
-    solver is given the whole problem for the time that is left.
+    solver is given the whole problem for the time that is left, and `start`, a plan in hand.
 
     Raises:
         InfeasibleRules, NoPlanInTime: as `solve`.
@@ -43,7 +48,8 @@ def best_by_decomposition(
     if dual is not None:
         choice = whole_plan(search, dual, gap=max(gap / 4, _FINEST), seconds_left=seconds_left)
     if dual is None or choice is None:
-        return best_by_milp(model, objective, gap=gap, time_limit_s=max(seconds_left(), 1.0))
+        left_s = max(seconds_left(), 1.0)
+        return best_by_milp(model, objective, gap=gap, time_limit_s=left_s, start=start)
     x = model.polish(by_school.bought(choice))
     worth = model.worth(objective, x)
     status = "gap left" if dual.bound - worth > gap * dual.bound else "optimal"

@@ -17,8 +17,15 @@ _AGOROT_PER_COST_UNIT = 100_000
 _FINEST = 1e-7
 
 
-def best_by_milp(model: Model, objective: Objective, *, gap: float, time_limit_s: float) -> Found:
-    """The best plan of the model, ties broken as `solve` says.
+def best_by_milp(
+    model: Model,
+    objective: Objective,
+    *,
+    gap: float,
+    time_limit_s: float,
+    start: np.ndarray | None = None,
+) -> Found:
+    """The best plan of the model, ties broken as `solve` says; `start` is a plan already in hand.
 
     Raises:
         InfeasibleRules, NoPlanInTime: as `solve`.
@@ -26,7 +33,10 @@ def best_by_milp(model: Model, objective: Objective, *, gap: float, time_limit_s
     benefit, options = model.benefit(), model.matrix.shape[1]
     scale = _OBJECTIVE_SCALE / (model.columns.options["weighted_benefit"].to_numpy().max() or 1.0)
     if objective.is_linear:
-        best = minimise(model.milp(-benefit * scale), gap=gap, time_limit_s=time_limit_s)
+        begun = None if start is None else model.filled(start)
+        best = minimise(
+            model.milp(-benefit * scale), gap=gap, time_limit_s=time_limit_s, start=begun
+        )
         kept = sparse.csr_array(benefit[None, :] * scale)
     else:
         best = minimise_by_tangents(

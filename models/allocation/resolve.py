@@ -7,7 +7,10 @@ still do good, and keeps the solver's bound. What is compared is always found in
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -97,6 +100,18 @@ def best(model: Model, effort: Effort) -> Resolved | None:
     x = model.polish(outcome.x[: model.matrix.shape[1]])
     worth = model.counting.total(x)
     return Resolved(x, worth, max(-outcome.bound / scale, worth))
+
+
+def best_of_each(
+    models: Iterable[Model], effort: Effort, workers: int = 1
+) -> list[Resolved | None]:
+    """The best plan of each of several models, in their order; as `best`.
+
+    The solver lets other threads run, so that as many are solved at once as there are workers. They
+    change no figure.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(partial(best, effort=effort), models))
 
 
 def pairs_of(model: Model) -> tuple[pl.DataFrame, np.ndarray]:

@@ -19,6 +19,7 @@ cutting-plane search adds the piece that is least at the plan in hand until plan
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,7 +31,15 @@ from models.allocation.highs import Milp, minimise
 from models.allocation.model import Model
 from models.allocation.overlap import Counting
 from models.allocation.problem import OPTION, Problem
-from models.allocation.resolve import Effort, best, held_in, model_of, pairs_of, with_benefit
+from models.allocation.resolve import (
+    Effort,
+    best,
+    best_of_each,
+    held_in,
+    model_of,
+    pairs_of,
+    with_benefit,
+)
 
 _ROUNDS = 40
 Piece = Callable[[np.ndarray], tuple[np.ndarray, float]]
@@ -60,6 +69,7 @@ def robust_plans(
     *,
     alpha: float = 0.8,
     effort: Effort = Effort(gap_pct=0.1),  # noqa: B008 - frozen
+    workers: int = 1,
 ) -> RobustPlans:
     """The plan in hand and the best by each criterion, judged by all of them.
 
@@ -70,6 +80,7 @@ def robust_plans(
             given once buys less.
         alpha: the cvar looks at the worst 1 − alpha of the scenarios.
         effort: of each solve.
+        workers: threads.
 
     Raises:
         ValueError: bad rows, alpha outside [0, 1), or no plan keeps the rules.
@@ -86,7 +97,7 @@ def robust_plans(
     expected = best(model, effort)
     if expected is None:
         raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
-    tops = np.array([_top(drawn, effort) for drawn in tops_of])
+    tops = _tops(tops_of, effort, workers)
     worths = np.array(
         [np.append(own.counting.each, own.counting.first[model.lead]) for own in tops_of]
     )
@@ -109,11 +120,18 @@ def robust_plans(
     planned = model.filled(planned)
     on_average = max(known, key=lambda x: float(mean @ x))
     missed = max(expected.bound - float(mean @ on_average), 0.0)
+    with ThreadPoolExecutor(workers) as pool:
+        cautious = list(
+            pool.map(
+                lambda piece: _raise_least(model, piece, depth, known, effort),
+                (least_tail, most_regret),
+            )
+        )
     found = {
         "planned": (planned, None),
         "expected": (on_average, missed),
-        "cvar": _raise_least(model, least_tail, depth, known, effort),
-        "min_max_regret": _raise_least(model, most_regret, depth, known, effort),
+        "cvar": cautious[0],
+        "min_max_regret": cautious[1],
     }
     cost = model.columns.options["cost_agorot"].to_numpy()
     rows, bought = [], []
@@ -142,6 +160,7 @@ def value_of_information(
     draws: pl.DataFrame,
     *,
     effort: Effort = Effort(gap_pct=0.1),  # noqa: B008 - frozen
+    workers: int = 1,
 ) -> pl.DataFrame:
     """What it would be worth to know one response's effect before deciding: what to evaluate first.
 
@@ -156,6 +175,7 @@ def value_of_information(
         problem: the tables and rules.
         draws: as for `stability`.
         effort: of each solve; a gain below the gap cannot be told from none.
+        workers: threads.
 
     Returns:
         response_id, information_worth (SD·pupils, weighted), information_se, information_pct (of
@@ -175,11 +195,12 @@ def value_of_information(
     responses, rows = model.columns.options["response_id"], []
     for response in responses.unique().sort():
         own = (responses == response).to_numpy()
-        gains = []
-        for worth in worths:
-            known = with_benefit(model, np.where(own, worth, mean))
-            kept = known.counting.total(average.x)
-            gains.append(max(_top(known, effort) - kept, 0.0))
+        known = [with_benefit(model, np.where(own, worth, mean)) for worth in worths]
+        tops = _tops(known, effort, workers)
+        gains = [
+            max(top - held.counting.total(average.x), 0.0)
+            for held, top in zip(known, tops, strict=True)
+        ]
         se = float(np.std(gains, ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else None
         value = float(np.mean(gains))
         rows.append((response, value, se, 100 * value / average.worth if average.worth else 0.0, len(gains)))  # fmt: skip
@@ -191,11 +212,10 @@ def value_of_information(
     return found.sort("information_worth", "response_id", descending=[True, False])
 
 
-def _top(model: Model, effort: Effort) -> float:
-    """What the best plan is worth; rules do not depend on benefits, so there is one."""
-    found = best(model, effort)
-    assert found is not None
-    return found.worth
+def _tops(models: list[Model], effort: Effort, workers: int) -> np.ndarray:
+    """What the best plans are worth; rules do not depend on benefits, so there is one of each."""
+    plans = best_of_each(models, effort, workers)
+    return np.array([plan.worth for plan in plans if plan is not None])
 
 
 def _settled(model: Model, countings: list[Counting]) -> Model:

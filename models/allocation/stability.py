@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import polars as pl
@@ -12,7 +10,7 @@ from scipy import stats
 
 from models.allocation.draws import Draws
 from models.allocation.problem import Problem
-from models.allocation.resolve import Effort, best, held_in, model_of, pairs_of
+from models.allocation.resolve import Effort, best_of_each, held_in, model_of, pairs_of
 from models.allocation.rules.base import PAIR
 
 FIRM, CONTESTED = 0.9, 0.6
@@ -64,7 +62,7 @@ def stability(
         draws: draw (whole number), semel_mosad, response_id, benefit_multiplier (below 0 = harm),
             cost_multiplier (> 0); a pair without a row keeps its values.
         effort: of each re-solve.
-        workers: threads; the solver leaves the others free to run. They change no figure.
+        workers: threads.
 
     Raises:
         ValueError: bad rows, no draws, or none under which any plan keeps the rules.
@@ -79,8 +77,7 @@ def stability(
     drawn = Draws.of(problem, model, draws)
     told: list[tuple[int, bool, float | None, float | None, float | None]] = []
     under = list(drawn.models(problem, model))
-    with ThreadPoolExecutor(workers) as pool:
-        plans = list(pool.map(partial(best, effort=effort), under))
+    plans = best_of_each(under, effort, workers)
     for number, held, found in zip(drawn.numbers, under, plans, strict=True):
         if found is None:
             told.append((number, False, None, None, None))

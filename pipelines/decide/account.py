@@ -27,6 +27,8 @@ READS = ALLOCATION[0].reads
 CLOSE = Effort(gap_pct=0.1)
 # Rounds of a robust plan grow steeply with precision; what it may miss is told beside it.
 ROBUST = Effort(gap_pct=0.5)
+# The end of the frontier is shown for its direction; proving its floor finer takes minutes.
+FLOOR = Effort(gap_pct=2.0, time_limit_s=60.0)
 GEFEN = "gefen_school"
 
 
@@ -81,7 +83,9 @@ def firm(city: CityFolder, tables: Tables) -> Tables:
     draws = drawn(city, tables)
     found = stability(posed, lines, draws, workers=WORKERS)
     few = draws.filter(pl.col("draw") < settings.scenarios.value)
-    robust = robust_plans(posed, lines, few, alpha=1 - settings.bad_share.value, effort=ROBUST)
+    robust = robust_plans(
+        posed, lines, few, alpha=1 - settings.bad_share.value, effort=ROBUST, workers=WORKERS
+    )
     fewer = draws.filter(pl.col("draw") < settings.information_draws.value)
     return {
         "mart_allocation_stability": found.pairs.rename({"dose_level": "plan_dose_level"}),
@@ -90,7 +94,7 @@ def firm(city: CityFolder, tables: Tables) -> Tables:
             scenarios=pl.lit(few["draw"].n_unique())
         ),
         "mart_robust_line": robust.lines.rename({"plan": "plan_id"}),
-        "mart_plan_information": value_of_information(posed, fewer, effort=CLOSE).rename(
+        "mart_plan_information": value_of_information(posed, fewer, effort=CLOSE, workers=WORKERS).rename(
             {"information_pct": "information_worth_pct"}
         ),
     }  # fmt: skip
@@ -205,11 +209,18 @@ def changed(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
 def priced(city: CityFolder, tables: Tables) -> Tables:
     """Return what corrective preference, each rule and a larger budget cost and bring."""
     settings, posed = city.policy.account, problem(city, tables)
-    frontier = gamma_frontier(posed, settings.gammas.value, seed=settings.seed.value, effort=CLOSE)
+    frontier = gamma_frontier(
+        posed,
+        settings.gammas.value,
+        seed=settings.seed.value,
+        effort=CLOSE,
+        floor_effort=FLOOR,
+        workers=WORKERS,
+    )
     return {
         "mart_frontier": frontier.rename({"lines": "lines_count", "gap_pct": "optimality_gap_pct"}),
         "mart_rule_price": rule_prices(
-            posed, budget_step_pct=settings.budget_step_pct.value, effort=CLOSE
+            posed, budget_step_pct=settings.budget_step_pct.value, effort=CLOSE, workers=WORKERS
         ).rename({"change": "rule_change"}),
     }
 

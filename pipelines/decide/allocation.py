@@ -11,6 +11,7 @@ from models.allocation.lasting import lasting_share
 from models.shares import split_by_share
 from pipelines.aim import AGOROT
 from pipelines.city import CityError, CityFolder
+from pipelines.decide import assets
 from pipelines.decide.pooled import READS as POOL_READS
 from pipelines.decide.pooled import together, with_pooled
 from pipelines.decide.rules import READS as RULE_READS
@@ -88,6 +89,7 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         )
         .sort(OPTION)
         .pipe(lambda choices: with_pooled(city, tables, choices))
+        .pipe(lambda choices: assets.with_assets(city, tables, choices))
     )  # fmt: skip
 
 
@@ -200,7 +202,7 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
         costs=costs(city, choices),
         channels=channels(city),
         school_channels=school_channels(city, tables),
-        rules=(*rules(city, tables), *together(choices)),
+        rules=(*rules(city, tables), *together(choices), *assets.asset_rules(tables, choices)),
         equity_gamma=city.policy.equity_gamma.value,
         need_offset=city.policy.need_offset.value,
         overlaps=tuple(
@@ -240,7 +242,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         plan.lines.join(municipal, on=PAIR, how="left")
         .join(need.select("semel_mosad", "school_name_he"), on="semel_mosad")
         .join(tables["core_response"].select("response_id", "response_name_he"), on="response_id")
-        .join(posed.options.select(*OPTION, "host_semel_mosad"), on=OPTION)
+        .join(posed.options.select(*OPTION, "host_semel_mosad", "asset_id"), on=OPTION)
         .with_columns(pl.col("municipal_agorot").fill_null(0))
         .with_columns(
             is_replaceable=(pl.col("municipal_agorot") > 0) & pl.col("response_id").is_in(_bought_by_schools(city))
@@ -250,6 +252,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
     return {
         "mart_allocation": lines,
         "mart_allocation_money": plan.money,
+        "mart_allocation_asset": assets.uses(tables, posed.options, _priced(posed), plan.lines),
         "mart_allocation_channel": plan.channels,
         "mart_allocation_rule": plan.rules,
         "mart_allocation_certificate": pl.DataFrame(
@@ -277,6 +280,11 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
             ),
         ),
     }
+
+
+def _priced(posed: Problem) -> pl.DataFrame:
+    """Return what every option costs over all channels: cost_agorot."""
+    return posed.costs.group_by(OPTION).agg(cost_agorot=pl.col("amount_agorot").sum())
 
 
 def _bought_by_schools(city: CityFolder) -> list[str]:
@@ -322,11 +330,11 @@ STEPS = (
         "decide",
         makes=(
             "mart_allocation", "mart_allocation_money", "mart_allocation_channel",
-            "mart_allocation_rule", "mart_allocation_certificate",
+            "mart_allocation_rule", "mart_allocation_certificate", "mart_allocation_asset",
         ),
         reads=(
             "mart_need_index", "mart_gap_school", "mart_effect", "mart_response_map", "core_response", "core_school_year",
-            *RULE_READS, *POOL_READS,
+            *RULE_READS, *POOL_READS, *assets.READS,
         ),
         compute=allocate,
     ),

@@ -54,6 +54,8 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         certificate=tables["mart_allocation_certificate"].row(0, named=True),
         checked=tables["mart_allocation_rule"].sort("rule_id").to_dicts(),
         channels=tables["mart_allocation_channel"].sort("funding_channel").to_dicts(),
+        assets=tables["mart_allocation_asset"].sort("asset_id", "response_id").to_dicts(),
+        asset_names=dict(tables["mart_asset"].select("asset_id", "asset_name_he").iter_rows()),
         answers=_answers(tables, lines),
         indices=tables["mart_audit_index"].sort("view", "index_id").to_dicts(),
         groups=tables["mart_audit_group"].sort("audit_dimension", "view", "audit_group").to_dicts(),
@@ -64,7 +66,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         .head(MOST_PAIRS).to_dicts(),
         without=schools.filter(pl.col("cost_agorot") == 0).to_dicts(),
         changes=tables["mart_allocation_change"].sort("change_agorot", "semel_mosad", nulls_last=True).to_dicts(),
-        frontier=tables["mart_frontier"].sort("equity_gamma").to_dicts(),
+        frontier=tables["mart_frontier"].sort(pl.col("objective_id") == "maximin", "equity_gamma").to_dicts(),
         frontier_chart=Markup(charts.frontier_chart(tables["mart_frontier"])),
         curve_chart=Markup(charts.concentration_chart(tables["mart_audit_curve"].filter(pl.col("view") == "plan"))),
         prices=prices.sort("worth_gain", "rule_id", descending=[True, False]).head(MOST_PRICES).to_dicts(),
@@ -110,6 +112,7 @@ def _answers(tables: Mapping[str, pl.DataFrame], lines: pl.DataFrame) -> dict[st
         "several": several,
         "long_pct": 100 * int(known.filter(pl.col("horizon") == "long")["cost_agorot"].sum()) / total if total else 0.0,
         "assets": assets.height,
+        "leant_on": tables["mart_allocation_asset"].filter(pl.col("schools") > 0).sort("asset_id", "response_id").to_dicts(),
         "hours_free": float(assets["hours_free_per_week"].sum()),
         "shared": lines.drop_nulls("host_semel_mosad").group_by("response_id")
         .agg(sets=pl.col("host_semel_mosad").n_unique(), schools=pl.len()).sort("response_id").to_dicts(),
@@ -185,7 +188,7 @@ def _school(row: dict[str, Any], lines: pl.DataFrame, tables: Mapping[str, pl.Da
         "row": row,
         "lines": lines.filter(own).sort("cost_agorot", "response_id", descending=[True, False]).to_dicts(),
         "reasons": tables["mart_allocation_reason"].filter(own).join(firmness, on=PAIR)
-        .join(lines.select(*PAIR, "dose", "host_semel_mosad"), on=PAIR, how="left")
+        .join(lines.select(*PAIR, "dose", "host_semel_mosad", "asset_id"), on=PAIR, how="left")
         .sort(pl.col("plan_dose_level").is_null(), "above_line", "response_id", descending=[False, True, False])
         .to_dicts(),
     }  # fmt: skip

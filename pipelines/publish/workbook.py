@@ -29,6 +29,7 @@ SHEETS = {
     "הקצאה לפי מענה": "mart_allocation",
     "כסף לפי ערוץ": "mart_allocation_money",
     "ערוצי מימון": "mart_allocation_channel",
+    "נכסים בתכנית": "mart_allocation_asset",
     "כללי ההקצאה": "mart_allocation_rule",
     "נימוקי ההקצאה": "mart_allocation_reason",
     "יציבות ההקצאה": "mart_allocation_stability",

@@ -6,6 +6,7 @@ SELECT
     asset_id,
     asset_name_he,
     asset_kind,
+    semel_mosad,
     capacity_pupils,
     hours_per_week,
     hours_free_per_week

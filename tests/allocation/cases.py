@@ -13,6 +13,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from models.allocation import (
+    AssetHours,
     EverySchoolServed,
     ExcellenceShareMax,
     ExcellenceShareMin,
@@ -151,7 +152,7 @@ def is_allowed(case: Problem, plan) -> bool:
             case MustKeep():
                 return all(
                     any(
-                        (r["semel_mosad"], r["response_id"]) == (s, p) and r["dose_level"] >= d
+                        (r["semel_mosad"], r["response_id"]) == (s, p) and r["dose"] >= d
                         for r in plan
                     )
                     for s, p, d in rule.pairs
@@ -197,6 +198,9 @@ def is_allowed(case: Problem, plan) -> bool:
                     <= 1
                     for s in pupils
                 )
+            case AssetHours():
+                bought = {(r["semel_mosad"], r["response_id"], r["dose_level"]) for r in plan}
+                return sum(use[3] for use in rule.uses if use[:3] in bought) <= rule.hours
             case Together():
                 bought = {(r["semel_mosad"], r["response_id"], r["dose_level"]) for r in plan}
                 return all(len(bought & set(own)) in (0, len(own)) for own in rule.sets)
@@ -309,7 +313,7 @@ def problems(draw, *, max_rules: int = 2):
     possible = [
         SchoolCapacity("milat", draw(st.integers(0, 3))),
         ParticipantCapacity("amirim", draw(st.integers(0, 40))),
-        MustKeep(((codes[0], "milat", draw(st.integers(1, level))),)),
+        MustKeep(((codes[0], "milat", draw(st.integers(1, level)) / 2),)),
         MustDrop(((codes[1], "milat"),)),
         EverySchoolServed(),
         SchoolFloor(draw(st.integers(0, 3)) * 50_000),
@@ -326,6 +330,11 @@ def problems(draw, *, max_rules: int = 2):
         HoldHarmless(((codes[0], draw(st.integers(0, 4)) * 250_000),), 80.0),
         RiseCap(((codes[1], draw(st.integers(0, 4)) * 500_000),), 120.0),
         Together((tuple((code, "amirim", 1) for code in codes[:2]),)),
+        AssetHours(
+            "hall",
+            draw(st.integers(0, 20)),
+            tuple((code, "amirim", 1, 3 + 4 * i) for i, code in enumerate(codes)),
+        ),
     ]
     wanted = draw(
         st.lists(st.sampled_from(possible), max_size=max_rules, unique_by=lambda r: r.rule_id)
@@ -355,7 +364,7 @@ def overlapping_problems(draw):
     amounts = st.integers(2, 20).map(lambda n: n * 10_000_001 - n % 2)
     possible = [
         SchoolCapacity("milat", draw(st.integers(0, 2))),
-        MustKeep((("100001", "posh", 1),)),
+        MustKeep((("100001", "posh", 0.5),)),
         EverySchoolServed(),
         ExcellenceShareMin(draw(st.sampled_from([8.0, 33.3]))),
         ExcellenceShareMax(66.6),

@@ -36,7 +36,7 @@ def test_budget_below_the_must_keeps_says_how_much_is_missing():
     case = problem(
         [option(A, "milat", 1, 5, 40_000_050), option(B, "milat", 1, 5, 30_000_000)],
         budget=50_000_000,
-        rules=[MustKeep(((A, "milat", 1), (B, "milat", 1))), SchoolCap(10_000_000)],
+        rules=[MustKeep(((A, "milat", 0.5), (B, "milat", 0.5))), SchoolCap(10_000_000)],
     )
     error = conflict(case)
     assert error.rules == ("budget:municipal_own", "must_keep")
@@ -84,7 +84,7 @@ def test_where_more_than_money_is_missing_elsewhere_the_conflict_still_gets_its_
     case = problem(
         [option(A, "milat", 1, 5, 400), option(B, "posh", 1, 5, 100, is_eligible=False)],
         budget=300,
-        rules=[MustKeep(((A, "milat", 1), (B, "posh", 1)))],
+        rules=[MustKeep(((A, "milat", 0.5), (B, "posh", 0.5)))],
     )
     error = conflict(case)
     assert error.rules == ("budget:municipal_own", "must_keep")
@@ -108,7 +108,7 @@ def test_must_keep_on_an_ineligible_pair():
     case = problem(
         [option(A, "milat", 1, 5, 100, is_eligible=False), option(A, "posh", 1, 5, 100)],
         budget=1_000,
-        rules=[MustKeep(((A, "milat", 1),))],
+        rules=[MustKeep(((A, "milat", 0.5),))],
     )
     assert conflict(case).rules == ("eligibility", "must_keep")
 
@@ -117,7 +117,7 @@ def test_capacity_against_must_keep():
     case = problem(
         [option(A, "milat", 1, 5, 100), option(B, "milat", 1, 5, 100)],
         budget=1_000,
-        rules=[SchoolCapacity("milat", 1), MustKeep(((A, "milat", 1), (B, "milat", 1)))],
+        rules=[SchoolCapacity("milat", 1), MustKeep(((A, "milat", 0.5), (B, "milat", 0.5)))],
     )
     assert conflict(case).rules == ("must_keep", "school_capacity:milat")
 
@@ -125,9 +125,9 @@ def test_capacity_against_must_keep():
 @pytest.mark.parametrize(
     ("rules", "named"),
     [
-        ([MustKeep(((A, "milat", 1),)), MustDrop(((A, "milat"),))], ("must_drop", "must_keep")),
+        ([MustKeep(((A, "milat", 0.5),)), MustDrop(((A, "milat"),))], ("must_drop", "must_keep")),
         (
-            [MustKeep(((A, "milat", 1), (A, "posh", 1))), Exclusive("x", ("milat", "posh"))],
+            [MustKeep(((A, "milat", 0.5), (A, "posh", 0.5))), Exclusive("x", ("milat", "posh"))],
             ("exclusive:x", "must_keep"),
         ),
         ([SchoolFloor(2), SchoolCap(1)], ("school_cap", "school_floor")),

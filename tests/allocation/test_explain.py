@@ -75,7 +75,7 @@ def test_rules_have_their_own_reasons():
             Exclusive("day", ("milat", "rvadim")),
             SchoolCapacity("milat", 1),
             MustDrop((("3", "milat"),)),
-            MustKeep((("4", "rvadim", 1),)),
+            MustKeep((("4", "rvadim", 0.5),)),
         ),
     )
     found = explained(built)

@@ -88,3 +88,17 @@ def test_shadow_prices_bound_every_plan(built):
     assert total + left.clip(min=0).sum() >= prices.bound - 1e-6
     if not built.overlaps:
         assert total + left.clip(min=0).sum() == pytest.approx(prices.bound, abs=1e-6)
+
+
+def test_the_far_end_lifts_the_least_served_first():
+    options = [
+        option("1", "milat", 1, 9, 200), option("1", "milat", 2, 12, 400),
+        option("2", "milat", 1, 2, 300),
+    ]  # fmt: skip
+    built = problem(options, schools={"1": (10, 0.5), "2": (10, 0.5)}, budget=500)
+    found = gamma_frontier(built, [1], seed=1, effort=EXACT, floor_effort=EXACT, workers=2)
+    assert found["objective_id"].to_list() == ["total", "total", "maximin"]
+    # Most good: 12 in the first school. The floor first: 9 and 2.
+    assert found["benefit_sd_pupils"].to_list() == pytest.approx([12, 12, 11])
+    assert found["schools_without"].to_list() == [1, 1, 0]
+    assert found["price_of_fairness_pct"][2] == pytest.approx(100 / 12)

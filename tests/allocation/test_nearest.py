@@ -71,7 +71,7 @@ def test_the_unchanged_problem_gives_the_plan_itself():
 def test_a_conflict_has_both_languages_and_a_short_answer_names_the_same_rules():
     built = problem(
         [option("1", "milat", 1, 10, 100)],
-        rules=(MustKeep((("1", "milat", 1),)), MustDrop((("1", "milat"),))),
+        rules=(MustKeep((("1", "milat", 0.5),)), MustDrop((("1", "milat"),))),
     )
     with pytest.raises(InfeasibleRules) as whole:
         near(built, plan())

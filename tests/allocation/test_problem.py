@@ -65,7 +65,7 @@ def changed(table, **columns):
         (replace(CASE, equity_gamma=float("nan")), "equity_gamma"),
         (replace(CASE, rules=(EverySchoolServed(), EverySchoolServed())), "given twice"),
         (replace(CASE, rules=(ChannelBudget(OWN, 1),)), "given twice"),
-        (replace(CASE, rules=(MustKeep(((A, "milat", 2),)),)), "no option of milat"),
+        (replace(CASE, rules=(MustKeep(((A, "milat", 1.0),)),)), "no option of milat"),
         (replace(CASE, rules=(SchoolCapacity("posh", 2),)), "unknown response: posh"),
         (replace(CASE, rules=(ParticipantCapacity("posh", 2),)), "unknown response: posh"),
         (replace(CASE, rules=(Exclusive("x", ("posh", "milat")),)), "unknown response: posh"),

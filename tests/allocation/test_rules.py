@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.allocation import (
+    AssetHours,
     ChannelBudget,
     Eligibility,
     EverySchoolServed,
@@ -46,6 +47,7 @@ OPTIONS = [
 CASE = problem(OPTIONS, schools={A: (10, 0.5), B: (20, 0.5)})
 MILAT = Part("milat", "MILAT", "מילת", responses=("milat",))
 FIRST = Part("first", "the first school", "בית הספר הראשון", schools=(A,))
+USES = ((A, "milat", 1, 4), (A, "milat", 2, 8), (B, "milat", 1, 4))
 LAST_YEAR = ((A, 500), (B, 0))
 
 
@@ -72,8 +74,8 @@ def measured(rule, *chosen):
         (ParticipantCapacity("milat", 29), (1, 4), 20, True, True),
         (ParticipantCapacity("milat", 30), (1, 4), 20, True, False),
         (ParticipantCapacity("milat", 19), (1, 4), 20, False, True),
-        (MustKeep(((A, "milat", 2), (B, "milat", 1))), (2, 4), 2, True, True),
-        (MustKeep(((A, "milat", 2), (B, "milat", 1))), (1, 4), 1, False, True),
+        (MustKeep(((A, "milat", 1.0), (B, "milat", 0.5))), (2, 4), 2, True, True),
+        (MustKeep(((A, "milat", 1.0), (B, "milat", 0.5))), (1, 4), 1, False, True),
         (MustDrop(((A, "milat"),)), (0, 4), 0, True, True),
         (MustDrop(((A, "milat"),)), (1, 4), 1, False, True),
         (MustDrop(((A, "milat"),)), (2, 4), 1, False, False),
@@ -114,6 +116,11 @@ def measured(rule, *chosen):
         (RiseCap(LAST_YEAR, 159.0), (0, 2, 4), 160, False, True),
         (RiseCap(LAST_YEAR, 99.0), (1,), 80, True, True),
         (RiseCap(LAST_YEAR, 100.0), (1,), 80, True, False),
+        (AssetHours("hall", 12, USES), (2, 4), 12, True, True),
+        (AssetHours("hall", 11, USES), (2, 4), 12, False, False),
+        (AssetHours("hall", 11, USES), (1, 4), 8, True, True),  # half a dose more in A is 4 hours
+        (AssetHours("hall", 12, USES), (1, 4), 8, True, False),
+        (AssetHours("hall", 12, USES), (3,), 0, True, False),
         (Exclusive("x", ("amirim", "milat")), (0, 4), 1, True, True),
         (Exclusive("x", ("amirim", "milat")), (0, 2), 2, False, False),
         (Exclusive("x", ("posh", "milat")), (2, 4), 1, True, False),
@@ -166,7 +173,7 @@ def test_must_keep_marks_its_lines():
         option(A, "milat", 2, 0, 900),
         option(B, "milat", 1, 5, 300),
     ]
-    plan = solve(problem(options, rules=[MustKeep(((A, "milat", 1),))]), gap_pct=0)
+    plan = solve(problem(options, rules=[MustKeep(((A, "milat", 0.5),))]), gap_pct=0)
     assert plan.lines.select("semel_mosad", "dose_level", "is_must_keep").rows() == [
         (A, 1, True),
         (B, 1, False),

@@ -92,7 +92,7 @@ def city(seed: int) -> Problem:
             ExcellenceShareMin(8.0),
             SchoolCapacity("merchav", 7),
             Exclusive("day_extension", ("milat", "rvadim")),
-            MustKeep((("100000", "tikshuv", 1), ("100001", "clubs", 1))),
+            MustKeep((("100000", "tikshuv", 0.5), ("100001", "clubs", 0.5))),
         ),
     )
 

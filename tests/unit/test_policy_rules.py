@@ -29,6 +29,7 @@ def city(stated, **responses):
     policy = SimpleNamespace(
         rules=Rules.model_validate(stated),
         responses=known,
+        dose_response={0.5: 0.6, 1.0: 1.0},
         equity_gamma=SimpleNamespace(value=1.0),
         need_offset=SimpleNamespace(value=0.5),
     )
@@ -109,7 +110,7 @@ def test_without_last_year_s_money_the_rule_is_refused():
         rules(city({"hold_harmless": parameter(80)}), tables(mart_last_plan=nothing))
 
 
-@pytest.mark.parametrize(("until", "kept"), [(2027, [MustKeep((("a", "tutoring", 1),))]), (2026, [])])  # fmt: skip
+@pytest.mark.parametrize(("until", "kept"), [(2027, [MustKeep((("a", "tutoring", 0.5),))]), (2026, [])])  # fmt: skip
 def test_a_commitment_into_the_planning_year_stays_where_it_runs(until, kept):
     assert of_kind(MustKeep, {}, tutoring=response(committed_until=until)) == kept
 
@@ -117,7 +118,7 @@ def test_a_commitment_into_the_planning_year_stays_where_it_runs(until, kept):
 def test_a_kept_response_that_is_committed_too_is_kept_once():
     stated = {"must_keep": [{"response": "tutoring", "schools": "served", "dose_level": 2, **CITED}]}  # fmt: skip
     (rule,) = of_kind(MustKeep, stated, tutoring=response(committed_until=2028))
-    assert rule.pairs == (("a", "tutoring", 2),)
+    assert rule.pairs == (("a", "tutoring", 1.0),)
 
 
 def test_who_is_served_must_be_known():

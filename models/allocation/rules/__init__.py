@@ -1,5 +1,6 @@
 """The rules a plan can be asked to keep, each a small named object."""
 
+from models.allocation.rules.assets import AssetHours
 from models.allocation.rules.base import Measure, Row, Rule
 from models.allocation.rules.benefit import BenefitFloor
 from models.allocation.rules.choice import (
@@ -28,6 +29,7 @@ from models.allocation.rules.shares import (
 from models.allocation.rules.stability import HoldHarmless, RiseCap
 
 __all__ = [
+    "AssetHours",
     "BenefitFloor",
     "ChannelBudget",
     "Eligibility",

@@ -15,8 +15,20 @@ if TYPE_CHECKING:
     from models.allocation.columns import Columns
     from models.allocation.plan import Plan
 
-NANO = 1_000_000_000
-"""Benefits are compared in whole billionths of an SD·pupil, so that a floor holds exactly."""
+_FINEST = 1_000_000_000
+_LARGEST = 1_000_000
+
+
+def units_for(largest: float) -> int:
+    """Units of an SD·pupil in which gains are counted whole, so that a floor holds exactly.
+
+    A power of ten of at most a billion that leaves the largest gain a million units or less: finer
+    ones the solver would round, and then return plan after plan just below the floor.
+    """
+    units = _FINEST
+    while units > 1 and largest * units > _LARGEST:
+        units //= 10
+    return units
 
 
 @dataclass(frozen=True)
@@ -25,12 +37,14 @@ class BenefitFloor(Rule):
 
     Attributes:
         floor_sd: the floor, need-weighted SD per pupil; for the sentence.
-        least: (semel_mosad, least gain in whole billionths of an SD·pupil): the floor times the
-            pupils, or what the school can have at most where that is less.
+        least: (semel_mosad, least gain in whole units): the floor times the pupils, or what the
+            school can have at most where that is less.
+        units: of an SD·pupil.
     """
 
     floor_sd: float
     least: tuple[tuple[str, int], ...]
+    units: int = 1
     unit = "percent of the floor"
     rule_id = "benefit_floor"
 
@@ -53,8 +67,8 @@ class BenefitFloor(Rule):
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school: the gain of its options, rounded down, is at least the floor."""
         counting, least = columns.counting, dict(self.least)
-        each = np.floor(counting.each * NANO).astype(np.int64)
-        first = np.floor(counting.first * NANO).astype(np.int64)
+        each = np.floor(counting.each * self.units).astype(np.int64)
+        first = np.floor(counting.first * self.units).astype(np.int64)
         for school, positions in columns.by_school():
             if least.get(school, 0) > 0:
                 useful = positions[each[positions] + first[positions] > 0]
@@ -68,8 +82,8 @@ class BenefitFloor(Rule):
             list(self.least), schema={"semel_mosad": pl.String, "least": pl.Int64}, orient="row"
         ).filter(pl.col("least") > 0)
         gain = plan.lines.group_by("semel_mosad").agg(
-            gain=(pl.col("weighted_benefit") * NANO).floor().cast(pl.Int64).sum(),
-            smallest=(pl.col("weighted_benefit") * NANO).floor().cast(pl.Int64).min(),
+            gain=(pl.col("weighted_benefit") * self.units).floor().cast(pl.Int64).sum(),
+            smallest=(pl.col("weighted_benefit") * self.units).floor().cast(pl.Int64).min(),
         )
         held = floors.join(gain, on="semel_mosad", how="left").with_columns(
             pl.col("gain").fill_null(0), pl.col("smallest").fill_null(0)

@@ -136,13 +136,13 @@ class ParticipantCapacity(Rule):
 
 @dataclass(frozen=True)
 class MustKeep(Rule):
-    """Responses that stay in their schools, at a dose level or above (R89).
+    """Responses that stay in their schools, at a dose or above (R89).
 
     Attributes:
-        pairs: (semel_mosad, response_id, least dose level).
+        pairs: (semel_mosad, response_id, least dose).
     """
 
-    pairs: tuple[tuple[str, str, int], ...]
+    pairs: tuple[tuple[str, str, float], ...]
     unit = "pairs"
     rule_id = "must_keep"
 
@@ -157,16 +157,16 @@ class MustKeep(Rule):
         return f"{len(self.pairs)} מענים שחובה לשמר נשארים בבתי הספר שלהם."
 
     def check(self, problem: Problem) -> None:
-        """Every pair must have an option at its dose level or above; whether eligible or not."""
+        """Every pair must have an option at its dose or above; whether eligible or not."""
         for school, response, dose in self.pairs:
             if problem.options.filter(_at_least(school, response, dose)).is_empty():
                 raise ValueError(
                     f"Rule {self.rule_id}: school {school} has no option of {response} at dose "
-                    f"level {dose} or above. Add the option or take the pair off the rule."
+                    f"{dose:g} or above. Add the option or take the pair off the rule."
                 )
 
     def rows(self, columns: Columns) -> Iterator[Row]:
-        """Per pair: one option at the dose level or above."""
+        """Per pair: one option at the dose or above."""
         for school, response, dose in sorted(set(self.pairs)):
             yield _count(columns.where(_at_least(school, response, dose)), school, 1, np.inf)
 
@@ -299,6 +299,6 @@ def _is_pair(school: str, response: str) -> pl.Expr:
     return (pl.col("semel_mosad") == school) & (pl.col("response_id") == response)
 
 
-def _at_least(school: str, response: str, dose: int) -> pl.Expr:
-    """The options of a pair at a dose level or above."""
-    return _is_pair(school, response) & (pl.col("dose_level") >= dose)
+def _at_least(school: str, response: str, dose: float) -> pl.Expr:
+    """The options of a pair at a dose or above."""
+    return _is_pair(school, response) & (pl.col("dose") >= dose)

@@ -251,16 +251,23 @@ def frontier_chart(frontier: pl.DataFrame) -> str:
     rows = frontier.drop_nulls("neediest_quarter_share_pct").sort("equity_gamma").select(
         pl.col("neediest_quarter_share_pct").alias("x"),
         pl.col("price_of_fairness_pct").alias("y"),
-        pl.format("γ = {}", "equity_gamma").alias("name"),
+        (pl.col("objective_id") == "maximin").alias("is_floor"),
+        pl.when(pl.col("objective_id") == "maximin").then(pl.lit("maximin"))
+        .otherwise(pl.format("γ = {}", "equity_gamma")).alias("name"),
     )  # fmt: skip
-    base = alt.Chart(alt.Data(values=rows.to_dicts())).encode(
-        x=alt.X("x:Q", title=f"{RLM}חלק הרבע הנזקק בכסף, באחוזים{RLM}", scale=alt.Scale(zero=False)),
-        y=alt.Y("y:Q", title=f"{RLM}תועלת כוללת שמוותרים עליה, באחוזים{RLM}"),
-    )  # fmt: skip
-    line = base.mark_line(color="#95b8d1")
-    points = base.mark_point(filled=True, size=80, color="#1f3a5f", opacity=1)
-    texts = base.mark_text(dy=-12, fontSize=11).encode(text="name:N")
-    return _svg(alt.layer(line, points, texts).properties(width=560, height=280))
+
+    def drawn(part: pl.DataFrame) -> alt.Chart:
+        return alt.Chart(alt.Data(values=part.drop("is_floor").to_dicts())).encode(
+            x=alt.X("x:Q", title=f"{RLM}חלק הרבע הנזקק בכסף, באחוזים{RLM}", scale=alt.Scale(zero=False)),
+            y=alt.Y("y:Q", title=f"{RLM}תועלת כוללת שמוותרים עליה, באחוזים{RLM}"),
+        )  # fmt: skip
+
+    degrees, floor = drawn(rows.filter(~pl.col("is_floor"))), drawn(rows.filter("is_floor"))
+    line = degrees.mark_line(color="#95b8d1")
+    points = degrees.mark_point(filled=True, size=80, color="#1f3a5f", opacity=1)
+    least = floor.mark_point(filled=True, size=110, shape="diamond", color="#bc6c25", opacity=1)
+    texts = drawn(rows).mark_text(dy=-12, fontSize=11).encode(text="name:N")
+    return _svg(alt.layer(line, points, least, texts).properties(width=560, height=280))
 
 
 def concentration_chart(curve: pl.DataFrame) -> str:
