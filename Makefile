@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 export DAGSTER_HOME := $(CURDIR)/.dagster
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup run demo-city studio why propose check history fetch test browser lint format types ui bench validate lock clean
+.PHONY: help setup run demo-city studio why lottery propose check history fetch test browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -49,6 +49,9 @@ studio: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## 
 
 why: setup ## why a school of CITY has a response or not, and what would turn it (SCHOOL=code RESPONSE=id)
 	@$(PY) -m pipelines.why $(CITY) $(SCHOOL) $(RESPONSE)
+
+lottery: setup ## draw the places of a response from a list of entrants, by the registered seed (RESPONSE=id LIST=file.csv PLACES=n BY=columns)
+	@$(PY) -m pipelines.lottery $(CITY) $(RESPONSE) "$(LIST)" --places $(PLACES) $(if $(BY),--by $(BY))
 
 test: setup browser ## the tests (minutes)
 	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder
