@@ -15,6 +15,7 @@ from models.effects import (
     lottery,
     matched,
     panel,
+    sensitivity,
     threshold,
     verdicts,
 )
@@ -78,10 +79,35 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
         worthwhile_sd=city.policy.effects.worthwhile_sd.value,
     )
     return {
-        "mart_effect_design": designs.rename({"effect_sd": "design_sd", "effect_se_sd": "design_se_sd"}),
+        "mart_effect_design": explained_away(designs).rename({"effect_sd": "design_sd", "effect_se_sd": "design_se_sd"}),
         "mart_effect": posterior.join(known.select(*KEY, "source"), on=KEY),
         "mart_verdict": judged.with_columns(pl.col("group_id").fill_null(WHOLE)),
     }  # fmt: skip
+
+
+def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
+    """Return the designs with what an unmeasured confounder would need to explain their effect away (R61).
+
+    Asked of designs that only observe, and measured something; where places were given by lot or by
+    a score it is no question. The robustness value is for matching alone: it counts pupils as if each
+    told by itself, and a panel's error does not.
+    """
+    key = [*KEY, "design"]
+    asked = designs.filter(
+        pl.col("design").is_in(("matching", "panel")),
+        pl.col("effect_sd").is_not_null(),
+        pl.col("effect_se_sd") > 0,
+    ).with_columns(dof=pl.col("treated_pupils") + pl.col("control_pupils"))
+    told = sensitivity(asked.filter(pl.col("dof") > 1)).select(
+        *key,
+        "e_value",
+        "e_value_limit",
+        *(
+            pl.when(pl.col("design") == "matching").then(name).alias(name)
+            for name in ("robustness_pct", "robustness_limit_pct")
+        ),
+    )
+    return designs.join(told, on=key, how="left", maintain_order="left")
 
 
 def _estimates(

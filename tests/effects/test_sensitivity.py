@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.effects.sensitivity import sensitivity
+from pipelines.decide.effects import explained_away
 
 
 def of(effect, error, dof=1000, **options):
@@ -74,3 +75,26 @@ def test_bad_input_is_refused(effect, error, dof):
         of(effect, error, dof)
     with pytest.raises(ValueError, match="alpha"):
         of(0.1, 0.1, alpha=0)
+
+
+def test_only_designs_that_observe_are_asked_what_would_explain_them_away():
+    designs = pl.DataFrame(
+        [
+            ("r", "math", "lottery", 0.2, 0.05, 100, 100),
+            ("r", "math", "matching", 0.2, 0.05, 100, 300),
+            ("r", "math", "panel", 0.2, 0.05, 100, 300),
+            ("r", "math", "threshold", None, None, 0, 0),
+            ("s", "math", "matching", None, None, 0, 50),
+        ],
+        schema=["response_id", "subject", "design", "effect_sd", "effect_se_sd", "treated_pupils", "control_pupils"],
+        orient="row",
+    )  # fmt: skip
+    told = explained_away(designs)
+    assert told.select(designs.columns).equals(designs)
+    known = told.drop_nulls("e_value")
+    assert known["design"].to_list() == ["matching", "panel"]
+    assert known["e_value"].n_unique() == 1
+    expected = of(0.2, 0.05, 400)
+    assert known["e_value"][0] == pytest.approx(expected["e_value"])
+    assert told.drop_nulls("robustness_pct")["design"].to_list() == ["matching"]
+    assert known["robustness_pct"][0] == pytest.approx(expected["robustness_pct"])
