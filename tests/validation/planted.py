@@ -8,6 +8,7 @@ from models.synthetic_city import generate
 CELL = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
 TARGET = {"INT": (72.0, 14.0), "L1": (500.0, 100.0), "L2": (510.0, 100.0)}
 YEARS = range(2022, 2027)
+CLASS_DESIGN_EFFECT = 1.27  # policy.yaml
 
 
 def cells_of(city):
@@ -41,10 +42,14 @@ def cells_of(city):
         sat.group_by(CELL)
         .agg(pl.col("score").mean(), pl.col("score").std().alias("score_sd"), pl.len().alias("tested_pupils"))
         .join(concentration.rename({"class_pupils": "concentration"}), on=CELL)
-        .join(class_variance(by_class), on=["scale_id", "subject"])
+        .join(class_variance(by_class), on=["scale_id", "subject"], how="left")
         .with_columns(
             ((target - pl.col("score")) / sd).alias("gap_raw_sd"),
-            ((pl.col("between_variance") * pl.col("concentration") + pupils / n).sqrt() / sd).alias("gap_sampling_sd"),
+            pl.coalesce(
+                (pl.col("between_variance") * pl.col("concentration") + pupils / n).sqrt() / sd,
+                (CLASS_DESIGN_EFFECT / n).sqrt()  # of a city too small to tell classes apart
+                * pl.when(n >= 10).then(pl.col("score_sd") / sd).otherwise(1.0),
+            ).alias("gap_sampling_sd"),
         )
         .sort(CELL)
         .select(*CELL, "tested_pupils", "gap_raw_sd", "gap_sampling_sd")
