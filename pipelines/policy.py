@@ -365,12 +365,6 @@ class AccountPolicy(Model):
         source="assumed",
         reason="the worst fifth are the bad cases",
     )
-    information_draws: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=4,
-        unit="draws",
-        source="assumed",
-        reason="tell the order of the responses; the error beside the figure says how well",
-    )
     flip_pairs: Parameter[Annotated[int, Field(ge=0)]] = Parameter[int](
         value=3,
         unit="pairs of a school and a response",

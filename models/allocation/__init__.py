@@ -3,6 +3,7 @@
 from models.allocation.allocation import Allocation, solve
 from models.allocation.certificate import Certificate
 from models.allocation.conflict import InfeasibleRules
+from models.allocation.floored import floored, lifted
 from models.allocation.found import NoPlanInTime
 from models.allocation.nearest import Nearby, best_near
 from models.allocation.objective import Atkinson, Maximin, Objective, Total
@@ -68,5 +69,7 @@ __all__ = [
     "Together",
     "Total",
     "best_near",
+    "floored",
+    "lifted",
     "solve",
 ]

@@ -12,7 +12,7 @@ from models.allocation.allocation import solve
 from models.allocation.audit import with_quartile
 from models.allocation.concentration import concentration
 from models.allocation.model import Model
-from models.allocation.objective import Maximin
+from models.allocation.objective import Maximin, Total
 from models.allocation.problem import Problem
 from models.allocation.resolve import Effort, Resolved, best_of_each, held_in, model_of
 
@@ -52,7 +52,8 @@ def gamma_frontier(
     """
     problem, rows = problem.canonical(), []
     degrees = sorted({0.0, *map(float, gammas)})
-    models = [model_of(replace(problem, equity_gamma=gamma).canonical()) for gamma in degrees]
+    total = replace(problem, objective=Total())
+    models = [model_of(replace(total, equity_gamma=gamma).canonical()) for gamma in degrees]
     plans = [
         ("total", gamma, model, found.x, found.gap_pct)
         for gamma, model, found in zip(
@@ -62,10 +63,9 @@ def gamma_frontier(
     if floor_effort:
         model = model_of(problem)
         least = solve(
-            problem,
+            replace(problem, objective=Maximin()),
             gap_pct=floor_effort.gap_pct,
             time_limit_s=floor_effort.time_limit_s,
-            objective=Maximin(),
         )
         x, gap_pct = held_in(model, least.lines), least.certificate.optimality_gap_pct
         plans.append(("maximin", problem.equity_gamma, model, x, gap_pct))

@@ -52,7 +52,8 @@ class Atkinson(Objective):
     and a plan is worth Σ pupils·φ(b). Maximising it maximises the generalised mean of order 1 − ε
     of b + δ. φ'(0) = 1: the unit is an SD·pupil as it counts for a school that has nothing yet, a
     school at b = δ counts a further one 2^−ε times, and ε = 0 is the plain total. The baseline
-    keeps φ finite where a school gains nothing. A school without pupils counts nothing.
+    keeps φ finite where a school gains nothing. A school without pupils counts nothing. Harm, as
+    draws can have it, counts as it is: φ goes on below zero as a line.
 
     Attributes:
         aversion: ε ≥ 0; 0 minds only the total, a large ε only the least served.
@@ -70,14 +71,14 @@ class Atkinson(Objective):
 
     def worth(self, gain: np.ndarray, pupils: np.ndarray) -> np.ndarray:
         """Pupils · φ(gain per pupil)."""
-        log = np.log1p(gain / (self.baseline_sd * np.maximum(pupils, 1)))
+        log = np.log1p(np.maximum(gain, 0) / (self.baseline_sd * np.maximum(pupils, 1)))
         power = 1 - self.aversion
         phi = np.expm1(power * log) / power if power else log
-        return pupils * self.baseline_sd * phi
+        return np.where(gain < 0, gain, pupils * self.baseline_sd * phi)
 
     def slope(self, gain: np.ndarray, pupils: np.ndarray) -> np.ndarray:
         """(1 + b/δ)^−ε; nothing where there are no pupils."""
-        log = np.log1p(gain / (self.baseline_sd * np.maximum(pupils, 1)))
+        log = np.log1p(np.maximum(gain, 0) / (self.baseline_sd * np.maximum(pupils, 1)))
         return np.where(pupils > 0, np.exp(-self.aversion * log), 0.0)
 
     def equal_gain_sd(self, gain: np.ndarray, pupils: np.ndarray) -> float:

@@ -6,7 +6,16 @@ from typing import Literal
 
 import polars as pl
 
-from models.allocation import Atkinson, Maximin, Objective, Overlap, Problem, Total, solve
+from models.allocation import (
+    Atkinson,
+    Maximin,
+    Objective,
+    Overlap,
+    Problem,
+    Total,
+    floored,
+    solve,
+)
 from models.allocation.lasting import lasting_share
 from models.shares import split_by_share
 from pipelines.aim import AGOROT
@@ -209,7 +218,13 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
             Overlap(name, group.name_en, group.name_he, group.responses, group.counted_share.value)
             for name, group in city.policy.overlaps.items()
         ),
+        objective=objective(city),
     )
+
+
+def planned(city: CityFolder, tables: Tables) -> Problem:
+    """Return the problem as the plan answers it: under the maximin, with the floor that it reached."""
+    return floored(problem(city, tables), tables["mart_allocation_certificate"]["floor_sd"].item())
 
 
 def objective(city: CityFolder) -> Objective | Maximin:
@@ -233,7 +248,6 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         posed,
         gap_pct=policy.solver.gap_pct.value,
         time_limit_s=policy.solver.time_limit_s.value,
-        objective=objective(city),
     )
     municipal = plan.money.filter(pl.col("funding_channel") == MUNICIPAL).select(
         *PAIR, pl.col("amount_agorot").alias("municipal_agorot")

@@ -25,6 +25,7 @@ from models.allocation import (
     SchoolCapacity,
     SchoolChannelCap,
     SchoolFloor,
+    Total,
     solve,
 )
 from models.allocation.columns import Columns
@@ -221,14 +222,14 @@ def test_polish_takes_what_is_free_and_gives_up_what_is_useless():
         option(B, "milat", 1, 2, 200),  # fits once money is free
     ]
     columns = Columns.of(problem(options).canonical())
-    model = Model.of(columns, (ChannelBudget(OWN, 510),))
+    model = Model.of(columns, (ChannelBudget(OWN, 510),), Total())
     assert model.polish(np.array([1.0, 0.0, 1.0, 0.0])).tolist() == [0.0, 1.0, 0.0, 1.0]
 
 
 def test_money_rows_are_the_same_in_the_model_and_in_the_measure():
     """What the solver counts for a budget is what the re-check counts."""
     columns = Columns.of(CASE.canonical())
-    model = Model.of(columns, (ChannelBudget(GEFEN, 10_000),))
+    model = Model.of(columns, (ChannelBudget(GEFEN, 10_000),), Total())
     x = np.array([0, 0, 1, 0, 1, 0])
     assert (model.matrix @ x)[-1] == measured(ChannelBudget(GEFEN, 1), 2, 4).value
 
