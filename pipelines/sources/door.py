@@ -87,35 +87,50 @@ def admit(
     repairs = {}
     if field.digits:
         repairs["code_repaired"] = (read != column).fill_null(value=False)
-    masked = _mask(read, field)
-    repairs["personal_masked"] = (masked != read).fill_null(value=False)
+    masked, is_personal = _mask(read, field)
+    repairs["personal_masked"] = is_personal
     return masked, {name: touched for name, touched in repairs.items() if touched.any()}
 
 
-def _mask(column: pl.Series, field: Field) -> pl.Series:
-    """Mask what names a person in a text, and in a value that does not fit its column.
+def _mask(column: pl.Series, field: Field) -> tuple[pl.Series, pl.Series]:
+    """Mask what names a person in a text, and all of a value that is no number, day or flag.
 
     A school or a place may bear a person's name, so names of things lose only numbers and addresses.
+
+    Returns:
+        The masked column, and in which rows something personal was found; that a value is merely
+        unreadable is for the quarantine to tell.
     """
     is_text = field.type == "VARCHAR" and not field.allowed and not field.pattern
-    if field.type.startswith("DECIMAL") or (field.type != "VARCHAR" and field.max is None):
-        return column  # a nine-digit sum is a sum
     suspects = column.drop_nulls().unique()
     if not is_text:
         suspects = suspects.filter(~_fits(suspects, field))
-    suspects = suspects.filter(suspects.str.contains(personal.HINT))
+    if field.type == "VARCHAR":
+        suspects = suspects.filter(suspects.str.contains(personal.HINT))
     names_a_thing = is_text and ("_name" in field.name or field.name == "provider")
     mask = personal.mask_numbers if names_a_thing else personal.mask_personal
-    pairs = {text: masked for text in suspects if (masked := mask(text)) != text}
-    return column.replace(pairs) if pairs else column
+    found = {text: masked for text in suspects if (masked := mask(text)) != text}
+    pairs = found if field.type == "VARCHAR" else dict.fromkeys(suspects, personal.MASK)
+    masked = column.replace(pairs) if pairs else column
+    return masked, column.is_in(list(found)).fill_null(value=False)
 
 
 def _fits(values: pl.Series, field: Field) -> pl.Series:
+    """Whether values are spelt as their column's contract has it, and too short for an id.
+
+    A sum of money may have nine digits, but it does not begin with a zero as a phone does.
+    """
+    if field.type == "DATE":
+        return values.str.contains(r"^\d{4}-\d{2}-\d{2}$")
+    if field.type == "BOOLEAN":
+        return values.is_in(["true", "false"])
+    if field.type != "VARCHAR":
+        most = "" if field.unit == "NIS" else 8 if field.max is None else 6
+        is_number = values.str.contains(rf"^-?\d{{1,{most}}}(\.\d+)?$")
+        return is_number & ~values.str.contains(r"^-?0\d{1,2}\.?\d{7}$")
     if field.allowed:
         return values.is_in([str(value) for value in field.allowed])
-    if field.pattern:
-        return values.str.contains(f"^(?:{field.pattern})$") & ~values.str.contains(r"^\d{9}$")
-    return values.str.contains(r"^-?\d{1,6}(\.\d+)?$|^\d{4}-\d{2}-\d{2}$|^(true|false)$")
+    return values.str.contains(f"^(?:{field.pattern})$") & ~values.str.contains(r"^\d{9}$")
 
 
 def header_shown(name: str) -> str:

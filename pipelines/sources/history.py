@@ -43,7 +43,9 @@ def as_of(
         "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'history' AND table_name = ?",
         [f"raw_{source_id}"],
     ).fetchall()[0][0]
-    rows = f"SELECT * FROM {current}" + (f" UNION ALL BY NAME SELECT * FROM {past}" if held else "")
+    rows = f"SELECT * FROM {current}"
+    if held:  # a content that is loaded again is in both
+        rows += f" UNION ALL BY NAME SELECT * FROM {past} WHERE (file_name, file_hash) NOT IN (SELECT (file_name, file_hash) FROM {current})"
     return connection.sql(
         f"SELECT * FROM ({rows}) AS held WHERE (held.file_name, held.file_hash) IN ("
         "SELECT (file_name, file_hash) FROM raw.raw_file_version WHERE source_id = ? AND loaded_at <= ? "
