@@ -109,10 +109,10 @@ def _mask(column: pl.Series, field: Field) -> tuple[pl.Series, pl.Series]:
         suspects = suspects.filter(suspects.str.contains(personal.HINT))
     names_a_thing = is_text and ("_name" in field.name or field.name == "provider")
     mask = personal.mask_numbers if names_a_thing else personal.mask_personal
-    found = {text: masked for text in suspects if (masked := mask(text)) != text}
+    found = {text: without for text in suspects if (without := mask(text)) != text}
     pairs = found if field.type == "VARCHAR" else dict.fromkeys(suspects, personal.MASK)
-    masked = column.replace(pairs) if pairs else column
-    return masked, column.is_in(list(found)).fill_null(value=False)
+    kept = column.replace(pairs) if pairs else column
+    return kept, column.is_in(list(found)).fill_null(value=False)
 
 
 def _fits(values: pl.Series, field: Field) -> pl.Series:

@@ -17,6 +17,7 @@ import polars as pl
 from pipelines.city import CityError
 from pipelines.fields import dictionary
 from pipelines.sources.load import raw_name
+from pipelines.spreadsheet import write_csv
 from pipelines.warehouse import Warehouse
 from pipelines.workspace import workspace
 
@@ -81,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error)
         return 2
     if options.out:
-        found.write_csv(options.out)
+        write_csv(found, options.out)
         print(f"{options.out}: {len(found):,} rows")
     else:
         with pl.Config(tbl_rows=50, tbl_cols=-1, tbl_width_chars=180):

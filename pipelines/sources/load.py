@@ -2,7 +2,7 @@
 
 A file is known by the hash of its content. The same content again changes nothing; other content
 under the same name supersedes it, a file that is no longer there is superseded by nothing, and the
-rows move to schema `history`, so that any day can be asked for (`history.py`). Content older than
+rows move to schema `history`, so that any day can be asked for (`history.py`), but for excerpts that nobody agrees to any more. Content older than
 what is loaded is refused (R22). A refresh of some years reads the files of those years, each whole;
 the rows of other files stay, with a year or without.
 """
@@ -154,6 +154,7 @@ def settle(
         [source_id],
     )
     _note_presence(connection, source_id)
+    _forget_withdrawn(connection, source_id)
     _keep_versions(connection, source_id, reading, moment)
     connection.execute("COMMIT")
     for name in ("files", "set_aside", "repairs"):
@@ -173,6 +174,19 @@ def _note_presence(connection: duckdb.DuckDBPyConnection, source_id: str) -> Non
         connection.execute(
             f"INSERT INTO raw.raw_presence SELECT ?, school_year, {school}, count(*) FROM {raw_name(source_id)} GROUP BY ALL",
             [source_id],
+        )
+
+
+def _forget_withdrawn(connection: duckdb.DuckDBPyConnection, source_id: str) -> None:
+    """Delete from the history of excerpts whatever is not loaded, with consent, today (R19).
+
+    Who no longer agrees is not known by name: a text that is not among those agreed to now is gone
+    from the past as well, whichever id it had.
+    """
+    past = f"history.raw_{source_id}"
+    if "has_consent" in dictionary().contract(source_id).contract and _exists(connection, past):
+        connection.execute(
+            f"DELETE FROM {past} AS past WHERE NOT EXISTS (SELECT 1 FROM {raw_name(source_id)} AS held WHERE held.excerpt_id = past.excerpt_id AND held.excerpt_he = past.excerpt_he)"
         )
 
 

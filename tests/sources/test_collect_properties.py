@@ -8,12 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines.checks.engine import run_checks
+from pipelines.checks.suites import checks_of
 from pipelines.city import load_city
 from pipelines.fields import dictionary
 from pipelines.sources.check import rehearse
+from pipelines.sql_assets import sql_tables, write_sql
 
 # Where a row stood and which bytes it came in is told, and changes with the order.
-PROVENANCE = {"core_source_file", "core_quarantine", "core_repair"}
+PROVENANCE = {"core_source_file", "core_staged_file", "core_quarantine", "core_repair"}
 CORE = [n for n in dictionary().tables if n.startswith("core_") and n not in PROVENANCE]
 
 
@@ -57,6 +60,34 @@ def _close(one, other):
 
     assert_frame_equal(one, other, check_exact=False, rel_tol=1e-12, abs_tol=1e-12)
     return True
+
+
+def test_a_row_lost_on_its_way_to_staging_is_missed_in_its_file(small_city):
+    """The staged rows of a file are counted in staging, so one that is not there is noticed."""
+    done = rehearse(load_city(small_city), checked=False)
+    table = dictionary().tables["core_source_file"]
+    [check] = [check for check in checks_of(table) if check.id == "rows_add_up"]
+    try:
+        [sound] = run_checks(done.connection, table, "core.core_source_file", [check])
+        assert sound.is_passed
+        lost = "SELECT min(file_row) FROM raw.raw_attendance__pupil_years WHERE file_name = 'attendance_2025.csv'"
+        done.connection.execute(
+            f"DELETE FROM staging.stg_attendance__pupil_years WHERE school_year = 2025 AND pupil_hash = (SELECT pupil_hash FROM raw.raw_attendance__pupil_years WHERE file_name = 'attendance_2025.csv' AND file_row = ({lost}))"
+        )
+        for name in ("core_staged_file", "core_source_file"):
+            [sql] = [sql for sql in sql_tables() if sql.table.name == name]
+            done.connection.execute(f"DROP TABLE core.{name}")
+            write_sql(sql)(done.connection, f"core.{name}")
+        [found] = run_checks(done.connection, table, "core.core_source_file", [check])
+        assert not found.is_passed
+        assert found.check.blocks
+        assert found.failing_keys == ("attendance__pupil_years/attendance_2025.csv",)
+        row = done.table(
+            "SELECT rows_in, rows_staged, rows_lost FROM core.core_source_file WHERE file_name = 'attendance_2025.csv'"
+        )
+        assert row.rows() == [(row["rows_in"].item(), row["rows_in"].item() - 1, 1)]
+    finally:
+        done.connection.close()
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip

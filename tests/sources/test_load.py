@@ -208,6 +208,30 @@ def test_a_row_without_a_year_stays_when_one_year_is_refreshed(connection, folde
     assert rows(connection).height == whole.height
 
 
+def test_a_withdrawn_consent_takes_the_text_out_of_the_past_too(connection, folder):
+    source, name = "voice__excerpts", "excerpts.csv"
+    lines = (folder / "files" / name).read_text(encoding="utf-8").splitlines()
+    [line, kept] = [line for line in lines if line.endswith(",true")][:2]
+    load(connection, folder, MONDAY, source)
+    for _ in range(2):  # two older contents hold the text
+        edit(folder, kept, kept.replace(",positive,", ",mixed,").replace(",negative,", ",positive,"), name)  # fmt: skip
+        kept = (folder / "files" / name).read_text(encoding="utf-8").splitlines()[lines.index(kept)]
+        lines = (folder / "files" / name).read_text(encoding="utf-8").splitlines()
+        load(connection, folder, TUESDAY, source)
+    text = line.split(",")[8]
+    said = "SELECT count(*) FROM (SELECT excerpt_he FROM raw.raw_voice__excerpts UNION ALL SELECT excerpt_he FROM history.raw_voice__excerpts) WHERE excerpt_he = ?"
+    others = connection.execute(said.replace("= ?", "<> ?"), [text]).fetchall()[0][0]
+    same = sum(text in row for row in lines)
+    assert connection.execute(said, [text]).fetchall()[0][0] >= 3
+    for row in [row for row in lines if text in row]:
+        edit(folder, row, row.removesuffix("true") + "false", name)
+    load(connection, folder, WEDNESDAY, source)
+    assert connection.execute(said, [text]).fetchall() == [(0,)]
+    assert connection.execute(said.replace("= ?", "<> ?"), [text]).fetchall()[0][0] > others * 0.9
+    assert text not in as_of(connection, source, MONDAY)["excerpt_he"].to_list()
+    assert same >= 1
+
+
 def test_every_row_is_staged_or_set_aside(connection, folder):
     """Total rows, broken rows and bad values together: nothing is lost (R24)."""
     path = folder / "files" / FILE
