@@ -44,8 +44,8 @@ SENTENCES = {
     "implausible": ("הנתון אינו סביר: {rule_he}", "not plausible: {rule}"),
     "total_row": ("שורת סיכום, אינה רשומה", "a total row, no record"),
     "broken_row": (
-        "מספר העמודות בשורה אינו כמספר הכותרות, או שיש בה מירכאות פתוחות",
-        "the row has not as many fields as the header, or an open quotation mark",
+        "מספר העמודות בשורה אינו כמספר הכותרות, או שיש בה מירכאות פתוחות או תווים שאינם בקידוד הקובץ",
+        "the row has not as many fields as the header, or an open quotation mark, or bytes that are not in the file's encoding",
     ),
     "no_consent": (
         "אין הסכמה לציטוט, ולכן תוכן השורה לא נשמר",
