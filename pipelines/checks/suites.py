@@ -234,6 +234,16 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
     ),
     "core_source_file": (
         Check(
+            "rows_add_up", "ERROR", "completeness", ANALYST,
+            Says(
+                "Of every file, rows in = rows staged + rows in quarantine; the staged ones are counted in staging.",
+                "בכל קובץ מספר השורות שנקראו שווה למספר השורות שנקלטו ושבהסגר; השורות שנקלטו נספרות בטבלת הקליטה עצמה.",
+                "Rows of the file named were lost or counted twice between reading and staging: load all years again, and report it if that does not help.",
+                "שורות מהקובץ הנקוב אבדו או נספרו פעמיים בדרך לקליטה: יש לקלוט שוב את כל השנים, ולדווח אם אין בכך די.",
+            ),
+            (_between("rows_lost", 0, 0),), ("rows_lost",), blocks=True,
+        ),
+        Check(
             "quarantined_share", "ERROR", "validity", ANALYST,
             Says(
                 "At most 5 % of a file's rows are in quarantine.",

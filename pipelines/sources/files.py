@@ -19,7 +19,7 @@ from pipelines.scenarios import scenario_files
 from pipelines.sources.door import admit, header_shown
 from pipelines.sources.mapping import SourceMapping
 from pipelines.sources.normalise import spelling
-from pipelines.sources.personal import mask_personal
+from pipelines.sources.personal import MASK, mask_personal
 from pipelines.sources.tabular import INVISIBLE, ROW, Content, read_content
 from pipelines.yaml_lines import line_of
 
@@ -107,8 +107,8 @@ def _find(city: CityFolder, source_id: str, name: str, number: int) -> list[Path
 def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> Reading:
     """Read a source. One that the city does not map gives empty frames.
 
-    Of a file that holds many years only the rows of `years` are kept, unless all years of the city
-    are asked for; then rows with an unreadable year stay too, to be quarantined.
+    A file that holds many years is read whole, whichever of its years are asked for: a file is what
+    is loaded, superseded and counted.
 
     Raises:
         CityError: if a file is missing, cannot be read in its format or encoding, lacks a mapped
@@ -130,21 +130,12 @@ def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> Readi
             _read_file(city, source_id, number, path, year, aliases)
             for path, year, number in source_files(city, source_id, years)
         ]
-    read = Reading(
+    return Reading(
         *(
             pl.concat([getattr(part, name) for part in parts])
             for name in ("rows", "files", "set_aside", "repairs")
         )
     )
-    if "school_year" in table.contract and set(years) != set(city.city.school_years.all()):
-        listed = [str(year) for year in years]
-        return Reading(
-            read.rows.filter(pl.col("school_year").is_in(listed)),
-            read.files,
-            read.set_aside,
-            read.repairs,
-        )
-    return read
 
 
 def response_names(city: CityFolder) -> dict[str, str]:
@@ -161,10 +152,11 @@ def response_names(city: CityFolder) -> dict[str, str]:
         for name in (response_id, response.name_he, response.name_en)
     ]
     registry = read_source(city, REGISTRY, city.city.school_years.all()).rows
-    for row in registry.filter(pl.col("response_id").is_not_null()).iter_rows(named=True):
+    # What was masked at the door names no response.
+    for row in registry.filter(~pl.col("response_id").str.contains(MASK)).iter_rows(named=True):
         texts = [row["response_id"], row["response_name_he"], row["response_name_en"]]
         texts += (row["response_aliases"] or "").split("|")
-        named += [(row["response_id"], text) for text in texts if text and text.strip()]
+        named += [(row["response_id"], t) for t in texts if t and t.strip() and MASK not in t]
     found: dict[str, str] = {}
     for response_id, name in named:
         if found.setdefault(spelling(name), response_id) != response_id:

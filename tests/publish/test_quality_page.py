@@ -44,7 +44,7 @@ def checks(*rows):
 def a_file(year, rows_in, staged, aside):
     return {
         "source_id": "tests__pupil_scores", "file_name": f"scores_{year}.csv", "file_hash": "ab12" * 16,
-        "rows_in": rows_in, "rows_staged": staged, "rows_quarantined": aside,
+        "rows_in": rows_in, "rows_staged": staged, "rows_quarantined": aside, "rows_lost": rows_in - staged - aside,
         "quarantined_pct": 100 * aside / rows_in,
     }  # fmt: skip
 
