@@ -137,6 +137,14 @@ class Eligibility(Model):
     reason_en: str
 
 
+class GoalTests(Model):
+    """The tests that measure a response's goal where the goal as such is not about achievement (R59)."""
+
+    subjects: Annotated[tuple[Subject, ...], Field(min_length=1)]
+    source: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+
+
 class Response(Model):
     """One response of the registry (R14), with its registered cost and prior effects."""
 
@@ -147,6 +155,7 @@ class Response(Model):
     ]  # fmt: skip
     action_channel: ActionChannel
     goal: str
+    goal_tests: GoalTests | None = None
     horizon: Literal["short", "long"]
     committed_until: Year | None = None
     lag_years: Annotated[int, Field(ge=0, le=3)] = 0
@@ -555,6 +564,11 @@ class Policy(Model):
                 raise ValueError(
                     f"responses.{response_id}.goal: '{response.goal}' is not one of the goals"
                 )
+            tested = response.goal_tests.subjects if response.goal_tests else ()
+            if unknown := sorted(set(tested) - set(response.effects)):
+                raise ValueError(
+                    f"responses.{response_id}.goal_tests: no effect is registered on {', '.join(unknown)}; register a prior effect, or leave the subject out"
+                )
             if astray := set(response.funding) - set(self.channels):
                 raise ValueError(
                     f"responses.{response_id}.funding: no such channel: {', '.join(sorted(astray))}"
@@ -611,6 +625,21 @@ class Policy(Model):
             if name not in known[kind]:
                 raise ValueError(f"{where}: no such {kind}: {name}")
         return self
+
+    def is_goal_tested(self, response_id: str) -> bool:
+        """Whether tests measure the goal that a response was chosen for."""
+        response = self.responses[response_id]
+        return self.goals[response.goal].is_achievement or response.goal_tests is not None
+
+    def goal_subjects(self, response_id: str) -> tuple[Subject, ...]:
+        """Return the subjects that a response is judged by; none where no test measures its goal.
+
+        Those that its goal names, or else all that it has a registered effect on.
+        """
+        response = self.responses[response_id]
+        if response.goal_tests is not None:
+            return response.goal_tests.subjects
+        return tuple(response.effects) if self.goals[response.goal].is_achievement else ()
 
     @property
     def works(self) -> dict[str, Work]:

@@ -59,23 +59,33 @@ def priors(city: CityFolder) -> pl.DataFrame:
     ).with_columns(pl.col("source").replace(named))  # fmt: skip
 
 
+def goal_subjects(city: CityFolder) -> pl.DataFrame:
+    """Return the subjects that each response is judged by: those that measure the goal it was chosen for (R59).
+
+    A response whose goal no test measures has none; its effects on scores are side information.
+    """
+    rows = [(key, subject) for key in city.policy.responses for subject in city.policy.goal_subjects(key)]  # fmt: skip
+    return pl.DataFrame(rows, schema=dict.fromkeys(KEY, pl.String), orient="row")
+
+
 def effects(city: CityFolder, tables: Tables) -> Tables:
     """Return the estimate of every design, the posterior effects, those on groups, and the verdicts."""
     known = priors(city)
-    targets = known.select(KEY)
+    registered = known.select(KEY)
     # Without pupils or a report of who takes part there is nothing to estimate from.
     is_silent = tables["core_pupil_outcome"].is_empty() or tables["core_panel_cell"].is_empty()
     people = None if is_silent else columns.pupil_years(tables)
-    found = {} if people is None else _estimates(city, tables, people, targets)
+    found = {} if people is None else _estimates(city, tables, people, registered)
     designs = design_frame(found, school_spread_sd=city.policy.effects.school_spread_sd.value)
     posterior = combine(
-        known.drop("source"), local_estimates(designs).join(targets, on=KEY, how="semi")
+        known.drop("source"), local_estimates(designs).join(registered, on=KEY, how="semi")
     )
     by_group = _groups(city, tables, people, posterior, designs)
     whole = posterior.with_columns(pl.lit(WHOLE).alias("group_id"))
     judged = verdicts(
         pl.concat([whole.select(by_group.columns), by_group]),
-        targets,
+        goal_subjects(city),
+        side_effects=registered,
         worthwhile_sd=city.policy.effects.worthwhile_sd.value,
     )
     return {
@@ -111,11 +121,11 @@ def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _estimates(
-    city: CityFolder, tables: Tables, people: pl.DataFrame, targets: pl.DataFrame
+    city: CityFolder, tables: Tables, people: pl.DataFrame, registered: pl.DataFrame
 ) -> dict[tuple[str, str, str], Estimate]:
     """Return the estimate of each response, subject and design for which there is anything to look at."""
     entries = tables["core_response_entry"]
-    taught = targets.group_by("response_id", maintain_order=True).agg("subject")
+    taught = registered.group_by("response_id", maintain_order=True).agg("subject")
     subjects = sorted(tables["core_pupil_outcome"]["subject"].unique())
     seed = city.policy.effects.seed.value
     found: dict[tuple[str, str, str], Estimate] = {}

@@ -1,0 +1,55 @@
+"""The step `effects` on a generated city: what is judged, by which goal."""
+
+import polars as pl
+import pytest
+
+from pipelines.city import load_city
+from pipelines.decide.effects import effects, goal_subjects
+from tests.validation.planted_effects import planted
+
+
+@pytest.fixture(scope="module")
+def city(small_city):
+    return load_city(small_city)
+
+
+@pytest.fixture(scope="module")
+def made(city):
+    _, tables, _ = planted(1, "small")
+    return effects(city, tables)
+
+
+def test_a_response_is_judged_by_the_goal_it_was_chosen_for_alone(city):
+    judged = goal_subjects(city).group_by("response_id").agg(pl.col("subject").sort())
+    judged = dict(judged.iter_rows())
+    assert judged["milat"] == ["english", "hebrew", "math"]
+    assert judged["makom_balev"] == ["hebrew", "math"]  # chosen to raise achievement
+    assert judged["hebrew_immigrants"] == ["hebrew"]
+    # Attendance, welfare, climate, technology: no test measures them.
+    assert not {"merchav", "perach", "informal_clubs", "tikshuv", "hosen"} & set(judged)
+
+
+def test_a_goal_that_no_test_measures_has_no_verdict_and_its_scores_stand_beside_it(city, made):
+    verdict = made["mart_verdict"].filter(pl.col("group_id") == "all")
+    measured = made["mart_effect"].filter("is_measured")["response_id"].unique()
+    silent = [r for r in ("merchav", "perach", "informal_clubs", "tikshuv") if r in measured]
+    assert silent  # else nothing is tested here
+    for response_id in silent:
+        own = verdict.filter(pl.col("response_id") == response_id)
+        whole, beside = own.filter(pl.col("subject") == "all"), own.filter(pl.col("subject") != "all")
+        assert whole.select("verdict", "verdict_reason", "effect_sd", "p_worthwhile").row(0) == (
+            "insufficient_evidence", "not_measured", None, None,
+        )  # fmt: skip
+        assert beside["verdict"].null_count() == beside.height > 0
+        assert beside["effect_sd"].null_count() == 0
+        assert not beside["is_placebo_moved"].any()
+    assert made["mart_verdict"]["response_id"].n_unique() == made["mart_effect"]["response_id"].n_unique()
+
+
+def test_a_side_effect_is_no_placebo(city, made):
+    own = made["mart_verdict"].filter(
+        pl.col("response_id") == "hebrew_immigrants", pl.col("group_id") == "all"
+    )
+    assert own.filter("is_target")["subject"].to_list() == ["all", "hebrew"]
+    assert own["subject"].to_list() == ["all", "english", "hebrew", "math"]
+    assert not own["is_placebo_moved"].any()
