@@ -30,6 +30,7 @@ def verdicts(
     city's own data removed, the first rule that holds decides:
 
         insufficient_evidence  not_measured        there is no local estimate
+                               weak_design         it rests on a few schools that may have been lucky
                                little_information  information < least_information: essentially the prior
         not_effective (red)    below_worthwhile    P(θ > δ) ≤ 1 - sure, θ̂ < δ, and the interval does not
                                                    reach from a harm (-δ) to a worthwhile effect (δ)
@@ -50,7 +51,7 @@ def verdicts(
 
     Args:
         posterior: rows of `combine`: response_id, subject, prior_sd, prior_se_sd,
-            transport_discount, local_sd, local_se_sd, design_grade, effect_sd, effect_se_sd; with
+            transport_discount, local_sd, local_se_sd, design_grade, is_weak, effect_sd, effect_se_sd; with
             group_id, each pupil group has its own verdict.
         targets: response_id, subject: what each response was chosen to improve.
         side_effects: response_id, subject: what it may change as well; those are no placebos.
@@ -93,6 +94,7 @@ def verdicts(
                 .filter(pl.col("local_sd").is_not_null())
                 .max()
                 .fill_null("E"),
+                pl.col("is_weak").any(),
             ),
             silent.with_columns(
                 pl.lit(0, pl.Int32).alias("subjects"),
@@ -120,6 +122,8 @@ def verdicts(
         .then(None)
         .when(pl.col("local_sd").is_null())
         .then(pl.lit("not_measured"))
+        .when("is_weak")
+        .then(pl.lit("weak_design"))
         .when(pl.col("information") < least_information)
         .then(pl.lit("little_information"))
         .when(is_below & ~is_wide)
@@ -201,6 +205,7 @@ def _singles(posterior: pl.DataFrame, targets: pl.DataFrame, key: list[str]) -> 
             # An error without an estimate must not enter the mean of the errors.
             pl.when(is_measured).then("local_se_sd").alias("local_se_sd"),
             pl.when(is_measured).then("design_grade").otherwise(pl.lit("E")).alias("design_grade"),
+            (is_measured & pl.col("is_weak")).fill_null(False).alias("is_weak"),
             "effect_sd",
             "effect_se_sd",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import polars as pl
@@ -269,49 +270,51 @@ def _groups(
     city: CityFolder, tables: Tables, people: pl.DataFrame | None, posterior: pl.DataFrame,
     designs: pl.DataFrame,
 ) -> pl.DataFrame:  # fmt: skip
-    """Return posterior effects on groups of pupils: near the effect on all unless their pupils say otherwise."""
+    """Return posterior effects on groups of pupils: the effect on all, as all designs tell it, and how they differ.
+
+    How a group differs from the other participants is seen by matching alone, whether or not matching
+    has a say in the effect on all.
+    """
     policy = city.policy.effects
     reach = posterior.select(
         pl.lit(None, pl.String).alias("group_id"), *KEY, "prior_sd", "prior_se_sd", "transport_discount",
-        "local_sd", "local_se_sd", "design_grade", "effect_sd", "effect_se_sd",
+        "local_sd", "local_se_sd", "design_grade", "is_weak", "effect_sd", "effect_se_sd",
     )  # fmt: skip
-    used = designs.filter("is_used", pl.col("design") == "matching")
-    if people is None or used.is_empty():
+    compared = designs.filter(pl.col("design") == "matching", pl.col("bias_sd").is_not_null())
+    if people is None or compared.is_empty():
         return reach.clear()
     entries = tables["core_response_entry"]
     subjects = sorted(tables["core_pupil_outcome"]["subject"].unique())
+    known = {(row["response_id"], row["subject"]): row for row in posterior.iter_rows(named=True)}
     rows = []
     for group_id in policy.groups:
         group = tables["core_pupil_group"].filter(pl.col("group_id") == group_id)
-        for estimate in used.sort(KEY).iter_rows(named=True):
+        for estimate in compared.sort(KEY).iter_rows(named=True):
             response_id, subject = estimate["response_id"], estimate["subject"]
             listed = entries.filter(pl.col("response_id") == response_id)
             own = _matching(people, listed, response_id, subject, subjects, [], policy.seed.value, group)  # fmt: skip
             share = own.treated_pupils / max(estimate["treated_pupils"], 1)
             if own.effect_sd is None or not own.effect_se_sd or not 0 < share < 1:
                 continue
-            prior = posterior.row(
-                by_predicate=(pl.col("response_id") == response_id)
-                & (pl.col("subject") == subject),
-                named=True,
-            )
-            mean, error = group_effect(
-                (prior["prior_sd"] * prior["transport_discount"], prior["prior_se_sd"]),
-                (estimate["effect_sd"], estimate["effect_se_sd"], estimate["bias_sd"]),
+            whole = known[response_id, subject]
+            seen = (
+                (estimate["effect_sd"], estimate["effect_se_sd"]),
                 (own.effect_sd, own.effect_se_sd),
                 share,
                 policy.group_spread_sd.value,
             )
-            total = (own.effect_se_sd**2 + estimate["bias_sd"] ** 2) ** 0.5
+            both = group_effect((whole["effect_sd"], whole["effect_se_sd"]), *seen)
+            here = group_effect((whole["local_sd"], whole["local_se_sd"]), *seen)
             rows.append(
-                {
-                    **{name: prior[name] for name in reach.columns if name in prior},
+                {name: whole[name] for name in reach.columns if name in whole}
+                | {
                     "group_id": group_id,
-                    "local_sd": own.effect_sd,
-                    "local_se_sd": total,
-                    "design_grade": estimate["design_grade"],
-                    "effect_sd": mean,
-                    "effect_se_sd": error,
+                    # Before any data a group's effect is less sure than that on all.
+                    "prior_se_sd": math.hypot(whole["prior_se_sd"], both.spread_sd),
+                    "local_sd": here.plain_sd,
+                    "local_se_sd": here.plain_se_sd,
+                    "effect_sd": both.effect_sd,
+                    "effect_se_sd": both.effect_se_sd,
                 }
             )
     return pl.DataFrame(rows, schema=reach.schema)

@@ -53,3 +53,18 @@ def test_a_side_effect_is_no_placebo(city, made):
     assert own.filter("is_target")["subject"].to_list() == ["all", "hebrew"]
     assert own["subject"].to_list() == ["all", "english", "hebrew", "math"]
     assert not own["is_placebo_moved"].any()
+
+
+def test_a_group_keeps_what_lottery_and_threshold_tell_of_all(made):
+    """The group's effect starts from the posterior on all, so no evidence on all is lost in it."""
+    groups = made["mart_verdict"].filter(pl.col("group_id") != "all", pl.col("subject") != "all")
+    whole = made["mart_effect"].select("response_id", "subject", all_sd="effect_sd", all_se="effect_se_sd", all_prior="prior_se_sd")  # fmt: skip
+    rows = groups.join(whole, on=["response_id", "subject"])
+    assert rows.height == groups.height > 0
+    assert (groups["information_pct"] >= 0).all()
+    assert (rows["effect_se_sd"] >= rows["all_se"]).all()
+    assert (rows["prior_se_sd"] > rows["all_prior"]).all()
+    # What a group may differ by is small, so its effect stays near that on all.
+    assert ((rows["effect_sd"] - rows["all_sd"]).abs() <= 3 * 0.05 * 2**0.5).all()
+    designs = made["mart_effect_design"].filter("is_used")["design"]
+    assert {"matching", "lottery"} <= set(designs)  # else nothing is tested here
