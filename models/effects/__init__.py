@@ -18,11 +18,11 @@ from models.effects.panel import panel
 from models.effects.posterior import combine
 from models.effects.proposals import dear, only_responses, proposals
 from models.effects.sensitivity import sensitivity
-from models.effects.threshold import threshold
+from models.effects.threshold import cut_off, threshold
 from models.effects.verdict import verdicts
 
 __all__ = [
-    "BIAS_SD", "Estimate", "Variances", "agreement", "alignment", "combine", "cost_per_month", "dear",
+    "BIAS_SD", "Estimate", "Variances", "agreement", "alignment", "combine", "cost_per_month", "cut_off", "dear",
     "design_frame", "detectable", "draw_lottery", "evaluate_first", "evaluation_records",
     "group_effect", "local_estimates", "lottery", "matched", "money_follows_effect", "only_responses", "panel", "perceived",
     "placement", "proposals", "rated_alike", "rated_by_role", "response_money",

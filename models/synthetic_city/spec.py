@@ -254,6 +254,7 @@ IMMIGRANT_SCHOOL_PCT = 8
 IMMIGRANT_CLASS_YEARS = 5  # pupils up to these full years in Israel join Hebrew for immigrants
 LOTTERIES = (("milat", "S14"), ("posh", "S14"), ("posh", "R08"), ("rvadim", "R08"))
 THRESHOLDS = (("milat", "S10"),)
+DECLINED = 0.08  # of those whom a lottery or a threshold offers a place
 STARTS = {
     "milat": (1, 4), "merchav": (1, 4), "rvadim": (1, 4), "icei": (2, 3), "makom_balev": (2, 4),
     "posh": (1, 3), "informal_clubs": (1, 4),

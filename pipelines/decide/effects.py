@@ -10,6 +10,7 @@ import polars as pl
 from models.effects import (
     Estimate,
     combine,
+    cut_off,
     design_frame,
     group_effect,
     local_estimates,
@@ -167,26 +168,29 @@ def _by_design(
     drawn = rows.filter(pl.col("assignment_mechanism") == "lottery")
     scored = rows.filter(
         pl.col("assignment_mechanism") == "threshold", pl.col("selection_score").is_not_null()
-    ).with_columns(
-        # Halfway between the last who got in and the first who did not.
-        (
-            pl.col("selection_score")
-            - (
-                pl.col("selection_score").filter(pl.col("dose") > 0).max()
-                + pl.col("selection_score").filter(pl.col("dose") == 0).min()
-            ).over("stratum")
-            / 2
-        ).alias("running")
     )
     found = {}
     if not drawn.is_empty():
         estimate = lottery(drawn, covariates=known, placebo=placebo, seed=seed)
         found[response_id, subject, "lottery"] = replace(estimate, schools=_schools(drawn))
     if not scored.is_empty():
-        with_cut = scored.drop_nulls("running")
+        with_cut = _from_cut_off(scored)
         estimate = threshold(with_cut, covariates=known, placebo=placebo)
         found[response_id, subject, "threshold"] = replace(estimate, schools=_schools(with_cut))
     return found
+
+
+def _from_cut_off(scored: pl.DataFrame) -> pl.DataFrame:
+    """Return the pupils with their score less the cut-off of their draw; a draw without one is left out.
+
+    Offers say where the cut-off lies, not who took part: one who declined sits below it all the same.
+    """
+    cuts = {
+        stratum: cut_off(rows["selection_score"].to_numpy(), rows["is_offered"].to_numpy())
+        for (stratum,), rows in scored.group_by("stratum")
+    }
+    cut = pl.col("stratum").replace_strict(cuts, return_dtype=pl.Float64)
+    return scored.with_columns((pl.col("selection_score") - cut).alias("running")).drop_nulls("running")  # fmt: skip
 
 
 def _schools(rows: pl.DataFrame) -> int:

@@ -1,10 +1,12 @@
 """The step `effects` on a generated city: what is judged, by which goal."""
 
+import numpy as np
 import polars as pl
 import pytest
 
+from models.effects import threshold
 from pipelines.city import load_city
-from pipelines.decide.effects import effects, goal_subjects
+from pipelines.decide.effects import _from_cut_off, effects, goal_subjects
 from tests.validation.planted_effects import planted
 
 
@@ -68,3 +70,42 @@ def test_a_group_keeps_what_lottery_and_threshold_tell_of_all(made):
     assert ((rows["effect_sd"] - rows["all_sd"]).abs() <= 3 * 0.05 * 2**0.5).all()
     designs = made["mart_effect_design"].filter("is_used")["design"]
     assert {"matching", "lottery"} <= set(designs)  # else nothing is tested here
+
+
+def scored(declined: float, late: int, effect: float = 0.0) -> pl.DataFrame:
+    """Entries of a school that offers places at or below -.5, in four years, with its pupils' outcomes."""
+    rng = np.random.default_rng(3)
+    frames = []
+    for year in range(2021, 2025):
+        score = rng.normal(0, 1, 120)
+        offered = score <= -0.5
+        offered[rng.choice(np.flatnonzero(score > 0.5), late, replace=False)] = True
+        dose = (offered & (rng.random(120) >= declined)).astype(float)
+        frames.append(
+            pl.DataFrame(
+                {
+                    "stratum": f"900010|{year}",
+                    "unit": [f"{year}-{i:03}" for i in range(120)],
+                    "selection_score": score,
+                    "is_offered": offered,
+                    "dose": dose,
+                    "outcome_sd": 0.7 * score + effect * dose + rng.normal(0, 0.5, 120),
+                }
+            )
+        )
+    return pl.concat(frames)
+
+
+@pytest.mark.parametrize(("declined", "late"), [(0.0, 0), (0.02, 0), (0.2, 0), (0.2, 3)])
+def test_who_declines_and_who_comes_late_leave_the_cut_off_where_it_was(declined, late):
+    """One who declined moved the cut-off from -.5 to the lowest such score, and the estimate was lost."""
+    rows = _from_cut_off(scored(declined, late))
+    cuts = (rows["selection_score"] - rows["running"]).unique()
+    assert cuts.to_numpy() == pytest.approx(-0.5, abs=0.06)
+
+
+def test_the_effect_on_those_who_take_the_offer_is_found_among_decliners():
+    rows = _from_cut_off(scored(0.5, 3, effect=0.5))
+    found = threshold(rows)
+    assert found.effect_sd == pytest.approx(0.5, abs=2 * found.effect_se_sd)
+    assert found.effect_sd > 1.2 * found.itt_sd > 0  # of the offer it is diluted
