@@ -8,6 +8,7 @@ from models.effects.information import (
     detectable,
     evaluate_first,
     evaluation_records,
+    still_open,
     value_of_information,
 )
 from models.effects.local import BIAS_SD, design_frame, group_effect, local_estimates
@@ -26,5 +27,5 @@ __all__ = [
     "design_frame", "detectable", "draw_lottery", "evaluate_first", "evaluation_records",
     "group_effect", "local_estimates", "lottery", "matched", "money_follows_effect", "only_responses", "panel", "perceived",
     "placement", "proposals", "rated_alike", "rated_by_role", "response_money",
-    "sensitivity", "threshold", "value_of_information", "verdicts",
+    "sensitivity", "still_open", "threshold", "value_of_information", "verdicts",
 ]  # fmt: skip
