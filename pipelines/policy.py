@@ -239,6 +239,15 @@ class Goal(Model):
     is_achievement: bool = False
 
 
+class DesignBias(Model):
+    """What designs of each grade can get wrong even with many pupils, in pupil SD."""
+
+    A: Annotated[float, Field(ge=0)]
+    B: Annotated[float, Field(ge=0)]
+    C: Annotated[float, Field(ge=0)]
+    D: Annotated[float, Field(ge=0)]
+
+
 class EffectsPolicy(Model):
     """How effects are judged and what knowing them is worth (R61–R68)."""
 
@@ -247,6 +256,30 @@ class EffectsPolicy(Model):
         unit="pupil SD per year",
         source="Kraft 2020",
         reason="below it the effect of a programme on achievement is small",
+    )
+    sure: Parameter[Annotated[float, Field(gt=0.5, lt=1)]] = Parameter[float](
+        value=0.80,
+        unit="probability",
+        source="assumed",
+        reason="four chances in five: a verdict is looked at again every year, so one in five may turn out otherwise",
+    )
+    own_error: Parameter[Annotated[float, Field(gt=0, lt=0.5)]] = Parameter[float](
+        value=0.10,
+        unit="share of responses without effect",
+        source="R61",
+        reason="a response without effect may be called effective in a tenth of cases at most",
+    )
+    least_information: Parameter[Share] = Parameter[float](
+        value=0.25,
+        unit="share of the prior's variance that local data removed",
+        source="assumed",
+        reason="with less the posterior is the literature again, and no verdict of this city",
+    )
+    bias_sd: Parameter[DesignBias] = Parameter[DesignBias](
+        value=DesignBias(A=0.0, B=0.02, C=0.05, D=0.10),
+        unit="pupil SD, by design grade",
+        source="assumed",
+        reason="what a design can get wrong however many pupils it sees: nothing by lot, little at a cut-off, most among pupils chosen by their teachers",
     )
     groups: tuple[str, ...] = ("decile_8_10",)
     group_spread_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
@@ -535,7 +568,7 @@ class Policy(Model):
     planning_year: Parameter[Year]
     equity_gamma: Parameter[Annotated[float, Field(ge=0)]]
     need_offset: Parameter[Annotated[float, Field(gt=0)]]
-    dose_response: dict[Share, Share]
+    dose_response: Parameter[dict[Share, Share]]
     channels: dict[Channel, ChannelPolicy]
     targets: tuple[Target, ...]
     class_design_effect: Parameter[Annotated[float, Field(ge=1)]]
@@ -565,9 +598,9 @@ class Policy(Model):
                     f"responses.{response_id}.goal: '{response.goal}' is not one of the goals"
                 )
             tested = response.goal_tests.subjects if response.goal_tests else ()
-            if unknown := sorted(set(tested) - set(response.effects)):
+            if silent := sorted(set(tested) - set(response.effects)):
                 raise ValueError(
-                    f"responses.{response_id}.goal_tests: no effect is registered on {', '.join(unknown)}; register a prior effect, or leave the subject out"
+                    f"responses.{response_id}.goal_tests: no effect is registered on {', '.join(silent)}; register a prior effect, or leave the subject out"
                 )
             if astray := set(response.funding) - set(self.channels):
                 raise ValueError(
@@ -580,9 +613,9 @@ class Policy(Model):
             if response_id not in self.responses:
                 raise ValueError(f"rules.{rule}: no response '{response_id}' in responses")
         for item in self.rules.must_keep:
-            if not 1 <= item.dose_level <= len(self.dose_response):
+            if not 1 <= item.dose_level <= len(self.dose_response.value):
                 raise ValueError(
-                    f"rules.must_keep: {item.response}: dose_level {item.dose_level} is none of the {len(self.dose_response)} levels of dose_response"
+                    f"rules.must_keep: {item.response}: dose_level {item.dose_level} is none of the {len(self.dose_response.value)} levels of dose_response"
                 )
         for asset_id, uses in self.assets.items():
             if unnamed := set(uses) - set(self.responses):

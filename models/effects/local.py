@@ -78,7 +78,9 @@ def design_frame(
     elsewhere = (
         pl.when(pl.col("schools") > 0).then(school_spread_sd**2 / pl.col("schools")).otherwise(0.0)
     )
-    grade = pl.col("design_grade").replace_strict(dict(bias_sd), default=None, return_dtype=pl.Float64)
+    grade = pl.col("design_grade").replace_strict(
+        dict(bias_sd), default=None, return_dtype=pl.Float64
+    )
     total = pl.col("effect_se_sd") ** 2 + pl.col("bias_sd") ** 2
     is_rival = pl.col("design").is_in(_ONE_OF)
     return rows.with_columns(
@@ -134,7 +136,11 @@ def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
             pl.col("is_weak").all(),
         )
         .with_columns(
-            pl.col("doubts").list.filter(pl.element() != "").list.unique().list.sort().list.join(",")
+            pl.col("doubts")
+            .list.filter(pl.element() != "")
+            .list.unique()
+            .list.sort()
+            .list.join(",")
         )
         .explode("share", "effect_sd", "effect_se_sd", "bias_sd")
         .group_by(KEY, maintain_order=True)

@@ -72,13 +72,17 @@ def goal_subjects(city: CityFolder) -> pl.DataFrame:
 
 def effects(city: CityFolder, tables: Tables) -> Tables:
     """Return the estimate of every design, the posterior effects, those on groups, and the verdicts."""
-    known = priors(city)
+    known, policy = priors(city), city.policy.effects
     registered = known.select(KEY)
     # Without pupils or a report of who takes part there is nothing to estimate from.
     is_silent = tables["core_pupil_outcome"].is_empty() or tables["core_panel_cell"].is_empty()
     people = None if is_silent else columns.pupil_years(tables)
     found = {} if people is None else _estimates(city, tables, people, registered)
-    designs = design_frame(found, school_spread_sd=city.policy.effects.school_spread_sd.value)
+    designs = design_frame(
+        found,
+        school_spread_sd=policy.school_spread_sd.value,
+        bias_sd=policy.bias_sd.value.model_dump(),
+    )
     posterior = combine(
         known.drop("source"), local_estimates(designs).join(registered, on=KEY, how="semi")
     )
@@ -88,7 +92,10 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
         pl.concat([whole.select(by_group.columns), by_group]),
         goal_subjects(city),
         side_effects=registered,
-        worthwhile_sd=city.policy.effects.worthwhile_sd.value,
+        worthwhile_sd=policy.worthwhile_sd.value,
+        sure=policy.sure.value,
+        own_error=policy.own_error.value,
+        least_information=policy.least_information.value,
     )
     return {
         "mart_effect_design": explained_away(designs).rename({"effect_sd": "design_sd", "effect_se_sd": "design_se_sd"}),

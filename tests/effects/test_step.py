@@ -38,14 +38,20 @@ def test_a_goal_that_no_test_measures_has_no_verdict_and_its_scores_stand_beside
     assert silent  # else nothing is tested here
     for response_id in silent:
         own = verdict.filter(pl.col("response_id") == response_id)
-        whole, beside = own.filter(pl.col("subject") == "all"), own.filter(pl.col("subject") != "all")
+        whole, beside = (
+            own.filter(pl.col("subject") == "all"),
+            own.filter(pl.col("subject") != "all"),
+        )
         assert whole.select("verdict", "verdict_reason", "effect_sd", "p_worthwhile").row(0) == (
             "insufficient_evidence", "not_measured", None, None,
         )  # fmt: skip
         assert beside["verdict"].null_count() == beside.height > 0
         assert beside["effect_sd"].null_count() == 0
         assert not beside["is_placebo_moved"].any()
-    assert made["mart_verdict"]["response_id"].n_unique() == made["mart_effect"]["response_id"].n_unique()
+    assert (
+        made["mart_verdict"]["response_id"].n_unique()
+        == made["mart_effect"]["response_id"].n_unique()
+    )
 
 
 def test_a_side_effect_is_no_placebo(city, made):
