@@ -69,8 +69,8 @@ format: setup ## put the code in its standard form
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
-validate: setup ## the slow tests: statistics against planted truth and published answers
-	@$(PY) -m pytest -m slow --ignore=tests/benchmarks -rA
+validate: setup ## the claims: statistics against planted truth and published answers, quick and slow
+	@$(PY) -m pytest -m "slow or claim" --ignore=tests/benchmarks -rA
 
 bench: setup data_raw/demo_city/city.yaml ## the benchmarks, each beside an obvious alternative
 	@$(PY) -m pipelines.run demo_city

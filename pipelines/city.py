@@ -224,6 +224,8 @@ def _plain(path: str, value: Any, source: str, reason: str) -> dict[str, str]:
 def _text(value: Any) -> str:
     if isinstance(value, BaseModel):
         return ", ".join(f"{name} {_text(item)}" for name, item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{_text(key)}: {_text(item)}" for key, item in value.items())
     return f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
 
 

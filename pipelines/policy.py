@@ -137,6 +137,14 @@ class Eligibility(Model):
     reason_en: str
 
 
+class GoalTests(Model):
+    """The tests that measure a response's goal where the goal as such is not about achievement (R59)."""
+
+    subjects: Annotated[tuple[Subject, ...], Field(min_length=1)]
+    source: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+
+
 class Response(Model):
     """One response of the registry (R14), with its registered cost and prior effects."""
 
@@ -147,6 +155,7 @@ class Response(Model):
     ]  # fmt: skip
     action_channel: ActionChannel
     goal: str
+    goal_tests: GoalTests | None = None
     horizon: Literal["short", "long"]
     committed_until: Year | None = None
     lag_years: Annotated[int, Field(ge=0, le=3)] = 0
@@ -230,6 +239,15 @@ class Goal(Model):
     is_achievement: bool = False
 
 
+class DesignBias(Model):
+    """What designs of each grade can get wrong even with many pupils, in pupil SD."""
+
+    A: Annotated[float, Field(ge=0)]
+    B: Annotated[float, Field(ge=0)]
+    C: Annotated[float, Field(ge=0)]
+    D: Annotated[float, Field(ge=0)]
+
+
 class EffectsPolicy(Model):
     """How effects are judged and what knowing them is worth (R61–R68)."""
 
@@ -238,6 +256,30 @@ class EffectsPolicy(Model):
         unit="pupil SD per year",
         source="Kraft 2020",
         reason="below it the effect of a programme on achievement is small",
+    )
+    sure: Parameter[Annotated[float, Field(gt=0.5, lt=1)]] = Parameter[float](
+        value=0.80,
+        unit="probability",
+        source="assumed",
+        reason="four chances in five: a verdict is looked at again every year, so one in five may turn out otherwise",
+    )
+    own_error: Parameter[Annotated[float, Field(gt=0, lt=0.5)]] = Parameter[float](
+        value=0.10,
+        unit="share of responses without effect",
+        source="R61",
+        reason="a response without effect may be called effective in a tenth of cases at most",
+    )
+    least_information: Parameter[Share] = Parameter[float](
+        value=0.25,
+        unit="share of the prior's variance that local data removed",
+        source="assumed",
+        reason="with less the posterior is the literature again, and no verdict of this city",
+    )
+    bias_sd: Parameter[DesignBias] = Parameter[DesignBias](
+        value=DesignBias(A=0.0, B=0.02, C=0.05, D=0.10),
+        unit="pupil SD, by design grade",
+        source="assumed",
+        reason="what a design can get wrong however many pupils it sees: nothing by lot, little at a cut-off, most among pupils chosen by their teachers",
     )
     groups: tuple[str, ...] = ("decile_8_10",)
     group_spread_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
@@ -520,7 +562,7 @@ class Policy(Model):
     planning_year: Parameter[Year]
     equity_gamma: Parameter[Annotated[float, Field(ge=0)]]
     need_offset: Parameter[Annotated[float, Field(gt=0)]]
-    dose_response: dict[Share, Share]
+    dose_response: Parameter[dict[Share, Share]]
     channels: dict[Channel, ChannelPolicy]
     targets: tuple[Target, ...]
     class_design_effect: Parameter[Annotated[float, Field(ge=1)]]
@@ -549,6 +591,11 @@ class Policy(Model):
                 raise ValueError(
                     f"responses.{response_id}.goal: '{response.goal}' is not one of the goals"
                 )
+            tested = response.goal_tests.subjects if response.goal_tests else ()
+            if silent := sorted(set(tested) - set(response.effects)):
+                raise ValueError(
+                    f"responses.{response_id}.goal_tests: no effect is registered on {', '.join(silent)}; register a prior effect, or leave the subject out"
+                )
             if astray := set(response.funding) - set(self.channels):
                 raise ValueError(
                     f"responses.{response_id}.funding: no such channel: {', '.join(sorted(astray))}"
@@ -560,9 +607,9 @@ class Policy(Model):
             if response_id not in self.responses:
                 raise ValueError(f"rules.{rule}: no response '{response_id}' in responses")
         for item in self.rules.must_keep:
-            if not 1 <= item.dose_level <= len(self.dose_response):
+            if not 1 <= item.dose_level <= len(self.dose_response.value):
                 raise ValueError(
-                    f"rules.must_keep: {item.response}: dose_level {item.dose_level} is none of the {len(self.dose_response)} levels of dose_response"
+                    f"rules.must_keep: {item.response}: dose_level {item.dose_level} is none of the {len(self.dose_response.value)} levels of dose_response"
                 )
         for asset_id, uses in self.assets.items():
             if unnamed := set(uses) - set(self.responses):
@@ -605,6 +652,21 @@ class Policy(Model):
             if name not in known[kind]:
                 raise ValueError(f"{where}: no such {kind}: {name}")
         return self
+
+    def is_goal_tested(self, response_id: str) -> bool:
+        """Whether tests measure the goal that a response was chosen for."""
+        response = self.responses[response_id]
+        return self.goals[response.goal].is_achievement or response.goal_tests is not None
+
+    def goal_subjects(self, response_id: str) -> tuple[Subject, ...]:
+        """Return the subjects that a response is judged by; none where no test measures its goal.
+
+        Those that its goal names, or else all that it has a registered effect on.
+        """
+        response = self.responses[response_id]
+        if response.goal_tests is not None:
+            return response.goal_tests.subjects
+        return tuple(response.effects) if self.goals[response.goal].is_achievement else ()
 
     @property
     def works(self) -> dict[str, Work]:

@@ -8,6 +8,7 @@ from models.effects.information import (
     detectable,
     evaluate_first,
     evaluation_records,
+    still_open,
     value_of_information,
 )
 from models.effects.local import BIAS_SD, design_frame, group_effect, local_estimates
@@ -18,13 +19,13 @@ from models.effects.panel import panel
 from models.effects.posterior import combine
 from models.effects.proposals import dear, only_responses, proposals
 from models.effects.sensitivity import sensitivity
-from models.effects.threshold import threshold
+from models.effects.threshold import cut_off, threshold
 from models.effects.verdict import verdicts
 
 __all__ = [
-    "BIAS_SD", "Estimate", "Variances", "agreement", "alignment", "combine", "cost_per_month", "dear",
+    "BIAS_SD", "Estimate", "Variances", "agreement", "alignment", "combine", "cost_per_month", "cut_off", "dear",
     "design_frame", "detectable", "draw_lottery", "evaluate_first", "evaluation_records",
     "group_effect", "local_estimates", "lottery", "matched", "money_follows_effect", "only_responses", "panel", "perceived",
     "placement", "proposals", "rated_alike", "rated_by_role", "response_money",
-    "sensitivity", "threshold", "value_of_information", "verdicts",
+    "sensitivity", "still_open", "threshold", "value_of_information", "verdicts",
 ]  # fmt: skip

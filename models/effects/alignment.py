@@ -159,6 +159,7 @@ def perceived(
     draws: int = 4000,
     sure: float = 0.90,
     likely: float = 0.80,
+    least_information: float = 0.25,
     level: float = 0.90,
 ) -> pl.DataFrame:
     """Return where what people see of a response and what is estimated of it part ways.
@@ -171,8 +172,9 @@ def perceived(
         disliked_effective  P(mean rating < 2) ≥ sure, P(d < 0) ≥ sure, and an effect is likely
 
     "No effect is shown" is a verdict of red or insufficient evidence: it does not say there is none.
-    "Likely" is P(effect > 0) ≥ `likely` by literature and local data together: enough to look again at
-    what people dislike, not enough for a verdict.
+    "Likely" is P(effect > 0) ≥ `likely` by literature and local data together and by the local data
+    alone, which must have told something: enough to look again at what people dislike, not enough for a
+    verdict. The literature alone is no reason to doubt what people saw here.
 
     Args:
         ratings: response_id, goal_id, role, red_raters, yellow_raters, green_raters.
@@ -181,6 +183,7 @@ def perceived(
         draws: number of draws.
         sure: probability that counts as sure; about 1 - sure of the listed may be wrong.
         likely: probability of a positive effect that makes disliking it worth a second look.
+        least_information: least share of the prior's variance that local data must have removed.
         level: probability of the intervals.
 
     Returns:
@@ -218,6 +221,8 @@ def perceived(
     likelihood = norm.cdf(both["effect_sd"].to_numpy() / both["effect_se_sd"].to_numpy())
     liked, overrated = (seen > _MIDDLE).mean(axis=0), (part > 0).mean(axis=0)
     shown = pl.col("is_effective")
+    told_here = pl.col("information_pct") >= 100 * least_information
+    told_here &= pl.col("local_sd") >= norm.ppf(likely) * pl.col("local_se_sd")
     return (
         both.with_columns(
             pl.Series("rating_mean", counts @ SCORES / np.maximum(counts.sum(axis=1), 1)),
@@ -235,7 +240,7 @@ def perceived(
         .with_columns(
             pl.when((pl.col("p_liked") >= sure) & (pl.col("p_overrated") >= sure) & ~shown)
             .then(pl.lit("liked_no_effect"))
-            .when((pl.col("p_liked") <= 1 - sure) & (pl.col("p_overrated") <= 1 - sure) & (pl.col("p_positive") >= likely))
+            .when((pl.col("p_liked") <= 1 - sure) & (pl.col("p_overrated") <= 1 - sure) & (pl.col("p_positive") >= likely) & told_here.fill_null(False))
             .then(pl.lit("disliked_effective"))
             .otherwise(pl.lit("no_conflict"))
             .alias("perception")
@@ -337,7 +342,7 @@ def _whole_effects(verdicts: pl.DataFrame) -> pl.DataFrame:
         raise ValueError("verdicts repeat by response; pass those of all pupils")
     return whole.select(
         "response_id", "effect_sd", "effect_se_sd", "effect_lo_sd", "effect_hi_sd", "p_worthwhile",
-        "verdict", "verdict_reason", "is_effective",
+        "local_sd", "local_se_sd", "information_pct", "verdict", "verdict_reason", "is_effective",
     )  # fmt: skip
 
 

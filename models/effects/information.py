@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,7 @@ def detectable(
     take_up: float = 1.0,
     power: float = 0.80,
     confidence: float = 0.90,
+    bias_sd: Mapping[str, float] = BIAS_SD,
 ) -> pl.DataFrame:
     """Return the smallest effect each response's possible designs would detect.
 
@@ -58,7 +60,7 @@ def detectable(
 
         lottery    se² = σ² / (T · I) / take_up²      schools with more applicants than places; c =
                                                       applicants not drawn
-        threshold  the same with each school's I divided by D = 1 / (1 - φ(z)² / (p (1 - p))), p = t /
+        threshold  in schools where a score decides; the same with each school's I divided by D = 1 / (1 - φ(z)² / (p (1 - p))), p = t /
                    (t + c), z = Φ⁻¹(p): what it costs that the score decides (2.75 at p = .5)
         panel      se²(offer) = (1/years_before + 1/T) (Σ_served V_j / J² + Σ_others V_j / K²), V_j =
                    pupil_sd²/n_j + class_sd² class_pupils/n_j + school_year_sd², of J served and K other
@@ -72,13 +74,15 @@ def detectable(
     Args:
         entries: response_id, semel_mosad, is_served (runs there in the years evaluated),
             tested_pupils (of the school in a year), places (participants a year where served; null =
-            0), applicants (eligible pupils who want a place; null = nobody counted them, so no draw).
+            0), applicants (eligible pupils who could want a place; null = nobody counted them, so no draw),
+            is_by_score (its places are given by a score).
         variances: see `Variances`.
         years: years with the response that are evaluated.
         years_before: years before it, for the panel.
         take_up: share who take part when drawn, less that when not drawn.
         power: probability to detect an effect of the size named.
         confidence: two-sided confidence of the test.
+        bias_sd: what each grade can get wrong even with many pupils, pupil SD.
 
     Returns:
         response_id, design, design_grade, schools (used with the response), comparison_schools (of a
@@ -113,7 +117,8 @@ def detectable(
         (pl.col("applicants") - treated).alias("control")
     )
     share = (treated / pl.col("applicants")).alias("share")
-    by_score = drawn.with_columns(_threshold_effect(drawn.select(share).to_series()))
+    scored = drawn.filter("is_by_score")
+    by_score = scored.with_columns(_threshold_effect(scored.select(share).to_series()))
     beside = cells.filter(treated > 0, pl.col("tested_pupils") > treated).with_columns(
         (pl.col("tested_pupils") - treated).alias("control")
     )
@@ -135,7 +140,7 @@ def detectable(
     )
     reach = float(norm.ppf(0.5 + confidence / 2) + norm.ppf(power))
     bias = pl.col("design").replace_strict(
-        {name: BIAS_SD.get(grade) for name, grade in GRADES.items()}, return_dtype=pl.Float64
+        {name: bias_sd.get(grade) for name, grade in GRADES.items()}, return_dtype=pl.Float64
     )
     return (
         pl.concat([found, none], how="diagonal")
@@ -159,6 +164,45 @@ def detectable(
             "mde_with_bias_sd", "doubt",
         )
     )  # fmt: skip
+
+
+def still_open(options: pl.DataFrame, tried: pl.DataFrame) -> pl.DataFrame:
+    """Return the designs that have not just been tried in vain.
+
+    A design that gave no estimate of any subject gives none again from the same schools, whatever its
+    numbers promise. A lottery or a threshold in more schools than were tried is another one.
+
+    Args:
+        options: result of `detectable`.
+        tried: response_id, subject, design, effect_sd (null = no estimate), schools.
+
+    Returns:
+        `options` without those tried in vain; a response that has nothing else keeps one row, design
+        `none`, doubt `no_estimate`; in the same order.
+    """
+    in_vain = (
+        tried.group_by("response_id", "design")
+        .agg(pl.col("effect_sd").is_null().all().alias("is_in_vain"), pl.col("schools").max().alias("tried_schools"))
+        .filter("is_in_vain")
+    )  # fmt: skip
+    is_wider = pl.col("design").is_in(["lottery", "threshold"]) & (
+        pl.col("schools") > pl.col("tried_schools")
+    )
+    joined = options.join(in_vain, on=["response_id", "design"], how="left", maintain_order="left")
+    left = joined.filter(pl.col("is_in_vain").is_null() | is_wider).select(options.columns)
+    none = options.unique("response_id", keep="first", maintain_order=True).join(
+        left, on="response_id", how="anti", maintain_order="left"
+    )
+    return pl.concat(
+        [
+            left,
+            none.select(
+                "response_id", pl.lit("none").alias("design"), pl.lit(GRADES["none"]).alias("design_grade"),
+                "years", pl.lit("no_estimate").alias("doubt"),
+            ),
+        ],
+        how="diagonal",
+    ).sort("response_id", "design_grade")  # fmt: skip
 
 
 def value_of_information(
@@ -308,8 +352,9 @@ def evaluation_records(first: pl.DataFrame, entries: pl.DataFrame, *, seed: int)
         "response_id", "design", "design_grade"
     )
     is_scarce = (pl.col("applicants") > pl.col("places")).fill_null(False)
+    can_be_used = {"lottery": is_scarce, "threshold": is_scarce & pl.col("is_by_score")}
     used = chosen.join(entries, on="response_id", maintain_order="left_right").filter(
-        ~pl.col("design").is_in(["lottery", "threshold"]) | is_scarce
+        *((pl.col("design") != design) | holds for design, holds in can_be_used.items())
     )
     drawn = {
         name: int(np.random.SeedSequence([seed, *name.encode()]).generate_state(1)[0])
@@ -380,11 +425,12 @@ def _threshold_effect(share: pl.Series) -> pl.Series:
 def _checked(entries: pl.DataFrame) -> pl.DataFrame:
     if entries.select(_PLACE).is_duplicated().any():
         raise ValueError("entries repeat by response and school")
-    fine = (pl.col("tested_pupils") > 0) & pl.col("is_served").is_not_null()
+    fine = pl.all_horizontal(pl.col("is_served", "is_by_score").is_not_null())
+    fine &= pl.col("tested_pupils") > 0
     fine &= pl.col("places").fill_null(0) >= 0
     bad = entries.filter(~fine.fill_null(False)).select(_PLACE).sort(_PLACE)
     if bad.height:
         raise ValueError(
-            f"entries without is_served, tested pupils above 0, or with fewer places than 0: {bad.head(3).rows()}"
+            f"entries without is_served, is_by_score, tested pupils above 0, or with fewer places than 0: {bad.head(3).rows()}"
         )
     return entries.sort(_PLACE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ BIAS_SD = {"A": 0.0, "B": 0.02, "C": 0.05, "D": 0.10}
 KEY = ["response_id", "subject"]
 # These two compare the same pupils; a lottery or a threshold has schools of its own.
 _ONE_OF = ("panel", "matching")
+FEW_SCHOOLS = 5  # with fewer served ones neither luck nor mean reversion can be told from an effect
 _CHANCE = 1.645  # errors a placebo may be off zero by chance, at 90 %
 _DESIGNS = {
     "response_id": pl.String, "subject": pl.String, "design": pl.String, "design_grade": pl.String, "effect_sd": pl.Float64,
@@ -24,8 +26,21 @@ _DESIGNS = {
 }  # fmt: skip
 
 
+class GroupEffect(NamedTuple):
+    """A response's effect on a group of pupils, in pupil SD; see `group_effect`."""
+
+    effect_sd: float
+    effect_se_sd: float
+    plain_sd: float
+    plain_se_sd: float
+    spread_sd: float
+
+
 def design_frame(
-    found: Mapping[tuple[str, str, str], Estimate], *, school_spread_sd: float
+    found: Mapping[tuple[str, str, str], Estimate],
+    *,
+    school_spread_sd: float,
+    bias_sd: Mapping[str, float] = BIAS_SD,
 ) -> pl.DataFrame:
     """Return every design's estimate with the bias it may have, and whether it is used.
 
@@ -38,10 +53,12 @@ def design_frame(
     Args:
         found: the estimate of each response, subject and design.
         school_spread_sd: how far effects differ between schools, pupil SD.
+        bias_sd: what each grade can get wrong even with many pupils, pupil SD.
 
     Returns:
         response_id, subject, design, the fields of `Estimate` (doubts joined by commas), bias_sd (null where
-        there is no estimate), is_used; sorted.
+        there is no estimate), is_used, is_weak (grade D by fewer than five schools, where the doubt
+        `few_schools` or `reversion_unchecked` says that they may have been lucky); sorted.
     """
     rows = pl.DataFrame(
         [
@@ -61,7 +78,9 @@ def design_frame(
     elsewhere = (
         pl.when(pl.col("schools") > 0).then(school_spread_sd**2 / pl.col("schools")).otherwise(0.0)
     )
-    grade = pl.col("design_grade").replace_strict(BIAS_SD, default=None, return_dtype=pl.Float64)
+    grade = pl.col("design_grade").replace_strict(
+        dict(bias_sd), default=None, return_dtype=pl.Float64
+    )
     total = pl.col("effect_se_sd") ** 2 + pl.col("bias_sd") ** 2
     is_rival = pl.col("design").is_in(_ONE_OF)
     return rows.with_columns(
@@ -74,8 +93,17 @@ def design_frame(
             & (~is_rival | (total == total.min().over([*KEY, is_rival])))
         )
         .fill_null(False)
-        .alias("is_used")
+        .alias("is_used"),
+        _is_weak().alias("is_weak"),
     )  # fmt: skip
+
+
+def _is_weak() -> pl.Expr:
+    doubts = pl.col("doubts").str.split(",")
+    may_be_luck = doubts.list.contains("few_schools") | (
+        doubts.list.contains("reversion_unchecked") & (pl.col("schools") < FEW_SCHOOLS)
+    )
+    return (pl.col("design_grade") == "D") & may_be_luck
 
 
 def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
@@ -88,8 +116,9 @@ def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
         designs: rows of `design_frame`.
 
     Returns:
-        response_id, subject, local_sd, local_se_sd, local_bias_sd, design_grade, treated_pupils; sorted;
-        only where a design gave an estimate.
+        response_id, subject, local_sd, local_se_sd, local_bias_sd, design_grade, treated_pupils, schools
+        (the most that a used design had: two designs may share theirs), doubts (of the used designs,
+        comma-separated), is_weak (all used designs are); sorted; only where a design gave an estimate.
     """
     weight = 1 / (pl.col("effect_se_sd") ** 2 + pl.col("bias_sd") ** 2)
     return (
@@ -102,6 +131,16 @@ def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
             pl.col("effect_sd", "effect_se_sd", "bias_sd"),
             pl.col("design_grade").sort_by("weight", descending=True).first(),
             pl.col("treated_pupils").sum(),
+            pl.col("schools").max(),
+            pl.col("doubts").str.split(",").explode(),
+            pl.col("is_weak").all(),
+        )
+        .with_columns(
+            pl.col("doubts")
+            .list.filter(pl.element() != "")
+            .list.unique()
+            .list.sort()
+            .list.join(",")
         )
         .explode("share", "effect_sd", "effect_se_sd", "bias_sd")
         .group_by(KEY, maintain_order=True)
@@ -109,33 +148,38 @@ def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
             (pl.col("share") * pl.col("effect_sd")).sum().alias("local_sd"),
             ((pl.col("share") * pl.col("effect_se_sd")) ** 2).sum().sqrt().alias("local_se_sd"),
             ((pl.col("share") * pl.col("bias_sd")) ** 2).sum().sqrt().alias("local_bias_sd"),
-            pl.col("design_grade", "treated_pupils").first(),
+            pl.col("design_grade", "treated_pupils", "schools", "doubts", "is_weak").first(),
         )
     )
 
 
 def group_effect(
-    prior: tuple[float, float],
-    whole: tuple[float, float, float],
+    whole: tuple[float, float],
+    all_of_design: tuple[float, float],
     group: tuple[float, float],
     share: float,
     spread: float,
-) -> tuple[float, float]:
-    """Return the posterior mean and error of a response's effect on one group of pupils.
+) -> GroupEffect:
+    """Return a response's effect on one group of pupils: the effect on all, and how the group differs.
 
-    θ ~ N(prior), the effect on the group is θ + δ, on the others θ + δ', δ, δ' ~ N(0, spread²); the
-    group's estimate and the others' share the design's bias b ~ N(0, bias²). The others' estimate is
-    what the estimate of all leaves: all = share · group + (1 - share) · others, errors likewise.
+    The effect on all, θ, is the mean over the group (share s of the participants) and the others. The
+    group's own is θ + (1 - s) Δ with Δ = group - others ~ N(0, 2 · spread²), as either may differ from what
+    is common. One design sees both, on different pupils, so its bias, taken to be the same for both,
+    leaves their difference: Δ̂ = group - others, error² = group² + others², where the others' estimate is
+    what the estimate of all leaves: all = s · group + (1 - s) · others, errors likewise. θ comes from all
+    designs and the literature; Δ̂ tells (nearly) nothing of it, because pupils of both groups tell of θ
+    in proportion to their numbers.
 
     Args:
-        prior: mean and error of the discounted prior.
-        whole: estimate of all participants, its sampling error, its bias.
-        group: estimate of the group's participants, its sampling error.
+        whole: the effect on all as it is known, and its error (bias included).
+        all_of_design: the one design's estimate of all participants, and its sampling error.
+        group: its estimate of the group's participants, and their sampling error.
         share: of the participants, how many are in the group; above 0, below 1.
-        spread: how far effects on groups differ, pupil SD (> 0).
+        spread: how far effects on groups differ from what is common, pupil SD (> 0).
 
     Returns:
-        mean and error, pupil SD.
+        effect and error; the same without shrinking (what the data say, whatever effects may differ by);
+        and the spread of (1 - s) Δ before any group's pupils are looked at; all in pupil SD.
 
     Raises:
         ValueError: if a share is not between 0 and 1, or an error or spread is not positive.
@@ -144,18 +188,18 @@ def group_effect(
     """
     if not 0 < share < 1:
         raise ValueError(f"the share of the group must lie between 0 and 1; got {share}")
-    if min(prior[1], whole[1], group[1], spread) <= 0:
+    if min(whole[1], all_of_design[1], group[1], spread) <= 0:
         raise ValueError("errors and spread must be positive")
-    rest = (whole[0] - share * group[0]) / (1 - share)
-    rest_variance = max(whole[1] ** 2 - (share * group[1]) ** 2, 1e-9) / (1 - share) ** 2
-    common = prior[1] ** 2 + whole[2] ** 2
-    seen = np.array(
-        [
-            [common + spread**2 + group[1] ** 2, common],
-            [common, common + spread**2 + rest_variance],
-        ]
+    rest = (all_of_design[0] - share * group[0]) / (1 - share)
+    rest_variance = max(all_of_design[1] ** 2 - (share * group[1]) ** 2, 1e-9) / (1 - share) ** 2
+    contrast, noise = group[0] - rest, group[1] ** 2 + rest_variance
+    before = 2 * spread**2
+    pull = before / (before + noise)
+    part = 1 - share
+    return GroupEffect(
+        whole[0] + part * pull * contrast,
+        float(np.sqrt(whole[1] ** 2 + part**2 * pull * noise)),
+        whole[0] + part * contrast,
+        float(np.sqrt(whole[1] ** 2 + part**2 * noise)),
+        float(part * np.sqrt(before)),
     )
-    with_effect = np.array([prior[1] ** 2 + spread**2, prior[1] ** 2])
-    pull = np.linalg.solve(seen, with_effect)
-    mean = prior[0] + pull @ (np.array([group[0], rest]) - prior[0])
-    return float(mean), float(np.sqrt(prior[1] ** 2 + spread**2 - pull @ with_effect))

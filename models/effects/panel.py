@@ -75,7 +75,7 @@ def panel(
         Grade C; D if the years before the start cannot be checked, a placebo fails or reversion
         stays possible; E with no effect if nothing can be compared. `placebo_sd` is the unrelated subject's, or else the last
         year's before the start, on the effect's scale. Pupils are counted once a year. Doubts:
-        too_few_schools, nothing_served, no_pre_period, few_treated, single_pre_year,
+        too_few_schools, nothing_served, no_pre_period, few_schools (fewer than five with the response), single_pre_year,
         mean_reversion, last_year_left_out, reversion_unchecked, pre_trend, placebo_subject.
 
     Raises:
@@ -136,7 +136,7 @@ def _estimate(
     if main is None or main.share <= 0:
         return Estimate("E", doubts=tuple(sorted(doubts | {"nothing_served"}))), False
     if found.slots.size < FEW_SCHOOLS:
-        doubts.add("few_treated")
+        doubts.add("few_schools")
     per_share = main.value / main.share
     control = shown = found.average(found.last_base_years, per_share)
     if control is None:

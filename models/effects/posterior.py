@@ -21,12 +21,13 @@ def combine(
         priors: response_id, subject, prior_sd (m), prior_se_sd (s > 0), transport_discount (d),
             effects on participants in pupil SD per year.
         local: rows of `local_estimates`: response_id, subject, local_sd, local_se_sd (> 0),
-            local_bias_sd (≥ 0), design_grade, treated_pupils; a row without local_sd is no estimate.
+            local_bias_sd (≥ 0), design_grade, treated_pupils, schools, doubts, is_weak; a row without
+            local_sd is no estimate.
         level: probability of the interval.
 
     Returns:
         The priors with is_measured, local_sd, local_se_sd (bias included; null without a local
-        estimate), design_grade ('E' = none), treated_pupils, effect_sd, effect_se_sd, effect_lo_sd, effect_hi_sd
+        estimate), design_grade ('E' = none), treated_pupils, schools, doubts, is_weak, effect_sd, effect_se_sd, effect_lo_sd, effect_hi_sd
         and p_positive; sorted by response and subject.
 
     Raises:
@@ -42,6 +43,8 @@ def combine(
         local = priors.select(KEY).clear().with_columns(
             *(pl.lit(None, pl.Float64).alias(f"local_{name}sd") for name in ("", "se_", "bias_")),
             pl.lit(None, pl.String).alias("design_grade"), pl.lit(None, pl.Int32).alias("treated_pupils"),
+            pl.lit(None, pl.Int32).alias("schools"), pl.lit(None, pl.String).alias("doubts"),
+            pl.lit(None, pl.Boolean).alias("is_weak"),
         )  # fmt: skip
     local = local.filter(pl.col("local_sd").is_not_null())
     _check(local, "local estimate", "local_sd", "local_se_sd")
@@ -56,6 +59,9 @@ def combine(
         (pl.col("local_se_sd") ** 2 + pl.col("local_bias_sd") ** 2).sqrt().alias("local_se_sd"),
         "design_grade",
         "treated_pupils",
+        "schools",
+        "doubts",
+        "is_weak",
     )
     prior_precision = pl.col("prior_se_sd") ** -2
     local_precision = (pl.col("local_se_sd") ** -2).fill_null(0.0)
@@ -63,6 +69,7 @@ def combine(
     combined = priors.join(known, on=KEY, how="left").with_columns(
         pl.col("local_sd").is_not_null().alias("is_measured"),
         pl.col("design_grade").fill_null("E"),
+        pl.col("is_weak").fill_null(False),
         pl.when(pl.col("local_sd").is_null())
         .then(discounted)
         .otherwise(

@@ -156,6 +156,36 @@ def _jump(rows: pl.DataFrame, column: str, covariates: Sequence[str]) -> _Jump |
         return None
 
 
+def cut_off(score: np.ndarray, is_offered: np.ndarray) -> float | None:
+    """Return the score that decided over offers, where only scores and offers are on record.
+
+    It is the cut with the fewest exceptions: offered above it (late admissions) or not offered at or below
+    it; between the two neighbouring scores, and of equally good cuts the middle one. Who was offered a
+    place and declined stays on the side of the offered, so it takes nothing from the cut.
+
+    Args:
+        score: of each pupil of one school and year; low scores are offered a place.
+        is_offered: whether the pupil was offered one.
+
+    Returns:
+        the cut; None where all or none were offered a place, or no cut does better than chance.
+
+    Source: Porter & Yu (2015), J. Econometrics 189, on discontinuity points that are not known.
+    """
+    order = np.argsort(score, kind="stable")
+    value, offered = score[order], is_offered[order].astype(int)
+    between = np.flatnonzero(value[1:] > value[:-1])
+    if not len(between) or offered.all() or not offered.any():
+        return None
+    # Not offered at or below the cut, and offered above it.
+    wrong = np.cumsum(1 - offered)[between] + (offered.sum() - np.cumsum(offered)[between])
+    if 2 * wrong.min() >= min(offered.sum(), len(offered) - offered.sum()):
+        return None
+    best = between[np.flatnonzero(wrong == wrong.min())]
+    middle = best[(len(best) - 1) // 2]
+    return float(value[middle] + value[middle + 1]) / 2
+
+
 def best_bandwidth(running: np.ndarray, outcome: np.ndarray) -> float:
     """Return Imbens & Kalyanaraman's bandwidth for a local line at the cut-off, triangular kernel.
 

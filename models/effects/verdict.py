@@ -16,6 +16,7 @@ def verdicts(
     posterior: pl.DataFrame,
     targets: pl.DataFrame,
     *,
+    side_effects: pl.DataFrame | None = None,
     worthwhile_sd: float = WORTHWHILE_SD,
     sure: float = 0.80,
     own_error: float = 0.10,
@@ -29,6 +30,7 @@ def verdicts(
     city's own data removed, the first rule that holds decides:
 
         insufficient_evidence  not_measured        there is no local estimate
+                               weak_design         it rests on a few schools that may have been lucky
                                little_information  information < least_information: essentially the prior
         not_effective (red)    below_worthwhile    P(θ > δ) ≤ 1 - sure, θ̂ < δ, and the interval does not
                                                    reach from a harm (-δ) to a worthwhile effect (δ)
@@ -44,13 +46,15 @@ def verdicts(
     The row "all" holds the verdict: the mean over the response's target subjects. How the subjects'
     errors move together is unknown (the same pupils, studies and faults of the design), so the error
     of the mean is the mean of the errors, as if they moved as one: none is larger. The rows of single
-    subjects show where it comes from. Subjects that are no target are shown as placebo only.
+    subjects show where it comes from. Subjects that are no target are shown beside it and judge nothing:
+    as side effects where the response may well change them, else as placebos.
 
     Args:
         posterior: rows of `combine`: response_id, subject, prior_sd, prior_se_sd,
-            transport_discount, local_sd, local_se_sd, design_grade, effect_sd, effect_se_sd; with
+            transport_discount, local_sd, local_se_sd, design_grade, is_weak, effect_sd, effect_se_sd; with
             group_id, each pupil group has its own verdict.
         targets: response_id, subject: what each response was chosen to improve.
+        side_effects: response_id, subject: what it may change as well; those are no placebos.
         worthwhile_sd: smallest effect worth its place, pupil SD per year (≥ 0).
         sure: probability that counts as sure.
         own_error: how often a response without any effect may seem to have one.
@@ -62,7 +66,7 @@ def verdicts(
         for; an effect is the mean of those with a posterior), subjects_measured, literature_sd (the discounted prior), prior_se_sd, local_sd,
         local_se_sd (over the measured subjects), design_grade (the weakest of them; E = none),
         effect_sd, effect_se_sd, effect_lo_sd, effect_hi_sd, p_positive, p_worthwhile, information_pct,
-        verdict, verdict_reason (both null for a placebo), is_effective (green or yellow),
+        verdict, verdict_reason (both null where the subject is no target), is_effective (green or yellow),
         is_placebo_moved (a placebo's local estimate is off zero at .05, two-sided, divided by their
         number: a doubt about the design, or a by-effect); sorted by response, group and subject. A
         response without targets, or whose targets have no posterior, is `not_measured`.
@@ -90,6 +94,7 @@ def verdicts(
                 .filter(pl.col("local_sd").is_not_null())
                 .max()
                 .fill_null("E"),
+                pl.col("is_weak").any(),
             ),
             silent.with_columns(
                 pl.lit(0, pl.Int32).alias("subjects"),
@@ -117,6 +122,8 @@ def verdicts(
         .then(None)
         .when(pl.col("local_sd").is_null())
         .then(pl.lit("not_measured"))
+        .when("is_weak")
+        .then(pl.lit("weak_design"))
         .when(pl.col("information") < least_information)
         .then(pl.lit("little_information"))
         .when(is_below & ~is_wide)
@@ -134,7 +141,12 @@ def verdicts(
         "positive": "fairly_effective",
         "worthwhile": "very_effective",
     }
-    placebo = ~pl.col("is_target") & pl.col("local_sd").is_not_null()
+    if side_effects is None:
+        side_effects = targets.clear()
+    is_side = pl.struct("response_id", "subject").is_in(
+        side_effects.select(pl.struct("response_id", "subject")).to_series().implode()
+    )
+    placebo = ~pl.col("is_target") & ~is_side & pl.col("local_sd").is_not_null()
     cut = 1 - 0.05 / (2 * placebo.sum().over(key).clip(1))
     strength = (pl.col("local_sd") / pl.col("local_se_sd")).abs()
     return (
@@ -193,6 +205,7 @@ def _singles(posterior: pl.DataFrame, targets: pl.DataFrame, key: list[str]) -> 
             # An error without an estimate must not enter the mean of the errors.
             pl.when(is_measured).then("local_se_sd").alias("local_se_sd"),
             pl.when(is_measured).then("design_grade").otherwise(pl.lit("E")).alias("design_grade"),
+            (is_measured & pl.col("is_weak")).fill_null(False).alias("is_weak"),
             "effect_sd",
             "effect_se_sd",
         )

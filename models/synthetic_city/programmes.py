@@ -20,6 +20,7 @@ PARTICIPATION_SCHEMA = {
     "dose": pl.Float64,
     "assignment_mechanism": pl.String,
     "selection_score": pl.Float64,
+    "is_invited": pl.Boolean,
 }
 
 
@@ -111,7 +112,8 @@ def choose(
 
     Returns:
         participants as rows of `PARTICIPATION_SCHEMA` sorted by response and pupil; in the same
-        form, with dose 0, whom a lottery or threshold passed over; and the threshold cut-offs.
+        form, with dose 0, whom a lottery or threshold passed over or who declined the place it
+        offered; and the threshold cut-offs.
     """
     school = described["school"].to_numpy()
     size = np.bincount(school, minlength=len(schools))
@@ -144,6 +146,9 @@ def choose(
                 compared |= inside
                 code = schools["semel_mosad"][int(number)]
                 cutoffs.append(Cutoff(response.response_id, code, year, float(cutoff)))
+        # Who declines an offered place leaves it empty: offered and taking part are two things (R63).
+        declines = streams(f"declined_{response.response_id}_{year}").random(len(school)) < spec.DECLINED  # fmt: skip
+        invited, chosen = chosen, chosen & ~(compared & declines)
         half = rng.random(len(school)) < spec.HALF_DOSE.get(response.response_id, 0.0)
         whole = pl.DataFrame(
             {
@@ -153,6 +158,7 @@ def choose(
                 "dose": np.where(chosen, np.where(half, 0.5, 1.0), 0.0),
                 "assignment_mechanism": mechanism.astype(str),
                 "selection_score": last_scores,
+                "is_invited": invited,
             },
             schema=PARTICIPATION_SCHEMA,
         ).with_columns(
@@ -307,14 +313,13 @@ def participation_file(
     """Return one year's pupils of targeted responses (contract of `programmes__participation`).
 
     Whoever takes part was eligible and invited; the share of sessions attended is drawn around
-    85 %. Whom a lottery or a threshold passed over is listed with dose 0 (R63): a pupil of a
-    lottery was eligible, one beyond a threshold was not. Pupil ids are raw.
+    85 %. Whom a lottery or a threshold passed over, and who declined its offer, is listed with dose 0
+    (R63): a pupil of a lottery was eligible, one beyond a threshold was not. Pupil ids are raw.
     """
     order = ["semel_mosad", "response_id", "pupil_id"]
     known = described.select("pupil", "pupil_id", "semel_mosad")
     rows = participation.join(known, on="pupil").sort(order)
     attended = streams(f"attended_{year}").beta(17, 3, len(rows))
-    takes_part = pl.col("dose") > 0
     listed = pl.concat(
         [
             rows.with_columns(attended_pct=pl.Series(attended * 100).round(1)),
@@ -329,8 +334,8 @@ def participation_file(
         "response_id",
         "dose",
         "assignment_mechanism",
-        is_eligible_pupil=takes_part | (pl.col("assignment_mechanism") == "lottery"),
-        is_invited=takes_part,
+        is_eligible_pupil=pl.col("is_invited") | (pl.col("assignment_mechanism") == "lottery"),
+        is_invited="is_invited",
         attended_pct="attended_pct",
         selection_score=pl.col("selection_score").round(4),
     )

@@ -13,7 +13,7 @@ milat|מיל"ת|MILAT (extended day)|מילת~תכניות להארכת יום �
 merchav|מרחב|Merchav|תכנית מרחב|1|programme|עמותה שותפה|welfare|תלמידים ומשפחות|g06|educational_programs|group|4|mifal_hapais
 rvadim|רבדים|Rvadim|תכנית רבדים|2|programme|עמותה שותפה|learning|תלמידים מתקשים|g02|educational_programs|group|4|municipal_own
 icei|המרכז הישראלי לחדשנות בחינוך|Israel Center for Educational Innovation|המרכז לחדשנות|4|programme|עמותה שותפה|learning|צוותי הוראה|g02|staff_training|school|2|municipal_own
-makom_balev|מקום בלב|Makom BaLev||5|programme|הרשות|enrichment|כלל התלמידים|g03|educational_programs|group|3|municipal_own
+makom_balev|מקום בלב|Makom BaLev||5|programme|הרשות|enrichment|כלל התלמידים|g02|educational_programs|group|3|municipal_own
 gifted_center|מרכז למחוננים|Gifted centre|המרכז העירוני למחוננים|6|facility|הרשות|excellence|מחוננים|g07|educational_programs|pupil|5|ministry_other
 amirim|אמירים|Amirim|רכז למחוננים~רכז למחוננים – תוכנית אמירים~תוכנית אמירים|7|programme|בתי הספר|excellence|מצטיינים|g07|educational_programs|group|2|municipal_own
 online_safety|בטיחות ברשת|Online safety||8|service|הרשות|climate|כלל התלמידים|g03|educational_programs|school|1|municipal_own

@@ -224,7 +224,7 @@ RESPONSES = (
              funding=((MUNICIPAL, 55), (GEFEN, 35), (PARTNER, 10))),
     Response("icei", "g02", "listed", "school_wide", (0.10, 0.0, 0.0, 0.0), is_targeted=False,
              fixed_nis=150_000, funding=((MUNICIPAL, 40), (GEFEN, 40), (PARTNER, 20))),
-    Response("makom_balev", "g03", "listed", "self_selected", served_share=0.30,
+    Response("makom_balev", "g02", "listed", "self_selected", served_share=0.30,
              fixed_nis=60_000, unit_nis=1_300, funding=((MUNICIPAL, 80), (PARTNER, 20))),
     Response("posh", "g02", "listed", "teacher_choice", (0.15, 0.15, 0.08, 0.0), 0.12,
              fixed_nis=15_000, unit_nis=1_500,
@@ -254,6 +254,7 @@ IMMIGRANT_SCHOOL_PCT = 8
 IMMIGRANT_CLASS_YEARS = 5  # pupils up to these full years in Israel join Hebrew for immigrants
 LOTTERIES = (("milat", "S14"), ("posh", "S14"), ("posh", "R08"), ("rvadim", "R08"))
 THRESHOLDS = (("milat", "S10"),)
+DECLINED = 0.08  # of those whom a lottery or a threshold offers a place
 STARTS = {
     "milat": (1, 4), "merchav": (1, 4), "rvadim": (1, 4), "icei": (2, 3), "makom_balev": (2, 4),
     "posh": (1, 3), "informal_clubs": (1, 4),

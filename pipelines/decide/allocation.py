@@ -59,7 +59,9 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
     doses = pl.DataFrame(
         [
             (level, dose, share)
-            for level, (dose, share) in enumerate(sorted(policy.dose_response.items()), start=1)
+            for level, (dose, share) in enumerate(
+                sorted(policy.dose_response.value.items()), start=1
+            )
         ],
         schema=["dose_level", "dose", "benefit_share"],
         orient="row",

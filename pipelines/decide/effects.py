@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import polars as pl
@@ -9,6 +10,7 @@ import polars as pl
 from models.effects import (
     Estimate,
     combine,
+    cut_off,
     design_frame,
     group_effect,
     local_estimates,
@@ -59,24 +61,41 @@ def priors(city: CityFolder) -> pl.DataFrame:
     ).with_columns(pl.col("source").replace(named))  # fmt: skip
 
 
+def goal_subjects(city: CityFolder) -> pl.DataFrame:
+    """Return the subjects that each response is judged by: those that measure the goal it was chosen for (R59).
+
+    A response whose goal no test measures has none; its effects on scores are side information.
+    """
+    rows = [(key, subject) for key in city.policy.responses for subject in city.policy.goal_subjects(key)]  # fmt: skip
+    return pl.DataFrame(rows, schema=dict.fromkeys(KEY, pl.String), orient="row")
+
+
 def effects(city: CityFolder, tables: Tables) -> Tables:
     """Return the estimate of every design, the posterior effects, those on groups, and the verdicts."""
-    known = priors(city)
-    targets = known.select(KEY)
+    known, policy = priors(city), city.policy.effects
+    registered = known.select(KEY)
     # Without pupils or a report of who takes part there is nothing to estimate from.
     is_silent = tables["core_pupil_outcome"].is_empty() or tables["core_panel_cell"].is_empty()
     people = None if is_silent else columns.pupil_years(tables)
-    found = {} if people is None else _estimates(city, tables, people, targets)
-    designs = design_frame(found, school_spread_sd=city.policy.effects.school_spread_sd.value)
+    found = {} if people is None else _estimates(city, tables, people, registered)
+    designs = design_frame(
+        found,
+        school_spread_sd=policy.school_spread_sd.value,
+        bias_sd=policy.bias_sd.value.model_dump(),
+    )
     posterior = combine(
-        known.drop("source"), local_estimates(designs).join(targets, on=KEY, how="semi")
+        known.drop("source"), local_estimates(designs).join(registered, on=KEY, how="semi")
     )
     by_group = _groups(city, tables, people, posterior, designs)
     whole = posterior.with_columns(pl.lit(WHOLE).alias("group_id"))
     judged = verdicts(
         pl.concat([whole.select(by_group.columns), by_group]),
-        targets,
-        worthwhile_sd=city.policy.effects.worthwhile_sd.value,
+        goal_subjects(city),
+        side_effects=registered,
+        worthwhile_sd=policy.worthwhile_sd.value,
+        sure=policy.sure.value,
+        own_error=policy.own_error.value,
+        least_information=policy.least_information.value,
     )
     return {
         "mart_effect_design": explained_away(designs).rename({"effect_sd": "design_sd", "effect_se_sd": "design_se_sd"}),
@@ -111,11 +130,11 @@ def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _estimates(
-    city: CityFolder, tables: Tables, people: pl.DataFrame, targets: pl.DataFrame
+    city: CityFolder, tables: Tables, people: pl.DataFrame, registered: pl.DataFrame
 ) -> dict[tuple[str, str, str], Estimate]:
     """Return the estimate of each response, subject and design for which there is anything to look at."""
     entries = tables["core_response_entry"]
-    taught = targets.group_by("response_id", maintain_order=True).agg("subject")
+    taught = registered.group_by("response_id", maintain_order=True).agg("subject")
     subjects = sorted(tables["core_pupil_outcome"]["subject"].unique())
     seed = city.policy.effects.seed.value
     found: dict[tuple[str, str, str], Estimate] = {}
@@ -156,26 +175,29 @@ def _by_design(
     drawn = rows.filter(pl.col("assignment_mechanism") == "lottery")
     scored = rows.filter(
         pl.col("assignment_mechanism") == "threshold", pl.col("selection_score").is_not_null()
-    ).with_columns(
-        # Halfway between the last who got in and the first who did not.
-        (
-            pl.col("selection_score")
-            - (
-                pl.col("selection_score").filter(pl.col("dose") > 0).max()
-                + pl.col("selection_score").filter(pl.col("dose") == 0).min()
-            ).over("stratum")
-            / 2
-        ).alias("running")
     )
     found = {}
     if not drawn.is_empty():
         estimate = lottery(drawn, covariates=known, placebo=placebo, seed=seed)
         found[response_id, subject, "lottery"] = replace(estimate, schools=_schools(drawn))
     if not scored.is_empty():
-        with_cut = scored.drop_nulls("running")
+        with_cut = _from_cut_off(scored)
         estimate = threshold(with_cut, covariates=known, placebo=placebo)
         found[response_id, subject, "threshold"] = replace(estimate, schools=_schools(with_cut))
     return found
+
+
+def _from_cut_off(scored: pl.DataFrame) -> pl.DataFrame:
+    """Return the pupils with their score less the cut-off of their draw; a draw without one is left out.
+
+    Offers say where the cut-off lies, not who took part: one who declined sits below it all the same.
+    """
+    cuts = {
+        stratum: cut_off(rows["selection_score"].to_numpy(), rows["is_offered"].to_numpy())
+        for (stratum,), rows in scored.group_by("stratum")
+    }
+    cut = pl.col("stratum").replace_strict(cuts, return_dtype=pl.Float64)
+    return scored.with_columns((pl.col("selection_score") - cut).alias("running")).drop_nulls("running")  # fmt: skip
 
 
 def _schools(rows: pl.DataFrame) -> int:
@@ -259,49 +281,51 @@ def _groups(
     city: CityFolder, tables: Tables, people: pl.DataFrame | None, posterior: pl.DataFrame,
     designs: pl.DataFrame,
 ) -> pl.DataFrame:  # fmt: skip
-    """Return posterior effects on groups of pupils: near the effect on all unless their pupils say otherwise."""
+    """Return posterior effects on groups of pupils: the effect on all, as all designs tell it, and how they differ.
+
+    How a group differs from the other participants is seen by matching alone, whether or not matching
+    has a say in the effect on all.
+    """
     policy = city.policy.effects
     reach = posterior.select(
         pl.lit(None, pl.String).alias("group_id"), *KEY, "prior_sd", "prior_se_sd", "transport_discount",
-        "local_sd", "local_se_sd", "design_grade", "effect_sd", "effect_se_sd",
+        "local_sd", "local_se_sd", "design_grade", "is_weak", "effect_sd", "effect_se_sd",
     )  # fmt: skip
-    used = designs.filter("is_used", pl.col("design") == "matching")
-    if people is None or used.is_empty():
+    compared = designs.filter(pl.col("design") == "matching", pl.col("bias_sd").is_not_null())
+    if people is None or compared.is_empty():
         return reach.clear()
     entries = tables["core_response_entry"]
     subjects = sorted(tables["core_pupil_outcome"]["subject"].unique())
+    known = {(row["response_id"], row["subject"]): row for row in posterior.iter_rows(named=True)}
     rows = []
     for group_id in policy.groups:
         group = tables["core_pupil_group"].filter(pl.col("group_id") == group_id)
-        for estimate in used.sort(KEY).iter_rows(named=True):
+        for estimate in compared.sort(KEY).iter_rows(named=True):
             response_id, subject = estimate["response_id"], estimate["subject"]
             listed = entries.filter(pl.col("response_id") == response_id)
             own = _matching(people, listed, response_id, subject, subjects, [], policy.seed.value, group)  # fmt: skip
             share = own.treated_pupils / max(estimate["treated_pupils"], 1)
             if own.effect_sd is None or not own.effect_se_sd or not 0 < share < 1:
                 continue
-            prior = posterior.row(
-                by_predicate=(pl.col("response_id") == response_id)
-                & (pl.col("subject") == subject),
-                named=True,
-            )
-            mean, error = group_effect(
-                (prior["prior_sd"] * prior["transport_discount"], prior["prior_se_sd"]),
-                (estimate["effect_sd"], estimate["effect_se_sd"], estimate["bias_sd"]),
+            whole = known[response_id, subject]
+            seen = (
+                (estimate["effect_sd"], estimate["effect_se_sd"]),
                 (own.effect_sd, own.effect_se_sd),
                 share,
                 policy.group_spread_sd.value,
             )
-            total = (own.effect_se_sd**2 + estimate["bias_sd"] ** 2) ** 0.5
+            both = group_effect((whole["effect_sd"], whole["effect_se_sd"]), *seen)
+            here = group_effect((whole["local_sd"], whole["local_se_sd"]), *seen)
             rows.append(
-                {
-                    **{name: prior[name] for name in reach.columns if name in prior},
+                {name: whole[name] for name in reach.columns if name in whole}
+                | {
                     "group_id": group_id,
-                    "local_sd": own.effect_sd,
-                    "local_se_sd": total,
-                    "design_grade": estimate["design_grade"],
-                    "effect_sd": mean,
-                    "effect_se_sd": error,
+                    # Before any data a group's effect is less sure than that on all.
+                    "prior_se_sd": math.hypot(whole["prior_se_sd"], both.spread_sd),
+                    "local_sd": here.plain_sd,
+                    "local_se_sd": here.plain_se_sd,
+                    "effect_sd": both.effect_sd,
+                    "effect_se_sd": both.effect_se_sd,
                 }
             )
     return pl.DataFrame(rows, schema=reach.schema)

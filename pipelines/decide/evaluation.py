@@ -12,6 +12,7 @@ from models.effects import (
     evaluation_records,
     only_responses,
     proposals,
+    still_open,
     value_of_information,
 )
 from pipelines.aim import AGOROT
@@ -41,7 +42,10 @@ def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
             class_pupils=policy.class_pupils.value,
             school_year_sd=policy.school_year_sd.value,
         ),
+        bias_sd=policy.bias_sd.value.model_dump(),
     )
+    tried = tables["mart_effect_design"].rename({"design_sd": "effect_sd"})
+    options = still_open(options, tried)
     effects = (
         of_all_pupils(tables).filter(pl.col("subject") == WHOLE)
         .join(
@@ -77,9 +81,11 @@ def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
 
 
 def _entries(tables: Tables) -> pl.DataFrame:
-    """Return where each response runs, its places, and how many could want one.
+    """Return where each response runs, its places, how many could want one, and whether a score decides.
 
-    Who could want a place is known where a lottery was held or eligible pupils were counted.
+    Who could want a place is known where a lottery was held or a score decided, from the list of those
+    pupils; elsewhere the eligible pupils are counted, and a first lottery is possible where they exceed
+    the places.
     """
     last = tables["core_participation"]["school_year"].max()
     reach = tables["mart_response_map"].filter("is_measured")
@@ -87,22 +93,32 @@ def _entries(tables: Tables) -> pl.DataFrame:
         tables["core_panel_cell"].filter(pl.col("school_year") == last)
         .group_by("semel_mosad").agg(pl.col("tested_pupils").max())
     )  # fmt: skip
+    is_scored = pl.col("assignment_mechanism") == "threshold"
     wanted = (
         tables["core_response_entry"]
-        .filter(pl.col("school_year") == last, pl.col("assignment_mechanism") == "lottery")
+        .filter(
+            pl.col("school_year") == last, (pl.col("assignment_mechanism") == "lottery") | is_scored
+        )
         .group_by("response_id", "semel_mosad")
-        .agg(pl.len().alias("applicants"))
+        .agg(pl.len().alias("listed"), is_scored.any().alias("is_by_score"))
+    )
+    eligible = (
+        tables["core_participation"]
+        .filter(pl.col("school_year") == last)
+        .select("response_id", "semel_mosad", "eligible_pupils")
     )
     return (
         reach.join(tested, on="semel_mosad")
         .join(wanted, on=["response_id", "semel_mosad"], how="left")
+        .join(eligible, on=["response_id", "semel_mosad"], how="left")
         .select(
             "response_id",
             "semel_mosad",
             "is_served",
             "tested_pupils",
             pl.col("participants").alias("places"),
-            pl.col("applicants").cast(pl.Int64),
+            pl.coalesce("listed", "eligible_pupils").cast(pl.Int64).alias("applicants"),
+            pl.col("is_by_score").fill_null(False),
         )
         .sort("response_id", "semel_mosad")
     )
@@ -159,7 +175,7 @@ STEPS = (
         makes=_MADE,
         reads=(
             "mart_verdict", "mart_response_money", "mart_response_map", "core_participation",
-            "core_response_entry", "core_panel_cell",
+            "core_response_entry", "core_panel_cell", "mart_effect_design",
         ),
         compute=worth_knowing,
     ),

@@ -87,7 +87,13 @@ def voices(city: CityFolder, tables: Tables) -> Tables:
         "mart_agreement": shown,
         "mart_rating": rated_alike(ratings),
         "mart_rating_role": rated_by_role(ratings).filter(pl.col("raters") >= least),
-        "mart_perception": perceived(ratings, of_all_pupils(tables), seed=policy.seed.value),
+        "mart_perception": perceived(
+            ratings,
+            of_all_pupils(tables),
+            seed=policy.seed.value,
+            likely=policy.sure.value,
+            least_information=policy.least_information.value,
+        ),
     }
 
 

@@ -74,7 +74,7 @@ def _kept_and_dropped(city: CityFolder, tables: Tables) -> Iterator[Rule]:
             for school in _served(response_id, "committed_until", tables):
                 least.setdefault((school, response_id), 1)
     if least:
-        doses = sorted(city.policy.dose_response)
+        doses = sorted(city.policy.dose_response.value)
         yield MustKeep(tuple((*pair, doses[level - 1]) for pair, level in least.items()))
     every_school = tuple(tables["mart_need_index"]["semel_mosad"])
     dropped = [

@@ -185,7 +185,7 @@ def with_benefit_share(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
     alone, counted = pl.col("full_benefit_sd_pupils"), pl.col("benefit_sd_pupils")
     return lines.with_columns(
         benefit_share=pl.col("dose").replace_strict(
-            dict(city.policy.dose_response), return_dtype=pl.Float64
+            dict(city.policy.dose_response.value), return_dtype=pl.Float64
         )
         * pl.when(alone > 0).then(counted / alone).otherwise(1.0)
     )

@@ -18,6 +18,7 @@ SELECT
     delivery.school_year,
     delivery.response_id,
     CAST(sum(delivery.participants) AS INTEGER) AS participants,
+    CAST(sum(delivery.eligible_pupils) AS INTEGER) AS eligible_pupils,
     any_value(listed.listed_participants) AS listed_participants,
     max(delivery.dose) AS dose,
     CASE

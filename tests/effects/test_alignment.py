@@ -30,6 +30,9 @@ def whole(*rows: tuple[str, float, float, str]) -> pl.DataFrame:
         (pl.col("effect_sd") + reach).alias("effect_hi_sd"),
         pl.lit(0.25).alias("p_worthwhile"),
         pl.lit("why").alias("verdict_reason"),
+        pl.col("effect_sd").alias("local_sd"),
+        pl.col("effect_se_sd").alias("local_se_sd"),
+        pl.lit(80.0).alias("information_pct"),
         pl.col("verdict").is_in(["fairly_effective", "very_effective"]).alias("is_effective"),
     )
 
@@ -134,6 +137,23 @@ def test_perceived_against_estimated_by_hand():
     assert listed == {
         "a": "disliked_effective", "b": "liked_no_effect", "c": "liked_no_effect", "d": "disliked_effective",
     }  # fmt: skip
+
+
+def test_literature_alone_is_no_conflict_with_those_who_dislike_a_response():
+    """POSH by its literature: P(effect > 0) = .84 without a single pupil of the city."""
+    ratings = counts(a=(9000, 1000, 0), b=(0, 1000, 9000), c=(0, 5000, 5000), d=(5000, 5000, 0))
+    sure = FOUR.with_columns(pl.lit(1e-6).alias("effect_se_sd"))
+
+    def of_a(**local):
+        told = sure.with_columns(**{name: pl.lit(value, pl.Float64) for name, value in local.items()})  # fmt: skip
+        found = perceived(ratings, told, seed=1)
+        return found.filter(pl.col("response_id") == "a")["perception"].item()
+
+    assert of_a(local_sd=0.2, local_se_sd=0.1, information_pct=40.0) == "disliked_effective"
+    assert of_a(local_sd=None, local_se_sd=None, information_pct=0.0) == "no_conflict"
+    assert of_a(local_sd=0.2, local_se_sd=0.1, information_pct=20.0) == "no_conflict"
+    assert of_a(local_sd=0.05, local_se_sd=0.1, information_pct=40.0) == "no_conflict"
+    assert of_a(local_sd=-0.2, local_se_sd=0.1, information_pct=40.0) == "no_conflict"
 
 
 def test_what_is_not_sure_is_not_listed():
@@ -247,6 +267,7 @@ def judged(error: float, seed: int) -> pl.DataFrame:
     local = frame.filter(pl.col("response_id") != "tikshuv").select(
         "response_id", "subject", local_sd=pl.col("truth") + pl.Series(rng.normal(0, error, len(key) - 2)),
         local_se_sd=pl.lit(error), local_bias_sd=pl.lit(0.0), design_grade=pl.lit("A"), treated_pupils=pl.lit(100),
+        schools=pl.lit(9), doubts=pl.lit(""), is_weak=pl.lit(False),
     )  # fmt: skip
     small = pl.col("response_id") == "tikshuv"  # the literature on equipment alone
     return verdicts(

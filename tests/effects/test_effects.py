@@ -28,6 +28,9 @@ def local(value, se, grade):
             "local_bias_sd": [BIAS_SD.get(grade)],
             "design_grade": [grade],
             "treated_pupils": [100],
+            "schools": [9],
+            "doubts": [""],
+            "is_weak": [False],
         }
     )
 

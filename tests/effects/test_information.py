@@ -13,6 +13,7 @@ from models.effects.information import (
     detectable,
     evaluate_first,
     evaluation_records,
+    still_open,
     value_of_information,
 )
 
@@ -24,8 +25,9 @@ CITY = Variances(
 
 
 def entries(
-    served: int, others: int, tested: int, places: int, applicants: int | None, name: str = "r"
-) -> pl.DataFrame:
+    served: int, others: int, tested: int, places: int, applicants: int | None, name: str = "r",
+    *, by_score: bool = True,
+) -> pl.DataFrame:  # fmt: skip
     n = served + others
     return pl.DataFrame(
         {
@@ -35,6 +37,7 @@ def entries(
             "tested_pupils": [tested] * n,
             "places": [places] * served + [None] * others,
             "applicants": [applicants] * served + [None] * others,
+            "is_by_score": [by_score] * served + [False] * others,
         },
         schema_overrides={"places": pl.Int64, "applicants": pl.Int64},
     )
@@ -146,6 +149,31 @@ def test_which_designs_are_possible():
     scarce = detectable(entries(5, 0, 300, 30, 60), CITY)
     assert scarce["design"].to_list() == ["lottery", "threshold", "matching"]
     assert detectable(entries(5, 0, 300, 30, 30), CITY)["design"].to_list() == ["matching"]
+    # A first lottery is possible wherever places are scarce; a threshold only where a score decides.
+    chosen = detectable(entries(5, 0, 300, 30, 60, by_score=False), CITY)
+    assert chosen["design"].to_list() == ["lottery", "matching"]
+
+
+def test_what_was_just_tried_in_vain_is_not_proposed_again():
+    both = pl.concat([entries(5, 0, 300, 30, 60), entries(5, 0, 300, 30, 30, "full")])
+    options = detectable(both, CITY)
+
+    def tried(*rows):
+        return pl.DataFrame(rows, schema=["response_id", "subject", "design", "effect_sd", "schools"], orient="row")  # fmt: skip
+
+    nothing = tried(("r", "math", "matching", 0.1, 5), ("r", "hebrew", "matching", None, 5))
+    assert still_open(options, nothing).equals(options)
+    failed = tried(
+        ("r", "math", "matching", None, 5), ("r", "math", "lottery", None, 1),
+        ("r", "math", "threshold", None, 5), ("full", "math", "matching", None, 5),
+    )  # fmt: skip
+    left = still_open(options, failed)
+    # The lottery that failed was in one school; one in all five is another design.
+    assert left.select("response_id", "design", "doubt").rows() == [
+        ("full", "none", "no_estimate"), ("r", "lottery", None),
+    ]  # fmt: skip
+    assert left.columns == options.columns
+    assert left["mde_sd"].to_list()[0] is None
 
 
 # ---- value of information ------------------------------------------------------------------------

@@ -47,21 +47,50 @@ def test_no_estimate_is_shown_and_not_used():
 
 
 def test_a_group_s_effect_equals_the_conditional_of_the_joint_normal():
-    prior, whole, group, share, spread = (0.06, 0.1), (0.12, 0.04, 0.1), (0.2, 0.06), 0.4, 0.05
-    others = (whole[0] - share * group[0]) / (1 - share)
-    error = np.sqrt(whole[1] ** 2 - (share * group[1]) ** 2) / (1 - share)
-    # θ, δ, δ', b, e, e' are independent; the group's effect and the two estimates are sums of them.
-    scale = np.diag([prior[1], spread, spread, whole[2], group[1], error]) ** 2
-    effect, own, rest = np.array(
-        [[1, 1, 0, 0, 0, 0], [1, 1, 0, 1, 1, 0], [1, 0, 1, 1, 0, 1]], dtype=float
-    )
-    seen = np.stack([own, rest])
+    """Prior, a lottery elsewhere and one biased comparison of both groups, all at once."""
+    prior, lottery, bias, share, spread = (0.06, 0.1), (0.15, 0.07), 0.1, 0.4, 0.05
+    noise = np.array([0.06, 0.06 * np.sqrt(share / (1 - share))])  # as numbers of pupils have it
+    own, others = 0.2, 0.07
+    # θ (of all), Δ, b and the errors of lottery, group and others are independent; the rest are sums.
+    scale = np.diag([prior[1], np.sqrt(2) * spread, bias, lottery[1], *noise]) ** 2
+    effect = np.array([1, 1 - share, 0, 0, 0, 0])
+    seen = np.array([[1, 0, 0, 1, 0, 0], [1, 1 - share, 1, 0, 1, 0], [1, -share, 1, 0, 0, 1]])
     pull = np.linalg.solve(seen @ scale @ seen.T, seen @ scale @ effect)
-    mean = prior[0] + pull @ (np.array([group[0], others]) - prior[0])
+    mean = prior[0] + pull @ (np.array([lottery[0], own, others]) - prior[0])
     variance = effect @ scale @ effect - pull @ (seen @ scale @ effect)
-    assert group_effect(prior, whole, group, share, spread) == pytest.approx((mean, variance**0.5))
+    # The same in two steps: first the effect on all, then how the group differs.
+    whole = share * own + (1 - share) * others
+    error = np.sqrt(((share, 1 - share) * noise) @ ((share, 1 - share) * noise))
+    weight = np.array([prior[1], lottery[1], np.hypot(error, bias)]) ** -2.0
+    known = (weight @ [prior[0], lottery[0], whole] / weight.sum(), weight.sum() ** -0.5)
+    found = group_effect(known, (whole, error), (own, noise[0]), share, spread)
+    assert found[:2] == pytest.approx((mean, variance**0.5))
+    assert found.spread_sd == pytest.approx((1 - share) * np.sqrt(2) * spread)
     with pytest.raises(ValueError, match="share"):
-        group_effect(prior, whole, group, 1.0, spread)
+        group_effect(known, (whole, error), (own, noise[0]), 1.0, spread)
+
+
+def test_what_the_data_alone_say_of_a_group_is_its_own_estimate():
+    """With one design the unshrunk effect is the group's own estimate and error."""
+    share, own, noise = 0.4, 0.2, np.array([0.06, 0.06 * np.sqrt(0.4 / 0.6)])
+    whole = (0.4 * own + 0.6 * 0.07, float(np.hypot(0.4 * noise[0], 0.6 * noise[1])))
+    found = group_effect(whole, whole, (own, noise[0]), share, 0.05)
+    assert (found.plain_sd, found.plain_se_sd) == pytest.approx((own, noise[0]))
+
+
+def test_few_schools_make_a_weak_design_and_a_lottery_beside_it_a_strong_one():
+    panel = Estimate("D", 0.3, 0.05, schools=2, doubts=("few_schools", "reversion_unchecked"))
+    dip = Estimate("D", 0.3, 0.05, schools=4, doubts=("reversion_unchecked",))
+    many = Estimate("D", 0.3, 0.05, schools=9, doubts=("reversion_unchecked",))
+    checked = Estimate("C", 0.3, 0.05, schools=4, doubts=("few_schools",))
+    found = {(name, "math", "panel"): one for name, one in zip("abcd", (panel, dip, many, checked), strict=True)}  # fmt: skip
+    found["e", "math", "panel"] = panel
+    found["e", "math", "lottery"] = Estimate("A", 0.3, 0.05, schools=2)
+    rows = local_estimates(design_frame(found, school_spread_sd=0.05))
+    assert rows["is_weak"].to_list() == [True, True, False, False, False]
+    assert rows["schools"].to_list() == [2, 4, 9, 4, 2]
+    assert rows["doubts"][0] == "few_schools,reversion_unchecked"
+    assert rows["doubts"][4] == "few_schools,reversion_unchecked"
 
 
 def test_what_one_school_shows_is_not_what_all_gain():

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.effects.threshold import best_bandwidth, threshold
+from models.effects.threshold import best_bandwidth, cut_off, threshold
 
 
 def curve(x):
@@ -115,3 +115,26 @@ def test_order_decides_nothing_and_doubts_are_told():
         threshold(frame.drop("running"))
     with pytest.raises(ValueError, match="twice"):
         threshold(pl.concat([frame, frame]))
+
+
+def test_the_cut_off_lies_between_the_offered_and_the_others():
+    score = np.array([-2.0, -1.0, -0.6, -0.4, 0.0, 1.0])
+    offered = np.array([True, True, True, False, False, False])
+    assert cut_off(score, offered) == pytest.approx(-0.5)
+    assert cut_off(score[::-1], offered[::-1]) == pytest.approx(-0.5)
+    assert cut_off(score, np.ones(6, bool)) is None
+    assert cut_off(score, np.zeros(6, bool)) is None
+    assert cut_off(np.zeros(6), offered) is None
+
+
+def test_late_admissions_and_missed_offers_do_not_move_the_cut_off():
+    rng = np.random.default_rng(4)
+    score = np.sort(rng.normal(size=200))
+    offered = score <= -0.5
+    late, missed = offered.copy(), offered.copy()
+    late[[150, 180]] = True  # a place came free in winter
+    missed[[3, 20]] = False  # the letter never went out
+    clean = cut_off(score, offered)
+    assert cut_off(score, late) == cut_off(score, missed) == clean
+    assert abs(clean + 0.5) < 0.1
+    assert cut_off(score, rng.random(200) < 0.3) is None  # the score decided nothing

@@ -13,6 +13,9 @@ from models.effects.verdict import verdicts
 TARGET = pl.DataFrame({"response_id": ["r"], "subject": ["math"]})
 
 
+STRONG = {"schools": 9, "doubts": "", "is_weak": False}
+
+
 def posterior(
     prior: float, spread: float, local: float | None, error: float | None = None, grade: str = "A"
 ) -> pl.DataFrame:
@@ -35,7 +38,7 @@ def several(
     values = pl.Series("local_sd", list(local.values()), dtype=pl.Float64)
     found = pl.DataFrame(
         {**key, "local_sd": values, "design_grade": [grade] * n, "treated_pupils": [100] * n}
-    )
+    ).with_columns(**{name: pl.lit(value) for name, value in STRONG.items()})
     return combine(
         priors,
         found.with_columns(
@@ -63,6 +66,18 @@ def test_each_rule():
     assert verdict(posterior(0.02, 0.1, -0.3, 0.05)) == ("not_effective", "below_worthwhile")
     assert verdict(posterior(0.02, 0.3, 0.0, 0.2)) == ("insufficient_evidence", "wide")
     assert verdict(posterior(0.15, 0.1, 0.03, 0.07)) == ("insufficient_evidence", "undecided")
+
+
+def test_a_weak_design_gives_no_colour_however_large_its_estimate():
+    """R61: a city with a weak design has insufficient evidence, and the reason is the design."""
+    frame = posterior(0.1, 0.1, 0.4, 0.03, "D")
+    assert verdict(frame)[0] == "very_effective"
+    weak = frame.with_columns(is_weak=True)
+    assert verdict(weak) == ("insufficient_evidence", "weak_design")
+    red = posterior(0.02, 0.1, -0.3, 0.05, "D").with_columns(is_weak=True)
+    assert verdict(red) == ("insufficient_evidence", "weak_design")
+    unmeasured = posterior(0.1, 0.1, None).with_columns(is_weak=False)
+    assert verdict(unmeasured) == ("insufficient_evidence", "not_measured")
 
 
 def test_figures_by_hand():
@@ -147,6 +162,7 @@ def shares(truth: float, prior: float, spread: float, error: float, subjects: in
         local_bias_sd=0.0,
         design_grade=pl.lit("A"),
         treated_pupils=100,
+        **{name: pl.lit(value) for name, value in STRONG.items()},
     )
     found = verdicts(combine(priors, local), frame).filter(pl.col("subject") == "all")
     return {name: count / n for name, count in found["verdict"].value_counts().iter_rows()}

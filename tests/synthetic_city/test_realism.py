@@ -162,13 +162,22 @@ def test_lottery_and_threshold_places(clean):
         listed = clean.files[f"participation_{year}.csv"].filter(
             (pl.col("semel_mosad") == "900010") & (pl.col("response_id") == "milat")
         )
-        chosen = listed.filter(pl.col("dose") > 0)
-        assert (listed["selection_score"] <= row["cutoff"] + 1e-4).to_list() == (
-            listed["dose"] > 0
-        ).to_list()
+        chosen = listed.filter("is_invited")
+        assert (listed["selection_score"] <= row["cutoff"] + 1e-4).to_list() == listed["is_invited"].to_list()  # fmt: skip
         admitted = pupils.join(last, on="pupil_id").filter(pl.col("score") <= row["cutoff"])
         assert set(admitted["pupil_id"]) == set(chosen["pupil_id"])
         assert set(chosen["assignment_mechanism"]) == {"threshold"}
+
+
+def test_some_decline_the_place_a_lottery_or_threshold_offers_and_nobody_comes_unasked(clean):
+    listed = all_years(clean, "participation")
+    assert listed.filter(pl.col("dose") > 0, ~pl.col("is_invited")).is_empty()
+    declined = listed.filter(pl.col("dose") == 0, "is_invited")
+    assert set(declined["assignment_mechanism"]) == {"lottery", "threshold"}
+    offered = listed.filter(
+        "is_invited", pl.col("assignment_mechanism").is_in(["lottery", "threshold"])
+    )
+    assert declined.height / offered.height == pytest.approx(spec.DECLINED, abs=0.03)
 
 
 def test_lottery_is_blind_and_its_effect_is_there(city_of):

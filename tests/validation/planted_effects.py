@@ -75,16 +75,19 @@ def tables_of(city):
     }
 
 
-def truth_of(city):
+def truth_of(city, least_decile=1):
     """Return response_id, subject, truth: the planted effect on participants, over all years.
 
-    That of a full dose, with what is planted for weak deciles and where several responses meet.
+    That of a full dose, with what is planted for weak deciles and where several responses meet; of
+    participants from a decile on.
     """
     tables = tables_of(city)
     effects = city.truth["true_effect"]
     level = tables["core_pupil_level"].select(*KEY, "nurture_decile")
     listed = tables["core_response_entry"].filter(pl.col("dose") > 0).join(level, on=KEY)
-    met = listed.with_columns((pl.len().over(KEY) > 1).alias("is_several"))
+    met = listed.with_columns((pl.len().over(KEY) > 1).alias("is_several")).filter(
+        pl.col("nurture_decile") >= least_decile
+    )
     own = (
         met.join(effects, on=["response_id", "semel_mosad"])
         .with_columns(

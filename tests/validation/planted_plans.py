@@ -262,7 +262,7 @@ def worth(planned, options, effect):
         .agg((pl.col("effect_sd") * pl.col("fit")).sum() / fit["subject"].n_unique())
         .rename({"effect_sd": "gain_sd"})
     )
-    share = pl.col("dose").replace_strict(planned.city.policy.dose_response)
+    share = pl.col("dose").replace_strict(planned.city.policy.dose_response.value)
     weight = (truth.need_offset + pl.col("need")) ** truth.equity_gamma
     return (
         options.select(*OPTION, "dose", "participants", "lasting_share")
