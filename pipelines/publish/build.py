@@ -11,6 +11,7 @@ import polars as pl
 
 from pipelines.fields import dictionary
 from pipelines.publish.allocation import render_allocation
+from pipelines.publish.criteria import render_criteria
 from pipelines.publish.diagnosis import render_diagnosis
 from pipelines.publish.marts import DATABASE, read_database, write_marts
 from pipelines.publish.quality import render_quality
@@ -26,6 +27,7 @@ WORKBOOK = "workbook.xlsx"
 PAGES = {
     "report.html": render_report,
     "diagnosis.html": render_diagnosis,
+    "criteria.html": render_criteria,
     "responses.html": render_responses,
     "allocation.html": render_allocation,
     "scenarios.html": render_scenarios,
