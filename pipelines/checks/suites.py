@@ -462,6 +462,18 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             (_between("tested_share_hi_pct", 85, None),), ("tested_share_hi_pct",),
         ),
     ),
+    "mart_test_participation": (
+        Check(
+            "adapted_share", "WARN", "coverage", TESTS,
+            Says(
+                "No school had surely more than 15 % of its tests adapted (99 % interval); otherwise its mean may speak of other pupils than its own (R26).",
+                "אין בית ספר שבו יותר מ-15% מן המבחנים היו מותאמים בוודאות (רווח 99%); אחרת ייתכן שהממוצע אינו של כלל תלמידיו.",
+                "Ask the school who sat an adapted test and why; its means of that year are read with care.",
+                "יש לברר עם בית הספר מי נבחן במבחן מותאם ומדוע; את ממוצעי אותה שנה יש לקרוא בזהירות.",
+            ),
+            (_among("is_adapted_high", [False]),), ("is_adapted_high",),
+        ),
+    ),
     "core_score_spike": (
         Check(
             "zero_spike", "ERROR", "validity", TESTS,

@@ -19,6 +19,7 @@ from pipelines.publish.report import ReportContext, render_report
 from pipelines.publish.responses import render_responses
 from pipelines.publish.scenarios import render_scenarios
 from pipelines.publish.suppression import Audience, Thresholds, gate, suppress
+from pipelines.publish.wellbeing import render_wellbeing
 from pipelines.publish.words import AGOROT
 from pipelines.publish.workbook import SHEETS, write_workbook
 from pipelines.scenarios import BASE
@@ -27,6 +28,7 @@ WORKBOOK = "workbook.xlsx"
 PAGES = {
     "report.html": render_report,
     "diagnosis.html": render_diagnosis,
+    "wellbeing.html": render_wellbeing,
     "criteria.html": render_criteria,
     "responses.html": render_responses,
     "allocation.html": render_allocation,
