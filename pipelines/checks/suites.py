@@ -462,6 +462,22 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             (_between("tested_share_hi_pct", 85, None),), ("tested_share_hi_pct",),
         ),
     ),
+    "mart_budget_tag": (
+        Check(
+            "tags_reconcile", "ERROR", "consistency", TREASURER,
+            Says(
+                "The money of a school year is the same sum by every tag: formal and informal, pedagogical and physical, channel, Gefen and separate, who pays (R17).",
+                "כספי שנת הלימודים הם אותו סכום לפי כל תיוג: פורמלי ובלתי פורמלי, פדגוגי ופיזי, ערוץ, גפ\"ן ונפרד, ומי מממן.",
+                "A line falls out of a tag: the channel it names is missing in sql/mart/mart_budget_tag.sql.",
+                "יש שורה שאינה נספרת בתיוג: הערוץ שלה חסר ב-sql/mart/mart_budget_tag.sql.",
+            ),
+            (
+                Expectation("expect_column_pair_values_to_be_equal", {"column_A": "tag_plan_agorot", "column_B": "year_plan_agorot"}),
+                Expectation("expect_column_pair_values_to_be_equal", {"column_A": "tag_actual_agorot", "column_B": "year_actual_agorot"}),
+            ),
+            ("tag_plan_agorot", "year_plan_agorot", "tag_actual_agorot", "year_actual_agorot"), blocks=True,
+        ),
+    ),
     "mart_test_participation": (
         Check(
             "adapted_share", "WARN", "coverage", TESTS,

@@ -62,6 +62,8 @@ SHEETS = {
     "שיטות איתור": "mart_identification_method",
     "תוכנית עבודה": "mart_work_plan",
     "תכנון מול ביצוע": "mart_plan_tracking",
+    "תקציב לפי תיוג": "mart_budget_tag",
+    "תשלומי הורים": "mart_parents_payment",
     "מה לא נמדד": "mart_not_measured",
     "תלמידים ובתי ספר": "mart_pupil_total",
     "העיר": "mart_city",
@@ -154,13 +156,15 @@ def _sheet(
         _totals(sheet, name, frame, styles)
 
 
-# Rows of these overlap (one response by several kinds of money, one school under several scenarios)
-# or do not add up (values of knowing).
+# Rows of these overlap (one response by several kinds of money, one school under several scenarios,
+# the same lines under several tags, parts beside their total) or do not add up (values of knowing).
 _NO_TOTAL = (
     "mart_allocation_certificate",
     "mart_allocation_rule",
     "mart_alignment",
+    "mart_budget_tag",
     "mart_evaluation",
+    "mart_parents_payment",
     "mart_scenario",
     "mart_scenario_group",
     "mart_scenario_response",
@@ -185,7 +189,7 @@ def _totals(sheet: Worksheet, name: str, frame: pl.DataFrame, styles: Mapping[st
 
 def _unit(field: Field) -> str:
     if field.unit.startswith("agorot"):
-        return "₪" + field.unit.removeprefix("agorot").replace(" per pupil", " לתלמיד").replace(" per school", " לבית ספר").replace(" per participant", " למשתתף")  # fmt: skip
+        return "₪" + field.unit.removeprefix("agorot").replace(" per pupil", " לתלמיד").replace(" per school", " לבית ספר").replace(" per participant", " למשתתף").replace(" per payer", " למשלם").replace(" in all", "")  # fmt: skip
     return {
         "pupils": "תלמידים", "schools": "בתי ספר", "percent": "%", "probability": "הסתברות", "pupil SD": "ס״ת",
         "pupil SD per year": "ס״ת לשנה", "decile": "עשירון",
