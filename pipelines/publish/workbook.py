@@ -69,6 +69,7 @@ SHEETS = {
     "העיר": "mart_city",
     "פרמטרים": "mart_parameter",
     "איכות הנתונים": "mart_data_quality",
+    "שורות בהסגר": "mart_quarantine",
 }
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes of each run
 _WIDEST, _NARROWEST = 60, 11
