@@ -462,6 +462,18 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             (_between("tested_share_hi_pct", 85, None),), ("tested_share_hi_pct",),
         ),
     ),
+    "mart_gap_area": (
+        Check(
+            "areas_add_up", "ERROR", "consistency", ANALYST,
+            Says(
+                "The gaps of the areas, each weighted by its tested pupils, sum to the gap of the city (R6).",
+                "פערי האזורים, כל אחד במשקל הנבחנים שבו, מסתכמים לפער העיר.",
+                "A school of the city is in no area, or counted twice: look at the register's areas.",
+                "יש בית ספר שאינו באף אזור או שנספר פעמיים: יש לבדוק את האזורים במרשם.",
+            ),
+            (_between("sum_less_city_sd", -1e-9, 1e-9),), ("sum_less_city_sd",), blocks=True,
+        ),
+    ),
     "mart_budget_tag": (
         Check(
             "tags_reconcile", "ERROR", "consistency", TREASURER,
