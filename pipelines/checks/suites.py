@@ -462,6 +462,18 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             (_between("tested_share_hi_pct", 85, None),), ("tested_share_hi_pct",),
         ),
     ),
+    "mart_trend": (
+        Check(
+            "unlinked_scales", "WARN", "consistency", TESTS,
+            Says(
+                "Every change from one year to the next is measured on one scale or on linked scales; across unlinked scales the change stays empty (R9).",
+                "כל שינוי משנה לשנה נמדד באותו סולם או בסולמות מקושרים; בין סולמות שאינם מקושרים השינוי נשאר ריק.",
+                "If the test's owner published a link between the scales, map it (link_id); otherwise the years before and after are not one trend.",
+                "אם בעל המבחן פרסם קישור בין הסולמות יש למפות אותו (link_id); אחרת השנים שלפני ואחרי אינן מגמה אחת.",
+            ),
+            (_among("is_comparable", [True]),), ("is_comparable",),
+        ),
+    ),
     "mart_gap_area": (
         Check(
             "areas_add_up", "ERROR", "consistency", ANALYST,

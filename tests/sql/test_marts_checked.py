@@ -49,3 +49,35 @@ def test_many_adapted_tests_are_warned_of(adapted, passes):
     assert result.is_passed == passes
     assert result.check.severity == "WARN"
     assert result.failing_keys == (() if passes else ("1/2026/internal",))
+
+
+def means(*links):
+    """Two years of one school in one subject, each year on its own scale with this link id."""
+    return {
+        "core_school_subject_year": [
+            {
+                "semel_mosad": "1", "subject": "math", "grade": 5, "scale_id": f"L{n}", "school_year": 2024 + n, "group_id": "all",
+                "is_measured": True, "score_mean": 500 + 30 * n,
+            }
+            for n in (1, 2)
+        ],
+        "core_scale": [
+            {"scale_id": f"L{n}", "school_year": 2024 + n, "grade": 5, "subject": "math", "reference_mean": 500, "reference_sd": 100}
+            for n in (1, 2)
+        ],
+        "core_scale_year": [
+            {"test_source": "external", "scale_id": f"L{n}", "school_year": 2024 + n, "link_id": link}
+            for n, link in enumerate(links, start=1)
+        ],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("links", "change"), [(("A", "A"), 0.3), (("A", "B"), None), ((None, None), None)])  # fmt: skip
+def test_a_trend_across_unlinked_scales_is_empty_and_warned_of(links, change):
+    trend = run("mart_trend", means(*links)).row(0, named=True)
+    assert trend["change_sd"] == (pytest.approx(change) if change else None)
+    result = found("mart_trend", "unlinked_scales", means(*links))
+    assert result.is_passed == (change is not None)
+    assert result.check.severity == "WARN"
+    assert not result.check.blocks
+    assert result.failing_keys == (() if change else ("1/math/5/L2/2026",))
