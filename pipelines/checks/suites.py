@@ -472,6 +472,58 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             (_between("tested_share_hi_pct", 85, None),), ("tested_share_hi_pct",),
         ),
     ),
+    "mart_trend": (
+        Check(
+            "unlinked_scales", "WARN", "consistency", TESTS,
+            Says(
+                "Every change from one year to the next is measured on one scale or on linked scales; across unlinked scales the change stays empty (R9).",
+                "כל שינוי משנה לשנה נמדד באותו סולם או בסולמות מקושרים; בין סולמות שאינם מקושרים השינוי נשאר ריק.",
+                "If the test's owner published a link between the scales, map it (link_id); otherwise the years before and after are not one trend.",
+                "אם בעל המבחן פרסם קישור בין הסולמות יש למפות אותו (link_id); אחרת השנים שלפני ואחרי אינן מגמה אחת.",
+            ),
+            (_among("is_comparable", [True]),), ("is_comparable",),
+        ),
+    ),
+    "mart_gap_area": (
+        Check(
+            "areas_add_up", "ERROR", "consistency", ANALYST,
+            Says(
+                "The gaps of the areas, each weighted by its tested pupils, sum to the gap of the city (R6).",
+                "פערי האזורים, כל אחד במשקל הנבחנים שבו, מסתכמים לפער העיר.",
+                "A school of the city is in no area, or counted twice: look at the register's areas.",
+                "יש בית ספר שאינו באף אזור או שנספר פעמיים: יש לבדוק את האזורים במרשם.",
+            ),
+            (_between("sum_less_city_sd", -1e-9, 1e-9),), ("sum_less_city_sd",), blocks=True,
+        ),
+    ),
+    "mart_budget_tag": (
+        Check(
+            "tags_reconcile", "ERROR", "consistency", TREASURER,
+            Says(
+                "The money of a school year is the same sum by every tag: formal and informal, pedagogical and physical, channel, Gefen and separate, who pays (R17).",
+                "כספי שנת הלימודים הם אותו סכום לפי כל תיוג: פורמלי ובלתי פורמלי, פדגוגי ופיזי, ערוץ, גפ\"ן ונפרד, ומי מממן.",
+                "A line falls out of a tag: the channel it names is missing in sql/mart/mart_budget_tag.sql.",
+                "יש שורה שאינה נספרת בתיוג: הערוץ שלה חסר ב-sql/mart/mart_budget_tag.sql.",
+            ),
+            (
+                Expectation("expect_column_pair_values_to_be_equal", {"column_A": "tag_plan_agorot", "column_B": "year_plan_agorot"}),
+                Expectation("expect_column_pair_values_to_be_equal", {"column_A": "tag_actual_agorot", "column_B": "year_actual_agorot"}),
+            ),
+            ("tag_plan_agorot", "year_plan_agorot", "tag_actual_agorot", "year_actual_agorot"), blocks=True,
+        ),
+    ),
+    "mart_test_participation": (
+        Check(
+            "adapted_share", "WARN", "coverage", TESTS,
+            Says(
+                "No school had surely more than 15 % of its tests adapted (99 % interval); otherwise its mean may speak of other pupils than its own (R26).",
+                "אין בית ספר שבו יותר מ-15% מן המבחנים היו מותאמים בוודאות (רווח 99%); אחרת ייתכן שהממוצע אינו של כלל תלמידיו.",
+                "Ask the school who sat an adapted test and why; its means of that year are read with care.",
+                "יש לברר עם בית הספר מי נבחן במבחן מותאם ומדוע; את ממוצעי אותה שנה יש לקרוא בזהירות.",
+            ),
+            (_among("is_adapted_high", [False]),), ("is_adapted_high",),
+        ),
+    ),
     "core_score_spike": (
         Check(
             "zero_spike", "ERROR", "validity", TESTS,
