@@ -8,6 +8,7 @@ import polars as pl
 
 from models.allocation import Atkinson, Maximin, Objective, Overlap, Problem, Total, solve
 from models.allocation.lasting import lasting_share
+from models.allocation.remaining import remaining
 from models.shares import split_by_share
 from pipelines.aim import AGOROT
 from pipelines.city import CityError, CityFolder
@@ -30,7 +31,8 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
     The benefit of a response in a school is participants × share of the full benefit at the dose ×
     share of it that falls into the years looked at × the mean over the city's subjects of its expected effect, weighted towards the subjects in which
     the school is likelier to be below target. The weights of one school average 1, so a school's
-    level of need enters only once, through the need weight (domain_methods, trap 8). A negative
+    level of need enters only once, through the need weight (domain_methods, trap 8). What all plans are
+    worth therefore rises with need: worth ranks plans, and success is `still_needed` (R81). A negative
     expected effect buys nothing and counts as zero.
     """
     policy = city.policy
@@ -248,9 +250,10 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
             is_replaceable=(pl.col("municipal_agorot") > 0) & pl.col("response_id").is_in(_bought_by_schools(city))
         )
     )  # fmt: skip
-    certificate = plan.certificate
+    certificate, left = plan.certificate, still_needed(city, tables, lines)
     return {
         "mart_allocation": lines,
+        "mart_allocation_remaining": left,
         "mart_allocation_money": plan.money,
         "mart_allocation_asset": assets.uses(tables, posed.options, _priced(posed), plan.lines),
         "mart_allocation_channel": plan.channels,
@@ -273,6 +276,9 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
                     "cost_agorot": int(lines["cost_agorot"].sum()),
                     "municipal_agorot": int(lines["municipal_agorot"].sum()),
                     "schools": need.height,
+                    "need_gap_before": float(left["need_gap_before"].sum()),
+                    "need_gap_after": float(left["need_gap_after"].sum()),
+                    "gap_known_schools": left["need_gap_before"].count(),
                 }
             ],
             schema_overrides=dict.fromkeys(
@@ -280,6 +286,24 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
             ),
         ),
     }
+
+
+def still_needed(city: CityFolder, tables: Tables, lines: pl.DataFrame) -> pl.DataFrame:
+    """Return the need-weighted gap of each school before the plan and after it: its success (R81)."""
+    gaps = tables["mart_gap_school"].filter(subject="all").select("semel_mosad", "gap_sd", "tested_pupils")  # fmt: skip
+    schools = tables["mart_need_index"].select("semel_mosad", "pupils", "need").join(
+        gaps, on="semel_mosad", how="left"
+    )  # fmt: skip
+    gained = schools.select("semel_mosad").join(
+        lines.group_by("semel_mosad").agg(pl.col("benefit_sd_pupils").sum()), on="semel_mosad", how="left"
+    ).with_columns(pl.col("benefit_sd_pupils").fill_null(0.0))  # fmt: skip
+    found = remaining(
+        schools,
+        gained,
+        equity_gamma=city.policy.equity_gamma.value,
+        need_offset=city.policy.need_offset.value,
+    )
+    return schools.join(gained, on="semel_mosad").join(found, on="semel_mosad").sort("semel_mosad")
 
 
 def _priced(posed: Problem) -> pl.DataFrame:
@@ -330,7 +354,7 @@ STEPS = (
         "decide",
         makes=(
             "mart_allocation", "mart_allocation_money", "mart_allocation_channel",
-            "mart_allocation_rule", "mart_allocation_certificate", "mart_allocation_asset",
+            "mart_allocation_rule", "mart_allocation_certificate", "mart_allocation_asset", "mart_allocation_remaining",
         ),
         reads=(
             "mart_need_index", "mart_gap_school", "mart_effect", "mart_response_map", "core_response", "core_school_year",

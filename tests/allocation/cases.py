@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import product
 
 import polars as pl
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from models.allocation import (
@@ -35,6 +36,8 @@ from models.allocation import (
 )
 
 OWN, GEFEN = "municipal_own", "gefen_school"
+CASES = settings(max_examples=200, deadline=None, derandomize=True)
+"""Every property of an allocation is held on so many cases."""
 
 
 def option(school, response, dose_level, benefit, own, gefen=0, **other):
