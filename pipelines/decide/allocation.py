@@ -16,7 +16,7 @@ from pipelines.decide import assets
 from pipelines.decide.pooled import READS as POOL_READS
 from pipelines.decide.pooled import together, with_pooled
 from pipelines.decide.rules import READS as RULE_READS
-from pipelines.decide.rules import rules
+from pipelines.decide.rules import minimum_groups, rules
 from pipelines.formula import FormulaPart
 from pipelines.tables import Step, Tables
 
@@ -83,7 +83,6 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         .join(tables["core_response"].select("response_id", "is_excellence"), on="response_id")
         .with_columns((pl.col("served_share") * pl.col("pupils")).round().cast(pl.Int32).alias("participants"))
         .filter(pl.col("participants") > 0)
-        .pipe(with_minimum_groups, city)
         .with_columns(
             (
                 pl.col("participants") * pl.col("benefit_share") * pl.col("lasting_share") * pl.col("gain_sd").fill_null(0)
@@ -93,21 +92,6 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         .pipe(lambda choices: with_pooled(city, tables, choices))
         .pipe(lambda choices: assets.with_assets(city, tables, choices))
     )  # fmt: skip
-
-
-def with_minimum_groups(choices: pl.DataFrame, city: CityFolder) -> pl.DataFrame:
-    """Return the options, those of schools with fewer participants than a response needs not eligible (R93)."""
-    least = {item.response: item.participants for item in city.policy.rules.minimum_groups}
-    needed = pl.col("response_id").replace_strict(least, default=0, return_dtype=pl.Int32)
-    is_small = pl.col("is_eligible") & (pl.col("participants") < needed)
-    small = {
-        "eligibility_reason_en": pl.format("{} participants here, and it is opened for at least {}", "participants", needed),
-        "eligibility_reason_he": pl.format("{} משתתפים צפויים בבית הספר; נפתח ל־{} לפחות", "participants", needed),
-    }  # fmt: skip
-    return choices.with_columns(
-        pl.when(is_small).then(words).otherwise(pl.col(name)).alias(name)
-        for name, words in small.items()
-    ).with_columns(is_eligible=pl.col("is_eligible") & ~is_small)
 
 
 def subject_fit(tables: Tables) -> pl.DataFrame:
@@ -204,7 +188,12 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
         costs=costs(city, choices),
         channels=channels(city),
         school_channels=school_channels(city, tables),
-        rules=(*rules(city, tables), *together(choices), *assets.asset_rules(tables, choices)),
+        rules=(
+            *rules(city, tables),
+            *minimum_groups(city, choices),
+            *together(choices),
+            *assets.asset_rules(tables, choices),
+        ),
         equity_gamma=city.policy.equity_gamma.value,
         need_offset=city.policy.need_offset.value,
         overlaps=tuple(

@@ -75,7 +75,8 @@ class Rule(ABC):
     """True where money can repair a conflict: the shortfall of such a rule is reported."""
 
     is_priced: bool = True
-    """False where the rows only tie options to each other: their prices move worth, and cost none."""
+    """False where the rows only tie options to each other: their prices move worth and cost none, and
+    to leave them out would buy what there is not, such as a part of a shared response."""
 
     @property
     @abstractmethod

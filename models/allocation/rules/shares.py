@@ -143,9 +143,7 @@ class ExcellenceShareMin(_ShareRule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return (
-            f"At least {self.min_share_pct:g} % of what {name} pays goes to excellence responses."
-        )
+        return f"At least {self.min_share_pct:g} % of the money from {name} goes to excellence responses."
 
     @property
     def sentence_he(self) -> str:
@@ -183,7 +181,7 @@ class ExcellenceShareMax(_ShareRule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return f"At most {self.max_share_pct:g} % of what {name} pays goes to excellence responses."
+        return f"At most {self.max_share_pct:g} % of the money from {name} goes to excellence responses."
 
     @property
     def sentence_he(self) -> str:
@@ -226,7 +224,7 @@ class PartShareMin(_ShareRule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return f"At least {self.min_share_pct:.4g} % of what {name} pays goes to {self.part.name_en}."  # fmt: skip
+        return f"At least {self.min_share_pct:.4g} % of the money from {name} goes to {self.part.name_en}."  # fmt: skip
 
     @property
     def sentence_he(self) -> str:
@@ -265,7 +263,7 @@ class PartShareMax(_ShareRule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return f"At most {self.max_share_pct:.4g} % of what {name} pays goes to {self.part.name_en}."  # fmt: skip
+        return f"At most {self.max_share_pct:.4g} % of the money from {name} goes to {self.part.name_en}."  # fmt: skip
 
     @property
     def sentence_he(self) -> str:
