@@ -10,6 +10,12 @@ from pydantic import Field
 
 from pipelines.parameters import Channel, Model, Parameter, Percent, Year
 
+RuleKind = Literal[
+    "rise_cap", "share_max", "share_min", "excellence_share_max", "excellence_share_min", "hold_harmless",
+    "school_cap", "school_floor", "exclusive", "budget", "school_channel_cap", "school_capacity",
+    "participant_capacity", "asset_hours", "minimum_group", "must_drop", "must_keep", "every_school_served",
+    "notice_period", "override", "commitment",
+]  # fmt: skip
 Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
@@ -122,7 +128,7 @@ class Rules(Model):
         school_floor_per_pupil: least money per pupil of every school, over all channels.
         overrides: decisions by hand, each with its reason, role and day.
         relax_order: kinds of rules in the order in which they would give way if no plan kept them
-            all, the first to give way first; what is not named comes after, in the order of the code.
+            all, the first to give way first; what is not named comes after (`relaxation.RELAX_ORDER`).
     """
 
     capacity: tuple[Capacity, ...] = ()
@@ -148,6 +154,7 @@ class Rules(Model):
     exploration_max: Parameter[Percent] | None = None
     pooling: Parameter[bool] | None = None
     exclusive: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    relax_order: tuple[RuleKind, ...] = ()
 
     def named(self) -> Iterator[tuple[str, str]]:
         """Where the rules name a response: rule and response."""

@@ -200,6 +200,8 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
             Overlap(name, group.name_en, group.name_he, group.responses, group.counted_share.value)
             for name, group in city.policy.overlaps.items()
         ),
+        response_names={name: (r.name_he, r.name_en) for name, r in city.policy.responses.items()},
+        relax_order=city.policy.rules.relax_order,
     )
 
 

@@ -24,6 +24,7 @@ from models.allocation import (
     SchoolFloor,
     SourceExcluded,
 )
+from models.allocation.relaxation import RELAX_ORDER
 from pipelines.decide.rules import minimum_groups, rules
 from pipelines.policy_rules import Rules
 
@@ -236,3 +237,9 @@ def test_a_school_may_go_without_by_recorded_decision_only():
     assert of_kind(EverySchoolServed, exempt) == [EverySchoolServed(("c",))]
     with pytest.raises(ValidationError, match="reason"):
         Rules.model_validate({"served_exemptions": [decided | {"reason": ""}]})
+
+
+def test_a_policy_can_order_all_that_may_give_way():
+    assert Rules.model_validate({"relax_order": list(RELAX_ORDER)}).relax_order == RELAX_ORDER
+    with pytest.raises(ValidationError, match="relax_order"):
+        Rules.model_validate({"relax_order": ["eligibility"]})

@@ -52,6 +52,7 @@ class SchoolCapacity(Rule):
     response_he: str = ""
     response_en: str = ""
     unit = "schools"
+    relaxed_in = "schools"
 
     @property
     def rule_id(self) -> str:
@@ -96,6 +97,7 @@ class ParticipantCapacity(Rule):
     response_he: str = ""
     response_en: str = ""
     unit = "pupils"
+    relaxed_in = "pupils"
 
     @property
     def rule_id(self) -> str:
@@ -144,6 +146,7 @@ class MustKeep(Rule):
 
     pairs: tuple[tuple[str, str, float], ...]
     unit = "pairs"
+    relaxed_in = "pairs"
     rule_id = "must_keep"
 
     @property
@@ -187,6 +190,7 @@ class MustDrop(Rule):
 
     pairs: tuple[tuple[str, str], ...]
     unit = "pairs"
+    relaxed_in = "pairs"
     rule_id = "must_drop"
 
     @property
@@ -223,6 +227,7 @@ class EverySchoolServed(Rule):
 
     exempt: tuple[str, ...] = ()
     unit = "responses"
+    relaxed_in = "schools"
     rule_id = "every_school_served"
 
     @property
@@ -276,6 +281,7 @@ class Exclusive(Rule):
     set_he: str = ""
     set_en: str = ""
     unit = "responses"
+    relaxed_in = "responses"
 
     @property
     def rule_id(self) -> str:

@@ -99,6 +99,7 @@ class MinimumGroup(Rule):
     response_he: str = ""
     response_en: str = ""
     unit = "options"
+    relaxed_in = "pairs"
 
     @property
     def rule_id(self) -> str:

@@ -51,6 +51,7 @@ class NoticePeriod(Rule):
     response_he: str = ""
     response_en: str = ""
     unit = "schools"
+    relaxed_in = "schools"
 
     @property
     def rule_id(self) -> str:
@@ -121,6 +122,7 @@ class ManualOverride(Rule):
     response_he: str = ""
     response_en: str = ""
     unit = "options"
+    relaxed_in = "pairs"
 
     @property
     def rule_id(self) -> str:
@@ -156,8 +158,8 @@ class ManualOverride(Rule):
     def rows(self, columns: Columns) -> Iterator[Row]:
         """One of the options, or none."""
         own = columns.where(self._own)
-        limits = {"lower": 1.0} if self.is_forced else {"upper": 0.0}
-        yield Row(own, np.ones(len(own), dtype=np.int64), semel_mosad=self.semel_mosad, **limits)
+        lower, upper = (1.0, np.inf) if self.is_forced else (-np.inf, 0.0)
+        yield Row(own, np.ones(len(own), dtype=np.int64), lower, upper, self.semel_mosad)
 
     def measure(self, plan: Plan) -> Measure:
         """Such options in the plan, against one or none; binding where that is not what does most good."""

@@ -34,6 +34,7 @@ class ChannelBudget(Rule):
     funding_channel: str
     budget_agorot: int
     unit = "agorot"
+    relaxed_in = "agorot"
     is_budget = True
 
     @property
@@ -76,6 +77,7 @@ class SchoolChannelCap(Rule):
     funding_channel: str
     caps: tuple[tuple[str, int], ...]
     unit = "percent of the basket"
+    relaxed_in = "agorot"
     is_budget = True
 
     @property
@@ -181,6 +183,7 @@ class SchoolFloor(Rule):
     min_agorot_per_pupil: int
     funding_channel: str | None = None
     unit = "agorot per pupil"
+    relaxed_in = "agorot"
 
     @property
     def rule_id(self) -> str:
@@ -223,6 +226,7 @@ class SchoolCap(Rule):
     max_agorot_per_pupil: int
     funding_channel: str | None = None
     unit = "agorot per pupil"
+    relaxed_in = "agorot"
 
     @property
     def rule_id(self) -> str:

@@ -63,11 +63,17 @@ class _ShareRule(Rule):
 
     funding_channel: str | None
     unit = "percent"
+    relaxed_in = "agorot"
 
     @property
     @abstractmethod
     def share_pct(self) -> float:
         """The limit, percent of what the channel pays."""
+
+    @property
+    def relaxed_per(self) -> int:
+        """Rows are counted in such parts of an agora, so that the share is whole."""
+        return (exact(self.share_pct) / 100).denominator
 
     def check(self, problem: Problem) -> None:
         """The channel must exist and the share be a percentage."""
