@@ -611,6 +611,14 @@ class Policy(Model):
                 raise ValueError(
                     f"rules.must_keep: {item.response}: dose_level {item.dose_level} is none of the {len(self.dose_response.value)} levels of dose_response"
                 )
+        for override in self.rules.overrides:
+            if override.dose_level and override.dose_level > len(self.dose_response.value):
+                raise ValueError(
+                    f"rules.overrides: {override.response}: dose_level {override.dose_level} is none of the {len(self.dose_response.value)} levels of dose_response"
+                )
+        for excluded in self.rules.source_exclusions:
+            if excluded.channel not in self.channels:
+                raise ValueError(f"rules.source_exclusions: no such channel: {excluded.channel}")
         for asset_id, uses in self.assets.items():
             if unnamed := set(uses) - set(self.responses):
                 raise ValueError(

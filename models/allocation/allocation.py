@@ -59,11 +59,12 @@ def solve(
     time_limit_s: float = 60,
     method: Literal["auto", "milp", "decomposition"] = "auto",
 ) -> Allocation:
-    """The plan of the greatest worth that keeps every rule (R79, R80, R81, R97).
+    """The plan of the greatest worth that keeps every rule (R79, R80, R97).
 
     A plan is worth what the problem's objective says: by default Σ W(need)·benefit over the options
     bought, W(n) = (a + n)^γ; `Atkinson` minds how the gains are spread over the schools' pupils,
-    `Maximin` lifts the least served first. Only gains count: nothing is won by holding a school back.
+    `Maximin` lifts the least served first. Worth ranks the plans of one problem and is not compared between measurements; what
+    is reported as success is the need-weighted gap that `remaining` finds (R81).
 
     **Overlap (R92).** Of a school's responses in one group of `Problem.overlaps` the largest benefit
     counts in full (of equal ones the response that comes first), of every further one its counted

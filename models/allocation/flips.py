@@ -152,7 +152,7 @@ class _Search:
         levers += [
             _Lever("rule", rule.rule_id, None, None, None, 0.0, partial(self._without, k))
             for k, rule in enumerate(self.model.rules)
-            if rule in self.problem.rules and self._stands_against(k, own, is_in)
+            if rule in self.problem.rules and rule.is_priced and self._stands_against(k, own, is_in)
         ]
         return levers
 

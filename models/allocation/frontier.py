@@ -99,8 +99,10 @@ def rule_prices(
 ) -> pl.DataFrame:
     """What each rule costs: the worth that a plan without it, or with a larger budget, would add.
 
-    Rules of the policy are left out one at a time; budgets and baskets are raised by a step, since a
-    plan without any budget says nothing. Rules overlap, so their prices do not add up.
+    Rules of the policy are left out one at a time, but for those that only say what belongs together
+    (`Rule.is_priced`): without them a plan would buy what there is not. Budgets and baskets are
+    raised by a step, since a plan without any budget says nothing. Rules overlap, so their prices do
+    not add up.
 
     Returns:
         rule_id, change ("left_out", "raised"), worth_gain (SD·pupils, weighted; ≥ 0), worth_gain_hi
@@ -117,6 +119,8 @@ def rule_prices(
     model = model_of(problem)
     changes: list[tuple[str, str, Model]] = []
     for k, rule in enumerate(model.rules):
+        if not rule.is_priced:
+            continue
         if rule in problem.rules:
             changes.append((rule.rule_id, "left_out", _without(problem, rule.rule_id)))
         elif rule.is_budget:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -33,6 +33,8 @@ class Problem:
         need_offset: a in W(n); above 0, so that a school of no need still counts for something.
         overlaps: groups of responses whose benefits in one school are not counted twice (R92).
         objective: what a plan is worth.
+        response_names: response_id → name in Hebrew and in English, for sentences; the id elsewhere.
+        relax_order: kinds of rules that give way first in a conflict (`relaxation.RELAX_ORDER`).
     """
 
     schools: pl.DataFrame
@@ -45,6 +47,8 @@ class Problem:
     need_offset: float = 0.1
     overlaps: tuple[Overlap, ...] = ()
     objective: Objective | Maximin = Total()  # noqa: RUF009 - frozen
+    response_names: dict[str, tuple[str, str]] = field(default_factory=dict)
+    relax_order: tuple[str, ...] = ()
 
     def canonical(self) -> Problem:
         """The same problem, checked, with rows, columns and rules in one fixed order.
