@@ -18,7 +18,7 @@ from pipelines.fields import dictionary
 from pipelines.scenarios import scenario_files
 from pipelines.sources.door import admit, header_shown
 from pipelines.sources.mapping import SourceMapping
-from pipelines.sources.normalise import spelling
+from pipelines.sources.normalise import spelling, unsure_days
 from pipelines.sources.personal import MASK, mask_personal
 from pipelines.sources.tabular import INVISIBLE, ROW, Content, read_content
 from pipelines.yaml_lines import line_of
@@ -272,6 +272,8 @@ def _columns(
             column, fields[name], mapping, is_synthetic=city.city.city.is_synthetic
         )
         touched |= {(name, repair): where for repair, where in repairs.items()}
+        if fields[name].type == "DATE" and (unsure := unsure_days(column, mapping)).any():
+            touched[name, "day_month_unsure"] = unsure
     return columns, touched
 
 
