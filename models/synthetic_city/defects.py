@@ -226,7 +226,8 @@ def _tests(d: _Dirt) -> None:
     d.change(file, "is_tested", pl.lit("true"), absent)
     d.change(file, "score", pl.lit("0"), absent)
     d.note("D8", "check", source, file, "core_score_spike.zero_spike", key=f"INT/{y0}")
-    d.knock_on("D8", source, file, "core_scale_year.scale_break", f"internal/INT/{y1}", "the zeros pull down the mean that the next year is held against")  # fmt: skip
+    for check, key in (("core_scale_year.scale_break", f"internal/INT/{y1}"), ("core_school_drift.mean_drift", f"*/{y1}")):  # fmt: skip
+        d.knock_on("D8", source, file, check, key, "the zeros pull down the mean that the next year is held against")  # fmt: skip
 
     file = f"pupil_scores_{y1}.csv"
     rows = d.files[file].with_row_index().filter(internal & (pl.col("is_tested") == "true"))["index"]  # fmt: skip
