@@ -171,7 +171,8 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
             [
                 {"goal_id": goal_id, "goal_name_he": goal.name_he, "goal_name_en": goal.name_en}
                 for goal_id, goal in policy.goals.items()
-            ]
+            ],
+            schema=dict.fromkeys(("goal_id", "goal_name_he", "goal_name_en"), pl.String),
         )),
         "core_response": pl.DataFrame(
             [

@@ -106,6 +106,11 @@ def _among(column: str, values: list[Any]) -> Expectation:
     return Expectation("expect_column_values_to_be_in_set", {"column": column, "value_set": values})
 
 
+def _not_among(column: str, values: list[Any]) -> Expectation:
+    arguments = {"column": column, "value_set": values}
+    return Expectation("expect_column_values_to_not_be_in_set", arguments)
+
+
 def _at_least(column: str, other: str) -> Expectation:
     return Expectation(
         "expect_column_pair_values_a_to_be_greater_than_b",
@@ -224,12 +229,32 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
         Check(
             "nothing_set_aside", "WARN", "validity", ANALYST,
             Says(
-                "No row is in quarantine (but for total rows and excerpts without consent, which are kept out by design).",
-                "אין שורות בהסגר (מלבד שורות סיכום ומובאות ללא הסכמה, שאינן נקלטות במכוון).",
+                "No row is in quarantine for a value that cannot be read or is not possible.",
+                "אין בהסגר שורות שערך בהן אינו קריא או אינו אפשרי.",
                 "Each row here names its file, row, column and reason: correct the file and run again.",
                 "לכל שורה מצוינים קובץ, שורה, עמודה וסיבה: יש לתקן את הקובץ ולהריץ שוב.",
             ),
-            (_among("reason_code", list(NO_FAULT)),), ("reason_code",),
+            (_among("reason_code", [*NO_FAULT, "missing", "duplicate_key"]),), ("reason_code",),
+        ),
+        Check(
+            "nothing_missing", "ERROR", "completeness", ANALYST,
+            Says(
+                "No row is in quarantine because a value is missing that it cannot be without (a budget's channel, a rating's role or goal, a card's reason).",
+                "אין בהסגר שורות שחסר בהן ערך חובה (ערוץ מימון בתקציב, תפקיד או יעד בדירוג, נימוק בכרטיס).",
+                "Each row here names its file, row and column: ask who sent the file for the value.",
+                "לכל שורה מצוינים קובץ, שורה ועמודה: יש לבקש את הערך משולח הקובץ.",
+            ),
+            (_not_among("reason_code", ["missing"]),), ("reason_code",),
+        ),
+        Check(
+            "nothing_twice", "ERROR", "uniqueness", ANALYST,
+            Says(
+                "No row is in quarantine because another has the same key (a school, a pupil or a test that comes twice).",
+                "אין בהסגר שורות שמפתחן מופיע גם בשורה אחרת (בית ספר, תלמיד או מבחן שנרשמו פעמיים).",
+                "Look at the rows shown, keep the right one and run again.",
+                "יש לבדוק את השורות המוצגות, להשאיר את הנכונה ולהריץ שוב.",
+            ),
+            (_not_among("reason_code", ["duplicate_key"]),), ("reason_code",),
         ),
     ),
     "core_source_file": (
@@ -308,8 +333,17 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 "They were completed; save the column as text in the source file.",
                 "הקודים הושלמו; יש לשמור את העמודה כטקסט בקובץ המקור.",
             ),
-            (Expectation("expect_column_values_to_not_be_in_set", {"column": "repair_code", "value_set": ["code_repaired"]}),),
-            ("repair_code",),
+            (_not_among("repair_code", ["code_repaired"]),), ("repair_code",),
+        ),
+        Check(
+            "dates", "WARN", "validity", ANALYST,
+            Says(
+                "No column of dates mixes day–month with month–day.",
+                "אין עמודת תאריכים שמעורבים בה יום־חודש וחודש־יום.",
+                "Days that can be read either way were read in the mapping's order: write the column's dates in one way (best year-month-day) and run again.",
+                "תאריכים שאפשר לקרוא בשתי דרכים נקראו לפי הסדר שבמיפוי: יש לכתוב את כל התאריכים בעמודה באופן אחיד (רצוי שנה-חודש-יום) ולהריץ שוב.",
+            ),
+            (_not_among("repair_code", ["day_month_unsure"]),), ("repair_code",),
         ),
         Check(
             "personal", "ERROR", "privacy", PRIVACY,
@@ -319,8 +353,7 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 "They were masked before storing. Ask the sender to remove them and to send the file again.",
                 "הפרטים הוסתרו לפני השמירה. יש לבקש מן השולח להסירם ולשלוח את הקובץ שוב.",
             ),
-            (Expectation("expect_column_values_to_not_be_in_set", {"column": "repair_code", "value_set": ["personal_masked"]}),),
-            ("repair_code",),
+            (_not_among("repair_code", ["personal_masked"]),), ("repair_code",),
         ),
     ),
     "core_school": (
@@ -344,7 +377,7 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 "Confirm the change; the school's years before and after are read with their own stream.",
                 "יש לאשר את השינוי; כל שנה נקראת לפי הזרם שהיה בה.",
             ),
-            (_among("change_kind", []),), ("change_kind",),
+            (_among("change_kind", ["opened", "closed", "merged"]),), ("change_kind",),
         ),
     ),
     "core_participation": (
@@ -376,8 +409,7 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 "Ask the school how its participants were chosen, and fill assignment_mechanism in both files.",
                 "יש לברר עם בית הספר כיצד נבחרו המשתתפים ולמלא את אופן השיבוץ בשני הקבצים.",
             ),
-            (Expectation("expect_column_values_to_not_be_in_set", {"column": "assignment_mechanism", "value_set": ["unknown"]}),),
-            ("assignment_mechanism",),
+            (_not_among("assignment_mechanism", ["unknown"]),), ("assignment_mechanism",),
         ),
         Check(
             "list_agrees", "WARN", "consistency", RESPONSES,

@@ -42,6 +42,10 @@ SENTENCES = {
         "the score is not possible on its scale ({rule})",
     ),
     "implausible": ("הנתון אינו סביר: {rule_he}", "not plausible: {rule}"),
+    "skipped": (
+        "לפי המיפוי אינה רשומה של המקור (skip_where)",
+        "no record of this source, says its mapping (skip_where)",
+    ),
     "total_row": ("שורת סיכום, אינה רשומה", "a total row, no record"),
     "broken_row": (
         "מספר העמודות בשורה אינו כמספר הכותרות, או שיש בה מירכאות פתוחות או תווים שאינם בקידוד הקובץ",
@@ -52,9 +56,9 @@ SENTENCES = {
         "nobody consented to being quoted, so the row's content was not stored",
     ),
 }
-# What the door itself keeps out; two of them by design rather than by fault.
-AT_DOOR = ("total_row", "broken_row", "no_consent")
-NO_FAULT = ("total_row", "no_consent")
+# What the door itself keeps out; all but broken rows by design rather than by fault.
+AT_DOOR = ("skipped", "total_row", "broken_row", "no_consent")
+NO_FAULT = ("skipped", "total_row", "no_consent")
 # Of several rows with one key these tables keep one, the first by content: without a register row a
 # whole school would be lost. Elsewhere nobody can tell which of the rows is right.
 _KEEPS_ONE = ("stg_register__schools", "stg_programmes__registry")

@@ -35,9 +35,9 @@ from models.allocation import (
     SchoolCapacity,
     SchoolChannelCap,
     SchoolFloor,
-    Total,
     SourceExcluded,
     Together,
+    Total,
     solve,
 )
 from models.allocation.columns import Columns
