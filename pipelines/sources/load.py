@@ -24,7 +24,7 @@ from pipelines.warehouse import ASIDE, ensure_table
 # What is kept beside the raw tables, over all sources: column → type.
 _TABLES = {
     "raw_quarantine": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_row": "INTEGER", "column_name": "VARCHAR", "reason_code": "VARCHAR", "masked_value": "VARCHAR", "reason_he": "VARCHAR", "reason_en": "VARCHAR"},
-    "raw_file": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_hash": "VARCHAR", "rows_in": "INTEGER", "extra_columns": "VARCHAR"},
+    "raw_file": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_hash": "VARCHAR", "rows_in": "INTEGER", "extra_columns": "VARCHAR", "mapping_number": "INTEGER"},
     "raw_repair": {"source_id": "VARCHAR", "file_name": "VARCHAR", "column_name": "VARCHAR", "repair_code": "VARCHAR", "repaired_rows": "INTEGER", "first_row": "INTEGER"},
     "raw_presence": {"source_id": "VARCHAR", "school_year": "VARCHAR", "semel_mosad": "VARCHAR", "presence_rows": "INTEGER"},
     "raw_file_version": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_hash": "VARCHAR", "rows_in": "INTEGER", "newest_date": "VARCHAR", "loaded_at": "TIMESTAMP", "superseded_at": "TIMESTAMP"},
@@ -150,7 +150,7 @@ def settle(
         )
     connection.execute("INSERT INTO raw.raw_repair SELECT ?, * FROM repairs", [source_id])
     connection.execute(
-        "INSERT INTO raw.raw_file SELECT ?, file_name, file_hash, rows_in, extra_columns FROM files",
+        "INSERT INTO raw.raw_file SELECT ?, file_name, file_hash, rows_in, extra_columns, mapping_number FROM files",
         [source_id],
     )
     _note_presence(connection, source_id)
