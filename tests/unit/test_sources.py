@@ -66,6 +66,35 @@ def test_a_real_city_may_not_use_the_demonstration_key(monkeypatch):
     assert hashed[1] is None
 
 
+def test_rows_the_mapping_leaves_out_are_kept_apart_with_their_rows(copy):
+    settings = yaml.safe_load((copy / "city.yaml").read_text(encoding="utf-8"))
+    settings["sources"]["climate__facets"]["skip_where"] = {"facet": "rel.*", "agree_pct": ""}
+    (copy / "city.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+    whole = pl.concat(pl.read_csv(copy / "files" / f"climate_{year}.csv") for year in YEARS)
+    left_out = whole.filter(pl.col("facet") == "relations").height
+    read = read_source(load_city(copy), "climate__facets", YEARS)
+    assert read.files["rows_in"].sum() == whole.height == read.rows.height + left_out
+    assert set(read.set_aside.select("column_name", "reason_code").rows()) == {("facet", "skipped")}
+    assert read.set_aside.height == left_out > 0
+    assert "relations" not in read.rows["facet"]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"skip_where": {"school": "x"}}, "not among the mapped columns"),
+        ({"skip_where": {"facet": "("}}, "no pattern"),
+        ({"beside": [{"sheet": "b", "key": "facet", "columns": {"facet": "x"}}]}, "has no sheets"),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused_with_its_line(copy, option, said):
+    settings = yaml.safe_load((copy / "city.yaml").read_text(encoding="utf-8"))
+    settings["sources"]["climate__facets"] |= option
+    (copy / "city.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+    with pytest.raises(CityError, match=rf"line \d+: sources.climate__facets.*{said}"):
+        load_city(copy)
+
+
 def test_missing_file_says_which_where_and_how(copy):
     (copy / "files" / "climate_2024.csv").unlink()
     with pytest.raises(CityError, match=r"climate_2024.csv.*not in any of.*files") as caught:
