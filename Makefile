@@ -72,7 +72,8 @@ format: setup ## put the code in its standard form
 validate: setup ## the claims: statistics against planted truth and published answers, quick and slow
 	@$(PY) -m pytest -m "slow or claim" --ignore=tests/benchmarks -rA
 
-bench: setup ## the benchmarks, each beside an obvious alternative
+bench: setup data_raw/demo_city/city.yaml ## the benchmarks, each beside an obvious alternative
+	@$(PY) -m pipelines.run demo_city
 	@$(PY) -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,rounds
 
 lock: ## resolve requirements.lock anew from pyproject.toml

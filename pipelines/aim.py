@@ -130,6 +130,19 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
             ],
             schema=dict.fromkeys(("source_id", "semel_mosad", "silence_reason"), pl.String),
         ),
+        "core_source_mapping": pl.DataFrame(
+            [
+                {
+                    "source_id": source_id,
+                    "file_pattern": mapping.file.replace("{school_year}", "*"),
+                    "sheet_name": str(mapping.sheet),
+                }
+                for source_id, mappings in settings.sources.items()
+                for mapping in mappings
+                if mapping.format in ("xlsx", "xls")
+            ],
+            schema=dict.fromkeys(("source_id", "file_pattern", "sheet_name"), pl.String),
+        ).unique(maintain_order=True),
         "core_policy_target": _with_files(city, tables["stg_aim__targets"], ("scale_id", "subject", "valid_from"), pl.DataFrame(
             [
                 {
@@ -158,7 +171,8 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
             [
                 {"goal_id": goal_id, "goal_name_he": goal.name_he, "goal_name_en": goal.name_en}
                 for goal_id, goal in policy.goals.items()
-            ]
+            ],
+            schema=dict.fromkeys(("goal_id", "goal_name_he", "goal_name_en"), pl.String),
         )),
         "core_response": pl.DataFrame(
             [
@@ -229,7 +243,7 @@ STEPS = (
         stage="aim",
         makes=(
             "core_city", "core_plan_scope", "core_policy_scale", "core_policy_target", "core_policy_band",
-            "core_expected", "core_goal", "core_response", "core_parameter", "core_declared_silence", "core_group",
+            "core_expected", "core_goal", "core_response", "core_parameter", "core_source_mapping", "core_declared_silence", "core_group",
             "core_cause", "core_cause_action",
         ),
         reads=("stg_aim__goals", "stg_aim__targets"),

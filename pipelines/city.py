@@ -30,6 +30,7 @@ from pipelines.sources.mapping import SourceMapping
 from pipelines.yaml_lines import line_of
 
 M = TypeVar("M", bound=BaseModel)
+_EXAMPLE = Path(__file__).parent / "templates" / "demo_city" / "policy.yaml"
 
 
 class CityError(Exception):
@@ -293,6 +294,27 @@ def _place(raw: Any, loc: Sequence[str | int]) -> list[str]:
         )
         raw = held.get(key)
     return parts
+
+
+def load_sources(folder: Path) -> CityFolder:
+    """Read a city's folder in which there may be no policy yet: enough to look at its files.
+
+    Without `policy.yaml` a stand-in takes its place that knows no response, goal, group or target.
+
+    Raises:
+        CityError: as `load_city`.
+    """
+    if (folder / "policy.yaml").is_file():
+        return load_city(folder)
+    folder = folder.resolve()
+    named = ("groups", "causes", "response_map", "overlaps", "assets")
+    stand_in = {key: part for key, part in read_yaml(_EXAMPLE).items() if key not in named}
+    stand_in |= {"targets": [], "goals": {}, "responses": {}, "rules": {}}
+    return CityFolder(
+        folder=folder,
+        city=validated(folder / "city.yaml", read_yaml(folder / "city.yaml"), City),
+        policy=validated(_EXAMPLE, stand_in, Policy),
+    )
 
 
 def load_city(folder: Path) -> CityFolder:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from models.effects import draw_lottery
+from pipelines.spreadsheet import write_csv
 from pipelines.workspace import workspace
 
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"[red]{escape(str(error))}[/red]")
         return 1
     out = asked.out or asked.entrants.with_suffix(".drawn.csv")
-    drawn.write_csv(out, include_bom=True)
+    write_csv(drawn, out)
     offered = int(drawn["is_offered"].sum())
     console.print(f"{asked.response}: {offered} of {drawn.height} entrants have a place; seed {seed}; written to {escape(str(out))}")  # fmt: skip
     return 0

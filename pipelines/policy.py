@@ -407,12 +407,6 @@ class AccountPolicy(Model):
         source="assumed",
         reason="the worst fifth are the bad cases",
     )
-    information_draws: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=4,
-        unit="draws",
-        source="assumed",
-        reason="tell the order of the responses; the error beside the figure says how well",
-    )
     flip_pairs: Parameter[Annotated[int, Field(ge=0)]] = Parameter[int](
         value=3,
         unit="pairs of a school and a response",
@@ -617,6 +611,14 @@ class Policy(Model):
                 raise ValueError(
                     f"rules.must_keep: {item.response}: dose_level {item.dose_level} is none of the {len(self.dose_response.value)} levels of dose_response"
                 )
+        for override in self.rules.overrides:
+            if override.dose_level and override.dose_level > len(self.dose_response.value):
+                raise ValueError(
+                    f"rules.overrides: {override.response}: dose_level {override.dose_level} is none of the {len(self.dose_response.value)} levels of dose_response"
+                )
+        for excluded in self.rules.source_exclusions:
+            if excluded.channel not in self.channels:
+                raise ValueError(f"rules.source_exclusions: no such channel: {excluded.channel}")
         for asset_id, uses in self.assets.items():
             if unnamed := set(uses) - set(self.responses):
                 raise ValueError(

@@ -31,7 +31,7 @@ from pipelines.decide.scenarios import effect_spread, with_benefit_share
 from pipelines.scenarios import BASE
 
 GAP_PCT = 0.1
-SEARCH_S, EXPLAIN_S = 1.2, 0.5
+SEARCH_S, EXPLAIN_S = 1.4, 0.4
 DRAFT = "draft"
 _UNNAMED = (
     "אין תכנית שמקיימת את כל הכללים. אילו מהם סותרים לא התברר בזמן הקצר; קובץ תרחיש ינקוב בהם בשמם."
@@ -94,10 +94,10 @@ class Studio:
             FileNotFoundError: nothing is published there.
         """
         city = load_city(release)
-        reads = {*allocation.STEPS[0].reads, "mart_allocation"}
+        reads = {*allocation.STEPS[0].reads, "mart_allocation", "mart_allocation_certificate"}
         tables = {name: pl.read_parquet(release / f"{_PUBLISHED.get(name, name)}.parquet") for name in sorted(reads)}  # fmt: skip
         base = tables["mart_allocation"].sort(PAIR).select(_LINE)
-        return cls(city, tables, allocation.problem(city, tables).canonical(), base)
+        return cls(city, tables, allocation.planned(city, tables).canonical(), base)
 
     @property
     def settings(self) -> Settings:

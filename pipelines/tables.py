@@ -39,10 +39,10 @@ FRESHNESS = dg.FreshnessPolicy.time_window(
 
 Tables = Mapping[str, pl.DataFrame]
 Write = Callable[[duckdb.DuckDBPyConnection, str], None]
-_RESULT_COLUMNS = {
+RESULT_COLUMNS = {
     "table_name": "VARCHAR", "check_id": "VARCHAR", "quality_dimension": "VARCHAR", "severity": "VARCHAR",
     "is_blocking": "BOOLEAN", "is_passed": "BOOLEAN", "checked_rows": "INTEGER", "failing_rows": "INTEGER",
-    "failing_keys": "VARCHAR", "owner_role": "VARCHAR", "finding_he": "VARCHAR", "finding_en": "VARCHAR",
+    "failing_keys": "VARCHAR", "owner_role": "VARCHAR", "rule_he": "VARCHAR", "rule_en": "VARCHAR",
     "resolve_he": "VARCHAR", "resolve_en": "VARCHAR",
 }  # fmt: skip
 
@@ -168,7 +168,7 @@ def record_results(
     connection: duckdb.DuckDBPyConnection, name: str, results: Sequence[CheckResult]
 ) -> None:
     """Keep the last results of a table's checks for the quality page."""
-    ensure_table(connection, "audit.check_result", _RESULT_COLUMNS)
+    ensure_table(connection, "audit.check_result", RESULT_COLUMNS)
     connection.execute("DELETE FROM audit.check_result WHERE table_name = ?", [name])
     rows = [
         [
@@ -179,7 +179,7 @@ def record_results(
         for r in results
     ]  # fmt: skip
     if rows:
-        marks = ", ".join("?" * len(_RESULT_COLUMNS))
+        marks = ", ".join("?" * len(RESULT_COLUMNS))
         connection.executemany(f"INSERT INTO audit.check_result VALUES ({marks})", rows)
 
 

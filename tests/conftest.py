@@ -44,7 +44,6 @@ QUICK_ACCOUNT = """
 account:
   draws: {value: 10, unit: draws, source: test, reason: quick}
   scenarios: {value: 3, unit: draws, source: test, reason: quick}
-  information_draws: {value: 2, unit: draws, source: test, reason: quick}
   flip_pairs: {value: 1, unit: pairs, source: test, reason: quick}
   gammas: {value: [0.0, 1.0, 2.0], unit: exponents, source: test, reason: quick}
 """

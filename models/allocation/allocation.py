@@ -17,7 +17,7 @@ from models.allocation.leftover import left_reason
 from models.allocation.maximin import highest_floor
 from models.allocation.milp import best_by_milp
 from models.allocation.model import Model
-from models.allocation.objective import Maximin, Objective, Total
+from models.allocation.objective import Maximin, Total
 from models.allocation.plan import Plan
 from models.allocation.problem import Problem
 from models.allocation.rules import ChannelBudget, Eligibility, MustKeep, SchoolChannelCap
@@ -57,14 +57,14 @@ def solve(
     *,
     gap_pct: float = 0.01,
     time_limit_s: float = 60,
-    objective: Objective | Maximin = Total(),  # noqa: B008 - frozen and without state
     method: Literal["auto", "milp", "decomposition"] = "auto",
 ) -> Allocation:
-    """The plan of the greatest worth that keeps every rule (R79, R80, R81, R97).
+    """The plan of the greatest worth that keeps every rule (R79, R80, R97).
 
-    By default a plan is worth Σ W(need)·benefit over the options bought, W(n) = (a + n)^γ;
-    `Atkinson` minds how the gains are spread over the schools' pupils, `Maximin` lifts the least
-    served first. Only gains count: nothing is won by holding a school back.
+    A plan is worth what the problem's objective says: by default Σ W(need)·benefit over the options
+    bought, W(n) = (a + n)^γ; `Atkinson` minds how the gains are spread over the schools' pupils,
+    `Maximin` lifts the least served first. Worth ranks the plans of one problem and is not compared between measurements; what
+    is reported as success is the need-weighted gap that `remaining` finds (R81).
 
     **Overlap (R92).** Of a school's responses in one group of `Problem.overlaps` the largest benefit
     counts in full (of equal ones the response that comes first), of every further one its counted
@@ -75,16 +75,15 @@ def solve(
     each school's plan found exactly, one whole plan out of them. Both prove a bound, both keep every
     rule to the agora, and the re-check is the same.
 
-    **Ties.** Among equally good plans (to 1e-9 of the largest option's benefit) the cheaper is
-    taken, then the one whose lines come earlier in the list of schools and responses (least sum of
-    positions; a full tie in that too falls to the solver, always the same way). These are two
-    further solves, each with the result before it as a floor, rather than small perturbations of
-    the objective: an agora in a billion is below what a perturbation could carry. They start from
-    the plan in hand and stop at the same `gap_pct`, or after 20 nodes (about a second each on a
-    city); with `gap_pct=0` the tie-break is exact where 20 nodes prove it. Under `Atkinson` equally
-    good means: no school gains less. By decomposition a tie falls to the order of the schools'
-    plans, always the same way. Then every single step that still does good, or saves money at no
-    loss, is taken, so that an option of no benefit is bought only where a rule needs it.
+    **Ties.** The solver finds the same plan for the same problem, in whatever order its tables
+    arrive. With a gap, plans nearer to each other than the gap are not told apart: the first found
+    is taken. With `gap_pct=0`, among equally good plans (to 1e-9 of the largest option's benefit) the
+    cheaper is taken, then the one whose lines come earlier in the list of schools and responses
+    (least sum of positions; a full tie in that too falls to the solver, always the same way). These
+    are two further solves of 20 nodes at most, each with the result before it as a floor; under
+    `Atkinson` equally good means: no school gains less. By decomposition a tie falls to the order of
+    the schools' plans. Last, every single step that still does good, or saves money at no loss, is
+    taken, so that an option of no benefit is bought only where a rule needs it.
 
     The time limit is the one thing that depends on the machine: a plan that runs into it may
     differ between runs, and says "time limit".
@@ -93,7 +92,6 @@ def solve(
         problem: the tables and rules.
         gap_pct: stop when the plan is proven this near to the best (percent).
         time_limit_s: seconds for the search; the best plan so far is returned with its gap.
-        objective: what a plan is worth.
         method: the path; "auto" goes by the number of options.
 
     Raises:
@@ -110,20 +108,19 @@ def solve(
     problem = problem.canonical()
     columns = Columns.of(problem)
     rules = _all_rules(problem)
-    model = Model.of(columns, rules)
-    floor = None
+    model, floor = Model.of(columns, rules, problem.objective), None
     is_national = columns.options.height >= _NATIONAL_OPTIONS
     is_apart = method == "decomposition" or (method == "auto" and is_national)
-    if isinstance(objective, Maximin):
+    if isinstance(model.objective, Maximin):
         floor = highest_floor(
             model, gap=gap_pct / 100, seconds_left=seconds_left, is_apart=is_apart
         )
-        rules, objective = (*rules, floor.rule), Total()
-        model = Model.of(columns, rules)
+        rules = (*rules, floor.rule)
+        model = Model.of(columns, rules, Total())
     best = best_by_decomposition if is_apart else best_by_milp
     left_s = max(seconds_left(), 1.0) if floor else time_limit_s
     start = floor.plan if floor else None
-    found = best(model, objective, gap=gap_pct / 100, time_limit_s=left_s, start=start)
+    found = best(model, gap=gap_pct / 100, time_limit_s=left_s, start=start)
 
     plan = Plan.of(columns, np.flatnonzero(found.x))
     checked = _checked_rules(rules, plan)
@@ -131,7 +128,7 @@ def solve(
     money = plan.money.drop("is_excellence").sort(*PAIR, "funding_channel")
     channels = _channels(problem, model, found.x, money)
     _check_totals(lines, money, channels)
-    certificate = certify(problem, lines, objective, found, floor)
+    certificate = certify(problem, lines, model.summed, found, floor)
     return Allocation(lines, money, channels, checked, certificate)
 
 

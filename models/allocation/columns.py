@@ -22,12 +22,14 @@ class Columns:
         schools: semel_mosad, pupils, need.
         costs: amount_agorot by `column` and funding_channel.
         counting: what each option counts beside the others of its school.
+        problem: what they are of.
     """
 
     options: pl.DataFrame
     schools: pl.DataFrame
     costs: pl.DataFrame
     counting: Counting
+    problem: Problem
 
     @classmethod
     def of(cls, problem: Problem) -> Columns:
@@ -45,7 +47,7 @@ class Columns:
         costs = problem.costs.join(
             options.select(*OPTION, "column"), on=OPTION, maintain_order="left"
         )
-        return cls(options, problem.schools, costs, Counting.of(options, problem.overlaps))
+        return cls(options, problem.schools, costs, Counting.of(options, problem.overlaps), problem)
 
     def money(self, channel: str | None) -> np.ndarray:
         """Agorot each option takes from a channel; from all of them together where it is None."""

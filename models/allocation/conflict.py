@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from scipy import sparse
 
-from models.allocation.highs import Milp, minimise
+from models.allocation.highs import minimise
 from models.allocation.model import Model
+from models.allocation.relaxation import Relaxation, least_slack, relaxations, said
 from models.allocation.rules.base import nis
 
 Item = TypeVar("Item")
 
-_REPAIR_NODES = 100
 _TOP_UP_UNIT = 100_000
 """Extra money is a column of thousands of NIS; the solver likes numbers near 1."""
 
-_SHOWN_SCHOOLS = 10
+_SHOWN = 10
 
 
 class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not a programming error
@@ -38,6 +37,8 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
             message says how far it may be from the least where a short search cannot prove it,
             and where it settles only the rules of this conflict.
         is_irreducible: whether every rule was tested; without time for that more may be named.
+        relaxations: how far one rule alone would have to give way, for each that may, in the
+            policy's order; verified by solving again.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
         shortfall_agorot: dict[str, int],
         *,
         is_irreducible: bool = True,
+        relaxations: tuple[Relaxation, ...] = (),
     ) -> None:
         super().__init__(f"{en}\n{he}")
         self.en, self.he = en, he
@@ -56,6 +58,7 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
         self.schools = schools
         self.shortfall_agorot = shortfall_agorot
         self.is_irreducible = is_irreducible
+        self.relaxations = relaxations
 
 
 @dataclass(frozen=True)
@@ -106,18 +109,21 @@ def explain(model: Model, *, time_limit_s: float, within_s: float | None = None)
         list(rows_of), lambda some: has_no_plan([row for i in some for row in rows_of[i]])
     )
     if within_s is not None:
-        text = _message(model, sorted(owners), [], _NO_REPAIR)
+        text = _message(model, sorted(owners), [], _NO_REPAIR, ())
         ids = tuple(model.rules[i].rule_id for i in sorted(owners))
         return InfeasibleRules(*text, ids, (), {}, is_irreducible=not is_out_of_time)
     rows = irreducible([row for i in owners for row in rows_of[i]], has_no_plan)
     schools = sorted({s for row in rows if (s := model.rows[row].semel_mosad) is not None})
     conflict = sorted(owners)
     repair = _repair(model, conflict, time_limit_s)
+    ways = relaxations(model, conflict, time_limit_s)
+    places = list(dict.fromkeys(place for row in sorted(rows) if (place := said(model, row))))
     return InfeasibleRules(
-        *_message(model, conflict, schools, repair),
+        *_message(model, conflict, places, repair, ways),
         tuple(model.rules[i].rule_id for i in conflict),
         tuple(schools),
         repair.extra_agorot,
+        relaxations=ways,
     )
 
 
@@ -162,49 +168,36 @@ def _top_up(model: Model, kept: np.ndarray, time_limit_s: float) -> _Repair | No
     """The least sum of top-ups of the budget rows with which the kept rows hold; None if none."""
     is_budget = np.array([i >= 0 and model.rules[i].is_budget for i in model.owner])
     budgets = np.flatnonzero(kept & is_budget)
-    rows, options = model.matrix.shape
-    unit = np.ones(rows)
-    unit[budgets] = _TOP_UP_UNIT
-    top_up = sparse.csr_array(
-        (-np.ones(len(budgets)), (budgets, np.arange(len(budgets)))), shape=(rows, len(budgets))
-    )
-    scaled = sparse.diags_array(1 / unit) @ model.matrix
-    milp = Milp(
-        np.concatenate([np.zeros(options), np.ones(len(budgets))]),
-        sparse.hstack([scaled, top_up], format="csr")[kept],
-        (model.lower / unit)[kept],
-        (model.upper / unit)[kept],
-        (unit == 1)[kept],
-        options,
-    )
-    outcome = minimise(milp, gap=0.0, time_limit_s=time_limit_s, max_nodes=_REPAIR_NODES)
-    if outcome.x is None:
+    unit = np.where(is_budget, _TOP_UP_UNIT, 1.0)
+    found = least_slack(model, budgets, unit, kept, time_limit_s)
+    if found is None:
         return None
-    over = (model.matrix @ outcome.x[:options])[budgets] - model.upper[budgets]
+    _, over, least = found
     extra: dict[str, int] = {}
     for row, agorot in zip(budgets, over, strict=True):
         if agorot > 0:
             rule_id = model.rules[model.owner[row]].rule_id
             extra[rule_id] = extra.get(rule_id, 0) + int(agorot)
-    proven = math.ceil(round(outcome.bound * _TOP_UP_UNIT, 1))
+    proven = math.ceil(round(least * _TOP_UP_UNIT, 1))
     return _Repair(extra, bool(kept.all()), max(sum(extra.values()) - proven, 0))
 
 
 def _message(
-    model: Model, conflict: list[int], schools: list[str], repair: _Repair
-) -> tuple[str, str]:
+    model: Model, conflict: list[int], places: list[tuple[str, str]], repair: _Repair, ways: tuple[Relaxation, ...]
+) -> tuple[str, str]:  # fmt: skip
     """The conflict in English and Hebrew."""
     rules = {rule.rule_id: rule for rule in model.rules}
     named = [model.rules[i] for i in conflict]
-    shown = ", ".join(schools[:_SHOWN_SCHOOLS])
-    more = len(schools) - _SHOWN_SCHOOLS
+    more = len(places) - _SHOWN
     english = ["No plan can keep these rules together:"]
     english += [f"- {rule.sentence_en} [{rule.rule_id}]" for rule in named]
     hebrew = ["אין תכנית שמקיימת יחד את הכללים האלה:"]
     hebrew += [f"- {rule.sentence_he} [{rule.rule_id}]" for rule in named]
-    if schools:
-        english.append(f"At school(s): {shown}" + (f" and {more} more." if more > 0 else "."))
-        hebrew.append(f"בבתי הספר: {shown}" + (f" ועוד {more}." if more > 0 else "."))
+    if places:
+        shown = "; ".join(en for _, en in places[:_SHOWN])
+        english.append(f"Where they meet: {shown}" + (f" and {more} more." if more > 0 else "."))
+        shown = "; ".join(he for he, _ in places[:_SHOWN])
+        hebrew.append(f"מקום הסתירה: {shown}" + (f" ועוד {more}." if more > 0 else "."))
     least_en, least_he = "Least extra money", "התוספת הקטנה ביותר"
     if repair.above_least_agorot:
         off = nis(repair.above_least_agorot)
@@ -215,4 +208,9 @@ def _message(
     if repair.extra_agorot and not repair.all_rules_hold:
         english.append("This settles the rules named here; others may still be in conflict.")
         hebrew.append("התוספת פותרת את הכללים שכאן; ייתכן שכללים אחרים עדיין סותרים.")
+    if ways:
+        english.append("Ways out, each enough by itself, in the policy's order:")
+        english += [f"{place}. {way.en}" for place, way in enumerate(ways, start=1)]
+        hebrew.append("דרכים לצאת מן הסתירה, כל אחת מספיקה לבדה, לפי הסדר שבמדיניות:")
+        hebrew += [f"{place}. {way.he}" for place, way in enumerate(ways, start=1)]
     return "\n".join(english), "\n".join(hebrew)

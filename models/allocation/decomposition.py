@@ -10,7 +10,6 @@ from models.allocation.found import Found, countdown
 from models.allocation.lagrangian import relax
 from models.allocation.milp import best_by_milp
 from models.allocation.model import Model
-from models.allocation.objective import Objective
 from models.allocation.repair import whole_plan
 from models.allocation.school_plans import Search
 
@@ -22,7 +21,6 @@ _FINEST = 1e-7
 
 def best_by_decomposition(
     model: Model,
-    objective: Objective,
     *,
     gap: float,
     time_limit_s: float,
@@ -39,7 +37,7 @@ def best_by_decomposition(
     """
     seconds_left = countdown(time_limit_s)
     by_school = BySchool.of(model)
-    search = Search(by_school, objective)
+    search = Search(by_school, model.summed)
     target = max(_SHARE_OF_GAP * gap, _FINEST)
     dual = relax(search, target=target, seconds_left=seconds_left)
     if dual is not None and np.isneginf(dual.bound):
@@ -49,9 +47,9 @@ def best_by_decomposition(
         choice = whole_plan(search, dual, gap=max(gap / 4, _FINEST), seconds_left=seconds_left)
     if dual is None or choice is None:
         left_s = max(seconds_left(), 1.0)
-        return best_by_milp(model, objective, gap=gap, time_limit_s=left_s, start=start)
+        return best_by_milp(model, gap=gap, time_limit_s=left_s, start=start)
     x = model.polish(by_school.bought(choice))
-    worth = model.worth(objective, x)
+    worth = model.worth(x)
     status = "gap left" if dual.bound - worth > gap * dual.bound else "optimal"
     if status != "optimal" and seconds_left() <= 0:
         status = "time limit"

@@ -19,7 +19,7 @@ from models.allocation.model import Model, Moves
 from models.allocation.prices import Prices, shadow_prices
 from models.allocation.problem import Problem
 from models.allocation.reasons import sentences
-from models.allocation.resolve import held_in, model_of, pairs_of, weighted
+from models.allocation.resolve import held_in, linear_at, model_of, pairs_of, weighted
 from models.allocation.rules import MustDrop, MustKeep
 from models.allocation.rules.base import PAIR
 from models.allocation.swaps import best_swaps
@@ -38,7 +38,8 @@ class Explanation:
             - plan_dose_level: null = not in the plan;
             - dose_level: the dose the figures are for: the plan's, or else the eligible one that
               stands highest above the price line;
-            - benefit_sd_pupils, weighted_benefit: what it adds to the rest of the plan; cost_agorot;
+            - benefit_sd_pupils, weighted_benefit: what it adds to the rest of the plan (the latter
+              as the objective counts a little more there); cost_agorot;
             - money_price: weighted benefit that its money would bring elsewhere;
             - above_line: weighted_benefit − money_price;
             - reason_code, reason_rules (ids that decide it, comma-separated), reason_he, reason_en;
@@ -85,6 +86,7 @@ def explain(
     problem = problem.canonical()
     model = model_of(problem)
     x = held_in(model, lines)
+    model = linear_at(model, x)
     prices, moves = shadow_prices(model), model.moves(x)
     pairs, pair = pairs_of(model)
     money = _money_price(model, prices)

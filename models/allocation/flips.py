@@ -12,7 +12,15 @@ import polars as pl
 from models.allocation.model import Model
 from models.allocation.prices import shadow_prices
 from models.allocation.problem import Problem
-from models.allocation.resolve import Effort, best, held_in, model_of, weighted, with_benefit
+from models.allocation.resolve import (
+    Effort,
+    best,
+    held_in,
+    linear_at,
+    model_of,
+    weighted,
+    with_benefit,
+)
 from models.allocation.rules.base import PAIR
 
 _SCHEMA = {
@@ -81,7 +89,7 @@ def flips(
     problem = problem.canonical()
     model = model_of(problem)
     held = held_in(model, lines)
-    search = _Search(problem, model, settings)
+    search = _Search(problem, model, linear_at(model, held), settings)
     rows: list[tuple] = []
     for school, response in pairs.select(PAIR).iter_rows():
         own = (
@@ -112,10 +120,12 @@ class _Lever:
 class _Search:
     """Solves, counted, around one problem."""
 
-    def __init__(self, problem: Problem, model: Model, settings: FlipSettings) -> None:
+    def __init__(
+        self, problem: Problem, model: Model, linear: Model, settings: FlipSettings
+    ) -> None:
         """Solve once at the present values."""
         self.problem, self.model, self.settings, self.solves = problem, model, settings, 0
-        self.prices = shadow_prices(model)
+        self.prices = shadow_prices(linear)
         found = self.solve(model)
         if found is None:
             raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
@@ -142,7 +152,7 @@ class _Search:
         levers += [
             _Lever("rule", rule.rule_id, None, None, None, 0.0, partial(self._without, k))
             for k, rule in enumerate(self.model.rules)
-            if rule in self.problem.rules and self._stands_against(k, own, is_in)
+            if rule in self.problem.rules and rule.is_priced and self._stands_against(k, own, is_in)
         ]
         return levers
 

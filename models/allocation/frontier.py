@@ -12,7 +12,7 @@ from models.allocation.allocation import solve
 from models.allocation.audit import with_quartile
 from models.allocation.concentration import concentration
 from models.allocation.model import Model
-from models.allocation.objective import Maximin
+from models.allocation.objective import Maximin, Total
 from models.allocation.problem import Problem
 from models.allocation.resolve import Effort, Resolved, best_of_each, held_in, model_of
 
@@ -52,7 +52,8 @@ def gamma_frontier(
     """
     problem, rows = problem.canonical(), []
     degrees = sorted({0.0, *map(float, gammas)})
-    models = [model_of(replace(problem, equity_gamma=gamma).canonical()) for gamma in degrees]
+    total = replace(problem, objective=Total())
+    models = [model_of(replace(total, equity_gamma=gamma).canonical()) for gamma in degrees]
     plans = [
         ("total", gamma, model, found.x, found.gap_pct)
         for gamma, model, found in zip(
@@ -62,10 +63,9 @@ def gamma_frontier(
     if floor_effort:
         model = model_of(problem)
         least = solve(
-            problem,
+            replace(problem, objective=Maximin()),
             gap_pct=floor_effort.gap_pct,
             time_limit_s=floor_effort.time_limit_s,
-            objective=Maximin(),
         )
         x, gap_pct = held_in(model, least.lines), least.certificate.optimality_gap_pct
         plans.append(("maximin", problem.equity_gamma, model, x, gap_pct))
@@ -99,8 +99,10 @@ def rule_prices(
 ) -> pl.DataFrame:
     """What each rule costs: the worth that a plan without it, or with a larger budget, would add.
 
-    Rules of the policy are left out one at a time; budgets and baskets are raised by a step, since a
-    plan without any budget says nothing. Rules overlap, so their prices do not add up.
+    Rules of the policy are left out one at a time, but for those that only say what belongs together
+    (`Rule.is_priced`): without them a plan would buy what there is not. Budgets and baskets are
+    raised by a step, since a plan without any budget says nothing. Rules overlap, so their prices do
+    not add up.
 
     Returns:
         rule_id, change ("left_out", "raised"), worth_gain (SD·pupils, weighted; ≥ 0), worth_gain_hi
@@ -117,6 +119,8 @@ def rule_prices(
     model = model_of(problem)
     changes: list[tuple[str, str, Model]] = []
     for k, rule in enumerate(model.rules):
+        if not rule.is_priced:
+            continue
         if rule in problem.rules:
             changes.append((rule.rule_id, "left_out", _without(problem, rule.rule_id)))
         elif rule.is_budget:

@@ -21,12 +21,18 @@ from scipy import sparse
 _LARGEST_COEFFICIENT = 1_000_000
 _MAX_CUTS = 200
 _TOLERANCE = 1e-6
+_SEARCHES_OFF: dict[str, bool | int | float | str] = {
+    "mip_detect_symmetry": False,
+    "mip_heuristic_run_feasibility_jump": False,
+    "mip_heuristic_run_root_reduced_cost": False,
+}
+"""Searches that find nothing on these programmes but take two fifths of the time (cities of 36)."""
+
 _REFINE: dict[str, bool | int | float | str] = {
     "mip_max_nodes": 20,
     "mip_heuristic_effort": 0.0,
     "mip_heuristic_run_rins": False,
     "mip_heuristic_run_rens": False,
-    "mip_heuristic_run_root_reduced_cost": False,
 }
 
 
@@ -217,6 +223,7 @@ def _run(
         "mip_rel_gap": gap,
         "mip_abs_gap": _TOLERANCE,
         "time_limit": time_limit_s,
+        **_SEARCHES_OFF,
         **options,
     }.items():
         highs.setOptionValue(name, value)

@@ -129,6 +129,12 @@ def highest_floor(
     return Floor(low, bound, gains.rule(low), plan)
 
 
+def floor_rule(model: Model, floor_sd: float) -> BenefitFloor:
+    """A floor in hand (need-weighted SD per pupil) as a rule of the model's schools."""
+    gains = _Gains.of(model)
+    return gains.rule(floor_sd) if gains else BenefitFloor(0.0, ())
+
+
 def _by_halving(
     gains: _Gains,
     search: Callable[[float], tuple[np.ndarray | None, bool]],
@@ -161,7 +167,7 @@ def _by_programme(
 ) -> tuple[np.ndarray | None, bool]:
     """A plan that keeps a floor, out of one programme with the floor as rows; and whether none can."""
     model = gains.model
-    floored = Model.of(model.columns, (*model.rules, gains.rule(asked)))
+    floored = Model.of(model.columns, (*model.rules, gains.rule(asked)), Total())
     nothing = floored.milp(np.zeros(len(model.benefit())))
     outcome = minimise(nothing, gap=0, time_limit_s=max(seconds_left(), 1.0))
     x = None if outcome.x is None else outcome.x[: model.matrix.shape[1]]

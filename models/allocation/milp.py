@@ -9,7 +9,6 @@ from models.allocation.conflict import explain
 from models.allocation.found import Found, NoPlanInTime
 from models.allocation.highs import minimise, refine
 from models.allocation.model import Model
-from models.allocation.objective import Objective
 from models.allocation.tangents import minimise_by_tangents
 
 _OBJECTIVE_SCALE = 1000.0
@@ -19,7 +18,6 @@ _FINEST = 1e-7
 
 def best_by_milp(
     model: Model,
-    objective: Objective,
     *,
     gap: float,
     time_limit_s: float,
@@ -30,7 +28,7 @@ def best_by_milp(
     Raises:
         InfeasibleRules, NoPlanInTime: as `solve`.
     """
-    benefit, options = model.benefit(), model.matrix.shape[1]
+    objective, benefit, options = model.summed, model.benefit(), model.matrix.shape[1]
     scale = _OBJECTIVE_SCALE / (model.columns.options["weighted_benefit"].to_numpy().max() or 1.0)
     if objective.is_linear:
         begun = None if start is None else model.filled(start)
@@ -39,9 +37,7 @@ def best_by_milp(
         )
         kept = sparse.csr_array(benefit[None, :] * scale)
     else:
-        best = minimise_by_tangents(
-            model, objective, scale=scale, gap=gap, time_limit_s=time_limit_s
-        )
+        best = minimise_by_tangents(model, scale=scale, gap=gap, time_limit_s=time_limit_s)
         kept = model.gain_rows() * scale
     if best.is_infeasible:
         raise explain(model, time_limit_s=max(time_limit_s / 10, 1.0))
@@ -51,10 +47,10 @@ def best_by_milp(
             "gap, or look for rules that nearly contradict each other."
         )
     x, left_s = best.x[:options], max(time_limit_s - best.seconds, 1.0)
-    if not best.is_time_out:
+    if gap == 0 and not best.is_time_out:
         x = _tie_break(model, x, kept, gap, left_s)
     x, bound = model.polish(x), float(-best.bound / scale)
-    is_proven = objective.is_linear or bound - model.worth(objective, x) <= gap * bound + _FINEST
+    is_proven = objective.is_linear or bound - model.worth(x) <= gap * bound + _FINEST
     status = "time limit" if best.is_time_out else "optimal" if is_proven else "gap left"
     return Found(x, bound, status, "milp")
 

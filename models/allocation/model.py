@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ from scipy import sparse
 
 from models.allocation.columns import Columns
 from models.allocation.highs import Milp
-from models.allocation.objective import Objective
+from models.allocation.objective import Maximin, Objective
 from models.allocation.overlap import Counting
 from models.allocation.problem import OPTION
 from models.allocation.rules.base import PAIR, Row, Rule
@@ -64,6 +65,7 @@ class Model:
         lower: lower limits of the rows.
         upper: upper limits of the rows.
         leading: coefficients that come on top where an option leads its overlap group.
+        objective: what a plan is worth.
     """
 
     columns: Columns
@@ -74,9 +76,10 @@ class Model:
     lower: np.ndarray
     upper: np.ndarray
     leading: sparse.csr_array
+    objective: Objective | Maximin
 
     @classmethod
-    def of(cls, columns: Columns, rules: tuple[Rule, ...]) -> Model:
+    def of(cls, columns: Columns, rules: tuple[Rule, ...], objective: Objective | Maximin) -> Model:
         """Collect the rows of the rules."""
         owned = [(-1, row) for row in _one_dose_rows(columns)]
         owned += [(i, row) for i, rule in enumerate(rules) for row in rule.rows(columns)]
@@ -95,7 +98,7 @@ class Model:
         lower = np.array([row.lower for row in rows])
         upper = np.array([row.upper for row in rows])
         owner = np.array([i for i, _ in owned])
-        return cls(columns, rules, rows, owner, matrix, lower, upper, leading)
+        return cls(columns, rules, rows, owner, matrix, lower, upper, leading, objective)
 
     def milp(self, cost: np.ndarray, kept: np.ndarray | None = None) -> Milp:
         """Minimise a cost of the options, or of options and leads, under all rows or those of a mask.
@@ -171,15 +174,34 @@ class Model:
             (benefit, (row, np.arange(len(benefit)))), (schools.height, len(benefit))
         )
 
-    def worth(self, objective: Objective, x: np.ndarray) -> float:
+    @property
+    def summed(self) -> Objective:
+        """The objective, as a sum over schools.
+
+        Raises:
+            ValueError: it is the maximin, which is none before its floor is a rule (`floored`).
+        """
+        if isinstance(self.objective, Maximin):
+            raise ValueError("The maximin is solved in two stages; make its floor a rule first.")
+        return self.objective
+
+    def worth(self, x: np.ndarray) -> float:
         """What a plan is worth."""
+        if self.summed.is_linear:
+            return self.counting.total(x)
         pupils = self.columns.schools["pupils"].to_numpy()
-        return float(objective.worth(self.gain_rows() @ self.filled(x), pupils).sum())
+        return float(self.summed.worth(self.gain_rows() @ self.filled(x), pupils).sum())
+
+    def slope(self, x: np.ndarray) -> np.ndarray:
+        """What a little more gain counts beside a plan, by option: its school's."""
+        pupils = self.columns.schools["pupils"].to_numpy()
+        by_school = self.summed.slope(self.gain_rows() @ self.filled(x), pupils)
+        codes = self.columns.schools["semel_mosad"].to_numpy()
+        return by_school[np.searchsorted(codes, self.columns.options["semel_mosad"].to_numpy())]
 
     def moves(self, x: np.ndarray) -> Moves:
         """Every change of one pair that buys another eligible option or gives one up."""
-        options = self.columns.options
-        pair = options.select(pl.struct(PAIR).rank("dense")).to_series().to_numpy() - 1
+        options, pair = self.columns.options, self._pair
         held = np.full(pair.max() + 1, -1)
         taken = np.flatnonzero(x > 0.5)
         held[pair[taken]] = taken
@@ -192,11 +214,9 @@ class Model:
             padded = np.append(values, 0)
             return padded[add] - padded[drop]
 
-        nothing = sparse.csc_array((len(self.rows), 1))
-        padded = sparse.hstack([self.matrix, nothing], format="csc")
+        padded, first = self._padded
         steps, counting = padded[:, add] - padded[:, drop], self.counting
         if self.leading.nnz:
-            first = sparse.hstack([self.leading, nothing], format="csc")
             one, two, three, four = counting.handed(x, add, drop)
             steps = steps + first[:, two] - first[:, one] + first[:, four] - first[:, three]
         step = steps.tocoo()
@@ -211,9 +231,27 @@ class Model:
             step.row[broken],
         )
 
+    @cached_property
+    def _pair(self) -> np.ndarray:
+        """The number of each option's pair."""
+        pair = self.columns.options.select(pl.struct(PAIR).rank("dense")).to_series()
+        return pair.to_numpy().astype(np.int64) - 1
+
+    @cached_property
+    def _padded(self) -> tuple[sparse.csc_array, sparse.csc_array]:
+        """The rows' coefficients and those of leaders, by column, with a column of zeros at the end."""
+        nothing = sparse.csc_array((len(self.rows), 1))
+        matrix = sparse.hstack([self.matrix, nothing], format="csc")
+        return matrix, sparse.hstack([self.leading, nothing], format="csc")
+
     def activity(self, x: np.ndarray) -> np.ndarray:
         """What a plan makes of every row."""
         return self.matrix @ x + self.leading @ self.counting.leads(x)
+
+    def keeps(self, x: np.ndarray) -> bool:
+        """Whether a plan keeps every row."""
+        activity = self.activity(x)
+        return bool(np.all((activity >= self.lower) & (activity <= self.upper)))
 
     def polish(self, x: np.ndarray) -> np.ndarray:
         """Take every single move that still does good; each one raises benefit or saves money."""

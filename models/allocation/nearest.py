@@ -31,7 +31,7 @@ class Nearby:
             counted beside the school's other lines), full_benefit_sd_pupils, cost_agorot; by school
             and response.
         money: semel_mosad, response_id, funding_channel, amount_agorot > 0.
-        worth: its weighted benefit, under the problem's own weights.
+        worth: under the problem's own weights and objective.
         bound: no plan of the problem is worth more.
     """
 
@@ -72,7 +72,7 @@ def best_near(
     """
     model = model_of(problem.canonical())
     held = held_in(model, lines)
-    bonus = gap_pct / 200 * model.counting.total(held) / max(held.sum(), 1.0)
+    bonus = gap_pct / 200 * model.worth(held) / max(held.sum(), 1.0)
     found = best(
         with_bonus(model, bonus * held), Effort(gap_pct=gap_pct / 2, time_limit_s=time_limit_s)
     )
@@ -82,7 +82,7 @@ def best_near(
     chosen = np.flatnonzero(found.x > 0.5)
     plan = Plan.of(model.columns, chosen)
     _recheck(model, plan)
-    worth = model.counting.total(found.x)
+    worth = model.worth(found.x)
     # The bonus is never negative, so a bound on benefit and bonus is one on the benefit.
     return Nearby(
         plan.lines.select(

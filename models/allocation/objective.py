@@ -1,9 +1,12 @@
 """What a plan is worth: the sum of need-weighted gains, or one that minds how they are spread.
 
 Every objective is a sum over schools of a concave, rising function of the school's own gain, which
-is zero at no gain. Three things follow. A gain never counts against a plan and taking from one
-school never raises its worth (R81). A plan can be searched for school by school. And a tangent is
-a proven upper bound.
+is zero at no gain. Three things follow. A gain never counts against a plan, so none is won by giving
+a school less. A plan can be searched for school by school. And a tangent is a proven upper bound.
+
+Worth ranks plans for one and the same need. It is no measure of success and is not compared between
+measurements: where scores fall, need and weights rise, and with them the worth of the same plan.
+What is reported as success is the need-weighted gap that remains (`remaining`, R81).
 """
 
 from __future__ import annotations
@@ -52,7 +55,8 @@ class Atkinson(Objective):
     and a plan is worth Σ pupils·φ(b). Maximising it maximises the generalised mean of order 1 − ε
     of b + δ. φ'(0) = 1: the unit is an SD·pupil as it counts for a school that has nothing yet, a
     school at b = δ counts a further one 2^−ε times, and ε = 0 is the plain total. The baseline
-    keeps φ finite where a school gains nothing. A school without pupils counts nothing.
+    keeps φ finite where a school gains nothing. A school without pupils counts nothing. Harm, as
+    draws can have it, counts as it is: φ goes on below zero as a line.
 
     Attributes:
         aversion: ε ≥ 0; 0 minds only the total, a large ε only the least served.
@@ -70,14 +74,14 @@ class Atkinson(Objective):
 
     def worth(self, gain: np.ndarray, pupils: np.ndarray) -> np.ndarray:
         """Pupils · φ(gain per pupil)."""
-        log = np.log1p(gain / (self.baseline_sd * np.maximum(pupils, 1)))
+        log = np.log1p(np.maximum(gain, 0) / (self.baseline_sd * np.maximum(pupils, 1)))
         power = 1 - self.aversion
         phi = np.expm1(power * log) / power if power else log
-        return pupils * self.baseline_sd * phi
+        return np.where(gain < 0, gain, pupils * self.baseline_sd * phi)
 
     def slope(self, gain: np.ndarray, pupils: np.ndarray) -> np.ndarray:
         """(1 + b/δ)^−ε; nothing where there are no pupils."""
-        log = np.log1p(gain / (self.baseline_sd * np.maximum(pupils, 1)))
+        log = np.log1p(np.maximum(gain, 0) / (self.baseline_sd * np.maximum(pupils, 1)))
         return np.where(pupils > 0, np.exp(-self.aversion * log), 0.0)
 
     def equal_gain_sd(self, gain: np.ndarray, pupils: np.ndarray) -> float:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from models.allocation.objective import Maximin, Objective, Total
 from models.allocation.overlap import Overlap, check_overlaps
 from models.allocation.rules.base import PAIR, Rule
 
@@ -31,6 +32,9 @@ class Problem:
         equity_gamma: corrective preference γ in W(n) = (a + n)^γ; 0 = need-blind (R80).
         need_offset: a in W(n); above 0, so that a school of no need still counts for something.
         overlaps: groups of responses whose benefits in one school are not counted twice (R92).
+        objective: what a plan is worth.
+        response_names: response_id → name in Hebrew and in English, for sentences; the id elsewhere.
+        relax_order: kinds of rules that give way first in a conflict (`relaxation.RELAX_ORDER`).
     """
 
     schools: pl.DataFrame
@@ -42,6 +46,9 @@ class Problem:
     equity_gamma: float = 1.0
     need_offset: float = 0.1
     overlaps: tuple[Overlap, ...] = ()
+    objective: Objective | Maximin = Total()  # noqa: RUF009 - frozen
+    response_names: dict[str, tuple[str, str]] = field(default_factory=dict)
+    relax_order: tuple[str, ...] = ()
 
     def canonical(self) -> Problem:
         """The same problem, checked, with rows, columns and rules in one fixed order.

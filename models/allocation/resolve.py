@@ -20,8 +20,10 @@ from models.allocation.columns import Columns
 from models.allocation.found import NoPlanInTime
 from models.allocation.highs import minimise
 from models.allocation.model import Model
+from models.allocation.objective import Total
 from models.allocation.problem import OPTION, Problem
 from models.allocation.rules.base import PAIR
+from models.allocation.tangents import minimise_by_tangents
 
 _SCALE = 1000.0
 
@@ -45,7 +47,7 @@ class Resolved:
 
     Attributes:
         x: 0/1 per option.
-        worth: its weighted benefit, overlaps counted once.
+        worth: under the model's objective, overlaps counted once.
         bound: no plan is worth more.
     """
 
@@ -61,7 +63,7 @@ class Resolved:
 
 def model_of(problem: Problem) -> Model:
     """The model of a canonical problem, standing rules included."""
-    return Model.of(Columns.of(problem), _all_rules(problem))
+    return Model.of(Columns.of(problem), _all_rules(problem), problem.objective)
 
 
 def weighted(model: Model) -> np.ndarray:
@@ -75,6 +77,17 @@ def with_benefit(model: Model, benefit: np.ndarray) -> Model:
     options = columns.options.with_columns(weighted_benefit=pl.Series(benefit))
     counting = columns.counting.at(benefit)
     return replace(model, columns=replace(columns, options=options, counting=counting))
+
+
+def linear_at(model: Model, x: np.ndarray) -> Model:
+    """The model whose benefits count as the objective counts a little more of them beside a plan.
+
+    A concave objective is at its best where its linear part is (the plan solves this model too, but
+    for wholeness), so prices and reasons are those of the linear part.
+    """
+    if model.summed.is_linear:
+        return model
+    return replace(with_benefit(model, weighted(model) * model.slope(x)), objective=Total())
 
 
 def with_bonus(model: Model, bonus: np.ndarray) -> Model:
@@ -91,14 +104,18 @@ def best(model: Model, effort: Effort) -> Resolved | None:
         NoPlanInTime: the time limit came before any plan.
     """
     scale = _SCALE / (np.abs(weighted(model)).max() or 1.0)
-    milp = model.milp(-model.benefit() * scale)
-    outcome = minimise(milp, gap=effort.gap_pct / 100, time_limit_s=effort.time_limit_s)
+    gap, limit_s = effort.gap_pct / 100, effort.time_limit_s
+    if model.summed.is_linear:
+        milp = model.milp(-model.benefit() * scale)
+        outcome = minimise(milp, gap=gap, time_limit_s=limit_s)
+    else:
+        outcome = minimise_by_tangents(model, scale=scale, gap=gap, time_limit_s=limit_s)
     if outcome.is_infeasible:
         return None
     if outcome.x is None:
         raise NoPlanInTime(f"A re-solve found no plan within {effort.time_limit_s:g} s.")
     x = model.polish(outcome.x[: model.matrix.shape[1]])
-    worth = model.counting.total(x)
+    worth = model.worth(x)
     return Resolved(x, worth, max(-outcome.bound / scale, worth))
 
 

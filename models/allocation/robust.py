@@ -36,6 +36,7 @@ from models.allocation.resolve import (
     best,
     best_of_each,
     held_in,
+    linear_at,
     model_of,
     pairs_of,
     with_benefit,
@@ -90,6 +91,8 @@ def robust_plans(
         raise ValueError("alpha must be at least 0 and below 1.")
     problem = problem.canonical()
     model = model_of(problem)
+    planned = held_in(model, lines)
+    model = linear_at(model, planned)
     alone = Draws.of(problem, model, scenarios).worths(model)
     tops_of = [with_benefit(model, worth) for worth in alone]
     model = _settled(with_benefit(model, alone.mean(axis=0)), [drawn.counting for drawn in tops_of])
@@ -113,9 +116,8 @@ def robust_plans(
         worst = int(np.argmax(tops - worths @ x))
         return worths[worst], ceiling - float(tops[worst])
 
-    planned = held_in(model, lines)
     # A plan in hand that keeps the rules is a candidate too: nothing here is worse by its criterion.
-    known = [expected.x, planned] if model.milp(planned).holds(planned) else [expected.x]
+    known = [expected.x, planned] if model.keeps(planned) else [expected.x]
     known = [model.filled(x) for x in known]
     planned = model.filled(planned)
     on_average = max(known, key=lambda x: float(mean @ x))
@@ -153,63 +155,6 @@ def robust_plans(
         "may_miss_worth": pl.Float64, "lines": pl.Int64, "lines_shared": pl.Int64,
     }  # fmt: skip
     return RobustPlans(pl.concat(bought), pl.DataFrame(rows, schema=schema, orient="row"))
-
-
-def value_of_information(
-    problem: Problem,
-    draws: pl.DataFrame,
-    *,
-    effort: Effort = Effort(gap_pct=0.1),  # noqa: B008 - frozen
-    workers: int = 1,
-) -> pl.DataFrame:
-    """What it would be worth to know one response's effect before deciding: what to evaluate first.
-
-    Expected value of partial perfect information: for each draw the response's own values are taken
-    as known in all schools, every other response stays at its mean; the gain is what the plan made
-    for that is worth more than the best plan on average. That is exact where responses are drawn
-    independently and none overlap; of those that overlap the one counts in full that leads by the
-    values so known. One solve for each draw and response: give as many draws as time allows (20 tell
-    the order).
-
-    Args:
-        problem: the tables and rules.
-        draws: as for `stability`.
-        effort: of each solve; a gain below the gap cannot be told from none.
-        workers: threads.
-
-    Returns:
-        response_id, information_worth (SD·pupils, weighted), information_se, information_pct (of
-        the worth of the best plan on average), draws; greatest first, ties by id.
-
-    Raises:
-        ValueError: bad rows, or no plan keeps the rules.
-        NoPlanInTime: a solve ran into its time limit without a plan.
-    """
-    problem = problem.canonical()
-    model = model_of(problem)
-    worths = Draws.of(problem, model, draws).worths(model)
-    mean = worths.mean(axis=0)
-    average = best(with_benefit(model, mean), effort)
-    if average is None:
-        raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
-    responses, rows = model.columns.options["response_id"], []
-    for response in responses.unique().sort():
-        own = (responses == response).to_numpy()
-        known = [with_benefit(model, np.where(own, worth, mean)) for worth in worths]
-        tops = _tops(known, effort, workers)
-        gains = [
-            max(top - held.counting.total(average.x), 0.0)
-            for held, top in zip(known, tops, strict=True)
-        ]
-        se = float(np.std(gains, ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else None
-        value = float(np.mean(gains))
-        rows.append((response, value, se, 100 * value / average.worth if average.worth else 0.0, len(gains)))  # fmt: skip
-    schema = {
-        "response_id": pl.String, "information_worth": pl.Float64, "information_se": pl.Float64,
-        "information_pct": pl.Float64, "draws": pl.Int64,
-    }  # fmt: skip
-    found = pl.DataFrame(rows, schema=schema, orient="row")
-    return found.sort("information_worth", "response_id", descending=[True, False])
 
 
 def _tops(models: list[Model], effort: Effort, workers: int) -> np.ndarray:

@@ -84,7 +84,7 @@ def stability(
             continue
         taken = np.flatnonzero(found.x > 0.5)
         chosen[pair[taken], level[taken]] += 1
-        told.append((number, True, found.worth, held.counting.total(plan), found.gap_pct))
+        told.append((number, True, found.worth, held.worth(plan), found.gap_pct))
     table = pl.DataFrame(
         told,
         schema={

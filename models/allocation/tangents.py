@@ -15,9 +15,7 @@ _OUTWARD = 1e-6
 """The solver keeps a row to this; a bound is moved outward by as much per school."""
 
 
-def minimise_by_tangents(
-    model: Model, objective: Objective, *, scale: float, gap: float, time_limit_s: float
-) -> Outcome:
+def minimise_by_tangents(model: Model, *, scale: float, gap: float, time_limit_s: float) -> Outcome:
     """The best plan under a concave objective, by outer approximation, with a proven bound.
 
     A school's worth is a column of its own, held under tangents of the objective (Kelley 1960;
@@ -25,8 +23,7 @@ def minimise_by_tangents(
     tangents are added at the gains of its plan until the plan is worth as much as the bound says.
 
     Args:
-        model: the rows of all rules.
-        objective: a sum over schools, concave in each school's gain.
+        model: the rows of all rules; its objective is a sum over schools, concave in each one's gain.
         scale: what worths are multiplied by before the solver sees them.
         gap: stop at this relative gap.
         time_limit_s: for all programmes together.
@@ -34,7 +31,10 @@ def minimise_by_tangents(
     Returns:
         The plan as 0/1 per option, and minus the bound (times `scale`).
     """
-    gains, pupils = model.gain_rows(), model.columns.schools["pupils"].to_numpy()
+    objective, gains = model.summed, model.gain_rows()
+    pupils = model.columns.schools["pupils"].to_numpy()
+    # A column of the solver is not negative, and a drawn effect may do harm.
+    depth = -scale * np.asarray(gains.minimum(0).sum(axis=1)).ravel()
     plain = model.milp(np.zeros(gains.shape[1]))
     schools, columns = gains.shape
     options = model.matrix.shape[1]
@@ -47,20 +47,20 @@ def minimise_by_tangents(
         options,
         tolerance=np.inf,
     )
-    top = gains @ np.ones(columns)
+    top = gains.maximum(0) @ np.ones(columns)
     points = [np.zeros(schools), *(top * 0.5**k for k in range(_FIRST))]
     x, worth, bound, seconds = None, -np.inf, np.inf, 0.0
     for _ in range(_ROUNDS):
         for at in points:
-            milp = _under_tangent(milp, objective, gains, at, pupils, scale)
+            milp = _under_tangent(milp, objective, gains, at, pupils, scale, depth)
         left = max(time_limit_s - seconds, 0.01)
         start = None if x is None else np.append(model.filled(x), np.zeros(schools))
         found = minimise(milp, gap=gap / 2, time_limit_s=left, start=start)
         seconds += found.seconds
-        bound = min(bound, schools * _OUTWARD - found.bound)
+        bound = min(bound, schools * _OUTWARD - found.bound - float(depth.sum()))
         if found.x is not None:
             held = found.x[:options]
-            reached = scale * model.worth(objective, held)
+            reached = scale * model.worth(held)
             x, worth = (held, reached) if reached > worth else (x, worth)
             points = [gains @ model.filled(held)]
         is_over = found.x is None or found.is_time_out or bound - worth <= gap * bound + _OUTWARD
@@ -76,10 +76,11 @@ def _under_tangent(
     at: np.ndarray,
     pupils: np.ndarray,
     scale: float,
+    depth: np.ndarray,
 ) -> Milp:
-    """The same problem with every school's worth held under the tangent at a gain."""
+    """The same problem with every school's worth, and its depth, held under the tangent at a gain."""
     slope = objective.slope(at, pupils)
     own = sparse.eye_array(len(at), format="csr")
     rows = sparse.hstack([sparse.diags_array(-slope * scale) @ gains, own], format="csr")
-    limit = scale * (objective.worth(at, pupils) - slope * at)
+    limit = scale * (objective.worth(at, pupils) - slope * at) + depth
     return milp.with_rows(rows, np.full(len(at), -np.inf), limit)

@@ -125,7 +125,7 @@ def generate(
         delivery = programmes.delivery_file(described, participation, now)
         factor = chosen.effect_factor
         files |= {
-            f"schools_{year}.xlsx": school_tables.register_file(schools, described),
+            f"schools_{year}.xlsx": school_tables.register_file(schools, described, last),
             f"pupils_{year}.csv": pupil_tables.pupils_file(described),
             f"pupil_scores_{year}.csv": rows.drop("pupil"),
             f"school_bands_{year}.csv": scores.bands_file(rows, schools),

@@ -9,29 +9,29 @@ from __future__ import annotations
 import polars as pl
 
 _REGISTRY = """
-milat|מיל"ת|MILAT (extended day)|מילת~תכניות להארכת יום הלימודים|3|programme|משרד החינוך|learning|תלמידים מתקשים|g02|educational_programs|group|8|ministry_other
-merchav|מרחב|Merchav|תכנית מרחב|1|programme|עמותה שותפה|welfare|תלמידים ומשפחות|g06|educational_programs|group|4|mifal_hapais
-rvadim|רבדים|Rvadim|תכנית רבדים|2|programme|עמותה שותפה|learning|תלמידים מתקשים|g02|educational_programs|group|4|municipal_own
-icei|המרכז הישראלי לחדשנות בחינוך|Israel Center for Educational Innovation|המרכז לחדשנות|4|programme|עמותה שותפה|learning|צוותי הוראה|g02|staff_training|school|2|municipal_own
-makom_balev|מקום בלב|Makom BaLev||5|programme|הרשות|enrichment|כלל התלמידים|g02|educational_programs|group|3|municipal_own
-gifted_center|מרכז למחוננים|Gifted centre|המרכז העירוני למחוננים|6|facility|הרשות|excellence|מחוננים|g07|educational_programs|pupil|5|ministry_other
-amirim|אמירים|Amirim|רכז למחוננים~רכז למחוננים – תוכנית אמירים~תוכנית אמירים|7|programme|בתי הספר|excellence|מצטיינים|g07|educational_programs|group|2|municipal_own
-online_safety|בטיחות ברשת|Online safety||8|service|הרשות|climate|כלל התלמידים|g03|educational_programs|school|1|municipal_own
-tikshuv|תכנית תקשוב|Digital equipment|תקשוב|9|service|הרשות|digital|כלל התלמידים|g10|infrastructure_access|school|0|municipal_own
-distance_learning|למידה מרחוק בשעת חירום|Emergency distance learning|פורטל למידה מרחוק|10|service|הרשות|digital|כלל התלמידים|g10|infrastructure_access|city|0|municipal_own
-self_management|ניהול עצמי|Self-management|בתי ספר בניהול עצמי|11|governance|הרשות|governance|מנהלים|g12|staff_training|school|0|municipal_own
-uniqueness_choice|ייחודיות ובחירת הורים מבוקרת|Uniqueness and controlled choice|בחירה מבוקרת|12|governance|הרשות|governance|הורים|g08|infrastructure_access|city|0|municipal_own
-library_lending|השאלת ספרי לימוד|Textbook lending|השאלת ספרים|13|service|הרשות|parents|כלל התלמידים|g05|infrastructure_access|school|0|municipal_own
-science_authors|מדע טק – מפגש סופרים|Science and authors|מדע טק|14|facility|הרשות|enrichment|כלל התלמידים|g09|educational_programs|city|1|municipal_own
-national_360|התוכנית הלאומית 360|National programme 360|360~שמיד~תוכנית 360|15|programme|חמישה משרדי ממשלה|welfare|תלמידים בסיכון|g06|educational_programs|school|2|ministry_other
-shefach|שפ"ח|Educational psychology service|שירות פסיכולוגי חינוכי|16|service|הרשות|welfare|כלל התלמידים|g06|parent_guidance|school|0|ministry_other
-volunteering|התנדבות|Volunteers|ארגוני מתנדבים|17|volunteering|ארגוני מתנדבים|enrichment|כלל התלמידים|g05|educational_programs|school|1|partner_ngo
-perach|פר"ח|PERACH mentoring|פרח|18|programme|סטודנטים חונכים|learning|תלמידים מתקשים|g06|educational_programs|pupil|4|partner_ngo
-posh|פו"ש|POSH tutoring|פועלים לשוויון בחינוך|19|programme|ארגוני מתנדבים|learning|תלמידים מתקשים|g02|educational_programs|pupil|2|partner_ngo
-hosen|חוסן חינוך|Resilience curriculum|חוסן|20|service|הרשות|resilience|כלל התלמידים|g03|educational_programs|school|1|ministry_other
-right_to_lead|זכותי להוביל|My right to lead|פרלמנט ילדים|21|programme|הרשות|leadership|מנהיגות תלמידים|g05|educational_programs|group|1|municipal_own
-hebrew_immigrants|עברית לעולים|Hebrew for immigrants|הוראת עברית לעולים||programme|הרשות|learning|עולים|g06|educational_programs|group|4|ministry_other
-informal_clubs|סבסוד חוגים|Club subsidy|חוגים מסובסדים||programme|הרשות|enrichment|תלמידים מעוטי יכולת|g03|educational_programs|pupil|2|municipal_own
+milat|מיל"ת|MILAT (extended day)|מילת~תכניות להארכת יום הלימודים|3|programme|משרד החינוך|learning|תלמידים מתקשים|g02|educational_programs|group|8|ministry_other|2015-09-01||1400
+merchav|מרחב|Merchav|תכנית מרחב|1|programme|עמותה שותפה|welfare|תלמידים ומשפחות|g06|educational_programs|group|4|mifal_hapais|2021-09-01|2026-08-31|160
+rvadim|רבדים|Rvadim|תכנית רבדים|2|programme|עמותה שותפה|learning|תלמידים מתקשים|g02|educational_programs|group|4|municipal_own|2022-09-01|2026-08-31|240
+icei|המרכז הישראלי לחדשנות בחינוך|Israel Center for Educational Innovation|המרכז לחדשנות|4|programme|עמותה שותפה|learning|צוותי הוראה|g02|staff_training|school|2|municipal_own|2023-09-01||900
+makom_balev|מקום בלב|Makom BaLev||5|programme|הרשות|enrichment|כלל התלמידים|g02|educational_programs|group|3|municipal_own|2019-09-01||200
+gifted_center|מרכז למחוננים|Gifted centre|המרכז העירוני למחוננים|6|facility|הרשות|excellence|מחוננים|g07|educational_programs|pupil|5|ministry_other|2012-09-01||220
+amirim|אמירים|Amirim|רכז למחוננים~רכז למחוננים – תוכנית אמירים~תוכנית אמירים|7|programme|בתי הספר|excellence|מצטיינים|g07|educational_programs|group|2|municipal_own|2016-09-01||480
+online_safety|בטיחות ברשת|Online safety||8|service|הרשות|climate|כלל התלמידים|g03|educational_programs|school|1|municipal_own|2018-09-01||
+tikshuv|תכנית תקשוב|Digital equipment|תקשוב|9|service|הרשות|digital|כלל התלמידים|g10|infrastructure_access|school|0|municipal_own|2014-09-01||
+distance_learning|למידה מרחוק בשעת חירום|Emergency distance learning|פורטל למידה מרחוק|10|service|הרשות|digital|כלל התלמידים|g10|infrastructure_access|city|0|municipal_own|2020-03-15||
+self_management|ניהול עצמי|Self-management|בתי ספר בניהול עצמי|11|governance|הרשות|governance|מנהלים|g12|staff_training|school|0|municipal_own|2013-09-01||
+uniqueness_choice|ייחודיות ובחירת הורים מבוקרת|Uniqueness and controlled choice|בחירה מבוקרת|12|governance|הרשות|governance|הורים|g08|infrastructure_access|city|0|municipal_own|2017-09-01||
+library_lending|השאלת ספרי לימוד|Textbook lending|השאלת ספרים|13|service|הרשות|parents|כלל התלמידים|g05|infrastructure_access|school|0|municipal_own|2010-09-01||
+science_authors|מדע טק – מפגש סופרים|Science and authors|מדע טק|14|facility|הרשות|enrichment|כלל התלמידים|g09|educational_programs|city|1|municipal_own|2019-09-01||1200
+national_360|התוכנית הלאומית 360|National programme 360|360~שמיד~תוכנית 360|15|programme|חמישה משרדי ממשלה|welfare|תלמידים בסיכון|g06|educational_programs|school|2|ministry_other|2011-09-01||600
+shefach|שפ"ח|Educational psychology service|שירות פסיכולוגי חינוכי|16|service|הרשות|welfare|כלל התלמידים|g06|parent_guidance|school|0|ministry_other|2005-09-01||
+volunteering|התנדבות|Volunteers|ארגוני מתנדבים|17|volunteering|ארגוני מתנדבים|enrichment|כלל התלמידים|g05|educational_programs|school|1|partner_ngo|2016-09-01||300
+perach|פר"ח|PERACH mentoring|פרח|18|programme|סטודנטים חונכים|learning|תלמידים מתקשים|g06|educational_programs|pupil|4|partner_ngo|2008-09-01||250
+posh|פו"ש|POSH tutoring|פועלים לשוויון בחינוך|19|programme|ארגוני מתנדבים|learning|תלמידים מתקשים|g02|educational_programs|pupil|2|partner_ngo|2018-09-01||180
+hosen|חוסן חינוך|Resilience curriculum|חוסן|20|service|הרשות|resilience|כלל התלמידים|g03|educational_programs|school|1|ministry_other|2021-09-01||
+right_to_lead|זכותי להוביל|My right to lead|פרלמנט ילדים|21|programme|הרשות|leadership|מנהיגות תלמידים|g05|educational_programs|group|1|municipal_own|2022-09-01||120
+hebrew_immigrants|עברית לעולים|Hebrew for immigrants|הוראת עברית לעולים||programme|הרשות|learning|עולים|g06|educational_programs|group|4|ministry_other|2012-09-01||350
+informal_clubs|סבסוד חוגים|Club subsidy|חוגים מסובסדים||programme|הרשות|enrichment|תלמידים מעוטי יכולת|g03|educational_programs|pupil|2|municipal_own|2017-09-01||900
 """
 REGISTRY_HEADERS = {
     "response_id": "מענה (מזהה)",
@@ -48,6 +48,9 @@ REGISTRY_HEADERS = {
     "delivery_scale": "יחידת המענה",
     "dose_hours_per_week": "שעות למשתתף בשבוע",
     "funding_channel": "ערוץ מימון",
+    "started_on": "תאריך התחלה",
+    "ended_on": "תאריך סיום",
+    "capacity_pupils": "מספר מקומות",
 }
 _ASSETS = """
 city_pool|הבריכה העירונית|facility||120|60|14

@@ -31,6 +31,8 @@ REGISTER_HEADERS = {
     "choice_cluster": "אשכול בחירה",
     "uniqueness_cluster": "אשכול ייחודיות",
     "self_managed_he": "ניהול עצמי",
+    "opened_on": "תאריך פתיחה",
+    "closed_on": "תאריך סגירה",
     "location_east_m": "קואורדינטת מזרח",
     "location_north_m": "קואורדינטת צפון",
 }
@@ -153,8 +155,11 @@ def largest_remainder(totals: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return parts + (rank < left[..., None])
 
 
-def register_file(schools: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
-    """Return one year's school register as a municipality keeps it, with Hebrew headers."""
+def register_file(schools: pl.DataFrame, described: pl.DataFrame, last_year: int) -> pl.DataFrame:
+    """Return one year's school register as a municipality keeps it, with Hebrew headers.
+
+    The new school opens with its first school year; a code that is merged closes after its last one.
+    """
     counts = (
         described.group_by("school", "semel_mosad", "school_year", "grade")
         .agg(pl.len().alias("pupils"), pl.col("decile").sum(), pl.col("classes").first())
@@ -164,10 +169,14 @@ def register_file(schools: pl.DataFrame, described: pl.DataFrame) -> pl.DataFram
     )
     is_official = pl.col("stream") != spec.UNOFFICIAL
     old = pl.col("semel_mosad") != pl.col("current_code")
+    year = pl.col("school_year")
+    opens = (pl.col("label") == spec.NEW_SCHOOL) & (year == last_year - spec.OPENING_LAG)
+    closes = old & (year == last_year - spec.MERGER_LAG - 1)
     return (
         counts.join(
             schools.select(
                 "school",
+                "label",
                 "school_name_he",
                 "stream",
                 "stat_area",
@@ -190,6 +199,8 @@ def register_file(schools: pl.DataFrame, described: pl.DataFrame) -> pl.DataFram
             stage_he=pl.lit("יסודי"),
             type_he=pl.lit("רגיל"),
             self_managed_he=pl.when(is_official).then(pl.lit("כן")).otherwise(pl.lit("לא")),
+            opened_on=pl.when(opens).then(pl.format("{}-09-01", year - 1)),
+            closed_on=pl.when(closes).then(pl.format("{}-08-31", year)),
         )
         .sort("semel_mosad")
         .select(pl.col(name).alias(header) for name, header in REGISTER_HEADERS.items())

@@ -106,6 +106,11 @@ def _among(column: str, values: list[Any]) -> Expectation:
     return Expectation("expect_column_values_to_be_in_set", {"column": column, "value_set": values})
 
 
+def _not_among(column: str, values: list[Any]) -> Expectation:
+    arguments = {"column": column, "value_set": values}
+    return Expectation("expect_column_values_to_not_be_in_set", arguments)
+
+
 def _at_least(column: str, other: str) -> Expectation:
     return Expectation(
         "expect_column_pair_values_a_to_be_greater_than_b",
@@ -224,15 +229,45 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
         Check(
             "nothing_set_aside", "WARN", "validity", ANALYST,
             Says(
-                "No row is in quarantine (but for total rows and excerpts without consent, which are kept out by design).",
-                "אין שורות בהסגר (מלבד שורות סיכום ומובאות ללא הסכמה, שאינן נקלטות במכוון).",
+                "No row is in quarantine for a value that cannot be read or is not possible.",
+                "אין בהסגר שורות שערך בהן אינו קריא או אינו אפשרי.",
                 "Each row here names its file, row, column and reason: correct the file and run again.",
                 "לכל שורה מצוינים קובץ, שורה, עמודה וסיבה: יש לתקן את הקובץ ולהריץ שוב.",
             ),
-            (_among("reason_code", list(NO_FAULT)),), ("reason_code",),
+            (_among("reason_code", [*NO_FAULT, "missing", "duplicate_key"]),), ("reason_code",),
+        ),
+        Check(
+            "nothing_missing", "ERROR", "completeness", ANALYST,
+            Says(
+                "No row is in quarantine because a value is missing that it cannot be without (a budget's channel, a rating's role or goal, a card's reason).",
+                "אין בהסגר שורות שחסר בהן ערך חובה (ערוץ מימון בתקציב, תפקיד או יעד בדירוג, נימוק בכרטיס).",
+                "Each row here names its file, row and column: ask who sent the file for the value.",
+                "לכל שורה מצוינים קובץ, שורה ועמודה: יש לבקש את הערך משולח הקובץ.",
+            ),
+            (_not_among("reason_code", ["missing"]),), ("reason_code",),
+        ),
+        Check(
+            "nothing_twice", "ERROR", "uniqueness", ANALYST,
+            Says(
+                "No row is in quarantine because another has the same key (a school, a pupil or a test that comes twice).",
+                "אין בהסגר שורות שמפתחן מופיע גם בשורה אחרת (בית ספר, תלמיד או מבחן שנרשמו פעמיים).",
+                "Look at the rows shown, keep the right one and run again.",
+                "יש לבדוק את השורות המוצגות, להשאיר את הנכונה ולהריץ שוב.",
+            ),
+            (_not_among("reason_code", ["duplicate_key"]),), ("reason_code",),
         ),
     ),
     "core_source_file": (
+        Check(
+            "rows_add_up", "ERROR", "completeness", ANALYST,
+            Says(
+                "Of every file, rows in = rows staged + rows in quarantine; the staged ones are counted in staging.",
+                "בכל קובץ מספר השורות שנקראו שווה למספר השורות שנקלטו ושבהסגר; השורות שנקלטו נספרות בטבלת הקליטה עצמה.",
+                "Rows of the file named were lost or counted twice between reading and staging: load all years again, and report it if that does not help.",
+                "שורות מהקובץ הנקוב אבדו או נספרו פעמיים בדרך לקליטה: יש לקלוט שוב את כל השנים, ולדווח אם אין בכך די.",
+            ),
+            (_between("rows_lost", 0, 0),), ("rows_lost",), blocks=True,
+        ),
         Check(
             "quarantined_share", "ERROR", "validity", ANALYST,
             Says(
@@ -298,8 +333,17 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 "They were completed; save the column as text in the source file.",
                 "הקודים הושלמו; יש לשמור את העמודה כטקסט בקובץ המקור.",
             ),
-            (Expectation("expect_column_values_to_not_be_in_set", {"column": "repair_code", "value_set": ["code_repaired"]}),),
-            ("repair_code",),
+            (_not_among("repair_code", ["code_repaired"]),), ("repair_code",),
+        ),
+        Check(
+            "dates", "WARN", "validity", ANALYST,
+            Says(
+                "No column of dates mixes day–month with month–day.",
+                "אין עמודת תאריכים שמעורבים בה יום־חודש וחודש־יום.",
+                "Days that can be read either way were read in the mapping's order: write the column's dates in one way (best year-month-day) and run again.",
+                "תאריכים שאפשר לקרוא בשתי דרכים נקראו לפי הסדר שבמיפוי: יש לכתוב את כל התאריכים בעמודה באופן אחיד (רצוי שנה-חודש-יום) ולהריץ שוב.",
+            ),
+            (_not_among("repair_code", ["day_month_unsure"]),), ("repair_code",),
         ),
         Check(
             "personal", "ERROR", "privacy", PRIVACY,
@@ -309,8 +353,7 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 "They were masked before storing. Ask the sender to remove them and to send the file again.",
                 "הפרטים הוסתרו לפני השמירה. יש לבקש מן השולח להסירם ולשלוח את הקובץ שוב.",
             ),
-            (Expectation("expect_column_values_to_not_be_in_set", {"column": "repair_code", "value_set": ["personal_masked"]}),),
-            ("repair_code",),
+            (_not_among("repair_code", ["personal_masked"]),), ("repair_code",),
         ),
     ),
     "core_school": (
@@ -334,7 +377,7 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 "Confirm the change; the school's years before and after are read with their own stream.",
                 "יש לאשר את השינוי; כל שנה נקראת לפי הזרם שהיה בה.",
             ),
-            (_among("change_kind", []),), ("change_kind",),
+            (_among("change_kind", ["opened", "closed", "merged"]),), ("change_kind",),
         ),
     ),
     "core_participation": (
@@ -366,8 +409,7 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 "Ask the school how its participants were chosen, and fill assignment_mechanism in both files.",
                 "יש לברר עם בית הספר כיצד נבחרו המשתתפים ולמלא את אופן השיבוץ בשני הקבצים.",
             ),
-            (Expectation("expect_column_values_to_not_be_in_set", {"column": "assignment_mechanism", "value_set": ["unknown"]}),),
-            ("assignment_mechanism",),
+            (_not_among("assignment_mechanism", ["unknown"]),), ("assignment_mechanism",),
         ),
         Check(
             "list_agrees", "WARN", "consistency", RESPONSES,
@@ -460,6 +502,58 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 "יש לברר עם בית הספר מי לא נבחן ומדוע; התא מסומן.",
             ),
             (_between("tested_share_hi_pct", 85, None),), ("tested_share_hi_pct",),
+        ),
+    ),
+    "mart_trend": (
+        Check(
+            "unlinked_scales", "WARN", "consistency", TESTS,
+            Says(
+                "Every change from one year to the next is measured on one scale or on linked scales; across unlinked scales the change stays empty (R9).",
+                "כל שינוי משנה לשנה נמדד באותו סולם או בסולמות מקושרים; בין סולמות שאינם מקושרים השינוי נשאר ריק.",
+                "If the test's owner published a link between the scales, map it (link_id); otherwise the years before and after are not one trend.",
+                "אם בעל המבחן פרסם קישור בין הסולמות יש למפות אותו (link_id); אחרת השנים שלפני ואחרי אינן מגמה אחת.",
+            ),
+            (_among("is_comparable", [True]),), ("is_comparable",),
+        ),
+    ),
+    "mart_gap_area": (
+        Check(
+            "areas_add_up", "ERROR", "consistency", ANALYST,
+            Says(
+                "The gaps of the areas, each weighted by its tested pupils, sum to the gap of the city (R6).",
+                "פערי האזורים, כל אחד במשקל הנבחנים שבו, מסתכמים לפער העיר.",
+                "A school of the city is in no area, or counted twice: look at the register's areas.",
+                "יש בית ספר שאינו באף אזור או שנספר פעמיים: יש לבדוק את האזורים במרשם.",
+            ),
+            (_between("sum_less_city_sd", -1e-9, 1e-9),), ("sum_less_city_sd",), blocks=True,
+        ),
+    ),
+    "mart_budget_tag": (
+        Check(
+            "tags_reconcile", "ERROR", "consistency", TREASURER,
+            Says(
+                "The money of a school year is the same sum by every tag: formal and informal, pedagogical and physical, channel, Gefen and separate, who pays (R17).",
+                "כספי שנת הלימודים הם אותו סכום לפי כל תיוג: פורמלי ובלתי פורמלי, פדגוגי ופיזי, ערוץ, גפ\"ן ונפרד, ומי מממן.",
+                "A line falls out of a tag: the channel it names is missing in sql/mart/mart_budget_tag.sql.",
+                "יש שורה שאינה נספרת בתיוג: הערוץ שלה חסר ב-sql/mart/mart_budget_tag.sql.",
+            ),
+            (
+                Expectation("expect_column_pair_values_to_be_equal", {"column_A": "tag_plan_agorot", "column_B": "year_plan_agorot"}),
+                Expectation("expect_column_pair_values_to_be_equal", {"column_A": "tag_actual_agorot", "column_B": "year_actual_agorot"}),
+            ),
+            ("tag_plan_agorot", "year_plan_agorot", "tag_actual_agorot", "year_actual_agorot"), blocks=True,
+        ),
+    ),
+    "mart_test_participation": (
+        Check(
+            "adapted_share", "WARN", "coverage", TESTS,
+            Says(
+                "No school had surely more than 15 % of its tests adapted (99 % interval); otherwise its mean may speak of other pupils than its own (R26).",
+                "אין בית ספר שבו יותר מ-15% מן המבחנים היו מותאמים בוודאות (רווח 99%); אחרת ייתכן שהממוצע אינו של כלל תלמידיו.",
+                "Ask the school who sat an adapted test and why; its means of that year are read with care.",
+                "יש לברר עם בית הספר מי נבחן במבחן מותאם ומדוע; את ממוצעי אותה שנה יש לקרוא בזהירות.",
+            ),
+            (_among("is_adapted_high", [False]),), ("is_adapted_high",),
         ),
     ),
     "core_score_spike": (

@@ -11,13 +11,14 @@ from models.allocation.audit import AuditSettings, audit, changes
 from models.allocation.explain import Explanation, explain
 from models.allocation.flips import FlipSettings, flips
 from models.allocation.frontier import gamma_frontier, rule_prices
+from models.allocation.information import value_of_information
 from models.allocation.resolve import Effort
-from models.allocation.robust import robust_plans, value_of_information
+from models.allocation.robust import robust_plans
 from models.allocation.stability import stability
 from models.allocation.uncertainty import Spread, joint_draws
 from models.need import need_draws
 from pipelines.city import CityFolder
-from pipelines.decide.allocation import MUNICIPAL, PAIR, problem, subject_fit
+from pipelines.decide.allocation import MUNICIPAL, PAIR, planned, problem, subject_fit
 from pipelines.decide.allocation import STEPS as ALLOCATION
 from pipelines.tables import Step, Tables, nothing
 
@@ -34,7 +35,7 @@ GEFEN = "gefen_school"
 
 def explained(city: CityFolder, tables: Tables) -> Tables:
     """Return why each school has a response or not, what rules cost it, and what would turn close calls."""
-    posed, lines = problem(city, tables), tables["mart_allocation"]
+    posed, lines = planned(city, tables), tables["mart_allocation"]
     found = explain(posed, lines)
     return {
         "mart_allocation_reason": found.pairs.rename(
@@ -79,14 +80,13 @@ def turned(posed: Problem, lines: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataF
 
 def firm(city: CityFolder, tables: Tables) -> Tables:
     """Return how often each line is chosen when need, effects, participation and costs are drawn anew."""
-    settings, posed, lines = city.policy.account, problem(city, tables), tables["mart_allocation"]
+    settings, posed, lines = city.policy.account, planned(city, tables), tables["mart_allocation"]
     draws = drawn(city, tables)
     found = stability(posed, lines, draws, workers=WORKERS)
     few = draws.filter(pl.col("draw") < settings.scenarios.value)
     robust = robust_plans(
         posed, lines, few, alpha=1 - settings.bad_share.value, effort=ROBUST, workers=WORKERS
     )
-    fewer = draws.filter(pl.col("draw") < settings.information_draws.value)
     return {
         "mart_allocation_stability": found.pairs.rename({"dose_level": "plan_dose_level"}),
         "mart_allocation_draw": found.draws,
@@ -94,7 +94,7 @@ def firm(city: CityFolder, tables: Tables) -> Tables:
             scenarios=pl.lit(few["draw"].n_unique())
         ),
         "mart_robust_line": robust.lines.rename({"plan": "plan_id"}),
-        "mart_plan_information": value_of_information(posed, fewer, effort=CLOSE, workers=WORKERS).rename(
+        "mart_plan_information": value_of_information(posed, lines, draws, effort=CLOSE, workers=WORKERS).rename(
             {"information_pct": "information_worth_pct"}
         ),
     }  # fmt: skip
@@ -208,9 +208,9 @@ def changed(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
 
 def priced(city: CityFolder, tables: Tables) -> Tables:
     """Return what corrective preference, each rule and a larger budget cost and bring."""
-    settings, posed = city.policy.account, problem(city, tables)
+    settings = city.policy.account
     frontier = gamma_frontier(
-        posed,
+        problem(city, tables),
         settings.gammas.value,
         seed=settings.seed.value,
         effort=CLOSE,
@@ -220,7 +220,10 @@ def priced(city: CityFolder, tables: Tables) -> Tables:
     return {
         "mart_frontier": frontier.rename({"lines": "lines_count", "gap_pct": "optimality_gap_pct"}),
         "mart_rule_price": rule_prices(
-            posed, budget_step_pct=settings.budget_step_pct.value, effort=CLOSE, workers=WORKERS
+            planned(city, tables),
+            budget_step_pct=settings.budget_step_pct.value,
+            effort=CLOSE,
+            workers=WORKERS,
         ).rename({"change": "rule_change"}),
     }
 
@@ -238,7 +241,7 @@ STEPS = (
     Step(
         "explain_plan", "decide",
         makes=("mart_allocation_reason", "mart_allocation_part", "mart_allocation_price", "mart_allocation_flip"),
-        reads=(*READS, "mart_allocation"),
+        reads=(*READS, "mart_allocation", "mart_allocation_certificate"),
         compute=explained,
     ),
     Step(
@@ -247,7 +250,7 @@ STEPS = (
             "mart_allocation_stability", "mart_allocation_draw", "mart_robust_plan", "mart_robust_line",
             "mart_plan_information",
         ),
-        reads=(*READS, "mart_allocation", "mart_need_indicator"),
+        reads=(*READS, "mart_allocation", "mart_allocation_certificate", "mart_need_indicator"),
         compute=firm,
     ),
     Step(
@@ -259,5 +262,10 @@ STEPS = (
         reads=("mart_need_index", "mart_allocation", "mart_allocation_money", "core_school_year", "mart_last_plan"),
         compute=audited,
     ),
-    Step("plan_prices", "decide", makes=("mart_frontier", "mart_rule_price"), reads=READS, compute=priced),
+    Step(
+        "plan_prices", "decide",
+        makes=("mart_frontier", "mart_rule_price"),
+        reads=(*READS, "mart_allocation_certificate"),
+        compute=priced,
+    ),
 )  # fmt: skip

@@ -6,8 +6,18 @@ from typing import Literal
 
 import polars as pl
 
-from models.allocation import Atkinson, Maximin, Objective, Overlap, Problem, Total, solve
+from models.allocation import (
+    Atkinson,
+    Maximin,
+    Objective,
+    Overlap,
+    Problem,
+    Total,
+    floored,
+    solve,
+)
 from models.allocation.lasting import lasting_share
+from models.allocation.remaining import remaining
 from models.shares import split_by_share
 from pipelines.aim import AGOROT
 from pipelines.city import CityError, CityFolder
@@ -15,7 +25,7 @@ from pipelines.decide import assets
 from pipelines.decide.pooled import READS as POOL_READS
 from pipelines.decide.pooled import together, with_pooled
 from pipelines.decide.rules import READS as RULE_READS
-from pipelines.decide.rules import rules
+from pipelines.decide.rules import minimum_groups, rules
 from pipelines.formula import FormulaPart
 from pipelines.tables import Step, Tables
 
@@ -30,7 +40,8 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
     The benefit of a response in a school is participants × share of the full benefit at the dose ×
     share of it that falls into the years looked at × the mean over the city's subjects of its expected effect, weighted towards the subjects in which
     the school is likelier to be below target. The weights of one school average 1, so a school's
-    level of need enters only once, through the need weight (domain_methods, trap 8). A negative
+    level of need enters only once, through the need weight (domain_methods, trap 8). What all plans are
+    worth therefore rises with need: worth ranks plans, and success is `still_needed` (R81). A negative
     expected effect buys nothing and counts as zero.
     """
     policy = city.policy
@@ -83,7 +94,6 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         .join(tables["core_response"].select("response_id", "is_excellence"), on="response_id")
         .with_columns((pl.col("served_share") * pl.col("pupils")).round().cast(pl.Int32).alias("participants"))
         .filter(pl.col("participants") > 0)
-        .pipe(with_minimum_groups, city)
         .with_columns(
             (
                 pl.col("participants") * pl.col("benefit_share") * pl.col("lasting_share") * pl.col("gain_sd").fill_null(0)
@@ -93,21 +103,6 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         .pipe(lambda choices: with_pooled(city, tables, choices))
         .pipe(lambda choices: assets.with_assets(city, tables, choices))
     )  # fmt: skip
-
-
-def with_minimum_groups(choices: pl.DataFrame, city: CityFolder) -> pl.DataFrame:
-    """Return the options, those of schools with fewer participants than a response needs not eligible (R93)."""
-    least = {item.response: item.participants for item in city.policy.rules.minimum_groups}
-    needed = pl.col("response_id").replace_strict(least, default=0, return_dtype=pl.Int32)
-    is_small = pl.col("is_eligible") & (pl.col("participants") < needed)
-    small = {
-        "eligibility_reason_en": pl.format("{} participants here, and it is opened for at least {}", "participants", needed),
-        "eligibility_reason_he": pl.format("{} משתתפים צפויים בבית הספר; נפתח ל־{} לפחות", "participants", needed),
-    }  # fmt: skip
-    return choices.with_columns(
-        pl.when(is_small).then(words).otherwise(pl.col(name)).alias(name)
-        for name, words in small.items()
-    ).with_columns(is_eligible=pl.col("is_eligible") & ~is_small)
 
 
 def subject_fit(tables: Tables) -> pl.DataFrame:
@@ -204,14 +199,27 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
         costs=costs(city, choices),
         channels=channels(city),
         school_channels=school_channels(city, tables),
-        rules=(*rules(city, tables), *together(choices), *assets.asset_rules(tables, choices)),
+        rules=(
+            *rules(city, tables),
+            *minimum_groups(city, choices),
+            *together(choices),
+            *assets.asset_rules(tables, choices),
+        ),
         equity_gamma=city.policy.equity_gamma.value,
         need_offset=city.policy.need_offset.value,
         overlaps=tuple(
             Overlap(name, group.name_en, group.name_he, group.responses, group.counted_share.value)
             for name, group in city.policy.overlaps.items()
         ),
+        objective=objective(city),
+        response_names={name: (r.name_he, r.name_en) for name, r in city.policy.responses.items()},
+        relax_order=city.policy.rules.relax_order,
     )
+
+
+def planned(city: CityFolder, tables: Tables) -> Problem:
+    """Return the problem as the plan answers it: under the maximin, with the floor that it reached."""
+    return floored(problem(city, tables), tables["mart_allocation_certificate"]["floor_sd"].item())
 
 
 def objective(city: CityFolder) -> Objective | Maximin:
@@ -235,7 +243,6 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         posed,
         gap_pct=policy.solver.gap_pct.value,
         time_limit_s=policy.solver.time_limit_s.value,
-        objective=objective(city),
     )
     municipal = plan.money.filter(pl.col("funding_channel") == MUNICIPAL).select(
         *PAIR, pl.col("amount_agorot").alias("municipal_agorot")
@@ -250,9 +257,10 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
             is_replaceable=(pl.col("municipal_agorot") > 0) & pl.col("response_id").is_in(_bought_by_schools(city))
         )
     )  # fmt: skip
-    certificate = plan.certificate
+    certificate, left = plan.certificate, still_needed(city, tables, lines)
     return {
         "mart_allocation": lines,
+        "mart_allocation_remaining": left,
         "mart_allocation_money": plan.money,
         "mart_allocation_asset": assets.uses(tables, posed.options, _priced(posed), plan.lines),
         "mart_allocation_channel": plan.channels,
@@ -275,6 +283,9 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
                     "cost_agorot": int(lines["cost_agorot"].sum()),
                     "municipal_agorot": int(lines["municipal_agorot"].sum()),
                     "schools": need.height,
+                    "need_gap_before": float(left["need_gap_before"].sum()),
+                    "need_gap_after": float(left["need_gap_after"].sum()),
+                    "gap_known_schools": left["need_gap_before"].count(),
                 }
             ],
             schema_overrides=dict.fromkeys(
@@ -282,6 +293,24 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
             ),
         ),
     }
+
+
+def still_needed(city: CityFolder, tables: Tables, lines: pl.DataFrame) -> pl.DataFrame:
+    """Return the need-weighted gap of each school before the plan and after it: its success (R81)."""
+    gaps = tables["mart_gap_school"].filter(subject="all").select("semel_mosad", "gap_sd", "tested_pupils")  # fmt: skip
+    schools = tables["mart_need_index"].select("semel_mosad", "pupils", "need").join(
+        gaps, on="semel_mosad", how="left"
+    )  # fmt: skip
+    gained = schools.select("semel_mosad").join(
+        lines.group_by("semel_mosad").agg(pl.col("benefit_sd_pupils").sum()), on="semel_mosad", how="left"
+    ).with_columns(pl.col("benefit_sd_pupils").fill_null(0.0))  # fmt: skip
+    found = remaining(
+        schools,
+        gained,
+        equity_gamma=city.policy.equity_gamma.value,
+        need_offset=city.policy.need_offset.value,
+    )
+    return schools.join(gained, on="semel_mosad").join(found, on="semel_mosad").sort("semel_mosad")
 
 
 def _priced(posed: Problem) -> pl.DataFrame:
@@ -332,7 +361,7 @@ STEPS = (
         "decide",
         makes=(
             "mart_allocation", "mart_allocation_money", "mart_allocation_channel",
-            "mart_allocation_rule", "mart_allocation_certificate", "mart_allocation_asset",
+            "mart_allocation_rule", "mart_allocation_certificate", "mart_allocation_asset", "mart_allocation_remaining",
         ),
         reads=(
             "mart_need_index", "mart_gap_school", "mart_effect", "mart_response_map", "core_response", "core_school_year",

@@ -7,21 +7,28 @@ from collections.abc import Iterator
 import polars as pl
 
 from models.allocation import (
+    Commitment,
     EverySchoolServed,
     ExcellenceShareMax,
     ExcellenceShareMin,
     Exclusive,
     HoldHarmless,
+    ManualOverride,
+    MinimumGroup,
     MustDrop,
     MustKeep,
+    NoticePeriod,
     Part,
     ParticipantCapacity,
     PartShareMax,
     PartShareMin,
+    Prerequisite,
     RiseCap,
     Rule,
     SchoolCap,
     SchoolCapacity,
+    SchoolFloor,
+    SourceExcluded,
 )
 from models.allocation.audit import with_quartile
 from pipelines.aim import AGOROT
@@ -41,7 +48,15 @@ def rules(city: CityFolder, tables: Tables) -> tuple[Rule, ...]:
     """
     return tuple(
         rule
-        for kind in (_capacities, _kept_and_dropped, _of_schools, _shares, _changes)
+        for kind in (
+            _capacities,
+            _kept_and_dropped,
+            _conditions,
+            _overrides,
+            _of_schools,
+            _shares,
+            _changes,
+        )
         for rule in kind(city, tables)
     )
 
@@ -49,19 +64,51 @@ def rules(city: CityFolder, tables: Tables) -> tuple[Rule, ...]:
 def _capacities(city: CityFolder, _: Tables) -> Iterator[Rule]:
     """What operators can staff."""
     for item in city.policy.rules.capacity:
-        name = {
-            "response_he": city.policy.responses[item.response].name_he,
-            "response_en": city.policy.responses[item.response].name_en,
-        }
+        name = _named(city, item.response)
         if item.schools is not None:
             yield SchoolCapacity(item.response, item.schools, **name)
         if item.participants is not None:
             yield ParticipantCapacity(item.response, item.participants, **name)
 
 
+def _named(city: CityFolder, response_id: str, what: str = "response") -> dict[str, str]:
+    """The names of a response as a rule's fields have them."""
+    response = city.policy.responses[response_id]
+    return {f"{what}_he": response.name_he, f"{what}_en": response.name_en}
+
+
+def minimum_groups(city: CityFolder, choices: pl.DataFrame) -> tuple[MinimumGroup, ...]:
+    """Return the rules on groups: schools that share a response make one group of it (R87, R93).
+
+    Args:
+        city: the policy.
+        choices: the options, with host_semel_mosad (null = the school by itself).
+    """
+    together = ["response_id", "host_semel_mosad", "dose_level"]
+    in_group = (
+        pl.when(pl.col("host_semel_mosad").is_null())
+        .then("participants")
+        .otherwise(pl.col("participants").sum().over(together))
+    )
+    sizes = choices.with_columns(in_group=in_group).sort("semel_mosad", "dose_level")
+    return tuple(
+        MinimumGroup(
+            item.response,
+            item.participants,
+            tuple(
+                sizes.filter(pl.col("response_id") == item.response, pl.col("in_group") < item.participants)
+                .select("semel_mosad", "dose_level").iter_rows()
+            ),
+            **_named(city, item.response),
+        )
+        for item in city.policy.rules.minimum_groups
+    )  # fmt: skip
+
+
 def _kept_and_dropped(city: CityFolder, tables: Tables) -> Iterator[Rule]:
     """What goes on, by decision or by a commitment of former years (R88, R89), and what ends."""
     stated, year = city.policy.rules, city.planning_year
+    doses = sorted(city.policy.dose_response.value)
     least: dict[tuple[str, str], int] = {}
     for item in stated.must_keep:
         served = item.schools == "served"
@@ -69,19 +116,27 @@ def _kept_and_dropped(city: CityFolder, tables: Tables) -> Iterator[Rule]:
         for school in schools:
             pair = (school, item.response)
             least[pair] = max(least.get(pair, 1), item.dose_level)
-    for response_id, response in city.policy.responses.items():
-        if response.is_allocated and (response.committed_until or 0) >= year:
-            for school in _served(response_id, "committed_until", tables):
-                least.setdefault((school, response_id), 1)
     if least:
-        doses = sorted(city.policy.dose_response.value)
         yield MustKeep(tuple((*pair, doses[level - 1]) for pair, level in least.items()))
+    committed = [
+        (school, response_id, doses[0])
+        for response_id, response in city.policy.responses.items()
+        if response.is_allocated and (response.committed_until or 0) >= year
+        for school in _served(response_id, "committed_until", tables)
+    ]
+    if committed:
+        yield Commitment(tuple(committed))
+    for notice in stated.notice_periods:
+        if notice.last_year >= year:
+            schools = _served(notice.response, "notice_periods", tables)
+            yield NoticePeriod(notice.response, schools, notice.last_year, **_named(city, notice.response))  # fmt: skip
     every_school = tuple(tables["mart_need_index"]["semel_mosad"])
+    over = {item.response for item in stated.notice_periods if item.last_year < year}
     dropped = [
         (school, item.response)
         for item in stated.must_drop
         for school in (every_school if item.schools == "all" else item.schools)
-    ]
+    ] + [(school, response_id) for response_id in sorted(over) for school in every_school]
     if dropped:
         yield MustDrop(tuple(dropped))
 
@@ -100,11 +155,45 @@ def _served(response_id: str, rule: str, tables: Tables) -> tuple[str, ...]:
     return tuple(rows.filter("is_served")["semel_mosad"])
 
 
+def _conditions(city: CityFolder, _: Tables) -> Iterator[Rule]:
+    """What a response needs beside it, and what may not pay for it (R83, R93)."""
+    for item in city.policy.rules.prerequisites:
+        yield Prerequisite(
+            item.response, item.needs, **_named(city, item.response), **_named(city, item.needs, "needed")
+        )  # fmt: skip
+    excluded: dict[str, set[str]] = {}
+    for exclusion in city.policy.rules.source_exclusions:
+        excluded.setdefault(exclusion.channel, set()).update(exclusion.responses)
+    for channel, responses in sorted(excluded.items()):
+        names = [city.policy.responses[response_id] for response_id in sorted(responses)]
+        yield SourceExcluded(
+            channel, tuple(sorted(responses)),
+            ", ".join(name.name_he for name in names), ", ".join(name.name_en for name in names),
+        )  # fmt: skip
+
+
+def _overrides(city: CityFolder, tables: Tables) -> Iterator[Rule]:
+    """What was decided by hand, one rule for each school, so that each has its own price (R100)."""
+    need = tables["mart_need_index"]
+    called = dict(need.select("semel_mosad", "school_name_he").iter_rows())
+    for item in city.policy.rules.overrides:
+        for school in item.schools:
+            if school not in called:
+                raise ValueError(f"policy.yaml: rules.overrides: no school {school} in the plan.")
+            yield ManualOverride(
+                school, item.response, item.decision == "forced", item.reason, item.decided_by_role,
+                item.dose_level, called[school], **_named(city, item.response),
+            )  # fmt: skip
+
+
 def _of_schools(city: CityFolder, _: Tables) -> Iterator[Rule]:
     """What holds in each school."""
     stated = city.policy.rules
     if stated.every_school_served and stated.every_school_served.value:
-        yield EverySchoolServed()
+        exempt = {school for item in stated.served_exemptions for school in item.schools}
+        yield EverySchoolServed(tuple(sorted(exempt)))
+    if stated.school_floor_per_pupil:
+        yield SchoolFloor(round(AGOROT * stated.school_floor_per_pupil.value))
     if stated.school_cap_per_pupil:
         yield SchoolCap(round(AGOROT * stated.school_cap_per_pupil.value))
     for name, group in stated.exclusive.items():

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near
+from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near, lifted
 from models.allocation.audit import with_quartile
 from models.allocation.comparison import compare_plans
 from models.allocation.resolve import model_of
@@ -103,7 +103,10 @@ def _solved(
     solver = city.policy.solver
     try:
         found = best_near(
-            asked, base, gap_pct=solver.gap_pct.value, time_limit_s=solver.time_limit_s.value
+            lifted(asked, gap_pct=solver.gap_pct.value, time_limit_s=solver.time_limit_s.value),
+            base,
+            gap_pct=solver.gap_pct.value,
+            time_limit_s=solver.time_limit_s.value,
         )
     except InfeasibleRules as error:
         return {
@@ -131,7 +134,7 @@ def _key(asked: Problem, base: pl.DataFrame, city: CityFolder, code: str) -> str
     return _digest(
         code, solver.gap_pct.value, solver.time_limit_s.value, *words,
         *[part.astype(float).tobytes() for part in parts],
-        _csv(model.columns.options), _csv(asked.costs), _csv(base.select(_LINE)), asked.overlaps,
+        _csv(model.columns.options), _csv(asked.costs), _csv(base.select(_LINE)), asked.overlaps, asked.objective,
     )  # fmt: skip
 
 

@@ -1,5 +1,12 @@
 """Stage `diagnose`: where are the gaps, how sure are we, who needs most, what drives it, what we cannot see."""
 
-from pipelines.diagnose import causes, gaps, need, not_measured, retention
+from pipelines.diagnose import areas, causes, gaps, need, not_measured, retention
 
-STEPS = (*gaps.STEPS, *need.STEPS, *causes.STEPS, *retention.STEPS, *not_measured.STEPS)
+STEPS = (
+    *gaps.STEPS,
+    *areas.STEPS,
+    *need.STEPS,
+    *causes.STEPS,
+    *retention.STEPS,
+    *not_measured.STEPS,
+)

@@ -42,6 +42,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
     lines = tables["mart_allocation"].join(
         firmness.select(*PAIR, "stability", "selection_share", "draws"), on=PAIR
     )
+    left = tables["mart_allocation_remaining"].sort("need_gap_after", "semel_mosad", descending=[True, False], nulls_last=True)  # fmt: skip
     prices = tables["mart_rule_price"].filter(pl.col("worth_gain") > 0)
     return environment().get_template("allocation.html.j2").render(
         context=context,
@@ -52,6 +53,8 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         school=lambda code: called.get(code, code),
         rule=lambda rule_id: rules.get(rule_id, rule_id),
         certificate=tables["mart_allocation_certificate"].row(0, named=True),
+        remaining=left.to_dicts(),
+        gap_unknown=left.filter(pl.col("need_gap_before").is_null()).to_dicts(),
         checked=tables["mart_allocation_rule"].sort("rule_id").to_dicts(),
         channels=tables["mart_allocation_channel"].sort("funding_channel").to_dicts(),
         assets=tables["mart_allocation_asset"].sort("asset_id", "response_id").to_dicts(),

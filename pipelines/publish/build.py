@@ -11,6 +11,7 @@ import polars as pl
 
 from pipelines.fields import dictionary
 from pipelines.publish.allocation import render_allocation
+from pipelines.publish.criteria import render_criteria
 from pipelines.publish.diagnosis import render_diagnosis
 from pipelines.publish.marts import DATABASE, read_database, write_marts
 from pipelines.publish.quality import render_quality
@@ -18,6 +19,7 @@ from pipelines.publish.report import ReportContext, render_report
 from pipelines.publish.responses import render_responses
 from pipelines.publish.scenarios import render_scenarios
 from pipelines.publish.suppression import Audience, Thresholds, gate, suppress
+from pipelines.publish.wellbeing import render_wellbeing
 from pipelines.publish.words import AGOROT
 from pipelines.publish.workbook import SHEETS, write_workbook
 from pipelines.scenarios import BASE
@@ -26,6 +28,8 @@ WORKBOOK = "workbook.xlsx"
 PAGES = {
     "report.html": render_report,
     "diagnosis.html": render_diagnosis,
+    "wellbeing.html": render_wellbeing,
+    "criteria.html": render_criteria,
     "responses.html": render_responses,
     "allocation.html": render_allocation,
     "scenarios.html": render_scenarios,

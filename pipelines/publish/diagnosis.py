@@ -50,6 +50,7 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         response=lambda response_id: responses.get(response_id, response_id),
         choice=lambda name: _choice(name, indicators),
         city=tables["mart_gap_city"].sort("subject").to_dicts(),
+        areas=_areas(tables["mart_gap_area"]),
         city_pattern=_one(tables["mart_subject_pattern"], "place", "city"),
         components=tables["mart_gap_component"].to_dicts(),
         domains=tables["mart_domain"].sort("domain_status", "domain_id").to_dicts(),
@@ -99,6 +100,13 @@ def _one(frame: pl.DataFrame, column: str, value: str) -> dict[str, Any] | None:
 def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
     counts = dict(frame.group_by(column).len().iter_rows())
     return {name: counts.get(name, 0) for name in map(str, dictionary().fields[column].allowed)}
+
+
+def _areas(areas: pl.DataFrame) -> dict[str, Rows]:
+    """Return the areas of each kind over all subjects, by name, then those that are not known."""
+    whole = areas.filter(subject=WHOLE).sort(pl.col("area") == "none", "area")
+    kinds = map(str, dictionary().fields["area_kind"].allowed)
+    return {kind: whole.filter(area_kind=kind).to_dicts() for kind in kinds}
 
 
 def _groups(tables: Mapping[str, pl.DataFrame]) -> Rows:

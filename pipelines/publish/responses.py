@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
+from pipelines.fields import dictionary
 from pipelines.publish import words
 from pipelines.publish.report import charts
 from pipelines.publish.report.page import ReportContext, environment
@@ -110,6 +111,8 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         covered=_over_coverage(tables["mart_over_coverage"]),
         overlap=tables["mart_response_overlap"].sort("shared_pupils", "response_id", "other_response_id", descending=[True, False, False], nulls_last=True).head(MOST_PAIRS).to_dicts(),
         pooling=tables["mart_pooling"].filter(pl.col("saving_agorot") > 0).sort("saving_agorot", "response_id", descending=[True, False]).to_dicts(),
+        tags=_tags(tables["mart_budget_tag"]),
+        parents=_parents(tables["mart_parents_payment"], schools),
         evidence=tables["mart_evidence"].filter(pl.col("quantity") != "served_share").sort("response_id", "quantity").to_dicts(),
         chart=Markup(charts.alignment_chart(alignment, names)) if alignment.drop_nulls("effect_sd").height else "",
     )  # fmt: skip
@@ -163,3 +166,26 @@ def _over_coverage(covered: pl.DataFrame) -> Rows:
         .head(MOST_PAIRS)
         .to_dicts()
     )  # fmt: skip
+
+
+def _tags(tags: pl.DataFrame) -> Rows:
+    """Return the money of every school year by tag, the last year first, each tag's values by plan."""
+    order = {name: place for place, name in enumerate(dictionary().fields["tag_kind"].allowed)}
+    rows = tags.sort(
+        pl.col("tag_kind").replace_strict(order, return_dtype=pl.Int32), "plan_agorot", "tag_value", descending=[False, True, False]
+    )  # fmt: skip
+    return [
+        {"school_year": year, "rows": rows.filter(school_year=year).to_dicts()}
+        for year in sorted(tags["school_year"].unique(), reverse=True)
+    ]
+
+
+def _parents(paid: pl.DataFrame, schools: Mapping[str, str]) -> dict[str, Rows]:
+    """Return what parents paid in the last year: in the city by response, and by school."""
+    last = paid.filter(pl.col("school_year") == pl.col("school_year").max())
+    city = last.filter(place="city").sort(pl.col("response_id") == WHOLE, "response_id")
+    own = last.filter(pl.col("place") != "city", response_id=WHOLE).to_dicts()
+    return {
+        "city": city.to_dicts(),
+        "schools": sorted(own, key=lambda row: (schools.get(row["place"], ""), row["place"])),
+    }

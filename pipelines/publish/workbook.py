@@ -23,6 +23,7 @@ SHEETS = {
     "ממצאים": "mart_finding",
     "פערים לפי בית ספר": "mart_gap_school",
     "פערים לפי שכבה ושנה": "mart_gap_school_subject",
+    "פערים לפי אזור": "mart_gap_area",
     "מדד צורך": "mart_need_index",
     "מחווני הצורך": "mart_need_indicator",
     "הקצאה לבית ספר": "mart_allocation_school",
@@ -53,13 +54,23 @@ SHEETS = {
     "מרשם הראיות": "mart_evidence",
     "מפת מענים": "mart_response_map",
     "צרכים ללא מענה": "mart_unmet_need",
+    "התמדה ופעילות": "mart_pupil_share",
+    "אקלים": "mart_climate",
+    "מי לא נבחן": "mart_test_participation",
+    "קריטריונים": "mart_criterion",
+    "ממצאים על קריטריונים": "mart_criterion_lint",
+    "הוגנות הקריטריונים": "mart_criterion_fairness",
+    "שיטות איתור": "mart_identification_method",
     "תוכנית עבודה": "mart_work_plan",
     "תכנון מול ביצוע": "mart_plan_tracking",
+    "תקציב לפי תיוג": "mart_budget_tag",
+    "תשלומי הורים": "mart_parents_payment",
     "מה לא נמדד": "mart_not_measured",
     "תלמידים ובתי ספר": "mart_pupil_total",
     "העיר": "mart_city",
     "פרמטרים": "mart_parameter",
     "איכות הנתונים": "mart_data_quality",
+    "שורות בהסגר": "mart_quarantine",
 }
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes of each run
 _WIDEST, _NARROWEST = 60, 11
@@ -147,13 +158,15 @@ def _sheet(
         _totals(sheet, name, frame, styles)
 
 
-# Rows of these overlap (one response by several kinds of money, one school under several scenarios)
-# or do not add up (values of knowing).
+# Rows of these overlap (one response by several kinds of money, one school under several scenarios,
+# the same lines under several tags, parts beside their total) or do not add up (values of knowing).
 _NO_TOTAL = (
     "mart_allocation_certificate",
     "mart_allocation_rule",
     "mart_alignment",
+    "mart_budget_tag",
     "mart_evaluation",
+    "mart_parents_payment",
     "mart_scenario",
     "mart_scenario_group",
     "mart_scenario_response",
@@ -178,7 +191,7 @@ def _totals(sheet: Worksheet, name: str, frame: pl.DataFrame, styles: Mapping[st
 
 def _unit(field: Field) -> str:
     if field.unit.startswith("agorot"):
-        return "₪" + field.unit.removeprefix("agorot").replace(" per pupil", " לתלמיד").replace(" per school", " לבית ספר").replace(" per participant", " למשתתף")  # fmt: skip
+        return "₪" + field.unit.removeprefix("agorot").replace(" per pupil", " לתלמיד").replace(" per school", " לבית ספר").replace(" per participant", " למשתתף").replace(" per payer", " למשלם").replace(" in all", "")  # fmt: skip
     return {
         "pupils": "תלמידים", "schools": "בתי ספר", "percent": "%", "probability": "הסתברות", "pupil SD": "ס״ת",
         "pupil SD per year": "ס״ת לשנה", "decile": "עשירון",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -16,10 +16,11 @@ import polars as pl
 from pipelines.city import CityError, CityFolder
 from pipelines.fields import dictionary
 from pipelines.scenarios import scenario_files
+from pipelines.sources.beside import set_beside, sheet_of
 from pipelines.sources.door import admit, header_shown
 from pipelines.sources.mapping import SourceMapping
-from pipelines.sources.normalise import spelling
-from pipelines.sources.personal import mask_personal
+from pipelines.sources.normalise import spelling, unsure_days
+from pipelines.sources.personal import MASK, mask_personal
 from pipelines.sources.tabular import INVISIBLE, ROW, Content, read_content
 from pipelines.yaml_lines import line_of
 
@@ -82,7 +83,7 @@ def source_files(
     return found
 
 
-def where_mapped(city: CityFolder, source_id: str, number: int = 0, *option: str) -> str:
+def where_mapped(city: CityFolder, source_id: str, number: int = 0, *option: str | int) -> str:
     """Return file, line and path of a mapping's option, for an error."""
     path = city.folder / "city.yaml"
     many = len(city.city.sources[source_id]) > 1
@@ -107,8 +108,8 @@ def _find(city: CityFolder, source_id: str, name: str, number: int) -> list[Path
 def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> Reading:
     """Read a source. One that the city does not map gives empty frames.
 
-    Of a file that holds many years only the rows of `years` are kept, unless all years of the city
-    are asked for; then rows with an unreadable year stay too, to be quarantined.
+    A file that holds many years is read whole, whichever of its years are asked for: a file is what
+    is loaded, superseded and counted.
 
     Raises:
         CityError: if a file is missing, cannot be read in its format or encoding, lacks a mapped
@@ -130,21 +131,12 @@ def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> Readi
             _read_file(city, source_id, number, path, year, aliases)
             for path, year, number in source_files(city, source_id, years)
         ]
-    read = Reading(
+    return Reading(
         *(
             pl.concat([getattr(part, name) for part in parts])
             for name in ("rows", "files", "set_aside", "repairs")
         )
     )
-    if "school_year" in table.contract and set(years) != set(city.city.school_years.all()):
-        listed = [str(year) for year in years]
-        return Reading(
-            read.rows.filter(pl.col("school_year").is_in(listed)),
-            read.files,
-            read.set_aside,
-            read.repairs,
-        )
-    return read
 
 
 def response_names(city: CityFolder) -> dict[str, str]:
@@ -161,10 +153,11 @@ def response_names(city: CityFolder) -> dict[str, str]:
         for name in (response_id, response.name_he, response.name_en)
     ]
     registry = read_source(city, REGISTRY, city.city.school_years.all()).rows
-    for row in registry.filter(pl.col("response_id").is_not_null()).iter_rows(named=True):
+    # What was masked at the door names no response.
+    for row in registry.filter(~pl.col("response_id").str.contains(MASK)).iter_rows(named=True):
         texts = [row["response_id"], row["response_name_he"], row["response_name_en"]]
         texts += (row["response_aliases"] or "").split("|")
-        named += [(row["response_id"], text) for text in texts if text and text.strip()]
+        named += [(row["response_id"], t) for t in texts if t and t.strip() and MASK not in t]
     found: dict[str, str] = {}
     for response_id, name in named:
         if found.setdefault(spelling(name), response_id) != response_id:
@@ -183,9 +176,8 @@ def _read_file(
     year: int | None,
     aliases: Mapping[str, str],
 ) -> Reading:
-    mapping = city.city.sources[source_id][number]
     content = path.read_bytes()
-    read = _open(city, source_id, number, path, content)
+    read, mapping = _open(city, source_id, number, path, content)
     cells = read.rows.drop(ROW)
     if year is not None and cells.is_empty():
         raise CityError(
@@ -227,14 +219,41 @@ def _read_file(
 
 def _open(
     city: CityFolder, source_id: str, number: int, path: Path, content: bytes
-) -> Content:  # fmt: skip
+) -> tuple[Content, SourceMapping]:  # fmt: skip
+    """Return the rows of a file, its further sheets beside the first, and where each column is now."""
     mapping = city.city.sources[source_id][number]
+    read = _sheet(city, source_id, number, path, content, mapping)
+    for place, other in enumerate(mapping.beside):
+        where = ("beside", place)
+        found = _sheet(city, source_id, number, path, content, sheet_of(mapping, other), *where)
+        try:
+            read = replace(read, rows=set_beside(read.rows, mapping, other, found.rows))
+        except ValueError as error:
+            raise CityError(
+                f"{path}: {error} (source {source_id}, {where_mapped(city, source_id, number, *where)}). Correct the sheet, or its mapping.",
+                f"{path}: בגיליון {other.sheet} יש שורות שאין להן שורה אחת ויחידה בגיליון הראשון. יש לתקן את הגיליון או את המיפוי.",
+            ) from None
+        added = {name: other.cell_name(header) for name, header in other.added.items()}
+        mapping = mapping.model_copy(update={"columns": mapping.columns | added})
+    return read, mapping
+
+
+def _sheet(
+    city: CityFolder,
+    source_id: str,
+    number: int,
+    path: Path,
+    content: bytes,
+    mapping: SourceMapping,
+    *where: str | int,
+) -> Content:
+    """Return the rows of one sheet (of a CSV: of the file), which has every mapped column."""
     try:
         read = read_content(content, mapping)
     except Exception as error:  # any reader's own error becomes one that names the file
         said = mask_personal(str(error).strip().splitlines()[0] if str(error).strip() else "")
         raise CityError(
-            f"{path}: cannot be read as {mapping.format} ({mapping.encoding}): {type(error).__name__}: {said[:200] or 'no further detail'} (source {source_id}, {where_mapped(city, source_id, number)}).",
+            f"{path}: cannot be read as {mapping.format} ({mapping.encoding}): {type(error).__name__}: {said[:200] or 'no further detail'} (source {source_id}, {where_mapped(city, source_id, number, *where)}).",
             f"{path}: לא ניתן לקרוא את הקובץ כ-{mapping.format} בקידוד {mapping.encoding}.",
         ) from None
     held = read.rows.columns
@@ -243,7 +262,7 @@ def _open(
         sheet = f", sheet {mapping.sheet}" if mapping.format in ("xlsx", "xls") else ""
         shown = _shorten([header_shown(name) for name in held if name != ROW])
         raise CityError(
-            f"{path}{sheet}: column(s) {', '.join(map(repr, absent))} of {where_mapped(city, source_id, number, 'columns')} are not in row {mapping.header_row}. Columns there: {shown}.",
+            f"{path}{sheet}: column(s) {', '.join(map(repr, absent))} of {where_mapped(city, source_id, number, *where, 'columns')} are not in row {mapping.header_row}. Columns there: {shown}.",
             f"{path}: העמודות {', '.join(absent)} אינן בקובץ. יש לתקן את המיפוי ב-city.yaml או את הקובץ.",
         )
     return read
@@ -280,6 +299,8 @@ def _columns(
             column, fields[name], mapping, is_synthetic=city.city.city.is_synthetic
         )
         touched |= {(name, repair): where for repair, where in repairs.items()}
+        if fields[name].type == "DATE" and (unsure := unsure_days(column, mapping)).any():
+            touched[name, "day_month_unsure"] = unsure
     return columns, touched
 
 
@@ -302,11 +323,26 @@ def _resolved(column: pl.Series, aliases: Mapping[str, str]) -> pl.Series:
 
 
 def _kept_out(rows: pl.DataFrame, cells: pl.DataFrame, mapping: SourceMapping) -> pl.DataFrame:
-    """Return the rows that are no records, and excerpts that nobody agreed to (R19)."""
+    """Return the rows that are no records (by the mapping, or totals), and excerpts that nobody agreed to (R19)."""
+    skipped = [
+        _cleaned(cells[mapping.columns[name]], mapping)
+        .fill_null("")
+        .str.contains(f"^(?:{pattern})$")
+        .alias(name)
+        for name, pattern in mapping.skip_where.items()
+    ]
     looked_at = list(dict.fromkeys([cells.columns[0], *mapping.columns.values()]))[:3]
     words = pl.col(looked_at).str.strip_chars().str.to_lowercase()
     total = cells.select(pl.any_horizontal(words.str.contains(_TOTAL)).fill_null(value=False))
     kept = [
+        rows.filter(by_design).select(
+            ROW,
+            pl.lit(by_design.name).alias("column_name"),
+            pl.lit("skipped").alias("reason_code"),
+        )
+        for by_design in skipped
+    ]
+    kept += [
         rows.filter(total.to_series()).select(
             ROW,
             pl.lit(None, pl.String).alias("column_name"),

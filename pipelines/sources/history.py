@@ -17,6 +17,7 @@ import polars as pl
 from pipelines.city import CityError
 from pipelines.fields import dictionary
 from pipelines.sources.load import raw_name
+from pipelines.spreadsheet import write_csv
 from pipelines.warehouse import Warehouse
 from pipelines.workspace import workspace
 
@@ -43,7 +44,9 @@ def as_of(
         "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'history' AND table_name = ?",
         [f"raw_{source_id}"],
     ).fetchall()[0][0]
-    rows = f"SELECT * FROM {current}" + (f" UNION ALL BY NAME SELECT * FROM {past}" if held else "")
+    rows = f"SELECT * FROM {current}"
+    if held:  # a content that is loaded again is in both
+        rows += f" UNION ALL BY NAME SELECT * FROM {past} WHERE (file_name, file_hash) NOT IN (SELECT (file_name, file_hash) FROM {current})"
     return connection.sql(
         f"SELECT * FROM ({rows}) AS held WHERE (held.file_name, held.file_hash) IN ("
         "SELECT (file_name, file_hash) FROM raw.raw_file_version WHERE source_id = ? AND loaded_at <= ? "
@@ -79,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error)
         return 2
     if options.out:
-        found.write_csv(options.out)
+        write_csv(found, options.out)
         print(f"{options.out}: {len(found):,} rows")
     else:
         with pl.Config(tbl_rows=50, tbl_cols=-1, tbl_width_chars=180):

@@ -1,8 +1,10 @@
 """Write what was read into the warehouse: rows, quarantine, repairs, and which content was when.
 
 A file is known by the hash of its content. The same content again changes nothing; other content
-under the same name supersedes it, and the superseded rows move to schema `history`, so that any day
-can be asked for (`history.py`). Content older than what is loaded is refused (R22).
+under the same name supersedes it, a file that is no longer there is superseded by nothing, and the
+rows move to schema `history`, so that any day can be asked for (`history.py`), but for excerpts that nobody agrees to any more. Content older than
+what is loaded is refused (R22). A refresh of some years reads the files of those years, each whole;
+the rows of other files stay, with a year or without.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import polars as pl
 from pipelines.city import CityError, CityFolder
 from pipelines.fields import dictionary
 from pipelines.sources.files import Reading, where_mapped
-from pipelines.sources.quarantine import Known, kept_out_query, quarantine_query
+from pipelines.sources.quarantine import AT_DOOR, Known, kept_out_query, quarantine_query
 from pipelines.warehouse import ASIDE, ensure_table
 
 # What is kept beside the raw tables, over all sources: column → type.
@@ -40,15 +42,21 @@ def write_aside(
     reading: Reading,
     only_years: Sequence[int] | None,
 ) -> None:
-    """Write the rows beside the raw table; of other years than `only_years` the old rows stay."""
+    """Write the rows beside the raw table; of other years than `only_years` the old files stay.
+
+    A file that was not read again is gone if all its dated rows are of `only_years`.
+    """
     target = raw_name(source_id)
     connection.register("rows", reading.rows)
+    connection.register("files", reading.files)
     query = "SELECT * FROM rows"  # the reader gives them in the order of their files
     if only_years is not None and _exists(connection, target):
         listed = ", ".join(f"'{year}'" for year in only_years)
-        query = f"SELECT * FROM {target} WHERE school_year NOT IN ({listed}) UNION ALL BY NAME {query} ORDER BY file_name, file_row"
+        gone = f"SELECT file_name FROM {target} GROUP BY file_name HAVING bool_and(school_year IN ({listed}))"
+        query = f"SELECT * FROM {target} WHERE file_name NOT IN (SELECT file_name FROM files UNION ALL {gone}) UNION ALL BY NAME {query} ORDER BY file_name, file_row"
     connection.execute(f"CREATE OR REPLACE TABLE {target}{ASIDE} AS {query}")
     connection.unregister("rows")
+    connection.unregister("files")
 
 
 def refuse_older(
@@ -119,27 +127,34 @@ def settle(
     for name in ("files", "set_aside", "repairs"):
         connection.register(name, getattr(reading, name))
     connection.execute("BEGIN")
-    here = "" if is_whole else " AND file_name IN (SELECT file_name FROM files)"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE gone AS {_gone(connection, source_id, is_whole=is_whole)}",
+        [source_id],
+    )
+    renewed = "(SELECT file_name FROM files UNION ALL FROM gone)"
     connection.execute("CREATE OR REPLACE TEMP TABLE kept_out AS SELECT * FROM set_aside")
-    if not is_whole:
-        # Rows the door kept out of files that were not read again stay as they were.
-        connection.execute(
-            "INSERT INTO kept_out SELECT file_name, file_row, nullif(column_name, ''), reason_code FROM raw.raw_quarantine WHERE source_id = ? AND reason_code IN ('total_row', 'broken_row', 'no_consent') AND file_name NOT IN (SELECT file_name FROM files)",
-            [source_id],
-        )
+    # Rows the door kept out of files that were not read again stay as they were.
+    connection.execute(
+        f"INSERT INTO kept_out SELECT file_name, file_row, nullif(column_name, ''), reason_code FROM raw.raw_quarantine WHERE source_id = ? AND reason_code IN {AT_DOOR} AND file_name NOT IN {renewed}",
+        [source_id],
+    )
     connection.execute("DELETE FROM raw.raw_quarantine WHERE source_id = ?", [source_id])
     connection.execute(
         f"INSERT INTO raw.raw_quarantine {quarantine_query(source_id, target, known)}"
     )
     connection.execute(f"INSERT INTO raw.raw_quarantine {kept_out_query(source_id, 'kept_out')}")
-    connection.execute(f"DELETE FROM raw.raw_repair WHERE source_id = ?{here}", [source_id])
+    for name in ("raw_repair", "raw_file"):
+        connection.execute(
+            f"DELETE FROM raw.{name} WHERE source_id = ? AND file_name IN {renewed}",
+            [source_id],
+        )
     connection.execute("INSERT INTO raw.raw_repair SELECT ?, * FROM repairs", [source_id])
-    connection.execute(f"DELETE FROM raw.raw_file WHERE source_id = ?{here}", [source_id])
     connection.execute(
         "INSERT INTO raw.raw_file SELECT ?, file_name, file_hash, rows_in, extra_columns FROM files",
         [source_id],
     )
     _note_presence(connection, source_id)
+    _forget_withdrawn(connection, source_id)
     _keep_versions(connection, source_id, reading, moment)
     connection.execute("COMMIT")
     for name in ("files", "set_aside", "repairs"):
@@ -162,6 +177,34 @@ def _note_presence(connection: duckdb.DuckDBPyConnection, source_id: str) -> Non
         )
 
 
+def _forget_withdrawn(connection: duckdb.DuckDBPyConnection, source_id: str) -> None:
+    """Delete from the history of excerpts whatever is not loaded, with consent, today (R19).
+
+    Who no longer agrees is not known by name: a text that is not among those agreed to now is gone
+    from the past as well, whichever id it had.
+    """
+    past = f"history.raw_{source_id}"
+    if "has_consent" in dictionary().contract(source_id).contract and _exists(connection, past):
+        connection.execute(
+            f"DELETE FROM {past} AS past WHERE NOT EXISTS (SELECT 1 FROM {raw_name(source_id)} AS held WHERE held.excerpt_id = past.excerpt_id AND held.excerpt_he = past.excerpt_he)"
+        )
+
+
+def _gone(connection: duckdb.DuckDBPyConnection, source_id: str, *, is_whole: bool) -> str:
+    """Return the SELECT of the names of a source's files that are no longer there.
+
+    After a whole load those that were not read; after a load of some years those of them whose rows
+    have just moved to `history`.
+    """
+    known = "SELECT file_name FROM raw.raw_file_version WHERE source_id = ? AND superseded_at IS NULL AND file_name NOT IN (SELECT file_name FROM files)"
+    if is_whole:
+        return known
+    past = f"history.raw_{source_id}"
+    if not _exists(connection, past):
+        return f"{known} AND false"
+    return f"{known} AND (file_name, file_hash) IN (SELECT (file_name, file_hash) FROM {past}) AND file_name NOT IN (SELECT file_name FROM {raw_name(source_id)})"
+
+
 def keep_superseded(
     connection: duckdb.DuckDBPyConnection, source_id: str, reading: Reading
 ) -> None:
@@ -178,7 +221,7 @@ def keep_superseded(
     connection.execute(
         f"INSERT INTO {past} BY NAME SELECT * FROM {target} "
         "WHERE (file_name, file_hash) NOT IN (SELECT (file_name, file_hash) FROM files) "
-        "AND file_name IN (SELECT file_name FROM files) "
+        f"AND (file_name, file_hash) NOT IN (SELECT (file_name, file_hash) FROM {target}{ASIDE}) "
         f"AND (file_name, file_hash) NOT IN (SELECT DISTINCT (file_name, file_hash) FROM {past})"
     )
     connection.unregister("files")
@@ -191,7 +234,7 @@ def _keep_versions(
     connection.register("versions", versions)
     new = "NOT EXISTS (SELECT 1 FROM raw.raw_file_version AS known WHERE known.source_id = ? AND known.file_name = versions.file_name AND known.file_hash = versions.file_hash AND known.superseded_at IS NULL)"
     connection.execute(
-        f"UPDATE raw.raw_file_version SET superseded_at = ? WHERE source_id = ? AND superseded_at IS NULL AND file_name IN (SELECT file_name FROM versions WHERE {new})",
+        f"UPDATE raw.raw_file_version SET superseded_at = ? WHERE source_id = ? AND superseded_at IS NULL AND file_name IN (SELECT file_name FROM versions WHERE {new} UNION ALL FROM gone)",
         [moment, source_id, source_id],
     )
     connection.execute(

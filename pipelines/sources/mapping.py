@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -16,6 +17,35 @@ FACTORS: dict[Unit, str] = {
     "agorot": "0.01",
     "share": "100",
 }
+
+
+class Beside(BaseModel):
+    """Another sheet of the same workbook, whose columns are set beside those of the first.
+
+    Attributes:
+        sheet: name or number (from 0) of the sheet.
+        key: contract column by which its rows are found.
+        header_row: first row of its header.
+        header_rows: rows that make its header together.
+        columns: contract column → header on this sheet, the key among them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sheet: str | int
+    key: str
+    header_row: Annotated[int, Field(ge=1)] = 1
+    header_rows: Annotated[int, Field(ge=1, le=5)] = 1
+    columns: dict[str, str]
+
+    @property
+    def added(self) -> dict[str, str]:
+        """The columns it adds: contract column → header, without the key."""
+        return {name: header for name, header in self.columns.items() if name != self.key}
+
+    def cell_name(self, header: str) -> str:
+        """Return what a header of this sheet is called beside those of the first."""
+        return f"{self.sheet} / {header}"
 
 
 class SourceMapping(BaseModel):
@@ -34,6 +64,10 @@ class SourceMapping(BaseModel):
         constants: contract column → value for every row; `{school_year}` is the file's year.
         values: contract column → {value in the file: our value}.
         nulls: texts that mean "no value".
+        skip_where: column → pattern of the whole text ('' for an empty one); a row that fits one of
+            them is no record (a footnote, a kind of unit the source is not about). It is counted
+            apart, with its row, and is no fault.
+        beside: further sheets of the workbook, found by a key.
         fill_down: columns whose merged cells hold for the rows below.
         units: column → unit of the file where it is not the contract's.
         dates: order of day, month and year.
@@ -56,6 +90,8 @@ class SourceMapping(BaseModel):
     constants: dict[str, str] = {}
     values: dict[str, dict[str, str]] = {}
     nulls: tuple[str, ...] = ()
+    skip_where: dict[str, str] = {}
+    beside: tuple[Beside, ...] = ()
     fill_down: tuple[str, ...] = ()
     units: dict[str, Unit] = {}
     dates: Literal["dmy", "mdy", "ymd"] = "dmy"
@@ -76,15 +112,32 @@ class SourceMapping(BaseModel):
 
     @model_validator(mode="after")
     def _options_name_mapped_columns(self) -> SourceMapping:
-        for option in ("values", "fill_down", "units"):
-            if astray := sorted(set(getattr(self, option)) - set(self.columns)):
+        for option in ("values", "fill_down", "units", "skip_where"):
+            if astray := sorted(set(getattr(self, option)) - self.mapped):
                 raise ValueError(f"{option}: not among the mapped columns: {', '.join(astray)}")
+        for name, pattern in self.skip_where.items():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"skip_where.{name}: {pattern} is no pattern: {error}") from None
+        for other in self.beside:
+            if self.format not in ("xlsx", "xls"):
+                raise ValueError(f"beside: a file of format {self.format} has no sheets")
+            if other.key not in self.columns or other.key not in other.columns:
+                raise ValueError(f"beside: the key {other.key} must be mapped on both sheets")
+            if twice := sorted(set(other.added) & set(self.columns)):
+                raise ValueError(f"beside: mapped on the first sheet too: {', '.join(twice)}")
         return self
+
+    @property
+    def mapped(self) -> set[str]:
+        """Contract columns that are read from the file, whichever sheet they stand on."""
+        return {*self.columns, *(name for other in self.beside for name in other.added)}
 
     def misfit(self, source_id: str) -> str | None:
         """Return what keeps the mapping from meeting the contract of a source, or None."""
         table = dictionary().contract(source_id)
-        given = set(self.columns) | set(self.constants)
+        given = self.mapped | set(self.constants)
         if unknown := sorted(given - set(table.contract)):
             return f"columns the contract does not know: {', '.join(unknown)}"
         if absent := sorted(set(table.contract) - table.contract_nullable - given):

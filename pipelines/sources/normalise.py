@@ -103,6 +103,19 @@ def day(text: str, order: str) -> str | None:
     return _hebrew_day(text)
 
 
+def unsure_days(column: pl.Series, mapping: SourceMapping) -> pl.Series:
+    """Return which dates of a column may be day–month as well as month–day.
+
+    None is, unless another date of the column is possible in the other order only: the file then
+    mixes both, and a date of two parts up to 12 was read in the mapping's order without proof.
+    """
+    parts = column.str.extract_groups(r"^(\d{1,2})[-/.](\d{1,2})[-/.](?:\d{4}|\d{2})$")
+    first, second = (parts.struct.field(place).cast(pl.Int32) for place in ("1", "2"))
+    one = first if mapping.dates == "mdy" else second
+    mixes = mapping.dates != "ymd" and bool((one > 12).any())
+    return ((first <= 12) & (second <= 12) & (first != second)).fill_null(value=False) & mixes
+
+
 def _date(year: int, month: int, day_: int) -> str | None:
     try:
         return date(year, month, day_).isoformat()

@@ -144,11 +144,11 @@ def _sheets(content: bytes) -> Iterator[tuple[dict[str, Any], list[list[str]]]]:
 
 
 def _lines(content: bytes) -> Iterator[tuple[dict[str, Any], list[list[str]]]]:
-    text = decode(content, "auto")
+    text, _ = decode(content, "auto")
     if "\x00" in text:
         raise ValueError("zero bytes are no text")
     codecs = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1255")
-    encoding = next(name for name in codecs if _decoded(content, name) == text)
+    encoding = next((name for name in codecs if _decoded(content, name) == text), "auto")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:_LOOKED_AT]
     grids = {
         delimiter: [next(csv.reader([line], delimiter=delimiter), []) for line in lines]

@@ -42,19 +42,23 @@ SENTENCES = {
         "the score is not possible on its scale ({rule})",
     ),
     "implausible": ("הנתון אינו סביר: {rule_he}", "not plausible: {rule}"),
+    "skipped": (
+        "לפי המיפוי אינה רשומה של המקור (skip_where)",
+        "no record of this source, says its mapping (skip_where)",
+    ),
     "total_row": ("שורת סיכום, אינה רשומה", "a total row, no record"),
     "broken_row": (
-        "מספר העמודות בשורה אינו כמספר הכותרות, או שיש בה מירכאות פתוחות",
-        "the row has not as many fields as the header, or an open quotation mark",
+        "מספר העמודות בשורה אינו כמספר הכותרות, או שיש בה מירכאות פתוחות או תווים שאינם בקידוד הקובץ",
+        "the row has not as many fields as the header, or an open quotation mark, or bytes that are not in the file's encoding",
     ),
     "no_consent": (
         "אין הסכמה לציטוט, ולכן תוכן השורה לא נשמר",
         "nobody consented to being quoted, so the row's content was not stored",
     ),
 }
-# What the door itself keeps out; two of them by design rather than by fault.
-_AT_DOOR = ("total_row", "broken_row", "no_consent")
-NO_FAULT = ("total_row", "no_consent")
+# What the door itself keeps out; all but broken rows by design rather than by fault.
+AT_DOOR = ("skipped", "total_row", "broken_row", "no_consent")
+NO_FAULT = ("skipped", "total_row", "no_consent")
 # Of several rows with one key these tables keep one, the first by content: without a register row a
 # whole school would be lost. Elsewhere nobody can tell which of the rows is right.
 _KEEPS_ONE = ("stg_register__schools", "stg_programmes__registry")
@@ -238,7 +242,7 @@ def quarantine_query(source_id: str, raw: str, known: Known | None = None) -> st
 def kept_out_query(source_id: str, kept_out: str) -> str:
     """Return the SELECT of `raw_quarantine` rows for the rows that the door kept out."""
     hebrew, english = (
-        " ".join(f"WHEN {_text(code)} THEN {_text(SENTENCES[code][place])}" for code in _AT_DOOR)
+        " ".join(f"WHEN {_text(code)} THEN {_text(SENTENCES[code][place])}" for code in AT_DOOR)
         for place in (0, 1)
     )
     return (

@@ -22,6 +22,8 @@ ROW = "file_row"
 INVISIBLE = "[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\u0000]"
 _INVISIBLE = re.compile(INVISIBLE)
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+# How Python writes a byte that does not fit its encoding.
+_ESCAPED = re.compile("[\udc80-\udcff]")
 # A quoted field may hold line breaks; one that is still open after so many lines is a stray quote.
 _MOST_LINES = 20
 
@@ -47,7 +49,7 @@ def read_content(content: bytes, mapping: SourceMapping) -> Content:
         Exception: whatever the format's reader raises on a file of another kind.
     """
     if mapping.format == "csv":
-        return _csv(decode(content, mapping.encoding), mapping)
+        return _csv(*decode(content, mapping.encoding), mapping)
     if mapping.format == "parquet":
         frame = pl.read_parquet(io.BytesIO(content))
         numbers = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).alias(ROW)
@@ -55,31 +57,57 @@ def read_content(content: bytes, mapping: SourceMapping) -> Content:
     return _workbook(content, mapping)
 
 
-def decode(content: bytes, encoding: str) -> str:
-    """Return the text of a CSV: by its byte-order mark, else UTF-8, else cp1255, or as declared.
+def decode(content: bytes, encoding: str) -> tuple[str, frozenset[int]]:
+    """Return the text of a CSV, and its lines that hold bytes of another encoding.
+
+    Under `auto`: by the byte-order mark; else UTF-8 if most bytes beyond ASCII are UTF-8, so that one
+    broken byte spoils its own line and not the file; else cp1255. Bytes that do not fit become "\ufffd".
 
     Raises:
-        UnicodeDecodeError: if the bytes are not in the encoding.
+        UnicodeDecodeError: if the bytes are not in a declared encoding, or not in UTF-16.
     """
     for mark, name in _MARKS:
         if content.startswith(mark) and encoding in ("auto", "utf-8", "utf-16"):
-            return content.decode(name)
+            if (encoding, name) == ("auto", "utf-8-sig"):
+                return _by_lines(content.decode(name, "surrogateescape"))
+            return content.decode(name), frozenset()
     if encoding != "auto":
-        return content.decode(encoding)
+        return content.decode(encoding), frozenset()
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8"), frozenset()
     except UnicodeDecodeError:
-        if b"\x00" in content[:200]:  # UTF-16 without a mark: every other byte of ASCII is zero
-            return content.decode("utf-16-be" if content[:1] == b"\x00" else "utf-16-le")
-        return content.decode("cp1255")
+        pass
+    zeros = [place % 2 for place, byte in enumerate(content[:200]) if byte == 0]
+    if len(zeros) > 2 and len(set(zeros)) == 1:  # UTF-16 without a mark: half of each ASCII sign
+        return content.decode("utf-16-le" if zeros[0] else "utf-16-be"), frozenset()
+    text = content.decode("utf-8", "surrogateescape")
+    strange = len(_ESCAPED.findall(text))
+    beyond_ascii = len(content) - len(content.translate(None, bytes(range(128, 256))))
+    if 2 * strange < beyond_ascii:
+        return _by_lines(text)
+    return _by_lines(content.decode("cp1255", "surrogateescape"))
+
+
+def _by_lines(text: str) -> tuple[str, frozenset[int]]:
+    """Number the lines that hold bytes which could not be read, from 1, and mark those bytes."""
+    bad = {
+        number
+        for number, line in enumerate(_lines_of(text).split("\n"), start=1)
+        if _ESCAPED.search(line)
+    }
+    return _ESCAPED.sub("\ufffd", text), frozenset(bad)
+
+
+def _lines_of(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 # ---- CSV --------------------------------------------------------------------------------------
 
 
-def _csv(text: str, mapping: SourceMapping) -> Content:
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    top = text.split("\n", mapping.first_data_row - 1)[mapping.header_row - 1 :]
+def _csv(text: str, bad: frozenset[int], mapping: SourceMapping) -> Content:
+    """Split a text; a record with a line in `bad` is set aside."""
+    top = _lines_of(text).split("\n", mapping.first_data_row - 1)[mapping.header_row - 1 :]
     if len(top) < mapping.header_rows:
         raise ValueError(
             f"the file ends before row {mapping.header_row}, where its header should be"
@@ -93,13 +121,15 @@ def _csv(text: str, mapping: SourceMapping) -> Content:
     ).filter(pl.col("line").str.strip_chars(f" \t{delimiter}") != "")
     has_quote = pl.col("line").str.contains('"', literal=True)
     fits = pl.col("line").str.count_matches(delimiter, literal=True) == len(names) - 1
+    if bad:
+        fits &= ~pl.col(ROW).is_in(list(bad))
     plain = numbered.filter(~has_quote)
     rows = _split(plain.filter(fits), names, delimiter)
     broken = plain.filter(~fits)[ROW].to_list()
     with_quotes = numbered.filter(has_quote)
     if not with_quotes.is_empty():
         rows, broken = _with_quoted(
-            rows, broken, with_quotes, lines["line"], names, delimiter, mapping
+            rows, broken, with_quotes, lines["line"], bad, names, delimiter, mapping
         )
     return Content(rows, tuple(sorted(broken)))
 
@@ -130,31 +160,27 @@ def _with_quoted(
     broken: list[int],
     starts: pl.DataFrame,
     lines: pl.Series,
+    bad: frozenset[int],
     names: list[str],
     delimiter: str,
     mapping: SourceMapping,
 ) -> tuple[pl.DataFrame, list[int]]:
     """Add the records that begin in lines with quotes, and drop the lines that lie inside them."""
     records, done = [], 0
+    inside: set[int] = set()
     for line, row in starts.iter_rows():
         if row <= done:
             continue
         first = row - mapping.first_data_row
         record, length = _record(line, lines[first : first + _MOST_LINES], len(names), delimiter)
-        if record is None:
+        done = row + length - 1
+        inside.update(range(row + 1, done + 1))
+        if record is None or not bad.isdisjoint(range(row, done + 1)):
             broken.append(row)
         else:
             records.append([*record, row])
-            done = row + length - 1
     quoted = pl.DataFrame(records, schema=[*names, ROW], orient="row")
     quoted = quoted.cast({**dict.fromkeys(names, pl.String), ROW: pl.Int32})
-    inside = {
-        row
-        for record in records
-        for row in range(
-            record[-1] + 1, record[-1] + 1 + sum((v or "").count("\n") for v in record[:-1])
-        )
-    }
     together = pl.concat([rows, quoted]).filter(~pl.col(ROW).is_in(list(inside))).sort(ROW)
     return together, [row for row in broken if row not in inside]
 

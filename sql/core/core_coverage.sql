@@ -1,7 +1,8 @@
 -- A row: one school of the plan in one pupil-level source and school year.
 -- Key: source_id, school_year, semel_mosad.
 -- Stage: collect.
--- Who is not measured: a school with pupils and not one row is named, never read as zero (R36 of the traps).
+-- Who is not measured: a school with pupils and not one usable row is named, never read as zero (R36 of the traps).
+-- Rows in quarantine measure nothing: only what reached staging counts as reported.
 WITH sources AS (
     SELECT DISTINCT source_id, TRY_CAST(school_year AS INTEGER) AS school_year
     FROM raw.raw_presence
@@ -9,10 +10,21 @@ WITH sources AS (
         'register__pupils', 'tests__pupil_scores', 'attendance__pupil_years', 'climate__facets', 'informal__participation'
     )
 ),
+reported AS (
+    SELECT 'register__pupils' AS source_id, school_year, semel_mosad FROM staging.stg_register__pupils
+    UNION ALL
+    SELECT 'tests__pupil_scores', school_year, semel_mosad FROM staging.stg_tests__pupil_scores
+    UNION ALL
+    SELECT 'attendance__pupil_years', school_year, semel_mosad FROM staging.stg_attendance__pupil_years
+    UNION ALL
+    SELECT 'climate__facets', school_year, semel_mosad FROM staging.stg_climate__facets
+    UNION ALL
+    SELECT 'informal__participation', school_year, semel_mosad FROM staging.stg_informal__participation
+),
 present AS (
-    SELECT DISTINCT presence.source_id, TRY_CAST(presence.school_year AS INTEGER) AS school_year, codes.semel_mosad
-    FROM raw.raw_presence AS presence
-    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = presence.semel_mosad
+    SELECT DISTINCT reported.source_id, reported.school_year, codes.semel_mosad
+    FROM reported
+    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = reported.semel_mosad
 )
 SELECT
     sources.source_id,

@@ -20,23 +20,15 @@ gone AS (
     JOIN core.core_school_code AS codes ON codes.semel_mosad_old = exits.semel_mosad
     GROUP BY codes.semel_mosad, exits.school_year
 ),
--- In a year that nobody reported the number is unknown, not zero.
-reported AS (
-    SELECT
-        years.school_year,
-        years.school_year IN (SELECT school_year FROM staging.stg_attendance__entries) AS has_entries,
-        years.school_year IN (SELECT school_year FROM staging.stg_attendance__exits) AS has_exits
-    FROM (SELECT DISTINCT school_year FROM registered) AS years
-),
 counted AS (
     SELECT
         registered.semel_mosad,
         registered.school_year,
         registered.registered_pupils,
-        CASE WHEN reported.has_entries THEN coalesce(joined.joined_pupils, 0) END AS joined_pupils,
-        CASE WHEN reported.has_exits THEN coalesce(gone.left_pupils, 0) END AS left_pupils
+        -- A school without a row in the year's file is not measured, which is not zero.
+        joined.joined_pupils,
+        gone.left_pupils
     FROM registered
-    JOIN reported ON reported.school_year = registered.school_year
     LEFT JOIN joined ON joined.semel_mosad = registered.semel_mosad AND joined.school_year = registered.school_year
     LEFT JOIN gone ON gone.semel_mosad = registered.semel_mosad AND gone.school_year = registered.school_year
 )

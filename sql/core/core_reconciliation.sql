@@ -60,7 +60,7 @@ WITH staged AS (
     SELECT 'rows.aim__criteria', count(*) FROM staging.stg_aim__criteria
 ),
 accepted AS (
-    SELECT concat('rows.', source_id) AS reconciliation_id, sum(rows_staged) AS expected_value
+    SELECT concat('rows.', source_id) AS reconciliation_id, sum(rows_in - rows_quarantined) AS expected_value
     FROM core.core_source_file
     GROUP BY source_id
 ),

@@ -10,7 +10,7 @@ WITH set_aside AS (
 faulty AS (
     SELECT source_id, file_name, count(DISTINCT file_row) AS rows_faulty
     FROM raw.raw_quarantine
-    WHERE reason_code NOT IN ('total_row', 'no_consent')
+    WHERE reason_code NOT IN ('skipped', 'total_row', 'no_consent')
     GROUP BY source_id, file_name
 ),
 usual AS (
@@ -23,13 +23,15 @@ SELECT
     files.file_name,
     files.file_hash,
     files.rows_in,
-    files.rows_in - coalesce(set_aside.rows_quarantined, 0) AS rows_staged,
+    coalesce(staged.rows_staged, 0) AS rows_staged,
     coalesce(set_aside.rows_quarantined, 0) AS rows_quarantined,
+    files.rows_in - coalesce(staged.rows_staged, 0) - coalesce(set_aside.rows_quarantined, 0) AS rows_lost,
     -- Kept out by design (a total row, no consent) is no fault of the file.
     100.0 * coalesce(faulty.rows_faulty, 0) / nullif(files.rows_in, 0) AS quarantined_pct,
     files.extra_columns,
     coalesce(files.extra_columns, '') <> usual.extra_columns AS is_odd_file
 FROM raw.raw_file AS files
 JOIN usual ON usual.source_id = files.source_id
+LEFT JOIN core.core_staged_file AS staged ON staged.source_id = files.source_id AND staged.file_name = files.file_name
 LEFT JOIN set_aside ON set_aside.source_id = files.source_id AND set_aside.file_name = files.file_name
 LEFT JOIN faulty ON faulty.source_id = files.source_id AND faulty.file_name = files.file_name

@@ -1,7 +1,8 @@
 -- A row: one quality check of one table.
 -- Key: table_name, check_id.
 -- Stage: review.
--- What every check of this city last said; its own check is left out, it runs after the table is made.
+-- What every check of this city last said; its own check is left out, it runs after the table is made. The finding says
+-- whether the rule holds and where not, so that the sentence cannot be read as a statement about the data.
 SELECT
     table_name,
     check_id,
@@ -13,8 +14,20 @@ SELECT
     failing_rows,
     failing_keys,
     owner_role,
-    finding_he,
-    finding_en,
+    rule_he,
+    rule_en,
+    CASE
+        WHEN is_passed THEN concat('הכלל מתקיים: ', rule_he)
+        WHEN failing_rows BETWEEN 1 AND checked_rows - 1
+            THEN concat('הכלל אינו מתקיים ב־', failing_rows, ' מתוך ', checked_rows, ' שורות: ', rule_he)
+        ELSE concat('הכלל אינו מתקיים: ', rule_he)
+    END AS finding_he,
+    CASE
+        WHEN is_passed THEN concat('The rule holds: ', rule_en)
+        WHEN failing_rows BETWEEN 1 AND checked_rows - 1
+            THEN concat('The rule does not hold in ', failing_rows, ' of ', checked_rows, ' rows: ', rule_en)
+        ELSE concat('The rule does not hold: ', rule_en)
+    END AS finding_en,
     resolve_he,
     resolve_en
 FROM audit.check_result

@@ -8,5 +8,6 @@ SELECT
     rows_in,
     rows_staged,
     rows_quarantined,
+    rows_lost,
     quarantined_pct
 FROM core.core_source_file

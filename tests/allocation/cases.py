@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import product
 
 import polars as pl
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from models.allocation import (
@@ -19,22 +20,29 @@ from models.allocation import (
     ExcellenceShareMin,
     Exclusive,
     HoldHarmless,
+    ManualOverride,
+    MinimumGroup,
     MustDrop,
     MustKeep,
+    NoticePeriod,
     Overlap,
     Part,
     ParticipantCapacity,
     PartShareMax,
     PartShareMin,
+    Prerequisite,
     Problem,
     RiseCap,
     SchoolCap,
     SchoolCapacity,
     SchoolFloor,
+    SourceExcluded,
     Together,
 )
 
 OWN, GEFEN = "municipal_own", "gefen_school"
+CASES = settings(max_examples=200, deadline=None, derandomize=True)
+"""Every property of an allocation is held on so many cases."""
 
 
 def option(school, response, dose_level, benefit, own, gefen=0, **other):
@@ -160,7 +168,36 @@ def is_allowed(case: Problem, plan) -> bool:
             case MustDrop():
                 return all((r["semel_mosad"], r["response_id"]) not in rule.pairs for r in plan)
             case EverySchoolServed():
-                return {r["semel_mosad"] for r in plan} == set(pupils)
+                return {r["semel_mosad"] for r in plan} >= set(pupils) - set(rule.exempt)
+            case NoticePeriod():
+                held = {r["semel_mosad"] for r in plan if r["response_id"] == rule.response_id}
+                return held == set(rule.schools)
+            case ManualOverride():
+                held = [
+                    r
+                    for r in plan
+                    if (r["semel_mosad"], r["response_id"]) == (rule.semel_mosad, rule.response_id)
+                    and rule.dose_level in (None, r["dose_level"])
+                ]
+                return bool(held) == rule.is_forced
+            case Prerequisite():
+                both = [
+                    {r["semel_mosad"] for r in plan if r["response_id"] == name}
+                    for name in (rule.response_id, rule.needed_id)
+                ]
+                return both[0] <= both[1]
+            case MinimumGroup():
+                return all(
+                    (r["semel_mosad"], r["dose_level"]) not in rule.too_small
+                    for r in plan
+                    if r["response_id"] == rule.response_id
+                )
+            case SourceExcluded():
+                return all(
+                    not r["money"].get(rule.funding_channel)
+                    for r in plan
+                    if r["response_id"] in rule.response_ids
+                )
             case SchoolFloor():
                 least = rule.min_agorot_per_pupil
                 return all(paid(rule.funding_channel, s) >= least * n for s, n in pupils.items())
@@ -315,7 +352,22 @@ def problems(draw, *, max_rules: int = 2):
         ParticipantCapacity("amirim", draw(st.integers(0, 40))),
         MustKeep(((codes[0], "milat", draw(st.integers(1, level)) / 2),)),
         MustDrop(((codes[1], "milat"),)),
-        EverySchoolServed(),
+        EverySchoolServed(draw(st.sampled_from([(), (codes[0],)]))),
+        NoticePeriod("milat", (codes[0],), 2027),
+        ManualOverride(
+            codes[0], "amirim", draw(st.booleans()), "r", "role", draw(st.sampled_from([None, 1]))
+        ),
+        Prerequisite("amirim", "milat"),
+        MinimumGroup(
+            "amirim",
+            15,
+            tuple(
+                (o["semel_mosad"], o["dose_level"])
+                for o in options
+                if o["response_id"] == "amirim" and o["participants"] < 15
+            ),
+        ),
+        SourceExcluded(GEFEN, ("milat",)),
         SchoolFloor(draw(st.integers(0, 3)) * 50_000),
         SchoolCap(draw(st.integers(1, 9)) * 500_000, OWN),
         ExcellenceShareMin(draw(st.sampled_from([8.0, 20.0, 33.3, 50.0]))),
@@ -340,6 +392,14 @@ def problems(draw, *, max_rules: int = 2):
         st.lists(st.sampled_from(possible), max_size=max_rules, unique_by=lambda r: r.rule_id)
     )
     return replace(case, rules=tuple(wanted))
+
+
+@st.composite
+def feasible_problems(draw, *, max_rules: int = 2):
+    """`problems` of which every one has a plan: where the rules contradict, they are left out."""
+    case = draw(problems(max_rules=max_rules))
+    has_plan = any(is_allowed(case, plan) for plan in plans(case))
+    return case if has_plan else replace(case, rules=())
 
 
 @st.composite

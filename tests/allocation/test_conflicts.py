@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
 
 from models.allocation import (
     EverySchoolServed,
@@ -20,8 +21,10 @@ from models.allocation import (
     solve,
 )
 from models.allocation.conflict import irreducible
+from models.allocation.relaxation import RELAX_ORDER
 
-from .cases import OWN, option, problem
+from .cases import CASES, OWN, is_allowed, option, plans, problem, problems
+from .test_rules import ONE_OF_EACH
 
 A, B = "100001", "100002"
 
@@ -153,3 +156,87 @@ def test_every_rule_of_the_conflict_is_needed():
 
     assert sorted(irreducible(range(100), clashes)) == [3, 7, 11]
     assert len(sizes) < 40, "a logarithmic number of tests, not one per item"
+
+
+KEPT_AND_DROPPED = problem(
+    [option(A, "milat", 1, 5, 100), option(A, "posh", 1, 5, 100)],
+    rules=[MustKeep(((A, "milat", 0.5),)), MustDrop(((A, "milat"),))],
+    response_names={"milat": ("מיל״ת", "MILAT")},
+)
+
+
+def test_kept_and_dropped_can_give_way_either_way_in_words():
+    error = conflict(KEPT_AND_DROPPED)
+    assert [(way.rule_id, way.amount, way.unit) for way in error.relaxations] == [
+        ("must_drop", 1, "pairs"), ("must_keep", 1, "pairs"),
+    ]  # fmt: skip
+    assert "Where they meet: MILAT at בית ספר 100001 (100001)." in error.en
+    assert "מקום הסתירה: מיל״ת בבית ספר 100001 (100001)." in error.he
+    for way in error.relaxations:
+        assert way.settles_all
+        assert way.en in error.en
+        assert way.he in error.he
+        kept = tuple(rule for rule in KEPT_AND_DROPPED.rules if rule.rule_id != way.rule_id)
+        plan = solve(replace(KEPT_AND_DROPPED, rules=kept), gap_pct=0)
+        assert way.cost_agorot == plan.lines["cost_agorot"].sum()
+
+
+def test_the_policy_says_what_gives_way_first():
+    turned = replace(KEPT_AND_DROPPED, relax_order=("must_keep",))
+    assert [way.rule_id for way in conflict(turned).relaxations] == ["must_keep", "must_drop"]
+
+
+def test_a_share_gives_way_in_nis_and_percent():
+    options = [
+        option(A, "milat", 1, 5, 300_00),
+        option(B, "amirim", 1, 5, 100_00, is_excellence=True),
+    ]
+    rules = [MustKeep(((A, "milat", 0.5),)), ExcellenceShareMin(40)]
+    (share, kept) = conflict(problem(options, rules=rules)).relaxations
+    # 40 % of 400 NIS are 160 NIS, and 100 are the most there is.
+    assert (share.rule_id, share.amount, share.unit) == (
+        "excellence_share_min:municipal_own",
+        60_00,
+        "agorot",
+    )
+    assert (share.value, share.limit) == (pytest.approx(25), 40)
+    assert "60 NIS, 25 % instead of 40 %" in share.en
+    assert kept.amount == 1
+
+
+def test_what_is_not_the_city_s_to_relax_is_no_way_out():
+    case = problem([option(A, "milat", 1, 5, 100, is_eligible=False)], rules=[EverySchoolServed()])
+    error = conflict(case)
+    assert error.rules == ("eligibility", "every_school_served")
+    assert [way.rule_id for way in error.relaxations] == ["every_school_served"]
+
+
+def test_every_rule_that_may_give_way_has_a_place_in_the_order():
+    kinds = {rule.rule_id.split(":")[0] for rule in ONE_OF_EACH if rule.relaxed_in}
+    assert kinds == set(RELAX_ORDER)
+
+
+@settings(CASES, max_examples=60)
+@given(problems(max_rules=4))
+def test_the_least_that_a_budget_must_give_way_equals_enumeration(case):
+    try:
+        solve(case, gap_pct=0)
+        return
+    except InfeasibleRules as error:
+        ways = {way.rule_id: way for way in error.relaxations}
+    budgets = dict(case.channels.iter_rows())
+    for channel, cap in budgets.items():
+        if (way := ways.get(f"budget:{channel}")) is None or not way.settles_all:
+            continue
+        free = replace(
+            case,
+            channels=case.channels.with_columns(
+                budget_agorot=pl.when(pl.col("funding_channel") != channel).then("budget_agorot")
+            ),
+        )
+        paid = (
+            sum(row["money"].get(channel, 0) for row in plan)
+            for plan in plans(free)
+            if is_allowed(free, plan)
+        )
+        assert way.amount == min(paid) - cap

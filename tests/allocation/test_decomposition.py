@@ -24,9 +24,10 @@ from models.allocation import (
     solve,
 )
 
-from .cases import OWN, gain, is_allowed, option, plans, problem, problems, tied_problems
+from .cases import CASES, OWN, gain, is_allowed, option, plans, problem, problems, tied_problems
 
-CASES = settings(max_examples=30, deadline=None, derandomize=True)
+FEWER = settings(CASES, max_examples=100)
+"""A case of these is solved by search and by enumeration under several objectives: dearer ones."""
 KEY = ["semel_mosad", "response_id", "dose_level"]
 OBJECTIVES = (
     Total(),
@@ -77,9 +78,9 @@ def check(case, objective, method, gap_pct=0.0, slack=1e-8):
     best = best_worth(case, objective)
     if best is None:
         with pytest.raises(InfeasibleRules):
-            solve(case, gap_pct=gap_pct, objective=objective, method=method)
+            solve(replace(case, objective=objective), gap_pct=gap_pct, method=method)
         return None
-    plan = solve(case, gap_pct=gap_pct, objective=objective, method=method)
+    plan = solve(replace(case, objective=objective), gap_pct=gap_pct, method=method)
     own = picked(case, plan.lines)
     assert is_allowed(case, own)
     certificate = plan.certificate
@@ -95,7 +96,7 @@ def check(case, objective, method, gap_pct=0.0, slack=1e-8):
     return plan, best
 
 
-@settings(CASES, max_examples=30)
+@FEWER
 @given(problems(max_rules=4) | tied_problems(), st.sampled_from(OBJECTIVES))
 def test_decomposition_breaks_no_rule_and_its_bound_holds(case, objective):
     answer = check(case, objective, "decomposition", slack=1e-12)
@@ -104,7 +105,7 @@ def test_decomposition_breaks_no_rule_and_its_bound_holds(case, objective):
         assert plan.rules["is_satisfied"].all()
 
 
-@CASES
+@FEWER
 @given(problems(max_rules=3), st.sampled_from(OBJECTIVES[1:]))
 def test_atkinson_by_tangents_equals_enumeration(case, objective):
     answer = check(case, objective, "milp", gap_pct=0.01, slack=1e-6)
@@ -113,7 +114,7 @@ def test_atkinson_by_tangents_equals_enumeration(case, objective):
         assert plan.certificate.objective >= best * (1 - 2e-4) - 1e-5
 
 
-@settings(CASES, max_examples=15)
+@settings(CASES, max_examples=40)
 @given(problems(max_rules=3), st.sampled_from(OBJECTIVES), st.randoms(use_true_random=False))
 def test_order_of_tables_changes_nothing_by_decomposition(case, objective, random):
     def shuffled(frame):
@@ -125,8 +126,8 @@ def test_order_of_tables_changes_nothing_by_decomposition(case, objective, rando
         **{name: shuffled(getattr(case, name)) for name in tables},
         rules=tuple(random.sample(case.rules, len(case.rules))),
     )
-    one = answered(case, objective=objective)
-    two = answered(other, objective=objective)
+    one = answered(replace(case, objective=objective))
+    two = answered(replace(other, objective=objective))
     if isinstance(one, str):
         assert two == one
         return
@@ -134,7 +135,7 @@ def test_order_of_tables_changes_nothing_by_decomposition(case, objective, rando
     assert one.certificate == two.certificate
 
 
-@settings(CASES, max_examples=15)
+@settings(CASES, max_examples=40)
 @given(problems(max_rules=4))
 def test_both_paths_name_the_same_conflict(case):
     one, two = answered(case, method="milp"), answered(case)
@@ -180,8 +181,8 @@ OVERLAPS = (
 def test_both_paths_agree_within_their_proofs(objective, overlaps):
     """Each path's plan lies below the other's bound, and both reach the gap asked for."""
     case = replace(middling(40), overlaps=overlaps)
-    one = solve(case, gap_pct=0.1, objective=objective, method="milp").certificate
-    two = solve(case, gap_pct=0.1, objective=objective, method="decomposition").certificate
+    one = solve(replace(case, objective=objective), gap_pct=0.1, method="milp").certificate
+    two = solve(replace(case, objective=objective), gap_pct=0.1, method="decomposition").certificate
     assert (one.method, two.method) == ("milp", "decomposition")
     assert two.objective <= one.objective_bound * (1 + 1e-9)
     assert one.objective <= two.objective_bound * (1 + 1e-9)
@@ -206,8 +207,8 @@ def test_a_time_limit_leaves_an_honest_plan():
 
 @st.composite
 def floors(draw):
-    """Three schools whose own rules are plain, so that the oracle's reach is theirs beyond doubt."""
-    codes = ["100001", "100002", "100003"]
+    """Two schools whose own rules are plain, so that the oracle's reach is theirs beyond doubt."""
+    codes = ["100001", "100002"]
     options = [
         option(code, response, level, draw(st.integers(0, 12)) / 4, 100 * draw(st.integers(1, 9)))
         for code in codes
@@ -237,7 +238,7 @@ def gained(case, plan, code):
     return gain(case, [row for row in plan if row["semel_mosad"] == code])
 
 
-@settings(CASES, max_examples=10)
+@FEWER
 @given(floors(), st.sampled_from(["milp", "decomposition"]))
 def test_the_floor_of_the_maximin_equals_enumeration(case, method):
     pupils = dict(case.schools.select("semel_mosad", "pupils").iter_rows())
@@ -262,7 +263,7 @@ def test_the_floor_of_the_maximin_equals_enumeration(case, method):
 
     allowed = [plan for plan in plans(case) if is_allowed(case, plan)]
     highest = max(floor(plan) for plan in allowed)
-    plan = solve(case, gap_pct=0.001, objective=Maximin(), method=method)
+    plan = solve(replace(case, objective=Maximin()), gap_pct=0.001, method=method)
     certificate = plan.certificate
     own = picked(case, plan.lines)
     assert is_allowed(case, own)

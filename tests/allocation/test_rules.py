@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
+import models.allocation.rules
 from models.allocation import (
     AssetHours,
+    BenefitFloor,
     ChannelBudget,
+    Commitment,
     Eligibility,
     EverySchoolServed,
     ExcellenceShareMax,
     ExcellenceShareMin,
     Exclusive,
     HoldHarmless,
+    InfeasibleRules,
+    ManualOverride,
+    MinimumGroup,
     MustDrop,
     MustKeep,
+    NoticePeriod,
     Part,
     ParticipantCapacity,
     PartShareMax,
     PartShareMin,
+    Prerequisite,
     RiseCap,
+    Rule,
     SchoolCap,
     SchoolCapacity,
     SchoolChannelCap,
     SchoolFloor,
+    SourceExcluded,
+    Together,
+    Total,
     solve,
 )
 from models.allocation.columns import Columns
+from models.allocation.flips import flips
+from models.allocation.frontier import rule_prices
 from models.allocation.model import Model
 from models.allocation.plan import Plan
 
@@ -56,76 +71,100 @@ def measured(rule, *chosen):
     return rule.measure(Plan.of(columns, np.array(chosen, dtype=int)))
 
 
-@pytest.mark.parametrize(
-    ("rule", "chosen", "value", "satisfied", "binding"),
-    [
-        (ChannelBudget(OWN, 800), (2, 4), 800, True, True),
-        (ChannelBudget(OWN, 799), (2, 4), 800, False, True),
-        (ChannelBudget(OWN, 899), (2, 4), 800, True, True),  # the cheapest step, amirim, is 100
-        (ChannelBudget(OWN, 900), (2, 4), 800, True, False),
-        (SchoolChannelCap(GEFEN, ((A, 200), (B, 400))), (2, 4), 100, True, False),
-        (SchoolChannelCap(GEFEN, ((A, 199),)), (1,), 100 * 100 / 199, True, True),
-        (SchoolChannelCap(GEFEN, ((A, 199),)), (2,), 100 * 200 / 199, False, True),
-        (Eligibility(), (0, 4), 0, True, False),
-        (Eligibility(), (0, 5), 1, False, False),
-        (SchoolCapacity("milat", 2), (2, 4), 2, True, True),
-        (SchoolCapacity("milat", 1), (2, 4), 2, False, False),
-        (SchoolCapacity("milat", 2), (2, 3), 1, True, False),
-        (ParticipantCapacity("milat", 29), (1, 4), 20, True, True),
-        (ParticipantCapacity("milat", 30), (1, 4), 20, True, False),
-        (ParticipantCapacity("milat", 19), (1, 4), 20, False, True),
-        (MustKeep(((A, "milat", 1.0), (B, "milat", 0.5))), (2, 4), 2, True, True),
-        (MustKeep(((A, "milat", 1.0), (B, "milat", 0.5))), (1, 4), 1, False, True),
-        (MustDrop(((A, "milat"),)), (0, 4), 0, True, True),
-        (MustDrop(((A, "milat"),)), (1, 4), 1, False, True),
-        (MustDrop(((A, "milat"),)), (2, 4), 1, False, False),
-        (EverySchoolServed(), (0, 3, 4), 1, True, True),
-        (EverySchoolServed(), (0, 2, 3, 4), 2, True, False),
-        (EverySchoolServed(), (0, 2), 0, False, False),
-        (SchoolFloor(20), (2, 4), 20, True, True),
-        (SchoolFloor(21), (2, 4), 20, False, True),
-        (SchoolFloor(5, OWN), (0, 2, 3, 4), 20, True, False),
-        (SchoolCap(70), (2, 4), 70, True, True),
-        (SchoolCap(69), (2, 4), 70, False, True),
-        (SchoolCap(90, OWN), (2, 4), 50, True, False),
-        (ExcellenceShareMin(25.0), (0, 1), 25, True, True),
-        (ExcellenceShareMin(25.1), (0, 1), 25, False, True),
-        (ExcellenceShareMin(5.0), (0, 1), 25, True, False),
-        (ExcellenceShareMin(8.0), (), 0, True, True),
-        (ExcellenceShareMax(25.0), (0, 1), 25, True, True),
-        (ExcellenceShareMax(24.9), (0, 1), 25, False, True),
-        (ExcellenceShareMax(60.0), (0, 1), 25, True, False),
-        (PartShareMin(MILAT, 75.0, OWN), (0, 1), 75, True, True),
-        (PartShareMin(MILAT, 60.0, OWN), (0, 1), 75, True, False),
-        (
-            PartShareMin(MILAT, 75.0, OWN),
-            (0, 3, 4),
-            60,
-            False,
-            False,
-        ),  # nothing outside is left to buy
-        (PartShareMin(MILAT, 80.0), (0, 1), 80, True, True),  # amirim of B would make it 2 in 3
-        (PartShareMin(MILAT, 40.0), (), 0, True, True),
-        (PartShareMax(FIRST, 50.0), (1, 4), 50, True, True),
-        (PartShareMax(FIRST, 49.9), (1, 4), 50, False, True),
-        (PartShareMax(FIRST, 90.0), (1, 4), 50, True, False),
-        (HoldHarmless(LAST_YEAR, 80.0), (1,), 80, True, True),
-        (HoldHarmless(LAST_YEAR, 80.0), (0,), 20, False, True),
-        (HoldHarmless(LAST_YEAR, 80.0), (0, 2), 160, True, False),
-        (RiseCap(LAST_YEAR, 160.0), (0, 2, 4), 160, True, False),  # no useful step is left in A
-        (RiseCap(LAST_YEAR, 159.0), (0, 2, 4), 160, False, True),
-        (RiseCap(LAST_YEAR, 99.0), (1,), 80, True, True),
-        (RiseCap(LAST_YEAR, 100.0), (1,), 80, True, False),
-        (AssetHours("hall", 12, USES), (2, 4), 12, True, True),
-        (AssetHours("hall", 11, USES), (2, 4), 12, False, False),
-        (AssetHours("hall", 11, USES), (1, 4), 8, True, True),  # half a dose more in A is 4 hours
-        (AssetHours("hall", 12, USES), (1, 4), 8, True, False),
-        (AssetHours("hall", 12, USES), (3,), 0, True, False),
-        (Exclusive("x", ("amirim", "milat")), (0, 4), 1, True, True),
-        (Exclusive("x", ("amirim", "milat")), (0, 2), 2, False, False),
-        (Exclusive("x", ("posh", "milat")), (2, 4), 1, True, False),
-    ],
-)
+MEASURED = [
+    (ChannelBudget(OWN, 800), (2, 4), 800, True, True),
+    (ChannelBudget(OWN, 799), (2, 4), 800, False, True),
+    (ChannelBudget(OWN, 899), (2, 4), 800, True, True),  # the cheapest step, amirim, is 100
+    (ChannelBudget(OWN, 900), (2, 4), 800, True, False),
+    (SchoolChannelCap(GEFEN, ((A, 200), (B, 400))), (2, 4), 100, True, False),
+    (SchoolChannelCap(GEFEN, ((A, 199),)), (1,), 100 * 100 / 199, True, True),
+    (SchoolChannelCap(GEFEN, ((A, 199),)), (2,), 100 * 200 / 199, False, True),
+    (Eligibility(), (0, 4), 0, True, False),
+    (Eligibility(), (0, 5), 1, False, False),
+    (SchoolCapacity("milat", 2), (2, 4), 2, True, True),
+    (SchoolCapacity("milat", 1), (2, 4), 2, False, False),
+    (SchoolCapacity("milat", 2), (2, 3), 1, True, False),
+    (ParticipantCapacity("milat", 29), (1, 4), 20, True, True),
+    (ParticipantCapacity("milat", 30), (1, 4), 20, True, False),
+    (ParticipantCapacity("milat", 19), (1, 4), 20, False, True),
+    (MustKeep(((A, "milat", 1.0), (B, "milat", 0.5))), (2, 4), 2, True, True),
+    (MustKeep(((A, "milat", 1.0), (B, "milat", 0.5))), (1, 4), 1, False, True),
+    (MustDrop(((A, "milat"),)), (0, 4), 0, True, True),
+    (MustDrop(((A, "milat"),)), (1, 4), 1, False, True),
+    (MustDrop(((A, "milat"),)), (2, 4), 1, False, False),
+    (EverySchoolServed(), (0, 3, 4), 1, True, True),
+    (EverySchoolServed(), (0, 2, 3, 4), 2, True, False),
+    (EverySchoolServed(), (0, 2), 0, False, False),
+    (SchoolFloor(20), (2, 4), 20, True, True),
+    (SchoolFloor(21), (2, 4), 20, False, True),
+    (SchoolFloor(5, OWN), (0, 2, 3, 4), 20, True, False),
+    (SchoolCap(70), (2, 4), 70, True, True),
+    (SchoolCap(69), (2, 4), 70, False, True),
+    (SchoolCap(90, OWN), (2, 4), 50, True, False),
+    (ExcellenceShareMin(25.0), (0, 1), 25, True, True),
+    (ExcellenceShareMin(25.1), (0, 1), 25, False, True),
+    (ExcellenceShareMin(5.0), (0, 1), 25, True, False),
+    (ExcellenceShareMin(8.0), (), 0, True, True),
+    (ExcellenceShareMax(25.0), (0, 1), 25, True, True),
+    (ExcellenceShareMax(24.9), (0, 1), 25, False, True),
+    (ExcellenceShareMax(60.0), (0, 1), 25, True, False),
+    (PartShareMin(MILAT, 75.0, OWN), (0, 1), 75, True, True),
+    (PartShareMin(MILAT, 60.0, OWN), (0, 1), 75, True, False),
+    (
+        PartShareMin(MILAT, 75.0, OWN),
+        (0, 3, 4),
+        60,
+        False,
+        False,
+    ),  # nothing outside is left to buy
+    (PartShareMin(MILAT, 80.0), (0, 1), 80, True, True),  # amirim of B would make it 2 in 3
+    (PartShareMin(MILAT, 40.0), (), 0, True, True),
+    (PartShareMax(FIRST, 50.0), (1, 4), 50, True, True),
+    (PartShareMax(FIRST, 49.9), (1, 4), 50, False, True),
+    (PartShareMax(FIRST, 90.0), (1, 4), 50, True, False),
+    (HoldHarmless(LAST_YEAR, 80.0), (1,), 80, True, True),
+    (HoldHarmless(LAST_YEAR, 80.0), (0,), 20, False, True),
+    (HoldHarmless(LAST_YEAR, 80.0), (0, 2), 160, True, False),
+    (RiseCap(LAST_YEAR, 160.0), (0, 2, 4), 160, True, False),  # no useful step is left in A
+    (RiseCap(LAST_YEAR, 159.0), (0, 2, 4), 160, False, True),
+    (RiseCap(LAST_YEAR, 99.0), (1,), 80, True, True),
+    (RiseCap(LAST_YEAR, 100.0), (1,), 80, True, False),
+    (AssetHours("hall", 12, USES), (2, 4), 12, True, True),
+    (AssetHours("hall", 11, USES), (2, 4), 12, False, False),
+    (AssetHours("hall", 11, USES), (1, 4), 8, True, True),  # half a dose more in A is 4 hours
+    (AssetHours("hall", 12, USES), (1, 4), 8, True, False),
+    (AssetHours("hall", 12, USES), (3,), 0, True, False),
+    (Exclusive("x", ("amirim", "milat")), (0, 4), 1, True, True),
+    (Exclusive("x", ("amirim", "milat")), (0, 2), 2, False, False),
+    (Exclusive("x", ("posh", "milat")), (2, 4), 1, True, False),
+    (EverySchoolServed((B,)), (0, 2), 2, True, False),
+    (EverySchoolServed((B,)), (3, 4), 0, False, False),
+    (Commitment(((A, "milat", 1.0),)), (2, 4), 1, True, True),
+    (Commitment(((A, "milat", 1.0),)), (1, 4), 0, False, True),
+    (NoticePeriod("milat", (A,), 2027), (1, 3), 1, True, True),
+    (NoticePeriod("milat", (A,), 2027), (1, 4), 1, False, True),
+    (NoticePeriod("milat", (A,), 2027), (3,), 0, False, True),
+    (ManualOverride(A, "milat", True, "r", "head"), (1,), 1, True, True),
+    (ManualOverride(A, "milat", True, "r", "head", 2), (1,), 0, False, True),
+    (ManualOverride(A, "milat", False, "r", "head"), (3,), 0, True, True),
+    (ManualOverride(A, "milat", False, "r", "head", 1), (2,), 0, True, False),
+    (ManualOverride(A, "milat", False, "r", "head"), (2,), 1, False, False),
+    (Prerequisite("amirim", "milat"), (0, 1), 0, True, True),  # amirim of B would do good
+    (Prerequisite("amirim", "milat"), (0, 1, 4), 0, True, False),
+    (Prerequisite("amirim", "milat"), (0, 3, 4), 1, False, False),
+    (MinimumGroup("milat", 15, ((A, 1), (B, 1))), (2,), 0, True, True),
+    (MinimumGroup("milat", 15, ((A, 1), (B, 1))), (2, 4), 1, False, False),
+    (SourceExcluded(GEFEN, ("milat",)), (0, 3), 0, True, True),
+    (SourceExcluded(GEFEN, ("milat",)), (1, 3), 100, False, True),
+    (SourceExcluded(GEFEN, ("amirim",)), (0, 1), 0, True, False),
+    (Together((((A, "amirim", 1), (B, "amirim", 1)),)), (0, 3), 0, True, False),
+    (Together((((A, "amirim", 1), (B, "amirim", 1)),)), (0,), 1, False, True),
+    (BenefitFloor(0.1, ((A, 10), (B, 0)), 10), (0,), 120, True, True),
+    (BenefitFloor(0.2, ((A, 24), (B, 0)), 10), (0,), 50, False, True),
+]
+
+
+@pytest.mark.parametrize(("rule", "chosen", "value", "satisfied", "binding"), MEASURED)
 def test_measure(rule, chosen, value, satisfied, binding):
     measure = measured(rule, *chosen)
     assert measure.value == pytest.approx(value)
@@ -146,6 +185,11 @@ def test_measure(rule, chosen, value, satisfied, binding):
         (PartShareMax(MILAT, 0.0), 2),
         (PartShareMin(MILAT, 100.0), 2),
         (RiseCap(((A, 100),), 100.0), 3),
+        (NoticePeriod("milat", (A,), 2027), 3),
+        (ManualOverride(A, "milat", False, "r", "head"), 3),
+        (Prerequisite("milat", "posh"), 2),
+        (MinimumGroup("milat", 11, ((A, 1), (B, 1))), 3),
+        (SourceExcluded(GEFEN, ("milat",)), 2),
     ],
 )
 def test_the_solver_obeys(rule, lines):
@@ -221,42 +265,66 @@ def test_polish_takes_what_is_free_and_gives_up_what_is_useless():
         option(B, "milat", 1, 2, 200),  # fits once money is free
     ]
     columns = Columns.of(problem(options).canonical())
-    model = Model.of(columns, (ChannelBudget(OWN, 510),))
+    model = Model.of(columns, (ChannelBudget(OWN, 510),), Total())
     assert model.polish(np.array([1.0, 0.0, 1.0, 0.0])).tolist() == [0.0, 1.0, 0.0, 1.0]
 
 
 def test_money_rows_are_the_same_in_the_model_and_in_the_measure():
     """What the solver counts for a budget is what the re-check counts."""
     columns = Columns.of(CASE.canonical())
-    model = Model.of(columns, (ChannelBudget(GEFEN, 10_000),))
+    model = Model.of(columns, (ChannelBudget(GEFEN, 10_000),), Total())
     x = np.array([0, 0, 1, 0, 1, 0])
     assert (model.matrix @ x)[-1] == measured(ChannelBudget(GEFEN, 1), 2, 4).value
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        ChannelBudget(OWN, 1),
-        SchoolChannelCap(GEFEN, ((A, 1),)),
-        Eligibility(),
-        SchoolCapacity("milat", 1),
-        ParticipantCapacity("milat", 1),
-        MustKeep(()),
-        MustDrop(()),
-        EverySchoolServed(),
-        SchoolFloor(1),
-        SchoolCap(1),
-        ExcellenceShareMin(8),
-        ExcellenceShareMax(8),
-        Exclusive("x", ("milat",)),
-    ],
-)
+ONE_OF_EACH = [
+    AssetHours("hall", 12, USES, "אולם"),
+    BenefitFloor(0.1, ((A, 1),)),
+    ChannelBudget(OWN, 1),
+    Commitment(((A, "milat", 0.5),)),
+    Eligibility(),
+    EverySchoolServed((A,)),
+    ExcellenceShareMax(8),
+    ExcellenceShareMin(8),
+    Exclusive("x", ("milat",), "אחד", "one"),
+    HoldHarmless(LAST_YEAR, 80.0),
+    ManualOverride(A, "milat", True, "promised", "head", 1, "בית ספר", "מילת", "MILAT"),
+    MinimumGroup("milat", 15, ((A, 1),), "מילת", "MILAT"),
+    MustDrop(((A, "milat"),)),
+    MustKeep(((A, "milat", 0.5),)),
+    NoticePeriod("milat", (A,), 2027, "מילת", "MILAT"),
+    ParticipantCapacity("milat", 1, "מילת", "MILAT"),
+    PartShareMax(MILAT, 10.0),
+    PartShareMin(MILAT, 10.0),
+    Prerequisite("milat", "posh", "מילת", "MILAT", "פוש", "POSH"),
+    RiseCap(LAST_YEAR, 120.0),
+    SchoolCap(1),
+    SchoolCapacity("milat", 1, "מילת", "MILAT"),
+    SchoolChannelCap(GEFEN, ((A, 1),)),
+    SchoolFloor(1),
+    SourceExcluded(GEFEN, ("milat",), "מילת", "MILAT"),
+    Together((((A, "amirim", 1), (B, "amirim", 1)),)),
+]
+
+
+def test_every_rule_is_looked_at():
+    """A rule that is added to the allocation has its sentences and its measure tested."""
+    named = {getattr(models.allocation.rules, name) for name in models.allocation.rules.__all__}
+    rules = {kind for kind in named if issubclass(kind, Rule) and kind is not Rule}
+    assert {type(rule) for rule in ONE_OF_EACH} == rules
+    assert {type(case[0]) for case in MEASURED} == rules
+
+
+@pytest.mark.parametrize("rule", ONE_OF_EACH, ids=lambda rule: rule.rule_id)
 def test_sentences_are_in_both_languages(rule):
     assert any("א" <= letter <= "ת" for letter in rule.sentence_he)
     assert not any("א" <= letter <= "ת" for letter in rule.sentence_en)
     assert rule.sentence_he.endswith(".")
     assert rule.sentence_en.endswith(".")
     assert rule.unit
+    assert "channels pays" not in rule.sentence_en
+    assert "payments pays" not in rule.sentence_en
+    rule.check(CASE.canonical())
 
 
 def test_a_floor_under_last_years_money_buys_what_it_needs():
@@ -279,3 +347,47 @@ def test_a_floor_under_last_years_money_buys_what_it_needs():
 def test_rules_that_make_no_sense_are_refused(rule, says):
     with pytest.raises(ValueError, match=says):
         solve(problem(OPTIONS, schools={A: (10, 0.5), B: (20, 0.5)}, rules=[rule]))
+
+
+def test_an_override_needs_a_reason_and_an_option():
+    for rule, says in (
+        (ManualOverride(A, "milat", True, " ", "head"), "needs a reason"),
+        (ManualOverride(A, "posh", True, "r", "head"), "no such option"),
+        (ManualOverride(A, "milat", True, "r", "head", 7), "no such option"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            rule.check(CASE.canonical())
+
+
+def test_a_forced_line_is_bought_at_its_dose_and_has_a_price():
+    options = [
+        option(A, "milat", 1, 1, 700),
+        option(A, "milat", 2, 2, 1_000),
+        option(B, "milat", 1, 9, 700),
+    ]
+    forced = ManualOverride(A, "milat", True, "promised to the parents", "head of education", 1)
+    case = problem(options, budget=1_000, rules=[forced])
+    assert solve(problem(options, budget=1_000), gap_pct=0).lines["semel_mosad"].to_list() == [B]
+    assert solve(case, gap_pct=0).lines.select("semel_mosad", "dose_level").rows() == [(A, 1)]
+    price = rule_prices(case).row(0, named=True)
+    assert (price["rule_id"], price["change"]) == (forced.rule_id, "left_out")
+    assert price["worth_gain"] == pytest.approx(0.6 * (9 - 1))  # weight .1 + need .5
+
+
+def test_a_forced_line_that_is_not_eligible_is_a_conflict():
+    rule = ManualOverride(B, "posh", True, "r", "head")
+    with pytest.raises(InfeasibleRules) as caught:
+        solve(problem(OPTIONS, rules=[rule]), gap_pct=0)
+    assert caught.value.rules == ("eligibility", rule.rule_id)
+
+
+def test_what_only_ties_options_together_is_no_lever():
+    """Without it one school would pay a part of a shared cost, which nobody offers."""
+    options = [option(A, "amirim", 1, 5, 100), option(B, "amirim", 1, 1, 900)]
+    tied = Together((((A, "amirim", 1), (B, "amirim", 1)),))
+    case = problem(options, budget=500, rules=[tied])
+    plan = solve(case, gap_pct=0)
+    assert plan.lines.is_empty()
+    assert "together" not in rule_prices(case)["rule_id"].to_list()
+    pair = pl.DataFrame({"semel_mosad": [A], "response_id": ["amirim"]})
+    assert "together" not in flips(case, plan.lines, pair)["rule_id"].to_list()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.allocation import SchoolFloor, solve
+from models.allocation.information import value_of_information
 from models.allocation.resolve import Effort
-from models.allocation.robust import robust_plans, value_of_information
+from models.allocation.robust import robust_plans
 from models.allocation.rules.base import PAIR
 from models.allocation.stability import stability
 
@@ -225,7 +225,8 @@ def test_value_of_information_equals_enumeration(case):
     allowed = [plan for plan in plans(built) if is_allowed(built, plan)]
     if not allowed:
         return
-    found = value_of_information(built, drawn, effort=EXACT)
+    lines = solve(built, gap_pct=0).lines
+    found = value_of_information(built, lines, drawn, groups=3, effort=EXACT)
     numbers = drawn["draw"].unique().sort().to_list()
     times = {(n, *pair): benefit / cost for n, *pair, benefit, cost in drawn.iter_rows()}
     pairs = built.options.select(PAIR).unique().rows()
@@ -259,7 +260,8 @@ def test_a_safe_plan_for_those_who_fear_the_worst():
     assert told["expected"]["expected_worth"] == pytest.approx(5)
     assert told["cvar"]["cvar_worth"] == pytest.approx(4)
     # Knowing the first response's effect: 10 in half the draws, 4 in the others, instead of 5.
-    information = value_of_information(built, drawn.with_columns(response_id=pl.lit("milat")))
+    drawn = drawn.with_columns(response_id=pl.lit("milat"))
+    information = value_of_information(built, lines, drawn, groups=2)
     assert information["information_worth"][0] == pytest.approx(2)
 
 
@@ -311,21 +313,6 @@ def city():
 
     built = generated(1)
     return built, solve(built)
-
-
-@pytest.mark.slow
-def test_two_hundred_draws_of_a_city_take_a_minute(city):
-    """36 schools × 12 responses × 3 doses in one thread: processor time, as the machine is shared."""
-    built, plan = city
-    start = time.process_time()
-    found = stability(built, plan.lines, city_draws(built, 200, seed=1))
-    seconds = time.process_time() - start
-    print(
-        f"200 draws: {seconds:.0f} s; {dict(found.pairs['stability'].value_counts().iter_rows())}"
-    )
-    assert found.draws["is_possible"].all()
-    assert found.draws["gap_pct"].max() <= 0.5
-    assert seconds <= 150  # on an idle core about half a minute less than a minute; see the report
 
 
 @pytest.mark.slow

@@ -43,6 +43,7 @@ def city(tmp_path_factory):
             "is_tested": "כן",
             "score": np.round(rng.uniform(1, 100, ROWS), 1),
             "is_adapted": "לא",
+            "test_form": "א",
             "link_id": "INT",
         }
     ).write_csv(folder / "files" / f"pupil_scores_{YEAR}.csv")

@@ -26,7 +26,8 @@ def a_check(check_id, **changes):
         "table_name": "core_school", "check_id": check_id, "quality_dimension": "validity",
         "severity": "ERROR", "is_blocking": True, "is_passed": True, "checked_rows": 1240,
         "failing_rows": 0, "failing_keys": None, "owner_role": "אנליסט/ית הנתונים",
-        "finding_he": f"כלל {check_id}.", "finding_en": f"Rule {check_id}.",
+        "rule_he": f"כלל {check_id}.", "rule_en": f"Rule {check_id}.",
+        "finding_he": f"הכלל אינו מתקיים: כלל {check_id}.", "finding_en": f"The rule does not hold: Rule {check_id}.",
         "resolve_he": f"תיקון {check_id}.", "resolve_en": f"Remedy {check_id}.",
     } | changes  # fmt: skip
 
@@ -44,7 +45,7 @@ def checks(*rows):
 def a_file(year, rows_in, staged, aside):
     return {
         "source_id": "tests__pupil_scores", "file_name": f"scores_{year}.csv", "file_hash": "ab12" * 16,
-        "rows_in": rows_in, "rows_staged": staged, "rows_quarantined": aside,
+        "rows_in": rows_in, "rows_staged": staged, "rows_quarantined": aside, "rows_lost": rows_in - staged - aside,
         "quarantined_pct": 100 * aside / rows_in,
     }  # fmt: skip
 
@@ -131,10 +132,17 @@ def test_the_verdict_is_one_sentence_with_the_counts(rows, verdict):
 
 
 def test_what_needs_care_comes_worst_first_with_owner_remedy_and_keys(page):
-    places = [page.text.index(f"לא מתקיים: כלל {name}") for name in ("blocks", "harms", "warns")]
+    places = [
+        page.text.index(f"הכלל אינו מתקיים: כלל {name}") for name in ("blocks", "harms", "warns")
+    ]
     assert places == sorted(places)
-    assert "לא מתקיים: כלל holds" not in page.text
-    for words in ("תיקון blocks.", "900001/milat", "900014/a&b", "Rule blocks. Remedy blocks."):
+    assert "אינו מתקיים: כלל holds" not in page.text
+    for words in (
+        "תיקון blocks.",
+        "900001/milat",
+        "900014/a&b",
+        "The rule does not hold: Rule blocks. Remedy blocks.",
+    ):
         assert words in page.text
     assert dictionary().label("role", "treasurer") in page.text
 

@@ -139,6 +139,99 @@ def test_one_year_alone_leaves_the_others(connection, folder):
     assert connection.sql("SELECT * FROM raw.raw_file ORDER BY ALL").fetchall() == files
 
 
+def pattern(folder):
+    """Let the climate files be whatever matches a pattern, with a part of the last year apart."""
+    yaml = folder / "city.yaml"
+    text = yaml.read_text(encoding="utf-8")
+    yaml.write_text(
+        text.replace("climate_{school_year}.csv", "'climate*_{school_year}.csv'"), encoding="utf-8"
+    )
+    head, *lines = (folder / "files" / FILE).read_text(encoding="utf-8").splitlines()
+    for name, part in ((FILE, lines[::2]), (f"climate_b_{FILE[-8:-4]}.csv", lines[1::2])):
+        (folder / "files" / name).write_text("\n".join([head, *part]) + "\n", encoding="utf-8")
+    return folder / "files" / "climate_b_2026.csv"
+
+
+@pytest.mark.parametrize("years", [None, (2026,)])
+@pytest.mark.parametrize("becomes", ["removed", "renamed"])
+def test_a_file_that_vanished_is_superseded_and_remembered(connection, folder, becomes, years):
+    part = pattern(folder)
+    load(connection, folder, MONDAY)
+    before, files = rows(connection), connection.sql("SELECT * FROM raw.raw_file").pl()
+    if becomes == "removed":
+        part.unlink()
+    else:
+        part.rename(part.with_name("climate_c_2026.csv"))
+    load(connection, folder, TUESDAY, years=years)
+    held = rows(connection)
+    gone = before.filter(pl.col("file_name") == part.name)
+    assert gone.height > 10
+    assert part.name not in set(held["file_name"])
+    assert held.height == before.height - (gone.height if becomes == "removed" else 0)
+    known = versions(connection, SOURCE).filter(pl.col("file_name") == part.name)
+    assert known["superseded_at"].to_list() == [TUESDAY]
+    assert as_of(connection, SOURCE, MONDAY).equals(before)
+    assert as_of(connection, SOURCE, TUESDAY).equals(held)
+    assert set(connection.sql("SELECT file_name FROM raw.raw_file").pl()["file_name"]) == set(held["file_name"])  # fmt: skip
+    # And back again: the content is loaded a second time, and counted once.
+    part.write_bytes((part if part.exists() else part.with_name("climate_c_2026.csv")).read_bytes() if becomes == "renamed" else _csv(folder, gone))  # fmt: skip
+    part.with_name("climate_c_2026.csv").unlink(missing_ok=True)
+    load(connection, folder, WEDNESDAY, years=years)
+    assert as_of(connection, SOURCE, WEDNESDAY).equals(rows(connection))
+    assert as_of(connection, SOURCE, MONDAY).equals(before)
+    assert connection.sql("SELECT * FROM raw.raw_file").pl().height == files.height
+
+
+def _csv(folder, gone):
+    """The bytes of a file again, from its raw rows."""
+    header = (folder / "files" / FILE).read_text(encoding="utf-8").splitlines()[0]
+    return (header + "\n" + gone.select(header.split(",")).write_csv(include_header=False)).encode()
+
+
+def test_a_row_without_a_year_stays_when_one_year_is_refreshed(connection, folder):
+    """A column maps the year, so a row may lack it; it waits in quarantine until its file is corrected."""
+    text = (folder / "files" / "climate_2024.csv").read_text(encoding="utf-8")
+    edit(
+        folder,
+        text.splitlines()[2],
+        text.splitlines()[2].replace("2024", "", 1),
+        "climate_2024.csv",
+    )
+    assert load(connection, folder, MONDAY) == 1
+    whole = rows(connection)
+    for years in ((2026,), (2024,)):
+        assert load(connection, folder, TUESDAY, years=years) == 1
+        assert rows(connection).equals(whole)
+    (folder / "files" / "climate_2024.csv").write_text(text, encoding="utf-8")
+    assert load(connection, folder, WEDNESDAY, years=(2024,)) == 0
+    assert rows(connection)["school_year"].null_count() == 0
+    assert rows(connection).height == whole.height
+
+
+def test_a_withdrawn_consent_takes_the_text_out_of_the_past_too(connection, folder):
+    source, name = "voice__excerpts", "excerpts.csv"
+    lines = (folder / "files" / name).read_text(encoding="utf-8").splitlines()
+    [line, kept] = [line for line in lines if line.endswith(",true")][:2]
+    load(connection, folder, MONDAY, source)
+    for _ in range(2):  # two older contents hold the text
+        edit(folder, kept, kept.replace(",positive,", ",mixed,").replace(",negative,", ",positive,"), name)  # fmt: skip
+        kept = (folder / "files" / name).read_text(encoding="utf-8").splitlines()[lines.index(kept)]
+        lines = (folder / "files" / name).read_text(encoding="utf-8").splitlines()
+        load(connection, folder, TUESDAY, source)
+    text = line.split(",")[8]
+    said = "SELECT count(*) FROM (SELECT excerpt_he FROM raw.raw_voice__excerpts UNION ALL SELECT excerpt_he FROM history.raw_voice__excerpts) WHERE excerpt_he = ?"
+    others = connection.execute(said.replace("= ?", "<> ?"), [text]).fetchall()[0][0]
+    same = sum(text in row for row in lines)
+    assert connection.execute(said, [text]).fetchall()[0][0] >= 3
+    for row in [row for row in lines if text in row]:
+        edit(folder, row, row.removesuffix("true") + "false", name)
+    load(connection, folder, WEDNESDAY, source)
+    assert connection.execute(said, [text]).fetchall() == [(0,)]
+    assert connection.execute(said.replace("= ?", "<> ?"), [text]).fetchall()[0][0] > others * 0.9
+    assert text not in as_of(connection, source, MONDAY)["excerpt_he"].to_list()
+    assert same >= 1
+
+
 def test_every_row_is_staged_or_set_aside(connection, folder):
     """Total rows, broken rows and bad values together: nothing is lost (R24)."""
     path = folder / "files" / FILE

@@ -1,21 +1,34 @@
 """No identifier gets through the door: not into DuckDB, check results, errors, logs or marts (R110)."""
 
+import hmac
 import re
 import shutil
 import sqlite3
+import zipfile
 
 import duckdb
 import polars as pl
 import pytest
+import yaml
 
 from pipelines.city import CityError, load_city
 from pipelines.fields import dictionary
 from pipelines.sources.check import rehearse
+from pipelines.sources.door import hash_ids
 from pipelines.sources.files import read_source
+from tests.conftest import make_place
+from tests.sources.tables import frame_of, write
 
 # Invented: ids of the synthetic range, a phone of no exchange, common names together.
-PLANTED = ("990077777", "050-7777777", "זלמן.planted@example.org", "יוסי כהן")
-TEXTS = ("990077777", "תלמיד בשם יוסי כהן, 050-7777777", "זלמן.planted@example.org")
+PLANTED = re.compile(
+    r"(?<![\d.])0?990.?077.?777(?!\d)|(?<![\d.])0?50.?7654321(?!\d)|planted@|יוסי כהן|נועה לוי|איתן (?:כהן|•)"
+)
+TEXTS = ("990077777", "תלמיד בשם יוסי כהן, 050-7654321", "זלמן.planted@example.org", "ת.ז. 0990077777, נועה לוי +972 (0)50 7654321", "איתן כהן 990 077 777, 050–7654321")  # fmt: skip
+# Into a column of numbers, days or flags; and into a name of a thing, which may be a person's.
+NUMBERS = ("יוסי כהן 050-7654321", "990077777x", "נועה לוי", "0507654321")
+PUBLIC = ("990077777", "זלמן.planted@example.org")
+# Texts whose masking costs no row of the city.
+FREE = {"excerpt_he", "card_reason", "rationale", "provider", "target_group", "response_aliases", "criterion_owner", "asset_name_he"}  # fmt: skip
 
 
 def dump(connection):
@@ -34,48 +47,117 @@ def contract_of(city, path):
     return None, None
 
 
+def texts_for(item):
+    """What is planted into a column."""
+    if item.type != "VARCHAR":
+        return NUMBERS
+    return PUBLIC if "_name" in item.name or item.name == "provider" else TEXTS
+
+
+def files_of(folder):
+    """Each mapped file of a city: its path, its mapping, its content as texts."""
+    city = load_city(folder)
+    for path in sorted((folder / "files").iterdir()):
+        source_id, mapping = contract_of(city, path)
+        if source_id is not None:
+            yield path, mapping, frame_of(path)
+
+
 @pytest.fixture(scope="module")
 def planted(small_city, tmp_path_factory):
-    """The small city with an identifier in every column of every file that is not a plain number."""
+    """The small city, every identifier added in every column of every file that is not hashed."""
     folder = tmp_path_factory.mktemp("planted") / "demo_city"
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
-    city, fields, places = load_city(folder), dictionary().fields, []
-    for path in sorted((folder / "files").glob("*.csv")):
-        source_id, mapping = contract_of(city, path)
-        if source_id is None:
-            continue
-        frame = pl.read_csv(path, infer_schema=False)
-        row = 0
+    fields, places = dictionary().fields, set()
+    for path, mapping, frame in files_of(folder):
+        rows = list(frame.iter_rows(named=True)) or [dict.fromkeys(frame.columns, "1")]
+        added = []
         for name, header in mapping.columns.items():
-            item = fields[name]
-            if item.door == "hash" or item.type.startswith("DECIMAL") or (item.type != "VARCHAR" and item.max is None):  # fmt: skip
+            if fields[name].door == "hash":
                 continue
-            named = "_name" in name  # a school may bear a person's name
-            for text in TEXTS[:1] + TEXTS[2:] if named else TEXTS:
-                if row < frame.height:
-                    frame[row, header] = text
-                    places.append((path.name, name))
-                    row += 1
-        frame.write_csv(path)
+            for text in texts_for(fields[name]):
+                added.append(rows[len(added) % len(rows)] | {header: text})
+                places.add((path.name, name))
+        rows = pl.concat([frame, pl.DataFrame(added, schema=frame.schema)])
+        write(rows.with_columns(pl.lit("x").alias("יוסי כהן 050-7654321")), path)
     return folder, places
 
 
 def test_identifiers_planted_in_every_source_are_nowhere(planted):
     folder, places = planted
-    assert len({file for file, _ in places}) > 40
-    done = rehearse(load_city(folder))
-    said = " ".join(str(error) for error in done.unreadable.values())
-    said += " ".join(str(result) for _, result in done.results)
-    held = {**dict(dump(done.connection)), "results and errors": said}
-    found = {(name, token) for name, text in held.items() for token in PLANTED if token in text}
+    fields = dictionary().fields
+    city = load_city(folder)
+    mapped = {
+        name for mappings in city.city.sources.values() for m in mappings for name in m.columns
+    }
+    assert {name for _, name in places} == {name for name in mapped if fields[name].door != "hash"}
+    assert {file.split(".")[-1] for file, _ in places} == {"csv", "xlsx"}
+    done = rehearse(city)
+    assert not done.unreadable
+    said = " ".join(str(result) for _, result in done.results)
+    held = {**dict(dump(done.connection)), "results": said}
+    found = {(name, token) for name, text in held.items() for token in PLANTED.findall(text)}
     assert found == set()
-    assert "•••" in held["raw.raw_quarantine"]
-    repaired = done.table("SELECT DISTINCT file_name FROM core.core_repair WHERE repair_code = 'personal_masked'")  # fmt: skip
-    assert set(repaired["file_name"]) == {file for file, _ in places}
+    # Of a number, a day or a flag that cannot be read nothing is shown.
+    shown = done.table("SELECT column_name, masked_value FROM core.core_quarantine WHERE reason_code = 'bad_type'")  # fmt: skip
+    assert {fields[name].type != "VARCHAR" for name in shown["column_name"]} == {True}
+    assert set(shown["masked_value"]) == {"•••"}
+    repaired = done.table("SELECT DISTINCT file_name, column_name FROM core.core_repair WHERE repair_code = 'personal_masked'")  # fmt: skip
+    assert set(repaired.iter_rows()) == places
     failed = [r for name, r in done.results if name == "core_repair" and r.check.id == "personal"]
     assert not failed[0].is_passed
     assert failed[0].check.severity == "ERROR"
     done.connection.close()
+
+
+def leaks(place, said):
+    """Where an identifier is, in all that a run wrote and said."""
+    held = {"stdout": said}
+    for path in sorted(place.marts.parents[1].rglob("*")):
+        if path.is_file() and not path.is_relative_to(place.raw):
+            held[path.name] = text_of(path)
+    assert len(held) > 5
+    return {(name, token) for name, text in held.items() for token in PLANTED.findall(text)}
+
+
+def test_a_run_that_is_stopped_by_its_checks_shows_no_identifier(planted, tmp_path):
+    place = make_place(tmp_path, planted[0])
+    done = place.run()
+    assert done.returncode != 0
+    assert "quarantine" in done.stdout
+    assert leaks(place, done.stdout + done.stderr) == set()
+
+
+def test_a_run_that_publishes_shows_no_identifier(small_city, tmp_path):
+    """A few identifiers in each file, so that no check stops the run: warehouse, release, run store."""
+    folder = tmp_path / "planted" / "demo_city"
+    shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
+    fields, texts, numbers = dictionary().fields, 0, 0
+    for path, mapping, frame in files_of(folder):
+        spared, row = frame.height // 25, 0
+        for name, header in mapping.columns.items():
+            item = fields[name]
+            if item.door == "hash" or (item.type == "VARCHAR" and name not in FREE):
+                continue
+            if item.type != "VARCHAR":
+                if row >= spared:
+                    continue
+                frame[row, header], row, numbers = NUMBERS[row % 4], row + 1, numbers + 1
+            elif frame.height:
+                frame[frame.height - 1, header] = texts_for(item)[-1]
+                texts += 1
+        write(frame, path)
+    settings = yaml.safe_load((folder / "city.yaml").read_text(encoding="utf-8"))
+    text = yaml.safe_dump(settings | {"expected": {}}, allow_unicode=True)
+    (folder / "city.yaml").write_text(text, encoding="utf-8")
+    assert texts > 5
+    assert numbers > 100
+    place = make_place(tmp_path / "run", folder)
+    done = place.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert leaks(place, done.stdout + done.stderr) == set()
+    names = {path.suffix for path in place.current.resolve().rglob("*")}
+    assert {".parquet", ".duckdb", ".xlsx", ".html"} <= names
 
 
 def test_a_file_without_a_header_shows_no_pupil_in_its_error(small_city, tmp_path):
@@ -89,6 +171,14 @@ def test_a_file_without_a_header_shows_no_pupil_in_its_error(small_city, tmp_pat
         read_source(load_city(folder), "register__pupils", (2026,))
     assert lines[0].split(",")[0] not in str(caught.value)
     assert "כהן" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["k" * 32, "מפתח" * 30])
+def test_ids_become_the_standard_keyed_hash(monkeypatch, key):
+    monkeypatch.setenv("TIKKUN_PUPIL_KEY", key)
+    ids = pl.Series(["990000001", "99000000.0", None, "x"])
+    wanted = [hmac.digest(key.encode(), text, "sha256").hex()[:32] for text in (b"990000001", b"099000000", b"x")]  # fmt: skip
+    assert hash_ids(ids, is_synthetic=False).to_list() == [*wanted[:2], None, wanted[2]]
 
 
 def test_excerpts_without_consent_are_never_stored(small_city):
@@ -132,6 +222,9 @@ def text_of(path):
             return "\n".join(connection.iterdump())
         finally:
             connection.close()
+    if path.suffix == ".xlsx":
+        with zipfile.ZipFile(path) as book:
+            return "\n".join(book.read(name).decode() for name in book.namelist())
     if path.suffix == ".parquet":
         return pl.read_parquet(path).cast(pl.String).write_csv()
     return path.read_bytes().decode("utf-8", errors="ignore")

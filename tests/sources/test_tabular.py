@@ -95,10 +95,32 @@ def test_a_file_that_ends_before_its_header():
         read_content(b"a,b\n1,2", mapping(header_row=5))
 
 
+@pytest.mark.parametrize("text", [TEXT, "אבא,ב,ג\nשב,1,2\nגד,3,4\nבגד,5,6\nא,7,8\n"])
+@pytest.mark.parametrize("bad", [b"\xff", b"\xe0", b"\xd7"])
+def test_one_bad_byte_does_not_turn_a_utf8_file_into_another_encoding(text, bad):
+    """Hebrew of certain letters is valid cp1255 as well; still only the row with the byte is set aside."""
+    lines = text.encode().split(b"\n")
+    lines[2] = lines[2][:3] + bad + lines[2][3:]
+    found = read_content(b"\n".join(lines), mapping(columns={"x": text.split(",")[0]}))
+    clean = read_content(text.encode(), mapping(columns={"x": text.split(",")[0]}))
+    assert found.broken == (3,)
+    assert found.rows.equals(clean.rows.filter(pl.col(ROW) != 3))
+
+
+def test_a_bad_byte_inside_a_quotation_of_two_lines_takes_the_whole_record():
+    content = 'שם,הערה\nאלון,"אחת\nשתיים"\nגפן,כן\n'.encode().replace(
+        "שתיים".encode(), b"\xff" + "שתיים".encode()
+    )
+    found = read_content(content, mapping(columns={"a": "שם"}))
+    assert found.broken == (2,)
+    assert found.rows.rows() == [("גפן", "כן", 4)]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_a_corrupt_byte_changes_no_other_row(data):
-    """Whatever one byte becomes, rows elsewhere in the file are read as before (or the file refused)."""
+@pytest.mark.parametrize("encoding", ["auto", "utf-8"])
+def test_a_corrupt_byte_changes_no_other_row(encoding, data):
+    """Whatever one byte becomes, rows elsewhere in the file are read as before (or a declared encoding refused)."""
     body = [f"{900000 + i},{i},שלום {i}" for i in range(12)]
     clean = ("a,b,c\n" + "\n".join(body) + "\n").encode()
     line = data.draw(st.integers(0, 11))
@@ -107,8 +129,9 @@ def test_a_corrupt_byte_changes_no_other_row(data):
     byte = data.draw(st.integers(0, 255))
     changed = clean[:place] + bytes([byte]) + clean[place + 1 :]
     try:
-        found = read_content(changed, mapping(encoding="utf-8", columns={"x": "a"}))
+        found = read_content(changed, mapping(encoding=encoding, columns={"x": "a"}))
     except UnicodeDecodeError:
+        assert encoding != "auto"
         return
     others = {tuple(row.split(",")) for number, row in enumerate(body) if number != line}
     assert others <= {row[:3] for row in found.rows.iter_rows()}

@@ -10,6 +10,7 @@ from pipelines.fields import dictionary
 from pipelines.sources.files import PROVENANCE
 from pipelines.sources.load import _TABLES as SHARED_RAW
 from pipelines.sql_assets import column_lineage, sql_tables, upstream
+from pipelines.tables import RESULT_COLUMNS as CHECKED
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*/*.yaml"))
 SQL = {sql.table.name: sql for sql in sql_tables()}
@@ -21,7 +22,9 @@ def types(name):
         return SHARED_RAW[name]
     if name.startswith("raw_"):
         return dict.fromkeys((*dictionary().contract(name[4:]).contract, *PROVENANCE), "VARCHAR")
-    columns = dictionary().tables["mart_data_quality" if name == "check_result" else name].columns
+    if name == "check_result":
+        return CHECKED
+    columns = dictionary().tables[name].columns
     return {column: fields[column].type if column in fields else "VARCHAR" for column in columns}
 
 

@@ -8,9 +8,24 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from models.allocation import HoldHarmless, MustKeep, PartShareMax, PartShareMin, RiseCap
-from pipelines.decide.allocation import with_minimum_groups
-from pipelines.decide.rules import rules
+from models.allocation import (
+    Commitment,
+    EverySchoolServed,
+    HoldHarmless,
+    ManualOverride,
+    MinimumGroup,
+    MustDrop,
+    MustKeep,
+    NoticePeriod,
+    PartShareMax,
+    PartShareMin,
+    Prerequisite,
+    RiseCap,
+    SchoolFloor,
+    SourceExcluded,
+)
+from models.allocation.relaxation import RELAX_ORDER
+from pipelines.decide.rules import minimum_groups, rules
 from pipelines.policy_rules import Rules
 
 CITED = {"source": "test", "reason": "test"}
@@ -21,7 +36,8 @@ def parameter(value):
 
 
 def response(**others):
-    return SimpleNamespace(**{"horizon": "short", "committed_until": None, "is_allocated": True} | others)  # fmt: skip
+    plain = {"horizon": "short", "committed_until": None, "is_allocated": True, "name_he": "מענה", "name_en": "a response"}  # fmt: skip
+    return SimpleNamespace(**plain | others)
 
 
 def city(stated, **responses):
@@ -42,6 +58,7 @@ def tables(**others):
         "mart_need_index": pl.DataFrame(
             {
                 "semel_mosad": ["a", "b", "c", "d"],
+                "school_name_he": ["א", "ב", "ג", "ד"],
                 "stream": ["state", "state", "haredi", "haredi"],
                 "pupils": [100, 100, 100, 100],
                 "need": [0.9, 0.7, 0.3, 0.1],
@@ -110,15 +127,15 @@ def test_without_last_year_s_money_the_rule_is_refused():
         rules(city({"hold_harmless": parameter(80)}), tables(mart_last_plan=nothing))
 
 
-@pytest.mark.parametrize(("until", "kept"), [(2027, [MustKeep((("a", "tutoring", 0.5),))]), (2026, [])])  # fmt: skip
+@pytest.mark.parametrize(("until", "kept"), [(2027, [Commitment((("a", "tutoring", 0.5),))]), (2026, [])])  # fmt: skip
 def test_a_commitment_into_the_planning_year_stays_where_it_runs(until, kept):
-    assert of_kind(MustKeep, {}, tutoring=response(committed_until=until)) == kept
+    assert of_kind(Commitment, {}, tutoring=response(committed_until=until)) == kept
 
 
-def test_a_kept_response_that_is_committed_too_is_kept_once():
+def test_a_kept_response_that_is_committed_too_is_kept_by_both():
     stated = {"must_keep": [{"response": "tutoring", "schools": "served", "dose_level": 2, **CITED}]}  # fmt: skip
-    (rule,) = of_kind(MustKeep, stated, tutoring=response(committed_until=2028))
-    assert rule.pairs == (("a", "tutoring", 1.0),)
+    held = of_kind(MustKeep, stated, tutoring=response(committed_until=2028))
+    assert held == [MustKeep((("a", "tutoring", 1.0),)), Commitment((("a", "tutoring", 0.5),))]
 
 
 def test_who_is_served_must_be_known():
@@ -132,21 +149,97 @@ def test_a_rise_cannot_be_capped_below_last_year():
         Rules.model_validate({"rise_cap": parameter(90)})
 
 
-def test_a_group_that_is_too_small_is_not_eligible_and_says_why():
+def test_a_group_is_as_large_as_all_the_schools_that_share_it():
     stated = {"minimum_groups": [{"response": "tutoring", "participants": 12, **CITED}]}
     choices = pl.DataFrame(
-        {
-            "semel_mosad": ["a", "b", "c", "d"],
-            "response_id": ["tutoring", "tutoring", "tutoring", "mentoring"],
-            "participants": pl.Series([11, 12, 3, 3], dtype=pl.Int32),
-            "is_eligible": [True, True, False, True],
-            "eligibility_reason_en": ["open", "open", "not of the stream", "open"],
-            "eligibility_reason_he": ["פתוח", "פתוח", "לא בזרם", "פתוח"],
-        }
+        [
+            ("a", "tutoring", 1, 11, None),
+            ("b", "tutoring", 1, 12, None),
+            ("c", "tutoring", 1, 3, None),
+            ("a", "tutoring", 2, 11, "c"),  # with c: 14
+            ("c", "tutoring", 2, 3, "c"),
+            ("d", "mentoring", 1, 3, None),
+        ],
+        schema=["semel_mosad", "response_id", "dose_level", "participants", "host_semel_mosad"],
+        orient="row",
     )
-    found = with_minimum_groups(choices, city(stated))
-    assert found["is_eligible"].to_list() == [False, True, False, True]
-    assert found["eligibility_reason_en"].to_list() == [
-        "11 participants here, and it is opened for at least 12", "open", "not of the stream", "open",
-    ]  # fmt: skip
-    assert "11" in found["eligibility_reason_he"][0]
+    (rule,) = minimum_groups(city(stated), choices)
+    assert rule == MinimumGroup("tutoring", 12, (("a", 1), ("c", 1)), "מענה", "a response")
+
+
+@pytest.mark.parametrize(
+    ("last_year", "running", "dropped"),
+    [(2027, [("a",)], []), (2026, [], [tuple((s, "tutoring") for s in "abcd")])],
+)
+def test_a_response_under_notice_goes_on_where_it_runs_and_then_ends(last_year, running, dropped):
+    stated = {"notice_periods": [{"response": "tutoring", "last_year": last_year, **CITED}]}
+    assert [rule.schools for rule in of_kind(NoticePeriod, stated)] == running
+    assert [rule.pairs for rule in of_kind(MustDrop, stated)] == dropped
+
+
+def test_conditions_of_responses_and_of_money():
+    stated = {
+        "prerequisites": [{"response": "tutoring", "needs": "mentoring", **CITED}],
+        "source_exclusions": [
+            {"channel": "gefen_school", "responses": ["tutoring"], **CITED},
+            {"channel": "gefen_school", "responses": ["mentoring"], **CITED},
+        ],
+        "school_floor_per_pupil": parameter(100),
+    }
+    (needs,), (excluded,) = of_kind(Prerequisite, stated), of_kind(SourceExcluded, stated)
+    assert (needs.response_id, needs.needed_id) == ("tutoring", "mentoring")
+    assert (excluded.funding_channel, excluded.response_ids) == (
+        "gefen_school",
+        ("mentoring", "tutoring"),
+    )
+    assert of_kind(SchoolFloor, stated) == [SchoolFloor(10_000)]
+
+
+OVERRIDE = {
+    "response": "tutoring", "schools": ["a", "b"], "decision": "forbidden", "reason": "the school refuses it",
+    "decided_by_role": "head of education", "decided_on": "2026-05-03",
+}  # fmt: skip
+
+
+def test_an_override_is_one_rule_for_each_school_with_its_reason():
+    forbidden = of_kind(ManualOverride, {"overrides": [OVERRIDE]})
+    assert [(r.semel_mosad, r.is_forced, r.school_he) for r in forbidden] == [("a", False, "א"), ("b", False, "ב")]  # fmt: skip
+    assert all(
+        "the school refuses it" in r.sentence_he and "head of education" in r.sentence_en
+        for r in forbidden
+    )
+
+
+@pytest.mark.parametrize("left_out", ["reason", "decided_by_role", "decided_on"])
+@pytest.mark.parametrize("given", [None, " "])
+def test_an_override_without_reason_is_refused(left_out, given):
+    said = {key: value for key, value in OVERRIDE.items() if key != left_out}
+    said |= {} if given is None else {left_out: given}
+    with pytest.raises(ValidationError, match=left_out):
+        Rules.model_validate({"overrides": [said]})
+
+
+def test_an_override_of_a_school_that_is_not_in_the_plan_is_refused():
+    with pytest.raises(ValueError, match="no school x"):
+        rules(city({"overrides": [OVERRIDE | {"schools": ["x"]}]}), tables())
+
+
+def test_a_school_may_go_without_by_recorded_decision_only():
+    stated = {"every_school_served": parameter(True)}
+    assert of_kind(EverySchoolServed, stated) == [EverySchoolServed()]
+    decided = {
+        "schools": ["c"],
+        "reason": "closes in summer",
+        "decided_by_role": "head",
+        "decided_on": "2026-05-03",
+    }
+    exempt = stated | {"served_exemptions": [decided]}
+    assert of_kind(EverySchoolServed, exempt) == [EverySchoolServed(("c",))]
+    with pytest.raises(ValidationError, match="reason"):
+        Rules.model_validate({"served_exemptions": [decided | {"reason": ""}]})
+
+
+def test_a_policy_can_order_all_that_may_give_way():
+    assert Rules.model_validate({"relax_order": list(RELAX_ORDER)}).relax_order == RELAX_ORDER
+    with pytest.raises(ValidationError, match="relax_order"):
+        Rules.model_validate({"relax_order": ["eligibility"]})

@@ -101,6 +101,10 @@ def test_one_year_reads_only_that_year(copy):
     rows = read_source(load_city(copy), "climate__facets", [2025]).rows
     assert set(rows["school_year"]) == {"2025"}
     assert set(rows["file_name"]) == {"climate_2025.csv"}
+    # A file that holds many years is one thing: it is read whole.
+    assert set(read_source(load_city(copy), "register__merges", [2025]).rows["school_year"]) == {
+        "2024"
+    }
 
 
 def test_changed_file_changes_the_state(copy):

@@ -26,7 +26,7 @@ from models.synthetic_city import generate, spec
 from models.synthetic_city.schools import REGISTER_HEADERS
 from pipelines.aim import AGOROT, aim
 from pipelines.city import CityFolder
-from pipelines.decide.allocation import MUNICIPAL, OPTION, PAIR, objective, problem, subject_fit
+from pipelines.decide.allocation import MUNICIPAL, OPTION, PAIR, problem, subject_fit
 from pipelines.decide.effects import effects, priors
 from pipelines.diagnose.gaps import gaps
 from pipelines.diagnose.need import need
@@ -68,11 +68,9 @@ class Planned:
         return self.problem(self.tables | {"mart_effect": effect})
 
     def solved(self, given, gap_pct):
-        """Return the options that a problem's best plan buys, under the policy's objective."""
+        """Return the options that a problem's best plan buys."""
         limit = self.city.policy.solver.time_limit_s.value
-        return solve(
-            given, gap_pct=gap_pct, time_limit_s=limit, objective=objective(self.city)
-        ).lines.select(OPTION)
+        return solve(given, gap_pct=gap_pct, time_limit_s=limit).lines.select(OPTION)
 
 
 def planned_city(city, seed, profile="clean"):

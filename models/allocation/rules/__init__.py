@@ -12,11 +12,14 @@ from models.allocation.rules.choice import (
     ParticipantCapacity,
     SchoolCapacity,
 )
+from models.allocation.rules.conditions import MinimumGroup, Prerequisite
+from models.allocation.rules.decided import Commitment, ManualOverride, NoticePeriod
 from models.allocation.rules.money import (
     ChannelBudget,
     SchoolCap,
     SchoolChannelCap,
     SchoolFloor,
+    SourceExcluded,
 )
 from models.allocation.rules.pooling import Together
 from models.allocation.rules.shares import (
@@ -32,19 +35,24 @@ __all__ = [
     "AssetHours",
     "BenefitFloor",
     "ChannelBudget",
+    "Commitment",
     "Eligibility",
     "EverySchoolServed",
     "ExcellenceShareMax",
     "ExcellenceShareMin",
     "Exclusive",
     "HoldHarmless",
+    "ManualOverride",
     "Measure",
+    "MinimumGroup",
     "MustDrop",
     "MustKeep",
+    "NoticePeriod",
     "Part",
     "PartShareMax",
     "PartShareMin",
     "ParticipantCapacity",
+    "Prerequisite",
     "RiseCap",
     "Row",
     "Rule",
@@ -52,5 +60,6 @@ __all__ = [
     "SchoolCapacity",
     "SchoolChannelCap",
     "SchoolFloor",
+    "SourceExcluded",
     "Together",
 ]

@@ -38,6 +38,7 @@ class AssetHours(Rule):
     uses: tuple[tuple[str, str, int, int], ...]
     asset_he: str = ""
     unit = "pupil-hours a week"
+    relaxed_in = "pupil-hours a week"
 
     @property
     def rule_id(self) -> str:

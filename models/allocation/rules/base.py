@@ -75,7 +75,17 @@ class Rule(ABC):
     """True where money can repair a conflict: the shortfall of such a rule is reported."""
 
     is_priced: bool = True
-    """False where the rows only tie options to each other: their prices move worth, and cost none."""
+    """False where the rows only tie options to each other: their prices move worth and cost none, and
+    to leave them out would buy what there is not, such as a part of a shared response."""
+
+    relaxed_in: str | None = None
+    """What its rows are counted in where it may give way in a conflict ("agorot", "pupils"…); None
+    where it is not the city's to relax."""
+
+    @property
+    def relaxed_per(self) -> int:
+        """Units of a row that make one of `relaxed_in`."""
+        return 1
 
     @property
     @abstractmethod

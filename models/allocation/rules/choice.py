@@ -52,6 +52,7 @@ class SchoolCapacity(Rule):
     response_he: str = ""
     response_en: str = ""
     unit = "schools"
+    relaxed_in = "schools"
 
     @property
     def rule_id(self) -> str:
@@ -96,6 +97,7 @@ class ParticipantCapacity(Rule):
     response_he: str = ""
     response_en: str = ""
     unit = "pupils"
+    relaxed_in = "pupils"
 
     @property
     def rule_id(self) -> str:
@@ -144,6 +146,7 @@ class MustKeep(Rule):
 
     pairs: tuple[tuple[str, str, float], ...]
     unit = "pairs"
+    relaxed_in = "pairs"
     rule_id = "must_keep"
 
     @property
@@ -187,6 +190,7 @@ class MustDrop(Rule):
 
     pairs: tuple[tuple[str, str], ...]
     unit = "pairs"
+    relaxed_in = "pairs"
     rule_id = "must_drop"
 
     @property
@@ -215,27 +219,49 @@ class MustDrop(Rule):
 
 @dataclass(frozen=True)
 class EverySchoolServed(Rule):
-    """No school is left without any response (R91)."""
+    """No school is left without any response, but those of which it was decided (R91).
 
+    Attributes:
+        exempt: semel_mosad of schools that may be left without.
+    """
+
+    exempt: tuple[str, ...] = ()
     unit = "responses"
+    relaxed_in = "schools"
     rule_id = "every_school_served"
-    sentence_en = "Every school gets at least one response."
-    sentence_he = "כל בית ספר מקבל לפחות מענה אחד."
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        but = f", but for {len(self.exempt)} by recorded decision" if self.exempt else ""
+        return f"Every school gets at least one response{but}."
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        but = f", מלבד {len(self.exempt)} בהחלטה מתועדת" if self.exempt else ""
+        return f"כל בית ספר מקבל לפחות מענה אחד{but}."
+
+    def check(self, problem: Problem) -> None:
+        """The schools must exist."""
+        check_known(self, "school", list(self.exempt), problem.schools["semel_mosad"])
 
     def rows(self, columns: Columns) -> Iterator[Row]:
-        """Per school: at least one option."""
+        """Per school that is not exempt: at least one option."""
         for school, positions in columns.by_school():
-            yield _count(positions, school, 1, np.inf)
+            if school not in self.exempt:
+                yield _count(positions, school, 1, np.inf)
 
     def measure(self, plan: Plan) -> Measure:
-        """The fewest responses any school has."""
-        counts = plan.schools.select("semel_mosad").join(
+        """The fewest responses any such school has."""
+        schools = plan.schools.filter(~pl.col("semel_mosad").is_in(list(self.exempt)))
+        counts = schools.select("semel_mosad").join(
             plan.lines.group_by("semel_mosad").agg(responses=pl.len().cast(pl.Int64)),
             on="semel_mosad",
             how="left",
         )["responses"]
         fewest = min(counts.fill_null(0).to_list(), default=0)
-        served = fewest >= 1 or plan.schools.is_empty()
+        served = fewest >= 1 or schools.is_empty()
         return Measure(fewest, 1, served, binding=fewest == 1)
 
 
@@ -255,6 +281,7 @@ class Exclusive(Rule):
     set_he: str = ""
     set_en: str = ""
     unit = "responses"
+    relaxed_in = "responses"
 
     @property
     def rule_id(self) -> str:

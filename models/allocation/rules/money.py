@@ -15,6 +15,7 @@ from models.allocation.rules.base import (
     Rule,
     channel_en,
     channel_he,
+    check_known,
     is_full,
     nis,
     smallest,
@@ -23,6 +24,7 @@ from models.allocation.rules.base import (
 if TYPE_CHECKING:
     from models.allocation.columns import Columns
     from models.allocation.plan import Plan
+    from models.allocation.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class ChannelBudget(Rule):
     funding_channel: str
     budget_agorot: int
     unit = "agorot"
+    relaxed_in = "agorot"
     is_budget = True
 
     @property
@@ -74,6 +77,7 @@ class SchoolChannelCap(Rule):
     funding_channel: str
     caps: tuple[tuple[str, int], ...]
     unit = "percent of the basket"
+    relaxed_in = "agorot"
     is_budget = True
 
     @property
@@ -86,14 +90,15 @@ class SchoolChannelCap(Rule):
         """The rule in English."""
         name = channel_en(self.funding_channel)
         return (
-            f"In each of {len(self.caps)} school(s), {name} pays at most the school's own basket."
+            f"In each of {len(self.caps)} school(s) the money from {name} is at most the school's "
+            "own basket."
         )
 
     @property
     def sentence_he(self) -> str:
         """The rule in Hebrew."""
         name = channel_he(self.funding_channel)
-        return f"בכל אחד מ־{len(self.caps)} בתי ספר, {name} משלם לכל היותר את הסל של בית הספר."
+        return f"בכל אחד מ־{len(self.caps)} בתי ספר, הכסף מ{name} אינו עולה על הסל של בית הספר."
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school with a basket: money from the channel."""
@@ -127,12 +132,58 @@ class SchoolChannelCap(Rule):
 
 
 @dataclass(frozen=True)
+class SourceExcluded(Rule):
+    """A channel pays for none of some responses, as the rules of its money forbid it (R83)."""
+
+    funding_channel: str
+    response_ids: tuple[str, ...]
+    responses_he: str = ""
+    responses_en: str = ""
+    unit = "agorot"
+
+    @property
+    def rule_id(self) -> str:
+        """One per channel."""
+        return f"source_excluded:{self.funding_channel}"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        name = self.responses_en or ", ".join(self.response_ids)
+        return f"No money from {channel_en(self.funding_channel)} goes to: {name}."
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        name = self.responses_he or ", ".join(self.response_ids)
+        return f"אין להוציא כסף מ{channel_he(self.funding_channel)} על: {name}."
+
+    def check(self, problem: Problem) -> None:
+        """Channel and responses must exist."""
+        check_known(self, "channel", [self.funding_channel], problem.channels["funding_channel"])
+        check_known(self, "response", list(self.response_ids), problem.options["response_id"])
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Over all schools: no money from the channel to the responses."""
+        positions = columns.where(pl.col("response_id").is_in(self.response_ids))
+        yield money_row(columns.money(self.funding_channel), upper=0, at=positions)
+
+    def measure(self, plan: Plan) -> Measure:
+        """Agorot paid so (limit none); binding where a further step would take some."""
+        own = pl.col("response_id").is_in(self.response_ids)
+        paid = int(plan.money_of(self.funding_channel).filter(own)["amount_agorot"].sum())
+        wanted = not plan.step_money_of(self.funding_channel).filter(own).is_empty()
+        return Measure(paid, 0, paid == 0, binding=wanted)
+
+
+@dataclass(frozen=True)
 class SchoolFloor(Rule):
     """Every school gets at least so much money per pupil (R91)."""
 
     min_agorot_per_pupil: int
     funding_channel: str | None = None
     unit = "agorot per pupil"
+    relaxed_in = "agorot"
 
     @property
     def rule_id(self) -> str:
@@ -175,6 +226,7 @@ class SchoolCap(Rule):
     max_agorot_per_pupil: int
     funding_channel: str | None = None
     unit = "agorot per pupil"
+    relaxed_in = "agorot"
 
     @property
     def rule_id(self) -> str:

@@ -63,11 +63,17 @@ class _ShareRule(Rule):
 
     funding_channel: str | None
     unit = "percent"
+    relaxed_in = "agorot"
 
     @property
     @abstractmethod
     def share_pct(self) -> float:
         """The limit, percent of what the channel pays."""
+
+    @property
+    def relaxed_per(self) -> int:
+        """Rows are counted in such parts of an agora, so that the share is whole."""
+        return (exact(self.share_pct) / 100).denominator
 
     def check(self, problem: Problem) -> None:
         """The channel must exist and the share be a percentage."""
@@ -143,9 +149,7 @@ class ExcellenceShareMin(_ShareRule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return (
-            f"At least {self.min_share_pct:g} % of what {name} pays goes to excellence responses."
-        )
+        return f"At least {self.min_share_pct:g} % of the money from {name} goes to excellence responses."
 
     @property
     def sentence_he(self) -> str:
@@ -183,7 +187,7 @@ class ExcellenceShareMax(_ShareRule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return f"At most {self.max_share_pct:g} % of what {name} pays goes to excellence responses."
+        return f"At most {self.max_share_pct:g} % of the money from {name} goes to excellence responses."
 
     @property
     def sentence_he(self) -> str:
@@ -226,7 +230,7 @@ class PartShareMin(_ShareRule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return f"At least {self.min_share_pct:.4g} % of what {name} pays goes to {self.part.name_en}."  # fmt: skip
+        return f"At least {self.min_share_pct:.4g} % of the money from {name} goes to {self.part.name_en}."  # fmt: skip
 
     @property
     def sentence_he(self) -> str:
@@ -265,7 +269,7 @@ class PartShareMax(_ShareRule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return f"At most {self.max_share_pct:.4g} % of what {name} pays goes to {self.part.name_en}."  # fmt: skip
+        return f"At most {self.max_share_pct:.4g} % of the money from {name} goes to {self.part.name_en}."  # fmt: skip
 
     @property
     def sentence_he(self) -> str:

@@ -24,6 +24,7 @@ class _ChangeRule(Rule):
 
     last_year: tuple[tuple[str, int], ...]
     unit = "percent of last year"
+    relaxed_in = "agorot"
 
     @property
     @abstractmethod

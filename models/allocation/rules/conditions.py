@@ -1,0 +1,144 @@
+"""Rules about what a response needs: another response beside it, a group of some size (R93)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from models.allocation.rules.base import PAIR, Measure, Row, Rule, check_known
+
+if TYPE_CHECKING:
+    from models.allocation.columns import Columns
+    from models.allocation.plan import Plan
+    from models.allocation.problem import Problem
+
+_OPTION = [*PAIR, "dose_level"]
+
+
+@dataclass(frozen=True)
+class Prerequisite(Rule):
+    """A response stands only in a school that has another one too (R93).
+
+    Attributes:
+        response_id: what needs.
+        needed_id: what is needed.
+        response_he: name of the first in Hebrew; the others likewise.
+    """
+
+    response_id: str
+    needed_id: str
+    response_he: str = ""
+    response_en: str = ""
+    needed_he: str = ""
+    needed_en: str = ""
+    unit = "schools"
+    is_priced = False
+
+    @property
+    def rule_id(self) -> str:
+        """One per pair of responses."""
+        return f"prerequisite:{self.response_id}:{self.needed_id}"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        name, needed = self.response_en or self.response_id, self.needed_en or self.needed_id
+        return f"A school has {name} only beside {needed}."
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        name, needed = self.response_he or self.response_id, self.needed_he or self.needed_id
+        return f"המענה {name} יינתן רק בבית ספר שיש בו גם {needed}."
+
+    def check(self, problem: Problem) -> None:
+        """The responses must be two, and among the options."""
+        check_known(self, "response", [self.response_id, self.needed_id], problem.options["response_id"])  # fmt: skip
+        if self.response_id == self.needed_id:
+            raise ValueError(f"Rule {self.rule_id}: a response cannot need itself.")
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Per school: options of the response are no more than those of the needed one."""
+        both = pl.col("response_id").is_in([self.response_id, self.needed_id])
+        names = columns.options["response_id"].to_numpy()
+        for school, positions in columns.by_school(both):
+            if len(positions):
+                sign = np.where(names[positions] == self.response_id, 1, -1)
+                yield Row(positions, sign, upper=0, semel_mosad=school)
+
+    def measure(self, plan: Plan) -> Measure:
+        """Schools that have the response alone (limit none); binding where one would do good so."""
+        needed = plan.lines.filter(response_id=self.needed_id)
+        alone = plan.lines.filter(response_id=self.response_id).join(
+            needed, on="semel_mosad", how="anti"
+        )
+        wanted = plan.steps.filter(response_id=self.response_id).join(
+            needed, on="semel_mosad", how="anti"
+        )
+        return Measure(alone.height, 0, alone.is_empty(), binding=not wanted.is_empty())  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MinimumGroup(Rule):
+    """A response is opened for no fewer participants than make a group (R93).
+
+    Attributes:
+        response_id: the response.
+        participants: the fewest of a group.
+        too_small: its options whose group is smaller: (semel_mosad, dose_level). A group that several
+            schools share is as large as all of them together.
+    """
+
+    response_id: str
+    participants: int
+    too_small: tuple[tuple[str, int], ...]
+    response_he: str = ""
+    response_en: str = ""
+    unit = "options"
+    relaxed_in = "pairs"
+
+    @property
+    def rule_id(self) -> str:
+        """One per response."""
+        return f"minimum_group:{self.response_id}"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        name = self.response_en or self.response_id
+        return f"The response {name} is opened for at least {self.participants} participants."
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        name = self.response_he or self.response_id
+        return f"המענה {name} נפתח ל־{self.participants} משתתפים לפחות."
+
+    def check(self, problem: Problem) -> None:
+        """What is too small must be an option."""
+        known = set(problem.options.filter(response_id=self.response_id).select("semel_mosad", "dose_level").iter_rows())  # fmt: skip
+        if unknown := sorted(set(self.too_small) - known):
+            raise ValueError(f"Rule {self.rule_id} names unknown options: {unknown[:5]}.")
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Per school: none of the options."""
+        small = set(self.too_small)
+        for school, positions in columns.by_school(pl.col("response_id") == self.response_id):
+            levels = columns.options["dose_level"].to_numpy()[positions]
+            own = positions[[(school, level) in small for level in levels]]
+            if len(own):
+                yield Row(own, np.ones(len(own), dtype=np.int64), upper=0, semel_mosad=school)
+
+    def measure(self, plan: Plan) -> Measure:
+        """Such options in the plan (limit none); binding where one would do good."""
+        small = pl.DataFrame(
+            [(school, self.response_id, level) for school, level in self.too_small],
+            schema={"semel_mosad": pl.String, "response_id": pl.String, "dose_level": pl.Int32}, orient="row",
+        )  # fmt: skip
+        held = plan.lines.join(small, on=_OPTION, how="semi").height
+        wanted = not plan.steps.join(small, on=_OPTION, how="semi").is_empty()
+        return Measure(held, 0, held == 0, binding=wanted)

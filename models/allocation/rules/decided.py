@@ -1,0 +1,174 @@
+"""What was decided before the plan: commitments, notice given, and overrides by hand (R88, R89, R91, R100)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from models.allocation.rules.base import Measure, Row, Rule, check_known
+from models.allocation.rules.choice import MustKeep
+
+if TYPE_CHECKING:
+    from models.allocation.columns import Columns
+    from models.allocation.plan import Plan
+    from models.allocation.problem import Problem
+
+
+@dataclass(frozen=True)
+class Commitment(MustKeep):
+    """Responses that former years committed the city to, in the schools where they run (R88)."""
+
+    rule_id = "commitment"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        return f"{len(self.pairs)} commitment(s) of former years are kept."
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        return f"{len(self.pairs)} התחייבויות משנים קודמות מתקיימות."
+
+
+@dataclass(frozen=True)
+class NoticePeriod(Rule):
+    """A response that is to end goes on where it runs until its notice is over, and nowhere else (R89).
+
+    Attributes:
+        response_id: the response.
+        schools: where it runs.
+        last_year: the last school year of the notice, for the sentence.
+    """
+
+    response_id: str
+    schools: tuple[str, ...]
+    last_year: int
+    response_he: str = ""
+    response_en: str = ""
+    unit = "schools"
+    relaxed_in = "schools"
+
+    @property
+    def rule_id(self) -> str:
+        """One per response."""
+        return f"notice_period:{self.response_id}"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        name = self.response_en or self.response_id
+        return (
+            f"The response {name} ends after notice up to {self.last_year}: until then it goes on "
+            f"in {len(self.schools)} school(s) and is opened in no other."
+        )
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        name = self.response_he or self.response_id
+        return (
+            f"המענה {name} מסתיים בתום הודעה מוקדמת עד שנת {self.last_year}: עד אז הוא נמשך "
+            f"ב־{len(self.schools)} בתי ספר ואינו נפתח בבתי ספר אחרים."
+        )
+
+    def check(self, problem: Problem) -> None:
+        """Every school named must have an option of the response."""
+        own = problem.options.filter(response_id=self.response_id)
+        check_known(self, "school", list(self.schools), own["semel_mosad"])
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Per school: one option where it runs, none elsewhere."""
+        runs = set(self.schools)
+        for school, positions in columns.by_school(pl.col("response_id") == self.response_id):
+            ones = np.ones(len(positions), dtype=np.int64)
+            if school in runs:
+                yield Row(positions, ones, lower=1, semel_mosad=school)
+            elif len(positions):
+                yield Row(positions, ones, upper=0, semel_mosad=school)
+
+    def measure(self, plan: Plan) -> Measure:
+        """Schools in which it is as it should be, of those that have it or should."""
+        held = set(plan.lines.filter(response_id=self.response_id)["semel_mosad"])
+        runs = set(self.schools)
+        return Measure(len(held & runs), len(held | runs), held == runs, binding=bool(runs))
+
+
+@dataclass(frozen=True)
+class ManualOverride(Rule):
+    """A decision by hand: one response in one school, forced or forbidden, with its reason (R91, R100).
+
+    Attributes:
+        semel_mosad: the school.
+        response_id: the response.
+        is_forced: it must stand there; False = it must not.
+        dose_level: that dose and no other; None = any dose.
+        reason: why, in the words of who decided.
+        role: the role that decided; never a name.
+        school_he: name of the school.
+    """
+
+    semel_mosad: str
+    response_id: str
+    is_forced: bool
+    reason: str
+    role: str
+    dose_level: int | None = None
+    school_he: str = ""
+    response_he: str = ""
+    response_en: str = ""
+    unit = "options"
+    relaxed_in = "pairs"
+
+    @property
+    def rule_id(self) -> str:
+        """One per decision."""
+        dose = "" if self.dose_level is None else f":{self.dose_level}"
+        kind = "forced" if self.is_forced else "forbidden"
+        return f"override:{kind}:{self.semel_mosad}:{self.response_id}{dose}"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        name = self.response_en or self.response_id
+        dose = "" if self.dose_level is None else f" at dose level {self.dose_level}"
+        must = "has" if self.is_forced else "does not have"
+        where = self.semel_mosad
+        return f"Decided by hand ({self.role}): school {where} {must} {name}{dose}. Reason: {self.reason.rstrip('.')}."
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        name, where = self.response_he or self.response_id, self.school_he or self.semel_mosad
+        dose = "" if self.dose_level is None else f" ברמת מינון {self.dose_level}"
+        must = "יינתן" if self.is_forced else "לא יינתן"
+        return f"הוחלט ידנית ({self.role}): ב{where} {must} {name}{dose}. הנימוק: {self.reason.rstrip('.')}."
+
+    def check(self, problem: Problem) -> None:
+        """There must be such an option, and a reason and a role."""
+        if problem.options.filter(self._own).is_empty():
+            raise ValueError(f"Rule {self.rule_id}: there is no such option.")
+        if not (self.reason.strip() and self.role.strip()):
+            raise ValueError(f"Rule {self.rule_id}: an override needs a reason and a role.")
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """One of the options, or none."""
+        own = columns.where(self._own)
+        lower, upper = (1.0, np.inf) if self.is_forced else (-np.inf, 0.0)
+        yield Row(own, np.ones(len(own), dtype=np.int64), lower, upper, self.semel_mosad)
+
+    def measure(self, plan: Plan) -> Measure:
+        """Such options in the plan, against one or none; binding where that is not what does most good."""
+        held, limit = plan.lines.filter(self._own).height, int(self.is_forced)
+        binding = self.is_forced or not plan.steps.filter(self._own).is_empty()
+        return Measure(held, limit, held == limit, binding)
+
+    @property
+    def _own(self) -> pl.Expr:
+        """The options it speaks of."""
+        pair = (pl.col("semel_mosad") == self.semel_mosad) & (pl.col("response_id") == self.response_id)  # fmt: skip
+        return pair if self.dose_level is None else pair & (pl.col("dose_level") == self.dose_level)

@@ -1,0 +1,149 @@
+-- A row: one share of pupils in one place ("city" or a school of the plan) and group in one school year.
+-- Key: share_id, place, group_id, school_year.
+-- Stage: diagnose.
+-- Overt dropout, transfers, mobility, chronic absence and informal activity, each apart (R11, R12): who left to a known
+-- destination moved and did not drop out. Schools are shown over all their pupils, groups over the whole plan. What a
+-- school did not report is not measured, never zero. small_pupils is the fewest pupils a row could tell of, if too few;
+-- where schools, or groups that make up the whole, hide few in all, the next smallest is hidden with them, so that the
+-- total does not tell them.
+WITH schools AS (
+    SELECT codes.semel_mosad_old, codes.semel_mosad
+    FROM core.core_school_code AS codes
+    JOIN core.core_school AS schools ON schools.semel_mosad = codes.semel_mosad
+    WHERE schools.is_in_plan
+),
+registered AS (
+    SELECT pupils.pupil_hash, pupils.school_year, schools.semel_mosad
+    FROM staging.stg_register__pupils AS pupils
+    JOIN schools ON schools.semel_mosad_old = pupils.semel_mosad
+),
+gone AS (
+    SELECT
+        pupil_hash,
+        school_year,
+        bool_or(destination = 'unknown') AS is_dropout,
+        bool_or(destination <> 'unknown') AS is_transfer
+    FROM staging.stg_attendance__exits
+    GROUP BY pupil_hash, school_year
+),
+come AS (SELECT DISTINCT pupil_hash, school_year FROM staging.stg_attendance__entries),
+active AS (SELECT DISTINCT pupil_hash, school_year FROM staging.stg_informal__participation),
+pupils AS (
+    SELECT
+        registered.*,
+        days.absence_days * 10 >= days.school_days AS is_chronic,
+        coalesce(gone.is_dropout, false) AS is_dropout,
+        coalesce(gone.is_transfer, false) AS is_transfer,
+        gone.pupil_hash IS NOT NULL OR come.pupil_hash IS NOT NULL AS is_mobile,
+        active.pupil_hash IS NOT NULL AS is_active,
+        -- Few leave a school, so that a school without exits may have none: it reports if it reports absence.
+        count(days.pupil_hash) OVER of_school > 0 AS has_absence,
+        count(active.pupil_hash) OVER of_school > 0 AS has_activity,
+        count(gone.pupil_hash) OVER of_year > 0 AS has_exits,
+        count(come.pupil_hash) OVER of_year > 0 AS has_entries
+    FROM registered
+    LEFT JOIN staging.stg_attendance__pupil_years AS days
+        ON days.pupil_hash = registered.pupil_hash AND days.school_year = registered.school_year
+    LEFT JOIN gone ON gone.pupil_hash = registered.pupil_hash AND gone.school_year = registered.school_year
+    LEFT JOIN come ON come.pupil_hash = registered.pupil_hash AND come.school_year = registered.school_year
+    LEFT JOIN active ON active.pupil_hash = registered.pupil_hash AND active.school_year = registered.school_year
+    WINDOW
+        of_school AS (PARTITION BY registered.semel_mosad, registered.school_year),
+        of_year AS (PARTITION BY registered.school_year)
+),
+-- Empty where the school did not report it.
+said AS (
+    SELECT 'overt_dropout' AS share_id, pupil_hash, school_year, semel_mosad,
+        CASE WHEN has_absence AND has_exits THEN is_dropout END AS is_case
+    FROM pupils
+    UNION ALL
+    SELECT 'transfer', pupil_hash, school_year, semel_mosad, CASE WHEN has_absence AND has_exits THEN is_transfer END
+    FROM pupils
+    UNION ALL
+    SELECT 'mobility', pupil_hash, school_year, semel_mosad,
+        CASE WHEN has_absence AND has_exits AND has_entries THEN is_mobile END
+    FROM pupils
+    UNION ALL
+    SELECT 'chronic_absence', pupil_hash, school_year, semel_mosad, is_chronic
+    FROM pupils
+    UNION ALL
+    SELECT 'informal', pupil_hash, school_year, semel_mosad, CASE WHEN has_activity THEN is_active END
+    FROM pupils
+),
+counted AS (
+    SELECT share_id, semel_mosad AS place, 'all' AS group_id, 'school' AS level, school_year, count(is_case) AS pupils,
+        count(*) FILTER (WHERE is_case) AS case_pupils
+    FROM said
+    GROUP BY share_id, semel_mosad, school_year
+    UNION ALL
+    SELECT share_id, 'city', 'all', 'city', school_year, count(is_case), count(*) FILTER (WHERE is_case)
+    FROM said
+    GROUP BY share_id, school_year
+    UNION ALL
+    SELECT said.share_id, 'city', members.group_id, any_value(groups.group_dimension), said.school_year,
+        count(said.is_case), count(*) FILTER (WHERE said.is_case)
+    FROM said
+    JOIN core.core_pupil_group AS members
+        ON members.pupil_hash = said.pupil_hash AND members.school_year = said.school_year
+    JOIN (SELECT DISTINCT group_id, group_dimension FROM core.core_group) AS groups ON groups.group_id = members.group_id
+    GROUP BY said.share_id, members.group_id, said.school_year
+),
+limits AS (
+    SELECT max(TRY_CAST(parameter_value AS INTEGER)) AS few
+    FROM core.core_parameter
+    WHERE parameter_id = 'policy.suppression.count_pupils'
+),
+parts AS (
+    SELECT
+        counted.*,
+        limits.few,
+        CAST(counted.case_pupils AS DOUBLE) / nullif(counted.pupils, 0) AS share,
+        -- The cases and the others of a row; of a group also what the city has outside it.
+        least(
+            nullif(counted.case_pupils, 0),
+            nullif(counted.pupils - counted.case_pupils, 0),
+            CASE WHEN counted.group_id <> 'all' THEN nullif(city.case_pupils - counted.case_pupils, 0) END,
+            CASE
+                WHEN counted.group_id <> 'all'
+                    THEN nullif(city.pupils - city.case_pupils - counted.pupils + counted.case_pupils, 0)
+            END
+        ) AS smallest,
+        city.pupils AS city_pupils
+    FROM counted
+    CROSS JOIN limits
+    JOIN counted AS city
+        ON city.share_id = counted.share_id AND city.school_year = counted.school_year AND city.level = 'city'
+),
+small AS (
+    SELECT
+        *,
+        CASE WHEN smallest < few THEN smallest END AS own_small,
+        sum(CASE WHEN smallest < few THEN smallest END) OVER of_level AS hidden_pupils,
+        -- Only parts that make up the whole are told by its total.
+        sum(pupils) OVER of_level = city_pupils AS is_whole,
+        row_number() OVER (
+            PARTITION BY share_id, school_year, level, coalesce(smallest < few, false)
+            ORDER BY pupils = 0, smallest IS NULL, case_pupils, place, group_id
+        ) AS next_place,
+        (share + 2.705543 / (2 * pupils)) / (1 + 2.705543 / pupils) AS middle,
+        1.644854 * sqrt(share * (1 - share) / pupils + 2.705543 / (4 * pupils * pupils)) / (1 + 2.705543 / pupils) AS half
+    FROM parts
+    WINDOW of_level AS (PARTITION BY share_id, school_year, level)
+)
+SELECT
+    share_id,
+    place,
+    group_id,
+    school_year,
+    pupils > 0 AS is_measured,
+    CAST(CASE WHEN pupils > 0 THEN pupils END AS INTEGER) AS pupils,
+    CAST(CASE WHEN pupils > 0 THEN case_pupils END AS INTEGER) AS case_pupils,
+    100 * share AS share_pct,
+    -- Wilson's interval at 90 % (z = 1.644854); greatest() and least() pass over nulls.
+    CASE WHEN pupils > 0 THEN 100 * greatest(0.0, middle - half) END AS share_lo_pct,
+    CASE WHEN pupils > 0 THEN 100 * least(1.0, middle + half) END AS share_hi_pct,
+    CAST(CASE
+        WHEN own_small IS NOT NULL THEN own_small
+        WHEN is_whole AND hidden_pupils BETWEEN 1 AND few - 1 AND pupils > 0 AND next_place = 1 THEN hidden_pupils
+    END AS INTEGER) AS small_pupils
+FROM small

@@ -1,0 +1,132 @@
+"""The page of attendance, climate and activity; a climate file with few answers, from the file to the page."""
+
+import re
+
+import polars as pl
+import pytest
+
+from pipelines.city import load_city
+from pipelines.publish.report.page import ReportContext
+from pipelines.publish.suppression import Thresholds, gate, suppress
+from pipelines.publish.wellbeing import render_wellbeing
+from pipelines.sources.check import rehearse
+from pipelines.sql_assets import sql_tables
+from pipelines.tables import nothing
+from tests.conftest import make_place
+
+CONTEXT = ReportContext("עיר", False, 2026, 2027, "הכול", "נתונים", ())
+LIMITS = Thresholds(mean_pupils=10, count_pupils=5)
+USED = ("mart_need_index", "mart_group", "mart_pupil_share", "mart_climate", "mart_test_participation")  # fmt: skip
+
+
+def page(**tables):
+    shown = suppress({name: nothing(name) for name in USED} | tables, "committee", LIMITS)
+    gate(shown, "committee", LIMITS)
+    return render_wellbeing(shown, CONTEXT)
+
+
+def table(name, *rows):
+    shape = nothing(name)
+    return pl.DataFrame(
+        [dict.fromkeys(shape.columns) | row for row in rows], schema=shape.schema, orient="row"
+    )
+
+
+SCHOOLS = table("mart_need_index", {"semel_mosad": "900001", "school_name_he": "אלון"}, {"semel_mosad": "900002", "school_name_he": "ברוש"})  # fmt: skip
+SHARE = {
+    "share_id": "overt_dropout", "place": "900001", "group_id": "all", "school_year": 2026, "is_measured": True,
+    "pupils": 321, "case_pupils": 17, "share_pct": 5.3, "share_lo_pct": 3.6, "share_hi_pct": 7.7,
+}  # fmt: skip
+
+
+def cells(html, start):
+    """Return the words of the cells of the row with this heading."""
+    row = next(row for row in html.split("<tr>") if start in row.split("</th>")[0])
+    row = row.split("</tr>")[0].split("</th>", 1)[1]
+    return [
+        re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", cell)).strip() for cell in row.split("</td>")
+    ]
+
+
+def test_dropout_is_apart_from_transfer_and_what_is_missing_is_no_zero():
+    html = page(
+        mart_need_index=SCHOOLS,
+        mart_pupil_share=table(
+            "mart_pupil_share",
+            SHARE,
+            SHARE | {"share_id": "transfer", "case_pupils": 3, "share_pct": 0.9, "share_lo_pct": 0.4, "share_hi_pct": 2.2, "small_pupils": 3},
+            {"share_id": "mobility", "place": "900001", "group_id": "all", "school_year": 2026, "is_measured": False},
+            SHARE | {"share_id": "chronic_absence", "case_pupils": 0, "share_pct": 0.0, "share_lo_pct": 0.0, "share_hi_pct": 0.8},
+            {"share_id": "overt_dropout", "place": "900002", "group_id": "all", "school_year": 2026, "is_measured": False},
+            SHARE | {"place": "city"},
+        ),
+    )  # fmt: skip
+    assert cells(html, "אלון")[:5] == [
+        "5.3% 3.6% עד 7.7%", "מעט תלמידים", "לא נמדד", "0% 0% עד 0.8%", "321",
+    ]  # fmt: skip
+    assert "ברוש" not in html
+
+
+def test_a_city_that_reports_nothing_says_so():
+    html = page()
+    assert html.count("לא נמדד.") == 3
+    assert "לא ידוע מי לא נבחן" in html
+
+
+def test_adapted_and_untested_are_marked_apart():
+    row = {
+        "semel_mosad": "900001",
+        "school_year": 2026,
+        "test_source": "internal",
+        "listed_pupils": 90,
+    }
+    low = {
+        f"{stem}_{end}": 2.5
+        for stem in ("untested", "adapted")
+        for end in ("pct", "lo_pct", "hi_pct")
+    }
+    html = page(
+        mart_need_index=SCHOOLS,
+        mart_test_participation=table(
+            "mart_test_participation",
+            row | low | {"is_untested_high": False, "is_adapted_high": True},
+            row | low | {"semel_mosad": "900002", "is_untested_high": True, "is_adapted_high": False, "small_pupils": 2},
+        ),
+    )  # fmt: skip
+    assert cells(html, "אלון")[1:5] == ["2.5% 2.5% עד 2.5%", "2.5% 2.5% עד 2.5%", "90", "⚑ רבים במבחן מותאם"]  # fmt: skip
+    assert cells(html, "ברוש")[1:5] == ["2.5% 2.5% עד 2.5%", "מעט תלמידים", "90", "⚑ רבים לא נבחנו"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rehearsed(small_city, tmp_path_factory):
+    """The small city with a climate file in which one grade of one school has few answers, and one a low rate."""
+    place = make_place(tmp_path_factory.mktemp("climate"), small_city)
+    path = next(place.raw.glob("files/climate_2026*"))
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    heads = lines[0].split(",")
+    rows = [dict(zip(heads, line.split(","), strict=True)) for line in lines[1:]]
+    for row in rows:
+        if row["semel_mosad"] == "900003" and row["grade"] == "5":
+            row["respondents"] = "4"
+        if row["semel_mosad"] == "900003" and row["grade"] == "6":
+            row["respondents"] = str(int(row["eligible_pupils"]) // 2)
+    text = "\n".join([lines[0], *(",".join(row[name] for name in heads) for row in rows)])
+    path.write_text(text + "\n", encoding="utf-8")
+    return rehearse(load_city(place.raw), checked=False)
+
+
+def test_few_answers_in_the_file_are_hidden_and_a_low_rate_is_marked_on_the_page(rehearsed):
+    sql = next(sql.text for sql in sql_tables() if sql.table.name == "mart_climate")
+    climate = rehearsed.table(sql)
+    assert climate["respondents"].min() == 4
+    named = SCHOOLS.with_columns(semel_mosad=pl.lit("900003")).head(1)
+    html = page(mart_need_index=named, mart_climate=climate)
+    few, low = (
+        row.split("</td>")
+        for row in html.split("<tr>")
+        if ">אלון<" in row
+    )  # fmt: skip
+    assert sum("מעט תלמידים" in cell for cell in few) == 6  # four facets, the number and the rate
+    assert ">4<" not in "".join(few)
+    assert "⚠" in low[-2]
+    assert "%</bdi>" in low[2]
