@@ -61,7 +61,7 @@ def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
         value_per_sd_agorot=round(AGOROT * policy.value_per_sd.value),
         horizon_years=policy.decision_years.value,
     )
-    first = evaluate_first(values)
+    first = _with_goals_not_measured(evaluate_first(values), effects, options)
     records = evaluation_records(first, entries, seed=policy.seed.value).rename(
         {"seed": "lottery_seed", "schools": "evaluation_schools"}
     )
@@ -78,6 +78,20 @@ def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
             ).fill_null(False).alias("is_worth_evaluating")
         ),
     }  # fmt: skip
+
+
+def _with_goals_not_measured(
+    first: pl.DataFrame, effects: pl.DataFrame, options: pl.DataFrame
+) -> pl.DataFrame:
+    """Add the responses whose goal no test measures: no design tells of it, and they are not forgotten."""
+    silent = effects.filter(pl.col("effect_sd").is_null()).join(
+        options, on="response_id", how="semi"
+    )
+    rows = silent.select("response_id", design=pl.lit("none"), design_grade=pl.lit("E")).sort(
+        "response_id"
+    )
+    place = (first.height + pl.int_range(1, pl.len() + 1)).cast(pl.Int32).alias("place")
+    return pl.concat([first, rows.select(place, pl.all())], how="diagonal")
 
 
 def _entries(tables: Tables) -> pl.DataFrame:
