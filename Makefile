@@ -26,8 +26,8 @@ data_raw/demo_city/city.yaml: | $(VENV)/.ready
 
 demo-city: data_raw/demo_city/city.yaml ## generate the synthetic demonstration city, if it is not there
 
-run: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## run the whole chain and publish (CITY=demo_city, FORCE=1 to run though nothing changed)
-	@$(PY) -m pipelines.run $(CITY) $(if $(FORCE),--force)
+run: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## run the whole chain and publish (CITY=demo_city, FORCE=1 to run though nothing changed, SCOPE=official to plan for official schools alone)
+	@$(PY) -m pipelines.run $(CITY) $(if $(FORCE),--force) $(if $(SCOPE),--scope $(SCOPE))
 
 propose: setup ## draft a mapping for an unknown file (FILE=path, SOURCE=id if you know it)
 	@$(PY) -m pipelines.sources.propose "$(FILE)" $(if $(SOURCE),--source $(SOURCE))
