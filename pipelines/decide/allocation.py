@@ -17,6 +17,7 @@ from models.allocation import (
     solve,
 )
 from models.allocation.lasting import lasting_share
+from models.allocation.next_money import next_money
 from models.allocation.remaining import remaining
 from models.shares import split_by_share
 from pipelines.aim import AGOROT
@@ -31,6 +32,7 @@ from pipelines.tables import Step, Tables
 
 PAIR = ["semel_mosad", "response_id"]
 OPTION = [*PAIR, "dose_level"]
+NEXT_NIS = 100_000
 MUNICIPAL: Literal["municipal_own"] = "municipal_own"
 
 
@@ -327,6 +329,16 @@ def _bought_by_schools(city: CityFolder) -> list[str]:
     ]
 
 
+def next_bought(city: CityFolder, tables: Tables) -> Tables:
+    """Return what the next 100,000 NIS of each channel that is used up would buy (R82)."""
+    step = round(AGOROT * NEXT_NIS)
+    return {
+        "mart_allocation_next": next_money(
+            problem(city, tables), tables["mart_allocation"], step_agorot=step
+        ).rename({"gap_pct": "optimality_gap_pct"})
+    }
+
+
 def formula(city: CityFolder, tables: Tables) -> Tables:
     """Return scenario zero: what the policy's formula gives each school, no programmes.
 
@@ -355,6 +367,10 @@ def pot_agorot(city: CityFolder, part: FormulaPart) -> int:
     return round(AGOROT * channel.budget.value) if channel and channel.budget else 0
 
 
+READS = (
+    "mart_need_index", "mart_gap_school", "mart_effect", "mart_response_map", "core_response", "core_school_year",
+    *RULE_READS, *POOL_READS, *assets.READS,
+)  # fmt: skip
 STEPS = (
     Step(
         "allocate_plan",
@@ -363,11 +379,11 @@ STEPS = (
             "mart_allocation", "mart_allocation_money", "mart_allocation_channel",
             "mart_allocation_rule", "mart_allocation_certificate", "mart_allocation_asset", "mart_allocation_remaining",
         ),
-        reads=(
-            "mart_need_index", "mart_gap_school", "mart_effect", "mart_response_map", "core_response", "core_school_year",
-            *RULE_READS, *POOL_READS, *assets.READS,
-        ),
+        reads=READS,
         compute=allocate,
+    ),
+    Step(
+        "plan_next_money", "decide", makes=("mart_allocation_next",), reads=(*READS, "mart_allocation"), compute=next_bought,
     ),
     Step("formula", "decide", makes=("mart_allocation_formula",), reads=("mart_need_index",), compute=formula),
 )  # fmt: skip

@@ -27,6 +27,12 @@ Rows = list[dict[str, Any]]
 STABILITY_SIGNS = {"firm": "●", "contested": "◐", "coin_flip": "○"}
 
 
+PER_UNIT = {
+    "schools": "לבית ספר", "pupils": "למשתתף", "responses": "למענה", "pairs": "לשיבוץ", "options": "לאפשרות",
+    "pupil-hours a week": "לשעת תלמיד בשבוע",
+}  # fmt: skip
+
+
 def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
     """Return the page as one HTML text.
 
@@ -74,7 +80,8 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         curve_chart=Markup(charts.concentration_chart(tables["mart_audit_curve"].filter(pl.col("view") == "plan"))),
         prices=prices.sort("worth_gain", "rule_id", descending=[True, False]).head(MOST_PRICES).to_dicts(),
         prices_total=prices.height,
-        budgets=_budgets(tables["mart_allocation_price"]),
+        shadow=_shadow(tables["mart_allocation_price"], tables["mart_allocation_rule"]),
+        next_money=tables["mart_allocation_next"].sort("funding_channel").to_dicts(),
         firm=_counts(firmness, lines),
         drawn=_drawn(tables["mart_allocation_draw"]),
         doubtful=_doubtful(tables, firmness),
@@ -159,10 +166,28 @@ def _doubtful(tables: Mapping[str, pl.DataFrame], firmness: pl.DataFrame) -> Row
     )  # fmt: skip
 
 
-def _budgets(prices: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return the city-wide shadow price of each rule that has one."""
-    whole = prices.filter(pl.col("rule_scope") == "all")
-    return {row["rule_id"]: row for row in whole.to_dicts()}
+def _shadow(prices: pl.DataFrame, rules: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return the shadow price of each rule that has one: of the city, or else of the school it binds most.
+
+    Keys: row, column (per 1,000 NIS where the rule is about money), per (words), schools (how many
+    have a price; 0 = the rule is of the whole city).
+    """
+    units = dict(rules.select("rule_id", "unit").iter_rows())
+    found = {}
+    for (rule_id,), own in prices.sort("rule_id", "rule_scope").group_by(
+        "rule_id", maintain_order=True
+    ):
+        rows = own.to_dicts()
+        is_whole = rows[0]["rule_scope"] == "all"
+        row = max(rows, key=lambda one: abs(one["price"]))
+        is_money = row["price_per_thousand"] is not None
+        found[str(rule_id)] = {
+            "row": row,
+            "column": "price_per_thousand" if is_money else "price",
+            "per": "לאלף ₪" if is_money else PER_UNIT.get(units.get(str(rule_id), ""), "ליחידה"),
+            "schools": 0 if is_whole else len(rows),
+        }
+    return found
 
 
 def _by_response(lines: pl.DataFrame) -> Rows:
