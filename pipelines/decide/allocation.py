@@ -19,6 +19,7 @@ from models.allocation import (
 from models.allocation.lasting import lasting_share
 from models.allocation.next_money import next_money
 from models.allocation.remaining import remaining
+from models.formula import FormulaError
 from models.shares import split_by_share
 from pipelines.aim import AGOROT
 from pipelines.city import CityError, CityFolder
@@ -340,23 +341,43 @@ def next_bought(city: CityFolder, tables: Tables) -> Tables:
 
 
 def formula(city: CityFolder, tables: Tables) -> Tables:
-    """Return scenario zero: what the policy's formula gives each school, no programmes.
+    """Return scenario zero: what the policy's formula gives each school, part by part, no programmes.
+
+    A part may read any column of the need index, of the school's latest year (`core_school_year`),
+    and `last_year_agorot`, what last year's plan gave the school (empty where it gave nothing).
 
     Raises:
         CityError: the formula names a column the schools do not have, or its pot cannot be shared so.
     """
-    schools, amounts = tables["mart_need_index"], []
+    latest = tables["core_school_year"].sort("semel_mosad", "school_year").group_by("semel_mosad", maintain_order=True).last()  # fmt: skip
+    need = tables["mart_need_index"]
+    schools = need.join(
+        latest.drop([name for name in latest.columns if name in need.columns and name != "semel_mosad"]),
+        on="semel_mosad", how="left",
+    ).join(tables["mart_last_plan"].select("semel_mosad", "last_year_agorot"), on="semel_mosad", how="left")  # fmt: skip
+    parts, pots = [], []
     for name, part in city.policy.formula.items():
+        pot = pot_agorot(city, part)
         try:
-            given = part.engine().apply(schools, pot_agorot(city, part))
-        except ValueError as error:
+            given = part.engine().apply(schools, pot)
+        except FormulaError as error:
             where = f"policy.yaml: formula.{name}"
-            raise CityError(
-                f"{where}: {error}", f"{where}: לא ניתן לחלק לפי הנוסחה: {error}"
-            ) from None
-        amounts.append(given.amounts)
-    total = pl.concat(amounts).group_by("semel_mosad").agg(formula_agorot=pl.col("amount_agorot").sum())  # fmt: skip
-    return {"mart_allocation_formula": total.sort("semel_mosad")}
+            raise CityError(f"{where}: {error}", f"{where}: {error.he}") from None
+        parts.append(given.amounts.with_columns(formula_part=pl.lit(name)))
+        pots.append((name, pot, float(given.level), given.left_agorot))
+    found = pl.concat(parts).rename({"bound": "formula_bound", "points": "formula_points"})
+    total = found.group_by("semel_mosad").agg(formula_agorot=pl.col("amount_agorot").sum())
+    return {
+        "mart_allocation_formula": total.sort("semel_mosad"),
+        "mart_allocation_formula_part": found.with_columns(
+            pl.col("formula_bound").fill_null("level")
+        ).sort("formula_part", "semel_mosad"),
+        "mart_allocation_formula_pot": pl.DataFrame(
+            pots,
+            schema=["formula_part", "pot_agorot", "level_agorot", "formula_left_agorot"],
+            orient="row",
+        ),
+    }
 
 
 def pot_agorot(city: CityFolder, part: FormulaPart) -> int:
@@ -385,5 +406,7 @@ STEPS = (
     Step(
         "plan_next_money", "decide", makes=("mart_allocation_next",), reads=(*READS, "mart_allocation"), compute=next_bought,
     ),
-    Step("formula", "decide", makes=("mart_allocation_formula",), reads=("mart_need_index",), compute=formula),
+    Step("formula", "decide", makes=("mart_allocation_formula", "mart_allocation_formula_part", "mart_allocation_formula_pot"),
+        reads=("mart_need_index", "core_school_year", "mart_last_plan"), compute=formula,
+    ),
 )  # fmt: skip

@@ -49,6 +49,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         firmness.select(*PAIR, "stability", "selection_share", "draws"), on=PAIR
     )
     left = tables["mart_allocation_remaining"].sort("need_gap_after", "semel_mosad", descending=[True, False], nulls_last=True)  # fmt: skip
+    pots = tables["mart_allocation_formula_pot"].sort("formula_part")
     prices = tables["mart_rule_price"].filter(pl.col("worth_gain") > 0)
     return environment().get_template("allocation.html.j2").render(
         context=context,
@@ -81,6 +82,9 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         prices=prices.sort("worth_gain", "rule_id", descending=[True, False]).head(MOST_PRICES).to_dicts(),
         prices_total=prices.height,
         shadow=_shadow(tables["mart_allocation_price"], tables["mart_allocation_rule"]),
+        formula_pots=pots.to_dicts(),
+        formula_heads=[f"#{name} (₪)" for name in pots["formula_part"]],
+        formula_parts=_by_school(tables["mart_allocation_formula_part"].sort("formula_part")),
         next_money=tables["mart_allocation_next"].sort("funding_channel").to_dicts(),
         firm=_counts(firmness, lines),
         drawn=_drawn(tables["mart_allocation_draw"]),
@@ -188,6 +192,14 @@ def _shadow(prices: pl.DataFrame, rules: pl.DataFrame) -> dict[str, dict[str, An
             "schools": 0 if is_whole else len(rows),
         }
     return found
+
+
+def _by_school(rows: pl.DataFrame) -> dict[str, Rows]:
+    """Return the rows of each school, in the order they come."""
+    return {
+        str(code): own.to_dicts()
+        for (code,), own in rows.group_by("semel_mosad", maintain_order=True)
+    }
 
 
 def _by_response(lines: pl.DataFrame) -> Rows:
