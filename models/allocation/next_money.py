@@ -54,7 +54,7 @@ def next_money(
     model = model_of(problem)
     held = held_in(model, lines)
     plan = Plan.of(model.columns, held.nonzero()[0])
-    now, worth = plan.lines.select(OPTION), model.counting.total(held)
+    now, worth = plan.lines.select(OPTION), model.worth(held)
     rows = []
     for rule in model.rules:
         if not (isinstance(rule, ChannelBudget) and rule.measure(plan).binding):

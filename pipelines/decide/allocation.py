@@ -335,7 +335,7 @@ def next_bought(city: CityFolder, tables: Tables) -> Tables:
     step = round(AGOROT * NEXT_NIS)
     return {
         "mart_allocation_next": next_money(
-            problem(city, tables), tables["mart_allocation"], step_agorot=step
+            planned(city, tables), tables["mart_allocation"], step_agorot=step
         ).rename({"gap_pct": "optimality_gap_pct"})
     }
 
