@@ -256,9 +256,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         .join(tables["core_response"].select("response_id", "response_name_he"), on="response_id")
         .join(posed.options.select(*OPTION, "host_semel_mosad", "asset_id"), on=OPTION)
         .with_columns(pl.col("municipal_agorot").fill_null(0))
-        .with_columns(
-            is_replaceable=(pl.col("municipal_agorot") > 0) & pl.col("response_id").is_in(_bought_by_schools(city))
-        )
+        .pipe(lambda bought: with_replaceable(city, bought))
     )  # fmt: skip
     certificate, left = plan.certificate, still_needed(city, tables, lines)
     return {
@@ -321,13 +319,16 @@ def _priced(posed: Problem) -> pl.DataFrame:
     return posed.costs.group_by(OPTION).agg(cost_agorot=pl.col("amount_agorot").sum())
 
 
-def _bought_by_schools(city: CityFolder) -> list[str]:
-    """Return the responses that a school could buy by itself (R84)."""
-    return [
+def with_replaceable(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
+    """Flag municipal money on what a school could buy by itself (R84)."""
+    bought = [
         name
         for name, item in city.policy.responses.items()
         if item.schools_can_buy and item.schools_can_buy.value
     ]
+    return lines.with_columns(
+        is_replaceable=(pl.col("municipal_agorot") > 0) & pl.col("response_id").is_in(bought)
+    )
 
 
 def next_bought(city: CityFolder, tables: Tables) -> Tables:

@@ -17,9 +17,9 @@ from markupsafe import Markup
 from pipelines.publish import words
 from pipelines.publish.report import charts
 from pipelines.publish.report.page import ReportContext, environment
+from pipelines.scenarios import BASE
 
 _STYLE = Path(__file__).parent / "report" / "report.css"
-MUNICIPAL = "municipal_own"
 MOST_PRICES, MOST_PAIRS = 12, 8
 PAIR = ["semel_mosad", "response_id"]
 Rows = list[dict[str, Any]]
@@ -40,6 +40,10 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         tables: the marts, as the audience may see them.
         context: what the page says about itself.
     """
+    parts = {
+        pair: own.to_dicts()
+        for pair, own in tables["mart_allocation_part"].group_by(PAIR, maintain_order=True)
+    }
     names = dict(tables["mart_response"].select("response_id", "response_name_he").iter_rows())
     schools = tables["mart_allocation_school"].sort("need", "semel_mosad", descending=[True, False])
     called = dict(schools.select("semel_mosad", "school_name_he").iter_rows())
@@ -59,6 +63,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         name=lambda response_id: names.get(response_id, response_id),
         school=lambda code: called.get(code, code),
         rule=lambda rule_id: rules.get(rule_id, rule_id),
+        parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
         certificate=tables["mart_allocation_certificate"].row(0, named=True),
         remaining=left.to_dicts(),
         gap_unknown=left.filter(pl.col("need_gap_before").is_null()).to_dicts(),
@@ -74,7 +79,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         pairs=tables["mart_audit_pair"].filter(pl.col("view") == "plan")
         .sort("difference_agorot", "semel_mosad", "semel_mosad_other", descending=[True, False, False])
         .head(MOST_PAIRS).to_dicts(),
-        without=schools.filter(pl.col("cost_agorot") == 0).to_dicts(),
+        without=tables["mart_audit_without"].sort("view", "need", "semel_mosad", descending=[False, True, False]).to_dicts(),
         changes=tables["mart_allocation_change"].sort("change_agorot", "semel_mosad", nulls_last=True).to_dicts(),
         frontier=tables["mart_frontier"].sort(pl.col("objective_id") == "maximin", "equity_gamma").to_dicts(),
         frontier_chart=Markup(charts.frontier_chart(tables["mart_frontier"])),
@@ -100,34 +105,13 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
 
 def _answers(tables: Mapping[str, pl.DataFrame], lines: pl.DataFrame) -> dict[str, Any]:
     """Return the figures behind the eight budget questions of the committee (D004)."""
-    responses = tables["mart_response"].select("response_id", "goal_id", "horizon", "is_excellence")
-    known = lines.join(responses, on="response_id")
-    money = tables["mart_allocation_money"]
-    by_gefen = money.filter(pl.col("funding_channel").cast(pl.String).str.starts_with("gefen"))
-    municipal = money.filter(pl.col("funding_channel") == MUNICIPAL)
-    alone = municipal.join(by_gefen.select("response_id").unique(), on="response_id", how="anti")
-    total, own = int(known["cost_agorot"].sum()), int(municipal["amount_agorot"].sum())
-    excellent = int(known.filter("is_excellence")["municipal_agorot"].sum())
-    goals = known["goal_id"].n_unique()
-    several = lines.group_by("semel_mosad").len().filter(pl.col("len") > 1).height
-    assets = tables["mart_asset"]
+    figures = {row["answer_id"]: row for row in tables["mart_allocation_answer"].to_dicts()}
     return {
-        "total": total,
-        "municipal": own,
-        "benefit": float(lines["benefit_sd_pupils"].sum()),
-        "excellence_agorot": excellent,
-        "excellence_pct": 100 * excellent / own if own else 0.0,
-        "not_school_agorot": int(alone["amount_agorot"].sum()),
-        "not_school_pct": 100 * int(alone["amount_agorot"].sum()) / own if own else 0.0,
+        "figures": figures,
+        "expected": tables["mart_scenario"].filter(scenario_id=BASE).row(0, named=True),
         "replaceable": lines.filter("is_replaceable").group_by("response_id")
         .agg(schools=pl.len(), municipal_agorot=pl.col("municipal_agorot").sum()).sort("response_id").to_dicts(),
-        "goals": goals,
-        "goals_all": tables["mart_response"]["goal_id"].n_unique(),
-        "several": several,
-        "long_pct": 100 * int(known.filter(pl.col("horizon") == "long")["cost_agorot"].sum()) / total if total else 0.0,
-        "assets": assets.height,
         "leant_on": tables["mart_allocation_asset"].filter(pl.col("schools") > 0).sort("asset_id", "response_id").to_dicts(),
-        "hours_free": float(assets["hours_free_per_week"].sum()),
         "shared": lines.drop_nulls("host_semel_mosad").group_by("response_id")
         .agg(sets=pl.col("host_semel_mosad").n_unique(), schools=pl.len()).sort("response_id").to_dicts(),
         "quarters": tables["mart_audit_group"].filter(pl.col("view") == "plan", pl.col("audit_dimension") == "need_quartile")
