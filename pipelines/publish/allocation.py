@@ -42,7 +42,13 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
     """
     parts = {
         pair: own.to_dicts()
-        for pair, own in tables["mart_allocation_part"].group_by(PAIR, maintain_order=True)
+        for pair, own in tables["mart_allocation_part"]
+        .sort(
+            *PAIR,
+            pl.col("part").replace_strict({"weighted_benefit": 0, "surplus": 2}, default=1),
+            "part",
+        )
+        .group_by(PAIR, maintain_order=True)
     }
     names = dict(tables["mart_response"].select("response_id", "response_name_he").iter_rows())
     schools = tables["mart_allocation_school"].sort("need", "semel_mosad", descending=[True, False])
@@ -63,6 +69,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         name=lambda response_id: names.get(response_id, response_id),
         school=lambda code: called.get(code, code),
         rule=lambda rule_id: rules.get(rule_id, rule_id),
+        ruled=lambda rule_id: rules.get(rule_id, rule_id).rstrip("."),
         parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
         certificate=tables["mart_allocation_certificate"].row(0, named=True),
         remaining=left.to_dicts(),
