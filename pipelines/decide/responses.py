@@ -79,22 +79,50 @@ def voices(city: CityFolder, tables: Tables) -> Tables:
     """Return how people rate the responses, where they agree, and where estimates say otherwise."""
     policy, ratings = city.policy.effects, tables["core_rating"]
     least = policy.least_raters.value
-    # What one or two people of a role said is what persons said: it is told in the sum only (R78).
+    # What one or two people said is what persons said: it is told in the sum only (R78).
+    enough = pl.col("raters") >= least
     shown = agreement(ratings, seed=policy.seed.value).filter(
-        (pl.col("about_role") == WHOLE) | (pl.col("ratings") >= least * pl.col("responses"))
+        (pl.col("about_role") == WHOLE)
+        | ((pl.col("responses") > 0) & (pl.col("ratings") >= least * pl.col("responses")))
+    )
+    told = ratings.group_by("response_id", "goal_id").agg(
+        pl.col("rationales").sum(),
+        pl.col("first_rated_on").min(),
+        pl.col("last_rated_on").max(),
     )
     return {
         "mart_agreement": shown,
-        "mart_rating": rated_alike(ratings),
-        "mart_rating_role": rated_by_role(ratings).filter(pl.col("raters") >= least),
+        "mart_rating": rated_alike(ratings).filter(enough).join(told, on=["response_id", "goal_id"]),
+        "mart_rating_role": tellable_roles(rated_by_role(ratings), least),
+        "mart_rating_evidence": tables["core_rating_evidence"].filter(enough),
         "mart_perception": perceived(
             ratings,
             of_all_pupils(tables),
             seed=policy.seed.value,
             likely=policy.sure.value,
             least_information=policy.least_information.value,
-        ),
-    }
+        ).filter(enough),
+    }  # fmt: skip
+
+
+def tellable_roles(by_role: pl.DataFrame, least: int) -> pl.DataFrame:
+    """Return the roles whose rating of a response may be told: of enough raters, and beside enough others.
+
+    The rating of all raters is published too. Less the roles shown it would give away what the others
+    said, so where those are fewer than `least`, the smallest role shown is left out with them.
+
+    Args:
+        by_role: result of `rated_by_role`.
+        least: fewest raters whose ratings are told.
+
+    Source: R78.
+    """
+    unit = ["response_id", "goal_id"]
+    enough = by_role.filter(pl.col("raters") >= least).sort(*unit, "raters", "role")
+    rest = (pl.col("raters") + pl.col("others_raters")).first() - pl.col("raters").sum()
+    is_told = (rest == 0) | (rest >= least)
+    first = pl.int_range(pl.len()) == 0
+    return enough.filter(is_told.over(unit) | ~first.over(unit)).sort(*unit, "role")
 
 
 def placements(city: CityFolder, tables: Tables) -> Tables:
@@ -120,8 +148,8 @@ STEPS = (
     ),
     Step(
         "response_voices", "decide",
-        makes=("mart_agreement", "mart_rating", "mart_rating_role", "mart_perception"),
-        reads=("core_rating", "mart_verdict"),
+        makes=("mart_agreement", "mart_rating", "mart_rating_role", "mart_rating_evidence", "mart_perception"),
+        reads=("core_rating", "core_rating_evidence", "mart_verdict"),
         compute=voices,
     ),
     Step(
