@@ -16,7 +16,8 @@ from models.effects import (
     response_money,
 )
 from pipelines.city import CityFolder
-from pipelines.tables import Step, Tables
+from pipelines.evidence import ASSUMED
+from pipelines.tables import Step, Tables, nothing
 
 WHOLE = "all"
 # Half of a 90 % interval in errors of a normal.
@@ -42,8 +43,9 @@ def evidence(city: CityFolder, _: Tables) -> Tables:
                     "evidence_value": effect.mean, "evidence_spread": effect.sd, "unit": "pupil SD per year",
                     "transport_discount": discount.value, "discount_reason": discount.reason,
                     "source": f"{work.authors} ({work.year}). {work.title}. {work.where}" if work else response.effect_source,
-                    "finding": work.finding if work else None,
-                    "read_on": work.read_on if work else None, "reason": response.effect_reason,
+                    "is_assumed": work is None, "finding": work.finding if work else None,
+                    "read_on": work.read_on if work else response.registered_on,
+                    "reason": response.effect_reason, "reason_he": response.effect_reason_he,
                 }
             )  # fmt: skip
         for quantity in ("fixed_cost", "unit_cost", "served_share"):
@@ -51,10 +53,43 @@ def evidence(city: CityFolder, _: Tables) -> Tables:
             rows.append(
                 {
                     "response_id": response_id, "quantity": quantity, "evidence_value": parameter.value,
-                    "unit": parameter.unit, "source": parameter.source, "reason": parameter.reason,
+                    "unit": parameter.unit, "source": parameter.source,
+                    "is_assumed": parameter.source.startswith(ASSUMED), "read_on": response.registered_on,
+                    "reason": parameter.reason,
+                    "reason_he": None if quantity == "served_share" else response.cost_reason_he,
                 }
             )  # fmt: skip
     return {"mart_evidence": pl.DataFrame(rows, infer_schema_length=None)}
+
+
+def sides(_: CityFolder, tables: Tables) -> Tables:
+    """Return prior, local estimate and posterior of each response side by side (R62).
+
+    The prior is the discounted one: its mean shrinks, its spread does not. Without a local estimate
+    the posterior is that prior. The row "all" is the mean over the subjects, as the verdict takes it.
+    """
+    key = ["response_id", "subject"]
+    prior = tables["mart_effect"].select(*key, "prior_sd", "transport_discount", "treated_pupils")
+    used = tables["mart_effect_design"].filter("is_used").select(*key, "design", "schools")
+    fewest = prior.group_by("response_id").agg(pl.col("treated_pupils").min().alias("fewest"))
+    ends = [
+        (pl.col(f"{side}_sd") + sign * _REACH * pl.col(error)).alias(f"{side}_{end}_sd")
+        for side, error in (("literature", "prior_se_sd"), ("local", "local_se_sd"))
+        for end, sign in (("lo", -1), ("hi", 1))
+    ]
+    rows = (
+        of_all_pupils(tables).drop_nulls(["effect_sd", "literature_sd"])
+        .join(prior, on=key, how="left")
+        .join(used, on=key, how="left")
+        .join(fewest, on="response_id", how="left")
+        .with_columns(
+            *ends,
+            pl.col("local_sd").is_not_null().alias("is_measured"),
+            # A mean over subjects tells of the fewest pupils behind one of them.
+            pl.when(pl.col("subject") == WHOLE).then("fewest").otherwise("treated_pupils").alias("treated_pupils"),
+        )
+    )  # fmt: skip
+    return {"mart_effect_side": rows.select(nothing("mart_effect_side").columns)}
 
 
 def money(city: CityFolder, tables: Tables) -> Tables:
@@ -140,6 +175,12 @@ def placements(city: CityFolder, tables: Tables) -> Tables:
 
 STEPS = (
     Step("evidence", "decide", makes=("mart_evidence",), reads=(), compute=evidence),
+    Step(
+        "effect_sides", "decide",
+        makes=("mart_effect_side",),
+        reads=("mart_effect", "mart_effect_design", "mart_verdict"),
+        compute=sides,
+    ),
     Step(
         "response_money", "decide",
         makes=("mart_response_money", "mart_alignment", "mart_money_effect"),
