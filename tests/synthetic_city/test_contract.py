@@ -73,7 +73,7 @@ def test_all_files_and_truth_exist(city_of, profile):
     expected = {f"{name}_{year}.csv" for name in yearly for year in city.years}
     expected |= {f"schools_{year}.xlsx" for year in city.years}
     expected |= {"merges.csv", "stat_areas.csv", "ratings.csv", "excerpts.csv", "cards.csv"}
-    expected |= {"ladders.csv", "criteria.csv", "assets.csv", "registry.xlsx"}
+    expected |= {"ladders.csv", "criteria.csv", "decisions.csv", "assets.csv", "registry.xlsx"}
     assert set(city.files) == expected
     assert set(city.truth) >= {
         "true_gap", "true_component", "true_need", "true_effect", "true_assignment", "true_cause",

@@ -55,6 +55,20 @@ def test_pupil_ids_are_hashed_with_the_key(copy):
     assert rows["pupil_hash"].str.contains("^[0-9a-f]{32}$").all()
 
 
+def test_a_decision_without_a_reason_or_signed_by_a_person_is_set_aside(copy):
+    path = copy / "files" / "decisions.csv"
+    held = pl.read_csv(path, infer_schema=False)
+    held[0, "reason"], held[1, "decided_by"], held[2, "decision"] = None, "דנה כהן", "לוותר"
+    held.write_csv(path)
+    rows = read_source(load_city(copy), "aim__decisions", YEARS).rows
+    found = quarantined("aim__decisions", rows).select("file_row", "column_name", "reason_code")
+    assert found.sort("file_row").rows() == [
+        (2, "decision_reason", "missing"),
+        (3, "decided_by_role", "not_allowed"),
+    ]
+    assert rows["decision"][2] == "drop"  # the label a committee writes
+
+
 def test_a_real_city_may_not_use_the_demonstration_key(monkeypatch):
     for value in ("", DEMO_KEY, "short"):
         monkeypatch.setenv("TIKKUN_PUPIL_KEY", value)
