@@ -15,7 +15,7 @@ from pipelines.city import CityError, load_city
 from pipelines.fields import dictionary
 from pipelines.sources.check import rehearse
 from pipelines.sources.door import hash_ids
-from pipelines.sources.files import read_source
+from pipelines.sources.files import read_source, source_files
 from tests.conftest import make_place
 from tests.sources.tables import frame_of, write
 
@@ -38,15 +38,6 @@ def dump(connection):
         yield f"{layer}.{name}", frame.cast(pl.String).write_csv()
 
 
-def contract_of(city, path):
-    for source_id, mappings in city.city.sources.items():
-        for mapping in mappings:
-            pattern = re.escape(mapping.file).replace(r"\{school_year\}", r"\d{4}").replace(r"\*", ".*")  # fmt: skip
-            if re.fullmatch(pattern, path.name):
-                return source_id, mapping
-    return None, None
-
-
 def texts_for(item):
     """What is planted into a column."""
     if item.type != "VARCHAR":
@@ -55,12 +46,11 @@ def texts_for(item):
 
 
 def files_of(folder):
-    """Each mapped file of a city: its path, its mapping, its content as texts."""
+    """Each file that a city reads: its path, its mapping, its content as texts."""
     city = load_city(folder)
-    for path in sorted((folder / "files").iterdir()):
-        source_id, mapping = contract_of(city, path)
-        if source_id is not None:
-            yield path, mapping, frame_of(path)
+    for source_id, mappings in city.city.sources.items():
+        for path, _, number in source_files(city, source_id, city.city.school_years.all()):
+            yield path, mappings[number], frame_of(path)
 
 
 @pytest.fixture(scope="module")
