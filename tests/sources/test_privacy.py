@@ -112,7 +112,7 @@ def leaks(place, said):
 
 def test_a_run_that_is_stopped_by_its_checks_shows_no_identifier(planted, tmp_path):
     place = make_place(tmp_path, planted[0])
-    done = place.run()
+    done = place.run(timeout=900)
     assert done.returncode != 0
     assert "quarantine" in done.stdout
     assert leaks(place, done.stdout + done.stderr) == set()
@@ -143,7 +143,7 @@ def test_a_run_that_publishes_shows_no_identifier(small_city, tmp_path):
     assert texts > 5
     assert numbers > 100
     place = make_place(tmp_path / "run", folder)
-    done = place.run()
+    done = place.run(timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert leaks(place, done.stdout + done.stderr) == set()
     names = {path.suffix for path in place.current.resolve().rglob("*")}
