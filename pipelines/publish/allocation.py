@@ -69,7 +69,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         name=lambda response_id: names.get(response_id, response_id),
         school=lambda code: called.get(code, code),
         rule=lambda rule_id: rules.get(rule_id, rule_id),
-        ruled=lambda rule_id: rules.get(rule_id, rule_id).rstrip("."),
+        ruled=lambda rule_id: str(rules.get(rule_id, rule_id)).rstrip("."),
         parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
         certificate=tables["mart_allocation_certificate"].row(0, named=True),
         remaining=left.to_dicts(),
