@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 export DAGSTER_HOME := $(CURDIR)/.dagster
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup run demo-city studio why lottery propose check history fetch test browser lint format types ui bench validate lock clean
+.PHONY: help setup run demo-city studio why lottery formula propose check history fetch test browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -26,8 +26,8 @@ data_raw/demo_city/city.yaml: | $(VENV)/.ready
 
 demo-city: data_raw/demo_city/city.yaml ## generate the synthetic demonstration city, if it is not there
 
-run: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## run the whole chain and publish (CITY=demo_city, FORCE=1 to run though nothing changed)
-	@$(PY) -m pipelines.run $(CITY) $(if $(FORCE),--force)
+run: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## run the whole chain and publish (CITY=demo_city, FORCE=1 to run though nothing changed, SCOPE=official to plan for official schools alone)
+	@$(PY) -m pipelines.run $(CITY) $(if $(FORCE),--force) $(if $(SCOPE),--scope $(SCOPE))
 
 propose: setup ## draft a mapping for an unknown file (FILE=path, SOURCE=id if you know it)
 	@$(PY) -m pipelines.sources.propose "$(FILE)" $(if $(SOURCE),--source $(SOURCE))
@@ -52,6 +52,9 @@ why: setup ## why a school of CITY has a response or not, and what would turn it
 
 lottery: setup ## draw the places of a response from a list of entrants, by the registered seed (RESPONSE=id LIST=file.csv PLACES=n BY=columns)
 	@$(PY) -m pipelines.lottery $(CITY) $(RESPONSE) "$(LIST)" --places $(PLACES) $(if $(BY),--by $(BY))
+
+formula: setup ## share money by a declared formula (FILE=declaration.yaml TABLE=rows.csv or .parquet, POT=nis where the pot is a channel, KEY=column)
+	@$(PY) -m pipelines.share_by_formula "$(FILE)" "$(TABLE)" $(if $(POT),--pot $(POT)) $(if $(KEY),--key $(KEY))
 
 test: setup browser ## the tests (minutes)
 	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder

@@ -96,10 +96,12 @@ def release(workspace: Workspace, warehouse: Warehouse) -> dg.MaterializeResult:
         marts,
         build,
         lambda folder: audit_release(folder, context, thresholds),
+        about={"city_id": city.city.city.id, "scope": city.city.scope.name},
     )
     return dg.MaterializeResult(
         metadata={
             "release": published.name,
+            "scope": city.city.scope.name,
             "report": dg.MetadataValue.path(str(published / "committee" / "report.html")),
             "dagster/row_count": sum(frame.height for frame in tables.values()),
         }

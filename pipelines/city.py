@@ -66,6 +66,14 @@ class Scope(Model):
     education_types: tuple[str, ...]
     legal_statuses: tuple[str, ...]
 
+    @model_validator(mode="after")
+    def _named_for_what_it_covers(self) -> Scope:
+        if (self.name == "official") != (self.legal_statuses == ("official",)):
+            raise ValueError(
+                f"scope '{self.name}' with legal_statuses {', '.join(self.legal_statuses)}: 'official' covers official schools alone, 'all' others too"
+            )
+        return self
+
 
 class SchoolYears(Model):
     """School years with data; `reference` is the year whose register the plan stands on."""
@@ -153,6 +161,24 @@ class CityFolder(Model):
     folder: Path
     city: City
     policy: Policy
+
+    def within(self, scope: str | None) -> CityFolder:
+        """Return the city with its plan over another scope; as it is if None is asked for.
+
+        Raises:
+            CityError: if all schools are asked for, but the city's own scope is the official ones:
+                nobody then says which others there are.
+        """
+        own = self.city.scope
+        if scope is None or scope == own.name:
+            return self
+        if scope == "all":
+            raise CityError(
+                f"{self.folder / 'city.yaml'}: its scope covers official schools alone; to plan for all, name the other legal_statuses there.",
+                f"{self.folder / 'city.yaml'}: ההיקף כולל רק בתי ספר רשמיים. כדי לתכנן לכל בתי הספר יש לרשום שם את שאר המעמדות (legal_statuses).",
+            )
+        official = own.model_copy(update={"name": "official", "legal_statuses": ("official",)})
+        return self.model_copy(update={"city": self.city.model_copy(update={"scope": official})})
 
     @property
     def roots(self) -> tuple[Path, ...]:

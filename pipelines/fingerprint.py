@@ -49,7 +49,8 @@ def marks(city: CityFolder) -> Marks:
         }
     for pattern in _CODE:
         files |= set(PROJECT.glob(pattern))
-    upstream = _hashed(files)
+    scope = city.city.scope.model_dump_json()  # a run may plan for another scope than the file's
+    upstream = hashlib.sha256((_hashed(files) + scope).encode()).hexdigest()
     whole = hashlib.sha256((upstream + _hashed(scenario_files(city.folder))).encode())
     return Marks(whole.hexdigest(), upstream)
 

@@ -171,6 +171,9 @@ class Response(Model):
     effects: dict[Subject, Effect]
     effect_source: str
     effect_reason: str = Field(min_length=1)
+    effect_reason_he: str = Field(min_length=1)
+    cost_reason_he: str = Field(min_length=1)
+    registered_on: date
     transport_discount: Parameter[Share]
 
     @model_validator(mode="after")

@@ -24,16 +24,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=__doc__)
     parser.add_argument("city", nargs="?", help="folder under data_raw (default: demo_city)")
     parser.add_argument("--force", action="store_true", help="run even if nothing has changed")
+    parser.add_argument(
+        "--scope",
+        choices=("official", "all"),
+        help="which schools the plan covers (default: as city.yaml says)",
+    )
     asked = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)
-    space = workspace(asked.city)
+    space = workspace(asked.city, asked.scope)
     try:
         city = space.city()
         load_scenarios(city)
         mark = marks(city)
         _check_writable(Path(space.marts_folder))
         console.print(
-            f"[bold]{city.city.city.name_en}[/bold]" + _synthetic(city.city.city.is_synthetic)
+            f"[bold]{city.city.city.name_en}[/bold]   scope: {city.city.scope.name}"
+            + _synthetic(city.city.city.is_synthetic)
         )
         if not asked.force and _is_current(space, mark):
             console.print("nothing has changed since the last release: no file, no policy, no code")
@@ -91,14 +97,14 @@ def _run(space: Workspace, console: Console, mark: Marks, *, is_forced: bool) ->
     from pipelines.definitions import CHAIN, SCENARIOS, all_years, build
     from pipelines.progress import Progress, show_progress
     from pipelines.run_store import instance, unhurried
-    from pipelines.tables import ANEW
+    from pipelines.tables import ANEW, SCOPE
 
     definitions = build(space)
     is_short = not is_forced and only_scenarios_changed(Path(space.work_folder), mark)
     if is_short:
         console.print("only scenarios have changed: what they depend on stays as it is")
     job = definitions.resolve_job_def(SCENARIOS if is_short else CHAIN)
-    tags = {} if is_short else all_years(space)
+    tags = {SCOPE: space.city().city.scope.name} | ({} if is_short else all_years(space))
     stages = {
         asset.node_def.name: next(iter(asset.group_names_by_key.values()))
         for asset in definitions.assets or ()

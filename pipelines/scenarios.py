@@ -20,8 +20,8 @@ from pipelines.yaml_lines import line_of
 
 FOLDER = "scenarios"
 BASE = "base"
-DECISIONS = ("equity_gamma", "need_offset", "channels", "rules", "assets")
-"""Parts of the policy that only the allocation reads as decisions."""
+DECISIONS = ("equity_gamma", "need_offset", "channels", "rules", "assets", "formula")
+"""Parts of the policy that only the allocation, and the formula beside it, read as decisions."""
 
 
 class Change(Model):

@@ -35,7 +35,7 @@ LAYERS = ("staging", "core", "mart")
 # Written by the raw assets beside their own tables, so every raw asset is upstream of a reader.
 SHARED_RAW = {
     "raw_quarantine": ("source_id", "column_name", "reason_code", "masked_value", "reason_he", "reason_en"),
-    "raw_file": ("source_id", "rows_in", "extra_columns"),
+    "raw_file": ("source_id", "rows_in", "extra_columns", "mapping_number"),
     "raw_repair": ("source_id", "column_name", "repair_code", "repaired_rows", "first_row"),
     "raw_presence": ("source_id", "school_year", "semel_mosad", "presence_rows"),
 }  # fmt: skip

@@ -32,6 +32,8 @@ STAGES = ("aim", "collect", "diagnose", "decide", "act", "review")
 POOL = "warehouse"
 ANEW = "tikkun/anew"
 """Tag of a run that must compute everything, though a step remembers its last result."""
+SCOPE = "tikkun/scope"
+"""Tag of a run: which schools its plan covers (R3)."""
 OWNERS = ["team:education-department"]
 FRESHNESS = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(days=3), warn_window=timedelta(hours=30)

@@ -78,8 +78,9 @@ def stream_differences(schools: pl.DataFrame, *, tolerance_pct: float) -> pl.Dat
     """What pupils of a stream have above or below all pupils' average at equal need (R86).
 
     From the model with need and stream; the differences of the streams average zero over pupils.
-    The plan is known, so a difference beyond the tolerance is a WARN whatever its interval; the
-    interval says how well so few schools can tell stream from need.
+    The plan is known, but how much of a difference is the stream and how much is need is estimated
+    from few schools. A difference is a WARN where its whole interval is beyond the tolerance, and
+    "cannot_tell" where the difference is but a part of its interval is not, or there is none.
 
     Args:
         schools: as for `residuals`.
@@ -87,8 +88,8 @@ def stream_differences(schools: pl.DataFrame, *, tolerance_pct: float) -> pl.Dat
 
     Returns:
         stream, schools, pupils, per_pupil_agorot, difference_agorot (per pupil, at equal need) with
-        difference_lo and difference_hi (90 %), difference_pct, tolerance_pct, status ("ok", "WARN"),
-        by stream.
+        difference_lo and difference_hi (90 %), difference_pct, tolerance_pct, status ("ok",
+        "cannot_tell", "WARN"), by stream.
 
     Raises:
         ValueError: a negative tolerance.
@@ -111,7 +112,8 @@ def stream_differences(schools: pl.DataFrame, *, tolerance_pct: float) -> pl.Dat
             weights[fit.names.index(f"stream {streams[j]}")] = float(j == k) - share[j]
         value, low, high = _contrast(fit, weights)
         pct = 100 * value / mean if mean else 0.0
-        status = "WARN" if abs(pct) > tolerance_pct else "ok"
+        most = tolerance_pct / 100 * abs(mean)
+        status = _status(value, low, high, most)
         own = known.filter(pl.Series(member[k]))
         rows.append(
             (stream, own.height, int(own["pupils"].sum()), _average(own), value, low, high, pct, tolerance_pct, status)
@@ -165,6 +167,15 @@ def per_pupil(schools: pl.DataFrame) -> pl.DataFrame:
     """The schools with pupils whose money is known, with per_pupil_agorot, by code."""
     known = schools.drop_nulls("amount_agorot").filter(pl.col("pupils") > 0).sort("semel_mosad")
     return known.with_columns(per_pupil_agorot=pl.col("amount_agorot") / pl.col("pupils"))
+
+
+def _status(value: float, low: float | None, high: float | None, most: float) -> str:
+    """Whether a difference is within a tolerance, beyond it, or not told apart from it."""
+    if abs(value) <= most:
+        return "ok"
+    if low is None or high is None:
+        return "cannot_tell"
+    return "WARN" if low > most or high < -most else "cannot_tell"
 
 
 def _streams(known: pl.DataFrame) -> tuple[str, ...]:

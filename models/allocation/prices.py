@@ -35,12 +35,12 @@ class Prices:
 
         Returns:
             rule_id, semel_mosad (null = all schools), price (SD·pupils for one unit more of the
-            rule's row: agorot, pupils or responses), price_per_thousand (of budgets and baskets;
-            null for other rules), by rule and school.
+            rule's row: agorot, pupils or responses), price_per_thousand (of 1,000 NIS more room in a
+            rule about money; null for other rules), by rule and school.
         """
         rows = [
             (rule.rule_id, row.semel_mosad, float(price),
-             float(price) * 100_000 if rule.is_budget else None)
+             float(price) * 100_000 * rule.relaxed_per if rule.relaxed_in == "agorot" else None)
             for row, owner, price in zip(model.rows, model.owner, self.row, strict=True)
             if owner >= 0 and price != 0
             for rule in [model.rules[owner]]

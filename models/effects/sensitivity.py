@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import polars as pl
+from scipy.stats import norm
 from scipy.stats import t as student
 
-# Of a standardised difference: a risk ratio of exp(.91 d), its 95 % limits exp(.91 d ∓ 1.78 se).
-LOG_RISK_PER_SD, LOG_RISK_REACH = 0.91, 1.78
+# Of a standardised difference: a risk ratio of exp(.91 d), and limits to match (at 95 %, exp(.91 d ∓ 1.78 se)).
+LOG_RISK_PER_SD = 0.91
 
 
-def sensitivity(effects: pl.DataFrame, *, alpha: float = 0.05) -> pl.DataFrame:
+def sensitivity(effects: pl.DataFrame, *, level: float = 0.90) -> pl.DataFrame:
     """Add what an unmeasured confounder would need to explain each effect away.
 
     *E-value*: the risk ratio by which it would have to be tied both to taking part and to a high
@@ -24,19 +25,19 @@ def sensitivity(effects: pl.DataFrame, *, alpha: float = 0.05) -> pl.DataFrame:
     Args:
         effects: effect_sd, effect_se_sd (> 0), dof (residual degrees of freedom, about the pupils less
             the fitted parameters, > 1); a null effect stays null. Other columns pass through.
-        alpha: level of the robustness value's limit; the E-value's is that of the 95 % interval.
+        level: probability of the interval whose limit is asked about.
 
     Returns:
         `effects` with e_value, e_value_limit, robustness_pct, robustness_limit_pct.
 
     Raises:
-        ValueError: if an effect has no positive error or too few degrees of freedom, or alpha is not
+        ValueError: if an effect has no positive error or too few degrees of freedom, or level is not
             between 0 and 1.
 
     Source: VanderWeele & Ding (2017), table 2; Cinelli & Hazlett (2020), §4.1; R61.
     """
-    if not 0 < alpha < 1:
-        raise ValueError("alpha must lie between 0 and 1")
+    if not 0 < level < 1:
+        raise ValueError("level must lie between 0 and 1")
     size, error, dof = pl.col("effect_sd").abs(), pl.col("effect_se_sd"), pl.col("dof")
     fine = pl.col("effect_sd").is_finite() & (error > 0) & error.is_finite() & (dof > 1)
     bad = effects.filter(pl.col("effect_sd").is_not_null() & ~fine.fill_null(False)).height
@@ -46,12 +47,12 @@ def sensitivity(effects: pl.DataFrame, *, alpha: float = 0.05) -> pl.DataFrame:
         )
     known = pl.col("effect_sd").is_not_null()
     critical = pl.Series(
-        "critical", student.ppf(1 - alpha / 2, effects["dof"].cast(pl.Float64).to_numpy() - 1)
+        "critical", student.ppf(0.5 + level / 2, effects["dof"].cast(pl.Float64).to_numpy() - 1)
     )
     f = size / error / dof.sqrt()
     f_limit = (f - critical / (dof - 1).sqrt()).clip(lower_bound=0)
     log_risk = LOG_RISK_PER_SD * size
-    log_limit = (log_risk - LOG_RISK_REACH * error).clip(lower_bound=0)
+    log_limit = (log_risk - LOG_RISK_PER_SD * norm.ppf(0.5 + level / 2) * error).clip(lower_bound=0)
     return effects.with_columns(
         pl.when(known).then(value).alias(name)
         for name, value in {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from models.formula.refusal import FormulaError
 from models.formula.units import some
 from models.shares import exact
 
@@ -71,8 +72,10 @@ def limits(
         if high is not None and low > high
     ]
     if crossed:
-        raise ValueError(
+        raise FormulaError(
             "the least amount (floor, guarantee or money in hand) is above the most (cap or growth "
-            f"cap) at {some(crossed)}; lower the one or raise the other."
+            f"cap) at {some(crossed)}; lower the one or raise the other.",
+            "הסכום המזערי (רצפה, הבטחה או כסף שכבר ביד) גבוה מן המרבי (תקרה או תקרת גידול) ב: "
+            f"{some(crossed)}; יש להוריד את האחד או להעלות את האחר.",
         )
     return Limits(lower, upper, why_least, why_most)

@@ -10,6 +10,7 @@ import polars as pl
 
 from models.formula.bounds import limits
 from models.formula.level import Unspendable, at_level, common_level
+from models.formula.refusal import FormulaError
 from models.formula.rounding import Rounding
 from models.formula.units import checked, counted, numbers, phased, points
 
@@ -120,11 +121,14 @@ class Formula:
             key: what names a unit.
 
         Raises:
-            ValueError: a column is missing, a value is bad, limits contradict each other, or no
+            FormulaError: a column is missing, a value is bad, limits contradict each other, or no
                 level uses up the pot; the message says what, at which units or by how much.
         """
         if pot_agorot < 0:
-            raise ValueError(f"the pot must be zero or more, not {pot_agorot} agorot.")
+            raise FormulaError(
+                f"the pot must be zero or more, not {pot_agorot} agorot.",
+                "הסכום לחלוקה אינו יכול להיות שלילי.",
+            )
         units = checked(self, units, key)
         is_in, pot = counted(self, units), Fraction(pot_agorot)
         summed = points(self, units)
@@ -142,7 +146,7 @@ class Formula:
         try:
             level = common_level(claim, lower, upper, pot + in_hand)
         except Unspendable as found:
-            raise ValueError(_unspendable(found, in_hand, pot_agorot)) from None
+            raise _unspendable(found, in_hand, pot_agorot) from None
         given = [Fraction(0)] * units.height
         bound: list[str | None] = [None] * units.height
         for k, own in enumerate(pools):
@@ -190,16 +194,25 @@ def _members(pools: list[object], is_in: list[bool]) -> list[list[int]]:
     return list(members.values())
 
 
-def _unspendable(found: Unspendable, in_hand: Fraction, pot: int) -> str:
+def _unspendable(found: Unspendable, in_hand: Fraction, pot: int) -> FormulaError:
     """Why no level uses up the pot, and by how much."""
     least = found.least - in_hand
     if pot < least:
-        return (
+        return FormulaError(
             f"the least amounts take {ceil(least)} agorot together, {ceil(least - pot)} more than "
-            f"the pot of {pot} agorot; lower floors or guarantees, or raise the pot."
+            f"the pot of {pot} agorot; lower floors or guarantees, or raise the pot.",
+            f"הסכומים המזעריים הם יחד {_nis(ceil(least))} ₪, {_nis(ceil(least - pot))} ₪ יותר מן הסכום לחלוקה "
+            f"({_nis(pot)} ₪); יש להוריד רצפות או הבטחות, או להגדיל את הסכום.",
         )
     most = (found.most or Fraction(0)) - in_hand
-    return (
+    return FormulaError(
         f"only {floor(most)} agorot of the pot of {pot} can be given: the units with points stand "
-        "at their caps, and no other weight is above zero; raise the caps or lower the pot."
+        "at their caps, and no other weight is above zero; raise the caps or lower the pot.",
+        f"אפשר לחלק רק {_nis(floor(most))} ₪ מתוך {_nis(pot)} ₪: כל היחידות שיש להן משקל עומדות בתקרה; "
+        "יש להעלות את התקרות או להקטין את הסכום.",
     )
+
+
+def _nis(agorot: int) -> str:
+    """An amount for people, in shekels."""
+    return f"{agorot / 100:,.2f}".removesuffix(".00")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from models.formula.refusal import FormulaError
 from models.shares import exact
 
 if TYPE_CHECKING:
@@ -22,11 +23,17 @@ def checked(formula: Formula, units: pl.DataFrame, key: str) -> pl.DataFrame:
     read = formula.columns()
     if missing := [name for name in (key, *read) if name not in units.columns]:
         known = ", ".join(units.columns)
-        raise ValueError(f"no column {', '.join(missing)} among the units; there are: {known}.")
+        raise FormulaError(
+            f"no column {', '.join(missing)} among the units; there are: {known}.",
+            f"חסרות עמודות בטבלת היחידות: {', '.join(missing)}; יש בה: {known}.",
+        )
     twice = units.filter(pl.col(key).is_duplicated() | pl.col(key).is_null())
     if twice.height:
         shown = some(twice[key].unique().sort().to_list())
-        raise ValueError(f"{key}: every unit needs one row of its own, but see {shown}.")
+        raise FormulaError(
+            f"{key}: every unit needs one row of its own, but see {shown}.",
+            f"{key}: לכל יחידה דרושה שורה אחת משלה; לא כך ב: {shown}.",
+        )
     for name in read:
         _check_column(formula, units, key, name)
     return units.sort(key)
@@ -38,16 +45,21 @@ def _check_column(formula: Formula, units: pl.DataFrame, key: str, name: str) ->
     bad = pl.lit(False) if name == formula.last_year else column.is_null()
     if name == formula.only_where:
         if kind != pl.Boolean:
-            raise ValueError(f"{name}: must be true or false, not {kind}.")
+            raise FormulaError(
+                f"{name}: must be true or false, not {kind}.",
+                f"{name}: נדרש ערך של כן או לא.",
+            )
     elif name != formula.pool_by:
         if not kind.is_numeric():
-            raise ValueError(f"{name}: must be numbers, not {kind}.")
+            raise FormulaError(f"{name}: must be numbers, not {kind}.", f"{name}: נדרשים מספרים.")
         bad = bad | (column < 0) | ~column.cast(pl.Float64).is_finite()
     rows = units.filter(bad.fill_null(False))
     if rows.height:
-        raise ValueError(
+        shown = some(rows[key].sort().to_list())
+        raise FormulaError(
             f"{name}: a value that is not empty, below zero or infinite is needed at every unit, "
-            f"but see {some(rows[key].sort().to_list())}."
+            f"but see {shown}.",
+            f"{name}: לכל יחידה נדרש ערך שאינו ריק, שלילי או אינסופי; לא כך ב: {shown}.",
         )
 
 

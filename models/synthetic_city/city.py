@@ -165,13 +165,14 @@ def generate(
     files |= {
         "merges.csv": school_tables.merges_file(schools, last),
         "stat_areas.csv": areas,
-        "ratings.csv": voice.ratings_file(streams),
+        "ratings.csv": voice.ratings_file(last, streams),
         "excerpts.csv": said,
         "cards.csv": committee.cards_file(streams),
         "ladders.csv": committee.ladders_file(streams),
         "registry.xlsx": registry.registry_file(),
         "assets.csv": registry.assets_file(codes),
         "criteria.csv": registry.criteria_file(codes),
+        "decisions.csv": committee.decisions_file(last + 1),
     }
     truth = {
         "true_gap": gaps,

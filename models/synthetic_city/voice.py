@@ -5,6 +5,8 @@ All sentences are invented; they name no person, no school and no place.
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import polars as pl
 
@@ -17,6 +19,8 @@ _RATIONALES = {
     "fairly_effective": ("עוזר לחלק מהתלמידים", "יש תועלת, אך נדרשת התאמה לבית הספר"),
     "very_effective": ("הילדים וההורים מרוצים מאוד", "מורגש שיפור אצל רוב המשתתפים"),
 }
+_RESTS_ON = ("experience", "observation", "feedback", "measurement", None)
+_RESTS_ON_SHARE = (0.35, 0.25, 0.2, 0.15, 0.05)
 _SOURCES = ("interview", "survey", "discussion_group")
 _VOICES = ("מורה", "הורה", "תלמיד", "מנהלת בית ספר", "יועצת חינוכית")
 _SENTENCES = {  # theme: (said of a weak school, said of a strong one)
@@ -56,15 +60,16 @@ _SENTENCES = {  # theme: (said of a weak school, said of a strong one)
 _SILENT_THEMES = ("parents_cost", "staff_stability", "belonging")  # no hard data speak of them
 
 
-def ratings_file(streams: Streams) -> pl.DataFrame:
+def ratings_file(last_year: int, streams: Streams) -> pl.DataFrame:
     """Return every member's rating of every funded response.
 
     Returns:
         `participant`, `role`, `response_id`, `goal_id`, `rating` (not_effective,
-        fairly_effective, very_effective), `rationale`. What members perceive is the effect and
+        fairly_effective, very_effective), `rests_on` (type of evidence; empty where a member did
+        not say), `rated_on` (two sittings in May), `rationale`. What members perceive is the effect and
         much liking; two responses are planted: liked without effect, disliked though effective.
     """
-    rng = streams("ratings")
+    rng, basis = streams("ratings"), streams("ratings_evidence")
     members = np.arange(len(spec.ROLES))
     leaning = rng.normal(0, spec.RATING_MEMBER_SD, len(members))
     frames = []
@@ -90,6 +95,13 @@ def ratings_file(streams: Streams) -> pl.DataFrame:
                     "response_id": [response.response_id] * len(members),
                     "goal_id": [response.goal_id] * len(members),
                     "rating": ratings,
+                    "rests_on": [
+                        _RESTS_ON[n]
+                        for n in basis.choice(len(_RESTS_ON), len(members), p=_RESTS_ON_SHARE)
+                    ],
+                    "rated_on": [
+                        date(last_year, 5, 12 + 14 * (member % 2)) for member in members.tolist()
+                    ],
                     "rationale": [
                         _RATIONALES[rating][word]
                         for rating, word in zip(ratings, words, strict=True)

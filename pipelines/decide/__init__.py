@@ -3,6 +3,7 @@
 from pipelines.decide import (
     account,
     allocation,
+    answers,
     effects,
     evaluation,
     response_map,
@@ -12,5 +13,5 @@ from pipelines.decide import (
 
 STEPS = (
     *response_map.STEPS, *effects.STEPS, *responses.STEPS, *evaluation.STEPS, *allocation.STEPS,
-    *account.STEPS, *scenarios.STEPS,
+    *account.STEPS, *answers.STEPS, *scenarios.STEPS,
 )  # fmt: skip

@@ -41,7 +41,9 @@ def explained(city: CityFolder, tables: Tables) -> Tables:
         "mart_allocation_reason": found.pairs.rename(
             {"reason_code": "allocation_reason", "dose_code": "dose_reason"}
         ),
-        "mart_allocation_part": found.parts,
+        "mart_allocation_part": pl.concat(
+            [found.parts, found.surplus.select(*PAIR, pl.lit("surplus").alias("part"), worth="surplus")]
+        ),
         "mart_allocation_price": found.prices.rename({"semel_mosad": "rule_scope"}).with_columns(
             pl.col("rule_scope").fill_null("all")
         ),
@@ -156,6 +158,7 @@ def audited(city: CityFolder, tables: Tables) -> Tables:
         "mart_audit_school": found.residuals.pipe(_rounded),
         "mart_audit_equal": found.horizontal.rename({"model": "audit_model"}),
         "mart_audit_pair": found.pairs.pipe(_rounded),
+        "mart_audit_without": found.without,
         "mart_audit_stream": found.streams.rename({"status": "audit_status"}).pipe(_rounded),
         "mart_allocation_change": changed(tables, schools),
     }  # fmt: skip
@@ -257,7 +260,7 @@ STEPS = (
         "plan_audit", "decide",
         makes=(
             "mart_audit_index", "mart_audit_curve", "mart_audit_group", "mart_audit_school", "mart_audit_equal",
-            "mart_audit_pair", "mart_audit_stream", "mart_allocation_change",
+            "mart_audit_pair", "mart_audit_stream", "mart_audit_without", "mart_allocation_change",
         ),
         reads=("mart_need_index", "mart_allocation", "mart_allocation_money", "core_school_year", "mart_last_plan"),
         compute=audited,

@@ -17,7 +17,9 @@ from models.allocation import (
     solve,
 )
 from models.allocation.lasting import lasting_share
+from models.allocation.next_money import next_money
 from models.allocation.remaining import remaining
+from models.formula import FormulaError
 from models.shares import split_by_share
 from pipelines.aim import AGOROT
 from pipelines.city import CityError, CityFolder
@@ -31,6 +33,7 @@ from pipelines.tables import Step, Tables
 
 PAIR = ["semel_mosad", "response_id"]
 OPTION = [*PAIR, "dose_level"]
+NEXT_NIS = 100_000
 MUNICIPAL: Literal["municipal_own"] = "municipal_own"
 
 
@@ -253,9 +256,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         .join(tables["core_response"].select("response_id", "response_name_he"), on="response_id")
         .join(posed.options.select(*OPTION, "host_semel_mosad", "asset_id"), on=OPTION)
         .with_columns(pl.col("municipal_agorot").fill_null(0))
-        .with_columns(
-            is_replaceable=(pl.col("municipal_agorot") > 0) & pl.col("response_id").is_in(_bought_by_schools(city))
-        )
+        .pipe(lambda bought: with_replaceable(city, bought))
     )  # fmt: skip
     certificate, left = plan.certificate, still_needed(city, tables, lines)
     return {
@@ -318,33 +319,66 @@ def _priced(posed: Problem) -> pl.DataFrame:
     return posed.costs.group_by(OPTION).agg(cost_agorot=pl.col("amount_agorot").sum())
 
 
-def _bought_by_schools(city: CityFolder) -> list[str]:
-    """Return the responses that a school could buy by itself (R84)."""
-    return [
+def with_replaceable(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
+    """Flag municipal money on what a school could buy by itself (R84)."""
+    bought = [
         name
         for name, item in city.policy.responses.items()
         if item.schools_can_buy and item.schools_can_buy.value
     ]
+    return lines.with_columns(
+        is_replaceable=(pl.col("municipal_agorot") > 0) & pl.col("response_id").is_in(bought)
+    )
+
+
+def next_bought(city: CityFolder, tables: Tables) -> Tables:
+    """Return what the next 100,000 NIS of each channel that is used up would buy (R82)."""
+    step = round(AGOROT * NEXT_NIS)
+    return {
+        "mart_allocation_next": next_money(
+            planned(city, tables), tables["mart_allocation"], step_agorot=step
+        ).rename({"gap_pct": "optimality_gap_pct"})
+    }
 
 
 def formula(city: CityFolder, tables: Tables) -> Tables:
-    """Return scenario zero: what the policy's formula gives each school, no programmes.
+    """Return scenario zero: what the policy's formula gives each school, part by part, no programmes.
+
+    A part may read any column of the need index, of the school's latest year (`core_school_year`),
+    and `last_year_agorot`, what last year's plan gave the school (empty where it gave nothing).
 
     Raises:
         CityError: the formula names a column the schools do not have, or its pot cannot be shared so.
     """
-    schools, amounts = tables["mart_need_index"], []
+    latest = tables["core_school_year"].sort("semel_mosad", "school_year").group_by("semel_mosad", maintain_order=True).last()  # fmt: skip
+    need = tables["mart_need_index"]
+    schools = need.join(
+        latest.drop([name for name in latest.columns if name in need.columns and name != "semel_mosad"]),
+        on="semel_mosad", how="left",
+    ).join(tables["mart_last_plan"].select("semel_mosad", "last_year_agorot"), on="semel_mosad", how="left")  # fmt: skip
+    parts, pots = [], []
     for name, part in city.policy.formula.items():
+        pot = pot_agorot(city, part)
         try:
-            given = part.engine().apply(schools, pot_agorot(city, part))
-        except ValueError as error:
+            given = part.engine().apply(schools, pot)
+        except FormulaError as error:
             where = f"policy.yaml: formula.{name}"
-            raise CityError(
-                f"{where}: {error}", f"{where}: לא ניתן לחלק לפי הנוסחה: {error}"
-            ) from None
-        amounts.append(given.amounts)
-    total = pl.concat(amounts).group_by("semel_mosad").agg(formula_agorot=pl.col("amount_agorot").sum())  # fmt: skip
-    return {"mart_allocation_formula": total.sort("semel_mosad")}
+            raise CityError(f"{where}: {error}", f"{where}: {error.he}") from None
+        parts.append(given.amounts.with_columns(formula_part=pl.lit(name)))
+        pots.append((name, pot, float(given.level), given.left_agorot))
+    found = pl.concat(parts).rename({"bound": "formula_bound", "points": "formula_points"})
+    total = found.group_by("semel_mosad").agg(formula_agorot=pl.col("amount_agorot").sum())
+    return {
+        "mart_allocation_formula": total.sort("semel_mosad"),
+        "mart_allocation_formula_part": found.with_columns(
+            pl.col("formula_bound").fill_null("level")
+        ).sort("formula_part", "semel_mosad"),
+        "mart_allocation_formula_pot": pl.DataFrame(
+            pots,
+            schema=["formula_part", "pot_agorot", "level_agorot", "formula_left_agorot"],
+            orient="row",
+        ),
+    }
 
 
 def pot_agorot(city: CityFolder, part: FormulaPart) -> int:
@@ -355,6 +389,10 @@ def pot_agorot(city: CityFolder, part: FormulaPart) -> int:
     return round(AGOROT * channel.budget.value) if channel and channel.budget else 0
 
 
+READS = (
+    "mart_need_index", "mart_gap_school", "mart_effect", "mart_response_map", "core_response", "core_school_year",
+    *RULE_READS, *POOL_READS, *assets.READS,
+)  # fmt: skip
 STEPS = (
     Step(
         "allocate_plan",
@@ -363,11 +401,13 @@ STEPS = (
             "mart_allocation", "mart_allocation_money", "mart_allocation_channel",
             "mart_allocation_rule", "mart_allocation_certificate", "mart_allocation_asset", "mart_allocation_remaining",
         ),
-        reads=(
-            "mart_need_index", "mart_gap_school", "mart_effect", "mart_response_map", "core_response", "core_school_year",
-            *RULE_READS, *POOL_READS, *assets.READS,
-        ),
+        reads=READS,
         compute=allocate,
     ),
-    Step("formula", "decide", makes=("mart_allocation_formula",), reads=("mart_need_index",), compute=formula),
+    Step(
+        "plan_next_money", "decide", makes=("mart_allocation_next",), reads=(*READS, "mart_allocation"), compute=next_bought,
+    ),
+    Step("formula", "decide", makes=("mart_allocation_formula", "mart_allocation_formula_part", "mart_allocation_formula_pot"),
+        reads=("mart_need_index", "core_school_year", "mart_last_plan"), compute=formula,
+    ),
 )  # fmt: skip

@@ -180,7 +180,11 @@ def propose(city: CityFolder, tables: Tables) -> Tables:
             named.is_in(worth.implode()).alias("is_worth_evaluating"),
         )
     )
-    return {"mart_proposal": proposals(facts)}
+    decided = tables["mart_decision"].filter(
+        pl.col("planning_year") == city.planning_year,
+        pl.col("response_id").is_in(responses["response_id"].implode()),
+    )
+    return {"mart_proposal": proposals(facts, decided)}
 
 
 STEPS = (
@@ -198,7 +202,7 @@ STEPS = (
         makes=("mart_proposal",),
         reads=(
             "mart_verdict", "mart_response_money", "mart_alignment", "mart_unmet_need", "core_need_answer",
-            "mart_design_option", "mart_evaluation",
+            "mart_design_option", "mart_evaluation", "mart_decision",
         ),
         compute=propose,
     ),

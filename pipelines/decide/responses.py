@@ -16,7 +16,8 @@ from models.effects import (
     response_money,
 )
 from pipelines.city import CityFolder
-from pipelines.tables import Step, Tables
+from pipelines.evidence import ASSUMED
+from pipelines.tables import Step, Tables, nothing
 
 WHOLE = "all"
 # Half of a 90 % interval in errors of a normal.
@@ -42,8 +43,9 @@ def evidence(city: CityFolder, _: Tables) -> Tables:
                     "evidence_value": effect.mean, "evidence_spread": effect.sd, "unit": "pupil SD per year",
                     "transport_discount": discount.value, "discount_reason": discount.reason,
                     "source": f"{work.authors} ({work.year}). {work.title}. {work.where}" if work else response.effect_source,
-                    "finding": work.finding if work else None,
-                    "read_on": work.read_on if work else None, "reason": response.effect_reason,
+                    "is_assumed": work is None, "finding": work.finding if work else None,
+                    "read_on": work.read_on if work else response.registered_on,
+                    "reason": response.effect_reason, "reason_he": response.effect_reason_he,
                 }
             )  # fmt: skip
         for quantity in ("fixed_cost", "unit_cost", "served_share"):
@@ -51,10 +53,46 @@ def evidence(city: CityFolder, _: Tables) -> Tables:
             rows.append(
                 {
                     "response_id": response_id, "quantity": quantity, "evidence_value": parameter.value,
-                    "unit": parameter.unit, "source": parameter.source, "reason": parameter.reason,
+                    "unit": parameter.unit, "source": parameter.source,
+                    "is_assumed": parameter.source.startswith(ASSUMED), "read_on": response.registered_on,
+                    "reason": parameter.reason,
+                    "reason_he": None if quantity == "served_share" else response.cost_reason_he,
                 }
             )  # fmt: skip
     return {"mart_evidence": pl.DataFrame(rows, infer_schema_length=None)}
+
+
+def sides(_: CityFolder, tables: Tables) -> Tables:
+    """Return prior, local estimate and posterior of each response side by side (R62).
+
+    The prior is the discounted one: its mean shrinks, its spread does not. Without a local estimate
+    the posterior is that prior. The row "all" is the mean over the subjects, as the verdict takes it.
+    """
+    key = ["response_id", "subject"]
+    prior = tables["mart_effect"].select(*key, "prior_sd", "transport_discount", "treated_pupils")
+    used = (
+        tables["mart_effect_design"].filter("is_used").sort(*key, "design_grade", "design")
+        .group_by(key, maintain_order=True).agg(pl.col("design").str.join(",").alias("designs"))
+    )  # fmt: skip
+    fewest = prior.group_by("response_id").agg(pl.col("treated_pupils").min().alias("fewest"))
+    ends = [
+        (pl.col(f"{side}_sd") + sign * _REACH * pl.col(error)).alias(f"{side}_{end}_sd")
+        for side, error in (("literature", "prior_se_sd"), ("local", "local_se_sd"))
+        for end, sign in (("lo", -1), ("hi", 1))
+    ]
+    rows = (
+        of_all_pupils(tables).drop_nulls(["effect_sd", "literature_sd"])
+        .join(prior, on=key, how="left")
+        .join(used, on=key, how="left")
+        .join(fewest, on="response_id", how="left")
+        .with_columns(
+            *ends,
+            pl.col("local_sd").is_not_null().alias("is_measured"),
+            # A mean over subjects tells of the fewest pupils behind one of them.
+            pl.when(pl.col("subject") == WHOLE).then("fewest").otherwise("treated_pupils").alias("treated_pupils"),
+        )
+    )  # fmt: skip
+    return {"mart_effect_side": rows.select(nothing("mart_effect_side").columns)}
 
 
 def money(city: CityFolder, tables: Tables) -> Tables:
@@ -79,22 +117,50 @@ def voices(city: CityFolder, tables: Tables) -> Tables:
     """Return how people rate the responses, where they agree, and where estimates say otherwise."""
     policy, ratings = city.policy.effects, tables["core_rating"]
     least = policy.least_raters.value
-    # What one or two people of a role said is what persons said: it is told in the sum only (R78).
+    # What one or two people said is what persons said: it is told in the sum only (R78).
+    enough = pl.col("raters") >= least
     shown = agreement(ratings, seed=policy.seed.value).filter(
-        (pl.col("about_role") == WHOLE) | (pl.col("ratings") >= least * pl.col("responses"))
+        (pl.col("about_role") == WHOLE)
+        | ((pl.col("responses") > 0) & (pl.col("ratings") >= least * pl.col("responses")))
+    )
+    told = ratings.group_by("response_id", "goal_id").agg(
+        pl.col("rationales").sum(),
+        pl.col("first_rated_on").min(),
+        pl.col("last_rated_on").max(),
     )
     return {
         "mart_agreement": shown,
-        "mart_rating": rated_alike(ratings),
-        "mart_rating_role": rated_by_role(ratings).filter(pl.col("raters") >= least),
+        "mart_rating": rated_alike(ratings).filter(enough).join(told, on=["response_id", "goal_id"]),
+        "mart_rating_role": tellable_roles(rated_by_role(ratings), least),
+        "mart_rating_evidence": tables["core_rating_evidence"].filter(enough),
         "mart_perception": perceived(
             ratings,
             of_all_pupils(tables),
             seed=policy.seed.value,
             likely=policy.sure.value,
             least_information=policy.least_information.value,
-        ),
-    }
+        ).filter(enough),
+    }  # fmt: skip
+
+
+def tellable_roles(by_role: pl.DataFrame, least: int) -> pl.DataFrame:
+    """Return the roles whose rating of a response may be told: of enough raters, and beside enough others.
+
+    The rating of all raters is published too. Less the roles shown it would give away what the others
+    said, so where those are fewer than `least`, the smallest role shown is left out with them.
+
+    Args:
+        by_role: result of `rated_by_role`.
+        least: fewest raters whose ratings are told.
+
+    Source: R78.
+    """
+    unit = ["response_id", "goal_id"]
+    enough = by_role.filter(pl.col("raters") >= least).sort(*unit, "raters", "role")
+    rest = (pl.col("raters") + pl.col("others_raters")).first() - pl.col("raters").sum()
+    is_told = (rest == 0) | (rest >= least)
+    first = pl.int_range(pl.len()) == 0
+    return enough.filter(is_told.over(unit) | ~first.over(unit)).sort(*unit, "role")
 
 
 def placements(city: CityFolder, tables: Tables) -> Tables:
@@ -113,6 +179,12 @@ def placements(city: CityFolder, tables: Tables) -> Tables:
 STEPS = (
     Step("evidence", "decide", makes=("mart_evidence",), reads=(), compute=evidence),
     Step(
+        "effect_sides", "decide",
+        makes=("mart_effect_side",),
+        reads=("mart_effect", "mart_effect_design", "mart_verdict"),
+        compute=sides,
+    ),
+    Step(
         "response_money", "decide",
         makes=("mart_response_money", "mart_alignment", "mart_money_effect"),
         reads=("core_budget_line", "core_participation", "mart_verdict"),
@@ -120,8 +192,8 @@ STEPS = (
     ),
     Step(
         "response_voices", "decide",
-        makes=("mart_agreement", "mart_rating", "mart_rating_role", "mart_perception"),
-        reads=("core_rating", "mart_verdict"),
+        makes=("mart_agreement", "mart_rating", "mart_rating_role", "mart_rating_evidence", "mart_perception"),
+        reads=("core_rating", "core_rating_evidence", "mart_verdict"),
         compute=voices,
     ),
     Step(

@@ -17,14 +17,20 @@ from markupsafe import Markup
 from pipelines.publish import words
 from pipelines.publish.report import charts
 from pipelines.publish.report.page import ReportContext, environment
+from pipelines.scenarios import BASE
 
 _STYLE = Path(__file__).parent / "report" / "report.css"
-MUNICIPAL = "municipal_own"
 MOST_PRICES, MOST_PAIRS = 12, 8
 PAIR = ["semel_mosad", "response_id"]
 Rows = list[dict[str, Any]]
 # Colour is never alone: each degree of firmness has a sign (R114).
 STABILITY_SIGNS = {"firm": "●", "contested": "◐", "coin_flip": "○"}
+
+
+PER_UNIT = {
+    "schools": "לבית ספר", "pupils": "למשתתף", "responses": "למענה", "pairs": "לשיבוץ", "options": "לאפשרות",
+    "pupil-hours a week": "לשעת תלמיד בשבוע",
+}  # fmt: skip
 
 
 def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
@@ -34,6 +40,16 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         tables: the marts, as the audience may see them.
         context: what the page says about itself.
     """
+    parts = {
+        pair: own.to_dicts()
+        for pair, own in tables["mart_allocation_part"]
+        .sort(
+            *PAIR,
+            pl.col("part").replace_strict({"weighted_benefit": 0, "surplus": 2}, default=1),
+            "part",
+        )
+        .group_by(PAIR, maintain_order=True)
+    }
     names = dict(tables["mart_response"].select("response_id", "response_name_he").iter_rows())
     schools = tables["mart_allocation_school"].sort("need", "semel_mosad", descending=[True, False])
     called = dict(schools.select("semel_mosad", "school_name_he").iter_rows())
@@ -43,6 +59,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         firmness.select(*PAIR, "stability", "selection_share", "draws"), on=PAIR
     )
     left = tables["mart_allocation_remaining"].sort("need_gap_after", "semel_mosad", descending=[True, False], nulls_last=True)  # fmt: skip
+    pots = tables["mart_allocation_formula_pot"].sort("formula_part")
     prices = tables["mart_rule_price"].filter(pl.col("worth_gain") > 0)
     return environment().get_template("allocation.html.j2").render(
         context=context,
@@ -52,6 +69,8 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         name=lambda response_id: names.get(response_id, response_id),
         school=lambda code: called.get(code, code),
         rule=lambda rule_id: rules.get(rule_id, rule_id),
+        ruled=lambda rule_id: rules.get(rule_id, rule_id).rstrip("."),
+        parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
         certificate=tables["mart_allocation_certificate"].row(0, named=True),
         remaining=left.to_dicts(),
         gap_unknown=left.filter(pl.col("need_gap_before").is_null()).to_dicts(),
@@ -67,14 +86,18 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         pairs=tables["mart_audit_pair"].filter(pl.col("view") == "plan")
         .sort("difference_agorot", "semel_mosad", "semel_mosad_other", descending=[True, False, False])
         .head(MOST_PAIRS).to_dicts(),
-        without=schools.filter(pl.col("cost_agorot") == 0).to_dicts(),
+        without=tables["mart_audit_without"].sort("view", "need", "semel_mosad", descending=[False, True, False]).to_dicts(),
         changes=tables["mart_allocation_change"].sort("change_agorot", "semel_mosad", nulls_last=True).to_dicts(),
         frontier=tables["mart_frontier"].sort(pl.col("objective_id") == "maximin", "equity_gamma").to_dicts(),
         frontier_chart=Markup(charts.frontier_chart(tables["mart_frontier"])),
         curve_chart=Markup(charts.concentration_chart(tables["mart_audit_curve"].filter(pl.col("view") == "plan"))),
         prices=prices.sort("worth_gain", "rule_id", descending=[True, False]).head(MOST_PRICES).to_dicts(),
         prices_total=prices.height,
-        budgets=_budgets(tables["mart_allocation_price"]),
+        shadow=_shadow(tables["mart_allocation_price"], tables["mart_allocation_rule"]),
+        formula_pots=pots.to_dicts(),
+        formula_heads=[f"#{name} (₪)" for name in pots["formula_part"]],
+        formula_parts=_by_school(tables["mart_allocation_formula_part"].sort("formula_part")),
+        next_money=tables["mart_allocation_next"].sort("funding_channel").to_dicts(),
         firm=_counts(firmness, lines),
         drawn=_drawn(tables["mart_allocation_draw"]),
         doubtful=_doubtful(tables, firmness),
@@ -89,34 +112,13 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
 
 def _answers(tables: Mapping[str, pl.DataFrame], lines: pl.DataFrame) -> dict[str, Any]:
     """Return the figures behind the eight budget questions of the committee (D004)."""
-    responses = tables["mart_response"].select("response_id", "goal_id", "horizon", "is_excellence")
-    known = lines.join(responses, on="response_id")
-    money = tables["mart_allocation_money"]
-    by_gefen = money.filter(pl.col("funding_channel").cast(pl.String).str.starts_with("gefen"))
-    municipal = money.filter(pl.col("funding_channel") == MUNICIPAL)
-    alone = municipal.join(by_gefen.select("response_id").unique(), on="response_id", how="anti")
-    total, own = int(known["cost_agorot"].sum()), int(municipal["amount_agorot"].sum())
-    excellent = int(known.filter("is_excellence")["municipal_agorot"].sum())
-    goals = known["goal_id"].n_unique()
-    several = lines.group_by("semel_mosad").len().filter(pl.col("len") > 1).height
-    assets = tables["mart_asset"]
+    figures = {row["answer_id"]: row for row in tables["mart_allocation_answer"].to_dicts()}
     return {
-        "total": total,
-        "municipal": own,
-        "benefit": float(lines["benefit_sd_pupils"].sum()),
-        "excellence_agorot": excellent,
-        "excellence_pct": 100 * excellent / own if own else 0.0,
-        "not_school_agorot": int(alone["amount_agorot"].sum()),
-        "not_school_pct": 100 * int(alone["amount_agorot"].sum()) / own if own else 0.0,
+        "figures": figures,
+        "expected": tables["mart_scenario"].filter(scenario_id=BASE).row(0, named=True),
         "replaceable": lines.filter("is_replaceable").group_by("response_id")
         .agg(schools=pl.len(), municipal_agorot=pl.col("municipal_agorot").sum()).sort("response_id").to_dicts(),
-        "goals": goals,
-        "goals_all": tables["mart_response"]["goal_id"].n_unique(),
-        "several": several,
-        "long_pct": 100 * int(known.filter(pl.col("horizon") == "long")["cost_agorot"].sum()) / total if total else 0.0,
-        "assets": assets.height,
         "leant_on": tables["mart_allocation_asset"].filter(pl.col("schools") > 0).sort("asset_id", "response_id").to_dicts(),
-        "hours_free": float(assets["hours_free_per_week"].sum()),
         "shared": lines.drop_nulls("host_semel_mosad").group_by("response_id")
         .agg(sets=pl.col("host_semel_mosad").n_unique(), schools=pl.len()).sort("response_id").to_dicts(),
         "quarters": tables["mart_audit_group"].filter(pl.col("view") == "plan", pl.col("audit_dimension") == "need_quartile")
@@ -159,10 +161,36 @@ def _doubtful(tables: Mapping[str, pl.DataFrame], firmness: pl.DataFrame) -> Row
     )  # fmt: skip
 
 
-def _budgets(prices: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return the city-wide shadow price of each rule that has one."""
-    whole = prices.filter(pl.col("rule_scope") == "all")
-    return {row["rule_id"]: row for row in whole.to_dicts()}
+def _shadow(prices: pl.DataFrame, rules: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return the shadow price of each rule that has one: of the city, or else of the school it binds most.
+
+    Keys: row, column (per 1,000 NIS where the rule is about money), per (words), schools (how many
+    have a price; 0 = the rule is of the whole city).
+    """
+    units = dict(rules.select("rule_id", "unit").iter_rows())
+    found = {}
+    for (rule_id,), own in prices.sort("rule_id", "rule_scope").group_by(
+        "rule_id", maintain_order=True
+    ):
+        rows = own.to_dicts()
+        is_whole = rows[0]["rule_scope"] == "all"
+        row = max(rows, key=lambda one: abs(one["price"]))
+        is_money = row["price_per_thousand"] is not None
+        found[str(rule_id)] = {
+            "row": row,
+            "column": "price_per_thousand" if is_money else "price",
+            "per": "לאלף ₪" if is_money else PER_UNIT.get(units.get(str(rule_id), ""), "ליחידה"),
+            "schools": 0 if is_whole else len(rows),
+        }
+    return found
+
+
+def _by_school(rows: pl.DataFrame) -> dict[str, Rows]:
+    """Return the rows of each school, in the order they come."""
+    return {
+        str(code): own.to_dicts()
+        for (code,), own in rows.group_by("semel_mosad", maintain_order=True)
+    }
 
 
 def _by_response(lines: pl.DataFrame) -> Rows:

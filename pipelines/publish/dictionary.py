@@ -46,6 +46,7 @@ SOURCES_HE = {
     "aim__goals": "יעדי האגף",
     "aim__targets": "יעדים מדידים",
     "aim__criteria": "קריטריונים לאיתור",
+    "aim__decisions": "החלטות על מענים",
     "context__authority_years": "רשויות מקומיות לפי שנה",
     "context__stat_areas": "אזורים סטטיסטיים",
 }

@@ -15,18 +15,31 @@ DATABASE = "tikkun.duckdb"
 
 
 def write_marts(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
-    """Write each table as Parquet and all of them into `tikkun.duckdb`, with Hebrew column labels."""
+    """Write each table as Parquet and all of them into `tikkun.duckdb`, with Hebrew column labels.
+
+    Every table says which schools the plan covers: in the metadata of its file, in its comment (R3).
+    """
     folder.mkdir(parents=True)
     fields = dictionary().fields
+    scope = tables["mart_city"]["scope"][0] if "mart_city" in tables else "unknown"
     connection = duckdb.connect(str(folder / DATABASE), config={"threads": 1})
     try:
         connection.execute("BEGIN")  # one write to disk, not one for each label
         for name, frame in sorted(tables.items()):
-            frame.write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=9)
+            frame.write_parquet(
+                folder / f"{name}.parquet",
+                compression="zstd",
+                compression_level=9,
+                metadata={"scope": scope},
+            )
             connection.register("frame", frame)
             connection.execute(f"CREATE TABLE {name} AS SELECT * FROM frame")
             connection.unregister("frame")
-            _comment(connection, f"TABLE {name}", f"A row: {dictionary().tables[name].row}")
+            _comment(
+                connection,
+                f"TABLE {name}",
+                f"A row: {dictionary().tables[name].row}. Scope: {scope}",
+            )
             for column in frame.columns:
                 field = fields[column]
                 _comment(

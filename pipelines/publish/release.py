@@ -14,7 +14,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipelines.publish.marts import content_hash
@@ -29,7 +29,11 @@ class ReleaseError(Exception):
 
 
 def publish(
-    root: Path, build: Callable[[Path], None], audit: Callable[[Path], None], keep: int = 5
+    root: Path,
+    build: Callable[[Path], None],
+    audit: Callable[[Path], None],
+    keep: int = 5,
+    about: Mapping[str, str] | None = None,
 ) -> Path:
     """Build, audit and publish a release; return its folder.
 
@@ -38,6 +42,7 @@ def publish(
         build: writes the release into the folder it is given.
         audit: raises if what was written must not be published.
         keep: how many releases to keep, the current one included.
+        about: what the release is of, such as its scope; kept in the manifest.
 
     Raises:
         ReleaseError: if the folder cannot be written.
@@ -58,7 +63,9 @@ def publish(
         build(building)
         audit(building)
         files = _hashes(building)
-        text = json.dumps({"files": files}, ensure_ascii=False, indent=1, sort_keys=True)
+        text = json.dumps(
+            {**(about or {}), "files": files}, ensure_ascii=False, indent=1, sort_keys=True
+        )
         (building / MANIFEST).write_text(text, encoding="utf-8")
         release = releases / hashlib.sha256(text.encode()).hexdigest()[:16]
         _sync(building)

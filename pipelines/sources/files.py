@@ -27,7 +27,7 @@ from pipelines.yaml_lines import line_of
 REGISTRY = "programmes__registry"
 PROVENANCE = ("file_name", "file_hash", ROW)
 _PROVENANCE_TYPES = {"file_name": pl.String, "file_hash": pl.String, ROW: pl.Int32}
-_FILE_TYPES = {"file_name": pl.String, "file_hash": pl.String, "rows_in": pl.Int32, "extra_columns": pl.String}  # fmt: skip
+_FILE_TYPES = {"file_name": pl.String, "file_hash": pl.String, "rows_in": pl.Int32, "extra_columns": pl.String, "mapping_number": pl.Int32}  # fmt: skip
 _SET_ASIDE_TYPES = {"file_name": pl.String, ROW: pl.Int32, "column_name": pl.String, "reason_code": pl.String}  # fmt: skip
 _REPAIR_TYPES = {"file_name": pl.String, "column_name": pl.String, "repair_code": pl.String, "repaired_rows": pl.Int32, "first_row": pl.Int32}  # fmt: skip
 # Anything a cleaned value does not have: marks, tabs and line breaks, several spaces together.
@@ -42,7 +42,8 @@ class Reading:
     Attributes:
         rows: contract columns as text, then `file_name`, `file_hash`, `file_row`.
         files: one row per file: `file_name`, `file_hash`, `rows_in` (rows below the header, blank
-            ones apart) and `extra_columns`, the headers nobody asked for, comma-separated.
+            ones apart) and `extra_columns`, the headers nobody asked for, comma-separated, and
+            `mapping_number`, which of the source's mappings read it (from 0).
         set_aside: rows that the door kept out: `file_name`, `file_row`, `column_name`, `reason_code`.
         repairs: one row per file, column and repair: `repair_code`, `repaired_rows`, `first_row`.
     """
@@ -199,6 +200,7 @@ def _read_file(
                 | {
                     "rows_in": len(rows) + len(read.broken),
                     "extra_columns": ", ".join(map(header_shown, extra)),
+                    "mapping_number": number,
                 }
             ],
             schema=_FILE_TYPES,

@@ -22,6 +22,9 @@ from pipelines.sources.tabular import INVISIBLE
 
 # Headers of Ministry, CBS and municipal files that are neither a column's name nor its label.
 OTHER_HEADERS: dict[str, tuple[str, ...]] = {
+    "opened_on": ("תאריך פתיחה",),
+    "closed_on": ("תאריך סגירה",),
+    "capacity_pupils": ("מספר מקומות", "מקומות"),
     "semel_mosad": ("semel", "סמל", "סמל בית ספר", "סמל ביה ס", "קוד מוסד", "school code", "school id"),
     "pupil_hash": ("pupil id", "student id", "תעודת זהות", "ת ז", "תז", "מספר זהות", "ת ז תלמיד", "מזהה תלמיד"),
     "participant_hash": ("participant", "participant id", "משתתף", "מזהה משתתף", "שם המשתתף"),

@@ -24,7 +24,7 @@ from pipelines.warehouse import ASIDE, ensure_table
 # What is kept beside the raw tables, over all sources: column → type.
 _TABLES = {
     "raw_quarantine": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_row": "INTEGER", "column_name": "VARCHAR", "reason_code": "VARCHAR", "masked_value": "VARCHAR", "reason_he": "VARCHAR", "reason_en": "VARCHAR"},
-    "raw_file": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_hash": "VARCHAR", "rows_in": "INTEGER", "extra_columns": "VARCHAR"},
+    "raw_file": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_hash": "VARCHAR", "rows_in": "INTEGER", "extra_columns": "VARCHAR", "mapping_number": "INTEGER"},
     "raw_repair": {"source_id": "VARCHAR", "file_name": "VARCHAR", "column_name": "VARCHAR", "repair_code": "VARCHAR", "repaired_rows": "INTEGER", "first_row": "INTEGER"},
     "raw_presence": {"source_id": "VARCHAR", "school_year": "VARCHAR", "semel_mosad": "VARCHAR", "presence_rows": "INTEGER"},
     "raw_file_version": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_hash": "VARCHAR", "rows_in": "INTEGER", "newest_date": "VARCHAR", "loaded_at": "TIMESTAMP", "superseded_at": "TIMESTAMP"},
@@ -64,6 +64,10 @@ def refuse_older(
 ) -> None:
     """Refuse a file whose content was already superseded, or ends before what is loaded.
 
+    A file of a known name is held against what is loaded under that name, a file of a new name
+    against what is loaded for its source and school years; so parts of one year can be loaded
+    together, and an older file is refused whatever it is called.
+
     Raises:
         CityError: naming the file, what is loaded, and how to accept it all the same.
     """
@@ -71,33 +75,55 @@ def refuse_older(
     accepted = {
         digest for mapping in city.city.sources.get(source_id, ()) for digest in mapping.accept_older
     }  # fmt: skip
+    versions = connection.execute(
+        "SELECT file_name, file_hash, newest_date, superseded_at, CAST(loaded_at AS DATE), rows_in FROM raw.raw_file_version WHERE source_id = ? ORDER BY loaded_at",
+        [source_id],
+    ).fetchall()
+    current = {row[0]: row for row in versions if row[3] is None}
+    loaded = {row[1] for row in current.values()}
+    replaced = {row[1]: current[row[0]] for row in versions if row[0] in current and row[5]}
     newest = dict(_newest_dates(source_id, reading).iter_rows())
     for name, digest in reading.files.select("file_name", "file_hash").iter_rows():
-        if digest in accepted:
-            continue
-        versions = connection.execute(
-            "SELECT file_hash, newest_date, superseded_at, CAST(loaded_at AS DATE) FROM raw.raw_file_version WHERE source_id = ? AND file_name = ? ORDER BY loaded_at",
-            [source_id, name],
-        ).fetchall()
-        current = [row for row in versions if row[2] is None]
-        if not current or current[0][0] == digest:
+        if digest in accepted or digest in loaded:
             continue
         why = None
-        if any(row[0] == digest for row in versions):
+        if digest in replaced:
             why = (
-                f"is an older version that a corrected file replaced (loaded {current[0][3]})",
+                f"is an older version that a corrected file replaced (loaded {replaced[digest][4]})",
                 "הוא גרסה ישנה שכבר הוחלפה בקובץ מתוקן",
             )
-        elif newest.get(name) and current[0][1] and newest[name] < current[0][1]:
+        elif name not in current:
+            why = _ends_before(connection, source_id, reading, name)
+        elif newest.get(name) and current[name][2] and newest[name] < current[name][2]:
             why = (
-                f"ends on {newest[name]}, but what is loaded reaches {current[0][1]}",
-                f"מסתיים ב-{newest[name]}, אך הנתונים שנקלטו מגיעים עד {current[0][1]}",
+                f"ends on {newest[name]}, but what is loaded reaches {current[name][2]}",
+                f"מסתיים ב-{newest[name]}, אך הנתונים שנקלטו מגיעים עד {current[name][2]}",
             )
         if why:
             raise CityError(
                 f"{name} ({source_id}): the file {why[0]}; it is not loaded. Put the newer file back, or, if the older one is right, add its SHA-256 {digest} to {where_mapped(city, source_id)}.accept_older.",
                 f"{name}: הקובץ {why[1]}, ולכן לא נקלט. יש להחזיר את הקובץ החדש, או לאשר את הישן ב-city.yaml תחת accept_older.",
             )
+
+
+def _ends_before(
+    connection: duckdb.DuckDBPyConnection, source_id: str, reading: Reading, name: str
+) -> tuple[str, str] | None:
+    """Say in which school year a file of a new name ends before what is loaded, if it does."""
+    contract, target = dictionary().contract(source_id).contract, raw_name(source_id)
+    if "school_year" not in contract or not _dated(source_id) or not _exists(connection, target):
+        return None
+    held = connection.sql(f"SELECT {', '.join(('school_year', *_dated(source_id)))} FROM {target}")
+    newest = _newest(source_id)
+    reaches = dict(held.pl().group_by("school_year").agg(newest).iter_rows())
+    own = reading.rows.filter(pl.col("file_name") == name)
+    for year, day in own.group_by("school_year").agg(newest).sort("school_year").iter_rows():
+        if day and reaches.get(year) and day < reaches[year]:
+            return (
+                f"ends on {day} for school year {year}, but what is loaded for that year reaches {reaches[year]}",
+                f"מסתיים ב-{day} בשנת הלימודים {year}, אך הנתונים שנקלטו לשנה זו מגיעים עד {reaches[year]}",
+            )
+    return None
 
 
 def settle(
@@ -150,7 +176,7 @@ def settle(
         )
     connection.execute("INSERT INTO raw.raw_repair SELECT ?, * FROM repairs", [source_id])
     connection.execute(
-        "INSERT INTO raw.raw_file SELECT ?, file_name, file_hash, rows_in, extra_columns FROM files",
+        "INSERT INTO raw.raw_file SELECT ?, file_name, file_hash, rows_in, extra_columns, mapping_number FROM files",
         [source_id],
     )
     _note_presence(connection, source_id)
@@ -246,11 +272,18 @@ def _keep_versions(
 
 def _newest_dates(source_id: str, reading: Reading) -> pl.DataFrame:
     """Return per file the newest day its rows speak of, null where the source has no dates."""
+    return reading.rows.group_by("file_name").agg(_newest(source_id)).sort("file_name")
+
+
+def _dated(source_id: str) -> list[str]:
     fields = dictionary().fields
-    dated = [n for n in dictionary().contract(source_id).contract if fields[n].type == "DATE"]
-    days = [pl.col(name).filter(pl.col(name).str.contains(r"^\d{4}-\d{2}-\d{2}$")).max() for name in dated]  # fmt: skip
-    newest = pl.max_horizontal(days) if days else pl.lit(None, pl.String)
-    return reading.rows.group_by("file_name").agg(newest.alias("newest_date")).sort("file_name")
+    return [n for n in dictionary().contract(source_id).contract if fields[n].type == "DATE"]
+
+
+def _newest(source_id: str) -> pl.Expr:
+    """Return the expression of the newest day in some rows of a source."""
+    days = [pl.col(name).filter(pl.col(name).str.contains(r"^\d{4}-\d{2}-\d{2}$")).max() for name in _dated(source_id)]  # fmt: skip
+    return (pl.max_horizontal(days) if days else pl.lit(None, pl.String)).alias("newest_date")
 
 
 def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:

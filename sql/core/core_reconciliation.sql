@@ -58,6 +58,8 @@ WITH staged AS (
     SELECT 'rows.aim__targets', count(*) FROM staging.stg_aim__targets
     UNION ALL
     SELECT 'rows.aim__criteria', count(*) FROM staging.stg_aim__criteria
+    UNION ALL
+    SELECT 'rows.aim__decisions', count(*) FROM staging.stg_aim__decisions
 ),
 accepted AS (
     SELECT concat('rows.', source_id) AS reconciliation_id, sum(rows_in - rows_quarantined) AS expected_value

@@ -1,7 +1,7 @@
 -- A row: one file of the city as it was read.
 -- Key: source_id, file_name.
 -- Stage: collect.
--- A file whose further columns differ from those of most files of its source has changed its layout.
+-- A file whose further columns differ from those of most files of its mapping has changed its layout.
 WITH set_aside AS (
     SELECT source_id, file_name, CAST(count(DISTINCT file_row) AS INTEGER) AS rows_quarantined
     FROM raw.raw_quarantine
@@ -14,9 +14,9 @@ faulty AS (
     GROUP BY source_id, file_name
 ),
 usual AS (
-    SELECT source_id, mode(coalesce(extra_columns, '')) AS extra_columns
-    FROM (SELECT * FROM raw.raw_file ORDER BY source_id, extra_columns)
-    GROUP BY source_id
+    SELECT source_id, mapping_number, mode(coalesce(extra_columns, '')) AS extra_columns
+    FROM (SELECT * FROM raw.raw_file ORDER BY source_id, mapping_number, extra_columns)
+    GROUP BY source_id, mapping_number
 )
 SELECT
     files.source_id,
@@ -31,7 +31,7 @@ SELECT
     files.extra_columns,
     coalesce(files.extra_columns, '') <> usual.extra_columns AS is_odd_file
 FROM raw.raw_file AS files
-JOIN usual ON usual.source_id = files.source_id
+JOIN usual ON usual.source_id = files.source_id AND usual.mapping_number IS NOT DISTINCT FROM files.mapping_number
 LEFT JOIN core.core_staged_file AS staged ON staged.source_id = files.source_id AND staged.file_name = files.file_name
 LEFT JOIN set_aside ON set_aside.source_id = files.source_id AND set_aside.file_name = files.file_name
 LEFT JOIN faulty ON faulty.source_id = files.source_id AND faulty.file_name = files.file_name

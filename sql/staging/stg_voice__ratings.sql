@@ -8,6 +8,8 @@ SELECT
     response_id,
     goal_id,
     rating,
+    rating_evidence,
+    CAST(rated_on AS DATE) AS rated_on,
     rationale
 FROM raw.raw_voice__ratings
 ANTI JOIN (SELECT file_name, file_row FROM raw.raw_quarantine WHERE source_id = 'voice__ratings') AS set_aside

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from models.allocation.audit import AuditSettings, audit, by_group, changes, with_quartile
 from models.allocation.concentration import INDICES, concentration, concentration_curve
 from models.allocation.horizontal import (
+    _status,
     horizontal_summary,
     residuals,
     stream_differences,
@@ -155,6 +156,23 @@ def test_residuals_of_a_planted_stream():
     assert summary["max_residual_agorot"][0] == pytest.approx(found["residual_agorot"].abs().max())
     size = np.abs(found["residual_agorot"].to_numpy())
     assert summary["p90_residual_agorot"][0] == pytest.approx(np.quantile(size, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "status"),
+    [
+        (4, -9, 17, "ok"),
+        (12, 6, 18, "WARN"),
+        (-12, -18, -6, "WARN"),
+        (12, 4, 20, "cannot_tell"),  # beyond 5, and perhaps not
+        (-12, -25, 1, "cannot_tell"),
+        (12, None, None, "cannot_tell"),
+    ],
+)
+def test_a_stream_is_warned_of_where_the_whole_interval_is_beyond_the_tolerance(
+    value, low, high, status
+):
+    assert _status(value, low, high, 5) == status
 
 
 def test_a_difference_that_need_explains_is_no_warning():

@@ -59,7 +59,9 @@ def test_prices_of_rules_equal_enumeration(built):
             kept = tuple(r for r in built.rules if r.rule_id != row["rule_id"])
             without = best_plan(replace(built, rules=kept))
             assert row["worth_gain"] == pytest.approx(without[0] - best[0], abs=1e-6)
-    assert set(prices.filter(change="left_out")["rule_id"]) == {r.rule_id for r in built.rules}
+    assert set(prices.filter(change="left_out")["rule_id"]) == {
+        r.rule_id for r in built.rules if r.is_priced
+    }
     frontier = gamma_frontier(built, [0.5, 2], seed=1, effort=EXACT)
     blind = best_plan(replace(built, equity_gamma=0.0))[0]
     assert frontier["benefit_sd_pupils"][0] == pytest.approx(blind, abs=1e-6)

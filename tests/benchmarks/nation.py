@@ -26,11 +26,13 @@ TYPICAL_PUPILS = 350
 
 
 def schools(shared_data: Path) -> pl.DataFrame:
-    """2,600 schools, those with a grade-5 result first: code, name, pupils, need.
+    """2,600 schools, those with a grade-5 result first: code, name, pupils, need, is_measured.
 
     Need is the gap of the subjects' latest scores below the scale's mean, from 0 at one pupil SD
-    above it to 1 at one below; a school without a result is in the middle. Pupils are those of
-    2014/15; a school that is not in that file counts as typical.
+    above it to 1 at one below. A school without a result is not measured: it is marked, and has the
+    mean need of the measured schools of its nurture quintile (0.5 where that is not known either), so
+    that a plan of full size can be timed. Pupils are those of 2014/15; a school that is not in that
+    file counts as typical.
     """
     israel = shared_data / "israel"
     scores = israel / "rama_meitzav_scores_background"
@@ -51,11 +53,13 @@ def schools(shared_data: Path) -> pl.DataFrame:
     )
     sizes = pl.read_csv(
         israel / "moe_school_budget_2014_15" / "budget_clean.csv",
-        columns=["semel", "students_regular", "students_special"],
+        columns=["semel", "students_regular", "students_special", "nurture_quintile"],
     ).select(
+        "nurture_quintile",
         semel_mosad="semel",
         pupils=(pl.col("students_regular").fill_null(0) + pl.col("students_special").fill_null(0)),
     )
+    own = ((pl.col("gap") + 1) / 2).clip(0, 1)
     return (
         names.join(gaps, on="semel_mosad", how="left")
         .join(
@@ -69,7 +73,8 @@ def schools(shared_data: Path) -> pl.DataFrame:
             pl.col("semel_mosad").cast(pl.String),
             pl.col("school_name_he").fill_null("-"),
             pl.col("pupils").cast(pl.Int64).fill_null(TYPICAL_PUPILS).clip(lower_bound=20),
-            need=((pl.col("gap").fill_null(0) + 1) / 2).clip(0, 1),
+            need=pl.coalesce(own, own.mean().over("nurture_quintile"), pl.lit(0.5)),
+            is_measured=pl.col("gap").is_not_null(),
         )
         .sort("semel_mosad")
     )
@@ -83,10 +88,14 @@ def nation(shared_data: Path) -> Problem:
     """
     policy = yaml.safe_load(POLICY.read_text())
     table = schools(shared_data)
+    unmeasured = table.filter(~pl.col("is_measured")).height
+    print(
+        f"{table.height:,} schools; {unmeasured:,} have no grade-5 result and are not measured: their need is that of their nurture quintile"
+    )
     responses = {k: r for k, r in policy["responses"].items() if r.get("is_allocated", True)}
     effect = {k: _effect(r) for k, r in responses.items()}
     options, costs = [], []
-    for school, _, pupils, need in table.iter_rows():
+    for school, _, pupils, need, _ in table.iter_rows():
         for response, r in responses.items():
             participants = max(round(pupils * r["served_share"]["value"]), 1)
             for level, (dose, share) in DOSES.items():

@@ -21,33 +21,36 @@ from pipelines.warehouse import LAYERS, qualified, swap
 ROWS, SOURCE, YEAR = 1_000_000, "tests__pupil_scores", 2026
 
 
-@pytest.fixture(scope="module")
-def city(tmp_path_factory):
-    """A small city whose scores of one year are a million rows."""
-    folder = tmp_path_factory.mktemp("million") / "demo_city"
+def city_of(folder, rows):
+    """Write a small city whose scores of one year are so many rows."""
     write_city(generate(seed=1, profile="small"), folder)
     schools = (
         read_source(load_city(folder), "register__schools", (YEAR,)).rows["semel_mosad"].to_numpy()
     )
-    pupil, rng = np.arange(ROWS) // 4, np.random.default_rng(1)
+    pupil, rng = np.arange(rows) // 4, np.random.default_rng(1)
     pl.DataFrame(
         {
             "pupil_id": (990_000_000 + pupil).astype(str),
             "school_year": YEAR,
             "semel_mosad": schools[pupil % len(schools)],
             "grade": 1 + pupil % 6,
-            "subject": np.array(["hebrew", "math", "english", "science"])[np.arange(ROWS) % 4],
+            "subject": np.array(["hebrew", "math", "english", "science"])[np.arange(rows) % 4],
             "test_source": "internal",
             "scale_id": "INT",
             "test_date": "02/05/2026",
             "is_tested": "כן",
-            "score": np.round(rng.uniform(1, 100, ROWS), 1),
+            "score": np.round(rng.uniform(1, 100, rows), 1),
             "is_adapted": "לא",
             "test_form": "א",
             "link_id": "INT",
         }
     ).write_csv(folder / "files" / f"pupil_scores_{YEAR}.csv")
     return load_city(folder)
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory):
+    return city_of(tmp_path_factory.mktemp("million") / "demo_city", ROWS)
 
 
 def stage(city):

@@ -19,6 +19,11 @@ by_pupils:
   rounding: {method: down, unit_agorot: 100, source: test, reason: test}
 """
 
+NO_MONEY = {
+    "core_school_year": pl.DataFrame(schema={"semel_mosad": pl.String, "school_year": pl.Int32}),
+    "mart_last_plan": pl.DataFrame(schema={"semel_mosad": pl.String, "last_year_agorot": pl.Int64}),
+}
+
 
 def declared(**changes):
     raw = yaml.safe_load(GOOD)
@@ -68,7 +73,7 @@ def test_a_citys_formula_errs_with_field_and_line_in_both_languages(small_city, 
     (tmp_path / "policy.yaml").write_text(unknown, encoding="utf-8")
     need = pl.DataFrame({"semel_mosad": ["1"], "pupils": [10], "need": [0.5]})
     with pytest.raises(CityError, match=r"formula\.by_pupils: no column nead") as found:
-        formula(load_city(tmp_path), {"mart_need_index": need})
+        formula(load_city(tmp_path), {"mart_need_index": need} | NO_MONEY)
     assert "formula.by_pupils" in found.value.he
 
 
@@ -76,7 +81,7 @@ def test_scenario_zero_of_the_city_is_the_same_money_as_before(small_city):
     """Pupils × (1 + need), the whole municipal budget, by school code."""
     city = load_city(small_city)
     need = pl.DataFrame({"semel_mosad": ["2", "1"], "pupils": [200, 300], "need": [0.5, 0.0]})
-    given = formula(city, {"mart_need_index": need})["mart_allocation_formula"]
+    given = formula(city, {"mart_need_index": need} | NO_MONEY)["mart_allocation_formula"]
     budget = round(100 * city.policy.channels["municipal_own"].budget.value)
     assert given.schema == {"semel_mosad": pl.String, "formula_agorot": pl.Int64}
     assert given.rows() == [("1", budget - budget // 2), ("2", budget // 2)]

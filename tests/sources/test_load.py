@@ -130,6 +130,57 @@ def test_a_file_that_ends_earlier_is_refused(connection, folder):
         load(connection, folder, TUESDAY, "tests__pupil_scores")
 
 
+def scores_by_pattern(folder):
+    yaml = folder / "city.yaml"
+    text = yaml.read_text(encoding="utf-8")
+    yaml.write_text(text.replace("pupil_scores_{school_year}.csv", "'pupil_scores_{school_year}*.csv'"), encoding="utf-8")  # fmt: skip
+    return folder / "files" / "pupil_scores_2026.csv"
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_an_older_content_is_refused_under_another_name_too(connection, folder, beside):
+    path = scores_by_pattern(folder)
+    load(connection, folder, MONDAY, "tests__pupil_scores")
+    held = rows(connection, "tests__pupil_scores")
+    older = path.read_text(encoding="utf-8").replace("2026-0", "2025-0")
+    path.with_name("pupil_scores_2026_old.csv").write_text(older, encoding="utf-8")
+    if not beside:
+        path.unlink()
+    with pytest.raises(CityError, match=r"pupil_scores_2026_old.csv.*ends on 2025-\d\d-\d\d for school year 2026.*reaches 2026") as caught:  # fmt: skip
+        load(connection, folder, TUESDAY, "tests__pupil_scores")
+    assert "בשנת הלימודים 2026" in caught.value.he
+    assert rows(connection, "tests__pupil_scores").equals(held)
+
+
+def test_a_replaced_content_is_refused_under_another_name_too(connection, folder):
+    """Also where a source has no dates."""
+    part = pattern(folder)
+    original = part.read_bytes()
+    load(connection, folder, MONDAY)
+    part.write_bytes(original + b"\n")
+    load(connection, folder, TUESDAY)
+    part.with_name("climate_old_2026.csv").write_bytes(original)
+    with pytest.raises(CityError, match=r"climate_old_2026.csv.*older version"):
+        load(connection, folder, WEDNESDAY)
+
+
+def test_parts_of_one_year_load_together_and_each_can_be_corrected(connection, folder):
+    """One part ends in winter, one in spring: neither is older than the other."""
+    path = scores_by_pattern(folder)
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    days = sorted({line.split(",")[7] for line in lines})
+    assert len(days) > 1
+    winter = path.with_name("pupil_scores_2026_winter.csv")
+    for place, part in ((winter, [row for row in lines if row.split(",")[7] < days[-1]]), (path, [row for row in lines if row.split(",")[7] == days[-1]])):  # fmt: skip
+        place.write_text("\n".join([head, *part]) + "\n", encoding="utf-8")
+    load(connection, folder, MONDAY, "tests__pupil_scores")
+    held = rows(connection, "tests__pupil_scores")
+    assert {winter.name, path.name} <= set(held["file_name"])
+    edit(folder, "\n", "\n\n", winter.name)
+    load(connection, folder, TUESDAY, "tests__pupil_scores")
+    assert rows(connection, "tests__pupil_scores").height == held.height
+
+
 def test_one_year_alone_leaves_the_others(connection, folder):
     load(connection, folder, MONDAY)
     whole = rows(connection)

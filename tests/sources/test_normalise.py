@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from pipelines.fields import dictionary
 from pipelines.sources.mapping import SourceMapping
-from pipelines.sources.normalise import day, known_spellings, normalise, number, school_year
+from pipelines.sources.normalise import (
+    day,
+    known_spellings,
+    normalise,
+    number,
+    school_year,
+    unsure_days,
+)
 
 FIELDS = dictionary().fields
 
@@ -113,3 +120,17 @@ def test_any_text_is_read_twice_as_once(text, name):
     """What the door has spelt stays so, and no text stops it."""
     once = read(name, text)
     assert read(name, *once) == once
+
+
+@pytest.mark.parametrize(
+    ("order", "texts", "unsure"),
+    [
+        ("dmy", ["05/03/2026", "13/03/2026", "2026-03-04", None], []),  # one order only: no doubt
+        ("dmy", ["05/03/2026", "03/13/2026", "03/03/2026", "13/03/2026", None], [0]),
+        ("mdy", ["05/03/2026", "13/03/2026", "03/13/2026"], [0]),
+        ("ymd", ["05/03/2026", "03/13/2026"], []),
+    ],
+)
+def test_a_column_of_both_orders_makes_its_other_days_unsure(order, texts, unsure):
+    found = unsure_days(pl.Series(texts, dtype=pl.String), mapping(dates=order))
+    assert found.arg_true().to_list() == unsure

@@ -15,7 +15,7 @@ from pipelines.city import CityError, load_city
 from pipelines.fields import dictionary
 from pipelines.sources.check import rehearse
 from pipelines.sources.door import hash_ids
-from pipelines.sources.files import read_source
+from pipelines.sources.files import read_source, source_files
 from tests.conftest import make_place
 from tests.sources.tables import frame_of, write
 
@@ -38,15 +38,6 @@ def dump(connection):
         yield f"{layer}.{name}", frame.cast(pl.String).write_csv()
 
 
-def contract_of(city, path):
-    for source_id, mappings in city.city.sources.items():
-        for mapping in mappings:
-            pattern = re.escape(mapping.file).replace(r"\{school_year\}", r"\d{4}").replace(r"\*", ".*")  # fmt: skip
-            if re.fullmatch(pattern, path.name):
-                return source_id, mapping
-    return None, None
-
-
 def texts_for(item):
     """What is planted into a column."""
     if item.type != "VARCHAR":
@@ -55,12 +46,11 @@ def texts_for(item):
 
 
 def files_of(folder):
-    """Each mapped file of a city: its path, its mapping, its content as texts."""
+    """Each file that a city reads: its path, its mapping, its content as texts."""
     city = load_city(folder)
-    for path in sorted((folder / "files").iterdir()):
-        source_id, mapping = contract_of(city, path)
-        if source_id is not None:
-            yield path, mapping, frame_of(path)
+    for source_id, mappings in city.city.sources.items():
+        for path, _, number in source_files(city, source_id, city.city.school_years.all()):
+            yield path, mappings[number], frame_of(path)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +112,7 @@ def leaks(place, said):
 
 def test_a_run_that_is_stopped_by_its_checks_shows_no_identifier(planted, tmp_path):
     place = make_place(tmp_path, planted[0])
-    done = place.run()
+    done = place.run(timeout=900)
     assert done.returncode != 0
     assert "quarantine" in done.stdout
     assert leaks(place, done.stdout + done.stderr) == set()
@@ -153,7 +143,7 @@ def test_a_run_that_publishes_shows_no_identifier(small_city, tmp_path):
     assert texts > 5
     assert numbers > 100
     place = make_place(tmp_path / "run", folder)
-    done = place.run()
+    done = place.run(timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert leaks(place, done.stdout + done.stderr) == set()
     names = {path.suffix for path in place.current.resolve().rglob("*")}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from models.synthetic_city import PROFILES
+from models.synthetic_city import PROFILES, spec
+from models.synthetic_city.defects import code_of
 from models.synthetic_city.pupils import check_digit
 from models.synthetic_city.schools import REGISTER_HEADERS
 from pipelines.fields import dictionary
@@ -72,7 +73,7 @@ def test_all_files_and_truth_exist(city_of, profile):
     expected = {f"{name}_{year}.csv" for name in yearly for year in city.years}
     expected |= {f"schools_{year}.xlsx" for year in city.years}
     expected |= {"merges.csv", "stat_areas.csv", "ratings.csv", "excerpts.csv", "cards.csv"}
-    expected |= {"ladders.csv", "criteria.csv", "assets.csv", "registry.xlsx"}
+    expected |= {"ladders.csv", "criteria.csv", "decisions.csv", "assets.csv", "registry.xlsx"}
     assert set(city.files) == expected
     assert set(city.truth) >= {
         "true_gap", "true_component", "true_need", "true_effect", "true_assignment", "true_cause",
@@ -91,6 +92,32 @@ def test_register_has_hebrew_headers_and_values(clean):
         joined = register.join(sizes, left_on="סמל מוסד", right_on="semel_mosad")
         assert len(joined) == len(register)
         assert (joined["תלמידים"] == joined["תלמידים_right"]).all()
+
+
+def test_the_register_tells_when_a_school_opened_and_a_merged_code_closed(clean):
+    days = pl.concat(
+        clean.files[f"schools_{year}.xlsx"].select("שנת לימודים", "סמל מוסד", "תאריך פתיחה", "תאריך סגירה")
+        for year in clean.years
+    ).filter(pl.any_horizontal(pl.col("תאריך פתיחה", "תאריך סגירה").is_not_null()))  # fmt: skip
+    last = clean.years[-1]
+    merges, new = clean.files["merges.csv"], code_of(spec.NEW_SCHOOL)
+    assert merges["school_year"].to_list() == [last - 2]
+    assert sorted(days.rows()) == [
+        (last - 3, merges["semel_mosad_old"][0], None, f"{last - 3}-08-31"),
+        (last - 1, new, f"{last - 2}-09-01", None),
+    ]
+    assert new not in clean.files[f"schools_{last - 2}.xlsx"]["סמל מוסד"]
+    assert merges["semel_mosad_old"][0] not in clean.files[f"schools_{last - 2}.xlsx"]["סמל מוסד"]
+
+
+def test_the_registry_says_since_when_and_for_how_many(clean):
+    registry = clean.files["registry.xlsx"].select(
+        pl.col("תאריך התחלה", "תאריך סיום").str.to_date(), pl.col("מספר מקומות").cast(pl.Int64)
+    )
+    assert registry["תאריך התחלה"].null_count() == 0
+    assert 0 < registry["תאריך סיום"].count() < registry.height
+    assert (registry["תאריך סיום"] > registry["תאריך התחלה"]).all()
+    assert registry["מספר מקומות"].drop_nulls().min() > 0
 
 
 def test_pupil_ids_can_never_be_real(clean):

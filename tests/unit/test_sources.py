@@ -55,6 +55,20 @@ def test_pupil_ids_are_hashed_with_the_key(copy):
     assert rows["pupil_hash"].str.contains("^[0-9a-f]{32}$").all()
 
 
+def test_a_decision_without_a_reason_or_signed_by_a_person_is_set_aside(copy):
+    path = copy / "files" / "decisions.csv"
+    held = pl.read_csv(path, infer_schema=False)
+    held[0, "reason"], held[1, "decided_by"], held[2, "decision"] = None, "דנה כהן", "לוותר"
+    held.write_csv(path)
+    rows = read_source(load_city(copy), "aim__decisions", YEARS).rows
+    found = quarantined("aim__decisions", rows).select("file_row", "column_name", "reason_code")
+    assert found.sort("file_row").rows() == [
+        (2, "decision_reason", "missing"),
+        (3, "decided_by_role", "not_allowed"),
+    ]
+    assert rows["decision"][2] == "drop"  # the label a committee writes
+
+
 def test_a_real_city_may_not_use_the_demonstration_key(monkeypatch):
     for value in ("", DEMO_KEY, "short"):
         monkeypatch.setenv("TIKKUN_PUPIL_KEY", value)
@@ -64,6 +78,35 @@ def test_a_real_city_may_not_use_the_demonstration_key(monkeypatch):
     hashed = hash_ids(pl.Series(["991", None, "992", "991"]), is_synthetic=False)
     assert hashed[0] == hashed[3] != hashed[2]
     assert hashed[1] is None
+
+
+def test_rows_the_mapping_leaves_out_are_kept_apart_with_their_rows(copy):
+    settings = yaml.safe_load((copy / "city.yaml").read_text(encoding="utf-8"))
+    settings["sources"]["climate__facets"]["skip_where"] = {"facet": "rel.*", "agree_pct": ""}
+    (copy / "city.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+    whole = pl.concat(pl.read_csv(copy / "files" / f"climate_{year}.csv") for year in YEARS)
+    left_out = whole.filter(pl.col("facet") == "relations").height
+    read = read_source(load_city(copy), "climate__facets", YEARS)
+    assert read.files["rows_in"].sum() == whole.height == read.rows.height + left_out
+    assert set(read.set_aside.select("column_name", "reason_code").rows()) == {("facet", "skipped")}
+    assert read.set_aside.height == left_out > 0
+    assert "relations" not in read.rows["facet"]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"skip_where": {"school": "x"}}, "not among the mapped columns"),
+        ({"skip_where": {"facet": "("}}, "no pattern"),
+        ({"beside": [{"sheet": "b", "key": "facet", "columns": {"facet": "x"}}]}, "has no sheets"),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused_with_its_line(copy, option, said):
+    settings = yaml.safe_load((copy / "city.yaml").read_text(encoding="utf-8"))
+    settings["sources"]["climate__facets"] |= option
+    (copy / "city.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+    with pytest.raises(CityError, match=rf"line \d+: sources.climate__facets.*{said}"):
+        load_city(copy)
 
 
 def test_missing_file_says_which_where_and_how(copy):

@@ -1,0 +1,63 @@
+"""The figures behind the eight budget questions of the committee (D004, R99), each a cell of a mart."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pipelines.city import CityFolder
+from pipelines.decide.allocation import MUNICIPAL
+from pipelines.tables import Step, Tables
+
+READS = (
+    "mart_allocation", "mart_allocation_money", "mart_allocation_stability", "mart_asset", "mart_response",
+)  # fmt: skip
+
+
+def answers(_: CityFolder, tables: Tables) -> Tables:
+    """Return what the plan answers in numbers: question (1 to 8), answer_id, answer_value, unit."""
+    lines = tables["mart_allocation"].join(
+        tables["mart_response"].select("response_id", "goal_id", "horizon", "is_excellence"), on="response_id"
+    )  # fmt: skip
+    money = tables["mart_allocation_money"]
+    by_gefen = money.filter(pl.col("funding_channel").cast(pl.String).str.starts_with("gefen"))
+    municipal = money.filter(pl.col("funding_channel") == MUNICIPAL)
+    alone = municipal.join(by_gefen.select("response_id").unique(), on="response_id", how="anti")
+    total, own = int(lines["cost_agorot"].sum()), int(municipal["amount_agorot"].sum())
+    excellent = int(lines.filter("is_excellence")["municipal_agorot"].sum())
+    not_school = int(alone["amount_agorot"].sum())
+    long = int(lines.filter(pl.col("horizon") == "long")["cost_agorot"].sum())
+    firm = dict(
+        lines.join(tables["mart_allocation_stability"], on=["semel_mosad", "response_id"])
+        .group_by("stability").len().iter_rows()
+    )  # fmt: skip
+    rows = [
+        (1, "benefit", float(lines["benefit_sd_pupils"].sum()), "SD × pupils"),
+        (2, "excellence_agorot", excellent, "agorot"),
+        (2, "excellence_pct", _pct(excellent, own), "percent"),
+        (3, "total_agorot", total, "agorot"),
+        (3, "municipal_agorot", own, "agorot"),
+        (4, "not_school_agorot", not_school, "agorot"),
+        (4, "not_school_pct", _pct(not_school, own), "percent"),
+        (6, "goals", lines["goal_id"].n_unique(), "goals"),
+        (6, "goals_all", tables["mart_response"]["goal_id"].n_unique(), "goals"),
+        (6, "several", lines.group_by("semel_mosad").len().filter(pl.col("len") > 1).height, "schools"),
+        (6, "long_pct", _pct(long, total), "percent"),
+        (7, "assets", tables["mart_asset"].height, "assets"),
+        (7, "hours_free", float(tables["mart_asset"]["hours_free_per_week"].sum()), "hours a week"),
+        *((8, code, firm.get(code, 0), "lines") for code in ("firm", "contested", "coin_flip")),
+    ]  # fmt: skip
+    return {
+        "mart_allocation_answer": pl.DataFrame(
+            [(question, name, float(value), unit) for question, name, value, unit in rows],
+            schema={"question": pl.Int32, "answer_id": pl.String, "answer_value": pl.Float64, "unit": pl.String},
+            orient="row",
+        )
+    }  # fmt: skip
+
+
+def _pct(part: int, whole: int) -> float:
+    """Percent of a whole; nothing of nothing is 0."""
+    return 100 * part / whole if whole else 0.0
+
+
+STEPS = (Step("plan_answers", "decide", makes=("mart_allocation_answer",), reads=READS, compute=answers),)  # fmt: skip

@@ -1,0 +1,14 @@
+-- A row: what people decided on one response for one planned school year.
+-- Key: planning_year, response_id.
+-- Stage: decide.
+-- A proposal is never a decision: only what people recorded is one, of earlier years too (R68).
+SELECT
+    decisions.planning_year,
+    decisions.response_id,
+    registry.response_name_he,
+    decisions.decision,
+    decisions.decided_by_role,
+    decisions.decided_on,
+    decisions.decision_reason
+FROM staging.stg_aim__decisions AS decisions
+JOIN core.core_registry AS registry ON registry.response_id = decisions.response_id

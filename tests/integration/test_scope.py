@@ -1,0 +1,89 @@
+"""The scope is a parameter of a run, and what comes out says which it was (R3)."""
+
+import json
+
+import duckdb
+import polars as pl
+import pytest
+
+from pipelines.city import CityError, load_city
+from pipelines.fingerprint import marks
+from pipelines.publish.marts import DATABASE, write_marts
+from pipelines.publish.release import publish
+from pipelines.sources.check import rehearse
+
+
+@pytest.fixture(scope="module")
+def city(small_city):
+    return load_city(small_city)
+
+
+@pytest.fixture(scope="module")
+def rehearsed(city):
+    return {name: rehearse(city.within(name), checked=False) for name in ("official", "all")}
+
+
+def test_the_plan_covers_the_official_schools_or_all(rehearsed):
+    planned = {}
+    for name, done in rehearsed.items():
+        assert done.table("SELECT scope FROM core.core_city").item() == name
+        planned[name] = done.table("SELECT legal_status FROM core.core_school WHERE is_in_plan")
+    assert set(planned["official"]["legal_status"]) == {"official"}
+    assert planned["all"].height == planned["official"].height + 1
+
+
+def test_totals_of_both_scopes_stand_side_by_side_in_every_run(rehearsed):
+    query = "SELECT scope, pupils FROM core.core_pupil_total WHERE stream = 'total' ORDER BY scope"
+    totals = {name: dict(done.table(query).iter_rows()) for name, done in rehearsed.items()}
+    assert totals["official"] == totals["all"]
+    assert totals["all"]["all"] == totals["all"]["official"] + totals["all"]["unofficial"]
+    assert totals["all"]["official"] < totals["all"]["all"]
+
+
+def test_another_scope_is_another_run(city):
+    assert marks(city.within("official")) != marks(city.within("all")) == marks(city)
+
+
+def test_all_cannot_be_asked_of_a_city_that_names_official_schools_alone(city):
+    with pytest.raises(CityError, match="legal_statuses"):
+        city.within("official").within("all")
+
+
+def test_a_scope_is_named_for_what_it_covers(city):
+    scope = city.city.scope.model_dump()
+    for wrong in ({"name": "official"}, {"legal_statuses": ("official",)}):
+        with pytest.raises(ValueError, match="official schools alone"):
+            type(city.city.scope)(**scope | wrong)
+
+
+def test_files_database_and_manifest_carry_the_scope(tmp_path):
+    tables = {"mart_city": pl.DataFrame({"city_id": ["a"], "scope": ["official"]}), "mart_group": pl.DataFrame({"group_id": ["g"]})}  # fmt: skip
+
+    def build(folder):
+        write_marts(folder / "analyst", tables)
+
+    release = publish(tmp_path, build, lambda _: None, about={"scope": "official"})
+    assert json.loads((release / "manifest.json").read_text(encoding="utf-8"))["scope"] == "official"  # fmt: skip
+    for name in tables:
+        held = pl.read_parquet_metadata(release / "analyst" / f"{name}.parquet")
+        assert held["scope"] == "official"
+    with duckdb.connect(str(release / "analyst" / DATABASE), read_only=True) as connection:
+        said = connection.execute("SELECT comment FROM duckdb_tables()").fetchall()
+    assert all("Scope: official" in comment for (comment,) in said)
+
+
+@pytest.mark.slow
+def test_a_run_over_the_official_schools_publishes_only_them(published, tmp_path):
+    from tests.conftest import make_place
+
+    place = make_place(tmp_path, published.raw)
+    done = place.run("--scope", "official", timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = json.loads((place.current / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["scope"] == "official"
+    need = pl.read_parquet(place.current / "committee" / "mart_need_index.parquet")
+    everyone = pl.read_parquet(published.current / "committee" / "mart_need_index.parquet")
+    assert need.height == everyone.height - 1
+    assert "recognised_unofficial" not in set(need["stream"])
+    for page in (place.current / "committee").glob("*.html"):
+        assert "בתי הספר הרשמיים" in page.read_text(encoding="utf-8"), page.name
