@@ -70,7 +70,10 @@ def sides(_: CityFolder, tables: Tables) -> Tables:
     """
     key = ["response_id", "subject"]
     prior = tables["mart_effect"].select(*key, "prior_sd", "transport_discount", "treated_pupils")
-    used = tables["mart_effect_design"].filter("is_used").select(*key, "design", "schools")
+    used = (
+        tables["mart_effect_design"].filter("is_used").sort(*key, "design_grade", "design")
+        .group_by(key, maintain_order=True).agg(pl.col("design").str.join(",").alias("designs"))
+    )  # fmt: skip
     fewest = prior.group_by("response_id").agg(pl.col("treated_pupils").min().alias("fewest"))
     ends = [
         (pl.col(f"{side}_sd") + sign * _REACH * pl.col(error)).alias(f"{side}_{end}_sd")

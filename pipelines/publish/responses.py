@@ -18,57 +18,18 @@ from pipelines.fields import dictionary
 from pipelines.publish import words
 from pipelines.publish.report import charts
 from pipelines.publish.report.page import ReportContext, environment
+from pipelines.publish.responses_words import (
+    COSTS,
+    DOUBTS,
+    REASONS,
+    VERDICT_SIGNS,
+    explained_away,
+)
 
 _STYLE = Path(__file__).parent / "report" / "report.css"
-WHOLE = "all"
-MOST_NEEDS, MOST_PAIRS = 25, 10
+WHOLE, ELIGIBILITY = "all", "eligibility"
+BEST_OF_NEED, MOST_PAIRS = 3, 10
 Rows = list[dict[str, Any]]
-# Colour is never alone: each verdict has a sign (R114).
-VERDICT_SIGNS = {
-    "very_effective": "●", "fairly_effective": "◐", "not_effective": "○", "insufficient_evidence": "?",
-}  # fmt: skip
-DOUBTS = {
-    "attrition": "שיעור הנבחנים שונה בין מי שזכו למי שלא",
-    "chosen_by_score": "נבחרו לפי הציון עצמו; תוקן בהיפוך תפקידי הציונים",
-    "donut_moves": "האומדן זז כשמשמיטים את הקרובים לסף",
-    "few_entrants": "מעט מדי נרשמים להגרלה",
-    "few_schools": "מעט בתי ספר משתתפים",
-    "few_treated": "מעט משתתפים",
-    "first_years_only": "רק שנת ההשתתפות הראשונה",
-    "last_year_left_out": "השנה שלפני ההתחלה לא שימשה בסיס",
-    "mean_reversion": "נסיגה אל הממוצע: ההתחלה באה אחרי שנה חריגה",
-    "no_placebo": "אין מבחן סרק",
-    "no_pre_period": "אין שנים שלפני ההתחלה",
-    "nothing_served": "אין משתתפים בשנים שנמדדו",
-    "placebo_fails": "מבחן הסרק נכשל",
-    "placebo_subject": "מקצוע שאינו נלמד במענה זז גם הוא",
-    "poor_overlap": "מעט תלמידים דומים להשוואה",
-    "pre_trend": "המגמה נפרדה עוד לפני ההתחלה",
-    "prior_missing": "לרבים אין ציון קודם",
-    "prior_uncorrectable": "טעות המדידה בציון הקודם אינה ניתנת לתיקון",
-    "reversion_unchecked": "אין די שנים לבדוק נסיגה אל הממוצע",
-    "single_pre_year": "שנה אחת בלבד לפני ההתחלה",
-    "too_few_near_cutoff": "מעט תלמידים סביב הסף",
-    "too_few_schools": "מעט מדי בתי ספר להשוואה",
-    "unbalanced": "הקבוצות נותרו שונות ברקע",
-    "uneven_density": "מספר התלמידים משני צדי הסף אינו שווה",
-    "weak_take_up": "ההצעה כמעט לא שינתה את ההשתתפות",
-}
-REASONS = {
-    "evidence_worthwhile": "נמצאה השפעה של ממש",
-    "evidence_positive": "נמצאה השפעה חיובית",
-    "evidence_not_effective": "ההשפעה מתחת לגודל של ממש",
-    "evidence_insufficient": "אין די ראיות",
-    "covers_gap": "עונה על פער מובהק",
-    "covers_no_gap": "אין פער מובהק שהוא עונה עליו",
-    "gap_not_measured": "הפער שהוא עונה עליו לא נמדד",
-    "big_money": "כסף גדול",
-    "dear_per_month": "יקר לחודש התקדמות",
-    "only_response": "המענה היחיד לצורך",
-    "contract": "מחויב בכלל או בחוזה",
-    "worth_evaluating": "כדאי להעריך",
-    "no_design": "אין דרך להעריך כפי שהוא מוצב",
-}
 
 
 def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
@@ -78,43 +39,51 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         tables: the marts, as the audience may see them.
         context: what the page says about itself.
     """
-    alignment = tables["mart_alignment"].filter(pl.col("money_kind") == "municipal")
+    alignment = tables["mart_alignment"].sort("alignment_place")
+    municipal = alignment.filter(pl.col("money_kind") == "municipal")
     whole = tables["mart_verdict"].filter(pl.col("subject") == WHOLE)
     names = dict(tables["mart_response"].select("response_id", "response_name_he").iter_rows())
     schools = dict(tables["mart_gap_school"].select("semel_mosad", "school_name_he").iter_rows())
     goals = dict(tables["mart_response"].select("goal_id", "goal_name_he").unique().iter_rows())
     groups = dict(tables["mart_group"].select("group_id", "group_name_he").iter_rows())
     order = [
-        *alignment.sort("alignment_place")["response_id"],
-        *whole.filter(~pl.col("response_id").is_in(alignment["response_id"].implode()))["response_id"].unique().sort(),
+        *municipal["response_id"],
+        *whole.filter(~pl.col("response_id").is_in(municipal["response_id"].implode()))["response_id"].unique().sort(),
     ]  # fmt: skip
     return environment().get_template("responses.html.j2").render(
         context=context,
         style=Markup(_STYLE.read_text(encoding="utf-8")),
         words=words,
         verdict_signs=VERDICT_SIGNS,
+        costs=COSTS,
+        explained_away=explained_away,
         group=lambda group_id: groups.get(group_id, group_id),
         name=lambda response_id: names.get(response_id, response_id),
         school=lambda code: schools.get(code, code),
         goal=lambda goal_id: goals.get(goal_id, goal_id),
         doubts=lambda codes: [DOUBTS[code] for code in codes.split(",") if code],
         reasons=lambda codes: [REASONS[code] for code in codes.split(",")],
-        alignment=alignment.sort("alignment_place").to_dicts(),
-        follows=tables["mart_money_effect"].filter(pl.col("kendall_tau").is_not_null()).sort("money_kind").to_dicts(),
+        alignment=municipal.to_dicts(),
+        apart={kind: alignment.filter(pl.col("money_kind") == kind).to_dicts() for kind in ("gefen", "separate")},
+        follows=tables["mart_money_effect"].sort("money_kind").to_dicts(),
         unknown=_unknown(whole, tables["mart_evaluation"]),
         options=tables["mart_design_option"].sort("response_id", "design_grade").to_dicts(),
         cards=[_card(response_id, tables) for response_id in order],
         agreement=tables["mart_agreement"].sort(pl.col("about_role") != WHOLE, "about_role").to_dicts(),
-        needs=tables["mart_unmet_need"].filter("is_measured").sort("unmet_order").head(MOST_NEEDS).to_dicts(),
-        needs_total=tables["mart_unmet_need"].filter("is_measured").height,
+        rated=tables["mart_rating"].sort("rated", "disagreement", "response_id").to_dicts(),
+        by_role=tables["mart_rating_role"].sort(~pl.col("is_rated_differently"), "role", "response_id").to_dicts(),
+        perceived=tables["mart_perception"].sort(pl.col("perception") == "no_conflict", -pl.col("difference_z").abs(), "response_id").to_dicts(),
+        reach=_reach(tables["mart_response_group"]),
+        needs=_needs(tables["mart_unmet_need"]),
         topics=tables["mart_topic"].sort("topic_id").to_dicts(),
         covered=_over_coverage(tables["mart_over_coverage"]),
         overlap=tables["mart_response_overlap"].sort("shared_pupils", "response_id", "other_response_id", descending=[True, False, False], nulls_last=True).head(MOST_PAIRS).to_dicts(),
         pooling=tables["mart_pooling"].filter(pl.col("saving_agorot") > 0).sort("saving_agorot", "response_id", descending=[True, False]).to_dicts(),
         tags=_tags(tables["mart_budget_tag"]),
         parents=_parents(tables["mart_parents_payment"], schools),
+        pooled=_pooled(tables["mart_pooling_set"], tables["mart_pooling_school"]),
         evidence=tables["mart_evidence"].filter(pl.col("quantity") != "served_share").sort("response_id", "quantity").to_dicts(),
-        chart=Markup(charts.alignment_chart(alignment, names)) if alignment.drop_nulls("effect_sd").height else "",
+        chart=Markup(charts.alignment_chart(municipal)) if municipal.drop_nulls("effect_sd").height else "",
     )  # fmt: skip
 
 
@@ -130,6 +99,58 @@ def _unknown(whole: pl.DataFrame, evaluation: pl.DataFrame) -> Rows:
     )
 
 
+def _reach(by_group: pl.DataFrame) -> Rows:
+    """Return, per group of pupils and class of responses, what the shown cells add up to.
+
+    A hidden cell is in no sum: a total over schools would tell of it by subtraction.
+    """
+    known = by_group.filter(pl.col("is_measured")).drop_nulls("response_class")
+    shown = pl.col("participants").is_not_null()
+    dosed = pl.col("participants").filter(pl.col("dose").is_not_null()).sum()
+    cells = known.group_by("group_id", "response_class").agg(
+        pl.col("participants").sum(),
+        pl.when(dosed > 0)
+        .then((pl.col("dose") * pl.col("participants")).sum() / dosed)
+        .alias("dose"),
+        (~shown).sum().alias("hidden"),
+    )
+    found = {(row["group_id"], row["response_class"]): row for row in cells.to_dicts()}
+    classes = [str(name) for name in dictionary().fields["response_class"].allowed or ()]
+    groups = cells["group_id"].unique().sort().to_list()
+    return [
+        {"group_id": group, "cells": [found.get((group, name)) for name in classes], "classes": classes}
+        for group in sorted(groups, key=lambda group: (group != WHOLE, group))
+    ]  # fmt: skip
+
+
+def _needs(unmet: pl.DataFrame) -> Rows:
+    """Return the needs, the most pressing first, each with its first schools and how many more there are.
+
+    Of a right that a rule gives, every school without it is named.
+    """
+    rows = unmet.filter("is_measured").sort("unmet_order")
+    return [
+        {
+            "first": own.head(BEST_OF_NEED).to_dicts(),
+            "more": max(own.height - BEST_OF_NEED, 0),
+            "schools": own.height,
+            "named": own["semel_mosad"].to_list()[BEST_OF_NEED:] if own["need_measure"][0] == ELIGIBILITY else [],
+        }
+        for own in rows.partition_by("need_id", maintain_order=True)
+    ]  # fmt: skip
+
+
+def _pooled(sets: pl.DataFrame, members: pl.DataFrame) -> Rows:
+    """Return the suggested sets of schools, each with its members beside the host."""
+    key = ["response_id", "host_semel_mosad"]
+    guests = members.filter(~pl.col("is_host")).sort("semel_mosad").group_by(key).agg("semel_mosad")
+    return (
+        sets.join(guests, on=key, how="left")
+        .sort("response_id", "saving_agorot", "host_semel_mosad", descending=[False, True, False])
+        .to_dicts()
+    )
+
+
 def _card(response_id: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
     """Return everything about one response."""
 
@@ -141,18 +162,24 @@ def _card(response_id: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, Any
         return next(iter(own(table)), None)
 
     judged = own("mart_verdict", "group_id", "subject")
+    designs = [
+        r for r in own("mart_effect_design", "subject", "design") if r["design_grade"] != "E"
+    ]
     return {
         "response": one("mart_response"),
         "verdict": next((r for r in judged if r["subject"] == WHOLE and r["group_id"] == WHOLE), None),
         "groups": [r for r in judged if r["subject"] == WHOLE and r["group_id"] != WHOLE],
-        "effects": own("mart_effect", "subject"),
-        "designs": [r for r in own("mart_effect_design", "subject", "design") if r["design_grade"] != "E"],
+        "sides": sorted(own("mart_effect_side", "subject"), key=lambda r: r["subject"] != WHOLE),
+        "sources": sorted({r["source"] for r in own("mart_effect")}),
+        "designs": designs,
+        "observed": [r for r in designs if r["is_used"] and r["e_value"] is not None and r["design_sd"] is not None],
         "money": one("mart_response_money"),
         "rating": one("mart_rating"),
+        "rests_on": own("mart_rating_evidence", "rating_evidence"),
         "perception": one("mart_perception"),
         "placement": one("mart_placement"),
         "proposal": one("mart_proposal"),
-        "evaluation": one("mart_evaluation"),
+        "earlier": sorted((r for r in own("mart_decision") if r["planning_year"] != tables["mart_city"]["planning_year"][0]), key=lambda r: -r["planning_year"]),
         "served": int(tables["mart_response_map"].filter(pl.col("response_id") == response_id)["is_served"].sum() or 0),
         "is_measured": bool(tables["mart_response_map"].filter(pl.col("response_id") == response_id)["is_measured"].any()),
     }  # fmt: skip

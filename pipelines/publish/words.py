@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 from pipelines.fields import dictionary
 
 AGOROT = 100
@@ -71,6 +73,16 @@ def gap_percent(value: float) -> str:
 def decimal(value: float) -> str:
     """Return a number with up to four significant digits."""
     return f"{value:,.4g}".replace("-", "−")
+
+
+def code(value: int) -> str:
+    """Return a number that is a name, such as a seed, digit by digit."""
+    return str(value)
+
+
+def day(date: datetime.date) -> str:
+    """Return a day as Hebrew writes it: 18.6.2026."""
+    return f"{date.day}.{date.month}.{date.year}"
 
 
 def year(school_year: int) -> str:

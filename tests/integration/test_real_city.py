@@ -163,6 +163,18 @@ def test_what_is_missing_is_named_beside_what_it_weakens(ashkelon):
         assert items[item]["schools_not_measured"] > 0
         assert "mart_allocation" in items[item]["weakens"] or item == "tested_pupils"
     assert not mart(ashkelon, "mart_effect")["is_measured"].any()
+    sides = mart(ashkelon, "mart_effect_side")
+    assert sides.height > 20
+    assert not sides["is_measured"].any()
+    assert (
+        sides.select("local_sd", "local_lo_sd", "designs").null_count().row(0)
+        == (sides.height,) * 3
+    )
+    assert (sides["effect_sd"] == sides["literature_sd"]).all()
+    assert (sides["effect_lo_sd"] - sides["literature_lo_sd"]).abs().max() < 1e-9
+    responses = (ashkelon / "committee" / "responses.html").read_text(encoding="utf-8")
+    said = "אין אומדן מקומי, ולכן האומדן המשולב שווה לספרות לאחר הפחתה"
+    assert responses.count(said) == sides["response_id"].n_unique()
     assert mart(ashkelon, "mart_need_index")["measured_weight_pct"].max() == 85
     report = (ashkelon / "committee" / "report.html").read_text(encoding="utf-8")
     assert "2017" in report

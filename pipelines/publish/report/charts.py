@@ -210,10 +210,13 @@ VERDICT_COLOURS = {
 }  # fmt: skip
 
 
-def alignment_chart(money: pl.DataFrame, names: dict[str, str]) -> str:
-    """Return each response's municipal money against its expected effect, with intervals."""
+def alignment_chart(money: pl.DataFrame) -> str:
+    """Return each response's municipal money against its expected effect, with intervals.
+
+    A point carries its place in the table beside the chart: names of neighbours would cover each other.
+    """
     rows = money.drop_nulls("effect_sd").sort("alignment_place").select(
-        (pl.lit(RLM) + pl.col("response_id").replace_strict(names) + pl.lit(RLM)).alias("name"),
+        pl.col("alignment_place").cast(pl.String).alias("name"),
         (pl.col("amount_agorot") / AGOROT / 1000).alias("x"),
         pl.col("effect_sd").alias("y"), pl.col("effect_lo_sd").alias("lo"), pl.col("effect_hi_sd").alias("hi"),
         pl.col("verdict").cast(pl.String).replace_strict({v: label("verdict", v) for v in VERDICT_COLOURS}).alias("verdict"),
@@ -235,15 +238,11 @@ def alignment_chart(money: pl.DataFrame, names: dict[str, str]) -> str:
     points = base.mark_point(filled=True, size=85, opacity=1).encode(
         x=x, y="y:Q", color=alt.Color("verdict:N", scale=scale, title=None), shape=alt.Shape("verdict:N", scale=shape, title=None)
     )  # fmt: skip
-    # Neighbours in money are named above and below in turn, so that names do not cover each other.
-    texts = [
-        alt.Chart(alt.Data(values=rows.sort("x").gather_every(2, side).to_dicts()))
-        .mark_text(dy=dy, fontSize=11)
-        .encode(x=x, y="y:Q", text="name:N")
-        for side, dy in ((0, -11), (1, 14))
-    ]
+    texts = base.mark_text(dx=7, dy=-8, align="left", fontSize=12, fontWeight="bold").encode(
+        x=x, y="y:Q", text="name:N"
+    )
     zero = alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(color="#111827").encode(y="y:Q")
-    return _svg(alt.layer(zero, ranges, points, *texts).properties(width=620, height=340))
+    return _svg(alt.layer(zero, ranges, points, texts).properties(width=620, height=340))
 
 
 def frontier_chart(frontier: pl.DataFrame) -> str:

@@ -23,7 +23,7 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "nis": words.nis, "signed": words.signed, "percent": words.percent, "share": words.share,
     "probability": words.probability, "integer": words.integer, "decimal": words.decimal, "tenths": words.tenths,
     "nis_change": words.nis_change, "integer_change": words.integer_change, "tenths_change": words.tenths_change,
-    "gap_percent": words.gap_percent,
+    "gap_percent": words.gap_percent, "code": words.code,
 }  # fmt: skip
 
 
