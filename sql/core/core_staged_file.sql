@@ -9,6 +9,12 @@ WITH found AS (
         ON staged.criterion_id = given.criterion_id
         AND staged.criterion_version = TRY_CAST(given.criterion_version AS INTEGER)
     UNION ALL
+    SELECT 'aim__decisions' AS source_id, given.file_name, given.file_row
+    FROM raw.raw_aim__decisions AS given
+    SEMI JOIN staging.stg_aim__decisions AS staged
+        ON staged.planning_year = TRY_CAST(given.planning_year AS INTEGER)
+        AND staged.response_id = given.response_id
+    UNION ALL
     SELECT 'aim__goals' AS source_id, given.file_name, given.file_row
     FROM raw.raw_aim__goals AS given
     SEMI JOIN staging.stg_aim__goals AS staged

@@ -97,6 +97,12 @@ def test_every_table_is_made_exactly_once():
     assert sorted([*made, act.DRIFT]) == sorted(dictionary().tables)
 
 
+@pytest.mark.parametrize("counts", ["core_staged_file", "core_reconciliation"])
+def test_every_source_is_counted_from_file_to_staging(counts):
+    staged = {f"staging.stg_{source}" for source in dictionary().sources}
+    assert staged <= set(SQL[counts].reads)
+
+
 def test_every_core_and_mart_select_has_a_golden_case():
     covered = {path.parent.name for path in CASES}
     copies = {
