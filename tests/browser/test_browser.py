@@ -174,6 +174,42 @@ def test_scenarios(published, browser, width):
     page.close()
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", ["responses", "allocation"])
+def test_pages_of_decide(published, browser, name, width):
+    """What does not fit scrolls inside its own table; the page never does, and asks nobody for anything."""
+    file = published.current / "committee" / f"{name}.html"
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"file://{file.resolve()}")
+    page.screenshot(path=SCREENSHOTS / f"{name}_{width}.png")
+    assert page.evaluate("getComputedStyle(document.body).direction") == "rtl"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
+    # Nothing beside a table is cut off at the edge, closed details opened too.
+    page.evaluate("document.querySelectorAll('details').forEach(node => { node.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
+    assert page.locator("figure svg").first.bounding_box()["height"] > 60
+    assert asked == [f"file://{file.resolve()}"]
+    page.close()
+
+
+def test_the_card_of_a_response_fits_a_desk(published, browser):
+    file = published.current / "committee" / "responses.html"
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"file://{file.resolve()}")
+    card = page.locator("#r-milat")
+    card.screenshot(path=SCREENSHOTS / "response_card.png")
+    sides = card.locator(".wide").first
+    assert sides.evaluate("node => node.scrollWidth <= node.clientWidth + 1")
+    # Literature stands right of the local estimate, and that right of the posterior.
+    heads = sides.locator("thead th")
+    assert heads.count() == 9
+    places = [heads.nth(column).bounding_box()["x"] for column in (2, 3, 6)]
+    assert places == sorted(places, reverse=True)
+    page.close()
+
+
 @pytest.fixture(scope="module")
 def studio(published):
     with socket.socket() as free:
