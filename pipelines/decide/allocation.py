@@ -405,7 +405,7 @@ STEPS = (
         compute=allocate,
     ),
     Step(
-        "plan_next_money", "decide", makes=("mart_allocation_next",), reads=(*READS, "mart_allocation"), compute=next_bought,
+        "plan_next_money", "decide", makes=("mart_allocation_next",), reads=(*READS, "mart_allocation", "mart_allocation_certificate"), compute=next_bought,
     ),
     Step("formula", "decide", makes=("mart_allocation_formula", "mart_allocation_formula_part", "mart_allocation_formula_pot"),
         reads=("mart_need_index", "core_school_year", "mart_last_plan"), compute=formula,
