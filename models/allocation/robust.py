@@ -106,6 +106,8 @@ def robust_plans(
     )
     tail = _tail(len(worths), alpha)
     ceiling = float(tops.max())
+    # What happens in the worst cases may be near zero, and a share of that no measure of nearness.
+    near = effort.gap_pct / 100 * abs(expected.bound)
     # The solver's columns are not negative, and a drawn effect may do harm.
     depth = -float(worths.min(axis=0).clip(max=0.0).sum())
 
@@ -125,7 +127,7 @@ def robust_plans(
     with ThreadPoolExecutor(workers) as pool:
         cautious = list(
             pool.map(
-                lambda piece: _raise_least(model, piece, depth, known, effort),
+                lambda piece: _raise_least(model, piece, depth, known, near, effort),
                 (least_tail, most_regret),
             )
         )
@@ -198,13 +200,18 @@ def _tail(scenarios: int, alpha: float) -> np.ndarray:
 
 
 def _raise_least(
-    model: Model, piece: Piece, depth: float, known: list[np.ndarray], effort: Effort
+    model: Model,
+    piece: Piece,
+    depth: float,
+    known: list[np.ndarray],
+    near: float,
+    effort: Effort,
 ) -> tuple[np.ndarray, float]:
     """The plan that raises the least piece highest, and by how much it may miss the best.
 
     Each round solves for the highest θ under all pieces so far: its bound holds for the criterion,
-    and its plan shows the piece that was missing. No piece falls below −depth, so that θ + depth
-    is what the solver sees.
+    and its plan shows the piece that was missing; it ends where the two are as near as `near`. No
+    piece falls below −depth, so that θ + depth is what the solver sees.
     """
     columns = len(model.benefit())
     plain = model.milp(np.zeros(columns))
@@ -224,7 +231,7 @@ def _raise_least(
             unit = unit if pieces else abs(value) or 1.0
             pieces.append(np.append(slope / unit, -1.0))
             limits.append(-(constant + depth) / unit)
-        if bound < np.inf and bound - best_value <= effort.gap_pct / 100 * abs(bound):
+        if bound < np.inf and bound - best_value <= near:
             break
         rules = sparse.hstack([plain.matrix, sparse.csr_array((len(plain.lower), 1))])
         milp = Milp(
@@ -235,7 +242,9 @@ def _raise_least(
             np.append(plain.is_whole, np.zeros(len(pieces), dtype=bool)),
             plain.binaries,
         )
-        outcome = minimise(milp, gap=effort.gap_pct / 200, time_limit_s=effort.time_limit_s)
+        # What the solver sees stands on the depth, and its gap is a share of that.
+        gap = near / 2 / max(best_value + depth, near, 1e-9)
+        outcome = minimise(milp, gap=gap, time_limit_s=effort.time_limit_s)
         bound = min(bound, -outcome.bound * unit - depth)
         if outcome.x is None:
             break

@@ -15,9 +15,10 @@ READS = (
 
 def answers(_: CityFolder, tables: Tables) -> Tables:
     """Return what the plan answers in numbers: question (1 to 8), answer_id, answer_value, unit."""
+    # A sum of floats depends on the order of rows.
     lines = tables["mart_allocation"].join(
         tables["mart_response"].select("response_id", "goal_id", "horizon", "is_excellence"), on="response_id"
-    )  # fmt: skip
+    ).sort("semel_mosad", "response_id")  # fmt: skip
     money = tables["mart_allocation_money"]
     by_gefen = money.filter(pl.col("funding_channel").cast(pl.String).str.starts_with("gefen"))
     municipal = money.filter(pl.col("funding_channel") == MUNICIPAL)
@@ -43,7 +44,7 @@ def answers(_: CityFolder, tables: Tables) -> Tables:
         (6, "several", lines.group_by("semel_mosad").len().filter(pl.col("len") > 1).height, "schools"),
         (6, "long_pct", _pct(long, total), "percent"),
         (7, "assets", tables["mart_asset"].height, "assets"),
-        (7, "hours_free", float(tables["mart_asset"]["hours_free_per_week"].sum()), "hours a week"),
+        (7, "hours_free", float(tables["mart_asset"].sort("asset_id")["hours_free_per_week"].sum()), "hours a week"),
         *((8, code, firm.get(code, 0), "lines") for code in ("firm", "contested", "coin_flip")),
     ]  # fmt: skip
     return {

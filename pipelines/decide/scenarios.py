@@ -135,6 +135,7 @@ def _key(asked: Problem, base: pl.DataFrame, city: CityFolder, code: str) -> str
         code, solver.gap_pct.value, solver.time_limit_s.value, *words,
         *[part.astype(float).tobytes() for part in parts],
         _csv(model.columns.options), _csv(asked.costs), _csv(base.select(_LINE)), asked.overlaps, asked.objective,
+        asked.relax_order, sorted(asked.response_names.items()),
     )  # fmt: skip
 
 

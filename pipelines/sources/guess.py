@@ -66,6 +66,8 @@ OTHER_HEADERS: dict[str, tuple[str, ...]] = {
     "ses_category": ("ses", "ses mosad cat"),
     "education_expenditure_nis": ("הוצאות של הרשות לחינוך", "שירותים ממלכתיים חינוך"),
     "excerpt_he": ("ציטוט", "תשובה", "quote", "text"),
+    "decision_reason": ("נימוק", "סיבה", "reason", "rationale"),
+    "decided_by_role": ("מי החליט", "הוחלט על ידי", "decided by"),
     "asset_name_he": ("שם הנכס", "שם המתקן"),
 }  # fmt: skip
 NULL_MARKERS = ("NULL", "null", "None", "nan", "NaN", "N/A", "n/a", "NA", "#N/A", "..", "...", "-", "--", "–", "—", "*", "**", ".", "חסוי", "אין נתונים", "חסר")  # fmt: skip

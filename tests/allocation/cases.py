@@ -397,7 +397,11 @@ def problems(draw, *, max_rules: int = 2):
 @st.composite
 def feasible_problems(draw, *, max_rules: int = 2):
     """`problems` of which every one has a plan: where the rules contradict, they are left out."""
-    case = draw(problems(max_rules=max_rules))
+    return _with_a_plan(draw(problems(max_rules=max_rules)))
+
+
+def _with_a_plan(case: Problem) -> Problem:
+    """The problem, without its rules where they contradict."""
     has_plan = any(is_allowed(case, plan) for plan in plans(case))
     return case if has_plan else replace(case, rules=())
 
@@ -436,7 +440,7 @@ def overlapping_problems(draw):
         )
     )
     share = draw(st.sampled_from([0.0, 0.25, 0.6, 1.0]))
-    return problem(
+    case = problem(
         options,
         schools={code: (draw(st.integers(0, 300)), draw(needs)) for code in ("100001", "100002")},
         budget=draw(st.none() | amounts),
@@ -446,6 +450,7 @@ def overlapping_problems(draw):
         equity_gamma=draw(st.sampled_from([0.0, 1.0, 2.0])),
         overlaps=(Overlap("same_pupils", "same pupils", "אותם תלמידים", inside, share),),
     )
+    return _with_a_plan(case)
 
 
 @st.composite
