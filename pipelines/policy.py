@@ -399,10 +399,10 @@ class AccountPolicy(Model):
         reason="two of three responses end within a tenth of their planned cost",
     )
     scenarios: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=10,
+        value=20,
         unit="draws",
         source="assumed",
-        reason="the first of the draws, for plans that mind the bad cases: each is one more solve",
+        reason="the first of the draws, for plans that mind the bad cases: the worst fifth are four, and each is one more solve",
     )
     bad_share: Parameter[Share] = Parameter[float](
         value=0.2,
