@@ -169,12 +169,14 @@ def perceived(
     effects ~ their posterior. d = z perceived - z estimated. Listed are
 
         liked_no_effect     P(mean rating > 2) ≥ sure, P(d > 0) ≥ sure, and no effect is shown
-        disliked_effective  P(mean rating < 2) ≥ sure, P(d < 0) ≥ sure, and an effect is likely
+        disliked_effective  P(mean rating < 2) ≥ sure, P(d < 0) ≥ sure, and an effect is likely here too
+        disliked_promising  the same, and an effect is likely by literature and data together only
 
     "No effect is shown" is a verdict of red or insufficient evidence: it does not say there is none.
-    "Likely" is P(effect > 0) ≥ `likely` by literature and local data together and by the local data
-    alone, which must have told something: enough to look again at what people dislike, not enough for a
-    verdict. The literature alone is no reason to doubt what people saw here.
+    "Likely" is P(effect > 0) ≥ `likely` by literature and local data together, "here too" also by the
+    local data alone, which must have told something: enough to look again at what people dislike, not
+    enough for a verdict. What only the literature promises is a question to those who saw it here, and
+    no doubt of what they saw.
 
     Args:
         ratings: response_id, goal_id, role, red_raters, yellow_raters, green_raters.
@@ -240,8 +242,8 @@ def perceived(
         .with_columns(
             pl.when((pl.col("p_liked") >= sure) & (pl.col("p_overrated") >= sure) & ~shown)
             .then(pl.lit("liked_no_effect"))
-            .when((pl.col("p_liked") <= 1 - sure) & (pl.col("p_overrated") <= 1 - sure) & (pl.col("p_positive") >= likely) & told_here.fill_null(False))
-            .then(pl.lit("disliked_effective"))
+            .when((pl.col("p_liked") <= 1 - sure) & (pl.col("p_overrated") <= 1 - sure) & (pl.col("p_positive") >= likely))
+            .then(pl.when(told_here).then(pl.lit("disliked_effective")).otherwise(pl.lit("disliked_promising")))
             .otherwise(pl.lit("no_conflict"))
             .alias("perception")
         )

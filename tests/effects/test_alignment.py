@@ -139,7 +139,7 @@ def test_perceived_against_estimated_by_hand():
     }  # fmt: skip
 
 
-def test_literature_alone_is_no_conflict_with_those_who_dislike_a_response():
+def test_what_only_the_literature_promises_is_told_apart():
     """POSH by its literature: P(effect > 0) = .84 without a single pupil of the city."""
     ratings = counts(a=(9000, 1000, 0), b=(0, 1000, 9000), c=(0, 5000, 5000), d=(5000, 5000, 0))
     sure = FOUR.with_columns(pl.lit(1e-6).alias("effect_se_sd"))
@@ -150,10 +150,10 @@ def test_literature_alone_is_no_conflict_with_those_who_dislike_a_response():
         return found.filter(pl.col("response_id") == "a")["perception"].item()
 
     assert of_a(local_sd=0.2, local_se_sd=0.1, information_pct=40.0) == "disliked_effective"
-    assert of_a(local_sd=None, local_se_sd=None, information_pct=0.0) == "no_conflict"
-    assert of_a(local_sd=0.2, local_se_sd=0.1, information_pct=20.0) == "no_conflict"
-    assert of_a(local_sd=0.05, local_se_sd=0.1, information_pct=40.0) == "no_conflict"
-    assert of_a(local_sd=-0.2, local_se_sd=0.1, information_pct=40.0) == "no_conflict"
+    assert of_a(local_sd=None, local_se_sd=None, information_pct=0.0) == "disliked_promising"
+    assert of_a(local_sd=0.2, local_se_sd=0.1, information_pct=20.0) == "disliked_promising"
+    assert of_a(local_sd=0.05, local_se_sd=0.1, information_pct=40.0) == "disliked_promising"
+    assert of_a(local_sd=-0.2, local_se_sd=0.1, information_pct=40.0) == "disliked_promising"
 
 
 def test_what_is_not_sure_is_not_listed():

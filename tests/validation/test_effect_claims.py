@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 # Generated cities, and cities without any effect: about half a minute each.
 SEEDS = range(1, 1 + int(os.environ.get("TIKKUN_EFFECT_SEEDS", "50")))
 NULL_SEEDS = range(1, 1 + int(os.environ.get("TIKKUN_NULL_SEEDS", "50")))
-LEAST_DISLIKED = 0.4  # .62 of the first eight cities: 150 pupils seldom show it
+LEAST_SHOWN = 0.4  # .62 of the first eight cities: 150 pupils seldom show it
 ENOUGH = (
     40  # estimates of one response, for its own coverage to be judged (its error is then below .06)
 )
@@ -240,7 +240,7 @@ def test_the_registered_literature_and_data_together(found, city):
 
 def test_the_planted_cases_come_out(found):
     """Big money without effect, the liked null, the disliked best, the help where the need is not."""
-    first, liked, disliked, regressive, wrongly = [], [], [], [], []
+    first, liked, disliked, shown, regressive, wrongly = [], [], [], [], [], []
     for seed in SEEDS[:10]:
         judged = found["mart_verdict"].filter(pl.col("seed") == seed, pl.col("group_id") == "all").drop("seed", "group_id")  # fmt: skip
         made = generate(seed)
@@ -249,16 +249,18 @@ def test_the_planted_cases_come_out(found):
         first.append(laid["response_id"][0] == "tikshuv" and laid["is_flagged"][0])
         opinion = dict(perceived(ratings(made), judged, seed=1).select("response_id", "perception").iter_rows())  # fmt: skip
         liked.append(opinion["makom_balev"] == "liked_no_effect")
-        disliked.append(opinion["posh"] == "disliked_effective")
+        disliked.append(opinion["posh"].startswith("disliked"))
+        shown.append(opinion["posh"] == "disliked_effective")
         wrongly.append([name for name, what in opinion.items() if what != "no_conflict" and name not in ("makom_balev", "posh")])  # fmt: skip
         places = placement(*seats(made), seed=1, margin=0.5)
         lower = set(places.filter("is_regressive")["response_id"])
         regressive.append("makom_balev" in lower and not {"milat", "merchav", "posh"} & lower)
-    print("first", np.mean(first), "liked", np.mean(liked), "disliked", np.mean(disliked), "regressive", np.mean(regressive), "also listed", wrongly)  # fmt: skip
+    print("first", np.mean(first), "liked", np.mean(liked), "disliked", np.mean(disliked), "by own data", np.mean(shown), "regressive", np.mean(regressive), "also listed", wrongly)  # fmt: skip
     assert np.mean(first) >= 0.9
     assert np.mean(liked) >= 0.8
+    assert np.mean(disliked) >= 0.9
     # Only where the city's own pupils show the effect.
-    assert np.mean(disliked) >= LEAST_DISLIKED
+    assert np.mean(shown) >= LEAST_SHOWN
     assert np.mean(regressive) >= 0.9
 
 
