@@ -172,15 +172,44 @@ def test_city_is_proven_within_five_seconds(benchmark, seed):
 
 
 @pytest.fixture(scope="module")
-def demo_plan():
-    """The published demonstration city: its problem, its plan and the draws of its account."""
+def demo():
+    """The published demonstration city and where it is published."""
     release = Path(workspace("demo_city").marts_folder) / "current" / "analyst"
     if not release.is_dir():
         pytest.skip("the demonstration city is not published here; run `make run` first")
-    studio = Studio.open(release)
+    return Studio.open(release), release
+
+
+@pytest.fixture(scope="module")
+def demo_plan(demo):
+    """Its problem, its plan and the draws of its account."""
+    studio, release = demo
     more = ("mart_need_indicator", "mart_effect")
     tables = studio.tables | {name: pl.read_parquet(release / f"{name}.parquet") for name in more}
     return studio.problem, studio.base, drawn(studio.city, tables)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"municipal_nis": 8_100_000},
+        {"gamma": 2.0},
+        {"floor_nis": 700},
+        {"excellence_pct": (20.0, 100.0)},
+        {"municipal_nis": 0},
+    ],
+    ids=["less_money", "more_preference", "a_floor", "more_excellence", "no_money"],
+)
+def test_the_studio_answers_within_two_seconds(benchmark, demo, change):
+    studio, _ = demo
+    draft = benchmark.pedantic(
+        studio.draft, args=(replace(studio.settings, **change),), rounds=1, warmup_rounds=0
+    )
+    print(f"{change}: gap {draft.gap_pct}, {draft.conflict_he or 'a plan'}")
+    assert (draft.conflict_he is None) == (draft.gap_pct is not None)
+    assert draft.conflict_he is None or change == {"municipal_nis": 0}
+    if benchmark.enabled:
+        assert benchmark.stats.stats.max <= 2
 
 
 def test_two_hundred_draws_of_the_demonstration_city_take_a_minute(benchmark, demo_plan):

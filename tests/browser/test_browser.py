@@ -3,6 +3,7 @@
 Pictures are kept in tests/screenshots.
 """
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import urllib.request
 
 import polars as pl
 import pytest
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.conftest import PROJECT
 
@@ -249,17 +251,20 @@ def test_the_studio_solves_again_when_a_slider_moves(studio, published, page):
 
     budget = page.get_by_role("slider").first
     budget.focus()
-    started = time.monotonic()
     budget.press("Home")  # no municipal money at all: commitments cannot be kept
     page.locator("[data-studio=conflict]").wait_for(timeout=60_000)
     assert "אין תכנית" in page.locator("[data-studio=conflict]").inner_text()
-    for _ in range(3):
+    was = f"{base['cost_agorot'].item() // 100:,}"
+    solved = "(was) => { const now = document.querySelector('[data-studio=cost]'); return now && now.textContent !== was; }"
+    for _ in range(
+        6
+    ):  # up until a plan keeps the rules, and is found in the short time on a busy machine
         budget.press("PageUp")
-    page.wait_for_function(
-        "(was) => { const now = document.querySelector('[data-studio=cost]'); return now && now.textContent !== was; }",
-        arg=f"{base['cost_agorot'].item() // 100:,}", timeout=60_000,
-    )  # fmt: skip
-    assert time.monotonic() - started < 60
+        with contextlib.suppress(PlaywrightTimeout):
+            page.wait_for_function(solved, arg=was, timeout=8_000)
+            break
+    else:
+        pytest.fail("no budget above nothing gave another plan")
     assert int(moved.inner_text()) > 0
     assert page.locator("table[data-studio=schools] tbody tr").count() == base["schools"].item()
     page.screenshot(path=SCREENSHOTS / "studio.png")

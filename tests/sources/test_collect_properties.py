@@ -200,7 +200,9 @@ def sound(small_city):
 REFERRED_TO = {"register__schools", "register__merges", "programmes__registry", "aim__goals"}
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@settings(
+    max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # fmt: skip
 @given(data=st.data())
 def test_random_bytes_never_crash_and_never_reach_other_rows(
     small_city, sound, tmp_path_factory, data
@@ -208,8 +210,8 @@ def test_random_bytes_never_crash_and_never_reach_other_rows(
     """Whatever happens to a file, other files and its own other rows are as before; errors name the file."""
     folder = tmp_path_factory.mktemp("broken") / "demo_city"
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
-    paths = sorted((folder / "files").iterdir())
-    path = data.draw(st.sampled_from([p for p in paths if p.stat().st_size]))
+    read = sorted(sound["raw_file"]["file_name"])
+    path = folder / "files" / data.draw(st.sampled_from(read))
     content = bytearray(path.read_bytes())
     touched = set()
     for _ in range(data.draw(st.integers(1, 8))):

@@ -32,7 +32,7 @@ def tables():
         "mart_allocation": lines,
         "mart_allocation_money": money,
         "mart_allocation_stability": lines.select("semel_mosad", "response_id", stability=pl.Series(["firm", "firm", "contested"])),
-        "mart_asset": pl.DataFrame({"hours_free_per_week": [3.0, 4.0]}),
+        "mart_asset": pl.DataFrame({"asset_id": ["a", "b"], "hours_free_per_week": [3.0, 4.0]}),
         "mart_response": pl.DataFrame(
             [("milat", "g1", "long", False), ("amirim", "g2", "short", True), ("posh", "g3", "short", False)],
             schema=["response_id", "goal_id", "horizon", "is_excellence"], orient="row",
