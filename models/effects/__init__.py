@@ -2,7 +2,7 @@
 
 from models.effects.agreement import agreement, rated_alike, rated_by_role
 from models.effects.alignment import alignment, money_follows_effect, perceived, placement
-from models.effects.estimate import Estimate
+from models.effects.estimate import Estimate, GroupContrast
 from models.effects.information import (
     Variances,
     detectable,
@@ -23,7 +23,7 @@ from models.effects.threshold import cut_off, threshold
 from models.effects.verdict import verdicts
 
 __all__ = [
-    "BIAS_SD", "Estimate", "Variances", "agreement", "alignment", "combine", "cost_per_month", "cut_off", "dear",
+    "BIAS_SD", "Estimate", "GroupContrast", "Variances", "agreement", "alignment", "combine", "cost_per_month", "cut_off", "dear",
     "design_frame", "detectable", "draw_lottery", "evaluate_first", "evaluation_records",
     "group_effect", "local_estimates", "lottery", "matched", "money_follows_effect", "only_responses", "panel", "perceived",
     "placement", "proposals", "rated_alike", "rated_by_role", "response_money",

@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GroupContrast:
+    """How an effect differs between participants of one group of pupils and the others, by one design.
+
+    Attributes:
+        group_id: the group.
+        difference_sd: effect on the group's participants less that on the others, per full dose, in
+            pupil SD. A bias that both share is not in it.
+        difference_se_sd: its sampling error.
+        share: of the dose of the participants compared, how much is the group's.
+        treated_pupils: participants of the group who are compared.
+    """
+
+    group_id: str
+    difference_sd: float
+    difference_se_sd: float
+    share: float
+    treated_pupils: int
 
 
 @dataclass(frozen=True)
@@ -25,6 +45,7 @@ class Estimate:
         placebo_se_sd: its standard error.
         mde_sd: smallest true effect found in 80 of 100 repetitions at 90 % confidence.
         doubts: codes of what weakens the estimate; see `pipelines` for their words.
+        groups: how the effect differs on groups of pupils; empty where the design does not tell.
     """
 
     design_grade: str
@@ -40,4 +61,5 @@ class Estimate:
     placebo_sd: float | None = None
     placebo_se_sd: float | None = None
     mde_sd: float | None = None
-    doubts: tuple[str, ...] = field(default=())
+    doubts: tuple[str, ...] = ()
+    groups: tuple[GroupContrast, ...] = ()

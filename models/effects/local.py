@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from models.effects.estimate import Estimate
+from models.effects.estimate import Estimate, GroupContrast
 
 # What a design can get wrong even with many pupils, in pupil SD (domain_methods §2d).
 BIAS_SD = {"A": 0.0, "B": 0.02, "C": 0.05, "D": 0.10}
@@ -153,28 +153,18 @@ def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def group_effect(
-    whole: tuple[float, float],
-    all_of_design: tuple[float, float],
-    group: tuple[float, float],
-    share: float,
-    spread: float,
-) -> GroupEffect:
+def group_effect(whole: tuple[float, float], contrast: GroupContrast, spread: float) -> GroupEffect:
     """Return a response's effect on one group of pupils: the effect on all, and how the group differs.
 
     The effect on all, θ, is the mean over the group (share s of the participants) and the others. The
     group's own is θ + (1 - s) Δ with Δ = group - others ~ N(0, 2 · spread²), as either may differ from what
-    is common. One design sees both, on different pupils, so its bias, taken to be the same for both,
-    leaves their difference: Δ̂ = group - others, error² = group² + others², where the others' estimate is
-    what the estimate of all leaves: all = s · group + (1 - s) · others, errors likewise. θ comes from all
-    designs and the literature; Δ̂ tells (nearly) nothing of it, because pupils of both groups tell of θ
-    in proportion to their numbers.
+    is common. One design sees Δ with its sampling error; a bias that it has for both is not in Δ. θ comes
+    from all designs and the literature; Δ tells (nearly) nothing of it, because pupils of both groups tell
+    of θ in proportion to their numbers.
 
     Args:
         whole: the effect on all as it is known, and its error (bias included).
-        all_of_design: the one design's estimate of all participants, and its sampling error.
-        group: its estimate of the group's participants, and their sampling error.
-        share: of the participants, how many are in the group; above 0, below 1.
+        contrast: how the group differs from the others, as one design sees it.
         spread: how far effects on groups differ from what is common, pupil SD (> 0).
 
     Returns:
@@ -182,24 +172,22 @@ def group_effect(
         and the spread of (1 - s) Δ before any group's pupils are looked at; all in pupil SD.
 
     Raises:
-        ValueError: if a share is not between 0 and 1, or an error or spread is not positive.
+        ValueError: if the share is not between 0 and 1, or an error or spread is not positive.
 
     Source: R61, R62; domain_methods §2d ("sub-group effects shrunk").
     """
-    if not 0 < share < 1:
-        raise ValueError(f"the share of the group must lie between 0 and 1; got {share}")
-    if min(whole[1], all_of_design[1], group[1], spread) <= 0:
+    if not 0 < contrast.share < 1:
+        raise ValueError(f"the share of the group must lie between 0 and 1; got {contrast.share}")
+    if min(whole[1], contrast.difference_se_sd, spread) <= 0:
         raise ValueError("errors and spread must be positive")
-    rest = (all_of_design[0] - share * group[0]) / (1 - share)
-    rest_variance = max(all_of_design[1] ** 2 - (share * group[1]) ** 2, 1e-9) / (1 - share) ** 2
-    contrast, noise = group[0] - rest, group[1] ** 2 + rest_variance
+    difference, noise = contrast.difference_sd, contrast.difference_se_sd**2
     before = 2 * spread**2
     pull = before / (before + noise)
-    part = 1 - share
+    part = 1 - contrast.share
     return GroupEffect(
-        whole[0] + part * pull * contrast,
+        whole[0] + part * pull * difference,
         float(np.sqrt(whole[1] ** 2 + part**2 * pull * noise)),
-        whole[0] + part * contrast,
+        whole[0] + part * difference,
         float(np.sqrt(whole[1] ** 2 + part**2 * noise)),
         float(part * np.sqrt(before)),
     )

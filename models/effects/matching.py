@@ -31,6 +31,7 @@ def matched(
     priors: Sequence[str],
     earlier: Sequence[str] = (),
     placebos: Sequence[str] = (),
+    groups: Sequence[str] = (),
     seed: int,
     most_draws: int = MOST_DRAWS,
 ) -> Estimate:
@@ -52,6 +53,10 @@ def matched(
     both sides; continuers tell half an effect at best (fade-out). *Error*: the response is given pupil
     by pupil within schools, so pupils (all years of one together) are the independent units, however
     few schools there are; β's error is in it. What schools' effects differ by is not.
+
+    *Groups*: β, f and the odds are those of all pupils; participants of a group are then compared with others
+    of the group in their cell, and those outside it likewise. The difference holds no bias that both
+    share. (An estimate within the group alone learns β from too few pupils of too narrow a range.)
 
     *Doubts*: `few_treated` (under 30 participants with a comparison, or to compare: no estimate),
     `prior_uncorrectable` (no second score tells of the first: no estimate, since its bias would exceed
@@ -77,6 +82,8 @@ def matched(
         placebos: what the response cannot have changed: an untaught subject's score of this year, or one
             of the priors (then left out of them). The one farthest from zero, in its errors, is reported. Scores that
             serve as instruments, and the only prior, are not tried.
+        groups: yes/no columns of groups of pupils; a group with under 30 participants or comparison
+            pupils, inside it or outside, is left out.
         seed: of the folds.
         most_draws: how often the folds are drawn at most and the estimates averaged; with hundreds of
             participants one or two draws change an effect by less than a tenth of its error.
@@ -92,17 +99,21 @@ def matched(
     Source: R61; domain_methods §2d; Robins, Rotnitzky & Zhao (1994); Chernozhukov et al. (2018);
     Abadie, Athey, Imbens & Wooldridge (2023) on the level of clustering.
     """
-    named = [*covariates, *priors, *earlier, *placebos]
+    named = [*covariates, *priors, *earlier, *placebos, *groups]
     known = _checked(pupils, named)
     took_part = known.filter(pl.col("dose") > 0, pl.col("outcome_sd").is_not_null())
     rows = known.filter(pl.col("dose_before") == 0)
 
     def fit(
-        outcome: str, scores: Sequence[str], instruments: Sequence[str], of: pl.DataFrame = rows
+        outcome: str,
+        scores: Sequence[str],
+        instruments: Sequence[str],
+        of: pl.DataFrame = rows,
+        by: Sequence[str] = (),
     ) -> Fit | str:
         return fit_effect(
-            of, outcome, sorted(covariates), sorted(scores), sorted(instruments), seed, most_draws
-        )
+            of, outcome, sorted(covariates), sorted(scores), sorted(instruments), seed, most_draws, by
+        )  # fmt: skip
 
     doubts = set()
     scores, instruments = priors, earlier
@@ -110,7 +121,7 @@ def matched(
     if both is not None and _chosen_by_score(fit, both, priors, earlier):
         doubts.add("chosen_by_score")
         scores, instruments = earlier, priors
-    main = fit("outcome_sd", scores, instruments)
+    main = fit("outcome_sd", scores, instruments, by=groups)
     starters = took_part.filter(pl.col("dose_before") == 0)
     with_score = starters.filter(any_known(scores)) if scores else starters
     if isinstance(main, str):
@@ -152,6 +163,7 @@ def matched(
         placebo_se_sd=worst.error if worst else None,
         mde_sd=_MDE * main.error,
         doubts=tuple(sorted(doubts)),
+        groups=main.groups,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -76,8 +77,7 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
     registered = known.select(KEY)
     # Without pupils or a report of who takes part there is nothing to estimate from.
     is_silent = tables["core_pupil_outcome"].is_empty() or tables["core_panel_cell"].is_empty()
-    people = None if is_silent else columns.pupil_years(tables)
-    found = {} if people is None else _estimates(city, tables, people, registered)
+    found = {} if is_silent else _estimates(city, tables, registered)
     designs = design_frame(
         found,
         school_spread_sd=policy.school_spread_sd.value,
@@ -86,7 +86,7 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
     posterior = combine(
         known.drop("source"), local_estimates(designs).join(registered, on=KEY, how="semi")
     )
-    by_group = _groups(city, tables, people, posterior, designs)
+    by_group = _groups(found, posterior, policy.group_spread_sd.value)
     whole = posterior.with_columns(pl.lit(WHOLE).alias("group_id"))
     judged = verdicts(
         pl.concat([whole.select(by_group.columns), by_group]),
@@ -130,9 +130,11 @@ def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _estimates(
-    city: CityFolder, tables: Tables, people: pl.DataFrame, registered: pl.DataFrame
+    city: CityFolder, tables: Tables, registered: pl.DataFrame
 ) -> dict[tuple[str, str, str], Estimate]:
     """Return the estimate of each response, subject and design for which there is anything to look at."""
+    groups = city.policy.effects.groups
+    people = columns.with_groups(columns.pupil_years(tables), tables, groups)
     entries = tables["core_response_entry"]
     taught = registered.group_by("response_id", maintain_order=True).agg("subject")
     subjects = sorted(tables["core_pupil_outcome"]["subject"].unique())
@@ -147,7 +149,9 @@ def _estimates(
             key = (response_id, subject)
             if not listed.is_empty():
                 found |= _by_design(people, listed, *key, subjects, others, seed)
-                found[*key, "matching"] = _matching(people, listed, *key, subjects, others, seed)
+                found[*key, "matching"] = _matching(
+                    people, listed, *key, subjects, others, groups, seed
+                )
             if not cells.is_empty():
                 found[*key, "panel"] = _panel(cells, subject, others, lag, seed)
     return found
@@ -207,7 +211,7 @@ def _schools(rows: pl.DataFrame) -> int:
 
 def _matching(
     people: pl.DataFrame, listed: pl.DataFrame, response_id: str, subject: str,
-    subjects: list[str], others: list[str], seed: int, group: pl.DataFrame | None = None,
+    subjects: list[str], others: list[str], groups: Sequence[str], seed: int,
 ) -> Estimate:  # fmt: skip
     """Return the effect on who starts the response, against pupils of the same school and grade."""
     by_design = listed.filter(pl.col("assignment_mechanism").is_in(_BY_DESIGN))
@@ -222,8 +226,6 @@ def _matching(
     rows = people.join(listed, on="semel_mosad", how="semi").join(
         by_design, on=["semel_mosad", "school_year"], how="anti"
     )
-    if group is not None:
-        rows = rows.join(group, on=columns.KEY, how="semi")
     estimate = matched(
         rows.select(
             pl.col("pupil_hash").alias("pupil_id"), "school_year", "semel_mosad", "grade",
@@ -234,11 +236,13 @@ def _matching(
             pl.col(columns.score(subject)).alias("outcome_sd"),
             *(make(name) for name in subjects for make in (columns.before, columns.earlier)),
             *(columns.score(name) for name in others),
+            *(columns.group(name) for name in groups),
         ),
         covariates=[*columns.BACKGROUND, "absence_before_pct", _OTHER_DOSES],
         priors=[columns.before(name) for name in subjects],
         earlier=[columns.earlier(name) for name in subjects],
-        placebos=[columns.score(name) for name in others] if group is None else [],
+        placebos=[columns.score(name) for name in others],
+        groups=[columns.group(name) for name in groups],
         seed=seed,
         most_draws=_FOLD_DRAWS,
     )  # fmt: skip
@@ -278,48 +282,28 @@ def _panel(
 
 
 def _groups(
-    city: CityFolder, tables: Tables, people: pl.DataFrame | None, posterior: pl.DataFrame,
-    designs: pl.DataFrame,
-) -> pl.DataFrame:  # fmt: skip
+    found: Mapping[tuple[str, str, str], Estimate], posterior: pl.DataFrame, spread_sd: float
+) -> pl.DataFrame:
     """Return posterior effects on groups of pupils: the effect on all, as all designs tell it, and how they differ.
 
     How a group differs from the other participants is seen by matching alone, whether or not matching
     has a say in the effect on all.
     """
-    policy = city.policy.effects
     reach = posterior.select(
         pl.lit(None, pl.String).alias("group_id"), *KEY, "prior_sd", "prior_se_sd", "transport_discount",
         "local_sd", "local_se_sd", "design_grade", "is_weak", "effect_sd", "effect_se_sd",
     )  # fmt: skip
-    compared = designs.filter(pl.col("design") == "matching", pl.col("bias_sd").is_not_null())
-    if people is None or compared.is_empty():
-        return reach.clear()
-    entries = tables["core_response_entry"]
-    subjects = sorted(tables["core_pupil_outcome"]["subject"].unique())
     known = {(row["response_id"], row["subject"]): row for row in posterior.iter_rows(named=True)}
     rows = []
-    for group_id in policy.groups:
-        group = tables["core_pupil_group"].filter(pl.col("group_id") == group_id)
-        for estimate in compared.sort(KEY).iter_rows(named=True):
-            response_id, subject = estimate["response_id"], estimate["subject"]
-            listed = entries.filter(pl.col("response_id") == response_id)
-            own = _matching(people, listed, response_id, subject, subjects, [], policy.seed.value, group)  # fmt: skip
-            share = own.treated_pupils / max(estimate["treated_pupils"], 1)
-            if own.effect_sd is None or not own.effect_se_sd or not 0 < share < 1:
-                continue
-            whole = known[response_id, subject]
-            seen = (
-                (estimate["effect_sd"], estimate["effect_se_sd"]),
-                (own.effect_sd, own.effect_se_sd),
-                share,
-                policy.group_spread_sd.value,
-            )
-            both = group_effect((whole["effect_sd"], whole["effect_se_sd"]), *seen)
-            here = group_effect((whole["local_sd"], whole["local_se_sd"]), *seen)
+    for (response_id, subject, _), estimate in sorted(found.items()):
+        whole = known[response_id, subject]
+        for contrast in estimate.groups:
+            both = group_effect((whole["effect_sd"], whole["effect_se_sd"]), contrast, spread_sd)
+            here = group_effect((whole["local_sd"], whole["local_se_sd"]), contrast, spread_sd)
             rows.append(
                 {name: whole[name] for name in reach.columns if name in whole}
                 | {
-                    "group_id": group_id,
+                    "group_id": columns.group_of(contrast.group_id),
                     # Before any data a group's effect is less sure than that on all.
                     "prior_se_sd": math.hypot(whole["prior_se_sd"], both.spread_sd),
                     "local_sd": here.plain_sd,
@@ -328,7 +312,7 @@ def _groups(
                     "effect_se_sd": both.effect_se_sd,
                 }
             )
-    return pl.DataFrame(rows, schema=reach.schema)
+    return pl.DataFrame(rows, schema=reach.schema).sort("group_id", *KEY)
 
 
 STEPS = (

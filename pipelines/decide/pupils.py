@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from pipelines.tables import Tables
 
 KEY = ["pupil_hash", "school_year"]
 BACKGROUND = ("nurture_decile", "is_sen_integration", "is_new_immigrant", "has_home_internet")
+_IN_GROUP = "is_in_"
 READS = ("core_pupil_level", "core_pupil_outcome", "core_response_entry")
 
 
@@ -34,6 +37,16 @@ def dose(response_id: str) -> str:
 def dose_before(response_id: str) -> str:
     """Return the column of the largest dose of a response in any earlier year."""
     return f"dose_before_{response_id}"
+
+
+def group(group_id: str) -> str:
+    """Return the column that tells who is in a group this year."""
+    return f"{_IN_GROUP}{group_id}"
+
+
+def group_of(column: str) -> str:
+    """Return the group of a column named by `group`."""
+    return column.removeprefix(_IN_GROUP)
 
 
 def pupil_years(tables: Tables) -> pl.DataFrame:
@@ -91,3 +104,13 @@ def pupil_years(tables: Tables) -> pl.DataFrame:
         .join(second, on=KEY, how="left")
         .sort(KEY)
     )
+
+
+def with_groups(rows: pl.DataFrame, tables: Tables, groups: Sequence[str]) -> pl.DataFrame:
+    """Return pupil years with a yes/no column per group, in the order they came in."""
+    for group_id in groups:
+        here = tables["core_pupil_group"].filter(pl.col("group_id") == group_id).select(KEY)
+        rows = rows.join(
+            here.with_columns(pl.lit(True).alias(group(group_id))), on=KEY, how="left", maintain_order="left"
+        )  # fmt: skip
+    return rows.with_columns(pl.col([group(name) for name in groups]).fill_null(False))

@@ -1,9 +1,17 @@
 """Several designs, one local estimate; effects on groups."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from models.effects import Estimate, design_frame, group_effect, local_estimates
+from models.effects import (
+    Estimate,
+    GroupContrast,
+    design_frame,
+    group_effect,
+    local_estimates,
+)
 
 
 def test_weights_by_hand():
@@ -63,18 +71,21 @@ def test_a_group_s_effect_equals_the_conditional_of_the_joint_normal():
     error = np.sqrt(((share, 1 - share) * noise) @ ((share, 1 - share) * noise))
     weight = np.array([prior[1], lottery[1], np.hypot(error, bias)]) ** -2.0
     known = (weight @ [prior[0], lottery[0], whole] / weight.sum(), weight.sum() ** -0.5)
-    found = group_effect(known, (whole, error), (own, noise[0]), share, spread)
+    contrast = GroupContrast("g", own - others, float(np.hypot(*noise)), share, 100)
+    found = group_effect(known, contrast, spread)
     assert found[:2] == pytest.approx((mean, variance**0.5))
     assert found.spread_sd == pytest.approx((1 - share) * np.sqrt(2) * spread)
     with pytest.raises(ValueError, match="share"):
-        group_effect(known, (whole, error), (own, noise[0]), 1.0, spread)
+        group_effect(known, replace(contrast, share=1.0), spread)
 
 
 def test_what_the_data_alone_say_of_a_group_is_its_own_estimate():
     """With one design the unshrunk effect is the group's own estimate and error."""
-    share, own, noise = 0.4, 0.2, np.array([0.06, 0.06 * np.sqrt(0.4 / 0.6)])
-    whole = (0.4 * own + 0.6 * 0.07, float(np.hypot(0.4 * noise[0], 0.6 * noise[1])))
-    found = group_effect(whole, whole, (own, noise[0]), share, 0.05)
+    share, own, others = 0.4, 0.2, 0.07
+    noise = np.array([0.06, 0.06 * np.sqrt(0.4 / 0.6)])
+    whole = (0.4 * own + 0.6 * others, float(np.hypot(0.4 * noise[0], 0.6 * noise[1])))
+    contrast = GroupContrast("g", own - others, float(np.hypot(*noise)), share, 100)
+    found = group_effect(whole, contrast, 0.05)
     assert (found.plain_sd, found.plain_se_sd) == pytest.approx((own, noise[0]))
 
 

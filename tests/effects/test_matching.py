@@ -1,5 +1,7 @@
 """Grade D: participants against pupils of their cell, with ability taken out of the outcome."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -126,6 +128,53 @@ def test_one_of_the_two_models_is_enough(broken, monkeypatch):
 def test_half_a_dose_does_half_and_the_estimate_is_per_full_dose():
     found = estimate(city(3, schools=40, half=0.5, effect=0.4))
     assert abs(found.effect_sd - 0.4) < 2 * found.effect_se_sd
+
+
+def weak(pupils, extra=0.0):
+    """Add who is weak (deciles 8 to 10), and do more for participants among them."""
+    is_weak = pl.col("decile") >= 8
+    return pupils.with_columns(
+        is_weak.alias("is_weak"),
+        pl.col("outcome_sd") + pl.when(is_weak).then(extra).otherwise(0.0) * pl.col("dose"),
+    )
+
+
+def test_what_is_more_for_a_group_is_found_and_nothing_where_nothing_is(pupils):
+    """Also where the group has less ability than the rest, as those do who are chosen by need."""
+    none = estimate(weak(pupils), groups=["is_weak"]).groups[0]
+    more = estimate(weak(pupils, 0.2), groups=["is_weak"]).groups[0]
+    assert abs(none.difference_sd) < 2 * none.difference_se_sd
+    assert abs(more.difference_sd - 0.2) < 2 * more.difference_se_sd
+    assert more.difference_sd > 2 * more.difference_se_sd
+    taking = weak(pupils).filter(pl.col("dose") > 0)
+    assert none.share == pytest.approx(taking["is_weak"].mean(), abs=0.03)
+    assert none.treated_pupils <= taking["is_weak"].sum()
+
+
+def test_groups_change_nothing_in_the_effect_on_all(pupils):
+    with_groups = estimate(weak(pupils), groups=["is_weak"])
+    assert replace(with_groups, groups=()) == estimate(weak(pupils))
+
+
+def test_a_group_without_participants_or_without_others_is_left_out(pupils):
+    few = pupils.with_columns(
+        (pl.col("decile") == 1).and_(pl.col("dose") == 0).alias("nobody"), everybody=pl.lit(True)
+    )
+    assert estimate(few, groups=["nobody", "everybody"]).groups == ()
+
+
+def test_without_scores_and_covariates_a_group_s_difference_is_that_of_its_cells():
+    pupils = weak(city(schools=12))
+    found = matched(pupils, covariates=[], priors=[], groups=["is_weak"], seed=1).groups[0]
+    cells = pupils.group_by("semel_mosad", "is_weak").agg(
+        pl.col("outcome_sd").filter(pl.col("dose") > 0).mean().alias("one"),
+        pl.col("outcome_sd").filter(pl.col("dose") == 0).mean().alias("other"),
+        (pl.col("dose") > 0).sum().alias("n"),
+    )
+    gap = (pl.col("n") * (pl.col("one") - pl.col("other"))).sum() / pl.col("n").sum()
+    inside, outside = (cells.filter(pl.col("is_weak") == there).select(gap).item() for there in (True, False))  # fmt: skip
+    assert found.difference_sd == pytest.approx(inside - outside, abs=1e-12)
+    assert found.treated_pupils == cells.filter("is_weak")["n"].sum()
 
 
 @pytest.fixture
