@@ -145,6 +145,13 @@ class GoalTests(Model):
     reason: str = Field(min_length=1)
 
 
+class GoalAbsence(Model):
+    """That absence measures a response's goal, which no test does (R59)."""
+
+    source: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+
+
 class Response(Model):
     """One response of the registry (R14), with its registered cost and prior effects."""
 
@@ -156,6 +163,7 @@ class Response(Model):
     action_channel: ActionChannel
     goal: str
     goal_tests: GoalTests | None = None
+    goal_absence: GoalAbsence | None = None
     horizon: Literal["short", "long"]
     committed_until: Year | None = None
     lag_years: Annotated[int, Field(ge=0, le=3)] = 0
@@ -296,6 +304,18 @@ class EffectsPolicy(Model):
         unit="pupil SD per year",
         source="assumed",
         reason="how far one response's effects differ between schools: half of the smallest medium effect",
+    )
+    worthwhile_absence: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
+        value=0.5,
+        unit="absence days saved per 100 school days",
+        source="assumed",
+        reason="about one school day a year; less is hardly noticed in a class",
+    )
+    absence_spread: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
+        value=1.0,
+        unit="absence days per 100 school days",
+        source="assumed",
+        reason="no work on absence is registered: no effect is expected, and seldom more than two days a hundred either way",
     )
     months_per_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
         value=12.0,
@@ -598,6 +618,10 @@ class Policy(Model):
             if silent := sorted(set(tested) - set(response.effects)):
                 raise ValueError(
                     f"responses.{response_id}.goal_tests: no effect is registered on {', '.join(silent)}; register a prior effect, or leave the subject out"
+                )
+            if response.goal_absence and self.is_goal_tested(response_id):
+                raise ValueError(
+                    f"responses.{response_id}.goal_absence: its goal is measured by tests already; a response is judged by one of the two"
                 )
             if astray := set(response.funding) - set(self.channels):
                 raise ValueError(

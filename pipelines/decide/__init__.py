@@ -1,6 +1,7 @@
 """Stage `decide`: which responses work, for what money, and what to fund."""
 
 from pipelines.decide import (
+    absence,
     account,
     allocation,
     answers,
@@ -12,6 +13,6 @@ from pipelines.decide import (
 )
 
 STEPS = (
-    *response_map.STEPS, *effects.STEPS, *responses.STEPS, *evaluation.STEPS, *allocation.STEPS,
+    *response_map.STEPS, *effects.STEPS, *absence.STEPS, *responses.STEPS, *evaluation.STEPS, *allocation.STEPS,
     *account.STEPS, *answers.STEPS, *scenarios.STEPS,
 )  # fmt: skip

@@ -30,10 +30,10 @@ KEY = ["response_id", "subject"]
 WHOLE = "all"
 # Schools that gave places by lot or by a score have a design of their own; the rest is compared pupil
 # by pupil.
-_BY_DESIGN = ("lottery", "threshold")
-_OTHER_DOSES = "dose_of_others"
+BY_DESIGN = ("lottery", "threshold")
+OTHER_DOSES = "dose_of_others"
 # One is enough beside a design bias of .10: what the folds' luck moves is below a hundredth.
-_FOLD_DRAWS = 1
+FOLD_DRAWS = 1
 
 
 def priors(city: CityFolder) -> pl.DataFrame:
@@ -100,8 +100,23 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
     return {
         "mart_effect_design": explained_away(designs).rename({"effect_sd": "design_sd", "effect_se_sd": "design_se_sd"}),
         "mart_effect": posterior.join(known.select(*KEY, "source"), on=KEY),
-        "mart_verdict": judged.with_columns(pl.col("group_id").fill_null(WHOLE)),
+        "mart_verdict": judged_by_absence(
+            judged.with_columns(pl.col("group_id").fill_null(WHOLE)), tables["mart_effect_absence"]
+        ),
     }  # fmt: skip
+
+
+def judged_by_absence(judged: pl.DataFrame, absence: pl.DataFrame) -> pl.DataFrame:
+    """Return the verdicts, with that on absence for responses whose goal absence measures (R59).
+
+    The row "all" of such a response holds no effect: its unit is days, which `mart_effect_absence` tells.
+    """
+    key = ["response_id", "group_id", "subject"]
+    told = ["design_grade", "p_positive", "p_worthwhile", "information_pct", "verdict", "verdict_reason", "is_effective"]  # fmt: skip
+    goals = absence.filter("is_goal").select(
+        "response_id", *told, group_id=pl.lit(WHOLE), subject=pl.lit(WHOLE)
+    )
+    return judged.update(goals, on=key)
 
 
 def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
@@ -148,7 +163,7 @@ def _estimates(
         for subject in (name for name in own if name in subjects):
             key = (response_id, subject)
             if not listed.is_empty():
-                found |= _by_design(people, listed, *key, subjects, others, seed)
+                found |= by_design(people, listed, *key, subjects, others, seed)
                 found[*key, "matching"] = _matching(
                     people, listed, *key, subjects, others, groups, seed
                 )
@@ -157,17 +172,27 @@ def _estimates(
     return found
 
 
-def _by_design(
+def by_design(
     people: pl.DataFrame, listed: pl.DataFrame, response_id: str, subject: str,
     subjects: list[str], others: list[str], seed: int,
 ) -> dict[tuple[str, str, str], Estimate]:  # fmt: skip
-    """Return the estimates of schools that gave places by lot or by a score: one draw a school and year."""
+    """Return the estimates of schools that gave places by lot or by a score: one draw a school and year.
+
+    Args:
+        people: `pupil_years`; the outcome is the score of the subject.
+        listed: the entries of the response.
+        response_id: the response.
+        subject: what is measured.
+        subjects: whose earlier scores are held constant.
+        others: what the response cannot have changed; the first is the placebo.
+        seed: of the randomisation inference.
+    """
     past = [make(name) for name in subjects for make in (columns.before, columns.earlier)]
     known = [*columns.BACKGROUND, "absence_before_pct", *past]
     placebo = columns.score(others[0]) if others else None
     rows = (
         people.drop("semel_mosad")
-        .join(listed.filter(pl.col("assignment_mechanism").is_in(_BY_DESIGN)), on=columns.KEY)
+        .join(listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN)), on=columns.KEY)
         .select(
             "assignment_mechanism", "is_offered", "dose", "selection_score", *known,
             "semel_mosad", pl.concat_str("semel_mosad", "school_year", separator="|").alias("stratum"),
@@ -209,18 +234,21 @@ def _schools(rows: pl.DataFrame) -> int:
     return rows.filter(pl.col("dose") > 0)["semel_mosad"].n_unique()
 
 
+def other_doses(people: pl.DataFrame, response_id: str) -> list[str]:
+    """Return the columns of this year's doses of all other responses."""
+    return [
+        name
+        for name in people.columns
+        if name.startswith("dose_") and not name.startswith("dose_before_") and name != columns.dose(response_id)
+    ]  # fmt: skip
+
+
 def _matching(
     people: pl.DataFrame, listed: pl.DataFrame, response_id: str, subject: str,
     subjects: list[str], others: list[str], groups: Sequence[str], seed: int,
 ) -> Estimate:  # fmt: skip
     """Return the effect on who starts the response, against pupils of the same school and grade."""
-    by_design = listed.filter(pl.col("assignment_mechanism").is_in(_BY_DESIGN))
-    rest = [
-        name
-        for name in people.columns
-        if name.startswith("dose_") and not name.startswith("dose_before_")
-    ]
-    rest.remove(columns.dose(response_id))
+    by_design = listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN))
     # Pupils of schools without the response would help to learn what scores tell (errors would be about
     # a tenth smaller), at three times the work.
     rows = people.join(listed, on="semel_mosad", how="semi").join(
@@ -230,7 +258,7 @@ def _matching(
         rows.select(
             pl.col("pupil_hash").alias("pupil_id"), "school_year", "semel_mosad", "grade",
             *columns.BACKGROUND, "absence_before_pct",
-            pl.sum_horizontal(rest).alias(_OTHER_DOSES),
+            pl.sum_horizontal(other_doses(people, response_id)).alias(OTHER_DOSES),
             pl.col(columns.dose(response_id)).alias("dose"),
             pl.col(columns.dose_before(response_id)).alias("dose_before"),
             pl.col(columns.score(subject)).alias("outcome_sd"),
@@ -238,13 +266,13 @@ def _matching(
             *(columns.score(name) for name in others),
             *(columns.group(name) for name in groups),
         ),
-        covariates=[*columns.BACKGROUND, "absence_before_pct", _OTHER_DOSES],
+        covariates=[*columns.BACKGROUND, "absence_before_pct", OTHER_DOSES],
         priors=[columns.before(name) for name in subjects],
         earlier=[columns.earlier(name) for name in subjects],
         placebos=[columns.score(name) for name in others],
         groups=[columns.group(name) for name in groups],
         seed=seed,
-        most_draws=_FOLD_DRAWS,
+        most_draws=FOLD_DRAWS,
     )  # fmt: skip
     taking = rows.filter(pl.col(columns.dose(response_id)) > 0)
     return replace(estimate, schools=taking["semel_mosad"].n_unique())
@@ -319,7 +347,7 @@ STEPS = (
     Step(
         "effects", "decide",
         makes=("mart_effect_design", "mart_effect", "mart_verdict"),
-        reads=(*columns.READS, "core_panel_cell", "core_pupil_group"),
+        reads=(*columns.READS, "core_panel_cell", "core_pupil_group", "mart_effect_absence"),
         compute=effects,
     ),
 )  # fmt: skip

@@ -52,8 +52,8 @@ def group_of(column: str) -> str:
 def pupil_years(tables: Tables) -> pl.DataFrame:
     """Return the registered pupils of every school year, in the order of their key.
 
-    Columns: pupil_hash, school_year, semel_mosad, grade, `BACKGROUND`, absence_before_pct; per
-    subject `score`, `before` and `earlier` (pupil SD, null = no internal test); per targeted response
+    Columns: pupil_hash, school_year, semel_mosad, grade, `BACKGROUND`, absence_pct, absence_before_pct
+    and absence_earlier_pct (of this year, last year and two years ago); per subject `score`, `before` and `earlier` (pupil SD, null = no internal test); per targeted response
     `dose` (0 = none; null = nobody reported that year) and `dose_before`, the largest dose of the
     reported years before (null = there are none).
     """
@@ -97,13 +97,9 @@ def pupil_years(tables: Tables) -> pl.DataFrame:
         "pupil_hash",
         pl.col("school_year") + 2,
         *(pl.col(score(s)).alias(earlier(s)) for s in subjects),
+        pl.col("absence_pct").alias("absence_earlier_pct"),
     )
-    return (
-        rows.drop("absence_pct")
-        .join(last, on=KEY, how="left")
-        .join(second, on=KEY, how="left")
-        .sort(KEY)
-    )
+    return rows.join(last, on=KEY, how="left").join(second, on=KEY, how="left").sort(KEY)
 
 
 def with_groups(rows: pl.DataFrame, tables: Tables, groups: Sequence[str]) -> pl.DataFrame:

@@ -173,6 +173,7 @@ def _card(response_id: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, Any
         "sources": sorted({r["source"] for r in own("mart_effect")}),
         "designs": designs,
         "observed": [r for r in designs if r["is_used"] and r["e_value"] is not None and r["design_sd"] is not None],
+        "absence": one("mart_effect_absence"),
         "money": one("mart_response_money"),
         "rating": one("mart_rating"),
         "rests_on": own("mart_rating_evidence", "rating_evidence"),

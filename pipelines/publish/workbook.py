@@ -48,6 +48,7 @@ SHEETS = {
     "מענים וראיות": "mart_effect",
     "ספרות מול מקומי": "mart_effect_side",
     "מערכים שנבדקו": "mart_effect_design",
+    "השפעה על היעדרות": "mart_effect_absence",
     "מסקנות": "mart_verdict",
     "כסף מול השפעה": "mart_alignment",
     "כסף לפי מענה": "mart_response_money",

@@ -3,6 +3,7 @@
 import polars as pl
 
 from models.synthetic_city import generate, spec
+from pipelines.tables import nothing
 
 INTERNAL_MEAN, INTERNAL_SD = spec.INTERNAL_MEAN, spec.INTERNAL_SD
 KEY = ["pupil_hash", "school_year"]
@@ -72,6 +73,7 @@ def tables_of(city):
         "core_pupil_group": weak.select(
             *KEY, pl.lit("decile_8_10").alias("group_id"), "semel_mosad"
         ),
+        "mart_effect_absence": nothing("mart_effect_absence"),
     }
 
 

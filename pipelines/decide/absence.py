@@ -1,0 +1,163 @@
+"""Whether pupils are absent less where a response reaches them (R59, R61): the goal of some responses.
+
+The unit is absence days saved per 100 school days. Designs, grades, biases and the rules of a verdict
+are those of effects on scores, on absence in pupil SD; only what is told is turned back into days.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+from scipy.stats import norm
+
+from models.effects import (
+    Estimate,
+    combine,
+    design_frame,
+    local_estimates,
+    matched,
+    verdicts,
+)
+from models.effects.matching import ALPHA
+from pipelines.city import CityFolder
+from pipelines.decide import pupils as columns
+from pipelines.decide.effects import BY_DESIGN, FOLD_DRAWS, OTHER_DOSES, by_design, other_doses
+from pipelines.tables import Step, Tables, nothing
+
+ABSENCE = "absence"
+MADE = "mart_effect_absence"
+_LEVEL = "level_before_sd"
+_DAYS = {
+    "effect_sd": "absence_saved", "effect_lo_sd": "absence_saved_lo", "effect_hi_sd": "absence_saved_hi",
+    "local_sd": "absence_saved_local", "local_se_sd": "absence_saved_local_se",
+}  # fmt: skip
+
+
+def absences(city: CityFolder, tables: Tables) -> Tables:
+    """Return what each targeted response does to its participants' absence (`mart_effect_absence`).
+
+    A response whose goal is measured by absence (policy: `goal_absence`) has a verdict; of the others
+    the estimate is side information.
+    """
+    entries = tables["core_response_entry"]
+    if entries.is_empty() or tables["core_pupil_level"]["absence_pct"].null_count() == tables["core_pupil_level"].height:  # fmt: skip
+        return {MADE: nothing(MADE)}
+    policy = city.policy.effects
+    people, spread_pct = _in_sd(columns.pupil_years(tables))
+    found: dict[tuple[str, str, str], Estimate] = {}
+    for response_id in sorted(set(entries["response_id"].unique()) & set(city.policy.responses)):
+        listed = entries.filter(pl.col("response_id") == response_id)
+        found |= by_design(people, listed, response_id, ABSENCE, [ABSENCE], [], policy.seed.value)
+        found[response_id, ABSENCE, "matching"] = _matching(people, listed, response_id, policy.seed.value)  # fmt: skip
+    designs = design_frame(
+        found, school_spread_sd=policy.school_spread_sd.value, bias_sd=policy.bias_sd.value.model_dump()
+    )  # fmt: skip
+    local = local_estimates(designs)
+    posterior = combine(_expected(sorted({key[0] for key in found}), policy.absence_spread.value / spread_pct), local)  # fmt: skip
+    goals = pl.DataFrame(
+        [(key, ABSENCE) for key, response in city.policy.responses.items() if response.goal_absence],
+        schema={"response_id": pl.String, "subject": pl.String},
+        orient="row",
+    )  # fmt: skip
+    judged = verdicts(
+        posterior,
+        goals.filter(pl.col("response_id").is_in(posterior["response_id"].implode())),
+        worthwhile_sd=policy.worthwhile_absence.value / spread_pct,
+        sure=policy.sure.value,
+        own_error=policy.own_error.value,
+        least_information=policy.least_information.value,
+    ).filter(pl.col("subject") == ABSENCE)
+    used = (
+        designs.filter("is_used").sort("response_id", "design_grade", "design")
+        .group_by("response_id", maintain_order=True)
+        .agg(
+            pl.col("design").str.join(",").alias("designs"),
+            pl.col("control_pupils").sum(),
+            pl.col("placebo_sd").first() * spread_pct,
+            pl.col("placebo_se_sd").first() * spread_pct,
+        )
+    )  # fmt: skip
+    told = judged.join(posterior.select("response_id", "treated_pupils", "schools", "doubts"), on="response_id").join(used, on="response_id", how="left").with_columns(
+        pl.col("is_target").alias("is_goal"), *((pl.col(name) * spread_pct).alias(days) for name, days in _DAYS.items())
+    ).rename({"placebo_sd": "absence_placebo", "placebo_se_sd": "absence_placebo_se"})  # fmt: skip
+    return {MADE: told.select(nothing(MADE).columns)}
+
+
+def _in_sd(people: pl.DataFrame) -> tuple[pl.DataFrame, float]:
+    """Return pupil years with absence as a score: SD less absent than the city's pupils; and the SD in percent."""
+    spread = people["absence_pct"].std()
+    if not isinstance(spread, float) or spread <= 0:
+        spread = 1.0
+    lagged = {"absence_pct": columns.score, "absence_before_pct": columns.before, "absence_earlier_pct": columns.earlier}  # fmt: skip
+    levels = [name for name in people.columns if name.startswith(columns.before(""))]
+    return people.with_columns(
+        pl.mean_horizontal(levels).alias(_LEVEL),
+        *((-pl.col(name) / spread).alias(of(ABSENCE)) for name, of in lagged.items()),
+    ), spread
+
+
+def _matching(people: pl.DataFrame, listed: pl.DataFrame, response_id: str, seed: int) -> Estimate:
+    """Return the days saved by who starts the response, against pupils of the same school and grade.
+
+    What a pupil is absent usually shows in one year with as much luck as an ability in one test, and
+    whoever is absent usually is chosen: earlier absence takes it out of the outcome as earlier scores do.
+    Where one year's absence does not tell of the next, nothing lasting is there to be chosen by; both
+    earlier years are then held constant, and last year's, given the year before, is the placebo.
+    """
+    by_draw = listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN))
+    rows = people.join(listed, on="semel_mosad", how="semi").join(
+        by_draw, on=["semel_mosad", "school_year"], how="anti"
+    )
+    before, earlier = columns.before(ABSENCE), columns.earlier(ABSENCE)
+    given = rows.select(
+        pl.col("pupil_hash").alias("pupil_id"), "school_year", "semel_mosad", "grade",
+        *columns.BACKGROUND, before, earlier, _LEVEL,
+        pl.sum_horizontal(other_doses(people, response_id)).alias(OTHER_DOSES),
+        pl.col(columns.dose(response_id)).alias("dose"),
+        pl.col(columns.dose_before(response_id)).alias("dose_before"),
+        pl.col(columns.score(ABSENCE)).alias("outcome_sd"),
+    )  # fmt: skip
+    always = [*columns.BACKGROUND, _LEVEL, OTHER_DOSES]
+    taking = rows.filter(pl.col(columns.dose(response_id)) > 0)
+    schools = taking["semel_mosad"].n_unique()
+    usual = matched(
+        given, covariates=always, priors=[before], earlier=[earlier], seed=seed, most_draws=FOLD_DRAWS
+    )  # fmt: skip
+    if "prior_uncorrectable" not in usual.doubts:
+        return replace(usual, schools=schools)
+    held = matched(
+        given, covariates=[*always, before, earlier], priors=[], seed=seed, most_draws=FOLD_DRAWS
+    )
+    placebo = matched(
+        given.with_columns(outcome_sd=before), covariates=[*always, earlier], priors=[], seed=seed, most_draws=FOLD_DRAWS
+    )  # fmt: skip
+    doubts = set(held.doubts)
+    if placebo.effect_sd is not None and placebo.effect_se_sd:
+        doubts.discard("no_placebo")
+        if abs(placebo.effect_sd) > norm.ppf(1 - ALPHA / 2) * placebo.effect_se_sd:
+            doubts.add("placebo_fails")
+    return replace(
+        held,
+        schools=schools,
+        placebo_sd=placebo.effect_sd,
+        placebo_se_sd=placebo.effect_se_sd,
+        doubts=tuple(sorted(doubts)),
+    )
+
+
+def _expected(responses: list[str], spread_sd: float) -> pl.DataFrame:
+    """Return what is expected before any data: no effect, give or take the policy's spread."""
+    return pl.DataFrame({"response_id": responses}, schema={"response_id": pl.String}).with_columns(
+        subject=pl.lit(ABSENCE), prior_sd=0.0, prior_se_sd=spread_sd, transport_discount=1.0
+    )
+
+
+STEPS = (
+    Step(
+        "effects_on_absence", "decide",
+        makes=(MADE,),
+        reads=columns.READS,
+        compute=absences,
+    ),
+)  # fmt: skip
