@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 
 from models.allocation.overlap import Counting
-from models.allocation.problem import OPTION, Problem
+from models.allocation.problem import OPTION, PAIR, Problem
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,16 @@ class Columns:
     def where(self, condition: pl.Expr) -> np.ndarray:
         """Positions of the options that meet a condition."""
         return self.options.filter(condition)["column"].to_numpy().astype(np.int64)
+
+    @cached_property
+    def by_pair(self) -> dict[tuple[str, str], np.ndarray]:
+        """Positions of the options of each school and response, in order of dose."""
+        schools, responses = (self.options[name].to_numpy() for name in PAIR)
+        turns = (
+            np.flatnonzero((schools[1:] != schools[:-1]) | (responses[1:] != responses[:-1])) + 1
+        )
+        parts = np.split(np.arange(len(schools)), turns) if len(schools) else []
+        return {(schools[part[0]], responses[part[0]]): part for part in parts}
 
     def by_school(self, condition: pl.Expr | None = None) -> Iterator[tuple[str, np.ndarray]]:
         """For every school in order of code, the positions of its options that meet a condition.

@@ -14,7 +14,6 @@ from models.allocation.columns import Columns
 from models.allocation.highs import Milp
 from models.allocation.objective import Maximin, Objective
 from models.allocation.overlap import Counting
-from models.allocation.problem import OPTION
 from models.allocation.rules.base import PAIR, Row, Rule
 
 
@@ -281,7 +280,5 @@ def _matrix(rows: list[tuple[np.ndarray, np.ndarray]], size: tuple[int, int]) ->
 
 def _one_dose_rows(columns: Columns) -> Iterator[Row]:
     """At most one dose per school × response."""
-    pairs = columns.options.select(*OPTION, "column").partition_by(PAIR, maintain_order=True)
-    for pair in pairs:
-        positions = pair["column"].to_numpy().astype(np.int64)
+    for positions in columns.by_pair.values():
         yield Row(positions, np.ones(len(positions), dtype=np.int64), upper=1)

@@ -114,6 +114,28 @@ class Rule(ABC):
         """Raise ValueError where the rule speaks of something the problem does not have."""
 
 
+class ResponseRule(Rule):
+    """A rule about one response, which must be among the options (its fields are the subclass's)."""
+
+    response_id: str
+    response_he: str
+    response_en: str
+
+    @property
+    def name_he(self) -> str:
+        """The response's name in Hebrew, its key where it has none."""
+        return self.response_he or self.response_id
+
+    @property
+    def name_en(self) -> str:
+        """The response's name in English, its key where it has none."""
+        return self.response_en or self.response_id
+
+    def check(self, problem: Problem) -> None:
+        """The response must be among the options."""
+        check_known(self, "response", [self.response_id], problem.options["response_id"])
+
+
 def nis(agorot: int | float) -> str:
     """An amount for people: whole shekels, with agorot only where there are any."""
     return f"{agorot / 100:,.2f}".removesuffix(".00")

@@ -9,12 +9,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.allocation.rules.base import PAIR, Measure, Row, Rule, check_known, is_full, smallest
+from models.allocation.rules.base import (
+    PAIR,
+    Measure,
+    ResponseRule,
+    Row,
+    Rule,
+    check_known,
+    is_full,
+    smallest,
+)
 
 if TYPE_CHECKING:
     from models.allocation.columns import Columns
     from models.allocation.plan import Plan
     from models.allocation.problem import Problem
+
+
+_NONE = np.empty(0, dtype=np.int64)
 
 
 def _count(columns: np.ndarray, school: str | None, lower: float, upper: float) -> Row:
@@ -44,7 +56,7 @@ class Eligibility(Rule):
 
 
 @dataclass(frozen=True)
-class SchoolCapacity(Rule):
+class SchoolCapacity(ResponseRule):
     """A response can stand in so many schools at most (R93)."""
 
     response_id: str
@@ -62,18 +74,12 @@ class SchoolCapacity(Rule):
     @property
     def sentence_en(self) -> str:
         """The rule in English."""
-        name = self.response_en or self.response_id
-        return f"The response {name} can stand in at most {self.max_schools} school(s)."
+        return f"The response {self.name_en} can stand in at most {self.max_schools} school(s)."
 
     @property
     def sentence_he(self) -> str:
         """The rule in Hebrew."""
-        name = self.response_he or self.response_id
-        return f"המענה {name} יינתן לכל היותר ב־{self.max_schools} בתי ספר."
-
-    def check(self, problem: Problem) -> None:
-        """The response must be among the options."""
-        check_known(self, "response", [self.response_id], problem.options["response_id"])
+        return f"המענה {self.name_he} יינתן לכל היותר ב־{self.max_schools} בתי ספר."
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Over all schools: chosen options of the response."""
@@ -89,7 +95,7 @@ class SchoolCapacity(Rule):
 
 
 @dataclass(frozen=True)
-class ParticipantCapacity(Rule):
+class ParticipantCapacity(ResponseRule):
     """A response can serve so many participants at most (R93)."""
 
     response_id: str
@@ -107,18 +113,14 @@ class ParticipantCapacity(Rule):
     @property
     def sentence_en(self) -> str:
         """The rule in English."""
-        name = self.response_en or self.response_id
-        return f"The response {name} can serve at most {self.max_participants:,} participants."
+        return (
+            f"The response {self.name_en} can serve at most {self.max_participants:,} participants."
+        )
 
     @property
     def sentence_he(self) -> str:
         """The rule in Hebrew."""
-        name = self.response_he or self.response_id
-        return f"המענה {name} ישרת לכל היותר {self.max_participants:,} משתתפים."
-
-    def check(self, problem: Problem) -> None:
-        """The response must be among the options."""
-        check_known(self, "response", [self.response_id], problem.options["response_id"])
+        return f"המענה {self.name_he} ישרת לכל היותר {self.max_participants:,} משתתפים."
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Over all schools: participants of the response."""
@@ -170,8 +172,10 @@ class MustKeep(Rule):
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per pair: one option at the dose or above."""
+        doses = columns.options["dose"].to_numpy()
         for school, response, dose in sorted(set(self.pairs)):
-            yield _count(columns.where(_at_least(school, response, dose)), school, 1, np.inf)
+            own = columns.by_pair[school, response]
+            yield _count(own[doses[own] >= dose], school, 1, np.inf)
 
     def measure(self, plan: Plan) -> Measure:
         """Pairs that are kept, of those to keep."""
@@ -206,7 +210,7 @@ class MustDrop(Rule):
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per pair: no option."""
         for school, response in sorted(set(self.pairs)):
-            positions = columns.where(_is_pair(school, response))
+            positions = columns.by_pair.get((school, response), _NONE)
             yield _count(positions, school, -np.inf, 0)
 
     def measure(self, plan: Plan) -> Measure:
@@ -321,11 +325,7 @@ class Exclusive(Rule):
         return Measure(most, 1, most <= 1, binding)
 
 
-def _is_pair(school: str, response: str) -> pl.Expr:
-    """The options of one response in one school."""
-    return (pl.col("semel_mosad") == school) & (pl.col("response_id") == response)
-
-
 def _at_least(school: str, response: str, dose: float) -> pl.Expr:
     """The options of a pair at a dose or above."""
-    return _is_pair(school, response) & (pl.col("dose") >= dose)
+    pair = (pl.col("semel_mosad") == school) & (pl.col("response_id") == response)
+    return pair & (pl.col("dose") >= dose)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.allocation.rules.base import PAIR, Measure, Row, Rule, check_known
+from models.allocation.rules.base import PAIR, Measure, ResponseRule, Row, check_known
 
 if TYPE_CHECKING:
     from models.allocation.columns import Columns
@@ -20,7 +20,7 @@ _OPTION = [*PAIR, "dose_level"]
 
 
 @dataclass(frozen=True)
-class Prerequisite(Rule):
+class Prerequisite(ResponseRule):
     """A response stands only in a school that has another one too (R93).
 
     Attributes:
@@ -46,14 +46,14 @@ class Prerequisite(Rule):
     @property
     def sentence_en(self) -> str:
         """The rule in English."""
-        name, needed = self.response_en or self.response_id, self.needed_en or self.needed_id
-        return f"A school has {name} only beside {needed}."
+        needed = self.needed_en or self.needed_id
+        return f"A school has {self.name_en} only beside {needed}."
 
     @property
     def sentence_he(self) -> str:
         """The rule in Hebrew."""
-        name, needed = self.response_he or self.response_id, self.needed_he or self.needed_id
-        return f"המענה {name} יינתן רק בבית ספר שיש בו גם {needed}."
+        needed = self.needed_he or self.needed_id
+        return f"המענה {self.name_he} יינתן רק בבית ספר שיש בו גם {needed}."
 
     def check(self, problem: Problem) -> None:
         """The responses must be two, and among the options."""
@@ -83,7 +83,7 @@ class Prerequisite(Rule):
 
 
 @dataclass(frozen=True)
-class MinimumGroup(Rule):
+class MinimumGroup(ResponseRule):
     """A response is opened for no fewer participants than make a group (R93).
 
     Attributes:
@@ -109,14 +109,14 @@ class MinimumGroup(Rule):
     @property
     def sentence_en(self) -> str:
         """The rule in English."""
-        name = self.response_en or self.response_id
-        return f"The response {name} is opened for at least {self.participants} participants."
+        return (
+            f"The response {self.name_en} is opened for at least {self.participants} participants."
+        )
 
     @property
     def sentence_he(self) -> str:
         """The rule in Hebrew."""
-        name = self.response_he or self.response_id
-        return f"המענה {name} נפתח ל־{self.participants} משתתפים לפחות."
+        return f"המענה {self.name_he} נפתח ל־{self.participants} משתתפים לפחות."
 
     def check(self, problem: Problem) -> None:
         """What is too small must be an option."""

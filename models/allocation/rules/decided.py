@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.allocation.rules.base import Measure, Row, Rule, check_known
+from models.allocation.rules.base import Measure, ResponseRule, Row, check_known
 from models.allocation.rules.choice import MustKeep
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Commitment(MustKeep):
 
 
 @dataclass(frozen=True)
-class NoticePeriod(Rule):
+class NoticePeriod(ResponseRule):
     """A response that is to end goes on where it runs until its notice is over, and nowhere else (R89).
 
     Attributes:
@@ -61,18 +61,16 @@ class NoticePeriod(Rule):
     @property
     def sentence_en(self) -> str:
         """The rule in English."""
-        name = self.response_en or self.response_id
         return (
-            f"The response {name} ends after notice up to {self.last_year}: until then it goes on "
+            f"The response {self.name_en} ends after notice up to {self.last_year}: until then it goes on "
             f"in {len(self.schools)} school(s) and is opened in no other."
         )
 
     @property
     def sentence_he(self) -> str:
         """The rule in Hebrew."""
-        name = self.response_he or self.response_id
         return (
-            f"המענה {name} מסתיים בתום הודעה מוקדמת עד שנת {self.last_year}: עד אז הוא נמשך "
+            f"המענה {self.name_he} מסתיים בתום הודעה מוקדמת עד שנת {self.last_year}: עד אז הוא נמשך "
             f"ב־{len(self.schools)} בתי ספר ואינו נפתח בבתי ספר אחרים."
         )
 
@@ -99,7 +97,7 @@ class NoticePeriod(Rule):
 
 
 @dataclass(frozen=True)
-class ManualOverride(Rule):
+class ManualOverride(ResponseRule):
     """A decision by hand: one response in one school, forced or forbidden, with its reason (R91, R100).
 
     Attributes:
@@ -134,19 +132,18 @@ class ManualOverride(Rule):
     @property
     def sentence_en(self) -> str:
         """The rule in English."""
-        name = self.response_en or self.response_id
         dose = "" if self.dose_level is None else f" at dose level {self.dose_level}"
         must = "has" if self.is_forced else "does not have"
         where = self.semel_mosad
-        return f"Decided by hand ({self.role}): school {where} {must} {name}{dose}. Reason: {self.reason.rstrip('.')}."
+        return f"Decided by hand ({self.role}): school {where} {must} {self.name_en}{dose}. Reason: {self.reason.rstrip('.')}."
 
     @property
     def sentence_he(self) -> str:
         """The rule in Hebrew."""
-        name, where = self.response_he or self.response_id, self.school_he or self.semel_mosad
+        where = self.school_he or self.semel_mosad
         dose = "" if self.dose_level is None else f" ברמת מינון {self.dose_level}"
         must = "יינתן" if self.is_forced else "לא יינתן"
-        return f"הוחלט ידנית ({self.role}): ב{where} {must} {name}{dose}. הנימוק: {self.reason.rstrip('.')}."
+        return f"הוחלט ידנית ({self.role}): ב{where} {must} {self.name_he}{dose}. הנימוק: {self.reason.rstrip('.')}."
 
     def check(self, problem: Problem) -> None:
         """There must be such an option, and a reason and a role."""
