@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 # Generated cities, and cities without any effect: about half a minute each.
 SEEDS = range(1, 1 + int(os.environ.get("TIKKUN_EFFECT_SEEDS", "50")))
 NULL_SEEDS = range(1, 1 + int(os.environ.get("TIKKUN_NULL_SEEDS", "50")))
-LEAST_SHOWN = 0.4  # .62 of the first eight cities: 150 pupils seldom show it
+LEAST_LISTED = 0.6  # of the cities in which POSH is disliked and does most
 ENOUGH = (
     40  # estimates of one response, for its own coverage to be judged (its error is then below .06)
 )
@@ -145,15 +145,14 @@ def test_effects_on_weak_deciles_are_as_sure_as_said(found):
     # Where no difference is planted hardly one is made up.
     others = rows.filter(pl.col("response_id") != "milat")["contrast"]
     print("mean contrast where none is planted:", others.mean())
-    assert abs(others.mean()) <= 0.02
+    assert abs(others.mean()) <= 0.01
 
 
 def test_the_planted_difference_of_weak_deciles(found):
-    """Open claim: MILAT does half as much again for deciles 8 to 10, and it is not seen.
+    """MILAT does half as much again for deciles 8 to 10: seen on the whole, never in one city.
 
-    Over 8 cities the contrast in mathematics was -.008 (error .003) where one of some +.02 is planted: the
-    error of a city's contrast is several times that, and contrasts lean a little below zero for all
-    responses. No verdict on a group should be read as "works better for the weak".
+    What is told is shrunk by what the policy expects groups to differ by, to about half of what is
+    planted (.021); the error of one city's contrast is as large. Of one city's contrast nothing follows.
     """
     milat = weak_deciles(found).filter(
         pl.col("response_id") == "milat", pl.col("subject") == "math"
@@ -161,9 +160,9 @@ def test_the_planted_difference_of_weak_deciles(found):
     planted_more = milat.join(found["truth"].rename({"truth": "of_all"}), on=["seed", *KEY])
     more = (planted_more["truth"] - planted_more["of_all"]).mean()
     told, error = milat["contrast"].mean(), milat["contrast"].std() / np.sqrt(milat.height)
-    print(f"OPEN CLAIM, MILAT in mathematics for deciles 8-10: planted {more:.3f}, told {told:.3f} (error {error:.3f})")  # fmt: skip
-    if told - 1.645 * error <= 0:
-        pytest.xfail(f"planted {more:.3f}, told {told:.3f} (error {error:.3f})")
+    print(f"MILAT in mathematics for deciles 8-10: planted {more:.3f}, told {told:.3f} (error {error:.3f})")  # fmt: skip
+    assert told <= more + 2 * error
+    assert told > 1.645 * error or milat.height < ENOUGH
 
 
 def errors(found, city, change):
@@ -238,30 +237,51 @@ def test_the_registered_literature_and_data_together(found, city):
         pytest.xfail(f"registered priors: posterior {both:.3f}, literature alone {literature:.3f}, data alone {data:.3f}")  # fmt: skip
 
 
-def test_the_planted_cases_come_out(found):
-    """Big money without effect, the liked null, the disliked best, the help where the need is not."""
-    first, liked, disliked, shown, regressive, wrongly = [], [], [], [], [], []
-    for seed in SEEDS[:10]:
+@pytest.fixture(scope="module")
+def cases(found):
+    """Per generated city: what is first in money, what is disliked or liked against the estimate, what sits wrongly."""
+    rows = []
+    for seed in SEEDS:
         judged = found["mart_verdict"].filter(pl.col("seed") == seed, pl.col("group_id") == "all").drop("seed", "group_id")  # fmt: skip
         made = generate(seed)
         money = response_money(*books(made)).filter(pl.col("school_year") == 2026)
         laid = alignment(judged, money).filter(pl.col("money_kind") == "municipal")
-        first.append(laid["response_id"][0] == "tikshuv" and laid["is_flagged"][0])
         opinion = dict(perceived(ratings(made), judged, seed=1).select("response_id", "perception").iter_rows())  # fmt: skip
-        liked.append(opinion["makom_balev"] == "liked_no_effect")
-        disliked.append(opinion["posh"].startswith("disliked"))
-        shown.append(opinion["posh"] == "disliked_effective")
-        wrongly.append([name for name, what in opinion.items() if what != "no_conflict" and name not in ("makom_balev", "posh")])  # fmt: skip
         places = placement(*seats(made), seed=1, margin=0.5)
         lower = set(places.filter("is_regressive")["response_id"])
-        regressive.append("makom_balev" in lower and not {"milat", "merchav", "posh"} & lower)
-    print("first", np.mean(first), "liked", np.mean(liked), "disliked", np.mean(disliked), "by own data", np.mean(shown), "regressive", np.mean(regressive), "also listed", wrongly)  # fmt: skip
-    assert np.mean(first) >= 0.9
-    assert np.mean(liked) >= 0.8
-    assert np.mean(disliked) >= 0.9
-    # Only where the city's own pupils show the effect.
-    assert np.mean(shown) >= LEAST_SHOWN
-    assert np.mean(regressive) >= 0.9
+        others = [name for name, what in opinion.items() if what != "no_conflict" and name not in ("makom_balev", "posh")]  # fmt: skip
+        rows.append(
+            {
+                "first": laid["response_id"][0] == "tikshuv" and laid["is_flagged"][0],
+                "liked": opinion["makom_balev"] == "liked_no_effect",
+                "posh": opinion["posh"],
+                "regressive": "makom_balev" in lower and not {"milat", "merchav", "posh"} & lower,
+                "others": len(others),
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def test_the_planted_cases_come_out(cases):
+    """Big money without effect, the liked null, and the help where the need is not."""
+    means = cases.select(pl.col("first", "liked", "regressive", "others").mean())
+    print(means)
+    assert means["first"].item() >= 0.9
+    assert means["liked"].item() >= 0.8
+    assert means["regressive"].item() >= 0.9
+
+
+def test_the_disliked_response_that_does_most_is_listed(cases):
+    """Open claim: POSH does .12 SD to some 120 pupils a year, which seven cities of ten show.
+
+    Listed is a response whose effect is likely here; where a city's own pupils show none, as their luck
+    has it, nobody may call it effective.
+    """
+    print(cases.group_by("posh").len())
+    listed = cases["posh"].str.starts_with("disliked").mean()
+    assert listed >= LEAST_LISTED
+    if listed < 0.9:
+        pytest.xfail(f"listed in {listed:.2f} of cities, by own data in {(cases['posh'] == 'disliked_effective').mean():.2f}")  # fmt: skip
 
 
 def seats(made):
