@@ -13,7 +13,7 @@ from pipelines.parameters import Channel, Model, Parameter, Percent, Year
 RuleKind = Literal[
     "rise_cap", "share_max", "share_min", "excellence_share_max", "excellence_share_min", "hold_harmless",
     "school_cap", "school_floor", "exclusive", "budget", "school_channel_cap", "school_capacity",
-    "participant_capacity", "asset_hours", "minimum_group", "must_drop", "must_keep", "every_school_served",
+    "participant_capacity", "asset_hours", "minimum_group", "must_drop", "must_keep", "every_school_served", "decided_drop", "decided_keep",
     "notice_period", "override", "commitment",
 ]  # fmt: skip
 Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
@@ -123,6 +123,8 @@ class Rules(Model):
         stream_tolerance: how far a stream's share may lie from its share of the need-weighted pupils.
         exploration_min: least share for responses whose effect is not known but can be evaluated.
         exploration_max: greatest share for them.
+        decisions: whether what people decided on responses for the planned year binds the plan: what
+            is kept stays where it runs, what is dropped is given to nobody (R68).
         pooling: whether the suggested sets of schools may open a response together (R87).
         exclusive: sets of responses of which a school has one at most.
         school_floor_per_pupil: least money per pupil of every school, over all channels.
@@ -135,6 +137,7 @@ class Rules(Model):
     minimum_groups: tuple[MinimumGroup, ...] = ()
     must_keep: tuple[MustKeep, ...] = ()
     must_drop: tuple[MustDrop, ...] = ()
+    decisions: Parameter[bool] | None = None
     notice_periods: tuple[NoticePeriod, ...] = ()
     prerequisites: tuple[Prerequisite, ...] = ()
     source_exclusions: tuple[SourceExclusion, ...] = ()

@@ -23,7 +23,7 @@ RELAX_ORDER = (
     "rise_cap", "share_max", "share_min", "excellence_share_max", "excellence_share_min",
     "hold_harmless", "school_cap", "school_floor", "exclusive",
     "budget", "school_channel_cap", "school_capacity", "participant_capacity", "asset_hours", "minimum_group",
-    "must_drop", "must_keep", "every_school_served", "notice_period", "override", "commitment",
+    "must_drop", "must_keep", "every_school_served", "decided_drop", "decided_keep", "notice_period", "override", "commitment",
 )  # fmt: skip
 """Kinds of rules, the first to give way first, where a policy sets no order of its own.
 

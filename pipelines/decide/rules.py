@@ -8,6 +8,8 @@ import polars as pl
 
 from models.allocation import (
     Commitment,
+    DecidedDrop,
+    DecidedKeep,
     EverySchoolServed,
     ExcellenceShareMax,
     ExcellenceShareMin,
@@ -36,7 +38,7 @@ from pipelines.city import CityFolder
 from pipelines.fields import dictionary
 from pipelines.tables import Tables
 
-READS = ("mart_last_plan", "mart_verdict", "mart_design_option")
+READS = ("mart_last_plan", "mart_verdict", "mart_design_option", "mart_decision")
 
 
 def rules(city: CityFolder, tables: Tables) -> tuple[Rule, ...]:
@@ -51,6 +53,7 @@ def rules(city: CityFolder, tables: Tables) -> tuple[Rule, ...]:
         for kind in (
             _capacities,
             _kept_and_dropped,
+            _decisions,
             _conditions,
             _overrides,
             _of_schools,
@@ -139,6 +142,26 @@ def _kept_and_dropped(city: CityFolder, tables: Tables) -> Iterator[Rule]:
     ] + [(school, response_id) for response_id in sorted(over) for school in every_school]
     if dropped:
         yield MustDrop(tuple(dropped))
+
+
+def _decisions(city: CityFolder, tables: Tables) -> Iterator[Rule]:
+    """What people decided on responses for the planned year (R68); to change or to evaluate binds nothing."""
+    stated = city.policy.rules.decisions
+    if not (stated and stated.value):
+        return
+    least = min(city.policy.dose_response.value)
+    decided = tables["mart_decision"].filter(pl.col("planning_year") == city.planning_year).sort("response_id")  # fmt: skip
+    allocated = {name for name, item in city.policy.responses.items() if item.is_allocated}
+
+    def of(decision: str) -> list[str]:
+        return [name for name in decided.filter(decision=decision)["response_id"] if name in allocated]  # fmt: skip
+
+    kept = [(school, name, least) for name in of("keep") for school in _served(name, "decisions", tables)]  # fmt: skip
+    if kept:
+        yield DecidedKeep(tuple(kept))
+    dropped = [(school, name) for name in of("drop") for school in tables["mart_need_index"]["semel_mosad"]]  # fmt: skip
+    if dropped:
+        yield DecidedDrop(tuple(dropped))
 
 
 def _served(response_id: str, rule: str, tables: Tables) -> tuple[str, ...]:

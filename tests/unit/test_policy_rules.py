@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from models.allocation import (
     Commitment,
+    DecidedDrop,
+    DecidedKeep,
     EverySchoolServed,
     HoldHarmless,
     ManualOverride,
@@ -136,6 +138,38 @@ def test_a_kept_response_that_is_committed_too_is_kept_by_both():
     stated = {"must_keep": [{"response": "tutoring", "schools": "served", "dose_level": 2, **CITED}]}  # fmt: skip
     held = of_kind(MustKeep, stated, tutoring=response(committed_until=2028))
     assert held == [MustKeep((("a", "tutoring", 1.0),)), Commitment((("a", "tutoring", 0.5),))]
+
+
+DECIDED = pl.DataFrame(
+    {
+        "planning_year": [2026, 2027, 2027],
+        "response_id": ["mentoring", "tutoring", "mentoring"],
+        "decision": ["keep", "keep", "drop"],
+    },
+    schema_overrides={"planning_year": pl.Int32},
+)
+
+
+def test_what_people_decided_binds_where_the_policy_says_so():
+    """Of the planned year alone; what is kept stays where it runs, what is dropped is given to nobody."""
+    said = tables(mart_decision=DECIDED)
+    bound = rules(city({"decisions": parameter(True)}), said)
+    assert bound == (
+        DecidedKeep((("a", "tutoring", 0.5),)),
+        DecidedDrop(tuple((school, "mentoring") for school in "abcd")),
+    )
+    assert rules(city({"decisions": parameter(False)}), said) == rules(city({}), said) == ()
+
+
+@pytest.mark.parametrize("decision", ["change", "evaluate"])
+def test_to_change_or_to_evaluate_binds_nothing(decision):
+    said = tables(mart_decision=DECIDED.with_columns(decision=pl.lit(decision)))
+    assert rules(city({"decisions": parameter(True)}), said) == ()
+
+
+def test_a_decision_on_what_is_not_decided_on_here_binds_nothing():
+    stated = city({"decisions": parameter(True)}, tutoring=response(is_allocated=False), mentoring=response(is_allocated=False))  # fmt: skip
+    assert rules(stated, tables(mart_decision=DECIDED)) == ()
 
 
 def test_who_is_served_must_be_known():

@@ -161,6 +161,7 @@ def core_tables(city, made):
         "mart_asset": made.files["assets.csv"].with_columns(
             pl.col("capacity_pupils").cast(pl.Int32), pl.col("hours_per_week", "hours_free_per_week").cast(pl.Float64)
         ),
+        "mart_decision": made.files["decisions.csv"].with_columns(pl.col("planning_year").cast(pl.Int32)),
         "mart_last_plan": last_plan(made, all_years("budget"), stated["core_response"]),
         **{name: nothing(name) for name in ("mart_design_option", "mart_pooling_set", "mart_pooling_school")},
         "core_band_cell": nothing("core_band_cell"),  # every band of a generated city has its score

@@ -13,7 +13,13 @@ from models.allocation.rules.choice import (
     SchoolCapacity,
 )
 from models.allocation.rules.conditions import MinimumGroup, Prerequisite
-from models.allocation.rules.decided import Commitment, ManualOverride, NoticePeriod
+from models.allocation.rules.decided import (
+    Commitment,
+    DecidedDrop,
+    DecidedKeep,
+    ManualOverride,
+    NoticePeriod,
+)
 from models.allocation.rules.money import (
     ChannelBudget,
     SchoolCap,
@@ -36,6 +42,8 @@ __all__ = [
     "BenefitFloor",
     "ChannelBudget",
     "Commitment",
+    "DecidedDrop",
+    "DecidedKeep",
     "Eligibility",
     "EverySchoolServed",
     "ExcellenceShareMax",

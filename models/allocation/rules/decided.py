@@ -1,4 +1,4 @@
-"""What was decided before the plan: commitments, notice given, and overrides by hand (R88, R89, R91, R100)."""
+"""What was decided before the plan: commitments, decisions, notice given, overrides by hand (R68, R88, R89, R91, R100)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from models.allocation.rules.base import Measure, ResponseRule, Row, check_known
-from models.allocation.rules.choice import MustKeep
+from models.allocation.rules.choice import MustDrop, MustKeep
 
 if TYPE_CHECKING:
     from models.allocation.columns import Columns
@@ -33,6 +33,45 @@ class Commitment(MustKeep):
     def sentence_he(self) -> str:
         """The rule in Hebrew."""
         return f"{len(self.pairs)} התחייבויות משנים קודמות מתקיימות."
+
+
+@dataclass(frozen=True)
+class DecidedKeep(MustKeep):
+    """Responses that people decided to keep, in the schools where they run (R68)."""
+
+    rule_id = "decided_keep"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        return f"{len(self.pairs)} response(s) that people decided to keep stay in their schools."
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        return f"{len(self.pairs)} מענים שהוחלט לשמר נשארים בבתי הספר שלהם."
+
+
+@dataclass(frozen=True)
+class DecidedDrop(MustDrop):
+    """Responses that people decided to drop, in every school (R68)."""
+
+    rule_id = "decided_drop"
+
+    @property
+    def sentence_en(self) -> str:
+        """The rule in English."""
+        return f"{self._dropped} response(s) that people decided to drop are given to no school."
+
+    @property
+    def sentence_he(self) -> str:
+        """The rule in Hebrew."""
+        return f"{self._dropped} מענים שהוחלט לוותר עליהם אינם ניתנים לאף בית ספר."
+
+    @property
+    def _dropped(self) -> int:
+        """How many responses."""
+        return len({response_id for _, response_id in self.pairs})
 
 
 @dataclass(frozen=True)
