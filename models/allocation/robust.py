@@ -54,8 +54,8 @@ class RobustPlans:
     Attributes:
         lines: plan ("planned", "expected", "cvar", "min_max_regret"), semel_mosad, response_id,
             dose_level, cost_agorot.
-        plans: plan, expected_worth, cvar_worth, worst_worth, max_regret (all SD·pupils, weighted),
-            cost_agorot, may_miss_worth (SD·pupils by which a better plan by its own criterion can
+        plans: plan, expected_worth, cvar_worth, worst_worth (over the draws that judge), max_regret
+            (over the scenarios; all SD·pupils, weighted), cost_agorot, may_miss_worth (SD·pupils by which a better plan by its own criterion can
             exist at the most; null for the planned one), lines, lines_shared (with the planned one).
     """
 
@@ -67,6 +67,7 @@ def robust_plans(
     problem: Problem,
     lines: pl.DataFrame,
     scenarios: pl.DataFrame,
+    judges: pl.DataFrame | None = None,
     *,
     alpha: float = 0.8,
     effort: Effort = Effort(gap_pct=0.1),  # noqa: B008 - frozen
@@ -79,6 +80,9 @@ def robust_plans(
         lines: semel_mosad, response_id, dose_level: the plan in hand.
         scenarios: as the draws of `stability`; a cost multiplier divides the benefit, since money
             given once buys less.
+        judges: draws by which the plans are judged; the scenarios themselves where there are none. What a
+            plan is worth over the scenarios it was made for flatters it. A regret needs the best plan of
+            every draw, so it stays one over the scenarios.
         alpha: the cvar looks at the worst 1 − alpha of the scenarios.
         effort: of each solve.
         workers: threads.
@@ -101,9 +105,11 @@ def robust_plans(
     if expected is None:
         raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
     tops = _tops(tops_of, effort, workers)
-    worths = np.array(
-        [np.append(own.counting.each, own.counting.first[model.lead]) for own in tops_of]
-    )
+    worths = _worths(tops_of, model)
+    judging = worths if judges is None else _worths(
+        [with_benefit(model, worth) for worth in Draws.of(problem, model, judges).worths(model)], model
+    )  # fmt: skip
+    judged_tail = _tail(len(judging), alpha)
     tail = _tail(len(worths), alpha)
     ceiling = float(tops.max())
     # What happens in the worst cases may be near zero, and a share of that no measure of nearness.
@@ -141,9 +147,9 @@ def robust_plans(
     rows, bought = [], []
     lines_planned = planned[: len(cost)]
     for name, (z, missing) in found.items():
-        got, x = worths @ z, z[: len(cost)]
+        got, x = judging @ z, z[: len(cost)]
         rows.append(
-            (name, got.mean(), float(tail @ np.sort(got)), got.min(), (tops - got).max(),
+            (name, got.mean(), float(judged_tail @ np.sort(got)), got.min(), (tops - worths @ z).max(),
              int(cost @ x.astype(np.int64)), missing, int(x.sum()), int((x * lines_planned).sum()))
         )  # fmt: skip
         bought.append(
@@ -163,6 +169,11 @@ def _tops(models: list[Model], effort: Effort, workers: int) -> np.ndarray:
     """What the best plans are worth; rules do not depend on benefits, so there is one of each."""
     plans = best_of_each(models, effort, workers)
     return np.array([plan.worth for plan in plans if plan is not None])
+
+
+def _worths(drawn: list[Model], model: Model) -> np.ndarray:
+    """Draw × option and lead: what each counts."""
+    return np.array([np.append(own.counting.each, own.counting.first[model.lead]) for own in drawn])
 
 
 def _settled(model: Model, countings: list[Counting]) -> Model:

@@ -87,13 +87,13 @@ def firm(city: CityFolder, tables: Tables) -> Tables:
     found = stability(posed, lines, draws, workers=WORKERS)
     few = draws.filter(pl.col("draw") < settings.scenarios.value)
     robust = robust_plans(
-        posed, lines, few, alpha=1 - settings.bad_share.value, effort=ROBUST, workers=WORKERS
+        posed, lines, few, draws, alpha=1 - settings.bad_share.value, effort=ROBUST, workers=WORKERS
     )
     return {
         "mart_allocation_stability": found.pairs.rename({"dose_level": "plan_dose_level"}),
         "mart_allocation_draw": found.draws,
         "mart_robust_plan": robust.plans.rename({"plan": "plan_id", "lines": "lines_count"}).with_columns(
-            scenarios=pl.lit(few["draw"].n_unique())
+            scenarios=pl.lit(few["draw"].n_unique()), draws=pl.lit(draws["draw"].n_unique())
         ),
         "mart_robust_line": robust.lines.rename({"plan": "plan_id"}),
         "mart_plan_information": value_of_information(posed, lines, draws, effort=CLOSE, workers=WORKERS).rename(

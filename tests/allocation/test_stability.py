@@ -265,6 +265,22 @@ def test_a_safe_plan_for_those_who_fear_the_worst():
     assert information["information_worth"][0] == pytest.approx(2)
 
 
+def test_plans_are_judged_by_draws_they_were_not_made_for():
+    """Two good years in two promise 10; in ten the same plan gives 5, a regret only where it was sought."""
+    built = rivals()
+    built = replace(built, options=built.options.with_columns(benefit_sd_pupils=pl.Series([10.0, 4.0]) / 0.6))  # fmt: skip
+    lines = solve(built, gap_pct=0).lines
+    few = draws_of([(k, "1", 1, 1) for k in (1, 3)])
+    many = draws_of([(k, "1", k % 2, 1) for k in range(10)])
+    found = robust_plans(built, lines, few, many, alpha=0.5)
+    told = {r["plan"]: r for r in found.plans.iter_rows(named=True)}
+    assert told["cvar"]["expected_worth"] == pytest.approx(5)
+    assert told["cvar"]["cvar_worth"] == pytest.approx(0)
+    assert told["cvar"]["max_regret"] == pytest.approx(0)
+    flattered = robust_plans(built, lines, few, alpha=0.5).plans.filter(plan="cvar")
+    assert flattered["cvar_worth"].item() == pytest.approx(10)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
