@@ -45,7 +45,10 @@ class Warehouse(ConfigurableResource):
             self.connect(),
         ):
             self._is_kept_open = True
-            yield self
+            try:
+                yield self
+            finally:
+                self._is_kept_open = False
 
     @contextmanager
     def run_lock(self, say: Callable[[str], object]) -> Iterator[None]:
