@@ -93,7 +93,9 @@ def only_scenarios_changed(work_folder: Path, mark: Marks) -> bool:
 
 
 def _state(work_folder: Path) -> str | None:
-    """When the working warehouse was last written to, and its size."""
+    """When the working warehouse was last written to, and its size; unknown if a run broke off."""
+    if (work_folder / "warehouse.duckdb.wal").exists():
+        return None
     try:
         held = (work_folder / "warehouse.duckdb").stat()
     except FileNotFoundError:

@@ -43,12 +43,10 @@ class Progress(logging.Handler):
         self._status.stop()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Follow the start and end of each step; a waiting run says so."""
+        """Follow the start and end of each step."""
         event = getattr(record, "dagster_meta", {}).get("dagster_event")
         step = event.step_key if event else None
         if event is None or step not in self._stage_of:
-            if record.levelno == logging.INFO and "waiting" in record.getMessage():
-                self._console.print(record.getMessage().split(" - ")[-1])
             return
         stage = self._stage_of[step]
         if event.event_type_value == "STEP_START":

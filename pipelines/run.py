@@ -16,6 +16,7 @@ from pipelines.city import CityError
 from pipelines.fingerprint import Marks, last_release, marks, only_scenarios_changed, remember
 from pipelines.publish.release import ReleaseError, current_release, verify
 from pipelines.scenarios import load_scenarios
+from pipelines.warehouse import Warehouse
 from pipelines.workspace import PROJECT, Workspace, workspace
 
 
@@ -35,18 +36,22 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         city = space.city()
         load_scenarios(city)
-        mark = marks(city)
         _check_writable(Path(space.marts_folder))
         console.print(
             f"[bold]{city.city.city.name_en}[/bold]   scope: {city.city.scope.name}"
             + _synthetic(city.city.city.is_synthetic)
         )
-        if not asked.force and _is_current(space, mark):
-            console.print("nothing has changed since the last release: no file, no policy, no code")
-        elif not _run(space, console, mark, is_forced=asked.force):
-            return 1
-        else:
-            remember(Path(space.work_folder), mark, verify(Path(space.marts_folder)))
+        # Of two runs at once the second waits here, and then mostly finds nothing left to do.
+        with Warehouse(path=str(space.warehouse_path)).run_lock(console.print):
+            mark = marks(city)
+            if not asked.force and _is_current(space, mark):
+                console.print(
+                    "nothing has changed since the last release: no file, no policy, no code"
+                )
+            elif not _run(space, console, mark, is_forced=asked.force):
+                return 1
+            else:
+                remember(Path(space.work_folder), mark, verify(Path(space.marts_folder)))
     except (CityError, ReleaseError) as error:
         console.print(f"[red]{escape(str(error))}[/red]")
         return 1

@@ -181,8 +181,11 @@ def record_results(
         for r in results
     ]  # fmt: skip
     if rows:
-        marks = ", ".join("?" * len(RESULT_COLUMNS))
-        connection.executemany(f"INSERT INTO audit.check_result VALUES ({marks})", rows)
+        row = f"({', '.join('?' * len(RESULT_COLUMNS))})"
+        connection.execute(
+            f"INSERT INTO audit.check_result VALUES {', '.join([row] * len(rows))}",
+            [value for values in rows for value in values],
+        )
 
 
 _POLARS = {
@@ -241,7 +244,8 @@ def python_asset(step: Step) -> dg.AssetsDefinition:
     )
     def _make(context: dg.AssetExecutionContext, warehouse: Warehouse, workspace: Workspace):
         given = warehouse.tables(step.reads) if step.reads else {}
-        held = {} if ANEW in context.run.tags else warehouse.last(step.remembers)
+        is_anew = ANEW in context.run.tags or not step.remembers
+        held = {} if is_anew else warehouse.last(step.remembers)
         given |= {name: held.get(name, nothing(name)) for name in step.remembers}
         made = step.compute(workspace.city(), given)
         writers = {

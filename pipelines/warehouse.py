@@ -16,6 +16,7 @@ import duckdb
 import polars as pl
 from dagster import ConfigurableResource, InitResourceContext
 from filelock import FileLock, Timeout
+from pydantic import PrivateAttr
 
 from pipelines.fields import Table, dictionary
 
@@ -31,12 +32,23 @@ class Warehouse(ConfigurableResource):
     """
 
     path: str
+    _is_kept_open: bool = PrivateAttr(default=False)
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Warehouse]:
-        """Hold the run lock for as long as a Dagster run uses the warehouse."""
-        with self.run_lock(lambda message: context.log.info(message) if context.log else None):
-            yield self
+        """Hold the run lock, and the file open, for as long as a Dagster run uses the warehouse.
+
+        To open the file costs more than to write most tables; beside an open connection it costs nothing.
+        """
+        with (
+            self.run_lock(lambda message: context.log.info(message) if context.log else None),
+            self.connect(),
+        ):
+            self._is_kept_open = True
+            try:
+                yield self
+            finally:
+                self._is_kept_open = False
 
     @contextmanager
     def run_lock(self, say: Callable[[str], object]) -> Iterator[None]:
@@ -61,7 +73,10 @@ class Warehouse(ConfigurableResource):
     def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the warehouse and always close it; `read_only` needs an existing file."""
         # One thread: sums of floating-point numbers then have one order, and the same input the same bytes.
-        connection = duckdb.connect(self.path, read_only=read_only, config={"threads": 1})
+        # Connections of a process to one file are all read-only or none is.
+        connection = duckdb.connect(
+            self.path, read_only=read_only and not self._is_kept_open, config={"threads": 1}
+        )
         try:
             if not read_only:
                 for layer in LAYERS:

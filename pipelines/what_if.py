@@ -108,9 +108,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     space = workspace(options.city)
     try:
-        found = compare(
-            space.city(), Warehouse(path=str(space.warehouse_path)), options.criterion, options.threshold, options.side
-        )  # fmt: skip
+        warehouse = Warehouse(path=str(space.warehouse_path))
+        with warehouse.run_lock(print):
+            found = compare(
+                space.city(), warehouse, options.criterion, options.threshold, options.side
+            )
     except CityError as error:
         print(error)
         return 2

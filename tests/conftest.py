@@ -23,6 +23,19 @@ def pytest_addoption(parser):
     )
 
 
+# Processes take whole files in this order: long ones first, so that none begins one when the other
+# has ended. The first does not need `published` at once, so it does not wait for the second to make it.
+LONG = (
+    "sources/test_privacy.py", "integration/test_run_errors.py", "integration/test_real_city.py",
+    "integration/test_runs_together.py", "integration/test_run.py", "sources/test_dirty_city.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    places = {PROJECT / "tests" / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
+
+
 # A busy machine is no fault of the code: how long one example takes is not tested.
 settings.register_profile("tikkun", deadline=None)
 settings.load_profile("tikkun")
@@ -106,11 +119,11 @@ class Place:
         return subprocess.CompletedProcess(arguments, code, out.getvalue(), "")
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """Start the command and return its process."""
+        """Start the command and return its process; what it prints is to be read when it has ended."""
         command = [sys.executable, "-m", "pipelines.run", self.raw.name, *arguments]
         return subprocess.Popen(
-            command, cwd=PROJECT, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+            command, cwd=PROJECT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )  # fmt: skip
 
 
 def make_place(folder: Path, city: Path) -> Place:

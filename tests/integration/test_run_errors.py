@@ -98,19 +98,3 @@ def test_a_reversed_nurture_index_blocks(place):
         with xlsxwriter.Workbook(str(path)) as book:
             rows.write_excel(book, worksheet="s")
     expect_error(place, "core_direction", "nurture_index", "reversed")
-
-
-def test_bad_rows_are_set_aside_and_the_rest_goes_on(place):
-    file = place.raw / "files" / "climate_2026.csv"
-    lines = file.read_text(encoding="utf-8").splitlines()
-    lines[3] = lines[3].replace(lines[3].split(",")[3], "colour")
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    done = place.call()
-    assert done.returncode == 0, done.stdout
-    quality = pl.read_parquet(place.current / "analyst" / "mart_data_quality.parquet")
-    found = quality.filter(~pl.col("is_passed"), pl.col("check_id") == "nothing_set_aside")
-    assert found["failing_rows"].to_list() == [1]
-    files = pl.read_parquet(place.current / "analyst" / "mart_source_file.parquet")
-    row = files.filter(pl.col("file_name") == "climate_2026.csv").row(0, named=True)
-    assert row["rows_quarantined"] == 1
-    assert row["rows_in"] == len(lines) - 1 == row["rows_staged"] + 1

@@ -118,11 +118,12 @@ def test_a_run_that_is_stopped_by_its_checks_shows_no_identifier(planted, tmp_pa
     assert leaks(place, done.stdout + done.stderr) == set()
 
 
-def test_a_run_that_publishes_shows_no_identifier(small_city, tmp_path):
-    """A few identifiers in each file, so that no check stops the run: warehouse, release, run store."""
-    folder = tmp_path / "planted" / "demo_city"
+@pytest.fixture(scope="module")
+def published_with_bad_rows(small_city, tmp_path_factory):
+    """A run over a few identifiers in each file, so few that no check stops it: place, words, numbers hit."""
+    folder = tmp_path_factory.mktemp("bad_rows") / "demo_city"
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
-    fields, texts, numbers = dictionary().fields, 0, 0
+    fields, texts, numbers = dictionary().fields, 0, {}
     for path, mapping, frame in files_of(folder):
         spared, row = frame.height // 25, 0
         for name, header in mapping.columns.items():
@@ -132,22 +133,44 @@ def test_a_run_that_publishes_shows_no_identifier(small_city, tmp_path):
             if item.type != "VARCHAR":
                 if row >= spared:
                     continue
-                frame[row, header], row, numbers = NUMBERS[row % 4], row + 1, numbers + 1
+                frame[row, header], row = NUMBERS[row % 4], row + 1
             elif frame.height:
                 frame[frame.height - 1, header] = texts_for(item)[-1]
                 texts += 1
+        numbers[path.name] = row
         write(frame, path)
     settings = yaml.safe_load((folder / "city.yaml").read_text(encoding="utf-8"))
     text = yaml.safe_dump(settings | {"expected": {}}, allow_unicode=True)
     (folder / "city.yaml").write_text(text, encoding="utf-8")
     assert texts > 5
-    assert numbers > 100
-    place = make_place(tmp_path / "run", folder)
+    assert sum(numbers.values()) > 100
+    place = make_place(tmp_path_factory.mktemp("run"), folder)
     done = place.run(timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert leaks(place, done.stdout + done.stderr) == set()
+    return place, done.stdout + done.stderr, numbers
+
+
+def test_a_run_that_publishes_shows_no_identifier(published_with_bad_rows):
+    """Warehouse, release, run store and what was said."""
+    place, said, _ = published_with_bad_rows
+    assert leaks(place, said) == set()
     names = {path.suffix for path in place.current.resolve().rglob("*")}
     assert {".parquet", ".duckdb", ".xlsx", ".html"} <= names
+
+
+def test_bad_rows_are_set_aside_and_the_rest_goes_on(published_with_bad_rows, published):
+    place, _, numbers = published_with_bad_rows
+    files, before = (
+        pl.read_parquet(run.current / "analyst" / "mart_source_file.parquet")
+        for run in (place, published)
+    )
+    assert (files["rows_in"] == files["rows_staged"] + files["rows_quarantined"]).all()
+    own = dict(before.select("file_name", "rows_quarantined").iter_rows())
+    aside = dict(files.select("file_name", "rows_quarantined").iter_rows())
+    assert aside == {name: own[name] + bad for name, bad in numbers.items()}
+    quality = pl.read_parquet(place.current / "analyst" / "mart_data_quality.parquet")
+    found = quality.filter(check_id="nothing_set_aside", is_passed=False)
+    assert found["failing_rows"].to_list() == [sum(numbers.values())]
 
 
 def test_a_file_without_a_header_shows_no_pupil_in_its_error(small_city, tmp_path):
