@@ -31,6 +31,7 @@ _LEVEL = "level_before_sd"
 _DAYS = {
     "effect_sd": "absence_saved", "effect_lo_sd": "absence_saved_lo", "effect_hi_sd": "absence_saved_hi",
     "local_sd": "absence_saved_local", "local_se_sd": "absence_saved_local_se",
+    "placebo_sd": "absence_placebo", "placebo_se_sd": "absence_placebo_se",
 }  # fmt: skip
 
 
@@ -40,48 +41,72 @@ def absences(city: CityFolder, tables: Tables) -> Tables:
     A response whose goal is measured by absence (policy: `goal_absence`) has a verdict; of the others
     the estimate is side information.
     """
-    entries = tables["core_response_entry"]
-    if entries.is_empty() or tables["core_pupil_level"]["absence_pct"].null_count() == tables["core_pupil_level"].height:  # fmt: skip
+    entries, absence = tables["core_response_entry"], tables["core_pupil_level"]["absence_pct"]
+    if entries.is_empty() or absence.null_count() == len(absence):
         return {MADE: nothing(MADE)}
     policy = city.policy.effects
     people, spread_pct = _in_sd(columns.pupil_years(tables))
-    found: dict[tuple[str, str, str], Estimate] = {}
-    for response_id in sorted(set(entries["response_id"].unique()) & set(city.policy.responses)):
-        listed = entries.filter(pl.col("response_id") == response_id)
-        found |= by_design(people, listed, response_id, ABSENCE, [ABSENCE], [], policy.seed.value)
-        found[response_id, ABSENCE, "matching"] = _matching(people, listed, response_id, policy.seed.value)  # fmt: skip
     designs = design_frame(
-        found, school_spread_sd=policy.school_spread_sd.value, bias_sd=policy.bias_sd.value.model_dump()
-    )  # fmt: skip
-    local = local_estimates(designs)
-    posterior = combine(_expected(sorted({key[0] for key in found}), policy.absence_spread.value / spread_pct), local)  # fmt: skip
-    goals = pl.DataFrame(
-        [(key, ABSENCE) for key, response in city.policy.responses.items() if response.goal_absence],
-        schema={"response_id": pl.String, "subject": pl.String},
-        orient="row",
-    )  # fmt: skip
+        _estimates(
+            people,
+            entries.filter(pl.col("response_id").is_in(list(city.policy.responses))),
+            policy.seed.value,
+        ),
+        school_spread_sd=policy.school_spread_sd.value,
+        bias_sd=policy.bias_sd.value.model_dump(),
+    )
+    posterior = combine(
+        _expected(designs["response_id"].unique().sort(), policy.absence_spread.value / spread_pct),
+        local_estimates(designs),
+    )
+    goals = [key for key, response in city.policy.responses.items() if response.goal_absence]
     judged = verdicts(
         posterior,
-        goals.filter(pl.col("response_id").is_in(posterior["response_id"].implode())),
+        posterior.filter(pl.col("response_id").is_in(goals)).select("response_id", "subject"),
         worthwhile_sd=policy.worthwhile_absence.value / spread_pct,
         sure=policy.sure.value,
         own_error=policy.own_error.value,
         least_information=policy.least_information.value,
-    ).filter(pl.col("subject") == ABSENCE)
+    )
+    return {MADE: _in_days(judged, posterior, designs, spread_pct)}
+
+
+def _estimates(
+    people: pl.DataFrame, entries: pl.DataFrame, seed: int
+) -> dict[tuple[str, str, str], Estimate]:
+    """Return the estimates of each response by lot, by a score and by comparison, in SD of absence."""
+    found: dict[tuple[str, str, str], Estimate] = {}
+    for response_id in sorted(entries["response_id"].unique()):
+        listed = entries.filter(pl.col("response_id") == response_id)
+        found |= by_design(people, listed, response_id, ABSENCE, [ABSENCE], [], seed)
+        found[response_id, ABSENCE, "matching"] = _matching(people, listed, response_id, seed)
+    return found
+
+
+def _in_days(
+    judged: pl.DataFrame, posterior: pl.DataFrame, designs: pl.DataFrame, spread_pct: float
+) -> pl.DataFrame:
+    """Return the verdicts with what they rest on, SD of absence turned into days per 100 school days."""
     used = (
         designs.filter("is_used").sort("response_id", "design_grade", "design")
         .group_by("response_id", maintain_order=True)
         .agg(
             pl.col("design").str.join(",").alias("designs"),
             pl.col("control_pupils").sum(),
-            pl.col("placebo_sd").first() * spread_pct,
-            pl.col("placebo_se_sd").first() * spread_pct,
+            pl.col("placebo_sd", "placebo_se_sd").first(),
         )
     )  # fmt: skip
-    told = judged.join(posterior.select("response_id", "treated_pupils", "schools", "doubts"), on="response_id").join(used, on="response_id", how="left").with_columns(
-        pl.col("is_target").alias("is_goal"), *((pl.col(name) * spread_pct).alias(days) for name, days in _DAYS.items())
-    ).rename({"placebo_sd": "absence_placebo", "placebo_se_sd": "absence_placebo_se"})  # fmt: skip
-    return {MADE: told.select(nothing(MADE).columns)}
+    rests_on = posterior.select("response_id", "treated_pupils", "schools", "doubts")
+    return (
+        judged.filter(pl.col("subject") == ABSENCE)
+        .join(rests_on, on="response_id")
+        .join(used, on="response_id", how="left")
+        .with_columns(
+            pl.col("is_target").alias("is_goal"),
+            *((pl.col(name) * spread_pct).alias(days) for name, days in _DAYS.items()),
+        )
+        .select(nothing(MADE).columns)
+    )
 
 
 def _in_sd(people: pl.DataFrame) -> tuple[pl.DataFrame, float]:
@@ -146,9 +171,9 @@ def _matching(people: pl.DataFrame, listed: pl.DataFrame, response_id: str, seed
     )
 
 
-def _expected(responses: list[str], spread_sd: float) -> pl.DataFrame:
+def _expected(responses: pl.Series, spread_sd: float) -> pl.DataFrame:
     """Return what is expected before any data: no effect, give or take the policy's spread."""
-    return pl.DataFrame({"response_id": responses}, schema={"response_id": pl.String}).with_columns(
+    return responses.to_frame().with_columns(
         subject=pl.lit(ABSENCE), prior_sd=0.0, prior_se_sd=spread_sd, transport_discount=1.0
     )
 
