@@ -53,7 +53,8 @@ def test_an_invalid_policy(place):
 
 def test_a_budget_below_the_must_keeps(place):
     change_policy(place, "channels", "municipal_own", "budget", "value", value=10_000)
-    change_policy(place, "rules", "every_school_served", "value", value=False)
+    for rule in ("every_school_served", "decisions"):
+        change_policy(place, "rules", rule, "value", value=False)
     change_policy(place, "rules", "hold_harmless", value=None)
     expect_error(place, "must_keep", "budget:municipal_own", "NIS", "Nothing was published")
 
