@@ -112,13 +112,7 @@ def _kept_and_dropped(city: CityFolder, tables: Tables) -> Iterator[Rule]:
     """What goes on, by decision or by a commitment of former years (R88, R89), and what ends."""
     stated, year = city.policy.rules, city.planning_year
     doses = sorted(city.policy.dose_response.value)
-    least: dict[tuple[str, str], int] = {}
-    for item in stated.must_keep:
-        served = item.schools == "served"
-        schools = _served(item.response, "must_keep", tables) if served else item.schools
-        for school in schools:
-            pair = (school, item.response)
-            least[pair] = max(least.get(pair, 1), item.dose_level)
+    least = _must_keep(city, tables)
     if least:
         yield MustKeep(tuple((*pair, doses[level - 1]) for pair, level in least.items()))
     committed = [
@@ -144,8 +138,23 @@ def _kept_and_dropped(city: CityFolder, tables: Tables) -> Iterator[Rule]:
         yield MustDrop(tuple(dropped))
 
 
+def _must_keep(city: CityFolder, tables: Tables) -> dict[tuple[str, str], int]:
+    """Return the least dose level of each school and response that the policy keeps."""
+    least: dict[tuple[str, str], int] = {}
+    for item in city.policy.rules.must_keep:
+        served = item.schools == "served"
+        schools = _served(item.response, "must_keep", tables) if served else item.schools
+        for school in schools:
+            pair = (school, item.response)
+            least[pair] = max(least.get(pair, 1), item.dose_level)
+    return least
+
+
 def _decisions(city: CityFolder, tables: Tables) -> Iterator[Rule]:
-    """What people decided on responses for the planned year (R68); to change or to evaluate binds nothing."""
+    """What people decided on responses for the planned year (R68); to change or to evaluate binds nothing.
+
+    What the policy keeps anyway is left to its own rule: of two rules that ask the same, neither has a price.
+    """
     stated = city.policy.rules.decisions
     if not (stated and stated.value):
         return
@@ -156,7 +165,13 @@ def _decisions(city: CityFolder, tables: Tables) -> Iterator[Rule]:
     def of(decision: str) -> list[str]:
         return [name for name in decided.filter(decision=decision)["response_id"] if name in allocated]  # fmt: skip
 
-    kept = [(school, name, least) for name in of("keep") for school in _served(name, "decisions", tables)]  # fmt: skip
+    anyway = _must_keep(city, tables)
+    kept = [
+        (school, name, least)
+        for name in of("keep")
+        for school in _served(name, "decisions", tables)
+        if (school, name) not in anyway
+    ]
     if kept:
         yield DecidedKeep(tuple(kept))
     dropped = [(school, name) for name in of("drop") for school in tables["mart_need_index"]["semel_mosad"]]  # fmt: skip

@@ -161,6 +161,13 @@ def test_what_people_decided_binds_where_the_policy_says_so():
     assert rules(city({"decisions": parameter(False)}), said) == rules(city({}), said) == ()
 
 
+def test_what_the_policy_keeps_anyway_is_left_to_its_own_rule():
+    """Of two rules that ask the same, neither would have a price."""
+    keep = {"must_keep": [{"response": "tutoring", "schools": "served", "dose_level": 2, **CITED}]}
+    bound = rules(city(keep | {"decisions": parameter(True)}), tables(mart_decision=DECIDED.head(2)))  # fmt: skip
+    assert bound == (MustKeep((("a", "tutoring", 1.0),)),)
+
+
 @pytest.mark.parametrize("decision", ["change", "evaluate"])
 def test_to_change_or_to_evaluate_binds_nothing(decision):
     said = tables(mart_decision=DECIDED.with_columns(decision=pl.lit(decision)))
