@@ -102,12 +102,24 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         drawn=_drawn(tables["mart_allocation_draw"]),
         doubtful=_doubtful(tables, firmness),
         robust=tables["mart_robust_plan"].sort("plan_id").to_dicts(),
+        robust_schools=_schools_by_plan(tables["mart_robust_line"]),
         information=tables["mart_plan_information"].filter(pl.col("information_worth") > 0)
         .sort("information_worth", "response_id", descending=[True, False]).to_dicts(),
         by_response=_by_response(lines),
         by_school=[_school(row, lines, tables) for row in schools.to_dicts()],
         flips=_flips(tables["mart_allocation_flip"]),
     )  # fmt: skip
+
+
+def _schools_by_plan(lines: pl.DataFrame) -> Rows:
+    """Return in how many schools each plan has each response; those the plans differ on most come first."""
+    if lines.is_empty():
+        return []
+    counted = lines.group_by("response_id", "plan_id").agg(pl.col("semel_mosad").n_unique())
+    rows = counted.pivot("plan_id", index="response_id", values="semel_mosad").fill_null(0)
+    plans = [name for name in rows.columns if name != "response_id"]
+    spread = pl.max_horizontal(plans) - pl.min_horizontal(plans)
+    return rows.sort(-spread.cast(pl.Int64), "response_id").to_dicts()
 
 
 def _answers(tables: Mapping[str, pl.DataFrame], lines: pl.DataFrame) -> dict[str, Any]:
