@@ -17,29 +17,38 @@ MOST_CERTAIN = 0.9  # who takes part with a higher probability has nobody to be 
 
 
 @dataclass(frozen=True)
-class Fit:
-    """An effect and what weakens it.
+class _Compared:
+    """Who is compared, and how well.
 
     Attributes:
-        effect: per full dose.
-        influence: each pupil's part in its error, by the pupil's number; independent between pupils.
         treated: participants with a comparison.
         controls: pupils of their cells to compare with.
         pupils: both together.
         lost_share: share of participants without a comparison.
         worth: how many equally weighted comparison pupils the weights leave.
         imbalance_sd: greatest distance of a covariate's means after weighting.
-        groups: how the effect on each group of pupils differs; without those too few to tell.
     """
 
-    effect: float
-    influence: np.ndarray
     treated: int
     controls: int
     pupils: int
     lost_share: float
     worth: float
     imbalance_sd: float
+
+
+@dataclass(frozen=True)
+class Fit(_Compared):
+    """An effect and what weakens it (who is compared: `_Compared`).
+
+    Attributes:
+        effect: per full dose.
+        influence: each pupil's part in its error, by the pupil's number; independent between pupils.
+        groups: how the effect on each group of pupils differs; without those too few to tell.
+    """
+
+    effect: float
+    influence: np.ndarray
     groups: tuple[GroupContrast, ...] = ()
 
     @property
@@ -187,16 +196,10 @@ class _Sample:
 
 
 @dataclass(frozen=True)
-class _Contrast:
-    """What one draw of folds gives; see `Fit`."""
+class _Contrast(_Compared):
+    """What one draw of folds gives."""
 
     part: _Part
-    treated: int
-    controls: int
-    pupils: int
-    lost_share: float
-    worth: float
-    imbalance_sd: float
     groups: Mapping[str, _GroupPart]
 
 
