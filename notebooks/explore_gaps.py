@@ -42,8 +42,7 @@ def _(Path, os, pl):
 def _(city, mo, pl, release):
     synthetic = pl.read_parquet(release / "mart_city.parquet")["is_synthetic"].item()
     mark = "**נתונים סינתטיים – אינם מתארים בית ספר או תלמיד כלשהם.**" if synthetic else ""
-    mo.md(
-        f"""
+    mo.md(f"""
         <div dir="rtl">
 
         # פערים – {city}
@@ -52,8 +51,7 @@ def _(city, mo, pl, release):
 
         פער = רצוי פחות מצוי, בסטיות תקן של תלמידים; חיובי = מתחת ליעד. הטווח הוא 90%.
         </div>
-        """
-    )
+        """)
     return
 
 
@@ -84,8 +82,10 @@ def _(alt, chosen, mo, pl):
     points = base.mark_circle(size=60).encode(
         x="gap_sd:Q", color=alt.Color("gap_tier:N", title="tier")
     )
-    mo.ui.altair_chart(intervals + points) if measured.height else mo.md(
-        "Nothing measured in this choice."
+    (
+        mo.ui.altair_chart(intervals + points)
+        if measured.height
+        else mo.md("Nothing measured in this choice.")
     )
     return (measured,)
 

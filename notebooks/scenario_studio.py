@@ -37,9 +37,23 @@ def _():
     from pipelines.studio import Settings, Studio
 
     return (
-        Path, Settings, Studio, escape, gap_percent, integer, label, mo, nis, nis_change, os, project,
-        signed, tenths, tenths_change, time,
-    )  # fmt: skip
+        Path,
+        Settings,
+        Studio,
+        escape,
+        gap_percent,
+        integer,
+        label,
+        mo,
+        nis,
+        nis_change,
+        os,
+        project,
+        signed,
+        tenths,
+        tenths_change,
+        time,
+    )
 
 
 @app.cell
@@ -60,16 +74,15 @@ def _(Path, Studio, os, project):
 def _(escape, mo, studio):
     identity = studio.city.city.city
     mark = (
-        '<p style="background:#7a2e00;color:#fff;padding:.4rem 1rem;font-weight:700">נתונים סינתטיים – אינם מתארים בית ספר, תלמיד או עיר כלשהם</p>'
+        '<p style="background:#7a2e00;color:#fff;padding:.4rem 1rem;font-weight:700">נתונים'
+        " סינתטיים – אינם מתארים בית ספר, תלמיד או עיר כלשהם</p>"
         if identity.is_synthetic
         else ""
     )
-    mo.Html(
-        f"""<div dir="rtl" lang="he">{mark}
+    mo.Html(f"""<div dir="rtl" lang="he">{mark}
         <h1 style="font-size:1.6rem;font-weight:700;margin:.6rem 0">אולפן תרחישים – {escape(identity.name_he)}</h1>
         <p><strong>טיוטה, לא החלטה.</strong> הזיזו החלטה, והתכנית תיפתר מחדש. הפערים, הצורך וההשפעות אינם משתנים.
-        דבר אינו נשמר: תרחיש שכדאי לדון בו נכתב כקובץ בתיקיית scenarios של העיר.</p></div>"""
-    )
+        דבר אינו נשמר: תרחיש שכדאי לדון בו נכתב כקובץ בתיקיית scenarios של העיר.</p></div>""")
     return
 
 
@@ -78,21 +91,45 @@ def _(base, mo):
     # In thousands: the slider writes large numbers as 9.0e6.
     start = round(base.municipal_nis / 100_000) * 100
     budget = mo.ui.slider(
-        0, max(2 * start, 100), step=100, value=start, label="תקציב הרשות (אלפי ₪)", show_value=True,
-        debounce=True, full_width=True,
-    )  # fmt: skip
+        0,
+        max(2 * start, 100),
+        step=100,
+        value=start,
+        label="תקציב הרשות (אלפי ₪)",
+        show_value=True,
+        debounce=True,
+        full_width=True,
+    )
     gamma = mo.ui.slider(
-        0, 3, step=0.25, value=min(base.gamma, 3), label="העדפה מתקנת γ (0 = ללא)", show_value=True,
-        debounce=True, full_width=True,
-    )  # fmt: skip
+        0,
+        3,
+        step=0.25,
+        value=min(base.gamma, 3),
+        label="העדפה מתקנת γ (0 = ללא)",
+        show_value=True,
+        debounce=True,
+        full_width=True,
+    )
     excellence = mo.ui.range_slider(
-        0, 100, step=1, value=list(base.excellence_pct), label="חלק המצוינות בכספי הרשות (%)",
-        show_value=True, debounce=True, full_width=True,
-    )  # fmt: skip
+        0,
+        100,
+        step=1,
+        value=list(base.excellence_pct),
+        label="חלק המצוינות בכספי הרשות (%)",
+        show_value=True,
+        debounce=True,
+        full_width=True,
+    )
     floor = mo.ui.slider(
-        0, 1500, step=50, value=min(base.floor_nis, 1500), label="רצפה לכל בית ספר (₪ לתלמיד, מכל הערוצים)",
-        show_value=True, debounce=True, full_width=True,
-    )  # fmt: skip
+        0,
+        1500,
+        step=50,
+        value=min(base.floor_nis, 1500),
+        label="רצפה לכל בית ספר (₪ לתלמיד, מכל הערוצים)",
+        show_value=True,
+        debounce=True,
+        full_width=True,
+    )
     mo.Html(f'<div dir="rtl" lang="he">{mo.vstack([budget, gamma, excellence, floor]).text}</div>')
     return budget, excellence, floor, gamma, start
 
@@ -117,29 +154,52 @@ def _(
 
     if draft.conflict_he:
         lines = "<br>".join(escape(line) for line in draft.conflict_he.split("\n"))
-        shown = f'<div dir="rtl" lang="he" role="alert" data-studio="conflict" style="background:#fff7e6;border:1px solid #e6c88a;padding:.6rem .9rem">{lines}<br><small>{seconds:.1f} שניות</small></div>'
+        shown = (
+            '<div dir="rtl" lang="he" role="alert" data-studio="conflict"'
+            ' style="background:#fff7e6;border:1px solid #e6c88a;padding:.6rem'
+            f' .9rem">{lines}<br><small>{seconds:.1f} שניות</small></div>'
+        )
     else:
         total = draft.totals
         facts = [
-            ("עלות כוללת (₪)", ltr("cost", nis(total["cost_agorot"])), nis_change(total["cost_change_agorot"])),
-            ("כספי רשות (₪)", ltr("municipal", nis(total["municipal_agorot"])), nis_change(total["municipal_change_agorot"])),
             (
-                "התקדמות צפויה (ס״ת × תלמידים)", ltr("benefit", tenths(total["benefit_sd_pupils"])),
-                f"{tenths_change(total['benefit_change_sd_pupils'])} ({tenths_change(total['benefit_change_lo_sd_pupils'])} … {tenths_change(total['benefit_change_hi_sd_pupils'])})",
+                "עלות כוללת (₪)",
+                ltr("cost", nis(total["cost_agorot"])),
+                nis_change(total["cost_change_agorot"]),
+            ),
+            (
+                "כספי רשות (₪)",
+                ltr("municipal", nis(total["municipal_agorot"])),
+                nis_change(total["municipal_change_agorot"]),
+            ),
+            (
+                "התקדמות צפויה (ס״ת × תלמידים)",
+                ltr("benefit", tenths(total["benefit_sd_pupils"])),
+                (
+                    f"{tenths_change(total['benefit_change_sd_pupils'])}"
+                    f" ({tenths_change(total['benefit_change_lo_sd_pupils'])} …"
+                    f" {tenths_change(total['benefit_change_hi_sd_pupils'])})"
+                ),
             ),
             ("מקומות", ltr("participants", integer(total["participants"])), ""),
-            ("בתי ספר שזזו", ltr("moved", integer(total["schools_moved"])), f"+{total['schools_gaining']} / −{total['schools_losing']}"),
+            (
+                "בתי ספר שזזו",
+                ltr("moved", integer(total["schools_moved"])),
+                f"+{total['schools_gaining']} / −{total['schools_losing']}",
+            ),
             ("ללא מענה", ltr("without", integer(total["schools_without"])), ""),
-        ]  # fmt: skip
+        ]
         if total["concentration"] is not None:
             facts.append(
                 (
-                    "מדד ריכוז", ltr("concentration", signed(total["concentration"])),
+                    "מדד ריכוז",
+                    ltr("concentration", signed(total["concentration"])),
                     f"{signed(total['concentration_lo'])} … {signed(total['concentration_hi'])}",
                 )
-            )  # fmt: skip
+            )
         cards = "".join(
-            f'<li style="border:1px solid #d8dde4;border-radius:4px;padding:.5rem .8rem">{name}<br>{value}<br><small dir="ltr">{change}</small></li>'
+            '<li style="border:1px solid #d8dde4;border-radius:4px;padding:.5rem'
+            f' .8rem">{name}<br>{value}<br><small dir="ltr">{change}</small></li>'
             for name, value, change in facts
         )
         shown = f"""<div dir="rtl" lang="he"><ul style="list-style:none;display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.6rem;padding:0">{cards}</ul>
@@ -151,9 +211,13 @@ def _(
 @app.cell
 def _(draft, escape, integer, label, mo, nis, nis_change):
     rows = "".join(
-        f'<tr><th scope="row" style="text-align:right">{escape(row["school_name_he"])}</th><td>{label("stream", row["stream"])}</td><td>{row["need_tier"]}</td>'
-        f'<td><bdi dir="ltr">{integer(row["pupils"])}</bdi></td><td><bdi dir="ltr">{nis(row["cost_agorot"] - row["cost_change_agorot"])}</bdi></td><td><bdi dir="ltr">{nis(row["cost_agorot"])}</bdi></td>'
-        f'<td><bdi dir="ltr">{nis_change(row["cost_change_agorot"])}</bdi></td><td>{label("money_direction", row["money_direction"])}</td></tr>'
+        '<tr><th scope="row"'
+        f' style="text-align:right">{escape(row["school_name_he"])}</th><td>{label("stream", row["stream"])}</td><td>{row["need_tier"]}</td>'
+        f'<td><bdi dir="ltr">{integer(row["pupils"])}</bdi></td><td><bdi'
+        f' dir="ltr">{nis(row["cost_agorot"] - row["cost_change_agorot"])}</bdi></td><td><bdi'
+        f' dir="ltr">{nis(row["cost_agorot"])}</bdi></td>'
+        "<td><bdi"
+        f' dir="ltr">{nis_change(row["cost_change_agorot"])}</bdi></td><td>{label("money_direction", row["money_direction"])}</td></tr>'
         for row in ([] if draft.conflict_he else draft.schools.iter_rows(named=True))
     )
     heads = [
@@ -167,11 +231,15 @@ def _(draft, escape, integer, label, mo, nis, nis_change):
         "לעומת התכנית",
     ]
     head = "".join(f'<th scope="col" style="text-align:right">{name}</th>' for name in heads)
-    mo.Html(
-        f"""<div dir="rtl" lang="he" style="overflow-x:auto"><table data-studio="schools" style="width:100%;border-spacing:.6rem .25rem">
+    (
+        mo.Html(
+            f"""<div dir="rtl" lang="he" style="overflow-x:auto"><table data-studio="schools" style="width:100%;border-spacing:.6rem .25rem">
         <caption style="text-align:right">הקצאה לבית ספר, לפי זרם ושם ולא לפי דירוג: טיוטה, לא החלטה</caption>
         <thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"""
-    ) if rows else None
+        )
+        if rows
+        else None
+    )
     return
 
 

@@ -1,4 +1,6 @@
-"""Stage `act`: who does what when, and who is told. Findings are put in words and a release is published."""
+"""Stage `act`: who does what when, and who is told. Findings are put in words and a release is
+published.
+"""
 
 import shutil
 from pathlib import Path
@@ -38,12 +40,17 @@ STEPS = (
         "act",
         makes=("mart_finding",),
         reads=(
-            "mart_gap_school", "mart_need_index", "mart_allocation_school", "mart_allocation_certificate",
-            "mart_response_map", "mart_response", "mart_not_measured",
+            "mart_gap_school",
+            "mart_need_index",
+            "mart_allocation_school",
+            "mart_allocation_certificate",
+            "mart_response_map",
+            "mart_response",
+            "mart_not_measured",
         ),
         compute=findings,
     ),
-)  # fmt: skip
+)
 
 
 def context_of(city: CityFolder) -> ReportContext:
@@ -67,7 +74,10 @@ def context_of(city: CityFolder) -> ReportContext:
 @dg.asset(
     key=RELEASE,
     deps=[asset_key(name) for name in MARTS],
-    description="The published release: marts, workbook, report and quality page of each audience, made current by one atomic rename after an audit.",
+    description=(
+        "The published release: marts, workbook, report and quality page of each audience, made"
+        " current by one atomic rename after an audit."
+    ),
     group_name="act",
     owners=OWNERS,
     kinds={"html", "xlsx", "parquet"},

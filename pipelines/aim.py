@@ -84,9 +84,16 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
                 for version in versions
             ],
             schema={
-                "group_id": pl.String, "valid_from_year": pl.Int32, "group_name_he": pl.String,
-                "group_dimension": pl.String, "attribute": pl.String, "at_least": pl.Float64,
-                "at_most": pl.Float64, "equals": pl.String, "source": pl.String, "reason": pl.String,
+                "group_id": pl.String,
+                "valid_from_year": pl.Int32,
+                "group_name_he": pl.String,
+                "group_dimension": pl.String,
+                "attribute": pl.String,
+                "at_least": pl.Float64,
+                "at_most": pl.Float64,
+                "equals": pl.String,
+                "source": pl.String,
+                "reason": pl.String,
             },
         ),
         "core_cause": pl.DataFrame(
@@ -107,10 +114,17 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
                 for cause_id, cause in policy.causes.items()
             ],
             schema={
-                "cause_id": pl.String, "cause_name_he": pl.String, "cause_name_en": pl.String,
-                "cause_measure": pl.String, "expected_sd_per_unit": pl.Float64, "expected_spread": pl.Float64,
-                "is_in_power": pl.Boolean, "action_channel": pl.String, "themes": pl.String,
-                "source": pl.String, "reason": pl.String,
+                "cause_id": pl.String,
+                "cause_name_he": pl.String,
+                "cause_name_en": pl.String,
+                "cause_measure": pl.String,
+                "expected_sd_per_unit": pl.Float64,
+                "expected_spread": pl.Float64,
+                "is_in_power": pl.Boolean,
+                "action_channel": pl.String,
+                "themes": pl.String,
+                "source": pl.String,
+                "reason": pl.String,
             },
         ),
         "core_cause_action": pl.DataFrame(
@@ -130,50 +144,69 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
             ],
             schema=dict.fromkeys(("source_id", "semel_mosad", "silence_reason"), pl.String),
         ),
-        "core_source_mapping": pl.DataFrame(
-            [
-                {
-                    "source_id": source_id,
-                    "file_pattern": mapping.file.replace("{school_year}", "*"),
-                    "sheet_name": str(mapping.sheet),
-                }
-                for source_id, mappings in settings.sources.items()
-                for mapping in mappings
-                if mapping.format in ("xlsx", "xls")
-            ],
-            schema=dict.fromkeys(("source_id", "file_pattern", "sheet_name"), pl.String),
-        ).unique(maintain_order=True),
-        "core_policy_target": _with_files(city, tables["stg_aim__targets"], ("scale_id", "subject", "valid_from"), pl.DataFrame(
-            [
-                {
-                    "scale_id": scale_id,
-                    "subject": subject,
-                    "valid_from": target.valid_from,
-                    "target_type": target.type,
-                    "desired_value": target.value,
-                    "source": target.source,
-                }
-                for target in policy.targets
-                for scale_id in target.scales
-                for subject in (subjects if target.subjects == "all" else target.subjects)
-            ],
-            schema={
-                "scale_id": pl.String, "subject": pl.String, "valid_from": pl.Date,
-                "target_type": pl.String, "desired_value": pl.Float64, "source": pl.String,
-            },
-        )),
+        "core_source_mapping": (
+            pl.DataFrame(
+                [
+                    {
+                        "source_id": source_id,
+                        "file_pattern": mapping.file.replace("{school_year}", "*"),
+                        "sheet_name": str(mapping.sheet),
+                    }
+                    for source_id, mappings in settings.sources.items()
+                    for mapping in mappings
+                    if mapping.format in ("xlsx", "xls")
+                ],
+                schema=dict.fromkeys(("source_id", "file_pattern", "sheet_name"), pl.String),
+            ).unique(maintain_order=True)
+        ),
+        "core_policy_target": _with_files(
+            city,
+            tables["stg_aim__targets"],
+            ("scale_id", "subject", "valid_from"),
+            pl.DataFrame(
+                [
+                    {
+                        "scale_id": scale_id,
+                        "subject": subject,
+                        "valid_from": target.valid_from,
+                        "target_type": target.type,
+                        "desired_value": target.value,
+                        "source": target.source,
+                    }
+                    for target in policy.targets
+                    for scale_id in target.scales
+                    for subject in (subjects if target.subjects == "all" else target.subjects)
+                ],
+                schema={
+                    "scale_id": pl.String,
+                    "subject": pl.String,
+                    "valid_from": pl.Date,
+                    "target_type": pl.String,
+                    "desired_value": pl.Float64,
+                    "source": pl.String,
+                },
+            ),
+        ),
         "core_policy_band": _bands(policy.diagnose.bands),
         "core_expected": pl.DataFrame(
-            [{"reconciliation_id": key, "expected_value": float(value)} for key, value in settings.expected.items()],
+            [
+                {"reconciliation_id": key, "expected_value": float(value)}
+                for key, value in settings.expected.items()
+            ],
             schema={"reconciliation_id": pl.String, "expected_value": pl.Float64},
         ),
-        "core_goal": _with_files(city, tables["stg_aim__goals"], ("goal_id",), pl.DataFrame(
-            [
-                {"goal_id": goal_id, "goal_name_he": goal.name_he, "goal_name_en": goal.name_en}
-                for goal_id, goal in policy.goals.items()
-            ],
-            schema=dict.fromkeys(("goal_id", "goal_name_he", "goal_name_en"), pl.String),
-        )),
+        "core_goal": _with_files(
+            city,
+            tables["stg_aim__goals"],
+            ("goal_id",),
+            pl.DataFrame(
+                [
+                    {"goal_id": goal_id, "goal_name_he": goal.name_he, "goal_name_en": goal.name_en}
+                    for goal_id, goal in policy.goals.items()
+                ],
+                schema=dict.fromkeys(("goal_id", "goal_name_he", "goal_name_en"), pl.String),
+            ),
+        ),
         "core_response": pl.DataFrame(
             [
                 {
@@ -187,9 +220,15 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
                     "horizon": response.horizon,
                     "is_excellence": response.is_excellence,
                     "is_allocated": response.is_allocated,
-                    "nurture_index_min": response.eligibility and response.eligibility.nurture_index_min,
-                    "eligibility_reason_he": response.eligibility and response.eligibility.reason_he,
-                    "eligibility_reason_en": response.eligibility and response.eligibility.reason_en,
+                    "nurture_index_min": (
+                        response.eligibility and response.eligibility.nurture_index_min
+                    ),
+                    "eligibility_reason_he": (
+                        response.eligibility and response.eligibility.reason_he
+                    ),
+                    "eligibility_reason_en": (
+                        response.eligibility and response.eligibility.reason_en
+                    ),
                     "fixed_cost_agorot": round(response.fixed_cost.value * AGOROT),
                     "unit_cost_agorot": round(response.unit_cost.value * AGOROT),
                     "source": response.fixed_cost.source,
@@ -204,7 +243,7 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
             },
         ),
         "core_parameter": pl.DataFrame(city.parameters()),
-    }  # fmt: skip
+    }
 
 
 def _bands(policy: BandPolicy | None) -> pl.DataFrame:
@@ -215,11 +254,17 @@ def _bands(policy: BandPolicy | None) -> pl.DataFrame:
     ends = [None, *limits.value, None]
     return pl.DataFrame(
         [
-            {"band": band, "band_lo_sd": low, "band_hi_sd": high, "source": limits.source, "reason": limits.reason}
+            {
+                "band": band,
+                "band_lo_sd": low,
+                "band_hi_sd": high,
+                "source": limits.source,
+                "reason": limits.reason,
+            }
             for band, (low, high) in enumerate(pairwise(ends), start=1)
         ],
         schema_overrides={"band_lo_sd": pl.Float64, "band_hi_sd": pl.Float64},
-    )  # fmt: skip
+    )
 
 
 def _with_files(
@@ -231,7 +276,8 @@ def _with_files(
     if not twice.is_empty():
         named = ", ".join("/".join(map(str, row)) for row in twice.select(key).unique().rows())
         raise CityError(
-            f"{city.folder / 'policy.yaml'} and the city's file state {named} ({'/'.join(key)}) differently; keep one of the two.",
+            f"{city.folder / 'policy.yaml'} and the city's file state {named} ({'/'.join(key)})"
+            " differently; keep one of the two.",
             f"הקובץ policy.yaml וקובץ העיר סותרים זה את זה ({named}). יש להשאיר אחד מהם.",
         )
     return both
@@ -242,11 +288,22 @@ STEPS = (
         name="aim",
         stage="aim",
         makes=(
-            "core_city", "core_plan_scope", "core_policy_scale", "core_policy_target", "core_policy_band",
-            "core_expected", "core_goal", "core_response", "core_parameter", "core_source_mapping", "core_declared_silence", "core_group",
-            "core_cause", "core_cause_action",
+            "core_city",
+            "core_plan_scope",
+            "core_policy_scale",
+            "core_policy_target",
+            "core_policy_band",
+            "core_expected",
+            "core_goal",
+            "core_response",
+            "core_parameter",
+            "core_source_mapping",
+            "core_declared_silence",
+            "core_group",
+            "core_cause",
+            "core_cause_action",
         ),
         reads=("stg_aim__goals", "stg_aim__targets"),
         compute=aim,
     ),
-)  # fmt: skip
+)

@@ -1,4 +1,5 @@
-"""A city is a folder: `city.yaml` (what its files are) and `policy.yaml` (what it wants and may spend).
+"""A city is a folder: `city.yaml` (what its files are) and `policy.yaml` (what it wants and may
+spend).
 
 Both are read into frozen Pydantic models. An invalid file stops before any asset runs, with the
 path to the field and the reason in English and Hebrew (R119). Every parameter carries its value,
@@ -70,7 +71,8 @@ class Scope(Model):
     def _named_for_what_it_covers(self) -> Scope:
         if (self.name == "official") != (self.legal_statuses == ("official",)):
             raise ValueError(
-                f"scope '{self.name}' with legal_statuses {', '.join(self.legal_statuses)}: 'official' covers official schools alone, 'all' others too"
+                f"scope '{self.name}' with legal_statuses {', '.join(self.legal_statuses)}:"
+                " 'official' covers official schools alone, 'all' others too"
             )
         return self
 
@@ -174,8 +176,10 @@ class CityFolder(Model):
             return self
         if scope == "all":
             raise CityError(
-                f"{self.folder / 'city.yaml'}: its scope covers official schools alone; to plan for all, name the other legal_statuses there.",
-                f"{self.folder / 'city.yaml'}: ההיקף כולל רק בתי ספר רשמיים. כדי לתכנן לכל בתי הספר יש לרשום שם את שאר המעמדות (legal_statuses).",
+                f"{self.folder / 'city.yaml'}: its scope covers official schools alone; to plan for"
+                " all, name the other legal_statuses there.",
+                f"{self.folder / 'city.yaml'}: ההיקף כולל רק בתי ספר רשמיים. כדי לתכנן לכל בתי הספר"
+                " יש לרשום שם את שאר המעמדות (legal_statuses).",
             )
         official = own.model_copy(update={"name": "official", "legal_statuses": ("official",)})
         return self.model_copy(update={"city": self.city.model_copy(update={"scope": official})})
@@ -264,7 +268,8 @@ def read_yaml(path: Path) -> Any:
     """
     if not path.is_file():
         raise CityError(
-            f"{path}: there is no such file; a city is a folder with city.yaml and policy.yaml (see README, 'Bring your own city').",
+            f"{path}: there is no such file; a city is a folder with city.yaml and policy.yaml (see"
+            " README, 'Bring your own city').",
             f"{path}: הקובץ חסר; עיר היא תיקייה ובה city.yaml ו-policy.yaml.",
         )
     try:
@@ -304,12 +309,16 @@ def validated(path: Path, raw: Any, model: type[M], under: tuple[str, ...] = ())
         lines = "\n".join(f"  line {line}: {where}: {what}" for where, line, what in problems)
         raise CityError(
             f"{path}: {len(problems)} field(s) are not valid:\n{lines}",
-            f"{path}: {len(problems)} שדות אינם תקינים: {', '.join(f'{where} (שורה {line})' for where, line, _ in problems)}. יש לתקן את הקובץ ולהריץ שוב.",
+            f"{path}: {len(problems)} שדות אינם תקינים:"
+            f" {', '.join(f'{where} (שורה {line})' for where, line, _ in problems)}. יש לתקן את"
+            " הקובץ ולהריץ שוב.",
         ) from None
 
 
 def _place(raw: Any, loc: Sequence[str | int]) -> list[str]:
-    """Return a validator's path without the steps that the file does not write, such as a list of one."""
+    """Return a validator's path without the steps that the file does not write, such as a list of
+    one.
+    """
     parts = []
     for key in loc:
         if isinstance(raw, dict) and isinstance(key, int):

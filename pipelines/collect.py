@@ -56,7 +56,9 @@ def is_yearly(source_id: str) -> bool:
 
 
 def raw_assets(years: Sequence[int]) -> list[dg.AssetsDefinition]:
-    """Return the raw assets of all logical sources; the yearly ones are partitioned by school year."""
+    """Return the raw assets of all logical sources; the yearly ones are partitioned by school
+    year.
+    """
     partitions = dg.StaticPartitionsDefinition([year_key(year) for year in years])
     yearly = [source for source in dictionary().sources if is_yearly(source)]
     timeless = [source for source in dictionary().sources if not is_yearly(source)]
@@ -174,9 +176,11 @@ def _spec(source_id: str) -> dg.AssetSpec:
     held_against = _REGISTERS if "semel_mosad" in table.contract else ()
     return dg.AssetSpec(
         asset_key(f"raw_{source_id}"),
-        deps=[asset_key(f"raw_{name}") for name in held_against if name != source_id]
-        if source_id not in _REGISTERS
-        else [],
+        deps=(
+            [asset_key(f"raw_{name}") for name in held_against if name != source_id]
+            if source_id not in _REGISTERS
+            else []
+        ),
         description=f"{source_id} as the city's files hold it, as text. A row: {table.row}.",
         metadata={"dagster/column_schema": dg.TableSchema(columns=_raw_columns(table))},
         group_name="collect",
@@ -218,8 +222,10 @@ def _raw_table(table: Table) -> Table:
 def _applicable(city: CityFolder, source_id: str) -> list[Check]:
     """A source that the city does not map is empty, and that is no fault."""
     return [
-        check
-        if check is not RAW_MAPPED or _has_files(city, source_id)
-        else replace(check, expectations=())
+        (
+            check
+            if check is not RAW_MAPPED or _has_files(city, source_id)
+            else replace(check, expectations=())
+        )
         for check in _CHECKS
     ]

@@ -1,4 +1,6 @@
-"""Stage `diagnose`: are the criteria by which pupils are identified clear, bound and fair (R27–R31)."""
+"""Stage `diagnose`: are the criteria by which pupils are identified clear, bound and fair
+(R27–R31).
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,19 @@ from pipelines.tables import Step, Tables
 
 # Where what a criterion may be bound to is measured: per pupil, per school.
 _MEASURED_IN = (
-    "core_pupil_level", "core_school_year", "core_attendance", "core_climate", "core_informal", "core_mobility",
-)  # fmt: skip
+    "core_pupil_level",
+    "core_school_year",
+    "core_attendance",
+    "core_climate",
+    "core_informal",
+    "core_mobility",
+)
 
 
 def criteria(city: CityFolder, tables: Tables) -> Tables:
-    """Return what is wrong with the criteria, how fair they are, and how schools' methods differ."""
+    """Return what is wrong with the criteria, how fair they are, and how schools' methods
+    differ.
+    """
     year = city.city.school_years.reference
     valid = current(tables["core_criterion"], date(year, 6, 30))
     measures = {
@@ -44,11 +53,21 @@ def criteria(city: CityFolder, tables: Tables) -> Tables:
 
 
 _FAIRNESS = {
-    "criterion_id": pl.String, "criterion_version": pl.Int32, "group_id": pl.String, "pupils": pl.Int64,
-    "identified_pupils": pl.Int64, "identified_pct": pl.Float64, "identified_lo_pct": pl.Float64,
-    "identified_hi_pct": pl.Float64, "expected_pupils": pl.Float64, "fairness_ratio": pl.Float64,
-    "fairness_lo": pl.Float64, "fairness_hi": pl.Float64, "is_unfair": pl.Boolean, "small_pupils": pl.Int64,
-}  # fmt: skip
+    "criterion_id": pl.String,
+    "criterion_version": pl.Int32,
+    "group_id": pl.String,
+    "pupils": pl.Int64,
+    "identified_pupils": pl.Int64,
+    "identified_pct": pl.Float64,
+    "identified_lo_pct": pl.Float64,
+    "identified_hi_pct": pl.Float64,
+    "expected_pupils": pl.Float64,
+    "fairness_ratio": pl.Float64,
+    "fairness_lo": pl.Float64,
+    "fairness_hi": pl.Float64,
+    "is_unfair": pl.Boolean,
+    "small_pupils": pl.Int64,
+}
 
 
 def _fairness(city: CityFolder, row: dict, year: int, tables: Tables) -> pl.DataFrame:
@@ -71,16 +90,18 @@ def _fairness(city: CityFolder, row: dict, year: int, tables: Tables) -> pl.Data
         total,
         city.policy.suppression.count_pupils.value,
     )
-    named = {key: pl.lit(row[key]).cast(_FAIRNESS[key]) for key in ("criterion_id", "criterion_version")}  # fmt: skip
+    named = {
+        key: pl.lit(row[key]).cast(_FAIRNESS[key]) for key in ("criterion_id", "criterion_version")
+    }
     return hidden.with_columns(**named).select(list(_FAIRNESS))
 
 
 def small_groups(found: pl.DataFrame, total: int, least: int) -> pl.DataFrame:
     """Return the groups with `small_pupils`: the fewest pupils a row could tell of, where too few.
 
-    A row tells of those identified in the group, of its other pupils, and of those identified outside
-    it. Groups of one dimension may divide all pupils between them: where few are hidden in it, the
-    next smallest group is hidden with them, so that the total does not tell them.
+    A row tells of those identified in the group, of its other pupils, and of those identified
+    outside it. Groups of one dimension may divide all pupils between them: where few are hidden in
+    it, the next smallest group is hidden with them, so that the total does not tell them.
 
     Args:
         found: `group_id`, `group_dimension`, `pupils`, `identified_pupils`.
@@ -99,9 +120,10 @@ def small_groups(found: pl.DataFrame, total: int, least: int) -> pl.DataFrame:
 
 STEPS = (
     Step(
-        "criteria", "diagnose",
+        "criteria",
+        "diagnose",
         makes=("mart_criterion_lint", "mart_criterion_fairness", "mart_identification_method"),
         reads=("core_criterion", "core_goal", "core_group", "core_pupil_group", *_MEASURED_IN),
         compute=criteria,
     ),
-)  # fmt: skip
+)

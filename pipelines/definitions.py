@@ -53,9 +53,11 @@ def build(space: Workspace) -> dg.Definitions:
     )
     scenarios = dg.define_asset_job(
         SCENARIOS,
-        selection=dg.AssetSelection.assets(*map(asset_key, decide.scenarios.STEPS[0].makes)).downstream(),
+        selection=dg.AssetSelection.assets(
+            *map(asset_key, decide.scenarios.STEPS[0].makes)
+        ).downstream(),
         description="Solve the scenarios that have changed, compare, publish; nothing before them.",
-    )  # fmt: skip
+    )
     chain = dg.define_asset_job(
         CHAIN,
         selection=dg.AssetSelection.all(),

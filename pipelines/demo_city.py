@@ -39,7 +39,8 @@ def write_city(city: SyntheticCity, folder: Path, templates: Path = TEMPLATES) -
         folder: gets `files/` (CSV and XLSX), `truth/` (Parquet), `city.yaml`, `policy.yaml` and
             `scenarios/`.
         templates: folder of the two YAML templates (`string.Template`) with the placeholders
-            `$expected`, `$years_first`, `$years_last`, `$years_after_first`, `$not_reporting`, `$profile`, `$seed`.
+            `$expected`, `$years_first`, `$years_last`, `$years_after_first`, `$not_reporting`,
+            `$profile`, `$seed`.
 
     Raises:
         FileExistsError: if the folder holds something that is no generated city.
@@ -151,7 +152,9 @@ def _write_workbook(frame: pl.DataFrame, path: Path, layout: Layout) -> None:
 
 
 def _fit_mapping(text: str, city: SyntheticCity) -> str:
-    """Map files of another layout by a mapping of their own, and leave out years that did not come."""
+    """Map files of another layout by a mapping of their own, and leave out years that did not
+    come.
+    """
     settings = yaml.safe_load(text)
     first, last = settings["school_years"]["first"], settings["school_years"]["last"]
     every = list(range(first, last + 1))

@@ -1,4 +1,6 @@
-"""The registry of works that prior effects come from: shared by all cities, extended by each (R62)."""
+"""The registry of works that prior effects come from: shared by all cities, extended by each
+(R62).
+"""
 
 from __future__ import annotations
 

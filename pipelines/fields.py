@@ -146,7 +146,8 @@ def load(path: Path) -> Dictionary:
         allowed = set(map(str, fields[name].allowed))
         if allowed and set(names) - allowed:
             raise ValueError(
-                f"{path}: labels of '{name}' for values it cannot have: {sorted(set(names) - allowed)}"
+                f"{path}: labels of '{name}' for values it cannot have:"
+                f" {sorted(set(names) - allowed)}"
             )
     spellings = raw.get("spellings", {})
     for name, meant in spellings.items():

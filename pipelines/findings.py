@@ -46,8 +46,16 @@ def _gaps(tables: Tables) -> tuple[str, str, str]:
     bands_he = f" (מהם {bands} ידועים רק כרצועה)" if bands else ""
     bands_en = f" ({bands} of them known only as a band)" if bands else ""
     return (
-        f"מתוך {measured.height} צירופים של בית ספר ומקצוע שנמדדו{bands_he}, {surely.height} נמצאים בוודאות (95% ומעלה) מתחת ליעד{worst_he}; ב־{unsure.height} אי אפשר לדעת, ו־{absent} לא נמדדו כלל.",
-        f"Of {measured.height} measured school × subject pairs{bands_en}, {surely.height} are surely (95 % or more) below target{worst_en}; {unsure.height} cannot be told apart from it, and {absent} were not measured.",
+        (
+            f"מתוך {measured.height} צירופים של בית ספר ומקצוע שנמדדו{bands_he}, {surely.height}"
+            f" נמצאים בוודאות (95% ומעלה) מתחת ליעד{worst_he}; ב־{unsure.height} אי אפשר לדעת,"
+            f" ו־{absent} לא נמדדו כלל."
+        ),
+        (
+            f"Of {measured.height} measured school × subject pairs{bands_en}, {surely.height} are"
+            f" surely (95 % or more) below target{worst_en}; {unsure.height} cannot be told apart"
+            f" from it, and {absent} were not measured."
+        ),
         "mart_gap_school",
     )
 
@@ -60,8 +68,15 @@ def _money(tables: Tables) -> tuple[str, str, str]:
     pupils = _percentage(top, schools, "pupils")
     total = certificate["cost_agorot"] / 100
     return (
-        f"התכנית מקצה {total:,.0f} ₪ ל־{schools.height} בתי ספר: {money:.0f}% מהכסף מגיע ל־{top.height} בתי הספר בדרגת הצורך הגבוהה (A), שבהם {pupils:.0f}% מהתלמידים.",
-        f"The plan allocates {total:,.0f} NIS to {schools.height} schools: {money:.0f} % of the money goes to the {top.height} schools of the greatest need (tier A), which have {pupils:.0f} % of the pupils.",
+        (
+            f"התכנית מקצה {total:,.0f} ₪ ל־{schools.height} בתי ספר: {money:.0f}% מהכסף מגיע"
+            f" ל־{top.height} בתי הספר בדרגת הצורך הגבוהה (A), שבהם {pupils:.0f}% מהתלמידים."
+        ),
+        (
+            f"The plan allocates {total:,.0f} NIS to {schools.height} schools: {money:.0f} % of the"
+            f" money goes to the {top.height} schools of the greatest need (tier A), which have"
+            f" {pupils:.0f} % of the pupils."
+        ),
         "mart_allocation_school",
     )
 
@@ -89,16 +104,22 @@ def _unmet(tables: Tables) -> list[tuple[str, str, str]]:
     name = tables["mart_response"].filter(pl.col("response_id") == response_id).row(0, named=True)
     return [
         (
-            f"צורך שלא נענה: {count} בתי ספר זכאים ל{name['response_name_he']} ואינם מקבלים אותו כיום.",
-            f"Unmet need: {count} schools are eligible for {name['response_name_en']} and do not have it now.",
+            (
+                f"צורך שלא נענה: {count} בתי ספר זכאים ל{name['response_name_he']} ואינם מקבלים"
+                " אותו כיום."
+            ),
+            (
+                f"Unmet need: {count} schools are eligible for {name['response_name_en']} and do"
+                " not have it now."
+            ),
             "mart_response_map",
         )
     ]
 
 
 def _blind(tables: Tables) -> tuple[str, str, str]:
-    # A missing source says it once; the indicators it would have fed need not repeat it. A band is a
-    # coarse measurement, not a missing one.
+    # A missing source says it once; the indicators it would have fed need not repeat it. A band is
+    # a coarse measurement, not a missing one.
     absent = tables["mart_not_measured"].filter(
         pl.col("schools_not_measured") == pl.col("schools"),
         ~pl.col("item_id").str.starts_with("indicator."),
@@ -108,6 +129,9 @@ def _blind(tables: Tables) -> tuple[str, str, str]:
     items_en = ", ".join(absent.sort("item_id")["item_en"])
     return (
         f"לא נמדדו כלל {absent.height} דברים שהתכנית הייתה צריכה לדעת: {items_he}.",
-        f"{absent.height} things that the plan would need to know are not measured at all: {items_en}.",
+        (
+            f"{absent.height} things that the plan would need to know are not measured at all:"
+            f" {items_en}."
+        ),
         "mart_not_measured",
     )

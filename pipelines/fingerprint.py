@@ -1,7 +1,8 @@
 """Has anything changed since the last release: the city's files, its policy, or the code itself.
 
 A run whose fingerprint equals that of the current release would make the same bytes again (R97),
-so it is skipped. Where only scenario files differ, only they and what follows are made again. The fingerprint is kept in the working folder, not in the release.
+so it is skipped. Where only scenario files differ, only they and what follows are made again. The
+fingerprint is kept in the working folder, not in the release.
 """
 
 from __future__ import annotations
@@ -72,16 +73,20 @@ def remember(work_folder: Path, mark: Marks, release: Path) -> None:
     before = _note(work_folder)
     baseline = before.get("baseline" if before.get("fingerprint") == mark.whole else "release")
     note = {
-        "fingerprint": mark.whole, "upstream": mark.upstream, "warehouse": _state(work_folder),
-        "release": release.name, "baseline": baseline,
-    }  # fmt: skip
+        "fingerprint": mark.whole,
+        "upstream": mark.upstream,
+        "warehouse": _state(work_folder),
+        "release": release.name,
+        "baseline": baseline,
+    }
     aside = work_folder / "last_run.json.next"
     aside.write_text(json.dumps(note), encoding="utf-8")
     aside.replace(work_folder / "last_run.json")
 
 
 def only_scenarios_changed(work_folder: Path, mark: Marks) -> bool:
-    """Tell whether the warehouse is as the last release left it, made from the same inputs but scenarios.
+    """Tell whether the warehouse is as the last release left it, made from the same inputs but
+    scenarios.
 
     A warehouse that any other run has written to since, whole or not, is not trusted.
     """

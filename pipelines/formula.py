@@ -1,6 +1,7 @@
 """The formula of a policy as YAML declares it, and its translation into the engine's words.
 
-A declaration is a mapping of parts; each has its pot, and a school's amount is the sum of its parts:
+A declaration is a mapping of parts; each has its pot, and a school's amount is the sum of its
+parts:
 
     formula:
       by_pupils:
@@ -67,7 +68,9 @@ class RoundingPolicy(Model):
 
 
 class FormulaPart(Model):
-    """One pot and by what formula it is shared (`models.formula.Formula` says what each key means)."""
+    """One pot and by what formula it is shared (`models.formula.Formula` says what each key
+    means).
+    """
 
     pot: PotPolicy
     points: Annotated[tuple[PointsPolicy, ...], Field(min_length=1)]

@@ -1,8 +1,9 @@
-"""Draw the places of a response by the registered seed: `python -m pipelines.lottery CITY RESPONSE ENTRANTS --places N`.
+"""Draw the places of a response by the registered seed: `python -m pipelines.lottery CITY RESPONSE
+ENTRANTS --places N`.
 
 The release names the seed before the year begins (mart_evaluation), so that anyone with the list of
-entrants can draw again and find the same places (R63). The list is read and the result written where
-the user says; neither is kept, and no id is shown.
+entrants can draw again and find the same places (R63). The list is read and the result written
+where the user says; neither is kept, and no id is shown.
 """
 
 from __future__ import annotations
@@ -24,10 +25,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipelines.lottery", description=__doc__)
     parser.add_argument("city", help="folder under data_raw")
     parser.add_argument("response", help="response_id, such as milat")
-    parser.add_argument("entrants", type=Path, help="CSV (UTF-8) with a column `unit`, the id of each entrant")  # fmt: skip
-    parser.add_argument("--places", type=int, required=True, help="places, in each stratum if there are strata")  # fmt: skip
-    parser.add_argument("--by", default="", help="columns that make strata, with commas between them")  # fmt: skip
-    parser.add_argument("--out", type=Path, help="where to write; default: ENTRANTS with .drawn.csv")  # fmt: skip
+    parser.add_argument(
+        "entrants", type=Path, help="CSV (UTF-8) with a column `unit`, the id of each entrant"
+    )
+    parser.add_argument(
+        "--places", type=int, required=True, help="places, in each stratum if there are strata"
+    )
+    parser.add_argument(
+        "--by", default="", help="columns that make strata, with commas between them"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="where to write; default: ENTRANTS with .drawn.csv"
+    )
     asked = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)
     by = [name for name in asked.by.split(",") if name]
@@ -40,7 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     out = asked.out or asked.entrants.with_suffix(".drawn.csv")
     write_csv(drawn, out)
     offered = int(drawn["is_offered"].sum())
-    console.print(f"{asked.response}: {offered} of {drawn.height} entrants have a place; seed {seed}; written to {escape(str(out))}")  # fmt: skip
+    console.print(
+        f"{asked.response}: {offered} of {drawn.height} entrants have a place; seed {seed}; written"
+        f" to {escape(str(out))}"
+    )
     return 0
 
 
@@ -57,7 +69,10 @@ def registered_seed(marts: Path, response_id: str) -> int:
     own = proposed.filter(pl.col("response_id") == response_id)
     if own.is_empty():
         known = ", ".join(proposed["response_id"].sort()) or "none"
-        raise ValueError(f"The release proposes no lottery for '{response_id}', so there is no registered seed; it does for: {known}.")  # fmt: skip
+        raise ValueError(
+            f"The release proposes no lottery for '{response_id}', so there is no registered seed;"
+            f" it does for: {known}."
+        )
     return int(own["lottery_seed"][0])
 
 
@@ -70,7 +85,10 @@ def _entrants(path: Path, by: list[str]) -> pl.DataFrame:
     try:
         entrants = pl.read_csv(path, infer_schema=False)
     except (OSError, pl.exceptions.PolarsError):
-        raise ValueError(f"{path}: cannot be read as a CSV file in UTF-8; save it so, with a header in the first row.") from None  # fmt: skip
+        raise ValueError(
+            f"{path}: cannot be read as a CSV file in UTF-8; save it so, with a header in the first"
+            " row."
+        ) from None
     if missing := sorted({"unit", *by} - set(entrants.columns)):
         raise ValueError(f"{path}: column(s) {', '.join(missing)} are missing from the header.")
     return entrants

@@ -1,4 +1,6 @@
-"""What every decision in a city's files consists of: a value with its unit, its source and its reason."""
+"""What every decision in a city's files consists of: a value with its unit, its source and its
+reason.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,14 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Year = Annotated[int, Field(ge=2000, le=2100)]
 Subject = Literal["hebrew", "arabic", "math", "english", "science"]
 Channel = Literal[
-    "municipal_own", "gefen_school", "gefen_municipal", "ministry_other",
-    "mifal_hapais", "partner_ngo", "parents",
-]  # fmt: skip
+    "municipal_own",
+    "gefen_school",
+    "gefen_municipal",
+    "ministry_other",
+    "mifal_hapais",
+    "partner_ngo",
+    "parents",
+]
 ActionChannel = Literal[
     "parent_guidance", "staff_training", "infrastructure_access", "educational_programs"
 ]

@@ -1,4 +1,6 @@
-"""`policy.yaml`: what the city wants, what it may spend, and by which rules. Frozen Pydantic models."""
+"""`policy.yaml`: what the city wants, what it may spend, and by which rules. Frozen Pydantic
+models.
+"""
 
 from __future__ import annotations
 
@@ -106,8 +108,14 @@ class GroupVersion(Model):
     name_he: str
     dimension: Literal["nurture", "immigrant", "special_needs", "gifted", "sex", "stream", "area"]
     attribute: Literal[
-        "nurture_decile", "years_in_israel", "is_sen_integration", "is_gifted", "sex", "stream", "stat_area"
-    ]  # fmt: skip
+        "nurture_decile",
+        "years_in_israel",
+        "is_sen_integration",
+        "is_gifted",
+        "sex",
+        "stream",
+        "stat_area",
+    ]
     at_least: float | None = None
     at_most: float | None = None
     equals: str | None = None
@@ -138,7 +146,9 @@ class Eligibility(Model):
 
 
 class GoalTests(Model):
-    """The tests that measure a response's goal where the goal as such is not about achievement (R59)."""
+    """The tests that measure a response's goal where the goal as such is not about achievement
+    (R59).
+    """
 
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1)]
     source: str = Field(min_length=1)
@@ -158,8 +168,12 @@ class Response(Model):
     name_he: str
     name_en: str
     response_class: Literal[
-        "talented_by_schools", "talented_by_authority", "under_achievers", "special_education", "other_fields"
-    ]  # fmt: skip
+        "talented_by_schools",
+        "talented_by_authority",
+        "under_achievers",
+        "special_education",
+        "other_fields",
+    ]
     action_channel: ActionChannel
     goal: str
     goal_tests: GoalTests | None = None
@@ -194,7 +208,9 @@ class Response(Model):
 
 
 class OverlapGroup(Model):
-    """Responses for the same pupils and goals: further ones in a school count in part only (R92)."""
+    """Responses for the same pupils and goals: further ones in a school count in part only
+    (R92).
+    """
 
     name_he: str
     name_en: str
@@ -272,7 +288,10 @@ class EffectsPolicy(Model):
         value=0.80,
         unit="probability",
         source="assumed",
-        reason="four chances in five: a verdict is looked at again every year, so one in five may turn out otherwise",
+        reason=(
+            "four chances in five: a verdict is looked at again every year, so one in five may turn"
+            " out otherwise"
+        ),
     )
     own_error: Parameter[Annotated[float, Field(gt=0, lt=0.5)]] = Parameter[float](
         value=0.10,
@@ -290,7 +309,10 @@ class EffectsPolicy(Model):
         value=DesignBias(A=0.0, B=0.02, C=0.05, D=0.10),
         unit="pupil SD, by design grade",
         source="assumed",
-        reason="what a design can get wrong however many pupils it sees: nothing by lot, little at a cut-off, most among pupils chosen by their teachers",
+        reason=(
+            "what a design can get wrong however many pupils it sees: nothing by lot, little at a"
+            " cut-off, most among pupils chosen by their teachers"
+        ),
     )
     groups: tuple[str, ...] = ("decile_8_10",)
     group_spread_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
@@ -303,7 +325,10 @@ class EffectsPolicy(Model):
         value=0.05,
         unit="pupil SD per year",
         source="assumed",
-        reason="how far one response's effects differ between schools: half of the smallest medium effect",
+        reason=(
+            "how far one response's effects differ between schools: half of the smallest medium"
+            " effect"
+        ),
     )
     worthwhile_absence: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
         value=0.5,
@@ -315,7 +340,10 @@ class EffectsPolicy(Model):
         value=1.0,
         unit="absence days per 100 school days",
         source="assumed",
-        reason="no work on absence is registered: no effect is expected, and seldom more than two days a hundred either way",
+        reason=(
+            "no work on absence is registered: no effect is expected, and seldom more than two days"
+            " a hundred either way"
+        ),
     )
     months_per_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
         value=12.0,
@@ -363,13 +391,18 @@ class EffectsPolicy(Model):
         value=0.915,
         unit="pupil SD",
         source="assumed",
-        reason="spread of scores within a school and grade where schools hold a tenth of the variance",
+        reason=(
+            "spread of scores within a school and grade where schools hold a tenth of the variance"
+        ),
     )
     prior_r2: Parameter[Share] = Parameter[float](
         value=0.42,
         unit="share of variance",
         source="assumed",
-        reason="what last year's tests tell of this year's score within a school, at a reliability of .8",
+        reason=(
+            "what last year's tests tell of this year's score within a school, at a reliability"
+            " of .8"
+        ),
     )
     class_sd: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
         value=0.1,
@@ -422,7 +455,10 @@ class AccountPolicy(Model):
         value=20,
         unit="draws",
         source="assumed",
-        reason="the first of the draws, for plans that mind the bad cases: the worst fifth are four, and each is one more solve",
+        reason=(
+            "the first of the draws, for plans that mind the bad cases: the worst fifth are four,"
+            " and each is one more solve"
+        ),
     )
     bad_share: Parameter[Share] = Parameter[float](
         value=0.2,
@@ -506,7 +542,10 @@ class DiagnosePolicy(Model):
         value=0.05,
         unit="share of the phenomena listed",
         source="make validate",
-        reason="at this rate a list is wrong in a tenth of the cities that hold no pattern at all: the same pupils come back each year",
+        reason=(
+            "at this rate a list is wrong in a tenth of the cities that hold no pattern at all: the"
+            " same pupils come back each year"
+        ),
     )
     phenomenon_years: Parameter[Annotated[int, Field(ge=2)]] = Parameter[int](
         value=2,
@@ -536,7 +575,9 @@ class DiagnosePolicy(Model):
 
 
 class CauseExpectation(Model):
-    """What is expected of a cause before the city's data are seen: gap in pupil SD per unit of its measure."""
+    """What is expected of a cause before the city's data are seen: gap in pupil SD per unit of its
+    measure.
+    """
 
     mean: float
     sd: Annotated[float, Field(gt=0)]
@@ -617,11 +658,13 @@ class Policy(Model):
             tested = response.goal_tests.subjects if response.goal_tests else ()
             if silent := sorted(set(tested) - set(response.effects)):
                 raise ValueError(
-                    f"responses.{response_id}.goal_tests: no effect is registered on {', '.join(silent)}; register a prior effect, or leave the subject out"
+                    f"responses.{response_id}.goal_tests: no effect is registered on"
+                    f" {', '.join(silent)}; register a prior effect, or leave the subject out"
                 )
             if response.goal_absence and self.is_goal_tested(response_id):
                 raise ValueError(
-                    f"responses.{response_id}.goal_absence: its goal is measured by tests already; a response is judged by one of the two"
+                    f"responses.{response_id}.goal_absence: its goal is measured by tests already;"
+                    " a response is judged by one of the two"
                 )
             if astray := set(response.funding) - set(self.channels):
                 raise ValueError(
@@ -636,12 +679,14 @@ class Policy(Model):
         for item in self.rules.must_keep:
             if not 1 <= item.dose_level <= len(self.dose_response.value):
                 raise ValueError(
-                    f"rules.must_keep: {item.response}: dose_level {item.dose_level} is none of the {len(self.dose_response.value)} levels of dose_response"
+                    f"rules.must_keep: {item.response}: dose_level {item.dose_level} is none of the"
+                    f" {len(self.dose_response.value)} levels of dose_response"
                 )
         for override in self.rules.overrides:
             if override.dose_level and override.dose_level > len(self.dose_response.value):
                 raise ValueError(
-                    f"rules.overrides: {override.response}: dose_level {override.dose_level} is none of the {len(self.dose_response.value)} levels of dose_response"
+                    f"rules.overrides: {override.response}: dose_level {override.dose_level} is"
+                    f" none of the {len(self.dose_response.value)} levels of dose_response"
                 )
         for excluded in self.rules.source_exclusions:
             if excluded.channel not in self.channels:
@@ -660,14 +705,18 @@ class Policy(Model):
                     )
                 if response_id in overlapping:
                     raise ValueError(
-                        f"overlaps.{group_id}: '{response_id}' is in overlaps.{overlapping[response_id]} already; a response can be in one group only, once"
+                        f"overlaps.{group_id}: '{response_id}' is in"
+                        f" overlaps.{overlapping[response_id]} already; a response can be in one"
+                        " group only, once"
                     )
                 overlapping[response_id] = group_id
         works = {ASSUMED, *self.works}
         for response_id, response in self.responses.items():
             if response.effect_source not in works:
                 raise ValueError(
-                    f"responses.{response_id}.effect_source: '{response.effect_source}' is neither 'assumed' nor a work of the registry ({', '.join(sorted(works - {ASSUMED}))})"
+                    f"responses.{response_id}.effect_source: '{response.effect_source}' is neither"
+                    " 'assumed' nor a work of the registry"
+                    f" ({', '.join(sorted(works - {ASSUMED}))})"
                 )
         for cause_id, cause in self.causes.items():
             if unknown := set(cause.responses) - set(self.responses):
@@ -675,13 +724,16 @@ class Policy(Model):
                     f"causes.{cause_id}.responses: no such response: {', '.join(sorted(unknown))}"
                 )
         known: dict[str, set[str]] = {
-            "goal": set(self.goals), "response": set(self.responses), "group": set(self.groups)
-        }  # fmt: skip
+            "goal": set(self.goals),
+            "response": set(self.responses),
+            "group": set(self.groups),
+        }
         measured = {"gap", *(indicator.measure for indicator in self.need.indicators.values())}
         for need_id, need in self.response_map.needs.items():
             if need.measure not in measured:
                 raise ValueError(
-                    f"response_map.needs.{need_id}: '{need.measure}' is measured by no indicator of need"
+                    f"response_map.needs.{need_id}: '{need.measure}' is measured by no indicator of"
+                    " need"
                 )
         for where, kind, name in self.response_map.named():
             if name not in known[kind]:

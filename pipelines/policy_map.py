@@ -1,4 +1,6 @@
-"""`policy.yaml`, `response_map:` – which responses answer which need and topic, and who may share one (R54–R58)."""
+"""`policy.yaml`, `response_map:` – which responses answer which need and topic, and who may share
+one (R54–R58).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ Amount = Annotated[float, Field(ge=0)]
 
 
 class Need(Model):
-    """A need that is measured per school, and the responses that answer it; none is an answer, too."""
+    """A need that is measured per school, and the responses that answer it; none is an answer,
+    too.
+    """
 
     name_he: str
     name_en: str
@@ -45,7 +49,9 @@ class Aspect(Model):
 
 
 class Topics(Model):
-    """The five topics of meeting 3 (R58). A topic that says nothing is there all the same, without a response."""
+    """The five topics of meeting 3 (R58). A topic that says nothing is there all the same, without
+    a response.
+    """
 
     gifted: dict[str, Aspect] = Field(default_factory=dict)
     special_education: dict[str, Aspect] = Field(default_factory=dict)
@@ -102,7 +108,10 @@ class ResponseMap(Model):
         value=0.5,
         unit="pupil SD below the target",
         source="assumed",
-        reason="half a pupil SD is more than a year of learning; nearer to the target the ordinary lesson has to do",
+        reason=(
+            "half a pupil SD is more than a year of learning; nearer to the target the ordinary"
+            " lesson has to do"
+        ),
     )
     pooling: Pooling = Pooling()
     needs: dict[str, Need] = Field(default_factory=dict)

@@ -11,11 +11,30 @@ from pydantic import Field
 from pipelines.parameters import Channel, Model, Parameter, Percent, Year
 
 RuleKind = Literal[
-    "rise_cap", "share_max", "share_min", "excellence_share_max", "excellence_share_min", "hold_harmless",
-    "school_cap", "school_floor", "exclusive", "budget", "school_channel_cap", "school_capacity",
-    "participant_capacity", "asset_hours", "minimum_group", "must_drop", "must_keep", "every_school_served", "decided_drop", "decided_keep",
-    "notice_period", "override", "commitment",
-]  # fmt: skip
+    "rise_cap",
+    "share_max",
+    "share_min",
+    "excellence_share_max",
+    "excellence_share_min",
+    "hold_harmless",
+    "school_cap",
+    "school_floor",
+    "exclusive",
+    "budget",
+    "school_channel_cap",
+    "school_capacity",
+    "participant_capacity",
+    "asset_hours",
+    "minimum_group",
+    "must_drop",
+    "must_keep",
+    "every_school_served",
+    "decided_drop",
+    "decided_keep",
+    "notice_period",
+    "override",
+    "commitment",
+]
 Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
@@ -49,7 +68,9 @@ class MustDrop(Model):
 
 
 class NoticePeriod(Model):
-    """A response that ends after notice: up to a school year it goes on where it runs, and nowhere else."""
+    """A response that ends after notice: up to a school year it goes on where it runs, and nowhere
+    else.
+    """
 
     response: str
     last_year: Year
@@ -120,17 +141,19 @@ class Rules(Model):
         rise_cap: greatest share of last year's money that a school with any can reach, 100 or more.
         long_term_min: least share of the money for responses of a long horizon.
         neediest_quarter_min: least share for the schools of the neediest quarter of the pupils.
-        stream_tolerance: how far a stream's share may lie from its share of the need-weighted pupils.
+        stream_tolerance: how far a stream's share may lie from its share of the need-weighted
+            pupils.
         exploration_min: least share for responses whose effect is not known but can be evaluated.
         exploration_max: greatest share for them.
-        decisions: whether what people decided on responses for the planned year binds the plan: what
-            is kept stays where it runs, what is dropped is given to nobody (R68).
+        decisions: whether what people decided on responses for the planned year binds the plan:
+            what is kept stays where it runs, what is dropped is given to nobody (R68).
         pooling: whether the suggested sets of schools may open a response together (R87).
         exclusive: sets of responses of which a school has one at most.
         school_floor_per_pupil: least money per pupil of every school, over all channels.
         overrides: decisions by hand, each with its reason, role and day.
         relax_order: kinds of rules in the order in which they would give way if no plan kept them
-            all, the first to give way first; what is not named comes after (`relaxation.RELAX_ORDER`).
+            all, the first to give way first; what is not named comes after
+            (`relaxation.RELAX_ORDER`).
     """
 
     capacity: tuple[Capacity, ...] = ()

@@ -22,7 +22,9 @@ QUESTIONS = {
 
 
 class Progress(logging.Handler):
-    """Prints each stage when its first table is begun, and its tables and seconds when all are done."""
+    """Prints each stage when its first table is begun, and its tables and seconds when all are
+    done.
+    """
 
     def __init__(self, console: Console, stage_of: dict[str, str]) -> None:
         super().__init__()
@@ -59,7 +61,9 @@ class Progress(logging.Handler):
                 self._console.print(f"  [red]✗[/red] {stage:<9} {step} failed")
             elif not self._left[stage]:
                 self._console.print(
-                    f"  [green]✓[/green] {STAGES.index(stage) + 1}/6 {stage:<9} {self._total[stage]:>3} steps {self._spent[stage]:6.1f} s   {QUESTIONS[stage]}"
+                    f"  [green]✓[/green] {STAGES.index(stage) + 1}/6 {stage:<9}"
+                    f" {self._total[stage]:>3} steps {self._spent[stage]:6.1f} s  "
+                    f" {QUESTIONS[stage]}"
                 )
 
 

@@ -1,4 +1,6 @@
-"""Run the whole chain for one city and say where the results are: `python -m pipelines.run [CITY]`."""
+"""Run the whole chain for one city and say where the results are: `python -m pipelines.run
+[CITY]`.
+"""
 
 from __future__ import annotations
 
@@ -76,8 +78,10 @@ def _check_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise CityError(
-            f"{folder}: the results cannot be written there ({error.strerror}). Make the folder writable, or name another with TIKKUN_DATA_MARTS.",
-            f"{folder}: לא ניתן לכתוב את התוצאות לתיקייה זו. יש לאפשר כתיבה או לבחור תיקייה אחרת (TIKKUN_DATA_MARTS).",
+            f"{folder}: the results cannot be written there ({error.strerror}). Make the folder"
+            " writable, or name another with TIKKUN_DATA_MARTS.",
+            f"{folder}: לא ניתן לכתוב את התוצאות לתיקייה זו. יש לאפשר כתיבה או לבחור תיקייה אחרת"
+            " (TIKKUN_DATA_MARTS).",
         ) from None
 
 
@@ -130,7 +134,9 @@ def _run(space: Workspace, console: Console, mark: Marks, *, is_forced: bool) ->
             )
     if not result.success:
         console.print(
-            f"\nNothing was published; the last complete release stays in {space.marts_folder}/current. Details: make ui CITY={Path(space.city_folder).name}, run {result.run_id}."
+            "\nNothing was published; the last complete release stays in"
+            f" {space.marts_folder}/current. Details: make ui CITY={Path(space.city_folder).name},"
+            f" run {result.run_id}."
         )
     return result.success
 

@@ -2,7 +2,8 @@
 
 A run stores some two thousand events. Dagster opens and closes SQLite for each; every commit waits
 for the disk, and closing the last connection folds the write-ahead log back, which waits again.
-On a busy machine this is half of a run. It makes a new SQLAlchemy engine each time too, which writes
+On a busy machine this is half of a run. It makes a new SQLAlchemy engine each time too, which
+writes
 the same statements out anew: a tenth of a run.
 """
 
@@ -37,10 +38,10 @@ def instance() -> dg.DagsterInstance:
 def unhurried() -> Iterator[None]:
     """Let the run history of this process reach the disk in its own time.
 
-    `synchronous = NORMAL` is SQLite's own advice for a write-ahead log: a power failure may cost the
-    last events of the history but never damages it, and a killed process loses nothing. One connection
-    per file stays open, so that none is the last to close, and one engine. Tables and releases are
-    not touched.
+    `synchronous = NORMAL` is SQLite's own advice for a write-ahead log: a power failure may cost
+    the last events of the history but never damages it, and a killed process loses nothing. One
+    connection per file stays open, so that none is the last to close, and one engine. Tables and
+    releases are not touched.
     """
     held: dict[str, sqlite3.Connection] = {}
 

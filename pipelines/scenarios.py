@@ -1,4 +1,5 @@
-"""Scenarios: files that each change a few decisions of the policy, to be compared with the plan (R98).
+"""Scenarios: files that each change a few decisions of the policy, to be compared with the plan
+(R98).
 
 `<city>/scenarios/<id>.yaml` holds a name in Hebrew and English, a reason, and under `changes` only
 what differs from `policy.yaml`, in its words: a mapping is merged key by key, a list or a value
@@ -25,7 +26,9 @@ DECISIONS = ("equity_gamma", "need_offset", "channels", "rules", "assets", "form
 
 
 class Change(Model):
-    """One parameter that a scenario sets otherwise; a value of None = the parameter is not there."""
+    """One parameter that a scenario sets otherwise; a value of None = the parameter is not
+    there.
+    """
 
     parameter_id: str
     base_value: str | None
@@ -64,15 +67,19 @@ def load_scenarios(city: CityFolder) -> tuple[Scenario, ...]:
     """
     files = scenario_files(city.folder)
     base = read_yaml(city.folder / "policy.yaml") if files else {}
-    before = {row["parameter_id"]: row["parameter_value"] for row in parameters_of("policy", city.policy)}  # fmt: skip
+    before = {
+        row["parameter_id"]: row["parameter_value"] for row in parameters_of("policy", city.policy)
+    }
     return tuple(_load(path, base, before) for path in files)
 
 
 def _load(path: Path, base: dict[str, Any], before: dict[str, str]) -> Scenario:
     if path.stem == BASE or not path.stem.replace("_", "a").isalnum() or not path.stem.isascii():
         raise CityError(
-            f"{path}: the file's name is the scenario's id: letters, digits and _, and not '{BASE}', which is the plan itself.",
-            f"{path}: שם הקובץ הוא מזהה התרחיש: אותיות לטיניות, ספרות וקו תחתון, ולא {BASE}, שהוא התכנית עצמה.",
+            f"{path}: the file's name is the scenario's id: letters, digits and _, and not"
+            f" '{BASE}', which is the plan itself.",
+            f"{path}: שם הקובץ הוא מזהה התרחיש: אותיות לטיניות, ספרות וקו תחתון, ולא {BASE}, שהוא"
+            " התכנית עצמה.",
         )
     file = validated(path, read_yaml(path), _File)
     _refuse_measured(path, file.changes, base)
@@ -80,13 +87,17 @@ def _load(path: Path, base: dict[str, Any], before: dict[str, str]) -> Scenario:
     policy = validated(path, _merged(base, file.changes, cites), Policy, under=("changes",))
     after = {row["parameter_id"]: row["parameter_value"] for row in parameters_of("policy", policy)}
     return Scenario(
-        scenario_id=path.stem, name_he=file.name_he, name_en=file.name_en, reason=file.reason, policy=policy,
+        scenario_id=path.stem,
+        name_he=file.name_he,
+        name_en=file.name_en,
+        reason=file.reason,
+        policy=policy,
         changes=tuple(
             Change(parameter_id=name, base_value=before.get(name), scenario_value=after.get(name))
             for name in sorted({*before, *after})
             if before.get(name) != after.get(name)
         ),
-    )  # fmt: skip
+    )
 
 
 def _refuse_measured(path: Path, changes: dict[str, Any], base: dict[str, Any]) -> None:
@@ -97,11 +108,17 @@ def _refuse_measured(path: Path, changes: dict[str, Any], base: dict[str, Any]) 
         line, may = line_of(path, ("changes", name)), ", ".join(DECISIONS)
         known = name in base or name in Policy.model_fields
         what = (
-            "is no decision of the allocation: gaps, need, effects and responses are what is measured or registered, the same in every scenario"
+            "is no decision of the allocation: gaps, need, effects and responses are what is"
+            " measured or registered, the same in every scenario"
             if known
             else "is no part of the policy"
         )
-        what_he = "אינו החלטה של ההקצאה: פערים, צורך, השפעות ומענים הם מה שנמדד או נרשם, והם זהים בכל התרחישים" if known else "אינו חלק מהמדיניות"  # fmt: skip
+        what_he = (
+            "אינו החלטה של ההקצאה: פערים, צורך, השפעות ומענים הם מה שנמדד או נרשם, והם זהים בכל"
+            " התרחישים"
+            if known
+            else "אינו חלק מהמדיניות"
+        )
         raise CityError(
             f"{path}: line {line}: changes.{name} {what}. A scenario may change: {may}.",
             f"{path}: שורה {line}: changes.{name} {what_he}. תרחיש רשאי לשנות: {may}.",

@@ -1,7 +1,10 @@
-"""Share money by a declared formula: `python -m pipelines.share_by_formula DECLARATION.yaml ROWS.csv|.parquet`.
+"""Share money by a declared formula: `python -m pipelines.share_by_formula DECLARATION.yaml
+ROWS.csv|.parquet`.
 
-The declaration is what stands under `formula:` in a policy (`pipelines.formula`), and any authority's
-formula can be written so: `tests/formula/fundeb_2024.yaml` is Brazil's. The amounts of every part are
+The declaration is what stands under `formula:` in a policy (`pipelines.formula`), and any
+    authority's
+formula can be written so: `tests/formula/fundeb_2024.yaml` is Brazil's. The amounts of every part
+    are
 written beside the rows, with the limit at which each unit stands.
 """
 
@@ -22,7 +25,9 @@ from pipelines.formula import FormulaPart, declaration
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Share, write the result, and return the exit code: 0 shared, 1 an error that was explained."""
+    """Share, write the result, and return the exit code: 0 shared, 1 an error that was
+    explained.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.share_by_formula", description=__doc__
     )
@@ -82,7 +87,8 @@ def shared(
             pot = round(AGOROT * pot_nis)
         else:
             raise CityError(
-                f"{name}: its pot is the channel {part.pot.channel}; say how much that is (--pot, or POT= in NIS).",
+                f"{name}: its pot is the channel {part.pot.channel}; say how much that is (--pot,"
+                " or POT= in NIS).",
                 f"{name}: הסכום לחלוקה הוא של ערוץ מימון; יש לציין אותו בשקלים (POT=).",
             )
         try:
@@ -92,8 +98,9 @@ def shared(
         tables.append(given.amounts.select(pl.lit(name).alias("formula_part"), pl.all()))
         raised = given.amounts.filter(pl.col("amount_agorot") > 0).height
         lines.append(
-            f"{name}: {pot / AGOROT:,.2f} shared, {float(given.level) / AGOROT:,.2f} a point; "
-            f"{raised:,} of {units.height:,} units get something; {given.left_agorot / AGOROT:,.2f} left by rounding"
+            f"{name}: {pot / AGOROT:,.2f} shared, {float(given.level) / AGOROT:,.2f} a point;"
+            f" {raised:,} of {units.height:,} units get something;"
+            f" {given.left_agorot / AGOROT:,.2f} left by rounding"
         )
     return pl.concat(tables), lines
 

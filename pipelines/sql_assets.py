@@ -34,11 +34,18 @@ from pipelines.warehouse import Warehouse
 LAYERS = ("staging", "core", "mart")
 # Written by the raw assets beside their own tables, so every raw asset is upstream of a reader.
 SHARED_RAW = {
-    "raw_quarantine": ("source_id", "column_name", "reason_code", "masked_value", "reason_he", "reason_en"),
+    "raw_quarantine": (
+        "source_id",
+        "column_name",
+        "reason_code",
+        "masked_value",
+        "reason_he",
+        "reason_en",
+    ),
     "raw_file": ("source_id", "rows_in", "extra_columns", "mapping_number"),
     "raw_repair": ("source_id", "column_name", "repair_code", "repaired_rows", "first_row"),
     "raw_presence": ("source_id", "school_year", "semel_mosad", "presence_rows"),
-}  # fmt: skip
+}
 _STAGE = re.compile(r"^-- Stage: (\w+)\.$", re.MULTILINE)
 
 
@@ -100,7 +107,8 @@ def upstream(sql: SqlTable) -> tuple[str, ...]:
 
 def column_lineage(sql: SqlTable) -> dg.TableColumnLineage:
     """Return, for each column, the columns of other tables it is computed from."""
-    # Untrimmed: the trimmed copies of each SELECT are for drawing, and cost three quarters of the time.
+    # Untrimmed: the trimmed copies of each SELECT are for drawing, and cost three quarters of the
+    # time.
     nodes = lineage(None, sql.text, _schema(sql), dialect="duckdb", trim_selects=False)
     deps = {}
     for name in sql.table.columns:

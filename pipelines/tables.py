@@ -42,11 +42,21 @@ FRESHNESS = dg.FreshnessPolicy.time_window(
 Tables = Mapping[str, pl.DataFrame]
 Write = Callable[[duckdb.DuckDBPyConnection, str], None]
 RESULT_COLUMNS = {
-    "table_name": "VARCHAR", "check_id": "VARCHAR", "quality_dimension": "VARCHAR", "severity": "VARCHAR",
-    "is_blocking": "BOOLEAN", "is_passed": "BOOLEAN", "checked_rows": "INTEGER", "failing_rows": "INTEGER",
-    "failing_keys": "VARCHAR", "owner_role": "VARCHAR", "rule_he": "VARCHAR", "rule_en": "VARCHAR",
-    "resolve_he": "VARCHAR", "resolve_en": "VARCHAR",
-}  # fmt: skip
+    "table_name": "VARCHAR",
+    "check_id": "VARCHAR",
+    "quality_dimension": "VARCHAR",
+    "severity": "VARCHAR",
+    "is_blocking": "BOOLEAN",
+    "is_passed": "BOOLEAN",
+    "checked_rows": "INTEGER",
+    "failing_rows": "INTEGER",
+    "failing_keys": "VARCHAR",
+    "owner_role": "VARCHAR",
+    "rule_he": "VARCHAR",
+    "rule_en": "VARCHAR",
+    "resolve_he": "VARCHAR",
+    "resolve_en": "VARCHAR",
+}
 
 
 def asset_key(name: str) -> dg.AssetKey:
@@ -65,7 +75,10 @@ def table_spec(table: Table, stage: str, reads: Sequence[str], *, kinds: set[str
         dg.TableColumn(
             name,
             type=fields[name].type,
-            description=f"{fields[name].en} [{fields[name].unit}]: {fields[name].description} ({fields[name].he})",
+            description=(
+                f"{fields[name].en} [{fields[name].unit}]: {fields[name].description}"
+                f" ({fields[name].he})"
+            ),
             constraints=dg.TableColumnConstraints(
                 nullable=name in table.nullable, unique=table.key == (name,)
             ),
@@ -138,8 +151,9 @@ def make_tables(
 def failure(blocked: Sequence[tuple[str, CheckResult]]) -> dg.Failure:
     """Return the error of a blocked write, which no retry can heal."""
     sentences = [
-        f"{name}.{result.check.id}: {result.failing_rows} of {result.checked_rows} row(s) fail "
-        f"({'; '.join(result.failing_expectations)}); keys: {', '.join(result.failing_keys) or 'none to show'}. {result.check.sentence}"
+        f"{name}.{result.check.id}: {result.failing_rows} of {result.checked_rows} row(s) fail"
+        f" ({'; '.join(result.failing_expectations)}); keys:"
+        f" {', '.join(result.failing_keys) or 'none to show'}. {result.check.sentence}"
         for name, result in blocked
     ]
     return dg.Failure(
@@ -174,12 +188,23 @@ def record_results(
     connection.execute("DELETE FROM audit.check_result WHERE table_name = ?", [name])
     rows = [
         [
-            name, r.check.id, r.check.dimension, r.check.severity, r.check.blocks, r.is_passed,
-            r.checked_rows, r.failing_rows, ", ".join(r.failing_keys) or None, r.check.owner,
-            r.check.says.he, r.check.says.en, r.check.says.resolve_he, r.check.says.resolve_en,
+            name,
+            r.check.id,
+            r.check.dimension,
+            r.check.severity,
+            r.check.blocks,
+            r.is_passed,
+            r.checked_rows,
+            r.failing_rows,
+            ", ".join(r.failing_keys) or None,
+            r.check.owner,
+            r.check.says.he,
+            r.check.says.en,
+            r.check.says.resolve_he,
+            r.check.says.resolve_en,
         ]
         for r in results
-    ]  # fmt: skip
+    ]
     if rows:
         row = f"({', '.join('?' * len(RESULT_COLUMNS))})"
         connection.execute(
@@ -189,9 +214,13 @@ def record_results(
 
 
 _POLARS = {
-    "VARCHAR": pl.String, "INTEGER": pl.Int32, "BIGINT": pl.Int64, "DOUBLE": pl.Float64,
-    "BOOLEAN": pl.Boolean, "DATE": pl.Date,
-}  # fmt: skip
+    "VARCHAR": pl.String,
+    "INTEGER": pl.Int32,
+    "BIGINT": pl.Int64,
+    "DOUBLE": pl.Float64,
+    "BOOLEAN": pl.Boolean,
+    "DATE": pl.Date,
+}
 
 
 def nothing(name: str) -> pl.DataFrame:

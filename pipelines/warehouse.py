@@ -38,7 +38,8 @@ class Warehouse(ConfigurableResource):
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Warehouse]:
         """Hold the run lock, and the file open, for as long as a Dagster run uses the warehouse.
 
-        To open the file costs more than to write most tables; beside an open connection it costs nothing.
+        To open the file costs more than to write most tables; beside an open connection it costs
+        nothing.
         """
         with (
             self.run_lock(lambda message: context.log.info(message) if context.log else None),
@@ -72,8 +73,8 @@ class Warehouse(ConfigurableResource):
     @contextmanager
     def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the warehouse and always close it; `read_only` needs an existing file."""
-        # One thread: sums of floating-point numbers then have one order, and the same input the same bytes.
-        # Connections of a process to one file are all read-only or none is.
+        # One thread: sums of floating-point numbers then have one order, and the same input the
+        # same bytes. Connections of a process to one file are all read-only or none is.
         connection = duckdb.connect(
             self.path, read_only=read_only and not self._is_kept_open, config={"threads": 1}
         )
@@ -100,13 +101,16 @@ class Warehouse(ConfigurableResource):
         return found
 
     def last(self, names: Iterable[str]) -> dict[str, pl.DataFrame]:
-        """Return those of the tables that an earlier run left, in the dictionary's present columns."""
+        """Return those of the tables that an earlier run left, in the dictionary's present
+        columns.
+        """
         made = [dictionary().tables[name] for name in names]
         with self.connect() as connection:
             held = {
                 (schema, name): columns
                 for schema, name, columns in connection.execute(
-                    "SELECT table_schema, table_name, list(column_name ORDER BY ordinal_position) FROM information_schema.columns GROUP BY ALL"
+                    "SELECT table_schema, table_name, list(column_name ORDER BY ordinal_position)"
+                    " FROM information_schema.columns GROUP BY ALL"
                 ).fetchall()
             }
         return self.tables(
@@ -135,7 +139,8 @@ def create_typed(
     )
     connection.register("frame", frame)
     connection.execute(
-        f"CREATE OR REPLACE TABLE {target} AS SELECT {columns} FROM frame ORDER BY {', '.join(table.key)}"
+        f"CREATE OR REPLACE TABLE {target} AS SELECT {columns} FROM frame ORDER BY"
+        f" {', '.join(table.key)}"
     )
     connection.unregister("frame")
 

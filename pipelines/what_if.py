@@ -2,8 +2,10 @@
 
     python -m pipelines.what_if CITY CRITERION --threshold 0.8 [--side at_least]
 
-Counts by group in the reference year, before and after. A group in which few pupils would be gained,
-lost, kept or left out is not shown, nor are the other groups of its dimension: before + gained − lost
+Counts by group in the reference year, before and after. A group in which few pupils would be
+gained,
+lost, kept or left out is not shown, nor are the other groups of its dimension: before + gained −
+    lost
 = after would tell it. Adopting the change means a new version in the criteria file.
 """
 
@@ -23,7 +25,8 @@ from pipelines.workspace import workspace
 def compare(
     city: CityFolder, warehouse: Warehouse, criterion_id: str, threshold: float, side: str | None
 ) -> pl.DataFrame:
-    """Return `models.criteria.what_if` for one criterion of the city; what would tell of few is null.
+    """Return `models.criteria.what_if` for one criterion of the city; what would tell of few is
+    null.
 
     Raises:
         CityError: if the criterion is not known, or bound to nothing that is measured per pupil.
@@ -44,12 +47,16 @@ def compare(
     pupils = tables["core_pupil_level"].filter(school_year=year).with_row_index("pupil")
     if row["measure_id"] not in pupils.columns or row["threshold"] is None:
         raise CityError(
-            f"Criterion '{criterion_id}' is bound to no measure per pupil with a threshold (measure_id: {row['measure_id']}); give it one in the criteria file.",
-            f"הקריטריון {criterion_id} אינו קשור למדד ברמת התלמיד. יש לקשור אותו בקובץ הקריטריונים.",
+            f"Criterion '{criterion_id}' is bound to no measure per pupil with a threshold"
+            f" (measure_id: {row['measure_id']}); give it one in the criteria file.",
+            f"הקריטריון {criterion_id} אינו קשור למדד ברמת התלמיד. יש לקשור אותו בקובץ"
+            " הקריטריונים.",
         )
-    groups = tables["core_pupil_group"].filter(school_year=year).join(
-        pupils.select("pupil", "pupil_hash"), on="pupil_hash"
-    )  # fmt: skip
+    groups = (
+        tables["core_pupil_group"]
+        .filter(school_year=year)
+        .join(pupils.select("pupil", "pupil_hash"), on="pupil_hash")
+    )
     before = (row["threshold"], row["threshold_side"])
     found = what_if(pupils[row["measure_id"]], groups, before, (threshold, side or before[1]))
     dimensions = tables["core_group"].select("group_id", "group_dimension").unique()
@@ -64,7 +71,8 @@ def hide_few(found: pl.DataFrame, dimensions: pl.DataFrame, least: int) -> pl.Da
 
     The four counts of who is identified are one statement (before + gained − lost = after) and are
     hidden together: where one of them, the pupils it leaves out, or what all pupils less the group
-    tell, is small. The groups of a dimension may divide all pupils, so they are hidden together too.
+    tell, is small. The groups of a dimension may divide all pupils, so they are hidden together
+    too.
 
     Args:
         found: as `models.criteria.what_if` returns it, the row "all" included.

@@ -1,4 +1,5 @@
-"""Why a school has a response or not, from the published plan: `python -m pipelines.why CITY SCHOOL RESPONSE`.
+"""Why a school has a response or not, from the published plan: `python -m pipelines.why CITY SCHOOL
+RESPONSE`.
 
 The run itself turns only the closest calls. This answers for any pair, and every turning point it
 names was found and verified by solving again (R94). Nothing is written.
@@ -45,13 +46,19 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(soft_wrap=True, highlight=False)
     release = Path(workspace(asked.city).marts_folder) / "current" / "analyst"
     if not release.is_dir():
-        console.print(f"[red]{release}: nothing is published there yet; run `make run CITY={asked.city}` first[/red]")  # fmt: skip
+        console.print(
+            f"[red]{release}: nothing is published there yet; run `make run CITY={asked.city}`"
+            " first[/red]"
+        )
         return 1
     studio = Studio.open(release)
     pair = pl.DataFrame([(asked.school, asked.response)], schema=PAIR, orient="row")
     if pair.join(studio.problem.options, on=PAIR, how="semi").is_empty():
         known = ", ".join(studio.problem.options["response_id"].unique().sort())
-        console.print(f"[red]no school {escape(asked.school)} with the response {escape(asked.response)} among the plan's options; responses are: {known}[/red]")  # fmt: skip
+        console.print(
+            f"[red]no school {escape(asked.school)} with the response {escape(asked.response)}"
+            f" among the plan's options; responses are: {known}[/red]"
+        )
         return 1
     found = explain(studio.problem, studio.base, pair)
     for line in answer(found, flips(studio.problem, studio.base, pair)):
@@ -60,18 +67,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def answer(found: Explanation, levers: pl.DataFrame) -> list[str]:
-    """Return the reason of one pair, what its benefit is made of, and what would turn it, as lines."""
+    """Return the reason of one pair, what its benefit is made of, and what would turn it, as
+    lines.
+    """
     row = found.pairs.row(0, named=True)
     parts = found.parts.select("part", "worth").iter_rows()
     return [
         row["reason_en"],
         row["reason_he"],
-        f"cost {row['cost_agorot'] / AGOROT:,.0f} NIS; need {row['need']:.2f}; need-weighted SD × pupils:",
+        (
+            f"cost {row['cost_agorot'] / AGOROT:,.0f} NIS; need {row['need']:.2f}; need-weighted SD"
+            " × pupils:"
+        ),
         *(f"  {worth:+9.3f}  {name}" for name, worth in parts),
         f"  {found.surplus['surplus'][0]:+9.3f}  = left of it",
         "What would turn it (each solved again):",
         *(_turn(lever) for lever in levers.sort("lever", "rule_id").iter_rows(named=True)),
-    ]  # fmt: skip
+    ]
 
 
 def _turn(lever: dict[str, Any]) -> str:

@@ -20,7 +20,8 @@ class Workspace(ConfigurableResource):
         city_folder: the city's raw folder (`data_raw/<city>`).
         marts_folder: where its releases are published (`data_marts/<city>`).
         work_folder: its working warehouse and locks; nobody but the pipeline reads it.
-        scope: which schools the plan covers, `official` or `all`; as city.yaml says if not given (R3).
+        scope: which schools the plan covers, `official` or `all`; as city.yaml says if not given
+            (R3).
     """
 
     city_folder: str

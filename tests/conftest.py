@@ -1,4 +1,6 @@
-"""Shared fixtures: where the project is, where the shared real data are, one small city, one run of it."""
+"""Shared fixtures: where the project is, where the shared real data are, one small city, one run of
+it.
+"""
 
 import contextlib
 import io
@@ -24,11 +26,16 @@ def pytest_addoption(parser):
 
 
 # Processes take whole files in this order: long ones first, so that none begins one when the other
-# has ended. The first does not need `published` at once, so it does not wait for the second to make it.
+# has ended. The first does not need `published` at once, so it does not wait for the second to make
+# it.
 LONG = (
-    "sources/test_privacy.py", "integration/test_run_errors.py", "integration/test_real_city.py",
-    "integration/test_runs_together.py", "integration/test_run.py", "sources/test_dirty_city.py",
-)  # fmt: skip
+    "sources/test_privacy.py",
+    "integration/test_run_errors.py",
+    "integration/test_real_city.py",
+    "integration/test_runs_together.py",
+    "integration/test_run.py",
+    "sources/test_dirty_city.py",
+)
 
 
 def pytest_collection_modifyitems(items):
@@ -77,7 +84,9 @@ def small_city(tmp_path_factory) -> Path:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a test city lives: its raw folder, its releases, and the environment of its commands."""
+    """Where a test city lives: its raw folder, its releases, and the environment of its
+    commands.
+    """
 
     raw: Path
     marts: Path
@@ -100,8 +109,13 @@ class Place:
         """Run the command a user runs, and return what it printed."""
         return subprocess.run(
             [sys.executable, "-m", "pipelines.run", self.raw.name, *arguments],
-            cwd=PROJECT, env=self.env, capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
+            cwd=PROJECT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run the same command inside this process, which spares the imports of a new one."""
@@ -119,11 +133,18 @@ class Place:
         return subprocess.CompletedProcess(arguments, code, out.getvalue(), "")
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """Start the command and return its process; what it prints is to be read when it has ended."""
+        """Start the command and return its process; what it prints is to be read when it has
+        ended.
+        """
         command = [sys.executable, "-m", "pipelines.run", self.raw.name, *arguments]
         return subprocess.Popen(
-            command, cwd=PROJECT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )  # fmt: skip
+            command,
+            cwd=PROJECT,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
 
 
 def make_place(folder: Path, city: Path) -> Place:
@@ -142,8 +163,9 @@ def place_at(folder: Path, city: str) -> Place:
         "TIKKUN_DATA_RAW": str(folder / "raw"),
         "TIKKUN_DATA_MARTS": str(folder / "marts"),
         "TIKKUN_WORK": str(folder / "work"),
-        "TIKKUN_SHARED_DATA": os.environ.get("TIKKUN_SHARED_DATA")
-        or str((PROJECT / "../shared/data").resolve()),
+        "TIKKUN_SHARED_DATA": (
+            os.environ.get("TIKKUN_SHARED_DATA") or str((PROJECT / "../shared/data").resolve())
+        ),
         "DAGSTER_HOME": str(folder / "dagster"),
         "COLUMNS": "200",
     }

@@ -33,8 +33,8 @@ class Allocation:
 
     Attributes:
         lines: semel_mosad, response_id, dose_level, dose, participants, is_must_keep,
-            need_weight, benefit_sd_pupils, full_benefit_sd_pupils, weighted_benefit, cost_agorot; by
-            school and response. Benefits are as counted beside the school's other lines, so that
+            need_weight, benefit_sd_pupils, full_benefit_sd_pupils, weighted_benefit, cost_agorot;
+            by school and response. Benefits are as counted beside the school's other lines, so that
             they add up to what the plan gains; full_benefit_sd_pupils is the line's alone.
         money: semel_mosad, response_id, funding_channel, amount_agorot > 0.
         channels: funding_channel, budget_agorot, allocated_agorot, left_agorot, left_reason_he,
@@ -63,27 +63,28 @@ def solve(
 
     A plan is worth what the problem's objective says: by default Σ W(need)·benefit over the options
     bought, W(n) = (a + n)^γ; `Atkinson` minds how the gains are spread over the schools' pupils,
-    `Maximin` lifts the least served first. Worth ranks the plans of one problem and is not compared between measurements; what
-    is reported as success is the need-weighted gap that `remaining` finds (R81).
+    `Maximin` lifts the least served first. Worth ranks the plans of one problem and is not compared
+    between measurements; what is reported as success is the need-weighted gap that `remaining`
+    finds (R81).
 
-    **Overlap (R92).** Of a school's responses in one group of `Problem.overlaps` the largest benefit
-    counts in full (of equal ones the response that comes first), of every further one its counted
-    share. All objectives are made of gains counted so.
+    **Overlap (R92).** Of a school's responses in one group of `Problem.overlaps` the largest
+    benefit counts in full (of equal ones the response that comes first), of every further one its
+    counted share. All objectives are made of gains counted so.
 
     **Two paths.** A city is one mixed-integer programme ("milp"). From 10,000 options on, "auto"
     takes the rows that tie schools together apart ("decomposition"): prices of what schools share,
-    each school's plan found exactly, one whole plan out of them. Both prove a bound, both keep every
-    rule to the agora, and the re-check is the same.
+    each school's plan found exactly, one whole plan out of them. Both prove a bound, both keep
+    every rule to the agora, and the re-check is the same.
 
     **Ties.** The solver finds the same plan for the same problem, in whatever order its tables
     arrive. With a gap, plans nearer to each other than the gap are not told apart: the first found
-    is taken. With `gap_pct=0`, among equally good plans (to 1e-9 of the largest option's benefit) the
-    cheaper is taken, then the one whose lines come earlier in the list of schools and responses
+    is taken. With `gap_pct=0`, among equally good plans (to 1e-9 of the largest option's benefit)
+    the cheaper is taken, then the one whose lines come earlier in the list of schools and responses
     (least sum of positions; a full tie in that too falls to the solver, always the same way). These
     are two further solves of 20 nodes at most, each with the result before it as a floor; under
-    `Atkinson` equally good means: no school gains less. By decomposition a tie falls to the order of
-    the schools' plans. Last, every single step that still does good, or saves money at no loss, is
-    taken, so that an option of no benefit is bought only where a rule needs it.
+    `Atkinson` equally good means: no school gains less. By decomposition a tie falls to the order
+    of the schools' plans. Last, every single step that still does good, or saves money at no loss,
+    is taken, so that an option of no benefit is bought only where a rule needs it.
 
     The time limit is the one thing that depends on the machine: a plan that runs into it may
     differ between runs, and says "time limit".

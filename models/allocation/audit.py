@@ -1,4 +1,5 @@
-"""The audit of an allocation: by need, by stream, between equals, and against last year (R85, R86, R95).
+"""The audit of an allocation: by need, by stream, between equals, and against last year (R85, R86,
+R95).
 
 Every table stands once per *view* of the money. Which money is looked at decides the picture: a
 stream that has less from the city may have more from the Ministry. A view is whatever the caller
@@ -83,27 +84,47 @@ def audit(schools: pl.DataFrame, money: pl.DataFrame, settings: AuditSettings) -
         ValueError: bad rows; a view without money, whose concentration is undefined.
     """
     require(schools, "schools", ["semel_mosad", "stream", "pupils", "need"], key=["semel_mosad"])
-    require(money, "money", ["view", "semel_mosad", "amount_agorot"], key=["view", "semel_mosad"], nullable=["amount_agorot"])  # fmt: skip
+    require(
+        money,
+        "money",
+        ["view", "semel_mosad", "amount_agorot"],
+        key=["view", "semel_mosad"],
+        nullable=["amount_agorot"],
+    )
     if money.filter(pl.col("amount_agorot") < 0).height:
         raise ValueError("money: amount_agorot must be zero or more.")
     astray = money.join(schools, on="semel_mosad", how="anti")
     if astray.height:
-        raise ValueError(f"money: unknown school(s) {astray['semel_mosad'].unique().sort().to_list()[:5]}.")  # fmt: skip
+        raise ValueError(
+            f"money: unknown school(s) {astray['semel_mosad'].unique().sort().to_list()[:5]}."
+        )
     views = {
-        view: schools.join(
-            money.filter(view=view).select("semel_mosad", "amount_agorot", is_listed=True),
-            on="semel_mosad", how="left", maintain_order="left",
-        ).with_columns(
-            amount_agorot=pl.when(pl.col("is_listed").fill_null(False)).then("amount_agorot").otherwise(0)
-        ).drop("is_listed").sort("semel_mosad")
+        view: (
+            schools.join(
+                money.filter(view=view).select("semel_mosad", "amount_agorot", is_listed=True),
+                on="semel_mosad",
+                how="left",
+                maintain_order="left",
+            )
+            .with_columns(
+                amount_agorot=pl.when(pl.col("is_listed").fill_null(False))
+                .then("amount_agorot")
+                .otherwise(0)
+            )
+            .drop("is_listed")
+            .sort("semel_mosad")
+        )
         for view in money["view"].unique().sort()
-    }  # fmt: skip
+    }
 
     def each(table: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
         """One table of all views."""
         return pl.concat(
-            [table(held).select(pl.lit(view).alias("view"), pl.all()) for view, held in views.items()]
-        )  # fmt: skip
+            [
+                table(held).select(pl.lit(view).alias("view"), pl.all())
+                for view, held in views.items()
+            ]
+        )
 
     def pairs(held: pl.DataFrame) -> pl.DataFrame:
         return unequal_pairs(
@@ -144,7 +165,8 @@ def by_group(schools: pl.DataFrame, dimension: str) -> pl.DataFrame:
 
     Returns:
         dimension, group, schools, schools_unknown (money not known; in none of the sums), pupils,
-        amount_agorot, per_pupil_agorot, money_share_pct, pupils_share_pct, need_share_pct, by group.
+        amount_agorot, per_pupil_agorot, money_share_pct, pupils_share_pct, need_share_pct, by
+        group.
     """
     grouped = with_quartile(schools) if dimension == "need_quartile" else schools
     is_known = pl.col("amount_agorot").is_not_null()
@@ -161,13 +183,20 @@ def by_group(schools: pl.DataFrame, dimension: str) -> pl.DataFrame:
         )
         .sort("group")
         .select(
-            pl.lit(dimension).alias("dimension"), "group", "schools", "schools_unknown", "pupils", "amount_agorot",
-            per_pupil_agorot=pl.when(pl.col("pupils") > 0).then(pl.col("amount_agorot") / pl.col("pupils")),
+            pl.lit(dimension).alias("dimension"),
+            "group",
+            "schools",
+            "schools_unknown",
+            "pupils",
+            "amount_agorot",
+            per_pupil_agorot=pl.when(pl.col("pupils") > 0).then(
+                pl.col("amount_agorot") / pl.col("pupils")
+            ),
             money_share_pct=_share("amount_agorot"),
             pupils_share_pct=_share("pupils"),
             need_share_pct=_share("weighted"),
         )
-    )  # fmt: skip
+    )
 
 
 def with_quartile(schools: pl.DataFrame) -> pl.DataFrame:
@@ -175,17 +204,31 @@ def with_quartile(schools: pl.DataFrame) -> pl.DataFrame:
     total = pl.col("pupils").sum()
     return (
         schools.join(
-            schools.group_by("need").agg(own=pl.col("pupils").sum()).sort("need", descending=True)
-            .with_columns(middle=pl.col("own").cum_sum() - pl.col("own") / 2).select("need", "middle"),
-            on="need", how="left", maintain_order="left",
+            schools.group_by("need")
+            .agg(own=pl.col("pupils").sum())
+            .sort("need", descending=True)
+            .with_columns(middle=pl.col("own").cum_sum() - pl.col("own") / 2)
+            .select("need", "middle"),
+            on="need",
+            how="left",
+            maintain_order="left",
         )
-        .with_columns(need_quartile=(_QUARTILES * pl.col("middle") / total).floor().clip(0, _QUARTILES - 1).fill_nan(0).cast(pl.Int32) + 1)
+        .with_columns(
+            need_quartile=(_QUARTILES * pl.col("middle") / total)
+            .floor()
+            .clip(0, _QUARTILES - 1)
+            .fill_nan(0)
+            .cast(pl.Int32)
+            + 1
+        )
         .drop("middle")
-    )  # fmt: skip
+    )
 
 
 def without_money(schools: pl.DataFrame) -> pl.DataFrame:
-    """Schools that get nothing: semel_mosad, stream, pupils, need, need_quartile; neediest first."""
+    """Schools that get nothing: semel_mosad, stream, pupils, need, need_quartile; neediest
+    first.
+    """
     return (
         with_quartile(schools)
         .filter(pl.col("amount_agorot") == 0)
@@ -213,20 +256,30 @@ def changes(schools: pl.DataFrame, last_year: pl.DataFrame) -> pl.DataFrame:
         with_quartile(schools)
         .join(
             last_year.select("semel_mosad", last_year_agorot="amount_agorot", is_listed=True),
-            on="semel_mosad", how="left",
+            on="semel_mosad",
+            how="left",
         )
         .select(
-            "semel_mosad", "need_quartile", "amount_agorot", "last_year_agorot",
+            "semel_mosad",
+            "need_quartile",
+            "amount_agorot",
+            "last_year_agorot",
             change_agorot=change,
-            change_pct=pl.when(pl.col("last_year_agorot") > 0).then(100 * change / pl.col("last_year_agorot")),
+            change_pct=pl.when(pl.col("last_year_agorot") > 0).then(
+                100 * change / pl.col("last_year_agorot")
+            ),
             change_per_pupil_agorot=pl.when(pl.col("pupils") > 0).then(change / pl.col("pupils")),
-            direction=pl.when(~was_there).then(pl.lit("new"))
-            .when(change > 0).then(pl.lit("gains"))
-            .when(change < 0).then(pl.lit("loses"))
-            .when(change == 0).then(pl.lit("same")),
+            direction=pl.when(~was_there)
+            .then(pl.lit("new"))
+            .when(change > 0)
+            .then(pl.lit("gains"))
+            .when(change < 0)
+            .then(pl.lit("loses"))
+            .when(change == 0)
+            .then(pl.lit("same")),
         )
         .sort("change_agorot", "semel_mosad", nulls_last=True)
-    )  # fmt: skip
+    )
 
 
 def _tolerance(held: pl.DataFrame, settings: AuditSettings) -> float:

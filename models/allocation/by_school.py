@@ -1,4 +1,6 @@
-"""The model school by school: what a school may choose alone, and the rows that tie schools together."""
+"""The model school by school: what a school may choose alone, and the rows that tie schools
+together.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ class BySchool:
     """The model's rows, split, on arrays by school × pair × choice; choice 0 buys nothing.
 
     A row whose columns all lie in one school is that school's own; any other ties schools together.
-    This is read off the rows, so a new rule needs no change here. Choices that no plan of the school
-    can hold and own rows that no plan can break are left out. All coefficients are whole numbers.
+    This is read off the rows, so a new rule needs no change here. Choices that no plan of the
+    school can hold and own rows that no plan can break are left out. All coefficients are whole
+    numbers.
 
     Attributes:
         pupils: by school.
@@ -111,9 +114,21 @@ class BySchool:
         own, own_first, least, most = _needed(is_open, own, own_first, least, most)
         pupils = schools["pupils"].to_numpy()
         return cls(
-            pupils, column, each, first_benefit, group, slots, is_open, own, own_first, least, most,
-            shared, limit, broken or not can_all,
-        )  # fmt: skip
+            pupils,
+            column,
+            each,
+            first_benefit,
+            group,
+            slots,
+            is_open,
+            own,
+            own_first,
+            least,
+            most,
+            shared,
+            limit,
+            broken or not can_all,
+        )
 
     @property
     def gain(self) -> np.ndarray:
@@ -129,14 +144,21 @@ class BySchool:
         is_open, can_all = _tightened(self.is_open, own, own_first, lower, upper)
         own, own_first, lower, upper = _needed(is_open, own, own_first, lower, upper)
         return replace(
-            self, is_open=is_open, own=own, own_first=own_first, least=lower, most=upper,
+            self,
+            is_open=is_open,
+            own=own,
+            own_first=own_first,
+            least=lower,
+            most=upper,
             is_infeasible=self.is_infeasible or not can_all,
-        )  # fmt: skip
+        )
 
     def counted(
         self, each: np.ndarray, first: np.ndarray, school: np.ndarray, choice: np.ndarray
     ) -> np.ndarray:
-        """What school plans (plan × pair) add up to: `each` of all choices, `first` of the leaders."""
+        """What school plans (plan × pair) add up to: `each` of all choices, `first` of the
+        leaders.
+        """
         total = self.picked(each, school, choice)
         if self.slots:
             number = np.arange(len(school))

@@ -79,9 +79,9 @@ def certify(
         solver=solver_text(),
         status=found.status,
         method=found.method,
-        equal_gain_sd=objective.equal_gain_sd(gain, pupils)
-        if isinstance(objective, Atkinson)
-        else None,
+        equal_gain_sd=(
+            objective.equal_gain_sd(gain, pupils) if isinstance(objective, Atkinson) else None
+        ),
         floor_sd=floor.floor_sd if floor else None,
         floor_bound_sd=floor.bound_sd if floor else None,
     )
@@ -116,7 +116,7 @@ def _check_counted(problem: Problem, lines: pl.DataFrame) -> None:
             share = 1.0 if response == leader[0] else group[response].counted_share
             if not math.isclose(counted, share * alone, rel_tol=_RECHECK, abs_tol=_RECHECK):
                 raise RuntimeError(
-                    f"The re-check found a benefit that is not counted as the overlap asks: school "
+                    "The re-check found a benefit that is not counted as the overlap asks: school "
                     f"{school}, {response}: {counted:g} instead of {share * alone:g} SD·pupils."
                 )
 

@@ -4,7 +4,8 @@
 benefit × effect. The effects are estimates; their errors are taken as independent between responses
 and as one within a response (a response that is overrated is so in every school and subject, which
 is the cautious reading). Where responses overlap, what a line counts is taken as the plan has it,
-whatever the effects turn out to be. The interval of a plan is ± 1.645 standard errors of that sum. Of a
+whatever the effects turn out to be. The interval of a plan is ± 1.645 standard errors of that sum.
+Of a
 difference between two plans only what differs is uncertain: the same effects hold in both.
 
 **Pupils reached.** Participants count places. A pupil may be in several responses, so how many
@@ -31,10 +32,11 @@ class Comparison:
     """Several plans beside the base plan; every difference is the plan less the base.
 
     Attributes:
-        plans: scenario_id, cost_agorot, municipal_agorot, their changes, lines_count, pairs_changed,
-            participants, bounds of the pupils reached, benefit_sd_pupils with its interval, its
-            change with its interval, the indices with intervals (null where nothing is spent),
-            schools, schools_without, schools_moved, schools_gaining, schools_losing, gained_agorot.
+        plans: scenario_id, cost_agorot, municipal_agorot, their changes, lines_count,
+            pairs_changed, participants, bounds of the pupils reached, benefit_sd_pupils with its
+            interval, its change with its interval, the indices with intervals (null where nothing
+            is spent), schools, schools_without, schools_moved, schools_gaining, schools_losing,
+            gained_agorot.
         groups: the same sums by scenario_id, scenario_dimension and division_id, with schools,
             pupils and benefit_share_pct; money and bounds only where whole schools are grouped.
         schools: by scenario_id and semel_mosad: responses_count, participants, benefit_sd_pupils,
@@ -62,13 +64,14 @@ def compare_plans(
     """Compare plans.
 
     Args:
-        lines: scenario_id, semel_mosad, response_id, dose_level, participants, benefit_share (of the
-            full dose, 0..1, less what overlaps with the school's other lines), benefit_sd_pupils (as
-            counted beside them), cost_agorot, municipal_agorot.
+        lines: scenario_id, semel_mosad, response_id, dose_level, participants, benefit_share (of
+            the full dose, 0..1, less what overlaps with the school's other lines),
+            benefit_sd_pupils (as counted beside them), cost_agorot, municipal_agorot.
         schools: semel_mosad, pupils, need: every school of the plan.
         members: scenario_dimension, division_id, semel_mosad, member_share (0..1 of the school's
             pupils), member_pupils.
-        spread: response_id, effect_se_sd: standard error of the effect on a participant at full dose.
+        spread: response_id, effect_se_sd: standard error of the effect on a participant at full
+            dose.
         plans: ids to compare; a plan without a line buys nothing.
         base: the plan that the others are compared with.
         seed: of the intervals of the indices.
@@ -76,9 +79,19 @@ def compare_plans(
     Raises:
         ValueError: a key is there twice or a value is missing; the base is not among the plans.
     """
-    require(lines, "lines", [*_LINE, "dose_level", "participants", "benefit_share", "benefit_sd_pupils", *_MONEY], key=_LINE)  # fmt: skip
+    require(
+        lines,
+        "lines",
+        [*_LINE, "dose_level", "participants", "benefit_share", "benefit_sd_pupils", *_MONEY],
+        key=_LINE,
+    )
     require(schools, "schools", ["semel_mosad", "pupils", "need"], key=["semel_mosad"])
-    require(members, "members", ["scenario_dimension", "division_id", "semel_mosad", "member_share", "member_pupils"], key=["scenario_dimension", "division_id", "semel_mosad"])  # fmt: skip
+    require(
+        members,
+        "members",
+        ["scenario_dimension", "division_id", "semel_mosad", "member_share", "member_pupils"],
+        key=["scenario_dimension", "division_id", "semel_mosad"],
+    )
     require(spread, "spread", ["response_id", "effect_se_sd"], key=["response_id"])
     if base not in plans:
         raise ValueError(f"plans: the base plan '{base}' is not among them.")
@@ -103,29 +116,44 @@ def _by_school(
         responses_count=pl.len().cast(pl.Int32),
         most=pl.col("participants").max(),
         participants=pl.col("participants").sum(),
-    )  # fmt: skip
+    )
     found = (
         every.join(schools.select("semel_mosad", "pupils", "need"), how="cross")
         .join(summed, on=["scenario_id", "semel_mosad"], how="left", maintain_order="left")
-        .with_columns(pl.col("responses_count", "most", "participants", "benefit_sd_pupils", *_MONEY).fill_null(0))
+        .with_columns(
+            pl.col(
+                "responses_count", "most", "participants", "benefit_sd_pupils", *_MONEY
+            ).fill_null(0)
+        )
         .with_columns(
             reached_lo_pupils=pl.min_horizontal("most", "pupils"),
             reached_hi_pupils=pl.min_horizontal("participants", "pupils"),
         )
         .drop("most")
-    )  # fmt: skip
+    )
     return _with_changes(found, ["semel_mosad"], base, _MONEY).with_columns(
-        money_direction=pl.when(pl.col("cost_change_agorot") > 0).then(pl.lit("gains"))
-        .when(pl.col("cost_change_agorot") < 0).then(pl.lit("loses")).otherwise(pl.lit("same"))
-    )  # fmt: skip
+        money_direction=pl.when(pl.col("cost_change_agorot") > 0)
+        .then(pl.lit("gains"))
+        .when(pl.col("cost_change_agorot") < 0)
+        .then(pl.lit("loses"))
+        .otherwise(pl.lit("same"))
+    )
 
 
 def _plans(
-    lines: pl.DataFrame, every: pl.DataFrame, by_school: pl.DataFrame, spread: pl.DataFrame, base: str, seed: int
-) -> pl.DataFrame:  # fmt: skip
+    lines: pl.DataFrame,
+    every: pl.DataFrame,
+    by_school: pl.DataFrame,
+    spread: pl.DataFrame,
+    base: str,
+    seed: int,
+) -> pl.DataFrame:
     change = pl.col("cost_change_agorot")
     totals = by_school.group_by("scenario_id", maintain_order=True).agg(
-        *[pl.col(name).sum() for name in (*_MONEY, "cost_change_agorot", "municipal_change_agorot")],
+        *[
+            pl.col(name).sum()
+            for name in (*_MONEY, "cost_change_agorot", "municipal_change_agorot")
+        ],
         lines_count=pl.col("responses_count").sum(),
         participants=pl.col("participants").sum(),
         reached_lo_pupils=pl.col("reached_lo_pupils").sum(),
@@ -136,12 +164,17 @@ def _plans(
         schools_gaining=(change > 0).sum(),
         schools_losing=(change < 0).sum(),
         gained_agorot=change.filter(change > 0).sum(),
-    )  # fmt: skip
-    whole = by_school.select("semel_mosad").unique().sort("semel_mosad").with_columns(member_share=1.0)  # fmt: skip
+    )
+    whole = (
+        by_school.select("semel_mosad").unique().sort("semel_mosad").with_columns(member_share=1.0)
+    )
     progress = _progress(lines, every, whole, [], spread, base)
     indices = pl.concat(
-        [_indices(own, plan, seed) for (plan,), own in by_school.group_by("scenario_id", maintain_order=True)]
-    )  # fmt: skip
+        [
+            _indices(own, plan, seed)
+            for (plan,), own in by_school.group_by("scenario_id", maintain_order=True)
+        ]
+    )
     return (
         totals.join(progress.drop("participants"), on="scenario_id", maintain_order="left")
         .join(_pairs_changed(lines, every, base), on="scenario_id", maintain_order="left")
@@ -150,14 +183,20 @@ def _plans(
 
 
 def _groups(
-    lines: pl.DataFrame, every: pl.DataFrame, by_school: pl.DataFrame, members: pl.DataFrame, spread: pl.DataFrame, base: str
-) -> pl.DataFrame:  # fmt: skip
+    lines: pl.DataFrame,
+    every: pl.DataFrame,
+    by_school: pl.DataFrame,
+    members: pl.DataFrame,
+    spread: pl.DataFrame,
+    base: str,
+) -> pl.DataFrame:
     by = ["scenario_dimension", "division_id"]
     members = members.sort(*by, "semel_mosad")
     size = members.group_by(by, maintain_order=True).agg(
-        schools=(pl.col("member_pupils") > 0).sum(), pupils=pl.col("member_pupils").sum(),
+        schools=(pl.col("member_pupils") > 0).sum(),
+        pupils=pl.col("member_pupils").sum(),
         is_whole=(pl.col("member_share") == 1).all(),
-    )  # fmt: skip
+    )
     summed = (
         by_school.join(members, on="semel_mosad", maintain_order="left")
         .group_by("scenario_id", *by, maintain_order=True)
@@ -173,17 +212,27 @@ def _groups(
         .join(summed, on=["scenario_id", *by], maintain_order="left")
         .join(all_benefit, on="scenario_id", maintain_order="left")
         .with_columns(
-            *[pl.when(whole).then(n).alias(n) for n in ("cost_agorot", "reached_lo_pupils", "reached_hi_pupils")],
-            benefit_share_pct=pl.when(pl.col("of_all") > 0).then(100 * pl.col("benefit_sd_pupils") / pl.col("of_all")),
+            *[
+                pl.when(whole).then(n).alias(n)
+                for n in ("cost_agorot", "reached_lo_pupils", "reached_hi_pupils")
+            ],
+            benefit_share_pct=pl.when(pl.col("of_all") > 0).then(
+                100 * pl.col("benefit_sd_pupils") / pl.col("of_all")
+            ),
             participants=pl.col("participants").round().cast(pl.Int64),
         )
         .drop("of_all", "is_whole")
-    )  # fmt: skip
+    )
 
 
 def _progress(
-    lines: pl.DataFrame, every: pl.DataFrame, members: pl.DataFrame, by: list[str], spread: pl.DataFrame, base: str
-) -> pl.DataFrame:  # fmt: skip
+    lines: pl.DataFrame,
+    every: pl.DataFrame,
+    members: pl.DataFrame,
+    by: list[str],
+    spread: pl.DataFrame,
+    base: str,
+) -> pl.DataFrame:
     """Participants, benefit and its change with intervals, by scenario and group of schools."""
     cells = every.join(members.select(by).unique(), how="cross") if by else every
     cells = cells.sort("scenario_id", *by)
@@ -197,14 +246,20 @@ def _progress(
             exposure=(share * pl.col("exposure")).sum(),
         )
     )
-    of_base = parts.filter(scenario_id=base).select(*by, "response_id", base_benefit="benefit", base_exposure="exposure")  # fmt: skip
+    of_base = parts.filter(scenario_id=base).select(
+        *by, "response_id", base_benefit="benefit", base_exposure="exposure"
+    )
     se = pl.col("effect_se_sd").fill_null(0)
     held = (
         cells.join(lines.select("response_id").unique().sort("response_id"), how="cross")
         .join(parts, on=["scenario_id", *by, "response_id"], how="left", maintain_order="left")
         .join(of_base, on=[*by, "response_id"], how="left", maintain_order="left")
         .join(spread, on="response_id", how="left", maintain_order="left")
-        .with_columns(pl.col("participants", "benefit", "exposure", "base_benefit", "base_exposure").fill_null(0))
+        .with_columns(
+            pl.col(
+                "participants", "benefit", "exposure", "base_benefit", "base_exposure"
+            ).fill_null(0)
+        )
         .group_by("scenario_id", *by, maintain_order=True)
         .agg(
             participants=pl.col("participants").sum(),
@@ -213,7 +268,7 @@ def _progress(
             benefit_se=((pl.col("exposure") * se) ** 2).sum().sqrt(),
             change_se=(((pl.col("exposure") - pl.col("base_exposure")) * se) ** 2).sum().sqrt(),
         )
-    )  # fmt: skip
+    )
     found = cells.join(held, on=["scenario_id", *by], how="left", maintain_order="left")
     value, change = pl.col("benefit_sd_pupils"), pl.col("benefit_change_sd_pupils")
     return (
@@ -232,7 +287,7 @@ def _responses(lines: pl.DataFrame, every: pl.DataFrame, base: str) -> pl.DataFr
     summed = lines.group_by("scenario_id", "response_id", maintain_order=True).agg(
         pl.col("participants", "benefit_sd_pupils", *_MONEY).sum(),
         schools_served=pl.len().cast(pl.Int64),
-    )  # fmt: skip
+    )
     found = (
         every.join(lines.select("response_id").unique().sort("response_id"), how="cross")
         .join(summed, on=["scenario_id", "response_id"], how="left", maintain_order="left")
@@ -243,7 +298,9 @@ def _responses(lines: pl.DataFrame, every: pl.DataFrame, base: str) -> pl.DataFr
 
 def _with_changes(frame: pl.DataFrame, by: list[str], base: str, names: list[str]) -> pl.DataFrame:
     """Add each column less the base plan's: `cost_agorot` gives `cost_change_agorot`."""
-    of_base = frame.filter(scenario_id=base).select(*by, *[pl.col(n).alias(f"base_{n}") for n in names])  # fmt: skip
+    of_base = frame.filter(scenario_id=base).select(
+        *by, *[pl.col(n).alias(f"base_{n}") for n in names]
+    )
     return (
         frame.join(of_base, on=by, how="left", maintain_order="left")
         .with_columns((pl.col(n) - pl.col(f"base_{n}")).alias(_change_of(n)) for n in names)
@@ -283,4 +340,7 @@ def _indices(schools: pl.DataFrame, plan: str, seed: int) -> pl.DataFrame:
         )
         for end, which in (("", "value"), ("_lo", "lo"), ("_hi", "hi"))
     }
-    return pl.DataFrame([{"scenario_id": plan} | cells], schema={"scenario_id": pl.String} | dict.fromkeys(cells, pl.Float64))  # fmt: skip
+    return pl.DataFrame(
+        [{"scenario_id": plan} | cells],
+        schema={"scenario_id": pl.String} | dict.fromkeys(cells, pl.Float64),
+    )

@@ -1,6 +1,7 @@
 """Whether money is concentrated on need: curve, concentration index, Kakwani-type and Suits index.
 
-**Sign.** Schools are ordered neediest first, cumulated by pupils. With L the curve of cumulated money,
+**Sign.** Schools are ordered neediest first, cumulated by pupils. With L the curve of cumulated
+money,
 
     C = 2·∫L dp − 1:  above 0 = money concentrated on the needy, 0 = the same money for every pupil.
 
@@ -23,7 +24,8 @@ def concentration_curve(schools: pl.DataFrame) -> pl.DataFrame:
     Schools of the same need are one point, so that their order decides nothing.
 
     Args:
-        schools: semel_mosad, pupils (≥ 0), need (0..1), amount_agorot (≥ 0; null = unknown, left out).
+        schools: semel_mosad, pupils (≥ 0), need (0..1), amount_agorot (≥ 0; null = unknown, left
+            out).
 
     Returns:
         need (null at the origin), schools, pupils_share, need_share, money_share: shares cumulated

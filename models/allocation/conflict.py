@@ -183,8 +183,12 @@ def _top_up(model: Model, kept: np.ndarray, time_limit_s: float) -> _Repair | No
 
 
 def _message(
-    model: Model, conflict: list[int], places: list[tuple[str, str]], repair: _Repair, ways: tuple[Relaxation, ...]
-) -> tuple[str, str]:  # fmt: skip
+    model: Model,
+    conflict: list[int],
+    places: list[tuple[str, str]],
+    repair: _Repair,
+    ways: tuple[Relaxation, ...],
+) -> tuple[str, str]:
     """The conflict in English and Hebrew."""
     rules = {rule.rule_id: rule for rule in model.rules}
     named = [model.rules[i] for i in conflict]

@@ -12,7 +12,8 @@ def beaten(
 
     One beats another if no need of it is higher and no worth of it lower; of equal ones the
     first in order stays. Each element is held against the best before it in the order of the main
-    need, by each of the worths in turn, so some that are beaten may be missed, none is named wrongly.
+    need, by each of the worths in turn, so some that are beaten may be missed, none is named
+    wrongly.
 
     Args:
         group: labels; elements of different groups are not compared.

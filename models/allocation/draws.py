@@ -1,4 +1,6 @@
-"""What is uncertain about a problem, drawn outside: checked, and laid over its benefits and costs."""
+"""What is uncertain about a problem, drawn outside: checked, and laid over its benefits and
+costs.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ class Draws:
 
     @classmethod
     def of(cls, problem: Problem, model: Model, draws: pl.DataFrame) -> Draws:
-        """The draws of a frame: draw, semel_mosad, response_id, benefit_multiplier, cost_multiplier.
+        """The draws of a frame: draw, semel_mosad, response_id, benefit_multiplier,
+        cost_multiplier.
 
         A pair without a row keeps its values in that draw.
 
@@ -55,7 +58,9 @@ class Draws:
             )
         astray = draws.join(problem.options, on=PAIR, how="anti").select(PAIR).unique().sort(PAIR)
         if astray.height:
-            raise ValueError(f"draws: no such school and response among the options:\n{astray.head(5)}")  # fmt: skip
+            raise ValueError(
+                f"draws: no such school and response among the options:\n{astray.head(5)}"
+            )
         pairs = pairs_of(model)[0].with_row_index("pair")
         numbers = draws["draw"].unique().sort().to_list()
         placed = draws.join(pairs, on=PAIR)

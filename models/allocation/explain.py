@@ -3,8 +3,10 @@
 The measure is the *price line*. Money has a price: what a further shekel of a channel, or of a
 school's own basket, does elsewhere (`prices`). A response is worth its money where its weighted
 benefit is at least what its money would do elsewhere. Its benefit is what it adds to the rest of
-the plan: where it overlaps with what its school has besides, that is less than it would bring alone,
-and the pairs of a school add up to less than the school gains (R92). What stands above the line and is still not
+the plan: where it overlaps with what its school has besides, that is less than it would bring
+    alone,
+and the pairs of a school add up to less than the school gains (R92). What stands above the line and
+is still not
 bought, or below it and is, has another reason: a rule, or that responses are bought whole.
 """
 
@@ -81,7 +83,8 @@ def explain(
             time); all of them where it is not given.
 
     Raises:
-        ValueError: bad tables; a line or pair that is not among the options; no plan keeps the rules.
+        ValueError: bad tables; a line or pair that is not among the options; no plan keeps the
+            rules.
     """
     problem = problem.canonical()
     model = model_of(problem)
@@ -121,9 +124,11 @@ def explain(
         money_price=pl.Series(money[shown]),
         above_line=pl.Series(above[shown]),
         reason_code=pl.Series([code for code, _ in reasons], dtype=pl.String),
-        reason_rules=pl.Series([",".join(model.rules[k].rule_id for k in ks) for _, ks in reasons], dtype=pl.String),
+        reason_rules=pl.Series(
+            [",".join(model.rules[k].rule_id for k in ks) for _, ks in reasons], dtype=pl.String
+        ),
         dose_code=pl.Series(doses, dtype=pl.String),
-    ).hstack(swaps)  # fmt: skip
+    ).hstack(swaps)
     worded = table.hstack(options.select("eligibility_reason_he", "eligibility_reason_en"))
     said = [
         sentences(row, [model.rules[k] for k in ks])
@@ -161,9 +166,14 @@ def _stops(model: Model, moves: Moves) -> dict[int, list[int]]:
 
 
 def _reason(
-    model: Model, moves: Moves, x: np.ndarray, j: int, value: np.ndarray, above: np.ndarray,
+    model: Model,
+    moves: Moves,
+    x: np.ndarray,
+    j: int,
+    value: np.ndarray,
+    above: np.ndarray,
     stops: dict[int, list[int]],
-) -> tuple[str, list[int]]:  # fmt: skip
+) -> tuple[str, list[int]]:
     """The code of one option, and the rules that decide it."""
     if x[j] > 0.5:
         move = int(np.flatnonzero((moves.drop == j) & (moves.add < 0))[0])
@@ -192,8 +202,13 @@ def _reason(
 
 
 def _dose(
-    model: Model, moves: Moves, x: np.ndarray, j: int, above: np.ndarray, stops: dict[int, list[int]]
-) -> str | None:  # fmt: skip
+    model: Model,
+    moves: Moves,
+    x: np.ndarray,
+    j: int,
+    above: np.ndarray,
+    stops: dict[int, list[int]],
+) -> str | None:
     """Why the pair has no larger dose; null where it is not in the plan."""
     if x[j] < 0.5:
         return None

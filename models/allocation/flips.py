@@ -24,10 +24,19 @@ from models.allocation.resolve import (
 from models.allocation.rules.base import PAIR
 
 _SCHEMA = {
-    "semel_mosad": pl.String, "response_id": pl.String, "is_in_plan": pl.Boolean, "lever": pl.String,
-    "rule_id": pl.String, "unit": pl.String, "value_now": pl.Float64, "value_turned": pl.Float64,
-    "value_not_turned": pl.Float64, "value_limit": pl.Float64, "status": pl.String, "solves": pl.Int64,
-}  # fmt: skip
+    "semel_mosad": pl.String,
+    "response_id": pl.String,
+    "is_in_plan": pl.Boolean,
+    "lever": pl.String,
+    "rule_id": pl.String,
+    "unit": pl.String,
+    "value_now": pl.Float64,
+    "value_turned": pl.Float64,
+    "value_not_turned": pl.Float64,
+    "value_limit": pl.Float64,
+    "status": pl.String,
+    "solves": pl.Int64,
+}
 
 
 @dataclass(frozen=True)
@@ -143,9 +152,16 @@ class _Search:
         """The levers of a pair."""
         need = float(self.problem.schools.filter(semel_mosad=school)["need"][0])
         levers = [
-            _Lever("need", None, "need", need, 0.0 if is_in else 1.0, self.settings.need_step,
-                   partial(self._at_need, school))
-        ]  # fmt: skip
+            _Lever(
+                "need",
+                None,
+                "need",
+                need,
+                0.0 if is_in else 1.0,
+                self.settings.need_step,
+                partial(self._at_need, school),
+            )
+        ]
         row = self._budget_row(own)
         if row is not None:
             levers.append(self._budget(row, is_in))
@@ -222,9 +238,14 @@ class _Search:
             return replace(self.model, upper=upper)
 
         return _Lever(
-            "budget", self.model.rules[self.model.owner[row]].rule_id, "agorot", now,
-            float(np.floor(now * (1 + share))), max(now * self.settings.budget_step_pct / 100, 1.0), at,
-        )  # fmt: skip
+            "budget",
+            self.model.rules[self.model.owner[row]].rule_id,
+            "agorot",
+            now,
+            float(np.floor(now * (1 + share))),
+            max(now * self.settings.budget_step_pct / 100, 1.0),
+            at,
+        )
 
     def _stands_against(self, rule: int, own: np.ndarray, is_in: bool) -> bool:
         """Whether one of the rule's rows holds the pair in or out of the present plan."""

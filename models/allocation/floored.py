@@ -14,7 +14,8 @@ from models.allocation.resolve import model_of
 def floored(problem: Problem, floor_sd: float | None) -> Problem:
     """The problem with a floor in hand; one with another objective than the maximin as it is.
 
-    What a plan under the maximin is explained, priced and drawn in: the floor stays as it was found,
+    What a plan under the maximin is explained, priced and drawn in: the floor stays as it was
+        found,
     counted at the expected benefits.
 
     Args:

@@ -1,4 +1,6 @@
-"""What corrective preference and each rule cost: the problem solved again without them (R80, R90, R95)."""
+"""What corrective preference and each rule cost: the problem solved again without them (R80, R90,
+R95).
+"""
 
 from __future__ import annotations
 
@@ -40,11 +42,12 @@ def gamma_frontier(
         workers: threads.
 
     Returns:
-        objective_id ("total", then "maximin"), equity_gamma, benefit_sd_pupils (unweighted, overlaps counted), price_of_fairness_pct (of the unweighted
-        benefit at γ = 0; to the gaps of two solves, and never below 0), concentration with
-        concentration_lo and concentration_hi (null where nothing is spent), cost_agorot, lines,
-        schools_without, neediest_quarter_share_pct (of the money, to the neediest quarter of
-        pupils), gap_pct (of what the plan is made for); by γ.
+        objective_id ("total", then "maximin"), equity_gamma, benefit_sd_pupils (unweighted,
+        overlaps counted), price_of_fairness_pct (of the unweighted benefit at γ = 0; to the gaps of
+        two solves, and never below 0), concentration with concentration_lo and concentration_hi
+        (null where nothing is spent), cost_agorot, lines, schools_without,
+        neediest_quarter_share_pct (of the money, to the neediest quarter of pupils), gap_pct (of
+        what the plan is made for); by γ.
 
     Raises:
         ValueError: a negative γ, or no plan keeps the rules.
@@ -77,20 +80,39 @@ def gamma_frontier(
         blind = benefit if blind is None else blind
         spent = problem.schools.join(
             options.group_by("semel_mosad").agg(amount_agorot=pl.col("cost_agorot").sum()),
-            on="semel_mosad", how="left", maintain_order="left",
-        ).with_columns(pl.col("amount_agorot").fill_null(0))  # fmt: skip
+            on="semel_mosad",
+            how="left",
+            maintain_order="left",
+        ).with_columns(pl.col("amount_agorot").fill_null(0))
         cost = int(spent["amount_agorot"].sum())
         rows.append(
-            (objective, gamma, benefit, max(100 * (1 - benefit / blind), 0.0) if blind else 0.0,
-             *_concentration(spent, seed), cost, options.height,
-             spent.height - options["semel_mosad"].n_unique(), _neediest(spent), gap_pct)
-        )  # fmt: skip
+            (
+                objective,
+                gamma,
+                benefit,
+                max(100 * (1 - benefit / blind), 0.0) if blind else 0.0,
+                *_concentration(spent, seed),
+                cost,
+                options.height,
+                spent.height - options["semel_mosad"].n_unique(),
+                _neediest(spent),
+                gap_pct,
+            )
+        )
     schema = {
-        "objective_id": pl.String, "equity_gamma": pl.Float64, "benefit_sd_pupils": pl.Float64, "price_of_fairness_pct": pl.Float64,
-        "concentration": pl.Float64, "concentration_lo": pl.Float64, "concentration_hi": pl.Float64,
-        "cost_agorot": pl.Int64, "lines": pl.Int64, "schools_without": pl.Int64,
-        "neediest_quarter_share_pct": pl.Float64, "gap_pct": pl.Float64,
-    }  # fmt: skip
+        "objective_id": pl.String,
+        "equity_gamma": pl.Float64,
+        "benefit_sd_pupils": pl.Float64,
+        "price_of_fairness_pct": pl.Float64,
+        "concentration": pl.Float64,
+        "concentration_lo": pl.Float64,
+        "concentration_hi": pl.Float64,
+        "cost_agorot": pl.Int64,
+        "lines": pl.Int64,
+        "schools_without": pl.Int64,
+        "neediest_quarter_share_pct": pl.Float64,
+        "gap_pct": pl.Float64,
+    }
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -99,10 +121,10 @@ def rule_prices(
 ) -> pl.DataFrame:
     """What each rule costs: the worth that a plan without it, or with a larger budget, would add.
 
-    Rules of the policy are left out one at a time, but for those that only say what belongs together
-    (`Rule.is_priced`): without them a plan would buy what there is not. Budgets and baskets are
-    raised by a step, since a plan without any budget says nothing. Rules overlap, so their prices do
-    not add up.
+    Rules of the policy are left out one at a time, but for those that only say what belongs
+    together (`Rule.is_priced`): without them a plan would buy what there is not. Budgets and
+    baskets are raised by a step, since a plan without any budget says nothing. Rules overlap, so
+    their prices do not add up.
 
     Returns:
         rule_id, change ("left_out", "raised"), worth_gain (SD·pupils, weighted; ≥ 0), worth_gain_hi
@@ -135,9 +157,13 @@ def rule_prices(
         changed = int(np.abs(found.x - now.x).sum())
         rows.append((rule_id, change, gain, max(found.bound - now.worth, 0.0), pct, changed))
     schema = {
-        "rule_id": pl.String, "change": pl.String, "worth_gain": pl.Float64,
-        "worth_gain_hi": pl.Float64, "worth_gain_pct": pl.Float64, "lines_changed": pl.Int64,
-    }  # fmt: skip
+        "rule_id": pl.String,
+        "change": pl.String,
+        "worth_gain": pl.Float64,
+        "worth_gain_hi": pl.Float64,
+        "worth_gain_pct": pl.Float64,
+        "lines_changed": pl.Int64,
+    }
     table = pl.DataFrame(rows, schema=schema, orient="row")
     return table.sort("worth_gain", "rule_id", descending=[True, False])
 

@@ -23,7 +23,8 @@ class _Fit:
 
 
 def residuals(schools: pl.DataFrame) -> pl.DataFrame:
-    """How far each school's money per pupil lies from what its need alone, or with its stream, explains.
+    """How far each school's money per pupil lies from what its need alone, or with its stream,
+    explains.
 
     Model: agorot per pupil = a + b·need (+ stream) + residual, by least squares weighted by pupils.
     A straight line in need: where a plan rewards need steeply, curvature shows as residual too; the
@@ -66,12 +67,16 @@ def horizontal_summary(schools: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(
         rows,
         schema={
-            "model": pl.String, "schools": pl.Int64, "slope_agorot_per_need": pl.Float64,
-            "slope_lo": pl.Float64, "slope_hi": pl.Float64, "max_residual_agorot": pl.Float64,
+            "model": pl.String,
+            "schools": pl.Int64,
+            "slope_agorot_per_need": pl.Float64,
+            "slope_lo": pl.Float64,
+            "slope_hi": pl.Float64,
+            "max_residual_agorot": pl.Float64,
             "p90_residual_agorot": pl.Float64,
         },
         orient="row",
-    )  # fmt: skip
+    )
 
 
 def stream_differences(schools: pl.DataFrame, *, tolerance_pct: float) -> pl.DataFrame:
@@ -116,17 +121,35 @@ def stream_differences(schools: pl.DataFrame, *, tolerance_pct: float) -> pl.Dat
         status = _status(value, low, high, most)
         own = known.filter(pl.Series(member[k]))
         rows.append(
-            (stream, own.height, int(own["pupils"].sum()), _average(own), value, low, high, pct, tolerance_pct, status)
-        )  # fmt: skip
+            (
+                stream,
+                own.height,
+                int(own["pupils"].sum()),
+                _average(own),
+                value,
+                low,
+                high,
+                pct,
+                tolerance_pct,
+                status,
+            )
+        )
     return pl.DataFrame(
         rows,
         schema={
-            "stream": pl.String, "schools": pl.Int64, "pupils": pl.Int64, "per_pupil_agorot": pl.Float64,
-            "difference_agorot": pl.Float64, "difference_lo": pl.Float64, "difference_hi": pl.Float64,
-            "difference_pct": pl.Float64, "tolerance_pct": pl.Float64, "status": pl.String,
+            "stream": pl.String,
+            "schools": pl.Int64,
+            "pupils": pl.Int64,
+            "per_pupil_agorot": pl.Float64,
+            "difference_agorot": pl.Float64,
+            "difference_lo": pl.Float64,
+            "difference_hi": pl.Float64,
+            "difference_pct": pl.Float64,
+            "tolerance_pct": pl.Float64,
+            "status": pl.String,
         },
         orient="row",
-    )  # fmt: skip
+    )
 
 
 def unequal_pairs(

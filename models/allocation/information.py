@@ -1,4 +1,6 @@
-"""What it would be worth to know one response's effect before deciding: what to evaluate first (R96)."""
+"""What it would be worth to know one response's effect before deciding: what to evaluate first
+(R96).
+"""
 
 from __future__ import annotations
 
@@ -27,16 +29,19 @@ def value_of_information(
     effort: Effort = Effort(gap_pct=0.1),  # noqa: B008 - frozen
     workers: int = 1,
 ) -> pl.DataFrame:
-    """Expected value of partial perfect information, response by response (Raiffa & Schlaifer 1961).
+    """Expected value of partial perfect information, response by response (Raiffa & Schlaifer
+    1961).
 
     In each draw the response's own values are taken as known in all schools, every other response
     stays at its mean; the gain is what the best plan for that is worth more than the best on
-    average. Solving anew in every draw would take too long, and the worth of a plan is known without
+    average. Solving anew in every draw would take too long, and the worth of a plan is known
+    without
     solving: the draws are put into groups by how well the response does in them, the best plan of
-    each group's mean is found, and in every draw the best of these plans, of the plan on average and
-    of the plan in hand is taken. The value is therefore a lower bound, exact with as many groups as
-    draws. It is exact also in what it leaves out only where responses are drawn independently and
-    none overlap; of those that overlap the one counts in full that leads by the values so known.
+    each group's mean is found, and in every draw the best of these plans, of the plan on average
+    and of the plan in hand is taken. The value is therefore a lower bound, exact with as many
+    groups as draws. It is exact also in what it leaves out only where responses are drawn
+    independently and none overlap; of those that overlap the one counts in full that leads by the
+    values so known.
 
     Args:
         problem: the tables and rules.
@@ -88,11 +93,16 @@ def value_of_information(
             gains.append(max(told) - told[0])
         value = float(np.mean(gains))
         se = float(np.std(gains, ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else None
-        rows.append((name, value, se, 100 * value / average.worth if average.worth else 0.0, len(gains)))  # fmt: skip
+        rows.append(
+            (name, value, se, 100 * value / average.worth if average.worth else 0.0, len(gains))
+        )
     schema = {
-        "response_id": pl.String, "information_worth": pl.Float64, "information_se": pl.Float64,
-        "information_pct": pl.Float64, "draws": pl.Int64,
-    }  # fmt: skip
+        "response_id": pl.String,
+        "information_worth": pl.Float64,
+        "information_se": pl.Float64,
+        "information_pct": pl.Float64,
+        "draws": pl.Int64,
+    }
     found = pl.DataFrame(rows, schema=schema, orient="row")
     return found.sort("information_worth", "response_id", descending=[True, False])
 

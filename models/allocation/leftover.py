@@ -32,10 +32,14 @@ def left_reason(
     if not fits.any():
         least = nis(int(step[useful].min()))
         return (
-            f"אין עוד אפשרות שזכאים לה והיא נכנסת ביתרה: הצעד הזול ביותר דורש {least} ₪ "
-            f"ונותרו {nis(left_agorot)} ₪.",
-            f"No further eligible option fits: the cheapest step needs {least} NIS "
-            f"and {nis(left_agorot)} NIS are left.",
+            (
+                f"אין עוד אפשרות שזכאים לה והיא נכנסת ביתרה: הצעד הזול ביותר דורש {least} ₪ "
+                f"ונותרו {nis(left_agorot)} ₪."
+            ),
+            (
+                f"No further eligible option fits: the cheapest step needs {least} NIS "
+                f"and {nis(left_agorot)} NIS are left."
+            ),
         )
     stops = {
         (int(move), int(model.owner[row]))

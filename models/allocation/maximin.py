@@ -79,7 +79,9 @@ class _Gains:
     @property
     def top(self) -> float:
         """The most any school can gain per pupil: no floor asks for more, SD."""
-        return float((self.reach / (np.maximum(self.by_school.pupils, 1) * self.units)).max(initial=0.0))  # fmt: skip
+        return float(
+            (self.reach / (np.maximum(self.by_school.pupils, 1) * self.units)).max(initial=0.0)
+        )
 
     def least(self, floor: float) -> np.ndarray:
         """What a floor (SD per pupil) asks of each school."""
@@ -165,7 +167,9 @@ def _by_halving(
 def _by_programme(
     gains: _Gains, seconds_left: Callable[[], float], asked: float
 ) -> tuple[np.ndarray | None, bool]:
-    """A plan that keeps a floor, out of one programme with the floor as rows; and whether none can."""
+    """A plan that keeps a floor, out of one programme with the floor as rows; and whether none
+    can.
+    """
     model = gains.model
     floored = Model.of(model.columns, (*model.rules, gains.rule(asked)), Total())
     nothing = floored.milp(np.zeros(len(model.benefit())))
@@ -177,7 +181,9 @@ def _by_programme(
 def _by_prices(
     gains: _Gains, seconds_left: Callable[[], float], asked: float
 ) -> tuple[np.ndarray | None, bool]:
-    """A plan that keeps a floor, out of the schools' own plans; and whether a price proves that none can."""
+    """A plan that keeps a floor, out of the schools' own plans; and whether a price proves that
+    none can.
+    """
     by_school = gains.by_school
     each, first = (
         np.floor(part * gains.units).astype(np.int64) for part in (by_school.each, by_school.first)
@@ -192,7 +198,9 @@ def _by_prices(
 
 
 def _richest(by_school: BySchool) -> np.ndarray | None:
-    """The plan of each school that gains the most under its own rows; None where one has no plan."""
+    """The plan of each school that gains the most under its own rows; None where one has no
+    plan.
+    """
     search = Search(by_school, Total())
     free = np.zeros(len(by_school.limit))
     best = np.full(len(by_school.pupils), -np.inf)

@@ -100,7 +100,8 @@ class Model:
         return cls(columns, rules, rows, owner, matrix, lower, upper, leading, objective)
 
     def milp(self, cost: np.ndarray, kept: np.ndarray | None = None) -> Milp:
-        """Minimise a cost of the options, or of options and leads, under all rows or those of a mask.
+        """Minimise a cost of the options, or of options and leads, under all rows or those of a
+        mask.
 
         A lead is a continuous column beside the option of an overlap group: at most as much as is
         bought, and at most one in a group and school. That is all the largest of a group needs, in
@@ -238,7 +239,9 @@ class Model:
 
     @cached_property
     def _padded(self) -> tuple[sparse.csc_array, sparse.csc_array]:
-        """The rows' coefficients and those of leaders, by column, with a column of zeros at the end."""
+        """The rows' coefficients and those of leaders, by column, with a column of zeros at the
+        end.
+        """
         nothing = sparse.csc_array((len(self.rows), 1))
         matrix = sparse.hstack([self.matrix, nothing], format="csc")
         return matrix, sparse.hstack([self.leading, nothing], format="csc")

@@ -59,8 +59,9 @@ def best_near(
     Args:
         problem: the tables and rules, as changed.
         lines: the plan in hand: semel_mosad, response_id, dose_level; it need not keep the rules.
-        gap_pct: most of the bound that the plan may miss, in percent; half of it goes to the search,
-            half to the plan in hand. The latter is counted from what the plan in hand is worth here.
+        gap_pct: most of the bound that the plan may miss, in percent; half of it goes to the
+            search, half to the plan in hand. The latter is counted from what the plan in hand is
+            worth here.
         time_limit_s: of the search; a safety limit.
         explain_within_s: as `within_s` of `conflict.explain`.
 
@@ -86,11 +87,17 @@ def best_near(
     # The bonus is never negative, so a bound on benefit and bonus is one on the benefit.
     return Nearby(
         plan.lines.select(
-            *OPTION, "dose", "participants", "benefit_sd_pupils", "full_benefit_sd_pupils", "cost_agorot"
+            *OPTION,
+            "dose",
+            "participants",
+            "benefit_sd_pupils",
+            "full_benefit_sd_pupils",
+            "cost_agorot",
         ).sort(OPTION),
         plan.money.drop("is_excellence").sort(*PAIR, "funding_channel"),
-        worth, max(found.bound, worth),
-    )  # fmt: skip
+        worth,
+        max(found.bound, worth),
+    )
 
 
 def _recheck(model: Model, plan: Plan) -> None:

@@ -1,4 +1,5 @@
-"""What the next money would buy: the plan solved again with a little more in one channel (R82, R94).
+"""What the next money would buy: the plan solved again with a little more in one channel (R82,
+R94).
 
 A shadow price says what a little more money is worth where it could be spent in part. What can only
 be bought whole is found by solving again, near the plan, so that a line moves only where the money
@@ -22,9 +23,17 @@ from models.allocation.rules.base import channel_en, channel_he, nis
 _EFFORT = Effort(gap_pct=0.1)
 _SHOWN = 6
 _SCHEMA = {
-    "funding_channel": pl.String, "step_agorot": pl.Int64, "worth_gain": pl.Float64, "worth_gain_hi": pl.Float64, "worth_gain_pct": pl.Float64,
-    "gap_pct": pl.Float64, "lines_bought": pl.Int64, "lines_dropped": pl.Int64, "next_he": pl.String, "next_en": pl.String,
-}  # fmt: skip
+    "funding_channel": pl.String,
+    "step_agorot": pl.Int64,
+    "worth_gain": pl.Float64,
+    "worth_gain_hi": pl.Float64,
+    "worth_gain_pct": pl.Float64,
+    "gap_pct": pl.Float64,
+    "lines_bought": pl.Int64,
+    "lines_dropped": pl.Int64,
+    "next_he": pl.String,
+    "next_en": pl.String,
+}
 
 
 def next_money(
@@ -39,10 +48,11 @@ def next_money(
         effort: of each solve.
 
     Returns:
-        funding_channel, step_agorot, worth_gain (need-weighted; never below 0: the plan itself is still
-        there), worth_gain_hi (it cannot be more than this above the plan), worth_gain_pct (of the plan), gap_pct (what the new plan may miss of the best),
-        lines_bought and lines_dropped (another dose is one of each), next_he, next_en; one row for
-        each channel with a budget that binds, by channel.
+        funding_channel, step_agorot, worth_gain (need-weighted; never below 0: the plan itself is
+        still there), worth_gain_hi (it cannot be more than this above the plan), worth_gain_pct (of
+        the plan), gap_pct (what the new plan may miss of the best), lines_bought and lines_dropped
+        (another dose is one of each), next_he, next_en; one row for each channel with a budget that
+        binds, by channel.
 
     Raises:
         ValueError: a step that is not above zero, bad tables, or a line that is no option.
@@ -77,19 +87,37 @@ def next_money(
         gain = max(found.worth - worth, 0.0)
         pct = 100 * gain / worth if worth else 0.0
         said = _sentences(problem, channel, step_agorot, bought.rows(), dropped.rows(), pct)
-        rows.append((channel, step_agorot, gain, max(found.bound - worth, 0.0), pct, found.gap_pct, bought.height, dropped.height, *said))  # fmt: skip
+        rows.append(
+            (
+                channel,
+                step_agorot,
+                gain,
+                max(found.bound - worth, 0.0),
+                pct,
+                found.gap_pct,
+                bought.height,
+                dropped.height,
+                *said,
+            )
+        )
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row").sort("funding_channel")
 
 
 def _sentences(
     problem: Problem, channel: str, step: int, bought: list[tuple], dropped: list[tuple], pct: float
-) -> tuple[str, str]:  # fmt: skip
+) -> tuple[str, str]:
     """What the step buys, in Hebrew and English."""
     he, en = channel_he(channel), channel_en(channel)
     if not bought and not dropped:
         return (
-            f"{nis(step)} ₪ נוספים מ{he} לא היו משנים דבר: אין מה שהיה נקנה בהם כשלם ומוסיף לתכנית.",
-            f"The next {nis(step)} NIS from {en} would change nothing: they buy nothing whole that adds to the plan.",
+            (
+                f"{nis(step)} ₪ נוספים מ{he} לא היו משנים דבר: אין מה שהיה נקנה בהם כשלם ומוסיף"
+                " לתכנית."
+            ),
+            (
+                f"The next {nis(step)} NIS from {en} would change nothing: they buy nothing whole"
+                " that adds to the plan."
+            ),
         )
     was = {row[:2]: row[2] for row in dropped}
     now = {row[:2]: row[2] for row in bought}
@@ -97,14 +125,19 @@ def _sentences(
     moved = sorted(set(now) & set(was))
     hebrew, english = [], []
     for pairs, said_he, said_en in (
-        (new, "נקנים", "bought"), (gone, "יוצאים", "dropped"), (moved, "במינון או במסלול אחר", "at another dose or way")
-    ):  # fmt: skip
+        (new, "נקנים", "bought"),
+        (gone, "יוצאים", "dropped"),
+        (moved, "במינון או במסלול אחר", "at another dose or way"),
+    ):
         if pairs:
             hebrew.append(f"{said_he}: {_listed(problem, pairs, 0)}")
             english.append(f"{said_en}: {_listed(problem, pairs, 1)}")
     return (
         f"{nis(step)} ₪ נוספים מ{he} היו מוסיפים {pct:,.2f}% לערך התכנית. {'. '.join(hebrew)}.",
-        f"The next {nis(step)} NIS from {en} would add {pct:,.2f} % to what the plan is worth; {'; '.join(english)}.",
+        (
+            f"The next {nis(step)} NIS from {en} would add {pct:,.2f} % to what the plan is worth;"
+            f" {'; '.join(english)}."
+        ),
     )
 
 

@@ -1,8 +1,9 @@
 """What a plan is worth: the sum of need-weighted gains, or one that minds how they are spread.
 
 Every objective is a sum over schools of a concave, rising function of the school's own gain, which
-is zero at no gain. Three things follow. A gain never counts against a plan, so none is won by giving
-a school less. A plan can be searched for school by school. And a tangent is a proven upper bound.
+is zero at no gain. Three things follow. A gain never counts against a plan, so none is won by
+giving a school less. A plan can be searched for school by school. And a tangent is a proven upper
+bound.
 
 Worth ranks plans for one and the same need. It is no measure of success and is not compared between
 measurements: where scores fall, need and weights rise, and with them the worth of the same plan.
@@ -24,7 +25,9 @@ class Objective(ABC):
 
     @abstractmethod
     def worth(self, gain: np.ndarray, pupils: np.ndarray) -> np.ndarray:
-        """What each school's gain counts; concave, rising, zero at zero and never above the gain."""
+        """What each school's gain counts; concave, rising, zero at zero and never above the
+        gain.
+        """
 
     @abstractmethod
     def slope(self, gain: np.ndarray, pupils: np.ndarray) -> np.ndarray:

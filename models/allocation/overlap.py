@@ -49,8 +49,8 @@ def check_overlaps(overlaps: Sequence[Overlap]) -> None:
         for response in overlap.responses:
             if response in group_of:
                 raise ValueError(
-                    f"Response {response} is in the overlap groups {group_of[response]} and {name}; "
-                    "a response can be in one only, once. Take it out of one, or join the groups."
+                    f"Response {response} is in the overlap groups {group_of[response]} and {name};"
+                    " a response can be in one only, once. Take it out of one, or join the groups."
                 )
             group_of[response] = name
 
@@ -95,7 +95,9 @@ class Counting:
         schema = {"response_id": pl.String, "overlap_id": pl.String, "share": pl.Float64}
         of_response = pl.DataFrame(named, schema=schema, orient="row")
         by = ["semel_mosad", "overlap_id"]
-        held = options.select(PAIR).join(of_response, on="response_id", how="left", maintain_order="left")  # fmt: skip
+        held = options.select(PAIR).join(
+            of_response, on="response_id", how="left", maintain_order="left"
+        )
         several = (
             held.drop_nulls("overlap_id")
             .group_by(by)
@@ -188,7 +190,8 @@ class Counting:
         """What a plan gains when `drop`, a line of it, leaves and `add` comes (−1 = none).
 
         Within a group it is the difference of what the group is worth after and before, each worked
-        out from the group's lines alone. Rounding then cannot make a round of moves look like a gain.
+        out from the group's lines alone. Rounding then cannot make a round of moves look like a
+        gain.
         """
         each = np.append(self.each, 0)
         gain = each[add] - each[drop]

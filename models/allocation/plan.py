@@ -78,7 +78,9 @@ class Plan:
         return int(self.money_of(channel)["amount_agorot"].sum())
 
     def step_money_of(self, channel: str | None) -> pl.DataFrame:
-        """semel_mosad, response_id, is_excellence, amount_step > 0: what each further step would take."""
+        """semel_mosad, response_id, is_excellence, amount_step > 0: what each further step would
+        take.
+        """
         shown = [*PAIR, "is_excellence"]
         if channel is None:
             return self.steps.filter(pl.col("cost_step") > 0).select(
@@ -87,7 +89,9 @@ class Plan:
         return _from(self.step_money, channel).select(*shown, "amount_step")
 
     def per_school(self, channel: str | None) -> pl.DataFrame:
-        """semel_mosad, pupils, spent (agorot), smallest_line (agorot; null where none), by school."""
+        """semel_mosad, pupils, spent (agorot), smallest_line (agorot; null where none), by
+        school.
+        """
         by_line = self.money_of(channel).group_by(PAIR).agg(line=pl.col("amount_agorot").sum())
         by_school = by_line.group_by("semel_mosad").agg(
             spent=pl.col("line").sum(), smallest_line=pl.col("line").min()

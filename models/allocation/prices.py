@@ -35,21 +35,27 @@ class Prices:
 
         Returns:
             rule_id, semel_mosad (null = all schools), price (SD·pupils for one unit more of the
-            rule's row: agorot, pupils or responses), price_per_thousand (of 1,000 NIS more room in a
-            rule about money; null for other rules), by rule and school.
+            rule's row: agorot, pupils or responses), price_per_thousand (of 1,000 NIS more room in
+            a rule about money; null for other rules), by rule and school.
         """
         rows = [
-            (rule.rule_id, row.semel_mosad, float(price),
-             float(price) * 100_000 * rule.relaxed_per if rule.relaxed_in == "agorot" else None)
+            (
+                rule.rule_id,
+                row.semel_mosad,
+                float(price),
+                float(price) * 100_000 * rule.relaxed_per if rule.relaxed_in == "agorot" else None,
+            )
             for row, owner, price in zip(model.rows, model.owner, self.row, strict=True)
             if owner >= 0 and price != 0
             for rule in [model.rules[owner]]
             if rule.is_priced
-        ]  # fmt: skip
+        ]
         schema = {
-            "rule_id": pl.String, "semel_mosad": pl.String, "price": pl.Float64,
+            "rule_id": pl.String,
+            "semel_mosad": pl.String,
+            "price": pl.Float64,
             "price_per_thousand": pl.Float64,
-        }  # fmt: skip
+        }
         return pl.DataFrame(rows, schema=schema, orient="row").sort("rule_id", "semel_mosad")
 
 

@@ -1,4 +1,6 @@
-"""What is to be decided: schools, options, costs, channels and rules, checked before any solving."""
+"""What is to be decided: schools, options, costs, channels and rules, checked before any
+solving.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ class Problem:
         need_offset: a in W(n); above 0, so that a school of no need still counts for something.
         overlaps: groups of responses whose benefits in one school are not counted twice (R92).
         objective: what a plan is worth.
-        response_names: response_id → name in Hebrew and in English, for sentences; the id elsewhere.
+        response_names: response_id → name in Hebrew and in English, for sentences; the id
+            elsewhere.
         relax_order: kinds of rules that give way first in a conflict (`relaxation.RELAX_ORDER`).
     """
 

@@ -34,8 +34,12 @@ def sentences(row: Mapping[str, Any], rules: Sequence[Rule]) -> tuple[str, str]:
             why_he, why_en = row["eligibility_reason_he"], row["eligibility_reason_en"]
             return (
                 f"בית הספר אינו זכאי למענה: {why_he}." if why_he else "בית הספר אינו זכאי למענה.",
-                f"The school is not eligible for it: {why_en}." if why_en else "The school is not eligible for it.",
-            )  # fmt: skip
+                (
+                    f"The school is not eligible for it: {why_en}."
+                    if why_en
+                    else "The school is not eligible for it."
+                ),
+            )
         case "must_drop":
             return "המדיניות מסיימת את המענה כאן.", "The policy drops it here."
         case "no_benefit":
@@ -48,7 +52,10 @@ def sentences(row: Mapping[str, Any], rules: Sequence[Rule]) -> tuple[str, str]:
         case "below_line":
             return f"מתחת לקו המחיר: {line_he}.", f"Below the price line: {line_en}."
         case "rule":
-            return f"שווה את מחירו, אך כלל מונע: {he}", f"Worth its price, but a rule stands in the way: {en}"  # fmt: skip
+            return (
+                f"שווה את מחירו, אך כלל מונע: {he}",
+                f"Worth its price, but a rule stands in the way: {en}",
+            )
         case "budget":
             return (
                 f"שווה את מחירו ({line_he}), אך אין לו מקום שלם בתקציב: {he}",

@@ -2,8 +2,8 @@
 
 For a rule of a conflict, the least that its own limits must move while all other rules hold: an
 elastic column beside each of its rows, the sum minimised (Chinneck 2008, *Feasibility and
-Infeasibility in Optimization*, ch. 6). The moved limits are then put into the model and it is solved
-again, which verifies the way out and says what the best plan of it costs.
+Infeasibility in Optimization*, ch. 6). The moved limits are then put into the model and it is
+solved again, which verifies the way out and says what the best plan of it costs.
 """
 
 from __future__ import annotations
@@ -20,11 +20,30 @@ from models.allocation.plan import Plan
 from models.allocation.rules.base import Rule, nis
 
 RELAX_ORDER = (
-    "rise_cap", "share_max", "share_min", "excellence_share_max", "excellence_share_min",
-    "hold_harmless", "school_cap", "school_floor", "exclusive",
-    "budget", "school_channel_cap", "school_capacity", "participant_capacity", "asset_hours", "minimum_group",
-    "must_drop", "must_keep", "every_school_served", "decided_drop", "decided_keep", "notice_period", "override", "commitment",
-)  # fmt: skip
+    "rise_cap",
+    "share_max",
+    "share_min",
+    "excellence_share_max",
+    "excellence_share_min",
+    "hold_harmless",
+    "school_cap",
+    "school_floor",
+    "exclusive",
+    "budget",
+    "school_channel_cap",
+    "school_capacity",
+    "participant_capacity",
+    "asset_hours",
+    "minimum_group",
+    "must_drop",
+    "must_keep",
+    "every_school_served",
+    "decided_drop",
+    "decided_keep",
+    "notice_period",
+    "override",
+    "commitment",
+)
 """Kinds of rules, the first to give way first, where a policy sets no order of its own.
 
 First wishes about shares, then what smooths and bounds a school's money, then money and staff that
@@ -41,11 +60,19 @@ _ONE_AND_MORE = {
     "schools": ("one school", "{} schools", "בית ספר אחד", "{} בתי ספר"),
     "pupils": ("one participant", "{} participants", "משתתף אחד", "{} משתתפים"),
     "responses": ("one response", "{} responses", "מענה אחד", "{} מענים"),
-    "pairs": ("one response in one school", "{} responses in their schools", "שיבוץ אחד", "{} שיבוצים"),
-    "pupil-hours a week": (
-        "one pupil-hour a week", "{} pupil-hours a week", "שעת תלמיד אחת בשבוע", "{} שעות תלמיד בשבוע",
+    "pairs": (
+        "one response in one school",
+        "{} responses in their schools",
+        "שיבוץ אחד",
+        "{} שיבוצים",
     ),
-}  # fmt: skip
+    "pupil-hours a week": (
+        "one pupil-hour a week",
+        "{} pupil-hours a week",
+        "שעת תלמיד אחת בשבוע",
+        "{} שעות תלמיד בשבוע",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -94,14 +121,18 @@ def relaxations(model: Model, conflict: list[int], time_limit_s: float) -> tuple
         return kinds.index(rule.rule_id.split(":")[0])
 
     asked = [i for i in conflict if model.rules[i].relaxed_in]
-    found = (_relaxed(model, i, conflict, time_limit_s) for i in sorted(asked, key=lambda i: place(model.rules[i])))  # fmt: skip
+    found = (
+        _relaxed(model, i, conflict, time_limit_s)
+        for i in sorted(asked, key=lambda i: place(model.rules[i]))
+    )
     return tuple(way for way in found if way is not None)
 
 
 def least_slack(
     model: Model, soft: np.ndarray, unit: np.ndarray, kept: np.ndarray, time_limit_s: float
 ) -> tuple[np.ndarray, np.ndarray, float] | None:
-    """The plan that breaks some rows by the least in all, and keeps the others; None where none is found.
+    """The plan that breaks some rows by the least in all, and keeps the others; None where none is
+    found.
 
     Args:
         model: the rows.
@@ -111,7 +142,8 @@ def least_slack(
         time_limit_s: of the search.
 
     Returns:
-        0/1 per option, by how much each soft row is broken (whole numbers), and the proven least sum.
+        0/1 per option, by how much each soft row is broken (whole numbers), and the proven least
+        sum.
     """
     rows, options = model.matrix.shape
     sign = np.where(np.isfinite(model.upper[soft]), -1.0, 1.0)
@@ -129,8 +161,10 @@ def least_slack(
             is_whole[kept],
             options,
         ),
-        gap=0.0, time_limit_s=time_limit_s, max_nodes=_NODES,
-    )  # fmt: skip
+        gap=0.0,
+        time_limit_s=time_limit_s,
+        max_nodes=_NODES,
+    )
     if outcome.x is None:
         return None
     x = np.round(outcome.x[:options])
@@ -163,8 +197,16 @@ def _relaxed(model: Model, i: int, conflict: list[int], time_limit_s: float) -> 
     where = tuple(place for row in moved if (place := said(model, int(row))))
     words = _words(rule, amount, measure.value, measure.limit, where, cost, settles_all=settles_all)
     return Relaxation(
-        rule.rule_id, amount, str(rule.relaxed_in), measure.value, measure.limit, settles_all, cost, where, *words
-    )  # fmt: skip
+        rule.rule_id,
+        amount,
+        str(rule.relaxed_in),
+        measure.value,
+        measure.limit,
+        settles_all,
+        cost,
+        where,
+        *words,
+    )
 
 
 def _solved_again(
@@ -206,9 +248,15 @@ def said(model: Model, row: int) -> tuple[str, str] | None:
 
 
 def _words(
-    rule: Rule, amount: int, value: float, limit: float, where: tuple[tuple[str, str], ...],
-    cost: int | None, *, settles_all: bool,
-) -> tuple[str, str]:  # fmt: skip
+    rule: Rule,
+    amount: int,
+    value: float,
+    limit: float,
+    where: tuple[tuple[str, str], ...],
+    cost: int | None,
+    *,
+    settles_all: bool,
+) -> tuple[str, str]:
     """The way out in English and Hebrew."""
     if rule.relaxed_in == "agorot":
         much_en, much_he = f"{nis(amount)} NIS", f"{nis(amount)} ₪"
@@ -216,7 +264,9 @@ def _words(
         one_en, more_en, one_he, more_he = _ONE_AND_MORE[str(rule.relaxed_in)]
         much_en = one_en if amount == 1 else more_en.format(f"{amount:,}")
         much_he = one_he if amount == 1 else more_he.format(f"{amount:,}")
-    does_en, does_he = ("add", "להוסיף") if rule.is_budget else ("allow an exception of", "להתיר חריגה של")  # fmt: skip
+    does_en, does_he = (
+        ("add", "להוסיף") if rule.is_budget else ("allow an exception of", "להתיר חריגה של")
+    )
     english = f"{rule.sentence_en.rstrip('.')}: {does_en} {much_en}"
     hebrew = f"{rule.sentence_he.rstrip('.')}: {does_he} {much_he}"
     if rule.unit.startswith("percent") and not rule.is_budget:

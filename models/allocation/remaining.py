@@ -41,15 +41,24 @@ def remaining(
         ValueError: a school twice, a missing value other than a gap, or a gain of no school.
     """
     require(
-        schools, "schools", ["semel_mosad", "pupils", "need", "gap_sd"],
-        key=["semel_mosad"], nullable=["gap_sd"],
-    )  # fmt: skip
+        schools,
+        "schools",
+        ["semel_mosad", "pupils", "need", "gap_sd"],
+        key=["semel_mosad"],
+        nullable=["gap_sd"],
+    )
     astray = gains.join(schools, on="semel_mosad", how="anti")
     if astray.height:
-        raise ValueError(f"gains: unknown school(s) {astray['semel_mosad'].unique().sort().to_list()[:5]}.")  # fmt: skip
+        raise ValueError(
+            f"gains: unknown school(s) {astray['semel_mosad'].unique().sort().to_list()[:5]}."
+        )
     weight = (need_offset + pl.col("need")) ** equity_gamma
     gap = pl.col("pupils") * pl.col("gap_sd").clip(lower_bound=0)
-    gained = gains.sort("semel_mosad", "benefit_sd_pupils").group_by("semel_mosad").agg(gain=pl.col("benefit_sd_pupils").sum())  # fmt: skip
+    gained = (
+        gains.sort("semel_mosad", "benefit_sd_pupils")
+        .group_by("semel_mosad")
+        .agg(gain=pl.col("benefit_sd_pupils").sum())
+    )
     return (
         schools.join(gained, on="semel_mosad", how="left")
         .with_columns(pl.col("gain").fill_null(0.0))

@@ -40,7 +40,9 @@ def whole_plan(
 
 
 def _near(search: Search, dual: Dual) -> Pool:
-    """The plans whose value at the prices is nearest to their school's best; a few of every school."""
+    """The plans whose value at the prices is nearest to their school's best; a few of every
+    school.
+    """
     schools = len(dual.best)
     width = min(max(_PLANS // schools, _FEWEST), _PLANS // 4)
     nothing = np.full(schools, -np.inf)

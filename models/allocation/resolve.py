@@ -34,7 +34,8 @@ class Effort:
 
     Attributes:
         gap_pct: stop when the plan is proven this near to the best.
-        time_limit_s: seconds of one solve; a safety limit, the only thing that depends on the machine.
+        time_limit_s: seconds of one solve; a safety limit, the only thing that depends on the
+            machine.
     """
 
     gap_pct: float = 0.01

@@ -1,4 +1,5 @@
-"""Plans that mind what may happen: best on average, in the bad cases, or never far from the best (R96).
+"""Plans that mind what may happen: best on average, in the bad cases, or never far from the best
+(R96).
 
 All take one decision before anything is known and are judged over the same scenarios. With w_s(x)
 what plan x is worth in scenario s and V_s what the best plan for s alone would be worth:
@@ -55,8 +56,9 @@ class RobustPlans:
         lines: plan ("planned", "expected", "cvar", "min_max_regret"), semel_mosad, response_id,
             dose_level, cost_agorot.
         plans: plan, expected_worth, cvar_worth, worst_worth (over the draws that judge), max_regret
-            (over the scenarios; all SD·pupils, weighted), cost_agorot, may_miss_worth (SD·pupils by which a better plan by its own criterion can
-            exist at the most; null for the planned one), lines, lines_shared (with the planned one).
+            (over the scenarios; all SD·pupils, weighted), cost_agorot, may_miss_worth (SD·pupils by
+            which a better plan by its own criterion can exist at the most; null for the planned
+            one), lines, lines_shared (with the planned one).
     """
 
     lines: pl.DataFrame
@@ -80,9 +82,9 @@ def robust_plans(
         lines: semel_mosad, response_id, dose_level: the plan in hand.
         scenarios: as the draws of `stability`; a cost multiplier divides the benefit, since money
             given once buys less.
-        judges: draws by which the plans are judged; the scenarios themselves where there are none. What a
-            plan is worth over the scenarios it was made for flatters it. A regret needs the best plan of
-            every draw, so it stays one over the scenarios.
+        judges: draws by which the plans are judged; the scenarios themselves where there are none.
+            What a plan is worth over the scenarios it was made for flatters it. A regret needs the
+            best plan of every draw, so it stays one over the scenarios.
         alpha: the cvar looks at the worst 1 − alpha of the scenarios.
         effort: of each solve.
         workers: threads.
@@ -106,9 +108,17 @@ def robust_plans(
         raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
     tops = _tops(tops_of, effort, workers)
     worths = _worths(tops_of, model)
-    judging = worths if judges is None else _worths(
-        [with_benefit(model, worth) for worth in Draws.of(problem, model, judges).worths(model)], model
-    )  # fmt: skip
+    judging = (
+        worths
+        if judges is None
+        else _worths(
+            [
+                with_benefit(model, worth)
+                for worth in Draws.of(problem, model, judges).worths(model)
+            ],
+            model,
+        )
+    )
     judged_tail = _tail(len(judging), alpha)
     tail = _tail(len(worths), alpha)
     ceiling = float(tops.max())
@@ -124,7 +134,8 @@ def robust_plans(
         worst = int(np.argmax(tops - worths @ x))
         return worths[worst], ceiling - float(tops[worst])
 
-    # A plan in hand that keeps the rules is a candidate too: nothing here is worse by its criterion.
+    # A plan in hand that keeps the rules is a candidate too: nothing here is worse by its
+    # criterion.
     known = [expected.x, planned] if model.keeps(planned) else [expected.x]
     known = [model.filled(x) for x in known]
     planned = model.filled(planned)
@@ -149,19 +160,34 @@ def robust_plans(
     for name, (z, missing) in found.items():
         got, x = judging @ z, z[: len(cost)]
         rows.append(
-            (name, got.mean(), float(judged_tail @ np.sort(got)), got.min(), (tops - worths @ z).max(),
-             int(cost @ x.astype(np.int64)), missing, int(x.sum()), int((x * lines_planned).sum()))
-        )  # fmt: skip
+            (
+                name,
+                got.mean(),
+                float(judged_tail @ np.sort(got)),
+                got.min(),
+                (tops - worths @ z).max(),
+                int(cost @ x.astype(np.int64)),
+                missing,
+                int(x.sum()),
+                int((x * lines_planned).sum()),
+            )
+        )
         bought.append(
             model.columns.options.filter(pl.Series(x > 0.5)).select(
                 pl.lit(name).alias("plan"), *OPTION, "cost_agorot"
             )
         )
     schema = {
-        "plan": pl.String, "expected_worth": pl.Float64, "cvar_worth": pl.Float64,
-        "worst_worth": pl.Float64, "max_regret": pl.Float64, "cost_agorot": pl.Int64,
-        "may_miss_worth": pl.Float64, "lines": pl.Int64, "lines_shared": pl.Int64,
-    }  # fmt: skip
+        "plan": pl.String,
+        "expected_worth": pl.Float64,
+        "cvar_worth": pl.Float64,
+        "worst_worth": pl.Float64,
+        "max_regret": pl.Float64,
+        "cost_agorot": pl.Int64,
+        "may_miss_worth": pl.Float64,
+        "lines": pl.Int64,
+        "lines_shared": pl.Int64,
+    }
     return RobustPlans(pl.concat(bought), pl.DataFrame(rows, schema=schema, orient="row"))
 
 
@@ -185,7 +211,9 @@ def _settled(model: Model, countings: list[Counting]) -> Model:
 
 
 def _after_others(model: Model) -> tuple[sparse.csr_array, np.ndarray]:
-    """Rows, over options and leads, that let nobody lead before another that is bought; and limits."""
+    """Rows, over options and leads, that let nobody lead before another that is bought; and
+    limits.
+    """
     counting, lead = model.counting, model.lead
     _, pair = pairs_of(model)
     number: list[int] = []

@@ -4,9 +4,9 @@ At prices λ for the rows between schools the allocation falls apart: each schoo
 is worth most after paying for what it uses. A school chooses among up to 4^12 plans, under its own
 rows (basket, cap, exclusivity, …), so the plans are built pair by pair, and a part of a plan is
 given up once it provably cannot end above a plan in hand. The proof is a bound by multipliers on
-the school's own rows and, where the objective is concave, by its tangent. Where responses overlap, a
-part of a plan knows which choice leads each group, so that a later one counts only what it should;
-among the choices still to come one may lead at a price, which bounds what they add.
+the school's own rows and, where the objective is concave, by its tangent. Where responses overlap,
+a part of a plan knows which choice leads each group, so that a later one counts only what it
+should; among the choices still to come one may lead at a price, which bounds what they add.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ class Search:
 
         # Pairs whose choice matters most come first: a wrong choice there is given up at once.
         second = np.sort(regret, axis=2)[:, :, 1] if regret.shape[2] > 1 else regret[:, :, 0]
-        # Pairs that overlap come before all others, group by group: once a group is decided, who leads
-        # it stands in nobody's way.
+        # Pairs that overlap come before all others, group by group: once a group is decided, who
+        # leads it stands in nobody's way.
         inside = schools.first.max(axis=2, initial=0) > 0
         slot_of = np.where(inside, schools.group, schools.slots)
         order = np.lexsort((-second, slot_of), axis=1)
@@ -177,7 +177,9 @@ class Search:
         return schools.counted(schools.each, schools.first, school, choice)
 
     def _led(self, at: np.ndarray) -> np.ndarray:
-        """What each choice is worth besides if it leads its group, after tangent and multipliers."""
+        """What each choice is worth besides if it leads its group, after tangent and
+        multipliers.
+        """
         schools, tangent = self.by_school, self._tangent[at]
         slope = self.objective.slope(tangent, schools.pupils[at])
         led = slope[:, None, None] * schools.first[at]
@@ -335,7 +337,9 @@ class Search:
         return beaten(group, need, (now,) if self.objective.is_linear else (now, late), main)
 
     def _needs(self, school, used, is_safe):
-        """What stands in the way of parts of plans: labels that must be equal, amounts to compare."""
+        """What stands in the way of parts of plans: labels that must be equal, amounts to
+        compare.
+        """
         counts = self._size[school] <= 1
         one_sided = (self.by_school.least[school] <= -FREE) | (self.by_school.most[school] >= FREE)
         sign = np.where(self.by_school.most[school] >= FREE, -1, 1)

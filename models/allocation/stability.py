@@ -88,11 +88,14 @@ def stability(
     table = pl.DataFrame(
         told,
         schema={
-            "draw": pl.Int64, "is_possible": pl.Boolean, "best_worth": pl.Float64,
-            "plan_worth": pl.Float64, "gap_pct": pl.Float64,
+            "draw": pl.Int64,
+            "is_possible": pl.Boolean,
+            "best_worth": pl.Float64,
+            "plan_worth": pl.Float64,
+            "gap_pct": pl.Float64,
         },
         orient="row",
-    )  # fmt: skip
+    )
     possible = int(table["is_possible"].sum())
     if not possible:
         raise ValueError("draws: under none of them does any plan keep the rules.")
@@ -112,7 +115,9 @@ def _by_pair(
     return (
         pairs.join(
             lines.select(*PAIR, pl.col("dose_level").cast(pl.Int32)),
-            on=PAIR, how="left", maintain_order="left",
+            on=PAIR,
+            how="left",
+            maintain_order="left",
         )
         .with_columns(
             draws=pl.lit(draws, dtype=pl.Int64),
@@ -120,16 +125,21 @@ def _by_pair(
             selection_share=pl.Series(share),
             selection_lo=pl.Series(np.clip(middle - half, 0, share)),
             selection_hi=pl.Series(np.clip(middle + half, share, 1)),
-            usual_dose_level=pl.Series(np.where(times > 0, chosen.argmax(axis=1), -1), dtype=pl.Int32),
+            usual_dose_level=pl.Series(
+                np.where(times > 0, chosen.argmax(axis=1), -1), dtype=pl.Int32
+            ),
         )
         .with_columns(
             usual_dose_level=pl.when(pl.col("usual_dose_level") >= 0).then("usual_dose_level"),
             agreement_share=pl.when(pl.col("dose_level").is_not_null())
-            .then("selection_share").otherwise(1 - pl.col("selection_share")),
+            .then("selection_share")
+            .otherwise(1 - pl.col("selection_share")),
         )
         .with_columns(
-            stability=pl.when(agreement >= FIRM).then(pl.lit("firm"))
-            .when(agreement >= CONTESTED).then(pl.lit("contested"))
+            stability=pl.when(agreement >= FIRM)
+            .then(pl.lit("firm"))
+            .when(agreement >= CONTESTED)
+            .then(pl.lit("contested"))
             .otherwise(pl.lit("coin_flip"))
         )
-    )  # fmt: skip
+    )

@@ -27,7 +27,8 @@ def best_swaps(model: Model, x: np.ndarray, shown: np.ndarray) -> pl.DataFrame:
 
     Returns:
         other_semel_mosad, other_response_id, other_dose_level, swap_loss (weighted benefit the plan
-        loses by it, overlaps counted before and after; below 0 = it would gain), in the order of `shown`; null where there is none.
+        loses by it, overlaps counted before and after; below 0 = it would gain), in the order of
+        `shown`; null where there is none.
     """
     options, counting = model.columns.options, model.counting
     _, pair = pairs_of(model)
@@ -62,13 +63,19 @@ def best_swaps(model: Model, x: np.ndarray, shown: np.ndarray) -> pl.DataFrame:
     known = pl.Series(others >= 0)
     other = options[np.maximum(others, 0).tolist()]
     return pl.DataFrame(
-        {"loss": losses, "known": known, "semel": other["semel_mosad"], "response": other["response_id"], "dose": other["dose_level"]}
+        {
+            "loss": losses,
+            "known": known,
+            "semel": other["semel_mosad"],
+            "response": other["response_id"],
+            "dose": other["dose_level"],
+        }
     ).select(
         other_semel_mosad=pl.when("known").then("semel"),
         other_response_id=pl.when("known").then("response"),
         other_dose_level=pl.when("known").then("dose"),
         swap_loss=pl.when("known").then("loss"),
-    )  # fmt: skip
+    )
 
 
 def _first_allowed(model: Model, steps: sparse.csc_array, start: np.ndarray) -> int:

@@ -23,7 +23,8 @@ def minimise_by_tangents(model: Model, *, scale: float, gap: float, time_limit_s
     tangents are added at the gains of its plan until the plan is worth as much as the bound says.
 
     Args:
-        model: the rows of all rules; its objective is a sum over schools, concave in each one's gain.
+        model: the rows of all rules; its objective is a sum over schools, concave in each one's
+            gain.
         scale: what worths are multiplied by before the solver sees them.
         gap: stop at this relative gap.
         time_limit_s: for all programmes together.
@@ -78,7 +79,9 @@ def _under_tangent(
     scale: float,
     depth: np.ndarray,
 ) -> Milp:
-    """The same problem with every school's worth, and its depth, held under the tangent at a gain."""
+    """The same problem with every school's worth, and its depth, held under the tangent at a
+    gain.
+    """
     slope = objective.slope(at, pupils)
     own = sparse.eye_array(len(at), format="csr")
     rows = sparse.hstack([sparse.diags_array(-slope * scale) @ gains, own], format="csr")

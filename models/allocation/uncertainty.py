@@ -38,16 +38,21 @@ def joint_draws(
     """Draw what the benefits and costs of a plan depend on, all at once.
 
     benefit × W(need drawn) ÷ W(need) × Σ w·effect drawn ÷ Σ w·effect × participation, with
-    W(n) = (a + n)^γ and w the weights of the subjects in the school. An effect drawn below zero does
-    harm: cutting it off would make every doubtful response look better than expected. The subjects of one response
-    share one error: the same teachers and children make all of them, and nothing averages out, which
-    is the widest case. Participation and cost are log-normal with mean 1. A response without expected
+    W(n) = (a + n)^γ and w the weights of the subjects in the school. An effect drawn below zero
+    does
+    harm: cutting it off would make every doubtful response look better than expected. The subjects
+        of one response
+    share one error: the same teachers and children make all of them, and nothing averages out,
+        which
+    is the widest case. Participation and cost are log-normal with mean 1. A response without
+    expected
     benefit in a school keeps none: draws scale what is expected, they do not invent it.
 
     Args:
         needs: draw, semel_mosad, need (0..1): joint draws of the needs, as many for each school.
         schools: semel_mosad, need: as the plan takes them.
-        effects: semel_mosad, response_id, subject, subject_weight (≥ 0), effect_sd, effect_se_sd (≥ 0).
+        effects: semel_mosad, response_id, subject, subject_weight (≥ 0), effect_sd, effect_se_sd (≥
+            0).
         equity_gamma: γ of the plan.
         need_offset: a of the plan.
         spread: of participation and cost.
@@ -82,7 +87,9 @@ def joint_draws(
     pairs = effects.select(PAIR).unique(maintain_order=True)
     school = np.searchsorted(codes.to_numpy(), pairs["semel_mosad"].to_numpy())
     response = np.searchsorted(responses.to_numpy(), pairs["response_id"].to_numpy())
-    pair = effects.join(pairs.with_row_index("pair"), on=PAIR, maintain_order="left")["pair"].to_numpy()  # fmt: skip
+    pair = effects.join(pairs.with_row_index("pair"), on=PAIR, maintain_order="left")[
+        "pair"
+    ].to_numpy()
     share = effects["subject_weight"].to_numpy()
     size = (len(pairs), len(numbers))
     mean = np.bincount(pair, share * effects["effect_sd"].to_numpy(), size[0])

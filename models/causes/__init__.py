@@ -1,4 +1,6 @@
-"""What goes with gaps: parts of them by cause and place, patterns that recur, what people say. Association."""
+"""What goes with gaps: parts of them by cause and place, patterns that recur, what people say.
+Association.
+"""
 
 from models.causes.ladders import (
     borda_order,

@@ -22,11 +22,14 @@ def borda_order(
     level: float = 0.90,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Return the causes in the order of their mean points, with rank intervals, for all and by role.
+    """Return the causes in the order of their mean points, with rank intervals, for all and by
+    role.
 
-    With m causes, a participant gives the cause on place r the points (m - r) / (m - 1), from 1 (top)
-    to 0. Causes on one rung share the mean of their places. Causes left off a ladder share the mean of
-    the places that remain below it: who names three causes holds them above the rest, and says nothing
+    With m causes, a participant gives the cause on place r the points (m - r) / (m - 1), from 1
+    (top) to 0. Causes on one rung share the mean of their places. Causes left off a ladder share
+    the mean of
+    the places that remain below it: who names three causes holds them above the rest, and says
+        nothing
     of the rest's order. Only the order of rungs counts, so gaps in their numbers do not matter.
 
     The interval holds a cause's rank in at least `level` of 2000 resamples of the participants.
@@ -40,8 +43,8 @@ def borda_order(
     Returns:
         role (`all` = everyone), participants, is_publishable, cause_id, named_by (participants),
         borda_points (0..1), people_rank (1 = top; equal causes share the best place),
-        people_rank_lo, people_rank_hi; sorted by role, rank and cause. Where too few took part there
-        is one row with empty figures.
+        people_rank_lo, people_rank_hi; sorted by role, rank and cause. Where too few took part
+        there is one row with empty figures.
 
     Raises:
         ValueError: if fewer than two causes are named, a field is empty, a rung is below 1, a
@@ -104,7 +107,8 @@ def kemeny_order(
 
     Returns:
         cause_id, kemeny_rank (1 = top), kemeny_rank_lo, kemeny_rank_hi (over all best orders),
-        disagreements (pairs × participants against the order; the same in every row); sorted by rank.
+        disagreements (pairs × participants against the order; the same in every row); sorted by
+        rank.
 
     Raises:
         ValueError: as `borda_order`; if there are more than 14 causes, or too few participants.
@@ -115,12 +119,14 @@ def kemeny_order(
     causes, roles, places, _ = _places(ladders)
     if len(roles) < least_participants:
         raise ValueError(
-            f"{len(roles)} participant(s) ranked causes; an order of fewer than {least_participants} is not published"
+            f"{len(roles)} participant(s) ranked causes; an order of fewer than"
+            f" {least_participants} is not published"
         )
     size = len(causes)
     if size > MOST_CAUSES:
         raise ValueError(
-            f"{size} causes; an exact order is computed for up to {MOST_CAUSES}: merge causes, or use borda_order"
+            f"{size} causes; an exact order is computed for up to {MOST_CAUSES}: merge causes, or"
+            " use borda_order"
         )
     above = (places[:, :, None] < places[:, None, :]).sum(axis=0)  # [i, j]: who holds i above j
     sets = np.arange(1 << size)
@@ -219,7 +225,8 @@ def data_agreement(
     level: float = 0.90,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Return how far the people's order of causes is the data's: Kendall's τ-b, for all and by role.
+    """Return how far the people's order of causes is the data's: Kendall's τ-b, for all and by
+    role.
 
     Compared are the causes that both name, people's by mean points (`borda_order`). The interval
     resamples the participants; the data's order counts as given.
@@ -291,11 +298,11 @@ def data_disagreements(
         seed: seed of the resampling.
 
     Returns:
-        role (`all` = everyone), participants, is_publishable, cause_id, named_in (`both`, `ladders`,
-        `data`), people_rank, people_rank_lo, people_rank_hi, data_rank (1 = top), rank_difference
-        (absolute), held_stronger_by (`people`, `data`; null if ranks are equal), is_disagreement;
-        sorted by role, the largest difference first. Where too few took part there is one row with
-        empty figures.
+        role (`all` = everyone), participants, is_publishable, cause_id, named_in (`both`,
+        `ladders`, `data`), people_rank, people_rank_lo, people_rank_hi, data_rank (1 = top),
+        rank_difference (absolute), held_stronger_by (`people`, `data`; null if ranks are equal),
+        is_disagreement; sorted by role, the largest difference first. Where too few took part there
+        is one row with empty figures.
 
     Raises:
         ValueError: as `data_agreement`.
@@ -363,7 +370,8 @@ def data_disagreements(
 def _check_settings(least_participants: int, level: float = 0.5, least: int = 2) -> None:
     if least_participants < least:
         raise ValueError(
-            f"least_participants must be {least} or more; got {least_participants}: one voice is no order of the people"
+            f"least_participants must be {least} or more; got {least_participants}: one voice is no"
+            " order of the people"
         )
     if not 0 < level < 1:
         raise ValueError(f"level is a probability between 0 and 1; got {level}")
@@ -493,7 +501,9 @@ def _shared(causes: list[str], contributions: pl.DataFrame) -> tuple[np.ndarray,
 
 
 def _taus(sums: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """Return τ-b of each row of sums of places (low = influential) with the strengths; NaN if undefined."""
+    """Return τ-b of each row of sums of places (low = influential) with the strengths; NaN if
+    undefined.
+    """
     first, second = np.triu_indices(len(strength), 1)
     people = np.sign(sums[:, second] - sums[:, first])
     data = np.sign(strength[first] - strength[second])

@@ -36,18 +36,21 @@ def oaxaca_blinder(
     coefficients β_a, β_b, and β* of all pupils with a dummy for group a:
 
         ȳ_a - ȳ_b = (x̄_a - x̄_b)'β_b + x̄_b'(β_a - β_b) + (x̄_a - x̄_b)'(β_a - β_b)
-                     endowments        coefficients       interaction              (threefold, seen from b)
+                     endowments        coefficients       interaction              (threefold, seen
+                     from b)
                   = (x̄_a - x̄_b)'β* + x̄_a'(β_a - β*) + x̄_b'(β* - β_b)
                      explained         unexplained                                 (twofold)
 
     The dummy keeps the difference of the groups out of β*, where it would pass as explained (Jann).
-    Naming the groups the other way turns the signs of the twofold parts. The threefold parts are seen
-    from b; seen from a, the interaction joins the other two. A categorical regressor's effects are
-    deviations from the mean of its levels, so that no detail depends on a level left out (Yun). The details
-    of coefficients and of what is unexplained still depend on the zero of each numeric regressor; their
-    sum does not. "Explained" is association: it says what goes with the gap, not what would close it.
+    Naming the groups the other way turns the signs of the twofold parts. The threefold parts are
+    seen from b; seen from a, the interaction joins the other two. A categorical regressor's effects
+    are deviations from the mean of its levels, so that no detail depends on a level left out (Yun).
+    The details of coefficients and of what is unexplained still depend on the zero of each numeric
+    regressor; their sum does not. "Explained" is association: it says what goes with the gap, not
+    what would close it.
 
-    Interval: schools are drawn with replacement, each with all its pupils. A draw in which a coefficient
+    Interval: schools are drawn with replacement, each with all its pupils. A draw in which a
+        coefficient
     cannot be told (a level is in no school drawn) is left out.
 
     Args:
@@ -60,12 +63,14 @@ def oaxaca_blinder(
 
     Returns:
         decomposition ("threefold", "twofold"), part (see `PARTS`), regressor (the columns, then
-        "constant", then "all"), contribution, contribution_lo, contribution_hi (90 % interval, units of
-        the outcome), n_pupils, n_schools. The "all" rows of a decomposition sum to the gap ȳ_a - ȳ_b.
+        "constant", then "all"), contribution, contribution_lo, contribution_hi (90 % interval,
+        units of the outcome), n_pupils, n_schools. The "all" rows of a decomposition sum to the gap
+        ȳ_a - ȳ_b.
 
     Raises:
-        ValueError: if a column or value is missing, a value is not among the levels, a group is empty,
-            there are fewer than six schools or 20 draws, or the coefficients of a group cannot be told.
+        ValueError: if a column or value is missing, a value is not among the levels, a group is
+            empty, there are fewer than six schools or 20 draws, or the coefficients of a group
+            cannot be told.
 
     Source: Oaxaca (1973); Blinder (1973); Yun (2005); Jann (2008); R41; domain_methods §2c.
     """
@@ -92,11 +97,13 @@ def oaxaca_blinder(
     )
     if not told[0]:
         raise ValueError(
-            "the coefficients of a group cannot be told: a level without pupils in it, or a regressor that follows from the others; join levels or drop a regressor"
+            "the coefficients of a group cannot be told: a level without pupils in it, or a"
+            " regressor that follows from the others; join levels or drop a regressor"
         )
     if 2 * told.sum() < draws:
         raise ValueError(
-            "in most draws of schools the coefficients cannot be told; join levels that only a few schools have"
+            "in most draws of schools the coefficients cannot be told; join levels that only a few"
+            " schools have"
         )
     totals, pooled = totals[told], pooled[told]
 
@@ -143,8 +150,8 @@ def _design(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the columns (the constant first), and the position of each one's regressor.
 
-    A level's column is 1, 0, or -1 at the last level: effects then are deviations from the mean of all
-    levels, which is Yun's normalisation, and the last level is no different from the others.
+    A level's column is 1, 0, or -1 at the last level: effects then are deviations from the mean of
+    all levels, which is Yun's normalisation, and the last level is no different from the others.
     """
     columns, place = [np.ones(frame.height)], [len(regressors)]
     for position, (name, levels) in enumerate(regressors.items()):
@@ -160,7 +167,8 @@ def _design(
 
 
 def _moments(rows: np.ndarray, schools: pl.Series, is_a: np.ndarray) -> np.ndarray:
-    """Return school × group × the sums of products: all that least squares needs of a school's pupils.
+    """Return school × group × the sums of products: all that least squares needs of a school's
+    pupils.
 
     The rows are sorted by school, then group.
     """
@@ -172,7 +180,9 @@ def _moments(rows: np.ndarray, schools: pl.Series, is_a: np.ndarray) -> np.ndarr
 
 
 def _pooled(totals: np.ndarray) -> np.ndarray:
-    """Return the sums of products of all pupils, with the dummy of group a as the last regressor."""
+    """Return the sums of products of all pupils, with the dummy of group a as the last
+    regressor.
+    """
     dummy = totals[
         :, 1, :1, :
     ]  # what the dummy sums to with each column is group a's row of the constant

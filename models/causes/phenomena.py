@@ -1,4 +1,6 @@
-"""Which gaps recur: a gap is a phenomenon when it comes back in several years or in several schools."""
+"""Which gaps recur: a gap is a phenomenon when it comes back in several years or in several
+schools.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,9 @@ class _Values:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A place with its gaps by year, by school (whole city only), and by year without each subject."""
+    """A place with its gaps by year, by school (whole city only), and by year without each
+    subject.
+    """
 
     scope: str
     by_year: _Values
@@ -133,10 +137,11 @@ def phenomena(
 
     Four kinds of places, each with its own "gap" (positive = below, so excellence is `above`):
 
-        school_subject  gap of a school in a subject - what is typical of the city (μ of the gap model)
-        school          the same over all its subjects
+        school_subject  gap of a school in a subject - what is typical of the city (μ of the gap
+        model) school          the same over all its subjects
         subject         gap of the whole city's measured schools in a subject against the target
-        grade           gap of a grade - that of the city's other grades in the same subject and year
+        grade           gap of a grade - that of the city's other grades in the same subject and
+        year
 
     A place's gap in year t is the mean d[t] of its cells, weighted by precision; its mean gap m is
     that of its years. Errors are sampling errors, correlated within a cohort, and the school-year
@@ -145,14 +150,14 @@ def phenomena(
         is there a gap at all      p_chance = 2 (1 - Φ(|m| / error))
         or only once               p_once = max over S of 2 (1 - Φ(±Σ z[S] / √(1'R[S]1)))
 
-    where z[t] = d[t] / error[t], R is their correlation, S runs over all selections of T - r + 1 of the
-    T years, and ± is the sign of m: "fewer than r = `years` years have it" is rejected only if the gap
-    stands without its r - 1 strongest years. A school's must also stand without any one of its
-    subjects. For `subject` and `grade` the same is asked of schools, and p_once is twice the smaller.
-    A place recurs if p_once ≤ once, |m| ≥ margin, and as many years (or schools) as asked are each
-    beyond the margin. Benjamini–Hochberg runs over all places of the city at once, with p = 1 for those
-    that do not recur; a place with q_chance ≤ fdr is a phenomenon. One measured too seldom to recur
-    has no p.
+    where z[t] = d[t] / error[t], R is their correlation, S runs over all selections of T - r + 1 of
+    the T years, and ± is the sign of m: "fewer than r = `years` years have it" is rejected only if
+    the gap stands without its r - 1 strongest years. A school's must also stand without any one of
+    its subjects. For `subject` and `grade` the same is asked of schools, and p_once is twice the
+    smaller. A place recurs if p_once ≤ once, |m| ≥ margin, and as many years (or schools) as asked
+    are each beyond the margin. Benjamini–Hochberg runs over all places of the city at once, with p
+    = 1 for those that do not recur; a place with q_chance ≤ fdr is a phenomenon. One measured too
+    seldom to recur has no p.
 
     Args:
         cells: semel_mosad, subject, grade, school_year, scale_id, gap_raw_sd (pupil SD; null = not
@@ -169,11 +174,11 @@ def phenomena(
 
     Returns:
         scope, semel_mosad, subject, grade (null where the place has none), direction (`below` or
-        `above`), years_measured, years_seen, schools_measured, schools_seen (those beyond the margin
-        in this direction), cells, gap_mean_sd, gap_mean_se_sd, gap_mean_lo_sd, gap_mean_hi_sd (pupil
-        SD; not shrunken, so of the listed ones a little too large), p_chance, p_once, q_chance,
-        false_alarms_expected (places without any gap expected among those with so small a
-        p_chance), is_phenomenon; sorted by scope and place.
+        `above`), years_measured, years_seen, schools_measured, schools_seen (those beyond the
+        margin in this direction), cells, gap_mean_sd, gap_mean_se_sd, gap_mean_lo_sd,
+        gap_mean_hi_sd (pupil SD; not shrunken, so of the listed ones a little too large), p_chance,
+        p_once, q_chance, false_alarms_expected (places without any gap expected among those with so
+        small a p_chance), is_phenomenon; sorted by scope and place.
 
     Raises:
         ValueError: if years or schools is below 2, the margin is negative, a share is not between 0
@@ -194,8 +199,11 @@ def phenomena(
     blocks = _weighted(measured, groups, components)
     means = _Values(
         sum((block.weight @ block.gap for block in blocks), np.zeros(groups.height)),
-        sum((block.weight @ block.noise @ block.weight.T for block in blocks), np.zeros((groups.height,) * 2)),
-    )  # fmt: skip
+        sum(
+            (block.weight @ block.noise @ block.weight.T for block in blocks),
+            np.zeros((groups.height,) * 2),
+        ),
+    )
     found = pl.DataFrame(
         [
             candidate.row(years, schools, margin_sd)
@@ -204,8 +212,9 @@ def phenomena(
         schema=_SCHEMA,
         orient="row",
     ).sort("scope", "semel_mosad", "subject", "grade")
-    # What fails on other grounds enters with p = 1: a real but trifling gap, of which a whole city has
-    # several, would otherwise raise the number of rejections and so let more of the others pass.
+    # What fails on other grounds enters with p = 1: a real but trifling gap, of which a whole city
+    # has several, would otherwise raise the number of rejections and so let more of the others
+    # pass.
     is_recurring = (
         (pl.col("p_once") <= once)
         & (pl.col("gap_mean_sd").abs() >= margin_sd)
@@ -234,12 +243,14 @@ def _measured(cells: pl.DataFrame) -> pl.DataFrame:
     bad = measured.filter(~(gap.is_finite() & error.is_finite() & (error > 0)).fill_null(False))
     if bad.height:
         raise ValueError(
-            f"measured cells without a finite gap and a positive sampling error: {bad.select(key).head(3).rows()}; "
-            "leave gap_raw_sd empty where a cell is not measured"
+            "measured cells without a finite gap and a positive sampling error:"
+            f" {bad.select(key).head(3).rows()}; leave gap_raw_sd empty where a cell is not"
+            " measured"
         )
     if measured.select(key).is_duplicated().any():
         raise ValueError(
-            "cells repeat by school, subject, grade, school year and scale; pass those of one pupil group"
+            "cells repeat by school, subject, grade, school year and scale; pass those of one pupil"
+            " group"
         )
     return measured
 
@@ -305,8 +316,12 @@ def _of_schools(
             chosen = np.flatnonzero(subjects[group] == name)
             by_year = excess.part(chosen).pooled(years[group[chosen]])
             yield _Candidate(
-                "school_subject", by_year, len(chosen), semel_mosad=block.semel_mosad, subject=str(name)
-            )  # fmt: skip
+                "school_subject",
+                by_year,
+                len(chosen),
+                semel_mosad=block.semel_mosad,
+                subject=str(name),
+            )
         if len(names) > 1:
             rest = [np.flatnonzero(subjects[group] != name) for name in names]
             yield _Candidate(
@@ -355,7 +370,9 @@ def _of_city(blocks: list[_School], means: _Values, groups: pl.DataFrame) -> Ite
 
 
 def _against_other_grades(groups: pl.DataFrame) -> np.ndarray:
-    """Return the contrasts (P, P) of each group with the other grades of its scale, subject and year."""
+    """Return the contrasts (P, P) of each group with the other grades of its scale, subject and
+    year.
+    """
     test = groups.select(pl.struct("scale_id", "subject", "school_year").rank("dense"))
     code = test.to_series().to_numpy()
     peers = (code[:, None] == code[None, :]).astype(float)
@@ -365,7 +382,9 @@ def _against_other_grades(groups: pl.DataFrame) -> np.ndarray:
 
 
 def _recurrence(values: _Values, least: int, sign: float) -> float:
-    """Return the two-sided p that fewer than `least` values share the sign; NaN if there are fewer."""
+    """Return the two-sided p that fewer than `least` values share the sign; NaN if there are
+    fewer.
+    """
     size = len(values.value) - least + 1
     if size < 1:
         return np.nan

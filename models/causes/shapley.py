@@ -1,4 +1,6 @@
-"""Which causes go with the gap of each place: exact Shapley values of a regression with registered priors."""
+"""Which causes go with the gap of each place: exact Shapley values of a regression with registered
+priors.
+"""
 
 from __future__ import annotations
 
@@ -32,31 +34,33 @@ def cause_contributions(
 
         gap_j = μ + Σ_{k in S} β_k x_jk + u_j + e_j,   u_j ~ N(0, τ²),   e_j ~ N(0, se_j²)
         β_k ~ N(prior_sd_per_unit_k, prior_spread_k²)
-        v_j(S) = μ̂ + x_jS' β̂_S                              (posterior means of the model with S alone)
-        φ_jg = Σ_{S without g} |S|! (G-|S|-1)! / G! · [v_j(S and g) - v_j(S)]
+        v_j(S) = μ̂ + x_jS' β̂_S                              (posterior means of the model with S
+        alone) φ_jg = Σ_{S without g} |S|! (G-|S|-1)! / G! · [v_j(S and g) - v_j(S)]
 
     All coalitions are enumerated, so the result depends on no order of the causes. Choices:
 
-    - The prior is stated per unit of the measure, so a measure in other units, with its prior restated
-      in them, gives the same contributions. Nothing is standardised by the schools at hand.
+    - The prior is stated per unit of the measure, so a measure in other units, with its prior
+      restated in them, gives the same contributions. Nothing is standardised by the schools at
+      hand.
     - The priors keep the signs and sizes sane where 36 schools cannot tell correlated causes apart;
       an empty prior (wide spread) leaves ordinary weighted regression.
-    - τ² is estimated once, with all causes (restricted likelihood), and the city mean is the mean of
-      the gaps weighted by 1/(τ²+se²): so v_j(no causes) is the same for every place, and the parts
-      and `unexplained` sum to the place's gap less that mean.
+    - τ² is estimated once, with all causes (restricted likelihood), and the city mean is the mean
+      of the gaps weighted by 1/(τ²+se²): so v_j(no causes) is the same for every place, and the
+      parts and `unexplained` sum to the place's gap less that mean.
     - A measure missing at a place counts as the city mean there; its interval then holds the spread
       of the measure over the city. A cause measured nowhere stays out.
-    - Interval: each draw disturbs the gaps and the priors by their spread and solves every coalition
-      anew, which samples the exact posterior of its coefficients.
+    - Interval: each draw disturbs the gaps and the priors by their spread and solves every
+      coalition anew, which samples the exact posterior of its coefficients.
 
     The contributions say what goes together with a gap, never what would close it.
 
     Args:
         gaps: semel_mosad, gap_sd (pupil SD, positive = below target), gap_se_sd (pupil SD, > 0).
-        measures: cause_id, semel_mosad, measure (larger = worse, the cause's unit), is_measured. Places
-            without a row count as not measured; rows of other places are left aside.
-        catalogue: cause_id, cause_group, prior_sd_per_unit (gap in pupil SD per unit of the measure,
-            ≥ 0), prior_spread (its standard deviation, > 0), source (why this is expected).
+        measures: cause_id, semel_mosad, measure (larger = worse, the cause's unit), is_measured.
+            Places without a row count as not measured; rows of other places are left aside.
+        catalogue: cause_id, cause_group, prior_sd_per_unit (gap in pupil SD per unit of the
+            measure, ≥ 0), prior_spread (its standard deviation, > 0), source (why this is
+            expected).
         draws: number of draws of the interval.
         seed: seed of the draws.
 
@@ -67,8 +71,9 @@ def cause_contributions(
         ("association"). A group that is measured nowhere has empty contributions.
 
     Raises:
-        ValueError: if there are more than ten groups, fewer than six places or 20 draws, a key repeats, a value
-            is empty or out of range, a cause is not in the catalogue, or no cause is measured anywhere.
+        ValueError: if there are more than ten groups, fewer than six places or 20 draws, a key
+            repeats, a value is empty or out of range, a cause is not in the catalogue, or no cause
+            is measured anywhere.
 
     Source: Shapley (1953); Young (1985); Lindley & Smith (1972); R48; domain_methods §2c.
     """
@@ -163,9 +168,9 @@ def _contributions(
 def _shapley_operator(precision: np.ndarray, group_of: np.ndarray) -> np.ndarray:
     """Return, per group, the matrix that turns the evidence into that group's coefficients.
 
-    The posterior mean of a coalition's coefficients is linear in the evidence h = X'Wy + Λ⁻¹β₀: it is
-    P_S h, P_S the inverse of the coalition's part of the precision, 0 elsewhere. So the Shapley sum
-    over coalitions is taken once, over the P_S, and serves every place and every draw.
+    The posterior mean of a coalition's coefficients is linear in the evidence h = X'Wy + Λ⁻¹β₀: it
+    is P_S h, P_S the inverse of the coalition's part of the precision, 0 elsewhere. So the Shapley
+    sum over coalitions is taken once, over the P_S, and serves every place and every draw.
     """
     groups = int(group_of.max()) + 1
     solved = np.zeros((1 << groups, *precision.shape))
@@ -201,7 +206,9 @@ def _unexplained_variance(
 
 
 def _centred(raw: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the measures less their weighted mean over the places that have them; 0 where missing."""
+    """Return the measures less their weighted mean over the places that have them; 0 where
+    missing.
+    """
     known = ~np.isnan(raw)
     total = np.where(known, raw, 0).T @ weight
     return np.where(known, raw - total / (known.T @ weight), 0.0)
@@ -232,7 +239,8 @@ def _measured(measures: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
 def _check_gaps(gaps: pl.DataFrame) -> None:
     if gaps.height < LEAST_PLACES:
         raise ValueError(
-            f"only {gaps.height} place(s) have a gap; at least {LEAST_PLACES} are needed to set causes beside gaps"
+            f"only {gaps.height} place(s) have a gap; at least {LEAST_PLACES} are needed to set"
+            " causes beside gaps"
         )
     if gaps["semel_mosad"].is_duplicated().any():
         raise ValueError("a place has two gaps; hand in one row per semel_mosad")
@@ -251,7 +259,8 @@ def _check_catalogue(catalogue: pl.DataFrame) -> None:
     groups = catalogue["cause_group"].n_unique()
     if groups > MOST_GROUPS:
         raise ValueError(
-            f"{groups} groups of causes; at most {MOST_GROUPS} can be enumerated, so join related causes"
+            f"{groups} groups of causes; at most {MOST_GROUPS} can be enumerated, so join related"
+            " causes"
         )
     if UNEXPLAINED in set(catalogue["cause_group"]):
         raise ValueError(f"no group of causes may be called {UNEXPLAINED!r}; rename it")
@@ -259,7 +268,8 @@ def _check_catalogue(catalogue: pl.DataFrame) -> None:
     fine = expected.is_finite() & (expected >= 0) & spread.is_finite() & (spread > 0)
     if not catalogue.select(fine.fill_null(False).all()).item():
         raise ValueError(
-            "each cause needs a prior_sd_per_unit of 0 or more (measures are oriented: larger = worse) and a positive prior_spread"
+            "each cause needs a prior_sd_per_unit of 0 or more (measures are oriented: larger ="
+            " worse) and a positive prior_spread"
         )
     if not catalogue.select(
         (pl.col("source").str.strip_chars() != "").fill_null(False).all()

@@ -1,4 +1,6 @@
-"""Where differences lie: exact splits of a spread, or of a gap between groups, between and within schools."""
+"""Where differences lie: exact splits of a spread, or of a gap between groups, between and within
+schools.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ def between_within(values: pl.DataFrame) -> pl.DataFrame:
         values: semel_mosad, value (score, any interval scale), one row per pupil.
 
     Returns:
-        part ("total", "between", "within"), variance (squared units of the value), share_pct (of the
-        total; empty where all values are equal), n_pupils, n_schools.
+        part ("total", "between", "within"), variance (squared units of the value), share_pct (of
+        the total; empty where all values are equal), n_pupils, n_schools.
 
     Raises:
         ValueError: if there is no pupil, or a school or value is empty.
@@ -67,8 +69,8 @@ def theil(values: pl.DataFrame) -> pl.DataFrame:
         values: group_id, value (money, > 0), one row per unit.
 
     Returns:
-        part ("total", "between", "within"), theil_t, share_pct (of the total; empty where all values
-        are equal), n_units, n_groups.
+        part ("total", "between", "within"), theil_t, share_pct (of the total; empty where all
+        values are equal), n_units, n_groups.
 
     Raises:
         ValueError: if there is no unit, a group or value is empty, or a value is not positive.
@@ -79,7 +81,8 @@ def theil(values: pl.DataFrame) -> pl.DataFrame:
     money = values["value"].to_numpy().astype(float)
     if (money <= 0).any():
         raise ValueError(
-            "Theil's index needs positive amounts of money; leave out units that spend nothing, and use between_within for scores"
+            "Theil's index needs positive amounts of money; leave out units that spend nothing, and"
+            " use between_within for scores"
         )
     place = _places(values["group_id"])
     size = np.bincount(place)
@@ -104,7 +107,8 @@ def theil(values: pl.DataFrame) -> pl.DataFrame:
 
 
 def group_gap(values: pl.DataFrame) -> pl.DataFrame:
-    """Split the gap between two groups of pupils exactly into sorting and what differs inside schools.
+    """Split the gap between two groups of pupils exactly into sorting and what differs inside
+    schools.
 
     With group a (expected to be ahead) and b, school means ȳ_aj and ȳ_bj, shares a_j and b_j of the
     groups' pupils in school j, and d_j = ȳ_aj - ȳ_bj where a school has both groups:
@@ -113,16 +117,16 @@ def group_gap(values: pl.DataFrame) -> pl.DataFrame:
 
     The first part is sorting: the groups sit in schools of different levels. The second is the gap
     between pupils of the same school. The mean of both groups' weights makes the split the same
-    whichever group is named first. A school with one group alone has m_j = its mean and d_j = 0: all it
-    adds is sorting.
+    whichever group is named first. A school with one group alone has m_j = its mean and d_j = 0:
+    all it adds is sorting.
 
     Args:
-        values: semel_mosad, is_ahead (true for group a, such as deciles 1-3; false for group b, such as
-            deciles 8-10; leave other pupils out), value (score).
+        values: semel_mosad, is_ahead (true for group a, such as deciles 1-3; false for group b,
+            such as deciles 8-10; leave other pupils out), value (score).
 
     Returns:
-        part ("total", "between", "within"), gap (units of the value, a - b), share_pct (of the total;
-        empty where there is no gap), n_ahead, n_behind (pupils), n_schools, n_schools_both.
+        part ("total", "between", "within"), gap (units of the value, a - b), share_pct (of the
+        total; empty where there is no gap), n_ahead, n_behind (pupils), n_schools, n_schools_both.
 
     Raises:
         ValueError: if a group has no pupil, or a school, group or value is empty.

@@ -33,8 +33,8 @@ def triangulate(
     Args:
         hard: place, theme (any keys), is_weak (null = not measured), p_weak (probability that it is
             weak; null where not known).
-        excerpts: place, theme, sentiment (`positive` or `negative`), n (excerpts, 0 or more); several
-            rows of one kind add up.
+        excerpts: place, theme, sentiment (`positive` or `negative`), n (excerpts, 0 or more);
+            several rows of one kind add up.
         least_excerpts: fewest excerpts that count as people having spoken.
         majority: least share of one sentiment for people to be of one mind, above 1/2.
         level: probability of the Wilson interval.
@@ -58,13 +58,14 @@ def triangulate(
     if not 0 < level < 1:
         raise ValueError(f"level is a probability between 0 and 1; got {level}")
     _check(hard, excerpts)
-    said = (
-        excerpts.group_by(_KEY)
-        .agg(
-            pl.col("n").sum().cast(pl.Int32).alias("excerpts"),
-            pl.col("n").filter(pl.col("sentiment") == "negative").sum().cast(pl.Int32).alias("excerpts_negative"),
-        )
-    )  # fmt: skip
+    said = excerpts.group_by(_KEY).agg(
+        pl.col("n").sum().cast(pl.Int32).alias("excerpts"),
+        pl.col("n")
+        .filter(pl.col("sentiment") == "negative")
+        .sum()
+        .cast(pl.Int32)
+        .alias("excerpts_negative"),
+    )
     number, share = pl.col("excerpts"), pl.col("excerpts_negative") / pl.col("excerpts")
     z2 = float(norm.ppf(0.5 + level / 2)) ** 2
     centre = (share + z2 / (2 * number)) / (1 + z2 / number)
@@ -84,25 +85,34 @@ def triangulate(
             )
         )
         .with_columns(
-            pl.when(~has_spoken).then(None)
-            .when(share >= majority).then(pl.lit("weak"))
-            .when((number - pl.col("excerpts_negative")) / number >= majority).then(pl.lit("strong"))
+            pl.when(~has_spoken)
+            .then(None)
+            .when(share >= majority)
+            .then(pl.lit("weak"))
+            .when((number - pl.col("excerpts_negative")) / number >= majority)
+            .then(pl.lit("strong"))
             .otherwise(pl.lit("divided"))
             .alias("people_say")
         )
         .with_columns(
-            pl.when(~is_heard | ~is_measured).then(pl.lit("silent"))
-            .when(pl.col("people_say") == "divided").then(pl.lit("mixed"))
-            .when((pl.col("people_say") == "weak") == pl.col("is_weak")).then(pl.lit("agree"))
+            pl.when(~is_heard | ~is_measured)
+            .then(pl.lit("silent"))
+            .when(pl.col("people_say") == "divided")
+            .then(pl.lit("mixed"))
+            .when((pl.col("people_say") == "weak") == pl.col("is_weak"))
+            .then(pl.lit("agree"))
             .otherwise(pl.lit("contradict"))
             .alias("label"),
-            pl.when(~is_heard & ~is_measured).then(pl.lit("both"))
-            .when(~is_heard).then(pl.lit("people"))
-            .when(~is_measured).then(pl.lit("data"))
+            pl.when(~is_heard & ~is_measured)
+            .then(pl.lit("both"))
+            .when(~is_heard)
+            .then(pl.lit("people"))
+            .when(~is_measured)
+            .then(pl.lit("data"))
             .alias("silent_side"),
         )
         .sort(_KEY)
-    )  # fmt: skip
+    )
 
 
 def _check(hard: pl.DataFrame, excerpts: pl.DataFrame) -> None:

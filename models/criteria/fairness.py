@@ -52,10 +52,10 @@ def fairness(
 
     Returns:
         One row per group, sorted: `group_id`, `pupils`, `identified_pupils`, `identified_pct` with
-        its Wilson interval (`identified_lo_pct`, `identified_hi_pct`), over all pupils of the group;
-        `expected_pupils`, `fairness_ratio`, `fairness_lo`, `fairness_hi` over those who were tested
-        (null where nobody outside the group was identified), and `is_unfair`: surely beyond the
-        margin, false discoveries controlled over the groups.
+        its Wilson interval (`identified_lo_pct`, `identified_hi_pct`), over all pupils of the
+        group; `expected_pupils`, `fairness_ratio`, `fairness_lo`, `fairness_hi` over those who were
+        tested (null where nobody outside the group was identified), and `is_unfair`: surely beyond
+        the margin, false discoveries controlled over the groups.
 
     Raises:
         ValueError: if the reliability or the confidence is not in (0, 1].
@@ -88,10 +88,18 @@ def fairness(
 
 
 _SCHEMA = {
-    "group_id": pl.String, "pupils": pl.Int64, "identified_pupils": pl.Int64, "identified_pct": pl.Float64,
-    "identified_lo_pct": pl.Float64, "identified_hi_pct": pl.Float64, "expected_pupils": pl.Float64,
-    "fairness_ratio": pl.Float64, "fairness_lo": pl.Float64, "fairness_hi": pl.Float64, "p_value": pl.Float64,
-}  # fmt: skip
+    "group_id": pl.String,
+    "pupils": pl.Int64,
+    "identified_pupils": pl.Int64,
+    "identified_pct": pl.Float64,
+    "identified_lo_pct": pl.Float64,
+    "identified_hi_pct": pl.Float64,
+    "expected_pupils": pl.Float64,
+    "fairness_ratio": pl.Float64,
+    "fairness_lo": pl.Float64,
+    "fairness_hi": pl.Float64,
+    "p_value": pl.Float64,
+}
 
 
 def _judge(
@@ -101,10 +109,18 @@ def _judge(
     n, k = inside.height, int(inside["is_identified"].sum())
     low, high = wilson(k, n, z)
     row: dict[str, object] = {
-        "group_id": name, "pupils": n, "identified_pupils": k,
-        "identified_pct": 100 * k / n if n else None, "identified_lo_pct": 100 * low, "identified_hi_pct": 100 * high,
-        "expected_pupils": None, "fairness_ratio": None, "fairness_lo": None, "fairness_hi": None, "p_value": 1.0,
-    }  # fmt: skip
+        "group_id": name,
+        "pupils": n,
+        "identified_pupils": k,
+        "identified_pct": 100 * k / n if n else None,
+        "identified_lo_pct": 100 * low,
+        "identified_hi_pct": 100 * high,
+        "expected_pupils": None,
+        "fairness_ratio": None,
+        "fairness_lo": None,
+        "fairness_hi": None,
+        "p_value": 1.0,
+    }
     tested = pupils.filter(pl.col("pupil_level_sd").is_not_null())
     one, other = tested.filter("in_group"), tested.filter(~pl.col("in_group"))
     if one.is_empty() or not other["is_identified"].any():
@@ -148,9 +164,12 @@ def _compare(
         p = float(norm.sf(beyond / log_se)) if beyond > 0 else 1.0
     is_judged = one.height >= settings.min_pupils
     return {
-        "expected_pupils": expected, "fairness_ratio": ratio, "fairness_lo": low, "fairness_hi": high,
+        "expected_pupils": expected,
+        "fairness_ratio": ratio,
+        "fairness_lo": low,
+        "fairness_hi": high,
         "p_value": min(p, 1.0) if is_judged else 1.0,
-    }  # fmt: skip
+    }
 
 
 def _shrunk(pupils: pl.DataFrame, reliability: float) -> np.ndarray:

@@ -16,12 +16,15 @@ SENTENCES = {
         "המדד של הקריטריון אינו נקלט",
         "the criterion's measure is not among those that are ingested",
     ),
-    "no_threshold": ("לקריטריון אין סף או צד לסף", "the criterion has no threshold, or no side of it"),
+    "no_threshold": (
+        "לקריטריון אין סף או צד לסף",
+        "the criterion has no threshold, or no side of it",
+    ),
     "no_owner": ("לקריטריון אין בעלים", "nobody answers for the criterion"),
     "no_goal": ("הקריטריון אינו קשור ליעד", "the criterion serves no goal"),
     "unknown_goal": ("היעד של הקריטריון אינו מוכר", "the criterion's goal is not known"),
     "none": ("אין קריטריון בתחום זה", "no criterion in this field"),
-}  # fmt: skip
+}
 
 
 def lint(
@@ -39,8 +42,9 @@ def lint(
         fields: fields that should have a criterion.
 
     Returns:
-        `criteria_field`, `criterion_id` ("none" for a field without criteria), `criterion_version` (0
-        there), `finding_code`, `finding_he`, `finding_en`. A criterion without a fault has no row.
+        `criteria_field`, `criterion_id` ("none" for a field without criteria), `criterion_version`
+        (0 there), `finding_code`, `finding_he`, `finding_en`. A criterion without a fault has no
+        row.
     """
     empty = {
         "no_measure": pl.col("measure_id").is_null(),
@@ -61,10 +65,15 @@ def lint(
     found.append(
         pl.DataFrame(
             [(name, "none", 0, "none") for name in missing],
-            schema={key[0]: pl.String, key[1]: pl.String, key[2]: pl.Int64, "finding_code": pl.String},
+            schema={
+                key[0]: pl.String,
+                key[1]: pl.String,
+                key[2]: pl.Int64,
+                "finding_code": pl.String,
+            },
             orient="row",
         )
-    )  # fmt: skip
+    )
     words = {place: {code: SENTENCES[code][place] for code in SENTENCES} for place in (0, 1)}
     return (
         pl.concat(found)

@@ -71,14 +71,18 @@ def what_if(
     everyone = pupils.with_columns(group_id=pl.lit("all"))
     by_group = pupils.join(groups.select("pupil", "group_id"), on="pupil").select(everyone.columns)
     was, will = pl.col("was").fill_null(value=False), pl.col("will").fill_null(value=False)
-    counted = pl.concat([everyone, by_group]).group_by("group_id").agg(
-        pupils=pl.len(),
-        unknown=pl.col("was").null_count(),
-        identified_before=was.sum(),
-        identified_after=will.sum(),
-        gained=(will & ~was).sum(),
-        lost=(was & ~will).sum(),
-    )  # fmt: skip
+    counted = (
+        pl.concat([everyone, by_group])
+        .group_by("group_id")
+        .agg(
+            pupils=pl.len(),
+            unknown=pl.col("was").null_count(),
+            identified_before=was.sum(),
+            identified_after=will.sum(),
+            gained=(will & ~was).sum(),
+            lost=(was & ~will).sum(),
+        )
+    )
     return counted.sort(pl.col("group_id") != "all", "group_id")
 
 
@@ -90,9 +94,9 @@ def methods_by_school(criteria: pl.DataFrame) -> pl.DataFrame:
             `identification_method`.
 
     Returns:
-        `semel_mosad`, `criteria_field`, `identification_method`, `method_entropy`: Shannon entropy of
-        the methods within the field over its greatest possible value, 0 = all alike, 1 = all differ;
-        null where only one school states a method.
+        `semel_mosad`, `criteria_field`, `identification_method`, `method_entropy`: Shannon entropy
+        of the methods within the field over its greatest possible value, 0 = all alike, 1 = all
+        differ; null where only one school states a method.
     """
     own = criteria.filter(
         (pl.col("criterion_scope") == "school")

@@ -1,4 +1,6 @@
-"""What responses do: local estimates by design, combined with the literature, set beside money and opinion."""
+"""What responses do: local estimates by design, combined with the literature, set beside money and
+opinion.
+"""
 
 from models.effects.agreement import agreement, rated_alike, rated_by_role
 from models.effects.alignment import alignment, money_follows_effect, perceived, placement
@@ -23,9 +25,37 @@ from models.effects.threshold import cut_off, threshold
 from models.effects.verdict import verdicts
 
 __all__ = [
-    "BIAS_SD", "Estimate", "GroupContrast", "Variances", "agreement", "alignment", "combine", "cost_per_month", "cut_off", "dear",
-    "design_frame", "detectable", "draw_lottery", "evaluate_first", "evaluation_records",
-    "group_effect", "local_estimates", "lottery", "matched", "money_follows_effect", "only_responses", "panel", "perceived",
-    "placement", "proposals", "rated_alike", "rated_by_role", "response_money",
-    "sensitivity", "still_open", "threshold", "value_of_information", "verdicts",
-]  # fmt: skip
+    "BIAS_SD",
+    "Estimate",
+    "GroupContrast",
+    "Variances",
+    "agreement",
+    "alignment",
+    "combine",
+    "cost_per_month",
+    "cut_off",
+    "dear",
+    "design_frame",
+    "detectable",
+    "draw_lottery",
+    "evaluate_first",
+    "evaluation_records",
+    "group_effect",
+    "local_estimates",
+    "lottery",
+    "matched",
+    "money_follows_effect",
+    "only_responses",
+    "panel",
+    "perceived",
+    "placement",
+    "proposals",
+    "rated_alike",
+    "rated_by_role",
+    "response_money",
+    "sensitivity",
+    "still_open",
+    "threshold",
+    "value_of_information",
+    "verdicts",
+]

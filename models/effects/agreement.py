@@ -28,8 +28,8 @@ def krippendorff_alpha(counts: np.ndarray, weights: np.ndarray | None = None) ->
 
         α = 1 - (n - 1) Σ_ck o_ck δ²_ck / Σ_ck n_c n_k δ²_ck
 
-    The ordinal δ_ck = Σ_{c ≤ g ≤ k} n_g - (n_c + n_k) / 2 is the difference of two mid-ranks. Neither
-    the raters' names nor a full table are needed; a missing rating is one rating fewer.
+    The ordinal δ_ck = Σ_{c ≤ g ≤ k} n_g - (n_c + n_k) / 2 is the difference of two mid-ranks.
+    Neither the raters' names nor a full table are needed; a missing rating is one rating fewer.
 
     Args:
         counts: (U, V) ratings of each unit in each of V ordered categories.
@@ -58,14 +58,16 @@ def agreement(
 ) -> pl.DataFrame:
     """Return how far the raters agree: among all of them, and within each role.
 
-    The interval says how α would move with other responses before the same people. It is a bootstrap-t
-    over the responses (with their goals), on the scale of ln(1 - α), with jackknife errors: with 12
-    responses a 90 % percentile interval holds the true α in .77 of cases, this one in .86 to .92.
+    The interval says how α would move with other responses before the same people. It is a
+    bootstrap-t over the responses (with their goals), on the scale of ln(1 - α), with jackknife
+    errors: with 12 responses a 90 % percentile interval holds the true α in .77 of cases, this one
+        in .86 to .92.
 
     Args:
         ratings: response_id, goal_id, role, red_raters, yellow_raters, green_raters (counts).
         seed: seed of the resamples.
-        draws: number of resamples; those in which all agree, or all ratings are the same, are left out.
+        draws: number of resamples; those in which all agree, or all ratings are the same, are left
+            out.
         level: probability of the interval.
 
     Returns:
@@ -112,17 +114,18 @@ def rated_alike(ratings: pl.DataFrame, *, fdr: float = 0.10) -> pl.DataFrame:
 
     A response's disagreement is the mean squared difference of two of its raters' scores (1, 2, 3).
     It is set against what as many ratings, drawn by lot from all ratings, would show: the tail
-    probabilities are exact (multivariate hypergeometric), two-sided, and Benjamini-Hochberg over all
-    responses holds the share of false names in the list at `fdr`.
+    probabilities are exact (multivariate hypergeometric), two-sided, and Benjamini-Hochberg over
+    all responses holds the share of false names in the list at `fdr`.
 
     Args:
         ratings: as for `agreement`.
         fdr: share of the named responses that may be chance, in expectation.
 
     Returns:
-        response_id, goal_id, raters, rating_mean (1 to 3), disagreement (1 = as by chance, 0 = all the
-        same; null where all ratings of the city are the same), p_value, q_value, rated (`alike`,
-        `differently`, `cannot_tell`); sorted by response and goal. Fewer than two raters: no test.
+        response_id, goal_id, raters, rating_mean (1 to 3), disagreement (1 = as by chance, 0 = all
+        the same; null where all ratings of the city are the same), p_value, q_value, rated
+        (`alike`, `differently`, `cannot_tell`); sorted by response and goal. Fewer than two raters:
+        no test.
 
     Raises:
         ValueError: as for `agreement`.
@@ -162,9 +165,10 @@ def rated_alike(ratings: pl.DataFrame, *, fdr: float = 0.10) -> pl.DataFrame:
 def rated_by_role(ratings: pl.DataFrame, *, fdr: float = 0.10, level: float = 0.90) -> pl.DataFrame:
     """Return how each role rated each response, against the other roles.
 
-    The p-value is exact: the share of all ways to deal the response's ratings to as many raters with a
-    difference at least as large. Benjamini-Hochberg runs over all roles and responses at once, so that
-    of 12 roles × 12 responses not a dozen are called different by chance. A role of one rater is that
+    The p-value is exact: the share of all ways to deal the response's ratings to as many raters
+    with a difference at least as large. Benjamini-Hochberg runs over all roles and responses at
+    once, so that of 12 roles × 12 responses not a dozen are called different by chance. A role of
+    one rater is that
     person: what is published is cut to roles of enough raters (R78). The interval is Student's
     with one spread for both sides (a role is often one person), cut at the ends of the scale.
 
@@ -175,9 +179,10 @@ def rated_by_role(ratings: pl.DataFrame, *, fdr: float = 0.10, level: float = 0.
 
     Returns:
         response_id, goal_id, role, raters, rating_mean, others_raters, others_rating_mean,
-        rating_difference (role less others), rating_difference_lo, rating_difference_hi (null where all
-        of the role and all of the others agree among themselves, or only two rated), p_value, q_value,
-        is_rated_differently; sorted by response, goal and role. Nobody else rated: no difference.
+        rating_difference (role less others), rating_difference_lo, rating_difference_hi (null where
+        all of the role and all of the others agree among themselves, or only two rated), p_value,
+        q_value, is_rated_differently; sorted by response, goal and role. Nobody else rated: no
+        difference.
 
     Raises:
         ValueError: as for `agreement`.
@@ -206,13 +211,20 @@ def rated_by_role(ratings: pl.DataFrame, *, fdr: float = 0.10, level: float = 0.
         ratings.select(*UNIT, "role")
         .hstack(
             _frame(
-                rows, "raters", "rating_mean", "others_raters", "others_rating_mean",
-                "rating_difference", "rating_difference_lo", "rating_difference_hi", "p_value",
+                rows,
+                "raters",
+                "rating_mean",
+                "others_raters",
+                "others_rating_mean",
+                "rating_difference",
+                "rating_difference_lo",
+                "rating_difference_hi",
+                "p_value",
             )
         )
         .with_columns(_q_values("p_value"))
         .with_columns((pl.col("q_value") <= fdr).fill_null(False).alias("is_rated_differently"))
-    )  # fmt: skip
+    )
 
 
 def _interval(
@@ -250,7 +262,8 @@ def _checked(ratings: pl.DataFrame) -> pl.DataFrame:
     bad = ratings.filter(~fine).select(key).sort(key)
     if bad.height:
         raise ValueError(
-            f"ratings without a count of {', '.join(LEVELS)}: {bad.head(3).rows()}; a colour nobody chose is 0"
+            f"ratings without a count of {', '.join(LEVELS)}: {bad.head(3).rows()}; a colour nobody"
+            " chose is 0"
         )
     if ratings.select(key).is_duplicated().any():
         raise ValueError("ratings repeat by response, goal and role; sum them first")
@@ -278,10 +291,12 @@ def _drawn(total: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     tables = list(_ways(available, size))
     ways = comb(sum(available), size)
     weight = [
-        np.prod([comb(have, take) for have, take in zip(available, table, strict=True)], dtype=object)
+        np.prod(
+            [comb(have, take) for have, take in zip(available, table, strict=True)], dtype=object
+        )
         / ways
         for table in tables
-    ]  # fmt: skip
+    ]
     return np.array(tables, dtype=float), np.array(weight, dtype=float)
 
 

@@ -25,10 +25,11 @@ def alignment(
 ) -> pl.DataFrame:
     """Return every response's money beside its effect: quadrant, and what to look at first.
 
-    Each kind of money (the municipality's own, which is what the plan can move, then all of it, Gefen,
-    and separate) is looked at apart. Money is big from
+    Each kind of money (the municipality's own, which is what the plan can move, then all of it,
+    Gefen, and separate) is looked at apart. Money is big from
     the median of the responses that have any of that kind. Money at risk is what is expected to buy
-    no worthwhile effect: amount × (1 - P(effect > worthwhile)); where nothing is known of the effect,
+    no worthwhile effect: amount × (1 - P(effect > worthwhile)); where nothing is known of the
+        effect,
     all of it. Big money comes first, and in it the most money at risk.
 
     Args:
@@ -42,8 +43,8 @@ def alignment(
         money_cut_agorot (the median, rounded down), is_big_money, effect_sd, effect_lo_sd,
         effect_hi_sd, p_worthwhile, verdict, verdict_reason, quadrant (`big` or `small` with
         `effective`, `not_effective` or `insufficient_evidence`), money_at_risk_agorot, is_flagged
-        (big money without an effect shown). Responses without money of a kind are left out of it; one
-        without a verdict counts as not measured.
+        (big money without an effect shown). Responses without money of a kind are left out of it;
+        one without a verdict counts as not measured.
 
     Raises:
         ValueError: if a response repeats.
@@ -74,18 +75,32 @@ def alignment(
         )
         frames.append(
             joined.sort(
-                "is_big_money", "money_at_risk_agorot", "amount_agorot", "response_id",
+                "is_big_money",
+                "money_at_risk_agorot",
+                "amount_agorot",
+                "response_id",
                 descending=[True, True, True, False],
             ).with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int32).alias("place"))
-        )  # fmt: skip
+        )
     size = pl.when(pl.col("is_big_money")).then(pl.lit("big_")).otherwise(pl.lit("small_"))
     shown = pl.col("verdict").replace_strict(named, default="effective")
     return pl.concat(frames).select(
-        "money_kind", "place", "response_id", "amount_agorot", "money_cut_agorot", "is_big_money",
-        "effect_sd", "effect_lo_sd", "effect_hi_sd", "p_worthwhile", "verdict", "verdict_reason",
-        (size + shown).alias("quadrant"), "money_at_risk_agorot",
+        "money_kind",
+        "place",
+        "response_id",
+        "amount_agorot",
+        "money_cut_agorot",
+        "is_big_money",
+        "effect_sd",
+        "effect_lo_sd",
+        "effect_hi_sd",
+        "p_worthwhile",
+        "verdict",
+        "verdict_reason",
+        (size + shown).alias("quadrant"),
+        "money_at_risk_agorot",
         (pl.col("is_big_money") & ~pl.col("is_effective")).alias("is_flagged"),
-    )  # fmt: skip
+    )
 
 
 def money_follows_effect(
@@ -102,8 +117,8 @@ def money_follows_effect(
 
     Kendall's τ_b of amount and effect. In each draw the effects are drawn from their posterior, and
     for the interval the responses are drawn again with replacement: neither the ranks of uncertain
-    effects nor a dozen responses are firm. The estimate is the mean of τ over the posterior; the τ of
-    the posterior means alone would pretend that their order were known. Doubtful effects draw it
+    effects nor a dozen responses are firm. The estimate is the mean of τ over the posterior; the τ
+    of the posterior means alone would pretend that their order were known. Doubtful effects draw it
     towards 0; the 90 % interval of 12 responses held the true τ in .90 of cases and more.
 
     Args:
@@ -113,8 +128,9 @@ def money_follows_effect(
         level: probability of the interval.
 
     Returns:
-        money_kind, kendall_tau (1 = the more effect the more money, 0 = no relation), kendall_tau_lo,
-        kendall_tau_hi, responses (with money of the kind and an effect). Fewer than four responses, or
+        money_kind, kendall_tau (1 = the more effect the more money, 0 = no relation),
+        kendall_tau_lo, kendall_tau_hi, responses (with money of the kind and an effect). Fewer than
+        four responses, or
         the same money for all: null.
 
     Raises:
@@ -144,11 +160,14 @@ def money_follows_effect(
     return pl.DataFrame(
         rows,
         schema={
-            "money_kind": pl.String, "kendall_tau": pl.Float64, "kendall_tau_lo": pl.Float64,
-            "kendall_tau_hi": pl.Float64, "responses": pl.Int32,
+            "money_kind": pl.String,
+            "kendall_tau": pl.Float64,
+            "kendall_tau_lo": pl.Float64,
+            "kendall_tau_hi": pl.Float64,
+            "responses": pl.Int32,
         },
         orient="row",
-    )  # fmt: skip
+    )
 
 
 def perceived(
@@ -165,18 +184,22 @@ def perceived(
     """Return where what people see of a response and what is estimated of it part ways.
 
     Both are put on one scale, over the responses that have both: z = (value - mean) / SD. Both are
-    uncertain, so it is done in each of `draws` draws: shares of the colours ~ Dirichlet(counts + 1/3),
+    uncertain, so it is done in each of `draws` draws: shares of the colours ~ Dirichlet(counts +
+        1/3),
     effects ~ their posterior. d = z perceived - z estimated. Listed are
 
         liked_no_effect     P(mean rating > 2) ≥ sure, P(d > 0) ≥ sure, and no effect is shown
-        disliked_effective  P(mean rating < 2) ≥ sure, P(d < 0) ≥ sure, and an effect is likely here too
-        disliked_promising  the same, and an effect is likely by literature and data together only
+        disliked_effective  P(mean rating < 2) ≥ sure, P(d < 0) ≥ sure, and an effect is likely here
+        too disliked_promising  the same, and an effect is likely by literature and data together
+        only
 
-    "No effect is shown" is a verdict of red or insufficient evidence: it does not say there is none.
-    "Likely" is P(effect > 0) ≥ `likely` by literature and local data together, "here too" also by the
-    local data alone, which must have told something: enough to look again at what people dislike, not
-    enough for a verdict. What only the literature promises is a question to those who saw it here, and
-    no doubt of what they saw.
+    "No effect is shown" is a verdict of red or insufficient evidence: it does not say there is
+    none. "Likely" is P(effect > 0) ≥ `likely` by literature and local data together, "here too"
+    also by the
+    local data alone, which must have told something: enough to look again at what people dislike,
+        not
+    enough for a verdict. What only the literature promises is a question to those who saw it here,
+    and no doubt of what they saw.
 
     Args:
         ratings: response_id, goal_id, role, red_raters, yellow_raters, green_raters.
@@ -189,11 +212,11 @@ def perceived(
         level: probability of the intervals.
 
     Returns:
-        response_id, goal_id, raters, rating_mean (1 to 3), rating_mean_lo, rating_mean_hi, effect_sd,
-        effect_lo_sd, effect_hi_sd, verdict, verdict_reason, perceived_z, estimated_z, difference_z,
-        difference_z_lo, difference_z_hi, p_liked, p_overrated (P(d > 0)), perception (one of the lists,
-        or `no_conflict`); the lists first, then by the size of the difference. With fewer than three
-        responses nothing is returned.
+        response_id, goal_id, raters, rating_mean (1 to 3), rating_mean_lo, rating_mean_hi,
+        effect_sd, effect_lo_sd, effect_hi_sd, verdict, verdict_reason, perceived_z, estimated_z,
+        difference_z, difference_z_lo, difference_z_hi, p_liked, p_overrated (P(d > 0)), perception
+        (one of the lists, or `no_conflict`); the lists first, then by the size of the difference.
+        With fewer than three responses nothing is returned.
 
     Raises:
         ValueError: if a response repeats.
@@ -242,18 +265,41 @@ def perceived(
         .with_columns(
             pl.when((pl.col("p_liked") >= sure) & (pl.col("p_overrated") >= sure) & ~shown)
             .then(pl.lit("liked_no_effect"))
-            .when((pl.col("p_liked") <= 1 - sure) & (pl.col("p_overrated") <= 1 - sure) & (pl.col("p_positive") >= likely))
-            .then(pl.when(told_here).then(pl.lit("disliked_effective")).otherwise(pl.lit("disliked_promising")))
+            .when(
+                (pl.col("p_liked") <= 1 - sure)
+                & (pl.col("p_overrated") <= 1 - sure)
+                & (pl.col("p_positive") >= likely)
+            )
+            .then(
+                pl.when(told_here)
+                .then(pl.lit("disliked_effective"))
+                .otherwise(pl.lit("disliked_promising"))
+            )
             .otherwise(pl.lit("no_conflict"))
             .alias("perception")
         )
         .sort(pl.col("perception") == "no_conflict", -pl.col("difference_z").abs(), *UNIT)
         .select(
-            *UNIT, "raters", "rating_mean", "rating_mean_lo", "rating_mean_hi", "effect_sd",
-            "effect_lo_sd", "effect_hi_sd", "verdict", "verdict_reason", "perceived_z", "estimated_z",
-            "difference_z", "difference_z_lo", "difference_z_hi", "p_liked", "p_overrated", "perception",
+            *UNIT,
+            "raters",
+            "rating_mean",
+            "rating_mean_lo",
+            "rating_mean_hi",
+            "effect_sd",
+            "effect_lo_sd",
+            "effect_hi_sd",
+            "verdict",
+            "verdict_reason",
+            "perceived_z",
+            "estimated_z",
+            "difference_z",
+            "difference_z_lo",
+            "difference_z_hi",
+            "p_liked",
+            "p_overrated",
+            "perception",
         )
-    )  # fmt: skip
+    )
 
 
 def placement(
@@ -268,15 +314,18 @@ def placement(
     """Return whether each response sits in schools of lower need than those it leaves out.
 
     The schools are all there are, so the difference of their mean needs is a fact but for the error
-    of each school's need: the interval holds that error alone (independent between schools). Another
-    question is whether the choice of schools was more than chance: `p_by_lot` is the share of random
+    of each school's need: the interval holds that error alone (independent between schools).
+    Another
+    question is whether the choice of schools was more than chance: `p_by_lot` is the share of
+        random
     choices of as many schools with a mean need as low, (1 + hits) / (1 + draws). Two schools are
     soon of low need by lot; the response is still where the need is not.
 
     Args:
         served: response_id, semel_mosad, is_served: the schools that could have the response (leave
             out those that its rule does not admit).
-        need: semel_mosad, need (any measure, higher = more need), need_se (0 = registered, no error).
+        need: semel_mosad, need (any measure, higher = more need), need_se (0 = registered, no
+            error).
         seed: seed of the random choices.
         margin: smallest difference that matters, in units of need.
         draws: number of random choices.
@@ -326,15 +375,19 @@ def placement(
     return pl.DataFrame(
         rows,
         schema={
-            "response_id": pl.String, "schools_served": pl.Int32, "schools_not_served": pl.Int32,
-            "schools_without_need": pl.Int32, "need_served": pl.Float64, "need_not_served": pl.Float64,
-            "need_difference": pl.Float64, "need_difference_lo": pl.Float64,
-            "need_difference_hi": pl.Float64, "p_by_lot": pl.Float64,
+            "response_id": pl.String,
+            "schools_served": pl.Int32,
+            "schools_not_served": pl.Int32,
+            "schools_without_need": pl.Int32,
+            "need_served": pl.Float64,
+            "need_not_served": pl.Float64,
+            "need_difference": pl.Float64,
+            "need_difference_lo": pl.Float64,
+            "need_difference_hi": pl.Float64,
+            "p_by_lot": pl.Float64,
         },
         orient="row",
-    ).with_columns(
-        (pl.col("need_difference_hi") < -margin).fill_null(False).alias("is_regressive")
-    )  # fmt: skip
+    ).with_columns((pl.col("need_difference_hi") < -margin).fill_null(False).alias("is_regressive"))
 
 
 def _whole_effects(verdicts: pl.DataFrame) -> pl.DataFrame:
@@ -343,9 +396,19 @@ def _whole_effects(verdicts: pl.DataFrame) -> pl.DataFrame:
     if whole["response_id"].is_duplicated().any():
         raise ValueError("verdicts repeat by response; pass those of all pupils")
     return whole.select(
-        "response_id", "effect_sd", "effect_se_sd", "effect_lo_sd", "effect_hi_sd", "p_worthwhile",
-        "local_sd", "local_se_sd", "information_pct", "verdict", "verdict_reason", "is_effective",
-    )  # fmt: skip
+        "response_id",
+        "effect_sd",
+        "effect_se_sd",
+        "effect_lo_sd",
+        "effect_hi_sd",
+        "p_worthwhile",
+        "local_sd",
+        "local_se_sd",
+        "information_pct",
+        "verdict",
+        "verdict_reason",
+        "is_effective",
+    )
 
 
 def _kendall(amount: np.ndarray, effects: np.ndarray, weights: np.ndarray) -> np.ndarray:

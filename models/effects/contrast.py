@@ -43,7 +43,8 @@ class Fit(_Compared):
 
     Attributes:
         effect: per full dose.
-        influence: each pupil's part in its error, by the pupil's number; independent between pupils.
+        influence: each pupil's part in its error, by the pupil's number; independent between
+            pupils.
         groups: how the effect on each group of pupils differs; without those too few to tell.
     """
 
@@ -75,8 +76,8 @@ def fit_effect(
     """Return the effect on one outcome, or the doubt that forbids it (formulas: `matched`).
 
     Args:
-        rows: pupils who never took part before, with pupil and cell (numbers), dose, and the columns
-            named below, in a fixed order.
+        rows: pupils who never took part before, with pupil and cell (numbers), dose, and the
+            columns named below, in a fixed order.
         outcome: column of the outcome; rows without it are left out.
         covariates: columns held constant.
         priors: scores that take ability out of the outcome; rows without any are left out.
@@ -141,7 +142,9 @@ def fit_effect(
 
 @dataclass(frozen=True)
 class _Part:
-    """An effect by one draw of folds: its influence by pupil, and what one unit of each β changes in it."""
+    """An effect by one draw of folds: its influence by pupil, and what one unit of each β changes
+    in it.
+    """
 
     effect: float
     influence: np.ndarray
@@ -184,7 +187,9 @@ def _group(
 
 @dataclass(frozen=True)
 class _Sample:
-    """Pupils with a free outcome. targets: the free outcome, then what one unit of each β takes off."""
+    """Pupils with a free outcome. targets: the free outcome, then what one unit of each β takes
+    off.
+    """
 
     dose: np.ndarray
     pupil: np.ndarray
@@ -241,9 +246,14 @@ def _contrast(sample: _Sample, fold: np.ndarray, size: int) -> _Contrast | None:
 
 
 def _of_group(
-    rest: np.ndarray, dose: np.ndarray, pupil: np.ndarray, odds: np.ndarray, cell: np.ndarray,
-    in_group: np.ndarray, size: int,
-) -> _GroupPart | None:  # fmt: skip
+    rest: np.ndarray,
+    dose: np.ndarray,
+    pupil: np.ndarray,
+    odds: np.ndarray,
+    cell: np.ndarray,
+    in_group: np.ndarray,
+    size: int,
+) -> _GroupPart | None:
     """Return how the effect on a group differs, or None where too few can be compared.
 
     β, the odds and the regression are those of all pupils; only the comparison is made anew, of
@@ -252,35 +262,49 @@ def _of_group(
     finer = 2 * cell + in_group
     at = _comparable(np.ones(len(dose), dtype=bool), dose, finer)
     treated, inside = dose[at] > 0, in_group[at]
-    sides = [(treated == has) & (inside == where) for has in (True, False) for where in (True, False)]  # fmt: skip
+    sides = [
+        (treated == has) & (inside == where) for has in (True, False) for where in (True, False)
+    ]
     if min(side.sum() for side in sides) < LEAST:
         return None
     weighed = _Weighed(rest[at], dose[at], pupil[at], odds[at], finer[at], size)
     own, other = (weighed.part(treated & (inside == where)) for where in (True, False))
     return _GroupPart(
-        _Part(own.effect - other.effect, own.influence - other.influence, own.by_slope - other.by_slope),
+        _Part(
+            own.effect - other.effect,
+            own.influence - other.influence,
+            own.by_slope - other.by_slope,
+        ),
         share=float(dose[at][inside].sum() / dose[at].sum()),
         treated=len(np.unique(pupil[at][treated & inside])),
-    )  # fmt: skip
+    )
 
 
 class _Weighed:
     """Pupils beside the weighted means of their cell's comparison pupils."""
 
     def __init__(
-        self, rest: np.ndarray, dose: np.ndarray, pupil: np.ndarray, odds: np.ndarray,
-        cell: np.ndarray, size: int,
-    ) -> None:  # fmt: skip
+        self,
+        rest: np.ndarray,
+        dose: np.ndarray,
+        pupil: np.ndarray,
+        odds: np.ndarray,
+        cell: np.ndarray,
+        size: int,
+    ) -> None:
         self.cell = _dense(cell)
         self.weight = odds / np.bincount(self.cell, odds)[self.cell]
         self._gaps = rest - _means(rest, self.weight, self.cell)
-        # A mean of few comparison pupils hides their spread: m / (m − 1), with m what they are worth.
+        # A mean of few comparison pupils hides their spread: m / (m − 1), with m what they are
+        # worth.
         worth = 1 / np.bincount(self.cell, self.weight**2)
         self._hidden = np.sqrt(worth / np.maximum(worth - 1, 0.5))[self.cell]
         self._dose, self._pupil, self._size = dose, pupil, size
 
     def reach(self, counted: np.ndarray) -> np.ndarray:
-        """Return how much each comparison pupil counts in the effect on the participants counted."""
+        """Return how much each comparison pupil counts in the effect on the participants
+        counted.
+        """
         return np.bincount(self.cell, counted)[self.cell] * self.weight
 
     def part(self, counted: np.ndarray) -> _Part:
@@ -293,7 +317,7 @@ class _Weighed:
         )
         return _Part(
             float(effect), np.bincount(self._pupil, own / total, self._size), -np.array(by_slope)
-        )  # fmt: skip
+        )
 
 
 def _filled(rows: pl.DataFrame, covariates: Sequence[str]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Nuisance functions of the matching design, learned on some pupils and used on others.
 
-All of them live within cells (school × grade × year): what a cell's pupils share is never learned, it
-cancels. So the odds are odds within a cell, and a regression knows nothing of a cell's level.
+All of them live within cells (school × grade × year): what a cell's pupils share is never learned,
+it cancels. So the odds are odds within a cell, and a regression knows nothing of a cell's level.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import PolynomialFeatures
 
 FOLDS = 5
-# Which pupils share a fold is chance, and matters with few of them: then it is drawn several times and
-# the estimates are averaged (Chernozhukov et al. 2018, §3.4).
+# Which pupils share a fold is chance, and matters with few of them: then it is drawn several times
+# and the estimates are averaged (Chernozhukov et al. 2018, §3.4).
 ROWS_PREDICTED, MOST_DRAWS = 10_000, 10
 # In pupils: as if this many pupils had shown that a standardised feature does nothing.
 RIDGE_PUPILS = 10.0

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class GroupContrast:
-    """How an effect differs between participants of one group of pupils and the others, by one design.
+    """How an effect differs between participants of one group of pupils and the others, by one
+    design.
 
     Attributes:
         group_id: the group.

@@ -1,4 +1,6 @@
-"""Group-time effects: each served school and year against schools not served yet, and how chance spreads them."""
+"""Group-time effects: each served school and year against schools not served yet, and how chance
+spreads them.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ class Comparisons:
 
     @property
     def last_base_years(self) -> np.ndarray:
-        """Mark the last year before the start (and before the years of anticipation), slot × year."""
+        """Mark the last year before the start (and before the years of anticipation), slot ×
+        year.
+        """
         return self.event_years == -1 - self.anticipation_years
 
     def average(self, cells: np.ndarray, per_share: float | None = None) -> Average | None:
@@ -84,7 +88,8 @@ class Comparisons:
         if per_share is None:
             per_share = value[0] / share[0] if share[0] > 0 else 0.0
         chance = (value[1:] - per_share * share[1:]) / scale[1:]
-        # Before the start nothing is served; the later effect on the real schools is then no chance.
+        # Before the start nothing is served; the later effect on the real schools is then no
+        # chance.
         null = chance if abs(share[0]) < 1e-12 else value[1:] / scale[1:]
         freedom = len(self.panel.schools) - 2
         spread = np.sqrt(np.mean(chance**2) * (freedom + 1) / freedom)
@@ -98,7 +103,9 @@ class Comparisons:
         )
 
     def _scale(self, weight: np.ndarray, held: np.ndarray) -> np.ndarray:
-        """Return each draw's expected error up to a factor: of its served schools and of the others."""
+        """Return each draw's expected error up to a factor: of its served schools and of the
+        others.
+        """
         panel, schools = self.panel, self.schools[held]
         served = (weight.sum(axis=2) ** 2 * panel.noise[schools]).sum(axis=1)
         clean = self.starts[held][:, :, None] - self.anticipation_years > panel.years
@@ -153,9 +160,11 @@ def compare(
     base = panel.years < panel.start[slots][:, None] - anticipation_years
     size = max(1, CHUNK // (gain.size + 1))
     parts = [
-        _effects(panel, gain, both, base, schools[k : k + size], starts[k : k + size], anticipation_years)
+        _effects(
+            panel, gain, both, base, schools[k : k + size], starts[k : k + size], anticipation_years
+        )
         for k in range(0, draws + 1, size)
-    ]  # fmt: skip
+    ]
     return Comparisons(
         panel=panel,
         slots=slots,
@@ -176,7 +185,9 @@ def _effects(
     starts: np.ndarray,
     anticipation_years: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return effect × weight and weight of some draws. Axes: o outcome, d draw, j school, s series, t year, b base, i slot."""
+    """Return effect × weight and weight of some draws. Axes: o outcome, d draw, j school, s series,
+    t year, b base, i slot.
+    """
     years, design = panel.years, panel.design
     later = np.maximum.outer(years, years)
     clean = starts[:, :, None, None] - anticipation_years > later
@@ -266,15 +277,32 @@ def group_time(
                 if one is not None:
                     weight = found.weight[0] * cell
                     rows.append(
-                        (int(start), int(year), int(year - start), bool(year < start), one.value, one.se,
-                         one.p_value, one.share, int((weight.sum(axis=1) > 0).sum()), round(float(weight.sum())))
-                    )  # fmt: skip
+                        (
+                            int(start),
+                            int(year),
+                            int(year - start),
+                            bool(year < start),
+                            one.value,
+                            one.se,
+                            one.p_value,
+                            one.share,
+                            int((weight.sum(axis=1) > 0).sum()),
+                            round(float(weight.sum())),
+                        )
+                    )
     return pl.DataFrame(
         rows,
         schema={
-            "started_year": pl.Int32, "school_year": pl.Int32, "event_year": pl.Int32, "is_placebo": pl.Boolean,
-            "itt_sd": pl.Float64, "itt_se_sd": pl.Float64, "p_value": pl.Float64, "served_share": pl.Float64,
-            "treated_schools": pl.Int64, "treated_pupils": pl.Int64,
+            "started_year": pl.Int32,
+            "school_year": pl.Int32,
+            "event_year": pl.Int32,
+            "is_placebo": pl.Boolean,
+            "itt_sd": pl.Float64,
+            "itt_se_sd": pl.Float64,
+            "p_value": pl.Float64,
+            "served_share": pl.Float64,
+            "treated_schools": pl.Int64,
+            "treated_pupils": pl.Int64,
         },
         orient="row",
-    )  # fmt: skip
+    )

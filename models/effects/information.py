@@ -60,22 +60,25 @@ def detectable(
 
         lottery    se² = σ² / (T · I) / take_up²      schools with more applicants than places; c =
                                                       applicants not drawn
-        threshold  in schools where a score decides; the same with each school's I divided by D = 1 / (1 - φ(z)² / (p (1 - p))), p = t /
+        threshold  in schools where a score decides; the same with each school's I divided by D = 1
+        / (1 - φ(z)² / (p (1 - p))), p = t /
                    (t + c), z = Φ⁻¹(p): what it costs that the score decides (2.75 at p = .5)
-        panel      se²(offer) = (1/years_before + 1/T) (Σ_served V_j / J² + Σ_others V_j / K²), V_j =
-                   pupil_sd²/n_j + class_sd² class_pupils/n_j + school_year_sd², of J served and K other
-                   schools of n_j tested pupils; per participant divided by the share served, Σt / Σn
+        panel      se²(offer) = (1/years_before + 1/T) (Σ_served V_j / J² + Σ_others V_j / K²), V_j
+        =
+                   pupil_sd²/n_j + class_sd² class_pupils/n_j + school_year_sd², of J served and K
+                   other schools of n_j tested pupils; per participant divided by the share served,
+                   Σt / Σn
         matching   as the lottery, against all other pupils of the served schools
 
-    Years are independent but for the design's bias, which no number of pupils removes: error² = se² +
-    bias². mde = (z(1 - (1 - confidence)/2) + z(power)) · se, and the same of the error. At 95 %
+    Years are independent but for the design's bias, which no number of pupils removes: error² = se²
+    + bias². mde = (z(1 - (1 - confidence)/2) + z(power)) · se, and the same of the error. At 95 %
     confidence it is the usual 2.80 errors; estimates here are reported at 90 %, so 2.49.
 
     Args:
         entries: response_id, semel_mosad, is_served (runs there in the years evaluated),
-            tested_pupils (of the school in a year), places (participants a year where served; null =
-            0), applicants (eligible pupils who could want a place; null = nobody counted them, so no draw),
-            is_by_score (its places are given by a score).
+            tested_pupils (of the school in a year), places (participants a year where served; null
+            = 0), applicants (eligible pupils who could want a place; null = nobody counted them, so
+            no draw), is_by_score (its places are given by a score).
         variances: see `Variances`.
         years: years with the response that are evaluated.
         years_before: years before it, for the panel.
@@ -85,15 +88,16 @@ def detectable(
         bias_sd: what each grade can get wrong even with many pupils, pupil SD.
 
     Returns:
-        response_id, design, design_grade, schools (used with the response), comparison_schools (of a
-        panel; else 0), treated_pupils, control_pupils (over the years), years, itt_se_sd (effect of
-        the offer; of a panel, on all pupils), sampling_se_sd (on who takes part), bias_sd, error_sd,
-        mde_sd, mde_with_bias_sd, doubt (`few_schools`: a panel with fewer than five served schools,
-        whose error is too optimistic; else null); sorted by response and grade. A response with no
-        possible design has one row, design `none`, without figures.
+        response_id, design, design_grade, schools (used with the response), comparison_schools (of
+        a panel; else 0), treated_pupils, control_pupils (over the years), years, itt_se_sd (effect
+        of the offer; of a panel, on all pupils), sampling_se_sd (on who takes part), bias_sd,
+        error_sd, mde_sd, mde_with_bias_sd, doubt (`few_schools`: a panel with fewer than five
+        served schools, whose error is too optimistic; else null); sorted by response and grade. A
+        response with no possible design has one row, design `none`, without figures.
 
     Raises:
-        ValueError: if a key repeats, a count is missing or negative, or an argument is out of range.
+        ValueError: if a key repeats, a count is missing or negative, or an argument is out of
+            range.
 
     Source: domain_methods §2d; Bloom (1995), minimum detectable effects; Schochet (2009), D of
     threshold designs under a normal score; R61, R63.
@@ -159,32 +163,47 @@ def detectable(
         )
         .sort("response_id", "design_grade")
         .select(
-            "response_id", "design", "design_grade", "schools", "comparison_schools", "treated_pupils",
-            "control_pupils", "years", "itt_se_sd", "sampling_se_sd", "bias_sd", "error_sd", "mde_sd",
-            "mde_with_bias_sd", "doubt",
+            "response_id",
+            "design",
+            "design_grade",
+            "schools",
+            "comparison_schools",
+            "treated_pupils",
+            "control_pupils",
+            "years",
+            "itt_se_sd",
+            "sampling_se_sd",
+            "bias_sd",
+            "error_sd",
+            "mde_sd",
+            "mde_with_bias_sd",
+            "doubt",
         )
-    )  # fmt: skip
+    )
 
 
 def still_open(options: pl.DataFrame, tried: pl.DataFrame) -> pl.DataFrame:
     """Return the designs that have not just been tried in vain.
 
-    A design that gave no estimate of any subject gives none again from the same schools, whatever its
-    numbers promise. A lottery or a threshold in more schools than were tried is another one.
+    A design that gave no estimate of any subject gives none again from the same schools, whatever
+    its numbers promise. A lottery or a threshold in more schools than were tried is another one.
 
     Args:
         options: result of `detectable`.
         tried: response_id, subject, design, effect_sd (null = no estimate), schools.
 
     Returns:
-        `options` without those tried in vain; a response that has nothing else keeps one row, design
-        `none`, doubt `no_estimate`; in the same order.
+        `options` without those tried in vain; a response that has nothing else keeps one row,
+        design `none`, doubt `no_estimate`; in the same order.
     """
     in_vain = (
         tried.group_by("response_id", "design")
-        .agg(pl.col("effect_sd").is_null().all().alias("is_in_vain"), pl.col("schools").max().alias("tried_schools"))
+        .agg(
+            pl.col("effect_sd").is_null().all().alias("is_in_vain"),
+            pl.col("schools").max().alias("tried_schools"),
+        )
         .filter("is_in_vain")
-    )  # fmt: skip
+    )
     is_wider = pl.col("design").is_in(["lottery", "threshold"]) & (
         pl.col("schools") > pl.col("tried_schools")
     )
@@ -197,12 +216,15 @@ def still_open(options: pl.DataFrame, tried: pl.DataFrame) -> pl.DataFrame:
         [
             left,
             none.select(
-                "response_id", pl.lit("none").alias("design"), pl.lit(GRADES["none"]).alias("design_grade"),
-                "years", pl.lit("no_estimate").alias("doubt"),
+                "response_id",
+                pl.lit("none").alias("design"),
+                pl.lit(GRADES["none"]).alias("design_grade"),
+                "years",
+                pl.lit("no_estimate").alias("doubt"),
             ),
         ],
         how="diagonal",
-    ).sort("response_id", "design_grade")  # fmt: skip
+    ).sort("response_id", "design_grade")
 
 
 def value_of_information(
@@ -216,21 +238,24 @@ def value_of_information(
 
     A response is worth funding if its effect θ exceeds the break-even b = cost per participant /
     value_per_sd. Today θ ~ N(m, s²) and the choice follows m. With L(u) = φ(u) - u Φ(-u), the
-    unit-normal loss, and N = participants · horizon_years, the expected gain of deciding afterwards is
+    unit-normal loss, and N = participants · horizon_years, the expected gain of deciding afterwards
+    is
 
         knowing θ exactly            EVPI = N · s · L(|m - b| / s)
         an estimate with error e     EVSI = N · s' · L(|m - b| / s'),   s'² = s² - s₂²
 
-    in pupil SD, times value_per_sd_agorot in money. s₂² is what would be left of s²: 1 / (1/s² + 1/e²)
-    for a design not yet used. A design of the grade that today's local estimate has brings the same
-    bias again, and repeating it only lowers the sampling error: with prior error p and both sampling
-    errors e₁, e₂, s₂² = 1 / (1/p² + 1/(bias² + 1/(1/e₁² + 1/e₂²))). EVSI ≤ EVPI, and both are greatest where the
-    choice is closest and the money largest. The cost of evaluating is not taken off: a lottery among
-    those who apply anyway costs next to nothing.
+    in pupil SD, times value_per_sd_agorot in money. s₂² is what would be left of s²: 1 / (1/s² +
+    1/e²) for a design not yet used. A design of the grade that today's local estimate has brings
+    the same
+    bias again, and repeating it only lowers the sampling error: with prior error p and both
+        sampling
+    errors e₁, e₂, s₂² = 1 / (1/p² + 1/(bias² + 1/(1/e₁² + 1/e₂²))). EVSI ≤ EVPI, and both are
+    greatest where the choice is closest and the money largest. The cost of evaluating is not taken
+    off: a lottery among those who apply anyway costs next to nothing.
 
     Args:
-        effects: response_id, effect_sd (m), effect_se_sd (s > 0), prior_se_sd (p), local_se_sd (bias
-            included; null = not measured), design_grade (as in the rows "all" of `verdicts`),
+        effects: response_id, effect_sd (m), effect_se_sd (s > 0), prior_se_sd (p), local_se_sd
+            (bias included; null = not measured), design_grade (as in the rows "all" of `verdicts`),
             participants, and cost_per_participant_agorot; one row per response.
         designs: result of `detectable`.
         value_per_sd_agorot: what the city would pay to raise one pupil by one SD for a year, for
@@ -240,7 +265,8 @@ def value_of_information(
     Returns:
         response_id, design, design_grade, break_even_sd, is_funded_now (m > b), p_choice_wrong
         (Φ(-|m - b| / s)), evpi_sd_pupils, evpi_agorot, evsi_sd_pupils, evsi_agorot (null for design
-        `none`), mde_sd; sorted by response and grade. Responses without a cost or an effect are left out.
+        `none`), mde_sd; sorted by response and grade. Responses without a cost or an effect are
+        left out.
 
     Raises:
         ValueError: if a response repeats, an error is not positive, or an argument is out of range.
@@ -313,7 +339,8 @@ def evaluate_first(values: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         place (1 = first), and the columns of `values`; one row per response. Equal values: the
-        better design grade, then the response's id. A response that no design can inform comes last.
+        better design grade, then the response's id. A response that no design can inform comes
+        last.
     """
     ordered = values.sort(
         "evsi_agorot",
@@ -333,14 +360,14 @@ def evaluation_records(first: pl.DataFrame, entries: pl.DataFrame, *, seed: int)
     Args:
         first: result of `evaluate_first`, or the rows of it that are chosen.
         entries: as for `detectable`.
-        seed: seed of the year's lotteries; each response draws with its own, made from it and its id,
-            so that one response more changes no other draw.
+        seed: seed of the year's lotteries; each response draws with its own, made from it and its
+            id, so that one response more changes no other draw.
 
     Returns:
-        response_id, design, design_grade, schools (codes, comma-separated, in order: those with more
-        applicants than places for a lottery or threshold, else those served), schools_count, places,
-        applicants (null where not all are counted), seed (null unless drawn); in the order of `first`.
-        Responses without a possible design are left out.
+        response_id, design, design_grade, schools (codes, comma-separated, in order: those with
+        more applicants than places for a lottery or threshold, else those served), schools_count,
+        places, applicants (null where not all are counted), seed (null unless drawn); in the order
+        of `first`. Responses without a possible design are left out.
 
     Raises:
         ValueError: as for `detectable`.
@@ -368,8 +395,11 @@ def evaluation_records(first: pl.DataFrame, entries: pl.DataFrame, *, seed: int)
         .then(pl.col("applicants").sum())
         .cast(pl.Int64)
         .alias("applicants"),
-        pl.col("response_id").first().replace_strict(drawn, default=None, return_dtype=pl.Int64).alias("seed"),
-    )  # fmt: skip
+        pl.col("response_id")
+        .first()
+        .replace_strict(drawn, default=None, return_dtype=pl.Int64)
+        .alias("seed"),
+    )
 
 
 def _within(
@@ -431,6 +461,7 @@ def _checked(entries: pl.DataFrame) -> pl.DataFrame:
     bad = entries.filter(~fine.fill_null(False)).select(_PLACE).sort(_PLACE)
     if bad.height:
         raise ValueError(
-            f"entries without is_served, is_by_score, tested pupils above 0, or with fewer places than 0: {bad.head(3).rows()}"
+            "entries without is_served, is_by_score, tested pupils above 0, or with fewer places"
+            f" than 0: {bad.head(3).rows()}"
         )
     return entries.sort(_PLACE)

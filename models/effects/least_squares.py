@@ -7,7 +7,9 @@ import polars as pl
 
 
 class Undetermined(ValueError):  # noqa: N818 - a finding, not a fault
-    """No slope follows from the rows: one column follows from the others, or there are too few rows."""
+    """No slope follows from the rows: one column follows from the others, or there are too few
+    rows.
+    """
 
 
 def dense(column: pl.Series) -> np.ndarray:
@@ -47,9 +49,9 @@ def clustered(
 ) -> tuple[float, float]:
     """Return the first column's slope and its cluster-robust error.
 
-    (Weighted) least squares, or two-stage least squares where the first column has an instrument. The
-    error is the sandwich over clusters, times G/(G-1) · (n-1)/(n-k) with k the columns and what was
-    lost to strata (CR1).
+    (Weighted) least squares, or two-stage least squares where the first column has an instrument.
+    The error is the sandwich over clusters, times G/(G-1) · (n-1)/(n-k) with k the columns and what
+    was lost to strata (CR1).
 
     Args:
         outcome: n values.

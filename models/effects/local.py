@@ -1,4 +1,6 @@
-"""From the estimates of several designs to one local estimate, with its sampling error and its bias."""
+"""From the estimates of several designs to one local estimate, with its sampling error and its
+bias.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,24 @@ _ONE_OF = ("panel", "matching")
 FEW_SCHOOLS = 5  # with fewer served ones neither luck nor mean reversion can be told from an effect
 _CHANCE = 1.645  # errors a placebo may be off zero by chance, at 90 %
 _DESIGNS = {
-    "response_id": pl.String, "subject": pl.String, "design": pl.String, "design_grade": pl.String, "effect_sd": pl.Float64,
-    "effect_se_sd": pl.Float64, "itt_sd": pl.Float64, "itt_se_sd": pl.Float64, "p_value": pl.Float64,
-    "treated_pupils": pl.Int32, "control_pupils": pl.Int32, "clusters": pl.Int32, "schools": pl.Int32, "placebo_sd": pl.Float64,
-    "placebo_se_sd": pl.Float64, "mde_sd": pl.Float64, "doubts": pl.String,
-}  # fmt: skip
+    "response_id": pl.String,
+    "subject": pl.String,
+    "design": pl.String,
+    "design_grade": pl.String,
+    "effect_sd": pl.Float64,
+    "effect_se_sd": pl.Float64,
+    "itt_sd": pl.Float64,
+    "itt_se_sd": pl.Float64,
+    "p_value": pl.Float64,
+    "treated_pupils": pl.Int32,
+    "control_pupils": pl.Int32,
+    "clusters": pl.Int32,
+    "schools": pl.Int32,
+    "placebo_sd": pl.Float64,
+    "placebo_se_sd": pl.Float64,
+    "mde_sd": pl.Float64,
+    "doubts": pl.String,
+}
 
 
 class GroupEffect(NamedTuple):
@@ -45,10 +60,11 @@ def design_frame(
     """Return every design's estimate with the bias it may have, and whether it is used.
 
     bias² = bias(grade)² + school_spread² / schools + max(0, placebo² - (1.645 placebo error)²). The
-    second part: what one or two schools' participants gain is not what those of all schools gain. The
+    second part: what one or two schools' participants gain is not what those of all schools gain.
+        The
     third: a placebo off zero beyond chance shows a bias that no number of pupils removes; not in a
-    lottery, where only luck can move it. Of panel and matching, which compare the same pupils, only the one with
-    the smaller total error is used. Grade E is no estimate.
+    lottery, where only luck can move it. Of panel and matching, which compare the same pupils, only
+    the one with the smaller total error is used. Grade E is no estimate.
 
     Args:
         found: the estimate of each response, subject and design.
@@ -56,9 +72,10 @@ def design_frame(
         bias_sd: what each grade can get wrong even with many pupils, pupil SD.
 
     Returns:
-        response_id, subject, design, the fields of `Estimate` (doubts joined by commas), bias_sd (null where
-        there is no estimate), is_used, is_weak (grade D by fewer than five schools, where the doubt
-        `few_schools` or `reversion_unchecked` says that they may have been lucky); sorted.
+        response_id, subject, design, the fields of `Estimate` (doubts joined by commas), bias_sd
+        (null where there is no estimate), is_used, is_weak (grade D by fewer than five schools,
+        where the doubt `few_schools` or `reversion_unchecked` says that they may have been lucky);
+        sorted.
     """
     rows = pl.DataFrame(
         [
@@ -95,7 +112,7 @@ def design_frame(
         .fill_null(False)
         .alias("is_used"),
         _is_weak().alias("is_weak"),
-    )  # fmt: skip
+    )
 
 
 def _is_weak() -> pl.Expr:
@@ -116,9 +133,10 @@ def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
         designs: rows of `design_frame`.
 
     Returns:
-        response_id, subject, local_sd, local_se_sd, local_bias_sd, design_grade, treated_pupils, schools
-        (the most that a used design had: two designs may share theirs), doubts (of the used designs,
-        comma-separated), is_weak (all used designs are); sorted; only where a design gave an estimate.
+        response_id, subject, local_sd, local_se_sd, local_bias_sd, design_grade, treated_pupils,
+        schools (the most that a used design had: two designs may share theirs), doubts (of the used
+        designs, comma-separated), is_weak (all used designs are); sorted; only where a design gave
+        an estimate.
     """
     weight = 1 / (pl.col("effect_se_sd") ** 2 + pl.col("bias_sd") ** 2)
     return (
@@ -154,13 +172,14 @@ def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
 
 
 def group_effect(whole: tuple[float, float], contrast: GroupContrast, spread: float) -> GroupEffect:
-    """Return a response's effect on one group of pupils: the effect on all, and how the group differs.
+    """Return a response's effect on one group of pupils: the effect on all, and how the group
+    differs.
 
-    The effect on all, θ, is the mean over the group (share s of the participants) and the others. The
-    group's own is θ + (1 - s) Δ with Δ = group - others ~ N(0, 2 · spread²), as either may differ from what
-    is common. One design sees Δ with its sampling error; a bias that it has for both is not in Δ. θ comes
-    from all designs and the literature; Δ tells (nearly) nothing of it, because pupils of both groups tell
-    of θ in proportion to their numbers.
+    The effect on all, θ, is the mean over the group (share s of the participants) and the others.
+    The group's own is θ + (1 - s) Δ with Δ = group - others ~ N(0, 2 · spread²), as either may
+    differ from what is common. One design sees Δ with its sampling error; a bias that it has for
+    both is not in Δ. θ comes from all designs and the literature; Δ tells (nearly) nothing of it,
+    because pupils of both groups tell of θ in proportion to their numbers.
 
     Args:
         whole: the effect on all as it is known, and its error (bias included).
@@ -168,8 +187,8 @@ def group_effect(whole: tuple[float, float], contrast: GroupContrast, spread: fl
         spread: how far effects on groups differ from what is common, pupil SD (> 0).
 
     Returns:
-        effect and error; the same without shrinking (what the data say, whatever effects may differ by);
-        and the spread of (1 - s) Δ before any group's pupils are looked at; all in pupil SD.
+        effect and error; the same without shrinking (what the data say, whatever effects may differ
+        by); and the spread of (1 - s) Δ before any group's pupils are looked at; all in pupil SD.
 
     Raises:
         ValueError: if the share is not between 0 and 1, or an error or spread is not positive.

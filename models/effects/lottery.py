@@ -31,13 +31,15 @@ def lottery(
     the mean of their stratum,
 
         offer:      y = τ·offer + β·x + e              τ = effect of the offer
-        taking part: y = θ·dose + β·x + e, dose by offer  θ = τ / (dose of the drawn less of the others)
+        taking part: y = θ·dose + β·x + e, dose by offer  θ = τ / (dose of the drawn less of the
+            others)
 
-    θ is the effect of full dose on those who take part because they were drawn; it equals the effect on
-    all participants where nobody gets in undrawn. Errors are clustered by pupil, who may enter several
-    draws. The p-value deals the places again within each draw.
+    θ is the effect of full dose on those who take part because they were drawn; it equals the
+    effect on all participants where nobody gets in undrawn. Errors are clustered by pupil, who may
+    enter several draws. The p-value deals the places again within each draw.
 
-    Doubts: `few_entrants` (no estimate), `weak_take_up` (no effect on participants), `attrition` (the
+    Doubts: `few_entrants` (no estimate), `weak_take_up` (no effect on participants), `attrition`
+        (the
     drawn and the others lack an outcome in different shares), `placebo_fails`.
 
     Args:
@@ -119,8 +121,8 @@ def draw_lottery(
 ) -> pl.DataFrame:
     """Draw places by lot, so that anyone can draw them again from the seed (R63).
 
-    Entrants are put in the order of their ids, so the order of the list decides nothing; a permutation
-    by the seed (and the stratum's name) gives everyone the same chance.
+    Entrants are put in the order of their ids, so the order of the list decides nothing; a
+    permutation by the seed (and the stratum's name) gives everyone the same chance.
 
     Args:
         entrants: unit (id), and the columns `by`.
@@ -129,7 +131,8 @@ def draw_lottery(
         by: columns that make strata.
 
     Returns:
-        the strata, unit, draw_position (1 = first), is_offered, seed; sorted by stratum and position.
+        the strata, unit, draw_position (1 = first), is_offered, seed; sorted by stratum and
+        position.
 
     Raises:
         ValueError: if an id repeats or is empty, or places is negative.
@@ -160,11 +163,16 @@ def draw_lottery(
 
 
 def _covariates(rows: pl.DataFrame, names: Sequence[str], stratum: np.ndarray) -> np.ndarray:
-    """Return covariates less their stratum's mean; nulls at that mean, without what follows from others."""
+    """Return covariates less their stratum's mean; nulls at that mean, without what follows from
+    others.
+    """
     x = [
-        within(rows[name].cast(pl.Float64).fill_null(strategy="mean").fill_null(0.0).to_numpy(), stratum)
+        within(
+            rows[name].cast(pl.Float64).fill_null(strategy="mean").fill_null(0.0).to_numpy(),
+            stratum,
+        )
         for name in sorted(names)
-    ]  # fmt: skip
+    ]
     return independent(x) if x else np.empty((rows.height, 0))
 
 

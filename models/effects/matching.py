@@ -37,64 +37,73 @@ def matched(
 ) -> Estimate:
     """Estimate the effect of one response on one subject on the pupils who start it (grade D, R61).
 
-    With free outcome F = Y − Σ β_k W_k (`measured_error`: earlier scores take ability out), covariates
-    X, cells c = school × grade × year, participants' dose d and weights w of comparison pupils, which
+    With free outcome F = Y − Σ β_k W_k (`measured_error`: earlier scores take ability out),
+    covariates X, cells c = school × grade × year, participants' dose d and weights w of comparison
+    pupils, which
     are their odds to take part, scaled to one in each cell:
 
         effect = Σ_c Σ_{participants of c} (r_i − Σ_{others of c} w_j r_j) / Σ d_i,   r = F − f(X)
 
-    f (ridge) and the odds (logistic) know squares and products of X, are learned on other pupils than
-    they are used on, and within cells: what a school, grade and year shares cancels. The estimate is
+    f (ridge) and the odds (logistic) know squares and products of X, are learned on other pupils
+    than
+    they are used on, and within cells: what a school, grade and year shares cancels. The estimate
+        is
     right if either f or the odds are (AIPW for the effect on the treated), given that ability acts
     linearly. Pupils of other schools help to learn β and f and are compared with nobody.
 
-    *Dose*: effects are taken as proportional to dose; the result is per full dose. *Earlier years*: an
-    effect lasting from last year sits in W as well, so only pupils who never took part before count, on
-    both sides; continuers tell half an effect at best (fade-out). *Error*: the response is given pupil
-    by pupil within schools, so pupils (all years of one together) are the independent units, however
-    few schools there are; β's error is in it. What schools' effects differ by is not.
+    *Dose*: effects are taken as proportional to dose; the result is per full dose. *Earlier years*:
+        an
+    effect lasting from last year sits in W as well, so only pupils who never took part before
+    count, on both sides; continuers tell half an effect at best (fade-out). *Error*: the response
+    is given pupil by pupil within schools, so pupils (all years of one together) are the
+    independent units, however few schools there are; β's error is in it. What schools' effects
+    differ by is not.
 
-    *Groups*: β, f and the odds are those of all pupils; participants of a group are then compared with others
-    of the group in their cell, and those outside it likewise. The difference holds no bias that both
-    share. (An estimate within the group alone learns β from too few pupils of too narrow a range.)
+    *Groups*: β, f and the odds are those of all pupils; participants of a group are then compared
+        with others
+    of the group in their cell, and those outside it likewise. The difference holds no bias that
+    both share. (An estimate within the group alone learns β from too few pupils of too narrow a
+    range.)
 
     *Doubts*: `few_treated` (under 30 participants with a comparison, or to compare: no estimate),
-    `prior_uncorrectable` (no second score tells of the first: no estimate, since its bias would exceed
-    most effects), `prior_missing` (over a third of the participants have no prior), `poor_overlap`
-    (over a tenth has no comparison, or the weights leave fewer than 30 comparison pupils' worth),
-    `unbalanced` (a covariate stays .25 SD apart), `no_placebo`, `placebo_fails`, `chosen_by_score`
-    (estimates by last year's and by earlier scores differ: pupils were chosen by last year's test itself,
-    whose bad luck would pass for an effect; the estimate then rests on the earlier scores, with last
-    year's as instruments, and on pupils who have both), `first_years_only` (most participants are
-    continuers).
+    `prior_uncorrectable` (no second score tells of the first: no estimate, since its bias would
+    exceed most effects), `prior_missing` (over a third of the participants have no prior),
+    `poor_overlap` (over a tenth has no comparison, or the weights leave fewer than 30 comparison
+    pupils' worth), `unbalanced` (a covariate stays .25 SD apart), `no_placebo`, `placebo_fails`,
+    `chosen_by_score` (estimates by last year's and by earlier scores differ: pupils were chosen by
+    last year's test itself, whose bad luck would pass for an effect; the estimate then rests on the
+    earlier scores, with last year's as instruments, and on pupils who have both),
+    `first_years_only` (most participants are continuers).
 
     Args:
-        pupils: one row per pupil and year: pupil_id, school_year, semel_mosad, grade, dose (0 … 1; null
-            = unknown, left out), dose_before (largest dose of this response in any earlier year; null =
-            unknown, left out), outcome_sd (null = not tested), and the columns named below. Only pupils
-            who could have been chosen; pupils admitted by lottery or threshold belong to grades A and B.
-        covariates: numeric or yes/no columns from before the response (nurture decile, sex, integration,
-            immigrant, last year's absence, doses of other responses); a null is marked as such.
-        priors: last year's scores in pupil SD, of any subject; null = none. Empty only where earlier
-            outcomes are measured without error and stand among the covariates.
-        earlier: scores of the years before, in pupil SD, to learn how exact the priors are and whether
-            pupils were chosen by them. Without them the latter cannot be seen.
-        placebos: what the response cannot have changed: an untaught subject's score of this year, or one
-            of the priors (then left out of them). The one farthest from zero, in its errors, is reported. Scores that
-            serve as instruments, and the only prior, are not tried.
+        pupils: one row per pupil and year: pupil_id, school_year, semel_mosad, grade, dose (0 … 1;
+            null = unknown, left out), dose_before (largest dose of this response in any earlier
+            year; null = unknown, left out), outcome_sd (null = not tested), and the columns named
+            below. Only pupils who could have been chosen; pupils admitted by lottery or threshold
+            belong to grades A and B.
+        covariates: numeric or yes/no columns from before the response (nurture decile, sex,
+            integration, immigrant, last year's absence, doses of other responses); a null is marked
+            as such.
+        priors: last year's scores in pupil SD, of any subject; null = none. Empty only where
+            earlier outcomes are measured without error and stand among the covariates.
+        earlier: scores of the years before, in pupil SD, to learn how exact the priors are and
+            whether pupils were chosen by them. Without them the latter cannot be seen.
+        placebos: what the response cannot have changed: an untaught subject's score of this year,
+            or one of the priors (then left out of them). The one farthest from zero, in its errors,
+            is reported. Scores that serve as instruments, and the only prior, are not tried.
         groups: yes/no columns of groups of pupils; a group with under 30 participants or comparison
             pupils, inside it or outside, is left out.
         seed: of the folds.
-        most_draws: how often the folds are drawn at most and the estimates averaged; with hundreds of
-            participants one or two draws change an effect by less than a tenth of its error.
+        most_draws: how often the folds are drawn at most and the estimates averaged; with hundreds
+            of participants one or two draws change an effect by less than a tenth of its error.
 
     Returns:
-        `Estimate` of grade D. treated_pupils start and have a comparison (without an estimate: all who
-        start); control_pupils are of their cells; clusters are pupils, who may be both in turn.
+        `Estimate` of grade D. treated_pupils start and have a comparison (without an estimate: all
+        who start); control_pupils are of their cells; clusters are pupils, who may be both in turn.
 
     Raises:
-        ValueError: if a column is missing or not numeric, a key or a cell is empty, a pupil appears twice in a year, a dose is
-            outside 0 … 1, or a score or covariate is not finite.
+        ValueError: if a column is missing or not numeric, a key or a cell is empty, a pupil appears
+            twice in a year, a dose is outside 0 … 1, or a score or covariate is not finite.
 
     Source: R61; domain_methods §2d; Robins, Rotnitzky & Zhao (1994); Chernozhukov et al. (2018);
     Abadie, Athey, Imbens & Wooldridge (2023) on the level of clustering.
@@ -112,8 +121,15 @@ def matched(
         by: Sequence[str] = (),
     ) -> Fit | str:
         return fit_effect(
-            of, outcome, sorted(covariates), sorted(scores), sorted(instruments), seed, most_draws, by
-        )  # fmt: skip
+            of,
+            outcome,
+            sorted(covariates),
+            sorted(scores),
+            sorted(instruments),
+            seed,
+            most_draws,
+            by,
+        )
 
     doubts = set()
     scores, instruments = priors, earlier
@@ -175,8 +191,8 @@ def _chosen_by_score(
 ) -> bool:
     """Tell whether last year's scores as W and as Z give different effects on the same pupils.
 
-    Pupils chosen by a test have bad luck in it. As W that luck is taken for ability and the effect comes
-    out too high; as the instrument Z it does no harm. Chosen by ability alone, both agree.
+    Pupils chosen by a test have bad luck in it. As W that luck is taken for ability and the effect
+    comes out too high; as the instrument Z it does no harm. Chosen by ability alone, both agree.
     """
     forth = fit("outcome_sd", priors, earlier, both)
     back = fit("outcome_sd", earlier, priors, both)

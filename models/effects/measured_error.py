@@ -1,27 +1,31 @@
 """Earlier scores measure ability with error: how to compare pupils of equal ability all the same.
 
-Teachers choose by ability θ; we see tests W = θ + error. Holding W constant leaves the chosen pupils
-weaker than those they are compared with, because a test moves to the mean and ability does not: about
-−.2 pupil SD, enough to turn the sign of any response. Predicting θ from all tests does not help: being
-chosen tells more about θ than the tests do. What helps is to take ability *out of the outcome*:
+Teachers choose by ability θ; we see tests W = θ + error. Holding W constant leaves the chosen
+pupils
+weaker than those they are compared with, because a test moves to the mean and ability does not:
+    about
+−.2 pupil SD, enough to turn the sign of any response. Predicting θ from all tests does not help:
+being chosen tells more about θ than the tests do. What helps is to take ability *out of the
+outcome*:
 
     Y(0) = β θ + g(X) + u    and    W = θ + e,  with e independent of who is chosen, given θ and X
     Y − β W = g(X) + u − β e + effect,  which holds no θ
 
-so only X is left to hold constant. Plain regression gives β too small. Another test Z of the same pupil
-(the year before) has its own error, so instrumenting W by Z among comparison pupils gives β:
+so only X is left to hold constant. Plain regression gives β too small. Another test Z of the same
+pupil (the year before) has its own error, so instrumenting W by Z among comparison pupils gives β:
 
     β = Σ Z̃ Ỹ / Σ Z̃ W̃   (tilde: less the cell's mean and the regression on X)
 
 Each earlier score k has its own β_k, and a pupil's free outcome is the mean of Y − β_k W_k over the
 scores there are. This is the linear outcome bridge of proximal inference.
 
-Assumed, and only partly testable: chosen by ability, not by the very test that is W (then β W takes out
+Assumed, and only partly testable: chosen by ability, not by the very test that is W (then β W takes
+    out
 too much, see `matched`); ability acts linearly; the tests' errors are independent of each other.
 
 Source: Fuller (1987), Measurement Error Models, §1.4; Lockwood & McCaffrey (2014); Miao, Geng &
-Tchetgen Tchetgen (2018); Tchetgen Tchetgen et al. (2024), An introduction to proximal causal inference;
-domain_methods §2d.
+Tchetgen Tchetgen (2018); Tchetgen Tchetgen et al. (2024), An introduction to proximal causal
+inference; domain_methods §2d.
 """
 
 from __future__ import annotations
@@ -108,7 +112,9 @@ def freed_of_ability(
 
 
 def _level(scores: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Take each score's mean in the cell out, so that pupils with different scores are comparable."""
+    """Take each score's mean in the cell out, so that pupils with different scores are
+    comparable.
+    """
     there = np.isfinite(scores)
     result = np.full(scores.shape, np.nan)
     for k in range(scores.shape[1]):

@@ -1,4 +1,6 @@
-"""What a participant and a month of progress cost (R64), with Gefen and separate money apart (R65)."""
+"""What a participant and a month of progress cost (R64), with Gefen and separate money apart
+(R65).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ import polars as pl
 MONTHS_PER_SD = 12.0
 MUNICIPAL = "municipal_own"
 BASES = ("plan", "actual")
-# Of which each amount is told; total = gefen + separate, and municipal is what the city's plan moves.
+# Of which each amount is told; total = gefen + separate, and municipal is what the city's plan
+# moves.
 KINDS = ("municipal", "total", "gefen", "separate")
 _NO_EFFECT_SD = 1e-6  # progress below a millionth of an SD is none: money over it has no meaning
 _KEY = ["response_id", "school_year"]
@@ -20,7 +23,8 @@ _LINE = [*_KEY, "semel_mosad", "funding_channel"]
 def response_money(lines: pl.DataFrame, participation: pl.DataFrame) -> pl.DataFrame:
     """Return the money of each response and year, by kind, and what a participant costs.
 
-    Amounts of a school year add over schools and channels. An actual amount is empty when any of its
+    Amounts of a school year add over schools and channels. An actual amount is empty when any of
+    its
     lines is not yet reported: half a sum is no sum. Cost per participant = amount / participants,
     rounded to the nearest agora, halves up; it counts only schools with both money and participants
     reported, so that a school that reported only one of them does not distort it.
@@ -33,10 +37,11 @@ def response_money(lines: pl.DataFrame, participation: pl.DataFrame) -> pl.DataF
 
     Returns:
         response_id, school_year, schools (with money), schools_unmatched (with money or
-        participants, but not both), participants, mean_dose (of the participants with money; 1 = the full programme),
-        {total,gefen,separate,municipal}_plan_agorot and …_actual_agorot, municipal_share_pct (of
-        the plan), cost_per_participant_plan_agorot, cost_per_participant_actual_agorot (null where
-        there is none); sorted by response and year. A response without money has null amounts.
+        participants, but not both), participants, mean_dose (of the participants with money; 1 =
+        the full programme), {total,gefen,separate,municipal}_plan_agorot and …_actual_agorot,
+        municipal_share_pct (of the plan), cost_per_participant_plan_agorot,
+        cost_per_participant_actual_agorot (null where there is none); sorted by response and year.
+        A response without money has null amounts.
 
     Raises:
         ValueError: if a key repeats, or an amount or count is missing or negative.
@@ -63,8 +68,10 @@ def response_money(lines: pl.DataFrame, participation: pl.DataFrame) -> pl.DataF
     )
     met = schools.join(
         participation.select(*place, pl.col("participants").cast(pl.Int64), "dose"),
-        on=place, how="full", coalesce=True,
-    ).sort(place)  # fmt: skip
+        on=place,
+        how="full",
+        coalesce=True,
+    ).sort(place)
     has_money = pl.col("has_money").fill_null(False)
     has_people = (pl.col("participants") > 0).fill_null(False)
     both = has_money & has_people
@@ -85,8 +92,9 @@ def response_money(lines: pl.DataFrame, participation: pl.DataFrame) -> pl.DataF
                 for name in amounts
             ),
             *(
-                _per(_whole(pl.col(f"total_{basis}_agorot").filter(both)), served.sum())
-                .alias(f"cost_per_participant_{basis}_agorot")
+                _per(_whole(pl.col(f"total_{basis}_agorot").filter(both)), served.sum()).alias(
+                    f"cost_per_participant_{basis}_agorot"
+                )
                 for basis in BASES
             ),
         )
@@ -96,10 +104,16 @@ def response_money(lines: pl.DataFrame, participation: pl.DataFrame) -> pl.DataF
             .alias("municipal_share_pct")
         )
         .select(
-            *_KEY, "schools", "schools_unmatched", "participants", "mean_dose", *amounts,
-            "municipal_share_pct", *(f"cost_per_participant_{basis}_agorot" for basis in BASES),
+            *_KEY,
+            "schools",
+            "schools_unmatched",
+            "participants",
+            "mean_dose",
+            *amounts,
+            "municipal_share_pct",
+            *(f"cost_per_participant_{basis}_agorot" for basis in BASES),
         )
-    )  # fmt: skip
+    )
 
 
 def cost_per_month(
@@ -107,9 +121,10 @@ def cost_per_month(
 ) -> pl.DataFrame:
     """Return what one month of progress of one participant costs, with its interval.
 
-    The effect is that of a year at full dose and is taken to grow with the dose, so with c the cost of
-    a participant, d the mean dose and m = months_per_sd, cost per month = c / (d · m · effect). The
-    cost is a fact of the books and only the effect is uncertain; the ratio falls with the effect, so
+    The effect is that of a year at full dose and is taken to grow with the dose, so with c the cost
+    of a participant, d the mean dose and m = months_per_sd, cost per month = c / (d · m · effect).
+    The cost is a fact of the books and only the effect is uncertain; the ratio falls with the
+    effect, so
     its interval is exactly that of the effect turned over: Fieller's interval of a ratio whose
     numerator has no error. Where effect_lo ≤ 0 no amount bounds it: the upper end is empty and
     `is_cost_per_month_bounded` is false. There is never a negative cost per month: an effect ≤ 0
@@ -188,11 +203,13 @@ def _check(lines: pl.DataFrame, participation: pl.DataFrame) -> None:
     )
     if bad.height:
         raise ValueError(
-            f"budget lines without an amount of 0 or more: {bad.select(_LINE).sort(_LINE).head(3).rows()}"
+            "budget lines without an amount of 0 or more:"
+            f" {bad.select(_LINE).sort(_LINE).head(3).rows()}"
         )
     dose = pl.col("dose").is_between(0, 1).fill_null(False)
     bad = participation.filter(~((pl.col("participants") >= 0).fill_null(False) & dose))
     if bad.height:
         raise ValueError(
-            f"participation without participants of 0 or more and a dose from 0 to 1: {bad.select(people).sort(people).head(3).rows()}"
+            "participation without participants of 0 or more and a dose from 0 to 1:"
+            f" {bad.select(people).sort(people).head(3).rows()}"
         )

@@ -57,10 +57,10 @@ def panel(
     Args:
         cells: one row per school × year, or per school × grade × year with a column `grade`
             (comparisons then stay inside one grade, so that a school may test different grades in
-            different years), both also by `scale_id` where given. Columns: semel_mosad, school_year,
-            outcome_sd (mean score in pupil SD, null = not measured), pupils (tested), served_share
-            (share of tested pupils with the response × their mean dose, 0..1), started_year (first
-            year served; null = never).
+            different years), both also by `scale_id` where given. Columns: semel_mosad,
+            school_year, outcome_sd (mean score in pupil SD, null = not measured), pupils (tested),
+            served_share (share of tested pupils with the response × their mean dose, 0..1),
+            started_year (first year served; null = never).
         seed: of the random assignments.
         draws: random assignments; their p-values have steps of 1 / (draws + 1).
         covariates: lasting school background (such as the nurture index) whose linear link with the
@@ -73,10 +73,11 @@ def panel(
 
     Returns:
         Grade C; D if the years before the start cannot be checked, a placebo fails or reversion
-        stays possible; E with no effect if nothing can be compared. `placebo_sd` is the unrelated subject's, or else the last
-        year's before the start, on the effect's scale. Pupils are counted once a year. Doubts:
-        too_few_schools, nothing_served, no_pre_period, few_schools (fewer than five with the response), single_pre_year,
-        mean_reversion, last_year_left_out, reversion_unchecked, pre_trend, placebo_subject.
+        stays possible; E with no effect if nothing can be compared. `placebo_sd` is the unrelated
+        subject's, or else the last year's before the start, on the effect's scale. Pupils are
+        counted once a year. Doubts: too_few_schools, nothing_served, no_pre_period, few_schools
+        (fewer than five with the response), single_pre_year, mean_reversion, last_year_left_out,
+        reversion_unchecked, pre_trend, placebo_subject.
 
     Raises:
         ValueError: if a column lacks, a cell comes twice or contradicts itself; names the cells.

@@ -21,14 +21,14 @@ def combine(
         priors: response_id, subject, prior_sd (m), prior_se_sd (s > 0), transport_discount (d),
             effects on participants in pupil SD per year.
         local: rows of `local_estimates`: response_id, subject, local_sd, local_se_sd (> 0),
-            local_bias_sd (≥ 0), design_grade, treated_pupils, schools, doubts, is_weak; a row without
-            local_sd is no estimate.
+            local_bias_sd (≥ 0), design_grade, treated_pupils, schools, doubts, is_weak; a row
+            without local_sd is no estimate.
         level: probability of the interval.
 
     Returns:
         The priors with is_measured, local_sd, local_se_sd (bias included; null without a local
-        estimate), design_grade ('E' = none), treated_pupils, schools, doubts, is_weak, effect_sd, effect_se_sd, effect_lo_sd, effect_hi_sd
-        and p_positive; sorted by response and subject.
+        estimate), design_grade ('E' = none), treated_pupils, schools, doubts, is_weak, effect_sd,
+        effect_se_sd, effect_lo_sd, effect_hi_sd and p_positive; sorted by response and subject.
 
     Raises:
         ValueError: if a prior is empty or has no positive spread; if a local estimate has no
@@ -40,12 +40,21 @@ def combine(
     if not priors.select(pl.col("transport_discount").is_finite().fill_null(False).all()).item():
         raise ValueError("every prior effect needs a transport_discount")
     if local is None:
-        local = priors.select(KEY).clear().with_columns(
-            *(pl.lit(None, pl.Float64).alias(f"local_{name}sd") for name in ("", "se_", "bias_")),
-            pl.lit(None, pl.String).alias("design_grade"), pl.lit(None, pl.Int32).alias("treated_pupils"),
-            pl.lit(None, pl.Int32).alias("schools"), pl.lit(None, pl.String).alias("doubts"),
-            pl.lit(None, pl.Boolean).alias("is_weak"),
-        )  # fmt: skip
+        local = (
+            priors.select(KEY)
+            .clear()
+            .with_columns(
+                *(
+                    pl.lit(None, pl.Float64).alias(f"local_{name}sd")
+                    for name in ("", "se_", "bias_")
+                ),
+                pl.lit(None, pl.String).alias("design_grade"),
+                pl.lit(None, pl.Int32).alias("treated_pupils"),
+                pl.lit(None, pl.Int32).alias("schools"),
+                pl.lit(None, pl.String).alias("doubts"),
+                pl.lit(None, pl.Boolean).alias("is_weak"),
+            )
+        )
     local = local.filter(pl.col("local_sd").is_not_null())
     _check(local, "local estimate", "local_sd", "local_se_sd")
     if not local.select((pl.col("local_bias_sd") >= 0).fill_null(False).all()).item():

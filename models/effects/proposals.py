@@ -1,4 +1,6 @@
-"""Keep, change, drop or evaluate: a proposal with its reasons, and the people's decision beside it (R68)."""
+"""Keep, change, drop or evaluate: a proposal with its reasons, and the people's decision beside it
+(R68).
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,11 @@ _NO_GAP = pl.col("covers_gap").eq(False).fill_null(False)  # measured, and there
 _DEAR = pl.col("is_dear").fill_null(False)
 _BIG, _BLIND = pl.col("is_big_money"), ~pl.col("is_evaluable")
 
-# The first rule that holds proposes. Nothing is dropped for want of evidence, nothing that is bound by
-# contract, and nothing that alone answers a need: that need would be left without any response. What
-# works well is kept where no gap is left: the gap may be closed because of it. Big money of which
-# nobody can learn the effect as it is placed (it is in every school) should be placed otherwise.
+# The first rule that holds proposes. Nothing is dropped for want of evidence, nothing that is bound
+# by contract, and nothing that alone answers a need: that need would be left without any response.
+# What works well is kept where no gap is left: the gap may be closed because of it. Big money of
+# which nobody can learn the effect as it is placed (it is in every school) should be placed
+# otherwise.
 RULES: tuple[tuple[str, pl.Expr, str], ...] = (
     ("red_bound", _RED & _BOUND, "change"),
     ("red_alone", _RED & _ALONE, "change"),
@@ -59,22 +62,26 @@ REASONS: tuple[tuple[str, pl.Expr], ...] = (
 )
 _VERDICTS = ("very_effective", "fairly_effective", "not_effective", "insufficient_evidence")
 _FLAGS = (
-    "is_big_money", "is_only_response", "is_committed", "is_evaluable", "is_worth_evaluating",
-)  # fmt: skip
+    "is_big_money",
+    "is_only_response",
+    "is_committed",
+    "is_evaluable",
+    "is_worth_evaluating",
+)
 
 
 def only_responses(serves: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
     """Return which responses alone answer a need or topic, and whether what they answer is a gap.
 
     Args:
-        serves: response_id, need_id (a gap, goal or topic that the response answers), is_gap (true =
-            a gap was found there, false = measured and none, null = not measured).
+        serves: response_id, need_id (a gap, goal or topic that the response answers), is_gap (true
+            = a gap was found there, false = measured and none, null = not measured).
         responses: response_id of all responses.
 
     Returns:
         response_id, is_only_response (of at least one need), only_need_ids (comma-separated, in
-        order; empty if none), covers_gap (true if any of its needs is a gap; null if none is and one
-        is not measured, or it answers nothing); sorted by response.
+        order; empty if none), covers_gap (true if any of its needs is a gap; null if none is and
+        one is not measured, or it answers nothing); sorted by response.
 
     Raises:
         ValueError: if a response answers a need twice.
@@ -127,8 +134,9 @@ def dear(money: pl.DataFrame) -> pl.DataFrame:
 def proposals(facts: pl.DataFrame, decisions: pl.DataFrame | None = None) -> pl.DataFrame:
     """Return what is proposed for each response and why, beside what people decided.
 
-    The first rule of `RULES` that holds proposes; all signals of `REASONS` that hold are told, those
-    against the proposal too. A proposal is never a decision: until one is recorded it needs one.
+    The first rule of `RULES` that holds proposes; all signals of `REASONS` that hold are told,
+    those against the proposal too. A proposal is never a decision: until one is recorded it needs
+    one.
 
     Args:
         facts: response_id; verdict (of `verdicts`); is_big_money (of `alignment`); is_dear (null =
@@ -162,9 +170,15 @@ def proposals(facts: pl.DataFrame, decisions: pl.DataFrame | None = None) -> pl.
         proposed.alias("proposal"),
         rule.alias("proposal_rule"),
         pl.concat_str(codes, separator=",", ignore_nulls=True).alias("reason_codes"),
-        "verdict", "is_big_money", "is_dear", "covers_gap", "is_only_response", "is_committed",
-        "is_evaluable", "is_worth_evaluating",
-    ).sort("response_id")  # fmt: skip
+        "verdict",
+        "is_big_money",
+        "is_dear",
+        "covers_gap",
+        "is_only_response",
+        "is_committed",
+        "is_evaluable",
+        "is_worth_evaluating",
+    ).sort("response_id")
     if decisions is None:
         decisions = pl.DataFrame(schema=_DECISION)
     decisions = decisions.select(list(_DECISION))
@@ -177,10 +191,12 @@ def proposals(facts: pl.DataFrame, decisions: pl.DataFrame | None = None) -> pl.
         )
         .sort("response_id")
         .select(
-            *rows.columns, "needs_decision", *(name for name in _DECISION if name != "response_id"),
+            *rows.columns,
+            "needs_decision",
+            *(name for name in _DECISION if name != "response_id"),
             "is_against_proposal",
         )
-    )  # fmt: skip
+    )
 
 
 def _check_facts(facts: pl.DataFrame) -> None:
@@ -195,7 +211,9 @@ def _check_facts(facts: pl.DataFrame) -> None:
 
 
 def _check_decisions(decisions: pl.DataFrame, proposed: pl.DataFrame) -> None:
-    """Refuse decisions that are about nothing, incomplete, or against the proposal without a reason."""
+    """Refuse decisions that are about nothing, incomplete, or against the proposal without a
+    reason.
+    """
     against = decisions.join(proposed, on="response_id").filter(
         (pl.col("decision") != pl.col("proposal"))
         & (pl.col("decision_reason").fill_null("").str.strip_chars() == "")

@@ -1,4 +1,6 @@
-"""Mean reversion: units chosen for one bad year get better by themselves, and no response did it."""
+"""Mean reversion: units chosen for one bad year get better by themselves, and no response did
+it.
+"""
 
 from __future__ import annotations
 
@@ -79,8 +81,8 @@ def mean_reversion(units: pl.DataFrame) -> Reversion | None:
     drift like an autoregression, as L₂ and Y are equally far from that year.
 
     Args:
-        units: one row per unit (pupil or school) and stratum: unit_id, is_treated, before_1_sd (last
-            level before the start), before_2_sd, after_sd, optional before_3_sd, in pupil SD;
+        units: one row per unit (pupil or school) and stratum: unit_id, is_treated, before_1_sd
+            (last level before the start), before_2_sd, after_sd, optional before_3_sd, in pupil SD;
             optional stratum_id: units that share what else moves levels (such as school × grade for
             pupils). Rows that lack one of the first three levels are left out.
 

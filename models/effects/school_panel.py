@@ -75,7 +75,9 @@ def read_panel(
     school = cells.select("semel_mosad", *fixed).unique().sort("semel_mosad")
     if school["semel_mosad"].is_duplicated().any():
         raise ValueError(f"{', '.join(fixed)} must be one value per school")
-    if unknown := [n for n in covariates if not school[n].cast(pl.Float64).is_finite().fill_null(False).all()]:  # fmt: skip
+    if unknown := [
+        n for n in covariates if not school[n].cast(pl.Float64).is_finite().fill_null(False).all()
+    ]:
         raise ValueError(f"background is not known for every school: {', '.join(unknown)}")
 
     years = cells["school_year"].unique().sort().to_numpy()
@@ -142,9 +144,14 @@ def levels_around_start(cells: pl.DataFrame) -> pl.DataFrame:
         ago.is_between(0, 3),
     )
     levels = around.group_by("semel_mosad", "stratum_id", *series, maintain_order=True).agg(
-        (pl.col("started_year").first() == pl.col("stratum_id").first()).fill_null(False).alias("is_treated"),
-        *(pl.col("outcome_sd").filter(ago == years).first().alias(name) for name, years in _AGO.items()),
-    )  # fmt: skip
+        (pl.col("started_year").first() == pl.col("stratum_id").first())
+        .fill_null(False)
+        .alias("is_treated"),
+        *(
+            pl.col("outcome_sd").filter(ago == years).first().alias(name)
+            for name, years in _AGO.items()
+        ),
+    )
     others = pl.col(list(_AGO)) - pl.col(list(_AGO)).filter(~pl.col("is_treated")).mean().over(
         "stratum_id", *series
     )
@@ -168,7 +175,10 @@ def _check(cells: pl.DataFrame, key: list[str], outcomes: Sequence[str]) -> None
     refuse(pl.struct(key).is_duplicated(), "cells given twice")
     for name in outcomes:
         refuse(pl.col(name).is_not_null() & ~pl.col(name).is_finite(), f"{name} is not a number")
-        refuse(pl.col(name).is_not_null() & ~(pl.col("pupils").fill_null(0) > 0), f"{name} without pupils")  # fmt: skip
+        refuse(
+            pl.col(name).is_not_null() & ~(pl.col("pupils").fill_null(0) > 0),
+            f"{name} without pupils",
+        )
     refuse(~pl.col("served_share").is_between(0, 1), "served_share must be known, between 0 and 1")
     early = pl.col("started_year").is_null() | (pl.col("school_year") < pl.col("started_year"))
     refuse(early & (pl.col("served_share") > 0), "served before the started_year")

@@ -6,7 +6,8 @@ import polars as pl
 from scipy.stats import norm
 from scipy.stats import t as student
 
-# Of a standardised difference: a risk ratio of exp(.91 d), and limits to match (at 95 %, exp(.91 d ∓ 1.78 se)).
+# Of a standardised difference: a risk ratio of exp(.91 d), and limits to match (at 95 %, exp(.91 d
+# ∓ 1.78 se)).
 LOG_RISK_PER_SD = 0.91
 
 
@@ -14,25 +15,28 @@ def sensitivity(effects: pl.DataFrame, *, level: float = 0.90) -> pl.DataFrame:
     """Add what an unmeasured confounder would need to explain each effect away.
 
     *E-value*: the risk ratio by which it would have to be tied both to taking part and to a high
-    outcome, beyond the covariates: E = R + √(R(R − 1)) with R = exp(.91 |d|) (1 = nothing is needed).
-    *Robustness value*: the share of the remaining variance, of taking part and of the outcome alike, that
-    it would have to explain: √(f⁴ + 4f²)/2 − f²/2 with f = |t|/√dof. Both are also given for the limit of
+    outcome, beyond the covariates: E = R + √(R(R − 1)) with R = exp(.91 |d|) (1 = nothing is
+        needed).
+    *Robustness value*: the share of the remaining variance, of taking part and of the outcome
+        alike, that
+    it would have to explain: √(f⁴ + 4f²)/2 − f²/2 with f = |t|/√dof. Both are also given for the
+        limit of
     the interval that lies nearer to zero: what would make the effect indistinct from none.
 
     Neither says that such a confounder exists; ability that the earlier scores miss is the first
     candidate. With many pupils the robustness value of even a clear small effect is small.
 
     Args:
-        effects: effect_sd, effect_se_sd (> 0), dof (residual degrees of freedom, about the pupils less
-            the fitted parameters, > 1); a null effect stays null. Other columns pass through.
+        effects: effect_sd, effect_se_sd (> 0), dof (residual degrees of freedom, about the pupils
+            less the fitted parameters, > 1); a null effect stays null. Other columns pass through.
         level: probability of the interval whose limit is asked about.
 
     Returns:
         `effects` with e_value, e_value_limit, robustness_pct, robustness_limit_pct.
 
     Raises:
-        ValueError: if an effect has no positive error or too few degrees of freedom, or level is not
-            between 0 and 1.
+        ValueError: if an effect has no positive error or too few degrees of freedom, or level is
+            not between 0 and 1.
 
     Source: VanderWeele & Ding (2017), table 2; Cinelli & Hazlett (2020), §4.1; R61.
     """

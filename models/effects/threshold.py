@@ -29,11 +29,12 @@ def threshold(
     """Estimate the effect of one response on one subject at the cut-off that decided (R61).
 
     Pupils just below and just above the cut-off differ by the response alone. Outcome and dose are
-    each fitted by a local polynomial of the running score on either side, with a triangular kernel and
-    strata (school × year) at their own level; effect = jump of the outcome / jump of the dose.
+    each fitted by a local polynomial of the running score on either side, with a triangular kernel
+    and strata (school × year) at their own level; effect = jump of the outcome / jump of the dose.
 
-    The bandwidth is the one best for a local line (Imbens & Kalyanaraman) times n^(-1/20), which makes
-    intervals cover (Calonico, Cattaneo & Farrell). A line with such a bandwidth is biased where the truth bends, and its interval too short; the estimate is therefore the local
+    The bandwidth is the one best for a local line (Imbens & Kalyanaraman) times n^(-1/20), which
+    makes intervals cover (Calonico, Cattaneo & Farrell). A line with such a bandwidth is biased
+    where the truth bends, and its interval too short; the estimate is therefore the local
     *quadratic* with it, which is the line corrected for its bias, with the error of the correction
     (Calonico, Cattaneo & Titiunik, with both bandwidths equal). Errors are clustered by pupil.
 
@@ -42,21 +43,24 @@ def threshold(
     `donut_moves` (without the pupils nearest the cut-off the effect is another), `placebo_fails`.
 
     Args:
-        pupils: one row per pupil and stratum: stratum, unit, running (score less cut-off; at or below
-            0 is admitted), dose (0 … 1), outcome_sd (null = not tested), and the columns named below.
+        pupils: one row per pupil and stratum: stratum, unit, running (score less cut-off; at or
+            below 0 is admitted), dose (0 … 1), outcome_sd (null = not tested), and the columns
+            named below.
         covariates: known before; a null counts as the mean.
         placebo: column that the response cannot have changed.
         donut: width left out on each side for the check, in units of running; 0 = a tenth of the
             bandwidth.
 
     Returns:
-        `Estimate` of grade B for pupils near the cut-off; treated_pupils and control_pupils have weight.
+        `Estimate` of grade B for pupils near the cut-off; treated_pupils and control_pupils have
+        weight.
 
     Raises:
         ValueError: if a column is missing, a pupil comes twice in a stratum, or running is empty.
 
     Source: Imbens & Kalyanaraman (2012), REStud 79(3); Calonico, Cattaneo & Titiunik (2014),
-    Econometrica 82(6), remark 7; Calonico, Cattaneo & Farrell (2020), Econometrics Journal 23; Cattaneo, Titiunik & Vazquez-Bare (2017) on the even sides.
+    Econometrica 82(6), remark 7; Calonico, Cattaneo & Farrell (2020), Econometrics Journal 23;
+    Cattaneo, Titiunik & Vazquez-Bare (2017) on the even sides.
     """
     named = {"stratum", "unit", "running", "dose", "outcome_sd", *covariates}
     if missing := sorted((named | ({placebo} if placebo else set())) - set(pupils.columns)):
@@ -134,8 +138,13 @@ class _Jump:
         self.error: float | None = None
         if take_up >= WEAKEST_TAKE_UP:
             self.effect, self.error = clustered(
-                outcome, np.column_stack([dose, kept]), unit, lost=lost, weight=weight, instrument=offer
-            )  # fmt: skip
+                outcome,
+                np.column_stack([dose, kept]),
+                unit,
+                lost=lost,
+                weight=weight,
+                instrument=offer,
+            )
 
 
 def _jump(rows: pl.DataFrame, column: str, covariates: Sequence[str]) -> _Jump | None:
@@ -144,12 +153,16 @@ def _jump(rows: pl.DataFrame, column: str, covariates: Sequence[str]) -> _Jump |
     if min((running <= 0).sum(), (running > 0).sum()) < LEAST:
         return None
     level = within(rows[column].cast(pl.Float64).to_numpy(), dense(rows["stratum"]))
-    # The bandwidth best for the estimate is too wide for its interval (Calonico, Cattaneo & Farrell).
+    # The bandwidth best for the estimate is too wide for its interval (Calonico, Cattaneo &
+    # Farrell).
     bandwidth = best_bandwidth(running, level) * len(running) ** (-1 / 20)
     near = np.abs(running) < bandwidth
     if min((near & (running <= 0)).sum(), (near & (running > 0)).sum()) < LEAST:
         # The thirtieth pupil on the emptier side just counts.
-        bandwidth = max(np.sort(side)[LEAST - 1] for side in (-running[running <= 0], running[running > 0])) * 1.01  # fmt: skip
+        bandwidth = (
+            max(np.sort(side)[LEAST - 1] for side in (-running[running <= 0], running[running > 0]))
+            * 1.01
+        )
     try:
         return _Jump(rows, column, covariates, float(bandwidth))
     except Undetermined:  # too few pupils for so many covariates
@@ -159,9 +172,10 @@ def _jump(rows: pl.DataFrame, column: str, covariates: Sequence[str]) -> _Jump |
 def cut_off(score: np.ndarray, is_offered: np.ndarray) -> float | None:
     """Return the score that decided over offers, where only scores and offers are on record.
 
-    It is the cut with the fewest exceptions: offered above it (late admissions) or not offered at or below
-    it; between the two neighbouring scores, and of equally good cuts the middle one. Who was offered a
-    place and declined stays on the side of the offered, so it takes nothing from the cut.
+    It is the cut with the fewest exceptions: offered above it (late admissions) or not offered at
+        or below
+    it; between the two neighbouring scores, and of equally good cuts the middle one. Who was
+    offered a place and declined stays on the side of the offered, so it takes nothing from the cut.
 
     Args:
         score: of each pupil of one school and year; low scores are offered a place.
@@ -201,7 +215,12 @@ def best_bandwidth(running: np.ndarray, outcome: np.ndarray) -> float:
     left, right = running <= 0, running > 0
     close = np.abs(running) <= pilot
     density = max(close.sum(), 1) / (2 * n * pilot)
-    variance = np.mean([outcome[close & side].var() if (close & side).sum() > 1 else outcome.var() for side in (left, right)])  # fmt: skip
+    variance = np.mean(
+        [
+            outcome[close & side].var() if (close & side).sum() > 1 else outcome.var()
+            for side in (left, right)
+        ]
+    )
     # The third derivative, from a cubic with a jump, gives the pilots of the curvatures.
     design = np.column_stack([np.ones(n), right, running, running**2, running**3])
     third = 6 * np.linalg.lstsq(design, outcome, rcond=None)[0][4]
@@ -209,9 +228,13 @@ def best_bandwidth(running: np.ndarray, outcome: np.ndarray) -> float:
     for side in (left, right):
         size = side.sum()
         width = 3.56 * (variance / (density * max(third**2, 1e-3))) ** (1 / 7) * size ** (-1 / 7)
-        inside = side & (np.abs(running) <= max(width, np.sort(np.abs(running[side]))[min(LEAST, size) - 1]))  # fmt: skip
+        inside = side & (
+            np.abs(running) <= max(width, np.sort(np.abs(running[side]))[min(LEAST, size) - 1])
+        )
         part = running[inside]
-        square = np.linalg.lstsq(np.column_stack([np.ones(len(part)), part, part**2]), outcome[inside], rcond=None)[0][2]  # fmt: skip
+        square = np.linalg.lstsq(
+            np.column_stack([np.ones(len(part)), part, part**2]), outcome[inside], rcond=None
+        )[0][2]
         curvature.append(2 * square)
         regularisation += 2160 * variance / (len(part) * max(np.abs(part).max(), 1e-9) ** 4)
     bend = (curvature[1] - curvature[0]) ** 2 + regularisation

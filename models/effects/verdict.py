@@ -26,13 +26,15 @@ def verdicts(
     """Return what can be said of each response against the goal it was chosen for.
 
     With the posterior θ ~ N(effect, se²), the local estimate θ̂ with error e (bias included), δ =
-    worthwhile_sd, and the information 1 - se²/prior_se² = the share of the prior's variance that the
-    city's own data removed, the first rule that holds decides:
+    worthwhile_sd, and the information 1 - se²/prior_se² = the share of the prior's variance that
+    the city's own data removed, the first rule that holds decides:
 
         insufficient_evidence  not_measured        there is no local estimate
-                               weak_design         it rests on a few schools that may have been lucky
-                               little_information  information < least_information: essentially the prior
-        not_effective (red)    below_worthwhile    P(θ > δ) ≤ 1 - sure, θ̂ < δ, and the interval does not
+                               weak_design         it rests on a few schools that may have been
+                               lucky little_information  information < least_information:
+                               essentially the prior
+        not_effective (red)    below_worthwhile    P(θ > δ) ≤ 1 - sure, θ̂ < δ, and the interval
+        does not
                                                    reach from a harm (-δ) to a worthwhile effect (δ)
         very_effective (green) worthwhile          P(θ > δ) ≥ sure and θ̂ is shown to be positive
         fairly_effective       positive            P(θ > 0) ≥ sure and θ̂ is shown to be positive
@@ -44,15 +46,17 @@ def verdicts(
     literature says of it, provided e is honest.
 
     The row "all" holds the verdict: the mean over the response's target subjects. How the subjects'
-    errors move together is unknown (the same pupils, studies and faults of the design), so the error
-    of the mean is the mean of the errors, as if they moved as one: none is larger. The rows of single
-    subjects show where it comes from. Subjects that are no target are shown beside it and judge nothing:
-    as side effects where the response may well change them, else as placebos.
+    errors move together is unknown (the same pupils, studies and faults of the design), so the
+    error
+    of the mean is the mean of the errors, as if they moved as one: none is larger. The rows of
+        single
+    subjects show where it comes from. Subjects that are no target are shown beside it and judge
+    nothing: as side effects where the response may well change them, else as placebos.
 
     Args:
         posterior: rows of `combine`: response_id, subject, prior_sd, prior_se_sd,
-            transport_discount, local_sd, local_se_sd, design_grade, is_weak, effect_sd, effect_se_sd; with
-            group_id, each pupil group has its own verdict.
+            transport_discount, local_sd, local_se_sd, design_grade, is_weak, effect_sd,
+            effect_se_sd; with group_id, each pupil group has its own verdict.
         targets: response_id, subject: what each response was chosen to improve.
         side_effects: response_id, subject: what it may change as well; those are no placebos.
         worthwhile_sd: smallest effect worth its place, pupil SD per year (≥ 0).
@@ -63,11 +67,12 @@ def verdicts(
 
     Returns:
         response_id (group_id), subject ("all" first), is_target, subjects (targets the row stands
-        for; an effect is the mean of those with a posterior), subjects_measured, literature_sd (the discounted prior), prior_se_sd, local_sd,
-        local_se_sd (over the measured subjects), design_grade (the weakest of them; E = none),
-        effect_sd, effect_se_sd, effect_lo_sd, effect_hi_sd, p_positive, p_worthwhile, information_pct,
-        verdict, verdict_reason (both null where the subject is no target), is_effective (green or yellow),
-        is_placebo_moved (a placebo's local estimate is off zero at .05, two-sided, divided by their
+        for; an effect is the mean of those with a posterior), subjects_measured, literature_sd (the
+        discounted prior), prior_se_sd, local_sd, local_se_sd (over the measured subjects),
+        design_grade (the weakest of them; E = none), effect_sd, effect_se_sd, effect_lo_sd,
+        effect_hi_sd, p_positive, p_worthwhile, information_pct, verdict, verdict_reason (both null
+        where the subject is no target), is_effective (green or yellow), is_placebo_moved (a
+        placebo's local estimate is off zero at .05, two-sided, divided by their
         number: a doubt about the design, or a by-effect); sorted by response, group and subject. A
         response without targets, or whose targets have no posterior, is `not_measured`.
 
@@ -78,7 +83,8 @@ def verdicts(
     """
     if not (worthwhile_sd >= 0 and 0.5 < sure < 1 and 0 < own_error < 0.5 and 0 < level < 1):
         raise ValueError(
-            "worthwhile_sd must be at least 0, sure between .5 and 1, own_error below .5, level between 0 and 1"
+            "worthwhile_sd must be at least 0, sure between .5 and 1, own_error below .5, level"
+            " between 0 and 1"
         )
     key = ["response_id", *(["group_id"] if "group_id" in posterior.columns else [])]
     single = _singles(posterior, targets, key)
@@ -106,9 +112,13 @@ def verdicts(
     ).with_columns(pl.lit(ALL).alias("subject"), pl.lit(True).alias("is_target"))
     rows = pl.concat([means, single], how="diagonal").with_columns(
         (1 - (pl.col("effect_se_sd") / pl.col("prior_se_sd")) ** 2).alias("information"),
-        (pl.col("effect_sd") - norm.ppf(0.5 + level / 2) * pl.col("effect_se_sd")).alias("effect_lo_sd"),
-        (pl.col("effect_sd") + norm.ppf(0.5 + level / 2) * pl.col("effect_se_sd")).alias("effect_hi_sd"),
-    )  # fmt: skip
+        (pl.col("effect_sd") - norm.ppf(0.5 + level / 2) * pl.col("effect_se_sd")).alias(
+            "effect_lo_sd"
+        ),
+        (pl.col("effect_sd") + norm.ppf(0.5 + level / 2) * pl.col("effect_se_sd")).alias(
+            "effect_hi_sd"
+        ),
+    )
     rows = rows.with_columns(
         _above(rows, 0.0, "p_positive"), _above(rows, worthwhile_sd, "p_worthwhile")
     )
@@ -165,12 +175,29 @@ def verdicts(
         )
         .sort(*key, pl.col("subject") != ALL, "subject")
         .select(
-            *key, "subject", "is_target", "subjects", "subjects_measured", "literature_sd",
-            "prior_se_sd", "local_sd", "local_se_sd", "design_grade", "effect_sd", "effect_se_sd",
-            "effect_lo_sd", "effect_hi_sd", "p_positive", "p_worthwhile", "information_pct",
-            "verdict", "verdict_reason", "is_effective", "is_placebo_moved",
+            *key,
+            "subject",
+            "is_target",
+            "subjects",
+            "subjects_measured",
+            "literature_sd",
+            "prior_se_sd",
+            "local_sd",
+            "local_se_sd",
+            "design_grade",
+            "effect_sd",
+            "effect_se_sd",
+            "effect_lo_sd",
+            "effect_hi_sd",
+            "p_positive",
+            "p_worthwhile",
+            "information_pct",
+            "verdict",
+            "verdict_reason",
+            "is_effective",
+            "is_placebo_moved",
         )
-    )  # fmt: skip
+    )
 
 
 def _singles(posterior: pl.DataFrame, targets: pl.DataFrame, key: list[str]) -> pl.DataFrame:

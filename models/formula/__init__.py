@@ -1,4 +1,6 @@
-"""Allocation by formula: weights × counts, floors, caps, guarantees and a common floor, to the agora."""
+"""Allocation by formula: weights × counts, floors, caps, guarantees and a common floor, to the
+agora.
+"""
 
 from models.formula.formula import Bound, Formula, Given, Term
 from models.formula.refusal import FormulaError

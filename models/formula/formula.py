@@ -135,7 +135,9 @@ class Formula:
         claims = phased(self, units, summed, pot)
         held = numbers(units, self.in_hand) if self.in_hand else [Fraction(0)] * units.height
         limit = limits(self, units, held, is_in, key)
-        pools = _members(units[self.pool_by].to_list() if self.pool_by else units[key].to_list(), is_in)  # fmt: skip
+        pools = _members(
+            units[self.pool_by].to_list() if self.pool_by else units[key].to_list(), is_in
+        )
 
         # A pool has no limits but what it holds; a unit on its own has its own.
         claim = [sum((claims[i] for i in own), Fraction(0)) for own in pools]
@@ -201,15 +203,15 @@ def _unspendable(found: Unspendable, in_hand: Fraction, pot: int) -> FormulaErro
         return FormulaError(
             f"the least amounts take {ceil(least)} agorot together, {ceil(least - pot)} more than "
             f"the pot of {pot} agorot; lower floors or guarantees, or raise the pot.",
-            f"הסכומים המזעריים הם יחד {_nis(ceil(least))} ₪, {_nis(ceil(least - pot))} ₪ יותר מן הסכום לחלוקה "
-            f"({_nis(pot)} ₪); יש להוריד רצפות או הבטחות, או להגדיל את הסכום.",
+            f"הסכומים המזעריים הם יחד {_nis(ceil(least))} ₪, {_nis(ceil(least - pot))} ₪ יותר מן"
+            f" הסכום לחלוקה ({_nis(pot)} ₪); יש להוריד רצפות או הבטחות, או להגדיל את הסכום.",
         )
     most = (found.most or Fraction(0)) - in_hand
     return FormulaError(
         f"only {floor(most)} agorot of the pot of {pot} can be given: the units with points stand "
         "at their caps, and no other weight is above zero; raise the caps or lower the pot.",
-        f"אפשר לחלק רק {_nis(floor(most))} ₪ מתוך {_nis(pot)} ₪: כל היחידות שיש להן משקל עומדות בתקרה; "
-        "יש להעלות את התקרות או להקטין את הסכום.",
+        f"אפשר לחלק רק {_nis(floor(most))} ₪ מתוך {_nis(pot)} ₪: כל היחידות שיש להן משקל עומדות"
+        " בתקרה; יש להעלות את התקרות או להקטין את הסכום.",
     )
 
 

@@ -78,7 +78,10 @@ def points(formula: Formula, units: pl.DataFrame) -> list[Fraction]:
             for i, count in enumerate(units[name].to_list()):
                 if count:
                     summed[i] += prod((column[i] for column in times), start=each * exact(count))
-    return [p if is_in else Fraction(0) for p, is_in in zip(summed, counted(formula, units), strict=True)]  # fmt: skip
+    return [
+        p if is_in else Fraction(0)
+        for p, is_in in zip(summed, counted(formula, units), strict=True)
+    ]
 
 
 def counted(formula: Formula, units: pl.DataFrame) -> list[bool]:
@@ -104,7 +107,9 @@ def phased(
         )
     ]
     known = sum((before for before in last if before is not None), Fraction(0))
-    rest = sum((t for t, before in zip(target, last, strict=True) if before is not None), Fraction(0))  # fmt: skip
+    rest = sum(
+        (t for t, before in zip(target, last, strict=True) if before is not None), Fraction(0)
+    )
     if not known:
         return target
     return [

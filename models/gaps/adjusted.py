@@ -1,4 +1,6 @@
-"""Gaps against what the school's background leads one to expect: for learning from peers, never for aid."""
+"""Gaps against what the school's background leads one to expect: for learning from peers, never for
+aid.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,14 @@ def adjusted_gaps(
 
         gap[j] = x[j]'β + d[j] + error[j],   d ~ N(0, τ²),   error ~ N(0, se²)
 
-    τ² by restricted maximum likelihood; d is predicted by shrinking gap - x'β with γ = τ²/(τ² + se²).
-    With C = (X'V⁻¹X)⁻¹ and W = 2/Σ(τ² + se²)⁻², the variance of τ² itself, the squared error is
+    τ² by restricted maximum likelihood; d is predicted by shrinking gap - x'β with γ = τ²/(τ² +
+    se²). With C = (X'V⁻¹X)⁻¹ and W = 2/Σ(τ² + se²)⁻², the variance of τ² itself, the squared error
+    is
 
         γ se² + γ² x'Cx + 2 W se⁴/(τ² + se²)³
 
-    so that it holds what β and τ² are uncertain by: with τ² = 0 the schools are not surely alike. What is left is not the school's merit: it is what these covariates
+    so that it holds what β and τ² are uncertain by: with τ² = 0 the schools are not surely alike.
+        What is left is not the school's merit: it is what these covariates
     do not explain. Aid goes by the raw gap, because a child's need is no smaller for being expected
     (R42); the adjusted one only says from whom to learn.
 
@@ -40,14 +44,15 @@ def adjusted_gaps(
 
     Returns:
         semel_mosad, subject, gap_expected_sd, gap_adjusted_sd, gap_adjusted_se_sd,
-        gap_adjusted_lo_sd, gap_adjusted_hi_sd, gap_adjusted_tier; sorted. Absent: schools without a gap
-        or background, and subjects with too few schools for the covariates.
+        gap_adjusted_lo_sd, gap_adjusted_hi_sd, gap_adjusted_tier; sorted. Absent: schools without a
+        gap or background, and subjects with too few schools for the covariates.
 
     Raises:
         ValueError: if no covariate is named, a key repeats, a gap has no positive finite error, or
             covariates are collinear.
 
-    Source: Fay & Herriot (1979); Prasad & Rao (1990); Datta & Lahiri (2000); Leckie & Goldstein (2017); R42.
+    Source: Fay & Herriot (1979); Prasad & Rao (1990); Datta & Lahiri (2000); Leckie & Goldstein
+        (2017); R42.
     """
     if not covariates:
         raise ValueError("name at least one covariate of the background")
@@ -73,10 +78,15 @@ def adjusted_gaps(
 
 
 _ADJUSTED = {
-    "semel_mosad": pl.String, "subject": pl.String, "gap_expected_sd": pl.Float64, "gap_adjusted_sd": pl.Float64,
-    "gap_adjusted_se_sd": pl.Float64, "gap_adjusted_lo_sd": pl.Float64, "gap_adjusted_hi_sd": pl.Float64,
+    "semel_mosad": pl.String,
+    "subject": pl.String,
+    "gap_expected_sd": pl.Float64,
+    "gap_adjusted_sd": pl.Float64,
+    "gap_adjusted_se_sd": pl.Float64,
+    "gap_adjusted_lo_sd": pl.Float64,
+    "gap_adjusted_hi_sd": pl.Float64,
     "gap_adjusted_tier": pl.String,
-}  # fmt: skip
+}
 
 
 def _once(frame: pl.DataFrame, key: list[str], name: str) -> None:
@@ -142,12 +152,13 @@ def peer_schools(
     sure: float = 0.80,
     same: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Suggest to each school and subject whom to learn from: alike in background, surely doing better.
+    """Suggest to each school and subject whom to learn from: alike in background, surely doing
+    better.
 
-    Distance is Euclidean over the covariates in standard deviations; peers lie within the caliper and
-    have P(adjusted gap smaller than the asker's) ≥ sure, as independent normals. The nearest come
-    first; equal distances go by probability, then by code. A school without such a peer is absent:
-    "no comparable school does surely better" is an answer.
+    Distance is Euclidean over the covariates in standard deviations; peers lie within the caliper
+    and have P(adjusted gap smaller than the asker's) ≥ sure, as independent normals. The nearest
+    come first; equal distances go by probability, then by code. A school without such a peer is
+    absent: "no comparable school does surely better" is an answer.
 
     Args:
         adjusted: semel_mosad, subject, gap_adjusted_sd, gap_adjusted_se_sd of `adjusted_gaps`.
@@ -159,7 +170,8 @@ def peer_schools(
         same: columns of `background` in which the peer must equal the asker (as the stream).
 
     Returns:
-        semel_mosad, subject, peer_semel_mosad, peer_place (1 = nearest), distance_sd, p_better; sorted.
+        semel_mosad, subject, peer_semel_mosad, peer_place (1 = nearest), distance_sd, p_better;
+        sorted.
 
     Source: R57.
     """
@@ -193,8 +205,20 @@ def peer_schools(
     return (
         pairs.with_columns(distance.alias("distance_sd"), better.alias("p_better"))
         .filter(pl.col("distance_sd") <= caliper, pl.col("p_better") >= sure)
-        .sort(*order, "distance_sd", "p_better", "semel_mosad_peer", descending=[False, False, False, True, False])
+        .sort(
+            *order,
+            "distance_sd",
+            "p_better",
+            "semel_mosad_peer",
+            descending=[False, False, False, True, False],
+        )
         .with_columns((pl.int_range(pl.len()).over(order) + 1).cast(pl.Int32).alias("peer_place"))
         .filter(pl.col("peer_place") <= most)
-        .select(*order, pl.col("semel_mosad_peer").alias("peer_semel_mosad"), "peer_place", "distance_sd", "p_better")
-    )  # fmt: skip
+        .select(
+            *order,
+            pl.col("semel_mosad_peer").alias("peer_semel_mosad"),
+            "peer_place",
+            "distance_sd",
+            "p_better",
+        )
+    )

@@ -21,20 +21,21 @@ def band_limits(
 ) -> pl.DataFrame:
     """Turn bands around similar schools into limits of the raw gap.
 
-    A gap is desired less actual, a band the school's mean less that of similar schools. With e the gap
-    of similar schools, a band from `low` to `high` says
+    A gap is desired less actual, a band the school's mean less that of similar schools. With e the
+    gap of similar schools, a band from `low` to `high` says
 
         e - high ≤ gap ≤ e - low
 
     Args:
         bands: the cell's key, band_lo_sd, band_hi_sd (pupil SD; null = open), gap_sampling_sd.
         similar: the key, gap_expected_sd, gap_expected_se_sd of `similar_gaps`.
-        reference_se_sd: how far the similar schools of the publisher may lie from those of the city at
-            the same background (standard deviation, pupil SD).
+        reference_se_sd: how far the similar schools of the publisher may lie from those of the city
+            at the same background (standard deviation, pupil SD).
 
     Returns:
-        the key, gap_lo_sd, gap_hi_sd (null = open), gap_sampling_sd, gap_limit_sd (error of the limits):
-        input of `band_cells`. Absent: bands open on both sides, and those without similar schools.
+        the key, gap_lo_sd, gap_hi_sd (null = open), gap_sampling_sd, gap_limit_sd (error of the
+        limits): input of `band_cells`. Absent: bands open on both sides, and those without similar
+        schools.
 
     Raises:
         ValueError: if reference_se_sd is negative.
@@ -45,13 +46,17 @@ def band_limits(
         raise ValueError("reference_se_sd must not be negative")
     said = bands.filter(pl.any_horizontal(pl.col("band_lo_sd", "band_hi_sd").is_not_null()))
     expected = pl.col("gap_expected_sd")
-    return said.join(similar, on=CELL_KEY).select(
-        *CELL_KEY,
-        (expected - pl.col("band_hi_sd")).alias("gap_lo_sd"),
-        (expected - pl.col("band_lo_sd")).alias("gap_hi_sd"),
-        "gap_sampling_sd",
-        (pl.col("gap_expected_se_sd") ** 2 + reference_se_sd**2).sqrt().alias("gap_limit_sd"),
-    ).sort(CELL_KEY)  # fmt: skip
+    return (
+        said.join(similar, on=CELL_KEY)
+        .select(
+            *CELL_KEY,
+            (expected - pl.col("band_hi_sd")).alias("gap_lo_sd"),
+            (expected - pl.col("band_lo_sd")).alias("gap_hi_sd"),
+            "gap_sampling_sd",
+            (pl.col("gap_expected_se_sd") ** 2 + reference_se_sd**2).sqrt().alias("gap_limit_sd"),
+        )
+        .sort(CELL_KEY)
+    )
 
 
 @threadpool_limits.wrap(limits=1)
@@ -60,16 +65,17 @@ def band_cells(
 ) -> pl.DataFrame:
     """Turn results published as bands into cells the gap model can read, by what they rule out.
 
-    A band says that the raw gap y = true gap + sampling error lies between two limits; it is never read
-    as its midpoint. Each band stands as a Gaussian measurement z of y with an error of its own, N(0, τ²),
-    independent of all else (expectation propagation). With P = V⁻¹ - V⁻¹X(X'V⁻¹X)⁻¹X'V⁻¹ and V the
-    covariance of all cells, what all the others say of y is
+    A band says that the raw gap y = true gap + sampling error lies between two limits; it is never
+    read as its midpoint. Each band stands as a Gaussian measurement z of y with an error of its
+    own, N(0, τ²), independent of all else (expectation propagation). With P = V⁻¹ -
+    V⁻¹X(X'V⁻¹X)⁻¹X'V⁻¹ and V the covariance of all cells, what all the others say of y is
 
         cavity mean = z - (Pz) / P[ii],   cavity variance = 1 / P[ii] - τ²
 
-    Cut to the limits, it has a mean and a variance; z and τ are those that lead to them. Bands inform
-    each other, so this is repeated until nothing moves. Limits that are themselves uncertain, by
-    N(0, gap_limit_sd²) and alike for all bands of a school, are limits of y plus that error.
+    Cut to the limits, it has a mean and a variance; z and τ are those that lead to them. Bands
+    inform each other, so this is repeated until nothing moves. Limits that are themselves
+    uncertain, by N(0, gap_limit_sd²) and alike for all bands of a school, are limits of y plus that
+    error.
 
     Args:
         cells: measured cells, as for `fit_components`; each (scale, subject, grade, year) of a band
@@ -81,12 +87,12 @@ def band_cells(
         sweeps: most repetitions; bands that contradict the scores need many, others about thirty.
 
     Returns:
-        the cell's key, gap_raw_sd (z), gap_sampling_sd and gap_limit_sd (as given), gap_extra_sd (τ): to
-        be stacked with `cells`; sorted. A band that says nothing is absent.
+        the cell's key, gap_raw_sd (z), gap_sampling_sd and gap_limit_sd (as given), gap_extra_sd
+        (τ): to be stacked with `cells`; sorted. A band that says nothing is absent.
 
     Raises:
-        ValueError: as `fit_components` for the cells; if a lower limit is not below its upper one, a
-            band is of a measured cell or of a group nobody was measured in, or nothing settles.
+        ValueError: as `fit_components` for the cells; if a lower limit is not below its upper one,
+            a band is of a measured cell or of a group nobody was measured in, or nothing settles.
 
     Source: Minka (2001); domain_methods §2a ("interval-censored likelihood"); R8, R33.
     """
@@ -167,5 +173,8 @@ def band_cells(
 
 
 _MADE = {
-    "gap_raw_sd": pl.Float64, "gap_sampling_sd": pl.Float64, "gap_limit_sd": pl.Float64, "gap_extra_sd": pl.Float64,
-}  # fmt: skip
+    "gap_raw_sd": pl.Float64,
+    "gap_sampling_sd": pl.Float64,
+    "gap_limit_sd": pl.Float64,
+    "gap_extra_sd": pl.Float64,
+}

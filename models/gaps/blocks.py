@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-# Pupils who do well in one subject do well in another, and the same pupils come back a grade higher:
-# the sampling errors of one cohort's cells move together (test reliability .8, persistence .9 a year).
+# Pupils who do well in one subject do well in another, and the same pupils come back a grade
+# higher: the sampling errors of one cohort's cells move together (test reliability .8, persistence
+# .9 a year).
 COHORT_CORRELATION, COHORT_PERSISTENCE = 0.5, 0.9
 MEAN_GROUP = ["scale_id", "subject", "grade", "school_year"]
 CELL_KEY = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
@@ -122,13 +123,15 @@ def measured_cells(cells: pl.DataFrame) -> pl.DataFrame:
     infinite = measured.filter(~pl.col("gap_raw_sd").is_finite())
     if infinite.height:
         raise ValueError(
-            f"measured gaps that are not finite numbers: {infinite.select(CELL_KEY).head(3).rows()}; "
-            "leave gap_raw_sd empty where a cell is not measured"
+            "measured gaps that are not finite numbers:"
+            f" {infinite.select(CELL_KEY).head(3).rows()}; leave gap_raw_sd empty where a cell is"
+            " not measured"
         )
     bad = measured.filter(~known)
     if bad.height:
         raise ValueError(
-            f"measured cells without a positive sampling error: {bad.select(CELL_KEY).head(3).rows()}"
+            "measured cells without a positive sampling error:"
+            f" {bad.select(CELL_KEY).head(3).rows()}"
         )
     if measured.select(CELL_KEY).is_duplicated().any():
         raise ValueError("cells are not unique by school, subject, grade, school year and scale")
@@ -190,9 +193,11 @@ def band_errors(measured: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     by the school's one background.
     """
     return tuple(
-        measured[name].fill_null(0.0).to_numpy()
-        if name in measured.columns
-        else np.zeros(measured.height)
+        (
+            measured[name].fill_null(0.0).to_numpy()
+            if name in measured.columns
+            else np.zeros(measured.height)
+        )
         for name in ("gap_extra_sd", "gap_limit_sd")
     )  # type: ignore[return-value]
 

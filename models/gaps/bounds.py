@@ -8,8 +8,9 @@ import polars as pl
 def exclusion_bounds(cells: pl.DataFrame, untested_lower_by_sd: float) -> pl.DataFrame:
     """Return between what the gap lies if the pupils who sat no test had sat it.
 
-    With s the tested share, the mean of all listed pupils is that of the tested less (1 - s)·d, where
-    untested pupils are lower by d. Nobody observes d; assumed is 0 ≤ d ≤ `untested_lower_by_sd`:
+    With s the tested share, the mean of all listed pupils is that of the tested less (1 - s)·d,
+    where untested pupils are lower by d. Nobody observes d; assumed is 0 ≤ d ≤
+    `untested_lower_by_sd`:
 
         gap ≤ gap of all listed pupils ≤ gap + (1 - s)·untested_lower_by_sd
 
@@ -35,5 +36,7 @@ def exclusion_bounds(cells: pl.DataFrame, untested_lower_by_sd: float) -> pl.Dat
     return cells.with_columns(
         pl.when(known).then(100 * untested).alias("untested_share_pct"),
         pl.when(known).then(pl.col("gap_sd")).alias("gap_all_pupils_lo_sd"),
-        pl.when(known).then(pl.col("gap_sd") + untested * untested_lower_by_sd).alias("gap_all_pupils_hi_sd"),
-    )  # fmt: skip
+        pl.when(known)
+        .then(pl.col("gap_sd") + untested * untested_lower_by_sd)
+        .alias("gap_all_pupils_hi_sd"),
+    )

@@ -27,8 +27,9 @@ def predicted_gaps(
         gap = x'β + k'V⁻¹(y - Xβ),   variance = σ² - k'V⁻¹k + (x - X'V⁻¹k)'C(x - X'V⁻¹k)
 
     The school-year components of the new cell are in σ², so the error is never smaller than had the
-    cell been measured. Nothing is put in the place of the missing result: sampling errors of a cohort
-    are correlated, so even a made-up cell with a huge error would tell its neighbours something.
+    cell been measured. Nothing is put in the place of the missing result: sampling errors of a
+    cohort are correlated, so even a made-up cell with a huge error would tell its neighbours
+    something.
 
     Args:
         cells: as for `fit_components`.
@@ -37,13 +38,14 @@ def predicted_gaps(
         level: probability of the interval.
 
     Returns:
-        The key, gap_sd, gap_se_sd, gap_lo_sd, gap_hi_sd (pupil SD), p_below_target, gap_tier, reason;
-        sorted by key. A cell whose (scale, subject, grade, year) no school was measured in has no
+        The key, gap_sd, gap_se_sd, gap_lo_sd, gap_hi_sd (pupil SD), p_below_target, gap_tier,
+        reason; sorted by key. A cell whose (scale, subject, grade, year) no school was measured in
+        has no
         mean to start from: null, `not_measured`, with reason `no_reference`.
 
     Raises:
-        ValueError: as `fit_components` for the cells; if a component has no value; if a wanted cell is
-            measured or stands twice.
+        ValueError: as `fit_components` for the cells; if a component has no value; if a wanted cell
+            is measured or stands twice.
 
     Source: Robinson (1991); Raudenbush & Bryk (2002), ch. 3; R33, R36.
     """
@@ -127,7 +129,8 @@ def carried_gaps(
     """Carry a school's last linked result into a year in which it did not sit the test.
 
     National tests sit in a part of the schools each year. A cell of `school_year` is carried for a
-    school that has an earlier result in the same subject and grade by the same ruler: the same link_id,
+    school that has an earlier result in the same subject and grade by the same ruler: the same
+        link_id,
     or the same scale_id where a scale stands alone; never across a break of scales. What is carried
     is the prediction of `predicted_gaps`, with its wider interval, not the old figure.
 

@@ -1,4 +1,6 @@
-"""How much classes differ within one school and grade: what a mean of few classes does not average out."""
+"""How much classes differ within one school and grade: what a mean of few classes does not average
+out.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +12,23 @@ LEAST_CLASSES = 20  # degrees of freedom below which a class variance would be a
 def class_variance(classes: pl.DataFrame) -> pl.DataFrame:
     """Estimate the variance between classes and within them, by scale and subject.
 
-    Model, for class c of one school × subject × grade × year: y = cell + a[c] + e, with the variances
-    of a and e equal in all cells of a scale and subject. They follow from the mean squares between
-    and within classes, pooled over cells (unbalanced one-way analysis of variance):
+    Model, for class c of one school × subject × grade × year: y = cell + a[c] + e, with the
+    variances of a and e equal in all cells of a scale and subject. They follow from the mean
+    squares between and within classes, pooled over cells (unbalanced one-way analysis of variance):
 
         within = SSW / Σ(n - 1),   between = (SSB - df · within) / Σ(N - Σn²/N),   not below 0
 
-    The error of a school mean is then √(between · Σn²/N² + within / N): with two classes of 30 it is
-    that of far fewer than 60 independent pupils.
+    The error of a school mean is then √(between · Σn²/N² + within / N): with two classes of 30 it
+    is that of far fewer than 60 independent pupils.
 
     Args:
-        classes: semel_mosad, subject, grade, school_year, scale_id, class_id, class_pupils (tested),
-            class_mean, class_variance (of the pupils' scores; null for one pupil). In points of the scale.
+        classes: semel_mosad, subject, grade, school_year, scale_id, class_id, class_pupils
+            (tested), class_mean, class_variance (of the pupils' scores; null for one pupil). In
+            points of the scale.
 
     Returns:
-        scale_id, subject, between_variance, within_variance (points²), classes, cells; sorted. A scale
-        and subject with fewer than 20 classes to compare is absent.
+        scale_id, subject, between_variance, within_variance (points²), classes, cells; sorted. A
+        scale and subject with fewer than 20 classes to compare is absent.
 
     Source: Searle, Casella & McCulloch (1992), ch. 3; R33.
     """
@@ -53,7 +56,10 @@ def class_variance(classes: pl.DataFrame) -> pl.DataFrame:
         .with_columns(within.alias("within_variance"))
         .select(
             *of,
-            ((pl.col("between_squares") - pl.col("freedom") * pl.col("within_variance")) / pl.col("size"))
+            (
+                (pl.col("between_squares") - pl.col("freedom") * pl.col("within_variance"))
+                / pl.col("size")
+            )
             .clip(0.0)
             .alias("between_variance"),
             "within_variance",
@@ -61,4 +67,4 @@ def class_variance(classes: pl.DataFrame) -> pl.DataFrame:
             pl.col("cells").cast(pl.Int32),
         )
         .sort(of)
-    )  # fmt: skip
+    )

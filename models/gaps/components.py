@@ -17,7 +17,8 @@ _START, _MOST = 0.02, 4.0  # variances in SD²
 _MANY, _EVERY = 500, 8
 
 
-# One thread: small matrices gain nothing from more, and a busy machine loses minutes to their spinning.
+# One thread: small matrices gain nothing from more, and a busy machine loses minutes to their
+# spinning.
 @threadpool_limits.wrap(limits=1)
 def fit_components(cells: pl.DataFrame) -> pl.DataFrame:
     """Estimate the variance components of the gap model.
@@ -26,10 +27,11 @@ def fit_components(cells: pl.DataFrame) -> pl.DataFrame:
 
         gap_raw = μ[s,k,g,t] + u[j] + v[j,k] + w[j,t] + x[j,k,t] + error,   error ~ N(0, known)
 
-    u, v, w, x are independent normals; their standard deviations are returned. Errors of one cohort's
-    cells are correlated, because the same pupils sit several tests (`blocks.COHORT_CORRELATION`). A component that
-    the data cannot tell from another (v and x with one subject, w and x with one year) is 0: its
-    variation is then part of the component it coincides with, so that intervals stay honest.
+    u, v, w, x are independent normals; their standard deviations are returned. Errors of one
+    cohort's cells are correlated, because the same pupils sit several tests
+    (`blocks.COHORT_CORRELATION`). A component that the data cannot tell from another (v and x with
+    one subject, w and x with one year) is 0: its variation is then part of the component it
+    coincides with, so that intervals stay honest.
 
     Args:
         cells: semel_mosad, subject, grade, school_year, scale_id, gap_raw_sd (pupil SD; null = not
@@ -48,7 +50,8 @@ def fit_components(cells: pl.DataFrame) -> pl.DataFrame:
     schools = measured["semel_mosad"].n_unique()
     if schools < LEAST_SCHOOLS:
         raise ValueError(
-            f"only {schools} school(s) have measured achievement; at least {LEAST_SCHOOLS} are needed to tell true differences from chance"
+            f"only {schools} school(s) have measured achievement; at least {LEAST_SCHOOLS} are"
+            " needed to tell true differences from chance"
         )
     subjects, years = measured["subject"].n_unique() > 1, measured["school_year"].n_unique() > 1
     free = np.array([True, subjects, years, subjects and years])

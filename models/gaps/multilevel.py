@@ -1,10 +1,10 @@
 """Pupils in schools: the two-level normal model, fitted as exactly as the standard programs fit it.
 
-The gap model works on cells; where single pupils are at hand, this is the model behind the published
-value-added analyses, and the yardstick the estimates here are held against. It is our own code and not
-statsmodels' MixedLM, because it needs each school's cross-products only (two million pupils are as
-many sums as there are schools) and its predictions are wanted to six decimals; MixedLM is the
-independent check in the tests.
+The gap model works on cells; where single pupils are at hand, this is the model behind the
+published value-added analyses, and the yardstick the estimates here are held against. It is our own
+code and not statsmodels' MixedLM, because it needs each school's cross-products only (two million
+pupils are as many sums as there are schools) and its predictions are wanted to six decimals;
+MixedLM is the independent check in the tests.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class TwoLevel:
         random: the random terms, in the order of `spread`.
         effect_covariance: (schools, q, q) covariance of each school's predicted effects given the
             coefficients and variances (the square of `se_<term>` is its diagonal).
-        schools: school, pupils, and for each random term its predicted effect `effect_<term>` and its
-            standard error `se_<term>` given the coefficients ("comparative"); for a model with a
-            random intercept alone also `reliability`. Sorted by school.
+        schools: school, pupils, and for each random term its predicted effect `effect_<term>` and
+            its standard error `se_<term>` given the coefficients ("comparative"); for a model with
+            a random intercept alone also `reliability`. Sorted by school.
     """
 
     fixed: pl.DataFrame
@@ -68,7 +68,9 @@ class TwoLevel:
         return between / (between + self.residual_variance)
 
     def plausible_range(self, level: float = 0.95) -> tuple[float, float]:
-        """Return where the intercepts of this share of schools lie (Raudenbush & Bryk 2002, p. 71)."""
+        """Return where the intercepts of this share of schools lie (Raudenbush & Bryk 2002, p.
+        71).
+        """
         centre = self.fixed["estimate"][0]
         reach = float(norm.ppf(0.5 + level / 2) * np.sqrt(self.intercept_variance))
         return centre - reach, centre + reach
@@ -86,14 +88,16 @@ def fit_two_level(
     restricted: bool = True,
     level: float = 0.90,
 ) -> TwoLevel:
-    """Fit y = Xβ + Zb + e, b ~ N(0, T) per school, e ~ N(0, σ²), by (restricted) maximum likelihood.
+    """Fit y = Xβ + Zb + e, b ~ N(0, T) per school, e ~ N(0, σ²), by (restricted) maximum
+    likelihood.
 
     With T = σ²ΛΛ', the deviance profiled over β and σ² depends on Λ alone. For school j,
     M = I + Λ'Z'ZΛ, and everything follows from X'X, X'Z, Z'Z, X'y, Z'y, y'y:
 
         A = Σ (X'X - X'ZΛ M⁻¹ Λ'Z'X),   β = A⁻¹ Σ (X'y - X'ZΛ M⁻¹ Λ'Z'y),   b = Λ M⁻¹ Λ'Z'(y - Xβ)
 
-    It is computed on a centred outcome and standardised columns, and told in the units given: sums of
+    It is computed on a centred outcome and standardised columns, and told in the units given: sums
+        of
     raw squares would lose T in the rounding of a calendar year or a budget.
 
     Args:
@@ -109,7 +113,8 @@ def fit_two_level(
         ValueError: if a value is missing or not finite, there are fewer than three schools, or X is
             collinear.
 
-    Source: Bates, Mächler, Bolker & Walker (2015), J. Stat. Software 67; Raudenbush & Bryk (2002); R36.
+    Source: Bates, Mächler, Bolker & Walker (2015), J. Stat. Software 67; Raudenbush & Bryk (2002);
+        R36.
     """
     terms = [INTERCEPT, *fixed]
     numbers = sorted({outcome, *fixed, *random} - {INTERCEPT})
@@ -147,9 +152,17 @@ def fit_two_level(
         loss, start, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14, "gtol": 1e-7}
     )
     fine = minimize(
-        loss, rough.x, method="Nelder-Mead", bounds=bounds,
-        options={"xatol": _TIGHT, "fatol": 1e-12, "maxiter": 4000, "initial_simplex": _simplex(rough.x)},
-    )  # fmt: skip
+        loss,
+        rough.x,
+        method="Nelder-Mead",
+        bounds=bounds,
+        options={
+            "xatol": _TIGHT,
+            "fatol": 1e-12,
+            "maxiter": 4000,
+            "initial_simplex": _simplex(rough.x),
+        },
+    )
     best = sums.profile(factor(fine.x), restricted)
     se = np.sqrt(np.diag(best.covariance))
     reach = norm.ppf(0.5 + level / 2) * se
@@ -162,7 +175,13 @@ def fit_two_level(
         columns["reliability"] = between / (between + best.residual_variance / sums.size)
     return TwoLevel(
         fixed=pl.DataFrame(
-            {"term": terms, "estimate": best.fixed, "se": se, "lo": best.fixed - reach, "hi": best.fixed + reach}
+            {
+                "term": terms,
+                "estimate": best.fixed,
+                "se": se,
+                "lo": best.fixed - reach,
+                "hi": best.fixed + reach,
+            }
         ),
         spread=best.spread,
         residual_variance=best.residual_variance,
@@ -172,7 +191,7 @@ def fit_two_level(
         random=tuple(random),
         effect_covariance=best.effect_variance,
         schools=pl.DataFrame(columns),
-    )  # fmt: skip
+    )
 
 
 def _simplex(at: np.ndarray) -> np.ndarray:
@@ -196,7 +215,8 @@ class _Sums:
     """Cross-products by school: all the model ever sees of the pupils.
 
     Of y less its mean, X standardised beside its intercept, Z divided by its root mean square;
-    `back` (β = back·β̃ but for the mean of y) and `unit` (b = b̃ / unit) lead back to the units given.
+    `back` (β = back·β̃ but for the mean of y) and `unit` (b = b̃ / unit) lead back to the units
+    given.
     """
 
     size: np.ndarray

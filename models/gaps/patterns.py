@@ -23,19 +23,21 @@ def whole_or_part(
 ) -> pl.DataFrame:
     """Answer, by subject, whether the whole authority is below its target, or only part of it.
 
-    Three things are asked of the data: whether the city's mean is below target by more than a margin
-    that matters, how many schools are, and whether schools differ lastingly at all (SD of school and
-    school × subject together above the margin). Without the last, the schools that happen to lie
-    below in these years are those of a year's luck. The number of schools below is Σ P(gap > margin),
-    with the variance Σ P(1 - P) (Poisson–binomial, normal approximation).
+    Three things are asked of the data: whether the city's mean is below target by more than a
+        margin
+    that matters, how many schools are, and whether schools differ lastingly at all (SD of school
+    and school × subject together above the margin). Without the last, the schools that happen to
+    lie below in these years are those of a year's luck. The number of schools below is Σ P(gap >
+    margin), with the variance Σ P(1 - P) (Poisson–binomial, normal approximation).
 
         whole_authority  the mean is surely below, and so are more than `most` of the schools
-        part             the mean is not surely below, schools differ lastingly, some surely are below
-        nowhere          the mean is surely not below, and schools do not differ or none surely is below
-        cannot_tell      otherwise
+        part             the mean is not surely below, schools differ lastingly, some surely are
+        below nowhere          the mean is surely not below, and schools do not differ or none
+        surely is below cannot_tell      otherwise
 
     Args:
-        schools: semel_mosad, subject, gap_sd, gap_se_sd of `school_gaps` (unmeasured rows are left out).
+        schools: semel_mosad, subject, gap_sd, gap_se_sd of `school_gaps` (unmeasured rows are left
+            out).
         city: subject, gap_sd, gap_se_sd of `city_gaps`.
         components: component, component_sd of `fit_components`.
         margin_sd: smallest gap that matters, pupil SD.
@@ -44,8 +46,8 @@ def whole_or_part(
 
     Returns:
         subject, schools_measured, city_gap_sd, p_city_below, schools_below, schools_below_lo,
-        schools_below_hi (expected schools), schools_surely_below, spread_sd (SD of the schools' true
-        gaps), pattern; sorted by subject.
+        schools_below_hi (expected schools), schools_surely_below, spread_sd (SD of the schools'
+        true gaps), pattern; sorted by subject.
 
     Source: R38; domain_methods §2a ("whole or part").
     """
@@ -62,9 +64,11 @@ def whole_or_part(
             pl.col("p").sum().alias("schools_below"),
             (pl.col("p") * (1 - pl.col("p"))).sum().sqrt().alias("doubt"),
             (pl.col("p") >= SURE).sum().cast(pl.Int32).alias("schools_surely_below"),
-            (pl.col("gap_sd").var(ddof=1).fill_null(0.0) + (pl.col("gap_se_sd") ** 2).mean()).sqrt().alias("spread_sd"),
+            (pl.col("gap_sd").var(ddof=1).fill_null(0.0) + (pl.col("gap_se_sd") ** 2).mean())
+            .sqrt()
+            .alias("spread_sd"),
         )
-    )  # fmt: skip
+    )
     city_z = (pl.col("city_gap_sd") - margin_sd) / pl.col("gap_se_sd")
     joined = by_subject.join(
         city.select("subject", pl.col("gap_sd").alias("city_gap_sd"), "gap_se_sd"), on="subject"
@@ -108,13 +112,15 @@ def general_or_subject(
 ) -> pl.DataFrame:
     """Answer, for a place, whether its gap is general or shows in some subjects only.
 
-    A subject is below where P(gap > margin) ≥ sure, at target where it is ≤ 1 - sure. `general`: all
-    measured subjects are below, or most are and none is surely at target; `one_subject` /
-    `some_subjects`: one or several are below while another is surely not; `none`: no subject is below
-    and none is in doubt; `cannot_tell` otherwise, and where fewer than two subjects are measured.
+    A subject is below where P(gap > margin) ≥ sure, at target where it is ≤ 1 - sure. `general`:
+    all measured subjects are below, or most are and none is surely at target; `one_subject` /
+    `some_subjects`: one or several are below while another is surely not; `none`: no subject is
+    below and none is in doubt; `cannot_tell` otherwise, and where fewer than two subjects are
+    measured.
 
     Args:
-        places: place (any key, for example semel_mosad), subject (without "all"), gap_sd, gap_se_sd.
+        places: place (any key, for example semel_mosad), subject (without "all"), gap_sd,
+            gap_se_sd.
         margin_sd: smallest gap that matters, pupil SD.
         sure: probability that counts as sure.
 
@@ -141,14 +147,19 @@ def general_or_subject(
         "place",
         "subjects_measured",
         "subjects_below",
-        pl.when(total < 2).then(pl.lit("cannot_tell"))
-        .when((low == total) | ((low * 2 > total) & (high == 0))).then(pl.lit("general"))
-        .when((low == 1) & (high > 0)).then(pl.lit("one_subject"))
-        .when((low > 1) & (high > 0)).then(pl.lit("some_subjects"))
-        .when(high == total).then(pl.lit("none"))
+        pl.when(total < 2)
+        .then(pl.lit("cannot_tell"))
+        .when((low == total) | ((low * 2 > total) & (high == 0)))
+        .then(pl.lit("general"))
+        .when((low == 1) & (high > 0))
+        .then(pl.lit("one_subject"))
+        .when((low > 1) & (high > 0))
+        .then(pl.lit("some_subjects"))
+        .when(high == total)
+        .then(pl.lit("none"))
         .otherwise(pl.lit("cannot_tell"))
         .alias("subject_pattern"),
-    ).sort("place")  # fmt: skip
+    ).sort("place")
 
 
 def variance_shares(components: pl.DataFrame) -> pl.DataFrame:

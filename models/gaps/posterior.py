@@ -1,4 +1,6 @@
-"""What the data say about each true gap, once chance is taken out (best linear unbiased prediction)."""
+"""What the data say about each true gap, once chance is taken out (best linear unbiased
+prediction).
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,11 @@ def shrunken_gaps(
 ) -> pl.DataFrame:
     """Return each cell's partially pooled gap with its interval.
 
-    The true gap is μ + u + v + w + x of `fit_components`; its prediction is the BLUP under the given
-    components, and its standard error contains the uncertainty of μ and the school-year noise
+    The true gap is μ + u + v + w + x of `fit_components`; its prediction is the BLUP under the
+    given components, and its standard error contains the uncertainty of μ and the school-year noise
     (without which "90 %" intervals cover about 82 %; domain_methods §2a). The components count as
-    known: in simulated cities of 6–8 schools with a single cell each, "90 %" covers about 85 %; with
+    known: in simulated cities of 6–8 schools with a single cell each, "90 %" covers about 85 %;
+        with
     several subjects and years, 88 %; from 12 schools, 87–90 %.
 
     Args:
@@ -33,8 +36,8 @@ def shrunken_gaps(
 
     Returns:
         The cells, sorted by key, with gap_sd, gap_se_sd, gap_lo_sd, gap_hi_sd (pupil SD),
-        reliability (share of variance that is not sampling error, nor a band's), p_below_target and gap_tier;
-        null and `not_measured` where a cell is not measured.
+        reliability (share of variance that is not sampling error, nor a band's), p_below_target and
+        gap_tier; null and `not_measured` where a cell is not measured.
 
     Raises:
         ValueError: as `fit_components` for the cells; if a component has no value.

@@ -9,7 +9,8 @@ from threadpoolctl import threadpool_limits
 from models.gaps.blocks import CELL_KEY, MEAN_GROUP, measured_cells, stacks
 from models.gaps.components import COMPONENTS
 
-# Says nothing of a slope, but keeps one finite that the schools cannot show: pupil SD per unit of background.
+# Says nothing of a slope, but keeps one finite that the schools cannot show: pupil SD per unit of
+# background.
 _SLOPE_PRIOR_SD = 1.0
 
 
@@ -19,7 +20,8 @@ def similar_gaps(
 ) -> pl.DataFrame:
     """Return the gap that schools of a school's background have on average, with its error.
 
-    One line per subject through the measured cells of the scales asked for, by weighted least squares:
+    One line per subject through the measured cells of the scales asked for, by weighted least
+        squares:
 
         gap_raw = level[scale, subject, grade, year] + slope[subject]·background + rest
 

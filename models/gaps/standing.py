@@ -1,4 +1,6 @@
-"""Where a school stands among the others, as far as it can be told; and who is far above the target."""
+"""Where a school stands among the others, as far as it can be told; and who is far above the
+target.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ def rank_summary(
         level: probability of the interval.
 
     Returns:
-        semel_mosad, gap_rank_lo, gap_rank_hi (1 = widest gap), p_worst_k, gap_constrained_sd; sorted.
+        semel_mosad, gap_rank_lo, gap_rank_hi (1 = widest gap), p_worst_k, gap_constrained_sd;
+        sorted.
 
     Source: Ghosh (1992); Louis (1984); Goldstein & Spiegelhalter (1996); R37.
     """
@@ -55,9 +58,12 @@ def rank_summary(
 
 
 _RANKS = {
-    "semel_mosad": pl.String, "gap_rank_lo": pl.Int32, "gap_rank_hi": pl.Int32,
-    "p_worst_k": pl.Float64, "gap_constrained_sd": pl.Float64,
-}  # fmt: skip
+    "semel_mosad": pl.String,
+    "gap_rank_lo": pl.Int32,
+    "gap_rank_hi": pl.Int32,
+    "p_worst_k": pl.Float64,
+    "gap_constrained_sd": pl.Float64,
+}
 
 
 def excellence(schools: pl.DataFrame, above_sd: float, sure: float = 0.95) -> pl.DataFrame:

@@ -18,10 +18,15 @@ TIERS = (
 def gap_tier(p_below: pl.Expr) -> pl.Expr:
     """Return the tier of a posterior probability of being below target; null is not measured."""
     return (
-        pl.when(p_below.is_null()).then(pl.lit("not_measured"))
-        .when(p_below >= SURE).then(pl.lit("surely_below"))
-        .when(p_below >= PROBABLE).then(pl.lit("probably_below"))
-        .when(p_below > IMPROBABLE).then(pl.lit("cannot_tell"))
-        .when(p_below > SURELY_NOT).then(pl.lit("probably_at_target"))
+        pl.when(p_below.is_null())
+        .then(pl.lit("not_measured"))
+        .when(p_below >= SURE)
+        .then(pl.lit("surely_below"))
+        .when(p_below >= PROBABLE)
+        .then(pl.lit("probably_below"))
+        .when(p_below > IMPROBABLE)
+        .then(pl.lit("cannot_tell"))
+        .when(p_below > SURELY_NOT)
+        .then(pl.lit("probably_at_target"))
         .otherwise(pl.lit("surely_at_target"))
-    )  # fmt: skip
+    )

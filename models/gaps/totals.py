@@ -35,9 +35,9 @@ def city_gaps(
 
         variance = Σ_schools a'D a + (1 - m/M)·s²/m
 
-    where m of the M schools are measured and s² = σ²(school) + σ²(school × subject): schools that were
-    not measured may differ. `gap_lasting_se_sd` adds a'(σ²(w)W + σ²(x)X)a: how far this window's
-    result may lie from the lasting state, which is what a comparison of years needs.
+    where m of the M schools are measured and s² = σ²(school) + σ²(school × subject): schools that
+    were not measured may differ. `gap_lasting_se_sd` adds a'(σ²(w)W + σ²(x)X)a: how far this
+    window's result may lie from the lasting state, which is what a comparison of years needs.
 
     Args:
         cells: semel_mosad, subject, grade, school_year, scale_id, gap_raw_sd, gap_sampling_sd,
@@ -48,8 +48,9 @@ def city_gaps(
         level: probability of the interval.
 
     Returns:
-        subject ("all" included), the columns of `by`, schools_measured, tested_pupils, gap_sd, gap_se_sd,
-        gap_lasting_se_sd, gap_lo_sd, gap_hi_sd (pupil SD), p_below_target, gap_tier; sorted.
+        subject ("all" included), the columns of `by`, schools_measured, tested_pupils, gap_sd,
+        gap_se_sd, gap_lasting_se_sd, gap_lo_sd, gap_hi_sd (pupil SD), p_below_target, gap_tier;
+        sorted.
 
     Raises:
         ValueError: as `fit_components`; if fewer schools are stated than are measured.
@@ -80,15 +81,19 @@ def city_gaps(
     unseen = missing * (variances[0] + variances[1]) / rows["schools_measured"].to_numpy()
     error = np.sqrt(sampling + unseen)
     reach = norm.ppf(0.5 + level / 2) * error
-    return rows.with_columns(
-        pl.col("schools_measured", "tested_pupils").cast(pl.Int32),
-        pl.Series("gap_sd", estimate),
-        pl.Series("gap_se_sd", error),
-        pl.Series("gap_lasting_se_sd", np.sqrt(lasting + unseen)),
-        pl.Series("gap_lo_sd", estimate - reach),
-        pl.Series("gap_hi_sd", estimate + reach),
-        pl.Series("p_below_target", norm.cdf(estimate / error)),
-    ).with_columns(gap_tier(pl.col("p_below_target")).alias("gap_tier")).sort(key)  # fmt: skip
+    return (
+        rows.with_columns(
+            pl.col("schools_measured", "tested_pupils").cast(pl.Int32),
+            pl.Series("gap_sd", estimate),
+            pl.Series("gap_se_sd", error),
+            pl.Series("gap_lasting_se_sd", np.sqrt(lasting + unseen)),
+            pl.Series("gap_lo_sd", estimate - reach),
+            pl.Series("gap_hi_sd", estimate + reach),
+            pl.Series("p_below_target", norm.cdf(estimate / error)),
+        )
+        .with_columns(gap_tier(pl.col("p_below_target")).alias("gap_tier"))
+        .sort(key)
+    )
 
 
 def _over_subjects(
@@ -127,7 +132,8 @@ def group_contrasts(cells: pl.DataFrame, level: float = 0.90) -> pl.DataFrame:
         contrast = gap_group - gap_rest = within + between,
         within = Σ n·(gap_group - gap_rest of the same cell) / Σ n,
 
-    and between is what is left: the group's pupils sit in schools and grades that are behind anyway.
+    and between is what is left: the group's pupils sit in schools and grades that are behind
+        anyway.
     The two parts add up exactly. School and school-year effects cancel in `within`, so its error is
     that of the pupils alone. Cells without the one or the other stay out. An association, not an
     effect of belonging to the group.
@@ -156,12 +162,14 @@ def group_contrasts(cells: pl.DataFrame, level: float = 0.90) -> pl.DataFrame:
         )
         .filter((n > 0) & (total > n))
         .with_columns(
-            ((total * pl.col("gap_raw_sd_all") - n * pl.col("gap_raw_sd")) / (total - n)).alias("gap_rest_sd"),
+            ((total * pl.col("gap_raw_sd_all") - n * pl.col("gap_raw_sd")) / (total - n)).alias(
+                "gap_rest_sd"
+            ),
             (total - n).alias("rest_pupils"),
             # The error of so many other pupils, read off the whole cell's.
             (error**2 + error_all**2 * total / (total - n)).sqrt().alias("difference_se_sd"),
         )
-    )  # fmt: skip
+    )
     frames = []
     for (group_id,), rows in both.sort("group_id", *CELL_KEY).group_by(
         "group_id", maintain_order=True
@@ -175,10 +183,17 @@ def group_contrasts(cells: pl.DataFrame, level: float = 0.90) -> pl.DataFrame:
 
 
 _CONTRAST = {
-    "group_id": pl.String, "subject": pl.String, "schools_measured": pl.Int32, "tested_pupils": pl.Int32,
-    "contrast_sd": pl.Float64, "within_sd": pl.Float64, "within_se_sd": pl.Float64,
-    "within_lo_sd": pl.Float64, "within_hi_sd": pl.Float64, "between_sd": pl.Float64,
-}  # fmt: skip
+    "group_id": pl.String,
+    "subject": pl.String,
+    "schools_measured": pl.Int32,
+    "tested_pupils": pl.Int32,
+    "contrast_sd": pl.Float64,
+    "within_sd": pl.Float64,
+    "within_se_sd": pl.Float64,
+    "within_lo_sd": pl.Float64,
+    "within_hi_sd": pl.Float64,
+    "between_sd": pl.Float64,
+}
 
 
 def _contrast(rows: pl.DataFrame, group_id: str, subject: str, level: float) -> tuple:
@@ -200,6 +215,14 @@ def _contrast(rows: pl.DataFrame, group_id: str, subject: str, level: float) -> 
     reach = float(norm.ppf(0.5 + level / 2)) * spread
     centre = float(within[0])
     return (
-        group_id, subject, rows["semel_mosad"].n_unique(), int(here.sum()), float(contrast),
-        centre, spread, centre - reach, centre + reach, float(contrast) - centre,
-    )  # fmt: skip
+        group_id,
+        subject,
+        rows["semel_mosad"].n_unique(),
+        int(here.sum()),
+        float(contrast),
+        centre,
+        spread,
+        centre - reach,
+        centre + reach,
+        float(contrast) - centre,
+    )

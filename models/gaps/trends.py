@@ -1,4 +1,6 @@
-"""Where gaps are going: a slope that never counts a change of the ruler as a change of the pupils."""
+"""Where gaps are going: a slope that never counts a change of the ruler as a change of the
+pupils.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,13 @@ def trends(
 
     Model, for one place and subject, year t in segment s (years whose scales are linked):
 
-        gap[t] = level[s] + slope·(t - last year) + error[t],   error ~ N(0, se²),   slope ~ N(0, prior²)
+        gap[t] = level[s] + slope·(t - last year) + error[t],   error ~ N(0, se²),   slope ~ N(0,
+        prior²)
 
-    Each segment has its own level, so a new scale or test form moves no slope; years on the two sides
-    of a break inform the one slope together. The prior keeps two noisy years from making a trend.
-    The forecast is the last segment's level carried on; its interval holds the error of a new year.
+    Each segment has its own level, so a new scale or test form moves no slope; years on the two
+    sides of a break inform the one slope together. The prior keeps two noisy years from making a
+    trend. The forecast is the last segment's level carried on; its interval holds the error of a
+    new year.
 
     Args:
         yearly: place, subject, school_year, segment, gap_sd, gap_lasting_se_sd (pupil SD, > 0).
@@ -35,8 +39,8 @@ def trends(
 
     Returns:
         place, subject, years (number), segments (number), last_year, slope_sd (pupil SD per year),
-        slope_lo_sd, slope_hi_sd, p_worsening, trend (worsening | improving | cannot_tell; null with one year per segment),
-        forecast_year, forecast_sd, forecast_lo_sd, forecast_hi_sd; sorted.
+        slope_lo_sd, slope_hi_sd, p_worsening, trend (worsening | improving | cannot_tell; null with
+        one year per segment), forecast_year, forecast_sd, forecast_lo_sd, forecast_hi_sd; sorted.
 
     Raises:
         ValueError: if an error is not positive, or the prior is not.
@@ -72,24 +76,47 @@ def trends(
         doubt = float(
             np.sqrt(ahead @ covariance @ ahead + _year_error(part, segments[newest]) ** 2)
         )
-        is_seen = part.group_by("segment").agg(pl.col("school_year").n_unique())["school_year"].max() > 1  # type: ignore[operator]  # fmt: skip
+        is_seen = (
+            part.group_by("segment").agg(pl.col("school_year").n_unique())["school_year"].max() > 1
+        )  # type: ignore[operator]
         rows.append(
             (
-                place, subject, part["school_year"].n_unique(), len(segments), last,
-                *((slope, slope - reach * spread, slope + reach * spread, worse) if is_seen else (None,) * 4),
+                place,
+                subject,
+                part["school_year"].n_unique(),
+                len(segments),
+                last,
+                *(
+                    (slope, slope - reach * spread, slope + reach * spread, worse)
+                    if is_seen
+                    else (None,) * 4
+                ),
                 _trend(worse) if is_seen else None,
-                forecast_year, centre, centre - reach * doubt, centre + reach * doubt,
+                forecast_year,
+                centre,
+                centre - reach * doubt,
+                centre + reach * doubt,
             )
-        )  # fmt: skip
+        )
     return pl.DataFrame(rows, schema=_TRENDS, orient="row")
 
 
 _TRENDS = {
-    "place": pl.String, "subject": pl.String, "years": pl.Int32, "segments": pl.Int32, "last_year": pl.Int32,
-    "slope_sd": pl.Float64, "slope_lo_sd": pl.Float64, "slope_hi_sd": pl.Float64, "p_worsening": pl.Float64,
-    "trend": pl.String, "forecast_year": pl.Int32, "forecast_sd": pl.Float64,
-    "forecast_lo_sd": pl.Float64, "forecast_hi_sd": pl.Float64,
-}  # fmt: skip
+    "place": pl.String,
+    "subject": pl.String,
+    "years": pl.Int32,
+    "segments": pl.Int32,
+    "last_year": pl.Int32,
+    "slope_sd": pl.Float64,
+    "slope_lo_sd": pl.Float64,
+    "slope_hi_sd": pl.Float64,
+    "p_worsening": pl.Float64,
+    "trend": pl.String,
+    "forecast_year": pl.Int32,
+    "forecast_sd": pl.Float64,
+    "forecast_lo_sd": pl.Float64,
+    "forecast_hi_sd": pl.Float64,
+}
 _SURE = 0.95
 
 
@@ -113,16 +140,18 @@ def _trend(p_worsening: float) -> str:
 def school_years(cells: pl.DataFrame, components: pl.DataFrame) -> pl.DataFrame:
     """Return how each school departs from the city, by subject and year: input for `trends`.
 
-    The departure is the tested-pupil mean of gap - city's mean of the same scale, grade and year, so
-    neither a new scale nor a change in which grades are tested looks like a change of the school. Its
-    error holds the school-year components.
+    The departure is the tested-pupil mean of gap - city's mean of the same scale, grade and year,
+    so neither a new scale nor a change in which grades are tested looks like a change of the
+    school. Its error holds the school-year components.
 
     Args:
-        cells: semel_mosad, subject, grade, school_year, scale_id, gap_raw_sd, gap_sampling_sd, tested_pupils.
+        cells: semel_mosad, subject, grade, school_year, scale_id, gap_raw_sd, gap_sampling_sd,
+            tested_pupils.
         components: component, component_sd.
 
     Returns:
-        place (semel_mosad), subject, school_year, segment (one for all), gap_sd, gap_lasting_se_sd; sorted.
+        place (semel_mosad), subject, school_year, segment (one for all), gap_sd, gap_lasting_se_sd;
+        sorted.
     """
     spread = dict(components.select("component", "component_sd").iter_rows())
     yearly = spread["school_year"] ** 2 + spread["school_subject_year"] ** 2

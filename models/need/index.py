@@ -30,8 +30,8 @@ def need_index(
     limits how far the absence of one need makes up for another. The point uses the means, so it
     depends on the school alone; the interval comes from draws: each indicator as Φ(Φ⁻¹(need) + τε),
     ε ~ N(0, 1), with τ such that the draws' standard deviation is its standard error. (A beta
-    distribution of the same mean and error piles up on 0 and 1 and calls a need of .98 ± .1 certain.)
-    An indicator the school lacks but others have
+    distribution of the same mean and error piles up on 0 and 1 and calls a need of .98 ± .1
+    certain.) An indicator the school lacks but others have
     is drawn from the other schools' values, so a school that was not measured has a wider interval;
     one that nobody has is left out and shows in `measured_weight_pct`. An interval that imputation
     has pulled away is widened to hold the point.
@@ -236,7 +236,8 @@ def _draw(
 def _probit_width(centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """Return the τ for which Φ(centre + τε) has the given standard deviation, by bisection.
 
-    With h = centre/√(1+τ²): E Φ = Φ(h) and E Φ² = Φ(h) - 2T(h, 1/√(1+2τ²)), T being Owen's function.
+    With h = centre/√(1+τ²): E Φ = Φ(h) and E Φ² = Φ(h) - 2T(h, 1/√(1+2τ²)), T being Owen's
+    function.
     """
     low, high = np.zeros_like(centre), np.full_like(centre, 50.0)
     for _ in range(50):

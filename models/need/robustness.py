@@ -1,4 +1,6 @@
-"""How much the need index hangs on choices nobody can prove: weights, order, which indicators (R43)."""
+"""How much the need index hangs on choices nobody can prove: weights, order, which indicators
+(R43).
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,14 @@ class Robustness:
     """What the choices do.
 
     Attributes:
-        schools: semel_mosad, need_tier, tier_acceptability_pct (share of all draws in the registered
-            tier), rank_choice_lo, rank_choice_hi (90 % of the draws; 1 = greatest need); sorted.
-        acceptability: semel_mosad, need_tier, acceptability_pct: each tier of each school; sums to 100.
+        schools: semel_mosad, need_tier, tier_acceptability_pct (share of all draws in the
+            registered tier), rank_choice_lo, rank_choice_hi (90 % of the draws; 1 = greatest need);
+            sorted.
+        acceptability: semel_mosad, need_tier, acceptability_pct: each tier of each school; sums to
+            100.
         choices: choice, draws, rank_correlation (Spearman with the registered index, mean),
-            rank_correlation_lo (5 % quantile), tier_changed_pct (mean share of schools in another tier).
-            A correlation is null where an index sets no two schools apart.
+            rank_correlation_lo (5 % quantile), tier_changed_pct (mean share of schools in another
+            tier). A correlation is null where an index sets no two schools apart.
     """
 
     schools: pl.DataFrame
@@ -54,8 +58,8 @@ def need_robustness(
 
     A school whose tier survives them stands there on the data; one that does not, on the choices.
     The acceptability is over the weight draws of both kinds. An indicator of weight 0 was decided
-    against and stays at 0. A school left without any indicator keeps its registered weights. Schools
-    of equal need share their ranks and their tier.
+    against and stays at 0. A school left without any indicator keeps its registered weights.
+    Schools of equal need share their ranks and their tier.
 
     Args:
         indicators: as for `need_index`.
@@ -130,9 +134,12 @@ def need_robustness(
 
 
 _CHOICES = {
-    "choice": pl.String, "draws": pl.Int32, "rank_correlation": pl.Float64,
-    "rank_correlation_lo": pl.Float64, "tier_changed_pct": pl.Float64,
-}  # fmt: skip
+    "choice": pl.String,
+    "draws": pl.Int32,
+    "rank_correlation": pl.Float64,
+    "rank_correlation_lo": pl.Float64,
+    "tier_changed_pct": pl.Float64,
+}
 
 
 def _parts(weight: np.ndarray) -> Iterator[np.ndarray]:
@@ -147,7 +154,9 @@ def _check_orders(*orders: float) -> None:
 def _inputs(
     indicators: pl.DataFrame, weights: pl.DataFrame
 ) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]:
-    """Return names, codes, need and measured (school, indicator), and the weights as shares of 1."""
+    """Return names, codes, need and measured (school, indicator), and the weights as shares of
+    1.
+    """
     names, codes, need, _, measured = _matrices(indicators, weights)
     share = dict(weights.select("indicator_id", "weight_pct").iter_rows())
     registered = np.array([share[name] for name in names]) / 100
@@ -191,8 +200,8 @@ def need_shares(
 ) -> pl.DataFrame:
     """Return which part of each school's index each indicator makes: the school's profile.
 
-    need^p = Σ w·x^p / Σ w is a sum, so the shares w·x^p / Σ w·x^p add up to 100 exactly. At p = 0 the
-    index is a product; its shares are those of the weights.
+    need^p = Σ w·x^p / Σ w is a sum, so the shares w·x^p / Σ w·x^p add up to 100 exactly. At p = 0
+    the index is a product; its shares are those of the weights.
 
     Args:
         indicators: as for `need_index`.
@@ -200,8 +209,8 @@ def need_shares(
         order_p: order of the generalised mean.
 
     Returns:
-        semel_mosad, indicator_id, need_share_pct (null where not measured; 0 for all where the index
-        is 0); sorted.
+        semel_mosad, indicator_id, need_share_pct (null where not measured; 0 for all where the
+        index is 0); sorted.
 
     Raises:
         ValueError: as `need_robustness`.
@@ -230,8 +239,9 @@ def indicator_quality(
 ) -> pl.DataFrame:
     """Return what each indicator is worth: reliability, effective importance, its nearest twin.
 
-    reliability = 1 - mean error variance / variance between schools, held within 0 and 1: below .6 an
-    indicator is mostly noise. importance = squared correlation of the indicator with the index, as a
+    reliability = 1 - mean error variance / variance between schools, held within 0 and 1: below .6
+    an indicator is mostly noise. importance = squared correlation of the indicator with the index,
+    as a
     share of the sum over indicators: what the weight really does, which need not be what it says.
     A twin with |r| ≥ .8 counts the same thing twice.
 
@@ -242,9 +252,11 @@ def indicator_quality(
 
     Returns:
         indicator_id, schools_measured, indicator_reliability (null with fewer than three schools or
-        no spread), importance_pct, twin_indicator_id, twin_correlation (null without a pair); sorted.
+        no spread), importance_pct, twin_indicator_id, twin_correlation (null without a pair);
+        sorted.
 
-    Source: Paruolo, Saisana & Saltelli (2013), J. R. Stat. Soc. A 176; OECD/JRC Handbook, steps 2, 4; R43.
+    Source: Paruolo, Saisana & Saltelli (2013), J. R. Stat. Soc. A 176; OECD/JRC Handbook, steps 2,
+        4; R43.
     """
     names, _, need, error, measured = _matrices(indicators, weights)
     share = dict(weights.select("indicator_id", "weight_pct").iter_rows())
@@ -266,13 +278,20 @@ def indicator_quality(
         rows.append((name, int(has.sum()), reliability, best[1], best[0]))
     total = sum(squared)
     return pl.DataFrame(
-        [(*row[:3], 100 * value / total if total else None, *row[3:]) for row, value in zip(rows, squared, strict=True)],
+        [
+            (*row[:3], 100 * value / total if total else None, *row[3:])
+            for row, value in zip(rows, squared, strict=True)
+        ],
         schema={
-            "indicator_id": pl.String, "schools_measured": pl.Int32, "indicator_reliability": pl.Float64,
-            "importance_pct": pl.Float64, "twin_indicator_id": pl.String, "twin_correlation": pl.Float64,
+            "indicator_id": pl.String,
+            "schools_measured": pl.Int32,
+            "indicator_reliability": pl.Float64,
+            "importance_pct": pl.Float64,
+            "twin_indicator_id": pl.String,
+            "twin_correlation": pl.Float64,
         },
         orient="row",
-    )  # fmt: skip
+    )
 
 
 def _correlation(left: np.ndarray, right: np.ndarray) -> float:

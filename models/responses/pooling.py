@@ -13,13 +13,22 @@ from scipy.sparse import csr_array
 # Of a host's possible partners the nearest are looked at; in a city there are rarely more.
 _NEAREST = 30
 _SETS = {
-    "host_semel_mosad": pl.String, "need_id": pl.String, "schools": pl.Int32, "participants": pl.Int32,
-    "host_distance": pl.Float64, "separate_agorot": pl.Int64, "pooled_agorot": pl.Int64, "saving_agorot": pl.Int64,
-}  # fmt: skip
+    "host_semel_mosad": pl.String,
+    "need_id": pl.String,
+    "schools": pl.Int32,
+    "participants": pl.Int32,
+    "host_distance": pl.Float64,
+    "separate_agorot": pl.Int64,
+    "pooled_agorot": pl.Int64,
+    "saving_agorot": pl.Int64,
+}
 _MEMBERS = {
-    "semel_mosad": pl.String, "host_semel_mosad": pl.String, "is_host": pl.Boolean,
-    "participants": pl.Int32, "host_distance": pl.Float64,
-}  # fmt: skip
+    "semel_mosad": pl.String,
+    "host_semel_mosad": pl.String,
+    "is_host": pl.Boolean,
+    "participants": pl.Int32,
+    "host_distance": pl.Float64,
+}
 
 
 @dataclass(frozen=True)
@@ -57,15 +66,16 @@ class _Set:
 def pool_schools(
     demand: pl.DataFrame, fixed_agorot: int, unit_agorot: int, limits: PoolingLimits
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the sets of schools that share one response at the greatest total saving, and their members.
+    """Return the sets of schools that share one response at the greatest total saving, and their
+    members.
 
     A set is a host and schools within the distance of it, all of one stream and with at least one
-    unmet need in common, within the limits. Apart it costs the fixed cost at each school; pooled the
-    fixed cost once and travel for those who are not of the host school; the cost per participant is
-    the same. Only sets that save are looked at. Which are taken is a weighted set packing (each school
-    in one set at most), solved exactly as an integer programme over all sets within the limits
-    (HiGHS, no gap allowed); where a host has more than 30 partners the 30 nearest are looked at. Of
-    equal hosts the one with the lower code serves.
+    unmet need in common, within the limits. Apart it costs the fixed cost at each school; pooled
+    the fixed cost once and travel for those who are not of the host school; the cost per
+    participant is the same. Only sets that save are looked at. Which are taken is a weighted set
+    packing (each school in one set at most), solved exactly as an integer programme over all sets
+    within the limits (HiGHS, no gap allowed); where a host has more than 30 partners the 30 nearest
+    are looked at. Of equal hosts the one with the lower code serves.
 
     Args:
         demand: schools that lack the response: semel_mosad, stream, place_x, place_y (empty = not
@@ -78,7 +88,8 @@ def pool_schools(
     Returns:
         sets: host_semel_mosad, need_id (the first need all members share), schools, participants,
         host_distance (farthest member), separate_agorot, pooled_agorot, saving_agorot; and members:
-        semel_mosad, host_semel_mosad, is_host, participants, host_distance. Sorted by host and school.
+        semel_mosad, host_semel_mosad, is_host, participants, host_distance. Sorted by host and
+        school.
 
     Raises:
         ValueError: if a school comes twice, participants are not positive, or a cost is negative.
@@ -97,11 +108,17 @@ def pool_schools(
     far = _distances(placed)
     sets = [
         (
-            codes[one.host], one.need_id, len(one.members), one.participants, one.host_distance,
-            one.separate_agorot, one.pooled_agorot, one.saving_agorot,
+            codes[one.host],
+            one.need_id,
+            len(one.members),
+            one.participants,
+            one.host_distance,
+            one.separate_agorot,
+            one.pooled_agorot,
+            one.saving_agorot,
         )
         for one in chosen
-    ]  # fmt: skip
+    ]
     members = [
         (codes[i], codes[one.host], i == one.host, people[i], float(far[one.host, i]))
         for one in chosen
@@ -109,8 +126,10 @@ def pool_schools(
     ]
     return (
         pl.DataFrame(sets, schema=_SETS, orient="row").sort("host_semel_mosad"),
-        pl.DataFrame(members, schema=_MEMBERS, orient="row").sort("host_semel_mosad", "semel_mosad"),
-    )  # fmt: skip
+        pl.DataFrame(members, schema=_MEMBERS, orient="row").sort(
+            "host_semel_mosad", "semel_mosad"
+        ),
+    )
 
 
 def _distances(placed: pl.DataFrame) -> np.ndarray:
@@ -148,8 +167,10 @@ def _candidates(placed: pl.DataFrame, fixed: int, unit: int, limits: PoolingLimi
                     participants=total,
                     host_distance=max(float(far[host, i]) for i in partners),
                     separate_agorot=fixed * len(members) + unit * total,
-                    pooled_agorot=fixed + unit * total + limits.travel_agorot * (total - people[host]),
-                )  # fmt: skip
+                    pooled_agorot=fixed
+                    + unit * total
+                    + limits.travel_agorot * (total - people[host]),
+                )
                 known = best.get(members)
                 if found.saving_agorot > 0 and (
                     known is None or found.saving_agorot > known.saving_agorot

@@ -19,7 +19,8 @@ def far_below(gaps: pl.DataFrame, below_sd: float) -> pl.DataFrame:
     Φ((gap - below_sd) / √(1 + se²)); the interval's ends are the share at the ends of the gap's.
 
     Args:
-        gaps: gap_sd (pupil SD, positive = below target), gap_se_sd, gap_lo_sd, gap_hi_sd; any other columns.
+        gaps: gap_sd (pupil SD, positive = below target), gap_se_sd, gap_lo_sd, gap_hi_sd; any other
+            columns.
         below_sd: how far below the target a pupil counts as in need, pupil SD.
 
     Returns:
@@ -73,16 +74,17 @@ def rate_share(rates: pl.DataFrame) -> pl.DataFrame:
 def unmet_needs(needs: pl.DataFrame, significant: float) -> pl.DataFrame:
     """Return the needs that no response meets, or fewer full doses than there are pupils in need.
 
-    Pupils in need = share × pupils of the group; unmet = pupils in need - participants at full dose,
-    at least 0. That takes every participant for a pupil in need, so unmet need is a least number. A
-    need is listed where it is surely enough there (or follows from a rule) and one pupil or more is
-    left; needs are ordered by probability × unmet pupils (R54), equal ones by need and school.
+    Pupils in need = share × pupils of the group; unmet = pupils in need - participants at full
+    dose, at least 0. That takes every participant for a pupil in need, so unmet need is a least
+    number. A need is listed where it is surely enough there (or follows from a rule) and one pupil
+    or more is left; needs are ordered by probability × unmet pupils (R54), equal ones by need and
+    school.
 
     Args:
-        needs: need_id, semel_mosad, is_rule (the need follows from a rule, whatever its probability),
-            p_need, group_pupils (empty or 0 = nobody), share, share_lo, share_hi (ends may be empty),
-            is_measured (participation is known), participants, participants_full (empty where it is
-            not); any other columns.
+        needs: need_id, semel_mosad, is_rule (the need follows from a rule, whatever its
+            probability), p_need, group_pupils (empty or 0 = nobody), share, share_lo, share_hi
+            (ends may be empty), is_measured (participation is known), participants,
+            participants_full (empty where it is not); any other columns.
         significant: least probability of a need that counts, between 0 and 1.
 
     Returns:
@@ -100,7 +102,8 @@ def unmet_needs(needs: pl.DataFrame, significant: float) -> pl.DataFrame:
     whole = ~pl.col("is_measured") | pl.col("participants_full").is_not_null()
     if not needs.select((between & whole).all()).item():
         raise ValueError(
-            "each need has a probability and a share between 0 and 1, and participants where measured"
+            "each need has a probability and a share between 0 and 1, and participants where"
+            " measured"
         )
     size = pl.col("group_pupils").fill_null(0)
     reached = pl.when("is_measured").then("participants_full")
@@ -113,22 +116,28 @@ def unmet_needs(needs: pl.DataFrame, significant: float) -> pl.DataFrame:
         )
         .filter(pl.col("in_need_pupils") >= _LEAST_PUPILS)
         .with_columns(
-            (pl.col(f"in_need{end}_pupils") - reached).clip(lower_bound=0).alias(f"unmet{end}_pupils")
+            (pl.col(f"in_need{end}_pupils") - reached)
+            .clip(lower_bound=0)
+            .alias(f"unmet{end}_pupils")
             for end in ("", "_lo", "_hi")
         )
         .filter(unmet.is_null() | (unmet >= _LEAST_PUPILS))
-    )  # fmt: skip
+    )
     ordered = (
         listed.with_columns(
             (pl.col("p_need") * unmet).alias("unmet_need"),
-            pl.when(~pl.col("is_measured")).then(pl.lit(NOT_MEASURED))
-            .when(pl.col("participants") == 0).then(pl.lit(NO_RESPONSE))
+            pl.when(~pl.col("is_measured"))
+            .then(pl.lit(NOT_MEASURED))
+            .when(pl.col("participants") == 0)
+            .then(pl.lit(NO_RESPONSE))
             .otherwise(pl.lit(BELOW_NEED))
             .alias("need_coverage"),
         )
-        .sort("unmet_need", "need_id", "semel_mosad", descending=[True, False, False], nulls_last=True)
+        .sort(
+            "unmet_need", "need_id", "semel_mosad", descending=[True, False, False], nulls_last=True
+        )
         .with_row_index("unmet_order", offset=1)
-    )  # fmt: skip
+    )
     return ordered.with_columns(
         pl.when(unmet.is_not_null()).then(pl.col("unmet_order")).cast(pl.Int32).alias("unmet_order")
     ).sort("need_id", "semel_mosad")

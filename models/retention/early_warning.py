@@ -1,8 +1,9 @@
 """Early warning of chronic absence, as expected numbers by school and grade.
 
-A model of single pupils is fitted, but nothing about a single pupil ever leaves this module: neither a
-probability nor a key. The counts are for planning (how many places an attendance officer needs), not
-for decisions about children (R110; Privacy Protection Law).
+A model of single pupils is fitted, but nothing about a single pupil ever leaves this module:
+    neither a
+probability nor a key. The counts are for planning (how many places an attendance officer needs),
+not for decisions about children (R110; Privacy Protection Law).
 """
 
 from __future__ import annotations
@@ -36,15 +37,18 @@ class EarlyWarning:
     """What to expect next year, and whether the model earned its use.
 
     Attributes:
-        expected: semel_mosad, grade (next year's), pupils (registered now, who move up), expected_pupils,
-            expected_lo_pupils, expected_hi_pupils (interval of the count itself, chance included); sorted.
-        validation: metric, candidate (`model`, `last_absence`, `base_rate`), value, value_lo, value_hi
-            (schools resampled; null where not resampled), on the last year with a known outcome.
+        expected: semel_mosad, grade (next year's), pupils (registered now, who move up),
+            expected_pupils, expected_lo_pupils, expected_hi_pupils (interval of the count itself,
+            chance included); sorted.
+        validation: metric, candidate (`model`, `last_absence`, `base_rate`), value, value_lo,
+            value_hi (schools resampled; null where not resampled), on the last year with a known
+            outcome.
         reliability: bin (1 = lowest risk), pupils, expected_pct, observed_pct, observed_lo_pct,
             observed_hi_pct (Wilson).
         importance: feature, importance (loss of AUC when shuffled, mean of five), an association.
         is_used: whether `expected` comes from the model; else from the schools' own past rates.
-        reason_code: `used`, `no_better_than_base_rate`, `worse_than_last_absence`, `badly_calibrated`, `too_few_events`.
+        reason_code: `used`, `no_better_than_base_rate`, `worse_than_last_absence`,
+            `badly_calibrated`, `too_few_events`.
         candidate: name of the estimator chosen by cross-validation; null if none was fitted.
     """
 
@@ -69,21 +73,21 @@ def early_warning(
 ) -> EarlyWarning:
     """Expect the number of chronically absent pupils of next year by school and grade.
 
-    Fitted on all years but the last with a known outcome, by logistic regression and by boosted trees,
-    whichever predicts schools it has not seen better (grouped cross-validation: pupils of one school
-    never stand on both sides). The last known year is the hold-out; no choice looks at it. The model is
-    used only if, there, its log-loss is surely below that of the base rate (schools resampled), is not
-    surely above that of a logistic regression on last year's absence alone, and its expected total is
-    not surely off by more than a fifth. Otherwise the counts come from each school's own past rate, drawn
-    towards the city's (beta-binomial), and say so.
+    Fitted on all years but the last with a known outcome, by logistic regression and by boosted
+    trees, whichever predicts schools it has not seen better (grouped cross-validation: pupils of
+    one school never stand on both sides). The last known year is the hold-out; no choice looks at
+    it. The model is used only if, there, its log-loss is surely below that of the base rate
+    (schools resampled), is not surely above that of a logistic regression on last year's absence
+    alone, and its expected total is not surely off by more than a fifth. Otherwise the counts come
+    from each school's own past rate, drawn towards the city's (beta-binomial), and say so.
 
-    With p the pupils' risks, the count of a cell is Σp, and its variance Σp(1-p) + φ(Σp)², φ being the
-    spread of observed around expected counts in the hold-out that chance does not explain.
+    With p the pupils' risks, the count of a cell is Σp, and its variance Σp(1-p) + φ(Σp)², φ being
+    the spread of observed around expected counts in the hold-out that chance does not explain.
 
     Args:
         pupils: pupil_hash, semel_mosad, school_year, grade, the features (numeric or Boolean, nulls
-            allowed), and outcome (Boolean: the NEXT year's; null where unknown). The rows of the last
-            school year, whose outcome nobody knows yet, are what is expected for.
+            allowed), and outcome (Boolean: the NEXT year's; null where unknown). The rows of the
+            last school year, whose outcome nobody knows yet, are what is expected for.
         features: columns.
         last_absence: the feature of the simple baseline.
         draws: resamples of schools.
@@ -159,9 +163,13 @@ def _logistic() -> Pipeline:
 
 def _estimators() -> dict[str, Pipeline]:
     trees = HistGradientBoostingClassifier(
-        max_iter=50, learning_rate=0.1, min_samples_leaf=100, l2_regularization=1.0,
-        early_stopping=False, random_state=0,
-    )  # fmt: skip
+        max_iter=50,
+        learning_rate=0.1,
+        min_samples_leaf=100,
+        l2_regularization=1.0,
+        early_stopping=False,
+        random_state=0,
+    )
     return {"logistic": _logistic(), "boosted_trees": make_pipeline(trees)}
 
 
@@ -190,15 +198,24 @@ def _choose(train: pl.DataFrame, features: Sequence[str]) -> tuple[str, Pipeline
 
 
 def _validate(
-    truth: np.ndarray, schools: np.ndarray, risks: dict[str, np.ndarray], draws: int, seed: int, level: float
-) -> tuple[pl.DataFrame, dict[str, tuple[float, float]]]:  # fmt: skip
-    """Return the metrics of each candidate, and the interval of the model's gain over each baseline."""
+    truth: np.ndarray,
+    schools: np.ndarray,
+    risks: dict[str, np.ndarray],
+    draws: int,
+    seed: int,
+    level: float,
+) -> tuple[pl.DataFrame, dict[str, tuple[float, float]]]:
+    """Return the metrics of each candidate, and the interval of the model's gain over each
+    baseline.
+    """
     losses = {
         name: -np.where(truth, np.log(risk), np.log(1 - risk)) for name, risk in risks.items()
     }
     names, codes = np.unique(schools, return_inverse=True)
     size = np.bincount(codes)
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)  # fmt: skip
+    drawn = np.random.default_rng(seed).multinomial(
+        len(names), np.full(len(names), 1 / len(names)), draws
+    )
     tail = (1 - level) / 2
 
     def interval(values: np.ndarray) -> tuple[float, float]:
@@ -209,11 +226,17 @@ def _validate(
     rows: list[tuple] = []
     for name, risk in risks.items():
         rows.append(("log_loss", name, float(losses[name].mean()), *interval(losses[name])))
-        rows.append(("brier", name, float(((risk - truth) ** 2).mean()), *interval((risk - truth) ** 2)))  # fmt: skip
-        rows.append(("expected_over_observed", name, float(risk.sum() / max(truth.sum(), 1)), None, None))  # fmt: skip
+        rows.append(
+            ("brier", name, float(((risk - truth) ** 2).mean()), *interval((risk - truth) ** 2))
+        )
+        rows.append(
+            ("expected_over_observed", name, float(risk.sum() / max(truth.sum(), 1)), None, None)
+        )
         if name != "base_rate":
             rows.append(("auc", name, float(roc_auc_score(truth, risk)), None, None))
-            rows.append(("average_precision", name, float(average_precision_score(truth, risk)), None, None))  # fmt: skip
+            rows.append(
+                ("average_precision", name, float(average_precision_score(truth, risk)), None, None)
+            )
     intercept, slope = _calibration(truth, risks["model"])
     rows += [
         ("calibration_slope", "model", slope, None, None),
@@ -224,12 +247,20 @@ def _validate(
         gain = losses[name] - losses["model"]
         gains[name] = interval(gain)
         rows.append((f"log_loss_gain_over_{name}", "model", float(gain.mean()), *gains[name]))
-    schema = {"metric": pl.String, "candidate": pl.String, "value": pl.Float64, "value_lo": pl.Float64, "value_hi": pl.Float64}  # fmt: skip
+    schema = {
+        "metric": pl.String,
+        "candidate": pl.String,
+        "value": pl.Float64,
+        "value_lo": pl.Float64,
+        "value_hi": pl.Float64,
+    }
     return pl.DataFrame(rows, schema=schema, orient="row").sort("metric", "candidate"), gains
 
 
 def _calibration(truth: np.ndarray, risk: np.ndarray) -> tuple[float, float]:
-    """Return intercept and slope of the outcome's log-odds on the predicted ones; 0 and 1 are perfect."""
+    """Return intercept and slope of the outcome's log-odds on the predicted ones; 0 and 1 are
+    perfect.
+    """
     odds = logit(risk)
 
     def loss(line: np.ndarray) -> float:
@@ -278,7 +309,9 @@ def _importance(
             shuffled[:, place] = generator.permutation(shuffled[:, place])
             lost.append(whole - roc_auc_score(truth, model.predict_proba(shuffled)[:, 1]))
         rows.append((name, float(np.mean(lost))))
-    return pl.DataFrame(rows, schema={"feature": pl.String, "importance": pl.Float64}, orient="row").sort("feature")  # fmt: skip
+    return pl.DataFrame(
+        rows, schema={"feature": pl.String, "importance": pl.Float64}, orient="row"
+    ).sort("feature")
 
 
 def _overdispersion(held: pl.DataFrame, risk: np.ndarray) -> float:
@@ -309,10 +342,12 @@ def _counts(ahead: pl.DataFrame, risk: np.ndarray, extra: float, level: float) -
             "pupils",
             "expected_pupils",
             (total - reach * spread).clip(0.0).alias("expected_lo_pupils"),
-            pl.min_horizontal(total + reach * spread, pl.col("pupils").cast(pl.Float64)).alias("expected_hi_pupils"),
+            pl.min_horizontal(total + reach * spread, pl.col("pupils").cast(pl.Float64)).alias(
+                "expected_hi_pupils"
+            ),
         )
         .sort("semel_mosad", "grade")
-    )  # fmt: skip
+    )
 
 
 def _fallback(known: pl.DataFrame, ahead: pl.DataFrame, reason: str, level: float) -> EarlyWarning:
@@ -324,9 +359,12 @@ def _fallback(known: pl.DataFrame, ahead: pl.DataFrame, reason: str, level: floa
         rate_known = True
         by_school = (
             known.group_by("semel_mosad")
-            .agg(pl.len().cast(pl.Float64).alias("n"), pl.col("outcome").sum().cast(pl.Float64).alias("events"))
+            .agg(
+                pl.len().cast(pl.Float64).alias("n"),
+                pl.col("outcome").sum().cast(pl.Float64).alias("events"),
+            )
             .sort("semel_mosad")
-        )  # fmt: skip
+        )
         size, events = by_school["n"].to_numpy(), by_school["events"].to_numpy()
         city, rate = float(events.sum() / size.sum()), events / size
         spread = rate.var(ddof=1) if len(rate) > 1 else 0.0
@@ -337,8 +375,16 @@ def _fallback(known: pl.DataFrame, ahead: pl.DataFrame, reason: str, level: floa
         )
         risk = ahead.join(shrunk, on="semel_mosad", how="left", maintain_order="left")["risk"]
         expected = _counts(ahead, risk.fill_null(city).to_numpy(), between / city**2, level)
-    empty = {"metric": pl.String, "candidate": pl.String, "value": pl.Float64, "value_lo": pl.Float64, "value_hi": pl.Float64}  # fmt: skip
-    bins = {"bin": pl.Int32, "pupils": pl.Int32} | dict.fromkeys(("expected_pct", "observed_pct", "observed_lo_pct", "observed_hi_pct"), pl.Float64)  # fmt: skip
+    empty = {
+        "metric": pl.String,
+        "candidate": pl.String,
+        "value": pl.Float64,
+        "value_lo": pl.Float64,
+        "value_hi": pl.Float64,
+    }
+    bins = {"bin": pl.Int32, "pupils": pl.Int32} | dict.fromkeys(
+        ("expected_pct", "observed_pct", "observed_lo_pct", "observed_hi_pct"), pl.Float64
+    )
     return EarlyWarning(
         expected,
         pl.DataFrame(schema=empty),

@@ -24,16 +24,53 @@ _REASONS = {
     "significant": "ההשפעה הצפויה רחבה",
 }
 # Causes of the achievement ladder, the first the most influential in the eyes of most members.
-CAUSES = ("ses", "home_internet", "absence", "immigrant_language", "teacher_turnover", "climate", "late_start", "class_size")  # fmt: skip
+CAUSES = (
+    "ses",
+    "home_internet",
+    "absence",
+    "immigrant_language",
+    "teacher_turnover",
+    "climate",
+    "late_start",
+    "class_size",
+)
 
 # What was decided already when the plan is made; the other responses still wait for a decision.
 _DECISIONS = (
-    (0, "milat", "keep", "השעות הנוספות הן עוגן בבתי הספר במדד הטיפוח הגבוה; לבדוק שוב בשנה הבאה", "budget_committee", (6, 18)),
-    (0, "posh", "evaluate", "להגריל את המקומות בשנה הבאה ולמדוד לפני החלטה על הרחבה", "department_head", (6, 11)),
-    (0, "makom_balev", "keep", "המענה אהוד וזול; יישקל שוב לאחר הערכה", "budget_committee", (6, 18)),
-    (-1, "tikshuv", "change", "להעביר חלק מהציוד לבתי ספר שבהם אין חיבור בבית", "city_council", (7, 2)),
+    (
+        0,
+        "milat",
+        "keep",
+        "השעות הנוספות הן עוגן בבתי הספר במדד הטיפוח הגבוה; לבדוק שוב בשנה הבאה",
+        "budget_committee",
+        (6, 18),
+    ),
+    (
+        0,
+        "posh",
+        "evaluate",
+        "להגריל את המקומות בשנה הבאה ולמדוד לפני החלטה על הרחבה",
+        "department_head",
+        (6, 11),
+    ),
+    (
+        0,
+        "makom_balev",
+        "keep",
+        "המענה אהוד וזול; יישקל שוב לאחר הערכה",
+        "budget_committee",
+        (6, 18),
+    ),
+    (
+        -1,
+        "tikshuv",
+        "change",
+        "להעביר חלק מהציוד לבתי ספר שבהם אין חיבור בבית",
+        "city_council",
+        (7, 2),
+    ),
     (-1, "rvadim", "keep", "שנה שנייה למענה; מוקדם להחליט", "budget_committee", (6, 20)),
-)  # fmt: skip
+)
 
 
 def member_name(number: int) -> str:
@@ -68,9 +105,16 @@ def decisions_file(planning_year: int) -> pl.DataFrame:
     """Return what was decided on responses for two planned years (contract of `aim__decisions`)."""
     names = ["planning_year", "response_id", "decision", "reason", "decided_by", "decided_on"]
     rows = [
-        (planning_year + since, response_id, decision, reason, role, date(planning_year + since - 1, *day))
+        (
+            planning_year + since,
+            response_id,
+            decision,
+            reason,
+            role,
+            date(planning_year + since - 1, *day),
+        )
         for since, response_id, decision, reason, role, day in _DECISIONS
-    ]  # fmt: skip
+    ]
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
@@ -85,5 +129,12 @@ def ladders_file(streams: Streams) -> pl.DataFrame:
             for rung, cause in enumerate(np.argsort(felt, kind="stable"))
         ]
     return pl.DataFrame(
-        rows, schema={"participant": pl.String, "role": pl.String, "cause_id": pl.String, "ladder_rung": pl.Int64}, orient="row"
-    )  # fmt: skip
+        rows,
+        schema={
+            "participant": pl.String,
+            "role": pl.String,
+            "cause_id": pl.String,
+            "ladder_rung": pl.Int64,
+        },
+        orient="row",
+    )

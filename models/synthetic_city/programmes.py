@@ -146,8 +146,11 @@ def choose(
                 compared |= inside
                 code = schools["semel_mosad"][int(number)]
                 cutoffs.append(Cutoff(response.response_id, code, year, float(cutoff)))
-        # Who declines an offered place leaves it empty: offered and taking part are two things (R63).
-        declines = streams(f"declined_{response.response_id}_{year}").random(len(school)) < spec.DECLINED  # fmt: skip
+        # Who declines an offered place leaves it empty: offered and taking part are two things
+        # (R63).
+        declines = (
+            streams(f"declined_{response.response_id}_{year}").random(len(school)) < spec.DECLINED
+        )
         invited, chosen = chosen, chosen & ~(compared & declines)
         half = rng.random(len(school)) < spec.HALF_DOSE.get(response.response_id, 0.0)
         whole = pl.DataFrame(
@@ -313,8 +316,8 @@ def participation_file(
     """Return one year's pupils of targeted responses (contract of `programmes__participation`).
 
     Whoever takes part was eligible and invited; the share of sessions attended is drawn around
-    85 %. Whom a lottery or a threshold passed over, and who declined its offer, is listed with dose 0
-    (R63): a pupil of a lottery was eligible, one beyond a threshold was not. Pupil ids are raw.
+    85 %. Whom a lottery or a threshold passed over, and who declined its offer, is listed with dose
+    0 (R63): a pupil of a lottery was eligible, one beyond a threshold was not. Pupil ids are raw.
     """
     order = ["semel_mosad", "response_id", "pupil_id"]
     known = described.select("pupil", "pupil_id", "semel_mosad")

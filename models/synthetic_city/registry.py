@@ -32,7 +32,7 @@ hosen|חוסן חינוך|Resilience curriculum|חוסן|20|service|הרשות|r
 right_to_lead|זכותי להוביל|My right to lead|פרלמנט ילדים|21|programme|הרשות|leadership|מנהיגות תלמידים|g05|educational_programs|group|1|municipal_own|2022-09-01||120
 hebrew_immigrants|עברית לעולים|Hebrew for immigrants|הוראת עברית לעולים||programme|הרשות|learning|עולים|g06|educational_programs|group|4|ministry_other|2012-09-01||350
 informal_clubs|סבסוד חוגים|Club subsidy|חוגים מסובסדים||programme|הרשות|enrichment|תלמידים מעוטי יכולת|g03|educational_programs|pupil|2|municipal_own|2017-09-01||900
-"""
+"""  # noqa: E501 - a response a line, as in the file
 REGISTRY_HEADERS = {
     "response_id": "מענה (מזהה)",
     "response_name_he": "שם המענה",
@@ -74,7 +74,7 @@ music|1|איתור כישרון מוזיקלי|music|school|900002|interview||||
 art|1|איתור כישרון באומנות|art|school|900003|portfolio|||||g08||2021-09-01
 sport|1|נבחרות בתי הספר|sport|authority||teacher_nomination||||||מחלקת הספורט|2019-09-01
 leadership|1|מנהיגות תלמידים|leadership|authority||parent_nomination|||||g05|רכזת פרלמנט הילדים|2022-09-01
-"""
+"""  # noqa: E501 - a criterion a line, as in the file
 # How schools themselves look for outstanding pupils; they differ, which R31 shows.
 _OWN_METHODS = ("teacher_nomination", "grades", "test", "teacher_nomination", "interview")
 
@@ -93,16 +93,43 @@ def registry_file() -> pl.DataFrame:
 
 
 def assets_file(last_year_codes: list[str]) -> pl.DataFrame:
-    """Return the assets beyond budget (contract of `assets__inventory`); those of absent schools go."""
-    names = ["asset_id", "asset_name_he", "asset_kind", "semel_mosad", "capacity_pupils", "hours_per_week", "hours_free_per_week"]  # fmt: skip
+    """Return the assets beyond budget (contract of `assets__inventory`); those of absent schools
+    go.
+    """
+    names = [
+        "asset_id",
+        "asset_name_he",
+        "asset_kind",
+        "semel_mosad",
+        "capacity_pupils",
+        "hours_per_week",
+        "hours_free_per_week",
+    ]
     frame = _rows(_ASSETS, names)
     known = pl.col("semel_mosad").is_null() | pl.col("semel_mosad").is_in(last_year_codes)
     return frame.filter(known)
 
 
 def criteria_file(codes: list[str]) -> pl.DataFrame:
-    """Return the criteria (contract of `aim__criteria`): the city's, and each school's own method."""
-    names = ["criterion_id", "criterion_version", "criterion_name_he", "criteria_field", "criterion_scope", "semel_mosad", "identification_method", "identified_column", "measure_id", "threshold", "threshold_side", "goal_id", "criterion_owner", "valid_from"]  # fmt: skip
+    """Return the criteria (contract of `aim__criteria`): the city's, and each school's own
+    method.
+    """
+    names = [
+        "criterion_id",
+        "criterion_version",
+        "criterion_name_he",
+        "criteria_field",
+        "criterion_scope",
+        "semel_mosad",
+        "identification_method",
+        "identified_column",
+        "measure_id",
+        "threshold",
+        "threshold_side",
+        "goal_id",
+        "criterion_owner",
+        "valid_from",
+    ]
     city = _rows(_CRITERIA, names).filter(
         pl.col("semel_mosad").is_null() | pl.col("semel_mosad").is_in(codes)
     )

@@ -49,8 +49,8 @@ def school_table(profile: Profile, areas: pl.DataFrame, streams: Streams) -> pl.
     Returns:
         `school` (index), `label`, `copy`, `semel_mosad`, `semel_mosad_old` (the code merged into
         it, or null), `school_name_he`, `stream`, `pupils` (last year), `nurture`, `immigrant_pct`,
-        `sen_pct`, `cause` (planted, or null), `programmes`, `stat_area`, `choice_cluster`, `uniqueness_cluster`,
-        `location_east_m`, `location_north_m` (metres on a made-up grid).
+        `sen_pct`, `cause` (planted, or null), `programmes`, `stat_area`, `choice_cluster`,
+        `uniqueness_cluster`, `location_east_m`, `location_north_m` (metres on a made-up grid).
     """
     rng = streams("schools")
     causes = {cause.label: cause.cause_id for cause in spec.CAUSES if profile.has_causes}
@@ -120,7 +120,9 @@ def _areas_of(nurture: pl.Series, areas: pl.DataFrame, streams: Streams) -> list
 
 
 def _places(stat_area: pl.Series, areas: pl.DataFrame, streams: Streams) -> list[pl.Series]:
-    """Return where each school stands: somewhere in its area, areas being cells of a made-up grid."""
+    """Return where each school stands: somewhere in its area, areas being cells of a made-up
+    grid.
+    """
     number = {code: index for index, code in enumerate(areas["stat_area"])}
     cell = np.array([number[code] for code in stat_area])
     corner = np.stack([cell % spec.AREA_COLUMNS, cell // spec.AREA_COLUMNS]) * spec.AREA_WIDTH_M
@@ -158,7 +160,8 @@ def largest_remainder(totals: np.ndarray, shares: np.ndarray) -> np.ndarray:
 def register_file(schools: pl.DataFrame, described: pl.DataFrame, last_year: int) -> pl.DataFrame:
     """Return one year's school register as a municipality keeps it, with Hebrew headers.
 
-    The new school opens with its first school year; a code that is merged closes after its last one.
+    The new school opens with its first school year; a code that is merged closes after its last
+    one.
     """
     counts = (
         described.group_by("school", "semel_mosad", "school_year", "grade")

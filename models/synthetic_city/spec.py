@@ -97,17 +97,53 @@ NEW_SCHOOL = "U07"  # opens in T−1
 MERGER_LAG, OPENING_LAG = 2, 1
 
 NAME_PLANTS = (
-    "אלון", "גפן", "רימון", "תמר", "שקד", "אורן", "זית", "ברוש", "הדס", "ערבה", "דולב", "אשל",
-    "לוטם", "מרווה", "נורית", "סביון", "רותם", "יסמין", "חרוב", "תאנה", "אגוז", "לבונה", "כרכום",
-    "סחלב", "נרקיס", "ורד", "דפנה", "אזוב", "צאלון", "שיטה", "ארז", "תדהר", "אטד", "קנמון",
-    "חצב", "לענה",
-)  # fmt: skip
+    "אלון",
+    "גפן",
+    "רימון",
+    "תמר",
+    "שקד",
+    "אורן",
+    "זית",
+    "ברוש",
+    "הדס",
+    "ערבה",
+    "דולב",
+    "אשל",
+    "לוטם",
+    "מרווה",
+    "נורית",
+    "סביון",
+    "רותם",
+    "יסמין",
+    "חרוב",
+    "תאנה",
+    "אגוז",
+    "לבונה",
+    "כרכום",
+    "סחלב",
+    "נרקיס",
+    "ורד",
+    "דפנה",
+    "אזוב",
+    "צאלון",
+    "שיטה",
+    "ארז",
+    "תדהר",
+    "אטד",
+    "קנמון",
+    "חצב",
+    "לענה",
+)
 NAME_ENDINGS = ("ורקיע", "ואדווה", "ושחק", "ותלם", "ומצוק")
 NAME_PREFIX = {STATE: "יסודי", RELIGIOUS: 'ממ"ד', UNOFFICIAL: "תלמוד תורה"}
 CHOICE_CLUSTERS = ("א", "ב", "ג", "ד")
 UNIQUENESS_CLUSTERS = (
-    "אומנות ויצירה", "מדעים וסביבה", "יהדות ומורשת", "מנהיגות וקהילה", "תקשורת ודיאלוג",
-)  # fmt: skip
+    "אומנות ויצירה",
+    "מדעים וסביבה",
+    "יהדות ומורשת",
+    "מנהיגות וקהילה",
+    "תקשורת ודיאלוג",
+)
 STAT_AREAS = 24
 AREA_COLUMNS, AREA_WIDTH_M, GRID_ORIGIN_M = 6, 900, 10_000  # areas as cells of a grid, six to a row
 AREA_CLUSTERS = (2, 8)  # weakest and strongest CBS cluster of the city's areas
@@ -128,8 +164,11 @@ GIFTED_SHARE, AMIRIM_SHARE = 0.02, 0.05
 IDENTIFICATION_GRADE = 3
 AMIRIM_LOSS_DECILE_8 = 0.30  # identified less often at equal ability
 EXIT_RATES = {
-    "moved_city": 0.026, "abroad": 0.004, "special_education": 0.005, "other_stream": 0.011,
-}  # fmt: skip
+    "moved_city": 0.026,
+    "abroad": 0.004,
+    "special_education": 0.005,
+    "other_stream": 0.011,
+}
 MOBILITY_PER_DECILE = 0.005  # more moves above decile 5.5
 DROPOUT_RATE, DROPOUT_PER_DECILE = 0.0022, 0.18  # about 35 pupils a year
 
@@ -168,9 +207,11 @@ CLIMATE_GRADES = (5, 6)
 CLIMATE_MEAN = {"relations": 78.0, "safety": 80.0, "teaching": 75.0, "social_value": 72.0}
 CLIMATE_SCHOOL_SD, CLIMATE_CLASS_SD, CLIMATE_PER_NURTURE = 6.0, 4.0, -0.8
 CLIMATE_EFFECT = {
-    "merchav": ("safety", 2.0), "rvadim": ("relations", 2.0), "perach": ("relations", 3.0),
+    "merchav": ("safety", 2.0),
+    "rvadim": ("relations", 2.0),
+    "perach": ("relations", 3.0),
     "makom_balev": ("social_value", 4.0),
-}  # percentage points among participants  # fmt: skip
+}  # percentage points among participants
 RESPONSE_RATE = {STATE: 0.88, RELIGIOUS: 0.88, UNOFFICIAL: 0.72}
 LOW_RESPONSE_SCHOOL, LOW_RESPONSE_RATE = "U06", 0.31
 INFORMAL_AT_CENTRE = -0.45  # 46 % of pupils take part once clubs are subsidised everywhere
@@ -213,41 +254,141 @@ MUNICIPAL, GEFEN, MINISTRY = "municipal_own", "gefen_school", "ministry_other"
 LOTTERY, PARTNER, PARENTS = "mifal_hapais", "partner_ngo", "parents"
 
 RESPONSES = (
-    Response("milat", "g02", "listed", "need_based", (0.05, 0.12, 0.03, 0.0), 0.22,
-             fixed_nis=40_000, unit_nis=4_800,
-             funding=((MUNICIPAL, 25), (MINISTRY, 65), (PARTNER, 10))),
-    Response("merchav", "g06", "listed", "need_based", (0.02, 0.02, 0.0, 0.0), 0.15,
-             fixed_nis=180_000, unit_nis=3_200,
-             funding=((MUNICIPAL, 30), (MINISTRY, 20), (LOTTERY, 50))),
-    Response("rvadim", "g02", "listed", "teacher_choice", (0.06, 0.08, 0.06, 0.0), 0.20,
-             fixed_nis=70_000, unit_nis=2_400,
-             funding=((MUNICIPAL, 55), (GEFEN, 35), (PARTNER, 10))),
-    Response("icei", "g02", "listed", "school_wide", (0.10, 0.0, 0.0, 0.0), is_targeted=False,
-             fixed_nis=150_000, funding=((MUNICIPAL, 40), (GEFEN, 40), (PARTNER, 20))),
-    Response("makom_balev", "g02", "listed", "self_selected", served_share=0.30,
-             fixed_nis=60_000, unit_nis=1_300, funding=((MUNICIPAL, 80), (PARTNER, 20))),
-    Response("posh", "g02", "listed", "teacher_choice", (0.15, 0.15, 0.08, 0.0), 0.12,
-             fixed_nis=15_000, unit_nis=1_500,
-             funding=((MUNICIPAL, 40), (GEFEN, 20), (PARTNER, 40))),
-    Response("perach", "g06", "weakest", "teacher_choice", (0.05, 0.04, 0.0, 0.0), 0.04,
-             reach_share=20 / 36, fixed_nis=5_000, unit_nis=900,
-             funding=((MUNICIPAL, 30), (MINISTRY, 50), (PARTNER, 20))),
-    Response("hebrew_immigrants", "g06", "immigrants", "need_based", (0.20, 0.05, 0.05, 0.0),
-             fixed_nis=20_000, unit_nis=2_600, funding=((MUNICIPAL, 40), (MINISTRY, 60))),
-    Response("amirim", "g07", "all", "teacher_choice", (0.05, 0.05, 0.05, 0.05), 0.08,
-             fixed_nis=25_000, unit_nis=700, funding=((MUNICIPAL, 60), (GEFEN, 40))),
-    Response("gifted_center", "g07", "all", "self_selected", (0.03, 0.03, 0.03, 0.03), 0.012,
-             unit_nis=6_500, funding=((MUNICIPAL, 35), (MINISTRY, 50), (PARENTS, 15))),
-    Response("tikshuv", "g10", "all", "school_wide", (0.01, 0.01, 0.01, 0.01), is_targeted=False,
-             fixed_nis=30_000, unit_nis=120, funding=((MUNICIPAL, 70), (MINISTRY, 30))),
-    Response("informal_clubs", "g03", "all", "self_selected", (0.01, 0.01, 0.01, 0.01), 0.15,
-             unit_nis=900, funding=((MUNICIPAL, 60), (PARENTS, 40))),
-    Response("national_360", "g06", "weakest", "school_wide", is_targeted=False,
-             reach_share=12 / 36),
+    Response(
+        "milat",
+        "g02",
+        "listed",
+        "need_based",
+        (0.05, 0.12, 0.03, 0.0),
+        0.22,
+        fixed_nis=40_000,
+        unit_nis=4_800,
+        funding=((MUNICIPAL, 25), (MINISTRY, 65), (PARTNER, 10)),
+    ),
+    Response(
+        "merchav",
+        "g06",
+        "listed",
+        "need_based",
+        (0.02, 0.02, 0.0, 0.0),
+        0.15,
+        fixed_nis=180_000,
+        unit_nis=3_200,
+        funding=((MUNICIPAL, 30), (MINISTRY, 20), (LOTTERY, 50)),
+    ),
+    Response(
+        "rvadim",
+        "g02",
+        "listed",
+        "teacher_choice",
+        (0.06, 0.08, 0.06, 0.0),
+        0.20,
+        fixed_nis=70_000,
+        unit_nis=2_400,
+        funding=((MUNICIPAL, 55), (GEFEN, 35), (PARTNER, 10)),
+    ),
+    Response(
+        "icei",
+        "g02",
+        "listed",
+        "school_wide",
+        (0.10, 0.0, 0.0, 0.0),
+        is_targeted=False,
+        fixed_nis=150_000,
+        funding=((MUNICIPAL, 40), (GEFEN, 40), (PARTNER, 20)),
+    ),
+    Response(
+        "makom_balev",
+        "g02",
+        "listed",
+        "self_selected",
+        served_share=0.30,
+        fixed_nis=60_000,
+        unit_nis=1_300,
+        funding=((MUNICIPAL, 80), (PARTNER, 20)),
+    ),
+    Response(
+        "posh",
+        "g02",
+        "listed",
+        "teacher_choice",
+        (0.15, 0.15, 0.08, 0.0),
+        0.12,
+        fixed_nis=15_000,
+        unit_nis=1_500,
+        funding=((MUNICIPAL, 40), (GEFEN, 20), (PARTNER, 40)),
+    ),
+    Response(
+        "perach",
+        "g06",
+        "weakest",
+        "teacher_choice",
+        (0.05, 0.04, 0.0, 0.0),
+        0.04,
+        reach_share=20 / 36,
+        fixed_nis=5_000,
+        unit_nis=900,
+        funding=((MUNICIPAL, 30), (MINISTRY, 50), (PARTNER, 20)),
+    ),
+    Response(
+        "hebrew_immigrants",
+        "g06",
+        "immigrants",
+        "need_based",
+        (0.20, 0.05, 0.05, 0.0),
+        fixed_nis=20_000,
+        unit_nis=2_600,
+        funding=((MUNICIPAL, 40), (MINISTRY, 60)),
+    ),
+    Response(
+        "amirim",
+        "g07",
+        "all",
+        "teacher_choice",
+        (0.05, 0.05, 0.05, 0.05),
+        0.08,
+        fixed_nis=25_000,
+        unit_nis=700,
+        funding=((MUNICIPAL, 60), (GEFEN, 40)),
+    ),
+    Response(
+        "gifted_center",
+        "g07",
+        "all",
+        "self_selected",
+        (0.03, 0.03, 0.03, 0.03),
+        0.012,
+        unit_nis=6_500,
+        funding=((MUNICIPAL, 35), (MINISTRY, 50), (PARENTS, 15)),
+    ),
+    Response(
+        "tikshuv",
+        "g10",
+        "all",
+        "school_wide",
+        (0.01, 0.01, 0.01, 0.01),
+        is_targeted=False,
+        fixed_nis=30_000,
+        unit_nis=120,
+        funding=((MUNICIPAL, 70), (MINISTRY, 30)),
+    ),
+    Response(
+        "informal_clubs",
+        "g03",
+        "all",
+        "self_selected",
+        (0.01, 0.01, 0.01, 0.01),
+        0.15,
+        unit_nis=900,
+        funding=((MUNICIPAL, 60), (PARENTS, 40)),
+    ),
+    Response(
+        "national_360", "g06", "weakest", "school_wide", is_targeted=False, reach_share=12 / 36
+    ),
     Response("shefach", "g06", "all", "school_wide", is_targeted=False),
     Response("hosen", "g03", "all", "school_wide", is_targeted=False),
     Response("library_lending", "g05", "all", "school_wide", is_targeted=False),
-)  # fmt: skip
+)
 
 MAIN_PROGRAMMES = ("milat", "merchav", "rvadim", "icei", "makom_balev")
 IMMIGRANT_SCHOOL_PCT = 8
@@ -256,9 +397,14 @@ LOTTERIES = (("milat", "S14"), ("posh", "S14"), ("posh", "R08"), ("rvadim", "R08
 THRESHOLDS = (("milat", "S10"),)
 DECLINED = 0.08  # of those whom a lottery or a threshold offers a place
 STARTS = {
-    "milat": (1, 4), "merchav": (1, 4), "rvadim": (1, 4), "icei": (2, 3), "makom_balev": (2, 4),
-    "posh": (1, 3), "informal_clubs": (1, 4),
-}  # years before T in which the response started in a school, drawn in this range  # fmt: skip
+    "milat": (1, 4),
+    "merchav": (1, 4),
+    "rvadim": (1, 4),
+    "icei": (2, 3),
+    "makom_balev": (2, 4),
+    "posh": (1, 3),
+    "informal_clubs": (1, 4),
+}  # years before T in which the response started in a school, drawn in this range
 LAGGED = ("icei",)  # works one year later
 HALF_DOSE = {"posh": 0.3}  # share of participants who come once a week instead of twice
 EFFECT_SCHOOL_SD = 0.03
@@ -293,9 +439,11 @@ CAUSES = (
     Cause("R10", "absence", SUBJECTS, -0.15, "attendance.absence_days +6"),
     Cause("U05", "teacher_turnover", SUBJECTS, -0.20, "climate.teaching −7 points"),
     Cause("S14", "immigrant_language", ("hebrew",), -0.15, "pupils.years_in_israel ≤2 for 45 %"),
-    Cause("R09", "late_start", SUBJECTS, -0.30, "scores: gap widest in grade 2, a fifth in grade 6"),
+    Cause(
+        "R09", "late_start", SUBJECTS, -0.30, "scores: gap widest in grade 2, a fifth in grade 6"
+    ),
     Cause("S12", "climate", SUBJECTS, -0.12, "climate: all facets −8 points"),
-)  # fmt: skip
+)
 CAUSE_INTERNET, CAUSE_ABSENCE_DAYS, CAUSE_RECENT_SHARE = -0.25, 6.0, 0.60
 CAUSE_RECENT_ODDS = (5.0, 0.4)  # of immigrants among late joiners and in grade 1; total unchanged
 CAUSE_CLIMATE_POINTS, CAUSE_TEACHING_POINTS = -8.0, -7.0
@@ -304,10 +452,21 @@ LATE_START_BY_GRADE = (1.0, 1.0, 0.8, 0.6, 0.4, 0.2)
 # ---- voices -------------------------------------------------------------------------------------
 
 ROLES = (
-    "מנהלת אגף החינוך", "מפקחת", "מנהלת בית ספר", "מנהל בית ספר", "מנהלת בית ספר", "מורה",
-    "מורה", "נציגת הורים", "נציג הורים", "יועצת חינוכית", "פסיכולוגית חינוכית",
-    "קצין ביקור סדיר", "רכז נוער וקהילה", "גזבר",
-)  # fmt: skip
+    "מנהלת אגף החינוך",
+    "מפקחת",
+    "מנהלת בית ספר",
+    "מנהל בית ספר",
+    "מנהלת בית ספר",
+    "מורה",
+    "מורה",
+    "נציגת הורים",
+    "נציג הורים",
+    "יועצת חינוכית",
+    "פסיכולוגית חינוכית",
+    "קצין ביקור סדיר",
+    "רכז נוער וקהילה",
+    "גזבר",
+)
 RATED = tuple(response.response_id for response in RESPONSES if response.has_money)
 RATING_LEVELS = ("not_effective", "fairly_effective", "very_effective")
 PLANTED_RATINGS = {"makom_balev": (0, 4, 10), "posh": (7, 6, 1)}  # means 2.7 and 1.6 of 3

@@ -66,8 +66,8 @@ def ratings_file(last_year: int, streams: Streams) -> pl.DataFrame:
     Returns:
         `participant`, `role`, `response_id`, `goal_id`, `rating` (not_effective,
         fairly_effective, very_effective), `rests_on` (type of evidence; empty where a member did
-        not say), `rated_on` (two sittings in May), `rationale`. What members perceive is the effect and
-        much liking; two responses are planted: liked without effect, disliked though effective.
+        not say), `rated_on` (two sittings in May), `rationale`. What members perceive is the effect
+        and much liking; two responses are planted: liked without effect, disliked though effective.
     """
     rng, basis = streams("ratings"), streams("ratings_evidence")
     members = np.arange(len(spec.ROLES))

@@ -81,9 +81,11 @@ def run_checks(
     )
     schema = _schema_frame(connection, table, relation)
     parents = {
-        f"keys of {parent}": connection.sql(
-            f"SELECT {column} FROM {(aside or {}).get(parent, f'core.{parent}')}"
-        ).fetchall()
+        f"keys of {parent}": (
+            connection.sql(
+                f"SELECT {column} FROM {(aside or {}).get(parent, f'core.{parent}')}"
+            ).fetchall()
+        )
         for column, parent in table.references
     }
     sets = {name: [row[0] for row in rows] for name, rows in parents.items()}
@@ -204,7 +206,8 @@ def _validate(
         for error in [info] if "raised_exception" in info else list(info.values()):
             if error.get("raised_exception"):
                 raise CheckError(
-                    f"{name}: {_describe(item.expectation_config)} could not run: {error.get('exception_message')}"
+                    f"{name}: {_describe(item.expectation_config)} could not run:"
+                    f" {error.get('exception_message')}"
                 )
     return sorted(results, key=lambda item: item.expectation_config.meta["place"])
 
@@ -216,4 +219,5 @@ def _describe(configuration: Any) -> str:
         or arguments.get("column_list")
         or [arguments[name] for name in ("column_A", "column_B") if name in arguments]
     )
-    return f"{configuration.type.removeprefix('expect_')}({column if isinstance(column, str) else ', '.join(column)})"
+    named = column if isinstance(column, str) else ", ".join(column)
+    return f"{configuration.type.removeprefix('expect_')}({named})"

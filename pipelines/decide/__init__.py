@@ -13,6 +13,13 @@ from pipelines.decide import (
 )
 
 STEPS = (
-    *response_map.STEPS, *effects.STEPS, *absence.STEPS, *responses.STEPS, *evaluation.STEPS, *allocation.STEPS,
-    *account.STEPS, *answers.STEPS, *scenarios.STEPS,
-)  # fmt: skip
+    *response_map.STEPS,
+    *effects.STEPS,
+    *absence.STEPS,
+    *responses.STEPS,
+    *evaluation.STEPS,
+    *allocation.STEPS,
+    *account.STEPS,
+    *answers.STEPS,
+    *scenarios.STEPS,
+)

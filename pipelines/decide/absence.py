@@ -1,7 +1,9 @@
-"""Whether pupils are absent less where a response reaches them (R59, R61): the goal of some responses.
+"""Whether pupils are absent less where a response reaches them (R59, R61): the goal of some
+responses.
 
-The unit is absence days saved per 100 school days. Designs, grades, biases and the rules of a verdict
-are those of effects on scores, on absence in pupil SD; only what is told is turned back into days.
+The unit is absence days saved per 100 school days. Designs, grades, biases and the rules of a
+verdict are those of effects on scores, on absence in pupil SD; only what is told is turned back
+into days.
 """
 
 from __future__ import annotations
@@ -29,17 +31,21 @@ ABSENCE = "absence"
 MADE = "mart_effect_absence"
 _LEVEL = "level_before_sd"
 _DAYS = {
-    "effect_sd": "absence_saved", "effect_lo_sd": "absence_saved_lo", "effect_hi_sd": "absence_saved_hi",
-    "local_sd": "absence_saved_local", "local_se_sd": "absence_saved_local_se",
-    "placebo_sd": "absence_placebo", "placebo_se_sd": "absence_placebo_se",
-}  # fmt: skip
+    "effect_sd": "absence_saved",
+    "effect_lo_sd": "absence_saved_lo",
+    "effect_hi_sd": "absence_saved_hi",
+    "local_sd": "absence_saved_local",
+    "local_se_sd": "absence_saved_local_se",
+    "placebo_sd": "absence_placebo",
+    "placebo_se_sd": "absence_placebo_se",
+}
 
 
 def absences(city: CityFolder, tables: Tables) -> Tables:
     """Return what each targeted response does to its participants' absence (`mart_effect_absence`).
 
-    A response whose goal is measured by absence (policy: `goal_absence`) has a verdict; of the others
-    the estimate is side information.
+    A response whose goal is measured by absence (policy: `goal_absence`) has a verdict; of the
+    others the estimate is side information.
     """
     entries, absence = tables["core_response_entry"], tables["core_pupil_level"]["absence_pct"]
     if entries.is_empty() or absence.null_count() == len(absence):
@@ -74,7 +80,9 @@ def absences(city: CityFolder, tables: Tables) -> Tables:
 def _estimates(
     people: pl.DataFrame, entries: pl.DataFrame, seed: int
 ) -> dict[tuple[str, str, str], Estimate]:
-    """Return the estimates of each response by lot, by a score and by comparison, in SD of absence."""
+    """Return the estimates of each response by lot, by a score and by comparison, in SD of
+    absence.
+    """
     found: dict[tuple[str, str, str], Estimate] = {}
     for response_id in sorted(entries["response_id"].unique()):
         listed = entries.filter(pl.col("response_id") == response_id)
@@ -86,16 +94,19 @@ def _estimates(
 def _in_days(
     judged: pl.DataFrame, posterior: pl.DataFrame, designs: pl.DataFrame, spread_pct: float
 ) -> pl.DataFrame:
-    """Return the verdicts with what they rest on, SD of absence turned into days per 100 school days."""
+    """Return the verdicts with what they rest on, SD of absence turned into days per 100 school
+    days.
+    """
     used = (
-        designs.filter("is_used").sort("response_id", "design_grade", "design")
+        designs.filter("is_used")
+        .sort("response_id", "design_grade", "design")
         .group_by("response_id", maintain_order=True)
         .agg(
             pl.col("design").str.join(",").alias("designs"),
             pl.col("control_pupils").sum(),
             pl.col("placebo_sd", "placebo_se_sd").first(),
         )
-    )  # fmt: skip
+    )
     rests_on = posterior.select("response_id", "treated_pupils", "schools", "doubts")
     return (
         judged.filter(pl.col("subject") == ABSENCE)
@@ -110,25 +121,38 @@ def _in_days(
 
 
 def _in_sd(people: pl.DataFrame) -> tuple[pl.DataFrame, float]:
-    """Return pupil years with absence as a score: SD less absent than the city's pupils; and the SD in percent."""
+    """Return pupil years with absence as a score: SD less absent than the city's pupils; and the SD
+    in percent.
+    """
     spread = people["absence_pct"].std()
     if not isinstance(spread, float) or spread <= 0:
         spread = 1.0
-    lagged = {"absence_pct": columns.score, "absence_before_pct": columns.before, "absence_earlier_pct": columns.earlier}  # fmt: skip
+    lagged = {
+        "absence_pct": columns.score,
+        "absence_before_pct": columns.before,
+        "absence_earlier_pct": columns.earlier,
+    }
     levels = [name for name in people.columns if name.startswith(columns.before(""))]
-    return people.with_columns(
-        pl.mean_horizontal(levels).alias(_LEVEL),
-        *((-pl.col(name) / spread).alias(of(ABSENCE)) for name, of in lagged.items()),
-    ), spread
+    return (
+        people.with_columns(
+            pl.mean_horizontal(levels).alias(_LEVEL),
+            *((-pl.col(name) / spread).alias(of(ABSENCE)) for name, of in lagged.items()),
+        ),
+        spread,
+    )
 
 
 def _matching(people: pl.DataFrame, listed: pl.DataFrame, response_id: str, seed: int) -> Estimate:
-    """Return the days saved by who starts the response, against pupils of the same school and grade.
+    """Return the days saved by who starts the response, against pupils of the same school and
+    grade.
 
-    What a pupil is absent usually shows in one year with as much luck as an ability in one test, and
-    whoever is absent usually is chosen: earlier absence takes it out of the outcome as earlier scores do.
-    Where one year's absence does not tell of the next, nothing lasting is there to be chosen by; both
-    earlier years are then held constant, and last year's, given the year before, is the placebo.
+    What a pupil is absent usually shows in one year with as much luck as an ability in one test,
+    and
+    whoever is absent usually is chosen: earlier absence takes it out of the outcome as earlier
+        scores do.
+    Where one year's absence does not tell of the next, nothing lasting is there to be chosen by;
+    both earlier years are then held constant, and last year's, given the year before, is the
+    placebo.
     """
     by_draw = listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN))
     rows = people.join(listed, on="semel_mosad", how="semi").join(
@@ -136,27 +160,42 @@ def _matching(people: pl.DataFrame, listed: pl.DataFrame, response_id: str, seed
     )
     before, earlier = columns.before(ABSENCE), columns.earlier(ABSENCE)
     given = rows.select(
-        pl.col("pupil_hash").alias("pupil_id"), "school_year", "semel_mosad", "grade",
-        *columns.BACKGROUND, before, earlier, _LEVEL,
+        pl.col("pupil_hash").alias("pupil_id"),
+        "school_year",
+        "semel_mosad",
+        "grade",
+        *columns.BACKGROUND,
+        before,
+        earlier,
+        _LEVEL,
         pl.sum_horizontal(other_doses(people, response_id)).alias(OTHER_DOSES),
         pl.col(columns.dose(response_id)).alias("dose"),
         pl.col(columns.dose_before(response_id)).alias("dose_before"),
         pl.col(columns.score(ABSENCE)).alias("outcome_sd"),
-    )  # fmt: skip
+    )
     always = [*columns.BACKGROUND, _LEVEL, OTHER_DOSES]
     taking = rows.filter(pl.col(columns.dose(response_id)) > 0)
     schools = taking["semel_mosad"].n_unique()
     usual = matched(
-        given, covariates=always, priors=[before], earlier=[earlier], seed=seed, most_draws=FOLD_DRAWS
-    )  # fmt: skip
+        given,
+        covariates=always,
+        priors=[before],
+        earlier=[earlier],
+        seed=seed,
+        most_draws=FOLD_DRAWS,
+    )
     if "prior_uncorrectable" not in usual.doubts:
         return replace(usual, schools=schools)
     held = matched(
         given, covariates=[*always, before, earlier], priors=[], seed=seed, most_draws=FOLD_DRAWS
     )
     placebo = matched(
-        given.with_columns(outcome_sd=before), covariates=[*always, earlier], priors=[], seed=seed, most_draws=FOLD_DRAWS
-    )  # fmt: skip
+        given.with_columns(outcome_sd=before),
+        covariates=[*always, earlier],
+        priors=[],
+        seed=seed,
+        most_draws=FOLD_DRAWS,
+    )
     doubts = set(held.doubts)
     if placebo.effect_sd is not None and placebo.effect_se_sd:
         doubts.discard("no_placebo")
@@ -180,9 +219,10 @@ def _expected(responses: pl.Series, spread_sd: float) -> pl.DataFrame:
 
 STEPS = (
     Step(
-        "effects_on_absence", "decide",
+        "effects_on_absence",
+        "decide",
         makes=(MADE,),
         reads=columns.READS,
         compute=absences,
     ),
-)  # fmt: skip
+)

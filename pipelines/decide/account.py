@@ -34,7 +34,9 @@ GEFEN = "gefen_school"
 
 
 def explained(city: CityFolder, tables: Tables) -> Tables:
-    """Return why each school has a response or not, what rules cost it, and what would turn close calls."""
+    """Return why each school has a response or not, what rules cost it, and what would turn close
+    calls.
+    """
     posed, lines = planned(city, tables), tables["mart_allocation"]
     found = explain(posed, lines)
     return {
@@ -42,24 +44,35 @@ def explained(city: CityFolder, tables: Tables) -> Tables:
             {"reason_code": "allocation_reason", "dose_code": "dose_reason"}
         ),
         "mart_allocation_part": pl.concat(
-            [found.parts, found.surplus.select(*PAIR, pl.lit("surplus").alias("part"), worth="surplus")]
+            [
+                found.parts,
+                found.surplus.select(*PAIR, pl.lit("surplus").alias("part"), worth="surplus"),
+            ]
         ),
-        "mart_allocation_price": found.prices.rename({"semel_mosad": "rule_scope"}).with_columns(
-            pl.col("rule_scope").fill_null("all")
+        "mart_allocation_price": (
+            found.prices.rename({"semel_mosad": "rule_scope"}).with_columns(
+                pl.col("rule_scope").fill_null("all")
+            )
         ),
-        "mart_allocation_flip": turned(posed, lines, closest(found, city.policy.account.flip_pairs.value)),
-    }  # fmt: skip
+        "mart_allocation_flip": turned(
+            posed, lines, closest(found, city.policy.account.flip_pairs.value)
+        ),
+    }
 
 
 def closest(found: Explanation, count: int) -> pl.DataFrame:
     """Return the pairs nearest to the price line, relative to their benefit: the closest calls."""
     return (
-        found.pairs.filter(pl.col("reason_code").is_in(["worth_its_price", "fills_what_is_left", "below_line", "budget"]))
+        found.pairs.filter(
+            pl.col("reason_code").is_in(
+                ["worth_its_price", "fills_what_is_left", "below_line", "budget"]
+            )
+        )
         .with_columns(nearness=pl.col("above_line").abs() / pl.col("weighted_benefit"))
         .sort("nearness", *PAIR)
         .head(count)
         .select(PAIR)
-    )  # fmt: skip
+    )
 
 
 def turned(posed: Problem, lines: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
@@ -75,13 +88,17 @@ def turned(posed: Problem, lines: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataF
         rows = list(pool.map(one, range(pairs.height)))
     if not rows:
         return nothing("mart_allocation_flip")
-    return pl.concat(rows).rename({"status": "flip_status"}).with_columns(
-        pl.col("rule_id").fill_null("none")
-    )  # fmt: skip
+    return (
+        pl.concat(rows)
+        .rename({"status": "flip_status"})
+        .with_columns(pl.col("rule_id").fill_null("none"))
+    )
 
 
 def firm(city: CityFolder, tables: Tables) -> Tables:
-    """Return how often each line is chosen when need, effects, participation and costs are drawn anew."""
+    """Return how often each line is chosen when need, effects, participation and costs are drawn
+    anew.
+    """
     settings, posed, lines = city.policy.account, planned(city, tables), tables["mart_allocation"]
     draws = drawn(city, tables)
     found = stability(posed, lines, draws, workers=WORKERS)
@@ -92,38 +109,53 @@ def firm(city: CityFolder, tables: Tables) -> Tables:
     return {
         "mart_allocation_stability": found.pairs.rename({"dose_level": "plan_dose_level"}),
         "mart_allocation_draw": found.draws,
-        "mart_robust_plan": robust.plans.rename({"plan": "plan_id", "lines": "lines_count"}).with_columns(
-            scenarios=pl.lit(few["draw"].n_unique()), draws=pl.lit(draws["draw"].n_unique())
+        "mart_robust_plan": (
+            robust.plans.rename({"plan": "plan_id", "lines": "lines_count"}).with_columns(
+                scenarios=pl.lit(few["draw"].n_unique()), draws=pl.lit(draws["draw"].n_unique())
+            )
         ),
         "mart_robust_line": robust.lines.rename({"plan": "plan_id"}),
-        "mart_plan_information": value_of_information(posed, lines, draws, effort=CLOSE, workers=WORKERS).rename(
-            {"information_pct": "information_worth_pct"}
+        "mart_plan_information": (
+            value_of_information(posed, lines, draws, effort=CLOSE, workers=WORKERS).rename(
+                {"information_pct": "information_worth_pct"}
+            )
         ),
-    }  # fmt: skip
+    }
 
 
 def drawn(city: CityFolder, tables: Tables) -> pl.DataFrame:
-    """Return the joint draws of the city's needs and posterior effects, with the policy's spreads."""
+    """Return the joint draws of the city's needs and posterior effects, with the policy's
+    spreads.
+    """
     policy, settings = city.policy, city.policy.account
     indicators = tables["mart_need_indicator"].join(
         tables["mart_need_index"], on="semel_mosad", how="semi"
     )
     needs = need_draws(
         indicators.select(
-            "semel_mosad", "indicator_id", "indicator_kind", "is_measured", "indicator_need", "indicator_need_se"
+            "semel_mosad",
+            "indicator_id",
+            "indicator_kind",
+            "is_measured",
+            "indicator_need",
+            "indicator_need_se",
         ),
         indicators.select("indicator_id", "weight_pct").unique().sort("indicator_id"),
         order_p=policy.need.order_p.value,
         draws=settings.draws.value,
         seed=settings.seed.value,
-    )  # fmt: skip
+    )
     offered = problem(city, tables).options.select(PAIR).unique()
     effects = (
-        subject_fit(tables).rename({"fit": "subject_weight"})
-        .join(tables["mart_effect"].select("response_id", "subject", "effect_sd", "effect_se_sd"), on="subject")
+        subject_fit(tables)
+        .rename({"fit": "subject_weight"})
+        .join(
+            tables["mart_effect"].select("response_id", "subject", "effect_sd", "effect_se_sd"),
+            on="subject",
+        )
         .join(offered, on=PAIR, how="semi")
         .select(*PAIR, "subject", "subject_weight", "effect_sd", "effect_se_sd")
-    )  # fmt: skip
+    )
     return joint_draws(
         needs,
         tables["mart_need_index"].select("semel_mosad", "need"),
@@ -136,7 +168,9 @@ def drawn(city: CityFolder, tables: Tables) -> pl.DataFrame:
 
 
 def audited(city: CityFolder, tables: Tables) -> Tables:
-    """Return whether the money goes to need, alike to equals and to streams, and who gains and loses."""
+    """Return whether the money goes to need, alike to equals and to streams, and who gains and
+    loses.
+    """
     settings = city.policy.account
     schools = tables["mart_need_index"].select("semel_mosad", "stream", "pupils", "need")
     money = views(tables, schools)
@@ -154,51 +188,77 @@ def audited(city: CityFolder, tables: Tables) -> Tables:
     return {
         "mart_audit_index": found.indices,
         "mart_audit_curve": found.curve.with_columns(point),
-        "mart_audit_group": found.groups.rename({"dimension": "audit_dimension", "group": "audit_group"}).pipe(_rounded),
+        "mart_audit_group": (
+            found.groups.rename({"dimension": "audit_dimension", "group": "audit_group"}).pipe(
+                _rounded
+            )
+        ),
         "mart_audit_school": found.residuals.pipe(_rounded),
         "mart_audit_equal": found.horizontal.rename({"model": "audit_model"}),
         "mart_audit_pair": found.pairs.pipe(_rounded),
         "mart_audit_without": found.without,
         "mart_audit_stream": found.streams.rename({"status": "audit_status"}).pipe(_rounded),
         "mart_allocation_change": changed(tables, schools),
-    }  # fmt: skip
+    }
 
 
 def views(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
     """Return the money of each school as it can be looked at: view, semel_mosad, amount_agorot.
 
-    `plan` is the plan's; `municipal_own` what the authority itself pays of it; `total` the plan with
-    the Ministry's money and the whole Gefen basket, unknown where either is. A view of which nothing
-    is known, or that holds no money, is left out.
+    `plan` is the plan's; `municipal_own` what the authority itself pays of it; `total` the plan
+    with the Ministry's money and the whole Gefen basket, unknown where either is. A view of which
+    nothing is known, or that holds no money, is left out.
     """
     paid = (
         tables["mart_allocation_money"]
         .group_by("semel_mosad")
         .agg(
             plan=pl.col("amount_agorot").sum(),
-            municipal_own=pl.col("amount_agorot").filter(pl.col("funding_channel") == MUNICIPAL).sum(),
+            municipal_own=pl.col("amount_agorot")
+            .filter(pl.col("funding_channel") == MUNICIPAL)
+            .sum(),
             gefen=pl.col("amount_agorot").filter(pl.col("funding_channel") == GEFEN).sum(),
         )
-    )  # fmt: skip
+    )
     latest = tables["core_school_year"].sort("school_year").group_by("semel_mosad").last()
     return (
         schools.select("semel_mosad")
         .join(paid, on="semel_mosad", how="left")
         .with_columns(pl.col("plan", "municipal_own", "gefen").fill_null(0))
-        .join(latest.select("semel_mosad", "ministry_agorot", "gefen_agorot"), on="semel_mosad", how="left")
-        .with_columns(total=pl.col("plan") - pl.col("gefen") + pl.col("ministry_agorot") + pl.col("gefen_agorot"))
-        .unpivot(["plan", "municipal_own", "total"], index="semel_mosad", variable_name="view", value_name="amount_agorot")
+        .join(
+            latest.select("semel_mosad", "ministry_agorot", "gefen_agorot"),
+            on="semel_mosad",
+            how="left",
+        )
+        .with_columns(
+            total=pl.col("plan")
+            - pl.col("gefen")
+            + pl.col("ministry_agorot")
+            + pl.col("gefen_agorot")
+        )
+        .unpivot(
+            ["plan", "municipal_own", "total"],
+            index="semel_mosad",
+            variable_name="view",
+            value_name="amount_agorot",
+        )
         .filter((pl.col("amount_agorot").sum() > 0).over("view"))
         .sort("view", "semel_mosad")
-    )  # fmt: skip
+    )
 
 
 def changed(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
-    """Return who gains and who loses against last year's plan, for the responses decided on here."""
+    """Return who gains and who loses against last year's plan, for the responses decided on
+    here.
+    """
     last = tables["mart_last_plan"].select("semel_mosad", amount_agorot="last_year_agorot")
     if last.is_empty():
         return nothing("mart_allocation_change")
-    now = tables["mart_allocation"].group_by("semel_mosad").agg(amount_agorot=pl.col("cost_agorot").sum())  # fmt: skip
+    now = (
+        tables["mart_allocation"]
+        .group_by("semel_mosad")
+        .agg(amount_agorot=pl.col("cost_agorot").sum())
+    )
     planned = schools.join(now, on="semel_mosad", how="left").with_columns(
         pl.col("amount_agorot").fill_null(0)
     )
@@ -242,33 +302,58 @@ def _rounded(frame: pl.DataFrame) -> pl.DataFrame:
 
 STEPS = (
     Step(
-        "explain_plan", "decide",
-        makes=("mart_allocation_reason", "mart_allocation_part", "mart_allocation_price", "mart_allocation_flip"),
+        "explain_plan",
+        "decide",
+        makes=(
+            "mart_allocation_reason",
+            "mart_allocation_part",
+            "mart_allocation_price",
+            "mart_allocation_flip",
+        ),
         reads=(*READS, "mart_allocation", "mart_allocation_certificate"),
         compute=explained,
     ),
     Step(
-        "plan_stability", "decide",
+        "plan_stability",
+        "decide",
         makes=(
-            "mart_allocation_stability", "mart_allocation_draw", "mart_robust_plan", "mart_robust_line",
+            "mart_allocation_stability",
+            "mart_allocation_draw",
+            "mart_robust_plan",
+            "mart_robust_line",
             "mart_plan_information",
         ),
         reads=(*READS, "mart_allocation", "mart_allocation_certificate", "mart_need_indicator"),
         compute=firm,
     ),
     Step(
-        "plan_audit", "decide",
+        "plan_audit",
+        "decide",
         makes=(
-            "mart_audit_index", "mart_audit_curve", "mart_audit_group", "mart_audit_school", "mart_audit_equal",
-            "mart_audit_pair", "mart_audit_stream", "mart_audit_without", "mart_allocation_change",
+            "mart_audit_index",
+            "mart_audit_curve",
+            "mart_audit_group",
+            "mart_audit_school",
+            "mart_audit_equal",
+            "mart_audit_pair",
+            "mart_audit_stream",
+            "mart_audit_without",
+            "mart_allocation_change",
         ),
-        reads=("mart_need_index", "mart_allocation", "mart_allocation_money", "core_school_year", "mart_last_plan"),
+        reads=(
+            "mart_need_index",
+            "mart_allocation",
+            "mart_allocation_money",
+            "core_school_year",
+            "mart_last_plan",
+        ),
         compute=audited,
     ),
     Step(
-        "plan_prices", "decide",
+        "plan_prices",
+        "decide",
         makes=("mart_frontier", "mart_rule_price"),
         reads=(*READS, "mart_allocation_certificate"),
         compute=priced,
     ),
-)  # fmt: skip
+)

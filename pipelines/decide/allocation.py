@@ -41,10 +41,12 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
     """Return every school × response × dose that could be bought, with its expected benefit.
 
     The benefit of a response in a school is participants × share of the full benefit at the dose ×
-    share of it that falls into the years looked at × the mean over the city's subjects of its expected effect, weighted towards the subjects in which
-    the school is likelier to be below target. The weights of one school average 1, so a school's
-    level of need enters only once, through the need weight (domain_methods, trap 8). What all plans are
-    worth therefore rises with need: worth ranks plans, and success is `still_needed` (R81). A negative
+    share of it that falls into the years looked at × the mean over the city's subjects of its
+    expected effect, weighted towards the subjects in which the school is likelier to be below
+    target. The weights of one school average 1, so a school's level of need enters only once,
+    through the need weight (domain_methods, trap 8). What all plans are
+    worth therefore rises with need: worth ranks plans, and success is `still_needed` (R81). A
+        negative
     expected effect buys nothing and counts as zero.
     """
     policy = city.policy
@@ -52,15 +54,18 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
     responses = pl.DataFrame(
         [
             (
-                i, r.served_share.value, lasting_share(r.lag_years, years, kept),
-                round(AGOROT * r.fixed_cost.value), round(AGOROT * r.unit_cost.value),
+                i,
+                r.served_share.value,
+                lasting_share(r.lag_years, years, kept),
+                round(AGOROT * r.fixed_cost.value),
+                round(AGOROT * r.unit_cost.value),
             )
             for i, r in policy.responses.items()
             if r.is_allocated
         ],
         schema=["response_id", "served_share", "lasting_share", "fixed_agorot", "unit_agorot"],
         orient="row",
-    )  # fmt: skip
+    )
     doses = pl.DataFrame(
         [
             (level, dose, share)
@@ -86,30 +91,40 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         )
     )
     return (
-        tables["mart_need_index"].select("semel_mosad", "pupils")
+        tables["mart_need_index"]
+        .select("semel_mosad", "pupils")
         .join(responses, how="cross")
         .join(doses, how="cross")
         .join(per_participant, on=PAIR, how="left")
         .join(
-            tables["mart_response_map"].select(*PAIR, "is_eligible", "eligibility_reason_en", "eligibility_reason_he"),
+            tables["mart_response_map"].select(
+                *PAIR, "is_eligible", "eligibility_reason_en", "eligibility_reason_he"
+            ),
             on=PAIR,
         )
         .join(tables["core_response"].select("response_id", "is_excellence"), on="response_id")
-        .with_columns((pl.col("served_share") * pl.col("pupils")).round().cast(pl.Int32).alias("participants"))
+        .with_columns(
+            (pl.col("served_share") * pl.col("pupils")).round().cast(pl.Int32).alias("participants")
+        )
         .filter(pl.col("participants") > 0)
         .with_columns(
             (
-                pl.col("participants") * pl.col("benefit_share") * pl.col("lasting_share") * pl.col("gain_sd").fill_null(0)
+                pl.col("participants")
+                * pl.col("benefit_share")
+                * pl.col("lasting_share")
+                * pl.col("gain_sd").fill_null(0)
             ).alias("benefit_sd_pupils")
         )
         .sort(OPTION)
         .pipe(lambda choices: with_pooled(city, tables, choices))
         .pipe(lambda choices: assets.with_assets(city, tables, choices))
-    )  # fmt: skip
+    )
 
 
 def subject_fit(tables: Tables) -> pl.DataFrame:
-    """Return how far each subject counts in each school: fit, likelier below target = more, mean 1."""
+    """Return how far each subject counts in each school: fit, likelier below target = more, mean
+    1.
+    """
     measured = tables["mart_gap_school"].filter(pl.col("subject") != "all")
     # Joins and groups come in any order, and a mean of floats depends on it.
     city_level = (
@@ -118,37 +133,48 @@ def subject_fit(tables: Tables) -> pl.DataFrame:
         .agg(pl.col("p_below_target").mean().alias("city_p"))
     )
     return (
-        tables["mart_need_index"].select("semel_mosad")
+        tables["mart_need_index"]
+        .select("semel_mosad")
         .join(city_level, how="cross")
-        .join(measured.select("semel_mosad", "subject", "p_below_target"), on=["semel_mosad", "subject"], how="left")
+        .join(
+            measured.select("semel_mosad", "subject", "p_below_target"),
+            on=["semel_mosad", "subject"],
+            how="left",
+        )
         .with_columns(pl.coalesce("p_below_target", "city_p", pl.lit(0.5)).alias("p"))
         .sort("semel_mosad", "subject")
-        .with_columns((pl.col("p") / pl.col("p").mean().over("semel_mosad")).fill_nan(1.0).alias("fit"))
-    )  # fmt: skip
+        .with_columns(
+            (pl.col("p") / pl.col("p").mean().over("semel_mosad")).fill_nan(1.0).alias("fit")
+        )
+    )
 
 
 def costs(city: CityFolder, choices: pl.DataFrame) -> pl.DataFrame:
     """Return what each option costs each funding channel, in agorot that add up to its price.
 
-    Price = fixed cost of opening, or the school's part of a shared one, + cost per participant × participants × dose, split between the
-    channels by the response's funding shares.
+    Price = fixed cost of opening, or the school's part of a shared one, + cost per participant ×
+    participants × dose, split between the channels by the response's funding shares.
     """
     rows = []
     for semel_mosad, response_id, level, dose, participants, fixed, unit in choices.select(
         *OPTION, "dose", "participants", "fixed_agorot", "unit_agorot"
     ).iter_rows():
-        shares: dict[str, float] = {channel: share for channel, share in city.policy.responses[response_id].funding.items()}  # noqa: C416 (widens the key's type)  # fmt: skip
+        # The key's type is wider here: a channel is any text.
+        shares: dict[str, float] = {**city.policy.responses[response_id].funding}
         price = fixed + round(unit * participants * dose)
         for channel, amount in split_by_share(price, shares).items():
             rows.append((semel_mosad, response_id, level, channel, amount))
     return pl.DataFrame(
         rows,
         schema={
-            "semel_mosad": pl.String, "response_id": pl.String, "dose_level": pl.Int32,
-            "funding_channel": pl.String, "amount_agorot": pl.Int64,
+            "semel_mosad": pl.String,
+            "response_id": pl.String,
+            "dose_level": pl.Int32,
+            "funding_channel": pl.String,
+            "amount_agorot": pl.Int64,
         },
         orient="row",
-    )  # fmt: skip
+    )
 
 
 def channels(city: CityFolder) -> pl.DataFrame:
@@ -164,7 +190,9 @@ def channels(city: CityFolder) -> pl.DataFrame:
 
 
 def school_channels(city: CityFolder, tables: Tables) -> pl.DataFrame:
-    """Return caps of a channel inside one school: its Gefen basket, reported or assumed per pupil."""
+    """Return caps of a channel inside one school: its Gefen basket, reported or assumed per
+    pupil.
+    """
     frames = [
         pl.DataFrame(
             schema={
@@ -221,7 +249,9 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
 
 
 def planned(city: CityFolder, tables: Tables) -> Problem:
-    """Return the problem as the plan answers it: under the maximin, with the floor that it reached."""
+    """Return the problem as the plan answers it: under the maximin, with the floor that it
+    reached.
+    """
     return floored(problem(city, tables), tables["mart_allocation_certificate"]["floor_sd"].item())
 
 
@@ -257,7 +287,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         .join(posed.options.select(*OPTION, "host_semel_mosad", "asset_id"), on=OPTION)
         .with_columns(pl.col("municipal_agorot").fill_null(0))
         .pipe(lambda bought: with_replaceable(city, bought))
-    )  # fmt: skip
+    )
     certificate, left = plan.certificate, still_needed(city, tables, lines)
     return {
         "mart_allocation": lines,
@@ -297,14 +327,28 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
 
 
 def still_needed(city: CityFolder, tables: Tables, lines: pl.DataFrame) -> pl.DataFrame:
-    """Return the need-weighted gap of each school before the plan and after it: its success (R81)."""
-    gaps = tables["mart_gap_school"].filter(subject="all").select("semel_mosad", "gap_sd", "tested_pupils")  # fmt: skip
-    schools = tables["mart_need_index"].select("semel_mosad", "pupils", "need").join(
-        gaps, on="semel_mosad", how="left"
-    )  # fmt: skip
-    gained = schools.select("semel_mosad").join(
-        lines.group_by("semel_mosad").agg(pl.col("benefit_sd_pupils").sum()), on="semel_mosad", how="left"
-    ).with_columns(pl.col("benefit_sd_pupils").fill_null(0.0))  # fmt: skip
+    """Return the need-weighted gap of each school before the plan and after it: its success
+    (R81).
+    """
+    gaps = (
+        tables["mart_gap_school"]
+        .filter(subject="all")
+        .select("semel_mosad", "gap_sd", "tested_pupils")
+    )
+    schools = (
+        tables["mart_need_index"]
+        .select("semel_mosad", "pupils", "need")
+        .join(gaps, on="semel_mosad", how="left")
+    )
+    gained = (
+        schools.select("semel_mosad")
+        .join(
+            lines.group_by("semel_mosad").agg(pl.col("benefit_sd_pupils").sum()),
+            on="semel_mosad",
+            how="left",
+        )
+        .with_columns(pl.col("benefit_sd_pupils").fill_null(0.0))
+    )
     found = remaining(
         schools,
         gained,
@@ -335,27 +379,43 @@ def next_bought(city: CityFolder, tables: Tables) -> Tables:
     """Return what the next 100,000 NIS of each channel that is used up would buy (R82)."""
     step = round(AGOROT * NEXT_NIS)
     return {
-        "mart_allocation_next": next_money(
-            planned(city, tables), tables["mart_allocation"], step_agorot=step
-        ).rename({"gap_pct": "optimality_gap_pct"})
+        "mart_allocation_next": (
+            next_money(planned(city, tables), tables["mart_allocation"], step_agorot=step).rename(
+                {"gap_pct": "optimality_gap_pct"}
+            )
+        )
     }
 
 
 def formula(city: CityFolder, tables: Tables) -> Tables:
-    """Return scenario zero: what the policy's formula gives each school, part by part, no programmes.
+    """Return scenario zero: what the policy's formula gives each school, part by part, no
+    programmes.
 
     A part may read any column of the need index, of the school's latest year (`core_school_year`),
     and `last_year_agorot`, what last year's plan gave the school (empty where it gave nothing).
 
     Raises:
-        CityError: the formula names a column the schools do not have, or its pot cannot be shared so.
+        CityError: the formula names a column the schools do not have, or its pot cannot be shared
+            so.
     """
-    latest = tables["core_school_year"].sort("semel_mosad", "school_year").group_by("semel_mosad", maintain_order=True).last()  # fmt: skip
+    latest = (
+        tables["core_school_year"]
+        .sort("semel_mosad", "school_year")
+        .group_by("semel_mosad", maintain_order=True)
+        .last()
+    )
     need = tables["mart_need_index"]
     schools = need.join(
-        latest.drop([name for name in latest.columns if name in need.columns and name != "semel_mosad"]),
-        on="semel_mosad", how="left",
-    ).join(tables["mart_last_plan"].select("semel_mosad", "last_year_agorot"), on="semel_mosad", how="left")  # fmt: skip
+        latest.drop(
+            [name for name in latest.columns if name in need.columns and name != "semel_mosad"]
+        ),
+        on="semel_mosad",
+        how="left",
+    ).join(
+        tables["mart_last_plan"].select("semel_mosad", "last_year_agorot"),
+        on="semel_mosad",
+        how="left",
+    )
     parts, pots = [], []
     for name, part in city.policy.formula.items():
         pot = pot_agorot(city, part)
@@ -370,9 +430,11 @@ def formula(city: CityFolder, tables: Tables) -> Tables:
     total = found.group_by("semel_mosad").agg(formula_agorot=pl.col("amount_agorot").sum())
     return {
         "mart_allocation_formula": total.sort("semel_mosad"),
-        "mart_allocation_formula_part": found.with_columns(
-            pl.col("formula_bound").fill_null("level")
-        ).sort("formula_part", "semel_mosad"),
+        "mart_allocation_formula_part": (
+            found.with_columns(pl.col("formula_bound").fill_null("level")).sort(
+                "formula_part", "semel_mosad"
+            )
+        ),
         "mart_allocation_formula_pot": pl.DataFrame(
             pots,
             schema=["formula_part", "pot_agorot", "level_agorot", "formula_left_agorot"],
@@ -390,24 +452,48 @@ def pot_agorot(city: CityFolder, part: FormulaPart) -> int:
 
 
 READS = (
-    "mart_need_index", "mart_gap_school", "mart_effect", "mart_response_map", "core_response", "core_school_year",
-    *RULE_READS, *POOL_READS, *assets.READS,
-)  # fmt: skip
+    "mart_need_index",
+    "mart_gap_school",
+    "mart_effect",
+    "mart_response_map",
+    "core_response",
+    "core_school_year",
+    *RULE_READS,
+    *POOL_READS,
+    *assets.READS,
+)
 STEPS = (
     Step(
         "allocate_plan",
         "decide",
         makes=(
-            "mart_allocation", "mart_allocation_money", "mart_allocation_channel",
-            "mart_allocation_rule", "mart_allocation_certificate", "mart_allocation_asset", "mart_allocation_remaining",
+            "mart_allocation",
+            "mart_allocation_money",
+            "mart_allocation_channel",
+            "mart_allocation_rule",
+            "mart_allocation_certificate",
+            "mart_allocation_asset",
+            "mart_allocation_remaining",
         ),
         reads=READS,
         compute=allocate,
     ),
     Step(
-        "plan_next_money", "decide", makes=("mart_allocation_next",), reads=(*READS, "mart_allocation", "mart_allocation_certificate"), compute=next_bought,
+        "plan_next_money",
+        "decide",
+        makes=("mart_allocation_next",),
+        reads=(*READS, "mart_allocation", "mart_allocation_certificate"),
+        compute=next_bought,
     ),
-    Step("formula", "decide", makes=("mart_allocation_formula", "mart_allocation_formula_part", "mart_allocation_formula_pot"),
-        reads=("mart_need_index", "core_school_year", "mart_last_plan"), compute=formula,
+    Step(
+        "formula",
+        "decide",
+        makes=(
+            "mart_allocation_formula",
+            "mart_allocation_formula_part",
+            "mart_allocation_formula_pot",
+        ),
+        reads=("mart_need_index", "core_school_year", "mart_last_plan"),
+        compute=formula,
     ),
-)  # fmt: skip
+)

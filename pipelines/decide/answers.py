@@ -1,4 +1,6 @@
-"""The figures behind the eight budget questions of the committee (D004, R99), each a cell of a mart."""
+"""The figures behind the eight budget questions of the committee (D004, R99), each a cell of a
+mart.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +11,25 @@ from pipelines.decide.allocation import MUNICIPAL
 from pipelines.tables import Step, Tables
 
 READS = (
-    "mart_allocation", "mart_allocation_money", "mart_allocation_stability", "mart_asset", "mart_response",
-)  # fmt: skip
+    "mart_allocation",
+    "mart_allocation_money",
+    "mart_allocation_stability",
+    "mart_asset",
+    "mart_response",
+)
 
 
 def answers(_: CityFolder, tables: Tables) -> Tables:
     """Return what the plan answers in numbers: question (1 to 8), answer_id, answer_value, unit."""
     # A sum of floats depends on the order of rows.
-    lines = tables["mart_allocation"].join(
-        tables["mart_response"].select("response_id", "goal_id", "horizon", "is_excellence"), on="response_id"
-    ).sort("semel_mosad", "response_id")  # fmt: skip
+    lines = (
+        tables["mart_allocation"]
+        .join(
+            tables["mart_response"].select("response_id", "goal_id", "horizon", "is_excellence"),
+            on="response_id",
+        )
+        .sort("semel_mosad", "response_id")
+    )
     money = tables["mart_allocation_money"]
     by_gefen = money.filter(pl.col("funding_channel").cast(pl.String).str.starts_with("gefen"))
     municipal = money.filter(pl.col("funding_channel") == MUNICIPAL)
@@ -29,8 +40,10 @@ def answers(_: CityFolder, tables: Tables) -> Tables:
     long = int(lines.filter(pl.col("horizon") == "long")["cost_agorot"].sum())
     firm = dict(
         lines.join(tables["mart_allocation_stability"], on=["semel_mosad", "response_id"])
-        .group_by("stability").len().iter_rows()
-    )  # fmt: skip
+        .group_by("stability")
+        .len()
+        .iter_rows()
+    )
     rows = [
         (1, "benefit", float(lines["benefit_sd_pupils"].sum()), "SD × pupils"),
         (2, "excellence_agorot", excellent, "agorot"),
@@ -41,19 +54,34 @@ def answers(_: CityFolder, tables: Tables) -> Tables:
         (4, "not_school_pct", _pct(not_school, own), "percent"),
         (6, "goals", lines["goal_id"].n_unique(), "goals"),
         (6, "goals_all", tables["mart_response"]["goal_id"].n_unique(), "goals"),
-        (6, "several", lines.group_by("semel_mosad").len().filter(pl.col("len") > 1).height, "schools"),
+        (
+            6,
+            "several",
+            lines.group_by("semel_mosad").len().filter(pl.col("len") > 1).height,
+            "schools",
+        ),
         (6, "long_pct", _pct(long, total), "percent"),
         (7, "assets", tables["mart_asset"].height, "assets"),
-        (7, "hours_free", float(tables["mart_asset"].sort("asset_id")["hours_free_per_week"].sum()), "hours a week"),
+        (
+            7,
+            "hours_free",
+            float(tables["mart_asset"].sort("asset_id")["hours_free_per_week"].sum()),
+            "hours a week",
+        ),
         *((8, code, firm.get(code, 0), "lines") for code in ("firm", "contested", "coin_flip")),
-    ]  # fmt: skip
+    ]
     return {
         "mart_allocation_answer": pl.DataFrame(
             [(question, name, float(value), unit) for question, name, value, unit in rows],
-            schema={"question": pl.Int32, "answer_id": pl.String, "answer_value": pl.Float64, "unit": pl.String},
+            schema={
+                "question": pl.Int32,
+                "answer_id": pl.String,
+                "answer_value": pl.Float64,
+                "unit": pl.String,
+            },
             orient="row",
         )
-    }  # fmt: skip
+    }
 
 
 def _pct(part: int, whole: int) -> float:
@@ -61,4 +89,6 @@ def _pct(part: int, whole: int) -> float:
     return 100 * part / whole if whole else 0.0
 
 
-STEPS = (Step("plan_answers", "decide", makes=("mart_allocation_answer",), reads=READS, compute=answers),)  # fmt: skip
+STEPS = (
+    Step("plan_answers", "decide", makes=("mart_allocation_answer",), reads=READS, compute=answers),
+)

@@ -1,4 +1,6 @@
-"""What each response does: every design its recorded assignment allows, beside the literature (R61–R63)."""
+"""What each response does: every design its recorded assignment allows, beside the literature
+(R61–R63).
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ from pipelines.tables import Step, Tables
 
 KEY = ["response_id", "subject"]
 WHOLE = "all"
-# Schools that gave places by lot or by a score have a design of their own; the rest is compared pupil
-# by pupil.
+# Schools that gave places by lot or by a score have a design of their own; the rest is compared
+# pupil by pupil.
 BY_DESIGN = ("lottery", "threshold")
 OTHER_DOSES = "dose_of_others"
 # One is enough beside a design bias of .10: what the folds' luck moves is below a hundredth.
@@ -55,24 +57,35 @@ def priors(city: CityFolder) -> pl.DataFrame:
     return pl.DataFrame(
         rows,
         schema={
-            "response_id": pl.String, "subject": pl.String, "prior_sd": pl.Float64,
-            "prior_se_sd": pl.Float64, "transport_discount": pl.Float64, "source": pl.String,
+            "response_id": pl.String,
+            "subject": pl.String,
+            "prior_sd": pl.Float64,
+            "prior_se_sd": pl.Float64,
+            "transport_discount": pl.Float64,
+            "source": pl.String,
         },
         orient="row",
-    ).with_columns(pl.col("source").replace(named))  # fmt: skip
+    ).with_columns(pl.col("source").replace(named))
 
 
 def goal_subjects(city: CityFolder) -> pl.DataFrame:
-    """Return the subjects that each response is judged by: those that measure the goal it was chosen for (R59).
+    """Return the subjects that each response is judged by: those that measure the goal it was
+    chosen for (R59).
 
     A response whose goal no test measures has none; its effects on scores are side information.
     """
-    rows = [(key, subject) for key in city.policy.responses for subject in city.policy.goal_subjects(key)]  # fmt: skip
+    rows = [
+        (key, subject)
+        for key in city.policy.responses
+        for subject in city.policy.goal_subjects(key)
+    ]
     return pl.DataFrame(rows, schema=dict.fromkeys(KEY, pl.String), orient="row")
 
 
 def effects(city: CityFolder, tables: Tables) -> Tables:
-    """Return the estimate of every design, the posterior effects, those on groups, and the verdicts."""
+    """Return the estimate of every design, the posterior effects, those on groups, and the
+    verdicts.
+    """
     known, policy = priors(city), city.policy.effects
     registered = known.select(KEY)
     # Without pupils or a report of who takes part there is nothing to estimate from.
@@ -98,21 +111,34 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
         least_information=policy.least_information.value,
     )
     return {
-        "mart_effect_design": explained_away(designs).rename({"effect_sd": "design_sd", "effect_se_sd": "design_se_sd"}),
+        "mart_effect_design": (
+            explained_away(designs).rename(
+                {"effect_sd": "design_sd", "effect_se_sd": "design_se_sd"}
+            )
+        ),
         "mart_effect": posterior.join(known.select(*KEY, "source"), on=KEY),
         "mart_verdict": judged_by_absence(
             judged.with_columns(pl.col("group_id").fill_null(WHOLE)), tables["mart_effect_absence"]
         ),
-    }  # fmt: skip
+    }
 
 
 def judged_by_absence(judged: pl.DataFrame, absence: pl.DataFrame) -> pl.DataFrame:
     """Return the verdicts, with that on absence for responses whose goal absence measures (R59).
 
-    The row "all" of such a response holds no effect: its unit is days, which `mart_effect_absence` tells.
+    The row "all" of such a response holds no effect: its unit is days, which `mart_effect_absence`
+    tells.
     """
     key = ["response_id", "group_id", "subject"]
-    told = ["design_grade", "p_positive", "p_worthwhile", "information_pct", "verdict", "verdict_reason", "is_effective"]  # fmt: skip
+    told = [
+        "design_grade",
+        "p_positive",
+        "p_worthwhile",
+        "information_pct",
+        "verdict",
+        "verdict_reason",
+        "is_effective",
+    ]
     goals = absence.filter("is_goal").select(
         "response_id", *told, group_id=pl.lit(WHOLE), subject=pl.lit(WHOLE)
     )
@@ -120,11 +146,12 @@ def judged_by_absence(judged: pl.DataFrame, absence: pl.DataFrame) -> pl.DataFra
 
 
 def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
-    """Return the designs with what an unmeasured confounder would need to explain their effect away (R61).
+    """Return the designs with what an unmeasured confounder would need to explain their effect away
+    (R61).
 
     Asked of designs that only observe, and measured something; where places were given by lot or by
-    a score it is no question. The robustness value is for matching alone: it counts pupils as if each
-    told by itself, and a panel's error does not.
+    a score it is no question. The robustness value is for matching alone: it counts pupils as if
+    each told by itself, and a panel's error does not.
     """
     key = [*KEY, "design"]
     asked = designs.filter(
@@ -147,7 +174,9 @@ def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
 def _estimates(
     city: CityFolder, tables: Tables, registered: pl.DataFrame
 ) -> dict[tuple[str, str, str], Estimate]:
-    """Return the estimate of each response, subject and design for which there is anything to look at."""
+    """Return the estimate of each response, subject and design for which there is anything to look
+    at.
+    """
     groups = city.policy.effects.groups
     people = columns.with_groups(columns.pupil_years(tables), tables, groups)
     entries = tables["core_response_entry"]
@@ -173,10 +202,16 @@ def _estimates(
 
 
 def by_design(
-    people: pl.DataFrame, listed: pl.DataFrame, response_id: str, subject: str,
-    subjects: list[str], others: list[str], seed: int,
-) -> dict[tuple[str, str, str], Estimate]:  # fmt: skip
-    """Return the estimates of schools that gave places by lot or by a score: one draw a school and year.
+    people: pl.DataFrame,
+    listed: pl.DataFrame,
+    response_id: str,
+    subject: str,
+    subjects: list[str],
+    others: list[str],
+    seed: int,
+) -> dict[tuple[str, str, str], Estimate]:
+    """Return the estimates of schools that gave places by lot or by a score: one draw a school and
+    year.
 
     Args:
         people: `pupil_years`; the outcome is the score of the subject.
@@ -194,13 +229,18 @@ def by_design(
         people.drop("semel_mosad")
         .join(listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN)), on=columns.KEY)
         .select(
-            "assignment_mechanism", "is_offered", "dose", "selection_score", *known,
-            "semel_mosad", pl.concat_str("semel_mosad", "school_year", separator="|").alias("stratum"),
+            "assignment_mechanism",
+            "is_offered",
+            "dose",
+            "selection_score",
+            *known,
+            "semel_mosad",
+            pl.concat_str("semel_mosad", "school_year", separator="|").alias("stratum"),
             pl.col("pupil_hash").alias("unit"),
             pl.col(columns.score(subject)).alias("outcome_sd"),
             *([placebo] if placebo else []),
         )
-    )  # fmt: skip
+    )
     drawn = rows.filter(pl.col("assignment_mechanism") == "lottery")
     scored = rows.filter(
         pl.col("assignment_mechanism") == "threshold", pl.col("selection_score").is_not_null()
@@ -217,16 +257,20 @@ def by_design(
 
 
 def _from_cut_off(scored: pl.DataFrame) -> pl.DataFrame:
-    """Return the pupils with their score less the cut-off of their draw; a draw without one is left out.
+    """Return the pupils with their score less the cut-off of their draw; a draw without one is left
+    out.
 
-    Offers say where the cut-off lies, not who took part: one who declined sits below it all the same.
+    Offers say where the cut-off lies, not who took part: one who declined sits below it all the
+    same.
     """
     cuts = {
         stratum: cut_off(rows["selection_score"].to_numpy(), rows["is_offered"].to_numpy())
         for (stratum,), rows in scored.group_by("stratum")
     }
     cut = pl.col("stratum").replace_strict(cuts, return_dtype=pl.Float64)
-    return scored.with_columns((pl.col("selection_score") - cut).alias("running")).drop_nulls("running")  # fmt: skip
+    return scored.with_columns((pl.col("selection_score") - cut).alias("running")).drop_nulls(
+        "running"
+    )
 
 
 def _schools(rows: pl.DataFrame) -> int:
@@ -239,25 +283,37 @@ def other_doses(people: pl.DataFrame, response_id: str) -> list[str]:
     return [
         name
         for name in people.columns
-        if name.startswith("dose_") and not name.startswith("dose_before_") and name != columns.dose(response_id)
-    ]  # fmt: skip
+        if name.startswith("dose_")
+        and not name.startswith("dose_before_")
+        and name != columns.dose(response_id)
+    ]
 
 
 def _matching(
-    people: pl.DataFrame, listed: pl.DataFrame, response_id: str, subject: str,
-    subjects: list[str], others: list[str], groups: Sequence[str], seed: int,
-) -> Estimate:  # fmt: skip
+    people: pl.DataFrame,
+    listed: pl.DataFrame,
+    response_id: str,
+    subject: str,
+    subjects: list[str],
+    others: list[str],
+    groups: Sequence[str],
+    seed: int,
+) -> Estimate:
     """Return the effect on who starts the response, against pupils of the same school and grade."""
     by_design = listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN))
-    # Pupils of schools without the response would help to learn what scores tell (errors would be about
-    # a tenth smaller), at three times the work.
+    # Pupils of schools without the response would help to learn what scores tell (errors would be
+    # about a tenth smaller), at three times the work.
     rows = people.join(listed, on="semel_mosad", how="semi").join(
         by_design, on=["semel_mosad", "school_year"], how="anti"
     )
     estimate = matched(
         rows.select(
-            pl.col("pupil_hash").alias("pupil_id"), "school_year", "semel_mosad", "grade",
-            *columns.BACKGROUND, "absence_before_pct",
+            pl.col("pupil_hash").alias("pupil_id"),
+            "school_year",
+            "semel_mosad",
+            "grade",
+            *columns.BACKGROUND,
+            "absence_before_pct",
             pl.sum_horizontal(other_doses(people, response_id)).alias(OTHER_DOSES),
             pl.col(columns.dose(response_id)).alias("dose"),
             pl.col(columns.dose_before(response_id)).alias("dose_before"),
@@ -273,7 +329,7 @@ def _matching(
         groups=[columns.group(name) for name in groups],
         seed=seed,
         most_draws=FOLD_DRAWS,
-    )  # fmt: skip
+    )
     taking = rows.filter(pl.col(columns.dose(response_id)) > 0)
     return replace(estimate, schools=taking["semel_mosad"].n_unique())
 
@@ -312,15 +368,25 @@ def _panel(
 def _groups(
     found: Mapping[tuple[str, str, str], Estimate], posterior: pl.DataFrame, spread_sd: float
 ) -> pl.DataFrame:
-    """Return posterior effects on groups of pupils: the effect on all, as all designs tell it, and how they differ.
+    """Return posterior effects on groups of pupils: the effect on all, as all designs tell it, and
+    how they differ.
 
-    How a group differs from the other participants is seen by matching alone, whether or not matching
-    has a say in the effect on all.
+    How a group differs from the other participants is seen by matching alone, whether or not
+    matching has a say in the effect on all.
     """
     reach = posterior.select(
-        pl.lit(None, pl.String).alias("group_id"), *KEY, "prior_sd", "prior_se_sd", "transport_discount",
-        "local_sd", "local_se_sd", "design_grade", "is_weak", "effect_sd", "effect_se_sd",
-    )  # fmt: skip
+        pl.lit(None, pl.String).alias("group_id"),
+        *KEY,
+        "prior_sd",
+        "prior_se_sd",
+        "transport_discount",
+        "local_sd",
+        "local_se_sd",
+        "design_grade",
+        "is_weak",
+        "effect_sd",
+        "effect_se_sd",
+    )
     known = {(row["response_id"], row["subject"]): row for row in posterior.iter_rows(named=True)}
     rows = []
     for (response_id, subject, _), estimate in sorted(found.items()):
@@ -345,9 +411,10 @@ def _groups(
 
 STEPS = (
     Step(
-        "effects", "decide",
+        "effects",
+        "decide",
         makes=("mart_effect_design", "mart_effect", "mart_verdict"),
         reads=(*columns.READS, "core_panel_cell", "core_pupil_group", "mart_effect_absence"),
         compute=effects,
     ),
-)  # fmt: skip
+)

@@ -1,4 +1,6 @@
-"""What to evaluate next, and what to propose for each response: keep, change, drop or evaluate (R63, R68)."""
+"""What to evaluate next, and what to propose for each response: keep, change, drop or evaluate
+(R63, R68).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _MADE = ("mart_design_option", "mart_information", "mart_evaluation")
 
 
 def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
-    """Return what each possible design could detect next year, and what knowing it would be worth."""
+    """Return what each possible design could detect next year, and what knowing it would be
+    worth.
+    """
     policy = city.policy.effects
     entries = (
         nothing("core_participation")
@@ -47,14 +51,18 @@ def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
     tried = tables["mart_effect_design"].rename({"design_sd": "effect_sd"})
     options = still_open(options, tried)
     effects = (
-        of_all_pupils(tables).filter(pl.col("subject") == WHOLE)
+        of_all_pupils(tables)
+        .filter(pl.col("subject") == WHOLE)
         .join(
             tables["mart_response_money"].select(
-                "response_id", "participants", pl.col("cost_per_participant_plan_agorot").alias("cost_per_participant_agorot")
+                "response_id",
+                "participants",
+                pl.col("cost_per_participant_plan_agorot").alias("cost_per_participant_agorot"),
             ),
-            on="response_id", how="left",
+            on="response_id",
+            how="left",
         )
-    )  # fmt: skip
+    )
     values = value_of_information(
         effects,
         options,
@@ -68,22 +76,39 @@ def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
     return {
         "mart_design_option": options,
         "mart_information": values,
-        "mart_evaluation": first.rename({"place": "evaluation_place"}).join(
-            records.select("response_id", "evaluation_schools", "schools_count", "places", "applicants", "lottery_seed"),
-            on="response_id", how="left",
-        ).with_columns(
-            (
-                (pl.col("evaluation_place") <= policy.evaluate_at_once.value)
-                & (pl.col("evsi_agorot") > 0) & (pl.col("design") != "none")
-            ).fill_null(False).alias("is_worth_evaluating")
+        "mart_evaluation": (
+            first.rename({"place": "evaluation_place"})
+            .join(
+                records.select(
+                    "response_id",
+                    "evaluation_schools",
+                    "schools_count",
+                    "places",
+                    "applicants",
+                    "lottery_seed",
+                ),
+                on="response_id",
+                how="left",
+            )
+            .with_columns(
+                (
+                    (pl.col("evaluation_place") <= policy.evaluate_at_once.value)
+                    & (pl.col("evsi_agorot") > 0)
+                    & (pl.col("design") != "none")
+                )
+                .fill_null(False)
+                .alias("is_worth_evaluating")
+            )
         ),
-    }  # fmt: skip
+    }
 
 
 def _with_goals_not_measured(
     first: pl.DataFrame, effects: pl.DataFrame, options: pl.DataFrame
 ) -> pl.DataFrame:
-    """Add the responses whose goal no test measures: no design tells of it, and they are not forgotten."""
+    """Add the responses whose goal no test measures: no design tells of it, and they are not
+    forgotten.
+    """
     silent = effects.filter(pl.col("effect_sd").is_null()).join(
         options, on="response_id", how="semi"
     )
@@ -95,18 +120,21 @@ def _with_goals_not_measured(
 
 
 def _entries(tables: Tables) -> pl.DataFrame:
-    """Return where each response runs, its places, how many could want one, and whether a score decides.
+    """Return where each response runs, its places, how many could want one, and whether a score
+    decides.
 
-    Who could want a place is known where a lottery was held or a score decided, from the list of those
-    pupils; elsewhere the eligible pupils are counted, and a first lottery is possible where they exceed
-    the places.
+    Who could want a place is known where a lottery was held or a score decided, from the list of
+    those pupils; elsewhere the eligible pupils are counted, and a first lottery is possible where
+    they exceed the places.
     """
     last = tables["core_participation"]["school_year"].max()
     reach = tables["mart_response_map"].filter("is_measured")
     tested = (
-        tables["core_panel_cell"].filter(pl.col("school_year") == last)
-        .group_by("semel_mosad").agg(pl.col("tested_pupils").max())
-    )  # fmt: skip
+        tables["core_panel_cell"]
+        .filter(pl.col("school_year") == last)
+        .group_by("semel_mosad")
+        .agg(pl.col("tested_pupils").max())
+    )
     is_scored = pl.col("assignment_mechanism") == "threshold"
     wanted = (
         tables["core_response_entry"]
@@ -148,9 +176,11 @@ def propose(city: CityFolder, tables: Tables) -> Tables:
         .group_by("need_id")
         .agg(
             # A gap somewhere is a gap; where nobody measured, it is not known.
-            (pl.col("p_need") >= policy.response_map.significant.value).any(ignore_nulls=False).alias("is_gap")
+            (pl.col("p_need") >= policy.response_map.significant.value)
+            .any(ignore_nulls=False)
+            .alias("is_gap")
         )
-    )  # fmt: skip
+    )
     serves = (
         tables["core_need_answer"]
         .join(responses, on="response_id")
@@ -189,21 +219,34 @@ def propose(city: CityFolder, tables: Tables) -> Tables:
 
 STEPS = (
     Step(
-        "evaluation", "decide",
+        "evaluation",
+        "decide",
         makes=_MADE,
         reads=(
-            "mart_verdict", "mart_response_money", "mart_response_map", "core_participation",
-            "core_response_entry", "core_panel_cell", "mart_effect_design",
+            "mart_verdict",
+            "mart_response_money",
+            "mart_response_map",
+            "core_participation",
+            "core_response_entry",
+            "core_panel_cell",
+            "mart_effect_design",
         ),
         compute=worth_knowing,
     ),
     Step(
-        "proposals", "decide",
+        "proposals",
+        "decide",
         makes=("mart_proposal",),
         reads=(
-            "mart_verdict", "mart_response_money", "mart_alignment", "mart_unmet_need", "core_need_answer",
-            "mart_design_option", "mart_evaluation", "mart_decision",
+            "mart_verdict",
+            "mart_response_money",
+            "mart_alignment",
+            "mart_unmet_need",
+            "core_need_answer",
+            "mart_design_option",
+            "mart_evaluation",
+            "mart_decision",
         ),
         compute=propose,
     ),
-)  # fmt: skip
+)

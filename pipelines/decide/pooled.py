@@ -15,11 +15,12 @@ _NEAR = "near"
 
 
 def with_pooled(city: CityFolder, tables: Tables, choices: pl.DataFrame) -> pl.DataFrame:
-    """Return the options, and beside them those of the suggested sets of schools, if the policy offers them.
+    """Return the options, and beside them those of the suggested sets of schools, if the policy
+    offers them.
 
     A shared option is the same response at the same dose for the same participants; its dose levels
-    come after those of a school by itself. The fixed cost is paid once and split by participants, to
-    the agora; those who travel to the host cost their way. A set needs all its schools eligible.
+    come after those of a school by itself. The fixed cost is paid once and split by participants,
+    to the agora; those who travel to the host cost their way. A set needs all its schools eligible.
 
     Args:
         city: the policy.
@@ -37,12 +38,13 @@ def with_pooled(city: CityFolder, tables: Tables, choices: pl.DataFrame) -> pl.D
     kinds = tables["mart_pooling_set"].select("response_id", "host_semel_mosad", "pooling_kind")
     place = ["response_id", "host_semel_mosad"]
     members = (
-        tables["mart_pooling_school"].select(*place, "semel_mosad", "is_host")
+        tables["mart_pooling_school"]
+        .select(*place, "semel_mosad", "is_host")
         .join(kinds, on=place)
         .join(choices.filter("is_eligible"), on=["response_id", "semel_mosad"], how="left")
         .filter(pl.col("dose_level").is_not_null().all().over(place))
         .sort(*place, "dose_level", "semel_mosad")
-    )  # fmt: skip
+    )
     if members.is_empty():
         return alone
     levels = choices["dose_level"].max()
@@ -69,10 +71,14 @@ def _split(own: pl.DataFrame) -> list[int]:
 
 def together(choices: pl.DataFrame) -> tuple[Together, ...]:
     """Return the rule that a shared option is taken by all schools of its set or by none."""
-    pooled = choices.drop_nulls("host_semel_mosad").sort("response_id", "host_semel_mosad", "dose_level", "semel_mosad")  # fmt: skip
+    pooled = choices.drop_nulls("host_semel_mosad").sort(
+        "response_id", "host_semel_mosad", "dose_level", "semel_mosad"
+    )
     if pooled.is_empty():
         return ()
-    sets = pooled.group_by("response_id", "host_semel_mosad", "dose_level", maintain_order=True).agg("semel_mosad")  # fmt: skip
+    sets = pooled.group_by(
+        "response_id", "host_semel_mosad", "dose_level", maintain_order=True
+    ).agg("semel_mosad")
     return (
         Together(
             tuple(

@@ -1,4 +1,6 @@
-"""The pupils that effects are estimated from: one row a pupil and school year, with the years before."""
+"""The pupils that effects are estimated from: one row a pupil and school year, with the years
+before.
+"""
 
 from __future__ import annotations
 
@@ -52,10 +54,12 @@ def group_of(column: str) -> str:
 def pupil_years(tables: Tables) -> pl.DataFrame:
     """Return the registered pupils of every school year, in the order of their key.
 
-    Columns: pupil_hash, school_year, semel_mosad, grade, `BACKGROUND`, absence_pct, absence_before_pct
-    and absence_earlier_pct (of this year, last year and two years ago); per subject `score`, `before` and `earlier` (pupil SD, null = no internal test); per targeted response
-    `dose` (0 = none; null = nobody reported that year) and `dose_before`, the largest dose of the
-    reported years before (null = there are none).
+    Columns: pupil_hash, school_year, semel_mosad, grade, `BACKGROUND`, absence_pct,
+        absence_before_pct
+    and absence_earlier_pct (of this year, last year and two years ago); per subject `score`,
+    `before` and `earlier` (pupil SD, null = no internal test); per targeted response `dose` (0 =
+    none; null = nobody reported that year) and `dose_before`, the largest dose of the reported
+    years before (null = there are none).
     """
     scores = tables["core_pupil_outcome"].sort(*KEY, "subject")
     subjects = sorted(scores["subject"].unique())
@@ -107,6 +111,9 @@ def with_groups(rows: pl.DataFrame, tables: Tables, groups: Sequence[str]) -> pl
     for group_id in groups:
         here = tables["core_pupil_group"].filter(pl.col("group_id") == group_id).select(KEY)
         rows = rows.join(
-            here.with_columns(pl.lit(True).alias(group(group_id))), on=KEY, how="left", maintain_order="left"
-        )  # fmt: skip
+            here.with_columns(pl.lit(True).alias(group(group_id))),
+            on=KEY,
+            how="left",
+            maintain_order="left",
+        )
     return rows.with_columns(pl.col([group(name) for name in groups]).fill_null(False))

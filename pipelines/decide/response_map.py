@@ -1,4 +1,6 @@
-"""Which needs no response meets, and which schools could share one (R54, R56). The map itself is SQL."""
+"""Which needs no response meets, and which schools could share one (R54, R56). The map itself is
+SQL.
+"""
 
 import polars as pl
 
@@ -20,20 +22,41 @@ def frame(city: CityFolder, _: Tables) -> Tables:
     """
     policy = city.policy
     needs: list[tuple[str | None, ...]] = [
-        (key, need.name_he, need.name_en, need.measure, need.subject, need.group or WHOLE, need.goal, need.source, need.reason)
+        (
+            key,
+            need.name_he,
+            need.name_en,
+            need.measure,
+            need.subject,
+            need.group or WHOLE,
+            need.goal,
+            need.source,
+            need.reason,
+        )
         for key, need in policy.response_map.needs.items()
-    ]  # fmt: skip
+    ]
     answers = [
-        (key, response) for key, need in policy.response_map.needs.items() for response in need.responses
-    ]  # fmt: skip
+        (key, response)
+        for key, need in policy.response_map.needs.items()
+        for response in need.responses
+    ]
     for response_id, response in policy.responses.items():
         if response.eligibility is None:
             continue
         key = f"eligible_{response_id}"
         names = (f"זכאות ל{response.name_he}", f"Eligible for {response.name_en}")
         needs.append(
-            (key, *names, ELIGIBILITY, None, WHOLE, response.goal, response.eligibility.reason_en, "an eligible school has the response, or a reason why not")
-        )  # fmt: skip
+            (
+                key,
+                *names,
+                ELIGIBILITY,
+                None,
+                WHOLE,
+                response.goal,
+                response.eligibility.reason_en,
+                "an eligible school has the response, or a reason why not",
+            )
+        )
         answers.append((key, response_id))
     aspects = [
         (topic_id, aspect_id, aspect)
@@ -54,11 +77,15 @@ def frame(city: CityFolder, _: Tables) -> Tables:
             orient="row",
         ),
         "core_topic_answer": pl.DataFrame(
-            [(topic, key, response) for topic, key, aspect in aspects for response in aspect.responses],
+            [
+                (topic, key, response)
+                for topic, key, aspect in aspects
+                for response in aspect.responses
+            ],
             schema=nothing("core_topic_answer").schema,
             orient="row",
         ),
-    }  # fmt: skip
+    }
 
 
 def unmet(city: CityFolder, tables: Tables) -> Tables:
@@ -73,10 +100,12 @@ def unmet(city: CityFolder, tables: Tables) -> Tables:
     )
     names = tables["core_response"].select("response_id", "response_name_he")
     answers = (
-        tables["core_need_answer"].join(names, on="response_id").sort("need_id", "response_id")
+        tables["core_need_answer"]
+        .join(names, on="response_id")
+        .sort("need_id", "response_id")
         .group_by("need_id", maintain_order=True)
         .agg(pl.col("response_name_he").str.join(", ").alias("answers_he"))
-    )  # fmt: skip
+    )
     rows = (
         sized.join(tables["core_need_reach"], on=_PLACES)
         .join(tables["core_need"], on="need_id", suffix="_of_need")
@@ -100,10 +129,12 @@ def _gaps(tables: Tables, below_sd: float) -> pl.DataFrame:
     ]
     known = pl.concat(
         [
-            tables["mart_gap_school"].filter("is_measured").select(*columns, pl.lit(WHOLE).alias("group_id")),
+            tables["mart_gap_school"]
+            .filter("is_measured")
+            .select(*columns, pl.lit(WHOLE).alias("group_id")),
             tables["mart_gap_group_school"].drop_nulls("gap_sd").select(*columns, "group_id"),
         ]
-    )  # fmt: skip
+    )
     held = known.join(needs.select("need_id", "subject", "group_id"), on=["subject", "group_id"])
     return far_below(held, below_sd).select(
         *_PLACES,
@@ -123,11 +154,12 @@ def _rates(city: CityFolder, tables: Tables) -> pl.DataFrame:
     )
     needs = tables["core_need"].filter(~pl.col("need_measure").is_in([GAP, ELIGIBILITY]))
     held = (
-        tables["mart_need_indicator"].filter("is_measured")
+        tables["mart_need_indicator"]
+        .filter("is_measured")
         .join(indicators, on="indicator_id")
         .join(needs.select("need_id", "need_measure"), on="need_measure")
         .rename({"indicator_value": "rate_pct", "indicator_n": "n"})
-    )  # fmt: skip
+    )
     return rate_share(held).select(
         *_PLACES,
         pl.lit(False).alias("is_rule"),
@@ -138,7 +170,9 @@ def _rates(city: CityFolder, tables: Tables) -> pl.DataFrame:
 
 
 def _eligible(city: CityFolder, tables: Tables) -> pl.DataFrame:
-    """Return the schools that a response with a condition admits; their places by its registered share."""
+    """Return the schools that a response with a condition admits; their places by its registered
+    share.
+    """
     responses = pl.DataFrame(
         [
             (f"eligible_{key}", key, response.served_share.value)
@@ -149,7 +183,8 @@ def _eligible(city: CityFolder, tables: Tables) -> pl.DataFrame:
         orient="row",
     )
     return (
-        tables["mart_response_map"].filter("is_eligible")
+        tables["mart_response_map"]
+        .filter("is_eligible")
         .join(responses, on="response_id")
         .join(tables["mart_need_index"].select("semel_mosad", "need"), on="semel_mosad")
         .select(
@@ -160,7 +195,7 @@ def _eligible(city: CityFolder, tables: Tables) -> pl.DataFrame:
             pl.col("served_share").alias("share"),
             *(pl.lit(None, pl.Float64).alias(name) for name in _SIZED[-2:]),
         )
-    )  # fmt: skip
+    )
 
 
 def pooling(city: CityFolder, tables: Tables) -> Tables:
@@ -220,10 +255,14 @@ def _demand(response_id: str, served_share: float, kind: str, tables: Tables) ->
         pl.col("response_id") == response_id, "is_eligible", "is_measured", ~pl.col("is_served")
     )
     schools = tables["core_school"].join(
-        tables["core_school_year"].drop_nulls("nurture_index").sort("school_year")
-        .group_by("semel_mosad").agg(pl.col("nurture_index").last()),
-        on="semel_mosad", how="left",
-    )  # fmt: skip
+        tables["core_school_year"]
+        .drop_nulls("nurture_index")
+        .sort("school_year")
+        .group_by("semel_mosad")
+        .agg(pl.col("nurture_index").last()),
+        on="semel_mosad",
+        how="left",
+    )
     place = (
         [pl.col("location_east_m"), pl.col("location_north_m")]
         if kind == NEAR
@@ -255,27 +294,42 @@ def _demand(response_id: str, served_share: float, kind: str, tables: Tables) ->
 
 STEPS = (
     Step(
-        "response_needs", "aim",
+        "response_needs",
+        "aim",
         makes=("core_need", "core_need_answer", "core_topic_aspect", "core_topic_answer"),
         reads=(),
         compute=frame,
     ),
     Step(
-        "unmet_needs", "decide",
+        "unmet_needs",
+        "decide",
         makes=("mart_unmet_need",),
         reads=(
-            "core_need", "core_need_answer", "core_need_reach", "core_response", "mart_gap_school",
-            "mart_gap_group_school", "mart_need_indicator", "mart_need_index", "mart_response_map",
+            "core_need",
+            "core_need_answer",
+            "core_need_reach",
+            "core_response",
+            "mart_gap_school",
+            "mart_gap_group_school",
+            "mart_need_indicator",
+            "mart_need_index",
+            "mart_response_map",
         ),
         compute=unmet,
     ),
     Step(
-        "pooling", "decide",
+        "pooling",
+        "decide",
         makes=("mart_pooling", "mart_pooling_set", "mart_pooling_school"),
         reads=(
-            "mart_unmet_need", "core_need", "core_need_answer", "mart_response_map", "mart_need_index",
-            "core_school", "core_school_year",
+            "mart_unmet_need",
+            "core_need",
+            "core_need_answer",
+            "mart_response_map",
+            "mart_need_index",
+            "core_school",
+            "core_school_year",
         ),
         compute=pooling,
     ),
-)  # fmt: skip
+)

@@ -1,4 +1,6 @@
-"""Money and opinion beside effect: alignment, cost of progress, who is liked, where responses sit (R59–R67)."""
+"""Money and opinion beside effect: alignment, cost of progress, who is liked, where responses sit
+(R59–R67).
+"""
 
 from __future__ import annotations
 
@@ -39,26 +41,40 @@ def evidence(city: CityFolder, _: Tables) -> Tables:
         for subject, effect in response.effects.items():
             rows.append(
                 {
-                    "response_id": response_id, "quantity": f"effect.{subject}",
-                    "evidence_value": effect.mean, "evidence_spread": effect.sd, "unit": "pupil SD per year",
-                    "transport_discount": discount.value, "discount_reason": discount.reason,
-                    "source": f"{work.authors} ({work.year}). {work.title}. {work.where}" if work else response.effect_source,
-                    "is_assumed": work is None, "finding": work.finding if work else None,
+                    "response_id": response_id,
+                    "quantity": f"effect.{subject}",
+                    "evidence_value": effect.mean,
+                    "evidence_spread": effect.sd,
+                    "unit": "pupil SD per year",
+                    "transport_discount": discount.value,
+                    "discount_reason": discount.reason,
+                    "source": (
+                        f"{work.authors} ({work.year}). {work.title}. {work.where}"
+                        if work
+                        else response.effect_source
+                    ),
+                    "is_assumed": work is None,
+                    "finding": work.finding if work else None,
                     "read_on": work.read_on if work else response.registered_on,
-                    "reason": response.effect_reason, "reason_he": response.effect_reason_he,
+                    "reason": response.effect_reason,
+                    "reason_he": response.effect_reason_he,
                 }
-            )  # fmt: skip
+            )
         for quantity in ("fixed_cost", "unit_cost", "served_share"):
             parameter = getattr(response, quantity)
             rows.append(
                 {
-                    "response_id": response_id, "quantity": quantity, "evidence_value": parameter.value,
-                    "unit": parameter.unit, "source": parameter.source,
-                    "is_assumed": parameter.source.startswith(ASSUMED), "read_on": response.registered_on,
+                    "response_id": response_id,
+                    "quantity": quantity,
+                    "evidence_value": parameter.value,
+                    "unit": parameter.unit,
+                    "source": parameter.source,
+                    "is_assumed": parameter.source.startswith(ASSUMED),
+                    "read_on": response.registered_on,
                     "reason": parameter.reason,
                     "reason_he": None if quantity == "served_share" else response.cost_reason_he,
                 }
-            )  # fmt: skip
+            )
     return {"mart_evidence": pl.DataFrame(rows, infer_schema_length=None)}
 
 
@@ -66,14 +82,18 @@ def sides(_: CityFolder, tables: Tables) -> Tables:
     """Return prior, local estimate and posterior of each response side by side (R62).
 
     The prior is the discounted one: its mean shrinks, its spread does not. Without a local estimate
-    the posterior is that prior. The row "all" is the mean over the subjects, as the verdict takes it.
+    the posterior is that prior. The row "all" is the mean over the subjects, as the verdict takes
+    it.
     """
     key = ["response_id", "subject"]
     prior = tables["mart_effect"].select(*key, "prior_sd", "transport_discount", "treated_pupils")
     used = (
-        tables["mart_effect_design"].filter("is_used").sort(*key, "design_grade", "design")
-        .group_by(key, maintain_order=True).agg(pl.col("design").str.join(",").alias("designs"))
-    )  # fmt: skip
+        tables["mart_effect_design"]
+        .filter("is_used")
+        .sort(*key, "design_grade", "design")
+        .group_by(key, maintain_order=True)
+        .agg(pl.col("design").str.join(",").alias("designs"))
+    )
     fewest = prior.group_by("response_id").agg(pl.col("treated_pupils").min().alias("fewest"))
     ends = [
         (pl.col(f"{side}_sd") + sign * _REACH * pl.col(error)).alias(f"{side}_{end}_sd")
@@ -81,7 +101,8 @@ def sides(_: CityFolder, tables: Tables) -> Tables:
         for end, sign in (("lo", -1), ("hi", 1))
     ]
     rows = (
-        of_all_pupils(tables).drop_nulls(["effect_sd", "literature_sd"])
+        of_all_pupils(tables)
+        .drop_nulls(["effect_sd", "literature_sd"])
         .join(prior, on=key, how="left")
         .join(used, on=key, how="left")
         .join(fewest, on="response_id", how="left")
@@ -89,14 +110,19 @@ def sides(_: CityFolder, tables: Tables) -> Tables:
             *ends,
             pl.col("local_sd").is_not_null().alias("is_measured"),
             # A mean over subjects tells of the fewest pupils behind one of them.
-            pl.when(pl.col("subject") == WHOLE).then("fewest").otherwise("treated_pupils").alias("treated_pupils"),
+            pl.when(pl.col("subject") == WHOLE)
+            .then("fewest")
+            .otherwise("treated_pupils")
+            .alias("treated_pupils"),
         )
-    )  # fmt: skip
+    )
     return {"mart_effect_side": rows.select(nothing("mart_effect_side").columns)}
 
 
 def money(city: CityFolder, tables: Tables) -> Tables:
-    """Return what each response costs in the last budgeted year, and whether money follows effect."""
+    """Return what each response costs in the last budgeted year, and whether money follows
+    effect.
+    """
     policy, judged = city.policy.effects, of_all_pupils(tables)
     # A list that gives no dose is of a full one.
     participation = tables["core_participation"].with_columns(pl.col("dose").fill_null(1.0))
@@ -130,24 +156,30 @@ def voices(city: CityFolder, tables: Tables) -> Tables:
     )
     return {
         "mart_agreement": shown,
-        "mart_rating": rated_alike(ratings).filter(enough).join(told, on=["response_id", "goal_id"]),
+        "mart_rating": (
+            rated_alike(ratings).filter(enough).join(told, on=["response_id", "goal_id"])
+        ),
         "mart_rating_role": tellable_roles(rated_by_role(ratings), least),
         "mart_rating_evidence": tables["core_rating_evidence"].filter(enough),
-        "mart_perception": perceived(
-            ratings,
-            of_all_pupils(tables),
-            seed=policy.seed.value,
-            likely=policy.sure.value,
-            least_information=policy.least_information.value,
-        ).filter(enough),
-    }  # fmt: skip
+        "mart_perception": (
+            perceived(
+                ratings,
+                of_all_pupils(tables),
+                seed=policy.seed.value,
+                likely=policy.sure.value,
+                least_information=policy.least_information.value,
+            ).filter(enough)
+        ),
+    }
 
 
 def tellable_roles(by_role: pl.DataFrame, least: int) -> pl.DataFrame:
-    """Return the roles whose rating of a response may be told: of enough raters, and beside enough others.
+    """Return the roles whose rating of a response may be told: of enough raters, and beside enough
+    others.
 
-    The rating of all raters is published too. Less the roles shown it would give away what the others
-    said, so where those are fewer than `least`, the smallest role shown is left out with them.
+    The rating of all raters is published too. Less the roles shown it would give away what the
+    others said, so where those are fewer than `least`, the smallest role shown is left out with
+    them.
 
     Args:
         by_role: result of `rated_by_role`.
@@ -179,27 +211,37 @@ def placements(city: CityFolder, tables: Tables) -> Tables:
 STEPS = (
     Step("evidence", "decide", makes=("mart_evidence",), reads=(), compute=evidence),
     Step(
-        "effect_sides", "decide",
+        "effect_sides",
+        "decide",
         makes=("mart_effect_side",),
         reads=("mart_effect", "mart_effect_design", "mart_verdict"),
         compute=sides,
     ),
     Step(
-        "response_money", "decide",
+        "response_money",
+        "decide",
         makes=("mart_response_money", "mart_alignment", "mart_money_effect"),
         reads=("core_budget_line", "core_participation", "mart_verdict"),
         compute=money,
     ),
     Step(
-        "response_voices", "decide",
-        makes=("mart_agreement", "mart_rating", "mart_rating_role", "mart_rating_evidence", "mart_perception"),
+        "response_voices",
+        "decide",
+        makes=(
+            "mart_agreement",
+            "mart_rating",
+            "mart_rating_role",
+            "mart_rating_evidence",
+            "mart_perception",
+        ),
         reads=("core_rating", "core_rating_evidence", "mart_verdict"),
         compute=voices,
     ),
     Step(
-        "response_placement", "decide",
+        "response_placement",
+        "decide",
         makes=("mart_placement",),
         reads=("mart_response_map", "mart_need_index"),
         compute=placements,
     ),
-)  # fmt: skip
+)

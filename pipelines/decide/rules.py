@@ -1,4 +1,6 @@
-"""What every plan has to keep: the rules of `policy.yaml` as objects of the allocation (R82–R93)."""
+"""What every plan has to keep: the rules of `policy.yaml` as objects of the allocation
+(R82–R93).
+"""
 
 from __future__ import annotations
 
@@ -99,13 +101,16 @@ def minimum_groups(city: CityFolder, choices: pl.DataFrame) -> tuple[MinimumGrou
             item.response,
             item.participants,
             tuple(
-                sizes.filter(pl.col("response_id") == item.response, pl.col("in_group") < item.participants)
-                .select("semel_mosad", "dose_level").iter_rows()
+                sizes.filter(
+                    pl.col("response_id") == item.response, pl.col("in_group") < item.participants
+                )
+                .select("semel_mosad", "dose_level")
+                .iter_rows()
             ),
             **_named(city, item.response),
         )
         for item in city.policy.rules.minimum_groups
-    )  # fmt: skip
+    )
 
 
 def _kept_and_dropped(city: CityFolder, tables: Tables) -> Iterator[Rule]:
@@ -126,7 +131,9 @@ def _kept_and_dropped(city: CityFolder, tables: Tables) -> Iterator[Rule]:
     for notice in stated.notice_periods:
         if notice.last_year >= year:
             schools = _served(notice.response, "notice_periods", tables)
-            yield NoticePeriod(notice.response, schools, notice.last_year, **_named(city, notice.response))  # fmt: skip
+            yield NoticePeriod(
+                notice.response, schools, notice.last_year, **_named(city, notice.response)
+            )
     every_school = tuple(tables["mart_need_index"]["semel_mosad"])
     over = {item.response for item in stated.notice_periods if item.last_year < year}
     dropped = [
@@ -151,19 +158,27 @@ def _must_keep(city: CityFolder, tables: Tables) -> dict[tuple[str, str], int]:
 
 
 def _decisions(city: CityFolder, tables: Tables) -> Iterator[Rule]:
-    """What people decided on responses for the planned year (R68); to change or to evaluate binds nothing.
+    """What people decided on responses for the planned year (R68); to change or to evaluate binds
+    nothing.
 
-    What the policy keeps anyway is left to its own rule: of two rules that ask the same, neither has a price.
+    What the policy keeps anyway is left to its own rule: of two rules that ask the same, neither
+        has a price.
     """
     stated = city.policy.rules.decisions
     if not (stated and stated.value):
         return
     least = min(city.policy.dose_response.value)
-    decided = tables["mart_decision"].filter(pl.col("planning_year") == city.planning_year).sort("response_id")  # fmt: skip
+    decided = (
+        tables["mart_decision"]
+        .filter(pl.col("planning_year") == city.planning_year)
+        .sort("response_id")
+    )
     allocated = {name for name, item in city.policy.responses.items() if item.is_allocated}
 
     def of(decision: str) -> list[str]:
-        return [name for name in decided.filter(decision=decision)["response_id"] if name in allocated]  # fmt: skip
+        return [
+            name for name in decided.filter(decision=decision)["response_id"] if name in allocated
+        ]
 
     anyway = _must_keep(city, tables)
     kept = [
@@ -174,7 +189,9 @@ def _decisions(city: CityFolder, tables: Tables) -> Iterator[Rule]:
     ]
     if kept:
         yield DecidedKeep(tuple(kept))
-    dropped = [(school, name) for name in of("drop") for school in tables["mart_need_index"]["semel_mosad"]]  # fmt: skip
+    dropped = [
+        (school, name) for name in of("drop") for school in tables["mart_need_index"]["semel_mosad"]
+    ]
     if dropped:
         yield DecidedDrop(tuple(dropped))
 
@@ -188,7 +205,9 @@ def _served(response_id: str, rule: str, tables: Tables) -> tuple[str, ...]:
     rows = tables["mart_response_map"].filter(pl.col("response_id") == response_id)
     if not rows["is_measured"].all():
         raise ValueError(
-            f"policy.yaml: {rule}: '{response_id}' is to be kept where it is served, but no participation is reported in this city; name the schools under rules.must_keep instead."
+            f"policy.yaml: {rule}: '{response_id}' is to be kept where it is served, but no"
+            " participation is reported in this city; name the schools under rules.must_keep"
+            " instead."
         )
     return tuple(rows.filter("is_served")["semel_mosad"])
 
@@ -197,17 +216,22 @@ def _conditions(city: CityFolder, _: Tables) -> Iterator[Rule]:
     """What a response needs beside it, and what may not pay for it (R83, R93)."""
     for item in city.policy.rules.prerequisites:
         yield Prerequisite(
-            item.response, item.needs, **_named(city, item.response), **_named(city, item.needs, "needed")
-        )  # fmt: skip
+            item.response,
+            item.needs,
+            **_named(city, item.response),
+            **_named(city, item.needs, "needed"),
+        )
     excluded: dict[str, set[str]] = {}
     for exclusion in city.policy.rules.source_exclusions:
         excluded.setdefault(exclusion.channel, set()).update(exclusion.responses)
     for channel, responses in sorted(excluded.items()):
         names = [city.policy.responses[response_id] for response_id in sorted(responses)]
         yield SourceExcluded(
-            channel, tuple(sorted(responses)),
-            ", ".join(name.name_he for name in names), ", ".join(name.name_en for name in names),
-        )  # fmt: skip
+            channel,
+            tuple(sorted(responses)),
+            ", ".join(name.name_he for name in names),
+            ", ".join(name.name_en for name in names),
+        )
 
 
 def _overrides(city: CityFolder, tables: Tables) -> Iterator[Rule]:
@@ -219,9 +243,15 @@ def _overrides(city: CityFolder, tables: Tables) -> Iterator[Rule]:
             if school not in called:
                 raise ValueError(f"policy.yaml: rules.overrides: no school {school} in the plan.")
             yield ManualOverride(
-                school, item.response, item.decision == "forced", item.reason, item.decided_by_role,
-                item.dose_level, called[school], **_named(city, item.response),
-            )  # fmt: skip
+                school,
+                item.response,
+                item.decision == "forced",
+                item.reason,
+                item.decided_by_role,
+                item.dose_level,
+                called[school],
+                **_named(city, item.response),
+            )
 
 
 def _of_schools(city: CityFolder, _: Tables) -> Iterator[Rule]:
@@ -251,7 +281,12 @@ def _shares(city: CityFolder, tables: Tables) -> Iterator[Rule]:
         yield PartShareMin(part, stated.long_term_min.value)
     if stated.neediest_quarter_min:
         first = with_quartile(tables["mart_need_index"]).filter(pl.col("need_quartile") == 1)
-        part = Part("neediest_quarter", "the neediest quarter", "רבע התלמידים שבבתי הספר הנזקקים ביותר", tuple(first["semel_mosad"]))  # fmt: skip
+        part = Part(
+            "neediest_quarter",
+            "the neediest quarter",
+            "רבע התלמידים שבבתי הספר הנזקקים ביותר",
+            tuple(first["semel_mosad"]),
+        )
         yield PartShareMin(part, stated.neediest_quarter_min.value)
     if stated.exploration_min or stated.exploration_max:
         part = Part(
@@ -271,25 +306,35 @@ def _shares(city: CityFolder, tables: Tables) -> Iterator[Rule]:
 def _explored(tables: Tables) -> tuple[str, ...]:
     """Return the responses of which too little is known, and for which a design could tell more."""
     judged = tables["mart_verdict"].filter(
-        pl.col("group_id") == "all", pl.col("subject") == "all", pl.col("verdict") == "insufficient_evidence"
-    )  # fmt: skip
+        pl.col("group_id") == "all",
+        pl.col("subject") == "all",
+        pl.col("verdict") == "insufficient_evidence",
+    )
     designs = tables["mart_design_option"].filter(pl.col("design") != "none")
     return tuple(judged.join(designs, on="response_id", how="semi")["response_id"].sort())
 
 
 def _streams(city: CityFolder, tables: Tables, tolerance_pct: float) -> Iterator[Rule]:
-    """Keep each stream near its share of the need-weighted pupils: equal money at equal need (R86)."""
+    """Keep each stream near its share of the need-weighted pupils: equal money at equal need
+    (R86).
+    """
     gamma, offset = city.policy.equity_gamma.value, city.policy.need_offset.value
     shares = (
-        tables["mart_need_index"].sort("stream", "semel_mosad")
+        tables["mart_need_index"]
+        .sort("stream", "semel_mosad")
         .with_columns(weighted=pl.col("pupils") * (offset + pl.col("need")) ** gamma)
         .group_by("stream", maintain_order=True)
         .agg("semel_mosad", pl.col("weighted").sum())
         .with_columns(share_pct=100 * pl.col("weighted") / pl.col("weighted").sum())
-    )  # fmt: skip
+    )
     label = dictionary().label
     for stream, schools, share in shares.select("stream", "semel_mosad", "share_pct").iter_rows():
-        part = Part(f"stream_{stream}", f"the stream {stream}", f"זרם {label('stream', stream)}", tuple(schools))  # fmt: skip
+        part = Part(
+            f"stream_{stream}",
+            f"the stream {stream}",
+            f"זרם {label('stream', stream)}",
+            tuple(schools),
+        )
         yield PartShareMin(part, round(max(share - tolerance_pct, 0.0), 2))
         yield PartShareMax(part, round(min(share + tolerance_pct, 100.0), 2))
 
@@ -302,7 +347,8 @@ def _changes(city: CityFolder, tables: Tables) -> Iterator[Rule]:
     last = tables["mart_last_plan"].sort("semel_mosad")
     if last.is_empty():
         raise ValueError(
-            "policy.yaml: rules.hold_harmless and rules.rise_cap compare with last year's money, but no budget of a former year is reported in this city; take them off the policy."
+            "policy.yaml: rules.hold_harmless and rules.rise_cap compare with last year's money,"
+            " but no budget of a former year is reported in this city; take them off the policy."
         )
     planned = last.join(tables["mart_need_index"], on="semel_mosad", how="semi")
     money = tuple(planned.select("semel_mosad", "last_year_agorot").iter_rows())

@@ -1,6 +1,7 @@
 """Scenarios: each solved near the plan, and all of them side by side (R98).
 
-A scenario is solved again only when something it depends on has changed: its solution is kept with a
+A scenario is solved again only when something it depends on has changed: its solution is kept with
+    a
 hash over the whole problem, the plan it is compared with and the code that solves.
 """
 
@@ -24,11 +25,23 @@ from pipelines.fingerprint import code_mark
 from pipelines.scenarios import BASE, Scenario, load_scenarios
 from pipelines.tables import Step, Tables, nothing
 
-_CODE = ("models/allocation/**/*.py", "models/*.py", "pipelines/decide/scenarios.py", "requirements.lock")  # fmt: skip
+_CODE = (
+    "models/allocation/**/*.py",
+    "models/*.py",
+    "pipelines/decide/scenarios.py",
+    "requirements.lock",
+)
 _LINE = [
-    "semel_mosad", "response_id", "dose_level", "dose", "participants", "benefit_sd_pupils", "full_benefit_sd_pupils",
-    "cost_agorot", "municipal_agorot",
-]  # fmt: skip
+    "semel_mosad",
+    "response_id",
+    "dose_level",
+    "dose",
+    "participants",
+    "benefit_sd_pupils",
+    "full_benefit_sd_pupils",
+    "cost_agorot",
+    "municipal_agorot",
+]
 _MADE = ("core_scenario", "core_scenario_line")
 _BASE_HE, _BASE_EN = "התכנית", "The plan"
 
@@ -36,24 +49,33 @@ _BASE_HE, _BASE_EN = "התכנית", "The plan"
 def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
     """Solve the scenarios that are new or changed, and take the others as they were.
 
-    The plan itself is the first row and is not solved again. A scenario without a plan is a row with
-    its conflict in words.
+    The plan itself is the first row and is not solved again. A scenario without a plan is a row
+    with its conflict in words.
     """
     base = tables["mart_allocation"].sort(PAIR)
     certificate = tables["mart_allocation_certificate"].row(0, named=True)
     code = code_mark(_CODE)
     scenarios = load_scenarios(city)
     plan = {
-        "scenario_name_he": _BASE_HE, "scenario_name_en": _BASE_EN, "scenario_reason": "ההקצאה שבדוח; התרחישים מושווים אליה",
-        "scenario_status": "base", "optimality_gap_pct": certificate["optimality_gap_pct"], "solve_key": _digest(_csv(base.select(_LINE))),
-    }  # fmt: skip
-    rows, lines = [_row(BASE, 0, city, plan)], [base.select(pl.lit(BASE).alias("scenario_id"), *_LINE)]  # fmt: skip
+        "scenario_name_he": _BASE_HE,
+        "scenario_name_en": _BASE_EN,
+        "scenario_reason": "ההקצאה שבדוח; התרחישים מושווים אליה",
+        "scenario_status": "base",
+        "optimality_gap_pct": certificate["optimality_gap_pct"],
+        "solve_key": _digest(_csv(base.select(_LINE))),
+    }
+    rows, lines = (
+        [_row(BASE, 0, city, plan)],
+        [base.select(pl.lit(BASE).alias("scenario_id"), *_LINE)],
+    )
     for order, scenario in enumerate(scenarios, start=1):
         own = city.model_copy(update={"policy": scenario.policy})
         found, bought = _solved(scenario, own, tables, base, code)
         names = {
-            "scenario_name_he": scenario.name_he, "scenario_name_en": scenario.name_en, "scenario_reason": scenario.reason,
-        }  # fmt: skip
+            "scenario_name_he": scenario.name_he,
+            "scenario_name_en": scenario.name_en,
+            "scenario_reason": scenario.reason,
+        }
         rows.append(_row(scenario.scenario_id, order, own, names | found))
         lines.append(bought)
     return {
@@ -92,10 +114,14 @@ def _solved(
         # The rules name what the city does not have: told in a row, like a conflict.
         text = str(error)
         return {
-            "scenario_status": "invalid", "conflict_en": text, "conflict_he": f"הכללים שבקובץ מפנים למה שאין בעיר: {text}",
+            "scenario_status": "invalid",
+            "conflict_en": text,
+            "conflict_he": f"הכללים שבקובץ מפנים למה שאין בעיר: {text}",
             "solve_key": _digest(scenario.policy.model_dump_json(), text),
-        }, none  # fmt: skip
-    held, lines = (tables.get(name, nothing(name)).filter(scenario_id=scenario.scenario_id) for name in _MADE)  # fmt: skip
+        }, none
+    held, lines = (
+        tables.get(name, nothing(name)).filter(scenario_id=scenario.scenario_id) for name in _MADE
+    )
     held = held.filter(pl.col("solve_key") == key, pl.col("scenario_status") != "no_plan_in_time")
     if held.height:
         kept = ("scenario_status", "conflict_he", "conflict_en", "optimality_gap_pct", "solve_key")
@@ -110,19 +136,29 @@ def _solved(
         )
     except InfeasibleRules as error:
         return {
-            "scenario_status": "infeasible", "conflict_he": error.he, "conflict_en": error.en, "solve_key": key,
-        }, none  # fmt: skip
+            "scenario_status": "infeasible",
+            "conflict_he": error.he,
+            "conflict_en": error.en,
+            "solve_key": key,
+        }, none
     except NoPlanInTime as error:
         return {
-            "scenario_status": "no_plan_in_time", "conflict_en": str(error), "conflict_he": "לא נמצאה תכנית במסגרת הזמן שבמדיניות.", "solve_key": key,
-        }, none  # fmt: skip
-    municipal = found.money.filter(funding_channel=MUNICIPAL).select(*PAIR, municipal_agorot="amount_agorot")  # fmt: skip
+            "scenario_status": "no_plan_in_time",
+            "conflict_en": str(error),
+            "conflict_he": "לא נמצאה תכנית במסגרת הזמן שבמדיניות.",
+            "solve_key": key,
+        }, none
+    municipal = found.money.filter(funding_channel=MUNICIPAL).select(
+        *PAIR, municipal_agorot="amount_agorot"
+    )
     bought = found.lines.join(municipal, on=PAIR, how="left", maintain_order="left").with_columns(
         pl.col("municipal_agorot").fill_null(0)
     )
     return {
-        "scenario_status": "solved", "optimality_gap_pct": found.gap_pct, "solve_key": key,
-    }, bought.select(pl.lit(scenario.scenario_id).alias("scenario_id"), *_LINE)  # fmt: skip
+        "scenario_status": "solved",
+        "optimality_gap_pct": found.gap_pct,
+        "solve_key": key,
+    }, bought.select(pl.lit(scenario.scenario_id).alias("scenario_id"), *_LINE)
 
 
 def _key(asked: Problem, base: pl.DataFrame, city: CityFolder, code: str) -> str:
@@ -132,11 +168,19 @@ def _key(asked: Problem, base: pl.DataFrame, city: CityFolder, code: str) -> str
     solver = city.policy.solver
     parts = [model.matrix.data, model.matrix.indices, model.matrix.indptr, model.lower, model.upper]
     return _digest(
-        code, solver.gap_pct.value, solver.time_limit_s.value, *words,
+        code,
+        solver.gap_pct.value,
+        solver.time_limit_s.value,
+        *words,
         *[part.astype(float).tobytes() for part in parts],
-        _csv(model.columns.options), _csv(asked.costs), _csv(base.select(_LINE)), asked.overlaps, asked.objective,
-        asked.relax_order, sorted(asked.response_names.items()),
-    )  # fmt: skip
+        _csv(model.columns.options),
+        _csv(asked.costs),
+        _csv(base.select(_LINE)),
+        asked.overlaps,
+        asked.objective,
+        asked.relax_order,
+        sorted(asked.response_names.items()),
+    )
 
 
 def _csv(frame: pl.DataFrame) -> str:
@@ -152,37 +196,60 @@ def _digest(*parts: object) -> str:
 
 
 def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
-    """Return the scenarios side by side: money, pupils reached, progress by group, indices, moves."""
+    """Return the scenarios side by side: money, pupils reached, progress by group, indices,
+    moves.
+    """
     need = tables["mart_need_index"].sort("semel_mosad")
     scenarios = tables["core_scenario"].sort("scenario_order")
     planned = scenarios.filter(pl.col("scenario_status").is_in(["base", "solved"]))
     lines = with_benefit_share(city, tables["core_scenario_line"])
     names, members = _members(city, tables, need)
     found = compare_plans(
-        lines, need.select("semel_mosad", "pupils", "need"), members, effect_spread(tables),
-        plans=planned["scenario_id"].to_list(), base=BASE, seed=city.policy.need.seed.value,
-    )  # fmt: skip
+        lines,
+        need.select("semel_mosad", "pupils", "need"),
+        members,
+        effect_spread(tables),
+        plans=planned["scenario_id"].to_list(),
+        base=BASE,
+        seed=city.policy.need.seed.value,
+    )
     per_sd = city.policy.effects.months_per_sd.value
     months = {
-        f"plan_months{end}": pl.when(pl.col("participants") > 0).then(per_sd * pl.col(f"benefit{end}_sd_pupils") / pl.col("participants"))
+        f"plan_months{end}": (
+            pl.when(pl.col("participants") > 0).then(
+                per_sd * pl.col(f"benefit{end}_sd_pupils") / pl.col("participants")
+            )
+        )
         for end in ("", "_lo", "_hi")
-    }  # fmt: skip
+    }
     return {
-        "mart_scenario": scenarios.join(found.plans, on="scenario_id", how="left").with_columns(
-            **months, schools=pl.lit(need.height, pl.Int32)
+        "mart_scenario": (
+            scenarios.join(found.plans, on="scenario_id", how="left").with_columns(
+                **months, schools=pl.lit(need.height, pl.Int32)
+            )
         ),
-        "mart_scenario_group": found.groups.join(names, on=["scenario_dimension", "division_id"], how="left").with_columns(**months),
+        "mart_scenario_group": (
+            found.groups.join(
+                names, on=["scenario_dimension", "division_id"], how="left"
+            ).with_columns(**months)
+        ),
         "mart_scenario_school": found.schools.join(
-            need.select("semel_mosad", "school_name_he", "stream", "need_tier", "need", "pupils"), on="semel_mosad", how="left"
+            need.select("semel_mosad", "school_name_he", "stream", "need_tier", "need", "pupils"),
+            on="semel_mosad",
+            how="left",
         ),
         "mart_scenario_response": found.responses.join(
-            tables["mart_response"].select("response_id", "response_name_he"), on="response_id", how="left"
+            tables["mart_response"].select("response_id", "response_name_he"),
+            on="response_id",
+            how="left",
         ),
-    }  # fmt: skip
+    }
 
 
 def with_benefit_share(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
-    """Add the share of the full benefit that each line's dose gives, less what overlaps with others."""
+    """Add the share of the full benefit that each line's dose gives, less what overlaps with
+    others.
+    """
     alone, counted = pl.col("full_benefit_sd_pupils"), pl.col("benefit_sd_pupils")
     return lines.with_columns(
         benefit_share=pl.col("dose").replace_strict(
@@ -195,8 +262,8 @@ def with_benefit_share(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
 def effect_spread(tables: Tables) -> pl.DataFrame:
     """Standard error of each response's effect on a participant, as the allocation counts effects.
 
-    That is a mean over the measured subjects of the city, with errors that go together; the school's
-    own weights of the subjects average 1 and are left out.
+    That is a mean over the measured subjects of the city, with errors that go together; the
+    school's own weights of the subjects average 1 and are left out.
     """
     gaps = tables["mart_gap_school"]
     measured = gaps.filter(pl.col("subject") != "all")["subject"].unique().sort()
@@ -217,34 +284,58 @@ def _members(
     like its pupils is an assumption, said where it is shown.
     """
     quartiles = with_quartile(need).select(
-        pl.lit("need_quartile").alias("scenario_dimension"), pl.col("need_quartile").cast(pl.String).alias("division_id"),
-        "semel_mosad", member_share=pl.lit(1.0), member_pupils=pl.col("pupils").cast(pl.Int64),
-    )  # fmt: skip
+        pl.lit("need_quartile").alias("scenario_dimension"),
+        pl.col("need_quartile").cast(pl.String).alias("division_id"),
+        "semel_mosad",
+        member_share=pl.lit(1.0),
+        member_pupils=pl.col("pupils").cast(pl.Int64),
+    )
     streams = need.select(
-        pl.lit("stream").alias("scenario_dimension"), pl.col("stream").alias("division_id"),
-        "semel_mosad", member_share=pl.lit(1.0), member_pupils=pl.col("pupils").cast(pl.Int64),
-    )  # fmt: skip
-    groups = tables["core_group_school"].join(tables["mart_group"], on="group_id").filter(
-        pl.col("group_dimension") != "stream"
-    ).join(need.select("semel_mosad", "pupils"), on="semel_mosad").select(
-        pl.lit("group").alias("scenario_dimension"), pl.col("group_id").alias("division_id"), "semel_mosad",
-        member_share=pl.when(pl.col("pupils") > 0).then((pl.col("group_pupils") / pl.col("pupils")).clip(0, 1)).otherwise(0.0),
-        member_pupils=pl.col("group_pupils").cast(pl.Int64),
-    )  # fmt: skip
+        pl.lit("stream").alias("scenario_dimension"),
+        pl.col("stream").alias("division_id"),
+        "semel_mosad",
+        member_share=pl.lit(1.0),
+        member_pupils=pl.col("pupils").cast(pl.Int64),
+    )
+    groups = (
+        tables["core_group_school"]
+        .join(tables["mart_group"], on="group_id")
+        .filter(pl.col("group_dimension") != "stream")
+        .join(need.select("semel_mosad", "pupils"), on="semel_mosad")
+        .select(
+            pl.lit("group").alias("scenario_dimension"),
+            pl.col("group_id").alias("division_id"),
+            "semel_mosad",
+            member_share=pl.when(pl.col("pupils") > 0)
+            .then((pl.col("group_pupils") / pl.col("pupils")).clip(0, 1))
+            .otherwise(0.0),
+            member_pupils=pl.col("group_pupils").cast(pl.Int64),
+        )
+    )
     # A group of a few pupils in the whole city is not shown.
     least = city.policy.suppression.count_pupils.value
     groups = groups.filter(pl.col("member_pupils").sum().over("division_id") >= least)
     members = pl.concat([quartiles, streams, groups])
     of_group = dict(tables["mart_group"].select("group_id", "group_name_he").iter_rows())
     said = {"1": "הרבע הנזקק ביותר", "2": "הרבע השני", "3": "הרבע השלישי", "4": "הרבע הנזקק פחות"}
-    names = members.select("scenario_dimension", "division_id").unique().with_columns(
-        division_name_he=pl.struct("scenario_dimension", "division_id").map_elements(
-            lambda row: said[row["division_id"]] if row["scenario_dimension"] == "need_quartile"
-            else dictionary().label("stream", row["division_id"]) if row["scenario_dimension"] == "stream"
-            else of_group[row["division_id"]],
-            return_dtype=pl.String,
+    names = (
+        members.select("scenario_dimension", "division_id")
+        .unique()
+        .with_columns(
+            division_name_he=pl.struct("scenario_dimension", "division_id").map_elements(
+                lambda row: (
+                    said[row["division_id"]]
+                    if row["scenario_dimension"] == "need_quartile"
+                    else (
+                        dictionary().label("stream", row["division_id"])
+                        if row["scenario_dimension"] == "stream"
+                        else of_group[row["division_id"]]
+                    )
+                ),
+                return_dtype=pl.String,
+            )
         )
-    )  # fmt: skip
+    )
     return names, members
 
 
@@ -260,10 +351,21 @@ STEPS = (
     Step(
         "compare_scenarios",
         "decide",
-        makes=("mart_scenario", "mart_scenario_group", "mart_scenario_school", "mart_scenario_response"),
+        makes=(
+            "mart_scenario",
+            "mart_scenario_group",
+            "mart_scenario_school",
+            "mart_scenario_response",
+        ),
         reads=(
-            *_MADE, "mart_need_index", "mart_gap_school", "mart_effect", "mart_response", "mart_group", "core_group_school",
+            *_MADE,
+            "mart_need_index",
+            "mart_gap_school",
+            "mart_effect",
+            "mart_response",
+            "mart_group",
+            "core_group_school",
         ),
         compute=compare_scenarios,
     ),
-)  # fmt: skip
+)

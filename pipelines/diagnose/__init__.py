@@ -1,4 +1,6 @@
-"""Stage `diagnose`: where are the gaps, how sure are we, who needs most, what drives it, what we cannot see."""
+"""Stage `diagnose`: where are the gaps, how sure are we, who needs most, what drives it, what we
+cannot see.
+"""
 
 from pipelines.diagnose import areas, causes, gaps, need, not_measured, retention
 

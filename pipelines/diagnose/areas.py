@@ -1,4 +1,6 @@
-"""Gaps by area of the authority: choice clusters and statistical areas, each pupil counting once (R6)."""
+"""Gaps by area of the authority: choice clusters and statistical areas, each pupil counting once
+(R6).
+"""
 
 from __future__ import annotations
 
@@ -11,23 +13,27 @@ from pipelines.tables import Step, Tables, nothing
 
 KINDS = ("choice_cluster", "stat_area")
 NOWHERE = "none"
-"""Area of the schools whose area is not known: they are in the city's total, so they are in a row."""
+"""Area of the schools whose area is not known: they are in the city's total, so they are in a
+row.
+"""
 
 
 def areas(city: CityFolder, tables: Tables) -> Tables:
     """Return the gap of every area by subject, and how the areas add up to the city's gap.
 
-    An area is where its schools stand, not where their pupils live. `area_part_sd` is its gap times its
-    share of the city's tested pupils; over the areas of a kind the parts sum to `mart_gap_city`, and
-    `sum_less_city_sd` says by how much they do not. Over all subjects nothing adds up, as the mean of
-    subjects has other weights in each area.
+    An area is where its schools stand, not where their pupils live. `area_part_sd` is its gap times
+    its share of the city's tested pupils; over the areas of a kind the parts sum to
+    `mart_gap_city`, and `sum_less_city_sd` says by how much they do not. Over all subjects nothing
+    adds up, as the mean of subjects has other weights in each area.
     """
     window = tables["core_city"].row(0, named=True)
     cells = tables["core_gap_cell"].filter(
         pl.col("group_id") == WHOLE,
         pl.col("school_year").is_between(window["window_first_year"], window["window_last_year"]),
     )
-    placed = tables["core_school"].select("semel_mosad", "is_in_plan", pl.col(KINDS).fill_null(NOWHERE))  # fmt: skip
+    placed = tables["core_school"].select(
+        "semel_mosad", "is_in_plan", pl.col(KINDS).fill_null(NOWHERE)
+    )
     components = tables["mart_gap_component"].select("component", "component_sd")
     found = [
         _kind(kind, cells, placed, components) for kind in KINDS if (placed[kind] != NOWHERE).any()
@@ -40,14 +46,18 @@ def areas(city: CityFolder, tables: Tables) -> Tables:
     of_kind = ["area_kind", "subject"]
     part = pl.col("gap_sd") * pl.col("tested_pupils") / pl.col("city_pupils")
     return {
-        "mart_gap_area": pl.concat(found)
-        .join(whole, on="subject")
-        .with_columns(area_part_sd=pl.when(pl.col("subject") != WHOLE).then(part))
-        .with_columns(sum_less_city_sd=pl.col("area_part_sd").sum().over(of_kind) - pl.col("city_gap_sd"))
-        .with_columns(pl.when(pl.col("subject") != WHOLE).then("sum_less_city_sd"))
-        .drop("city_pupils")
-        .sort("area_kind", "area", "subject")
-    }  # fmt: skip
+        "mart_gap_area": (
+            pl.concat(found)
+            .join(whole, on="subject")
+            .with_columns(area_part_sd=pl.when(pl.col("subject") != WHOLE).then(part))
+            .with_columns(
+                sum_less_city_sd=pl.col("area_part_sd").sum().over(of_kind) - pl.col("city_gap_sd")
+            )
+            .with_columns(pl.when(pl.col("subject") != WHOLE).then("sum_less_city_sd"))
+            .drop("city_pupils")
+            .sort("area_kind", "area", "subject")
+        )
+    }
 
 
 def _kind(
@@ -61,24 +71,29 @@ def _kind(
             continue
         # Of the schools of the area: those planned for, and any other that was measured.
         there = placed.filter(pl.col(kind) == area)
-        schools = there.filter(pl.col("is_in_plan") | pl.col("semel_mosad").is_in(part["semel_mosad"].implode())).height  # fmt: skip
+        schools = there.filter(
+            pl.col("is_in_plan") | pl.col("semel_mosad").is_in(part["semel_mosad"].implode())
+        ).height
         found.append(
-            city_gaps(part.drop(*KINDS, "is_in_plan", "group_id"), components, schools=schools).select(
+            city_gaps(
+                part.drop(*KINDS, "is_in_plan", "group_id"), components, schools=schools
+            ).select(
                 pl.lit(kind).alias("area_kind"),
                 pl.lit(area).alias("area"),
                 pl.all(),
                 pl.lit(schools, pl.Int32).alias("schools"),
             )
-        )  # fmt: skip
+        )
     return pl.concat(found) if found else nothing("mart_gap_area")
 
 
 STEPS = (
     Step(
-        "areas", "diagnose",
+        "areas",
+        "diagnose",
         makes=("mart_gap_area",),
         reads=("core_gap_cell", "core_school", "core_city", "mart_gap_component", "mart_gap_city"),
         after=GATES,
         compute=areas,
     ),
-)  # fmt: skip
+)

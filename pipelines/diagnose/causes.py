@@ -1,4 +1,6 @@
-"""What goes with the gaps: causes by place, recurring patterns, what people say. Associations, not effects."""
+"""What goes with the gaps: causes by place, recurring patterns, what people say. Associations, not
+effects.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ _BACKGROUND = ("absence_pct", "is_new_immigrant", "is_sen_integration", "has_hom
 
 
 def causes(city: CityFolder, tables: Tables) -> Tables:
-    """Return each school's gap shared out to causes, and the catalogue with what people say of it."""
+    """Return each school's gap shared out to causes, and the catalogue with what people say of
+    it.
+    """
     catalogue = tables["core_cause"]
     gaps = tables["mart_gap_school"].filter(pl.col("subject") == WHOLE, "is_measured")
     measured = catalogue.drop_nulls("cause_measure").join(
@@ -41,7 +45,10 @@ def causes(city: CityFolder, tables: Tables) -> Tables:
         contributions = cause_contributions(
             gaps.select("semel_mosad", "gap_sd", "gap_se_sd"),
             measured.select(
-                "cause_id", "semel_mosad", pl.col("measure_value").alias("measure"), pl.lit(True).alias("is_measured")
+                "cause_id",
+                "semel_mosad",
+                pl.col("measure_value").alias("measure"),
+                pl.lit(True).alias("is_measured"),
             ),
             catalogue.drop_nulls("cause_measure").select(
                 "cause_id",
@@ -50,7 +57,7 @@ def causes(city: CityFolder, tables: Tables) -> Tables:
                 pl.col("expected_spread").alias("prior_spread"),
                 "source",
             ),
-        ).rename({"cause_group": "cause_id"})  # fmt: skip
+        ).rename({"cause_group": "cause_id"})
     strength = (
         contributions.filter(pl.col("contribution_sd").is_not_null())
         .group_by("cause_id")
@@ -64,15 +71,25 @@ def causes(city: CityFolder, tables: Tables) -> Tables:
     people, agreement = _people(city, tables["stg_voice__ladders"], strength)
     described = (
         catalogue.select(
-            "cause_id", "cause_name_he", "cause_name_en", "cause_measure", "is_in_power", "action_channel", "source", "reason"
+            "cause_id",
+            "cause_name_he",
+            "cause_name_en",
+            "cause_measure",
+            "is_in_power",
+            "action_channel",
+            "source",
+            "reason",
         )
         .join(strength, on="cause_id", how="left")
         .join(people, on="cause_id", how="left")
         .with_columns(
-            pl.when(pl.col("mean_contribution_sd").is_null()).then(pl.lit("judgement")).otherwise(pl.lit("association")).alias("evidence"),
+            pl.when(pl.col("mean_contribution_sd").is_null())
+            .then(pl.lit("judgement"))
+            .otherwise(pl.lit("association"))
+            .alias("evidence"),
             pl.col("schools_measured", "schools_widened").fill_null(0),
         )
-    )  # fmt: skip
+    )
     return {
         "mart_cause": described,
         "mart_cause_contribution": contributions,
@@ -152,11 +169,13 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
             pl.concat_str(parts, separator="|").alias("phenomenon_id"),
             pl.col("scope").alias("phenomenon_scope"),
         )
-    }  # fmt: skip
+    }
 
 
 def decomposition(city: CityFolder, tables: Tables) -> Tables:
-    """Return what the gap between weak and strong background is made of, and how money is spread (R41)."""
+    """Return what the gap between weak and strong background is made of, and how money is spread
+    (R41).
+    """
     last = tables["core_city"]["window_last_year"].item()
     pupils = tables["core_pupil_level"].filter(
         pl.col("school_year") == last, pl.col("pupil_level_sd").is_not_null()
@@ -180,30 +199,42 @@ def _decomposed(pupils: pl.DataFrame) -> pl.DataFrame:
     full = ends.drop_nulls(usable).with_columns(pl.col(usable).cast(pl.Float64))
     rows = [
         spread.select(
-            pl.lit("variance").alias("decomposition"), "part", pl.lit("all").alias("regressor"),
-            pl.col("variance").alias("contribution"), pl.lit(None, pl.Float64).alias("contribution_lo"),
-            pl.lit(None, pl.Float64).alias("contribution_hi"), pl.col("n_pupils").cast(pl.Int32).alias("decomposition_pupils"),
+            pl.lit("variance").alias("decomposition"),
+            "part",
+            pl.lit("all").alias("regressor"),
+            pl.col("variance").alias("contribution"),
+            pl.lit(None, pl.Float64).alias("contribution_lo"),
+            pl.lit(None, pl.Float64).alias("contribution_hi"),
+            pl.col("n_pupils").cast(pl.Int32).alias("decomposition_pupils"),
             pl.col("n_schools").cast(pl.Int32).alias("decomposition_schools"),
         ),
         apart.select(
-            pl.lit("sorting").alias("decomposition"), "part", pl.lit("all").alias("regressor"),
-            pl.col("gap").alias("contribution"), pl.lit(None, pl.Float64).alias("contribution_lo"),
+            pl.lit("sorting").alias("decomposition"),
+            "part",
+            pl.lit("all").alias("regressor"),
+            pl.col("gap").alias("contribution"),
+            pl.lit(None, pl.Float64).alias("contribution_lo"),
             pl.lit(None, pl.Float64).alias("contribution_hi"),
             (pl.col("n_ahead") + pl.col("n_behind")).cast(pl.Int32).alias("decomposition_pupils"),
             pl.col("n_schools").cast(pl.Int32).alias("decomposition_schools"),
         ),
-    ]  # fmt: skip
+    ]
     if usable and full["is_ahead"].n_unique() == 2:
         explained = oaxaca_blinder(
             full, "pupil_level_sd", "is_ahead", dict.fromkeys(usable), draws=200
         )
         rows.append(
             explained.select(
-                "decomposition", "part", "regressor", "contribution", "contribution_lo", "contribution_hi",
+                "decomposition",
+                "part",
+                "regressor",
+                "contribution",
+                "contribution_lo",
+                "contribution_hi",
                 pl.col("n_pupils").cast(pl.Int32).alias("decomposition_pupils"),
                 pl.col("n_schools").cast(pl.Int32).alias("decomposition_schools"),
             )
-        )  # fmt: skip
+        )
     return pl.concat(rows)
 
 
@@ -222,22 +253,32 @@ def _money(tables: Tables) -> pl.DataFrame:
         .sort("school_year", "semel_mosad")
     )
     rows = [
-        theil(part.select(pl.col("stream").alias("group_id"), (pl.col("plan_agorot") / pl.col("pupils")).alias("value")))
-        .select(
-            pl.lit(year).alias("school_year"), "part", "theil_t", pl.col("share_pct").alias("theil_share_pct"),
+        theil(
+            part.select(
+                pl.col("stream").alias("group_id"),
+                (pl.col("plan_agorot") / pl.col("pupils")).alias("value"),
+            )
+        ).select(
+            pl.lit(year).alias("school_year"),
+            "part",
+            "theil_t",
+            pl.col("share_pct").alias("theil_share_pct"),
             pl.col("n_units").cast(pl.Int32).alias("schools_measured"),
         )
         for (year,), part in spent.group_by("school_year", maintain_order=True)
         if part.height >= LEAST_SCHOOLS
-    ]  # fmt: skip
+    ]
     return pl.concat(rows) if rows else nothing("mart_money_inequality")
 
 
-# What the hard data say of a theme of the talks: the measure, and from where on a school is weak in it.
+# What the hard data say of a theme of the talks: the measure, and from where on a school is weak in
+# it.
 _HARD = {
-    "absence": "absence_days", "climate": "poor_climate_pct", "home_internet": "no_home_internet_pct",
+    "absence": "absence_days",
+    "climate": "poor_climate_pct",
+    "home_internet": "no_home_internet_pct",
     "immigrant_language": "new_immigrants_pct",
-}  # fmt: skip
+}
 
 
 def voices(city: CityFolder, tables: Tables) -> Tables:
@@ -267,47 +308,67 @@ def voices(city: CityFolder, tables: Tables) -> Tables:
     negative = (pl.col("excerpts") * pl.col("negative_pct") / 100).round().cast(pl.Int64)
     said = pl.concat(
         [
-            themes.select(pl.col("semel_mosad").alias("place"), "theme", pl.lit(sentiment).alias("sentiment"), n.alias("n"))
-            for sentiment, n in (("negative", negative), ("positive", pl.col("excerpts").cast(pl.Int64) - negative))
+            themes.select(
+                pl.col("semel_mosad").alias("place"),
+                "theme",
+                pl.lit(sentiment).alias("sentiment"),
+                n.alias("n"),
+            )
+            for sentiment, n in (
+                ("negative", negative),
+                ("positive", pl.col("excerpts").cast(pl.Int64) - negative),
+            )
         ]
-    )  # fmt: skip
+    )
     found = triangulate(
         pl.concat(frames), said, least_excerpts=city.policy.diagnose.least_excerpts.value
     )
     return {
-        "mart_triangulation": found.filter(pl.col("excerpts") > 0).rename(
-            {"place": "semel_mosad", "label": "triangulation_label"}
+        "mart_triangulation": (
+            found.filter(pl.col("excerpts") > 0).rename(
+                {"place": "semel_mosad", "label": "triangulation_label"}
+            )
         )
     }
 
 
 STEPS = (
     Step(
-        "causes", "diagnose",
+        "causes",
+        "diagnose",
         makes=("mart_cause", "mart_cause_contribution", "mart_ladder_agreement"),
         reads=("core_cause", "core_cause_measure", "mart_gap_school", "stg_voice__ladders"),
         after=GATES,
         compute=causes,
     ),
     Step(
-        "phenomena", "diagnose",
+        "phenomena",
+        "diagnose",
         makes=("mart_phenomenon",),
         reads=("core_gap_cell", "core_city", "mart_gap_component"),
         after=GATES,
         compute=patterns,
     ),
     Step(
-        "decomposition", "diagnose",
+        "decomposition",
+        "diagnose",
         makes=("mart_gap_decomposition", "mart_money_inequality"),
-        reads=("core_pupil_level", "core_city", "core_school", "core_school_year", "core_budget_line"),
+        reads=(
+            "core_pupil_level",
+            "core_city",
+            "core_school",
+            "core_school_year",
+            "core_budget_line",
+        ),
         after=GATES,
         compute=decomposition,
     ),
     Step(
-        "voices", "diagnose",
+        "voices",
+        "diagnose",
         makes=("mart_triangulation",),
         reads=("core_excerpt_theme", "core_cause_measure", "mart_gap_school"),
         after=GATES,
         compute=voices,
     ),
-)  # fmt: skip
+)

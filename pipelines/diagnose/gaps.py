@@ -1,4 +1,6 @@
-"""Where the gaps are and how sure we are: cells, schools, groups, the whole city, and where it is going."""
+"""Where the gaps are and how sure we are: cells, schools, groups, the whole city, and where it is
+going.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def classes(city: CityFolder, tables: Tables) -> Tables:
 
 
 def gaps(city: CityFolder, tables: Tables) -> Tables:
-    """Return partially pooled gaps by cell and by school, and the variance components behind them."""
+    """Return partially pooled gaps by cell and by school, and the variance components behind
+    them.
+    """
     scored, schools = _whole(tables["core_gap_cell"]), tables["core_school"]
     first, last = _window(tables)
     # How much schools differ is told by scores alone: of a band only what it rules out is known.
@@ -76,9 +80,11 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
     )
     last_year = cells.filter("is_measured")["school_year"].max()
     return {
-        "mart_gap_school_subject": shrunken_gaps(cells, components)
-        .with_columns(pl.when(~pl.col("is_band")).then(pl.col("gap_raw_sd", "gap_sampling_sd")))
-        .join(names, on="semel_mosad"),
+        "mart_gap_school_subject": (
+            shrunken_gaps(cells, components)
+            .with_columns(pl.when(~pl.col("is_band")).then(pl.col("gap_raw_sd", "gap_sampling_sd")))
+            .join(names, on="semel_mosad")
+        ),
         "mart_gap_school": _among_others(city, tables, grid, window),
         "mart_gap_carried": carried_gaps(_linked(cells, tables), components, last_year).filter(  # type: ignore[arg-type]
             "is_carried"
@@ -105,17 +111,20 @@ def _with_bands(
         [
             cells.join(known, on=CELL, how="anti").with_columns(pl.lit(False).alias("is_band")),
             known.with_columns(
-                pl.lit(True).alias(name) for name in ("is_band", "is_measured", "tested_pupils_is_imputed")
+                pl.lit(True).alias(name)
+                for name in ("is_band", "is_measured", "tested_pupils_is_imputed")
             ),
         ],
         how="diagonal",
-    )  # fmt: skip
+    )
 
 
 def _among_others(
     city: CityFolder, tables: Tables, grid: pl.DataFrame, window: pl.DataFrame
 ) -> pl.DataFrame:
-    """Add to each school × subject what is said of it beside the others, its background and its untested."""
+    """Add to each school × subject what is said of it beside the others, its background and its
+    untested.
+    """
     policy = city.policy.diagnose
     listed = window.filter(pl.col("listed_pupils").is_not_null())
     sizes = [pl.col("tested_pupils", "listed_pupils").sum()]
@@ -163,7 +172,9 @@ def peers(city: CityFolder, tables: Tables) -> Tables:
 
 
 def patterns(city: CityFolder, tables: Tables) -> Tables:
-    """Return the answers for the whole city: all of it or part, all subjects or one, groups, trends."""
+    """Return the answers for the whole city: all of it or part, all subjects or one, groups,
+    trends.
+    """
     every, components = tables["core_gap_cell"], tables["mart_gap_component"]
     margin = city.policy.diagnose.margin_sd.value
     cells = _whole(every)
@@ -181,11 +192,16 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
     places = pl.concat(
         [
             yearly.select(
-                pl.lit(CITY).alias("place"), "subject", "school_year", "segment", "gap_sd", "gap_lasting_se_sd"
+                pl.lit(CITY).alias("place"),
+                "subject",
+                "school_year",
+                "segment",
+                "gap_sd",
+                "gap_lasting_se_sd",
             ).filter(pl.col("subject") != WHOLE),
             school_years(cells, components),
         ]
-    )  # fmt: skip
+    )
     subject_rows = pl.concat(
         [
             now.select(pl.lit(CITY).alias("place"), "subject", "gap_sd", "gap_se_sd"),
@@ -196,8 +212,8 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
     ).filter(pl.col("subject") != WHOLE)
     answers = {
         # Of how many schools so many are below: those known only as a band are among them.
-        "mart_gap_city": now.drop("schools_measured").join(
-            spread.drop("city_gap_sd"), on="subject"
+        "mart_gap_city": (
+            now.drop("schools_measured").join(spread.drop("city_gap_sd"), on="subject")
         ),
         "mart_gap_year": yearly,
         "mart_gap_trend": trends(places, city.planning_year),
@@ -207,7 +223,9 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
 
 
 def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int) -> Tables:
-    """Return gaps by group: in the city against the target and the other pupils, and in each school."""
+    """Return gaps by group: in the city against the target and the other pupils, and in each
+    school.
+    """
     city, by_school = [], []
     for (group_id,), rows in cells.sort("group_id").group_by("group_id", maintain_order=True):
         if group_id == WHOLE or not rows["is_measured"].any():
@@ -221,11 +239,11 @@ def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int
         size = pl.concat(
             [
                 size,
-                size.group_by("semel_mosad").agg(
-                    pl.lit(WHOLE).alias("subject"), pl.col("tested_pupils").sum()
-                ).select(size.columns),
+                size.group_by("semel_mosad")
+                .agg(pl.lit(WHOLE).alias("subject"), pl.col("tested_pupils").sum())
+                .select(size.columns),
             ]
-        )  # fmt: skip
+        )
         own = rows["semel_mosad"].n_unique()
         city.append(city_gaps(rows, components, schools=own).select(named, pl.all()))
         by_school.append(
@@ -238,11 +256,15 @@ def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int
     if not city:
         return {name: nothing(name) for name in ("mart_gap_group", "mart_gap_group_school")}
     return {
-        "mart_gap_group": pl.concat(city).join(
-            contrasts.drop("schools_measured", "tested_pupils"), on=["group_id", "subject"], how="left"
+        "mart_gap_group": (
+            pl.concat(city).join(
+                contrasts.drop("schools_measured", "tested_pupils"),
+                on=["group_id", "subject"],
+                how="left",
+            )
         ),
         "mart_gap_group_school": pl.concat(by_school),
-    }  # fmt: skip
+    }
 
 
 def _whole(cells: pl.DataFrame) -> pl.DataFrame:
@@ -261,30 +283,59 @@ def _window(tables: Tables) -> tuple[int, int]:
 
 STEPS = (
     Step(
-        "classes", "diagnose",
+        "classes",
+        "diagnose",
         makes=("core_class_variance",),
         reads=("core_class_cell",),
         compute=classes,
     ),
     Step(
-        "gaps", "diagnose",
-        makes=("mart_gap_school_subject", "mart_gap_school", "mart_gap_component", "mart_gap_carried"),
-        reads=("core_gap_cell", "core_band_cell", "core_school", "core_school_year", "core_scale_year", "core_city"),
+        "gaps",
+        "diagnose",
+        makes=(
+            "mart_gap_school_subject",
+            "mart_gap_school",
+            "mart_gap_component",
+            "mart_gap_carried",
+        ),
+        reads=(
+            "core_gap_cell",
+            "core_band_cell",
+            "core_school",
+            "core_school_year",
+            "core_scale_year",
+            "core_city",
+        ),
         after=GATES,
         compute=gaps,
     ),
     Step(
-        "peers", "diagnose",
+        "peers",
+        "diagnose",
         makes=("mart_peer_school",),
         reads=("mart_gap_school", "core_school_year"),
         after=GATES,
         compute=peers,
     ),
     Step(
-        "patterns", "diagnose",
-        makes=("mart_gap_city", "mart_gap_year", "mart_gap_trend", "mart_subject_pattern", "mart_gap_group", "mart_gap_group_school"),
-        reads=("core_gap_cell", "core_scale_year", "core_city", "mart_gap_school", "mart_gap_component"),
+        "patterns",
+        "diagnose",
+        makes=(
+            "mart_gap_city",
+            "mart_gap_year",
+            "mart_gap_trend",
+            "mart_subject_pattern",
+            "mart_gap_group",
+            "mart_gap_group_school",
+        ),
+        reads=(
+            "core_gap_cell",
+            "core_scale_year",
+            "core_city",
+            "mart_gap_school",
+            "mart_gap_component",
+        ),
         after=GATES,
         compute=patterns,
     ),
-)  # fmt: skip
+)

@@ -76,14 +76,16 @@ def need(city: CityFolder, tables: Tables) -> Tables:
     shares = need_shares(held, weights, order)
     return {
         "mart_need_indicator": rows.join(shares, on=["semel_mosad", "indicator_id"], how="left"),
-        "mart_need_index": index.join(plan, on="semel_mosad")
-        .join(
-            robust.schools.select("semel_mosad", "rank_choice_lo", "rank_choice_hi"),
-            on="semel_mosad",
-        )
-        .join(
-            robust.acceptability.rename({"acceptability_pct": "tier_acceptability_pct"}),
-            on=["semel_mosad", "need_tier"],
+        "mart_need_index": (
+            index.join(plan, on="semel_mosad")
+            .join(
+                robust.schools.select("semel_mosad", "rank_choice_lo", "rank_choice_hi"),
+                on="semel_mosad",
+            )
+            .join(
+                robust.acceptability.rename({"acceptability_pct": "tier_acceptability_pct"}),
+                on=["semel_mosad", "need_tier"],
+            )
         ),
         "mart_need_acceptability": robust.acceptability,
         "mart_need_choice": robust.choices,
@@ -92,13 +94,19 @@ def need(city: CityFolder, tables: Tables) -> Tables:
 
 
 _UNITS = {
-    "gap": "pupil SD", "chronic_absence": "percent of pupils", "overt_dropout": "percent of pupils",
-    "climate_safety": "percent not positive", "nurture_index": "decile", "ses_category": "category (1 high – 3 low)",
-}  # fmt: skip
+    "gap": "pupil SD",
+    "chronic_absence": "percent of pupils",
+    "overt_dropout": "percent of pupils",
+    "climate_safety": "percent not positive",
+    "nurture_index": "decile",
+    "ses_category": "category (1 high – 3 low)",
+}
 
 
 def _indicator(indicator: NeedIndicator, tables: Tables, latest: pl.DataFrame) -> pl.DataFrame:
-    """Return one indicator: semel_mosad, indicator_value, _need, _need_se, _n; only measured schools."""
+    """Return one indicator: semel_mosad, indicator_value, _need, _need_se, _n; only measured
+    schools.
+    """
     years = tables["core_city"].row(0, named=True)
     in_window = pl.col("school_year").is_between(
         years["window_first_year"], years["window_last_year"]
@@ -118,18 +126,26 @@ def _indicator(indicator: NeedIndicator, tables: Tables, latest: pl.DataFrame) -
     if indicator.measure in ("nurture_index", "ses_category"):
         frame = (
             latest.select(
-                "semel_mosad", "pupils", pl.col("nurture_index").alias("value"),
+                "semel_mosad",
+                "pupils",
+                pl.col("nurture_index").alias("value"),
                 pl.when("nurture_index_is_imputed").then(_QUINTILE_SD).otherwise(0.0).alias("se"),
             )
             if indicator.measure == "nurture_index"
-            else tables["core_school"].join(latest.select("semel_mosad", "pupils"), on="semel_mosad").select(
-                "semel_mosad", "pupils", pl.col("ses_category").cast(pl.Float64).alias("value"), pl.lit(_CATEGORY_SD).alias("se")
+            else tables["core_school"]
+            .join(latest.select("semel_mosad", "pupils"), on="semel_mosad")
+            .select(
+                "semel_mosad",
+                "pupils",
+                pl.col("ses_category").cast(pl.Float64).alias("value"),
+                pl.lit(_CATEGORY_SD).alias("se"),
             )
-        )  # fmt: skip
+        )
         low, high = indicator.anchor_low, indicator.anchor_high
         if low is None or high is None:
             raise ValueError(
-                f"policy.yaml: need.indicators: {indicator.measure} needs anchor_low and anchor_high"
+                f"policy.yaml: need.indicators: {indicator.measure} needs anchor_low and"
+                " anchor_high"
             )
         return need_from_anchors(frame.drop_nulls("value").rename({"pupils": "n"}), low, high)
     if indicator.target is None:
@@ -156,10 +172,24 @@ def _indicator(indicator: NeedIndicator, tables: Tables, latest: pl.DataFrame) -
 
 STEPS = (
     Step(
-        "need", "diagnose",
-        makes=("mart_need_indicator", "mart_need_index", "mart_need_acceptability", "mart_need_choice", "mart_indicator"),
-        reads=("core_school", "core_school_year", "core_attendance", "core_climate", "core_city", "mart_gap_school"),
+        "need",
+        "diagnose",
+        makes=(
+            "mart_need_indicator",
+            "mart_need_index",
+            "mart_need_acceptability",
+            "mart_need_choice",
+            "mart_indicator",
+        ),
+        reads=(
+            "core_school",
+            "core_school_year",
+            "core_attendance",
+            "core_climate",
+            "core_city",
+            "mart_gap_school",
+        ),
         after=GATES,
         compute=need,
     ),
-)  # fmt: skip
+)

@@ -7,24 +7,72 @@ import polars as pl
 from pipelines.city import CityFolder
 from pipelines.tables import Step, Tables
 
-# What is never measured per school by any source, or not by this issue's sources (R35): Hebrew, English, reason.
+# What is never measured per school by any source, or not by this issue's sources (R35): Hebrew,
+# English, reason.
 _NEVER = (
-    ("cognitive_understanding", "הבנה קוגניטיבית", "Cognitive understanding", "אין מקור נתונים", "no source measures it", "mart_need_index"),
-    ("social_skills", "כישורים חברתיים", "Social skills", "אין מקור נתונים", "no source measures it", "mart_need_index"),
-    ("local_effects", "השפעת המענים בעיר עצמה", "Effects of the responses in this city", "עדיין לא נאמדה: מוצגת הערכה מהספרות בלבד", "not estimated yet: only discounted priors from the literature are shown", "mart_effect,mart_allocation"),
-)  # fmt: skip
+    (
+        "cognitive_understanding",
+        "הבנה קוגניטיבית",
+        "Cognitive understanding",
+        "אין מקור נתונים",
+        "no source measures it",
+        "mart_need_index",
+    ),
+    (
+        "social_skills",
+        "כישורים חברתיים",
+        "Social skills",
+        "אין מקור נתונים",
+        "no source measures it",
+        "mart_need_index",
+    ),
+    (
+        "local_effects",
+        "השפעת המענים בעיר עצמה",
+        "Effects of the responses in this city",
+        "עדיין לא נאמדה: מוצגת הערכה מהספרות בלבד",
+        "not estimated yet: only discounted priors from the literature are shown",
+        "mart_effect,mart_allocation",
+    ),
+)
 _ABSENT_SOURCES = (
-    ("participation", "core_participation", "השתתפות במענים", "Participation in responses", "mart_response_map,mart_response_group,mart_unmet_need,mart_over_coverage,mart_pooling,mart_topic,mart_effect,mart_allocation"),
-    ("budget_lines", "core_budget_line", "תקציב וביצוע לפי מענה", "Plan and actual money by response", "mart_plan_tracking,mart_allocation"),
-    ("attendance", "core_attendance", "היעדרות ונשירה ברמת בית הספר", "Absence and dropout per school", "mart_need_index,mart_allocation"),
-    ("climate", "core_climate", "אקלים בית ספרי", "School climate", "mart_need_index,mart_allocation"),
-)  # fmt: skip
+    (
+        "participation",
+        "core_participation",
+        "השתתפות במענים",
+        "Participation in responses",
+        "mart_response_map,mart_response_group,mart_unmet_need,mart_over_coverage,mart_pooling,mart_topic,mart_effect,mart_allocation",
+    ),
+    (
+        "budget_lines",
+        "core_budget_line",
+        "תקציב וביצוע לפי מענה",
+        "Plan and actual money by response",
+        "mart_plan_tracking,mart_allocation",
+    ),
+    (
+        "attendance",
+        "core_attendance",
+        "היעדרות ונשירה ברמת בית הספר",
+        "Absence and dropout per school",
+        "mart_need_index,mart_allocation",
+    ),
+    (
+        "climate",
+        "core_climate",
+        "אקלים בית ספרי",
+        "School climate",
+        "mart_need_index,mart_allocation",
+    ),
+)
 BANDS_ONLY = "bands_only"
 _NO_FILE = ("אין קובץ כזה בנתוני העיר", "the city's files hold no such source")
 
 
 def not_measured(city: CityFolder, tables: Tables) -> Tables:
-    """Return everything that could not be measured, why, for how many schools, and what it weakens."""
+    """Return everything that could not be measured, why, for how many schools, and what it
+    weakens.
+    """
     plan = tables["mart_need_index"]["semel_mosad"]
     total = plan.len()
     items = [(*item[:5], total, total, item[5]) for item in _NEVER]
@@ -57,8 +105,14 @@ def not_measured(city: CityFolder, tables: Tables) -> Tables:
                 "schools_without_indicator",
                 "בתי ספר שאין עליהם שום נתון",
                 "Schools of which nothing is measured",
-                "אין לבית הספר ציונים, מדד טיפוח או רמה חברתית־כלכלית; הוא אינו בתוכנית עד שיימצא נתון",
-                "the school has no score, nurture index or SES category; it is not in the plan until one is found",
+                (
+                    "אין לבית הספר ציונים, מדד טיפוח או רמה חברתית־כלכלית; הוא אינו בתוכנית עד"
+                    " שיימצא נתון"
+                ),
+                (
+                    "the school has no score, nurture index or SES category; it is not in the plan"
+                    " until one is found"
+                ),
                 nowhere,
                 total + nowhere,
                 "mart_need_index,mart_allocation",
@@ -120,15 +174,24 @@ def _bands(tables: Tables, total: int) -> list[tuple]:
             "תוצאות שידועות רק כרצועה",
             "Results known only as a band",
             "פורסם רק היכן בית הספר מול בתי ספר דומים, לא הציון; הטווח רחב יותר",
-            "only where the school lies beside similar schools is published, no score; the interval is wider",
+            (
+                "only where the school lies beside similar schools is published, no score; the"
+                " interval is wider"
+            ),
             used["semel_mosad"].n_unique(),
         ),
         (
             "bands_unread",
             "רצועות שאי אפשר לקרוא",
             "Bands from which nothing can be read",
-            "לאף בית ספר בעיר אין ציון באותו מבחן, חסר מדד טיפוח, או שהמדיניות אינה אומרת מה גבולות הרצועות",
-            "no school of the city has a score of that test, the nurture index is missing, or the policy does not say where the bands lie (diagnose.bands)",
+            (
+                "לאף בית ספר בעיר אין ציון באותו מבחן, חסר מדד טיפוח, או שהמדיניות אינה אומרת מה"
+                " גבולות הרצועות"
+            ),
+            (
+                "no school of the city has a score of that test, the nurture index is missing, or"
+                " the policy does not say where the bands lie (diagnose.bands)"
+            ),
             unread["semel_mosad"].n_unique(),
         ),
     )
@@ -137,12 +200,21 @@ def _bands(tables: Tables, total: int) -> list[tuple]:
 
 STEPS = (
     Step(
-        "not_measured", "diagnose",
+        "not_measured",
+        "diagnose",
         makes=("mart_not_measured",),
         reads=(
-            "core_participation", "core_budget_line", "core_attendance", "core_climate", "core_gap_cell",
-            "core_band_cell", "core_school_year", "mart_gap_school_subject", "mart_need_indicator", "mart_need_index",
+            "core_participation",
+            "core_budget_line",
+            "core_attendance",
+            "core_climate",
+            "core_gap_cell",
+            "core_band_cell",
+            "core_school_year",
+            "mart_gap_school_subject",
+            "mart_need_indicator",
+            "mart_need_index",
         ),
         compute=not_measured,
     ),
-)  # fmt: skip
+)

@@ -1,4 +1,6 @@
-"""How many pupils to expect in chronic absence next year, by school and grade; never which ones (R110)."""
+"""How many pupils to expect in chronic absence next year, by school and grade; never which ones
+(R110).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,15 @@ from pipelines.diagnose.gates import GATES
 from pipelines.tables import Step, Tables, nothing
 
 FEATURES = (
-    "absence_pct", "school_absence_pct", "pupil_level_sd", "nurture_decile", "is_new_immigrant",
-    "is_sen_integration", "has_home_internet", "grade",
-)  # fmt: skip
+    "absence_pct",
+    "school_absence_pct",
+    "pupil_level_sd",
+    "nurture_decile",
+    "is_new_immigrant",
+    "is_sen_integration",
+    "has_home_internet",
+    "grade",
+)
 _MADE = (
     "mart_expected_absence",
     "mart_early_warning",
@@ -22,7 +30,9 @@ _MADE = (
 
 
 def retention(city: CityFolder, tables: Tables) -> Tables:
-    """Return expected counts by school and next year's grade, and whether the model earned its use."""
+    """Return expected counts by school and next year's grade, and whether the model earned its
+    use.
+    """
     pupils = tables["core_pupil_level"]
     if pupils.is_empty():
         return {name: nothing(name) for name in _MADE}
@@ -46,28 +56,36 @@ def retention(city: CityFolder, tables: Tables) -> Tables:
         FEATURES,
     )
     return {
-        "mart_expected_absence": found.expected.rename(
-            {
-                "pupils": "moving_pupils",
-                "expected_pupils": "absent_expected_pupils",
-                "expected_lo_pupils": "absent_lo_pupils",
-                "expected_hi_pupils": "absent_hi_pupils",
-            }
-        ).with_columns(
-            pl.lit(found.is_used).alias("is_modelled"), pl.lit(found.reason_code).alias("model_verdict")
+        "mart_expected_absence": (
+            found.expected.rename(
+                {
+                    "pupils": "moving_pupils",
+                    "expected_pupils": "absent_expected_pupils",
+                    "expected_lo_pupils": "absent_lo_pupils",
+                    "expected_hi_pupils": "absent_hi_pupils",
+                }
+            ).with_columns(
+                pl.lit(found.is_used).alias("is_modelled"),
+                pl.lit(found.reason_code).alias("model_verdict"),
+            )
         ),
-        "mart_early_warning": found.validation.rename({"value": "metric_value", "value_lo": "metric_lo", "value_hi": "metric_hi"}),
-        "mart_early_warning_bin": found.reliability.rename({"pupils": "bin_pupils", "bin": "risk_bin"}),
+        "mart_early_warning": found.validation.rename(
+            {"value": "metric_value", "value_lo": "metric_lo", "value_hi": "metric_hi"}
+        ),
+        "mart_early_warning_bin": found.reliability.rename(
+            {"pupils": "bin_pupils", "bin": "risk_bin"}
+        ),
         "mart_early_warning_feature": found.importance,
-    }  # fmt: skip
+    }
 
 
 STEPS = (
     Step(
-        "retention", "diagnose",
+        "retention",
+        "diagnose",
         makes=_MADE,
         reads=("core_pupil_level",),
         after=GATES,
         compute=retention,
     ),
-)  # fmt: skip
+)

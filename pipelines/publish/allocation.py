@@ -1,8 +1,9 @@
-"""The allocation page: the eight budget questions, every line with how firm it is, why and why not (R94–R96).
+"""The allocation page: the eight budget questions, every line with how firm it is, why and why not
+(R94–R96).
 
 Hebrew, right to left, without scripts. The report tells what is proposed; this page answers for it:
-how good the plan is and how we know, what would change it, whether equals are treated alike, and what
-each rule costs. Every number carries the address of its mart cell.
+how good the plan is and how we know, what would change it, whether equals are treated alike, and
+what each rule costs. Every number carries the address of its mart cell.
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ STABILITY_SIGNS = {"firm": "●", "contested": "◐", "coin_flip": "○"}
 
 
 PER_UNIT = {
-    "schools": "לבית ספר", "pupils": "למשתתף", "responses": "למענה", "pairs": "לשיבוץ", "options": "לאפשרות",
+    "schools": "לבית ספר",
+    "pupils": "למשתתף",
+    "responses": "למענה",
+    "pairs": "לשיבוץ",
+    "options": "לאפשרות",
     "pupil-hours a week": "לשעת תלמיד בשבוע",
-}  # fmt: skip
+}
 
 
 def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
@@ -42,13 +47,15 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
     """
     parts = {
         pair: own.to_dicts()
-        for pair, own in tables["mart_allocation_part"]
-        .sort(
-            *PAIR,
-            pl.col("part").replace_strict({"weighted_benefit": 0, "surplus": 2}, default=1),
-            "part",
+        for pair, own in (
+            tables["mart_allocation_part"]
+            .sort(
+                *PAIR,
+                pl.col("part").replace_strict({"weighted_benefit": 0, "surplus": 2}, default=1),
+                "part",
+            )
+            .group_by(PAIR, maintain_order=True)
         )
-        .group_by(PAIR, maintain_order=True)
     }
     names = dict(tables["mart_response"].select("response_id", "response_name_he").iter_rows())
     schools = tables["mart_allocation_school"].sort("need", "semel_mosad", descending=[True, False])
@@ -58,61 +65,92 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
     lines = tables["mart_allocation"].join(
         firmness.select(*PAIR, "stability", "selection_share", "draws"), on=PAIR
     )
-    left = tables["mart_allocation_remaining"].sort("need_gap_after", "semel_mosad", descending=[True, False], nulls_last=True)  # fmt: skip
+    left = tables["mart_allocation_remaining"].sort(
+        "need_gap_after", "semel_mosad", descending=[True, False], nulls_last=True
+    )
     pots = tables["mart_allocation_formula_pot"].sort("formula_part")
     prices = tables["mart_rule_price"].filter(pl.col("worth_gain") > 0)
-    return environment().get_template("allocation.html.j2").render(
-        context=context,
-        style=Markup(_STYLE.read_text(encoding="utf-8")),
-        words=words,
-        stability_signs=STABILITY_SIGNS,
-        name=lambda response_id: names.get(response_id, response_id),
-        school=lambda code: called.get(code, code),
-        rule=lambda rule_id: rules.get(rule_id, rule_id),
-        ruled=lambda rule_id: str(rules.get(rule_id, rule_id)).rstrip("."),
-        parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
-        certificate=tables["mart_allocation_certificate"].row(0, named=True),
-        remaining=left.to_dicts(),
-        gap_unknown=left.filter(pl.col("need_gap_before").is_null()).to_dicts(),
-        checked=tables["mart_allocation_rule"].sort("rule_id").to_dicts(),
-        channels=tables["mart_allocation_channel"].sort("funding_channel").to_dicts(),
-        assets=tables["mart_allocation_asset"].sort("asset_id", "response_id").to_dicts(),
-        asset_names=dict(tables["mart_asset"].select("asset_id", "asset_name_he").iter_rows()),
-        answers=_answers(tables, lines),
-        indices=tables["mart_audit_index"].sort("view", "index_id").to_dicts(),
-        groups=tables["mart_audit_group"].sort("audit_dimension", "view", "audit_group").to_dicts(),
-        streams=tables["mart_audit_stream"].sort("view", "stream").to_dicts(),
-        equals=tables["mart_audit_equal"].sort("view", "audit_model").to_dicts(),
-        pairs=tables["mart_audit_pair"].filter(pl.col("view") == "plan")
-        .sort("difference_agorot", "semel_mosad", "semel_mosad_other", descending=[True, False, False])
-        .head(MOST_PAIRS).to_dicts(),
-        without=tables["mart_audit_without"].sort("view", "need", "semel_mosad", descending=[False, True, False]).to_dicts(),
-        changes=tables["mart_allocation_change"].sort("change_agorot", "semel_mosad", nulls_last=True).to_dicts(),
-        frontier=tables["mart_frontier"].sort(pl.col("objective_id") == "maximin", "equity_gamma").to_dicts(),
-        frontier_chart=Markup(charts.frontier_chart(tables["mart_frontier"])),
-        curve_chart=Markup(charts.concentration_chart(tables["mart_audit_curve"].filter(pl.col("view") == "plan"))),
-        prices=prices.sort("worth_gain", "rule_id", descending=[True, False]).head(MOST_PRICES).to_dicts(),
-        prices_total=prices.height,
-        shadow=_shadow(tables["mart_allocation_price"], tables["mart_allocation_rule"]),
-        formula_pots=pots.to_dicts(),
-        formula_heads=[f"#{name} (₪)" for name in pots["formula_part"]],
-        formula_parts=_by_school(tables["mart_allocation_formula_part"].sort("formula_part")),
-        next_money=tables["mart_allocation_next"].sort("funding_channel").to_dicts(),
-        firm=_counts(firmness, lines),
-        drawn=_drawn(tables["mart_allocation_draw"]),
-        doubtful=_doubtful(tables, firmness),
-        robust=tables["mart_robust_plan"].sort("plan_id").to_dicts(),
-        robust_schools=_schools_by_plan(tables["mart_robust_line"]),
-        information=tables["mart_plan_information"].filter(pl.col("information_worth") > 0)
-        .sort("information_worth", "response_id", descending=[True, False]).to_dicts(),
-        by_response=_by_response(lines),
-        by_school=[_school(row, lines, tables) for row in schools.to_dicts()],
-        flips=_flips(tables["mart_allocation_flip"]),
-    )  # fmt: skip
+    return (
+        environment()
+        .get_template("allocation.html.j2")
+        .render(
+            context=context,
+            style=Markup(_STYLE.read_text(encoding="utf-8")),
+            words=words,
+            stability_signs=STABILITY_SIGNS,
+            name=lambda response_id: names.get(response_id, response_id),
+            school=lambda code: called.get(code, code),
+            rule=lambda rule_id: rules.get(rule_id, rule_id),
+            ruled=lambda rule_id: str(rules.get(rule_id, rule_id)).rstrip("."),
+            parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
+            certificate=tables["mart_allocation_certificate"].row(0, named=True),
+            remaining=left.to_dicts(),
+            gap_unknown=left.filter(pl.col("need_gap_before").is_null()).to_dicts(),
+            checked=tables["mart_allocation_rule"].sort("rule_id").to_dicts(),
+            channels=tables["mart_allocation_channel"].sort("funding_channel").to_dicts(),
+            assets=tables["mart_allocation_asset"].sort("asset_id", "response_id").to_dicts(),
+            asset_names=dict(tables["mart_asset"].select("asset_id", "asset_name_he").iter_rows()),
+            answers=_answers(tables, lines),
+            indices=tables["mart_audit_index"].sort("view", "index_id").to_dicts(),
+            groups=tables["mart_audit_group"]
+            .sort("audit_dimension", "view", "audit_group")
+            .to_dicts(),
+            streams=tables["mart_audit_stream"].sort("view", "stream").to_dicts(),
+            equals=tables["mart_audit_equal"].sort("view", "audit_model").to_dicts(),
+            pairs=tables["mart_audit_pair"]
+            .filter(pl.col("view") == "plan")
+            .sort(
+                "difference_agorot",
+                "semel_mosad",
+                "semel_mosad_other",
+                descending=[True, False, False],
+            )
+            .head(MOST_PAIRS)
+            .to_dicts(),
+            without=tables["mart_audit_without"]
+            .sort("view", "need", "semel_mosad", descending=[False, True, False])
+            .to_dicts(),
+            changes=tables["mart_allocation_change"]
+            .sort("change_agorot", "semel_mosad", nulls_last=True)
+            .to_dicts(),
+            frontier=tables["mart_frontier"]
+            .sort(pl.col("objective_id") == "maximin", "equity_gamma")
+            .to_dicts(),
+            frontier_chart=Markup(charts.frontier_chart(tables["mart_frontier"])),
+            curve_chart=Markup(
+                charts.concentration_chart(
+                    tables["mart_audit_curve"].filter(pl.col("view") == "plan")
+                )
+            ),
+            prices=prices.sort("worth_gain", "rule_id", descending=[True, False])
+            .head(MOST_PRICES)
+            .to_dicts(),
+            prices_total=prices.height,
+            shadow=_shadow(tables["mart_allocation_price"], tables["mart_allocation_rule"]),
+            formula_pots=pots.to_dicts(),
+            formula_heads=[f"#{name} (₪)" for name in pots["formula_part"]],
+            formula_parts=_by_school(tables["mart_allocation_formula_part"].sort("formula_part")),
+            next_money=tables["mart_allocation_next"].sort("funding_channel").to_dicts(),
+            firm=_counts(firmness, lines),
+            drawn=_drawn(tables["mart_allocation_draw"]),
+            doubtful=_doubtful(tables, firmness),
+            robust=tables["mart_robust_plan"].sort("plan_id").to_dicts(),
+            robust_schools=_schools_by_plan(tables["mart_robust_line"]),
+            information=tables["mart_plan_information"]
+            .filter(pl.col("information_worth") > 0)
+            .sort("information_worth", "response_id", descending=[True, False])
+            .to_dicts(),
+            by_response=_by_response(lines),
+            by_school=[_school(row, lines, tables) for row in schools.to_dicts()],
+            flips=_flips(tables["mart_allocation_flip"]),
+        )
+    )
 
 
 def _schools_by_plan(lines: pl.DataFrame) -> Rows:
-    """Return in how many schools each plan has each response; those the plans differ on most come first."""
+    """Return in how many schools each plan has each response; those the plans differ on most come
+    first.
+    """
     if lines.is_empty():
         return []
     counted = lines.group_by("response_id", "plan_id").agg(pl.col("semel_mosad").n_unique())
@@ -128,16 +166,43 @@ def _answers(tables: Mapping[str, pl.DataFrame], lines: pl.DataFrame) -> dict[st
     return {
         "figures": figures,
         "expected": tables["mart_scenario"].filter(scenario_id=BASE).row(0, named=True),
-        "replaceable": lines.filter("is_replaceable").group_by("response_id")
-        .agg(schools=pl.len(), municipal_agorot=pl.col("municipal_agorot").sum()).sort("response_id").to_dicts(),
-        "leant_on": tables["mart_allocation_asset"].filter(pl.col("schools") > 0).sort("asset_id", "response_id").to_dicts(),
-        "shared": lines.drop_nulls("host_semel_mosad").group_by("response_id")
-        .agg(sets=pl.col("host_semel_mosad").n_unique(), schools=pl.len()).sort("response_id").to_dicts(),
-        "quarters": tables["mart_audit_group"].filter(pl.col("view") == "plan", pl.col("audit_dimension") == "need_quartile")
-        .sort("audit_group").to_dicts(),
-        "index": tables["mart_audit_index"].filter(pl.col("view") == "plan", pl.col("index_id") == "concentration").to_dicts(),
-        "warned": tables["mart_audit_stream"].filter(pl.col("view") == "plan", pl.col("audit_status") == "WARN").to_dicts(),
-    }  # fmt: skip
+        "replaceable": (
+            lines.filter("is_replaceable")
+            .group_by("response_id")
+            .agg(schools=pl.len(), municipal_agorot=pl.col("municipal_agorot").sum())
+            .sort("response_id")
+            .to_dicts()
+        ),
+        "leant_on": (
+            tables["mart_allocation_asset"]
+            .filter(pl.col("schools") > 0)
+            .sort("asset_id", "response_id")
+            .to_dicts()
+        ),
+        "shared": (
+            lines.drop_nulls("host_semel_mosad")
+            .group_by("response_id")
+            .agg(sets=pl.col("host_semel_mosad").n_unique(), schools=pl.len())
+            .sort("response_id")
+            .to_dicts()
+        ),
+        "quarters": (
+            tables["mart_audit_group"]
+            .filter(pl.col("view") == "plan", pl.col("audit_dimension") == "need_quartile")
+            .sort("audit_group")
+            .to_dicts()
+        ),
+        "index": (
+            tables["mart_audit_index"]
+            .filter(pl.col("view") == "plan", pl.col("index_id") == "concentration")
+            .to_dicts()
+        ),
+        "warned": (
+            tables["mart_audit_stream"]
+            .filter(pl.col("view") == "plan", pl.col("audit_status") == "WARN")
+            .to_dicts()
+        ),
+    }
 
 
 def _counts(firmness: pl.DataFrame, lines: pl.DataFrame) -> dict[str, Any]:
@@ -167,14 +232,18 @@ def _doubtful(tables: Mapping[str, pl.DataFrame], firmness: pl.DataFrame) -> Row
     """Return funded lines and unfunded pairs whose decision is a coin flip, the dearest first."""
     return (
         firmness.filter(pl.col("stability") == "coin_flip")
-        .join(tables["mart_allocation_reason"].select(*PAIR, "cost_agorot", "allocation_reason"), on=PAIR)
+        .join(
+            tables["mart_allocation_reason"].select(*PAIR, "cost_agorot", "allocation_reason"),
+            on=PAIR,
+        )
         .sort("cost_agorot", *PAIR, descending=[True, False, False])
         .to_dicts()
-    )  # fmt: skip
+    )
 
 
 def _shadow(prices: pl.DataFrame, rules: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return the shadow price of each rule that has one: of the city, or else of the school it binds most.
+    """Return the shadow price of each rule that has one: of the city, or else of the school it
+    binds most.
 
     Keys: row, column (per 1,000 NIS where the rule is about money), per (words), schools (how many
     have a price; 0 = the rule is of the whole city).
@@ -221,7 +290,9 @@ def _by_response(lines: pl.DataFrame) -> Rows:
     )
 
 
-def _school(row: dict[str, Any], lines: pl.DataFrame, tables: Mapping[str, pl.DataFrame]) -> dict[str, Any]:  # fmt: skip
+def _school(
+    row: dict[str, Any], lines: pl.DataFrame, tables: Mapping[str, pl.DataFrame]
+) -> dict[str, Any]:
     """Return one school with its lines and the reason of every response."""
     own = pl.col("semel_mosad") == row["semel_mosad"]
     firmness = tables["mart_allocation_stability"].select(
@@ -229,12 +300,25 @@ def _school(row: dict[str, Any], lines: pl.DataFrame, tables: Mapping[str, pl.Da
     )
     return {
         "row": row,
-        "lines": lines.filter(own).sort("cost_agorot", "response_id", descending=[True, False]).to_dicts(),
-        "reasons": tables["mart_allocation_reason"].filter(own).join(firmness, on=PAIR)
-        .join(lines.select(*PAIR, "dose", "host_semel_mosad", "asset_id"), on=PAIR, how="left")
-        .sort(pl.col("plan_dose_level").is_null(), "above_line", "response_id", descending=[False, True, False])
-        .to_dicts(),
-    }  # fmt: skip
+        "lines": (
+            lines.filter(own)
+            .sort("cost_agorot", "response_id", descending=[True, False])
+            .to_dicts()
+        ),
+        "reasons": (
+            tables["mart_allocation_reason"]
+            .filter(own)
+            .join(firmness, on=PAIR)
+            .join(lines.select(*PAIR, "dose", "host_semel_mosad", "asset_id"), on=PAIR, how="left")
+            .sort(
+                pl.col("plan_dose_level").is_null(),
+                "above_line",
+                "response_id",
+                descending=[False, True, False],
+            )
+            .to_dicts()
+        ),
+    }
 
 
 def _flips(flips: pl.DataFrame) -> Rows:
@@ -244,5 +328,12 @@ def _flips(flips: pl.DataFrame) -> Rows:
         PAIR, maintain_order=True
     ):
         levers = part.to_dicts()
-        rows.append({"semel_mosad": code, "response_id": response_id, "is_in_plan": levers[0]["is_in_plan"], "levers": levers})  # fmt: skip
+        rows.append(
+            {
+                "semel_mosad": code,
+                "response_id": response_id,
+                "is_in_plan": levers[0]["is_in_plan"],
+                "levers": levers,
+            }
+        )
     return rows

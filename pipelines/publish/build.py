@@ -45,7 +45,8 @@ class AuditError(Exception):
 def build_release(
     folder: Path, tables: Mapping[str, pl.DataFrame], context: ReportContext, thresholds: Thresholds
 ) -> None:
-    """Write `<folder>/<audience>` with marts, workbook, report and quality page, small cells removed.
+    """Write `<folder>/<audience>` with marts, workbook, report and quality page, small cells
+    removed.
 
     Raises:
         PrivacyError: if a table may not be published.
@@ -155,14 +156,24 @@ def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
 
 
 def _audit_scenarios(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
-    """The first scenario is the plan, and the money of each is the sum of its parts, to the agora."""
-    totals = tables["mart_scenario"].drop_nulls("cost_agorot").select("scenario_id", "cost_agorot", "municipal_agorot")  # fmt: skip
+    """The first scenario is the plan, and the money of each is the sum of its parts, to the
+    agora.
+    """
+    totals = (
+        tables["mart_scenario"]
+        .drop_nulls("cost_agorot")
+        .select("scenario_id", "cost_agorot", "municipal_agorot")
+    )
     whole = {row[0]: row[1:] for row in totals.iter_rows()}
     certificate = tables["mart_allocation_certificate"].row(0, named=True)
     base = (certificate["cost_agorot"], certificate["municipal_agorot"])
     _expect(whole[BASE] == base, place, "the scenario of the plan is not the plan")
     for name in ("mart_scenario_school", "mart_scenario_response"):
-        summed = tables[name].group_by("scenario_id").agg(pl.col("cost_agorot", "municipal_agorot").sum())  # fmt: skip
+        summed = (
+            tables[name]
+            .group_by("scenario_id")
+            .agg(pl.col("cost_agorot", "municipal_agorot").sum())
+        )
         parts = {row[0]: row[1:] for row in summed.iter_rows()}
         _expect(parts == whole, place, f"{name}: totals differ from those of the scenarios")
 

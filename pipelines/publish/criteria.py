@@ -1,7 +1,9 @@
-"""The criteria page: by which criteria pupils are identified, how clear and fair they are, how schools differ (R27–R31).
+"""The criteria page: by which criteria pupils are identified, how clear and fair they are, how
+schools differ (R27–R31).
 
-Hebrew, right to left, without scripts. Every number carries the address of its mart cell. That a group
-is identified less often than pupils of equal achievement is an association; it does not say why.
+Hebrew, right to left, without scripts. Every number carries the address of its mart cell. That a
+group is identified less often than pupils of equal achievement is an association; it does not say
+why.
 """
 
 from __future__ import annotations
@@ -30,17 +32,21 @@ def render_criteria(tables: Mapping[str, pl.DataFrame], context: ReportContext) 
     """
     criteria = tables["mart_criterion"].filter("is_current_version")
     lint = tables["mart_criterion_lint"]
-    return environment().get_template("criteria.html.j2").render(
-        context=context,
-        style=Markup(_STYLE.read_text(encoding="utf-8")),
-        words=words,
-        fields=_fields(criteria, lint),
-        measure=_measure,
-        older=_older(tables["mart_criterion"]),
-        schools_faults=_faults_of_schools(criteria, lint),
-        judged=_judged(criteria, tables),
-        methods=_methods(tables),
-    )  # fmt: skip
+    return (
+        environment()
+        .get_template("criteria.html.j2")
+        .render(
+            context=context,
+            style=Markup(_STYLE.read_text(encoding="utf-8")),
+            words=words,
+            fields=_fields(criteria, lint),
+            measure=_measure,
+            older=_older(tables["mart_criterion"]),
+            schools_faults=_faults_of_schools(criteria, lint),
+            judged=_judged(criteria, tables),
+            methods=_methods(tables),
+        )
+    )
 
 
 def _measure(row: Mapping[str, Any]) -> str:
@@ -51,13 +57,20 @@ def _measure(row: Mapping[str, Any]) -> str:
     name = known.he if known else row["measure_id"]
     if row["threshold"] is None or row["threshold_side"] is None:
         return name
-    return f"{name}: {words.label('threshold_side', row['threshold_side'])} {words.decimal(row['threshold'])}"
+    return (
+        f"{name}: {words.label('threshold_side', row['threshold_side'])}"
+        f" {words.decimal(row['threshold'])}"
+    )
 
 
 def _fields(criteria: pl.DataFrame, lint: pl.DataFrame) -> Rows:
-    """Return every field of criteria, each with the authority's criteria and what is wrong with them."""
+    """Return every field of criteria, each with the authority's criteria and what is wrong with
+    them.
+    """
     faults: dict[str, list[str]] = {}
-    for name, sentence in lint.sort("criterion_id", "finding_code").select("criterion_id", "finding_he").iter_rows():  # fmt: skip
+    for name, sentence in (
+        lint.sort("criterion_id", "finding_code").select("criterion_id", "finding_he").iter_rows()
+    ):
         faults.setdefault(name, []).append(sentence)
     own = criteria.sort("criterion_id")
     rows = []
@@ -107,8 +120,10 @@ def _judged(criteria: pl.DataFrame, tables: Mapping[str, pl.DataFrame]) -> Rows:
             "version": version,
             "rows": rows.sort("group_dimension", "group_id").to_dicts(),
         }
-        for (name, version), rows in found.sort("criterion_id").group_by("criterion_id", "criterion_version", maintain_order=True)
-    ]  # fmt: skip
+        for (name, version), rows in found.sort("criterion_id").group_by(
+            "criterion_id", "criterion_version", maintain_order=True
+        )
+    ]
 
 
 def _methods(tables: Mapping[str, pl.DataFrame]) -> Rows:
@@ -117,7 +132,9 @@ def _methods(tables: Mapping[str, pl.DataFrame]) -> Rows:
     names = dict(tables["mart_need_index"].select("semel_mosad", "school_name_he").iter_rows())
     order = list(map(str, dictionary().fields["identification_method"].allowed))
     found = []
-    for (field,), rows in methods.sort("criteria_field").group_by("criteria_field", maintain_order=True):  # fmt: skip
+    for (field,), rows in methods.sort("criteria_field").group_by(
+        "criteria_field", maintain_order=True
+    ):
         used = [name for name in order if name in set(rows["identification_method"])]
         schools: dict[str, set[str]] = {}
         for code, method in rows.select("semel_mosad", "identification_method").iter_rows():
@@ -127,11 +144,14 @@ def _methods(tables: Mapping[str, pl.DataFrame]) -> Rows:
                 "criteria_field": field,
                 "used": used,
                 "schools": sorted(
-                    ({"name": names.get(code, code), "methods": own} for code, own in schools.items()),
+                    (
+                        {"name": names.get(code, code), "methods": own}
+                        for code, own in schools.items()
+                    ),
                     key=lambda school: school["name"],
                 ),
                 "counts": [sum(name in own for own in schools.values()) for name in used],
                 "first": rows.row(0, named=True),
             }
-        )  # fmt: skip
+        )
     return sorted(found, key=lambda one: -len(one["schools"]))

@@ -1,7 +1,8 @@
-"""The diagnosis page: whole or part, which groups, what goes with the gaps, and what cannot be said.
+"""The diagnosis page: whole or part, which groups, what goes with the gaps, and what cannot be
+said.
 
-Hebrew, right to left, without scripts. Every number carries the address of its mart cell; every chart
-stands beside a table of the same numbers. What is shown are associations, never effects.
+Hebrew, right to left, without scripts. Every number carries the address of its mart cell; every
+chart stands beside a table of the same numbers. What is shown are associations, never effects.
 """
 
 from __future__ import annotations
@@ -41,46 +42,60 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         .unique()
         .iter_rows()
     )
-    return environment().get_template("diagnosis.html.j2").render(
-        context=context,
-        style=Markup(_STYLE.read_text(encoding="utf-8")),
-        words=words,
-        school=lambda code: names.get(code, code),
-        cause=lambda cause_id: causes.get(cause_id, UNEXPLAINED_HE),
-        response=lambda response_id: responses.get(response_id, response_id),
-        choice=lambda name: _choice(name, indicators),
-        city=tables["mart_gap_city"].sort("subject").to_dicts(),
-        areas=_areas(tables["mart_gap_area"]),
-        city_pattern=_one(tables["mart_subject_pattern"], "place", "city"),
-        components=tables["mart_gap_component"].to_dicts(),
-        domains=tables["mart_domain"].sort("domain_status", "domain_id").to_dicts(),
-        groups=_groups(tables),
-        standing=_standing(tables),
-        peers=_peers(tables["mart_peer_school"]),
-        trends=_trends(tables["mart_gap_trend"]),
-        segments=tables["mart_gap_trend"].filter(pl.col("place") == "city", pl.col("segments") > 1).height,
-        absence=_absence(tables["mart_expected_absence"]),
-        metrics=tables["mart_early_warning"].filter(pl.col("metric").is_in(["auc", "log_loss_gain_over_base_rate"])).to_dicts(),
-        bins=tables["mart_early_warning_bin"].sort("risk_bin").to_dicts(),
-        causes=_causes(tables["mart_cause"]),
-        parts=_parts(tables),
-        agreement=_one(tables["mart_ladder_agreement"], "about_role", WHOLE),
-        phenomena=_phenomena(tables["mart_phenomenon"]),
-        phenomena_total=int(tables["mart_phenomenon"]["is_phenomenon"].sum()),
-        false_alarms=_false_alarms(tables["mart_phenomenon"]),
-        decomposition=_decomposition(tables["mart_gap_decomposition"]),
-        money=_last_year(tables["mart_money_inequality"]),
-        voices=_counts(tables["mart_triangulation"], "triangulation_label"),
-        contradictions=tables["mart_triangulation"].filter(pl.col("triangulation_label") == "contradict").to_dicts(),
-        chains=_counts(tables["mart_chain"], "chain_link"),
-        broken=tables["mart_chain"].filter("has_gap", pl.col("chain_link") != "whole").to_dicts(),
-        choices=tables["mart_need_choice"].sort("tier_changed_pct", "choice", descending=[True, False]).to_dicts(),
-        indicators=tables["mart_indicator"].sort("indicator_id").to_dicts(),
-        indicator_names=indicators,
-        fragile=_fragile(tables["mart_need_index"]),
-        silent=_cannot_say(tables),
-        charts=_charts(tables),
-    )  # fmt: skip
+    return (
+        environment()
+        .get_template("diagnosis.html.j2")
+        .render(
+            context=context,
+            style=Markup(_STYLE.read_text(encoding="utf-8")),
+            words=words,
+            school=lambda code: names.get(code, code),
+            cause=lambda cause_id: causes.get(cause_id, UNEXPLAINED_HE),
+            response=lambda response_id: responses.get(response_id, response_id),
+            choice=lambda name: _choice(name, indicators),
+            city=tables["mart_gap_city"].sort("subject").to_dicts(),
+            areas=_areas(tables["mart_gap_area"]),
+            city_pattern=_one(tables["mart_subject_pattern"], "place", "city"),
+            components=tables["mart_gap_component"].to_dicts(),
+            domains=tables["mart_domain"].sort("domain_status", "domain_id").to_dicts(),
+            groups=_groups(tables),
+            standing=_standing(tables),
+            peers=_peers(tables["mart_peer_school"]),
+            trends=_trends(tables["mart_gap_trend"]),
+            segments=tables["mart_gap_trend"]
+            .filter(pl.col("place") == "city", pl.col("segments") > 1)
+            .height,
+            absence=_absence(tables["mart_expected_absence"]),
+            metrics=tables["mart_early_warning"]
+            .filter(pl.col("metric").is_in(["auc", "log_loss_gain_over_base_rate"]))
+            .to_dicts(),
+            bins=tables["mart_early_warning_bin"].sort("risk_bin").to_dicts(),
+            causes=_causes(tables["mart_cause"]),
+            parts=_parts(tables),
+            agreement=_one(tables["mart_ladder_agreement"], "about_role", WHOLE),
+            phenomena=_phenomena(tables["mart_phenomenon"]),
+            phenomena_total=int(tables["mart_phenomenon"]["is_phenomenon"].sum()),
+            false_alarms=_false_alarms(tables["mart_phenomenon"]),
+            decomposition=_decomposition(tables["mart_gap_decomposition"]),
+            money=_last_year(tables["mart_money_inequality"]),
+            voices=_counts(tables["mart_triangulation"], "triangulation_label"),
+            contradictions=tables["mart_triangulation"]
+            .filter(pl.col("triangulation_label") == "contradict")
+            .to_dicts(),
+            chains=_counts(tables["mart_chain"], "chain_link"),
+            broken=tables["mart_chain"]
+            .filter("has_gap", pl.col("chain_link") != "whole")
+            .to_dicts(),
+            choices=tables["mart_need_choice"]
+            .sort("tier_changed_pct", "choice", descending=[True, False])
+            .to_dicts(),
+            indicators=tables["mart_indicator"].sort("indicator_id").to_dicts(),
+            indicator_names=indicators,
+            fragile=_fragile(tables["mart_need_index"]),
+            silent=_cannot_say(tables),
+            charts=_charts(tables),
+        )
+    )
 
 
 def _choice(name: str, indicators: Mapping[str, str]) -> str:
@@ -119,7 +134,11 @@ def _groups(tables: Mapping[str, pl.DataFrame]) -> Rows:
 def _standing(tables: Mapping[str, pl.DataFrame]) -> Rows:
     """Return each school's raw and adjusted gap over all subjects, by stream and name."""
     pattern = tables["mart_subject_pattern"].rename({"place": "semel_mosad"})
-    rows = tables["mart_gap_school"].filter(pl.col("subject") == WHOLE).join(pattern, on="semel_mosad", how="left")  # fmt: skip
+    rows = (
+        tables["mart_gap_school"]
+        .filter(pl.col("subject") == WHOLE)
+        .join(pattern, on="semel_mosad", how="left")
+    )
     return rows.sort("stream", "school_name_he", "semel_mosad").to_dicts()
 
 
@@ -139,11 +158,19 @@ def _trends(trends: pl.DataFrame) -> Rows:
 def _absence(expected: pl.DataFrame) -> Rows:
     """Return the school × grade cells with the most pupils expected."""
     shown = expected.drop_nulls("absent_expected_pupils")
-    return shown.sort("absent_expected_pupils", "semel_mosad", "grade", descending=[True, False, False]).head(MOST_SCHOOLS).to_dicts()  # fmt: skip
+    return (
+        shown.sort(
+            "absent_expected_pupils", "semel_mosad", "grade", descending=[True, False, False]
+        )
+        .head(MOST_SCHOOLS)
+        .to_dicts()
+    )
 
 
 def _causes(causes: pl.DataFrame) -> Rows:
-    return causes.sort("mean_contribution_sd", "cause_id", descending=[True, False], nulls_last=True).to_dicts()  # fmt: skip
+    return causes.sort(
+        "mean_contribution_sd", "cause_id", descending=[True, False], nulls_last=True
+    ).to_dicts()
 
 
 def _widest(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -177,10 +204,12 @@ def _phenomena(found: pl.DataFrame) -> Rows:
     return [
         row
         for direction in ("below", "above")
-        for row in listed.filter(pl.col("direction") == direction)
-        .sort(pl.col("gap_mean_sd").abs(), "phenomenon_id", descending=[True, False])
-        .head(MOST_PHENOMENA)
-        .to_dicts()
+        for row in (
+            listed.filter(pl.col("direction") == direction)
+            .sort(pl.col("gap_mean_sd").abs(), "phenomenon_id", descending=[True, False])
+            .head(MOST_PHENOMENA)
+            .to_dicts()
+        )
     ]
 
 
@@ -207,7 +236,11 @@ def _last_year(money: pl.DataFrame) -> Rows:
 
 def _fragile(need: pl.DataFrame) -> Rows:
     """Return the schools whose tier hangs on the weights."""
-    return need.filter(pl.col("tier_acceptability_pct") < 60).sort("school_name_he", "semel_mosad").to_dicts()  # fmt: skip
+    return (
+        need.filter(pl.col("tier_acceptability_pct") < 60)
+        .sort("school_name_he", "semel_mosad")
+        .to_dicts()
+    )
 
 
 def _cannot_say(tables: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
@@ -225,22 +258,38 @@ def _cannot_say(tables: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
         "bands": pairs.filter("is_band").height,
         "schools": whole.height,
         "rank_width": width,
-        "unexplained": unexplained.filter((pl.col("contribution_lo_sd") > 0) | (pl.col("contribution_hi_sd") < 0)).height,
+        "unexplained": (
+            unexplained.filter(
+                (pl.col("contribution_lo_sd") > 0) | (pl.col("contribution_hi_sd") < 0)
+            ).height
+        ),
         "explained_schools": unexplained.height,
         "carried": tables["mart_gap_carried"].height,
-        "not_measured_domains": tables["mart_domain"].filter(pl.col("domain_status") == "not_measured").height,
-        "untested": whole.filter(pl.col("untested_share_pct") > 10).sort("school_name_he").to_dicts(),
-    }  # fmt: skip
+        "not_measured_domains": (
+            tables["mart_domain"].filter(pl.col("domain_status") == "not_measured").height
+        ),
+        "untested": (
+            whole.filter(pl.col("untested_share_pct") > 10).sort("school_name_he").to_dicts()
+        ),
+    }
 
 
 def _charts(tables: Mapping[str, pl.DataFrame]) -> dict[str, Markup | str]:
-    contrasts = tables["mart_gap_group"].filter(pl.col("subject") == WHOLE, pl.col("contrast_sd").is_not_null())  # fmt: skip
+    contrasts = tables["mart_gap_group"].filter(
+        pl.col("subject") == WHOLE, pl.col("contrast_sd").is_not_null()
+    )
     contrasts = contrasts.join(
         tables["mart_group"].select("group_id", "group_name_he"), on="group_id"
     )
-    parts = tables["mart_cause_contribution"].drop_nulls("contribution_sd").join(_widest(tables), on="semel_mosad")  # fmt: skip
+    parts = (
+        tables["mart_cause_contribution"]
+        .drop_nulls("contribution_sd")
+        .join(_widest(tables), on="semel_mosad")
+    )
     names = dict(tables["mart_cause"].select("cause_id", "cause_name_he").iter_rows())
-    standing = tables["mart_gap_school"].filter(pl.col("subject") == WHOLE, pl.col("gap_adjusted_sd").is_not_null())  # fmt: skip
+    standing = tables["mart_gap_school"].filter(
+        pl.col("subject") == WHOLE, pl.col("gap_adjusted_sd").is_not_null()
+    )
     return {
         "groups": Markup(charts.contrast_chart(contrasts)) if contrasts.height else "",
         "causes": Markup(charts.cause_chart(parts, names, UNEXPLAINED_HE)) if parts.height else "",

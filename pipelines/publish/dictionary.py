@@ -1,7 +1,9 @@
-"""The data dictionary as a page: `python -m pipelines.publish.dictionary` writes docs/data_dictionary.md.
+"""The data dictionary as a page: `python -m pipelines.publish.dictionary` writes
+docs/data_dictionary.md.
 
 What a municipality must send (the contract of each logical source) comes first, then what the
-pipeline makes of it. All of it is generated from `sql/fields.yaml`, so page and checks cannot differ.
+pipeline makes of it. All of it is generated from `sql/fields.yaml`, so page and checks cannot
+differ.
 """
 
 from __future__ import annotations
@@ -73,7 +75,10 @@ READS = (
     ("school year · שנת לימודים", ("2025/26", "2025-2026", 'תשפ"ו')),
 )
 _DOOR = {
-    "hash": "the file brings the person's id; a keyed hash replaces it and the id is never stored · המזהה מוחלף במפתח מגובב ואינו נשמר",
+    "hash": (
+        "the file brings the person's id; a keyed hash replaces it and the id is never stored ·"
+        " המזהה מוחלף במפתח מגובב ואינו נשמר"
+    ),
     "mask": "names, phones, e-mails and id numbers become ••• · פרטים אישיים מוסתרים",
 }
 # A city that knows all it can know, so that every rule of the quarantine applies.
@@ -91,7 +96,8 @@ def example_of(field: Field) -> str:
     if field.allowed:
         return str(field.allowed[0])
     raise ValueError(
-        f"sql/fields.yaml: field '{field.name}' is part of a contract and has no example; add `example:` with an invented value"
+        f"sql/fields.yaml: field '{field.name}' is part of a contract and has no example; add"
+        " `example:` with an invented value"
     )
 
 
@@ -134,7 +140,10 @@ def at_the_door(field: Field, codes: Sequence[str]) -> str:
     if field.door == "hash":  # the pattern is that of the hash, which the door itself makes
         codes = [code for code in codes if code != "bad_pattern"]
     if field.digits:
-        done.append(f"a lost leading zero or an added “.0” is repaired to {field.digits} digits, and counted · אפס מוביל שאבד מושלם")  # fmt: skip
+        done.append(
+            f"a lost leading zero or an added “.0” is repaired to {field.digits} digits, and"
+            " counted · אפס מוביל שאבד מושלם"
+        )
     if field.name == "has_consent":
         codes = (*codes, "no_consent")
     if codes:
@@ -151,7 +160,9 @@ def value_lines(source: Dictionary, table: Table) -> list[str]:
             continue
         values = []
         for value in map(str, field.allowed):
-            others = [word for word, meant in source.spellings.get(name, {}).items() if meant == value]  # fmt: skip
+            others = [
+                word for word, meant in source.spellings.get(name, {}).items() if meant == value
+            ]
             label = source.label(name, value)
             words = ([] if label == value else [label]) + others
             values.append(f"`{value}`" + (f" ({', '.join(words)})" if words else ""))
@@ -169,20 +180,24 @@ def render_dictionary(source: Dictionary) -> str:
         (layer, [table for table in source.tables.values() if table.layer == layer])
         for layer in ("core", "mart")
     ]
-    return _environment().get_template("dictionary.md.j2").render(
-        source=source,
-        contracts=[(source_id, source.contract(source_id)) for source_id in source.sources],
-        layers=layers,
-        sources_he=SOURCES_HE,
-        kind=kind,
-        privacy=_PRIVACY,
-        example_of=example_of,
-        expected=expected,
-        at_the_door=at_the_door,
-        reasons=reasons,
-        reads=READS,
-        value_lines=value_lines,
-    )  # fmt: skip
+    return (
+        _environment()
+        .get_template("dictionary.md.j2")
+        .render(
+            source=source,
+            contracts=[(source_id, source.contract(source_id)) for source_id in source.sources],
+            layers=layers,
+            sources_he=SOURCES_HE,
+            kind=kind,
+            privacy=_PRIVACY,
+            example_of=example_of,
+            expected=expected,
+            at_the_door=at_the_door,
+            reasons=reasons,
+            reads=READS,
+            value_lines=value_lines,
+        )
+    )
 
 
 @cache

@@ -49,8 +49,10 @@ def _figures(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         rows.select(pl.format("rows.{}", "source_id"), year, pl.col("rows_staged"), pl.lit("rows")),
         totals.select(pl.format("pupils.{}", "scope"), year, "pupils", pl.lit("pupils")),
         totals.select(pl.format("schools.{}", "scope"), year, "schools", pl.lit("schools")),
-        gaps.select(pl.format("gap_raw.{}", "subject"), "school_year", "gap_raw_sd", pl.lit("pupil SD")),
-    ]  # fmt: skip
+        gaps.select(
+            pl.format("gap_raw.{}", "subject"), "school_year", "gap_raw_sd", pl.lit("pupil SD")
+        ),
+    ]
     names = ("figure_id", "school_year", "observed_value", "unit")
     types = (pl.String, pl.Int32, pl.Float64, pl.String)
     return pl.concat(

@@ -17,7 +17,8 @@ DATABASE = "tikkun.duckdb"
 def write_marts(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     """Write each table as Parquet and all of them into `tikkun.duckdb`, with Hebrew column labels.
 
-    Every table says which schools the plan covers: in the metadata of its file, in its comment (R3).
+    Every table says which schools the plan covers: in the metadata of its file, in its comment
+        (R3).
     """
     folder.mkdir(parents=True)
     fields = dictionary().fields
@@ -71,7 +72,9 @@ def read_database(path: Path) -> dict[str, pl.DataFrame]:
 
 
 def content_hash(path: Path) -> str:
-    """Return a SHA-256 of what a DuckDB file holds: its tables, columns, types and rows in order."""
+    """Return a SHA-256 of what a DuckDB file holds: its tables, columns, types and rows in
+    order.
+    """
     digest = hashlib.sha256()
     for name, frame in read_database(path).items():
         digest.update(f"{name} {frame.schema}\n".encode())

@@ -1,4 +1,6 @@
-"""The data-quality page, in Hebrew, from the results of the checks and the tables beside them (R25)."""
+"""The data-quality page, in Hebrew, from the results of the checks and the tables beside them
+(R25).
+"""
 
 from __future__ import annotations
 
@@ -51,32 +53,43 @@ def render_quality(tables: Mapping[str, pl.DataFrame], context: ReportContext) -
     failed = [row for row in checks if row["level"] != "passed"]
     fields = dictionary().fields
     rows = {name: frame.to_dicts() for name, frame in tables.items()}
-    return environment().get_template("quality.html.j2").render(
-        context=context,
-        checks=checks,
-        failed=failed,
-        verdict=_verdict(checks),
-        tiles=_tiles(checks),
-        rows=rows,
-        partial=[row for row in rows.get("mart_coverage", []) if row["schools_reporting"] < row["schools_in_plan"]],
-        drift=_drift(tables["mart_quality_drift"]) if "mart_quality_drift" in tables else None,
-        signs={level: sign for level, (sign, _, _) in _LEVELS.items()},
-        badges=_BADGES,
-        sentence=_sentence,
-        source_he=lambda source_id: SOURCES_HE.get(source_id, ""),
-        column_he=lambda name: fields[name].he if name in fields else "",
-        style=Markup("\n".join(path.read_text(encoding="utf-8") for path in _STYLES)),
-    )  # fmt: skip
+    return (
+        environment()
+        .get_template("quality.html.j2")
+        .render(
+            context=context,
+            checks=checks,
+            failed=failed,
+            verdict=_verdict(checks),
+            tiles=_tiles(checks),
+            rows=rows,
+            partial=[
+                row
+                for row in rows.get("mart_coverage", [])
+                if row["schools_reporting"] < row["schools_in_plan"]
+            ],
+            drift=_drift(tables["mart_quality_drift"]) if "mart_quality_drift" in tables else None,
+            signs={level: sign for level, (sign, _, _) in _LEVELS.items()},
+            badges=_BADGES,
+            sentence=_sentence,
+            source_he=lambda source_id: SOURCES_HE.get(source_id, ""),
+            column_he=lambda name: fields[name].he if name in fields else "",
+            style=Markup("\n".join(path.read_text(encoding="utf-8") for path in _STYLES)),
+        )
+    )
 
 
 def _levels(checks: pl.DataFrame) -> list[dict[str, Any]]:
     """Return the checks, worst first, each with its level."""
     level = (
-        pl.when("is_passed").then(pl.lit("passed"))
-        .when("is_blocking").then(pl.lit("blocking"))
-        .when(pl.col("severity") == "ERROR").then(pl.lit("error"))
+        pl.when("is_passed")
+        .then(pl.lit("passed"))
+        .when("is_blocking")
+        .then(pl.lit("blocking"))
+        .when(pl.col("severity") == "ERROR")
+        .then(pl.lit("error"))
         .otherwise(pl.lit("warning"))
-    )  # fmt: skip
+    )
     order = pl.col("level").replace_strict(
         {name: place for place, name in enumerate((*_LEVELS, "passed"))}, return_dtype=pl.Int8
     )
@@ -95,7 +108,11 @@ def _counted(number: int, level: str) -> str:
 def _verdict(checks: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the level, the sign and the one sentence of the whole page."""
     if not checks:
-        return {"level": "unchecked", "sign": "–", "text": "הנתונים לא נבדקו: אין בעותק הזה תוצאות של בדיקות."}  # fmt: skip
+        return {
+            "level": "unchecked",
+            "sign": "–",
+            "text": "הנתונים לא נבדקו: אין בעותק הזה תוצאות של בדיקות.",
+        }
     numbers = {level: _count(checks, level) for level in _LEVELS}
     blocking, errors, warnings = (_counted(numbers[level], level) for level in _LEVELS)
     joined = f"{blocking}, {errors} ו{'־' if warnings[0].isdigit() else ''}{warnings}"
@@ -106,7 +123,11 @@ def _verdict(checks: list[dict[str, Any]]) -> dict[str, Any]:
         ("warning", "אפשר להשתמש בנתונים"),
     ):
         if numbers[level]:
-            return {"level": level, "sign": _LEVELS[level][0], "text": f"{lead}: {joined}, {among}."}  # fmt: skip
+            return {
+                "level": level,
+                "sign": _LEVELS[level][0],
+                "text": f"{lead}: {joined}, {among}.",
+            }
     return {"level": "passed", "sign": "✓", "text": f"אפשר להשתמש בנתונים: {joined}, {among}."}
 
 

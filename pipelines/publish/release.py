@@ -3,8 +3,9 @@
     <root>/releases/<id>/...   complete releases; the id is the hash of their content
     <root>/current             a symlink to one of them
 
-Whatever happens in between (an error, a failed audit, a killed process), `current` stays at the last
-complete release. A release holds no time stamps, so the same content has the same id (R97, R115).
+Whatever happens in between (an error, a failed audit, a killed process), `current` stays at the
+last complete release. A release holds no time stamps, so the same content has the same id (R97,
+R115).
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def publish(
         building.mkdir()
     except OSError as error:
         raise ReleaseError(
-            f"{releases}: the release cannot be written there ({error.strerror}). Make the folder writable, or name another with TIKKUN_DATA_MARTS."
+            f"{releases}: the release cannot be written there ({error.strerror}). Make the folder"
+            " writable, or name another with TIKKUN_DATA_MARTS."
         ) from error
     try:
         build(building)
@@ -106,11 +108,15 @@ def verify(root: Path) -> Path:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file; of a DuckDB file that of its content, as its bytes hold a random id."""
+    """Return the SHA-256 of every file; of a DuckDB file that of its content, as its bytes hold a
+    random id.
+    """
     return {
-        str(path.relative_to(folder)): content_hash(path)
-        if path.suffix == ".duckdb"
-        else hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(folder)): (
+            content_hash(path)
+            if path.suffix == ".duckdb"
+            else hashlib.sha256(path.read_bytes()).hexdigest()
+        )
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }

@@ -1,4 +1,5 @@
-"""The responses page: what each is for, whom it reaches, what it costs, what is known, what people say (R53–R68).
+"""The responses page: what each is for, whom it reaches, what it costs, what is known, what people
+say (R53–R68).
 
 Hebrew, right to left, without scripts. Every number carries the address of its mart cell; the chart
 stands beside a table of the same numbers. A verdict is of a response against the goal it was chosen
@@ -48,43 +49,81 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
     groups = dict(tables["mart_group"].select("group_id", "group_name_he").iter_rows())
     order = [
         *municipal["response_id"],
-        *whole.filter(~pl.col("response_id").is_in(municipal["response_id"].implode()))["response_id"].unique().sort(),
-    ]  # fmt: skip
-    return environment().get_template("responses.html.j2").render(
-        context=context,
-        style=Markup(_STYLE.read_text(encoding="utf-8")),
-        words=words,
-        verdict_signs=VERDICT_SIGNS,
-        costs=COSTS,
-        explained_away=explained_away,
-        group=lambda group_id: groups.get(group_id, group_id),
-        name=lambda response_id: names.get(response_id, response_id),
-        school=lambda code: schools.get(code, code),
-        goal=lambda goal_id: goals.get(goal_id, goal_id),
-        doubts=lambda codes: [DOUBTS[code] for code in codes.split(",") if code],
-        reasons=lambda codes: [REASONS[code] for code in codes.split(",")],
-        alignment=municipal.to_dicts(),
-        apart={kind: alignment.filter(pl.col("money_kind") == kind).to_dicts() for kind in ("gefen", "separate")},
-        follows=tables["mart_money_effect"].sort("money_kind").to_dicts(),
-        unknown=_unknown(whole, tables["mart_evaluation"]),
-        options=tables["mart_design_option"].sort("response_id", "design_grade").to_dicts(),
-        cards=[_card(response_id, tables) for response_id in order],
-        agreement=tables["mart_agreement"].sort(pl.col("about_role") != WHOLE, "about_role").to_dicts(),
-        rated=tables["mart_rating"].sort("rated", "disagreement", "response_id").to_dicts(),
-        by_role=tables["mart_rating_role"].sort(~pl.col("is_rated_differently"), "role", "response_id").to_dicts(),
-        perceived=tables["mart_perception"].sort(pl.col("perception") == "no_conflict", -pl.col("difference_z").abs(), "response_id").to_dicts(),
-        reach=_reach(tables["mart_response_group"]),
-        needs=_needs(tables["mart_unmet_need"]),
-        topics=tables["mart_topic"].sort("topic_id").to_dicts(),
-        covered=_over_coverage(tables["mart_over_coverage"]),
-        overlap=tables["mart_response_overlap"].sort("shared_pupils", "response_id", "other_response_id", descending=[True, False, False], nulls_last=True).head(MOST_PAIRS).to_dicts(),
-        pooling=tables["mart_pooling"].filter(pl.col("saving_agorot") > 0).sort("saving_agorot", "response_id", descending=[True, False]).to_dicts(),
-        tags=_tags(tables["mart_budget_tag"]),
-        parents=_parents(tables["mart_parents_payment"], schools),
-        pooled=_pooled(tables["mart_pooling_set"], tables["mart_pooling_school"]),
-        evidence=tables["mart_evidence"].filter(pl.col("quantity") != "served_share").sort("response_id", "quantity").to_dicts(),
-        chart=Markup(charts.alignment_chart(municipal)) if municipal.drop_nulls("effect_sd").height else "",
-    )  # fmt: skip
+        *whole.filter(~pl.col("response_id").is_in(municipal["response_id"].implode()))[
+            "response_id"
+        ]
+        .unique()
+        .sort(),
+    ]
+    return (
+        environment()
+        .get_template("responses.html.j2")
+        .render(
+            context=context,
+            style=Markup(_STYLE.read_text(encoding="utf-8")),
+            words=words,
+            verdict_signs=VERDICT_SIGNS,
+            costs=COSTS,
+            explained_away=explained_away,
+            group=lambda group_id: groups.get(group_id, group_id),
+            name=lambda response_id: names.get(response_id, response_id),
+            school=lambda code: schools.get(code, code),
+            goal=lambda goal_id: goals.get(goal_id, goal_id),
+            doubts=lambda codes: [DOUBTS[code] for code in codes.split(",") if code],
+            reasons=lambda codes: [REASONS[code] for code in codes.split(",")],
+            alignment=municipal.to_dicts(),
+            apart={
+                kind: alignment.filter(pl.col("money_kind") == kind).to_dicts()
+                for kind in ("gefen", "separate")
+            },
+            follows=tables["mart_money_effect"].sort("money_kind").to_dicts(),
+            unknown=_unknown(whole, tables["mart_evaluation"]),
+            options=tables["mart_design_option"].sort("response_id", "design_grade").to_dicts(),
+            cards=[_card(response_id, tables) for response_id in order],
+            agreement=tables["mart_agreement"]
+            .sort(pl.col("about_role") != WHOLE, "about_role")
+            .to_dicts(),
+            rated=tables["mart_rating"].sort("rated", "disagreement", "response_id").to_dicts(),
+            by_role=tables["mart_rating_role"]
+            .sort(~pl.col("is_rated_differently"), "role", "response_id")
+            .to_dicts(),
+            perceived=tables["mart_perception"]
+            .sort(
+                pl.col("perception") == "no_conflict", -pl.col("difference_z").abs(), "response_id"
+            )
+            .to_dicts(),
+            reach=_reach(tables["mart_response_group"]),
+            needs=_needs(tables["mart_unmet_need"]),
+            topics=tables["mart_topic"].sort("topic_id").to_dicts(),
+            covered=_over_coverage(tables["mart_over_coverage"]),
+            overlap=tables["mart_response_overlap"]
+            .sort(
+                "shared_pupils",
+                "response_id",
+                "other_response_id",
+                descending=[True, False, False],
+                nulls_last=True,
+            )
+            .head(MOST_PAIRS)
+            .to_dicts(),
+            pooling=tables["mart_pooling"]
+            .filter(pl.col("saving_agorot") > 0)
+            .sort("saving_agorot", "response_id", descending=[True, False])
+            .to_dicts(),
+            tags=_tags(tables["mart_budget_tag"]),
+            parents=_parents(tables["mart_parents_payment"], schools),
+            pooled=_pooled(tables["mart_pooling_set"], tables["mart_pooling_school"]),
+            evidence=tables["mart_evidence"]
+            .filter(pl.col("quantity") != "served_share")
+            .sort("response_id", "quantity")
+            .to_dicts(),
+            chart=(
+                Markup(charts.alignment_chart(municipal))
+                if municipal.drop_nulls("effect_sd").height
+                else ""
+            ),
+        )
+    )
 
 
 def _unknown(whole: pl.DataFrame, evaluation: pl.DataFrame) -> Rows:
@@ -118,13 +157,18 @@ def _reach(by_group: pl.DataFrame) -> Rows:
     classes = [str(name) for name in dictionary().fields["response_class"].allowed or ()]
     groups = cells["group_id"].unique().sort().to_list()
     return [
-        {"group_id": group, "cells": [found.get((group, name)) for name in classes], "classes": classes}
+        {
+            "group_id": group,
+            "cells": [found.get((group, name)) for name in classes],
+            "classes": classes,
+        }
         for group in sorted(groups, key=lambda group: (group != WHOLE, group))
-    ]  # fmt: skip
+    ]
 
 
 def _needs(unmet: pl.DataFrame) -> Rows:
-    """Return the needs, the most pressing first, each with its first schools and how many more there are.
+    """Return the needs, the most pressing first, each with its first schools and how many more
+    there are.
 
     Of a right that a rule gives, every school without it is named.
     """
@@ -134,10 +178,14 @@ def _needs(unmet: pl.DataFrame) -> Rows:
             "first": own.head(BEST_OF_NEED).to_dicts(),
             "more": max(own.height - BEST_OF_NEED, 0),
             "schools": own.height,
-            "named": own["semel_mosad"].to_list()[BEST_OF_NEED:] if own["need_measure"][0] == ELIGIBILITY else [],
+            "named": (
+                own["semel_mosad"].to_list()[BEST_OF_NEED:]
+                if own["need_measure"][0] == ELIGIBILITY
+                else []
+            ),
         }
         for own in rows.partition_by("need_id", maintain_order=True)
-    ]  # fmt: skip
+    ]
 
 
 def _pooled(sets: pl.DataFrame, members: pl.DataFrame) -> Rows:
@@ -167,12 +215,18 @@ def _card(response_id: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, Any
     ]
     return {
         "response": one("mart_response"),
-        "verdict": next((r for r in judged if r["subject"] == WHOLE and r["group_id"] == WHOLE), None),
+        "verdict": next(
+            (r for r in judged if r["subject"] == WHOLE and r["group_id"] == WHOLE), None
+        ),
         "groups": [r for r in judged if r["subject"] == WHOLE and r["group_id"] != WHOLE],
         "sides": sorted(own("mart_effect_side", "subject"), key=lambda r: r["subject"] != WHOLE),
         "sources": sorted({r["source"] for r in own("mart_effect")}),
         "designs": designs,
-        "observed": [r for r in designs if r["is_used"] and r["e_value"] is not None and r["design_sd"] is not None],
+        "observed": [
+            r
+            for r in designs
+            if r["is_used"] and r["e_value"] is not None and r["design_sd"] is not None
+        ],
         "absence": one("mart_effect_absence"),
         "money": one("mart_response_money"),
         "rating": one("mart_rating"),
@@ -180,28 +234,57 @@ def _card(response_id: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, Any
         "perception": one("mart_perception"),
         "placement": one("mart_placement"),
         "proposal": one("mart_proposal"),
-        "earlier": sorted((r for r in own("mart_decision") if r["planning_year"] != tables["mart_city"]["planning_year"][0]), key=lambda r: -r["planning_year"]),
-        "served": int(tables["mart_response_map"].filter(pl.col("response_id") == response_id)["is_served"].sum() or 0),
-        "is_measured": bool(tables["mart_response_map"].filter(pl.col("response_id") == response_id)["is_measured"].any()),
-    }  # fmt: skip
+        "earlier": sorted(
+            (
+                r
+                for r in own("mart_decision")
+                if r["planning_year"] != tables["mart_city"]["planning_year"][0]
+            ),
+            key=lambda r: -r["planning_year"],
+        ),
+        "served": int(
+            tables["mart_response_map"]
+            .filter(pl.col("response_id") == response_id)["is_served"]
+            .sum()
+            or 0
+        ),
+        "is_measured": bool(
+            tables["mart_response_map"]
+            .filter(pl.col("response_id") == response_id)["is_measured"]
+            .any()
+        ),
+    }
 
 
 def _over_coverage(covered: pl.DataFrame) -> Rows:
-    """Return goals of schools where pupils are in several responses while others in need have none."""
+    """Return goals of schools where pupils are in several responses while others in need have
+    none.
+    """
     return (
         covered.filter(pl.col("is_over_covered").fill_null(False))
-        .sort("in_need_none_pupils", "semel_mosad", "goal_id", descending=[True, False, False], nulls_last=True)
+        .sort(
+            "in_need_none_pupils",
+            "semel_mosad",
+            "goal_id",
+            descending=[True, False, False],
+            nulls_last=True,
+        )
         .head(MOST_PAIRS)
         .to_dicts()
-    )  # fmt: skip
+    )
 
 
 def _tags(tags: pl.DataFrame) -> Rows:
-    """Return the money of every school year by tag, the last year first, each tag's values by plan."""
+    """Return the money of every school year by tag, the last year first, each tag's values by
+    plan.
+    """
     order = {name: place for place, name in enumerate(dictionary().fields["tag_kind"].allowed)}
     rows = tags.sort(
-        pl.col("tag_kind").replace_strict(order, return_dtype=pl.Int32), "plan_agorot", "tag_value", descending=[False, True, False]
-    )  # fmt: skip
+        pl.col("tag_kind").replace_strict(order, return_dtype=pl.Int32),
+        "plan_agorot",
+        "tag_value",
+        descending=[False, True, False],
+    )
     return [
         {"school_year": year, "rows": rows.filter(school_year=year).to_dicts()}
         for year in sorted(tags["school_year"].unique(), reverse=True)

@@ -1,4 +1,6 @@
-"""The words of the responses page: signs, doubts, reasons, registered quantities, what would explain an effect away."""
+"""The words of the responses page: signs, doubts, reasons, registered quantities, what would
+explain an effect away.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,11 @@ from pipelines.publish.report.page import number
 
 # Colour is never alone: each verdict has a sign (R114).
 VERDICT_SIGNS = {
-    "very_effective": "●", "fairly_effective": "◐", "not_effective": "○", "insufficient_evidence": "?",
-}  # fmt: skip
+    "very_effective": "●",
+    "fairly_effective": "◐",
+    "not_effective": "○",
+    "insufficient_evidence": "?",
+}
 DOUBTS = {
     "attrition": "שיעור הנבחנים שונה בין מי שזכו למי שלא",
     "chosen_by_score": "נבחרו לפי הציון עצמו; תוקן בהיפוך תפקידי הציונים",
@@ -64,14 +69,16 @@ _DESIGN = "mart_effect_design"
 
 
 def explained_away(row: Mapping[str, Any]) -> Markup:
-    """Return in a sentence what an unmeasured confounder would need to explain a design's estimate away (R61).
+    """Return in a sentence what an unmeasured confounder would need to explain a design's estimate
+    away (R61).
 
     Args:
         row: a row of mart_effect_design with an E-value.
     """
     side = "גבוה" if row["design_sd"] > 0 else "נמוך"
     sentence = Markup(
-        "כדי להסביר את כל האומדן ({}) נדרש גורם שלא נמדד, הקשור ביחס סיכונים של {} לפחות גם להשתתפות וגם לציון {}"
+        "כדי להסביר את כל האומדן ({}) נדרש גורם שלא נמדד, הקשור ביחס סיכונים של {} לפחות גם"
+        " להשתתפות וגם לציון {}"
     ).format(
         number(_DESIGN, row, "design_sd", "signed"),
         number(_DESIGN, row, "e_value", "share"),
@@ -79,7 +86,9 @@ def explained_away(row: Mapping[str, Any]) -> Markup:
     )
     if row["e_value_limit"] > 1:
         limit = number(_DESIGN, row, "e_value_limit", "share")
-        sentence += Markup('; כדי שטווח ה־<bdi dir="ltr">90%</bdi> יכלול אפס די ביחס של {}').format(limit)  # fmt: skip
+        sentence += Markup('; כדי שטווח ה־<bdi dir="ltr">90%</bdi> יכלול אפס די ביחס של {}').format(
+            limit
+        )
     else:
         sentence += Markup('; טווח ה־<bdi dir="ltr">90%</bdi> כולל אפס גם בלי גורם כזה')
     if row["robustness_pct"] is not None:
@@ -87,5 +96,7 @@ def explained_away(row: Mapping[str, Any]) -> Markup:
             number(_DESIGN, row, "robustness_pct", "percent")
         )
         if row["robustness_limit_pct"] > 0:
-            sentence += Markup(" (עד לגבול הטווח: {})").format(number(_DESIGN, row, "robustness_limit_pct", "percent"))  # fmt: skip
+            sentence += Markup(" (עד לגבול הטווח: {})").format(
+                number(_DESIGN, row, "robustness_limit_pct", "percent")
+            )
     return sentence + "."

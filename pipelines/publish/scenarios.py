@@ -43,37 +43,59 @@ def render_scenarios(tables: Mapping[str, pl.DataFrame], context: ReportContext)
     every = tables["mart_scenario"].sort("scenario_order")
     planned = every.filter(pl.col("scenario_status").is_in([BASE, "solved"]))
     names = dict(planned.select("scenario_id", "scenario_name_he").iter_rows())
-    groups, schools, responses = (tables[f"mart_scenario_{of}"] for of in ("group", "school", "response"))  # fmt: skip
+    groups, schools, responses = (
+        tables[f"mart_scenario_{of}"] for of in ("group", "school", "response")
+    )
     divisions = {
-        dimension: groups.filter(scenario_dimension=dimension).select("division_id", "division_name_he").unique().sort("division_id").rows()
+        dimension: (
+            groups.filter(scenario_dimension=dimension)
+            .select("division_id", "division_name_he")
+            .unique()
+            .sort("division_id")
+            .rows()
+        )
         for dimension in ("need_quartile", "stream", "group")
-    }  # fmt: skip
-    return environment().get_template("scenarios.html.j2").render(
-        context=context,
-        style=Markup(_STYLE.read_text(encoding="utf-8")),
-        words=words,
-        base=BASE,
-        scenarios=every.to_dicts(),
-        planned=planned.to_dicts(),
-        without=every.filter(pl.col("conflict_he").is_not_null()).to_dicts(),
-        changes=tables["mart_scenario_change"].sort("scenario_id", "parameter_id").to_dicts(),
-        parameter=_parameter,
-        value=_value,
-        heads=[f"#{name}" for name in names.values()],
-        divisions=divisions,
-        group={(r["scenario_id"], r["scenario_dimension"], r["division_id"]): r for r in groups.to_dicts()},
-        school_rows=schools.filter(scenario_id=BASE).sort("stream", "school_name_he", "semel_mosad").to_dicts(),
-        school={(r["scenario_id"], r["semel_mosad"]): r for r in schools.to_dicts()},
-        response_rows=responses.filter(scenario_id=BASE).sort("response_name_he", "response_id").to_dicts(),
-        response={(r["scenario_id"], r["response_id"]): r for r in responses.to_dicts()},
-        chart=Markup(charts.scenario_chart(groups, names)) if len(names) > 1 else "",
-    )  # fmt: skip
+    }
+    return (
+        environment()
+        .get_template("scenarios.html.j2")
+        .render(
+            context=context,
+            style=Markup(_STYLE.read_text(encoding="utf-8")),
+            words=words,
+            base=BASE,
+            scenarios=every.to_dicts(),
+            planned=planned.to_dicts(),
+            without=every.filter(pl.col("conflict_he").is_not_null()).to_dicts(),
+            changes=tables["mart_scenario_change"].sort("scenario_id", "parameter_id").to_dicts(),
+            parameter=_parameter,
+            value=_value,
+            heads=[f"#{name}" for name in names.values()],
+            divisions=divisions,
+            group={
+                (r["scenario_id"], r["scenario_dimension"], r["division_id"]): r
+                for r in groups.to_dicts()
+            },
+            school_rows=schools.filter(scenario_id=BASE)
+            .sort("stream", "school_name_he", "semel_mosad")
+            .to_dicts(),
+            school={(r["scenario_id"], r["semel_mosad"]): r for r in schools.to_dicts()},
+            response_rows=responses.filter(scenario_id=BASE)
+            .sort("response_name_he", "response_id")
+            .to_dicts(),
+            response={(r["scenario_id"], r["response_id"]): r for r in responses.to_dicts()},
+            chart=Markup(charts.scenario_chart(groups, names)) if len(names) > 1 else "",
+        )
+    )
 
 
 def _parameter(parameter_id: str) -> str:
     """Return what people call a parameter, or its path where nobody named it."""
     path = parameter_id.removeprefix("policy.")
-    return next((said for name, said in PARAMETERS.items() if path == name or path.startswith(f"{name}.")), path)  # fmt: skip
+    return next(
+        (said for name, said in PARAMETERS.items() if path == name or path.startswith(f"{name}.")),
+        path,
+    )
 
 
 def _value(text: str) -> str:

@@ -9,9 +9,13 @@ from pipelines.fields import dictionary
 AGOROT = 100
 # Colour is never the sole carrier: each tier has a sign and a text of its own (R114).
 TIER_SIGNS = {
-    "surely_below": "▼▼", "probably_below": "▼", "cannot_tell": "?",
-    "probably_at_target": "▲", "surely_at_target": "▲▲", "not_measured": "–",
-}  # fmt: skip
+    "surely_below": "▼▼",
+    "probably_below": "▼",
+    "cannot_tell": "?",
+    "probably_at_target": "▲",
+    "surely_at_target": "▲▲",
+    "not_measured": "–",
+}
 
 
 def nis(agorot: int) -> str:

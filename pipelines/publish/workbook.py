@@ -91,8 +91,8 @@ _WIDEST, _NARROWEST = 60, 11
 def write_workbook(path: Path, tables: Mapping[str, pl.DataFrame], context: ReportContext) -> None:
     """Write the workbook: a cover sheet, then a sheet a table.
 
-    Money columns are whole agorot in the tables and shekels with two decimals here; the columns that
-    add up have a total in their last row.
+    Money columns are whole agorot in the tables and shekels with two decimals here; the columns
+    that add up have a total in their last row.
     """
     book = xlsxwriter.Workbook(
         str(path),
@@ -102,18 +102,38 @@ def write_workbook(path: Path, tables: Mapping[str, pl.DataFrame], context: Repo
     book.set_size(1600, 1000)
     styles = {
         "title": book.add_format({"bold": True, "font_size": 16, "reading_order": 2}),
-        "head": book.add_format({"bold": True, "bg_color": "#1f3a5f", "font_color": "white", "text_wrap": True, "valign": "top", "border": 1, "reading_order": 2}),
+        "head": book.add_format(
+            {
+                "bold": True,
+                "bg_color": "#1f3a5f",
+                "font_color": "white",
+                "text_wrap": True,
+                "valign": "top",
+                "border": 1,
+                "reading_order": 2,
+            }
+        ),
         "text": book.add_format({"text_wrap": True, "valign": "top", "reading_order": 2}),
-        "warn": book.add_format({"bold": True, "font_color": "#9c2a00", "text_wrap": True, "reading_order": 2}),
+        "warn": book.add_format(
+            {"bold": True, "font_color": "#9c2a00", "text_wrap": True, "reading_order": 2}
+        ),
         "code": book.add_format({"num_format": "@", "valign": "top"}),
         # Signs and digits keep their order inside a right-to-left sheet.
-        "money": book.add_format({"num_format": "#,##0.00;-#,##0.00", "valign": "top", "reading_order": 1}),
-        "integer": book.add_format({"num_format": "#,##0;-#,##0", "valign": "top", "reading_order": 1}),
+        "money": book.add_format(
+            {"num_format": "#,##0.00;-#,##0.00", "valign": "top", "reading_order": 1}
+        ),
+        "integer": book.add_format(
+            {"num_format": "#,##0;-#,##0", "valign": "top", "reading_order": 1}
+        ),
         "year": book.add_format({"num_format": "0", "valign": "top", "reading_order": 1}),
-        "decimal": book.add_format({"num_format": "0.000;-0.000", "valign": "top", "reading_order": 1}),
-        "total": book.add_format({"num_format": "#,##0.00;-#,##0.00", "bold": True, "top": 2, "reading_order": 1}),
+        "decimal": book.add_format(
+            {"num_format": "0.000;-0.000", "valign": "top", "reading_order": 1}
+        ),
+        "total": book.add_format(
+            {"num_format": "#,##0.00;-#,##0.00", "bold": True, "top": 2, "reading_order": 1}
+        ),
         "total_text": book.add_format({"bold": True, "top": 2, "reading_order": 2}),
-    }  # fmt: skip
+    }
     _cover(book.add_worksheet("שער"), context, styles)
     for title, name in SHEETS.items():
         if name in tables:
@@ -127,16 +147,38 @@ def _cover(sheet: Worksheet, context: ReportContext, styles: Mapping[str, Format
     sheet.set_column(0, 0, 110)
     lines = [
         (f"הקצאת משאבים מבוססת נתונים – {context.city_name_he}", "title"),
-        *([("נתונים סינתטיים: אינם מתארים בית ספר, תלמיד או עיר כלשהם", "warn")] if context.is_synthetic else []),
-        (f"שנת התכנון: {year(context.planning_year)}. שנת הייחוס: {year(context.reference_year)}. היקף: {context.scope_he}.", "text"),
+        *(
+            [("נתונים סינתטיים: אינם מתארים בית ספר, תלמיד או עיר כלשהם", "warn")]
+            if context.is_synthetic
+            else []
+        ),
+        (
+            (
+                f"שנת התכנון: {year(context.planning_year)}. שנת הייחוס:"
+                f" {year(context.reference_year)}. היקף: {context.scope_he}."
+            ),
+            "text",
+        ),
         *((note, "text") for note in context.notes_he),
         ("איך קוראים", "title"),
-        ("פער הוא המצב הרצוי פחות המצב המצוי, בסטיות תקן של תלמידים: מספר חיובי פירושו מתחת ליעד.", "text"),
-        ("לכל אומדן יש גבול תחתון וגבול עליון (90%). תא ריק פירושו לא נמדד או מעט מדי תלמידים – לעולם לא אפס.", "text"),
+        (
+            (
+                "פער הוא המצב הרצוי פחות המצב המצוי, בסטיות תקן של תלמידים: מספר חיובי פירושו מתחת"
+                " ליעד."
+            ),
+            "text",
+        ),
+        (
+            (
+                "לכל אומדן יש גבול תחתון וגבול עליון (90%). תא ריק פירושו לא נמדד או מעט מדי"
+                " תלמידים – לעולם לא אפס."
+            ),
+            "text",
+        ),
         ("אין בחוברת דירוג בתי ספר: דרגות, הסתברויות וטווחים בלבד.", "text"),
         ("השפעת המענים היא אומדן מהספרות המקצועית ולא תוצאה שנמדדה בעיר.", "text"),
         ("הסכומים בשקלים; הסכום בשורה האחרונה שווה לסכום השורות.", "text"),
-    ]  # fmt: skip
+    ]
     for row, (text, style) in enumerate(lines):
         sheet.write_string(row, 0, text, styles[style])
 
@@ -203,11 +245,20 @@ def _totals(sheet: Worksheet, name: str, frame: pl.DataFrame, styles: Mapping[st
 
 def _unit(field: Field) -> str:
     if field.unit.startswith("agorot"):
-        return "₪" + field.unit.removeprefix("agorot").replace(" per pupil", " לתלמיד").replace(" per school", " לבית ספר").replace(" per participant", " למשתתף").replace(" per payer", " למשלם").replace(" in all", "")  # fmt: skip
+        return "₪" + field.unit.removeprefix("agorot").replace(" per pupil", " לתלמיד").replace(
+            " per school", " לבית ספר"
+        ).replace(" per participant", " למשתתף").replace(" per payer", " למשלם").replace(
+            " in all", ""
+        )
     return {
-        "pupils": "תלמידים", "schools": "בתי ספר", "percent": "%", "probability": "הסתברות", "pupil SD": "ס״ת",
-        "pupil SD per year": "ס״ת לשנה", "decile": "עשירון",
-    }.get(field.unit, "")  # fmt: skip
+        "pupils": "תלמידים",
+        "schools": "בתי ספר",
+        "percent": "%",
+        "probability": "הסתברות",
+        "pupil SD": "ס״ת",
+        "pupil SD per year": "ס״ת לשנה",
+        "decile": "עשירון",
+    }.get(field.unit, "")
 
 
 def _shown(field: Field, value: object) -> object:
@@ -237,7 +288,17 @@ def _write(
     if value is None:
         return
     if isinstance(value, (int, float)):
-        style = "money" if field.unit.startswith("agorot") else "year" if field.unit == "year" else "integer" if isinstance(value, int) else "decimal"  # fmt: skip
+        style = (
+            "money"
+            if field.unit.startswith("agorot")
+            else (
+                "year"
+                if field.unit == "year"
+                else "integer"
+                if isinstance(value, int)
+                else "decimal"
+            )
+        )
         sheet.write_number(row, column, value, styles[style])
     else:
         sheet.write_string(

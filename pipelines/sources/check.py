@@ -140,7 +140,9 @@ def _mapped_at(
         option = ("constants", column)
     if code == "skipped":
         option = ("skip_where", column)
-    line = where_mapped(city, source_id, number, *option).removeprefix(str(city.folder / "city.yaml"))  # fmt: skip
+    line = where_mapped(city, source_id, number, *option).removeprefix(
+        str(city.folder / "city.yaml")
+    )
     return str(sheet), line.split(":")[1]
 
 
@@ -167,25 +169,44 @@ def _report(city: CityFolder, done: Rehearsal, source: str | None, console: Cons
     for source_id, error in done.unreadable.items():
         if source in (None, source_id):
             console.print(f"[red]✗ {escape(error.en)}[/red]\n  {escape(error.he)}")
-    files = Grid("source", "file", "rows", "staged", "set aside", "left out by design", title="files: rows = staged + set aside + left out")  # fmt: skip
+    files = Grid(
+        "source",
+        "file",
+        "rows",
+        "staged",
+        "set aside",
+        "left out by design",
+        title="files: rows = staged + set aside + left out",
+    )
     by_design = ", ".join(f"'{code}'" for code in NO_FAULT)
     where = f"WHERE source_id = '{source}'" if source in dictionary().sources else ""
-    for row in done.table(
-        f"""
-        SELECT source_id, file_name, rows_in, rows_staged, rows_quarantined - coalesce(left_out, 0), coalesce(left_out, 0)
+    for row in done.table(f"""
+        SELECT source_id, file_name, rows_in, rows_staged,
+            rows_quarantined - coalesce(left_out, 0), coalesce(left_out, 0)
         FROM core.core_source_file
         LEFT JOIN (
             SELECT source_id, file_name, count(DISTINCT file_row) AS left_out
             FROM core.core_quarantine WHERE reason_code IN ({by_design}) GROUP BY ALL
         ) USING (source_id, file_name)
         {where} ORDER BY ALL
-        """
-    ).iter_rows():
+        """).iter_rows():
         files.add_row(*map(str, row))
     console.print(files)
-    reasons = Grid("file", "sheet", "row", "column", "line of city.yaml", "reason", "סיבה", title="set aside: first row of each reason")  # fmt: skip
+    reasons = Grid(
+        "file",
+        "sheet",
+        "row",
+        "column",
+        "line of city.yaml",
+        "reason",
+        "סיבה",
+        title="set aside: first row of each reason",
+    )
     for row in done.table(
-        f"SELECT file_name, source_id, min(file_row) AS file_row, column_name, reason_code, concat(reason_en, ' (', count(*), ')') AS reason, reason_he FROM core.core_quarantine {where} GROUP BY file_name, source_id, column_name, reason_code, reason_en, reason_he ORDER BY ALL"
+        "SELECT file_name, source_id, min(file_row) AS file_row, column_name, reason_code,"
+        " concat(reason_en, ' (', count(*), ')') AS reason, reason_he FROM core.core_quarantine"
+        f" {where} GROUP BY file_name, source_id, column_name, reason_code, reason_en, reason_he"
+        " ORDER BY ALL"
     ).iter_rows():
         file, source_id, number, column, code, *said = row
         sheet, line = _mapped_at(city, source_id, file, column, code)
@@ -198,9 +219,10 @@ def _report(city: CityFolder, done: Rehearsal, source: str | None, console: Cons
     for name, result in failed:
         mark = "[red]✗[/red]" if result.check.severity == "ERROR" else "[yellow]![/yellow]"
         console.print(
-            f"{mark} {name}.{result.check.id}: {escape(result.check.sentence)} "
-            f"{result.failing_rows} of {result.checked_rows}: {escape(', '.join(result.failing_keys))}\n"
-            f"  {escape(result.check.says.he)} {escape(result.check.says.resolve_he)}"
+            f"{mark} {name}.{result.check.id}: {escape(result.check.sentence)}"
+            f" {result.failing_rows} of {result.checked_rows}:"
+            f" {escape(', '.join(result.failing_keys))}\n  {escape(result.check.says.he)}"
+            f" {escape(result.check.says.resolve_he)}"
         )
     blocked = [name for name, result in failed if result.check.blocks]
     console.print(

@@ -39,8 +39,11 @@ def pupil_key(*, is_synthetic: bool) -> bytes:
         return (key or DEMO_KEY).encode()
     if not key or key == DEMO_KEY:
         raise CityError(
-            "This city has pupil files, so it needs its own secret key: set TIKKUN_PUPIL_KEY or TIKKUN_PUPIL_KEY_FILE (at least 32 random characters, kept outside the database). The demonstration key is refused.",
-            "לעיר יש קובצי תלמידים ולכן נדרש מפתח סודי משלה: TIKKUN_PUPIL_KEY או TIKKUN_PUPIL_KEY_FILE. מפתח ההדגמה אינו מתקבל.",
+            "This city has pupil files, so it needs its own secret key: set TIKKUN_PUPIL_KEY or"
+            " TIKKUN_PUPIL_KEY_FILE (at least 32 random characters, kept outside the database). The"
+            " demonstration key is refused.",
+            "לעיר יש קובצי תלמידים ולכן נדרש מפתח סודי משלה: TIKKUN_PUPIL_KEY או"
+            " TIKKUN_PUPIL_KEY_FILE. מפתח ההדגמה אינו מתקבל.",
         )
     if len(key) < 32:
         raise CityError(
@@ -116,7 +119,8 @@ def admit(
 def _mask(column: pl.Series, field: Field) -> tuple[pl.Series, pl.Series]:
     """Mask what names a person in a text, and all of a value that is no number, day or flag.
 
-    A school or a place may bear a person's name, so names of things lose only numbers and addresses.
+    A school or a place may bear a person's name, so names of things lose only numbers and
+    addresses.
 
     Returns:
         The masked column, and in which rows something personal was found; that a value is merely
@@ -155,5 +159,7 @@ def _fits(values: pl.Series, field: Field) -> pl.Series:
 
 
 def header_shown(name: str) -> str:
-    """Return a header for an error: where a file has no header row its first record stands there."""
+    """Return a header for an error: where a file has no header row its first record stands
+    there.
+    """
     return personal.mask_personal(name)

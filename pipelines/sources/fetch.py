@@ -83,18 +83,31 @@ OPEN_FILES = (
         resource_id="ff2364e2-bea7-4921-93a0-3eb924ecf36c",  # נתוני רקע על בתי הספר
         file_name="school_background_info.csv",
         required_columns=(
-            "semel_mosad", "shem_mosad", "pikuach", "migzar", "rashut", "rashut_teur", "ses_mosad_cat_yh",
+            "semel_mosad",
+            "shem_mosad",
+            "pikuach",
+            "migzar",
+            "rashut",
+            "rashut_teur",
+            "ses_mosad_cat_yh",
         ),
         min_rows=3_000,
         encoding="cp1255",
     ),
-)  # fmt: skip
+)
 
 # What the city also needs and the portal does not hold: publisher and publication.
 ELSEWHERE = {
-    "budget_clean.csv": 'Ministry of Education, budget-transparency report by school (school_budget.xlsx), תשע"ה (2014/15)',
-    "cbs_authority_education_panel_2013_2021.csv": "Central Bureau of Statistics, Local Authorities in Israel (הרשויות המקומיות), 2013–2021",
-    "stat_areas_2019_tidy.csv": "Central Bureau of Statistics, socio-economic index 2019, table 12 (statistical areas)",
+    "budget_clean.csv": (
+        'Ministry of Education, budget-transparency report by school (school_budget.xlsx), תשע"ה'
+        " (2014/15)"
+    ),
+    "cbs_authority_education_panel_2013_2021.csv": (
+        "Central Bureau of Statistics, Local Authorities in Israel (הרשויות המקומיות), 2013–2021"
+    ),
+    "stat_areas_2019_tidy.csv": (
+        "Central Bureau of Statistics, socio-economic index 2019, table 12 (statistical areas)"
+    ),
 }
 
 
@@ -121,8 +134,10 @@ class Portal:
             base.scheme != "https" and not (base.scheme == "http" and self.is_local)
         ):
             raise FetchError(
-                f"The portal address {self.base_url!r} is not an https address; give one such as {DATA_GOV_IL} in --portal or TIKKUN_PORTAL.",
-                f"כתובת הפורטל {self.base_url!r} אינה כתובת https; יש לתת כתובת כמו {DATA_GOV_IL} ב--portal או ב-TIKKUN_PORTAL.",
+                f"The portal address {self.base_url!r} is not an https address; give one such as"
+                f" {DATA_GOV_IL} in --portal or TIKKUN_PORTAL.",
+                f"כתובת הפורטל {self.base_url!r} אינה כתובת https; יש לתת כתובת כמו {DATA_GOV_IL}"
+                " ב--portal או ב-TIKKUN_PORTAL.",
             )
 
     @property
@@ -173,11 +188,13 @@ def fetch(
     """
     if not city_folder.is_dir():
         raise FetchError(
-            f"There is no city folder at {city_folder}; create it or give another one in --city-folder.",
+            f"There is no city folder at {city_folder}; create it or give another one in"
+            " --city-folder.",
             f"אין תיקיית עיר ב-{city_folder}; יש ליצור אותה או לתת תיקייה אחרת ב--city-folder.",
         )
     folder = city_folder / "files"
-    # A municipality's proxy is honoured for the portal, and never stands before this computer itself.
+    # A municipality's proxy is honoured for the portal, and never stands before this computer
+    # itself.
     opened = nullcontext(client) if client else httpx.Client(trust_env=not portal.is_local)
     try:
         with opened as http:
@@ -190,8 +207,10 @@ def fetch(
             ]
     except OSError as error:
         raise FetchError(
-            f"Could not write in {folder} ({error}); check free space and permissions, then run make fetch again.",
-            f"לא ניתן לכתוב בתיקייה {folder} ({error}); יש לבדוק מקום פנוי והרשאות ולהריץ שוב make fetch.",
+            f"Could not write in {folder} ({error}); check free space and permissions, then run"
+            " make fetch again.",
+            f"לא ניתן לכתוב בתיקייה {folder} ({error}); יש לבדוק מקום פנוי והרשאות ולהריץ שוב make"
+            " fetch.",
         ) from error
     report(
         f"The portal does not hold these; put them in {folder}, with the column names of city.yaml:"
@@ -210,8 +229,12 @@ def _fetch_one(
     if resource is None:
         there = "; ".join(f"{key} {each.get('name')}" for key, each in sorted(resources.items()))
         raise FetchError(
-            f"{file.file_name}: resource {file.resource_id} is no longer in package {file.package} of {session.portal.base_url}, which now holds: {there or 'nothing'}; correct its id in OPEN_FILES of pipelines/sources/fetch.py.",
-            f"{file.file_name}: המשאב {file.resource_id} אינו עוד במאגר {file.package} שב-{session.portal.base_url}; יש לתקן את המזהה ב-OPEN_FILES בקובץ pipelines/sources/fetch.py.",
+            f"{file.file_name}: resource {file.resource_id} is no longer in package {file.package}"
+            f" of {session.portal.base_url}, which now holds: {there or 'nothing'}; correct its id"
+            " in OPEN_FILES of pipelines/sources/fetch.py.",
+            f"{file.file_name}: המשאב {file.resource_id} אינו עוד במאגר {file.package}"
+            f" שב-{session.portal.base_url}; יש לתקן את המזהה ב-OPEN_FILES בקובץ"
+            " pipelines/sources/fetch.py.",
         )
     url = _address(session.portal, file, resource)
     target, part = folder / file.file_name, folder / f"{file.file_name}.part"
@@ -234,9 +257,15 @@ def _fetch_one(
         part.replace(target)
         _discard(part)
         in_place = content
-        _write_source(target, received | {
-            "bytes": len(content), "resource_id": file.resource_id, "sha256": _digest(content),
-        })  # fmt: skip
+        _write_source(
+            target,
+            received
+            | {
+                "bytes": len(content),
+                "resource_id": file.resource_id,
+                "sha256": _digest(content),
+            },
+        )
     state = "fetched" if downloaded else "unchanged"
     session.report(f"{target}: {state}, {len(in_place):,} bytes")
     return FetchedFile(target, url, _digest(in_place), len(in_place), downloaded)
@@ -253,8 +282,11 @@ def check_content(content: bytes, file: OpenFile, resource: Mapping[str, Any]) -
 
     def wrong(en: str, he: str) -> FetchError:
         return FetchError(
-            f"{file.file_name} as received from {resource.get('url')} is not the expected file: {en}; it was not put in place, so try again later, and if it repeats look at the file in a browser.",
-            f"{file.file_name} שהתקבל מ-{resource.get('url')} אינו הקובץ הצפוי: {he}; הקובץ לא נשמר, יש לנסות שוב מאוחר יותר, ואם הדבר חוזר לבדוק את הקובץ בדפדפן.",
+            f"{file.file_name} as received from {resource.get('url')} is not the expected file:"
+            f" {en}; it was not put in place, so try again later, and if it repeats look at the"
+            " file in a browser.",
+            f"{file.file_name} שהתקבל מ-{resource.get('url')} אינו הקובץ הצפוי: {he}; הקובץ לא"
+            " נשמר, יש לנסות שוב מאוחר יותר, ואם הדבר חוזר לבדוק את הקובץ בדפדפן.",
         )
 
     if content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<":
@@ -300,8 +332,10 @@ def _resources(session: _Session, package: str) -> dict[str, dict[str, Any]]:
             return {resource["id"]: resource for resource in answer["result"]["resources"]}
         except (ValueError, KeyError, TypeError) as error:
             raise FetchError(
-                f"{url} did not answer with a CKAN package but with something else, often a maintenance or blocking page; open it in a browser, and try again later.",
-                f"{url} לא החזיר תיאור של מאגר CKAN אלא תוכן אחר, לרוב דף תחזוקה או חסימה; יש לפתוח אותו בדפדפן ולנסות שוב מאוחר יותר.",
+                f"{url} did not answer with a CKAN package but with something else, often a"
+                " maintenance or blocking page; open it in a browser, and try again later.",
+                f"{url} לא החזיר תיאור של מאגר CKAN אלא תוכן אחר, לרוב דף תחזוקה או חסימה; יש לפתוח"
+                " אותו בדפדפן ולנסות שוב מאוחר יותר.",
             ) from error
 
     return _retrying(session, url, once)
@@ -310,14 +344,16 @@ def _resources(session: _Session, package: str) -> dict[str, dict[str, Any]]:
 def _address(portal: Portal, file: OpenFile, resource: Mapping[str, Any]) -> str:
     """Return where the resource's file is on the portal itself.
 
-    The portal lists its files on e.data.gov.il; programs are served the same paths by the main host,
-    and a mirror replays them.
+    The portal lists its files on e.data.gov.il; programs are served the same paths by the main
+    host, and a mirror replays them.
     """
     listed = _url(str(resource.get("url") or ""))
     if not (portal.holds(listed) or f".{listed.host}".endswith(".data.gov.il")):
         raise FetchError(
-            f"{file.file_name}: the portal lists it at {str(listed)!r}, which is not on the portal, so it was not contacted; download it by hand if you trust that address.",
-            f"{file.file_name}: בפורטל הוא רשום בכתובת {str(listed)!r}, שאינה של הפורטל, ולכן לא בוצעה פנייה; אם הכתובת אמינה יש להוריד ידנית.",
+            f"{file.file_name}: the portal lists it at {str(listed)!r}, which is not on the portal,"
+            " so it was not contacted; download it by hand if you trust that address.",
+            f"{file.file_name}: בפורטל הוא רשום בכתובת {str(listed)!r}, שאינה של הפורטל, ולכן לא"
+            " בוצעה פנייה; אם הכתובת אמינה יש להוריד ידנית.",
         )
     return str(_url(portal.base_url).copy_with(raw_path=listed.raw_path))
 
@@ -373,8 +409,11 @@ def _get(
     for _ in range(MAX_REDIRECTS):
         if not portal.holds(request.url):
             raise FetchError(
-                f"{url} leads to {request.url}, which is not on the portal, so it was not contacted; open {url} in a browser and download the file by hand if you trust it.",
-                f"{url} מפנה אל {request.url}, שאינה של הפורטל, ולכן לא בוצעה פנייה; יש לפתוח את {url} בדפדפן ולהוריד ידנית אם הכתובת אמינה.",
+                f"{url} leads to {request.url}, which is not on the portal, so it was not"
+                f" contacted; open {url} in a browser and download the file by hand if you"
+                " trust it.",
+                f"{url} מפנה אל {request.url}, שאינה של הפורטל, ולכן לא בוצעה פנייה; יש לפתוח את"
+                f" {url} בדפדפן ולהוריד ידנית אם הכתובת אמינה.",
             )
         response = http.send(request, stream=True, follow_redirects=False)
         if response.next_request is None:
@@ -389,8 +428,10 @@ def _get(
             raise _BusyError(f"it answered {status}{asks}", wait)
         if status not in (200, 206, 304, 416):
             raise FetchError(
-                f"{url} answered {status}; check in a browser that it is still published there, and if it moved, correct OPEN_FILES in pipelines/sources/fetch.py.",
-                f"{url} החזיר {status}; יש לבדוק בדפדפן שהקובץ עדיין מתפרסם שם, ואם עבר לתקן את OPEN_FILES בקובץ pipelines/sources/fetch.py.",
+                f"{url} answered {status}; check in a browser that it is still published there, and"
+                " if it moved, correct OPEN_FILES in pipelines/sources/fetch.py.",
+                f"{url} החזיר {status}; יש לבדוק בדפדפן שהקובץ עדיין מתפרסם שם, ואם עבר לתקן את"
+                " OPEN_FILES בקובץ pipelines/sources/fetch.py.",
             )
         yield response
     finally:
@@ -414,8 +455,10 @@ def _retrying(session: _Session, url: str, once: Callable[[], T]) -> T:
         session.report(f"{url}: {reason}; trying again in {wait:.0f} s")
         portal.sleep(wait)
     raise FetchError(
-        f"{url} could not be fetched in {attempt + 1} attempts ({reason}); check the internet connection and run make fetch again later, and it will go on from where it stopped.",
-        f"לא ניתן להוריד את {url} ב-{attempt + 1} ניסיונות ({reason}); יש לבדוק את החיבור לאינטרנט ולהריץ שוב make fetch מאוחר יותר, וההורדה תימשך מהמקום שבו נעצרה.",
+        f"{url} could not be fetched in {attempt + 1} attempts ({reason}); check the internet"
+        " connection and run make fetch again later, and it will go on from where it stopped.",
+        f"לא ניתן להוריד את {url} ב-{attempt + 1} ניסיונות ({reason}); יש לבדוק את החיבור לאינטרנט"
+        " ולהריץ שוב make fetch מאוחר יותר, וההורדה תימשך מהמקום שבו נעצרה.",
     )
 
 

@@ -27,9 +27,26 @@ from pipelines.yaml_lines import line_of
 REGISTRY = "programmes__registry"
 PROVENANCE = ("file_name", "file_hash", ROW)
 _PROVENANCE_TYPES = {"file_name": pl.String, "file_hash": pl.String, ROW: pl.Int32}
-_FILE_TYPES = {"file_name": pl.String, "file_hash": pl.String, "rows_in": pl.Int32, "extra_columns": pl.String, "mapping_number": pl.Int32}  # fmt: skip
-_SET_ASIDE_TYPES = {"file_name": pl.String, ROW: pl.Int32, "column_name": pl.String, "reason_code": pl.String}  # fmt: skip
-_REPAIR_TYPES = {"file_name": pl.String, "column_name": pl.String, "repair_code": pl.String, "repaired_rows": pl.Int32, "first_row": pl.Int32}  # fmt: skip
+_FILE_TYPES = {
+    "file_name": pl.String,
+    "file_hash": pl.String,
+    "rows_in": pl.Int32,
+    "extra_columns": pl.String,
+    "mapping_number": pl.Int32,
+}
+_SET_ASIDE_TYPES = {
+    "file_name": pl.String,
+    ROW: pl.Int32,
+    "column_name": pl.String,
+    "reason_code": pl.String,
+}
+_REPAIR_TYPES = {
+    "file_name": pl.String,
+    "column_name": pl.String,
+    "repair_code": pl.String,
+    "repaired_rows": pl.Int32,
+    "first_row": pl.Int32,
+}
 # Anything a cleaned value does not have: marks, tabs and line breaks, several spaces together.
 _MESS = rf"{INVISIBLE}|[\t\n\x0b\x0c\r\u00a0]|  "
 _TOTAL = r"^(סה[\"״']*כ|סך[ -]?הכו?ל|total|grand total)\b"
@@ -44,7 +61,8 @@ class Reading:
         files: one row per file: `file_name`, `file_hash`, `rows_in` (rows below the header, blank
             ones apart) and `extra_columns`, the headers nobody asked for, comma-separated, and
             `mapping_number`, which of the source's mappings read it (from 0).
-        set_aside: rows that the door kept out: `file_name`, `file_row`, `column_name`, `reason_code`.
+        set_aside: rows that the door kept out: `file_name`, `file_row`, `column_name`,
+            `reason_code`.
         repairs: one row per file, column and repair: `repair_code`, `repaired_rows`, `first_row`.
     """
 
@@ -57,7 +75,8 @@ class Reading:
 def source_files(
     city: CityFolder, source_id: str, years: Sequence[int]
 ) -> list[tuple[Path, int | None, int]]:
-    """Return the files of a source, the school year each stands for (None = any), its mapping's number.
+    """Return the files of a source, the school year each stands for (None = any), its mapping's
+    number.
 
     Raises:
         CityError: naming the file, the folders searched and how to get it; or a file that two
@@ -78,8 +97,10 @@ def source_files(
     paths = [path for path, _, _ in found]
     if twice := sorted({path.name for path in paths if paths.count(path) > 1}):
         raise CityError(
-            f"{where_mapped(city, source_id)}: file(s) {', '.join(twice)} are taken by more than one pattern; their rows would count twice. Narrow the patterns.",
-            f"{source_id}: הקבצים {', '.join(twice)} מתאימים ליותר מתבנית אחת וייספרו פעמיים. יש לצמצם את התבניות.",
+            f"{where_mapped(city, source_id)}: file(s) {', '.join(twice)} are taken by more than"
+            " one pattern; their rows would count twice. Narrow the patterns.",
+            f"{source_id}: הקבצים {', '.join(twice)} מתאימים ליותר מתבנית אחת וייספרו פעמיים. יש"
+            " לצמצם את התבניות.",
         )
     return found
 
@@ -101,8 +122,10 @@ def _find(city: CityFolder, source_id: str, name: str, number: int) -> list[Path
     mapping = city.city.sources[source_id][number]
     help_en = mapping.how_to_get or f"put the file in {city.roots[0]}"
     raise CityError(
-        f"{where_mapped(city, source_id, number, 'file')}: file '{name}' is not in any of: {searched}. To get it: {help_en}.",
-        f"{source_id}: הקובץ '{name}' לא נמצא בתיקיות: {searched}. יש להניח אותו בתיקייה {city.roots[0]} ולהריץ שוב.",
+        f"{where_mapped(city, source_id, number, 'file')}: file '{name}' is not in any of:"
+        f" {searched}. To get it: {help_en}.",
+        f"{source_id}: הקובץ '{name}' לא נמצא בתיקיות: {searched}. יש להניח אותו בתיקייה"
+        f" {city.roots[0]} ולהריץ שוב.",
     )
 
 
@@ -163,7 +186,9 @@ def response_names(city: CityFolder) -> dict[str, str]:
     for response_id, name in named:
         if found.setdefault(spelling(name), response_id) != response_id:
             raise CityError(
-                f"The name '{name}' belongs to two responses, {found[spelling(name)]} and {response_id}: an alias must mean one response. Correct the aliases of the registry ({REGISTRY}) or the names in {city.folder / 'policy.yaml'}.",
+                f"The name '{name}' belongs to two responses, {found[spelling(name)]} and"
+                f" {response_id}: an alias must mean one response. Correct the aliases of the"
+                f" registry ({REGISTRY}) or the names in {city.folder / 'policy.yaml'}.",
                 f"השם «{name}» שייך לשני מענים. יש לתקן את השמות הנוספים במרשם המענים.",
             )
     return found
@@ -182,8 +207,10 @@ def _read_file(
     cells = read.rows.drop(ROW)
     if year is not None and cells.is_empty():
         raise CityError(
-            f"{path}: the file of school year {year} has no rows (source {source_id}). If the year was not measured, list the years that were under sources.{source_id}.years.",
-            f"{path}: הקובץ של שנת הלימודים {year} ריק. אם השנה לא נמדדה, יש לציין ב-city.yaml את השנים שנמדדו.",
+            f"{path}: the file of school year {year} has no rows (source {source_id}). If the year"
+            f" was not measured, list the years that were under sources.{source_id}.years.",
+            f"{path}: הקובץ של שנת הלימודים {year} ריק. אם השנה לא נמדדה, יש לציין ב-city.yaml את"
+            " השנים שנמדדו.",
         )
     columns, touched = _columns(city, source_id, mapping, cells, year, aliases)
     provenance = {"file_name": path.name, "file_hash": hashlib.sha256(content).hexdigest()}
@@ -221,8 +248,10 @@ def _read_file(
 
 def _open(
     city: CityFolder, source_id: str, number: int, path: Path, content: bytes
-) -> tuple[Content, SourceMapping]:  # fmt: skip
-    """Return the rows of a file, its further sheets beside the first, and where each column is now."""
+) -> tuple[Content, SourceMapping]:
+    """Return the rows of a file, its further sheets beside the first, and where each column is
+    now.
+    """
     mapping = city.city.sources[source_id][number]
     read = _sheet(city, source_id, number, path, content, mapping)
     for place, other in enumerate(mapping.beside):
@@ -232,8 +261,11 @@ def _open(
             read = replace(read, rows=set_beside(read.rows, mapping, other, found.rows))
         except ValueError as error:
             raise CityError(
-                f"{path}: {error} (source {source_id}, {where_mapped(city, source_id, number, *where)}). Correct the sheet, or its mapping.",
-                f"{path}: בגיליון {other.sheet} יש שורות שאין להן שורה אחת ויחידה בגיליון הראשון. יש לתקן את הגיליון או את המיפוי.",
+                f"{path}: {error} (source {source_id},"
+                f" {where_mapped(city, source_id, number, *where)}). Correct the sheet, or its"
+                " mapping.",
+                f"{path}: בגיליון {other.sheet} יש שורות שאין להן שורה אחת ויחידה בגיליון הראשון."
+                " יש לתקן את הגיליון או את המיפוי.",
             ) from None
         added = {name: other.cell_name(header) for name, header in other.added.items()}
         mapping = mapping.model_copy(update={"columns": mapping.columns | added})
@@ -255,7 +287,9 @@ def _sheet(
     except Exception as error:  # any reader's own error becomes one that names the file
         said = mask_personal(str(error).strip().splitlines()[0] if str(error).strip() else "")
         raise CityError(
-            f"{path}: cannot be read as {mapping.format} ({mapping.encoding}): {type(error).__name__}: {said[:200] or 'no further detail'} (source {source_id}, {where_mapped(city, source_id, number, *where)}).",
+            f"{path}: cannot be read as {mapping.format} ({mapping.encoding}):"
+            f" {type(error).__name__}: {said[:200] or 'no further detail'} (source {source_id},"
+            f" {where_mapped(city, source_id, number, *where)}).",
             f"{path}: לא ניתן לקרוא את הקובץ כ-{mapping.format} בקידוד {mapping.encoding}.",
         ) from None
     held = read.rows.columns
@@ -264,8 +298,11 @@ def _sheet(
         sheet = f", sheet {mapping.sheet}" if mapping.format in ("xlsx", "xls") else ""
         shown = _shorten([header_shown(name) for name in held if name != ROW])
         raise CityError(
-            f"{path}{sheet}: column(s) {', '.join(map(repr, absent))} of {where_mapped(city, source_id, number, *where, 'columns')} are not in row {mapping.header_row}. Columns there: {shown}.",
-            f"{path}: העמודות {', '.join(absent)} אינן בקובץ. יש לתקן את המיפוי ב-city.yaml או את הקובץ.",
+            f"{path}{sheet}: column(s) {', '.join(map(repr, absent))} of"
+            f" {where_mapped(city, source_id, number, *where, 'columns')} are not in row"
+            f" {mapping.header_row}. Columns there: {shown}.",
+            f"{path}: העמודות {', '.join(absent)} אינן בקובץ. יש לתקן את המיפוי ב-city.yaml או את"
+            " הקובץ.",
         )
     return read
 
@@ -325,7 +362,9 @@ def _resolved(column: pl.Series, aliases: Mapping[str, str]) -> pl.Series:
 
 
 def _kept_out(rows: pl.DataFrame, cells: pl.DataFrame, mapping: SourceMapping) -> pl.DataFrame:
-    """Return the rows that are no records (by the mapping, or totals), and excerpts that nobody agreed to (R19)."""
+    """Return the rows that are no records (by the mapping, or totals), and excerpts that nobody
+    agreed to (R19).
+    """
     skipped = [
         _cleaned(cells[mapping.columns[name]], mapping)
         .fill_null("")

@@ -25,11 +25,37 @@ OTHER_HEADERS: dict[str, tuple[str, ...]] = {
     "opened_on": ("תאריך פתיחה",),
     "closed_on": ("תאריך סגירה",),
     "capacity_pupils": ("מספר מקומות", "מקומות"),
-    "semel_mosad": ("semel", "סמל", "סמל בית ספר", "סמל ביה ס", "קוד מוסד", "school code", "school id"),
-    "pupil_hash": ("pupil id", "student id", "תעודת זהות", "ת ז", "תז", "מספר זהות", "ת ז תלמיד", "מזהה תלמיד"),
+    "semel_mosad": (
+        "semel",
+        "סמל",
+        "סמל בית ספר",
+        "סמל ביה ס",
+        "קוד מוסד",
+        "school code",
+        "school id",
+    ),
+    "pupil_hash": (
+        "pupil id",
+        "student id",
+        "תעודת זהות",
+        "ת ז",
+        "תז",
+        "מספר זהות",
+        "ת ז תלמיד",
+        "מזהה תלמיד",
+    ),
     "participant_hash": ("participant", "participant id", "משתתף", "מזהה משתתף", "שם המשתתף"),
     "school_year": ("year", "שנה", "שנה ל", "שנת לימוד"),
-    "school_name_he": ("school name", "shem mosad", "שם מוסד", "שם המוסד", "בית ספר", "בית הספר", "שם ביה ס", "שם בית ספר"),
+    "school_name_he": (
+        "school name",
+        "shem mosad",
+        "שם מוסד",
+        "שם המוסד",
+        "בית ספר",
+        "בית הספר",
+        "שם ביה ס",
+        "שם בית ספר",
+    ),
     "authority_name": ("authority", "rashut teur", "רשות", "שם רשות", "שם הרשות", "שם רשות מקומית"),
     "authority_code": ("rashut", "סמל רשות", "סמל הרשות", "סמל יישוב"),
     "locality_name": ("locality", "ישוב", "שם יישוב", "שם ישוב"),
@@ -50,7 +76,16 @@ OTHER_HEADERS: dict[str, tuple[str, ...]] = {
     "score": ("ציון סופי", "ציון במבחן", "grade score"),
     "score_mean": ("score", "mean", "ממוצע", "ממוצע ציונים"),
     "tested_pupils": ("מספר נבחנים", "מס נבחנים"),
-    "response_id": ("response", "program", "programme", "מענה", "תוכנית", "תכנית", "שם התוכנית", "שם התכנית"),
+    "response_id": (
+        "response",
+        "program",
+        "programme",
+        "מענה",
+        "תוכנית",
+        "תכנית",
+        "שם התוכנית",
+        "שם התכנית",
+    ),
     "response_name_he": ("שם המענה", "שם המיזם"),
     "participants": ("מספר משתתפים", "מס משתתפים"),
     "funding_channel": ("מקור מימון", "גורם מממן"),
@@ -69,20 +104,44 @@ OTHER_HEADERS: dict[str, tuple[str, ...]] = {
     "decision_reason": ("נימוק", "סיבה", "reason", "rationale"),
     "decided_by_role": ("מי החליט", "הוחלט על ידי", "decided by"),
     "asset_name_he": ("שם הנכס", "שם המתקן"),
-}  # fmt: skip
-NULL_MARKERS = ("NULL", "null", "None", "nan", "NaN", "N/A", "n/a", "NA", "#N/A", "..", "...", "-", "--", "–", "—", "*", "**", ".", "חסוי", "אין נתונים", "חסר")  # fmt: skip
+}
+NULL_MARKERS = (
+    "NULL",
+    "null",
+    "None",
+    "nan",
+    "NaN",
+    "N/A",
+    "n/a",
+    "NA",
+    "#N/A",
+    "..",
+    "...",
+    "-",
+    "--",
+    "–",
+    "—",
+    "*",
+    "**",
+    ".",
+    "חסוי",
+    "אין נתונים",
+    "חסר",
+)
 TOTAL = re.compile(r"^(סה[\"״']*כ|סך[ -]?הכו?ל|total|grand total)\b", re.IGNORECASE)
 # A whole file may be of one year or one scale; such a column is no loss to a source's score.
 CONSTANT_LIKE = ("school_year", "scale_id")
 _CODES = {"semel_mosad": "institution codes", "school_year": "years"}
 LEAST = 0.45  # below it a guess is not worth an analyst's time
 _PERSONAL_HEADER = re.compile(
-    r"ת\.?ז|זהות|שם (פרטי|משפחה|מלא|תלמיד|התלמיד|הורה|האם|האב)|טלפון|נייד|כתובת|דוא|מייל|phone|mobile|e-?mail|address|(first|last|full|family) name|\bid number",
+    r"ת\.?ז|זהות|שם (פרטי|משפחה|מלא|תלמיד|התלמיד|הורה|האם|האב)"
+    r"|טלפון|נייד|כתובת|דוא|מייל|phone|mobile|e-?mail|address"
+    r"|(first|last|full|family) name|\bid number",
     re.IGNORECASE,
 )
 _MOST_DISTINCT = 1000  # distinct values looked at per column
 _NOISE = re.compile(r'\b(19|20)\d\d(/\d\d(\d\d)?)?\b|תש[א-ת]"[א-ת]|סה"כ|\[\d+\]|(?<=[א-ת])\d\b')
-_UNIT_WORDS = {"nis", "agorot", "ש\"ח", "אלפי", "באלפי", "אלפים", "מיליוני", "pct", "₪"}  # fmt: skip
+_UNIT_WORDS = {"nis", "agorot", 'ש"ח', "אלפי", "באלפי", "אלפים", "מיליוני", "pct", "₪"}
 _WORD = re.compile(r"[\w\"']+")
 
 
@@ -169,7 +228,9 @@ def describe(rows: pl.DataFrame) -> list[Column]:
 @cache
 def _words(text: str) -> tuple[str, ...]:
     """Return the words of a name or header that carry meaning, without brackets and years."""
-    plain = re.sub(r"\([^)]*\)", " ", normalise.spelling(text.replace("_", " ").replace("/", " / ")))  # fmt: skip
+    plain = re.sub(
+        r"\([^)]*\)", " ", normalise.spelling(text.replace("_", " ").replace("/", " / "))
+    )
     words = _WORD.findall(_NOISE.sub(" ", plain))
     return tuple(word.replace('"', "") for word in words if word not in _UNIT_WORDS)
 
@@ -291,7 +352,9 @@ def fits(field: Field, text: str) -> bool:
 
 
 def value_share(field: Field, column: Column) -> float | None:
-    """Return the share of a column's filled rows that a field may hold; None if that says nothing."""
+    """Return the share of a column's filled rows that a field may hold; None if that says
+    nothing.
+    """
     is_free = field.unit in ("key", "code", "category") and not (field.pattern or field.allowed)
     # A response may be mentioned by any of its names (R15).
     if not column.values or is_free or field.name == "response_id":
@@ -303,7 +366,9 @@ def value_share(field: Field, column: Column) -> float | None:
 
 
 def guess(field: Field, column: Column) -> Guess | None:
-    """Guess whether a column is a field, by header first, else by values that are like no others."""
+    """Guess whether a column is a field, by header first, else by values that are like no
+    others.
+    """
     named, why = header_score(field.name, column.header)
     if not named:
         score, what = _by_values(field, column)
@@ -371,7 +436,9 @@ def _match(source_id: str, found: Mapping[str, list[Guess]], columns: int) -> Ca
             chosen[name] = candidate
             taken.add(candidate.header)
     for name, best in chosen.items():
-        near = (g.header for g in found[name] if g.header not in taken and g.score > best.score - 0.03)  # fmt: skip
+        near = (
+            g.header for g in found[name] if g.header not in taken and g.score > best.score - 0.03
+        )
         chosen[name] = replace(best, rivals=tuple(near))
     needed = set(table.contract) - table.contract_nullable - set(CONSTANT_LIKE) | set(chosen)
     others = table.contract_nullable - set(chosen)
@@ -416,7 +483,9 @@ def unit_of(field: Field, column: Column, title: str) -> tuple[Unit, str] | None
 
 
 def date_order(values: Iterable[str]) -> tuple[str, str] | None:
-    """Guess the order of day and month of values like 31/12/2026, and say why; None without such."""
+    """Guess the order of day and month of values like 31/12/2026, and say why; None without
+    such.
+    """
     parts = [re.match(r"^(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})$", value) for value in values]
     pairs = [(int(found[1]), int(found[2])) for found in parts if found]
     if not pairs:

@@ -30,27 +30,30 @@ def versions(connection: duckdb.DuckDBPyConnection, source_id: str) -> pl.DataFr
         for what is loaded now), oldest first.
     """
     return connection.sql(
-        "SELECT * EXCLUDE (source_id) FROM raw.raw_file_version WHERE source_id = ? ORDER BY file_name, loaded_at",
+        "SELECT * EXCLUDE (source_id) FROM raw.raw_file_version WHERE source_id = ? ORDER BY"
+        " file_name, loaded_at",
         params=[source_id],
     ).pl()
 
 
-def as_of(
-    connection: duckdb.DuckDBPyConnection, source_id: str, moment: datetime
-) -> pl.DataFrame:  # fmt: skip
+def as_of(connection: duckdb.DuckDBPyConnection, source_id: str, moment: datetime) -> pl.DataFrame:
     """Return the raw rows of a source as they were loaded at a moment (UTC)."""
     current, past = raw_name(source_id), f"history.raw_{source_id}"
     held = connection.execute(
-        "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'history' AND table_name = ?",
+        "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'history' AND"
+        " table_name = ?",
         [f"raw_{source_id}"],
     ).fetchall()[0][0]
     rows = f"SELECT * FROM {current}"
     if held:  # a content that is loaded again is in both
-        rows += f" UNION ALL BY NAME SELECT * FROM {past} WHERE (file_name, file_hash) NOT IN (SELECT (file_name, file_hash) FROM {current})"
+        rows += (
+            f" UNION ALL BY NAME SELECT * FROM {past} WHERE (file_name, file_hash) NOT IN (SELECT"
+            f" (file_name, file_hash) FROM {current})"
+        )
     return connection.sql(
-        f"SELECT * FROM ({rows}) AS held WHERE (held.file_name, held.file_hash) IN ("
-        "SELECT (file_name, file_hash) FROM raw.raw_file_version WHERE source_id = ? AND loaded_at <= ? "
-        "AND (superseded_at IS NULL OR superseded_at > ?)) ORDER BY file_name, file_row",
+        f"SELECT * FROM ({rows}) AS held WHERE (held.file_name, held.file_hash) IN (SELECT"
+        " (file_name, file_hash) FROM raw.raw_file_version WHERE source_id = ? AND loaded_at <= ?"
+        " AND (superseded_at IS NULL OR superseded_at > ?)) ORDER BY file_name, file_row",
         params=[source_id, moment, moment],
     ).pl()
 
@@ -69,7 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
         warehouse = Warehouse(path=str(workspace(options.city).warehouse_path))
         if not Path(warehouse.path).is_file():
             raise CityError(
-                f"{warehouse.path}: nothing was loaded for {options.city} yet; run it once (make run CITY={options.city}).",
+                f"{warehouse.path}: nothing was loaded for {options.city} yet; run it once (make"
+                f" run CITY={options.city}).",
                 f"העיר {options.city} טרם נקלטה; יש להריץ אותה פעם אחת.",
             )
         with warehouse.run_lock(print), warehouse.connect(read_only=True) as connection:

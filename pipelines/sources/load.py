@@ -2,9 +2,10 @@
 
 A file is known by the hash of its content. The same content again changes nothing; other content
 under the same name supersedes it, a file that is no longer there is superseded by nothing, and the
-rows move to schema `history`, so that any day can be asked for (`history.py`), but for excerpts that nobody agrees to any more. Content older than
-what is loaded is refused (R22). A refresh of some years reads the files of those years, each whole;
-the rows of other files stay, with a year or without.
+rows move to schema `history`, so that any day can be asked for (`history.py`), but for excerpts
+that nobody agrees to any more. Content older than what is loaded is refused (R22). A refresh of
+some years reads the files of those years, each whole; the rows of other files stay, with a year or
+without.
 """
 
 from __future__ import annotations
@@ -23,12 +24,48 @@ from pipelines.warehouse import ASIDE, ensure_table
 
 # What is kept beside the raw tables, over all sources: column → type.
 _TABLES = {
-    "raw_quarantine": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_row": "INTEGER", "column_name": "VARCHAR", "reason_code": "VARCHAR", "masked_value": "VARCHAR", "reason_he": "VARCHAR", "reason_en": "VARCHAR"},
-    "raw_file": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_hash": "VARCHAR", "rows_in": "INTEGER", "extra_columns": "VARCHAR", "mapping_number": "INTEGER"},
-    "raw_repair": {"source_id": "VARCHAR", "file_name": "VARCHAR", "column_name": "VARCHAR", "repair_code": "VARCHAR", "repaired_rows": "INTEGER", "first_row": "INTEGER"},
-    "raw_presence": {"source_id": "VARCHAR", "school_year": "VARCHAR", "semel_mosad": "VARCHAR", "presence_rows": "INTEGER"},
-    "raw_file_version": {"source_id": "VARCHAR", "file_name": "VARCHAR", "file_hash": "VARCHAR", "rows_in": "INTEGER", "newest_date": "VARCHAR", "loaded_at": "TIMESTAMP", "superseded_at": "TIMESTAMP"},
-}  # fmt: skip
+    "raw_quarantine": {
+        "source_id": "VARCHAR",
+        "file_name": "VARCHAR",
+        "file_row": "INTEGER",
+        "column_name": "VARCHAR",
+        "reason_code": "VARCHAR",
+        "masked_value": "VARCHAR",
+        "reason_he": "VARCHAR",
+        "reason_en": "VARCHAR",
+    },
+    "raw_file": {
+        "source_id": "VARCHAR",
+        "file_name": "VARCHAR",
+        "file_hash": "VARCHAR",
+        "rows_in": "INTEGER",
+        "extra_columns": "VARCHAR",
+        "mapping_number": "INTEGER",
+    },
+    "raw_repair": {
+        "source_id": "VARCHAR",
+        "file_name": "VARCHAR",
+        "column_name": "VARCHAR",
+        "repair_code": "VARCHAR",
+        "repaired_rows": "INTEGER",
+        "first_row": "INTEGER",
+    },
+    "raw_presence": {
+        "source_id": "VARCHAR",
+        "school_year": "VARCHAR",
+        "semel_mosad": "VARCHAR",
+        "presence_rows": "INTEGER",
+    },
+    "raw_file_version": {
+        "source_id": "VARCHAR",
+        "file_name": "VARCHAR",
+        "file_hash": "VARCHAR",
+        "rows_in": "INTEGER",
+        "newest_date": "VARCHAR",
+        "loaded_at": "TIMESTAMP",
+        "superseded_at": "TIMESTAMP",
+    },
+}
 
 
 def raw_name(source_id: str) -> str:
@@ -52,8 +89,14 @@ def write_aside(
     query = "SELECT * FROM rows"  # the reader gives them in the order of their files
     if only_years is not None and _exists(connection, target):
         listed = ", ".join(f"'{year}'" for year in only_years)
-        gone = f"SELECT file_name FROM {target} GROUP BY file_name HAVING bool_and(school_year IN ({listed}))"
-        query = f"SELECT * FROM {target} WHERE file_name NOT IN (SELECT file_name FROM files UNION ALL {gone}) UNION ALL BY NAME {query} ORDER BY file_name, file_row"
+        gone = (
+            f"SELECT file_name FROM {target} GROUP BY file_name HAVING bool_and(school_year IN"
+            f" ({listed}))"
+        )
+        query = (
+            f"SELECT * FROM {target} WHERE file_name NOT IN (SELECT file_name FROM files UNION ALL"
+            f" {gone}) UNION ALL BY NAME {query} ORDER BY file_name, file_row"
+        )
     connection.execute(f"CREATE OR REPLACE TABLE {target}{ASIDE} AS {query}")
     connection.unregister("rows")
     connection.unregister("files")
@@ -73,10 +116,13 @@ def refuse_older(
     """
     _make_tables(connection)
     accepted = {
-        digest for mapping in city.city.sources.get(source_id, ()) for digest in mapping.accept_older
-    }  # fmt: skip
+        digest
+        for mapping in city.city.sources.get(source_id, ())
+        for digest in mapping.accept_older
+    }
     versions = connection.execute(
-        "SELECT file_name, file_hash, newest_date, superseded_at, CAST(loaded_at AS DATE), rows_in FROM raw.raw_file_version WHERE source_id = ? ORDER BY loaded_at",
+        "SELECT file_name, file_hash, newest_date, superseded_at, CAST(loaded_at AS DATE), rows_in"
+        " FROM raw.raw_file_version WHERE source_id = ? ORDER BY loaded_at",
         [source_id],
     ).fetchall()
     current = {row[0]: row for row in versions if row[3] is None}
@@ -89,7 +135,10 @@ def refuse_older(
         why = None
         if digest in replaced:
             why = (
-                f"is an older version that a corrected file replaced (loaded {replaced[digest][4]})",
+                (
+                    "is an older version that a corrected file replaced (loaded"
+                    f" {replaced[digest][4]})"
+                ),
                 "הוא גרסה ישנה שכבר הוחלפה בקובץ מתוקן",
             )
         elif name not in current:
@@ -101,8 +150,11 @@ def refuse_older(
             )
         if why:
             raise CityError(
-                f"{name} ({source_id}): the file {why[0]}; it is not loaded. Put the newer file back, or, if the older one is right, add its SHA-256 {digest} to {where_mapped(city, source_id)}.accept_older.",
-                f"{name}: הקובץ {why[1]}, ולכן לא נקלט. יש להחזיר את הקובץ החדש, או לאשר את הישן ב-city.yaml תחת accept_older.",
+                f"{name} ({source_id}): the file {why[0]}; it is not loaded. Put the newer file"
+                f" back, or, if the older one is right, add its SHA-256 {digest} to"
+                f" {where_mapped(city, source_id)}.accept_older.",
+                f"{name}: הקובץ {why[1]}, ולכן לא נקלט. יש להחזיר את הקובץ החדש, או לאשר את הישן"
+                " ב-city.yaml תחת accept_older.",
             )
 
 
@@ -120,8 +172,14 @@ def _ends_before(
     for year, day in own.group_by("school_year").agg(newest).sort("school_year").iter_rows():
         if day and reaches.get(year) and day < reaches[year]:
             return (
-                f"ends on {day} for school year {year}, but what is loaded for that year reaches {reaches[year]}",
-                f"מסתיים ב-{day} בשנת הלימודים {year}, אך הנתונים שנקלטו לשנה זו מגיעים עד {reaches[year]}",
+                (
+                    f"ends on {day} for school year {year}, but what is loaded for that year"
+                    f" reaches {reaches[year]}"
+                ),
+                (
+                    f"מסתיים ב-{day} בשנת הלימודים {year}, אך הנתונים שנקלטו לשנה זו מגיעים עד"
+                    f" {reaches[year]}"
+                ),
             )
     return None
 
@@ -161,7 +219,9 @@ def settle(
     connection.execute("CREATE OR REPLACE TEMP TABLE kept_out AS SELECT * FROM set_aside")
     # Rows the door kept out of files that were not read again stay as they were.
     connection.execute(
-        f"INSERT INTO kept_out SELECT file_name, file_row, nullif(column_name, ''), reason_code FROM raw.raw_quarantine WHERE source_id = ? AND reason_code IN {AT_DOOR} AND file_name NOT IN {renewed}",
+        "INSERT INTO kept_out SELECT file_name, file_row, nullif(column_name, ''), reason_code"
+        f" FROM raw.raw_quarantine WHERE source_id = ? AND reason_code IN {AT_DOOR} AND file_name"
+        f" NOT IN {renewed}",
         [source_id],
     )
     connection.execute("DELETE FROM raw.raw_quarantine WHERE source_id = ?", [source_id])
@@ -176,7 +236,8 @@ def settle(
         )
     connection.execute("INSERT INTO raw.raw_repair SELECT ?, * FROM repairs", [source_id])
     connection.execute(
-        "INSERT INTO raw.raw_file SELECT ?, file_name, file_hash, rows_in, extra_columns, mapping_number FROM files",
+        "INSERT INTO raw.raw_file SELECT ?, file_name, file_hash, rows_in, extra_columns,"
+        " mapping_number FROM files",
         [source_id],
     )
     _note_presence(connection, source_id)
@@ -198,7 +259,8 @@ def _note_presence(connection: duckdb.DuckDBPyConnection, source_id: str) -> Non
     if "school_year" in columns:
         school = "semel_mosad" if "semel_mosad" in columns else "NULL"
         connection.execute(
-            f"INSERT INTO raw.raw_presence SELECT ?, school_year, {school}, count(*) FROM {raw_name(source_id)} GROUP BY ALL",
+            f"INSERT INTO raw.raw_presence SELECT ?, school_year, {school}, count(*) FROM"
+            f" {raw_name(source_id)} GROUP BY ALL",
             [source_id],
         )
 
@@ -212,7 +274,8 @@ def _forget_withdrawn(connection: duckdb.DuckDBPyConnection, source_id: str) -> 
     past = f"history.raw_{source_id}"
     if "has_consent" in dictionary().contract(source_id).contract and _exists(connection, past):
         connection.execute(
-            f"DELETE FROM {past} AS past WHERE NOT EXISTS (SELECT 1 FROM {raw_name(source_id)} AS held WHERE held.excerpt_id = past.excerpt_id AND held.excerpt_he = past.excerpt_he)"
+            f"DELETE FROM {past} AS past WHERE NOT EXISTS (SELECT 1 FROM {raw_name(source_id)} AS"
+            " held WHERE held.excerpt_id = past.excerpt_id AND held.excerpt_he = past.excerpt_he)"
         )
 
 
@@ -222,13 +285,19 @@ def _gone(connection: duckdb.DuckDBPyConnection, source_id: str, *, is_whole: bo
     After a whole load those that were not read; after a load of some years those of them whose rows
     have just moved to `history`.
     """
-    known = "SELECT file_name FROM raw.raw_file_version WHERE source_id = ? AND superseded_at IS NULL AND file_name NOT IN (SELECT file_name FROM files)"
+    known = (
+        "SELECT file_name FROM raw.raw_file_version WHERE source_id = ? AND superseded_at IS NULL"
+        " AND file_name NOT IN (SELECT file_name FROM files)"
+    )
     if is_whole:
         return known
     past = f"history.raw_{source_id}"
     if not _exists(connection, past):
         return f"{known} AND false"
-    return f"{known} AND (file_name, file_hash) IN (SELECT (file_name, file_hash) FROM {past}) AND file_name NOT IN (SELECT file_name FROM {raw_name(source_id)})"
+    return (
+        f"{known} AND (file_name, file_hash) IN (SELECT (file_name, file_hash) FROM {past}) AND"
+        f" file_name NOT IN (SELECT file_name FROM {raw_name(source_id)})"
+    )
 
 
 def keep_superseded(
@@ -258,13 +327,20 @@ def _keep_versions(
 ) -> None:
     versions = reading.files.join(_newest_dates(source_id, reading), on="file_name", how="left")
     connection.register("versions", versions)
-    new = "NOT EXISTS (SELECT 1 FROM raw.raw_file_version AS known WHERE known.source_id = ? AND known.file_name = versions.file_name AND known.file_hash = versions.file_hash AND known.superseded_at IS NULL)"
+    new = (
+        "NOT EXISTS (SELECT 1 FROM raw.raw_file_version AS known WHERE known.source_id = ? AND"
+        " known.file_name = versions.file_name AND known.file_hash = versions.file_hash AND"
+        " known.superseded_at IS NULL)"
+    )
     connection.execute(
-        f"UPDATE raw.raw_file_version SET superseded_at = ? WHERE source_id = ? AND superseded_at IS NULL AND file_name IN (SELECT file_name FROM versions WHERE {new} UNION ALL FROM gone)",
+        "UPDATE raw.raw_file_version SET superseded_at = ? WHERE source_id = ? AND superseded_at"
+        f" IS NULL AND file_name IN (SELECT file_name FROM versions WHERE {new} UNION ALL FROM"
+        " gone)",
         [moment, source_id, source_id],
     )
     connection.execute(
-        f"INSERT INTO raw.raw_file_version SELECT ?, file_name, file_hash, rows_in, newest_date, ?, NULL FROM versions WHERE {new}",
+        "INSERT INTO raw.raw_file_version SELECT ?, file_name, file_hash, rows_in, newest_date, ?,"
+        f" NULL FROM versions WHERE {new}",
         [source_id, moment, source_id],
     )
     connection.unregister("versions")
@@ -282,7 +358,10 @@ def _dated(source_id: str) -> list[str]:
 
 def _newest(source_id: str) -> pl.Expr:
     """Return the expression of the newest day in some rows of a source."""
-    days = [pl.col(name).filter(pl.col(name).str.contains(r"^\d{4}-\d{2}-\d{2}$")).max() for name in _dated(source_id)]  # fmt: skip
+    days = [
+        pl.col(name).filter(pl.col(name).str.contains(r"^\d{4}-\d{2}-\d{2}$")).max()
+        for name in _dated(source_id)
+    ]
     return (pl.max_horizontal(days) if days else pl.lit(None, pl.String)).alias("newest_date")
 
 
@@ -292,7 +371,8 @@ def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
     for source_id in ("register__schools", "register__merges"):
         shape = ", ".join(f"{name} VARCHAR" for name in dictionary().contract(source_id).contract)
         connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {raw_name(source_id)} ({shape}, file_name VARCHAR, file_hash VARCHAR, file_row INTEGER)"
+            f"CREATE TABLE IF NOT EXISTS {raw_name(source_id)} ({shape}, file_name VARCHAR,"
+            " file_hash VARCHAR, file_row INTEGER)"
         )
 
 

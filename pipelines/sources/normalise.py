@@ -28,18 +28,48 @@ _CANONICAL = {
     "BOOLEAN": r"^(true|false)$",
 }
 _CURRENCY = re.compile(r"₪|ש[\"״']?ח|nis|ils", re.IGNORECASE)
-_SUFFIXES = {"k": 1000, "אלף": 1000, "אלפי": 1000, "m": 1_000_000, "מיליון": 1_000_000, "מ'": 1_000_000}  # fmt: skip
+_SUFFIXES = {
+    "k": 1000,
+    "אלף": 1000,
+    "אלפי": 1000,
+    "m": 1_000_000,
+    "מיליון": 1_000_000,
+    "מ'": 1_000_000,
+}
 _GROUPED = re.compile(r"^\d{1,3}(,\d{3})+(\.\d+)?$")
 _TRUE = {"true", "1", "1.0", "כן", "yes", "✓"}
 _FALSE = {"false", "0", "0.0", "לא", "no"}
 _EXCEL_EPOCH = date(1899, 12, 30)  # day 1 is 1 January 1900, and Excel counts a 29 February 1900
 _HEBREW_MONTHS = {
-    "ניסן": 1, "אייר": 2, "סיוון": 3, "סיון": 3, "תמוז": 4, "אב": 5, "אלול": 6, "תשרי": 7,
-    "חשוון": 8, "חשון": 8, "מרחשוון": 8, "כסלו": 9, "כסליו": 9, "טבת": 10, "שבט": 11,
-    "אדר": 12, "אדר א": 12, "אדר ב": 13,
-}  # fmt: skip
-_LETTERS = dict(zip("אבגדהוזחטיכלמנסעפצקרשת", (*range(1, 10), *range(10, 100, 10), *range(100, 401, 100)), strict=True)) | dict(zip("ךםןףץ", (20, 40, 50, 80, 90), strict=True))  # fmt: skip
-_QUOTES = str.maketrans({"״": '"', "”": '"', "“": '"', "׳": "'", "’": "'", "־": "-", "–": "-", "—": "-"})  # fmt: skip
+    "ניסן": 1,
+    "אייר": 2,
+    "סיוון": 3,
+    "סיון": 3,
+    "תמוז": 4,
+    "אב": 5,
+    "אלול": 6,
+    "תשרי": 7,
+    "חשוון": 8,
+    "חשון": 8,
+    "מרחשוון": 8,
+    "כסלו": 9,
+    "כסליו": 9,
+    "טבת": 10,
+    "שבט": 11,
+    "אדר": 12,
+    "אדר א": 12,
+    "אדר ב": 13,
+}
+_LETTERS = dict(
+    zip(
+        "אבגדהוזחטיכלמנסעפצקרשת",
+        (*range(1, 10), *range(10, 100, 10), *range(100, 401, 100)),
+        strict=True,
+    )
+) | dict(zip("ךםןףץ", (20, 40, 50, 80, 90), strict=True))
+_QUOTES = str.maketrans(
+    {"״": '"', "”": '"', "“": '"', "׳": "'", "’": "'", "־": "-", "–": "-", "—": "-"}
+)
 
 
 def number(text: str) -> str | None:
@@ -172,7 +202,9 @@ def code(text: str, digits: int | None) -> str | None:
 
 
 def spelling(text: str) -> str:
-    """Return a text as categories and names are compared: one kind of quote and hyphen, one case."""
+    """Return a text as categories and names are compared: one kind of quote and hyphen, one
+    case.
+    """
     return " ".join(text.translate(_QUOTES).replace("-", " ").split()).casefold()
 
 
@@ -181,7 +213,9 @@ def known_spellings(name: str) -> Mapping[str, str]:
     """Return the spellings of a category field's values: the value, its Hebrew name, its others."""
     words = dictionary()
     values = {str(value): str(value) for value in words.fields[name].allowed}
-    labels = {label: value for value, label in words.labels.get(name, {}).items() if value in values}  # fmt: skip
+    labels = {
+        label: value for value, label in words.labels.get(name, {}).items() if value in values
+    }
     found = words.spellings.get(name, {}) | labels | values
     return {spelling(text): value for text, value in found.items()}
 

@@ -73,7 +73,8 @@ class Layout:
     """Where the table stands in a file, as options of a mapping, and what was seen on the way.
 
     Attributes:
-        options: `format`, and as needed `encoding`, `delimiter`, `sheet`, `header_row`, `header_rows`.
+        options: `format`, and as needed `encoding`, `delimiter`, `sheet`, `header_row`,
+            `header_rows`.
         notes: option → comment.
         title: what stands above the header.
         rows: the table as the reader will see it, without rows of totals.
@@ -99,7 +100,9 @@ def layouts(path: Path) -> list[Layout]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UnreadableFileError(f"cannot be opened ({error.strerror})", "לא ניתן לפתוח את הקובץ") from None  # fmt: skip
+        raise UnreadableFileError(
+            f"cannot be opened ({error.strerror})", "לא ניתן לפתוח את הקובץ"
+        ) from None
     if not content.strip():
         raise UnreadableFileError("is empty", "הקובץ ריק")
     form, note = _format(path, content)
@@ -114,12 +117,14 @@ def layouts(path: Path) -> list[Layout]:
         ]
     except (fastexcel.FastExcelError, pl.exceptions.PolarsError, ValueError, csv.Error) as error:
         raise UnreadableFileError(
-            f"looks like {form} but cannot be read as such ({type(error).__name__}); open it in a spreadsheet program and save it again",
+            f"looks like {form} but cannot be read as such ({type(error).__name__}); open it in a"
+            " spreadsheet program and save it again",
             f"לא ניתן לקרוא את הקובץ כ-{form}; יש לפתוח אותו בגיליון אלקטרוני ולשמור מחדש",
         ) from None
     if not found:
         raise UnreadableFileError(
-            "has no header row that could be found: its first rows look like data, or there is no table; add a header row",
+            "has no header row that could be found: its first rows look like data, or there is no"
+            " table; add a header row",
             "לא נמצאה שורת כותרות; יש להוסיף שורת כותרות מעל הנתונים",
         )
     return found
@@ -294,15 +299,27 @@ def _columns(
         if found := best.guesses.get(name):
             column = columns[found.header]
             rivals = "".join(f"; or {header_shown(rival)!r}?" for rival in found.rivals[:3])
-            yield f"      {name}: {_scalar(found.header)}  # {found.confidence}: {found.reason}{rivals}"
+            yield (
+                f"      {name}: {_scalar(found.header)}  # {found.confidence}:"
+                f" {found.reason}{rivals}"
+            )
             if field.privacy != "personal" and (look := personal_look(column)):
-                yield f"      # TODO {name}: {look}, though the column is not about persons: is it the right one?"
+                yield (
+                    f"      # TODO {name}: {look}, though the column is not about persons: is it"
+                    " the right one?"
+                )
             if field.unit == "code" and _lost_zeros(field, column):
-                yield f"      # TODO {name}: codes of several lengths, none begins with 0: were leading zeros lost?"
+                yield (
+                    f"      # TODO {name}: codes of several lengths, none begins with 0: were"
+                    " leading zeros lost?"
+                )
         elif name == "school_year" and year:
             continue
         elif name not in table.contract_nullable:
-            yield f"      # TODO {name}: required ({field.en}, {field.he}), no header fits; name the header, or write a constant"
+            yield (
+                f"      # TODO {name}: required ({field.en}, {field.he}), no header fits; name the"
+                " header, or write a constant"
+            )
     used = {found.header for found in best.guesses.values()}
     # Where hardly a header says anything, the first row may be a record: then none is quoted.
     is_header = sum(found.by_header for found in best.guesses.values()) > 1
@@ -315,7 +332,10 @@ def _columns(
     if len(left) > _MOST_UNMAPPED:
         yield f"      # … and {len(left) - _MOST_UNMAPPED} more headers that fit no column"
     if year and "school_year" in table.contract and "school_year" not in best.guesses:
-        yield f"    constants: {{school_year: '{year}'}}  # guess: the year in the file's name; it must be the one in which the school year ends"
+        yield (
+            f"    constants: {{school_year: '{year}'}}  # guess: the year in the file's name; it"
+            " must be the one in which the school year ends"
+        )
 
 
 def _lost_zeros(field: Field, column: Column) -> bool:
@@ -337,11 +357,16 @@ def _options(chosen: dict[str, Guess], columns: dict[str, Column], layout: Layou
     merged = [
         name
         for name, column in held.items()
-        if layout.options["format"] in ("xlsx", "xls") and 0.02 < column.filled < 0.6
-        and fields[name].type == "VARCHAR" and column.starts_filled
-    ]  # fmt: skip
+        if layout.options["format"] in ("xlsx", "xls")
+        and 0.02 < column.filled < 0.6
+        and fields[name].type == "VARCHAR"
+        and column.starts_filled
+    ]
     if merged:
-        yield f"    # TODO many empty cells in {', '.join(merged)}: merged downwards? then add fill_down: [{', '.join(merged)}]"
+        yield (
+            f"    # TODO many empty cells in {', '.join(merged)}: merged downwards? then add"
+            f" fill_down: [{', '.join(merged)}]"
+        )
     units = {
         name: found
         for name, column in held.items()
@@ -364,7 +389,10 @@ def _value_map(field: Field, found: Guess, column: Column) -> Iterator[str]:
     if not unknown:
         return
     if not _may_quote(field, found, column, len(unknown)):
-        yield f"      # TODO {field.name}: {len(unknown)} unknown value(s) ({shape(unknown)}); map each to one of {', '.join(ours)}"
+        yield (
+            f"      # TODO {field.name}: {len(unknown)} unknown value(s) ({shape(unknown)}); map"
+            f" each to one of {', '.join(ours)}"
+        )
         return
     known = normalise.known_spellings(field.name)
     near = {
@@ -427,8 +455,14 @@ def _next_steps(text: str, source_id: str) -> tuple[str, str]:
     else:
         state_en, state_he = "All required columns are there.", "כל עמודות החובה נמצאו."
     return (
-        f"{state_en} Settle the TODO lines ({todo}), check the guesses, put the block under `sources:` of the city's city.yaml, and run `{NEXT_COMMAND}`.",
-        f"{state_he} יש להכריע בשורות TODO ({todo}), לבדוק את הניחושים, להעתיק את הקטע אל sources: בקובץ city.yaml של העיר, ולהריץ {NEXT_COMMAND}.",
+        (
+            f"{state_en} Settle the TODO lines ({todo}), check the guesses, put the block under"
+            f" `sources:` of the city's city.yaml, and run `{NEXT_COMMAND}`."
+        ),
+        (
+            f"{state_he} יש להכריע בשורות TODO ({todo}), לבדוק את הניחושים, להעתיק את הקטע אל"
+            f" sources: בקובץ city.yaml של העיר, ולהריץ {NEXT_COMMAND}."
+        ),
     )
 
 
@@ -449,7 +483,8 @@ def propose(path: Path, source_id: str | None = None) -> str:
     layout, candidates = max(ranked, key=_worth)
     if not source_id and not candidates[0].guesses:
         raise UnreadableFileError(
-            "has no header that the contract of a source knows: is the first row a header, and is it the right file? The source can be named by --source",
+            "has no header that the contract of a source knows: is the first row a header, and is"
+            " it the right file? The source can be named by --source",
             "אף כותרת בקובץ אינה מוכרת; יש לבדוק שהשורה הראשונה היא שורת כותרות ושזה הקובץ הנכון",
         )
     others = [item.options["sheet"] for item, _ in ranked if item is not layout]
@@ -488,7 +523,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyError as error:
         return _refuse(str(error.args[0]) + ".", "אין מקור בשם הזה.")
     except FileExistsError:
-        return _refuse(f"{given.out}: exists already; name another file.", f"{given.out}: הקובץ כבר קיים; יש לבחור שם אחר.")  # fmt: skip
+        return _refuse(
+            f"{given.out}: exists already; name another file.",
+            f"{given.out}: הקובץ כבר קיים; יש לבחור שם אחר.",
+        )
     if given.out:
         last = "\n".join(line.removeprefix("# ") for line in text.splitlines()[-2:])
         print(f"{given.out}\n{last}")

@@ -48,8 +48,14 @@ SENTENCES = {
     ),
     "total_row": ("שורת סיכום, אינה רשומה", "a total row, no record"),
     "broken_row": (
-        "מספר העמודות בשורה אינו כמספר הכותרות, או שיש בה מירכאות פתוחות או תווים שאינם בקידוד הקובץ",
-        "the row has not as many fields as the header, or an open quotation mark, or bytes that are not in the file's encoding",
+        (
+            "מספר העמודות בשורה אינו כמספר הכותרות, או שיש בה מירכאות פתוחות או תווים שאינם בקידוד"
+            " הקובץ"
+        ),
+        (
+            "the row has not as many fields as the header, or an open quotation mark, or bytes that"
+            " are not in the file's encoding"
+        ),
     ),
     "no_consent": (
         "אין הסכמה לציטוט, ולכן תוכן השורה לא נשמר",
@@ -141,13 +147,22 @@ def _rules(item: Field, *, required: bool) -> Iterator[tuple[str, str, str]]:
 def _references(source_id: str, table: Table, known: Known) -> Iterator[tuple[str, str, str]]:
     """Yield (column, condition, where it should be known) for codes that nobody registered."""
     if "response_id" in table.contract and known.responses and source_id != "programmes__registry":
-        yield "response_id", f"response_id NOT IN ({_listed(known.responses)})", "the registry of responses"  # fmt: skip
+        yield (
+            "response_id",
+            f"response_id NOT IN ({_listed(known.responses)})",
+            "the registry of responses",
+        )
     if "goal_id" in table.contract and known.goals and source_id != "aim__goals":
         yield "goal_id", f"goal_id NOT IN ({_listed(known.goals)})", "the department goals"
     if "semel_mosad" in table.contract and known.is_municipal and source_id != "register__schools":
-        registered = "SELECT semel_mosad FROM raw.raw_register__schools WHERE semel_mosad IS NOT NULL"  # fmt: skip
+        registered = (
+            "SELECT semel_mosad FROM raw.raw_register__schools WHERE semel_mosad IS NOT NULL"
+        )
         if source_id != "register__merges":
-            registered += " UNION SELECT semel_mosad_old FROM raw.raw_register__merges WHERE semel_mosad_old IS NOT NULL"  # fmt: skip
+            registered += (
+                " UNION SELECT semel_mosad_old FROM raw.raw_register__merges WHERE semel_mosad_old"
+                " IS NOT NULL"
+            )
         # Before the register itself is loaded nothing can be held against it.
         is_loaded = "EXISTS (SELECT 1 FROM raw.raw_register__schools)"
         yield (
@@ -159,23 +174,78 @@ def _references(source_id: str, table: Table, known: Known) -> Iterator[tuple[st
 
 def _together(source_id: str, known: Known) -> Iterator[tuple[str, str, str, str, str]]:
     """Yield (column, reason code, condition, rule in English, in Hebrew) over several columns."""
-    number = {name: f"TRY_CAST({name} AS DOUBLE)" for name in ("score", "absence_days", "absence_days_justified", "school_days", "grade", "birth_year", "school_year", "hours_free_per_week", "hours_per_week", "respondents", "eligible_pupils", "agree_pct")}  # fmt: skip
+    number = {
+        name: f"TRY_CAST({name} AS DOUBLE)"
+        for name in (
+            "score",
+            "absence_days",
+            "absence_days_justified",
+            "school_days",
+            "grade",
+            "birth_year",
+            "school_year",
+            "hours_free_per_week",
+            "hours_per_week",
+            "respondents",
+            "eligible_pupils",
+            "agree_pct",
+        )
+    }
     if source_id == "tests__pupil_scores":
         for scale_id, (low, high) in sorted(known.scales.items()):
             # A share between 0 and 1 on a scale of hundreds was written in another unit.
             share = f" OR ({number['score']} > 0 AND {number['score']} < 1)" if high >= 100 else ""
-            condition = f"scale_id = {_text(scale_id)} AND ({number['score']} < {low} OR {number['score']} > {high}{share})"
-            yield "score", "outside_scale", condition, f"{scale_id}: {low:g}…{high:g}", f"{scale_id}: {low:g}…{high:g}"  # fmt: skip
+            condition = (
+                f"scale_id = {_text(scale_id)} AND ({number['score']} < {low} OR {number['score']}"
+                f" > {high}{share})"
+            )
+            yield (
+                "score",
+                "outside_scale",
+                condition,
+                f"{scale_id}: {low:g}…{high:g}",
+                f"{scale_id}: {low:g}…{high:g}",
+            )
     if source_id == "attendance__pupil_years":
-        yield "absence_days", "implausible", f"{number['absence_days']} > {number['school_days']}", "more absence days than school days", "ימי ההיעדרות רבים מימי הלימוד"  # fmt: skip
-        yield "absence_days_justified", "implausible", f"{number['absence_days_justified']} > {number['absence_days']}", "more justified absence days than absence days", "ימי ההיעדרות המוצדקת רבים מימי ההיעדרות"  # fmt: skip
+        yield (
+            "absence_days",
+            "implausible",
+            f"{number['absence_days']} > {number['school_days']}",
+            "more absence days than school days",
+            "ימי ההיעדרות רבים מימי הלימוד",
+        )
+        yield (
+            "absence_days_justified",
+            "implausible",
+            f"{number['absence_days_justified']} > {number['absence_days']}",
+            "more justified absence days than absence days",
+            "ימי ההיעדרות המוצדקת רבים מימי ההיעדרות",
+        )
     if source_id in ("register__pupils", "tests__pupil_scores", "attendance__exits"):
-        yield "grade", "implausible", f"{number['grade']} > {known.last_grade}", f"a grade above {known.last_grade} in an elementary school", f"שכבה מעל {known.last_grade} בבית ספר יסודי"  # fmt: skip
+        yield (
+            "grade",
+            "implausible",
+            f"{number['grade']} > {known.last_grade}",
+            f"a grade above {known.last_grade} in an elementary school",
+            f"שכבה מעל {known.last_grade} בבית ספר יסודי",
+        )
     if source_id == "register__pupils":
         age = f"{number['school_year']} - {number['birth_year']} - {number['grade']}"
-        yield "birth_year", "implausible", f"({age}) NOT BETWEEN 4 AND 8", "the birth year does not fit the grade", "שנת הלידה אינה מתאימה לשכבה"  # fmt: skip
+        yield (
+            "birth_year",
+            "implausible",
+            f"({age}) NOT BETWEEN 4 AND 8",
+            "the birth year does not fit the grade",
+            "שנת הלידה אינה מתאימה לשכבה",
+        )
     if source_id == "assets__inventory":
-        yield "hours_free_per_week", "implausible", f"{number['hours_free_per_week']} > {number['hours_per_week']}", "more free hours than hours", "השעות הפנויות רבות מכלל השעות"  # fmt: skip
+        yield (
+            "hours_free_per_week",
+            "implausible",
+            f"{number['hours_free_per_week']} > {number['hours_per_week']}",
+            "more free hours than hours",
+            "השעות הפנויות רבות מכלל השעות",
+        )
 
 
 def _row_of(
@@ -195,9 +265,9 @@ def _row_of(
     if item.privacy == "personal":
         shown = f"CASE WHEN {item.name} IS NULL THEN NULL ELSE '•••' END"
     return (
-        f"SELECT {_text(source_id)} AS source_id, file_name, file_row, {_text(item.name)} AS column_name, "
-        f"{_text(code)} AS reason_code, {shown} AS masked_value, {_text(he)} AS reason_he, {_text(en)} AS reason_en "
-        f"FROM {relation} WHERE {condition}"
+        f"SELECT {_text(source_id)} AS source_id, file_name, file_row, {_text(item.name)} AS"
+        f" column_name, {_text(code)} AS reason_code, {shown} AS masked_value, {_text(he)} AS"
+        f" reason_he, {_text(en)} AS reason_en FROM {relation} WHERE {condition}"
     )
 
 
@@ -205,8 +275,8 @@ def quarantine_query(source_id: str, raw: str, known: Known | None = None) -> st
     """Return the SELECT of `raw_quarantine` rows for one source over its raw table.
 
     Of exact copies of a row one is kept. Rows that share a key but not their content are all set
-    aside, but for the registers, of which the first by content stays; so the order of rows in a file
-    never decides anything.
+    aside, but for the registers, of which the first by content stays; so the order of rows in a
+    file never decides anything.
     """
     known = known or Known()
     table: Table = dictionary().contract(source_id)
@@ -227,12 +297,15 @@ def quarantine_query(source_id: str, raw: str, known: Known | None = None) -> st
         for name, code, condition, rule, rule_he in _together(source_id, known)
     ]
     key, content = ", ".join(table.key), ", ".join(table.contract)
-    repeated = f"SELECT {key} FROM {raw} WHERE {' AND '.join(f'{name} IS NOT NULL' for name in table.key)} GROUP BY {key} HAVING count(*) > 1"
+    repeated = (
+        f"SELECT {key} FROM {raw} WHERE {' AND '.join(f'{name} IS NOT NULL' for name in table.key)}"
+        f" GROUP BY {key} HAVING count(*) > 1"
+    )
     numbered = (
-        f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY {content}, file_name, file_row) AS copy, "
-        f"row_number() OVER (PARTITION BY {content} ORDER BY file_name, file_row) AS same, "
-        f"count(*) OVER (PARTITION BY {key}) AS with_key, "
-        f"count(*) OVER (PARTITION BY {content}) AS with_content FROM {raw} SEMI JOIN ({repeated}) USING ({key}))"
+        f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY {content}, file_name, file_row)"
+        f" AS copy, row_number() OVER (PARTITION BY {content} ORDER BY file_name, file_row) AS"
+        f" same, count(*) OVER (PARTITION BY {key}) AS with_key, count(*) OVER (PARTITION BY"
+        f" {content}) AS with_content FROM {raw} SEMI JOIN ({repeated}) USING ({key}))"
     )
     surplus = "copy > 1" if table.name in _KEEPS_ONE else "same > 1 OR with_key > with_content"
     parts.append(_row_of(source_id, fields[table.key[0]], "duplicate_key", numbered, surplus, key))
@@ -246,6 +319,7 @@ def kept_out_query(source_id: str, kept_out: str) -> str:
         for place in (0, 1)
     )
     return (
-        f"SELECT {_text(source_id)}, file_name, file_row, coalesce(column_name, ''), reason_code, "
-        f"CAST(NULL AS VARCHAR), CASE reason_code {hebrew} END, CASE reason_code {english} END FROM {kept_out}"
+        f"SELECT {_text(source_id)}, file_name, file_row, coalesce(column_name, ''), reason_code,"
+        f" CAST(NULL AS VARCHAR), CASE reason_code {hebrew} END, CASE reason_code {english} END"
+        f" FROM {kept_out}"
     )

@@ -1,4 +1,5 @@
-"""From the bytes of one file to a frame of texts, one row per record, each with its row in the file.
+"""From the bytes of one file to a frame of texts, one row per record, each with its row in the
+file.
 
 A record that cannot be split into the header's columns is set aside by itself; it never takes its
 neighbours with it. What a value means is decided later (`normalise.py`).
@@ -21,7 +22,11 @@ ROW = "file_row"
 # Marks that right-to-left editors leave inside cells, and NUL bytes; never part of a value.
 INVISIBLE = "[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\u0000]"
 _INVISIBLE = re.compile(INVISIBLE)
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 # How Python writes a byte that does not fit its encoding.
 _ESCAPED = re.compile("[\udc80-\udcff]")
 # A quoted field may hold line breaks; one that is still open after so many lines is a stray quote.
@@ -60,8 +65,10 @@ def read_content(content: bytes, mapping: SourceMapping) -> Content:
 def decode(content: bytes, encoding: str) -> tuple[str, frozenset[int]]:
     """Return the text of a CSV, and its lines that hold bytes of another encoding.
 
-    Under `auto`: by the byte-order mark; else UTF-8 if most bytes beyond ASCII are UTF-8, so that one
-    broken byte spoils its own line and not the file; else cp1255. Bytes that do not fit become "\ufffd".
+    Under `auto`: by the byte-order mark; else UTF-8 if most bytes beyond ASCII are UTF-8, so that
+        one
+    broken byte spoils its own line and not the file; else cp1255. Bytes that do not fit become
+    "\ufffd".
 
     Raises:
         UnicodeDecodeError: if the bytes are not in a declared encoding, or not in UTF-16.
@@ -215,20 +222,22 @@ def _workbook(content: bytes, mapping: SourceMapping) -> Content:
     cells = sheet.to_polars()
     top = cells.slice(mapping.header_row - 1, mapping.header_rows)
     if len(top) < mapping.header_rows:
-        raise ValueError(f"the sheet has {len(cells)} row(s), its header should be in row {mapping.header_row}")  # fmt: skip
+        raise ValueError(
+            f"the sheet has {len(cells)} row(s), its header should be in row {mapping.header_row}"
+        )
     names = header_names([["" if v is None else v for v in row] for row in top.iter_rows()])
-    body = cells.slice(mapping.first_data_row - 1).rename(dict(zip(cells.columns, names, strict=True)))  # fmt: skip
+    body = cells.slice(mapping.first_data_row - 1).rename(
+        dict(zip(cells.columns, names, strict=True))
+    )
     body = body.with_columns(
         (pl.int_range(pl.len(), dtype=pl.Int32) + mapping.first_data_row).alias(ROW)
     )
     return Content(
         body.filter(
-            ~pl.all_horizontal(
-                pl.col(names).is_null() | (pl.col(names).str.strip_chars() == "")
-            )
+            ~pl.all_horizontal(pl.col(names).is_null() | (pl.col(names).str.strip_chars() == ""))
         ),
         (),
-    )  # fmt: skip
+    )
 
 
 def header_names(rows: list[list[str]]) -> list[str]:
@@ -254,7 +263,7 @@ def header_names(rows: list[list[str]]) -> list[str]:
         names.append(joined if not copies else f"{joined} ({copies + 1})")
     if not any(any(row) for row in cleaned):
         raise ValueError("the header row is empty")
-    return names  # fmt: skip
+    return names
 
 
 def clean_text(value: str) -> str:

@@ -335,12 +335,14 @@ def problems(draw, *, max_rules: int = 2):
         baskets=baskets,
         equity_gamma=draw(st.sampled_from([0.0, 0.5, 1.0, 2.0])),
         overlaps=(
-            Overlap(
-                "both", "both", "שניהם", ("amirim", "milat"), draw(st.sampled_from([0.0, 0.6]))
-            ),
-        )
-        if draw(st.booleans())
-        else (),
+            (
+                Overlap(
+                    "both", "both", "שניהם", ("amirim", "milat"), draw(st.sampled_from([0.0, 0.6]))
+                ),
+            )
+            if draw(st.booleans())
+            else ()
+        ),
     )
     level = max(
         o["dose_level"]

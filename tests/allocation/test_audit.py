@@ -26,11 +26,14 @@ def schools(rows):
     return pl.DataFrame(
         [(f"{i:02}", p, float(n), a, (*s, "a")[0]) for i, (p, n, a, *s) in enumerate(rows, 1)],
         schema={
-            "semel_mosad": pl.String, "pupils": pl.Int64, "need": pl.Float64,
-            "amount_agorot": pl.Int64, "stream": pl.String,
+            "semel_mosad": pl.String,
+            "pupils": pl.Int64,
+            "need": pl.Float64,
+            "amount_agorot": pl.Int64,
+            "stream": pl.String,
         },
         orient="row",
-    )  # fmt: skip
+    )
 
 
 def values(table, **options):
@@ -41,8 +44,8 @@ def values(table, **options):
 def test_indices_by_hand():
     """100 pupils of need .8 get 60, 100 of need .2 get 40.
 
-    Pupils (0, .5, 1), need mass (0, .8, 1), money (0, .6, 1). Twice the area under money over pupils:
-    .5·.6 + .5·(.6 + 1) = 1.1; need over pupils: .5·.8 + .5·1.8 = 1.3; money over need:
+    Pupils (0, .5, 1), need mass (0, .8, 1), money (0, .6, 1). Twice the area under money over
+    pupils: .5·.6 + .5·(.6 + 1) = 1.1; need over pupils: .5·.8 + .5·1.8 = 1.3; money over need:
     .8·.6 + .2·1.6 = .8.
     """
     found = values(schools([(100, 0.2, 40), (100, 0.8, 60)]))
@@ -56,7 +59,9 @@ def test_indices_by_hand():
 
 
 def test_sign_is_ours_and_the_literatures_the_other():
-    """All money to the neediest school is above 0 here, below 0 in the literature; and the reverse."""
+    """All money to the neediest school is above 0 here, below 0 in the literature; and the
+    reverse.
+    """
     rows = [(10, 0.1 * i, 0) for i in range(1, 10)]
     to_neediest = concentration(schools([*rows, (10, 1.0, 100)]), seed=1, draws=20)
     to_least = concentration(schools([(10, 0.05, 100), *rows]), seed=1, draws=20)
@@ -81,9 +86,14 @@ def test_suits_landmarks():
 
 
 rows_of_schools = st.lists(
-    st.tuples(st.integers(1, 900), st.sampled_from([0.1, 0.25, 0.25, 0.5, 0.7, 1.0]), st.integers(0, 10**7)),
-    min_size=2, max_size=12,
-).filter(lambda rows: sum(amount for *_, amount in rows) > 0)  # fmt: skip
+    st.tuples(
+        st.integers(1, 900),
+        st.sampled_from([0.1, 0.25, 0.25, 0.5, 0.7, 1.0]),
+        st.integers(0, 10**7),
+    ),
+    min_size=2,
+    max_size=12,
+).filter(lambda rows: sum(amount for *_, amount in rows) > 0)
 
 
 @FAST
@@ -107,7 +117,9 @@ def test_indices_equal_the_published_formulas(rows, random):
     assert found["kakwani"] == pytest.approx(found["concentration"] - gini, abs=1e-12)
     assert all(-1 <= value <= 1 for value in found.values())
     order = random.sample(range(len(rows)), len(rows))
-    assert concentration(table[order], seed=3, draws=30).equals(concentration(table, seed=3, draws=30))  # fmt: skip
+    assert concentration(table[order], seed=3, draws=30).equals(
+        concentration(table, seed=3, draws=30)
+    )
 
 
 def test_bootstrap_is_by_school_seeded_and_wider_for_fewer_schools():
@@ -128,18 +140,28 @@ def test_bootstrap_is_by_school_seeded_and_wider_for_fewer_schools():
     assert one["index_id"].to_list() == list(INDICES)
 
 
-@pytest.mark.parametrize("rows", [[], [(10, 0.5, 0)], [(0, 0.5, 10)], [(10, 0.0, 10)], [(10, 0.5, None)]])  # fmt: skip
+@pytest.mark.parametrize(
+    "rows", [[], [(10, 0.5, 0)], [(0, 0.5, 10)], [(10, 0.0, 10)], [(10, 0.5, None)]]
+)
 def test_a_concentration_of_nothing_is_refused(rows):
     with pytest.raises(ValueError, match="above zero"):
         concentration(schools(rows), seed=1)
 
 
 def test_residuals_of_a_planted_stream():
-    """Money = 1,000 + 2,000·need per pupil, 500 more in stream b: found to the agora, and a WARN."""
+    """Money = 1,000 + 2,000·need per pupil, 500 more in stream b: found to the agora, and a
+    WARN.
+    """
     rows = [
         (p, n, p * (1_000 + round(2_000 * n) + (500 if s == "b" else 0)), s)
-        for p, n, s in [(100, 0.1, "a"), (300, 0.5, "a"), (200, 0.9, "a"), (150, 0.3, "b"), (250, 0.6, "b")]
-    ]  # fmt: skip
+        for p, n, s in [
+            (100, 0.1, "a"),
+            (300, 0.5, "a"),
+            (200, 0.9, "a"),
+            (150, 0.3, "b"),
+            (250, 0.6, "b"),
+        ]
+    ]
     table = schools(rows)
     found = residuals(table)
     assert found["residual_with_stream_agorot"].to_list() == pytest.approx([0] * 5, abs=1e-6)
@@ -177,7 +199,10 @@ def test_a_stream_is_warned_of_where_the_whole_interval_is_beyond_the_tolerance(
 
 def test_a_difference_that_need_explains_is_no_warning():
     """Stream b has twice the money, and need to match: equal at equal need."""
-    rows = [(100, n, 100 * round(2_000 * n), s) for n, s in [(0.2, "a"), (0.3, "a"), (0.4, "b"), (0.8, "b")]]  # fmt: skip
+    rows = [
+        (100, n, 100 * round(2_000 * n), s)
+        for n, s in [(0.2, "a"), (0.3, "a"), (0.4, "b"), (0.8, "b")]
+    ]
     found = stream_differences(schools(rows), tolerance_pct=1)
     assert found["per_pupil_agorot"].to_list() == pytest.approx([500, 1_200])
     assert found["difference_agorot"].to_list() == pytest.approx([0, 0], abs=1e-6)
@@ -191,8 +216,15 @@ def test_stream_interval_equals_statsmodels():
     rng = np.random.default_rng(2)
     rows = [
         (int(p), n, int(p * (900 + 1_500 * n + e)), "ab"[i % 2])
-        for i, (p, n, e) in enumerate(zip(np.repeat(rng.integers(100, 500, 10), 2), rng.uniform(0, 1, 20), rng.normal(0, 200, 20), strict=True))
-    ]  # fmt: skip
+        for i, (p, n, e) in enumerate(
+            zip(
+                np.repeat(rng.integers(100, 500, 10), 2),
+                rng.uniform(0, 1, 20),
+                rng.normal(0, 200, 20),
+                strict=True,
+            )
+        )
+    ]
     table = schools(rows)
     design = np.column_stack(
         [np.ones(20), table["need"], (table["stream"] == "b").cast(pl.Float64)]
@@ -214,8 +246,9 @@ def test_pairs_of_equals_treated_unequally():
     rows = [(100, 0.30, 100_000), (100, 0.32, 130_000), (100, 0.33, 101_000), (100, 0.60, 10)]
     found = unequal_pairs(schools(rows), need_within=0.02, tolerance_agorot=50)
     assert found.select("semel_mosad", "semel_mosad_other", "difference_agorot").rows() == [
-        ("02", "01", 300.0), ("02", "03", 290.0),
-    ]  # fmt: skip
+        ("02", "01", 300.0),
+        ("02", "03", 290.0),
+    ]
     assert unequal_pairs(schools(rows), need_within=0.02, tolerance_agorot=300).is_empty()
 
 
@@ -265,7 +298,9 @@ def test_who_gains_and_who_loses():
 
 
 def test_the_total_view_can_tell_another_story():
-    """The city gives stream b less; with Ministry and Gefen money it has more. Both views are shown."""
+    """The city gives stream b less; with Ministry and Gefen money it has more. Both views are
+    shown.
+    """
     table = schools(
         [(100, 0.2, 0, "a"), (100, 0.8, 0, "a"), (100, 0.2, 0, "b"), (100, 0.8, 0, "b")]
     )
@@ -274,16 +309,24 @@ def test_the_total_view_can_tell_another_story():
     money = pl.DataFrame(
         [("plan", s, m) for s, m in plan.items()]
         + [("total", s, m + plan[s]) for s, m in others.items()],
-        schema=["view", "semel_mosad", "amount_agorot"], orient="row",
-    )  # fmt: skip
+        schema=["view", "semel_mosad", "amount_agorot"],
+        orient="row",
+    )
     found = audit(table.drop("amount_agorot"), money, AuditSettings(seed=1, draws=50))
     status = found.streams.select("view", "stream", "difference_agorot", "status").rows()
     assert status == [
-        ("plan", "a", pytest.approx(25), "WARN"), ("plan", "b", pytest.approx(-25), "WARN"),
-        ("total", "a", pytest.approx(-125), "WARN"), ("total", "b", pytest.approx(125), "WARN"),
-    ]  # fmt: skip
-    assert found.indices.filter(index_id="concentration")["index_value"].to_list() == pytest.approx([0.2, 0.2 * 50 / 150])  # fmt: skip
-    assert found.horizontal.filter(model="need").select("view", "unequal_pairs").rows() == [("plan", 2), ("total", 2)]  # fmt: skip
+        ("plan", "a", pytest.approx(25), "WARN"),
+        ("plan", "b", pytest.approx(-25), "WARN"),
+        ("total", "a", pytest.approx(-125), "WARN"),
+        ("total", "b", pytest.approx(125), "WARN"),
+    ]
+    assert found.indices.filter(index_id="concentration")["index_value"].to_list() == pytest.approx(
+        [0.2, 0.2 * 50 / 150]
+    )
+    assert found.horizontal.filter(model="need").select("view", "unequal_pairs").rows() == [
+        ("plan", 2),
+        ("total", 2),
+    ]
     assert set(found.groups["dimension"]) == {"need_quartile", "stream"}
     reversed_rows = audit(
         table.drop("amount_agorot").reverse(), money.reverse(), AuditSettings(seed=1, draws=50)
@@ -294,7 +337,9 @@ def test_the_total_view_can_tell_another_story():
 
 def test_zero_is_listed_and_unknown_is_not_zero():
     table = schools([(100, 0.2, 0), (100, 0.8, 0), (100, 0.5, 0)]).drop("amount_agorot")
-    money = pl.DataFrame({"view": ["plan"] * 2, "semel_mosad": ["01", "03"], "amount_agorot": [5, None]})  # fmt: skip
+    money = pl.DataFrame(
+        {"view": ["plan"] * 2, "semel_mosad": ["01", "03"], "amount_agorot": [5, None]}
+    )
     found = audit(table, money, AuditSettings(seed=1, draws=10))
     assert found.without["semel_mosad"].to_list() == ["02"]
     assert found.indices["schools"].unique().to_list() == [2]

@@ -6,12 +6,20 @@ from polars.testing import assert_frame_equal
 
 from models.allocation.comparison import compare_plans
 
-SCHOOLS = pl.DataFrame({"semel_mosad": ["1", "2", "3"], "pupils": [100, 200, 100], "need": [0.9, 0.5, 0.1]})  # fmt: skip
+SCHOOLS = pl.DataFrame(
+    {"semel_mosad": ["1", "2", "3"], "pupils": [100, 200, 100], "need": [0.9, 0.5, 0.1]}
+)
 SPREAD = pl.DataFrame({"response_id": ["a", "b"], "effect_se_sd": [0.1, 0.2]})
 MEMBERS = pl.DataFrame(
-    [("stream", "x", "1", 1.0, 100), ("stream", "x", "2", 1.0, 200), ("stream", "y", "3", 1.0, 100), ("group", "g", "2", 0.25, 50)],
-    schema=["scenario_dimension", "division_id", "semel_mosad", "member_share", "member_pupils"], orient="row",
-)  # fmt: skip
+    [
+        ("stream", "x", "1", 1.0, 100),
+        ("stream", "x", "2", 1.0, 200),
+        ("stream", "y", "3", 1.0, 100),
+        ("group", "g", "2", 0.25, 50),
+    ],
+    schema=["scenario_dimension", "division_id", "semel_mosad", "member_share", "member_pupils"],
+    orient="row",
+)
 LINES = pl.DataFrame(
     [
         ("base", "1", "a", 2, 80, 1.0, 8.0, 1000, 400),
@@ -20,15 +28,27 @@ LINES = pl.DataFrame(
         ("other", "1", "a", 1, 80, 0.6, 5.0, 700, 300),
         ("other", "3", "b", 1, 50, 0.6, 3.0, 600, 600),
     ],
-    schema=["scenario_id", "semel_mosad", "response_id", "dose_level", "participants", "benefit_share", "benefit_sd_pupils", "cost_agorot", "municipal_agorot"],
+    schema=[
+        "scenario_id",
+        "semel_mosad",
+        "response_id",
+        "dose_level",
+        "participants",
+        "benefit_share",
+        "benefit_sd_pupils",
+        "cost_agorot",
+        "municipal_agorot",
+    ],
     orient="row",
-)  # fmt: skip
+)
 Z = 1.6448536269514722
 
 
 @pytest.fixture
 def compared():
-    return compare_plans(LINES, SCHOOLS, MEMBERS, SPREAD, plans=["base", "other", "empty"], base="base", seed=1)  # fmt: skip
+    return compare_plans(
+        LINES, SCHOOLS, MEMBERS, SPREAD, plans=["base", "other", "empty"], base="base", seed=1
+    )
 
 
 def row(frame, **key):
@@ -37,12 +57,27 @@ def row(frame, **key):
 
 def test_money_pupils_and_moves(compared):
     base, other = (row(compared.plans, scenario_id=name) for name in ("base", "other"))
-    assert (base["cost_agorot"], base["municipal_agorot"], base["lines_count"], base["participants"]) == (2400, 1000, 3, 220)  # fmt: skip
+    assert (
+        base["cost_agorot"],
+        base["municipal_agorot"],
+        base["lines_count"],
+        base["participants"],
+    ) == (2400, 1000, 3, 220)
     # School 1: 80 and 40 places among 100 pupils are 80 to 100 pupils; school 2: 100.
     assert (base["reached_lo_pupils"], base["reached_hi_pupils"]) == (180, 200)
-    assert (base["schools"], base["schools_without"], base["schools_moved"], base["pairs_changed"]) == (3, 1, 0, 0)  # fmt: skip
+    assert (
+        base["schools"],
+        base["schools_without"],
+        base["schools_moved"],
+        base["pairs_changed"],
+    ) == (3, 1, 0, 0)
     assert (other["cost_change_agorot"], other["municipal_change_agorot"]) == (-1100, -100)
-    assert (other["schools_moved"], other["schools_gaining"], other["schools_losing"], other["gained_agorot"]) == (3, 1, 2, 600)  # fmt: skip
+    assert (
+        other["schools_moved"],
+        other["schools_gaining"],
+        other["schools_losing"],
+        other["gained_agorot"],
+    ) == (3, 1, 2, 600)
     # One at another dose, two only in the base, one only here.
     assert other["pairs_changed"] == 4
 
@@ -68,7 +103,8 @@ def test_groups_add_up_to_the_plan(compared):
     assert streams["benefit_share_pct"].sum() == pytest.approx(100)
     assert streams["pupils"].to_list() == [300, 100]
     group = row(compared.groups, scenario_dimension="group", scenario_id="base")
-    # A quarter of school 2: of its 100 places and 6 SD × pupils; its money is the school's, not the group's.
+    # A quarter of school 2: of its 100 places and 6 SD × pupils; its money is the school's, not the
+    # group's.
     assert (group["participants"], group["pupils"], group["cost_agorot"]) == (25, 50, None)
     assert group["benefit_sd_pupils"] == pytest.approx(1.5)
     gone = row(compared.groups, scenario_dimension="group", scenario_id="other")
@@ -77,9 +113,17 @@ def test_groups_add_up_to_the_plan(compared):
 
 def test_schools_and_responses(compared):
     school = row(compared.schools, scenario_id="other", semel_mosad="1")
-    assert (school["cost_agorot"], school["cost_change_agorot"], school["money_direction"]) == (700, -800, "loses")  # fmt: skip
+    assert (school["cost_agorot"], school["cost_change_agorot"], school["money_direction"]) == (
+        700,
+        -800,
+        "loses",
+    )
     response = row(compared.responses, scenario_id="other", response_id="a")
-    assert (response["schools_served"], response["schools_change"], response["cost_change_agorot"]) == (1, -1, -1200)  # fmt: skip
+    assert (
+        response["schools_served"],
+        response["schools_change"],
+        response["cost_change_agorot"],
+    ) == (1, -1, -1200)
     assert compared.responses.height == 6
 
 
@@ -92,9 +136,14 @@ def test_a_plan_that_buys_nothing_has_no_indices(compared):
 
 def test_the_order_of_rows_decides_nothing(compared):
     mixed = compare_plans(
-        *(frame.sample(fraction=1, shuffle=True, seed=5) for frame in (LINES, SCHOOLS, MEMBERS, SPREAD)),
-        plans=["base", "other", "empty"], base="base", seed=1,
-    )  # fmt: skip
+        *(
+            frame.sample(fraction=1, shuffle=True, seed=5)
+            for frame in (LINES, SCHOOLS, MEMBERS, SPREAD)
+        ),
+        plans=["base", "other", "empty"],
+        base="base",
+        seed=1,
+    )
     for name in ("plans", "groups", "schools", "responses"):
         assert_frame_equal(getattr(compared, name), getattr(mixed, name), check_exact=True)
 

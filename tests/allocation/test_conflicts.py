@@ -168,8 +168,9 @@ KEPT_AND_DROPPED = problem(
 def test_kept_and_dropped_can_give_way_either_way_in_words():
     error = conflict(KEPT_AND_DROPPED)
     assert [(way.rule_id, way.amount, way.unit) for way in error.relaxations] == [
-        ("must_drop", 1, "pairs"), ("must_keep", 1, "pairs"),
-    ]  # fmt: skip
+        ("must_drop", 1, "pairs"),
+        ("must_keep", 1, "pairs"),
+    ]
     assert "Where they meet: MILAT at בית ספר 100001 (100001)." in error.en
     assert "מקום הסתירה: מיל״ת בבית ספר 100001 (100001)." in error.he
     for way in error.relaxations:
@@ -192,7 +193,7 @@ def test_a_share_gives_way_in_nis_and_percent():
         option(B, "amirim", 1, 5, 100_00, is_excellence=True),
     ]
     rules = [MustKeep(((A, "milat", 0.5),)), ExcellenceShareMin(40)]
-    (share, kept) = conflict(problem(options, rules=rules)).relaxations
+    share, kept = conflict(problem(options, rules=rules)).relaxations
     # 40 % of 400 NIS are 160 NIS, and 100 are the most there is.
     assert (share.rule_id, share.amount, share.unit) == (
         "excellence_share_min:municipal_own",

@@ -1,4 +1,6 @@
-"""Why and why not, by hand and against enumeration; what turns a decision, verified by `solve` (R94)."""
+"""Why and why not, by hand and against enumeration; what turns a decision, verified by `solve`
+(R94).
+"""
 
 from __future__ import annotations
 
@@ -44,16 +46,29 @@ def explained(built):
 def five_schools(**other):
     """Benefit 10, 6, 3, 1, 0 for 100 each, and 250 to spend: the price is .03 for each agora."""
     goods = [10, 6, 3, 1, 0]
-    return case([option(f"{i}", "milat", 1, good, 100) for i, good in enumerate(goods, 1)], budget=250, **other)  # fmt: skip
+    return case(
+        [option(f"{i}", "milat", 1, good, 100) for i, good in enumerate(goods, 1)],
+        budget=250,
+        **other,
+    )
 
 
 def test_the_price_line_by_hand():
     found = explained(five_schools())
-    assert found.pairs["reason_code"].to_list() == ["worth_its_price", "worth_its_price", "budget", "below_line", "no_benefit"]  # fmt: skip
+    assert found.pairs["reason_code"].to_list() == [
+        "worth_its_price",
+        "worth_its_price",
+        "budget",
+        "below_line",
+        "no_benefit",
+    ]
     assert found.pairs["money_price"].to_list() == pytest.approx([3] * 5)
     assert found.pairs["above_line"].to_list() == pytest.approx([7, 3, 0, -2, -3])
-    assert found.prices.rows() == [("budget:municipal_own", None, pytest.approx(0.03), pytest.approx(3_000))]  # fmt: skip
-    # The third would have to take the place of the second and lose 3; the first could give it to it.
+    assert found.prices.rows() == [
+        ("budget:municipal_own", None, pytest.approx(0.03), pytest.approx(3_000))
+    ]
+    # The third would have to take the place of the second and lose 3; the first could give it to
+    # it.
     third, first = pair_of(found.pairs, "3"), pair_of(found.pairs, "1")
     assert (third["other_semel_mosad"], third["swap_loss"]) == ("2", 3)
     assert (first["other_semel_mosad"], first["swap_loss"]) == ("3", 7)
@@ -64,10 +79,13 @@ def test_the_price_line_by_hand():
 
 def test_rules_have_their_own_reasons():
     options = [
-        option("1", "milat", 1, 5, 100), option("1", "rvadim", 1, 4, 100), option("2", "milat", 1, 0.5, 100),
-        option("2", "rvadim", 1, 2, 100, is_eligible=False), option("3", "milat", 1, 9, 100),
+        option("1", "milat", 1, 5, 100),
+        option("1", "rvadim", 1, 4, 100),
+        option("2", "milat", 1, 0.5, 100),
+        option("2", "rvadim", 1, 2, 100, is_eligible=False),
+        option("3", "milat", 1, 9, 100),
         option("4", "rvadim", 1, 0, 100),
-    ]  # fmt: skip
+    ]
     built = case(
         options,
         budget=1_000,
@@ -79,7 +97,10 @@ def test_rules_have_their_own_reasons():
         ),
     )
     found = explained(built)
-    told = {(r["semel_mosad"], r["response_id"]): (r["reason_code"], r["reason_rules"]) for r in found.pairs.iter_rows(named=True)}  # fmt: skip
+    told = {
+        (r["semel_mosad"], r["response_id"]): (r["reason_code"], r["reason_rules"])
+        for r in found.pairs.iter_rows(named=True)
+    }
     assert told == {
         ("1", "milat"): ("worth_its_price", ""),
         ("1", "rvadim"): ("rule", "exclusive:day"),
@@ -95,9 +116,14 @@ def test_rules_have_their_own_reasons():
 
 def test_a_line_that_only_a_rule_asks_for():
     built = case(
-        [option("1", "milat", 1, 10, 100), option("2", "milat", 1, 1, 100), option("1", "rvadim", 1, 5, 100)],
-        budget=200, rules=(EverySchoolServed(),),
-    )  # fmt: skip
+        [
+            option("1", "milat", 1, 10, 100),
+            option("2", "milat", 1, 1, 100),
+            option("1", "rvadim", 1, 5, 100),
+        ],
+        budget=200,
+        rules=(EverySchoolServed(),),
+    )
     row = pair_of(explained(built).pairs, "2")
     assert (row["reason_code"], row["reason_rules"]) == ("rule", "every_school_served")
     assert "at least one response" in row["reason_en"]
@@ -106,9 +132,13 @@ def test_a_line_that_only_a_rule_asks_for():
 def test_what_is_left_can_hold_what_is_below_the_line():
     """10 for 100 and 9 for 100 with 150: the price is .09; what is left buys 1 for 50 whole."""
     built = case(
-        [option("1", "milat", 1, 10, 100), option("2", "milat", 1, 9, 100), option("3", "milat", 1, 1, 50)],
+        [
+            option("1", "milat", 1, 10, 100),
+            option("2", "milat", 1, 9, 100),
+            option("3", "milat", 1, 1, 50),
+        ],
         budget=150,
-    )  # fmt: skip
+    )
     found = explained(built)
     assert pair_of(found.pairs, "3")["reason_code"] == "fills_what_is_left"
     assert pair_of(found.pairs, "2")["reason_code"] == "budget"
@@ -174,7 +204,10 @@ def test_every_pair_has_a_reason_parts_add_up_and_swaps_are_the_best(built, rand
             assert not losses or fits
         else:
             assert row["swap_loss"] == pytest.approx(min(losses))
-    shuffled = replace(built, options=built.options[random.sample(range(built.options.height), built.options.height)])  # fmt: skip
+    shuffled = replace(
+        built,
+        options=built.options[random.sample(range(built.options.height), built.options.height)],
+    )
     assert explain(shuffled, plan.lines.reverse()).pairs.equals(found.pairs)
 
 
@@ -194,7 +227,9 @@ def _swap_losses(built, now, every, mine):
         rest = [row for row in now if row is not mine]
         has_line = {(r["semel_mosad"], r["response_id"]) for r in now}
         for other in every:
-            if (other["semel_mosad"], other["response_id"]) not in has_line and is_allowed(built, [*rest, other]):  # fmt: skip
+            if (other["semel_mosad"], other["response_id"]) not in has_line and is_allowed(
+                built, [*rest, other]
+            ):
                 yield whole - gain(built, [*rest, other])
     elif mine["is_eligible"]:
         for other in now:
@@ -226,7 +261,11 @@ def test_the_budget_that_brings_the_third_school_in_is_300():
     lines = solve(built).lines
     found = flips(built, lines, asked("3", "2"), EXACT).filter(lever="budget")
     enters, leaves = found.iter_rows(named=True)
-    assert (enters["status"], enters["value_now"], enters["rule_id"]) == ("found", 250, "budget:municipal_own")  # fmt: skip
+    assert (enters["status"], enters["value_now"], enters["rule_id"]) == (
+        "found",
+        250,
+        "budget:municipal_own",
+    )
     assert enters["value_not_turned"] < 300 <= enters["value_turned"]
     assert enters["value_turned"] - enters["value_not_turned"] <= 5
     assert leaves["value_turned"] < 200 <= leaves["value_not_turned"]
@@ -238,17 +277,23 @@ def test_the_budget_that_brings_the_third_school_in_is_300():
 
 def five_schools_with(budget):
     built = five_schools()
-    return replace(built, channels=built.channels.with_columns(
-        budget_agorot=pl.when(pl.col("funding_channel") == "municipal_own").then(budget).cast(pl.Int64)
-    ))  # fmt: skip
+    return replace(
+        built,
+        channels=built.channels.with_columns(
+            budget_agorot=pl.when(pl.col("funding_channel") == "municipal_own")
+            .then(budget)
+            .cast(pl.Int64)
+        ),
+    )
 
 
 def test_the_need_that_turns_a_decision():
     """6·(.1 + .4) = 3 against 5·(.1 + n): school 2 comes in, and 1 goes out, at n = .5."""
     built = case(
         [option("1", "milat", 1, 6, 100), option("2", "milat", 1, 5, 100)],
-        needs={"1": 0.4, "2": 0.2}, budget=100,
-    )  # fmt: skip
+        needs={"1": 0.4, "2": 0.2},
+        budget=100,
+    )
     lines = solve(built, gap_pct=0).lines
     found = flips(built, lines, asked("2", "1"), EXACT).filter(lever="need")
     enters, leaves = found.iter_rows(named=True)
@@ -261,9 +306,21 @@ def test_the_need_that_turns_a_decision():
 def test_the_rule_that_keeps_a_response_out():
     built = case(
         [option("1", "milat", 1, 5, 100), option("2", "milat", 1, 3, 100)],
-        budget=1_000, rules=(SchoolCapacity("milat", 1), Exclusive("day", ("milat", "rvadim"))),
-    )  # fmt: skip
-    built = replace(built, options=pl.concat([built.options, built.options.with_columns(response_id=pl.lit("rvadim"), benefit_sd_pupils=pl.lit(0.0))]), costs=pl.concat([built.costs, built.costs.with_columns(response_id=pl.lit("rvadim"))]))  # fmt: skip
+        budget=1_000,
+        rules=(SchoolCapacity("milat", 1), Exclusive("day", ("milat", "rvadim"))),
+    )
+    built = replace(
+        built,
+        options=pl.concat(
+            [
+                built.options,
+                built.options.with_columns(
+                    response_id=pl.lit("rvadim"), benefit_sd_pupils=pl.lit(0.0)
+                ),
+            ]
+        ),
+        costs=pl.concat([built.costs, built.costs.with_columns(response_id=pl.lit("rvadim"))]),
+    )
     found = flips(built, solve(built, gap_pct=0).lines, asked("2"), EXACT)
     told = {(r["lever"], r["rule_id"]): r["status"] for r in found.iter_rows(named=True)}
     assert told == {

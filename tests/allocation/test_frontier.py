@@ -32,15 +32,24 @@ def test_more_corrective_preference_moves_the_money_and_costs_the_total():
 
 
 def test_the_price_of_a_rule_and_of_money_by_hand():
-    """Serving school 2 costs 9 − 1; 5 % more money buys nothing, the whole price of doubling does."""
-    options = [option("1", "milat", 1, 10, 100), option("1", "rvadim", 1, 9, 100), option("2", "milat", 1, 1, 100)]  # fmt: skip
+    """Serving school 2 costs 9 − 1; 5 % more money buys nothing, the whole price of doubling
+    does.
+    """
+    options = [
+        option("1", "milat", 1, 10, 100),
+        option("1", "rvadim", 1, 9, 100),
+        option("2", "milat", 1, 1, 100),
+    ]
     schools = {"1": (100, 0.9), "2": (100, 0.9)}
     built = problem(options, schools=schools, budget=200, rules=(EverySchoolServed(),))
     found = {r["rule_id"]: r for r in rule_prices(built, effort=EXACT).iter_rows(named=True)}
     assert found["every_school_served"]["worth_gain"] == pytest.approx(8)
     assert found["every_school_served"]["lines_changed"] == 2
     assert found["budget:municipal_own"]["worth_gain"] == 0
-    more = {r["rule_id"]: r for r in rule_prices(built, budget_step_pct=50, effort=EXACT).iter_rows(named=True)}  # fmt: skip
+    more = {
+        r["rule_id"]: r
+        for r in rule_prices(built, budget_step_pct=50, effort=EXACT).iter_rows(named=True)
+    }
     assert more["budget:municipal_own"]["worth_gain"] == pytest.approx(9)
 
 
@@ -94,9 +103,10 @@ def test_shadow_prices_bound_every_plan(built):
 
 def test_the_far_end_lifts_the_least_served_first():
     options = [
-        option("1", "milat", 1, 9, 200), option("1", "milat", 2, 12, 400),
+        option("1", "milat", 1, 9, 200),
+        option("1", "milat", 2, 12, 400),
         option("2", "milat", 1, 2, 300),
-    ]  # fmt: skip
+    ]
     built = problem(options, schools={"1": (10, 0.5), "2": (10, 0.5)}, budget=500)
     found = gamma_frontier(built, [1], seed=1, effort=EXACT, floor_effort=EXACT, workers=2)
     assert found["objective_id"].to_list() == ["total", "total", "maximin"]

@@ -31,8 +31,9 @@ def test_nothing_left_needs_no_reason():
 def test_no_further_option_fits():
     options = [option(A, "milat", 1, 5, 600), option(B, "milat", 1, 5, 50_000)]
     english, hebrew = reasons(problem(options, budget=1_000))
-    assert english["municipal_own"] == (
-        "No further eligible option fits: the cheapest step needs 500 NIS and 4 NIS are left."
+    assert (
+        english["municipal_own"]
+        == "No further eligible option fits: the cheapest step needs 500 NIS and 4 NIS are left."
     )
     assert "500 ₪" in hebrew["municipal_own"]
 

@@ -17,8 +17,10 @@ PAIR = ["semel_mosad", "response_id"]
 
 def plan(*lines):
     return pl.DataFrame(
-        list(lines), schema={"semel_mosad": pl.String, "response_id": pl.String, "dose_level": pl.Int32}, orient="row"
-    )  # fmt: skip
+        list(lines),
+        schema={"semel_mosad": pl.String, "response_id": pl.String, "dose_level": pl.Int32},
+        orient="row",
+    )
 
 
 def near(built, lines, gap_pct=0.0):
@@ -61,7 +63,12 @@ def test_a_line_moves_where_the_change_pays_for_it():
 
 
 def test_the_unchanged_problem_gives_the_plan_itself():
-    options = [option(s, r, d, d * (3 + int(s)), 70 * d) for s in "12345" for r in ("milat", "rvadim") for d in (1, 2)]  # fmt: skip
+    options = [
+        option(s, r, d, d * (3 + int(s)), 70 * d)
+        for s in "12345"
+        for r in ("milat", "rvadim")
+        for d in (1, 2)
+    ]
     built = problem(options, budget=500)
     base = solve(built)
     found = near(built, base.lines, gap_pct=0.01)
@@ -95,5 +102,7 @@ def test_a_line_that_is_no_option_is_refused():
 
 def test_a_plan_in_hand_need_not_keep_the_rules():
     built = problem([option(s, "milat", 1, 10, 100) for s in "12"], budget=100)
-    found = near(replace(built, equity_gamma=2.0), plan(("1", "milat", 1), ("2", "milat", 1)), gap_pct=0.1)  # fmt: skip
+    found = near(
+        replace(built, equity_gamma=2.0), plan(("1", "milat", 1), ("2", "milat", 1)), gap_pct=0.1
+    )
     assert found.lines.height == 1

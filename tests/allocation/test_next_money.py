@@ -28,18 +28,21 @@ def test_the_next_money_buys_what_just_did_not_fit():
     )
     assert (row["funding_channel"], row["lines_bought"], row["lines_dropped"]) == (OWN, 1, 0)
     assert row["worth_gain"] == pytest.approx(0.6 * 4)
-    assert row["next_en"] == (
-        "The next 5 NIS from the municipality's own budget would add 80.00 % to what the plan is worth; "
-        "bought: POSH at בית ספר 100002."
+    assert (
+        row["next_en"]
+        == "The next 5 NIS from the municipality's own budget would add 80.00 % to what the plan is"
+        " worth; bought: POSH at בית ספר 100002."
     )
     assert "נקנים: פו״ש בבית ספר 100002." in row["next_he"]
 
 
 def test_money_may_turn_one_line_into_another_and_a_dose_into_a_larger_one():
     options = [
-        option(A, "milat", 1, 2, 1_000), option(A, "milat", 2, 4, 1_500),
-        option(B, "posh", 1, 1, 500), option(B, "milat", 1, 4, 1_500),
-    ]  # fmt: skip
+        option(A, "milat", 1, 2, 1_000),
+        option(A, "milat", 2, 4, 1_500),
+        option(B, "posh", 1, 1, 500),
+        option(B, "milat", 1, 4, 1_500),
+    ]
     case = problem(options, budget=1_500, response_names=NAMES)
     plan = pl.DataFrame(
         {"semel_mosad": [A, B], "response_id": ["milat", "posh"], "dose_level": [1, 1]}

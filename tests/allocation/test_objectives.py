@@ -29,9 +29,11 @@ OBJECTIVES = (Total(), Atkinson(3.0, baseline_sd=0.05), Maximin())
 def rivals(objective):
     """One school gains most from all the money, the other gains something from half of it."""
     options = [
-        option("1", "milat", 1, 10, 100), option("1", "posh", 1, 9, 100),
-        option("2", "milat", 1, 4, 100), option("2", "posh", 1, 1, 100),
-    ]  # fmt: skip
+        option("1", "milat", 1, 10, 100),
+        option("1", "posh", 1, 9, 100),
+        option("2", "milat", 1, 4, 100),
+        option("2", "posh", 1, 1, 100),
+    ]
     return problem(options, budget=200, objective=objective)
 
 
@@ -56,9 +58,10 @@ def test_what_is_asked_again_unchanged_is_the_plan_itself(objective):
 
 
 def test_other_decisions_under_the_maximin_find_a_floor_of_their_own():
-    richer = replace(rivals(Maximin()), channels=rivals(Maximin()).channels.with_columns(
-        budget_agorot=pl.lit(400, pl.Int64)
-    ))  # fmt: skip
+    richer = replace(
+        rivals(Maximin()),
+        channels=rivals(Maximin()).channels.with_columns(budget_agorot=pl.lit(400, pl.Int64)),
+    )
     plan = solve(richer, gap_pct=0)
     scenario = lifted(richer, gap_pct=0.01, time_limit_s=30)
     found = best_near(scenario, plan.lines.select(LINE).clear(), gap_pct=0.0, time_limit_s=30)

@@ -1,4 +1,6 @@
-"""Overlapping responses: the largest benefit of a school's group in full, the others in part (R92)."""
+"""Overlapping responses: the largest benefit of a school's group in full, the others in part
+(R92).
+"""
 
 from __future__ import annotations
 
@@ -176,7 +178,9 @@ def test_atkinson_is_made_of_counted_gains(case, objective):
 
 
 def test_a_response_that_adds_nothing_says_so():
-    """Counted once, milat of 3 adds nothing to amirim of 4; without amirim the plan would lose 1."""
+    """Counted once, milat of 3 adds nothing to amirim of 4; without amirim the plan would lose
+    1.
+    """
     case = two_responses(0.0)
     found = explain(case, solve(case).lines).pairs.rows_by_key(
         "response_id", named=True, unique=True

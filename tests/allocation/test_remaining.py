@@ -77,8 +77,10 @@ def test_the_worth_of_a_plan_rises_when_scores_fall_and_what_remains_does_not_fa
 
 amounts = st.floats(0, 1)
 school_states = st.lists(
-    st.tuples(st.integers(0, 500), amounts, st.floats(-1, 1), st.floats(0, 200)), min_size=1, max_size=5
-)  # fmt: skip
+    st.tuples(st.integers(0, 500), amounts, st.floats(-1, 1), st.floats(0, 200)),
+    min_size=1,
+    max_size=5,
+)
 
 
 @CASES
@@ -88,9 +90,13 @@ def test_lower_scores_never_lower_what_remains(rows, at, gap_more, need_more, ga
     named = [(f"10000{i}", *row) for i, row in enumerate(rows)]
     at %= len(named)
     fallen = [
-        (code, pupils, min(need + need_more, 1.0), gap + gap_more) if i == at else (code, pupils, need, gap)
+        (
+            (code, pupils, min(need + need_more, 1.0), gap + gap_more)
+            if i == at
+            else (code, pupils, need, gap)
+        )
         for i, (code, pupils, need, gap, _) in enumerate(named)
-    ]  # fmt: skip
+    ]
     bought = [(code, gain) for code, *_, gain in named]
     before = total(state([row[:4] for row in named]), bought, gamma)
     assert total(state(fallen), bought, gamma) >= before - 1e-9
@@ -111,7 +117,9 @@ def within_gaps(draw):
         options, schools=schools, budget=draw(st.integers(0, 12)) * 100, equity_gamma=gamma
     )
     # 100 pupils who lack .2 or more: 20 SD·pupils, as much as both responses can bring.
-    return case, [(code, 100, need, 0.2 + gap) for code, need, gap in zip((A, B), needs, gaps, strict=True)]  # fmt: skip
+    return case, [
+        (code, 100, need, 0.2 + gap) for code, need, gap in zip((A, B), needs, gaps, strict=True)
+    ]
 
 
 @CASES
@@ -127,7 +135,10 @@ def test_the_best_plan_leaves_least_and_more_after_scores_fell(posed, gap_more, 
         affordable = [
             p for p in plans(asked) if sum(r["money"]["municipal_own"] for r in p) <= budget
         ]
-        least = min(total(schools, [(r["semel_mosad"], r["benefit_sd_pupils"]) for r in p], gamma) for p in affordable)  # fmt: skip
+        least = min(
+            total(schools, [(r["semel_mosad"], r["benefit_sd_pupils"]) for r in p], gamma)
+            for p in affordable
+        )
         bought = solve(asked, gap_pct=0).lines.select("semel_mosad", "benefit_sd_pupils").rows()
         return total(schools, bought, gamma), least
 

@@ -25,9 +25,13 @@ EXACT = Effort(gap_pct=0.0)
 def draws_of(rows):
     """(draw, school, benefit, cost) of response milat."""
     return pl.DataFrame(
-        [(draw, school, "milat", float(benefit), float(cost)) for draw, school, benefit, cost in rows],
-        schema=["draw", *PAIR, "benefit_multiplier", "cost_multiplier"], orient="row",
-    )  # fmt: skip
+        [
+            (draw, school, "milat", float(benefit), float(cost))
+            for draw, school, benefit, cost in rows
+        ],
+        schema=["draw", *PAIR, "benefit_multiplier", "cost_multiplier"],
+        orient="row",
+    )
 
 
 def rivals(**other):
@@ -56,7 +60,17 @@ def test_how_often_a_line_is_chosen():
     assert lost == pytest.approx([0.6 * 0.8] * 30 + [0] * 70)
 
 
-@pytest.mark.parametrize(("overtaken", "label"), [(0, "firm"), (10, "firm"), (11, "contested"), (40, "contested"), (41, "coin_flip"), (80, "coin_flip")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("overtaken", "label"),
+    [
+        (0, "firm"),
+        (10, "firm"),
+        (11, "contested"),
+        (40, "contested"),
+        (41, "coin_flip"),
+        (80, "coin_flip"),
+    ],
+)
 def test_bounds_of_firm_contested_and_coin_flip(overtaken, label):
     built = rivals()
     drawn = draws_of([(k, "2", 1.2 if k < overtaken else 1.0, 1) for k in range(100)])
@@ -66,7 +80,14 @@ def test_bounds_of_firm_contested_and_coin_flip(overtaken, label):
 
 def test_a_draw_no_plan_can_pay_is_counted_apart():
     built = rivals(rules=(SchoolFloor(1, "gefen_school"),))
-    built = replace(built, costs=built.costs.with_columns(amount_agorot=pl.when(pl.col("funding_channel") == "gefen_school").then(100).otherwise("amount_agorot")))  # fmt: skip
+    built = replace(
+        built,
+        costs=built.costs.with_columns(
+            amount_agorot=pl.when(pl.col("funding_channel") == "gefen_school")
+            .then(100)
+            .otherwise("amount_agorot")
+        ),
+    )
     built = replace(built, channels=built.channels.with_columns(budget_agorot=pl.lit(250)))
     lines = solve(built, gap_pct=0).lines
     drawn = draws_of([(0, "1", 1, 1), (1, "1", 1, 2), (2, "1", 1, 1)])
@@ -84,11 +105,16 @@ def drawn_problems(draw, most=4):
     built = draw(problems())
     pairs = built.options.select(PAIR).unique().sort(PAIR).rows()
     rows = [
-        (number, *pair, draw(st.sampled_from([-0.5, 0.0, 0.5, 1.0, 1.25, 3.0])), draw(st.sampled_from([1.0, 1.0, 2.0])))
+        (
+            number,
+            *pair,
+            draw(st.sampled_from([-0.5, 0.0, 0.5, 1.0, 1.25, 3.0])),
+            draw(st.sampled_from([1.0, 1.0, 2.0])),
+        )
         for number in range(draw(st.integers(1, most)))
         for pair in pairs
         if number == 0 or draw(st.booleans())
-    ]  # fmt: skip
+    ]
     names = ["draw", *PAIR, "benefit_multiplier", "cost_multiplier"]
     return built, pl.DataFrame(rows, schema=names, orient="row")
 
@@ -129,11 +155,15 @@ def test_every_draw_is_solved_as_enumeration_does(case, random):
     if best is None:
         return
     lines = solve(built, gap_pct=0).lines
-    expected = {n: best_plan(under(built, drawn.filter(draw=n))) for n in drawn["draw"].unique().sort()}  # fmt: skip
+    expected = {
+        n: best_plan(under(built, drawn.filter(draw=n))) for n in drawn["draw"].unique().sort()
+    }
     if not any(expected.values()):
         return
     found = stability(built, lines, drawn, effort=EXACT)
-    for number, is_possible, worth in found.draws.select("draw", "is_possible", "best_worth").rows():  # fmt: skip
+    for number, is_possible, worth in found.draws.select(
+        "draw", "is_possible", "best_worth"
+    ).rows():
         assert is_possible == (expected[number] is not None)
         if is_possible:
             assert worth == pytest.approx(expected[number][0], abs=1e-6)
@@ -165,9 +195,7 @@ def test_robust_plans_equal_enumeration(case, alpha):
     lines = solve(built, gap_pct=0).lines
     found = robust_plans(built, lines, drawn, alpha=alpha, effort=EXACT)
     numbers = drawn["draw"].unique().sort().to_list()
-    times = {
-        (n, *pair): benefit / cost for n, *pair, benefit, cost in drawn.iter_rows()
-    }  # fmt: skip
+    times = {(n, *pair): benefit / cost for n, *pair, benefit, cost in drawn.iter_rows()}
     by_draw = [
         [_at(plan, {pair: times.get((n, *pair), 1.0) for pair in _pairs(plan)}) for n in numbers]
         for plan in allowed
@@ -210,7 +238,11 @@ def _settled(built, by_draw):
         key = (rows[0]["semel_mosad"], group.overlap_id if group else rows[0]["response_id"])
         good = np.array([row["good"] for row in rows])
         share = group.counted_share if group else 1.0
-        first = (-round(good.clip(min=0).mean(), 9), -rows[0]["benefit_sd_pupils"], rows[0]["position"])  # fmt: skip
+        first = (
+            -round(good.clip(min=0).mean(), 9),
+            -rows[0]["benefit_sd_pupils"],
+            rows[0]["position"],
+        )
         together.setdefault(key, []).append((first, good, share))
     for own in together.values():
         for place, (_, good, share) in enumerate(sorted(own, key=lambda line: line[0])):
@@ -239,8 +271,9 @@ def test_value_of_information_equals_enumeration(case):
     average = [plan for plan in allowed if worth(plan, mean) >= top - 1e-5]
     for response, value in found.select("response_id", "information_worth").iter_rows():
         known = [
-            {p: times.get((n, *p), 1.0) if p[1] == response else mean[p] for p in pairs} for n in numbers
-        ]  # fmt: skip
+            {p: times.get((n, *p), 1.0) if p[1] == response else mean[p] for p in pairs}
+            for n in numbers
+        ]
         tops = np.mean([max(worth(plan, at) for plan in allowed) for at in known])
         kept = [np.mean([worth(plan, at) for at in known]) for plan in average]
         assert tops - max(kept) - 1e-4 <= value <= tops - min(kept) + 1e-4
@@ -248,9 +281,13 @@ def test_value_of_information_equals_enumeration(case):
 
 
 def test_a_safe_plan_for_those_who_fear_the_worst():
-    """10 or nothing, evenly, against a sure 4: the mean wants the first, the bad half the second."""
+    """10 or nothing, evenly, against a sure 4: the mean wants the first, the bad half the
+    second.
+    """
     built = rivals()
-    built = replace(built, options=built.options.with_columns(benefit_sd_pupils=pl.Series([10.0, 4.0]) / 0.6))  # fmt: skip
+    built = replace(
+        built, options=built.options.with_columns(benefit_sd_pupils=pl.Series([10.0, 4.0]) / 0.6)
+    )
     lines = solve(built, gap_pct=0).lines
     drawn = draws_of([(k, "1", k % 2, 1) for k in range(10)])
     found = robust_plans(built, lines, drawn, alpha=0.5)
@@ -266,9 +303,13 @@ def test_a_safe_plan_for_those_who_fear_the_worst():
 
 
 def test_plans_are_judged_by_draws_they_were_not_made_for():
-    """Two good years in two promise 10; in ten the same plan gives 5, a regret only where it was sought."""
+    """Two good years in two promise 10; in ten the same plan gives 5, a regret only where it was
+    sought.
+    """
     built = rivals()
-    built = replace(built, options=built.options.with_columns(benefit_sd_pupils=pl.Series([10.0, 4.0]) / 0.6))  # fmt: skip
+    built = replace(
+        built, options=built.options.with_columns(benefit_sd_pupils=pl.Series([10.0, 4.0]) / 0.6)
+    )
     lines = solve(built, gap_pct=0).lines
     few = draws_of([(k, "1", 1, 1) for k in (1, 3)])
     many = draws_of([(k, "1", k % 2, 1) for k in range(10)])
@@ -315,11 +356,14 @@ def city_draws(built, count, seed, *, costs=True):
         fit = pl.Series(random.lognormal(0, 0.1, pairs.height))
         frames.append(
             pairs.select(
-                pl.lit(number).alias("draw"), *PAIR,
+                pl.lit(number).alias("draw"),
+                *PAIR,
                 benefit_multiplier=pl.col("response_id").replace_strict(effect) * fit,
-                cost_multiplier=pl.col("response_id").replace_strict(price) if costs else pl.lit(1.0),
+                cost_multiplier=(
+                    pl.col("response_id").replace_strict(price) if costs else pl.lit(1.0)
+                ),
             )
-        )  # fmt: skip
+        )
     return pl.concat(frames)
 
 
@@ -344,8 +388,12 @@ def test_what_is_firm_pays_at_least_as_the_plan_does(city):
         plan.lines.join(mean, on=PAIR)
         .join(in_plan.select(*PAIR, "stability"), on=PAIR)
         .filter(pl.col("cost_agorot") > 0)
-        .with_columns(per_agora=pl.col("weighted_benefit") * pl.col("benefit_multiplier") / pl.col("cost_agorot"))
-    )  # fmt: skip
+        .with_columns(
+            per_agora=pl.col("weighted_benefit")
+            * pl.col("benefit_multiplier")
+            / pl.col("cost_agorot")
+        )
+    )
     firm = realised.filter(stability="firm")
     assert firm.height > 100
     assert firm["per_agora"].median() >= realised["per_agora"].quantile(0.25)

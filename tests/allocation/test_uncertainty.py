@@ -1,4 +1,6 @@
-"""Joint draws of needs, effects, participation and costs: their means, spreads and what is common."""
+"""Joint draws of needs, effects, participation and costs: their means, spreads and what is
+common.
+"""
 
 import numpy as np
 import polars as pl
@@ -71,7 +73,9 @@ def test_a_need_drawn_higher_weighs_more_by_the_plans_own_weight():
     frame = drawn(sample, gamma=2.0, effects=certain)
     expected = ((sample.filter(semel_mosad="900001")["need"] + 0.1) / 0.5) ** 2
     np.testing.assert_allclose(of(frame, "900001", "milat"), expected.to_numpy())
-    assert drawn(sample, gamma=0.0, effects=certain)["benefit_multiplier"].to_list() == [1.0] * (3 * DRAWS)  # fmt: skip
+    assert drawn(sample, gamma=0.0, effects=certain)["benefit_multiplier"].to_list() == [1.0] * (
+        3 * DRAWS
+    )
 
 
 def test_participation_is_each_schools_own_and_cost_the_responses():

@@ -31,9 +31,9 @@ def schools(shared_data: Path) -> pl.DataFrame:
 
     Need is the gap of the subjects' latest scores below the scale's mean, from 0 at one pupil SD
     above it to 1 at one below. A school without a result is not measured: it is marked, and has the
-    mean need of the measured schools of its nurture quintile (0.5 where that is not known either), so
-    that a plan of full size can be timed. Pupils are those of 2014/15; a school that is not in that
-    file counts as typical.
+    mean need of the measured schools of its nurture quintile (0.5 where that is not known either),
+    so that a plan of full size can be timed. Pupils are those of 2014/15; a school that is not in
+    that file counts as typical.
     """
     israel = shared_data / "israel"
     scores = israel / "rama_meitzav_scores_background"
@@ -82,7 +82,8 @@ def schools(shared_data: Path) -> pl.DataFrame:
 
 
 def nation(shared_data: Path) -> Problem:
-    """Every school × 12 responses × 3 doses at the planning costs and effects of the synthetic city.
+    """Every school × 12 responses × 3 doses at the planning costs and effects of the synthetic
+    city.
 
     A school profits the more from a response the needier it is (half to one and a half times the
     expected effect), as in `pipelines/decide/allocation.py`. Budgets are the city's, by pupil.

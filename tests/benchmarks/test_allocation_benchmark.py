@@ -228,7 +228,9 @@ def test_two_hundred_draws_of_the_demonstration_city_take_a_minute(benchmark, de
 
 
 def bare_highs(model, gap, time_limit_s):
-    """The same rows handed to the solver alone, as it comes: its plan (None = none) and its bound."""
+    """The same rows handed to the solver alone, as it comes: its plan (None = none) and its
+    bound.
+    """
     scale = 1000 / weighted(model).max()
     milp = model.milp(-scale * model.benefit())
     lp, (rows, columns) = highspy.HighsLp(), milp.matrix.shape

@@ -46,7 +46,9 @@ def test_city_components_and_gaps(benchmark):
 
 
 def test_national_answers(benchmark):
-    """What the page says of 2,600 schools: gaps of schools and of the country, whole or part, trends."""
+    """What the page says of 2,600 schools: gaps of schools and of the country, whole or part,
+    trends.
+    """
     cells = nation().with_columns(pl.lit(60, pl.Int32).alias("tested_pupils"))
 
     def answers():
@@ -60,7 +62,9 @@ def test_national_answers(benchmark):
 
 
 def test_national_mixed_model_of_one_subject(benchmark):
-    """The alternative: statsmodels' MixedLM, a random intercept of schools, for one subject of the four."""
+    """The alternative: statsmodels' MixedLM, a random intercept of schools, for one subject of the
+    four.
+    """
     cells = nation().filter(pl.col("subject") == "math").to_pandas()
 
     def fit():
@@ -69,7 +73,8 @@ def test_national_mixed_model_of_one_subject(benchmark):
         )
 
     found = benchmark.pedantic(fit, rounds=1, iterations=1)
-    # It sees the schools' lasting differences (school and school × subject in one), not the years' noise.
+    # It sees the schools' lasting differences (school and school × subject in one), not the years'
+    # noise.
     lasting = np.sqrt(TRUE_SD["school"] ** 2 + TRUE_SD["school_subject"] ** 2)
     assert float(found.cov_re.iloc[0, 0]) ** 0.5 == pytest.approx(lasting, abs=0.02)
 

@@ -1,4 +1,6 @@
-"""Reading a million rows of CSV through the door to a typed table, beside pandas reading the bytes."""
+"""Reading a million rows of CSV through the door to a typed table, beside pandas reading the
+bytes.
+"""
 
 import time
 from datetime import datetime
@@ -58,11 +60,22 @@ def stage(city):
     connection = duckdb.connect(config={"threads": 1})
     for layer in LAYERS:
         connection.execute(f"CREATE SCHEMA {layer}")
-    for source_id, years in (("register__schools", city.city.school_years.all()), ("register__merges", city.city.school_years.all()), (SOURCE, (YEAR,))):  # fmt: skip
+    for source_id, years in (
+        ("register__schools", city.city.school_years.all()),
+        ("register__merges", city.city.school_years.all()),
+        (SOURCE, (YEAR,)),
+    ):
         reading = read_source(city, source_id, years)
         write_aside(connection, source_id, reading, None)
         swap(connection, raw_name(source_id))
-        settle(connection, source_id, reading, city_knows(city), is_whole=True, moment=datetime(2026, 1, 1))  # fmt: skip
+        settle(
+            connection,
+            source_id,
+            reading,
+            city_knows(city),
+            is_whole=True,
+            moment=datetime(2026, 1, 1),
+        )
     [sql] = [sql for sql in sql_tables() if sql.table.name == f"stg_{SOURCE}"]
     write_sql(sql)(connection, qualified(sql.table))
     return connection.sql(f"SELECT count(*) FROM {qualified(sql.table)}").fetchall()[0][0]

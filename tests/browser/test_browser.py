@@ -1,4 +1,5 @@
-"""What a person sees: the lineage page and an asset in the Dagster UI, and the report, in a real browser.
+"""What a person sees: the lineage page and an asset in the Dagster UI, and the report, in a real
+browser.
 
 Pictures are kept in tests/screenshots.
 """
@@ -18,7 +19,15 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from tests.conftest import PROJECT
 
 SCREENSHOTS = PROJECT / "tests" / "screenshots"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 pytestmark = pytest.mark.browser
 
@@ -65,9 +74,12 @@ def ui(published):
     if not command[0].exists():
         command = [sys.executable, "-m", "dagster_webserver", *command[1:]]
     process = subprocess.Popen(
-        command, cwd=PROJECT, env=published.env | {"TIKKUN_CITY": published.raw.name},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        command,
+        cwd=PROJECT,
+        env=published.env | {"TIKKUN_CITY": published.raw.name},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(120):
@@ -121,14 +133,17 @@ def test_report(published, page):
     assert page.evaluate("getComputedStyle(document.body).direction") == "rtl"
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     # A minus sign stands left of its digits though the page runs right to left.
-    order = page.evaluate(
-        """() => {
-            const cell = [...document.querySelectorAll('bdi[data-cell]')].find(node => node.textContent.startsWith('−'));
+    order = page.evaluate("""() => {
+            const cells = [...document.querySelectorAll('bdi[data-cell]')];
+            const cell = cells.find(node => node.textContent.startsWith('−'));
             const range = document.createRange();
-            const at = i => { range.setStart(cell.firstChild, i); range.setEnd(cell.firstChild, i + 1); return range.getBoundingClientRect().left; };
+            const at = i => {
+                range.setStart(cell.firstChild, i);
+                range.setEnd(cell.firstChild, i + 1);
+                return range.getBoundingClientRect().left;
+            };
             return at(0) < at(1);
-        }"""
-    )
+        }""")
     assert order
     assert page.asked == [f"file://{report.resolve()}"]
     page.locator("#decide figure").screenshot(path=SCREENSHOTS / "money.png")
@@ -179,7 +194,9 @@ def test_scenarios(published, browser, width):
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("name", ["responses", "allocation"])
 def test_pages_of_decide(published, browser, name, width):
-    """What does not fit scrolls inside its own table; the page never does, and asks nobody for anything."""
+    """What does not fit scrolls inside its own table; the page never does, and asks nobody for
+    anything.
+    """
     file = published.current / "committee" / f"{name}.html"
     page = browser.new_page(viewport={"width": width, "height": 900})
     asked = []
@@ -218,10 +235,24 @@ def studio(published):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "marimo", "run", PROJECT / "notebooks" / "scenario_studio.py", "--headless", "--no-token", "--host", "127.0.0.1", "--port", str(port)],
-        cwd=PROJECT, env=published.env | {"TIKKUN_CITY": published.raw.name},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "marimo",
+            "run",
+            PROJECT / "notebooks" / "scenario_studio.py",
+            "--headless",
+            "--no-token",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ],
+        cwd=PROJECT,
+        env=published.env | {"TIKKUN_CITY": published.raw.name},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(120):
@@ -255,7 +286,10 @@ def test_the_studio_solves_again_when_a_slider_moves(studio, published, page):
     page.locator("[data-studio=conflict]").wait_for(timeout=60_000)
     assert "אין תכנית" in page.locator("[data-studio=conflict]").inner_text()
     was = f"{base['cost_agorot'].item() // 100:,}"
-    solved = "(was) => { const now = document.querySelector('[data-studio=cost]'); return now && now.textContent !== was; }"
+    solved = (
+        "(was) => { const now = document.querySelector('[data-studio=cost]'); return now &&"
+        " now.textContent !== was; }"
+    )
     for _ in range(
         6
     ):  # up until a plan keeps the rules, and is found in the short time on a busy machine

@@ -1,4 +1,6 @@
-"""Causes and gaps of a generated city as its files show them: means of its last three school years."""
+"""Causes and gaps of a generated city as its files show them: means of its last three school
+years.
+"""
 
 import numpy as np
 import polars as pl
@@ -9,15 +11,31 @@ from models.synthetic_city import SyntheticCity
 YEARS = 3
 BOTH_STAGES = ("hebrew", "math")  # tested from grade 2 to grade 6
 
-# One value per cause, for all schools, subjects and seeds. The reason gives the expected difference in
-# pupil SD; schools differ by .33 SD (ICC .11), in teaching by 6 points and in climate by 3.5.
+# One value per cause, for all schools, subjects and seeds. The reason gives the expected difference
+# in pupil SD; schools differ by .33 SD (ICC .11), in teaching by 6 points and in climate by 3.5.
 CATALOGUE = pl.DataFrame(
     [
-        ("socio_economic", 0.10, "published gap of .56 SD between deciles 1-3 and 8-10, and more between schools"),
+        (
+            "socio_economic",
+            0.10,
+            "published gap of .56 SD between deciles 1-3 and 8-10, and more between schools",
+        ),
         ("home_internet", 0.006, "pupils without internet at home are .6 SD behind"),
-        ("absence", 0.025, "a school's absence goes with several times the .008 SD of a pupil's one day"),
-        ("teacher_turnover", 0.02, "teaching as pupils see it correlates by about .35 with achievement"),
-        ("immigrant_language", 0.03, "-.45 SD in a pupil's first years, and classes that take many in"),
+        (
+            "absence",
+            0.025,
+            "a school's absence goes with several times the .008 SD of a pupil's one day",
+        ),
+        (
+            "teacher_turnover",
+            0.02,
+            "teaching as pupils see it correlates by about .35 with achievement",
+        ),
+        (
+            "immigrant_language",
+            0.03,
+            "-.45 SD in a pupil's first years, and classes that take many in",
+        ),
         ("late_start", 0.8, "a gap that starts at d and closes has a mean of most of d"),
         ("climate", 0.02, "climate correlates by about .2 with achievement"),
     ],
@@ -25,8 +43,9 @@ CATALOGUE = pl.DataFrame(
     orient="row",
 ).with_columns(
     # Published values of one cause differ by about a third of their mean.
-    cause_group=pl.col("cause_id"), prior_spread=0.3 * pl.col("prior_sd_per_unit")
-)  # fmt: skip
+    cause_group=pl.col("cause_id"),
+    prior_spread=0.3 * pl.col("prior_sd_per_unit"),
+)
 
 
 def rows(city: SyntheticCity, stem: str) -> pl.DataFrame:

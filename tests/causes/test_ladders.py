@@ -159,7 +159,8 @@ def test_w_with_ties_is_that_of_friedman_s_test(rungs):
 
 
 def test_borda_of_ties_and_short_ladders_by_hand():
-    # Four causes. First: a alone on top, the other three share places 2-4. Second: a and b tie on 1-2.
+    # Four causes. First: a alone on top, the other three share places 2-4. Second: a and b tie on
+    # 1-2.
     said = ladders([{"a": 1}, {"a": 2, "b": 2, "c": 5, "d": 9}])
     found = borda_order(said, least_participants=2).filter(pl.col("role") == "all")
     points = dict(found.select("cause_id", "borda_points").iter_rows())
@@ -223,11 +224,22 @@ def test_tau_is_the_library_s(people, values):
 def test_disagreements_by_hand():
     orders = ["abcd"] * 9 + ["bacd"]
     said = ladders(
-        [{cause: rung + 1 for rung, cause in enumerate(order)} | ({"e": 9} if i else {}) for i, order in enumerate(orders)]
-    )  # fmt: skip
+        [
+            {cause: rung + 1 for rung, cause in enumerate(order)} | ({"e": 9} if i else {})
+            for i, order in enumerate(orders)
+        ]
+    )
     data = contributions(a=0.1, b=0.3, c=0.2, d=0.0, z=0.9)
     found = data_disagreements(said, data).filter(pl.col("role") == "all")
-    columns = ("cause_id", "named_in", "people_rank", "data_rank", "rank_difference", "held_stronger_by", "is_disagreement")  # fmt: skip
+    columns = (
+        "cause_id",
+        "named_in",
+        "people_rank",
+        "data_rank",
+        "rank_difference",
+        "held_stronger_by",
+        "is_disagreement",
+    )
     assert found.select(columns).rows() == [
         ("a", "both", 1, 3, 2, "people", True),
         ("b", "both", 2, 1, 1, "data", True),
@@ -266,7 +278,9 @@ def test_few_participants_are_not_published():
 
 
 def test_the_city_s_planted_order_is_recovered():
-    """Members perceive the causes' true order with noise; the order of fourteen must be close to it."""
+    """Members perceive the causes' true order with noise; the order of fourteen must be close to
+    it.
+    """
     taus = []
     for seed in (1, 2, 3):
         said = generate(seed=seed, profile="small").files["ladders.csv"]
@@ -332,16 +346,22 @@ def test_bad_settings_and_contributions_are_named():
 @pytest.mark.parametrize("number", [5, 14])
 @pytest.mark.parametrize("noise", [1, 4])
 def test_w_lies_in_its_interval_as_often_as_said(number, noise):
-    """Participants perceive one order of eight causes with noise; the W meant is that of many panels."""
+    """Participants perceive one order of eight causes with noise; the W meant is that of many
+    panels.
+    """
     rng = np.random.default_rng(1)
     names = "abcdefgh"
     found = pl.concat(
         ladder_agreement(
-            strict(*["".join(names[i] for i in np.argsort(np.arange(8) + rng.normal(0, noise, 8)))
-                     for _ in range(number)])
+            strict(
+                *[
+                    "".join(names[i] for i in np.argsort(np.arange(8) + rng.normal(0, noise, 8)))
+                    for _ in range(number)
+                ]
+            )
         ).head(1)
         for _ in range(600)
-    )  # fmt: skip
+    )
     meant = found["kendall_w"].mean()
     covered = found.select(pl.lit(meant).is_between("kendall_w_lo", "kendall_w_hi").mean()).item()
     print(f"{number} participants, noise {noise}: W {meant:.3f}, covered {covered:.3f}")

@@ -1,4 +1,6 @@
-"""Oaxaca-Blinder: the library's totals, exact sums, swapped groups, levels, and intervals that cover."""
+"""Oaxaca-Blinder: the library's totals, exact sums, swapped groups, levels, and intervals that
+cover.
+"""
 
 import numpy as np
 import polars as pl
@@ -23,8 +25,15 @@ def pupils(seed, n=400, schools=12):
         500 + 3 * income - (1 + weak) * days + 5 * (stream == "r") - 4 * weak + rng.normal(0, 9, n)
     )
     return pl.DataFrame(
-        {"semel_mosad": [f"9{j:05d}" for j in school], "weak": weak, "income": income, "days": days, "stream": stream, "score": score + rng.normal(0, 3, schools)[school]}
-    )  # fmt: skip
+        {
+            "semel_mosad": [f"9{j:05d}" for j in school],
+            "weak": weak,
+            "income": income,
+            "days": days,
+            "stream": stream,
+            "score": score + rng.normal(0, 3, schools)[school],
+        }
+    )
 
 
 def value(found, part, regressor="all"):
@@ -95,7 +104,10 @@ def test_swapped_groups(seed):
     one = oaxaca_blinder(frame, "score", "weak", WHOLE, draws=20)
     two = oaxaca_blinder(frame.with_columns(~pl.col("weak")), "score", "weak", WHOLE, draws=20)
     for name in (*WHOLE, "constant", "all"):
-        a, b = ({part: value(found, part, name) for part in (*PARTS["threefold"], *PARTS["twofold"])} for found in (one, two))  # fmt: skip
+        a, b = (
+            {part: value(found, part, name) for part in (*PARTS["threefold"], *PARTS["twofold"])}
+            for found in (one, two)
+        )
         assert b["explained"] == pytest.approx(-a["explained"], abs=1e-8)
         assert b["unexplained"] == pytest.approx(-a["unexplained"], abs=1e-8)
         assert b["interaction"] == pytest.approx(a["interaction"], abs=1e-8)
@@ -112,7 +124,9 @@ def test_no_detail_depends_on_the_order_of_levels(levels):
 
 
 def test_levels_by_hand():
-    """Effects as deviations from the levels' mean: Yun's averaging over every choice of level left out."""
+    """Effects as deviations from the levels' mean: Yun's averaging over every choice of level left
+    out.
+    """
     frame = pupils(7)
     found = oaxaca_blinder(frame, "score", "weak", WHOLE, draws=20)
     details = []
@@ -122,8 +136,13 @@ def test_levels_by_hand():
         for side in (True, False):
             part = frame.filter(pl.col("weak") == side)
             design = np.column_stack(
-                [np.ones(part.height), part["income"], part["days"], *((part["stream"] == level).to_numpy() for level in kept)]
-            ).astype(float)  # fmt: skip
+                [
+                    np.ones(part.height),
+                    part["income"],
+                    part["days"],
+                    *((part["stream"] == level).to_numpy() for level in kept),
+                ]
+            ).astype(float)
             beta[side] = np.linalg.lstsq(design, part["score"].to_numpy(), rcond=None)[0]
             mean[side] = design.mean(axis=0)
         details.append((mean[False] * (beta[True] - beta[False]))[3:].sum())
@@ -141,9 +160,13 @@ def test_known_truth():
     )
     found = oaxaca_blinder(frame, "score", "weak", {"x": None})
     for part, regressor, truth in (
-        ("endowments", "x", 2.0), ("coefficients", "x", 2.0), ("coefficients", "constant", 0.5),
-        ("interaction", "x", 1.0), ("explained", "x", 2.5), ("unexplained", "all", 3.0),
-    ):  # fmt: skip
+        ("endowments", "x", 2.0),
+        ("coefficients", "x", 2.0),
+        ("coefficients", "constant", 0.5),
+        ("interaction", "x", 1.0),
+        ("explained", "x", 2.5),
+        ("unexplained", "all", 3.0),
+    ):
         row = found.filter(pl.col("part") == part, pl.col("regressor") == regressor).row(
             0, named=True
         )
@@ -154,7 +177,9 @@ def test_known_truth():
 
 
 def test_intervals_by_school_cover():
-    """Pupils of a school share its level; an interval that took them one by one would be far too narrow."""
+    """Pupils of a school share its level; an interval that took them one by one would be far too
+    narrow.
+    """
     covered, naive = [], []
     for seed in range(120):
         rng = np.random.default_rng(seed)
@@ -191,10 +216,14 @@ def test_intervals_by_school_cover():
         (lambda f: f, {"regressors": {"stream": ["s"]}}, "two or more"),
         (lambda f: f, {"regressors": {"stream": ["s", "r"]}}, "not among its levels"),
         (lambda f: f, {"regressors": {"stream": ["s", "r", "u", "x"]}}, "cannot be told"),
-        (lambda f: f.with_columns(twice=2 * pl.col("income")), {"regressors": {"income": None, "twice": None}}, "cannot be told"),
+        (
+            lambda f: f.with_columns(twice=2 * pl.col("income")),
+            {"regressors": {"income": None, "twice": None}},
+            "cannot be told",
+        ),
         (lambda f: f.with_columns(income=1.0), {}, "cannot be told"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_named(change, arguments, said):
     with pytest.raises(ValueError, match=said):
         oaxaca_blinder(

@@ -45,8 +45,11 @@ def test_an_equal_city_has_none():
     found = phenomena(equal_city(1), components())
     assert listed(found) == []
     assert dict(found["scope"].value_counts().iter_rows()) == {
-        "school": 36, "school_subject": 144, "subject": 4, "grade": 2
-    }  # fmt: skip
+        "school": 36,
+        "school_subject": 144,
+        "subject": 4,
+        "grade": 2,
+    }
     assert set(found["scope"]) == set(SCOPES)
 
 
@@ -125,8 +128,12 @@ def test_what_is_measured_once_can_recur_in_schools_only():
     assert schools["p_chance"].null_count() == schools["p_once"].null_count() == schools.height
     few = pl.col("semel_mosad").is_in(["900001", "900002"])
     in_two = planted(equal_city(7, years=1, schools=6), MATH & few, 3.0)
-    assert place(phenomena(in_two, components(), schools=2), "subject", subject="math")["is_phenomenon"]  # fmt: skip
-    assert not place(phenomena(in_two, components(), schools=3), "subject", subject="math")["is_phenomenon"]  # fmt: skip
+    assert place(phenomena(in_two, components(), schools=2), "subject", subject="math")[
+        "is_phenomenon"
+    ]
+    assert not place(phenomena(in_two, components(), schools=3), "subject", subject="math")[
+        "is_phenomenon"
+    ]
 
 
 def test_nothing_is_typical_of_two_schools():
@@ -182,16 +189,22 @@ def test_estimates_are_those_of_dense_algebra():
         row = place(found, "school", semel_mosad=code)
         answer = expected(*by_year(residual, school == code, year))
         assert [row[name] for name in names[:3]] == pytest.approx(answer[:3], rel=1e-9)
-        parts = [expected(*by_year(residual, (school == code) & (subject == k), year))[3]
-                 for k in ("english", "hebrew")]  # fmt: skip
+        parts = [
+            expected(*by_year(residual, (school == code) & (subject == k), year))[3]
+            for k in ("english", "hebrew")
+        ]
         assert row["p_once"] == pytest.approx(max(answer[3], *parts), rel=1e-9)
-    keys = np.array([(name[:-5], int(name[-5]), int(name[-4:])) for name in np.unique(group)],
-                    dtype=[("subject", "U9"), ("grade", int), ("year", int)])  # fmt: skip
+    keys = np.array(
+        [(name[:-5], int(name[-5]), int(name[-4:])) for name in np.unique(group)],
+        dtype=[("subject", "U9"), ("grade", int), ("year", int)],
+    )
     row = place(found, "subject", subject="hebrew")
     answer = expected(*by_year(hat, keys["subject"] == "hebrew", keys["year"]))
     assert [row[name] for name in names[:3]] == pytest.approx(answer[:3], rel=1e-9)
-    other = [np.flatnonzero((keys["subject"] == k) & (keys["year"] == t) & (keys["grade"] == 5))[0]
-             for k, _, t in keys]  # fmt: skip
+    other = [
+        np.flatnonzero((keys["subject"] == k) & (keys["year"] == t) & (keys["grade"] == 5))[0]
+        for k, _, t in keys
+    ]
     row = place(found, "grade", grade=4)
     answer = expected(*by_year(hat - hat[other], keys["grade"] == 4, keys["year"]))
     assert [row[name] for name in names[:3]] == pytest.approx(answer[:3], rel=1e-9)
@@ -231,8 +244,10 @@ def test_what_is_listed_is_what_the_rule_says(cells, margin, fdr):
     )
     # The test for one year less is the easier one, and at most as strict as the next.
     stricter = phenomena(cells, components(TRUE_SD), margin_sd=margin, fdr=fdr, years=3)
-    assert (stricter.filter(scope="school_subject")["p_once"]
-            >= found.filter(scope="school_subject")["p_once"] - 1e-12).all()  # fmt: skip
+    assert (
+        stricter.filter(scope="school_subject")["p_once"]
+        >= found.filter(scope="school_subject")["p_once"] - 1e-12
+    ).all()
 
 
 def test_trifling_gaps_of_the_city_lend_no_credit():

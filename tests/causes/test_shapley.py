@@ -1,4 +1,6 @@
-"""Contributions of causes: exact sums, no order, priors that hold, intervals that cover, planted causes."""
+"""Contributions of causes: exact sums, no order, priors that hold, intervals that cover, planted
+causes.
+"""
 
 from itertools import permutations
 
@@ -111,16 +113,26 @@ def test_units_and_zero_of_a_measure_decide_nothing(factor, shift, seed):
     mine = pl.col("cause_id") == "c1"
     scaled = cause_contributions(
         gaps,
-        measures.with_columns(pl.when(mine).then(pl.col("measure") * factor + shift).otherwise("measure").alias("measure")),
-        known.with_columns(pl.when(mine).then(pl.col(c) / factor).otherwise(c).alias(c) for c in ("prior_sd_per_unit", "prior_spread")),
-    )  # fmt: skip
+        measures.with_columns(
+            pl.when(mine)
+            .then(pl.col("measure") * factor + shift)
+            .otherwise("measure")
+            .alias("measure")
+        ),
+        known.with_columns(
+            pl.when(mine).then(pl.col(c) / factor).otherwise(c).alias(c)
+            for c in ("prior_sd_per_unit", "prior_spread")
+        ),
+    )
     plain = cause_contributions(gaps, measures, known)
     for column in ("contribution_sd", "contribution_lo_sd", "contribution_hi_sd"):
         assert (scaled[column] - plain[column]).abs().max() < 1e-6
 
 
 def test_equals_the_mean_over_all_orders_of_entry():
-    """The definition, by hand: each order's gain in prediction, with an ordinary weighted regression."""
+    """The definition, by hand: each order's gain in prediction, with an ordinary weighted
+    regression.
+    """
     rng = np.random.default_rng(5)
     x = rng.normal(0, 1, (20, 3)) + rng.normal(0, 1, (20, 1))
     gap = x @ [0.3, 0.1, 0.0] + rng.normal(0, 0.2, 20)
@@ -167,7 +179,8 @@ def test_an_unmeasured_place_is_flagged_and_wide():
     )
     one = found.filter(pl.col("semel_mosad") == "900004").with_columns(width)
     assert one["is_measured"].to_list() == [False, True, True, True, True]
-    # Its own measure being unknown, the interval spans what schools of the city differ by: 2 × 1.64 SD × β.
+    # Its own measure being unknown, the interval spans what schools of the city differ by: 2 × 1.64
+    # SD × β.
     spread = measures.filter(pl.col("cause_id") == "c0", pl.col("semel_mosad") != "900004")[
         "measure"
     ].std()
@@ -193,7 +206,9 @@ def test_a_cause_measured_nowhere_stays_empty():
 
 
 def test_intervals_cover_what_is_true():
-    """Where causes are unrelated the contribution is β x, so its 90 % interval can be held to it."""
+    """Where causes are unrelated the contribution is β x, so its 90 % interval can be held to
+    it.
+    """
     inside, rest = [], []
     for seed in range(150):
         rng = np.random.default_rng(seed)

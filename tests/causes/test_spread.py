@@ -1,4 +1,6 @@
-"""Splits of a spread and of a gap: exact, published, unmoved by names, and only for what they are for."""
+"""Splits of a spread and of a gap: exact, published, unmoved by names, and only for what they are
+for.
+"""
 
 import json
 
@@ -113,16 +115,27 @@ def test_gap_parts_sum_and_swapping_turns_the_sign(rows):
 
 def test_gap_of_sorting_alone_and_of_schools_alone():
     sorted_only = frame(
-        [("a", 10.0, True), ("a", 10.0, True), ("a", 10.0, False), ("b", 4.0, True), ("b", 4.0, False), ("b", 4.0, False)],
-        "semel_mosad", "value", "is_ahead",
-    )  # fmt: skip
+        [
+            ("a", 10.0, True),
+            ("a", 10.0, True),
+            ("a", 10.0, False),
+            ("b", 4.0, True),
+            ("b", 4.0, False),
+            ("b", 4.0, False),
+        ],
+        "semel_mosad",
+        "value",
+        "is_ahead",
+    )
     found = group_gap(sorted_only)
     assert found["gap"].to_list() == pytest.approx([2, 2, 0])
     assert found.row(0)[-4:] == (3, 3, 2, 2)
     inside_only = frame(
         [("a", 10.0, True), ("a", 7.0, False), ("b", 4.0, True), ("b", 1.0, False)],
-        "semel_mosad", "value", "is_ahead",
-    )  # fmt: skip
+        "semel_mosad",
+        "value",
+        "is_ahead",
+    )
     assert group_gap(inside_only)["gap"].to_list() == pytest.approx([3, 0, 3])
     apart = frame([("a", 10.0, True), ("b", 1.0, False)], "semel_mosad", "value", "is_ahead")
     assert group_gap(apart)["gap"].to_list() == pytest.approx([9, 9, 0])
@@ -130,7 +143,9 @@ def test_gap_of_sorting_alone_and_of_schools_alone():
 
 
 def test_planted_gap_of_deciles():
-    """Slopes of -.07 per decile in a school and -.05 per decile of the school's mean, as in the city."""
+    """Slopes of -.07 per decile in a school and -.05 per decile of the school's mean, as in the
+    city.
+    """
     rng = np.random.default_rng(4)
     mean = rng.normal(5.9, 1.3, 300)
     decile = np.clip(np.rint(rng.normal(mean[:, None], 2.3, (300, 200))), 1, 10)

@@ -124,7 +124,9 @@ def test_order_and_splitting_of_rows_decide_nothing(rows, random):
 
 
 def test_planted_stances_of_the_city_are_recovered():
-    """Every excerpt on its own, against the hard signs that the city's files show of the last year."""
+    """Every excerpt on its own, against the hard signs that the city's files show of the last
+    year.
+    """
     city = generate(seed=1, profile="clean")
     last = city.files["excerpts.csv"]["school_year"].max()
     signs = hard_signs(*_measures(city, last)).rename({"semel_mosad": "place"})

@@ -1,4 +1,6 @@
-"""The rule that is planted in the demonstration city is found in its files, and the fair one is not (R29)."""
+"""The rule that is planted in the demonstration city is found in its files, and the fair one is not
+(R29).
+"""
 
 import pytest
 
@@ -20,7 +22,10 @@ def made(tmp_path_factory):
 
 
 def test_amirim_overlooks_the_weak_deciles_and_the_gifted_criterion_does_not(made):
-    rows = {(row["criterion_id"], row["group_id"]): row for row in made["mart_criterion_fairness"].iter_rows(named=True)}  # fmt: skip
+    rows = {
+        (row["criterion_id"], row["group_id"]): row
+        for row in made["mart_criterion_fairness"].iter_rows(named=True)
+    }
     weak = rows["amirim", "decile_8_10"]
     assert weak["is_unfair"]
     assert weak["fairness_lo"] <= 0.7 <= weak["fairness_hi"]
@@ -32,7 +37,9 @@ def test_amirim_overlooks_the_weak_deciles_and_the_gifted_criterion_does_not(mad
 def test_every_field_has_a_criterion_or_a_row_that_says_none(made):
     lint = made["mart_criterion_lint"]
     assert lint.filter(finding_code="none")["criteria_field"].to_list() == ["social_involvement"]
-    found = dict(lint.filter(criteria_field="excellence").select("criterion_id", "finding_code").iter_rows())  # fmt: skip
+    found = dict(
+        lint.filter(criteria_field="excellence").select("criterion_id", "finding_code").iter_rows()
+    )
     assert found["gifted"] == "unknown_measure"  # the identification test itself is no file of ours
     assert "amirim" not in found
 

@@ -1,4 +1,6 @@
-"""Criteria: faults are named, versions hold on their days, and a biased rule is told from a fair one."""
+"""Criteria: faults are named, versions hold on their days, and a biased rule is told from a fair
+one.
+"""
 
 from datetime import date
 
@@ -14,15 +16,30 @@ from models.criteria.fairness import FairnessSettings, wilson
 
 def criteria(*rows):
     base = {
-        "criterion_id": "c", "criterion_version": 1, "criteria_field": "excellence", "criterion_scope": "authority",
-        "semel_mosad": None, "identification_method": "test", "measure_id": "score", "threshold": 1.0,
-        "threshold_side": "at_least", "goal_id": "g07", "criterion_owner": "x", "valid_from": date(2020, 9, 1),
-    }  # fmt: skip
+        "criterion_id": "c",
+        "criterion_version": 1,
+        "criteria_field": "excellence",
+        "criterion_scope": "authority",
+        "semel_mosad": None,
+        "identification_method": "test",
+        "measure_id": "score",
+        "threshold": 1.0,
+        "threshold_side": "at_least",
+        "goal_id": "g07",
+        "criterion_owner": "x",
+        "valid_from": date(2020, 9, 1),
+    }
     return pl.DataFrame(
         [base | row for row in rows],
-        schema_overrides={"semel_mosad": pl.String, "measure_id": pl.String, "goal_id": pl.String,
-                          "threshold": pl.Float64, "threshold_side": pl.String, "criterion_owner": pl.String},
-    )  # fmt: skip
+        schema_overrides={
+            "semel_mosad": pl.String,
+            "measure_id": pl.String,
+            "goal_id": pl.String,
+            "threshold": pl.Float64,
+            "threshold_side": pl.String,
+            "criterion_owner": pl.String,
+        },
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,22 +79,33 @@ def test_an_unknown_value_is_neither_met_nor_missed():
         criterion_holds(values, 1.0, "above")
 
 
-@given(st.lists(st.tuples(st.one_of(st.none(), st.floats(-3, 3)), st.sampled_from("ab")), min_size=1), st.floats(-2, 2), st.floats(-2, 2))  # fmt: skip
+@given(
+    st.lists(st.tuples(st.one_of(st.none(), st.floats(-3, 3)), st.sampled_from("ab")), min_size=1),
+    st.floats(-2, 2),
+    st.floats(-2, 2),
+)
 def test_what_if_adds_up(pupils, before, after):
     values = pl.Series([value for value, _ in pupils], dtype=pl.Float64)
     groups = pl.DataFrame({"pupil": range(len(pupils)), "group_id": [group for _, group in pupils]})
     found = what_if(values, groups, (before, "at_least"), (after, "at_least"))
     assert found["group_id"][0] == "all"
-    assert (found["identified_before"] + found["gained"] - found["lost"] == found["identified_after"]).all()  # fmt: skip
+    assert (
+        found["identified_before"] + found["gained"] - found["lost"] == found["identified_after"]
+    ).all()
     parts = found.filter(pl.col("group_id") != "all").select(pl.exclude("group_id").sum())
     assert parts.row(0) == found.filter(pl.col("group_id") == "all").drop("group_id").row(0)
 
 
 def test_methods_of_schools_and_their_spread():
     own = [
-        {"criterion_id": f"c{i}", "criterion_scope": "school", "semel_mosad": f"90000{i}", "identification_method": method}
+        {
+            "criterion_id": f"c{i}",
+            "criterion_scope": "school",
+            "semel_mosad": f"90000{i}",
+            "identification_method": method,
+        }
         for i, method in enumerate(["test", "test", "grades", "interview"])
-    ]  # fmt: skip
+    ]
     found = methods_by_school(criteria({}, *own))
     assert found.height == 4
     shares = np.array([0.5, 0.25, 0.25])
@@ -93,11 +121,15 @@ def test_wilson_equals_published_values():
 
 
 def city(seed, bias=0.0, pupils=12_000, schools=36):
-    """Pupils of a city whose rule identifies by true ability; `bias` of the weak group is overlooked."""
+    """Pupils of a city whose rule identifies by true ability; `bias` of the weak group is
+    overlooked.
+    """
     rng = np.random.default_rng(seed)
     school = rng.integers(0, schools, pupils)
     decile = np.clip(np.rint(rng.normal(5.8, 2.3, pupils)), 1, 10)
-    ability = -0.08 * (decile - 5.8) + rng.normal(0, 0.2, schools)[school] + rng.normal(0, 0.85, pupils)  # fmt: skip
+    ability = (
+        -0.08 * (decile - 5.8) + rng.normal(0, 0.2, schools)[school] + rng.normal(0, 0.85, pupils)
+    )
     level = ability + rng.normal(0, 0.3, pupils)
     identified = ability > 1.0
     identified &= ~((decile >= 8) & (rng.random(pupils) < bias))
@@ -158,7 +190,10 @@ def test_the_ratio_is_recovered_and_covered():
 def test_the_order_of_pupils_says_nothing(seed):
     frame, groups = city(3, 0.3, pupils=800)
     one = fairness(frame, groups)
-    other = fairness(frame.sample(fraction=1, shuffle=True, seed=seed), groups.sample(fraction=1, shuffle=True, seed=seed))  # fmt: skip
+    other = fairness(
+        frame.sample(fraction=1, shuffle=True, seed=seed),
+        groups.sample(fraction=1, shuffle=True, seed=seed),
+    )
     assert one.equals(other)
     assert (one["identified_lo_pct"] <= one["identified_pct"]).all()
     assert (one["identified_pct"] <= one["identified_hi_pct"]).all()

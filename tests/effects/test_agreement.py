@@ -168,7 +168,8 @@ def test_a_role_against_the_others_by_enumeration():
     ]
     assert row["rating_difference"] == pytest.approx(1 - 8 / 3)
     assert row["p_value"] == pytest.approx(sum(far) / 10)
-    # Pooled spread of {1, 1} and {2, 3, 3}: squares 2/3 on 3 degrees of freedom; t(.95, 3) = 2.3534.
+    # Pooled spread of {1, 1} and {2, 3, 3}: squares 2/3 on 3 degrees of freedom; t(.95, 3) =
+    # 2.3534.
     reach = 2.3534 * np.sqrt(2 / 9 * (1 / 2 + 1 / 3))
     assert row["rating_difference_hi"] == pytest.approx(1 - 8 / 3 + reach, abs=1e-4)
     assert row["rating_difference_lo"] == -2.0

@@ -63,9 +63,12 @@ def test_quadrants_by_hand():
     assert found["money_cut_agorot"].to_list() == [400] * 5
     assert found["money_at_risk_agorot"].to_list() == [675, 500, 300, 75, 8]
     assert found["quadrant"].to_list() == [
-        "big_not_effective", "big_insufficient_evidence", "big_insufficient_evidence",
-        "small_effective", "small_effective",
-    ]  # fmt: skip
+        "big_not_effective",
+        "big_insufficient_evidence",
+        "big_insufficient_evidence",
+        "small_effective",
+        "small_effective",
+    ]
     assert found["is_flagged"].to_list() == [True, True, True, False, False]
 
 
@@ -135,8 +138,11 @@ def test_perceived_against_estimated_by_hand():
     assert found["estimated_z"].to_numpy() == pytest.approx(z([0.2, 0.0, 0.1, 0.1]), abs=0.01)
     listed = dict(found.select("response_id", "perception").iter_rows())
     assert listed == {
-        "a": "disliked_effective", "b": "liked_no_effect", "c": "liked_no_effect", "d": "disliked_effective",
-    }  # fmt: skip
+        "a": "disliked_effective",
+        "b": "liked_no_effect",
+        "c": "liked_no_effect",
+        "d": "disliked_effective",
+    }
 
 
 def test_what_only_the_literature_promises_is_told_apart():
@@ -145,7 +151,9 @@ def test_what_only_the_literature_promises_is_told_apart():
     sure = FOUR.with_columns(pl.lit(1e-6).alias("effect_se_sd"))
 
     def of_a(**local):
-        told = sure.with_columns(**{name: pl.lit(value, pl.Float64) for name, value in local.items()})  # fmt: skip
+        told = sure.with_columns(
+            **{name: pl.lit(value, pl.Float64) for name, value in local.items()}
+        )
         found = perceived(ratings, told, seed=1)
         return found.filter(pl.col("response_id") == "a")["perception"].item()
 
@@ -235,16 +243,25 @@ def city() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     )
     delivery = made.files[f"delivery_{year}.csv"]
     number = {"not_effective": 0, "fairly_effective": 1, "very_effective": 2}
-    ratings = made.files["ratings.csv"].group_by("response_id", "goal_id", "role").agg(
-        (pl.col("rating").replace_strict(number) == place).sum().alias(name) for place, name in enumerate(LEVELS)
-    )  # fmt: skip
-    need = made.files[f"pupils_{year}.csv"].group_by("semel_mosad").agg(
-        pl.col("nurture_decile").mean().round(9).alias("need"), pl.lit(0.0).alias("need_se")
-    )  # fmt: skip
+    ratings = (
+        made.files["ratings.csv"]
+        .group_by("response_id", "goal_id", "role")
+        .agg(
+            (pl.col("rating").replace_strict(number) == place).sum().alias(name)
+            for place, name in enumerate(LEVELS)
+        )
+    )
+    need = (
+        made.files[f"pupils_{year}.csv"]
+        .group_by("semel_mosad")
+        .agg(pl.col("nurture_decile").mean().round(9).alias("need"), pl.lit(0.0).alias("need_se"))
+    )
     served = delivery.select("response_id").unique().join(need.select("semel_mosad"), how="cross")
     served = served.join(
-        delivery.select("response_id", "semel_mosad", is_served=True), on=["response_id", "semel_mosad"], how="left"
-    ).with_columns(pl.col("is_served").fill_null(False))  # fmt: skip
+        delivery.select("response_id", "semel_mosad", is_served=True),
+        on=["response_id", "semel_mosad"],
+        how="left",
+    ).with_columns(pl.col("is_served").fill_null(False))
     return response_money(budget, delivery), ratings, served, need
 
 
@@ -265,10 +282,17 @@ def judged(error: float, seed: int) -> pl.DataFrame:
         "response_id", "subject", prior_sd=0.08, prior_se_sd=0.1, transport_discount=0.6
     )
     local = frame.filter(pl.col("response_id") != "tikshuv").select(
-        "response_id", "subject", local_sd=pl.col("truth") + pl.Series(rng.normal(0, error, len(key) - 2)),
-        local_se_sd=pl.lit(error), local_bias_sd=pl.lit(0.0), design_grade=pl.lit("A"), treated_pupils=pl.lit(100),
-        schools=pl.lit(9), doubts=pl.lit(""), is_weak=pl.lit(False),
-    )  # fmt: skip
+        "response_id",
+        "subject",
+        local_sd=pl.col("truth") + pl.Series(rng.normal(0, error, len(key) - 2)),
+        local_se_sd=pl.lit(error),
+        local_bias_sd=pl.lit(0.0),
+        design_grade=pl.lit("A"),
+        treated_pupils=pl.lit(100),
+        schools=pl.lit(9),
+        doubts=pl.lit(""),
+        is_weak=pl.lit(False),
+    )
     small = pl.col("response_id") == "tikshuv"  # the literature on equipment alone
     return verdicts(
         combine(

@@ -25,9 +25,15 @@ CITY = Variances(
 
 
 def entries(
-    served: int, others: int, tested: int, places: int, applicants: int | None, name: str = "r",
-    *, by_score: bool = True,
-) -> pl.DataFrame:  # fmt: skip
+    served: int,
+    others: int,
+    tested: int,
+    places: int,
+    applicants: int | None,
+    name: str = "r",
+    *,
+    by_score: bool = True,
+) -> pl.DataFrame:
     n = served + others
     return pl.DataFrame(
         {
@@ -112,7 +118,9 @@ def test_a_simulated_lottery_has_the_error_said():
 
 
 def test_a_simulated_threshold_has_the_error_said():
-    """A normal score decides; the regression on treatment and score has Schochet's design effect."""
+    """A normal score decides; the regression on treatment and score has Schochet's design
+    effect.
+    """
     rng = np.random.default_rng(2)
     n, t = 400, 100
     said = design(detectable(entries(1, 0, n, t, n), CITY), "threshold")["sampling_se_sd"]
@@ -149,7 +157,8 @@ def test_which_designs_are_possible():
     scarce = detectable(entries(5, 0, 300, 30, 60), CITY)
     assert scarce["design"].to_list() == ["lottery", "threshold", "matching"]
     assert detectable(entries(5, 0, 300, 30, 30), CITY)["design"].to_list() == ["matching"]
-    # A first lottery is possible wherever places are scarce; a threshold only where a score decides.
+    # A first lottery is possible wherever places are scarce; a threshold only where a score
+    # decides.
     chosen = detectable(entries(5, 0, 300, 30, 60, by_score=False), CITY)
     assert chosen["design"].to_list() == ["lottery", "matching"]
 
@@ -159,19 +168,24 @@ def test_what_was_just_tried_in_vain_is_not_proposed_again():
     options = detectable(both, CITY)
 
     def tried(*rows):
-        return pl.DataFrame(rows, schema=["response_id", "subject", "design", "effect_sd", "schools"], orient="row")  # fmt: skip
+        return pl.DataFrame(
+            rows, schema=["response_id", "subject", "design", "effect_sd", "schools"], orient="row"
+        )
 
     nothing = tried(("r", "math", "matching", 0.1, 5), ("r", "hebrew", "matching", None, 5))
     assert still_open(options, nothing).equals(options)
     failed = tried(
-        ("r", "math", "matching", None, 5), ("r", "math", "lottery", None, 1),
-        ("r", "math", "threshold", None, 5), ("full", "math", "matching", None, 5),
-    )  # fmt: skip
+        ("r", "math", "matching", None, 5),
+        ("r", "math", "lottery", None, 1),
+        ("r", "math", "threshold", None, 5),
+        ("full", "math", "matching", None, 5),
+    )
     left = still_open(options, failed)
     # The lottery that failed was in one school; one in all five is another design.
     assert left.select("response_id", "design", "doubt").rows() == [
-        ("full", "none", "no_estimate"), ("r", "lottery", None),
-    ]  # fmt: skip
+        ("full", "none", "no_estimate"),
+        ("r", "lottery", None),
+    ]
     assert left.columns == options.columns
     assert left["mde_sd"].to_list()[0] is None
 
@@ -182,12 +196,17 @@ def test_what_was_just_tried_in_vain_is_not_proposed_again():
 def effects(mean: float, spread: float, cost: int = 100_000, people: int = 100) -> pl.DataFrame:
     return pl.DataFrame(
         {
-            "response_id": ["r"], "effect_sd": [mean], "effect_se_sd": [spread],
-            "participants": [people], "cost_per_participant_agorot": [cost], "prior_se_sd": [2 * spread],
-            "local_se_sd": [None], "design_grade": ["E"],
+            "response_id": ["r"],
+            "effect_sd": [mean],
+            "effect_se_sd": [spread],
+            "participants": [people],
+            "cost_per_participant_agorot": [cost],
+            "prior_se_sd": [2 * spread],
+            "local_se_sd": [None],
+            "design_grade": ["E"],
         },
         schema_overrides={"local_se_sd": pl.Float64},
-    )  # fmt: skip
+    )
 
 
 DESIGNS = detectable(FOUR_GRADES, CITY)
@@ -219,7 +238,9 @@ def test_against_monte_carlo(mean, spread):
 
 
 def test_repeating_a_design_repeats_its_bias():
-    """Matching was done (error .05 and bias .10); matching again, with the same bias, by Monte Carlo."""
+    """Matching was done (error .05 and bias .10); matching again, with the same bias, by Monte
+    Carlo.
+    """
     prior, earlier, bias = 0.1, 0.05, 0.10
     again = design(DESIGNS, "matching")["sampling_se_sd"]
     weight = 1 / prior**2 + 1 / (earlier**2 + bias**2)
@@ -278,8 +299,10 @@ def test_what_to_evaluate_first():
     designs = detectable(pl.concat(frames), CITY)
     first = evaluate_first(value_of_information(known, designs, value_per_sd_agorot=VALUE))
     assert first.select("place", "response_id", "design").rows() == [
-        (1, "close_call", "lottery"), (2, "clear_case", "panel"), (3, "everywhere", "none"),
-    ]  # fmt: skip
+        (1, "close_call", "lottery"),
+        (2, "clear_case", "panel"),
+        (3, "everywhere", "none"),
+    ]
     assert first["evsi_agorot"].to_list()[1:] == [0, None]  # nothing could change a clear case
     records = evaluation_records(first, pl.concat(frames), seed=7)
     assert records["response_id"].to_list() == ["close_call", "clear_case"]

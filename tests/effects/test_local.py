@@ -59,7 +59,8 @@ def test_a_group_s_effect_equals_the_conditional_of_the_joint_normal():
     prior, lottery, bias, share, spread = (0.06, 0.1), (0.15, 0.07), 0.1, 0.4, 0.05
     noise = np.array([0.06, 0.06 * np.sqrt(share / (1 - share))])  # as numbers of pupils have it
     own, others = 0.2, 0.07
-    # θ (of all), Δ, b and the errors of lottery, group and others are independent; the rest are sums.
+    # θ (of all), Δ, b and the errors of lottery, group and others are independent; the rest are
+    # sums.
     scale = np.diag([prior[1], np.sqrt(2) * spread, bias, lottery[1], *noise]) ** 2
     effect = np.array([1, 1 - share, 0, 0, 0, 0])
     seen = np.array([[1, 0, 0, 1, 0, 0], [1, 1 - share, 1, 0, 1, 0], [1, -share, 1, 0, 0, 1]])
@@ -94,7 +95,10 @@ def test_few_schools_make_a_weak_design_and_a_lottery_beside_it_a_strong_one():
     dip = Estimate("D", 0.3, 0.05, schools=4, doubts=("reversion_unchecked",))
     many = Estimate("D", 0.3, 0.05, schools=9, doubts=("reversion_unchecked",))
     checked = Estimate("C", 0.3, 0.05, schools=4, doubts=("few_schools",))
-    found = {(name, "math", "panel"): one for name, one in zip("abcd", (panel, dip, many, checked), strict=True)}  # fmt: skip
+    found = {
+        (name, "math", "panel"): one
+        for name, one in zip("abcd", (panel, dip, many, checked), strict=True)
+    }
     found["e", "math", "panel"] = panel
     found["e", "math", "lottery"] = Estimate("A", 0.3, 0.05, schools=2)
     rows = local_estimates(design_frame(found, school_spread_sd=0.05))

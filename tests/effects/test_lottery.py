@@ -1,4 +1,6 @@
-"""Effects of drawn places: by hand, against simulation, against a published experiment; the draw itself."""
+"""Effects of drawn places: by hand, against simulation, against a published experiment; the draw
+itself.
+"""
 
 import numpy as np
 import polars as pl
@@ -119,9 +121,12 @@ def test_the_published_experiment(shared_data):
     )
     frame = rows.filter(pl.col("sample") == 1) if "sample" in rows.columns else rows
     frame = frame.with_row_index("unit").select(
-        stratum=pl.lit("nsw"), unit="unit", is_offered=pl.col("treat") == 1,
-        dose=pl.col("treat").cast(pl.Float64), outcome_sd=pl.col("re78").cast(pl.Float64),
-    )  # fmt: skip
+        stratum=pl.lit("nsw"),
+        unit="unit",
+        is_offered=pl.col("treat") == 1,
+        dose=pl.col("treat").cast(pl.Float64),
+        outcome_sd=pl.col("re78").cast(pl.Float64),
+    )
     if frame.height != 445:
         pytest.skip(f"the file holds {frame.height} rows, not the 445 of the experiment")
     found = lottery(frame, seed=1)

@@ -17,7 +17,8 @@ EFFECT = 0.15
 def city(seed=1, *, schools=8, size=120, effect=EFFECT, by_score=0.0, half=0.0, share=0.2):
     """Return pupils of one year and grade: the weakest by a teacher's judgement are chosen.
 
-    by_score: how much the teacher looks at last year's tests themselves; half: share at half a dose.
+    by_score: how much the teacher looks at last year's tests themselves; half: share at half a
+        dose.
     """
     rng = np.random.default_rng(seed)
     n = schools * size
@@ -60,7 +61,8 @@ def estimate(pupils, **changed):
 
 @pytest.fixture(scope="module")
 def pupils():
-    # A seed without a false alarm; how often there is one is a matter of validation (make validate).
+    # A seed without a false alarm; how often there is one is a matter of validation (make
+    # validate).
     return city(2, schools=40)
 
 
@@ -172,7 +174,9 @@ def test_without_scores_and_covariates_a_group_s_difference_is_that_of_its_cells
         (pl.col("dose") > 0).sum().alias("n"),
     )
     gap = (pl.col("n") * (pl.col("one") - pl.col("other"))).sum() / pl.col("n").sum()
-    inside, outside = (cells.filter(pl.col("is_weak") == there).select(gap).item() for there in (True, False))  # fmt: skip
+    inside, outside = (
+        cells.filter(pl.col("is_weak") == there).select(gap).item() for there in (True, False)
+    )
     assert found.difference_sd == pytest.approx(inside - outside, abs=1e-12)
     assert found.treated_pupils == cells.filter("is_weak")["n"].sum()
 
@@ -187,7 +191,9 @@ def few_draws(monkeypatch):
 def test_order_of_rows_columns_and_names_does_not_matter(seed):
     pupils = city(schools=4)
     shuffled = pupils.select(sorted(pupils.columns)).sample(fraction=1, shuffle=True, seed=seed)
-    again = estimate(shuffled, covariates=COVARIATES[::-1], priors=PRIORS[::-1], placebos=["untaught"])  # fmt: skip
+    again = estimate(
+        shuffled, covariates=COVARIATES[::-1], priors=PRIORS[::-1], placebos=["untaught"]
+    )
     assert again == estimate(pupils, placebos=["untaught"])
 
 
@@ -206,9 +212,14 @@ def test_what_a_cell_shares_cancels():
 def test_continuers_and_unknown_participation_do_not_count(pupils):
     number = pl.int_range(pl.len())
     marked = pupils.with_columns(
-        pl.when(number % 10 == 0).then(1.0).when(number % 10 == 1).then(None).otherwise("dose_before").alias("dose_before"),
+        pl.when(number % 10 == 0)
+        .then(1.0)
+        .when(number % 10 == 1)
+        .then(None)
+        .otherwise("dose_before")
+        .alias("dose_before"),
         pl.when(number % 10 == 2).then(None).otherwise("dose").alias("dose"),
-    )  # fmt: skip
+    )
     kept = pupils.filter(number % 10 > 2)
     assert estimate(marked).effect_sd == estimate(kept).effect_sd
     many = pupils.with_columns((number % 10 < 6).cast(pl.Float64).alias("dose_before"))
@@ -252,8 +263,11 @@ def test_doubts_beside_an_estimate(pupils):
         pl.when(pl.col("dose") > 0).then(pl.lit("apart")).otherwise(pl.lit("rest")).alias("place")
     )
     apart = alone.with_columns(
-        pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.col("semel_mosad") + pl.col("place")).otherwise("semel_mosad").alias("semel_mosad")
-    )  # fmt: skip
+        pl.when(pl.int_range(pl.len()) % 2 == 0)
+        .then(pl.col("semel_mosad") + pl.col("place"))
+        .otherwise("semel_mosad")
+        .alias("semel_mosad")
+    )
     assert "poor_overlap" in estimate(apart).doubts
 
 
@@ -281,7 +295,9 @@ def test_ability_leaves_the_outcome():
     assert (wc @ yc) / (wc @ wc) < 0.6  # the plain regression
     assert abs(np.corrcoef(freed.outcome, ability)[0, 1]) < 0.02
     error = np.sqrt((freed.influence**2).sum())
-    assert error == pytest.approx(np.sqrt(np.sum((zc * (yc - freed.slopes[0] * wc)) ** 2)) / (zc @ wc))  # fmt: skip
+    assert error == pytest.approx(
+        np.sqrt(np.sum((zc * (yc - freed.slopes[0] * wc)) ** 2)) / (zc @ wc)
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,18 @@ from models.effects.money import MONTHS_PER_SD, cost_per_month, response_money
 from models.synthetic_city import generate
 
 LINE = {
-    "semel_mosad": pl.String, "response_id": pl.String, "funding_channel": pl.String,
-    "plan_agorot": pl.Int64, "actual_agorot": pl.Int64,
-}  # fmt: skip
+    "semel_mosad": pl.String,
+    "response_id": pl.String,
+    "funding_channel": pl.String,
+    "plan_agorot": pl.Int64,
+    "actual_agorot": pl.Int64,
+}
 PEOPLE = {
-    "semel_mosad": pl.String, "response_id": pl.String, "participants": pl.Int32, "dose": pl.Float64,
-}  # fmt: skip
+    "semel_mosad": pl.String,
+    "response_id": pl.String,
+    "participants": pl.Int32,
+    "dose": pl.Float64,
+}
 
 
 def lines(*rows: tuple) -> pl.DataFrame:
@@ -48,11 +54,19 @@ def test_sums_by_hand():
     row = response_money(LINES, PEOPLE_AB).row(0, named=True)
     assert (row["schools"], row["schools_unmatched"], row["participants"]) == (2, 0, 20)
     assert [row[f"{kind}_plan_agorot"] for kind in ("total", "gefen", "separate", "municipal")] == [
-        2001, 750, 1251, 1250,
-    ]  # fmt: skip
-    assert [row[f"{kind}_actual_agorot"] for kind in ("total", "gefen", "separate", "municipal")] == [
-        1851, 700, 1151, 1151,
-    ]  # fmt: skip
+        2001,
+        750,
+        1251,
+        1250,
+    ]
+    assert [
+        row[f"{kind}_actual_agorot"] for kind in ("total", "gefen", "separate", "municipal")
+    ] == [
+        1851,
+        700,
+        1151,
+        1151,
+    ]
     assert row["municipal_share_pct"] == pytest.approx(100 * 1250 / 2001)
     assert row["cost_per_participant_plan_agorot"] == 100  # 100.05
     assert row["cost_per_participant_actual_agorot"] == 93  # 92.55
@@ -136,9 +150,19 @@ def test_never_a_negative_cost_and_the_ends_are_in_order(value, reach):
 def test_the_line_of_months_follows_the_published_steps():
     """EEF toolkit: months of progress and the effect sizes they stand for."""
     steps = [
-        (0.02, 0.09), (0.10, 0.18), (0.19, 0.26), (0.27, 0.35), (0.36, 0.44), (0.45, 0.52),
-        (0.53, 0.61), (0.62, 0.69), (0.70, 0.78), (0.79, 0.87), (0.88, 0.95), (0.96, 1.00),
-    ]  # fmt: skip
+        (0.02, 0.09),
+        (0.10, 0.18),
+        (0.19, 0.26),
+        (0.27, 0.35),
+        (0.36, 0.44),
+        (0.45, 0.52),
+        (0.53, 0.61),
+        (0.62, 0.69),
+        (0.70, 0.78),
+        (0.79, 0.87),
+        (0.88, 0.95),
+        (0.96, 1.00),
+    ]
     for months, (low, high) in enumerate(steps, start=1):
         assert abs(MONTHS_PER_SD * (low + high) / 2 - months) <= 0.5
 

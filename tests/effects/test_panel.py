@@ -17,17 +17,27 @@ def cells_of(levels, *, started, share=0.5, pupils=50, years=YEARS):
     """Return cells of schools given as {code: levels by year}; nan or None = not measured."""
     return pl.DataFrame(
         [
-            (code, year, None if value is None or np.isnan(value) else float(value), pupils,
-             share if started.get(code) and year >= started[code] else 0.0, started.get(code))
+            (
+                code,
+                year,
+                None if value is None or np.isnan(value) else float(value),
+                pupils,
+                share if started.get(code) and year >= started[code] else 0.0,
+                started.get(code),
+            )
             for code, row in levels.items()
             for year, value in zip(years, row, strict=True)
         ],
         schema={
-            "semel_mosad": pl.String, "school_year": pl.Int32, "outcome_sd": pl.Float64, "pupils": pl.Int64,
-            "served_share": pl.Float64, "started_year": pl.Int32,
+            "semel_mosad": pl.String,
+            "school_year": pl.Int32,
+            "outcome_sd": pl.Float64,
+            "pupils": pl.Int64,
+            "served_share": pl.Float64,
+            "started_year": pl.Int32,
         },
         orient="row",
-    )  # fmt: skip
+    )
 
 
 def wobbling(schools, seed=0, spread=0.05):
@@ -49,12 +59,16 @@ def test_two_schools_by_hand():
 
 def brute_force(cells, year_noise=0.085):
     """The offer's effect by loops over schools, grades and years."""
-    rows = {(r["semel_mosad"], r["grade"], r["school_year"]): r for r in cells.iter_rows(named=True)}  # fmt: skip
+    rows = {
+        (r["semel_mosad"], r["grade"], r["school_year"]): r for r in cells.iter_rows(named=True)
+    }
     schools, grades, years = (sorted({k[i] for k in rows}) for i in range(3))
     start = {k[0]: r["started_year"] or np.inf for k, r in rows.items()}
 
     def serving(school, year):
-        return any(rows.get((school, g, year), {"served_share": 0})["served_share"] > 0 for g in grades)  # fmt: skip
+        return any(
+            rows.get((school, g, year), {"served_share": 0})["served_share"] > 0 for g in grades
+        )
 
     def level(school, grade, year):
         row = rows.get((school, grade, year))
@@ -63,7 +77,10 @@ def brute_force(cells, year_noise=0.085):
         return None if year >= start[school] and not serving(school, year) else row["outcome_sd"]
 
     def precision(school):
-        tested = [sum(rows[school, g, y]["pupils"] for g in grades if level(school, g, y) is not None) for y in years]  # fmt: skip
+        tested = [
+            sum(rows[school, g, y]["pupils"] for g in grades if level(school, g, y) is not None)
+            for y in years
+        ]
         return 1 / (year_noise**2 + 1 / np.mean([n for n in tested if n]))
 
     above = below = 0.0
@@ -75,9 +92,12 @@ def brute_force(cells, year_noise=0.085):
                 pairs = []
                 for base in (y for y in years if y < start[school]):
                     others = [
-                        c for c in schools
-                        if start[c] > year and level(c, grade, year) is not None and level(c, grade, base) is not None
-                    ]  # fmt: skip
+                        c
+                        for c in schools
+                        if start[c] > year
+                        and level(c, grade, year) is not None
+                        and level(c, grade, base) is not None
+                    ]
                     if level(school, grade, base) is None or len(others) < 2:
                         continue
                     course = np.average(
@@ -102,13 +122,15 @@ def ragged(seed):
     stopped = (pl.col("semel_mosad") == leaver) & (pl.col("school_year") == 2025)
     return (
         every.with_columns(
-            (pl.col("outcome_sd") + pl.Series(rng.normal(0, 0.1, every.height))).alias("outcome_sd"),
+            (pl.col("outcome_sd") + pl.Series(rng.normal(0, 0.1, every.height))).alias(
+                "outcome_sd"
+            ),
             pl.Series("pupils", rng.integers(16, 118, every.height)),
             pl.when(stopped).then(0.0).otherwise("served_share").alias("served_share"),
         )
         .with_columns(pl.when(pl.Series(rng.random(every.height) > 0.15)).then("outcome_sd"))
         .filter(pl.Series(rng.random(every.height) > 0.05))
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -130,21 +152,32 @@ def reference_cells():
         for year in range(2020, 2025):
             gain = 0.2 * (year - start + 1) if start and year >= start else 0.0
             value = level + 0.1 * year + rng.normal() * 0.3 + gain
-            rows.append((f"{unit:02d}", year, value, 50, float(start is not None and year >= start), start))  # fmt: skip
+            rows.append(
+                (f"{unit:02d}", year, value, 50, float(start is not None and year >= start), start)
+            )
     names = ["semel_mosad", "school_year", "outcome_sd", "pupils", "served_share", "started_year"]
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
 def test_group_time_effects_equal_another_program():
-    # Callaway-Sant'Anna with not-yet-treated controls; a start after one base year is the same there.
-    found = group_time(reference_cells(), seed=0, draws=9).filter(started_year=2021, is_placebo=False)  # fmt: skip
-    assert found["itt_sd"].to_list() == pytest.approx([0.440352, 0.278282, 0.480987, 0.72224], abs=1e-6)  # fmt: skip
+    # Callaway-Sant'Anna with not-yet-treated controls; a start after one base year is the same
+    # there.
+    found = group_time(reference_cells(), seed=0, draws=9).filter(
+        started_year=2021, is_placebo=False
+    )
+    assert found["itt_sd"].to_list() == pytest.approx(
+        [0.440352, 0.278282, 0.480987, 0.72224], abs=1e-6
+    )
 
 
-@pytest.mark.parametrize(("start", "value"), [(2021, 0.4515606836), (2022, 0.2672922473), (2023, 0.1299211045)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("start", "value"), [(2021, 0.4515606836), (2022, 0.2672922473), (2023, 0.1299211045)]
+)
 def test_one_start_equals_the_imputation_estimator(start, value):
     # Borusyak-Jaravel-Spiess imputation, one group and the never treated.
-    one = reference_cells().filter(pl.col("started_year").is_null() | (pl.col("started_year") == start))  # fmt: skip
+    one = reference_cells().filter(
+        pl.col("started_year").is_null() | (pl.col("started_year") == start)
+    )
     found = group_time(one, seed=0, draws=9).filter(~pl.col("is_placebo"))
     assert found["itt_sd"].mean() == pytest.approx(value, abs=1e-8)
 
@@ -187,8 +220,11 @@ def test_early_starters_are_no_controls_of_late_ones():
 def test_years_after_leaving_and_schools_without_a_before_are_left_out():
     schools = wobbling(10, spread=0.01) | {"a": [0, 0, 1, 9], "b": [0, 0, 1, 1], "z": [7, 8, 9, 10]}
     cells = cells_of(schools, started={"a": 2023, "b": 2023, "z": 2021}).with_columns(
-        pl.when(pl.col("semel_mosad") == "a", pl.col("school_year") == 2024).then(0.0).otherwise("served_share").alias("served_share")
-    )  # fmt: skip
+        pl.when(pl.col("semel_mosad") == "a", pl.col("school_year") == 2024)
+        .then(0.0)
+        .otherwise("served_share")
+        .alias("served_share")
+    )
     found = panel(cells, seed=0, draws=99)
     assert found.itt_sd == pytest.approx(1.0, abs=0.03)
     assert "no_pre_period" in found.doubts
@@ -201,25 +237,39 @@ def test_a_trend_that_goes_with_background_is_taken_out_only_on_request():
     for i in range(16):
         code, nurture[code] = f"s{i:02d}", float(i)
         gain = 0.3 if i >= 11 else 0.0
-        levels[code] = [0.02 * i * y + (gain if y >= 2 else 0) + 0.001 * ((i * (y + 3)) % 5) for y in range(4)]  # fmt: skip
+        levels[code] = [
+            0.02 * i * y + (gain if y >= 2 else 0) + 0.001 * ((i * (y + 3)) % 5) for y in range(4)
+        ]
     started = {f"s{i:02d}": 2023 for i in range(11, 16)}
     cells = cells_of(levels, started=started, share=1.0).with_columns(
         pl.col("semel_mosad").replace_strict(nurture).alias("nurture_index")
     )
-    table = {c: group_time(cells, seed=0, draws=9, covariates=c).filter(~pl.col("is_placebo")) for c in ((), ("nurture_index",))}  # fmt: skip
+    table = {
+        c: group_time(cells, seed=0, draws=9, covariates=c).filter(~pl.col("is_placebo"))
+        for c in ((), ("nurture_index",))
+    }
     assert table[()]["itt_sd"].mean() > 0.5
     assert table["nurture_index",]["itt_sd"].mean() == pytest.approx(0.3, abs=0.01)
-    assert panel(cells, seed=0, draws=199, covariates=("nurture_index",)).itt_sd == pytest.approx(0.3, abs=0.01)  # fmt: skip
+    assert panel(cells, seed=0, draws=199, covariates=("nurture_index",)).itt_sd == pytest.approx(
+        0.3, abs=0.01
+    )
 
 
 def test_failed_placebos_are_seen_and_cost_a_grade():
     cells = school_cells(np.random.default_rng(2), years=7, first=4, effect=0.3)
-    gains = cells.with_columns((pl.col("outcome_sd") + 0.3 * (pl.col("served_share") > 0)).alias("other_sd"))  # fmt: skip
+    gains = cells.with_columns(
+        (pl.col("outcome_sd") + 0.3 * (pl.col("served_share") > 0)).alias("other_sd")
+    )
     found = panel(gains, seed=1, draws=199, placebo="other_sd")
     assert found.design_grade == "D"
     assert "placebo_subject" in found.doubts
     assert found.placebo_sd == pytest.approx(0.3 / 0.22 + found.effect_sd, rel=0.01)
-    still = panel(cells.with_columns(pl.col("outcome_sd").reverse().alias("other_sd")), seed=1, draws=199, placebo="other_sd")  # fmt: skip
+    still = panel(
+        cells.with_columns(pl.col("outcome_sd").reverse().alias("other_sd")),
+        seed=1,
+        draws=199,
+        placebo="other_sd",
+    )
     assert "placebo_subject" not in still.doubts
     trend = 0.15 * (pl.col("school_year") - 2020) * pl.col("started_year").is_not_null()
     found = panel(cells.with_columns(pl.col("outcome_sd") + trend), seed=1, draws=199)
@@ -233,7 +283,9 @@ def test_a_dip_before_the_start_is_no_base():
     dipped = cells.with_columns(pl.col("outcome_sd") + dip)
     found = panel(dipped, seed=1, draws=199)
     assert "mean_reversion" in found.doubts
-    assert found.itt_sd == pytest.approx(panel(cells, seed=1, draws=199, anticipation_years=1).itt_sd)  # fmt: skip
+    assert found.itt_sd == pytest.approx(
+        panel(cells, seed=1, draws=199, anticipation_years=1).itt_sd
+    )
     # With two years before, what is left cannot be checked any more.
     found = panel(dipped.filter(pl.col("school_year") >= 2022), seed=1, draws=199)
     assert found.design_grade == "D"
@@ -275,13 +327,19 @@ def test_bad_cells_are_named():
         "no cell": good.clear(),
         "given twice": pl.concat([good, good[:1]]),
         "one value per school": good.with_columns(
-            pl.when(pl.col("school_year") == 2024).then(2024).otherwise("started_year").cast(pl.Int32).alias("started_year")
+            pl.when(pl.col("school_year") == 2024)
+            .then(2024)
+            .otherwise("started_year")
+            .cast(pl.Int32)
+            .alias("started_year")
         ),
         "served before": good.with_columns(pl.lit(0.5).alias("served_share")),
-        "served_share must be known": good.with_columns(pl.lit(None, pl.Float64).alias("served_share")),
+        "served_share must be known": good.with_columns(
+            pl.lit(None, pl.Float64).alias("served_share")
+        ),
         "outcome_sd is not a number": good.with_columns(pl.lit(float("nan")).alias("outcome_sd")),
         "outcome_sd without pupils": good.with_columns(pl.lit(0).alias("pupils")),
-    }  # fmt: skip
+    }
     for words, cells in bad.items():
         with pytest.raises(ValueError, match=words):
             panel(cells, seed=0)

@@ -14,9 +14,15 @@ from tests.effects.test_alignment import city, judged
 
 VERDICTS = ("very_effective", "fairly_effective", "not_effective", "insufficient_evidence")
 PLAIN = {
-    "verdict": "insufficient_evidence", "is_big_money": False, "is_dear": None, "covers_gap": True,
-    "is_only_response": False, "is_committed": False, "is_evaluable": True, "is_worth_evaluating": False,
-}  # fmt: skip
+    "verdict": "insufficient_evidence",
+    "is_big_money": False,
+    "is_dear": None,
+    "covers_gap": True,
+    "is_only_response": False,
+    "is_committed": False,
+    "is_evaluable": True,
+    "is_worth_evaluating": False,
+}
 TYPES = {name: pl.Boolean for name in PLAIN if name != "verdict"}
 
 
@@ -28,11 +34,14 @@ def facts(**of: dict) -> pl.DataFrame:
 def decision(response: str, decided: str, reason: str | None = None) -> pl.DataFrame:
     return pl.DataFrame(
         {
-            "response_id": [response], "decision": [decided], "decided_by_role": ["department_head"],
-            "decided_on": [date(2026, 5, 1)], "decision_reason": [reason],
+            "response_id": [response],
+            "decision": [decided],
+            "decided_by_role": ["department_head"],
+            "decided_on": [date(2026, 5, 1)],
+            "decision_reason": [reason],
         },
         schema_overrides={"decision_reason": pl.String},
-    )  # fmt: skip
+    )
 
 
 def every_case() -> pl.DataFrame:
@@ -47,37 +56,65 @@ def test_each_rule_by_hand():
     red, green, yellow = ({"verdict": f"{name}_effective"} for name in ("not", "very", "fairly"))
     found = proposals(
         facts(
-            red=red, red_bound={**red, "is_committed": True}, red_alone={**red, "is_only_response": True},
-            green=green, yellow=yellow, misplaced={**yellow, "covers_gap": False},
-            closed={**green, "covers_gap": False}, blind={"is_big_money": True, "is_evaluable": False},
-            dear={**yellow, "is_dear": True}, dear_alone={**yellow, "is_dear": True, "is_only_response": True},
-            unknown={}, unknown_big={"is_big_money": True}, unknown_worth={"is_worth_evaluating": True},
-            unknown_idle={"covers_gap": False}, unknown_unmeasured={"covers_gap": None},
+            red=red,
+            red_bound={**red, "is_committed": True},
+            red_alone={**red, "is_only_response": True},
+            green=green,
+            yellow=yellow,
+            misplaced={**yellow, "covers_gap": False},
+            closed={**green, "covers_gap": False},
+            blind={"is_big_money": True, "is_evaluable": False},
+            dear={**yellow, "is_dear": True},
+            dear_alone={**yellow, "is_dear": True, "is_only_response": True},
+            unknown={},
+            unknown_big={"is_big_money": True},
+            unknown_worth={"is_worth_evaluating": True},
+            unknown_idle={"covers_gap": False},
+            unknown_unmeasured={"covers_gap": None},
         )
-    )  # fmt: skip
+    )
     assert dict(found.select("response_id", "proposal").iter_rows()) == {
-        "red": "drop", "red_bound": "change", "red_alone": "change", "green": "keep", "yellow": "keep",
-        "misplaced": "change", "closed": "keep", "blind": "change", "dear": "change", "dear_alone": "keep", "unknown": "keep",
-        "unknown_big": "evaluate", "unknown_worth": "evaluate", "unknown_idle": "change",
+        "red": "drop",
+        "red_bound": "change",
+        "red_alone": "change",
+        "green": "keep",
+        "yellow": "keep",
+        "misplaced": "change",
+        "closed": "keep",
+        "blind": "change",
+        "dear": "change",
+        "dear_alone": "keep",
+        "unknown": "keep",
+        "unknown_big": "evaluate",
+        "unknown_worth": "evaluate",
+        "unknown_idle": "change",
         "unknown_unmeasured": "keep",
-    }  # fmt: skip
+    }
     reasons = dict(found.select("response_id", "reason_codes").iter_rows())
     assert reasons["red_bound"] == "evidence_not_effective,covers_gap,contract"
     assert reasons["unknown_unmeasured"] == "evidence_insufficient,gap_not_measured"
 
 
 def test_the_planted_responses():
-    """Local estimates as sure as a three-year lottery, 40 times; digital equipment is in every school."""
+    """Local estimates as sure as a three-year lottery, 40 times; digital equipment is in every
+    school.
+    """
     spent, *_ = city()
     told = []
     for seed in range(40):
         found = judged(0.03, seed).filter(pl.col("subject") == "all")
         laid = alignment(found, spent, kinds=["municipal"]).select("response_id", "is_big_money")
         case = found.join(laid, on="response_id").select(
-            "response_id", "verdict", "is_big_money", is_dear=pl.lit(None, pl.Boolean), covers_gap=True,
-            is_only_response=False, is_committed=False, is_evaluable=pl.col("response_id") != "tikshuv",
+            "response_id",
+            "verdict",
+            "is_big_money",
+            is_dear=pl.lit(None, pl.Boolean),
+            covers_gap=True,
+            is_only_response=False,
+            is_committed=False,
+            is_evaluable=pl.col("response_id") != "tikshuv",
             is_worth_evaluating=False,
-        )  # fmt: skip
+        )
         told.append({row["response_id"]: row for row in proposals(case).iter_rows(named=True)})
     kept = [(one["posh"]["proposal"], one["posh"]["proposal_rule"]) for one in told]
     assert kept == [("keep", "effective")] * 40
@@ -86,11 +123,16 @@ def test_the_planted_responses():
         assert (
             one["tikshuv"]["reason_codes"] == "evidence_insufficient,covers_gap,big_money,no_design"
         )
-    # What does nothing is dropped, but for the tenth of estimates in which nothing looks like something.
+    # What does nothing is dropped, but for the tenth of estimates in which nothing looks like
+    # something.
     null = pl.Series([one["makom_balev"]["proposal_rule"] for one in told])
     assert (null == "red").mean() >= 0.65
     assert (null == "effective").mean() <= 0.10 + 1.645 * (0.09 / 40) ** 0.5
-    assert {one["makom_balev"]["proposal"] for one in told if one["makom_balev"]["verdict"] == "not_effective"} == {"drop"}  # fmt: skip
+    assert {
+        one["makom_balev"]["proposal"]
+        for one in told
+        if one["makom_balev"]["verdict"] == "not_effective"
+    } == {"drop"}
 
 
 def test_what_holds_in_every_case():
@@ -162,8 +204,11 @@ def test_who_alone_answers_a_need():
     )
     found = only_responses(serves, pl.DataFrame({"response_id": ["c", "b", "a", "idle"]}))
     assert found.rows() == [
-        ("a", True, "hebrew", True), ("b", False, "", True), ("c", False, "", None), ("idle", False, "", None),
-    ]  # fmt: skip
+        ("a", True, "hebrew", True),
+        ("b", False, "", True),
+        ("c", False, "", None),
+        ("idle", False, "", None),
+    ]
     no_gap = only_responses(
         serves.filter(pl.col("need_id") == "hebrew"), serves.select("response_id")
     )

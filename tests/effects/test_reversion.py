@@ -53,7 +53,9 @@ def test_the_formula_gives_what_a_choice_by_the_level_makes():
     expected = np.mean([one.reversion_sd for one in found])
     assert np.mean([one.gain_sd for one in found]) == pytest.approx(expected, abs=0.01)
     # Reliability a year on: .95 · .85² / (.85² + .45²).
-    assert np.mean([one.reliability for one in found]) == pytest.approx(0.95 * 0.7225 / 0.925, abs=0.01)  # fmt: skip
+    assert np.mean([one.reliability for one in found]) == pytest.approx(
+        0.95 * 0.7225 / 0.925, abs=0.01
+    )
     truth = np.mean([one.gain_sd for one in found])
     assert share(found, lambda one: one.reversion_lo_sd < truth < one.reversion_hi_sd) >= 0.86
 
@@ -83,7 +85,9 @@ def test_contrasts_equal_least_squares():
         (pl.col("unit_id") % 4).alias("stratum_id")
     )
     found = mean_reversion(one)
-    design = np.column_stack([one["is_treated"], np.eye(4)[one["stratum_id"].to_numpy()]]).astype(float)  # fmt: skip
+    design = np.column_stack([one["is_treated"], np.eye(4)[one["stratum_id"].to_numpy()]]).astype(
+        float
+    )
     dip = (one["before_1_sd"] - (one["before_2_sd"] + one["before_3_sd"]) / 2).to_numpy()
     slope, rest, *_ = np.linalg.lstsq(design, dip, rcond=None)
     error = np.sqrt(rest[0] / 75 * np.linalg.inv(design.T @ design)[0, 0])
@@ -111,11 +115,13 @@ def test_levels_of_schools_around_their_starts():
     grades = cells.join(pl.DataFrame({"grade": [4, 5]}), how="cross")
     found = levels_around_start(grades)
     # Starts 2023 and 2024: two schools and eight not served yet, then two and six.
-    assert found.group_by("stratum_id", "is_treated").len().sort("stratum_id", "is_treated").rows() == [
-        (2023, False, 8), (2023, True, 2), (2024, False, 6), (2024, True, 2)
-    ]  # fmt: skip
+    assert found.group_by("stratum_id", "is_treated").len().sort(
+        "stratum_id", "is_treated"
+    ).rows() == [(2023, False, 8), (2023, True, 2), (2024, False, 6), (2024, True, 2)]
     late = cells.filter(pl.col("started_year") == 2024)["semel_mosad"][0]
-    level = {y: cells.filter(semel_mosad=late, school_year=y)["outcome_sd"][0] for y in (2023, 2024)}  # fmt: skip
+    level = {
+        y: cells.filter(semel_mosad=late, school_year=y)["outcome_sd"][0] for y in (2023, 2024)
+    }
     never = cells.filter(pl.col("started_year").is_null())
     mean = {y: never.filter(school_year=y)["outcome_sd"].mean() for y in (2023, 2024)}
     row = found.filter(unit_id=late, stratum_id=2024).row(0, named=True)
@@ -134,8 +140,10 @@ def test_too_few_or_faulty_units():
     assert mean_reversion(units.drop("before_3_sd")) is not None
     for words, bad in {
         "lack columns: after_sd": units.drop("after_sd"),
-        "is_treated must be known": units.with_columns(pl.lit(None, pl.Boolean).alias("is_treated")),
+        "is_treated must be known": units.with_columns(
+            pl.lit(None, pl.Boolean).alias("is_treated")
+        ),
         "twice in one stratum": pl.concat([units, units[:1]]),
-    }.items():  # fmt: skip
+    }.items():
         with pytest.raises(ValueError, match=words):
             mean_reversion(bad)

@@ -32,7 +32,8 @@ def test_published_e_values(ratio, e_value):
 
 
 def test_the_limit_of_a_standardised_difference():
-    # d = .5, se = .2: R = exp(.455), 95 % limit exp(.455 − 1.78·.2) as the source rounds it, by hand.
+    # d = .5, se = .2: R = exp(.455), 95 % limit exp(.455 − 1.78·.2) as the source rounds it, by
+    # hand.
     row = of(0.5, 0.2, level=0.95)
     risk, limit = math.exp(0.455), math.exp(0.455 - 0.91 * 1.959964 * 0.2)
     assert row["e_value"] == pytest.approx(risk + math.sqrt(risk * (risk - 1)), abs=1e-12)
@@ -69,7 +70,9 @@ def test_no_effect_stays_none_and_other_columns_pass():
     assert row["e_value"] is row["robustness_pct"] is row["robustness_limit_pct"] is None
 
 
-@pytest.mark.parametrize(("effect", "error", "dof"), [(0.1, 0.0, 9), (0.1, 0.1, 1), (math.nan, 0.1, 9)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("effect", "error", "dof"), [(0.1, 0.0, 9), (0.1, 0.1, 1), (math.nan, 0.1, 9)]
+)
 def test_bad_input_is_refused(effect, error, dof):
     with pytest.raises(ValueError, match="1 effect"):
         of(effect, error, dof)
@@ -86,9 +89,17 @@ def test_only_designs_that_observe_are_asked_what_would_explain_them_away():
             ("r", "math", "threshold", None, None, 0, 0),
             ("s", "math", "matching", None, None, 0, 50),
         ],
-        schema=["response_id", "subject", "design", "effect_sd", "effect_se_sd", "treated_pupils", "control_pupils"],
+        schema=[
+            "response_id",
+            "subject",
+            "design",
+            "effect_sd",
+            "effect_se_sd",
+            "treated_pupils",
+            "control_pupils",
+        ],
         orient="row",
-    )  # fmt: skip
+    )
     told = explained_away(designs)
     assert told.select(designs.columns).equals(designs)
     known = told.drop_nulls("e_value")

@@ -43,8 +43,11 @@ def test_a_goal_that_no_test_measures_has_no_verdict_and_its_scores_stand_beside
             own.filter(pl.col("subject") != "all"),
         )
         assert whole.select("verdict", "verdict_reason", "effect_sd", "p_worthwhile").row(0) == (
-            "insufficient_evidence", "not_measured", None, None,
-        )  # fmt: skip
+            "insufficient_evidence",
+            "not_measured",
+            None,
+            None,
+        )
         assert beside["verdict"].null_count() == beside.height > 0
         assert beside["effect_sd"].null_count() == 0
         assert not beside["is_placebo_moved"].any()
@@ -66,7 +69,9 @@ def test_a_side_effect_is_no_placebo(city, made):
 def test_a_group_keeps_what_lottery_and_threshold_tell_of_all(made):
     """The group's effect starts from the posterior on all, so no evidence on all is lost in it."""
     groups = made["mart_verdict"].filter(pl.col("group_id") != "all", pl.col("subject") != "all")
-    whole = made["mart_effect"].select("response_id", "subject", all_sd="effect_sd", all_se="effect_se_sd", all_prior="prior_se_sd")  # fmt: skip
+    whole = made["mart_effect"].select(
+        "response_id", "subject", all_sd="effect_sd", all_se="effect_se_sd", all_prior="prior_se_sd"
+    )
     rows = groups.join(whole, on=["response_id", "subject"])
     assert rows.height == groups.height > 0
     assert (groups["information_pct"] >= 0).all()
@@ -79,7 +84,9 @@ def test_a_group_keeps_what_lottery_and_threshold_tell_of_all(made):
 
 
 def scored(declined: float, late: int, effect: float = 0.0) -> pl.DataFrame:
-    """Entries of a school that offers places at or below -.5, in four years, with its pupils' outcomes."""
+    """Entries of a school that offers places at or below -.5, in four years, with its pupils'
+    outcomes.
+    """
     rng = np.random.default_rng(3)
     frames = []
     for year in range(2021, 2025):
@@ -104,7 +111,9 @@ def scored(declined: float, late: int, effect: float = 0.0) -> pl.DataFrame:
 
 @pytest.mark.parametrize(("declined", "late"), [(0.0, 0), (0.02, 0), (0.2, 0), (0.2, 3)])
 def test_who_declines_and_who_comes_late_leave_the_cut_off_where_it_was(declined, late):
-    """One who declined moved the cut-off from -.5 to the lowest such score, and the estimate was lost."""
+    """One who declined moved the cut-off from -.5 to the lowest such score, and the estimate was
+    lost.
+    """
     rows = _from_cut_off(scored(declined, late))
     cuts = (rows["selection_score"] - rows["running"]).unique()
     assert cuts.to_numpy() == pytest.approx(-0.5, abs=0.06)

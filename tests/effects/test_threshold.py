@@ -8,7 +8,9 @@ from models.effects.threshold import best_bandwidth, cut_off, threshold
 
 
 def curve(x):
-    """Lee's (2008) election curve, as Calonico, Cattaneo & Titiunik (2014) simulate it; jump .04."""
+    """Lee's (2008) election curve, as Calonico, Cattaneo & Titiunik (2014) simulate it; jump
+    .04.
+    """
     left = 0.48 + 1.27 * x + 7.18 * x**2 + 20.21 * x**3 + 21.54 * x**4 + 7.33 * x**5
     right = 0.52 + 0.84 * x - 3.00 * x**2 + 7.99 * x**3 - 9.01 * x**4 + 3.56 * x**5
     return np.where(x < 0, left, right)
@@ -62,7 +64,9 @@ def test_the_published_curve_is_covered():
 
 
 def test_the_bandwidth_nears_the_best_one_from_above_as_pupils_abound():
-    """3.4375 (2σ² / (f (m₊″ - m₋″)²))^⅕ n^-⅕ with the design's f(0) = .625, σ = .1295, curvatures -6.00 and 14.36."""
+    """3.4375 (2σ² / (f (m₊″ - m₋″)²))^⅕ n^-⅕ with the design's f(0) = .625, σ = .1295, curvatures
+    -6.00 and 14.36.
+    """
     n = 400_000
     frame = elections(1, n)
     found = best_bandwidth(frame["running"].to_numpy(), frame["outcome_sd"].to_numpy())
@@ -83,7 +87,14 @@ def test_intervals_cover_in_a_school_of_usual_size(take_up):
 
 
 def test_a_plain_comparison_would_turn_the_sign():
-    frame = pl.concat([school(seed).with_columns(pl.col("unit") + f"-{seed}", stratum=pl.col("stratum") + f"-{seed}") for seed in range(8)])  # fmt: skip
+    frame = pl.concat(
+        [
+            school(seed).with_columns(
+                pl.col("unit") + f"-{seed}", stratum=pl.col("stratum") + f"-{seed}"
+            )
+            for seed in range(8)
+        ]
+    )
     taking = frame.filter(pl.col("dose") > 0)["outcome_sd"].mean()
     others = frame.filter(pl.col("dose") == 0)["outcome_sd"].mean()
     assert taking - others < -0.5

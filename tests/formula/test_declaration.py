@@ -1,4 +1,6 @@
-"""A formula is declared in YAML; what is wrong with it is said with its field, in both languages."""
+"""A formula is declared in YAML; what is wrong with it is said with its field, in both
+languages.
+"""
 
 import polars as pl
 import pytest
@@ -46,12 +48,20 @@ def test_every_word_reaches_the_engine():
     [
         ({"pot": {}}, "by_pupils.pot", "either a channel's budget or an amount"),
         ({"points": []}, "by_pupils.points", "at least 1"),
-        ({"points": [{"weights": {"pupils": -1}, "source": "s", "reason": "r"}]}, "by_pupils.points.0.weights.pupils", "greater than or equal to 0"),
-        ({"rounding": {"method": "up", "source": "s", "reason": "r"}}, "by_pupils.rounding.method", "largest_remainder"),
+        (
+            {"points": [{"weights": {"pupils": -1}, "source": "s", "reason": "r"}]},
+            "by_pupils.points.0.weights.pupils",
+            "greater than or equal to 0",
+        ),
+        (
+            {"rounding": {"method": "up", "source": "s", "reason": "r"}},
+            "by_pupils.rounding.method",
+            "largest_remainder",
+        ),
         ({"last_year": None}, "by_pupils", "last_year"),
         ({"floor": 3}, "by_pupils.floor", "not permitted"),
     ],
-)  # fmt: skip
+)
 def test_an_error_has_its_field(changes, field, message):
     with pytest.raises(ValidationError, match=message) as found:
         declared(**changes)

@@ -1,4 +1,6 @@
-"""The formula engine by hand and by its properties: the pot to the agora, limits kept, order ignored."""
+"""The formula engine by hand and by its properties: the pot to the agora, limits kept, order
+ignored.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,15 @@ def amounts(formula, units, pot):
 
 
 def test_points_by_hand():
-    """300 pupils of no need and 200 of need .5 weigh the same; the odd agora goes to the lower code."""
+    """300 pupils of no need and 200 of need .5 weigh the same; the odd agora goes to the lower
+    code.
+    """
     found = BY_NEED.apply(schools(pupils=[300, 200, 0], need=[0.0, 0.5, 1.0]), 1_001)
-    assert found.amounts.rows() == [("01", 300.0, 501, None), ("02", 300.0, 500, None), ("03", 0.0, 0, None)]  # fmt: skip
+    assert found.amounts.rows() == [
+        ("01", 300.0, 501, None),
+        ("02", 300.0, 500, None),
+        ("03", 0.0, 0, None),
+    ]
     assert found.left_agorot == 0
     assert found.level == Fraction(1_001, 600)
 
@@ -48,31 +56,49 @@ def test_floors_caps_and_who_stands_at_them():
 def test_cap_leaves_the_rest_to_others():
     formula = replace(BY_PUPILS, caps=(Bound(300),))
     found = formula.apply(schools(pupils=[800, 100, 100]), 600)
-    assert found.amounts.select("amount_agorot", "bound").rows() == [(300, "cap"), (150, None), (150, None)]  # fmt: skip
+    assert found.amounts.select("amount_agorot", "bound").rows() == [
+        (300, "cap"),
+        (150, None),
+        (150, None),
+    ]
 
 
 def test_guarantee_and_growth_cap_against_last_year():
-    """Shares 600/300/100; guaranteed 90 % of 100/900/—, grown at most 150 %: 150, 810, and the rest."""
+    """Shares 600/300/100; guaranteed 90 % of 100/900/—, grown at most 150 %: 150, 810, and the
+    rest.
+    """
     units = schools(pupils=[600, 300, 100]).with_columns(last=pl.Series([100, 900, None]))
     formula = replace(BY_PUPILS, last_year="last", guarantee_pct=90, growth_cap_pct=150)
     found = formula.apply(units, 1_000)
-    assert found.amounts.select("amount_agorot", "bound").rows() == [(150, "growth_cap"), (810, "guarantee"), (40, None)]  # fmt: skip
+    assert found.amounts.select("amount_agorot", "bound").rows() == [
+        (150, "growth_cap"),
+        (810, "guarantee"),
+        (40, None),
+    ]
 
 
 def test_phase_in_by_hand():
-    """A quarter of the way from 80 : 20 (scaled to 900) to the formula; a new school has its share."""
+    """A quarter of the way from 80 : 20 (scaled to 900) to the formula; a new school has its
+    share.
+    """
     units = schools(pupils=[400, 500, 100]).with_columns(last=pl.Series([80, 20, None]))
     found = replace(BY_PUPILS, last_year="last", phase_in_pct=25).apply(units, 1_000)
     assert found.amounts["amount_agorot"].to_list() == [
-        round(0.25 * 400 + 0.75 * 720), round(0.25 * 500 + 0.75 * 180), 100,
-    ]  # fmt: skip
+        round(0.25 * 400 + 0.75 * 720),
+        round(0.25 * 500 + 0.75 * 180),
+        100,
+    ]
 
 
 def test_the_lowest_are_raised_until_the_pot_runs_out():
     """In hand 10, 50, 400 at 10 pupils each; 100 more lift the lower two to 80 each."""
     units = schools(pupils=[10, 10, 10], held=[10, 50, 400])
     found = replace(BY_PUPILS, in_hand="held").apply(units, 100)
-    assert found.amounts.select("amount_agorot", "bound").rows() == [(70, None), (30, None), (0, "in_hand")]  # fmt: skip
+    assert found.amounts.select("amount_agorot", "bound").rows() == [
+        (70, None),
+        (30, None),
+        (0, "in_hand"),
+    ]
     assert found.level == 8
 
 
@@ -109,19 +135,34 @@ def test_rounding_like_an_authority_reports_what_it_leaves(rounding, expected, l
 @pytest.mark.parametrize(
     ("formula", "units", "pot", "message"),
     [
-        (replace(BY_PUPILS, floors=(Bound(51),)), schools(pupils=[1, 1]), 100, "2 more than the pot of 100"),
+        (
+            replace(BY_PUPILS, floors=(Bound(51),)),
+            schools(pupils=[1, 1]),
+            100,
+            "2 more than the pot of 100",
+        ),
         (replace(BY_PUPILS, caps=(Bound(49),)), schools(pupils=[1, 1]), 100, "only 98 agorot"),
         (BY_PUPILS, schools(pupils=[0]), 100, "no other weight is above zero"),
         (BY_PUPILS, schools(pupils=[-1]), 100, "pupils: .* see 01"),
         (BY_PUPILS, schools(pupils=[None, 1]), 100, "pupils: .* see 01"),
         (BY_PUPILS, schools(pupils=[float("nan")]), 100, "pupils: .* see 01"),
         (BY_PUPILS, schools(pupils=["1"]), 100, "must be numbers"),
-        (BY_NEED, schools(pupils=[1]), 100, "no column need among the units; there are: semel_mosad, pupils"),
-        (BY_PUPILS, pl.DataFrame({"semel_mosad": ["1", "1"], "pupils": [1, 1]}), 100, "one row of its own, but see 1"),
+        (
+            BY_NEED,
+            schools(pupils=[1]),
+            100,
+            "no column need among the units; there are: semel_mosad, pupils",
+        ),
+        (
+            BY_PUPILS,
+            pl.DataFrame({"semel_mosad": ["1", "1"], "pupils": [1, 1]}),
+            100,
+            "one row of its own, but see 1",
+        ),
         (replace(BY_PUPILS, only_where="pupils"), schools(pupils=[1]), 1, "true or false"),
         (BY_PUPILS, schools(pupils=[1]), -1, "the pot"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_named(formula, units, pot, message):
     with pytest.raises(ValueError, match=message):
         formula.apply(units, pot)
@@ -237,8 +278,9 @@ def test_more_points_never_bring_less(case, position, more):
     position %= units.height
     before = solved((formula, units, pot))
     raised = units.with_columns(
-        pupils=pl.col("pupils") + pl.when(pl.int_range(pl.len()) == position).then(more).otherwise(0)
-    )  # fmt: skip
+        pupils=pl.col("pupils")
+        + pl.when(pl.int_range(pl.len()) == position).then(more).otherwise(0)
+    )
     after = solved((formula, raised, pot))
     if before is None or after is None:
         return

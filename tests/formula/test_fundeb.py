@@ -22,11 +22,15 @@ def fundeb(shared_data):
     def centavos(column):
         return (100 * pl.col(column)).round().cast(pl.Int64)
 
-    networks = read("matriculas").join(read("complementar"), on="ibge").with_columns(
-        centavos("recursos_vaaf").alias("recursos_vaaf_centavos"),
-        centavos("recursos_vaat").alias("recursos_vaat_centavos"),
-        is_eligible_vaat=~pl.col("inabilitados_vaat"),
-    )  # fmt: skip
+    networks = (
+        read("matriculas")
+        .join(read("complementar"), on="ibge")
+        .with_columns(
+            centavos("recursos_vaaf").alias("recursos_vaaf_centavos"),
+            centavos("recursos_vaat").alias("recursos_vaat_centavos"),
+            is_eligible_vaat=~pl.col("inabilitados_vaat"),
+        )
+    )
     published = read("cenario_atual").select(
         "ibge", "uf", *(centavos(f"complemento_{part}").alias(part) for part in ("vaaf", "vaat"))
     )
@@ -60,7 +64,9 @@ def test_floor_and_every_top_up_are_the_published_ones(fundeb, part):
 
 def test_the_three_parts_are_the_unions_whole_contribution(fundeb):
     networks, _, known, parts = fundeb
-    assert sum(part.pot.agorot.value for part in parts.values()) == round(100 * known["published"]["union_total"])  # fmt: skip
+    assert sum(part.pot.agorot.value for part in parts.values()) == round(
+        100 * known["published"]["union_total"]
+    )
     by_results = parts["vaar"]
     given = by_results.engine().apply(networks, by_results.pot.agorot.value, key="ibge")
     assert given.amounts["amount_agorot"].sum() == by_results.pot.agorot.value

@@ -28,7 +28,11 @@ def world(seed, schools=36, slope=0.12, spread=0.15, noise=(0.05, 0.12)):
 def test_without_spread_it_is_weighted_least_squares():
     gaps, background, _ = world(1, spread=0.0, noise=(0.3, 0.5))
     found = adjusted_gaps(gaps, background, ["nurture_index"])
-    line = sm.WLS(gaps["gap_sd"].to_numpy(), sm.add_constant(background["nurture_index"].to_numpy()), weights=1 / gaps["gap_se_sd"].to_numpy() ** 2).fit()  # fmt: skip
+    line = sm.WLS(
+        gaps["gap_sd"].to_numpy(),
+        sm.add_constant(background["nurture_index"].to_numpy()),
+        weights=1 / gaps["gap_se_sd"].to_numpy() ** 2,
+    ).fit()
     if found["gap_adjusted_sd"].abs().max() < 1e-4:  # τ² at its bound
         np.testing.assert_allclose(found["gap_expected_sd"], line.fittedvalues, atol=1e-4)
     else:
@@ -40,7 +44,11 @@ def test_adjusted_gaps_cover_the_planted_departures():
     for seed in range(150):
         gaps, background, truth = world(seed)
         found = adjusted_gaps(gaps, background, ["nurture_index"])
-        inside.append(pl.Series(truth).is_between(found["gap_adjusted_lo_sd"], found["gap_adjusted_hi_sd"]).mean())  # fmt: skip
+        inside.append(
+            pl.Series(truth)
+            .is_between(found["gap_adjusted_lo_sd"], found["gap_adjusted_hi_sd"])
+            .mean()
+        )
         near.append(np.corrcoef(found["gap_adjusted_sd"], background["nurture_index"])[0, 1])
     assert 0.86 <= np.mean(inside) <= 0.94
     assert abs(np.mean(near)) < 0.1  # what background explains is gone
@@ -66,8 +74,11 @@ def test_too_few_schools_unknown_background_and_no_covariate():
     assert adjusted_gaps(gaps, background, ["nurture_index"]).is_empty()
     gaps, background, _ = world(1)
     some = background.with_columns(
-        pl.when(pl.col("semel_mosad") == "900003").then(None).otherwise("nurture_index").alias("nurture_index")
-    )  # fmt: skip
+        pl.when(pl.col("semel_mosad") == "900003")
+        .then(None)
+        .otherwise("nurture_index")
+        .alias("nurture_index")
+    )
     assert "900003" not in adjusted_gaps(gaps, some, ["nurture_index"])["semel_mosad"]
     with pytest.raises(ValueError, match="covariate"):
         adjusted_gaps(gaps, background, [])
@@ -78,11 +89,15 @@ def test_order_says_nothing():
     found = adjusted_gaps(gaps, background, ["nurture_index"])
     again = adjusted_gaps(gaps.reverse(), background.reverse(), ["nurture_index"])
     assert found.equals(again)
-    assert peer_schools(found, background, ["nurture_index"]).equals(peer_schools(again.reverse(), background.reverse(), ["nurture_index"]))  # fmt: skip
+    assert peer_schools(found, background, ["nurture_index"]).equals(
+        peer_schools(again.reverse(), background.reverse(), ["nurture_index"])
+    )
 
 
 def test_the_regression_is_the_published_one_of_the_tuberculosis_vaccine():
-    """13 trials of Colditz et al. (1994) on latitude, REML: 0.2515 - 0.0291·latitude (Viechtbauer 2010)."""
+    """13 trials of Colditz et al. (1994) on latitude, REML: 0.2515 - 0.0291·latitude (Viechtbauer
+    2010).
+    """
     sick = [4, 6, 3, 62, 33, 180, 8, 505, 29, 17, 186, 5, 27]
     well = [119, 300, 228, 13536, 5036, 1361, 2537, 87886, 7470, 1699, 50448, 2493, 16886]
     control_sick = [11, 29, 11, 248, 47, 372, 10, 499, 45, 65, 141, 3, 29]
@@ -91,11 +106,12 @@ def test_the_regression_is_the_published_one_of_the_tuberculosis_vaccine():
     a, b, c, d = (np.array(values, float) for values in (sick, well, control_sick, control_well))
     trials = pl.DataFrame(
         {
-            "semel_mosad": [f"{i:02d}" for i in range(13)], "subject": "math",
+            "semel_mosad": [f"{i:02d}" for i in range(13)],
+            "subject": "math",
             "gap_sd": np.log(a / (a + b)) - np.log(c / (c + d)),
             "gap_se_sd": np.sqrt(1 / a - 1 / (a + b) + 1 / c - 1 / (c + d)),
         }
-    )  # fmt: skip
+    )
     background = pl.DataFrame({"semel_mosad": trials["semel_mosad"], "latitude": latitude})
     expected = adjusted_gaps(trials, background, ["latitude"])["gap_expected_sd"].to_numpy()
     slope, start = np.polyfit(latitude, expected, 1)
@@ -104,13 +120,17 @@ def test_the_regression_is_the_published_one_of_the_tuberculosis_vaccine():
 
 @pytest.mark.parametrize("spread", [0.05, 0.2])
 def test_intervals_hold_in_a_small_city_and_for_the_school_far_out(spread):
-    """Where the error of β weighs: with few schools, and for one whose background is unlike the rest."""
+    """Where the error of β weighs: with few schools, and for one whose background is unlike the
+    rest.
+    """
     inside, far = [], []
     for seed in range(300):
         gaps, background, truth = world(seed, schools=12, spread=spread, noise=(0.05, 0.08))
         moved = background.with_columns(
-            nurture_index=pl.when(pl.col("semel_mosad") == "900000").then(14.0).otherwise("nurture_index")
-        )  # fmt: skip
+            nurture_index=pl.when(pl.col("semel_mosad") == "900000")
+            .then(14.0)
+            .otherwise("nurture_index")
+        )
         change = 0.12 * (moved["nurture_index"] - background["nurture_index"])
         found = adjusted_gaps(
             gaps.with_columns(pl.col("gap_sd") + change), moved, ["nurture_index"]

@@ -23,10 +23,12 @@ YEARS = CELLS["school_year"]
 def made(clusters, cells=CELLS, of_city=None):
     tables = {
         "core_gap_cell": cells,
-        "core_school": pl.DataFrame(
-            {"semel_mosad": CODES, "choice_cluster": clusters, "is_in_plan": True},
-            schema_overrides={"choice_cluster": pl.String},
-        ).with_columns(stat_area=pl.lit(None, pl.String)),
+        "core_school": (
+            pl.DataFrame(
+                {"semel_mosad": CODES, "choice_cluster": clusters, "is_in_plan": True},
+                schema_overrides={"choice_cluster": pl.String},
+            ).with_columns(stat_area=pl.lit(None, pl.String))
+        ),
         "core_city": pl.DataFrame(
             {"window_first_year": [YEARS.min()], "window_last_year": [YEARS.max()]}
         ),
@@ -43,9 +45,15 @@ def test_the_areas_of_a_subject_sum_to_the_city(clusters):
     if not any(clusters):
         assert found.is_empty()
         return
-    by_subject = found.filter(pl.col("subject") != WHOLE).group_by("subject").agg(
-        pl.col("area_part_sd").sum(), pl.col("city_gap_sd").first(), pl.col("sum_less_city_sd").abs().max()
-    )  # fmt: skip
+    by_subject = (
+        found.filter(pl.col("subject") != WHOLE)
+        .group_by("subject")
+        .agg(
+            pl.col("area_part_sd").sum(),
+            pl.col("city_gap_sd").first(),
+            pl.col("sum_less_city_sd").abs().max(),
+        )
+    )
     for _, parts, whole, off in by_subject.iter_rows():
         assert parts == pytest.approx(whole, abs=1e-12)
         assert off < 1e-9

@@ -64,7 +64,9 @@ def conditional(seen, wanted):
 
     u, v, w, x = (value**2 for value in TRUE_SD.values())
     school = same("semel_mosad")
-    signal = school * (u + v * same("subject") + w * same("school_year") + x * same("subject", "school_year"))  # fmt: skip
+    signal = school * (
+        u + v * same("subject") + w * same("school_year") + x * same("subject", "school_year")
+    )
     cohort, year = key["school_year"] - key["grade"], key["school_year"]
     shared = school & (cohort[:, None] == cohort)
     alike = 0.5 * 0.9 ** np.abs(year[:, None] - year) * shared
@@ -156,7 +158,8 @@ KEY = {"semel_mosad": "1", "subject": "math", "grade": 4, "school_year": 2022, "
 
 
 def test_a_higher_band_is_a_smaller_gap():
-    # Similar schools are .2 below target; a school .125 to .375 above them is from .075 below to .175 above.
+    # Similar schools are .2 below target; a school .125 to .375 above them is from .075 below to
+    # .175 above.
     similar = pl.DataFrame([{**KEY, "gap_expected_sd": 0.2, "gap_expected_se_sd": 0.03}])
     band = {**KEY, "band_lo_sd": 0.125, "band_hi_sd": 0.375, "gap_sampling_sd": 0.1}
     found = band_limits(pl.DataFrame([band]), similar, 0.04).row(0, named=True)

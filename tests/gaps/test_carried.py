@@ -22,7 +22,9 @@ def by_turns(cells):
 
 
 def dense_prediction(seen, wanted):
-    """The same conditional normal from one dense covariance of the whole city, means as a flat prior."""
+    """The same conditional normal from one dense covariance of the whole city, means as a flat
+    prior.
+    """
     both = pl.concat([seen.select(CELL_KEY), wanted.select(CELL_KEY)])
     key = {name: both[name].to_numpy() for name in CELL_KEY}
 
@@ -31,7 +33,9 @@ def dense_prediction(seen, wanted):
 
     u, v, w, x = (value**2 for value in TRUE_SD.values())
     school = same("semel_mosad")
-    signal = school * (u + v * same("subject") + w * same("school_year") + x * same("subject", "school_year"))  # fmt: skip
+    signal = school * (
+        u + v * same("subject") + w * same("school_year") + x * same("subject", "school_year")
+    )
     cohort = key["school_year"] - key["grade"]
     apart = np.abs(key["school_year"][:, None] - key["school_year"])
     shared = school & (cohort[:, None] == cohort)
@@ -129,8 +133,11 @@ def test_carried_from_the_last_year_by_the_same_ruler():
     assert (found["carried_from_year"] == 2021).all()
     assert found["is_carried"].all()
     broken = seen.with_columns(
-        pl.when(pl.col("school_year") == 2022).then(pl.lit("NEW")).otherwise("scale_id").alias("scale_id")
-    )  # fmt: skip
+        pl.when(pl.col("school_year") == 2022)
+        .then(pl.lit("NEW"))
+        .otherwise("scale_id")
+        .alias("scale_id")
+    )
     assert carried_gaps(broken, TRUE, 2022).is_empty()
     linked = carried_gaps(broken.with_columns(link_id=pl.lit("L")), TRUE, 2022)
     assert (linked["scale_id"] == "NEW").all()

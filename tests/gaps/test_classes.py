@@ -14,12 +14,34 @@ def classes(seed, between, *, cells=200, sizes=(18, 31), within=100.0):
         for number in range(rng.integers(1, 4)):
             n = int(rng.integers(*sizes))
             scores = 60 + cell % 7 + rng.normal(0, between**0.5) + rng.normal(0, within**0.5, n)
-            rows.append((f"9{cell:05d}", "math", 5, 2026, "S", f"5-{number}", n, scores.mean(), scores.var(ddof=1)))  # fmt: skip
+            rows.append(
+                (
+                    f"9{cell:05d}",
+                    "math",
+                    5,
+                    2026,
+                    "S",
+                    f"5-{number}",
+                    n,
+                    scores.mean(),
+                    scores.var(ddof=1),
+                )
+            )
     return pl.DataFrame(
         rows,
-        schema=["semel_mosad", "subject", "grade", "school_year", "scale_id", "class_id", "class_pupils", "class_mean", "class_variance"],
+        schema=[
+            "semel_mosad",
+            "subject",
+            "grade",
+            "school_year",
+            "scale_id",
+            "class_id",
+            "class_pupils",
+            "class_mean",
+            "class_variance",
+        ],
         orient="row",
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("between", [0.0, 4.0, 25.0])
@@ -34,11 +56,16 @@ def test_a_known_table_by_hand():
     one = pl.DataFrame(
         {
             "semel_mosad": [f"{cell:06d}" for cell in range(20) for _ in range(2)],
-            "subject": "math", "grade": 5, "school_year": 2026, "scale_id": "S",
-            "class_id": ["a", "b"] * 20, "class_pupils": 2,
-            "class_mean": [50.0, 54.0] * 20, "class_variance": [2.0, 4.0] * 20,
+            "subject": "math",
+            "grade": 5,
+            "school_year": 2026,
+            "scale_id": "S",
+            "class_id": ["a", "b"] * 20,
+            "class_pupils": 2,
+            "class_mean": [50.0, 54.0] * 20,
+            "class_variance": [2.0, 4.0] * 20,
         }
-    )  # fmt: skip
+    )
     # SSB per cell 16, df 1; SSW per cell 6, df 2; size 4 - 8/4 = 2: (16 - 3) / 2 = 6.5.
     found = class_variance(one).row(0, named=True)
     assert found["within_variance"] == pytest.approx(3.0)
@@ -50,4 +77,6 @@ def test_a_known_table_by_hand():
 def test_few_classes_say_nothing_and_order_says_nothing():
     assert class_variance(classes(1, 4.0, cells=5)).is_empty()
     frame = classes(3, 4.0)
-    assert class_variance(frame).equals(class_variance(frame.sample(fraction=1, shuffle=True, seed=1)))  # fmt: skip
+    assert class_variance(frame).equals(
+        class_variance(frame.sample(fraction=1, shuffle=True, seed=1))
+    )

@@ -226,10 +226,14 @@ def test_a_lone_cell_lies_between_itself_and_the_mean(gaps, error):
     cells = pl.DataFrame(
         {
             "semel_mosad": [f"9{i:05d}" for i in range(len(gaps))],
-            "subject": "math", "grade": 5, "school_year": 2020, "scale_id": "S",
-            "gap_raw_sd": gaps, "gap_sampling_sd": error,
+            "subject": "math",
+            "grade": 5,
+            "school_year": 2020,
+            "scale_id": "S",
+            "gap_raw_sd": gaps,
+            "gap_sampling_sd": error,
         }
-    )  # fmt: skip
+    )
     found = shrunken_gaps(cells, TRUE)
     mean = np.mean(gaps)
     low, high = np.minimum(cells["gap_raw_sd"], mean), np.maximum(cells["gap_raw_sd"], mean)
@@ -238,8 +242,15 @@ def test_a_lone_cell_lies_between_itself_and_the_mean(gaps, error):
 
 @pytest.mark.parametrize(
     ("p", "tier"),
-    [(0.95, "surely_below"), (0.94, "probably_below"), (0.5, "cannot_tell"), (0.2, "probably_at_target"), (0.05, "surely_at_target"), (None, "not_measured")],
-)  # fmt: skip
+    [
+        (0.95, "surely_below"),
+        (0.94, "probably_below"),
+        (0.5, "cannot_tell"),
+        (0.2, "probably_at_target"),
+        (0.05, "surely_at_target"),
+        (None, "not_measured"),
+    ],
+)
 def test_tiers(p, tier):
     assert (
         pl.DataFrame({"p": [p]}, schema={"p": pl.Float64}).select(gap_tier(pl.col("p"))).item()
@@ -248,7 +259,9 @@ def test_tiers(p, tier):
 
 
 def test_published_answer_of_the_high_school_and_beyond_study(shared_data):
-    """Raudenbush & Bryk (2002), table 4.2: τ² = 8.61 with σ² = 39.15; here with σ² taken as known."""
+    """Raudenbush & Bryk (2002), table 4.2: τ² = 8.61 with σ² = 39.15; here with σ² taken as
+    known.
+    """
     answers = json.loads((shared_data / "reference" / "known_answers.json").read_text())[
         "hsb_null_reml"
     ]
@@ -265,10 +278,14 @@ def test_published_answer_of_the_high_school_and_beyond_study(shared_data):
     )
     cells = schools.select(
         pl.col("school").cast(pl.String).alias("semel_mosad"),
-        pl.lit("math").alias("subject"), pl.lit(10).alias("grade"), pl.lit(1982).alias("school_year"), pl.lit("S").alias("scale_id"),
+        pl.lit("math").alias("subject"),
+        pl.lit(10).alias("grade"),
+        pl.lit(1982).alias("school_year"),
+        pl.lit("S").alias("scale_id"),
         # In units of the pupil SD, as gaps are.
-        (-pl.col("mean") / sigma2**0.5).alias("gap_raw_sd"), (1 / pl.col("n").sqrt()).alias("gap_sampling_sd"),
-    )  # fmt: skip
+        (-pl.col("mean") / sigma2**0.5).alias("gap_raw_sd"),
+        (1 / pl.col("n").sqrt()).alias("gap_sampling_sd"),
+    )
     components = fit_components(cells)
     tau2 = components["component_sd"][0] ** 2 * sigma2
     assert tau2 == pytest.approx(answers["recomputed"]["tau00"], abs=0.02)
@@ -280,7 +297,8 @@ def test_published_answer_of_the_high_school_and_beyond_study(shared_data):
         right_on="school",
     )
     assert both.height == 160
-    # On the test's own scale (SD 6.9); lme4's error leaves out that of the general mean, so ours is larger.
+    # On the test's own scale (SD 6.9); lme4's error leaves out that of the general mean, so ours is
+    # larger.
     np.testing.assert_allclose(-both["gap_sd"] * sigma2**0.5, both["eb_mean"], atol=0.02)
     error = both["gap_se_sd"] * sigma2**0.5
     np.testing.assert_allclose(error, both["post_sd"], rtol=0.02)

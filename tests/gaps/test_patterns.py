@@ -26,7 +26,9 @@ def answers(cells):
     spread = dict(
         whole_or_part(by_school, whole, components).select("subject", "pattern").iter_rows()
     )
-    place = whole.filter(pl.col("subject") != "all").select(pl.lit("city").alias("place"), "subject", "gap_sd", "gap_se_sd")  # fmt: skip
+    place = whole.filter(pl.col("subject") != "all").select(
+        pl.lit("city").alias("place"), "subject", "gap_sd", "gap_se_sd"
+    )
     return spread, general_or_subject(place)["subject_pattern"].item()
 
 
@@ -65,7 +67,14 @@ def test_planted_shapes_are_named(shape, part, subject):
 
 
 def test_expected_number_below_is_the_sum_of_probabilities():
-    schools = pl.DataFrame({"semel_mosad": ["1", "2"], "subject": "math", "gap_sd": [0.1, 9.0], "gap_se_sd": [0.2, 0.1]})  # fmt: skip
+    schools = pl.DataFrame(
+        {
+            "semel_mosad": ["1", "2"],
+            "subject": "math",
+            "gap_sd": [0.1, 9.0],
+            "gap_se_sd": [0.2, 0.1],
+        }
+    )
     whole = pl.DataFrame({"subject": ["math"], "gap_sd": [4.5], "gap_se_sd": [0.1]})
     components = pl.DataFrame({"component": list(HALF), "component_sd": list(HALF.values())})
     row = whole_or_part(schools, whole, components).row(0, named=True)

@@ -37,7 +37,9 @@ def dense(seen, wanted):
 
     u, v, w, x = (value**2 for value in TRUE_SD.values())
     school = same("semel_mosad")
-    cov = school * (u + v * same("subject") + w * same("school_year") + x * same("subject", "school_year"))  # fmt: skip
+    cov = school * (
+        u + v * same("subject") + w * same("school_year") + x * same("subject", "school_year")
+    )
     cohort, year = key["school_year"] - key["grade"], key["school_year"]
     alike = 0.5 * 0.9 ** np.abs(year[:, None] - year) * (school & (cohort[:, None] == cohort))
     np.fill_diagonal(alike, 1.0)
@@ -47,7 +49,9 @@ def dense(seen, wanted):
     subjects = sorted(set(seen["subject"]))
 
     def design(rows):
-        level = np.array([[row == group for group in groups] for row in rows.select(MEAN_GROUP).rows()])  # fmt: skip
+        level = np.array(
+            [[row == group for group in groups] for row in rows.select(MEAN_GROUP).rows()]
+        )
         slope = np.array([[subject == name for name in subjects] for subject in rows["subject"]])
         return np.hstack([level, slope * rows["background"].to_numpy()[:, None]]).astype(float)
 
@@ -73,13 +77,16 @@ def test_the_line_is_as_far_off_as_it_says():
     for seed in range(25):
         seen, wanted, background = sloped(seed, years=2, subjects=2)
         found = similar_gaps(seen.drop("background"), wanted, background, TRUE)
-        # What schools of that background have: the level of the cell's group, and the planted slope.
+        # What schools of that background have: the level of the cell's group, and the planted
+        # slope.
         level = (pl.col("truth") - SLOPE * (pl.col("background") - 6)).mean().alias("level")
         rows = found.join(background, on="semel_mosad").join(
             pl.concat([seen, wanted]).group_by(MEAN_GROUP).agg(level), on=MEAN_GROUP
         )
         line = pl.col("level") + SLOPE * (pl.col("background") - 6)
-        rows = rows.with_columns(((pl.col("gap_expected_sd") - line) / pl.col("gap_expected_se_sd")).alias("z"))  # fmt: skip
+        rows = rows.with_columns(
+            ((pl.col("gap_expected_sd") - line) / pl.col("gap_expected_se_sd")).alias("z")
+        )
         away.append((rows["z"] ** 2).mean())
     # The level is known only up to the schools' own mean, so a little less than 1.
     assert 0.6 <= np.mean(away) <= 1.2
@@ -101,8 +108,11 @@ def test_what_nothing_is_known_of_is_absent():
     seen, wanted, background = sloped(3, schools=12, years=2, subjects=1)
     first = wanted["semel_mosad"].min()
     unknown = background.with_columns(
-        pl.when(pl.col("semel_mosad") == first).then(None).otherwise("background").alias("background")
-    )  # fmt: skip
+        pl.when(pl.col("semel_mosad") == first)
+        .then(None)
+        .otherwise("background")
+        .alias("background")
+    )
     found = similar_gaps(
         seen.drop("background").filter(pl.col("school_year") == 2020), wanted, unknown, TRUE
     )
@@ -128,7 +138,9 @@ def test_the_order_of_the_rows_decides_nothing():
 def test_other_scales_do_not_move_the_line():
     seen, wanted, background = sloped(5, schools=12, years=1, subjects=1)
     plain = similar_gaps(seen.drop("background"), wanted, background, TRUE)
-    other = seen.drop("background").with_columns(pl.lit("OTHER").alias("scale_id"), -pl.col("gap_raw_sd"))  # fmt: skip
+    other = seen.drop("background").with_columns(
+        pl.lit("OTHER").alias("scale_id"), -pl.col("gap_raw_sd")
+    )
     both = pl.concat([seen.drop("background"), other])
     assert similar_gaps(both, wanted, background, TRUE).equals(plain)
     with pytest.raises(ValueError, match="not unique"):

@@ -1,4 +1,6 @@
-"""Places among the others: intervals, probabilities that sum, a distribution that is wide enough."""
+"""Places among the others: intervals, probabilities that sum, a distribution that is wide
+enough.
+"""
 
 import numpy as np
 import polars as pl
@@ -13,13 +15,17 @@ def world(seed, schools=36, spread=0.25):
     noise = rng.uniform(0.05, 0.25, schools)
     raw = truth + noise * rng.normal(size=schools)
     keep = spread**2 / (spread**2 + noise**2)
-    return truth, raw, pl.DataFrame(
-        {
-            "semel_mosad": [f"9{i:05d}" for i in range(schools)],
-            "gap_sd": 0.1 + keep * (raw - 0.1),
-            "gap_se_sd": np.sqrt(keep) * noise,
-        }
-    )  # fmt: skip
+    return (
+        truth,
+        raw,
+        pl.DataFrame(
+            {
+                "semel_mosad": [f"9{i:05d}" for i in range(schools)],
+                "gap_sd": 0.1 + keep * (raw - 0.1),
+                "gap_se_sd": np.sqrt(keep) * noise,
+            }
+        ),
+    )
 
 
 def test_ranks_are_covered_and_probabilities_sum_and_are_calibrated():
@@ -28,7 +34,12 @@ def test_ranks_are_covered_and_probabilities_sum_and_are_calibrated():
         truth, _, schools = world(seed)
         found = rank_summary(schools, 5, draws=1000)
         rank = np.argsort(np.argsort(-truth)) + 1
-        inside.append(((found["gap_rank_lo"].to_numpy() <= rank) & (rank <= found["gap_rank_hi"].to_numpy())).mean())  # fmt: skip
+        inside.append(
+            (
+                (found["gap_rank_lo"].to_numpy() <= rank)
+                & (rank <= found["gap_rank_hi"].to_numpy())
+            ).mean()
+        )
         assert found["p_worst_k"].sum() == pytest.approx(5, abs=1e-9)
         said.append(found["p_worst_k"].to_numpy())
         seen.append(rank <= 5)
@@ -42,10 +53,15 @@ def test_ranks_are_covered_and_probabilities_sum_and_are_calibrated():
 def test_the_constrained_distribution_is_nearest_to_the_true_one():
     spreads = np.array(
         [
-            [truth.std(), raw.std(), schools["gap_sd"].std(), rank_summary(schools, 5, draws=10)["gap_constrained_sd"].std()]
+            [
+                truth.std(),
+                raw.std(),
+                schools["gap_sd"].std(),
+                rank_summary(schools, 5, draws=10)["gap_constrained_sd"].std(),
+            ]
             for truth, raw, schools in (world(seed) for seed in range(60))
         ]
-    ).mean(axis=0)  # fmt: skip
+    ).mean(axis=0)
     truth, raw, plain, constrained = spreads
     assert plain < truth < raw
     assert abs(constrained - truth) < min(abs(plain - truth), abs(raw - truth))

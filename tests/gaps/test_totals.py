@@ -24,7 +24,9 @@ def test_the_mean_is_of_pupils_and_all_is_of_subjects():
     found = city_gaps(cells, TRUE, schools=36)
     for subject, rows in cells.group_by("subject"):
         by_hand = np.average(rows["gap_raw_sd"], weights=rows["tested_pupils"])
-        assert found.filter(pl.col("subject") == subject[0])["gap_sd"].item() == pytest.approx(by_hand)  # fmt: skip
+        assert found.filter(pl.col("subject") == subject[0])["gap_sd"].item() == pytest.approx(
+            by_hand
+        )
     parts = found.filter(pl.col("subject") != "all")
     whole = found.filter(pl.col("subject") == "all").row(0, named=True)
     assert whole["gap_sd"] == pytest.approx(parts["gap_sd"].mean())
@@ -49,12 +51,18 @@ def test_schools_that_were_not_measured_widen_the_interval():
     inside = []
     for seed in range(150):
         cells = sized(city(seed, years=2))
-        truth = cells.filter(pl.col("subject") == "math").select(
-            (pl.col("truth") * pl.col("tested_pupils")).sum() / pl.col("tested_pupils").sum()
-        ).item()  # fmt: skip
+        truth = (
+            cells.filter(pl.col("subject") == "math")
+            .select(
+                (pl.col("truth") * pl.col("tested_pupils")).sum() / pl.col("tested_pupils").sum()
+            )
+            .item()
+        )
         half = cells["semel_mosad"].unique().sort().sample(12, seed=seed)
         some = cells.filter(pl.col("semel_mosad").is_in(half.implode()))
-        row = city_gaps(some, TRUE, schools=36).row(by_predicate=pl.col("subject") == "math", named=True)  # fmt: skip
+        row = city_gaps(some, TRUE, schools=36).row(
+            by_predicate=pl.col("subject") == "math", named=True
+        )
         inside.append(row["gap_lo_sd"] <= truth <= row["gap_hi_sd"])
     # Pupils weigh, so schools do not count alike: a little under 90 %.
     assert 0.83 <= np.mean(inside) <= 0.95
@@ -85,12 +93,30 @@ def groups(seed, *, behind=0.3, sorting=0.0, schools=30):
             gap = level[school] + behind * is_in + rng.normal(0, 1, n)
             for name, some in (("all", gap), ("poor", gap[is_in])):
                 if len(some):
-                    rows.append((name, f"9{school:05d}", subject, 5, 2026, "S", some.mean(), 1 / np.sqrt(len(some)), len(some)))  # fmt: skip
+                    rows.append(
+                        (
+                            name,
+                            f"9{school:05d}",
+                            subject,
+                            5,
+                            2026,
+                            "S",
+                            some.mean(),
+                            1 / np.sqrt(len(some)),
+                            len(some),
+                        )
+                    )
     return pl.DataFrame(
         rows,
-        schema=["group_id", *["semel_mosad", "subject", "grade", "school_year", "scale_id"], "gap_raw_sd", "gap_sampling_sd", "tested_pupils"],
+        schema=[
+            "group_id",
+            *["semel_mosad", "subject", "grade", "school_year", "scale_id"],
+            "gap_raw_sd",
+            "gap_sampling_sd",
+            "tested_pupils",
+        ],
         orient="row",
-    )  # fmt: skip
+    )
 
 
 def test_contrast_is_within_plus_between_and_equals_the_pupils_means():
@@ -99,7 +125,11 @@ def test_contrast_is_within_plus_between_and_equals_the_pupils_means():
     assert found["subject"].to_list() == ["all", "hebrew", "math"]
     for row in found.to_dicts():
         assert row["within_sd"] + row["between_sd"] == pytest.approx(row["contrast_sd"], abs=1e-12)
-    math = cells.filter(pl.col("subject") == "math").pivot("group_id", index="semel_mosad", values=["gap_raw_sd", "tested_pupils"]).drop_nulls()  # fmt: skip
+    math = (
+        cells.filter(pl.col("subject") == "math")
+        .pivot("group_id", index="semel_mosad", values=["gap_raw_sd", "tested_pupils"])
+        .drop_nulls()
+    )
     math = math.filter(pl.col("tested_pupils_all") > pl.col("tested_pupils_poor"))
     n, total = math["tested_pupils_poor"], math["tested_pupils_all"]
     rest = (total * math["gap_raw_sd_all"] - n * math["gap_raw_sd_poor"]).sum() / (total - n).sum()
@@ -118,7 +148,17 @@ def test_planted_contrasts_are_covered_and_sorting_is_between():
         between.append(row["between_sd"])
     assert 0.84 <= np.mean(inside) <= 0.96
     assert np.mean(between) > 0.1
-    assert abs(np.mean([group_contrasts(groups(seed)).row(0, named=True)["between_sd"] for seed in range(40)])) < 0.03  # fmt: skip
+    assert (
+        abs(
+            np.mean(
+                [
+                    group_contrasts(groups(seed)).row(0, named=True)["between_sd"]
+                    for seed in range(40)
+                ]
+            )
+        )
+        < 0.03
+    )
 
 
 def test_a_group_that_fills_its_cells_has_no_contrast():
@@ -135,5 +175,7 @@ def test_order_says_nothing(seed):
     other = cells.sample(fraction=1, shuffle=True, seed=seed)
     assert city_gaps(cells, TRUE, schools=8).equals(city_gaps(other, TRUE, schools=8))
     some = groups(3, schools=8)
-    assert group_contrasts(some).equals(group_contrasts(some.sample(fraction=1, shuffle=True, seed=seed)))  # fmt: skip
+    assert group_contrasts(some).equals(
+        group_contrasts(some.sample(fraction=1, shuffle=True, seed=seed))
+    )
     assert set(CELL_KEY) <= set(some.columns)

@@ -51,7 +51,9 @@ def test_a_break_is_not_a_change():
     blind = trends(series(1, 0.0, jump=0.5, break_year=3).with_columns(segment=pl.lit("one")), 2025)
     assert blind["trend"].item() == "worsening"  # what would be said if the break were not known
     # The forecast stands on the new ruler.
-    assert trends(series(2, 0.0, jump=0.5, break_year=3), 2025)["forecast_sd"].item() == pytest.approx(0.7, abs=0.1)  # fmt: skip
+    assert trends(series(2, 0.0, jump=0.5, break_year=3), 2025)[
+        "forecast_sd"
+    ].item() == pytest.approx(0.7, abs=0.1)
 
 
 def test_one_year_a_segment_has_no_slope():
@@ -68,8 +70,11 @@ def test_schools_are_seen_against_the_city():
     found = school_years(cells, TRUE)
     assert found.height == 36 * 4 * 4
     shifted = cells.with_columns(
-        pl.when(pl.col("school_year") == 2023).then(pl.col("gap_raw_sd") + 5).otherwise("gap_raw_sd").alias("gap_raw_sd")
-    )  # fmt: skip
+        pl.when(pl.col("school_year") == 2023)
+        .then(pl.col("gap_raw_sd") + 5)
+        .otherwise("gap_raw_sd")
+        .alias("gap_raw_sd")
+    )
     # A year in which everybody was lower moves no school against the others.
     np.testing.assert_allclose(school_years(shifted, TRUE)["gap_sd"], found["gap_sd"], atol=1e-12)
     falling = cells.with_columns(
@@ -78,7 +83,9 @@ def test_schools_are_seen_against_the_city():
         .otherwise("gap_raw_sd")
         .alias("gap_raw_sd")
     )
-    row = trends(school_years(falling, TRUE), 2024).row(by_predicate=(pl.col("place") == "900004") & (pl.col("subject") == "math"), named=True)  # fmt: skip
+    row = trends(school_years(falling, TRUE), 2024).row(
+        by_predicate=(pl.col("place") == "900004") & (pl.col("subject") == "math"), named=True
+    )
     assert row["trend"] == "worsening"
 
 

@@ -40,7 +40,9 @@ def test_deviance_is_that_of_the_whole_normal_distribution(restricted):
         deviance += np.linalg.slogdet(information)[1] - 2 * np.log(2 * np.pi)
     assert found.deviance == pytest.approx(deviance, rel=1e-10)
     np.testing.assert_allclose(found.fixed["estimate"], beta, rtol=1e-8)
-    np.testing.assert_allclose(found.fixed["se"], np.sqrt(np.diag(np.linalg.inv(information))), rtol=1e-8)  # fmt: skip
+    np.testing.assert_allclose(
+        found.fixed["se"], np.sqrt(np.diag(np.linalg.inv(information))), rtol=1e-8
+    )
 
 
 @pytest.mark.filterwarnings("ignore::statsmodels.tools.sm_exceptions.ConvergenceWarning")
@@ -49,13 +51,13 @@ def test_statsmodels_finds_the_same(restricted):
     pupils = city(2)
     found = fit(pupils, restricted)
     design = sm.add_constant(pupils["x"].to_numpy())
-    other = sm.MixedLM(pupils["y"].to_numpy(), design, pupils["semel_mosad"].to_numpy(), design).fit(
-        reml=restricted, method="bfgs"
-    )  # fmt: skip
+    other = sm.MixedLM(
+        pupils["y"].to_numpy(), design, pupils["semel_mosad"].to_numpy(), design
+    ).fit(reml=restricted, method="bfgs")
     assert found.deviance == pytest.approx(-2 * other.llf, abs=1e-5)
     np.testing.assert_allclose(found.spread, other.cov_re, rtol=2e-3)
     np.testing.assert_allclose(found.fixed["estimate"], other.fe_params, rtol=1e-5)
-    predicted = np.array([other.random_effects[code] for code in found.schools["school"]])  # fmt: skip
+    predicted = np.array([other.random_effects[code] for code in found.schools["school"]])
     np.testing.assert_allclose(found.schools.select("effect_1", "effect_x"), predicted, atol=1e-4)
     given_ = np.array([other.random_effects_cov[code] for code in found.schools["school"]])
     np.testing.assert_allclose(found.effect_covariance, given_, atol=1e-4)
@@ -63,9 +65,11 @@ def test_statsmodels_finds_the_same(restricted):
 
 @settings(max_examples=15, deadline=None)
 @given(
-    st.sampled_from([-1e6, -3.0, 0.0, 500.0]), st.sampled_from([1e-4, 1.0, 100.0]),
-    st.sampled_from([0.0, 2015.0, 1e6]), st.sampled_from([1e-3, 1.0, 1e4]),
-)  # fmt: skip
+    st.sampled_from([-1e6, -3.0, 0.0, 500.0]),
+    st.sampled_from([1e-4, 1.0, 100.0]),
+    st.sampled_from([0.0, 2015.0, 1e6]),
+    st.sampled_from([1e-3, 1.0, 1e4]),
+)
 def test_units_and_origins_change_nothing_but_the_units(move, stretch, origin, unit):
     pupils = city(3)
     base = fit(pupils, random=("1",))
@@ -126,12 +130,20 @@ def test_the_place_of_the_random_intercept_does_not_matter():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda p: p.with_columns(y=pl.when(pl.int_range(pl.len()) > 0).then("y")), "infinite values in y"),
-        (lambda p: p.with_columns(x=pl.when(pl.int_range(pl.len()) > 0).then("x").otherwise(float("nan"))), "infinite values in x"),
+        (
+            lambda p: p.with_columns(y=pl.when(pl.int_range(pl.len()) > 0).then("y")),
+            "infinite values in y",
+        ),
+        (
+            lambda p: p.with_columns(
+                x=pl.when(pl.int_range(pl.len()) > 0).then("x").otherwise(float("nan"))
+            ),
+            "infinite values in x",
+        ),
         (lambda p: p.with_columns(x=pl.lit(2.0)), "same for all pupils"),
         (lambda p: p.with_columns(semel_mosad=pl.lit("1")), "at least three"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_named(change, said):
     with pytest.raises(ValueError, match=said):
         fit(change(city(6)))

@@ -21,12 +21,22 @@ from pipelines.warehouse import Warehouse
 SUBJECT = "science"
 ANEW = ("core_school_subject_year", "core_gap_cell", "core_band_cell")
 READS = (
-    "core_gap_cell", "core_band_cell", "core_school", "core_school_year", "core_scale_year", "core_city",
-)  # fmt: skip
+    "core_gap_cell",
+    "core_band_cell",
+    "core_school",
+    "core_school_year",
+    "core_scale_year",
+    "core_city",
+)
 CONTEXT = ReportContext(
-    city_name_he="עיר", is_synthetic=True, reference_year=2026, planning_year=2027, scope_he="כול",
-    data_years_he="2022–2026", notes_he=(),
-)  # fmt: skip
+    city_name_he="עיר",
+    is_synthetic=True,
+    reference_year=2026,
+    planning_year=2027,
+    scope_he="כול",
+    data_years_he="2022–2026",
+    notes_he=(),
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +48,8 @@ def banded(published, tmp_path_factory):
     texts = {sql.table.name: sql.text for sql in sql_tables()}
     with duckdb.connect(warehouse.path) as connection:
         school = connection.execute(
-            "SELECT semel_mosad FROM core.core_gap_cell WHERE subject = ? AND scale_id <> 'INT' GROUP BY 1 ORDER BY count(*) DESC, 1",
+            "SELECT semel_mosad FROM core.core_gap_cell WHERE subject = ? AND scale_id <> 'INT'"
+            " GROUP BY 1 ORDER BY count(*) DESC, 1",
             [SUBJECT],
         ).fetchone()[0]
         connection.execute(
@@ -62,7 +73,10 @@ def test_the_school_is_known_only_as_a_band(banded):
     )
     assert cells["band"].is_not_null().all()
     # No score is made up: what is shown raw stays empty, what is estimated has an interval.
-    assert cells.select("actual_value", "gap_raw_sd", "gap_sampling_sd").null_count().row(0) == (cells.height,) * 3  # fmt: skip
+    assert (
+        cells.select("actual_value", "gap_raw_sd", "gap_sampling_sd").null_count().row(0)
+        == (cells.height,) * 3
+    )
     assert (cells["gap_lo_sd"] < cells["gap_sd"]).all()
     assert (cells["gap_sd"] < cells["gap_hi_sd"]).all()
     assert cells["tested_pupils_is_imputed"].all()
@@ -72,7 +86,12 @@ def test_the_school_is_known_only_as_a_band(banded):
     assert row["gap_tier"] != "not_measured"
     assert row["tested_pupils"] > 0
     assert made["mart_gap_school"].filter("is_band").height == 1
-    assert made["mart_gap_school_subject"].select("semel_mosad", "subject", "grade", "school_year", "scale_id").is_unique().all()  # fmt: skip
+    assert (
+        made["mart_gap_school_subject"]
+        .select("semel_mosad", "subject", "grade", "school_year", "scale_id")
+        .is_unique()
+        .all()
+    )
 
 
 def test_components_rest_on_scores_alone(banded):
@@ -103,7 +122,9 @@ def test_a_band_nobody_declared_is_not_used(banded):
 def _listed(city, warehouse, given, made):
     held = warehouse.tables(STEPS[0].reads)
     tables = {**held, "core_band_cell": given["core_band_cell"], **made}
-    return {row["item_id"]: row for row in not_measured(city, tables)["mart_not_measured"].to_dicts()}  # fmt: skip
+    return {
+        row["item_id"]: row for row in not_measured(city, tables)["mart_not_measured"].to_dicts()
+    }
 
 
 def test_the_pages_say_so(banded):

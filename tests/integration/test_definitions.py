@@ -136,7 +136,10 @@ def test_one_year_can_be_refreshed_alone(definitions, space, small_city):
         with dg.DagsterInstance.ephemeral() as instance:
             return job.execute_in_process(instance=instance, asset_selection=[key], **how)
 
-    count = "SELECT school_year, count(*), sum(CAST(respondents AS INT)) FROM raw.raw_climate__facets GROUP BY 1 ORDER BY 1"
+    count = (
+        "SELECT school_year, count(*), sum(CAST(respondents AS INT)) FROM raw.raw_climate__facets"
+        " GROUP BY 1 ORDER BY 1"
+    )
     assert refresh(tags=all_years(space)).success
     before = warehouse.read(count).rows()
     file = small_city / "files" / "climate_2025.csv"

@@ -17,7 +17,9 @@ from tests.conftest import PROJECT, QUICK_ACCOUNT
 
 
 def run_city(folder, tmp, authority=None, up_to=None):
-    """Run the chain for a copy of the real city's two files, perhaps for another authority or up to some tables."""
+    """Run the chain for a copy of the real city's two files, perhaps for another authority or up to
+    some tables.
+    """
     city = tmp / "raw" / "ashkelon_public"
     city.mkdir(parents=True)
     for name in ("city.yaml", "policy.yaml"):
@@ -41,8 +43,11 @@ def run_city(folder, tmp, authority=None, up_to=None):
             .resolve(job.asset_layer.asset_graph)
         )
         result = job.execute_in_process(
-            instance=instance, tags=all_years(space), run_config={"loggers": {"progress": {}}}, asset_selection=wanted
-        )  # fmt: skip
+            instance=instance,
+            tags=all_years(space),
+            run_config={"loggers": {"progress": {}}},
+            asset_selection=wanted,
+        )
     assert result.success
     return space
 
@@ -205,15 +210,19 @@ def test_schools_without_scores_are_not_measured_but_planned_for(ashkelon):
 
 
 def planned_as_reported(shared_data, authority, need, not_measured, plan):
-    """All elementary schools of the authority's budget are planned for, but those that nothing is known of."""
+    """All elementary schools of the authority's budget are planned for, but those that nothing is
+    known of.
+    """
     budget = pl.read_csv(
         shared_data / "israel" / "moe_school_budget_2014_15" / "budget_clean.csv",
         infer_schema_length=None,
     )
     elementary = budget.filter(
-        pl.col("authority_name") == authority, pl.col("education_stage") == "יסודי בלבד", pl.col("education_type") == "רגיל",
+        pl.col("authority_name") == authority,
+        pl.col("education_stage") == "יסודי בלבד",
+        pl.col("education_type") == "רגיל",
         pl.col("students_regular") > 0,
-    )  # fmt: skip
+    )
     unknown = not_measured.filter(pl.col("item_id") == "schools_without_indicator")
     left_out = unknown["schools_not_measured"].sum()
     assert need.height + left_out == elementary.height > 20

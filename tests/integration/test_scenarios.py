@@ -1,4 +1,6 @@
-"""A changed scenario makes again only what depends on it, and the same bytes as a whole run (R98)."""
+"""A changed scenario makes again only what depends on it, and the same bytes as a whole run
+(R98).
+"""
 
 import json
 import shutil
@@ -14,7 +16,13 @@ from pipelines.fingerprint import Marks, marks, only_scenarios_changed
 from pipelines.warehouse import Warehouse
 from tests.integration.test_run_errors import expect_error
 
-BASE_FILES = ("budget_minus_tenth", "more_excellence", "need_blind", "stronger_preference", "without_amirim")  # fmt: skip
+BASE_FILES = (
+    "budget_minus_tenth",
+    "more_excellence",
+    "need_blind",
+    "stronger_preference",
+    "without_amirim",
+)
 
 
 @pytest.fixture
@@ -53,9 +61,11 @@ def made_when(place):
     with patch.dict(os.environ, place.env), dg.DagsterInstance.get() as instance:
         records = instance.get_asset_records(instance.all_asset_keys())
         return {
-            record.asset_entry.asset_key.path[-1]: record.asset_entry.last_materialization_storage_id
+            record.asset_entry.asset_key.path[
+                -1
+            ]: record.asset_entry.last_materialization_storage_id
             for record in records
-        }  # fmt: skip
+        }
 
 
 def test_every_scenario_is_a_row_beside_the_plan(published):
@@ -76,19 +86,38 @@ def test_every_scenario_is_a_row_beside_the_plan(published):
         assert row["cost_change_agorot"] == row["cost_agorot"] - certificate["cost_agorot"]
     # Sums of schools and responses are those of the plan, to the agora.
     for part in ("school", "response"):
-        sums = dict(mart(published, f"mart_scenario_{part}").group_by("scenario_id").agg(pl.col("cost_agorot").sum()).iter_rows())  # fmt: skip
+        sums = dict(
+            mart(published, f"mart_scenario_{part}")
+            .group_by("scenario_id")
+            .agg(pl.col("cost_agorot").sum())
+            .iter_rows()
+        )
         assert sums == {name: by_id[name]["cost_agorot"] for name in sums}
-    assert mart(published, "mart_scenario_school").filter(scenario_id="base").sort("semel_mosad")["cost_agorot"].to_list() == mart(published, "mart_allocation_school").sort("semel_mosad")["cost_agorot"].to_list()  # fmt: skip
+    assert (
+        mart(published, "mart_scenario_school")
+        .filter(scenario_id="base")
+        .sort("semel_mosad")["cost_agorot"]
+        .to_list()
+        == mart(published, "mart_allocation_school").sort("semel_mosad")["cost_agorot"].to_list()
+    )
     assert not (published.current / "committee" / "scenarios" / "need_blind.yaml").exists()
     assert (published.current / "analyst" / "scenarios" / "need_blind.yaml").is_file()
 
 
 HALF = "name_he: חצי\nname_en: Half\nreason: why\nchanges: {equity_gamma: 0.5}\n"
-GHOST = "name_he: שם\nname_en: Name\nreason: why\nchanges:\n  rules:\n    must_keep: [{response: milat, schools: ['999999'], source: s, reason: r}]\n"  # fmt: skip
+GHOST = (
+    "name_he: שם\nname_en: Name\nreason: why\nchanges:\n  rules:\n    must_keep: [{response: milat,"
+    " schools: ['999999'], source: s, reason: r}]\n"
+)
 SCENARIO_TABLES = {
-    "core_scenario", "core_scenario_line", "mart_scenario_change", "mart_scenario", "mart_scenario_group",
-    "mart_scenario_school", "mart_scenario_response",
-}  # fmt: skip
+    "core_scenario",
+    "core_scenario_line",
+    "mart_scenario_change",
+    "mart_scenario",
+    "mart_scenario_group",
+    "mart_scenario_school",
+    "mart_scenario_response",
+}
 
 
 def test_a_changed_scenario_makes_again_only_what_depends_on_it(place, solved):

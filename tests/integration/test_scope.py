@@ -57,13 +57,18 @@ def test_a_scope_is_named_for_what_it_covers(city):
 
 
 def test_files_database_and_manifest_carry_the_scope(tmp_path):
-    tables = {"mart_city": pl.DataFrame({"city_id": ["a"], "scope": ["official"]}), "mart_group": pl.DataFrame({"group_id": ["g"]})}  # fmt: skip
+    tables = {
+        "mart_city": pl.DataFrame({"city_id": ["a"], "scope": ["official"]}),
+        "mart_group": pl.DataFrame({"group_id": ["g"]}),
+    }
 
     def build(folder):
         write_marts(folder / "analyst", tables)
 
     release = publish(tmp_path, build, lambda _: None, about={"scope": "official"})
-    assert json.loads((release / "manifest.json").read_text(encoding="utf-8"))["scope"] == "official"  # fmt: skip
+    assert (
+        json.loads((release / "manifest.json").read_text(encoding="utf-8"))["scope"] == "official"
+    )
     for name in tables:
         held = pl.read_parquet_metadata(release / "analyst" / f"{name}.parquet")
         assert held["scope"] == "official"

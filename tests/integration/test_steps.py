@@ -1,4 +1,6 @@
-"""Every Python step computes the same rows, to the last bit, however the rows of its inputs lie (R97)."""
+"""Every Python step computes the same rows, to the last bit, however the rows of its inputs lie
+(R97).
+"""
 
 import polars as pl
 import pytest

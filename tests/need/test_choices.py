@@ -40,8 +40,12 @@ def test_a_weight_of_nothing_stays_nothing():
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"orders": (0.5, -1.0)}, "0 or above"), ({"concentration": 0.0}, "concentration"), ({"draws": 0}, "draws|draw is")],
-)  # fmt: skip
+    [
+        ({"orders": (0.5, -1.0)}, "0 or above"),
+        ({"concentration": 0.0}, "concentration"),
+        ({"draws": 0}, "draws|draw is"),
+    ],
+)
 def test_a_senseless_choice_is_named(change, said):
     with pytest.raises(ValueError, match=said):
         need_robustness(frame(random_need(1, 6)), WEIGHTS, **change)
@@ -74,12 +78,17 @@ def test_a_worse_outcome_raises_the_index_but_not_the_background(need, place, mo
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(unit, min_size=4, max_size=4), st.integers(0, 2), st.floats(0.01, 0.9), st.sampled_from([0.25, 0.5, 0.75, 1.0]))  # fmt: skip
+@given(
+    st.lists(unit, min_size=4, max_size=4),
+    st.integers(0, 2),
+    st.floats(0.01, 0.9),
+    st.sampled_from([0.25, 0.5, 0.75, 1.0]),
+)
 def test_one_bad_year_of_three_moves_a_bounded_part(need, place, worse, order):
     """From a steady level, with equal years and inside the anchors: the indicator's need moves by a
-    third of what one year alone would move it, the index by at most 3^(-p) of it (p ≤ 1): a third at
-    p = 1, 58 % at p = .5. Less than a third cannot be promised for p < 1: the mean is concave in each
-    need, and steepest where there was none."""
+    third of what one year alone would move it, the index by at most 3^(-p) of it (p ≤ 1): a third
+    at p = 1, 58 % at p = .5. Less than a third cannot be promised for p < 1: the mean is concave in
+    each need, and steepest where there was none."""
     assume(need[place] + worse <= 1)
 
     def moved(window: int) -> tuple[float, float]:

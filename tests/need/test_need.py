@@ -17,7 +17,9 @@ def indicators(needs, se=0.05, missing=()):
     return pl.DataFrame(
         [
             {
-                "semel_mosad": f"9{j:05d}", "indicator_id": name, "indicator_kind": KINDS[name],
+                "semel_mosad": f"9{j:05d}",
+                "indicator_id": name,
+                "indicator_kind": KINDS[name],
                 "is_measured": (j, name) not in missing,
                 "indicator_need": None if (j, name) in missing else float(value),
                 "indicator_need_se": None if (j, name) in missing else se,
@@ -26,7 +28,7 @@ def indicators(needs, se=0.05, missing=()):
             for name, value in zip("abc", row, strict=True)
         ],
         schema_overrides={"indicator_need": pl.Float64, "indicator_need_se": pl.Float64},
-    )  # fmt: skip
+    )
 
 
 rows = st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=4, max_size=9)
@@ -85,11 +87,15 @@ def test_what_is_missing_widens_and_is_reported():
 
 @pytest.mark.parametrize("z", [0.0, 1.0, 2.0, 3.0])
 def test_draws_are_those_of_measuring_again(z):
-    """A gap of z errors, measured again, gives a need of Φ(z + ε); the interval must be that one's."""
+    """A gap of z errors, measured again, gives a need of Φ(z + ε); the interval must be that
+    one's.
+    """
     schools = pl.DataFrame({"semel_mosad": ["1"], "value": [z], "se": [1.0], "n": [9]})
     one = need_from_gap(schools).with_columns(
-        pl.lit("a").alias("indicator_id"), pl.lit("outcome").alias("indicator_kind"), pl.lit(True).alias("is_measured")
-    )  # fmt: skip
+        pl.lit("a").alias("indicator_id"),
+        pl.lit("outcome").alias("indicator_kind"),
+        pl.lit(True).alias("is_measured"),
+    )
     weights = pl.DataFrame({"indicator_id": ["a"], "weight_pct": [100.0]})
     found = need_index(one, weights, draws=20_000).row(0, named=True)
     assert found["need_lo"] == pytest.approx(norm.cdf(z - 1.645), abs=0.015)
@@ -195,8 +201,12 @@ def test_need_from_gap_is_the_probability_below_target():
     assert found["indicator_need_se"][1] < 1e-3
     for value, se in [(None, 0.1), (0.1, 0.0), (0.1, None)]:
         with pytest.raises(ValueError, match="positive error"):
-            need_from_gap(pl.DataFrame({"semel_mosad": ["1"], "value": [value], "se": [se], "n": [9]},
-                                       schema_overrides={"value": pl.Float64, "se": pl.Float64}))  # fmt: skip
+            need_from_gap(
+                pl.DataFrame(
+                    {"semel_mosad": ["1"], "value": [value], "se": [se], "n": [9]},
+                    schema_overrides={"value": pl.Float64, "se": pl.Float64},
+                )
+            )
 
 
 def test_need_from_anchors_either_direction():

@@ -1,4 +1,6 @@
-"""What the index owes to choices: exact profiles, honest acceptability, no reward for getting worse."""
+"""What the index owes to choices: exact profiles, honest acceptability, no reward for getting
+worse.
+"""
 
 import time
 
@@ -40,7 +42,11 @@ needs = st.lists(st.lists(st.floats(0.01, 0.99), min_size=4, max_size=4), min_si
 @settings(max_examples=60, deadline=None)
 @given(needs, st.sampled_from([0.0, 0.5, 1.0]))
 def test_shares_of_the_index_sum_to_100(need, order):
-    found = need_shares(frame(need), WEIGHTS, order).group_by("semel_mosad").agg(pl.col("need_share_pct").sum())  # fmt: skip
+    found = (
+        need_shares(frame(need), WEIGHTS, order)
+        .group_by("semel_mosad")
+        .agg(pl.col("need_share_pct").sum())
+    )
     np.testing.assert_allclose(found["need_share_pct"], 100, atol=1e-9)
 
 
@@ -60,31 +66,55 @@ def test_acceptability_sums_and_follows_the_truth():
     sums = found.acceptability.group_by("semel_mosad").agg(pl.col("acceptability_pct").sum())
     np.testing.assert_allclose(sums["acceptability_pct"], 100, atol=1e-9)
     first, last = found.schools.row(0, named=True), found.schools.row(1, named=True)
-    assert (first["need_tier"], first["tier_acceptability_pct"], first["rank_choice_hi"]) == ("A", 100, 1)  # fmt: skip
-    assert (last["need_tier"], last["tier_acceptability_pct"], last["rank_choice_lo"]) == ("D", 100, 36)  # fmt: skip
+    assert (first["need_tier"], first["tier_acceptability_pct"], first["rank_choice_hi"]) == (
+        "A",
+        100,
+        1,
+    )
+    assert (last["need_tier"], last["tier_acceptability_pct"], last["rank_choice_lo"]) == (
+        "D",
+        100,
+        36,
+    )
     assert (found.schools["rank_choice_lo"] <= found.schools["rank_choice_hi"]).all()
 
 
 def test_equal_indicators_leave_nothing_to_choose():
     column = np.random.default_rng(2).uniform(0.05, 0.95, (20, 1))
     found = need_robustness(frame(np.repeat(column, 4, axis=1)), WEIGHTS)
-    assert found.choices["rank_correlation_lo"].to_list() == pytest.approx([1.0] * found.choices.height)  # fmt: skip
+    assert found.choices["rank_correlation_lo"].to_list() == pytest.approx(
+        [1.0] * found.choices.height
+    )
     assert (found.choices["tier_changed_pct"] == 0).all()
 
 
 def test_far_committees_change_more_than_near_ones():
-    rows = {row["choice"]: row for row in need_robustness(frame(random_need(3)), WEIGHTS).choices.to_dicts()}  # fmt: skip
+    rows = {
+        row["choice"]: row
+        for row in need_robustness(frame(random_need(3)), WEIGHTS).choices.to_dicts()
+    }
     assert rows["weights_any"]["tier_changed_pct"] > rows["weights_near"]["tier_changed_pct"] > 0
     assert rows["weights_near"]["draws"] == 1000
     assert {"order_0", "order_1", *(f"without_{name}" for name in NAMES)} <= set(rows)
-    assert rows["without_gap_math"]["tier_changed_pct"] > rows["without_absence"]["tier_changed_pct"]  # fmt: skip
+    assert (
+        rows["without_gap_math"]["tier_changed_pct"] > rows["without_absence"]["tier_changed_pct"]
+    )
 
 
 def test_quality_of_indicators():
     rng = np.random.default_rng(4)
     base = rng.uniform(0.1, 0.9, 200)
-    need = np.column_stack([rng.uniform(0.1, 0.9, 200), base, np.clip(base + rng.normal(0, 0.02, 200), 0, 1), rng.uniform(0.1, 0.9, 200)])  # fmt: skip
-    found = indicator_quality(frame(need, error=np.array([0.23, 0.05, 0.05, 0.0])[None].repeat(200, 0)), WEIGHTS)  # fmt: skip
+    need = np.column_stack(
+        [
+            rng.uniform(0.1, 0.9, 200),
+            base,
+            np.clip(base + rng.normal(0, 0.02, 200), 0, 1),
+            rng.uniform(0.1, 0.9, 200),
+        ]
+    )
+    found = indicator_quality(
+        frame(need, error=np.array([0.23, 0.05, 0.05, 0.0])[None].repeat(200, 0)), WEIGHTS
+    )
     rows = {row["indicator_id"]: row for row in found.to_dicts()}
     assert rows["nurture"]["indicator_reliability"] == 1
     assert rows["absence"]["indicator_reliability"] < 0.2
@@ -112,7 +142,10 @@ def test_more_need_never_means_a_smaller_index_and_moves_no_other_school(need, p
 def test_order_says_nothing(seed):
     rows = frame(random_need(5, schools=9))
     other = rows.sample(fraction=1, shuffle=True, seed=seed)
-    one, two = need_robustness(rows, WEIGHTS, draws=50), need_robustness(other, WEIGHTS.reverse(), draws=50)  # fmt: skip
+    one, two = (
+        need_robustness(rows, WEIGHTS, draws=50),
+        need_robustness(other, WEIGHTS.reverse(), draws=50),
+    )
     assert one.schools.equals(two.schools)
     assert one.choices.equals(two.choices)
     assert need_shares(rows, WEIGHTS).equals(need_shares(other, WEIGHTS))

@@ -34,7 +34,10 @@ def test_it_runs_and_agrees_with_the_marts(published, monkeypatch):
 def test_without_a_release_it_says_what_to_run(tmp_path):
     done = subprocess.run(
         [sys.executable, PROJECT / "notebooks" / "explore_gaps.py"],
-        env={"TIKKUN_DATA_MARTS": str(tmp_path), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env={"TIKKUN_DATA_MARTS": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode != 0
     assert "make run" in done.stdout + done.stderr

@@ -1,4 +1,6 @@
-"""The studio over a published release: the plan itself when nothing is moved, a new one when something is."""
+"""The studio over a published release: the plan itself when nothing is moved, a new one when
+something is.
+"""
 
 import time
 from dataclasses import replace
@@ -40,9 +42,13 @@ def test_the_problem_is_the_one_the_run_solved(studio, published):
 
 def test_moved_decisions_are_kept_by_the_draft(studio):
     base = studio.settings
-    floor = replace(base, floor_nis=200, excellence_pct=(10, 15), municipal_nis=base.municipal_nis // 2)  # fmt: skip
+    floor = replace(
+        base, floor_nis=200, excellence_pct=(10, 15), municipal_nis=base.municipal_nis // 2
+    )
     asked = studio.changed(floor)
-    assert {"school_floor", "excellence_share_min:municipal_own"} <= {r.rule_id for r in asked.rules}  # fmt: skip
+    assert {"school_floor", "excellence_share_min:municipal_own"} <= {
+        r.rule_id for r in asked.rules
+    }
     started = time.process_time()
     draft = studio.draft(floor)
     assert time.process_time() - started < 4  # 2 s and a busy machine

@@ -1,4 +1,6 @@
-"""The criteria page: what is wrong with each criterion, fairness by group, the schools' methods; small groups hidden."""
+"""The criteria page: what is wrong with each criterion, fairness by group, the schools' methods;
+small groups hidden.
+"""
 
 import re
 from datetime import date
@@ -23,15 +25,33 @@ def table(name, *rows):
 
 
 CRITERION = {
-    "criterion_id": "amirim", "criterion_version": 2, "criterion_name_he": "איתור לאמירים", "criteria_field": "excellence",
-    "criterion_scope": "authority", "identification_method": "grades", "measure_id": "absence_pct", "threshold": 12.5,
-    "threshold_side": "at_least", "criterion_owner": "מחלקת מחוננים", "valid_from": date(2024, 9, 1), "is_current_version": True,
-}  # fmt: skip
+    "criterion_id": "amirim",
+    "criterion_version": 2,
+    "criterion_name_he": "איתור לאמירים",
+    "criteria_field": "excellence",
+    "criterion_scope": "authority",
+    "identification_method": "grades",
+    "measure_id": "absence_pct",
+    "threshold": 12.5,
+    "threshold_side": "at_least",
+    "criterion_owner": "מחלקת מחוננים",
+    "valid_from": date(2024, 9, 1),
+    "is_current_version": True,
+}
 GROUP = {
-    "criterion_id": "amirim", "criterion_version": 2, "pupils": 200, "identified_pupils": 20, "identified_pct": 10.0,
-    "identified_lo_pct": 7.0, "identified_hi_pct": 14.0, "expected_pupils": 31.5, "fairness_ratio": 0.63,
-    "fairness_lo": 0.5, "fairness_hi": 0.8, "is_unfair": True,
-}  # fmt: skip
+    "criterion_id": "amirim",
+    "criterion_version": 2,
+    "pupils": 200,
+    "identified_pupils": 20,
+    "identified_pct": 10.0,
+    "identified_lo_pct": 7.0,
+    "identified_hi_pct": 14.0,
+    "expected_pupils": 31.5,
+    "fairness_ratio": 0.63,
+    "fairness_lo": 0.5,
+    "fairness_hi": 0.8,
+    "is_unfair": True,
+}
 
 
 @pytest.fixture
@@ -40,17 +60,45 @@ def tables():
         "mart_criterion": table(
             "mart_criterion",
             CRITERION,
-            CRITERION | {"criterion_version": 1, "valid_to": date(2024, 8, 31), "threshold": 17.5, "is_current_version": False},
-            CRITERION | {"criterion_id": "sport", "criteria_field": "sport", "measure_id": None, "threshold": None, "criterion_owner": None},
+            CRITERION
+            | {
+                "criterion_version": 1,
+                "valid_to": date(2024, 8, 31),
+                "threshold": 17.5,
+                "is_current_version": False,
+            },
+            CRITERION
+            | {
+                "criterion_id": "sport",
+                "criteria_field": "sport",
+                "measure_id": None,
+                "threshold": None,
+                "criterion_owner": None,
+            },
         ),
         "mart_criterion_lint": table(
             "mart_criterion_lint",
-            {"criteria_field": "sport", "criterion_id": "sport", "criterion_version": 2, "finding_code": "no_owner", "finding_he": "לקריטריון אין בעלים", "finding_en": "x"},
+            {
+                "criteria_field": "sport",
+                "criterion_id": "sport",
+                "criterion_version": 2,
+                "finding_code": "no_owner",
+                "finding_he": "לקריטריון אין בעלים",
+                "finding_en": "x",
+            },
         ),
         "mart_criterion_fairness": table(
             "mart_criterion_fairness",
             GROUP | {"group_id": "weak"},
-            GROUP | {"group_id": "new", "identified_pupils": 3, "identified_pct": 1.5, "fairness_ratio": 0.77, "is_unfair": False, "small_pupils": 3},
+            GROUP
+            | {
+                "group_id": "new",
+                "identified_pupils": 3,
+                "identified_pct": 1.5,
+                "fairness_ratio": 0.77,
+                "is_unfair": False,
+                "small_pupils": 3,
+            },
         ),
         "mart_group": table(
             "mart_group",
@@ -59,13 +107,25 @@ def tables():
         ),
         "mart_identification_method": table(
             "mart_identification_method",
-            {"semel_mosad": "900001", "criteria_field": "art", "identification_method": "portfolio", "method_entropy": 0.5},
-            {"semel_mosad": "900002", "criteria_field": "art", "identification_method": "test", "method_entropy": 0.5},
+            {
+                "semel_mosad": "900001",
+                "criteria_field": "art",
+                "identification_method": "portfolio",
+                "method_entropy": 0.5,
+            },
+            {
+                "semel_mosad": "900002",
+                "criteria_field": "art",
+                "identification_method": "test",
+                "method_entropy": 0.5,
+            },
         ),
         "mart_need_index": table(
-            "mart_need_index", {"semel_mosad": "900001", "school_name_he": "אלון"}, {"semel_mosad": "900002", "school_name_he": "ברוש"}
+            "mart_need_index",
+            {"semel_mosad": "900001", "school_name_he": "אלון"},
+            {"semel_mosad": "900002", "school_name_he": "ברוש"},
         ),
-    }  # fmt: skip
+    }
 
 
 def text_of(html):
@@ -126,14 +186,28 @@ def test_few_identified_few_others_and_few_outside_are_all_small():
         5,
     )
     assert dict(found.select("group_id", "small_pupils").iter_rows()) == {
-        "few": 3, "all_but_two": 2, "outside": 1, "none": None, "plenty": None
-    }  # fmt: skip
+        "few": 3,
+        "all_but_two": 2,
+        "outside": 1,
+        "none": None,
+        "plenty": None,
+    }
 
 
 def test_the_next_smallest_of_a_dimension_is_hidden_with_a_few():
     found = small_groups(
-        groups(("a", "nurture", 300, 3), ("b", "nurture", 300, 17), ("c", "nurture", 300, 20), ("d", "sex", 300, 15)),
+        groups(
+            ("a", "nurture", 300, 3),
+            ("b", "nurture", 300, 17),
+            ("c", "nurture", 300, 20),
+            ("d", "sex", 300, 15),
+        ),
         60,
         5,
-    )  # fmt: skip
-    assert dict(found.select("group_id", "small_pupils").iter_rows()) == {"a": 3, "b": 3, "c": None, "d": None}  # fmt: skip
+    )
+    assert dict(found.select("group_id", "small_pupils").iter_rows()) == {
+        "a": 3,
+        "b": 3,
+        "c": None,
+        "d": None,
+    }

@@ -25,9 +25,13 @@ IN_CONTRACTS = sorted(
 )
 MAPPING = SourceMapping(file="a.csv", format="csv", columns={})
 _IS = {
-    "VARCHAR": r".+", "INTEGER": r"-?\d+", "DOUBLE": r"-?\d+(\.\d+)?", "DECIMAL(18,2)": r"-?\d+(\.\d{1,2})?",
-    "BOOLEAN": "true|false", "DATE": r"\d{4}-\d{2}-\d{2}",
-}  # fmt: skip
+    "VARCHAR": r".+",
+    "INTEGER": r"-?\d+",
+    "DOUBLE": r"-?\d+(\.\d+)?",
+    "DECIMAL(18,2)": r"-?\d+(\.\d{1,2})?",
+    "BOOLEAN": "true|false",
+    "DATE": r"\d{4}-\d{2}-\d{2}",
+}
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +100,21 @@ def test_an_example_passes_the_door(name):
 
 
 def test_the_example_of_a_pupil_id_belongs_to_nobody():
-    digits = [int(digit) * (1 + place % 2) for place, digit in enumerate(WORDS.fields["pupil_hash"].example)]  # fmt: skip
+    digits = [
+        int(digit) * (1 + place % 2)
+        for place, digit in enumerate(WORDS.fields["pupil_hash"].example)
+    ]
     assert sum(digit - 9 if digit > 9 else digit for digit in digits) % 10 != 0
 
 
 def test_the_forms_said_to_be_read_are_read():
-    readers = (normalise.whole_number, normalise.number, normalise.flag, lambda form: normalise.day(form, "dmy"), normalise.school_year)  # fmt: skip
+    readers = (
+        normalise.whole_number,
+        normalise.number,
+        normalise.flag,
+        lambda form: normalise.day(form, "dmy"),
+        normalise.school_year,
+    )
     for (kind, forms), reader in zip(READS, readers, strict=True):
         assert all(reader(form) is not None for form in forms), kind
     days = {normalise.day(form, "dmy") for form in dict(READS)["date · תאריך"]}

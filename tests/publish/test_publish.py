@@ -72,10 +72,14 @@ class TestRelease:
 
 CLIMBING = pl.DataFrame(
     {
-        "semel_mosad": ["1", "2", "3"], "subject": ["math"] * 3, "tested_pupils": [3, 9, 10],
-        "gap_sd": [0.1, 0.2, 0.3], "gap_lo_sd": [0.0, 0.1, 0.2], "p_below_target": [0.6, 0.7, 0.8],
+        "semel_mosad": ["1", "2", "3"],
+        "subject": ["math"] * 3,
+        "tested_pupils": [3, 9, 10],
+        "gap_sd": [0.1, 0.2, 0.3],
+        "gap_lo_sd": [0.0, 0.1, 0.2],
+        "p_below_target": [0.6, 0.7, 0.8],
     }
-)  # fmt: skip
+)
 
 
 class TestSuppression:
@@ -168,8 +172,10 @@ def test_the_database_hash_is_of_its_content(tmp_path, marts):
 class TestWorkbook:
     def test_same_tables_same_bytes_and_formulas_stay_text(self, tmp_path, marts, context):
         evil = marts | {
-            "mart_need_index": marts["mart_need_index"].with_columns(
-                pl.lit('=HYPERLINK("x")').alias("school_name_he")
+            "mart_need_index": (
+                marts["mart_need_index"].with_columns(
+                    pl.lit('=HYPERLINK("x")').alias("school_name_he")
+                )
             )
         }
         for name in ("a.xlsx", "b.xlsx"):
@@ -204,7 +210,9 @@ class TestWorkbook:
 
 
 class Cells(HTMLParser):
-    """Collects (address, exact value, shown text) of every number, and the structure of the page."""
+    """Collects (address, exact value, shown text) of every number, and the structure of the
+    page.
+    """
 
     def __init__(self):
         super().__init__()
@@ -314,12 +322,21 @@ def test_numbers_in_sentences_are_isolated(text, shown):
 @pytest.mark.parametrize(
     ("form", "value", "shown"),
     [
-        (words.nis, 123456789, "1,234,568"), (words.signed, -0.1234, "−0.12"), (words.signed, 0.3, "+0.30"), (words.signed, -0.001, "0.00"),
-        (words.percent, 12.0, "12%"), (words.percent, -3.25, "−3.2%"), (words.probability, 0.999, ">99%"), (words.probability, 0.5, "50%"),
-        (words.hebrew_year, 2026, 'תשפ"ו'), (words.hebrew_year, 2015, 'תשע"ה'), (words.hebrew_year, 2016, 'תשע"ו'), (words.hebrew_year, 2055, 'תתט"ו'),
+        (words.nis, 123456789, "1,234,568"),
+        (words.signed, -0.1234, "−0.12"),
+        (words.signed, 0.3, "+0.30"),
+        (words.signed, -0.001, "0.00"),
+        (words.percent, 12.0, "12%"),
+        (words.percent, -3.25, "−3.2%"),
+        (words.probability, 0.999, ">99%"),
+        (words.probability, 0.5, "50%"),
+        (words.hebrew_year, 2026, 'תשפ"ו'),
+        (words.hebrew_year, 2015, 'תשע"ה'),
+        (words.hebrew_year, 2016, 'תשע"ו'),
+        (words.hebrew_year, 2055, 'תתט"ו'),
         (words.year, 2026, 'תשפ"ו (2025/26)'),
     ],
-)  # fmt: skip
+)
 def test_words(form, value, shown):
     assert form(value) == shown
 

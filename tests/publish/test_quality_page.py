@@ -16,57 +16,164 @@ from pipelines.publish.report.page import _FORMATS
 from pipelines.publish.suppression import Thresholds, suppress
 
 CONTEXT = ReportContext(
-    city_name_he="עיר לדוגמה", is_synthetic=True, reference_year=2026, planning_year=2027,
-    scope_he="בתי ספר יסודיים", data_years_he="נתונים לשנים 2022–2026", notes_he=(),
-)  # fmt: skip
+    city_name_he="עיר לדוגמה",
+    is_synthetic=True,
+    reference_year=2026,
+    planning_year=2027,
+    scope_he="בתי ספר יסודיים",
+    data_years_he="נתונים לשנים 2022–2026",
+    notes_he=(),
+)
 
 
 def a_check(check_id, **changes):
     return {
-        "table_name": "core_school", "check_id": check_id, "quality_dimension": "validity",
-        "severity": "ERROR", "is_blocking": True, "is_passed": True, "checked_rows": 1240,
-        "failing_rows": 0, "failing_keys": None, "owner_role": "אנליסט/ית הנתונים",
-        "rule_he": f"כלל {check_id}.", "rule_en": f"Rule {check_id}.",
-        "finding_he": f"הכלל אינו מתקיים: כלל {check_id}.", "finding_en": f"The rule does not hold: Rule {check_id}.",
-        "resolve_he": f"תיקון {check_id}.", "resolve_en": f"Remedy {check_id}.",
-    } | changes  # fmt: skip
+        "table_name": "core_school",
+        "check_id": check_id,
+        "quality_dimension": "validity",
+        "severity": "ERROR",
+        "is_blocking": True,
+        "is_passed": True,
+        "checked_rows": 1240,
+        "failing_rows": 0,
+        "failing_keys": None,
+        "owner_role": "אנליסט/ית הנתונים",
+        "rule_he": f"כלל {check_id}.",
+        "rule_en": f"Rule {check_id}.",
+        "finding_he": f"הכלל אינו מתקיים: כלל {check_id}.",
+        "finding_en": f"The rule does not hold: Rule {check_id}.",
+        "resolve_he": f"תיקון {check_id}.",
+        "resolve_en": f"Remedy {check_id}.",
+    } | changes
 
 
-BLOCKING = a_check("blocks", is_passed=False, failing_rows=2, failing_keys="900001/milat, 900014/a&b")  # fmt: skip
-ERROR = a_check("harms", is_passed=False, is_blocking=False, failing_rows=1, quality_dimension="privacy", owner_role="treasurer")  # fmt: skip
+BLOCKING = a_check(
+    "blocks", is_passed=False, failing_rows=2, failing_keys="900001/milat, 900014/a&b"
+)
+ERROR = a_check(
+    "harms",
+    is_passed=False,
+    is_blocking=False,
+    failing_rows=1,
+    quality_dimension="privacy",
+    owner_role="treasurer",
+)
 WARNING = a_check("warns", is_passed=False, is_blocking=False, severity="WARN", failing_rows=37)
 PASSED = a_check("holds", quality_dimension="uniqueness")
 
 
 def checks(*rows):
-    return pl.DataFrame(rows, schema_overrides={"failing_keys": pl.String}, infer_schema_length=None)  # fmt: skip
+    return pl.DataFrame(
+        rows, schema_overrides={"failing_keys": pl.String}, infer_schema_length=None
+    )
 
 
 def a_file(year, rows_in, staged, aside):
     return {
-        "source_id": "tests__pupil_scores", "file_name": f"scores_{year}.csv", "file_hash": "ab12" * 16,
-        "rows_in": rows_in, "rows_staged": staged, "rows_quarantined": aside, "rows_lost": rows_in - staged - aside,
+        "source_id": "tests__pupil_scores",
+        "file_name": f"scores_{year}.csv",
+        "file_hash": "ab12" * 16,
+        "rows_in": rows_in,
+        "rows_staged": staged,
+        "rows_quarantined": aside,
+        "rows_lost": rows_in - staged - aside,
         "quarantined_pct": 100 * aside / rows_in,
-    }  # fmt: skip
+    }
 
 
-AT_THE_DOOR = {"source_id": "tests__pupil_scores", "file_name": "scores_2026.csv", "column_name": "score", "first_row": 14}  # fmt: skip
+AT_THE_DOOR = {
+    "source_id": "tests__pupil_scores",
+    "file_name": "scores_2026.csv",
+    "column_name": "score",
+    "first_row": 14,
+}
 TABLES = {
     "mart_data_quality": checks(WARNING, PASSED, ERROR, BLOCKING),
-    "mart_source_file": pl.DataFrame([a_file(2025, 45000, 45000, 0), a_file(2026, 45012, 45000, 12)]),
-    "mart_quarantine_summary": pl.DataFrame([AT_THE_DOOR | {"reason_code": "outside_scale", "reason_he": "הציון אינו אפשרי (INT: 0…100)", "reason_en": "x", "failing_rows": 12}]),
-    "mart_repair": pl.DataFrame([AT_THE_DOOR | {"repair_code": "personal_masked", "repair_he": "פרטים אישיים הוסתרו", "repair_en": "x", "repaired_rows": 4}]),
-    "mart_coverage": pl.DataFrame([
-        {"source_id": "attendance__exits", "school_year": 2025, "schools_in_plan": 29, "schools_reporting": 29, "schools_declared_silent": 0, "schools_silent": 0},
-        {"source_id": "tests__pupil_scores", "school_year": 2026, "schools_in_plan": 29, "schools_reporting": 27, "schools_declared_silent": 1, "schools_silent": 1},
-    ]),
-    "mart_not_measured": pl.DataFrame([{"item_id": "science", "item_he": "מדעים", "item_en": "Science", "reason_he": "אין מבחן", "reason_en": "no test", "schools_not_measured": 29, "schools": 29, "weakens": "mart_gap_school,mart_need_index"}]),
-    "mart_quality_drift": pl.DataFrame([
-        {"figure_id": "pupils.official", "school_year": 2026, "previous_value": 12000.0, "observed_value": 12345.0, "unit": "pupils"},
-        {"figure_id": "gap_raw.math", "school_year": 2026, "previous_value": 0.05, "observed_value": -0.1234, "unit": "pupil SD"},
-        {"figure_id": "rows.tests__pupil_scores", "school_year": 2026, "previous_value": None, "observed_value": 90000.0, "unit": "rows"},
-    ]),
-}  # fmt: skip
+    "mart_source_file": pl.DataFrame(
+        [a_file(2025, 45000, 45000, 0), a_file(2026, 45012, 45000, 12)]
+    ),
+    "mart_quarantine_summary": pl.DataFrame(
+        [
+            AT_THE_DOOR
+            | {
+                "reason_code": "outside_scale",
+                "reason_he": "הציון אינו אפשרי (INT: 0…100)",
+                "reason_en": "x",
+                "failing_rows": 12,
+            }
+        ]
+    ),
+    "mart_repair": pl.DataFrame(
+        [
+            AT_THE_DOOR
+            | {
+                "repair_code": "personal_masked",
+                "repair_he": "פרטים אישיים הוסתרו",
+                "repair_en": "x",
+                "repaired_rows": 4,
+            }
+        ]
+    ),
+    "mart_coverage": pl.DataFrame(
+        [
+            {
+                "source_id": "attendance__exits",
+                "school_year": 2025,
+                "schools_in_plan": 29,
+                "schools_reporting": 29,
+                "schools_declared_silent": 0,
+                "schools_silent": 0,
+            },
+            {
+                "source_id": "tests__pupil_scores",
+                "school_year": 2026,
+                "schools_in_plan": 29,
+                "schools_reporting": 27,
+                "schools_declared_silent": 1,
+                "schools_silent": 1,
+            },
+        ]
+    ),
+    "mart_not_measured": pl.DataFrame(
+        [
+            {
+                "item_id": "science",
+                "item_he": "מדעים",
+                "item_en": "Science",
+                "reason_he": "אין מבחן",
+                "reason_en": "no test",
+                "schools_not_measured": 29,
+                "schools": 29,
+                "weakens": "mart_gap_school,mart_need_index",
+            }
+        ]
+    ),
+    "mart_quality_drift": pl.DataFrame(
+        [
+            {
+                "figure_id": "pupils.official",
+                "school_year": 2026,
+                "previous_value": 12000.0,
+                "observed_value": 12345.0,
+                "unit": "pupils",
+            },
+            {
+                "figure_id": "gap_raw.math",
+                "school_year": 2026,
+                "previous_value": 0.05,
+                "observed_value": -0.1234,
+                "unit": "pupil SD",
+            },
+            {
+                "figure_id": "rows.tests__pupil_scores",
+                "school_year": 2026,
+                "previous_value": None,
+                "observed_value": 90000.0,
+                "unit": "rows",
+            },
+        ]
+    ),
+}
 
 
 class Page(HTMLParser):
@@ -121,12 +228,30 @@ def test_every_number_equals_its_mart_cell(page):
 @pytest.mark.parametrize(
     ("rows", "verdict"),
     [
-        ([BLOCKING, ERROR, WARNING, PASSED], "עדיין אין להסתמך על הנתונים: כשל חוסם אחד, שגיאה אחת שאינה חוסמת ואזהרה אחת, מתוך 4 בדיקות."),
-        ([ERROR, ERROR | {"check_id": "b"}, PASSED], "אפשר להשתמש בנתונים, בזהירות: 0 כשלים חוסמים, 2 שגיאות שאינן חוסמות ו־0 אזהרות, מתוך 3 בדיקות."),
-        ([WARNING, PASSED], "אפשר להשתמש בנתונים: 0 כשלים חוסמים, 0 שגיאות שאינן חוסמות ואזהרה אחת, מתוך 2 בדיקות."),
-        ([PASSED], "אפשר להשתמש בנתונים: 0 כשלים חוסמים, 0 שגיאות שאינן חוסמות ו־0 אזהרות, בבדיקה אחת."),
+        (
+            [BLOCKING, ERROR, WARNING, PASSED],
+            (
+                "עדיין אין להסתמך על הנתונים: כשל חוסם אחד, שגיאה אחת שאינה חוסמת ואזהרה אחת, מתוך"
+                " 4 בדיקות."
+            ),
+        ),
+        (
+            [ERROR, ERROR | {"check_id": "b"}, PASSED],
+            (
+                "אפשר להשתמש בנתונים, בזהירות: 0 כשלים חוסמים, 2 שגיאות שאינן חוסמות ו־0 אזהרות,"
+                " מתוך 3 בדיקות."
+            ),
+        ),
+        (
+            [WARNING, PASSED],
+            "אפשר להשתמש בנתונים: 0 כשלים חוסמים, 0 שגיאות שאינן חוסמות ואזהרה אחת, מתוך 2 בדיקות.",
+        ),
+        (
+            [PASSED],
+            "אפשר להשתמש בנתונים: 0 כשלים חוסמים, 0 שגיאות שאינן חוסמות ו־0 אזהרות, בבדיקה אחת.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_verdict_is_one_sentence_with_the_counts(rows, verdict):
     assert verdict in page_of(mart_data_quality=checks(*rows)).text
 
@@ -154,7 +279,10 @@ def test_each_dimension_has_a_tile_in_words(page):
         assert dictionary().label("quality_dimension", dimension) in page.text
         assert question in page.text
     tiles = page.text[page.text.index("במבט אחד") : page.text.index("מה דורש טיפול")]
-    assert [tiles.count(word) for word in ("⊘ כשל חוסם אחד", "✗ שגיאה", "⚠ אזהרה", "✓ הבדיקה עברה", "– לא נבדק")] == [1, 1, 1, 1, 5]  # fmt: skip
+    assert [
+        tiles.count(word)
+        for word in ("⊘ כשל חוסם אחד", "✗ שגיאה", "⚠ אזהרה", "✓ הבדיקה עברה", "– לא נבדק")
+    ] == [1, 1, 1, 1, 5]
 
 
 def test_who_is_not_measured_is_named_before_the_full_list(page):
@@ -177,14 +305,28 @@ def test_files_set_aside_and_repairs_are_shown_and_must_add_up(page):
 
 def test_drift_is_told_in_words_with_true_signs(page):
     drift = page.text[page.text.index("סחיפה המספרים") :]
-    for words in ("עלייה של 2.9%", "ירידה", "אין פרסום קודם", "−0.12", "+0.05", "שורות: ציוני תלמידים"):  # fmt: skip
+    for words in (
+        "עלייה של 2.9%",
+        "ירידה",
+        "אין פרסום קודם",
+        "−0.12",
+        "+0.05",
+        "שורות: ציוני תלמידים",
+    ):
         assert words in drift
 
 
 def test_nothing_wrong_and_nothing_known_are_told_apart():
     empty = {name: frame.clear() for name, frame in TABLES.items()}
     clean = page_of(**empty | {"mart_data_quality": checks(PASSED)}).text
-    for words in ("✓ כל הבדיקות עברו", "✓ אין שורות בהסגר", "✓ לא היה צורך לתקן דבר", "✓ אין פריט שלא נמדד", "לא נקרא אף קובץ", "אין פרסום קודם להשוות אליו"):  # fmt: skip
+    for words in (
+        "✓ כל הבדיקות עברו",
+        "✓ אין שורות בהסגר",
+        "✓ לא היה צורך לתקן דבר",
+        "✓ אין פריט שלא נמדד",
+        "לא נקרא אף קובץ",
+        "אין פרסום קודם להשוות אליו",
+    ):
         assert words in clean
     unknown = Page(render_quality({}, CONTEXT)).text
     assert "הנתונים לא נבדקו" in unknown
@@ -269,14 +411,20 @@ def test_nothing_runs_over_the_edge(width, tmp_path):
         pytest.skip("Debian's chromium is not installed (tests/browser/setup.sh)")
     from playwright.sync_api import sync_playwright
 
-    (tmp_path / "q.html").write_text(render_quality(TABLES, CONTEXT).replace("<details>", "<details open>"), encoding="utf-8")  # fmt: skip
+    (tmp_path / "q.html").write_text(
+        render_quality(TABLES, CONTEXT).replace("<details>", "<details open>"), encoding="utf-8"
+    )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])  # fmt: skip
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
+        )
         page = browser.new_page(viewport={"width": width, "height": 800})
         page.goto((tmp_path / "q.html").as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") == width
         # Wide tables scroll inside their own frame; nothing else may stick out.
         assert not page.evaluate(
-            "[...document.querySelectorAll('main *')].filter(e => !e.closest('.wide') && (e.getBoundingClientRect().left < 0 || e.getBoundingClientRect().right > innerWidth)).map(e => e.outerHTML.slice(0, 80))"
+            "[...document.querySelectorAll('main *')].filter(e => !e.closest('.wide') &&"
+            " (e.getBoundingClientRect().left < 0 || e.getBoundingClientRect().right >"
+            " innerWidth)).map(e => e.outerHTML.slice(0, 80))"
         )
         browser.close()

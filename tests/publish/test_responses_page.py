@@ -19,16 +19,24 @@ def text_of(markup):
 
 def design(**changes):
     row = {
-        "response_id": "posh", "subject": "math", "design": "matching", "design_sd": 0.12, "e_value": 1.46,
-        "e_value_limit": 1.21, "robustness_pct": 5.9, "robustness_limit_pct": 2.0,
-    }  # fmt: skip
+        "response_id": "posh",
+        "subject": "math",
+        "design": "matching",
+        "design_sd": 0.12,
+        "e_value": 1.46,
+        "e_value_limit": 1.21,
+        "robustness_pct": 5.9,
+        "robustness_limit_pct": 2.0,
+    }
     return row | changes
 
 
 def test_what_would_explain_a_gain_away_goes_with_high_scores():
-    assert text_of(explained_away(design())) == (
-        "כדי להסביר את כל האומדן ( +0.12 ) נדרש גורם שלא נמדד, הקשור ביחס סיכונים של 1.46 לפחות גם להשתתפות וגם לציון גבוה; "
-        "כדי שטווח ה־ 90% יכלול אפס די ביחס של 1.21 . במונחי שונות: גורם שמסביר 5.9% ממה שנותר גם בהשתתפות וגם בציון (עד לגבול הטווח: 2% )."
+    assert (
+        text_of(explained_away(design()))
+        == "כדי להסביר את כל האומדן ( +0.12 ) נדרש גורם שלא נמדד, הקשור ביחס סיכונים של 1.46 לפחות"
+        " גם להשתתפות וגם לציון גבוה; כדי שטווח ה־ 90% יכלול אפס די ביחס של 1.21 . במונחי שונות:"
+        " גורם שמסביר 5.9% ממה שנותר גם בהשתתפות וגם בציון (עד לגבול הטווח: 2% )."
     )
 
 
@@ -40,7 +48,9 @@ def test_what_would_explain_a_loss_away_goes_with_low_scores():
 
 
 def test_an_interval_that_holds_zero_needs_no_confounder_and_a_panel_has_no_robustness():
-    said = text_of(explained_away(design(e_value_limit=1.0, robustness_pct=None, robustness_limit_pct=None)))  # fmt: skip
+    said = text_of(
+        explained_away(design(e_value_limit=1.0, robustness_pct=None, robustness_limit_pct=None))
+    )
     assert said.endswith("טווח ה־ 90% כולל אפס גם בלי גורם כזה.")
     assert "שונות" not in said
 
@@ -48,9 +58,15 @@ def test_an_interval_that_holds_zero_needs_no_confounder_and_a_panel_has_no_robu
 def test_the_best_few_of_each_need_are_shown_and_every_school_with_a_right_is_named():
     def rows(need, measure, first, n):
         return [
-            {"need_id": need, "need_measure": measure, "semel_mosad": f"{need}{i}", "is_measured": True, "unmet_order": first + i}
+            {
+                "need_id": need,
+                "need_measure": measure,
+                "semel_mosad": f"{need}{i}",
+                "is_measured": True,
+                "unmet_order": first + i,
+            }
             for i in range(n)
-        ]  # fmt: skip
+        ]
 
     unmet = pl.DataFrame([*rows("gap", "gap", 1, 40), *rows("right", "eligibility", 45, 19)])
     gap, right = _needs(unmet)
@@ -117,7 +133,9 @@ def test_a_mean_rating_stands_beside_its_n_its_days_and_what_it_rests_on(committ
         assert "נשען על:" in said
     assert mart(committee, "mart_rating_evidence")["raters"].min() >= 3
     assert mart(committee, "mart_rating_role")["raters"].min() >= 3
-    assert not {"red_raters", "rationale", "rating_evidence", "rated_on"} & set(mart(committee, "mart_rating").columns)  # fmt: skip
+    assert not {"red_raters", "rationale", "rating_evidence", "rated_on"} & set(
+        mart(committee, "mart_rating").columns
+    )
     assert "הנימוקים שנכתבו אינם מתפרסמים" in page
 
 
@@ -134,7 +152,9 @@ def test_prior_data_and_posterior_stand_side_by_side(committee):
     told = measured.drop_nulls("local_sd")
     assert (told["local_lo_sd"] < told["local_sd"]).all()
     # An estimate that is hidden is hidden with its interval.
-    assert measured.filter(pl.col("local_sd").is_null() & pl.col("local_lo_sd").is_not_null()).is_empty()  # fmt: skip
+    assert measured.filter(
+        pl.col("local_sd").is_null() & pl.col("local_lo_sd").is_not_null()
+    ).is_empty()
 
 
 def test_the_registry_is_printed_in_hebrew_with_units_and_days(committee, page):
@@ -153,7 +173,14 @@ def test_the_registry_is_printed_in_hebrew_with_units_and_days(committee, page):
 
 def test_what_the_page_tells_of_responses_is_in_the_workbook_too():
     for name in (
-        "mart_response_group", "mart_rating", "mart_rating_role", "mart_effect_design", "mart_effect_side",
-        "mart_pooling_set", "mart_pooling_school", "mart_decision", "mart_perception",
-    ):  # fmt: skip
+        "mart_response_group",
+        "mart_rating",
+        "mart_rating_role",
+        "mart_effect_design",
+        "mart_effect_side",
+        "mart_pooling_set",
+        "mart_pooling_school",
+        "mart_decision",
+        "mart_perception",
+    ):
         assert name in SHEETS.values()

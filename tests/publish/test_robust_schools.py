@@ -5,9 +5,11 @@ import polars as pl
 from pipelines.publish.allocation import _schools_by_plan
 
 LINES = [
-    ("cvar", "milat", "a"), ("planned", "milat", "a"),
-    ("planned", "tikshuv", "a"), ("planned", "tikshuv", "b"),
-]  # fmt: skip
+    ("cvar", "milat", "a"),
+    ("planned", "milat", "a"),
+    ("planned", "tikshuv", "a"),
+    ("planned", "tikshuv", "b"),
+]
 
 
 def test_what_plans_differ_on_most_comes_first():

@@ -1,4 +1,6 @@
-"""The page of attendance, climate and activity; a climate file with few answers, from the file to the page."""
+"""The page of attendance, climate and activity; a climate file with few answers, from the file to
+the page.
+"""
 
 import re
 
@@ -16,7 +18,13 @@ from tests.conftest import make_place
 
 CONTEXT = ReportContext("עיר", False, 2026, 2027, "הכול", "נתונים", ())
 LIMITS = Thresholds(mean_pupils=10, count_pupils=5)
-USED = ("mart_need_index", "mart_group", "mart_pupil_share", "mart_climate", "mart_test_participation")  # fmt: skip
+USED = (
+    "mart_need_index",
+    "mart_group",
+    "mart_pupil_share",
+    "mart_climate",
+    "mart_test_participation",
+)
 
 
 def page(**tables):
@@ -32,11 +40,23 @@ def table(name, *rows):
     )
 
 
-SCHOOLS = table("mart_need_index", {"semel_mosad": "900001", "school_name_he": "אלון"}, {"semel_mosad": "900002", "school_name_he": "ברוש"})  # fmt: skip
+SCHOOLS = table(
+    "mart_need_index",
+    {"semel_mosad": "900001", "school_name_he": "אלון"},
+    {"semel_mosad": "900002", "school_name_he": "ברוש"},
+)
 SHARE = {
-    "share_id": "overt_dropout", "place": "900001", "group_id": "all", "school_year": 2026, "is_measured": True,
-    "pupils": 321, "case_pupils": 17, "share_pct": 5.3, "share_lo_pct": 3.6, "share_hi_pct": 7.7,
-}  # fmt: skip
+    "share_id": "overt_dropout",
+    "place": "900001",
+    "group_id": "all",
+    "school_year": 2026,
+    "is_measured": True,
+    "pupils": 321,
+    "case_pupils": 17,
+    "share_pct": 5.3,
+    "share_lo_pct": 3.6,
+    "share_hi_pct": 7.7,
+}
 
 
 def cells(html, start):
@@ -54,16 +74,47 @@ def test_dropout_is_apart_from_transfer_and_what_is_missing_is_no_zero():
         mart_pupil_share=table(
             "mart_pupil_share",
             SHARE,
-            SHARE | {"share_id": "transfer", "case_pupils": 3, "share_pct": 0.9, "share_lo_pct": 0.4, "share_hi_pct": 2.2, "small_pupils": 3},
-            {"share_id": "mobility", "place": "900001", "group_id": "all", "school_year": 2026, "is_measured": False},
-            SHARE | {"share_id": "chronic_absence", "case_pupils": 0, "share_pct": 0.0, "share_lo_pct": 0.0, "share_hi_pct": 0.8},
-            {"share_id": "overt_dropout", "place": "900002", "group_id": "all", "school_year": 2026, "is_measured": False},
+            SHARE
+            | {
+                "share_id": "transfer",
+                "case_pupils": 3,
+                "share_pct": 0.9,
+                "share_lo_pct": 0.4,
+                "share_hi_pct": 2.2,
+                "small_pupils": 3,
+            },
+            {
+                "share_id": "mobility",
+                "place": "900001",
+                "group_id": "all",
+                "school_year": 2026,
+                "is_measured": False,
+            },
+            SHARE
+            | {
+                "share_id": "chronic_absence",
+                "case_pupils": 0,
+                "share_pct": 0.0,
+                "share_lo_pct": 0.0,
+                "share_hi_pct": 0.8,
+            },
+            {
+                "share_id": "overt_dropout",
+                "place": "900002",
+                "group_id": "all",
+                "school_year": 2026,
+                "is_measured": False,
+            },
             SHARE | {"place": "city"},
         ),
-    )  # fmt: skip
+    )
     assert cells(html, "אלון")[:5] == [
-        "5.3% 3.6% עד 7.7%", "מעט תלמידים", "לא נמדד", "0% 0% עד 0.8%", "321",
-    ]  # fmt: skip
+        "5.3% 3.6% עד 7.7%",
+        "מעט תלמידים",
+        "לא נמדד",
+        "0% 0% עד 0.8%",
+        "321",
+    ]
     assert "ברוש" not in html
 
 
@@ -90,16 +141,30 @@ def test_adapted_and_untested_are_marked_apart():
         mart_test_participation=table(
             "mart_test_participation",
             row | low | {"is_untested_high": False, "is_adapted_high": True},
-            row | low | {"semel_mosad": "900002", "is_untested_high": True, "is_adapted_high": False, "small_pupils": 2},
+            row
+            | low
+            | {
+                "semel_mosad": "900002",
+                "is_untested_high": True,
+                "is_adapted_high": False,
+                "small_pupils": 2,
+            },
         ),
-    )  # fmt: skip
-    assert cells(html, "אלון")[1:5] == ["2.5% 2.5% עד 2.5%", "2.5% 2.5% עד 2.5%", "90", "⚑ רבים במבחן מותאם"]  # fmt: skip
-    assert cells(html, "ברוש")[1:5] == ["2.5% 2.5% עד 2.5%", "מעט תלמידים", "90", "⚑ רבים לא נבחנו"]  # fmt: skip
+    )
+    assert cells(html, "אלון")[1:5] == [
+        "2.5% 2.5% עד 2.5%",
+        "2.5% 2.5% עד 2.5%",
+        "90",
+        "⚑ רבים במבחן מותאם",
+    ]
+    assert cells(html, "ברוש")[1:5] == ["2.5% 2.5% עד 2.5%", "מעט תלמידים", "90", "⚑ רבים לא נבחנו"]
 
 
 @pytest.fixture(scope="module")
 def rehearsed(small_city, tmp_path_factory):
-    """The small city with a climate file in which one grade of one school has few answers, and one a low rate."""
+    """The small city with a climate file in which one grade of one school has few answers, and one
+    a low rate.
+    """
     place = make_place(tmp_path_factory.mktemp("climate"), small_city)
     path = next(place.raw.glob("files/climate_2026*"))
     lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -121,11 +186,7 @@ def test_few_answers_in_the_file_are_hidden_and_a_low_rate_is_marked_on_the_page
     assert climate["respondents"].min() == 4
     named = SCHOOLS.with_columns(semel_mosad=pl.lit("900003")).head(1)
     html = page(mart_need_index=named, mart_climate=climate)
-    few, low = (
-        row.split("</td>")
-        for row in html.split("<tr>")
-        if ">אלון<" in row
-    )  # fmt: skip
+    few, low = (row.split("</td>") for row in html.split("<tr>") if ">אלון<" in row)
     assert sum("מעט תלמידים" in cell for cell in few) == 6  # four facets, the number and the rate
     assert ">4<" not in "".join(few)
     assert "⚠" in low[-2]

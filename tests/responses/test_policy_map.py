@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from pipelines.policy import Policy
 from tests.conftest import PROJECT
 
-PUBLIC = yaml.safe_load((PROJECT / "data_raw/ashkelon_public/policy.yaml").read_text(encoding="utf-8"))  # fmt: skip
+PUBLIC = yaml.safe_load(
+    (PROJECT / "data_raw/ashkelon_public/policy.yaml").read_text(encoding="utf-8")
+)
 
 
 def read(change=lambda map_: None):
@@ -28,23 +30,36 @@ def test_every_decision_has_a_value_unit_source_and_reason():
         assert item.source, item
         assert item.reason, item
     assert [topic for topic, _ in found.topics] == [
-        "gifted", "special_education", "language", "digital_literacy", "other_skills",
-    ]  # fmt: skip
+        "gifted",
+        "special_education",
+        "language",
+        "digital_literacy",
+        "other_skills",
+    ]
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda m: m["needs"]["gap_math"].update(responses=["nosuch"]), "gap_math: no such response: nosuch"),
+        (
+            lambda m: m["needs"]["gap_math"].update(responses=["nosuch"]),
+            "gap_math: no such response: nosuch",
+        ),
         (lambda m: m["needs"]["gap_math"].update(goal="g99"), "no such goal: g99"),
         (lambda m: m["needs"]["gap_math"].update(group="girls"), "no such group: girls"),
         (lambda m: m["needs"]["gap_math"].pop("subject"), "a gap needs a subject"),
-        (lambda m: m["needs"]["chronic_absence"].update(measure="climate_safety"), "measured by no indicator"),
-        (lambda m: m["topics"]["language"]["english"].update(responses=["nosuch"]), "language.english: no such response"),
+        (
+            lambda m: m["needs"]["chronic_absence"].update(measure="climate_safety"),
+            "measured by no indicator",
+        ),
+        (
+            lambda m: m["topics"]["language"]["english"].update(responses=["nosuch"]),
+            "language.english: no such response",
+        ),
         (lambda m: m["topics"].update(sixth={}), "Extra inputs"),
         (lambda m: m["pooling"]["max_schools"].update(value=1), "greater than or equal to 2"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_named(change, says):
     with pytest.raises(ValidationError, match=says):
         read(change)

@@ -72,7 +72,9 @@ def test_three_schools_need_one_need_in_common():
 
 
 def test_the_best_packing_is_not_the_greedy_one():
-    """The set that saves most (4,700) leaves the last school alone; two pairs save 2,000 + 2,900."""
+    """The set that saves most (4,700) leaves the last school alone; two pairs save 2,000 +
+    2,900.
+    """
     schools = [school(str(i), 8.0 * i, participants=p) for i, p in enumerate((12, 10, 1, 10))]
     sets, _ = pooled(*schools)
     assert sorted(sets["saving_agorot"]) == [2_000, 2_900]
@@ -118,11 +120,20 @@ def brute_force(schools, limits):
 
 cities = st.lists(
     st.tuples(
-        st.integers(0, 25), st.integers(0, 8), st.integers(1, 35), st.sampled_from(["state", "haredi"]),
+        st.integers(0, 25),
+        st.integers(0, 8),
+        st.integers(1, 35),
+        st.sampled_from(["state", "haredi"]),
         st.sets(st.sampled_from("abc"), min_size=1).map(sorted),
     ),
-    min_size=1, max_size=7,
-).map(lambda rows: [school(str(i), float(x), float(y), n, stream, needs) for i, (x, y, n, stream, needs) in enumerate(rows)])  # fmt: skip
+    min_size=1,
+    max_size=7,
+).map(
+    lambda rows: [
+        school(str(i), float(x), float(y), n, stream, needs)
+        for i, (x, y, n, stream, needs) in enumerate(rows)
+    ]
+)
 
 
 @given(cities, st.randoms())

@@ -1,4 +1,6 @@
-"""The response map of the generated city against its files and its planted truth (R53–R56, R58, R63)."""
+"""The response map of the generated city against its files and its planted truth (R53–R56, R58,
+R63).
+"""
 
 import duckdb
 import polars as pl
@@ -23,10 +25,20 @@ STAGED = {
 }
 # In the order in which they are made.
 MADE = (
-    "core_pupil_group", "core_response_participant", "core_participation", "core_registry", "mart_response_group",
-    "mart_response_map", "core_need_reach", "mart_over_coverage", "mart_response_load", "mart_response_overlap",
-    "core_topic_reach", "mart_topic_aspect", "mart_topic",
-)  # fmt: skip
+    "core_pupil_group",
+    "core_response_participant",
+    "core_participation",
+    "core_registry",
+    "mart_response_group",
+    "mart_response_map",
+    "core_need_reach",
+    "mart_over_coverage",
+    "mart_response_load",
+    "mart_response_overlap",
+    "core_topic_reach",
+    "mart_topic_aspect",
+    "mart_topic",
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +76,8 @@ class Warehouse:
             )
             self.connection.execute(f"CREATE TABLE IF NOT EXISTS {layer}.{table} ({columns})")
         self.connection.execute(
-            f"CREATE OR REPLACE TABLE {sql.table.layer}.{name} AS {sql.text} ORDER BY {', '.join(sql.table.key)}"
+            f"CREATE OR REPLACE TABLE {sql.table.layer}.{name} AS {sql.text} ORDER BY"
+            f" {', '.join(sql.table.key)}"
         )
 
     def get(self, name):
@@ -72,29 +85,52 @@ class Warehouse:
 
 
 def build(city, folder, delivery=None, participation=None):
-    """Make the map's tables from the generator's rows; other delivery or participation may be given."""
+    """Make the map's tables from the generator's rows; other delivery or participation may be
+    given.
+    """
     house = Warehouse()
-    policy = aim(folder, {name: response_map.nothing(name) for name in ("stg_aim__goals", "stg_aim__targets")})  # fmt: skip
+    policy = aim(
+        folder,
+        {name: response_map.nothing(name) for name in ("stg_aim__goals", "stg_aim__targets")},
+    )
     frames = {**policy, **response_map.frame(folder, {})}
-    for name in ("core_response", "core_group", "core_parameter", "core_goal", "core_need", "core_need_answer", "core_topic_aspect", "core_topic_answer"):  # fmt: skip
+    for name in (
+        "core_response",
+        "core_group",
+        "core_parameter",
+        "core_goal",
+        "core_need",
+        "core_need_answer",
+        "core_topic_aspect",
+        "core_topic_answer",
+    ):
         house.put(name, frames[name])
     files = {name: city.files[f"{file}_{YEAR}.csv"] for name, file in STAGED.items()}
-    files["stg_programmes__delivery"] = files["stg_programmes__delivery"] if delivery is None else delivery  # fmt: skip
+    files["stg_programmes__delivery"] = (
+        files["stg_programmes__delivery"] if delivery is None else delivery
+    )
     if participation is not None:
         files["stg_programmes__participation"] = participation
     for name, frame in files.items():
         house.put(name, frame.rename({"pupil_id": "pupil_hash"}, strict=False))
     schools = (
-        city.files[f"schools_{YEAR}.xlsx"].select(
-            pl.col("סמל מוסד").alias("semel_mosad"), pl.col("מדד טיפוח").cast(pl.Float64).alias("nurture_index"),
-            pl.col("תלמידים").alias("pupils"), pl.col("קואורדינטת מזרח").alias("location_east_m"),
-            pl.col("קואורדינטת צפון").alias("location_north_m"), pl.lit(YEAR).alias("school_year"),
+        city.files[f"schools_{YEAR}.xlsx"]
+        .select(
+            pl.col("סמל מוסד").alias("semel_mosad"),
+            pl.col("מדד טיפוח").cast(pl.Float64).alias("nurture_index"),
+            pl.col("תלמידים").alias("pupils"),
+            pl.col("קואורדינטת מזרח").alias("location_east_m"),
+            pl.col("קואורדינטת צפון").alias("location_north_m"),
+            pl.lit(YEAR).alias("school_year"),
         )
         .join(city.truth["true_need"].select("semel_mosad", "stream"), on="semel_mosad")
-    )  # fmt: skip
+    )
     house.put("core_school", schools.with_columns(pl.lit(True).alias("is_in_plan")))
     house.put("core_school_year", schools)
-    house.put("core_school_code", schools.select("semel_mosad", pl.col("semel_mosad").alias("semel_mosad_old")))  # fmt: skip
+    house.put(
+        "core_school_code",
+        schools.select("semel_mosad", pl.col("semel_mosad").alias("semel_mosad_old")),
+    )
     for name in MADE:
         house.make(name)
     return house
@@ -124,14 +160,33 @@ def decided(city, folder, house):
     need = city.truth["true_need"].join(house.get("core_school_year"), on="semel_mosad")
     tables = {
         name: house.get(name)
-        for name in ("core_need", "core_need_answer", "core_need_reach", "core_response", "mart_response_map", "core_school", "core_school_year")
+        for name in (
+            "core_need",
+            "core_need_answer",
+            "core_need_reach",
+            "core_response",
+            "mart_response_map",
+            "core_school",
+            "core_school_year",
+        )
     } | {
         "mart_gap_school": gaps.filter(pl.col("group_id") == "all"),
         "mart_gap_group_school": gaps.filter(pl.col("group_id") != "all"),
-        "mart_need_indicator": pl.DataFrame(schema={"semel_mosad": pl.String, "indicator_id": pl.String, "is_measured": pl.Boolean, "indicator_value": pl.Float64, "indicator_need": pl.Float64, "indicator_n": pl.Int32}),
+        "mart_need_indicator": pl.DataFrame(
+            schema={
+                "semel_mosad": pl.String,
+                "indicator_id": pl.String,
+                "is_measured": pl.Boolean,
+                "indicator_value": pl.Float64,
+                "indicator_need": pl.Float64,
+                "indicator_n": pl.Int32,
+            }
+        ),
         # Need on [0, 1] in the order of the truth.
-        "mart_need_index": need.select("semel_mosad", "pupils", (1 - (pl.col("rank") - 0.5) / pl.len()).alias("need")),
-    }  # fmt: skip
+        "mart_need_index": need.select(
+            "semel_mosad", "pupils", (1 - (pl.col("rank") - 0.5) / pl.len()).alias("need")
+        ),
+    }
     tables |= response_map.unmet(folder, tables)
     return tables | response_map.pooling(folder, tables)
 
@@ -176,9 +231,16 @@ def test_whole_schools_take_part_with_all_pupils_of_each_group(city, house):
 def test_the_map_by_school_stays_what_it_was(city, house):
     served = house.get("mart_response_map").filter("is_served")
     counts = dict(served.group_by("response_id").len().iter_rows())
-    assert {k: counts[k] for k in ("milat", "merchav", "rvadim", "icei", "makom_balev", "amirim")} == {
-        "milat": 10, "merchav": 7, "rvadim": 9, "icei": 2, "makom_balev": 2, "amirim": 36,
-    }  # fmt: skip
+    assert {
+        k: counts[k] for k in ("milat", "merchav", "rvadim", "icei", "makom_balev", "amirim")
+    } == {
+        "milat": 10,
+        "merchav": 7,
+        "rvadim": 9,
+        "icei": 2,
+        "makom_balev": 2,
+        "amirim": 36,
+    }
 
 
 def test_the_nineteen_schools_eligible_for_milat_come_out(city, decided):
@@ -195,44 +257,64 @@ def test_the_nineteen_schools_eligible_for_milat_come_out(city, decided):
 
 def test_planted_needs_come_out_in_order_and_covered_ones_do_not(city, decided, house):
     unmet = decided["mart_unmet_need"].sort("unmet_order")
-    # Science is a need without any registered response; whole-school literacy covers Hebrew in two schools.
+    # Science is a need without any registered response; whole-school literacy covers Hebrew in two
+    # schools.
     science = unmet.filter(pl.col("need_id") == "gap_science")
     assert science.height > 5
     assert science["need_coverage"].unique().to_list() == ["no_response"]
     assert science["answers_he"].null_count() == science.height
     icei = (
-        house.get("mart_response_map").filter("is_served", pl.col("response_id") == "icei").select("semel_mosad")
-    )  # fmt: skip
+        house.get("mart_response_map")
+        .filter("is_served", pl.col("response_id") == "icei")
+        .select("semel_mosad")
+    )
     hebrew = unmet.filter(pl.col("need_id") == "gap_hebrew")
     assert hebrew.join(icei, on="semel_mosad").is_empty()
     assert not unmet["need_id"].is_in(["special_needs"]).any()  # the psychology service reaches all
     # Of one need, order follows need × pupils not reached, computed here from the truth.
     assert unmet["unmet_order"].to_list() == list(range(1, unmet.height + 1))
     truth = (
-        city.truth["true_gap"].filter(pl.col("school_year") == YEAR, pl.col("group_id") == "all")
+        city.truth["true_gap"]
+        .filter(pl.col("school_year") == YEAR, pl.col("group_id") == "all")
         .join(science.select("semel_mosad", "subject"), on=["semel_mosad", "subject"])
-        .join(decided["core_school_year"].select("semel_mosad", pl.col("pupils").alias("enrolled")), on="semel_mosad")
-    )  # fmt: skip
+        .join(
+            decided["core_school_year"].select("semel_mosad", pl.col("pupils").alias("enrolled")),
+            on="semel_mosad",
+        )
+    )
     worst = science.row(0, named=True)["semel_mosad"]
-    gap, size = truth.filter(pl.col("semel_mosad") == worst).select("gap_reference_sd", "enrolled").row(0)  # fmt: skip
+    gap, size = (
+        truth.filter(pl.col("semel_mosad") == worst).select("gap_reference_sd", "enrolled").row(0)
+    )
     dominated = truth.filter(pl.col("gap_reference_sd") > gap, pl.col("enrolled") > size)
     assert dominated.is_empty()
 
 
 def test_removing_a_response_plants_an_unmet_need(city, folder, decided):
-    """MILAT and all tutoring leave one school: its gap in mathematics turns into one without a response."""
+    """MILAT and all tutoring leave one school: its gap in mathematics turns into one without a
+    response.
+    """
     before = decided["mart_unmet_need"].filter(pl.col("need_id") == "gap_math")
     school = before.filter(pl.col("need_coverage") == "below_need").sort("unmet_order")[
         "semel_mosad"
     ][0]
-    gone = (pl.col("semel_mosad") == school) & pl.col("response_id").is_in(["milat", "rvadim", "posh", "perach"])  # fmt: skip
+    gone = (pl.col("semel_mosad") == school) & pl.col("response_id").is_in(
+        ["milat", "rvadim", "posh", "perach"]
+    )
     other = build(
-        city, folder,
+        city,
+        folder,
         delivery=city.files[f"delivery_{YEAR}.csv"].filter(~gone),
         participation=city.files[f"participation_{YEAR}.csv"].filter(~gone),
-    )  # fmt: skip
-    again = {name: other.get(name) if name.startswith(("core_need_reach", "mart_response")) else frame for name, frame in decided.items() if not name.startswith(("mart_unmet", "mart_pooling"))}  # fmt: skip
-    after = response_map.unmet(folder, again)["mart_unmet_need"].filter(pl.col("need_id") == "gap_math", pl.col("semel_mosad") == school)  # fmt: skip
+    )
+    again = {
+        name: other.get(name) if name.startswith(("core_need_reach", "mart_response")) else frame
+        for name, frame in decided.items()
+        if not name.startswith(("mart_unmet", "mart_pooling"))
+    }
+    after = response_map.unmet(folder, again)["mart_unmet_need"].filter(
+        pl.col("need_id") == "gap_math", pl.col("semel_mosad") == school
+    )
     was = before.filter(pl.col("semel_mosad") == school)
     assert after["need_coverage"].item() == "no_response"
     assert after["unmet_pupils"].item() == pytest.approx(
@@ -258,9 +340,15 @@ def test_overlaps_equal_the_truth(city, house):
 def test_five_topics(house):
     topics = house.get("mart_topic")
     assert topics["topic_id"].to_list() == [
-        "digital_literacy", "gifted", "language", "other_skills", "special_education",
-    ]  # fmt: skip
-    assert topics.filter(pl.col("topic_id") == "language")["topic_coverage"].item() == "partly_covered"  # fmt: skip
+        "digital_literacy",
+        "gifted",
+        "language",
+        "other_skills",
+        "special_education",
+    ]
+    assert (
+        topics.filter(pl.col("topic_id") == "language")["topic_coverage"].item() == "partly_covered"
+    )
 
 
 def test_pooled_sets_keep_the_limits_of_the_policy(folder, decided):
@@ -280,10 +368,11 @@ def test_pooled_sets_keep_the_limits_of_the_policy(folder, decided):
 
 def test_without_any_report_nothing_is_measured(city, folder, decided):
     empty = build(
-        city, folder,
+        city,
+        folder,
         delivery=city.files[f"delivery_{YEAR}.csv"].clear(),
         participation=city.files[f"participation_{YEAR}.csv"].clear(),
-    )  # fmt: skip
+    )
     cells = empty.get("mart_response_group")
     assert not cells["is_measured"].any()
     assert cells["participants"].null_count() == cells.height
@@ -295,7 +384,11 @@ def test_without_any_report_nothing_is_measured(city, folder, decided):
     assert over["several_pupils"].null_count() == over.height
     assert empty.get("mart_topic")["topic_coverage"].to_list() == ["not_measured"] * 5
     assert empty.get("mart_topic")["participants"].null_count() == 5
-    tables = {name: empty.get(name) if name.startswith(("core_need_reach", "mart_response")) else frame for name, frame in decided.items() if not name.startswith(("mart_unmet", "mart_pooling"))}  # fmt: skip
+    tables = {
+        name: empty.get(name) if name.startswith(("core_need_reach", "mart_response")) else frame
+        for name, frame in decided.items()
+        if not name.startswith(("mart_unmet", "mart_pooling"))
+    }
     unmet = response_map.unmet(folder, tables)["mart_unmet_need"]
     assert unmet["need_coverage"].unique().to_list() == ["not_measured"]
     for column in ("unmet_pupils", "participants", "unmet_order"):
@@ -310,15 +403,23 @@ def test_participation_without_an_assignment_is_a_warning(city, folder, house):
     table = dictionary().tables["core_participation"]
 
     def failing(own):
-        results = run_checks(own.connection, table, "core.core_participation", [c for c in checks_of(table) if c.id in ("assignment", "list_agrees")])  # fmt: skip
+        results = run_checks(
+            own.connection,
+            table,
+            "core.core_participation",
+            [c for c in checks_of(table) if c.id in ("assignment", "list_agrees")],
+        )
         return {r.check.id: (r.check.severity, r.failing_keys) for r in results if not r.is_passed}
 
     assert failing(house) == {}
     rows = city.files[f"participation_{YEAR}.csv"]
     one = rows.row(0, named=True)
     silent = rows.with_columns(
-        pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("unknown")).otherwise("assignment_mechanism").alias("assignment_mechanism")
-    )  # fmt: skip
+        pl.when(pl.int_range(pl.len()) == 0)
+        .then(pl.lit("unknown"))
+        .otherwise("assignment_mechanism")
+        .alias("assignment_mechanism")
+    )
     keys = (f"{one['semel_mosad']}/{YEAR}/{one['response_id']}",)
     assert failing(build(city, folder, participation=silent)) == {"assignment": ("WARN", keys)}
     short = rows.filter(pl.int_range(pl.len()) != 0)

@@ -22,16 +22,28 @@ def gap(value, se=0.0):
 
 def need(need_id="math", school="1", **given):
     row = {
-        "need_id": need_id, "semel_mosad": school, "is_rule": False, "p_need": 1.0, "group_pupils": 100,
-        "share": 0.5, "share_lo": 0.4, "share_hi": 0.6, "is_measured": True, "participants": 0, "participants_full": 0.0,
-    }  # fmt: skip
+        "need_id": need_id,
+        "semel_mosad": school,
+        "is_rule": False,
+        "p_need": 1.0,
+        "group_pupils": 100,
+        "share": 0.5,
+        "share_lo": 0.4,
+        "share_hi": 0.6,
+        "is_measured": True,
+        "participants": 0,
+        "participants_full": 0.0,
+    }
     return row | given
 
 
 def found(*rows, significant=0.9):
     schema = {
-        "share_lo": pl.Float64, "share_hi": pl.Float64, "participants_full": pl.Float64, "group_pupils": pl.Int32
-    }  # fmt: skip
+        "share_lo": pl.Float64,
+        "share_hi": pl.Float64,
+        "participants_full": pl.Float64,
+        "group_pupils": pl.Int32,
+    }
     return unmet_needs(pl.DataFrame(rows, schema_overrides=schema), significant)
 
 
@@ -50,7 +62,9 @@ def test_share_far_below_is_the_mean_over_the_gap_s_uncertainty():
 
 
 def test_the_interval_of_a_rate_covers():
-    """Mean coverage of Jeffreys' 90 % interval over rates of .02 to .5 lies near .90 (Brown, Cai, DasGupta 2001)."""
+    """Mean coverage of Jeffreys' 90 % interval over rates of .02 to .5 lies near .90 (Brown, Cai,
+    DasGupta 2001).
+    """
     n, events = 60, np.arange(61)
     ends = rate_share(pl.DataFrame({"rate_pct": 100 * events / n, "n": [n] * 61}))
     low, high = ends["share_lo"].to_numpy(), ends["share_hi"].to_numpy()
@@ -99,8 +113,17 @@ def test_what_is_not_reported_is_neither_zero_nor_unserved():
 def test_a_rule_is_listed_whatever_its_probability():
     rows = found(
         need("rule", is_rule=True, p_need=0.2, share_lo=None, share_hi=None),
-        need("rule", "2", is_rule=True, p_need=0.9, share_lo=None, share_hi=None, participants=50, participants_full=50.0),
-    )  # fmt: skip
+        need(
+            "rule",
+            "2",
+            is_rule=True,
+            p_need=0.9,
+            share_lo=None,
+            share_hi=None,
+            participants=50,
+            participants_full=50.0,
+        ),
+    )
     assert rows.select("semel_mosad", "unmet_need").rows() == [("1", 10.0)]
     assert rows["unmet_lo_pupils"].to_list() == [None]
 
@@ -124,21 +147,32 @@ def test_gaps_and_rates_without_a_value_are_refused():
     with pytest.raises(ValueError, match="rate"):
         rate_share(pl.DataFrame({"rate_pct": [101.0], "n": [5]}))
     assert far_below(pl.DataFrame([gap(0.1)]).clear(), 0.5).is_empty()
-    assert rate_share(
-        pl.DataFrame(schema={"rate_pct": pl.Float64, "n": pl.Int32})
-    ).is_empty()  # fmt: skip
+    assert rate_share(pl.DataFrame(schema={"rate_pct": pl.Float64, "n": pl.Int32})).is_empty()
 
 
 needs = st.lists(
     st.builds(
         lambda n, school, p, size, share, reached: need(
-            n, school, p_need=p, group_pupils=size, share=share, share_lo=share, share_hi=share,
-            participants=int(reached), participants_full=reached,
+            n,
+            school,
+            p_need=p,
+            group_pupils=size,
+            share=share,
+            share_lo=share,
+            share_hi=share,
+            participants=int(reached),
+            participants_full=reached,
         ),
-        st.sampled_from("ab"), st.sampled_from("123"), st.floats(0, 1), st.integers(0, 500), st.floats(0, 1), st.floats(0, 300),
+        st.sampled_from("ab"),
+        st.sampled_from("123"),
+        st.floats(0, 1),
+        st.integers(0, 500),
+        st.floats(0, 1),
+        st.floats(0, 300),
     ),
-    min_size=1, unique_by=lambda row: (row["need_id"], row["semel_mosad"]),
-)  # fmt: skip
+    min_size=1,
+    unique_by=lambda row: (row["need_id"], row["semel_mosad"]),
+)
 
 
 @given(needs, st.randoms())
@@ -149,9 +183,12 @@ def test_order_of_rows_decides_nothing_and_more_reach_leaves_less(rows, random):
     assert_frame_equal(found(*shuffled), before)
     more = [
         row
-        | {"participants": row["participants"] + 5, "participants_full": row["participants_full"] + 5}
+        | {
+            "participants": row["participants"] + 5,
+            "participants_full": row["participants_full"] + 5,
+        }
         for row in rows
-    ]  # fmt: skip
+    ]
     assert found(*more)["unmet_pupils"].sum() <= before["unmet_pupils"].sum() + 1e-9
     places = before.sort("unmet_order")
     assert places["unmet_order"].to_list() == list(range(1, before.height + 1))

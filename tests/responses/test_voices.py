@@ -10,10 +10,13 @@ def roles(*raters):
     """Return a frame of one response: a role each with its raters."""
     return pl.DataFrame(
         {
-            "response_id": "milat", "goal_id": "g02", "role": [f"role{n}" for n in range(len(raters))],
-            "raters": raters, "others_raters": [sum(raters) - own for own in raters],
+            "response_id": "milat",
+            "goal_id": "g02",
+            "role": [f"role{n}" for n in range(len(raters))],
+            "raters": raters,
+            "others_raters": [sum(raters) - own for own in raters],
         }
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(

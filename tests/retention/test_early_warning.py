@@ -26,14 +26,38 @@ def world(seed, *, strength=1.0, schools=20, pupils=150, years=4):
                 odds = -2.4 + strength * (0.12 * (absence - 6) + 0.12 * (decile - 5.5) + level)
                 risk = 1 / (1 + np.exp(-odds))
                 for i in range(n):
-                    rows.append((f"{school}-{year}-{grade}-{i}", f"9{school:05d}", year, grade, float(absence[i]), int(decile[i]), bool(new[i]), bool(rng.random() < risk[i]), float(risk[i])))  # fmt: skip
+                    rows.append(
+                        (
+                            f"{school}-{year}-{grade}-{i}",
+                            f"9{school:05d}",
+                            year,
+                            grade,
+                            float(absence[i]),
+                            int(decile[i]),
+                            bool(new[i]),
+                            bool(rng.random() < risk[i]),
+                            float(risk[i]),
+                        )
+                    )
     frame = pl.DataFrame(
         rows,
-        schema=["pupil_hash", "semel_mosad", "school_year", "grade", "absence_pct", "nurture_decile", "is_new_immigrant", "outcome", "risk"],
+        schema=[
+            "pupil_hash",
+            "semel_mosad",
+            "school_year",
+            "grade",
+            "absence_pct",
+            "nurture_decile",
+            "is_new_immigrant",
+            "outcome",
+            "risk",
+        ],
         orient="row",
-    )  # fmt: skip
+    )
     last = 2020 + years
-    blind = frame.with_columns(pl.when(pl.col("school_year") == last).then(None).otherwise("outcome").alias("outcome"))  # fmt: skip
+    blind = frame.with_columns(
+        pl.when(pl.col("school_year") == last).then(None).otherwise("outcome").alias("outcome")
+    )
     return blind, frame.filter(pl.col("school_year") == last)
 
 
@@ -43,11 +67,17 @@ def test_counts_cover_and_the_total_is_right():
         pupils, truth = world(seed)
         found = early_warning(pupils, FEATURES, draws=100)
         used.append(found.is_used)
-        seen = truth.group_by("semel_mosad", (pl.col("grade") + 1).cast(pl.Int32).alias("grade")).agg(pl.col("outcome").sum(), pl.len().alias("n"))  # fmt: skip
+        seen = truth.group_by(
+            "semel_mosad", (pl.col("grade") + 1).cast(pl.Int32).alias("grade")
+        ).agg(pl.col("outcome").sum(), pl.len().alias("n"))
         both = found.expected.join(seen, on=["semel_mosad", "grade"])
         assert both.height == found.expected.height == 100
         assert (both["pupils"] == both["n"]).all()
-        inside.append(both["outcome"].is_between(both["expected_lo_pupils"].floor(), both["expected_hi_pupils"].ceil()).mean())  # fmt: skip
+        inside.append(
+            both["outcome"]
+            .is_between(both["expected_lo_pupils"].floor(), both["expected_hi_pupils"].ceil())
+            .mean()
+        )
         ratio.append(both["expected_pupils"].sum() / truth["risk"].sum())
     assert all(used)
     assert np.mean(inside) >= 0.86
@@ -68,12 +98,18 @@ def test_noise_is_refused_and_the_school_s_rate_stands_in():
 def test_the_hold_out_teaches_nothing():
     pupils, _ = world(3)
     turned = pupils.with_columns(
-        pl.when(pl.col("school_year") == 2023).then(~pl.col("outcome")).otherwise("outcome").alias("outcome")
-    )  # fmt: skip
+        pl.when(pl.col("school_year") == 2023)
+        .then(~pl.col("outcome"))
+        .otherwise("outcome")
+        .alias("outcome")
+    )
     one, two = early_warning(pupils, FEATURES, draws=50), early_warning(turned, FEATURES, draws=50)
     at = pl.col("metric") == "expected_over_observed", pl.col("candidate") == "model"
     observed = [p.filter(pl.col("school_year") == 2023)["outcome"].sum() for p in (pupils, turned)]
-    totals = [f.validation.filter(at)["value"].item() * n for f, n in zip((one, two), observed, strict=True)]  # fmt: skip
+    totals = [
+        f.validation.filter(at)["value"].item() * n
+        for f, n in zip((one, two), observed, strict=True)
+    ]
     assert totals[0] == pytest.approx(totals[1], rel=1e-9)  # the same predictions
     assert not two.is_used
 
@@ -122,8 +158,11 @@ def test_few_events_and_missing_columns():
 def test_order_says_nothing_and_gaps_are_no_zeros():
     pupils, _ = world(5)
     holes = pupils.with_columns(
-        pl.when(pl.col("pupil_hash").str.ends_with("3")).then(None).otherwise("absence_pct").alias("absence_pct")
-    )  # fmt: skip
+        pl.when(pl.col("pupil_hash").str.ends_with("3"))
+        .then(None)
+        .otherwise("absence_pct")
+        .alias("absence_pct")
+    )
     one = early_warning(holes, FEATURES, draws=50)
     two = early_warning(holes.sample(fraction=1, shuffle=True, seed=3), FEATURES, draws=50)
     assert one.expected.equals(two.expected)

@@ -65,9 +65,16 @@ class FakePortal:
 
     def package_show(self) -> bytes:
         resources = [
-            {"id": each.resource_id, "name": each.name, "url": each.listed_host + each.path, "size": each.size, "hash": each.hash, "format": "CSV"}
+            {
+                "id": each.resource_id,
+                "name": each.name,
+                "url": each.listed_host + each.path,
+                "size": each.size,
+                "hash": each.hash,
+                "format": "CSV",
+            }
             for each in self.published
-        ]  # fmt: skip
+        ]
         answer = {
             "help": "",
             "success": True,

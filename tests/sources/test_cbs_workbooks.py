@@ -1,4 +1,5 @@
-"""Four real CBS workbooks, staged through the mappings of data_raw/cbs_workbooks, against the tidy panel.
+"""Four real CBS workbooks, staged through the mappings of data_raw/cbs_workbooks, against the tidy
+panel.
 
 The panel was made from the same workbooks by other code, so agreement cell by cell says that the
 mappings point at the right sheets, header rows, columns and units.
@@ -27,11 +28,39 @@ IN_PANEL = {
 }
 # file → year, authorities, measures that both its main sheet and the panel hold
 PHYSICAL = {
-    "2013.xls": (2013, 201, ["population", "pupils", "pupils_elementary", "bagrut_pct", "ses_cluster_cbs"]),
-    "2016.xlsx": (2016, 255, ["population", "pupils", "pupils_elementary", "bagrut_pct", "ses_cluster_cbs", "ses_value_cbs"]),
-    "2021.xlsx": (2021, 255, ["population", "pupils", "pupils_elementary", "dropout_pct", "bagrut_pct", "ses_cluster_cbs", "ses_value_cbs"]),
-}  # fmt: skip
-# Rows of each file that are no authority with a code: remarks and legend; regional councils, footnotes.
+    "2013.xls": (
+        2013,
+        201,
+        ["population", "pupils", "pupils_elementary", "bagrut_pct", "ses_cluster_cbs"],
+    ),
+    "2016.xlsx": (
+        2016,
+        255,
+        [
+            "population",
+            "pupils",
+            "pupils_elementary",
+            "bagrut_pct",
+            "ses_cluster_cbs",
+            "ses_value_cbs",
+        ],
+    ),
+    "2021.xlsx": (
+        2021,
+        255,
+        [
+            "population",
+            "pupils",
+            "pupils_elementary",
+            "dropout_pct",
+            "bagrut_pct",
+            "ses_cluster_cbs",
+            "ses_value_cbs",
+        ],
+    ),
+}
+# Rows of each file that are no authority with a code: remarks and legend; regional councils,
+# footnotes.
 LEFT_OUT = {"2013.xls": 14, "t02.xls": 54 + 5}
 
 
@@ -77,15 +106,22 @@ def _differences(rows: pl.DataFrame, panel: pl.DataFrame, measure: str, scale: f
 
 def test_every_row_is_staged_or_left_out_by_the_mapping(rehearsed):
     assert not rehearsed.unreadable
-    assert [f"{name}.{result.check.id}" for name, result in rehearsed.results if not result.is_passed] == []  # fmt: skip
-    aside = rehearsed.table("SELECT file_name, reason_code, count(DISTINCT file_row) FROM core.core_quarantine GROUP BY ALL")  # fmt: skip
+    assert [
+        f"{name}.{result.check.id}" for name, result in rehearsed.results if not result.is_passed
+    ] == []
+    aside = rehearsed.table(
+        "SELECT file_name, reason_code, count(DISTINCT file_row) FROM core.core_quarantine GROUP"
+        " BY ALL"
+    )
     assert set(aside.rows()) == {(name, "skipped", n) for name, n in LEFT_OUT.items()}
     held = rehearsed.table(f"SELECT file_name, count(*) FROM raw.raw_{SOURCE} GROUP BY ALL")
     files = dict(rehearsed.table("SELECT file_name, rows_in FROM core.core_source_file").rows())
     authorities = {name: n for name, (_, n, _) in PHYSICAL.items()} | {"t02.xls": 201}
     assert dict(held.rows()) == authorities
     assert files == {name: n + LEFT_OUT.get(name, 0) for name, n in authorities.items()}
-    assert rehearsed.table(f"SELECT count(*) FROM staging.stg_{SOURCE}").item() == sum(authorities.values())  # fmt: skip
+    assert rehearsed.table(f"SELECT count(*) FROM staging.stg_{SOURCE}").item() == sum(
+        authorities.values()
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,7 +164,9 @@ def test_the_index_of_2013_is_the_one_of_the_workbooks_of_2015_and_2016(staged, 
 
 
 def test_the_index_of_2008_agrees_with_its_own_clusters(staged):
-    """The panel has no value of 2008; its clusters are intervals of the value, one above the other."""
+    """The panel has no value of 2008; its clusters are intervals of the value, one above the
+    other.
+    """
     bounds = (
         staged.filter(pl.col("school_year") == 2013, pl.col("ses_value_cbs").is_not_null())
         .group_by("ses_cluster_cbs")
@@ -149,7 +187,12 @@ def test_the_command_needs_no_policy_and_tells_what_was_left_out(folder, capsys,
     for workbook, (_, authorities, _) in PHYSICAL.items():
         left = LEFT_OUT.get(workbook, 0)
         row = next(line for line in told.splitlines() if f" {workbook} " in line and SOURCE in line)
-        assert [int(word) for word in row.split() if word.isdecimal()] == [authorities + left, authorities, 0, left]  # fmt: skip
+        assert [int(word) for word in row.split() if word.isdecimal()] == [
+            authorities + left,
+            authorities,
+            0,
+            left,
+        ]
     line = next(line for line in told.splitlines() if "t02.xls" in line and "skip_where" in line)
     numbered = (FOLDER / "city.yaml").read_text(encoding="utf-8").splitlines()
     at = [number for number, text in enumerate(numbered, start=1) if "skip_where: {auth" in text]
@@ -161,9 +204,17 @@ def test_the_command_needs_no_policy_and_tells_what_was_left_out(folder, capsys,
     ("change", "said"),
     [
         ({"columns": {"authority_code": "סמל הרשות 2013", "pupils": "?"}}, "'?'"),
-        ({"columns": {"authority_code": "שם הרשות1", "education_expenditure_nis": 'הוצאות של הרשות לחינוך (אלפי ש"ח) 2013'}}, "no row on the first sheet"),
+        (
+            {
+                "columns": {
+                    "authority_code": "שם הרשות1",
+                    "education_expenditure_nis": 'הוצאות של הרשות לחינוך (אלפי ש"ח) 2013',
+                }
+            },
+            "no row on the first sheet",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_sheet_that_does_not_fit_beside_the_first_is_told_with_its_line(
     folder, tmp_path, change, said
 ):

@@ -1,4 +1,6 @@
-"""What must hold of any file: its order says nothing, and a broken byte breaks nothing else (R22–R24)."""
+"""What must hold of any file: its order says nothing, and a broken byte breaks nothing else
+(R22–R24).
+"""
 
 import random
 import shutil
@@ -46,7 +48,11 @@ def several(small_city, tmp_path_factory):
     folder = tmp_path_factory.mktemp("several") / "demo_city"
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
     in_parts(folder)
-    for name, column in (("z0_attendance_2025.csv", "absence_days"), ("schools_2026.xlsx", "תלמידים"), ("climate_2026.csv", "respondents")):  # fmt: skip
+    for name, column in (
+        ("z0_attendance_2025.csv", "absence_days"),
+        ("schools_2026.xlsx", "תלמידים"),
+        ("climate_2026.csv", "respondents"),
+    ):
         path = folder / "files" / name
         frame = frame_of(path)
         twin = frame[3].with_columns(pl.lit("1").alias(column))
@@ -68,7 +74,9 @@ def in_parts(folder):
 
 
 def shuffled(folder, rng):
-    """Permute the rows and the columns of every file; rows of one year's attendance change files too."""
+    """Permute the rows and the columns of every file; rows of one year's attendance change files
+    too.
+    """
     files = sorted(
         path for path in (folder / "files").iterdir() if path.suffix in (".csv", ".xlsx")
     )
@@ -114,9 +122,14 @@ def test_a_row_lost_on_its_way_to_staging_is_missed_in_its_file(small_city):
     try:
         [sound] = run_checks(done.connection, table, "core.core_source_file", [check])
         assert sound.is_passed
-        lost = "SELECT min(file_row) FROM raw.raw_attendance__pupil_years WHERE file_name = 'attendance_2025.csv'"
+        lost = (
+            "SELECT min(file_row) FROM raw.raw_attendance__pupil_years WHERE file_name ="
+            " 'attendance_2025.csv'"
+        )
         done.connection.execute(
-            f"DELETE FROM staging.stg_attendance__pupil_years WHERE school_year = 2025 AND pupil_hash = (SELECT pupil_hash FROM raw.raw_attendance__pupil_years WHERE file_name = 'attendance_2025.csv' AND file_row = ({lost}))"
+            "DELETE FROM staging.stg_attendance__pupil_years WHERE school_year = 2025 AND"
+            " pupil_hash = (SELECT pupil_hash FROM raw.raw_attendance__pupil_years WHERE file_name"
+            f" = 'attendance_2025.csv' AND file_row = ({lost}))"
         )
         for name in ("core_staged_file", "core_source_file"):
             [sql] = [sql for sql in sql_tables() if sql.table.name == name]
@@ -127,14 +140,17 @@ def test_a_row_lost_on_its_way_to_staging_is_missed_in_its_file(small_city):
         assert found.check.blocks
         assert found.failing_keys == ("attendance__pupil_years/attendance_2025.csv",)
         row = done.table(
-            "SELECT rows_in, rows_staged, rows_lost FROM core.core_source_file WHERE file_name = 'attendance_2025.csv'"
+            "SELECT rows_in, rows_staged, rows_lost FROM core.core_source_file WHERE file_name ="
+            " 'attendance_2025.csv'"
         )
         assert row.rows() == [(row["rows_in"].item(), row["rows_in"].item() - 1, 1)]
     finally:
         done.connection.close()
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(seed=st.integers(0, 10**6))
 def test_the_order_of_rows_columns_and_files_says_nothing(several, tmp_path_factory, seed):
     """CSV and workbooks, several files of one year, rows that contradict each other (R22)."""
@@ -149,11 +165,20 @@ def test_the_order_of_rows_columns_and_files_says_nothing(several, tmp_path_fact
 
 
 def test_contradicting_rows_are_set_aside_in_the_shuffled_city(several):
-    """What the permutation is tried on does hold contradictions: two rows of a pair each are out."""
+    """What the permutation is tried on does hold contradictions: two rows of a pair each are
+    out.
+    """
     done = rehearse(load_city(several[0]), checked=False)
-    held = done.table("SELECT source_id, count(*) AS n FROM core.core_quarantine WHERE reason_code = 'duplicate_key' GROUP BY ALL")  # fmt: skip
+    held = done.table(
+        "SELECT source_id, count(*) AS n FROM core.core_quarantine WHERE reason_code ="
+        " 'duplicate_key' GROUP BY ALL"
+    )
     done.connection.close()
-    assert dict(held.iter_rows()) == {"attendance__pupil_years": 3, "register__schools": 2, "climate__facets": 3}  # fmt: skip
+    assert dict(held.iter_rows()) == {
+        "attendance__pupil_years": 3,
+        "register__schools": 2,
+        "climate__facets": 3,
+    }
 
 
 def test_files_split_and_renamed_give_the_same_tables(small_city, plain, tmp_path):
@@ -181,7 +206,10 @@ def layers(folder):
     """Raw rows with the line they came in, staged rows, quarantine, and what could not be read."""
     done = rehearse(load_city(folder), checked=False)
     held = {}
-    for layer, name in done.connection.sql("SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name IN ('raw', 'staging')").fetchall():  # fmt: skip
+    for layer, name in done.connection.sql(
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name IN ('raw',"
+        " 'staging')"
+    ).fetchall():
         held[name] = done.table(f"SELECT * FROM {layer}.{name}")
     lost = done.table("SELECT file_name FROM core.core_source_file WHERE rows_lost <> 0")
     done.connection.close()
@@ -201,13 +229,18 @@ REFERRED_TO = {"register__schools", "register__merges", "programmes__registry", 
 
 
 @settings(
-    max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)  # fmt: skip
+    max_examples=8,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data())
 def test_random_bytes_never_crash_and_never_reach_other_rows(
     small_city, sound, tmp_path_factory, data
 ):
-    """Whatever happens to a file, other files and its own other rows are as before; errors name the file."""
+    """Whatever happens to a file, other files and its own other rows are as before; errors name the
+    file.
+    """
     folder = tmp_path_factory.mktemp("broken") / "demo_city"
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
     read = sorted(sound["raw_file"]["file_name"])
@@ -237,13 +270,18 @@ def test_random_bytes_never_crash_and_never_reach_other_rows(
         return
     raw, now = sound[f"raw_{source_id}"], held[f"raw_{source_id}"]
     columns = [name for name in raw.columns if name not in PLACE]
-    # A quotation mark may open a record of several lines, so a broken one takes no more than its own.
-    other = raw.filter((pl.col("file_name") != path.name) | ~pl.col("file_row").is_in(list(touched)))  # fmt: skip
+    # A quotation mark may open a record of several lines, so a broken one takes no more than its
+    # own.
+    other = raw.filter(
+        (pl.col("file_name") != path.name) | ~pl.col("file_row").is_in(list(touched))
+    )
     assert other.join(now, on=columns, how="anti", nulls_equal=True).is_empty()
 
 
 def test_a_bad_byte_in_the_scores_sets_aside_one_row(small_city, sound, tmp_path):
-    """The largest file, read with encoding `auto`: one row less, everything else staged as it was."""
+    """The largest file, read with encoding `auto`: one row less, everything else staged as it
+    was.
+    """
     folder = tmp_path / "demo_city"
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
     path = folder / "files" / "pupil_scores_2026.csv"

@@ -1,7 +1,7 @@
 """All 38 kinds of defects, each found as its manifest says, and nothing else (R23, R25).
 
-The manifest lists the rows and the keys; whatever the checks tell beyond them is a false alarm. What
-is true of the clean city too (its school that hardly answers, refused consents) is none.
+The manifest lists the rows and the keys; whatever the checks tell beyond them is a false alarm.
+What is true of the clean city too (its school that hardly answers, refused consents) is none.
 """
 
 from dataclasses import dataclass
@@ -76,11 +76,17 @@ def failing(done):
 def told(failed, table, *parts):
     """Severities of a table's failing checks, among whose keys is the one of these parts."""
     key = "/".join(map(str, parts))
-    return {severity for name, (severity, keys) in failed.items() if name.startswith(f"{table}.") and key in keys}  # fmt: skip
+    return {
+        severity
+        for name, (severity, keys) in failed.items()
+        if name.startswith(f"{table}.") and key in keys
+    }
 
 
 def outcome(row, trial, failed, folder):
-    """Whether one line of the manifest came out as it says, and with which severities it is told."""
+    """Whether one line of the manifest came out as it says, and with which severities it is
+    told.
+    """
     done, file = trial.dirty, pl.col("file_name") == row["file_name"]
     match row["kind"]:
         case "quarantine":
@@ -92,18 +98,27 @@ def outcome(row, trial, failed, folder):
             if row["column_name"] is not None:
                 held = held.filter(pl.col("column_name") == row["column_name"])
             keys = held.select("source_id", "file_name", "file_row", "column_name", "reason_code")
-            severities = {found for key in keys.iter_rows() for found in told(failed, "core_quarantine", *key)}  # fmt: skip
+            severities = {
+                found for key in keys.iter_rows() for found in told(failed, "core_quarantine", *key)
+            }
             return held.height > 0, severities
         case "repair":
             place = (row["source_id"], row["file_name"], row["column_name"], row["expected"])
-            held = done.table("SELECT source_id, file_name, column_name, repair_code, repaired_rows, first_row FROM core.core_repair")  # fmt: skip
-            return (*place, int(row["key"]), row["file_row"]) in held.rows(), told(failed, "core_repair", *place)  # fmt: skip
+            held = done.table(
+                "SELECT source_id, file_name, column_name, repair_code, repaired_rows, first_row"
+                " FROM core.core_repair"
+            )
+            return (*place, int(row["key"]), row["file_row"]) in held.rows(), told(
+                failed, "core_repair", *place
+            )
         case "check":
             severity, keys = failed.get(row["expected"], (None, set()))
             return row["key"] in keys, {severity}
         case "unreadable":
             error = done.unreadable.get(row["source_id"])
-            said = error is not None and all(row[part] in error.en for part in ("file_name", "column_name"))  # fmt: skip
+            said = error is not None and all(
+                row[part] in error.en for part in ("file_name", "column_name")
+            )
             return said and row["file_name"] in error.he, {"ERROR"}
         case "value":
             held = done.table(f"SELECT * FROM raw.raw_{row['source_id']}").filter(
@@ -114,17 +129,22 @@ def outcome(row, trial, failed, folder):
             return equals_its_clean_twin(row, trial), set()
         case "sequence":
             city = trial.root / "dirty" / "demo_city"
-            return {"refused": is_refused, "unchanged": is_unchanged}[row["expected"]](row, city, folder)  # fmt: skip
+            return {"refused": is_refused, "unchanged": is_unchanged}[row["expected"]](
+                row, city, folder
+            )
     raise AssertionError(f"no such kind of outcome: {row}")
 
 
 def equals_its_clean_twin(row, trial):
-    """Whether rows that could be read are staged as in the clean city, whatever the file looked like."""
+    """Whether rows that could be read are staged as in the clean city, whatever the file looked
+    like.
+    """
     where = f"WHERE school_year = {row['key']}" if row["key"] else ""
     query = f"SELECT * FROM {row['expected']} {where}"
     clean, dirty = trial.clean.table(query), trial.dirty.table(query)
     aside = trial.dirty.table(
-        f"SELECT count(DISTINCT file_row) FROM core.core_quarantine WHERE file_name = '{row['file_name']}' AND reason_code <> 'total_row'"
+        "SELECT count(DISTINCT file_row) FROM core.core_quarantine WHERE file_name ="
+        f" '{row['file_name']}' AND reason_code <> 'total_row'"
     )
     lost = aside.item() if row["expected"].startswith("staging") else 0
     strange = dirty.join(clean, on=dirty.columns, how="anti", nulls_equal=True)
@@ -132,7 +152,9 @@ def equals_its_clean_twin(row, trial):
 
 
 def loading(city, row, folder):
-    """Return a copy of the city that holds the row's file alone, and a warehouse to load it into."""
+    """Return a copy of the city that holds the row's file alone, and a warehouse to load it
+    into.
+    """
     held = folder / row["defect_id"]
     (held / "files").mkdir(parents=True)
     for name in ("city.yaml", "policy.yaml"):
@@ -149,7 +171,9 @@ def loading(city, row, folder):
 
 
 def is_refused(row, city, folder):
-    """Whether a file that ends before what is loaded is refused, in both languages, and changes nothing."""
+    """Whether a file that ends before what is loaded is refused, in both languages, and changes
+    nothing.
+    """
     held, connection, file = loading(city, row, folder)
     test_load.load(connection, held, test_load.MONDAY, row["source_id"])
     before = test_load.rows(connection, row["source_id"])
@@ -168,18 +192,31 @@ def is_refused(row, city, folder):
 def is_unchanged(row, city, folder):
     """Whether the same files again leave every row, version and reason as it was."""
     held, connection, _ = loading(city, row, folder)
-    tables = [f"raw.raw_{row['source_id']}", "raw.raw_file_version", "raw.raw_quarantine", "raw.raw_file", "raw.raw_repair"]  # fmt: skip
+    tables = [
+        f"raw.raw_{row['source_id']}",
+        "raw.raw_file_version",
+        "raw.raw_quarantine",
+        "raw.raw_file",
+        "raw.raw_repair",
+    ]
     seen = []
     for moment in (test_load.MONDAY, test_load.TUESDAY):
         test_load.load(connection, held, moment, row["source_id"])
-        seen.append([sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=str) for name in tables])  # fmt: skip
+        seen.append(
+            [
+                sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=str)
+                for name in tables
+            ]
+        )
     return len(seen[0][0]) > 0 and seen[0] == seen[1], set()
 
 
 def test_every_defect_is_found_and_told_with_its_severity(trial, tmp_path):
     failed = failing(trial.dirty)
     found, missed, untold = {}, [], []
-    for row in trial.of_kind("quarantine", "repair", "check", "unreadable", "value", "equal", "sequence"):  # fmt: skip
+    for row in trial.of_kind(
+        "quarantine", "repair", "check", "unreadable", "value", "equal", "sequence"
+    ):
         is_found, severities = outcome(row, trial, failed, tmp_path)
         # One defect of many rows counts once, and only if all of them are found.
         place = (row["severity"], row["defect_id"], row["kind"], row["file_name"], row["expected"])
@@ -197,7 +234,11 @@ def test_every_defect_is_found_and_told_with_its_severity(trial, tmp_path):
     assert recall["WARN"] >= WARN_RECALL, missed
     assert not missed, missed
     assert not untold, untold
-    kinds = {row["defect_id"] for row in trial.manifest.iter_rows(named=True) if row["kind"] != "knock_on"}  # fmt: skip
+    kinds = {
+        row["defect_id"]
+        for row in trial.manifest.iter_rows(named=True)
+        if row["kind"] != "knock_on"
+    }
     assert kinds == {f"D{number}" for number in range(1, 39)}
     assert set(trial.manifest["kind"]) - {place[2] for place in found} == {"knock_on", *ELSEWHERE}
 
@@ -209,17 +250,30 @@ def test_whatever_else_is_told_is_a_false_alarm(trial):
     cut = {(row["file_name"], row["expected"]) for row in follow if row["key"] is None}
     query = "SELECT DISTINCT file_name, file_row, reason_code FROM core.core_quarantine"
     in_clean, held = set(trial.clean.table(query).rows()), trial.dirty.table(query).rows()
-    strange = [row for row in held if row[:2] not in rows and (row[0], row[2]) not in cut and row not in in_clean]  # fmt: skip
+    strange = [
+        row
+        for row in held
+        if row[:2] not in rows and (row[0], row[2]) not in cut and row not in in_clean
+    ]
 
     keys = {(row["expected"], row["key"]) for row in trial.of_kind("check")}
     keys |= {
-        (f"core_repair.{check}", f"{row['source_id']}/{row['file_name']}/{row['column_name']}/{code}")
+        (
+            f"core_repair.{check}",
+            f"{row['source_id']}/{row['file_name']}/{row['column_name']}/{code}",
+        )
         for row in trial.of_kind("repair")
-        for check, code in (("codes", "code_repaired"), ("personal", "personal_masked"), ("dates", "day_month_unsure"))
+        for check, code in (
+            ("codes", "code_repaired"),
+            ("personal", "personal_masked"),
+            ("dates", "day_month_unsure"),
+        )
         if code == row["expected"]
-    }  # fmt: skip
+    }
     patterns = [(row["expected"], row["key"]) for row in follow if row["key"] is not None]
-    true_anyway = {(name, key) for name, (_, found) in failing(trial.clean).items() for key in found}  # fmt: skip
+    true_anyway = {
+        (name, key) for name, (_, found) in failing(trial.clean).items() for key in found
+    }
     alarms = [
         (name, key)
         for name, (_, found) in failing(trial.dirty).items()
@@ -227,11 +281,18 @@ def test_whatever_else_is_told_is_a_false_alarm(trial):
         for key in found
     ]
     false = [
-        alarm for alarm in alarms
+        alarm
+        for alarm in alarms
         if alarm not in keys | true_anyway
-        and not any(alarm[0] == name and fnmatchcase(alarm[1], pattern) for name, pattern in patterns)
-    ]  # fmt: skip
-    print(f"false alarms: {len(strange)} of {len(held)} rows, {len(false)} of {len(alarms)} keys", strange, false)  # fmt: skip
+        and not any(
+            alarm[0] == name and fnmatchcase(alarm[1], pattern) for name, pattern in patterns
+        )
+    ]
+    print(
+        f"false alarms: {len(strange)} of {len(held)} rows, {len(false)} of {len(alarms)} keys",
+        strange,
+        false,
+    )
     assert len(strange) <= FALSE_ALARMS * len(held), strange
     assert len(false) <= FALSE_ALARMS * len(alarms), false
     # What follows from defects elsewhere is a short list, not a way out.
@@ -258,8 +319,15 @@ def test_the_clean_city_raises_no_false_alarm(trial):
 
 def answers(files):
     """Respondents and eligible pupils by school, year and facet, summed from the survey's files."""
-    merged = dict(pl.read_csv(files / "merges.csv", infer_schema=False).select("semel_mosad_old", "semel_mosad").iter_rows())  # fmt: skip
-    rows = pl.concat(pl.read_csv(path, schema_overrides={"semel_mosad": pl.String}) for path in sorted(files.glob("climate_*.csv")))  # fmt: skip
+    merged = dict(
+        pl.read_csv(files / "merges.csv", infer_schema=False)
+        .select("semel_mosad_old", "semel_mosad")
+        .iter_rows()
+    )
+    rows = pl.concat(
+        pl.read_csv(path, schema_overrides={"semel_mosad": pl.String})
+        for path in sorted(files.glob("climate_*.csv"))
+    )
     return (
         rows.with_columns(pl.col("semel_mosad").replace(merged))
         .group_by("semel_mosad", "school_year", "facet")
@@ -280,20 +348,34 @@ def test_no_row_is_lost(trial):
 def test_no_planted_name_or_number_is_in_any_table(trial):
     """The identifiers that the soiled texts hold are in the files, and in no table made of them."""
     files = trial.root / "dirty" / "demo_city" / "files"
-    texts = " ".join((files / name).read_text(encoding="utf-8") for name in ("excerpts.csv", "cards.csv"))  # fmt: skip
+    texts = " ".join(
+        (files / name).read_text(encoding="utf-8") for name in ("excerpts.csv", "cards.csv")
+    )
     assert len(trial.planted) >= 4
     assert all(text in texts for text in trial.planted)
-    wanted = "|".join([*trial.planted, *(word for text in trial.planted for word in text.split() if len(word) > 3)])  # fmt: skip
-    columns = trial.dirty.table("SELECT table_schema, table_name, column_name FROM information_schema.columns WHERE data_type = 'VARCHAR' AND table_schema IN ('raw', 'staging', 'core')")  # fmt: skip
+    wanted = "|".join(
+        [
+            *trial.planted,
+            *(word for text in trial.planted for word in text.split() if len(word) > 3),
+        ]
+    )
+    columns = trial.dirty.table(
+        "SELECT table_schema, table_name, column_name FROM information_schema.columns WHERE"
+        " data_type = 'VARCHAR' AND table_schema IN ('raw', 'staging', 'core')"
+    )
     assert columns["table_schema"].n_unique() == 3
     for (layer, name), part in columns.group_by("table_schema", "table_name"):
-        found = " OR ".join(f"regexp_matches({column}, '{wanted}')" for column in part["column_name"])  # fmt: skip
+        found = " OR ".join(
+            f"regexp_matches({column}, '{wanted}')" for column in part["column_name"]
+        )
         query = f"SELECT count(*) FROM {layer}.{name} WHERE {found}"
         assert trial.dirty.table(query).item() == 0, (layer, name)
 
 
 def test_four_answers_are_told_and_not_published(trial):
-    """The class of which four answered (D23) is in the city's table, and empty for who publishes it."""
+    """The class of which four answered (D23) is in the city's table, and empty for who publishes
+    it.
+    """
     tiny = f"WHERE semel_mosad = '{code_of('S17')}' AND respondents = 4"
     cells = trial.dirty.table(f"SELECT * FROM core.core_climate {tiny}")
     assert cells.height == len(spec.CLIMATE_MEAN)

@@ -1,4 +1,6 @@
-"""`make fetch` against a portal on this computer: what arrives is whole, right, and fetched once."""
+"""`make fetch` against a portal on this computer: what arrives is whole, right, and fetched
+once.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ ALL_REAL = all((REAL / file.file_name).is_file() for file in OPEN_FILES)
 
 
 def made_bytes(file: OpenFile) -> bytes:
-    """A small file of the right shape in the stated encoding, its header padded like the real one."""
+    """A small file of the right shape in the stated encoding, its header padded like the real
+    one.
+    """
     header = ",".join(f"{name} " for name in file.required_columns)
     rows = "".join(
         ",".join(f"אשקלון{row}" for _ in file.required_columns) + "\n" for row in range(50)
@@ -96,10 +100,13 @@ def test_files_arrive_byte_for_byte_with_their_source_beside_them(run):
         assert one.downloaded
         assert one.path.read_bytes() == published.content
         assert json.loads(one.path.with_name(f"{one.path.name}.source.json").read_text()) == {
-            "bytes": len(published.content), "etag": published.etag, "last_modified": None,
-            "resource_id": published.resource_id, "sha256": hashlib.sha256(published.content).hexdigest(),
+            "bytes": len(published.content),
+            "etag": published.etag,
+            "last_modified": None,
+            "resource_id": published.resource_id,
+            "sha256": hashlib.sha256(published.content).hexdigest(),
             "url": run.fake.base_url + published.path,
-        }  # fmt: skip
+        }
     assert sorted(path.name for path in (run.folder / "files").iterdir()) == sorted(
         name for file in FILES for name in (file.file_name, f"{file.file_name}.source.json")
     )
@@ -416,9 +423,14 @@ def test_a_city_folder_that_is_absent_or_closed_is_explained(run):
 def command(folder: Path, base_url: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pipelines.sources.fetch", "--city-folder", str(folder), *options],
-        cwd=PROJECT, env=os.environ | {"TIKKUN_PORTAL": base_url, "PYTHONIOENCODING": "utf-8"},
-        capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
-    )  # fmt: skip
+        cwd=PROJECT,
+        env=os.environ | {"TIKKUN_PORTAL": base_url, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
 
 
 @pytest.mark.skipif(

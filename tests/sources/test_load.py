@@ -1,4 +1,6 @@
-"""Contents over time: a reload changes nothing, a correction supersedes, older content is refused."""
+"""Contents over time: a reload changes nothing, a correction supersedes, older content is
+refused.
+"""
 
 import shutil
 from datetime import datetime
@@ -42,9 +44,7 @@ def load(connection, folder, moment, source=SOURCE, years=None):
     write_aside(connection, source, reading, years)
     keep_superseded(connection, source, reading)
     swap(connection, raw_name(source))
-    return settle(
-        connection, source, reading, Known(), is_whole=years is None, moment=moment
-    )  # fmt: skip
+    return settle(connection, source, reading, Known(), is_whole=years is None, moment=moment)
 
 
 def rows(connection, source=SOURCE):
@@ -90,7 +90,10 @@ def test_a_corrected_file_clears_its_quarantine(connection, folder):
     bad = ",".join([*row.split(",")[:3], "nonsense", *row.split(",")[4:]])
     edit(folder, row, bad)
     assert load(connection, folder, MONDAY) == 1
-    found = connection.sql("SELECT file_name, file_row, column_name, reason_code, masked_value, reason_he FROM raw.raw_quarantine").fetchall()  # fmt: skip
+    found = connection.sql(
+        "SELECT file_name, file_row, column_name, reason_code, masked_value, reason_he FROM"
+        " raw.raw_quarantine"
+    ).fetchall()
     assert found[0][:5] == (FILE, 4, "facet", "not_allowed", "nonsense")
     edit(folder, bad, row)
     assert load(connection, folder, TUESDAY) == 0
@@ -119,21 +122,32 @@ def test_a_content_that_was_superseded_is_refused_until_accepted(connection, fol
         encoding="utf-8",
     )
     load(connection, folder, WEDNESDAY)
-    assert versions(connection, SOURCE).filter(pl.col("superseded_at").is_null())["file_hash"].to_list().count(digest) == 1  # fmt: skip
+    assert (
+        versions(connection, SOURCE)
+        .filter(pl.col("superseded_at").is_null())["file_hash"]
+        .to_list()
+        .count(digest)
+        == 1
+    )
 
 
 def test_a_file_that_ends_earlier_is_refused(connection, folder):
     load(connection, folder, MONDAY, "tests__pupil_scores")
     path = folder / "files" / "pupil_scores_2026.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("2026-0", "2025-0"), encoding="utf-8")
-    with pytest.raises(CityError, match=r"pupil_scores_2026.csv.*ends on 2025-\d\d-\d\d.*reaches 2026"):  # fmt: skip
+    with pytest.raises(
+        CityError, match=r"pupil_scores_2026.csv.*ends on 2025-\d\d-\d\d.*reaches 2026"
+    ):
         load(connection, folder, TUESDAY, "tests__pupil_scores")
 
 
 def scores_by_pattern(folder):
     yaml = folder / "city.yaml"
     text = yaml.read_text(encoding="utf-8")
-    yaml.write_text(text.replace("pupil_scores_{school_year}.csv", "'pupil_scores_{school_year}*.csv'"), encoding="utf-8")  # fmt: skip
+    yaml.write_text(
+        text.replace("pupil_scores_{school_year}.csv", "'pupil_scores_{school_year}*.csv'"),
+        encoding="utf-8",
+    )
     return folder / "files" / "pupil_scores_2026.csv"
 
 
@@ -146,7 +160,12 @@ def test_an_older_content_is_refused_under_another_name_too(connection, folder, 
     path.with_name("pupil_scores_2026_old.csv").write_text(older, encoding="utf-8")
     if not beside:
         path.unlink()
-    with pytest.raises(CityError, match=r"pupil_scores_2026_old.csv.*ends on 2025-\d\d-\d\d for school year 2026.*reaches 2026") as caught:  # fmt: skip
+    with pytest.raises(
+        CityError,
+        match=(
+            r"pupil_scores_2026_old.csv.*ends on 2025-\d\d-\d\d for school year 2026.*reaches 2026"
+        ),
+    ) as caught:
         load(connection, folder, TUESDAY, "tests__pupil_scores")
     assert "בשנת הלימודים 2026" in caught.value.he
     assert rows(connection, "tests__pupil_scores").equals(held)
@@ -171,7 +190,10 @@ def test_parts_of_one_year_load_together_and_each_can_be_corrected(connection, f
     days = sorted({line.split(",")[7] for line in lines})
     assert len(days) > 1
     winter = path.with_name("pupil_scores_2026_winter.csv")
-    for place, part in ((winter, [row for row in lines if row.split(",")[7] < days[-1]]), (path, [row for row in lines if row.split(",")[7] == days[-1]])):  # fmt: skip
+    for place, part in (
+        (winter, [row for row in lines if row.split(",")[7] < days[-1]]),
+        (path, [row for row in lines if row.split(",")[7] == days[-1]]),
+    ):
         place.write_text("\n".join([head, *part]) + "\n", encoding="utf-8")
     load(connection, folder, MONDAY, "tests__pupil_scores")
     held = rows(connection, "tests__pupil_scores")
@@ -223,9 +245,15 @@ def test_a_file_that_vanished_is_superseded_and_remembered(connection, folder, b
     assert known["superseded_at"].to_list() == [TUESDAY]
     assert as_of(connection, SOURCE, MONDAY).equals(before)
     assert as_of(connection, SOURCE, TUESDAY).equals(held)
-    assert set(connection.sql("SELECT file_name FROM raw.raw_file").pl()["file_name"]) == set(held["file_name"])  # fmt: skip
+    assert set(connection.sql("SELECT file_name FROM raw.raw_file").pl()["file_name"]) == set(
+        held["file_name"]
+    )
     # And back again: the content is loaded a second time, and counted once.
-    part.write_bytes((part if part.exists() else part.with_name("climate_c_2026.csv")).read_bytes() if becomes == "renamed" else _csv(folder, gone))  # fmt: skip
+    part.write_bytes(
+        (part if part.exists() else part.with_name("climate_c_2026.csv")).read_bytes()
+        if becomes == "renamed"
+        else _csv(folder, gone)
+    )
     part.with_name("climate_c_2026.csv").unlink(missing_ok=True)
     load(connection, folder, WEDNESDAY, years=years)
     assert as_of(connection, SOURCE, WEDNESDAY).equals(rows(connection))
@@ -240,7 +268,9 @@ def _csv(folder, gone):
 
 
 def test_a_row_without_a_year_stays_when_one_year_is_refreshed(connection, folder):
-    """A column maps the year, so a row may lack it; it waits in quarantine until its file is corrected."""
+    """A column maps the year, so a row may lack it; it waits in quarantine until its file is
+    corrected.
+    """
     text = (folder / "files" / "climate_2024.csv").read_text(encoding="utf-8")
     edit(
         folder,
@@ -265,12 +295,20 @@ def test_a_withdrawn_consent_takes_the_text_out_of_the_past_too(connection, fold
     [line, kept] = [line for line in lines if line.endswith(",true")][:2]
     load(connection, folder, MONDAY, source)
     for _ in range(2):  # two older contents hold the text
-        edit(folder, kept, kept.replace(",positive,", ",mixed,").replace(",negative,", ",positive,"), name)  # fmt: skip
+        edit(
+            folder,
+            kept,
+            kept.replace(",positive,", ",mixed,").replace(",negative,", ",positive,"),
+            name,
+        )
         kept = (folder / "files" / name).read_text(encoding="utf-8").splitlines()[lines.index(kept)]
         lines = (folder / "files" / name).read_text(encoding="utf-8").splitlines()
         load(connection, folder, TUESDAY, source)
     text = line.split(",")[8]
-    said = "SELECT count(*) FROM (SELECT excerpt_he FROM raw.raw_voice__excerpts UNION ALL SELECT excerpt_he FROM history.raw_voice__excerpts) WHERE excerpt_he = ?"
+    said = (
+        "SELECT count(*) FROM (SELECT excerpt_he FROM raw.raw_voice__excerpts UNION ALL SELECT"
+        " excerpt_he FROM history.raw_voice__excerpts) WHERE excerpt_he = ?"
+    )
     others = connection.execute(said.replace("= ?", "<> ?"), [text]).fetchall()[0][0]
     same = sum(text in row for row in lines)
     assert connection.execute(said, [text]).fetchall()[0][0] >= 3
@@ -295,6 +333,9 @@ def test_every_row_is_staged_or_set_aside(connection, folder):
     rows_in = dict(connection.sql("SELECT file_name, rows_in FROM raw.raw_file").fetchall())[FILE]
     assert rows_in == len(lines) - 1
     kept = rows(connection).filter(pl.col("file_name") == FILE).height
-    aside = connection.sql(f"SELECT file_row, reason_code FROM raw.raw_quarantine WHERE file_name = '{FILE}' ORDER BY 1").fetchall()  # fmt: skip
+    aside = connection.sql(
+        f"SELECT file_row, reason_code FROM raw.raw_quarantine WHERE file_name = '{FILE}' ORDER"
+        " BY 1"
+    ).fetchall()
     assert aside == [(3, "broken_row"), (6, "total_row"), (8, "broken_row")]
     assert kept + 3 == rows_in

@@ -1,4 +1,6 @@
-"""No identifier gets through the door: not into DuckDB, check results, errors, logs or marts (R110)."""
+"""No identifier gets through the door: not into DuckDB, check results, errors, logs or marts
+(R110).
+"""
 
 import hmac
 import re
@@ -21,19 +23,37 @@ from tests.sources.tables import frame_of, write
 
 # Invented: ids of the synthetic range, a phone of no exchange, common names together.
 PLANTED = re.compile(
-    r"(?<![\d.])0?990.?077.?777(?!\d)|(?<![\d.])0?50.?7654321(?!\d)|planted@|יוסי כהן|נועה לוי|איתן (?:כהן|•)"
+    r"(?<![\d.])0?990.?077.?777(?!\d)|(?<![\d.])0?50.?7654321(?!\d)|planted@|יוסי כהן|נועה לוי|איתן"
+    r" (?:כהן|•)"
 )
-TEXTS = ("990077777", "תלמיד בשם יוסי כהן, 050-7654321", "זלמן.planted@example.org", "ת.ז. 0990077777, נועה לוי +972 (0)50 7654321", "איתן כהן 990 077 777, 050–7654321")  # fmt: skip
+TEXTS = (
+    "990077777",
+    "תלמיד בשם יוסי כהן, 050-7654321",
+    "זלמן.planted@example.org",
+    "ת.ז. 0990077777, נועה לוי +972 (0)50 7654321",
+    "איתן כהן 990 077 777, 050–7654321",
+)
 # Into a column of numbers, days or flags; and into a name of a thing, which may be a person's.
 NUMBERS = ("יוסי כהן 050-7654321", "990077777x", "נועה לוי", "0507654321")
 PUBLIC = ("990077777", "זלמן.planted@example.org")
 # Texts whose masking costs no row of the city.
-FREE = {"excerpt_he", "card_reason", "rationale", "provider", "target_group", "response_aliases", "criterion_owner", "asset_name_he"}  # fmt: skip
+FREE = {
+    "excerpt_he",
+    "card_reason",
+    "rationale",
+    "provider",
+    "target_group",
+    "response_aliases",
+    "criterion_owner",
+    "asset_name_he",
+}
 
 
 def dump(connection):
     """Every text of every table of a DuckDB connection, as one string per table."""
-    for layer, name in connection.sql("SELECT schema_name, table_name FROM duckdb_tables()").fetchall():  # fmt: skip
+    for layer, name in connection.sql(
+        "SELECT schema_name, table_name FROM duckdb_tables()"
+    ).fetchall():
         frame = connection.sql(f'SELECT * FROM {layer}."{name}"').pl()
         yield f"{layer}.{name}", frame.cast(pl.String).write_csv()
 
@@ -89,10 +109,15 @@ def test_identifiers_planted_in_every_source_are_nowhere(planted):
     found = {(name, token) for name, text in held.items() for token in PLANTED.findall(text)}
     assert found == set()
     # Of a number, a day or a flag that cannot be read nothing is shown.
-    shown = done.table("SELECT column_name, masked_value FROM core.core_quarantine WHERE reason_code = 'bad_type'")  # fmt: skip
+    shown = done.table(
+        "SELECT column_name, masked_value FROM core.core_quarantine WHERE reason_code = 'bad_type'"
+    )
     assert {fields[name].type != "VARCHAR" for name in shown["column_name"]} == {True}
     assert set(shown["masked_value"]) == {"•••"}
-    repaired = done.table("SELECT DISTINCT file_name, column_name FROM core.core_repair WHERE repair_code = 'personal_masked'")  # fmt: skip
+    repaired = done.table(
+        "SELECT DISTINCT file_name, column_name FROM core.core_repair WHERE repair_code ="
+        " 'personal_masked'"
+    )
     assert set(repaired.iter_rows()) == places
     failed = [r for name, r in done.results if name == "core_repair" and r.check.id == "personal"]
     assert not failed[0].is_passed
@@ -120,7 +145,9 @@ def test_a_run_that_is_stopped_by_its_checks_shows_no_identifier(planted, tmp_pa
 
 @pytest.fixture(scope="module")
 def published_with_bad_rows(small_city, tmp_path_factory):
-    """A run over a few identifiers in each file, so few that no check stops it: place, words, numbers hit."""
+    """A run over a few identifiers in each file, so few that no check stops it: place, words,
+    numbers hit.
+    """
     folder = tmp_path_factory.mktemp("bad_rows") / "demo_city"
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
     fields, texts, numbers = dictionary().fields, 0, {}
@@ -190,7 +217,10 @@ def test_a_file_without_a_header_shows_no_pupil_in_its_error(small_city, tmp_pat
 def test_ids_become_the_standard_keyed_hash(monkeypatch, key):
     monkeypatch.setenv("TIKKUN_PUPIL_KEY", key)
     ids = pl.Series(["990000001", "99000000.0", None, "x"])
-    wanted = [hmac.digest(key.encode(), text, "sha256").hex()[:32] for text in (b"990000001", b"099000000", b"x")]  # fmt: skip
+    wanted = [
+        hmac.digest(key.encode(), text, "sha256").hex()[:32]
+        for text in (b"990000001", b"099000000", b"x")
+    ]
     assert hash_ids(ids, is_synthetic=False).to_list() == [*wanted[:2], None, wanted[2]]
 
 

@@ -51,7 +51,9 @@ def test_every_file_of_the_generated_city_is_recognised(small_city):
 
 @pytest.fixture(scope="module")
 def budget(tmp_path_factory):
-    """A second sheet, a title in thousands, two header rows with merged cells, merged codes, a total."""
+    """A second sheet, a title in thousands, two header rows with merged cells, merged codes, a
+    total.
+    """
     path = tmp_path_factory.mktemp("files") / "budget.xlsx"
     book = xlsxwriter.Workbook(path)
     book.add_worksheet("הסבר").write(0, 0, "קובץ תקציב")
@@ -99,11 +101,23 @@ def test_a_complete_draft_reads_its_file(budget):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1255", "utf-16"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_text_in_any_encoding(tmp_path, encoding, delimiter):
-    lines = ["דוח רצועות, נכון להיום", "", delimiter.join(["סמל מוסד", "שנת לימודים", "שכבה", "מקצוע", "רצועה"])]  # fmt: skip
+    lines = [
+        "דוח רצועות, נכון להיום",
+        "",
+        delimiter.join(["סמל מוסד", "שנת לימודים", "שכבה", "מקצוע", "רצועה"]),
+    ]
     lines += [
-        delimiter.join([str(900001 + row), "2026", str(row % 6 + 1), ["מתמטיקה", "אנגלית"][row % 2], str(row % 5 + 1)])
+        delimiter.join(
+            [
+                str(900001 + row),
+                "2026",
+                str(row % 6 + 1),
+                ["מתמטיקה", "אנגלית"][row % 2],
+                str(row % 5 + 1),
+            ]
+        )
         for row in range(20)
-    ]  # fmt: skip
+    ]
     path = tmp_path / "bands.csv"
     path.write_bytes("\r\n".join(lines).encode(encoding))
     source_id, draft = mapping_in(propose(path))
@@ -116,14 +130,18 @@ def test_text_in_any_encoding(tmp_path, encoding, delimiter):
 
 def test_a_parquet_file(tmp_path):
     path = tmp_path / "merges.parquet"
-    pl.DataFrame({"semel_mosad_old": ["900001"], "semel_mosad": ["900002"], "school_year": [2026]}).write_parquet(path)  # fmt: skip
+    pl.DataFrame(
+        {"semel_mosad_old": ["900001"], "semel_mosad": ["900002"], "school_year": [2026]}
+    ).write_parquet(path)
     source_id, draft = mapping_in(propose(path))
     assert (source_id, draft.format) == ("register__merges", "parquet")
 
 
 def test_a_csv_that_is_called_xls(tmp_path):
     path = tmp_path / "merges.xls"
-    path.write_text("semel_mosad_old,semel_mosad,school_year\n900001,900002,2026\n900003,900002,2026\n")  # fmt: skip
+    path.write_text(
+        "semel_mosad_old,semel_mosad,school_year\n900001,900002,2026\n900003,900002,2026\n"
+    )
     text = propose(path)
     assert mapping_in(text)[1].format == "csv"
     assert "the name ends in .xls" in text
@@ -145,7 +163,10 @@ def test_a_table_of_texts_has_its_first_full_row_as_header():
 def test_codes_of_a_category_become_todo_lines_and_typing_errors_a_map(tmp_path):
     path = tmp_path / "schools_2026.csv"
     sector, stream = ["יהודי", "יהודיי", "ערבי", "4"], ["1", "2"]
-    body = [f"{900001 + r},בית ספר {r},{sector[r % 4]},{stream[r % 2]},רשמי,{100 + r}" for r in range(20)]  # fmt: skip
+    body = [
+        f"{900001 + r},בית ספר {r},{sector[r % 4]},{stream[r % 2]},רשמי,{100 + r}"
+        for r in range(20)
+    ]
     path.write_text("\n".join(["סמל מוסד,שם בית הספר,מגזר,פיקוח,מעמד משפטי,תלמידים", *body]))
     text = propose(path, "register__schools")
     _, draft = mapping_in(text)
@@ -203,10 +224,27 @@ def test_shapes():
 def pupils(tmp_path, *, header: bool):
     rng = random.Random(7)
     rows = [
-        [id_number(rng), f"תהל{r}", f"כרמונסקי{r}", f"050-{1234000 + r}", str(900001 + r % 5), str(r % 6 + 1), str(r % 3 + 1), "זכר*" if r % 2 else "נקבה*", "2015", str(r % 10 + 1), "לא", "כן", "לא"]
+        [
+            id_number(rng),
+            f"תהל{r}",
+            f"כרמונסקי{r}",
+            f"050-{1234000 + r}",
+            str(900001 + r % 5),
+            str(r % 6 + 1),
+            str(r % 3 + 1),
+            "זכר*" if r % 2 else "נקבה*",
+            "2015",
+            str(r % 10 + 1),
+            "לא",
+            "כן",
+            "לא",
+        ]
         for r in range(60)
-    ]  # fmt: skip
-    names = "תעודת זהות,שם פרטי,שם משפחה,טלפון הורה,סמל בית ספר,שכבה,מקבילה,מגדר,שנת לידה,עשירון טיפוח,שילוב,מחונן,אמירים"
+    ]
+    names = (
+        "תעודת זהות,שם פרטי,שם משפחה,טלפון הורה,סמל בית ספר,שכבה,מקבילה,מגדר,שנת לידה,עשירון"
+        " טיפוח,שילוב,מחונן,אמירים"
+    )
     lines = [",".join(row) for row in rows]
     path = tmp_path / "pupils_2026.csv"
     path.write_text("\n".join([names, *lines] if header else lines), encoding="cp1255")

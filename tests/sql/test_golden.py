@@ -29,7 +29,9 @@ def types(name):
 
 
 def run(name, given):
-    """Run one SQL file over the given rows; tables not given are empty, columns not given are null."""
+    """Run one SQL file over the given rows; tables not given are empty, columns not given are
+    null.
+    """
     connection = duckdb.connect()
     for read in SQL[name].reads:
         layer, table = read.split(".")

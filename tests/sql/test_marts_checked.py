@@ -1,4 +1,6 @@
-"""Checks of marts on what the SQL makes: they hold on sound input and name what is wrong otherwise."""
+"""Checks of marts on what the SQL makes: they hold on sound input and name what is wrong
+otherwise.
+"""
 
 import duckdb
 import pytest
@@ -24,15 +26,29 @@ def found(name, check_id, given):
 
 def line(**other):
     return {
-        "semel_mosad": "1", "school_year": 2026, "response_id": "a", "funding_channel": "municipal_own", "is_formal": True,
-        "is_pedagogical": True, "plan_agorot": 100, "actual_agorot": 90,
-    } | other  # fmt: skip
+        "semel_mosad": "1",
+        "school_year": 2026,
+        "response_id": "a",
+        "funding_channel": "municipal_own",
+        "is_formal": True,
+        "is_pedagogical": True,
+        "plan_agorot": 100,
+        "actual_agorot": 90,
+    } | other
 
 
 def test_a_channel_that_no_funder_pays_blocks_the_budget_tags():
-    sound = found("mart_budget_tag", "tags_reconcile", {"core_budget_line": [line(), line(funding_channel="parents")]})  # fmt: skip
+    sound = found(
+        "mart_budget_tag",
+        "tags_reconcile",
+        {"core_budget_line": [line(), line(funding_channel="parents")]},
+    )
     assert sound.is_passed
-    lost = found("mart_budget_tag", "tags_reconcile", {"core_budget_line": [line(), line(funding_channel="new_fund")]})  # fmt: skip
+    lost = found(
+        "mart_budget_tag",
+        "tags_reconcile",
+        {"core_budget_line": [line(), line(funding_channel="new_fund")]},
+    )
     assert not lost.is_passed
     assert lost.check.blocks
     assert "funder/municipality/2026" in lost.failing_keys
@@ -41,10 +57,20 @@ def test_a_channel_that_no_funder_pays_blocks_the_budget_tags():
 @pytest.mark.parametrize(("adapted", "passes"), [(9, True), (30, False)])
 def test_many_adapted_tests_are_warned_of(adapted, passes):
     scores = [
-        {"pupil_hash": str(n), "school_year": 2026, "semel_mosad": "1", "test_source": "internal", "is_tested": True, "is_adapted": n < adapted}
+        {
+            "pupil_hash": str(n),
+            "school_year": 2026,
+            "semel_mosad": "1",
+            "test_source": "internal",
+            "is_tested": True,
+            "is_adapted": n < adapted,
+        }
         for n in range(60)
-    ]  # fmt: skip
-    given = {"core_school_code": [{"semel_mosad_old": "1", "semel_mosad": "1"}], "stg_tests__pupil_scores": scores}  # fmt: skip
+    ]
+    given = {
+        "core_school_code": [{"semel_mosad_old": "1", "semel_mosad": "1"}],
+        "stg_tests__pupil_scores": scores,
+    }
     result = found("mart_test_participation", "adapted_share", given)
     assert result.is_passed == passes
     assert result.check.severity == "WARN"
@@ -56,23 +82,43 @@ def means(*links):
     return {
         "core_school_subject_year": [
             {
-                "semel_mosad": "1", "subject": "math", "grade": 5, "scale_id": f"L{n}", "school_year": 2024 + n, "group_id": "all",
-                "is_measured": True, "score_mean": 500 + 30 * n,
+                "semel_mosad": "1",
+                "subject": "math",
+                "grade": 5,
+                "scale_id": f"L{n}",
+                "school_year": 2024 + n,
+                "group_id": "all",
+                "is_measured": True,
+                "score_mean": 500 + 30 * n,
             }
             for n in (1, 2)
         ],
         "core_scale": [
-            {"scale_id": f"L{n}", "school_year": 2024 + n, "grade": 5, "subject": "math", "reference_mean": 500, "reference_sd": 100}
+            {
+                "scale_id": f"L{n}",
+                "school_year": 2024 + n,
+                "grade": 5,
+                "subject": "math",
+                "reference_mean": 500,
+                "reference_sd": 100,
+            }
             for n in (1, 2)
         ],
         "core_scale_year": [
-            {"test_source": "external", "scale_id": f"L{n}", "school_year": 2024 + n, "link_id": link}
+            {
+                "test_source": "external",
+                "scale_id": f"L{n}",
+                "school_year": 2024 + n,
+                "link_id": link,
+            }
             for n, link in enumerate(links, start=1)
         ],
-    }  # fmt: skip
+    }
 
 
-@pytest.mark.parametrize(("links", "change"), [(("A", "A"), 0.3), (("A", "B"), None), ((None, None), None)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("links", "change"), [(("A", "A"), 0.3), (("A", "B"), None), ((None, None), None)]
+)
 def test_a_trend_across_unlinked_scales_is_empty_and_warned_of(links, change):
     trend = run("mart_trend", means(*links)).row(0, named=True)
     assert trend["change_sd"] == (pytest.approx(change) if change else None)

@@ -10,7 +10,9 @@ YEAR = {"school_year": 2026}
 
 
 def published(schools):
-    """Return the chronic absence told of schools and of two groups, given (cases, others) of each group in each."""
+    """Return the chronic absence told of schools and of two groups, given (cases, others) of each
+    group in each.
+    """
     pupils, days, members = [], [], []
     for code, groups in enumerate(schools):
         for group, counts in zip(("boys", "girls"), groups, strict=True):
@@ -33,12 +35,14 @@ def published(schools):
             ],
             "core_school_code": [{"semel_mosad_old": code, "semel_mosad": code} for code in codes],
             "core_school": [{"semel_mosad": code, "is_in_plan": True} for code in codes],
-            "core_group": [{"group_id": name, "group_dimension": "sex"} for name in ("boys", "girls")],
+            "core_group": [
+                {"group_id": name, "group_dimension": "sex"} for name in ("boys", "girls")
+            ],
             "core_pupil_group": members,
             "stg_register__pupils": pupils,
             "stg_attendance__pupil_years": days,
         },
-    )  # fmt: skip
+    )
     return found.filter(share_id="chronic_absence")
 
 

@@ -76,9 +76,15 @@ def test_all_files_and_truth_exist(city_of, profile):
     expected |= {"ladders.csv", "criteria.csv", "decisions.csv", "assets.csv", "registry.xlsx"}
     assert set(city.files) == expected
     assert set(city.truth) >= {
-        "true_gap", "true_component", "true_need", "true_effect", "true_assignment", "true_cause",
-        "true_unmet_need", "true_overlap",
-    }  # fmt: skip
+        "true_gap",
+        "true_component",
+        "true_need",
+        "true_effect",
+        "true_assignment",
+        "true_cause",
+        "true_unmet_need",
+        "true_overlap",
+    }
 
 
 def test_register_has_hebrew_headers_and_values(clean):
@@ -96,9 +102,11 @@ def test_register_has_hebrew_headers_and_values(clean):
 
 def test_the_register_tells_when_a_school_opened_and_a_merged_code_closed(clean):
     days = pl.concat(
-        clean.files[f"schools_{year}.xlsx"].select("שנת לימודים", "סמל מוסד", "תאריך פתיחה", "תאריך סגירה")
+        clean.files[f"schools_{year}.xlsx"].select(
+            "שנת לימודים", "סמל מוסד", "תאריך פתיחה", "תאריך סגירה"
+        )
         for year in clean.years
-    ).filter(pl.any_horizontal(pl.col("תאריך פתיחה", "תאריך סגירה").is_not_null()))  # fmt: skip
+    ).filter(pl.any_horizontal(pl.col("תאריך פתיחה", "תאריך סגירה").is_not_null()))
     last = clean.years[-1]
     merges, new = clean.files["merges.csv"], code_of(spec.NEW_SCHOOL)
     assert merges["school_year"].to_list() == [last - 2]
@@ -193,7 +201,10 @@ def test_every_field_has_a_criterion_and_one_is_bound_to_nothing(clean):
         criteria["criteria_field"]
     )
     assert criteria.filter(pl.col("measure_id").is_null()).height > 0
-    assert criteria.filter(pl.col("criterion_id") == "amirim")["criterion_version"].to_list() == ["1", "2"]  # fmt: skip
+    assert criteria.filter(pl.col("criterion_id") == "amirim")["criterion_version"].to_list() == [
+        "1",
+        "2",
+    ]
 
 
 def test_who_joined_was_not_there_the_year_before(clean):

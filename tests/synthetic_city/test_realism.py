@@ -163,7 +163,9 @@ def test_lottery_and_threshold_places(clean):
             (pl.col("semel_mosad") == "900010") & (pl.col("response_id") == "milat")
         )
         chosen = listed.filter("is_invited")
-        assert (listed["selection_score"] <= row["cutoff"] + 1e-4).to_list() == listed["is_invited"].to_list()  # fmt: skip
+        assert (listed["selection_score"] <= row["cutoff"] + 1e-4).to_list() == listed[
+            "is_invited"
+        ].to_list()
         admitted = pupils.join(last, on="pupil_id").filter(pl.col("score") <= row["cutoff"])
         assert set(admitted["pupil_id"]) == set(chosen["pupil_id"])
         assert set(chosen["assignment_mechanism"]) == {"threshold"}

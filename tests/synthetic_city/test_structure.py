@@ -1,4 +1,6 @@
-"""The structure of the city: exact counts, programmes, merged and new schools, pupils over years."""
+"""The structure of the city: exact counts, programmes, merged and new schools, pupils over
+years.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,19 @@ from .conftest import all_years
 FULL = ["clean", "null", "systemic", "local", "one_subject"]
 STREAMS = {"ממלכתי": (17, 8019), "ממלכתי דתי": (12, 4291), "חרדי": (7, 1744)}
 SERVED = {
-    "milat": 10, "merchav": 7, "rvadim": 9, "icei": 2, "makom_balev": 2, "amirim": 36,
-    "shefach": 36, "national_360": 12, "perach": 20, "posh": 6, "hosen": 36,
+    "milat": 10,
+    "merchav": 7,
+    "rvadim": 9,
+    "icei": 2,
+    "makom_balev": 2,
+    "amirim": 36,
+    "shefach": 36,
+    "national_360": 12,
+    "perach": 20,
+    "posh": 6,
+    "hosen": 36,
     "library_lending": 36,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("profile", FULL)

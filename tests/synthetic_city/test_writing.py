@@ -44,9 +44,9 @@ def test_two_runs_of_small_are_the_same_bytes(tmp_path, templates):
     """The second run is another process with another hash seed and another number of threads."""
     demo_city.write_city(generate(profile="small"), tmp_path / "one", templates)
     script = (
-        "from pathlib import Path; from models.synthetic_city import generate;"
-        "from pipelines.demo_city import write_city;"
-        f"write_city(generate(profile='small'), Path({str(tmp_path / 'two')!r}), Path({str(templates)!r}))"
+        "from pathlib import Path; from models.synthetic_city import generate;from"
+        " pipelines.demo_city import write_city;write_city(generate(profile='small'),"
+        f" Path({str(tmp_path / 'two')!r}), Path({str(templates)!r}))"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "POLARS_MAX_THREADS": "1"}
     root = Path(demo_city.__file__).parents[1]

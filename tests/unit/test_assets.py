@@ -1,4 +1,6 @@
-"""What the city has beyond its budget, among the options: cheaper, and only as far as its hours go (R79)."""
+"""What the city has beyond its budget, among the options: cheaper, and only as far as its hours go
+(R79).
+"""
 
 from __future__ import annotations
 
@@ -34,17 +36,35 @@ def choices(eligible="abc", hosted=""):
     """Three schools × two doses; `hosted` schools have a shared option only."""
     return pl.DataFrame(
         [
-            (school, "tutoring", level, level / 2, n, school in eligible, 1000, 100, n * level, "z" if school in hosted else None)
+            (
+                school,
+                "tutoring",
+                level,
+                level / 2,
+                n,
+                school in eligible,
+                1000,
+                100,
+                n * level,
+                "z" if school in hosted else None,
+            )
             for school, n in PEOPLE.items()
             for level in (1, 2)
         ],
         schema={
-            "semel_mosad": pl.String, "response_id": pl.String, "dose_level": pl.Int32, "dose": pl.Float64,
-            "participants": pl.Int32, "is_eligible": pl.Boolean, "fixed_agorot": pl.Int64, "unit_agorot": pl.Int64,
-            "benefit_sd_pupils": pl.Float64, "host_semel_mosad": pl.String,
+            "semel_mosad": pl.String,
+            "response_id": pl.String,
+            "dose_level": pl.Int32,
+            "dose": pl.Float64,
+            "participants": pl.Int32,
+            "is_eligible": pl.Boolean,
+            "fixed_agorot": pl.Int64,
+            "unit_agorot": pl.Int64,
+            "benefit_sd_pupils": pl.Float64,
+            "host_semel_mosad": pl.String,
         },
         orient="row",
-    )  # fmt: skip
+    )
 
 
 def priced(found):
@@ -57,13 +77,28 @@ def priced(found):
 def problem(found, tables, budget=100_000):
     reasons = [pl.lit(None, pl.String).alias(f"eligibility_reason_{x}") for x in ("en", "he")]
     return Problem(
-        schools=pl.DataFrame({"semel_mosad": list(PEOPLE), "school_name_he": list(PEOPLE), "pupils": [100] * 3, "need": [0.5] * 3}),
+        schools=pl.DataFrame(
+            {
+                "semel_mosad": list(PEOPLE),
+                "school_name_he": list(PEOPLE),
+                "pupils": [100] * 3,
+                "need": [0.5] * 3,
+            }
+        ),
         options=found.with_columns(*reasons, is_excellence=pl.lit(False)),
-        costs=priced(found).select(*OPTION, funding_channel=pl.lit("own"), amount_agorot="cost_agorot"),
+        costs=priced(found).select(
+            *OPTION, funding_channel=pl.lit("own"), amount_agorot="cost_agorot"
+        ),
         channels=pl.DataFrame({"funding_channel": ["own"], "budget_agorot": [budget]}),
-        school_channels=pl.DataFrame(schema={"funding_channel": pl.String, "semel_mosad": pl.String, "budget_agorot": pl.Int64}),
+        school_channels=pl.DataFrame(
+            schema={
+                "funding_channel": pl.String,
+                "semel_mosad": pl.String,
+                "budget_agorot": pl.Int64,
+            }
+        ),
         rules=asset_rules(tables, found),
-    )  # fmt: skip
+    )
 
 
 def test_without_assets_the_options_are_as_before():
@@ -78,7 +113,14 @@ def test_the_asset_spares_its_share_of_the_cost_per_participant_and_takes_its_ho
     leant = found.drop_nulls("asset_id")
     assert leant["unit_agorot"].unique().to_list() == [60]
     assert leant["fixed_agorot"].unique().to_list() == [1000]
-    expected = [("a", 0.5, 8), ("a", 1.0, 15), ("b", 0.5, 15), ("b", 1.0, 30), ("c", 0.5, 6), ("c", 1.0, 11)]  # fmt: skip
+    expected = [
+        ("a", 0.5, 8),
+        ("a", 1.0, 15),
+        ("b", 0.5, 15),
+        ("b", 1.0, 30),
+        ("c", 0.5, 6),
+        ("c", 1.0, 11),
+    ]
     assert leant.select("semel_mosad", "dose", "asset_hours").rows() == expected
     assert not found.select(OPTION).is_duplicated().any()
 
@@ -105,9 +147,15 @@ def test_the_plan_leans_on_the_asset_as_far_as_its_hours_go():
     assert rule["is_satisfied"]
     told = uses(tables, found, priced(found), plan.lines).row(0, named=True)
     assert told == {
-        "asset_id": "mentors", "response_id": "tutoring", "schools": 1, "participants": 10, "asset_hours": 15,
-        "asset_saving_agorot": 400, "asset_name_he": "חונכים", "asset_hours_free": 20,
-    }  # fmt: skip
+        "asset_id": "mentors",
+        "response_id": "tutoring",
+        "schools": 1,
+        "participants": 10,
+        "asset_hours": 15,
+        "asset_saving_agorot": 400,
+        "asset_name_he": "חונכים",
+        "asset_hours_free": 20,
+    }
 
 
 def test_an_asset_that_the_plan_leaves_is_told_too():
@@ -118,7 +166,9 @@ def test_an_asset_that_the_plan_leaves_is_told_too():
     assert (told["schools"], told["asset_hours"], told["asset_hours_free"]) == (0, 0, 1)
 
 
-@pytest.mark.parametrize(("asset", "places", "said"), [("pool", 20, "no 'pool'"), ("mentors", None, "capacity_pupils")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("asset", "places", "said"), [("pool", 20, "no 'pool'"), ("mentors", None, "capacity_pupils")]
+)
 def test_what_the_inventory_does_not_know_is_refused(asset, places, said):
     with pytest.raises(CityError, match=said):
         with_assets(city(**{asset: {"tutoring": USE}}), inventory(places=places), choices())

@@ -41,18 +41,53 @@ def test_both_shipped_policies_are_valid(small_city):
         ("policy.yaml", ("equity_gamma", "value"), -1, "equity_gamma.value"),
         ("policy.yaml", ("responses", "milat", "goal"), "g99", "responses.milat.goal: 'g99'"),
         ("policy.yaml", ("responses", "milat", "funding"), {"municipal_own": 0.5}, "must sum to 1"),
-        ("policy.yaml", ("need", "indicators", "gap_math", "weight_pct", "value"), 21, "must sum to 100"),
-        ("policy.yaml", ("rules", "must_drop"), [{"response": "xyz", "source": "s", "reason": "r"}], "no response 'xyz'"),
-        ("policy.yaml", ("overlaps", "core_subjects", "responses"), ["milat", "xyz"], "overlaps.core_subjects: no response 'xyz'"),
-        ("policy.yaml", ("overlaps", "outstanding_pupils", "responses"), ["amirim", "posh"], "'posh' is in overlaps.core_subjects already"),
-        ("policy.yaml", ("overlaps", "core_subjects", "counted_share", "value"), 1.2, "overlaps.core_subjects.counted_share"),
+        (
+            "policy.yaml",
+            ("need", "indicators", "gap_math", "weight_pct", "value"),
+            21,
+            "must sum to 100",
+        ),
+        (
+            "policy.yaml",
+            ("rules", "must_drop"),
+            [{"response": "xyz", "source": "s", "reason": "r"}],
+            "no response 'xyz'",
+        ),
+        (
+            "policy.yaml",
+            ("overlaps", "core_subjects", "responses"),
+            ["milat", "xyz"],
+            "overlaps.core_subjects: no response 'xyz'",
+        ),
+        (
+            "policy.yaml",
+            ("overlaps", "outstanding_pupils", "responses"),
+            ["amirim", "posh"],
+            "'posh' is in overlaps.core_subjects already",
+        ),
+        (
+            "policy.yaml",
+            ("overlaps", "core_subjects", "counted_share", "value"),
+            1.2,
+            "overlaps.core_subjects.counted_share",
+        ),
         ("policy.yaml", ("surprise",), 1, "surprise"),
         ("city.yaml", ("sources", "register__schools", "columns", "colour"), "צבע", "colour"),
-        ("city.yaml", ("sources", "climate__facets", "columns"), {"semel_mosad": "a"}, "columns the contract needs"),
-        ("city.yaml", ("sources", "nonsense"), {"file": "a", "format": "csv", "columns": {}}, "unknown source"),
+        (
+            "city.yaml",
+            ("sources", "climate__facets", "columns"),
+            {"semel_mosad": "a"},
+            "columns the contract needs",
+        ),
+        (
+            "city.yaml",
+            ("sources", "nonsense"),
+            {"file": "a", "format": "csv", "columns": {}},
+            "unknown source",
+        ),
         ("city.yaml", ("school_years", "reference"), 2030, "first ≤ reference ≤ last"),
     ],
-)  # fmt: skip
+)
 def test_an_invalid_file_names_the_field(city, name, path, value, said):
     change(city, name, path, value)
     with pytest.raises(CityError, match=name) as caught:

@@ -36,7 +36,10 @@ def test_anyone_with_the_list_draws_the_same_places(lists, capsys):
     out = str(lists / "again.csv")
     assert main(["town", "milat", again, "--places", "1", "--by", "school", "--out", out]) == 0
     assert pl.read_csv(out).equals(drawn)
-    assert drawn.filter("is_offered").group_by("school").len().sort("school").rows() == [("a", 1), ("b", 1)]  # fmt: skip
+    assert drawn.filter("is_offered").group_by("school").len().sort("school").rows() == [
+        ("a", 1),
+        ("b", 1),
+    ]
     assert drawn["seed"].unique().to_list() == [SEED]
     said = capsys.readouterr().out
     assert "2 of 5 entrants" in said

@@ -38,7 +38,13 @@ def parameter(value):
 
 
 def response(**others):
-    plain = {"horizon": "short", "committed_until": None, "is_allocated": True, "name_he": "מענה", "name_en": "a response"}  # fmt: skip
+    plain = {
+        "horizon": "short",
+        "committed_until": None,
+        "is_allocated": True,
+        "name_he": "מענה",
+        "name_en": "a response",
+    }
     return SimpleNamespace(**plain | others)
 
 
@@ -67,16 +73,32 @@ def tables(**others):
             }
         ),
         "mart_response_map": pl.DataFrame(
-            [(s, r, True, s == "a" and r == "tutoring") for s in "abcd" for r in ("tutoring", "mentoring")],
-            schema=["semel_mosad", "response_id", "is_measured", "is_served"], orient="row",
+            [
+                (s, r, True, s == "a" and r == "tutoring")
+                for s in "abcd"
+                for r in ("tutoring", "mentoring")
+            ],
+            schema=["semel_mosad", "response_id", "is_measured", "is_served"],
+            orient="row",
         ),
-        "mart_last_plan": pl.DataFrame({"semel_mosad": ["d", "a", "closed"], "last_year_agorot": [50, 900, 7]}),
-        "mart_verdict": pl.DataFrame(
-            [("tutoring", "effective"), ("mentoring", "insufficient_evidence"), ("clubs", "insufficient_evidence")],
-            schema=["response_id", "verdict"], orient="row",
-        ).with_columns(group_id=pl.lit("all"), subject=pl.lit("all")),
-        "mart_design_option": pl.DataFrame({"response_id": ["mentoring", "clubs"], "design": ["lottery", "none"]}),
-    } | others  # fmt: skip
+        "mart_last_plan": pl.DataFrame(
+            {"semel_mosad": ["d", "a", "closed"], "last_year_agorot": [50, 900, 7]}
+        ),
+        "mart_verdict": (
+            pl.DataFrame(
+                [
+                    ("tutoring", "effective"),
+                    ("mentoring", "insufficient_evidence"),
+                    ("clubs", "insufficient_evidence"),
+                ],
+                schema=["response_id", "verdict"],
+                orient="row",
+            ).with_columns(group_id=pl.lit("all"), subject=pl.lit("all"))
+        ),
+        "mart_design_option": pl.DataFrame(
+            {"response_id": ["mentoring", "clubs"], "design": ["lottery", "none"]}
+        ),
+    } | others
 
 
 def of_kind(kind, stated, **responses):
@@ -129,13 +151,17 @@ def test_without_last_year_s_money_the_rule_is_refused():
         rules(city({"hold_harmless": parameter(80)}), tables(mart_last_plan=nothing))
 
 
-@pytest.mark.parametrize(("until", "kept"), [(2027, [Commitment((("a", "tutoring", 0.5),))]), (2026, [])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("until", "kept"), [(2027, [Commitment((("a", "tutoring", 0.5),))]), (2026, [])]
+)
 def test_a_commitment_into_the_planning_year_stays_where_it_runs(until, kept):
     assert of_kind(Commitment, {}, tutoring=response(committed_until=until)) == kept
 
 
 def test_a_kept_response_that_is_committed_too_is_kept_by_both():
-    stated = {"must_keep": [{"response": "tutoring", "schools": "served", "dose_level": 2, **CITED}]}  # fmt: skip
+    stated = {
+        "must_keep": [{"response": "tutoring", "schools": "served", "dose_level": 2, **CITED}]
+    }
     held = of_kind(MustKeep, stated, tutoring=response(committed_until=2028))
     assert held == [MustKeep((("a", "tutoring", 1.0),)), Commitment((("a", "tutoring", 0.5),))]
 
@@ -151,7 +177,9 @@ DECIDED = pl.DataFrame(
 
 
 def test_what_people_decided_binds_where_the_policy_says_so():
-    """Of the planned year alone; what is kept stays where it runs, what is dropped is given to nobody."""
+    """Of the planned year alone; what is kept stays where it runs, what is dropped is given to
+    nobody.
+    """
     said = tables(mart_decision=DECIDED)
     bound = rules(city({"decisions": parameter(True)}), said)
     assert bound == (
@@ -164,7 +192,9 @@ def test_what_people_decided_binds_where_the_policy_says_so():
 def test_what_the_policy_keeps_anyway_is_left_to_its_own_rule():
     """Of two rules that ask the same, neither would have a price."""
     keep = {"must_keep": [{"response": "tutoring", "schools": "served", "dose_level": 2, **CITED}]}
-    bound = rules(city(keep | {"decisions": parameter(True)}), tables(mart_decision=DECIDED.head(2)))  # fmt: skip
+    bound = rules(
+        city(keep | {"decisions": parameter(True)}), tables(mart_decision=DECIDED.head(2))
+    )
     assert bound == (MustKeep((("a", "tutoring", 1.0),)),)
 
 
@@ -175,7 +205,11 @@ def test_to_change_or_to_evaluate_binds_nothing(decision):
 
 
 def test_a_decision_on_what_is_not_decided_on_here_binds_nothing():
-    stated = city({"decisions": parameter(True)}, tutoring=response(is_allocated=False), mentoring=response(is_allocated=False))  # fmt: skip
+    stated = city(
+        {"decisions": parameter(True)},
+        tutoring=response(is_allocated=False),
+        mentoring=response(is_allocated=False),
+    )
     assert rules(stated, tables(mart_decision=DECIDED)) == ()
 
 
@@ -237,14 +271,21 @@ def test_conditions_of_responses_and_of_money():
 
 
 OVERRIDE = {
-    "response": "tutoring", "schools": ["a", "b"], "decision": "forbidden", "reason": "the school refuses it",
-    "decided_by_role": "head of education", "decided_on": "2026-05-03",
-}  # fmt: skip
+    "response": "tutoring",
+    "schools": ["a", "b"],
+    "decision": "forbidden",
+    "reason": "the school refuses it",
+    "decided_by_role": "head of education",
+    "decided_on": "2026-05-03",
+}
 
 
 def test_an_override_is_one_rule_for_each_school_with_its_reason():
     forbidden = of_kind(ManualOverride, {"overrides": [OVERRIDE]})
-    assert [(r.semel_mosad, r.is_forced, r.school_he) for r in forbidden] == [("a", False, "א"), ("b", False, "ב")]  # fmt: skip
+    assert [(r.semel_mosad, r.is_forced, r.school_he) for r in forbidden] == [
+        ("a", False, "א"),
+        ("b", False, "ב"),
+    ]
     assert all(
         "the school refuses it" in r.sentence_he and "head of education" in r.sentence_en
         for r in forbidden

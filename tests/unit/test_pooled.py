@@ -1,4 +1,6 @@
-"""Shared responses among the options: one fixed cost, split to the agora, for all schools or none (R87)."""
+"""Shared responses among the options: one fixed cost, split to the agora, for all schools or none
+(R87).
+"""
 
 from __future__ import annotations
 
@@ -29,27 +31,50 @@ def choices(eligible="abc"):
     people = {"a": 10, "b": 20, "c": 7}
     return pl.DataFrame(
         [
-            (school, "tutoring", level, level / 2, n, school in eligible, FIXED, UNIT, n * level / 10)
+            (
+                school,
+                "tutoring",
+                level,
+                level / 2,
+                n,
+                school in eligible,
+                FIXED,
+                UNIT,
+                n * level / 10,
+            )
             for school, n in people.items()
             for level in (1, 2)
         ],
         schema={
-            "semel_mosad": pl.String, "response_id": pl.String, "dose_level": pl.Int32, "dose": pl.Float64,
-            "participants": pl.Int32, "is_eligible": pl.Boolean, "fixed_agorot": pl.Int64, "unit_agorot": pl.Int64,
+            "semel_mosad": pl.String,
+            "response_id": pl.String,
+            "dose_level": pl.Int32,
+            "dose": pl.Float64,
+            "participants": pl.Int32,
+            "is_eligible": pl.Boolean,
+            "fixed_agorot": pl.Int64,
+            "unit_agorot": pl.Int64,
             "benefit_sd_pupils": pl.Float64,
         },
         orient="row",
-    )  # fmt: skip
+    )
 
 
 def tables(kind="near"):
     """Schools a and b could share, b being the host; c stands alone."""
     return {
-        "mart_pooling_set": pl.DataFrame({"response_id": ["tutoring"], "host_semel_mosad": ["b"], "pooling_kind": [kind]}),
-        "mart_pooling_school": pl.DataFrame(
-            {"response_id": ["tutoring"] * 2, "host_semel_mosad": ["b"] * 2, "semel_mosad": ["a", "b"], "is_host": [False, True]}
+        "mart_pooling_set": pl.DataFrame(
+            {"response_id": ["tutoring"], "host_semel_mosad": ["b"], "pooling_kind": [kind]}
         ),
-    }  # fmt: skip
+        "mart_pooling_school": pl.DataFrame(
+            {
+                "response_id": ["tutoring"] * 2,
+                "host_semel_mosad": ["b"] * 2,
+                "semel_mosad": ["a", "b"],
+                "is_host": [False, True],
+            }
+        ),
+    }
 
 
 @pytest.mark.parametrize("is_offered", [None, False])

@@ -1,4 +1,6 @@
-"""Scenario files: overlays of the policy's decisions, and what is said of one that is not valid (R98)."""
+"""Scenario files: overlays of the policy's decisions, and what is said of one that is not valid
+(R98).
+"""
 
 import shutil
 
@@ -30,7 +32,11 @@ def test_a_city_needs_no_scenarios(folder):
 
 
 def test_the_shipped_scenarios_are_valid(folder):
-    shutil.copytree(PROJECT / "pipelines/templates/demo_city/scenarios", folder / "scenarios", dirs_exist_ok=True)  # fmt: skip
+    shutil.copytree(
+        PROJECT / "pipelines/templates/demo_city/scenarios",
+        folder / "scenarios",
+        dirs_exist_ok=True,
+    )
     scenarios = load(folder)
     assert [s.scenario_id for s in scenarios] == sorted(s.scenario_id for s in scenarios)
     assert 3 <= len(scenarios) <= 5
@@ -38,11 +44,18 @@ def test_the_shipped_scenarios_are_valid(folder):
 
 
 def test_only_what_it_names_is_changed(folder):
-    (found,) = load(folder, HEAD + "  equity_gamma: 2\n  rules:\n    excellence_min: {value: 12}\n    every_school_served:\n")  # fmt: skip
+    (found,) = load(
+        folder,
+        HEAD + "  equity_gamma: 2\n  rules:\n    excellence_min: {value: 12}\n   "
+        " every_school_served:\n",
+    )
     base = load_city(folder).policy
     assert found.policy.equity_gamma.value == 2
     assert found.policy.equity_gamma.unit == base.equity_gamma.unit
-    assert (found.policy.equity_gamma.source, found.policy.equity_gamma.reason) == ("scenario other", "why")  # fmt: skip
+    assert (found.policy.equity_gamma.source, found.policy.equity_gamma.reason) == (
+        "scenario other",
+        "why",
+    )
     assert found.policy.rules.every_school_served is None
     assert found.policy.rules.capacity == base.rules.capacity
     assert found.policy.rules.excellence_max == base.rules.excellence_max
@@ -69,20 +82,38 @@ def test_a_budget_that_no_policy_has_needs_its_unit(folder):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (HEAD + "  equity_gamma: 1\n  need: {order_p: 1}\n", ["line 6", "changes.need", "is no decision"]),
+        (
+            HEAD + "  equity_gamma: 1\n  need: {order_p: 1}\n",
+            ["line 6", "changes.need", "is no decision"],
+        ),
         (HEAD + "  responses: {}\n", ["changes.responses", "is no decision"]),
         (HEAD + "  diagnose: {}\n", ["changes.diagnose", "is no decision"]),
-        (HEAD + "  gamma: 1\n", ["line 5", "changes.gamma", "no part of the policy", "equity_gamma"]),
-        (HEAD + "  equity_gamma: -1\n", ["line 5", "changes.equity_gamma.value", "greater than or equal to 0"]),
-        (HEAD + "  rules:\n    excellence_min: 120\n", ["line 6", "changes.rules.excellence_min.value"]),
-        (HEAD + "  rules:\n    must_drop: [{response: xyz, source: s, reason: r}]\n", ["rules.must_drop", "no response 'xyz'"]),
-        (HEAD + "  rules:\n    school_cap: 5\n", ["line 6", "changes.rules.school_cap", "not permitted"]),
+        (
+            HEAD + "  gamma: 1\n",
+            ["line 5", "changes.gamma", "no part of the policy", "equity_gamma"],
+        ),
+        (
+            HEAD + "  equity_gamma: -1\n",
+            ["line 5", "changes.equity_gamma.value", "greater than or equal to 0"],
+        ),
+        (
+            HEAD + "  rules:\n    excellence_min: 120\n",
+            ["line 6", "changes.rules.excellence_min.value"],
+        ),
+        (
+            HEAD + "  rules:\n    must_drop: [{response: xyz, source: s, reason: r}]\n",
+            ["rules.must_drop", "no response 'xyz'"],
+        ),
+        (
+            HEAD + "  rules:\n    school_cap: 5\n",
+            ["line 6", "changes.rules.school_cap", "not permitted"],
+        ),
         (HEAD + "  equity_gamma:\n", ["changes.equity_gamma", "Field required"]),
         ("name_he: שם\nreason: why\nchanges: {equity_gamma: 1}\n", ["name_en", "Field required"]),
         ("name_he: שם\nname_en: N\nreason: why\nchanges: {}\n", ["line 4", "changes"]),
         ("changes: [1,\nb: 2", ["not valid YAML at line"]),
     ],
-)  # fmt: skip
+)
 def test_an_invalid_scenario_names_file_field_and_line(folder, text, said):
     with pytest.raises(CityError, match=r"scenarios/other\.yaml") as caught:
         load(folder, text)

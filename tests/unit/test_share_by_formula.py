@@ -116,13 +116,16 @@ def city(stated, budget=1_000):
 
 def tables():
     return {
-        "mart_need_index": pl.DataFrame({"semel_mosad": ["1", "2"], "pupils": [100, 100], "need": [0.2, 0.8]}),
+        "mart_need_index": pl.DataFrame(
+            {"semel_mosad": ["1", "2"], "pupils": [100, 100], "need": [0.2, 0.8]}
+        ),
         "core_school_year": pl.DataFrame(
             [("1", 2025, 90, 1), ("1", 2026, 95, 70_000), ("2", 2026, 105, 10_000)],
-            schema=["semel_mosad", "school_year", "pupils", "ministry_agorot"], orient="row",
+            schema=["semel_mosad", "school_year", "pupils", "ministry_agorot"],
+            orient="row",
         ),
         "mart_last_plan": pl.DataFrame({"semel_mosad": ["1"], "last_year_agorot": [80_000]}),
-    }  # fmt: skip
+    }
 
 
 def part(**more):
@@ -141,8 +144,9 @@ def test_a_city_s_guarantee_reads_last_year_s_money():
     found = formula(city(stated), tables())
     by_part = found["mart_allocation_formula_part"]
     assert by_part.select("semel_mosad", "amount_agorot", "formula_bound").rows() == [
-        ("1", 76_000, "guarantee"), ("2", 24_000, "level"),
-    ]  # fmt: skip
+        ("1", 76_000, "guarantee"),
+        ("2", 24_000, "level"),
+    ]
     (pot,) = found["mart_allocation_formula_pot"].rows()
     assert pot == ("by_pupils", 100_000, 240.0, 0)
 

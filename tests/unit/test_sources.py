@@ -160,9 +160,14 @@ def test_changed_file_changes_the_state(copy):
 
 def _facets(**columns):
     base = {
-        "semel_mosad": "900001", "school_year": "2026", "grade": "5", "facet": "safety",
-        "agree_pct": "80.5", "respondents": "40", "eligible_pupils": "50",
-    } | columns  # fmt: skip
+        "semel_mosad": "900001",
+        "school_year": "2026",
+        "grade": "5",
+        "facet": "safety",
+        "agree_pct": "80.5",
+        "respondents": "40",
+        "eligible_pupils": "50",
+    } | columns
     return pl.DataFrame(
         [base | {"file_name": "f.csv", "file_hash": "0", "file_row": 2}],
         schema_overrides=dict.fromkeys(base, pl.String),
@@ -190,9 +195,16 @@ def test_each_fault_has_its_reason(column, value, code):
 
 def test_a_personal_value_is_never_shown():
     base = {
-        "pupil_hash": "a" * 32, "school_year": "2026", "semel_mosad": "900001", "school_days": "215",
-        "absence_days": "999999", "absence_days_justified": "1", "file_name": "f", "file_hash": "0", "file_row": 2,
-    }  # fmt: skip
+        "pupil_hash": "a" * 32,
+        "school_year": "2026",
+        "semel_mosad": "900001",
+        "school_days": "215",
+        "absence_days": "999999",
+        "absence_days_justified": "1",
+        "file_name": "f",
+        "file_hash": "0",
+        "file_row": 2,
+    }
     found = quarantined("attendance__pupil_years", pl.DataFrame([base]))
     assert set(found["reason_code"]) == {"out_of_range", "implausible"}
     assert "999999" not in str(found.to_dicts())
@@ -215,19 +227,28 @@ def test_rows_in_are_rows_staged_plus_rows_quarantined_for_any_garbage(values):
     rows = pl.DataFrame(
         [
             {
-                "semel_mosad": code or None, "school_year": "2026", "grade": "5", "facet": "safety", "agree_pct": share or None,
-                "respondents": "40", "eligible_pupils": "50", "file_name": "f.csv", "file_hash": "0", "file_row": i + 2,
+                "semel_mosad": code or None,
+                "school_year": "2026",
+                "grade": "5",
+                "facet": "safety",
+                "agree_pct": share or None,
+                "respondents": "40",
+                "eligible_pupils": "50",
+                "file_name": "f.csv",
+                "file_hash": "0",
+                "file_row": i + 2,
             }
             for i, (code, share) in enumerate(values)
         ],
         schema_overrides={"semel_mosad": pl.String, "agree_pct": pl.String},
-    )  # fmt: skip
+    )
     connection = duckdb.connect()
     connection.execute("CREATE SCHEMA raw")
     connection.register("rows", rows)
     connection.execute("CREATE TABLE raw.raw_climate__facets AS SELECT * FROM rows")
     connection.execute(
-        f"CREATE TABLE raw.raw_quarantine AS {quarantine_query('climate__facets', 'raw.raw_climate__facets')}"
+        "CREATE TABLE raw.raw_quarantine AS"
+        f" {quarantine_query('climate__facets', 'raw.raw_climate__facets')}"
     )
     sql = (dictionary_sql() / "stg_climate__facets.sql").read_text(encoding="utf-8")
     staged = connection.sql(sql).pl()

@@ -1,4 +1,6 @@
-"""The answer to "why": the reason in both languages, parts that add up, and what was seen to turn it."""
+"""The answer to "why": the reason in both languages, parts that add up, and what was seen to turn
+it.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,15 @@ def asked(school, response):
         budget=70_000_00,
     )
     lines = solve(case).lines
-    pair = lines.clear().select("semel_mosad", "response_id").vstack(
-        explain(case, lines).pairs.filter(semel_mosad=school, response_id=response)
+    pair = (
+        lines.clear()
         .select("semel_mosad", "response_id")
-    )  # fmt: skip
+        .vstack(
+            explain(case, lines)
+            .pairs.filter(semel_mosad=school, response_id=response)
+            .select("semel_mosad", "response_id")
+        )
+    )
     return answer(explain(case, lines, pair), flips(case, lines, pair))
 
 

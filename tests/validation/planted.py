@@ -14,7 +14,12 @@ CLASS_DESIGN_EFFECT = 1.27  # policy.yaml
 def cells_of(city):
     """Return the cells as the SQL makes them: gap_raw_sd, gap_sampling_sd, tested_pupils."""
     rows = pl.concat([city.files[f"pupil_scores_{year}.csv"] for year in YEARS])
-    classes = pl.concat([city.files[f"pupils_{year}.csv"].select("pupil_id", "school_year", "class_id") for year in YEARS])  # fmt: skip
+    classes = pl.concat(
+        [
+            city.files[f"pupils_{year}.csv"].select("pupil_id", "school_year", "class_id")
+            for year in YEARS
+        ]
+    )
     merges = city.files["merges.csv"]
     old, new = merges.columns[:2]
     moved = dict(merges.select(old, new).iter_rows())
@@ -40,7 +45,11 @@ def cells_of(city):
     pupils = pl.when(n >= 10).then(pl.col("score_sd") ** 2).otherwise("within_variance")
     return (
         sat.group_by(CELL)
-        .agg(pl.col("score").mean(), pl.col("score").std().alias("score_sd"), pl.len().alias("tested_pupils"))
+        .agg(
+            pl.col("score").mean(),
+            pl.col("score").std().alias("score_sd"),
+            pl.len().alias("tested_pupils"),
+        )
         .join(concentration.rename({"class_pupils": "concentration"}), on=CELL)
         .join(class_variance(by_class), on=["scale_id", "subject"], how="left")
         .with_columns(
@@ -53,15 +62,16 @@ def cells_of(city):
         )
         .sort(CELL)
         .select(*CELL, "tested_pupils", "gap_raw_sd", "gap_sampling_sd")
-    )  # fmt: skip
+    )
 
 
 def with_truth(cells, city):
-    """Add `truth`: the school's own state in the cell's year, and `truth_pupils`: its actual pupils'.
+    """Add `truth`: the school's own state in the cell's year, and `truth_pupils`: its actual
+    pupils'.
 
-    The own state is lasting background + u + v + w + x + what was planted: what the school would show
-    with its usual pupils, cohort and class luck apart. The actual pupils' mean holds that luck, which
-    no test of the same pupils can tell from the school.
+    The own state is lasting background + u + v + w + x + what was planted: what the school would
+    show with its usual pupils, cohort and class luck apart. The actual pupils' mean holds that
+    luck, which no test of the same pupils can tell from the school.
     """
     part = city.truth["true_component"]
 
@@ -74,14 +84,20 @@ def with_truth(cells, city):
         whole.join(of("school"), on="semel_mosad")
         .join(of("school_subject", "subject"), on=["semel_mosad", "subject"])
         .join(of("school_year", "school_year"), on=["semel_mosad", "school_year"])
-        .join(of("school_subject_year", "subject", "school_year"), on=["semel_mosad", "subject", "school_year"])
+        .join(
+            of("school_subject_year", "subject", "school_year"),
+            on=["semel_mosad", "subject", "school_year"],
+        )
         .join(of("planted", "subject"), on=["semel_mosad", "subject"])
-    )  # fmt: skip
+    )
     own = pl.sum_horizontal(pl.col("^part_.*$"))
     weight = pl.col("pupils").cast(pl.Float64)
     rest = pl.col("true_mean_sd") - own
-    usual = (rest * weight).sum().over("semel_mosad", "subject") / weight.sum().over("semel_mosad", "subject")  # fmt: skip
-    # Grades differ by stage (girls, programmes): the city's mean of a grade belongs to every school.
+    usual = (rest * weight).sum().over("semel_mosad", "subject") / weight.sum().over(
+        "semel_mosad", "subject"
+    )
+    # Grades differ by stage (girls, programmes): the city's mean of a grade belongs to every
+    # school.
     stage = ["subject", "grade", "school_year"]
     grade = (rest * weight).sum().over(stage) / weight.sum().over(stage)
     level = (rest * weight).sum().over("subject") / weight.sum().over("subject")
@@ -89,9 +105,23 @@ def with_truth(cells, city):
     target = pl.when(pl.col("scale_id") == "INT").then((72 - 71) / 14).otherwise(0.0)
     return (
         cells.with_columns(pl.col("grade", "school_year").cast(pl.Int64))
-        .join(states.select("semel_mosad", "subject", "grade", "school_year", "state_sd", "true_mean_sd", "pupils"), on=["semel_mosad", "subject", "grade", "school_year"])
-        .with_columns((target - pl.col("state_sd")).alias("truth"), (target - pl.col("true_mean_sd")).alias("truth_pupils"))
-    )  # fmt: skip
+        .join(
+            states.select(
+                "semel_mosad",
+                "subject",
+                "grade",
+                "school_year",
+                "state_sd",
+                "true_mean_sd",
+                "pupils",
+            ),
+            on=["semel_mosad", "subject", "grade", "school_year"],
+        )
+        .with_columns(
+            (target - pl.col("state_sd")).alias("truth"),
+            (target - pl.col("true_mean_sd")).alias("truth_pupils"),
+        )
+    )
 
 
 def planted_city(seed, profile="clean"):

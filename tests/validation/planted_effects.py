@@ -1,4 +1,6 @@
-"""Pupils, entries and schools of a generated city as the SQL makes them, beside the effects that were planted."""
+"""Pupils, entries and schools of a generated city as the SQL makes them, beside the effects that
+were planted.
+"""
 
 import polars as pl
 
@@ -23,47 +25,69 @@ def tables_of(city):
         all_years("pupil_scores")
         .filter("is_tested", pl.col("test_source") == "internal")
         .select(
-            *KEY, "subject", "grade", "semel_mosad",
+            *KEY,
+            "subject",
+            "grade",
+            "semel_mosad",
             ((pl.col("score") - INTERNAL_MEAN) / INTERNAL_SD).alias("outcome_sd"),
         )
-    )  # fmt: skip
+    )
     pupils = all_years("pupils")
     absent = all_years("attendance").select(
         *KEY, (100.0 * pl.col("absence_days") / pl.col("school_days")).alias("absence_pct")
     )
     level = pupils.join(absent, on=KEY, how="left").select(
-        *KEY, "semel_mosad", "grade", "nurture_decile", "is_sen_integration",
+        *KEY,
+        "semel_mosad",
+        "grade",
+        "nurture_decile",
+        "is_sen_integration",
         (pl.col("years_in_israel") <= 2).fill_null(False).alias("is_new_immigrant"),
-        "has_home_internet", "absence_pct",
-    )  # fmt: skip
+        "has_home_internet",
+        "absence_pct",
+    )
     entries = all_years("participation").select(
-        *KEY, "response_id", "semel_mosad", "dose", "assignment_mechanism",
-        pl.col("is_invited").alias("is_offered"), "selection_score",
-    )  # fmt: skip
+        *KEY,
+        "response_id",
+        "semel_mosad",
+        "dose",
+        "assignment_mechanism",
+        pl.col("is_invited").alias("is_offered"),
+        "selection_score",
+    )
     sizes = pupils.group_by("semel_mosad", "school_year").agg(pl.len().alias("school_pupils"))
     served = (
         all_years("delivery")
-        .group_by("semel_mosad", "school_year", "response_id")  # a school merged of two has two rows
+        .group_by(
+            "semel_mosad", "school_year", "response_id"
+        )  # a school merged of two has two rows
         .agg(pl.col("participants").sum(), pl.col("dose").max())
         .join(sizes, on=["semel_mosad", "school_year"])
         .select(
-            "semel_mosad", "school_year", "response_id",
-            (pl.col("participants") * pl.col("dose") / pl.col("school_pupils")).alias("served_share"),
+            "semel_mosad",
+            "school_year",
+            "response_id",
+            (pl.col("participants") * pl.col("dose") / pl.col("school_pupils")).alias(
+                "served_share"
+            ),
         )
-    )  # fmt: skip
-    means = outcomes.sort(*KEY, "subject").group_by("semel_mosad", "school_year", "subject", maintain_order=True).agg(
-        pl.col("outcome_sd").mean().alias("mean_sd"), pl.len().alias("tested_pupils")
-    )  # fmt: skip
+    )
+    means = (
+        outcomes.sort(*KEY, "subject")
+        .group_by("semel_mosad", "school_year", "subject", maintain_order=True)
+        .agg(pl.col("outcome_sd").mean().alias("mean_sd"), pl.len().alias("tested_pupils"))
+    )
     started = served.group_by("semel_mosad", "response_id").agg(
         pl.col("school_year").min().alias("started_year")
     )
     cells = (
-        served.select("response_id").unique()
+        served.select("response_id")
+        .unique()
         .join(means, how="cross")
         .join(served, on=["semel_mosad", "school_year", "response_id"], how="left")
         .join(started, on=["semel_mosad", "response_id"], how="left")
         .with_columns(pl.col("served_share").fill_null(0.0))
-    )  # fmt: skip
+    )
     weak = pupils.filter(pl.col("nurture_decile") >= 8)
     return {
         "core_pupil_outcome": outcomes,

@@ -1,18 +1,21 @@
 """Plans for a generated city, made as `make run` makes them, and what they are worth by the truth.
 
-The tables that the steps `gaps`, `need`, `effects` and `allocate_plan` read are made in memory, without
-files, SQL or Dagster; `test_allocation_regret` holds the resulting problem against a run of all that.
+The tables that the steps `gaps`, `need`, `effects` and `allocate_plan` read are made in memory,
+without files, SQL or Dagster; `test_allocation_regret` holds the resulting problem against a run of
+all that.
 
 **The truth.** A school's true gap is its own state (`planted.with_truth`) against the target on the
-internal scale, meaned over the pupils of the window. It goes through the city's own need index with no
-error, so "the probability of being below target" is 0 or 1, in the need and in the fit to subjects.
-The generator keeps no truth for absence, dropout and climate (a fifth of the index): there the measured
-indicator stands in every plan and in the truth alike, as does the nurture index, which is exact. A
-response's true effect on a subject is its planted effect at full dose, its pupils of deciles 8–10
-counted with theirs, meaned over the pupils of all schools: of what differs by school and chance alone no
-plan can know, and `by_school` says what an oracle who knows it would gain. Overlapping responses count by the
-policy's shares, in the plans and in the truth alike. Schools are not pooled here: what they lack together is
-no table of these steps.
+internal scale, meaned over the pupils of the window. It goes through the city's own need index with
+no error, so "the probability of being below target" is 0 or 1, in the need and in the fit to
+subjects. The generator keeps no truth for absence, dropout and climate (a fifth of the index):
+there the measured indicator stands in every plan and in the truth alike, as does the nurture index,
+which is exact. A response's true effect on a subject is its planted effect at full dose, its pupils
+of deciles 8–10
+counted with theirs, meaned over the pupils of all schools: of what differs by school and chance
+    alone no
+plan can know, and `by_school` says what an oracle who knows it would gain. Overlapping responses
+count by the policy's shares, in the plans and in the truth alike. Schools are not pooled here: what
+they lack together is no table of these steps.
 """
 
 from dataclasses import dataclass, replace
@@ -89,9 +92,11 @@ def planned_city(city, seed, profile="clean"):
     pupils = tables["mart_need_index"].select("semel_mosad", "pupils")
     mean = (pl.col("effect_sd") * pl.col("pupils")).sum() / pl.col("pupils").sum()
     truth["mart_effect"] = (
-        by_school.join(pupils, on="semel_mosad").sort(*KEY, "semel_mosad")
-        .group_by(KEY, maintain_order=True).agg(mean.alias("effect_sd"))
-    )  # fmt: skip
+        by_school.join(pupils, on="semel_mosad")
+        .sort(*KEY, "semel_mosad")
+        .group_by(KEY, maintain_order=True)
+        .agg(mean.alias("effect_sd"))
+    )
     return Planned(city, tables, found["mart_effect_design"], truth, by_school)
 
 
@@ -102,17 +107,23 @@ def without_pooling(city):
 
 
 def without_groups(city):
-    """Return the city without the effects on groups of pupils: half the work, and no plan reads them."""
+    """Return the city without the effects on groups of pupils: half the work, and no plan reads
+    them.
+    """
     policy = city.policy.effects.model_copy(update={"groups": ()})
     return city.model_copy(update={"policy": city.policy.model_copy(update={"effects": policy})})
 
 
 def hashed(tables):
-    """Return the tables with ids as the door writes them: their order decides the folds of the matching."""
+    """Return the tables with ids as the door writes them: their order decides the folds of the
+    matching.
+    """
     return {
-        name: frame.with_columns(hash_ids(frame["pupil_hash"], is_synthetic=True))
-        if "pupil_hash" in frame.columns
-        else frame
+        name: (
+            frame.with_columns(hash_ids(frame["pupil_hash"], is_synthetic=True))
+            if "pupil_hash" in frame.columns
+            else frame
+        )
         for name, frame in tables.items()
     }
 
@@ -128,53 +139,108 @@ def core_tables(city, made):
 
     year = ["semel_mosad", "school_year"]
     register = _register(made, moved)
-    money = all_years("school_money").group_by(year).agg((pl.col("gefen_nis") * AGOROT).round().cast(pl.Int64).sum().alias("gefen_agorot"))  # fmt: skip
-    absent = all_years("attendance").group_by(year).agg(
-        pl.len().alias("attendance_pupils"),
-        (pl.col("absence_days") * 10 >= pl.col("school_days")).sum().alias("chronic_absence_pupils"),
-    )  # fmt: skip
-    gone = all_years("exits").filter(pl.col("destination") == "unknown").group_by(year).agg(pl.len().alias("overt_dropout_pupils"))  # fmt: skip
-    climate = all_years("climate").group_by(*year, "facet").agg(
-        (pl.col("agree_pct") * pl.col("respondents")).sum() / pl.col("respondents").sum(),
-        pl.col("respondents").sum(),
-    )  # fmt: skip
+    money = (
+        all_years("school_money")
+        .group_by(year)
+        .agg((pl.col("gefen_nis") * AGOROT).round().cast(pl.Int64).sum().alias("gefen_agorot"))
+    )
+    absent = (
+        all_years("attendance")
+        .group_by(year)
+        .agg(
+            pl.len().alias("attendance_pupils"),
+            (pl.col("absence_days") * 10 >= pl.col("school_days"))
+            .sum()
+            .alias("chronic_absence_pupils"),
+        )
+    )
+    gone = (
+        all_years("exits")
+        .filter(pl.col("destination") == "unknown")
+        .group_by(year)
+        .agg(pl.len().alias("overt_dropout_pupils"))
+    )
+    climate = (
+        all_years("climate")
+        .group_by(*year, "facet")
+        .agg(
+            (pl.col("agree_pct") * pl.col("respondents")).sum() / pl.col("respondents").sum(),
+            pl.col("respondents").sum(),
+        )
+    )
     stated = aim(city, {name: nothing(name) for name in ("stg_aim__goals", "stg_aim__targets")})
     schools = made.truth["true_need"].select(
-        "semel_mosad", pl.col("label").alias("school_name_he"), "stream", pl.lit(True).alias("is_in_plan")
-    )  # fmt: skip
+        "semel_mosad",
+        pl.col("label").alias("school_name_he"),
+        "stream",
+        pl.lit(True).alias("is_in_plan"),
+    )
     known = register.join(money, on=year, how="left").with_columns(
         pl.lit(False).alias("nurture_index_is_imputed")
     )
-    served = all_years("delivery").filter(pl.col("school_year") == made.years[-1], pl.col("participants") > 0)  # fmt: skip
+    served = all_years("delivery").filter(
+        pl.col("school_year") == made.years[-1], pl.col("participants") > 0
+    )
     latest = known.filter(pl.col("school_year") == made.years[-1])
     return {
         "core_city": stated["core_city"],
         "core_response": stated["core_response"],
         "core_school": schools,
         "core_school_year": known,
-        "core_attendance": absent.join(gone, on=year, how="left").with_columns(pl.col("overt_dropout_pupils").fill_null(0)),
+        "core_attendance": (
+            absent.join(gone, on=year, how="left").with_columns(
+                pl.col("overt_dropout_pupils").fill_null(0)
+            )
+        ),
         "core_climate": climate,
-        "core_gap_cell": cells_of(made).with_columns(
-            pl.col("grade", "school_year", "tested_pupils").cast(pl.Int32), pl.lit("all").alias("group_id"), pl.lit(True).alias("is_measured"),
-            pl.lit(False).alias("tested_pupils_is_imputed"), pl.lit(None, pl.Int32).alias("listed_pupils"),
+        "core_gap_cell": (
+            cells_of(made).with_columns(
+                pl.col("grade", "school_year", "tested_pupils").cast(pl.Int32),
+                pl.lit("all").alias("group_id"),
+                pl.lit(True).alias("is_measured"),
+                pl.lit(False).alias("tested_pupils_is_imputed"),
+                pl.lit(None, pl.Int32).alias("listed_pupils"),
+            )
         ),
-        "mart_asset": made.files["assets.csv"].with_columns(
-            pl.col("capacity_pupils").cast(pl.Int32), pl.col("hours_per_week", "hours_free_per_week").cast(pl.Float64)
+        "mart_asset": (
+            made.files["assets.csv"].with_columns(
+                pl.col("capacity_pupils").cast(pl.Int32),
+                pl.col("hours_per_week", "hours_free_per_week").cast(pl.Float64),
+            )
         ),
-        "mart_decision": made.files["decisions.csv"].with_columns(pl.col("planning_year").cast(pl.Int32)),
+        "mart_decision": (
+            made.files["decisions.csv"].with_columns(pl.col("planning_year").cast(pl.Int32))
+        ),
         "mart_last_plan": last_plan(made, all_years("budget"), stated["core_response"]),
-        **{name: nothing(name) for name in ("mart_design_option", "mart_pooling_set", "mart_pooling_school")},
+        **{
+            name: nothing(name)
+            for name in ("mart_design_option", "mart_pooling_set", "mart_pooling_school")
+        },
         "core_band_cell": nothing("core_band_cell"),  # every band of a generated city has its score
         "core_scale_year": nothing("core_scale_year"),  # only carries gaps across scales
-        "mart_response_map": schools.select("semel_mosad").join(stated["core_response"], how="cross")
-        .join(latest.select("semel_mosad", "nurture_index"), on="semel_mosad")
-        .join(served.select(*PAIR).unique().with_columns(pl.lit(True).alias("is_served")), on=PAIR, how="left")
-        .select(
-            *PAIR, pl.lit(True).alias("is_measured"), pl.col("is_served").fill_null(False),
-            (pl.col("nurture_index_min").is_null() | (pl.col("nurture_index") >= pl.col("nurture_index_min"))).alias("is_eligible"),
-            "eligibility_reason_en", "eligibility_reason_he",
-        ).sort(PAIR),
-    }  # fmt: skip
+        "mart_response_map": (
+            schools.select("semel_mosad")
+            .join(stated["core_response"], how="cross")
+            .join(latest.select("semel_mosad", "nurture_index"), on="semel_mosad")
+            .join(
+                served.select(*PAIR).unique().with_columns(pl.lit(True).alias("is_served")),
+                on=PAIR,
+                how="left",
+            )
+            .select(
+                *PAIR,
+                pl.lit(True).alias("is_measured"),
+                pl.col("is_served").fill_null(False),
+                (
+                    pl.col("nurture_index_min").is_null()
+                    | (pl.col("nurture_index") >= pl.col("nurture_index_min"))
+                ).alias("is_eligible"),
+                "eligibility_reason_en",
+                "eligibility_reason_he",
+            )
+            .sort(PAIR)
+        ),
+    }
 
 
 def last_plan(made, budget, responses):
@@ -188,7 +254,9 @@ def last_plan(made, budget, responses):
 
 def _register(made, moved):
     """Return semel_mosad, school_year, pupils and nurture_index, codes that merged together."""
-    names = {REGISTER_HEADERS[name]: name for name in ("semel_mosad", "school_year", "pupils", "nurture")}  # fmt: skip
+    names = {
+        REGISTER_HEADERS[name]: name for name in ("semel_mosad", "school_year", "pupils", "nurture")
+    }
     rows = pl.concat([made.files[f"schools_{year}.xlsx"] for year in made.years])
     size = pl.col("pupils").cast(pl.Float64)
     return (
@@ -219,10 +287,11 @@ def true_gaps(tables, made):
             pl.col("pupils").sum().cast(pl.Int32).alias("tested_pupils"),
         )
         .with_columns(
-            pl.lit(CERTAIN).alias("gap_se_sd"), pl.lit(True).alias("is_measured"),
+            pl.lit(CERTAIN).alias("gap_se_sd"),
+            pl.lit(True).alias("is_measured"),
             (pl.col("gap_sd") > 0).cast(pl.Float64).alias("p_below_target"),
         )
-    )  # fmt: skip
+    )
 
 
 def true_effects(made):
@@ -243,10 +312,11 @@ def true_effects(made):
 
 
 def worth(planned, options, effect):
-    """Return what each option is truly worth: its key, benefit_sd_pupils, true_benefit (need-weighted).
+    """Return what each option is truly worth: its key, benefit_sd_pupils, true_benefit
+    (need-weighted).
 
-    True need weight × participants × share of the full benefit × share in the years looked at × mean over subjects of fit × effect.
-    An effect that does harm counts as harm.
+    True need weight × participants × share of the full benefit × share in the years looked at ×
+    mean over subjects of fit × effect. An effect that does harm counts as harm.
 
     Args:
         planned: the city with its truth.
@@ -269,13 +339,26 @@ def worth(planned, options, effect):
         options.select(*OPTION, "dose", "participants", "lasting_share")
         .join(gain, on=PAIR, how="left")
         .join(truth.schools.select("semel_mosad", "need"), on="semel_mosad")
-        .with_columns((pl.col("participants") * share * pl.col("lasting_share") * pl.col("gain_sd").fill_null(0)).alias("benefit_sd_pupils"))
-        .select(*OPTION, "benefit_sd_pupils", (weight * pl.col("benefit_sd_pupils")).alias("true_benefit"))
-    )  # fmt: skip
+        .with_columns(
+            (
+                pl.col("participants")
+                * share
+                * pl.col("lasting_share")
+                * pl.col("gain_sd").fill_null(0)
+            ).alias("benefit_sd_pupils")
+        )
+        .select(
+            *OPTION,
+            "benefit_sd_pupils",
+            (weight * pl.col("benefit_sd_pupils")).alias("true_benefit"),
+        )
+    )
 
 
 def counted(planned, bought):
-    """Return what a plan's options are worth together: of an overlap group the largest in full, others in part."""
+    """Return what a plan's options are worth together: of an overlap group the largest in full,
+    others in part.
+    """
     shares = [
         (response_id, overlap_id, group.counted_share.value)
         for overlap_id, group in planned.city.policy.overlaps.items()
@@ -322,7 +405,9 @@ def plans_of(planned, seed):
     found["oracle by school"] = replace(
         found["oracle"], options=options.drop("true_benefit").with_columns(known)
     )
-    plans = {name: planned.solved(one, city.policy.solver.gap_pct.value) for name, one in found.items()}  # fmt: skip
+    plans = {
+        name: planned.solved(one, city.policy.solver.gap_pct.value) for name, one in found.items()
+    }
     for number in range(RANDOM_PLANS):
         drawn = random_choice(equal, np.random.default_rng([seed, number]))
         plans[f"equal_per_pupil {number}"] = planned.solved(drawn, EQUAL_GAP_PCT)
@@ -335,13 +420,17 @@ def data_only(effect):
 
 
 def data_or_prior(effect):
-    """The local estimate alone where there is one, else the discounted literature: nothing combined."""
+    """The local estimate alone where there is one, else the discounted literature: nothing
+    combined.
+    """
     return prior_only(effect).with_columns(pl.coalesce("local_sd", "effect_sd").alias("effect_sd"))
 
 
 def prior_only(effect):
     """The discounted literature alone."""
-    return effect.with_columns((pl.col("prior_sd") * pl.col("transport_discount")).alias("effect_sd"))  # fmt: skip
+    return effect.with_columns(
+        (pl.col("prior_sd") * pl.col("transport_discount")).alias("effect_sd")
+    )
 
 
 def of_another_subject(known, rng):
@@ -350,10 +439,13 @@ def of_another_subject(known, rng):
 
 
 def of_another_response(known, rng):
-    """Every response's prior means are those of another one; where that has none, the mean of its own.
+    """Every response's prior means are those of another one; where that has none, the mean of its
+    own.
 
-    Responses are set in a random ring and each takes over from the one before it, so none keeps its own.
-    Dealing out single means would mislead less: what a response does over its subjects averages out.
+    Responses are set in a random ring and each takes over from the one before it, so none keeps its
+    own.
+    Dealing out single means would mislead less: what a response does over its subjects averages
+        out.
     """
     ids = rng.permutation(known["response_id"].unique().sort().to_numpy())
     donor = dict(zip(ids, np.roll(ids, 1), strict=True))
@@ -372,21 +464,25 @@ def misled(planned, change, seed):
 
 
 def equal_money(fitted):
-    """The problem where every school has the same municipal money per pupil, all rules as they are."""
+    """The problem where every school has the same municipal money per pupil, all rules as they
+    are.
+    """
     budget = fitted.channels.filter(pl.col("funding_channel") == MUNICIPAL)["budget_agorot"].item()
     caps = fitted.schools.select(
         pl.lit(MUNICIPAL).alias("funding_channel"),
         "semel_mosad",
-        (pl.col("pupils").cast(pl.Int64) * budget // pl.col("pupils").cast(pl.Int64).sum()).alias("budget_agorot"),
-    )  # fmt: skip
+        (pl.col("pupils").cast(pl.Int64) * budget // pl.col("pupils").cast(pl.Int64).sum()).alias(
+            "budget_agorot"
+        ),
+    )
     return replace(fitted, school_channels=pl.concat([fitted.school_channels, caps]))
 
 
 def random_choice(equal, rng):
     """Every school spends its equal money on what it likes: a municipal shekel is worth its liking.
 
-    The liking of each school for each response is drawn from 0..1, without need or evidence. The plan
-    keeps every rule, so it spends what the rules and the other channels let it spend.
+    The liking of each school for each response is drawn from 0..1, without need or evidence. The
+    plan keeps every rule, so it spends what the rules and the other channels let it spend.
     """
     money = equal.costs.filter(pl.col("funding_channel") == MUNICIPAL)
     pairs = equal.options.select(PAIR).unique().sort(PAIR)
@@ -394,9 +490,13 @@ def random_choice(equal, rng):
     liked = (
         equal.options.join(liking, on=PAIR)
         .join(money.select(*OPTION, "amount_agorot"), on=OPTION, how="left")
-        .with_columns((pl.col("liking") * pl.col("amount_agorot").fill_null(0) / AGOROT).alias("benefit_sd_pupils"))
+        .with_columns(
+            (pl.col("liking") * pl.col("amount_agorot").fill_null(0) / AGOROT).alias(
+                "benefit_sd_pupils"
+            )
+        )
         .drop("liking", "amount_agorot")
-    )  # fmt: skip
+    )
     return replace(equal, options=liked, equity_gamma=0.0)
 
 

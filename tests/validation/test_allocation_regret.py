@@ -1,26 +1,31 @@
-"""What the plan loses against an oracle who knows true needs and effects (make validate; R79, R80, R118).
+"""What the plan loses against an oracle who knows true needs and effects (make validate; R79, R80,
+R118).
 
-In each generated city plans are made under the same budgets, rules, costs and doses of the policy, and
-each is judged by the truth (`planted_plans`): regret = 1 - true need-weighted benefit / the oracle's.
+In each generated city plans are made under the same budgets, rules, costs and doses of the policy,
+and each is judged by the truth (`planted_plans`): regret = 1 - true need-weighted benefit / the
+oracle's.
 
 - oracle: the same problem with true needs and effects.
 - posterior: Tikkun, as `make run` plans.
 - data_only: the local estimates alone; what was not measured is taken to do nothing.
-- data_or_prior (for information): the local estimate where there is one, else the discounted literature.
-  What is not measured, such as the equipment that all schools have, is then not lost, as data_only loses it.
+- data_or_prior (for information): the local estimate where there is one, else the discounted
+  literature. What is not measured, such as the equipment that all schools have, is then not lost,
+  as data_only loses it.
 - need_blind: γ = 0, all else as Tikkun.
-- equal_per_pupil: every school has the same municipal money per pupil (a cap: the budget by pupils), and
-  spends it by its own liking, a random number per school and response by which a municipal shekel counts;
-  neither need nor evidence is used. All rules, other channels, eligibility and kept places stay, and the
-  plan is solved, so it spends what it may and is no straw man. Drawn anew in every city.
+- equal_per_pupil: every school has the same municipal money per pupil (a cap: the budget by
+  pupils), and spends it by its own liking, a random number per school and response by which a
+  municipal shekel counts; neither need nor evidence is used. All rules, other channels, eligibility
+  and kept places stay, and the plan is solved, so it spends what it may and is no straw man. Drawn
+  anew in every city.
 - equal_by_evidence (for information): the same equal money, spent by Tikkun's effects without need.
-- prior_only (for information): the discounted literature alone. The policy's priors happen to lie near
-  the planted effects, so it does better here than in any real city.
-- misled: every response has the prior means of another; dealt: the means of all responses and subjects
-  dealt out anew. The posterior and prior_only each again.
+- prior_only (for information): the discounted literature alone. The policy's priors happen to lie
+  near the planted effects, so it does better here than in any real city.
+- misled: every response has the prior means of another; dealt: the means of all responses and
+  subjects dealt out anew. The posterior and prior_only each again.
 
-Judged "by response" a response has one true effect in all schools. "By school" it has the one planted in
-that very school (SD .03 by chance, which nobody can know before): an oracle nobody could be, printed only.
+Judged "by response" a response has one true effect in all schools. "By school" it has the one
+planted in that very school (SD .03 by chance, which nobody can know before): an oracle nobody could
+be, printed only.
 
 `TIKKUN_REGRET_SEEDS` says how many cities (20 if not given, at least 2; about a minute each).
 """
@@ -67,11 +72,18 @@ def table(regrets):
 
 
 def more_than(regrets, plan, other):
-    """Return by how much more `other` loses than `plan`, city by city: mean and its standard error."""
-    wide = regrets.filter(pl.col("judge") == "by response").pivot("plan", index="seed", values="regret")  # fmt: skip
+    """Return by how much more `other` loses than `plan`, city by city: mean and its standard
+    error.
+    """
+    wide = regrets.filter(pl.col("judge") == "by response").pivot(
+        "plan", index="seed", values="regret"
+    )
     apart = wide[other] - wide[plan]
     error = apart.std() / len(apart) ** 0.5
-    print(f"{other} − {plan}: {apart.mean():+.4f} (standard error {error:.4f}, n = {len(apart)}, worse in {(apart > 0).sum()})")  # fmt: skip
+    print(
+        f"{other} − {plan}: {apart.mean():+.4f} (standard error {error:.4f}, n = {len(apart)},"
+        f" worse in {(apart > 0).sum()})"
+    )
     return apart.mean(), error
 
 
@@ -106,7 +118,10 @@ def test_what_is_made_in_memory_is_what_a_run_decides_on(city, published):
     planned = planned_city(city, 1, "small")
     reads = next(step for step in STEPS if step.name == "allocate_plan").reads
     with duckdb.connect(published.workspace().warehouse_path, read_only=True) as connection:
-        found = {name: connection.sql(f"SELECT * FROM {name.split('_')[0]}.{name}").pl() for name in reads}  # fmt: skip
+        found = {
+            name: connection.sql(f"SELECT * FROM {name.split('_')[0]}.{name}").pl()
+            for name in reads
+        }
     ours, run = (
         planned.problem(planned.tables).canonical(),
         problem(without_pooling(city), found).canonical(),
@@ -116,7 +131,12 @@ def test_what_is_made_in_memory_is_what_a_run_decides_on(city, published):
     assert ours.rules == run.rules
     both = ours.options.join(run.options, on=OPTION, how="full", coalesce=True, suffix="_run")
     assert both.height == ours.options.height
-    assert both.select((pl.col("benefit_sd_pupils") - pl.col("benefit_sd_pupils_run")).abs().max()).item() < 1e-9  # fmt: skip
+    assert (
+        both.select(
+            (pl.col("benefit_sd_pupils") - pl.col("benefit_sd_pupils_run")).abs().max()
+        ).item()
+        < 1e-9
+    )
     need = ours.schools.join(run.schools, on="semel_mosad", suffix="_run")
     assert need.select((pl.col("need") - pl.col("need_run")).abs().max()).item() < 1e-9
 
@@ -125,6 +145,10 @@ def test_the_ruler_is_the_problem_s_own(city):
     """What an option is worth by the truth, made apart, is what the problem with the truth says."""
     planned = planned_city(city, 1, "small")
     options = planned.problem(planned.truth).options
-    measured = worth(planned, options, planned.truth["mart_effect"]).rename({"benefit_sd_pupils": "again"})  # fmt: skip
-    apart = options.join(measured, on=OPTION).select((pl.col("benefit_sd_pupils") - pl.col("again").clip(lower_bound=0)).abs().max())  # fmt: skip
+    measured = worth(planned, options, planned.truth["mart_effect"]).rename(
+        {"benefit_sd_pupils": "again"}
+    )
+    apart = options.join(measured, on=OPTION).select(
+        (pl.col("benefit_sd_pupils") - pl.col("again").clip(lower_bound=0)).abs().max()
+    )
     assert apart.item() < 1e-9

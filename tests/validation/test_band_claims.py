@@ -1,4 +1,6 @@
-"""What bands add, in generated cities: the scores of a third of the schools withheld, their bands kept."""
+"""What bands add, in generated cities: the scores of a third of the schools withheld, their bands
+kept.
+"""
 
 import numpy as np
 import polars as pl
@@ -28,7 +30,9 @@ TEST = ["semel_mosad", "subject", "grade", "school_year"]
 
 
 def withheld(seed):
-    """Return external cells, the bands of a third of the schools in the place of theirs, and background."""
+    """Return external cells, the bands of a third of the schools in the place of theirs, and
+    background.
+    """
     city, cells = planted_city(seed)
     files = [city.files[f"school_bands_{year}.csv"] for year in YEARS]
     registers = [
@@ -38,7 +42,9 @@ def withheld(seed):
         )
         for year in YEARS
     ]
-    background = pl.concat(registers).drop_nulls().group_by("semel_mosad", maintain_order=True).last()  # fmt: skip
+    background = (
+        pl.concat(registers).drop_nulls().group_by("semel_mosad", maintain_order=True).last()
+    )
     external = cells.filter(pl.col("scale_id") != "INT")
     schools = external["semel_mosad"].unique().sort()
     hidden = schools.sample(len(schools) // 3, seed=seed)
@@ -93,7 +99,8 @@ def test_bands_cover_and_beat_carrying_nothing():
 
 
 def test_bands_of_a_country_need_the_error_of_their_reference():
-    # The publisher's similar schools are those of a country, from which the city as a whole lies .2 off.
+    # The publisher's similar schools are those of a country, from which the city as a whole lies .2
+    # off.
     inside = {0.0: [], 0.2: []}
     for seed in range(1, CITIES + 1):
         seen, bands, background = withheld(seed)

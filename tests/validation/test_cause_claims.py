@@ -1,4 +1,6 @@
-"""The claims about causes: planted causes are found, and published regressions come out (make validate)."""
+"""The claims about causes: planted causes are found, and published regressions come out (make
+validate).
+"""
 
 import json
 
@@ -28,7 +30,8 @@ def test_planted_causes_are_among_the_two_largest(found):
 
 def test_each_planted_cause_is_found_more_often_than_by_chance(found):
     # Background takes one of the two places at these schools, so chance leaves one for six causes.
-    # Turnover is the hardest: its planted 7 points are hardly more than the 6 by which schools differ.
+    # Turnover is the hardest: its planted 7 points are hardly more than the 6 by which schools
+    # differ.
     for cause in found.columns:
         assert (found[cause] <= 2).mean() >= 0.5, cause
 
@@ -38,7 +41,9 @@ def test_each_planted_cause_is_found_more_often_than_by_chance(found):
     [("m1", ["str"]), ("m2", ["str", "english"]), ("m3", ["str", "english", "lunch"])],
 )
 def test_regressions_of_the_california_districts(shared_data, model, columns):
-    """Beside a copy whose outcome is 0, all that differs are the coefficients: x̄ β in each detail."""
+    """Beside a copy whose outcome is 0, all that differs are the coefficients: x̄ β in each
+    detail.
+    """
     reference = shared_data / "reference"
     known = json.loads((reference / "known_answers.json").read_text())["caschools"]["recomputed"]
     districts = pl.read_csv(reference / "caschools" / "caschools.csv").select(

@@ -1,6 +1,8 @@
-"""The gaps of 50 generated cities against what was planted in them (make validate; R33, R36–R39, R44).
+"""The gaps of 50 generated cities against what was planted in them (make validate; R33, R36–R39,
+R44).
 
-The truth an interval is held against is the school's own state (see `planted.with_truth`). The mean of
+The truth an interval is held against is the school's own state (see `planted.with_truth`). The mean
+of
 the pupils who happen to be there, cohort and class luck included, is printed beside it: no test of
 those same pupils can tell their luck from the school, and no interval here claims to cover it.
 """
@@ -35,8 +37,11 @@ def clean():
         _, one = planted_city(seed)
         components = fit_components(one)
         blind = components.with_columns(
-            pl.when(pl.col("component").str.contains("year")).then(0.0).otherwise("component_sd").alias("component_sd")
-        )  # fmt: skip
+            pl.when(pl.col("component").str.contains("year"))
+            .then(0.0)
+            .otherwise("component_sd")
+            .alias("component_sd")
+        )
         without = shrunken_gaps(one, blind).select(
             pl.col("truth").is_between("gap_lo_sd", "gap_hi_sd").alias("blind_covers")
         )
@@ -50,7 +55,9 @@ def clean():
             .group_by("semel_mosad", "subject")
             .agg(pl.col("truth").mean())
         )
-        whole = truth.group_by("semel_mosad").agg(pl.lit("all").alias("subject"), pl.col("truth").mean())  # fmt: skip
+        whole = truth.group_by("semel_mosad").agg(
+            pl.lit("all").alias("subject"), pl.col("truth").mean()
+        )
         windows.append(
             school_gaps(one, components, *WINDOW)
             .filter("is_measured")
@@ -74,7 +81,10 @@ def test_intervals_cover_the_school_s_own_state(clean):
     covered = cells.select(pl.col("truth").is_between("gap_lo_sd", "gap_hi_sd").mean()).item()
     actual = cells.select(pl.col("truth_pupils").is_between("gap_lo_sd", "gap_hi_sd").mean()).item()
     window = windows.select(pl.col("truth").is_between("gap_lo_sd", "gap_hi_sd").mean()).item()
-    print(f"coverage of 90 % intervals: cells {covered:.3f}, windows {window:.3f}; of the actual pupils' mean {actual:.3f}")  # fmt: skip
+    print(
+        f"coverage of 90 % intervals: cells {covered:.3f}, windows {window:.3f}; of the actual"
+        f" pupils' mean {actual:.3f}"
+    )
     assert 0.86 <= covered <= 0.94
     assert 0.86 <= window <= 0.96
 
@@ -88,9 +98,11 @@ def test_without_the_school_year_component_it_would_fail(clean):
 def test_tiers_of_schools(clean):
     _, windows = clean
     overall = windows.filter(pl.col("subject") == "all").with_columns(
-        ((pl.col(c).rank("ordinal").over("seed") - 1).cast(pl.Int64) * 4 // pl.len().over("seed")).alias(f"{c}_tier")
+        (
+            (pl.col(c).rank("ordinal").over("seed") - 1).cast(pl.Int64) * 4 // pl.len().over("seed")
+        ).alias(f"{c}_tier")
         for c in ("gap_sd", "truth")
-    )  # fmt: skip
+    )
     apart = (overall["gap_sd_tier"] - overall["truth_tier"]).abs()
     print(
         f"quartile of need: exact {(apart == 0).mean():.3f}, within one {(apart <= 1).mean():.3f}"
@@ -123,11 +135,18 @@ def test_the_shape_of_the_gap_is_named(profile):
         spread, subject = shape(seed, profile)
         right.append(
             {
-                "systemic": spread["all"] == "whole_authority" and subject["subject_pattern"] == "general",
+                "systemic": (
+                    spread["all"] == "whole_authority" and subject["subject_pattern"] == "general"
+                ),
                 "local": spread["all"] == "part",
-                "one_subject": subject["subject_pattern"] == "one_subject" and subject["subjects_below"] == "math",
-                "null": spread["all"] in ("nowhere", "cannot_tell") and subject["subjects_below"] == "",
+                "one_subject": (
+                    subject["subject_pattern"] == "one_subject"
+                    and subject["subjects_below"] == "math"
+                ),
+                "null": (
+                    spread["all"] in ("nowhere", "cannot_tell") and subject["subjects_below"] == ""
+                ),
             }[profile]
-        )  # fmt: skip
+        )
     print(f"{profile}: named right in {np.mean(right):.2f} of {len(right)} cities")
     assert np.mean(right) >= 0.90

@@ -18,9 +18,11 @@ def pupils(seed):
     moved = dict(city.files["merges.csv"].select("semel_mosad_old", "semel_mosad").iter_rows())
     days = pl.concat(city.files[f"attendance_{year}.csv"] for year in years)
     people = pl.concat(
-        city.files[f"pupils_{year}.csv"].select("pupil_id", "school_year", "semel_mosad", "grade", "nurture_decile")
+        city.files[f"pupils_{year}.csv"].select(
+            "pupil_id", "school_year", "semel_mosad", "grade", "nurture_decile"
+        )
         for year in years
-    )  # fmt: skip
+    )
     rows = people.join(
         days.select("pupil_id", "school_year", "absence_days", "school_days"),
         on=["pupil_id", "school_year"],
@@ -29,12 +31,19 @@ def pupils(seed):
         (100 * pl.col("absence_days") / pl.col("school_days")).alias("absence_pct"),
         (pl.col("absence_days") * 10 >= pl.col("school_days")).alias("now"),
     )
-    later = rows.select("pupil_id", (pl.col("school_year") - 1).alias("school_year"), pl.col("now").alias("outcome"))  # fmt: skip
+    later = rows.select(
+        "pupil_id", (pl.col("school_year") - 1).alias("school_year"), pl.col("now").alias("outcome")
+    )
     return (
         rows.join(later, on=["pupil_id", "school_year"], how="left")
-        .with_columns(pl.col("absence_pct").mean().over("semel_mosad", "school_year").alias("school_absence_pct"))
+        .with_columns(
+            pl.col("absence_pct")
+            .mean()
+            .over("semel_mosad", "school_year")
+            .alias("school_absence_pct")
+        )
         .rename({"pupil_id": "pupil_hash"})
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +59,28 @@ def test_counts_cover_what_came(cities):
             pl.when(pl.col("school_year") == 2025).then(None).otherwise("outcome").alias("outcome")
         )
         # Those who left are not known to be absent or present: they are in neither count.
-        blind = blind.filter((pl.col("school_year") < 2025) | pl.col("pupil_hash").is_in(truth.drop_nulls("outcome")["pupil_hash"].implode()))  # fmt: skip
+        blind = blind.filter(
+            (pl.col("school_year") < 2025)
+            | pl.col("pupil_hash").is_in(truth.drop_nulls("outcome")["pupil_hash"].implode())
+        )
         found = early_warning(blind, FEATURES, draws=100)
         used.append(found.is_used)
-        metrics = {(row["metric"], row["candidate"]): row["value"] for row in found.validation.to_dicts()}  # fmt: skip
+        metrics = {
+            (row["metric"], row["candidate"]): row["value"] for row in found.validation.to_dicts()
+        }
         gain.append(metrics["auc", "model"] - metrics["auc", "last_absence"])
-        seen = truth.drop_nulls("outcome").group_by("semel_mosad", (pl.col("grade") + 1).cast(pl.Int32).alias("grade")).agg(pl.col("outcome").sum())  # fmt: skip
+        seen = (
+            truth.drop_nulls("outcome")
+            .group_by("semel_mosad", (pl.col("grade") + 1).cast(pl.Int32).alias("grade"))
+            .agg(pl.col("outcome").sum())
+        )
         both = found.expected.join(seen, on=["semel_mosad", "grade"])
         covers = pl.col("outcome").is_between("expected_lo_pupils", "expected_hi_pupils")
         inside.append(both.select(covers.mean()).item())
-    print(f"coverage of counts {np.mean(inside):.3f}; used in {np.mean(used):.2f}; AUC above last absence alone by {np.mean(gain):.3f}")  # fmt: skip
+    print(
+        f"coverage of counts {np.mean(inside):.3f}; used in {np.mean(used):.2f}; AUC above last"
+        f" absence alone by {np.mean(gain):.3f}"
+    )
     assert 0.86 <= np.mean(inside) <= 0.96
     assert np.mean(gain) > 0
 

@@ -1,4 +1,6 @@
-"""The statistical claims of the gap tiers and intervals over many simulated cities (make validate)."""
+"""The statistical claims of the gap tiers and intervals over many simulated cities (make
+validate).
+"""
 
 import numpy as np
 import polars as pl

@@ -1,6 +1,8 @@
-"""Grade D on generated cities, against the effects planted in them (make validate; R61, domain_methods §2d).
+"""Grade D on generated cities, against the effects planted in them (make validate; R61,
+domain_methods §2d).
 
-The truth of a response is what it did to those who started it: by school, decile and dose, and with what
+The truth of a response is what it did to those who started it: by school, decile and dose, and with
+    what
 other responses of the same pupil leave of it (two together do less than their sum).
 """
 
@@ -18,9 +20,15 @@ CHOSEN = ("milat", "rvadim", "posh", "merchav", "perach")  # by need or a teache
 RESPONSES = (*CHOSEN, "makom_balev")
 PRIORS, EARLIER = ([f"{subject}_{lag}" for subject in spec.SUBJECTS] for lag in (1, 2))
 COVARIATES = [
-    "nurture_decile", "is_girl", "is_recent", "is_immigrant", "is_sen_integration", "is_amirim",
-    "other_dose", "other_dose_1",
-]  # fmt: skip
+    "nurture_decile",
+    "is_girl",
+    "is_recent",
+    "is_immigrant",
+    "is_sen_integration",
+    "is_amirim",
+    "other_dose",
+    "other_dose_1",
+]
 PUPIL_YEAR = ["pupil_id", "school_year"]
 
 
@@ -38,7 +46,11 @@ def pupils_of(city, response):
     )
     took = all_years(city, "participation")
     own = took.filter(pl.col("response_id") == response)
-    others = took.filter(pl.col("response_id") != response).group_by(PUPIL_YEAR).agg(pl.col("dose").sum().alias("other_dose"))  # fmt: skip
+    others = (
+        took.filter(pl.col("response_id") != response)
+        .group_by(PUPIL_YEAR)
+        .agg(pl.col("dose").sum().alias("other_dose"))
+    )
     first = own.group_by("pupil_id").agg(pl.col("school_year").min().alias("first_year"))
     years = pl.col("years_in_israel")
     rows = (
@@ -49,12 +61,15 @@ def pupils_of(city, response):
         .join(first, on="pupil_id", how="left")
         .with_columns(
             pl.col("dose", "other_dose").fill_null(0.0),
-            (pl.col("first_year") < pl.col("school_year")).fill_null(False).cast(pl.Float64).alias("dose_before"),
+            (pl.col("first_year") < pl.col("school_year"))
+            .fill_null(False)
+            .cast(pl.Float64)
+            .alias("dose_before"),
             (pl.col("sex") == "f").alias("is_girl"),
             (years <= spec.RECENT_YEARS).fill_null(False).alias("is_recent"),
             (years <= 10).fill_null(False).alias("is_immigrant"),
         )
-    )  # fmt: skip
+    )
     lagged = [
         rows.select(
             "pupil_id",
@@ -141,8 +156,10 @@ def results():
                         "effect": found.effect_sd,
                         "error": found.effect_se_sd,
                         "pupils": found.treated_pupils,
-                        "schools": tested.filter(served)["outcome_sd"].mean()
-                        - tested.filter(~served)["outcome_sd"].mean(),
+                        "schools": (
+                            tested.filter(served)["outcome_sd"].mean()
+                            - tested.filter(~served)["outcome_sd"].mean()
+                        ),
                         "naive": coefficient(tested, "outcome_sd", [], cell),
                         "one_prior": coefficient(
                             tested, "outcome_sd", [*COVARIATES, f"{subject}_1"], cell
@@ -155,11 +172,16 @@ def results():
         (pl.col("error") ** 2 + BIAS_SD["D"] ** 2).sqrt().alias("whole_error"),
     )
     with pl.Config(tbl_rows=20, tbl_cols=20, tbl_width_chars=160, float_precision=3):
-        print(frame.group_by("response_id", "subject").agg(
-            pl.col("truth", "schools", "naive", "one_prior", "effect", "bias").mean(),
-            pl.col("bias").std().alias("spread"), pl.col("error", "pupils").mean(),
-            (pl.col("bias").abs() < 1.645 * pl.col("error")).mean().alias("covers"),
-        ).sort("response_id", "subject"))  # fmt: skip
+        print(
+            frame.group_by("response_id", "subject")
+            .agg(
+                pl.col("truth", "schools", "naive", "one_prior", "effect", "bias").mean(),
+                pl.col("bias").std().alias("spread"),
+                pl.col("error", "pupils").mean(),
+                (pl.col("bias").abs() < 1.645 * pl.col("error")).mean().alias("covers"),
+            )
+            .sort("response_id", "subject")
+        )
         print(frame["doubts"].explode().value_counts())
     return frame
 

@@ -21,7 +21,9 @@ def estimates(simulations, seed, **how):
 
 
 def is_effective(one):
-    """Effective as the posterior would have it without a prior: the design's bias counts as error."""
+    """Effective as the posterior would have it without a prior: the design's bias counts as
+    error.
+    """
     error = np.hypot(one.effect_se_sd, BIAS_SD[one.design_grade])
     return one.effect_sd > Z * error
 
@@ -31,16 +33,19 @@ def is_effective(one):
 def test_intervals_cover_and_nothing_is_found_where_nothing_is(treated, starts, carried):
     how = {"treated": treated, "starts": starts, "carried": carried}
     found = list(estimates(250, 20000, effect=0.3, **how))
-    value, error = (np.array([getattr(one, n) for one in found]) for n in ("effect_sd", "effect_se_sd"))  # fmt: skip
+    value, error = (
+        np.array([getattr(one, n) for one in found]) for n in ("effect_sd", "effect_se_sd")
+    )
     inside = np.mean(np.abs(value - 0.3) < Z * error)
     null = list(estimates(250, 5000, **how))
     rejected = np.mean([one.p_value < 0.10 for one in null])
     effective = np.mean([is_effective(one) for one in null])
     spread = value.std()
     print(
-        f"{treated} served, {starts} starts, carried {carried}: mean {value.mean():.3f} (truth .3), spread {spread:.3f}, "
-        f"error {np.sqrt(np.mean(error**2)):.3f}, coverage {inside:.3f}, null rejected {rejected:.3f}, effective {effective:.3f}"
-    )  # fmt: skip
+        f"{treated} served, {starts} starts, carried {carried}: mean {value.mean():.3f} (truth .3),"
+        f" spread {spread:.3f}, error {np.sqrt(np.mean(error**2)):.3f}, coverage {inside:.3f}, null"
+        f" rejected {rejected:.3f}, effective {effective:.3f}"
+    )
     assert abs(value.mean() - 0.3) < 3 * spread / np.sqrt(250)
     assert inside >= 0.86
     assert rejected <= 0.10 + 2 * np.sqrt(0.1 * 0.9 / 250)
@@ -48,7 +53,9 @@ def test_intervals_cover_and_nothing_is_found_where_nothing_is(treated, starts, 
 
 
 def test_the_facts_of_one_response_like_milat():
-    """Domain_methods §2d: 10 served of 36, 2 years before and 3 after, truth .026 ITT, one grade."""
+    """Domain_methods §2d: 10 served of 36, 2 years before and 3 after, truth .026 ITT, one
+    grade.
+    """
     how = {"years": 5, "first": 2, "grades": 1, "effect": 0.12}
     needy = {"chosen_by": lambda lasting, _: lasting + np.random.default_rng(0).normal(0, 0.1, 36)}
     found, naive = [], []
@@ -57,10 +64,15 @@ def test_the_facts_of_one_response_like_milat():
         found.append(panel(cells, seed=1, draws=99))
         after = cells.filter(pl.col("school_year") >= 2022)
         served = pl.col("served_share") > 0
-        naive.append(after.filter(served)["outcome_sd"].mean() - after.filter(~served)["outcome_sd"].mean())  # fmt: skip
+        naive.append(
+            after.filter(served)["outcome_sd"].mean() - after.filter(~served)["outcome_sd"].mean()
+        )
     value = np.array([one.itt_sd for one in found])
     smallest = np.mean([one.mde_sd for one in found])
-    print(f"naive {np.mean(naive):.3f}; ITT mean {value.mean():.4f} (truth .026), spread {value.std():.3f}; MDE {smallest * 0.22:.3f} ITT, {smallest:.2f} per participant")  # fmt: skip
+    print(
+        f"naive {np.mean(naive):.3f}; ITT mean {value.mean():.4f} (truth .026), spread"
+        f" {value.std():.3f}; MDE {smallest * 0.22:.3f} ITT, {smallest:.2f} per participant"
+    )
     assert np.mean(naive) < -0.1
     assert value.mean() == pytest.approx(0.0264, abs=3 * value.std() / 20)
     assert value.std() == pytest.approx(0.057, abs=0.012)
@@ -90,7 +102,10 @@ def test_growing_effects_and_many_starts_bias_two_way_effects_but_not_these():
         ours.append((table["itt_sd"] * table["treated_pupils"]).sum() / weight.sum())
         theirs.append(two_way(cells))
     ours, theirs, truth = np.array(ours), np.array(theirs), np.mean(truths)
-    print(f"truth {truth:.3f}; group-time {ours.mean():.3f}; two-way {theirs.mean():.3f} (spread {ours.std():.3f})")  # fmt: skip
+    print(
+        f"truth {truth:.3f}; group-time {ours.mean():.3f}; two-way {theirs.mean():.3f} (spread"
+        f" {ours.std():.3f})"
+    )
     assert ours.mean() == pytest.approx(truth, abs=3 * ours.std() / np.sqrt(150))
     assert theirs.mean() < 0.6 * truth
 
@@ -108,7 +123,12 @@ def test_choosing_schools_by_a_bad_year_is_no_effect(choice, first):
     how = {"first": first, "years": first + 3, "chosen_by": CHOICES[choice]}
     found = list(estimates(200, 300, **how))
     seen = np.mean(["mean_reversion" in one.doubts for one in found])
-    handled = np.mean([bool({"mean_reversion", "last_year_left_out", "reversion_unchecked"} & {*one.doubts}) for one in found])  # fmt: skip
+    handled = np.mean(
+        [
+            bool({"mean_reversion", "last_year_left_out", "reversion_unchecked"} & {*one.doubts})
+            for one in found
+        ]
+    )
     effective = np.mean([is_effective(one) for one in found])
     naive = []
     for number in range(200):
@@ -116,7 +136,10 @@ def test_choosing_schools_by_a_bad_year_is_no_effect(choice, first):
         last = cells.filter(pl.col("school_year") >= 2020 + first - 1)  # the dip year as only base
         table = group_time(last, seed=1, draws=99).filter(event_year=0)
         naive.append(table["itt_sd"][0] > Z * table["itt_se_sd"][0])
-    print(f"chosen by {choice}, {first} years before: naive 'effective' {np.mean(naive):.3f}; dip seen {seen:.3f}, handled {handled:.3f}, effective {effective:.3f}")  # fmt: skip
+    print(
+        f"chosen by {choice}, {first} years before: naive 'effective' {np.mean(naive):.3f}; dip"
+        f" seen {seen:.3f}, handled {handled:.3f}, effective {effective:.3f}"
+    )
     assert effective <= (
         0.20 if (choice, first) == ("level", 2) else 0.10 + 2 * np.sqrt(0.09 / 200)
     )

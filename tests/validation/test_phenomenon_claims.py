@@ -1,4 +1,6 @@
-"""False and missed phenomena over many simulated cities, and in cities of the generator (make validate)."""
+"""False and missed phenomena over many simulated cities, and in cities of the generator (make
+validate).
+"""
 
 import numpy as np
 import polars as pl
@@ -38,7 +40,9 @@ def test_equal_cities_have_none(kind):
         found = phenomena(cells, given).filter(pl.col("scope").is_in(["school", "school_subject"]))
         false.append(found["is_phenomenon"].sum())
     rate = np.mean(np.array(false) > 0)
-    print(f"{kind} components: any false in {rate:.3f} of {SEEDS} cities, {np.mean(false):.3f} a city")  # fmt: skip
+    print(
+        f"{kind} components: any false in {rate:.3f} of {SEEDS} cities, {np.mean(false):.3f} a city"
+    )
     assert rate <= 0.10
 
 
@@ -52,14 +56,20 @@ def test_a_planted_gap_is_found_and_little_else():
         power.append(found.filter(is_there)["is_phenomenon"][0])
         # The school's mean over subjects is truly off, too, though by a quarter only.
         of_school = pl.col("semel_mosad") == f"9{seed * 7 % 36:05d}"
-        false.append(share_false(found, (is_there | ((pl.col("scope") == "school") & of_school)).fill_null(False)))  # fmt: skip
+        false.append(
+            share_false(
+                found, (is_there | ((pl.col("scope") == "school") & of_school)).fill_null(False)
+            )
+        )
     print(f"a gap of {SHIFT} SD: found in {np.mean(power):.3f}, false share {np.mean(false):.3f}")
     assert np.mean(power) >= 0.80
     assert np.mean(false) <= 0.10
 
 
 def test_several_planted_gaps_are_found_and_little_else():
-    """Eight places at once, four of them above: the list is longer, the share of false ones is not."""
+    """Eight places at once, four of them above: the list is longer, the share of false ones is
+    not.
+    """
     power, false = [], []
     for seed in range(50):
         low = [chosen_place(seed + 5 * i) for i in range(4)]
@@ -123,13 +133,21 @@ def test_cities_of_the_generator(profile):
             false.append(listed.filter(pl.col("scope").is_in(["school", "school_subject"])).height)
         elif profile == "local":
             codes = city.truth["true_need"].filter(pl.col("label").is_in(LOW))["semel_mosad"]
-            own = found.filter((pl.col("scope") == "school") & pl.col("semel_mosad").is_in(codes.cast(pl.String).to_list()))  # fmt: skip
+            own = found.filter(
+                (pl.col("scope") == "school")
+                & pl.col("semel_mosad").is_in(codes.cast(pl.String).to_list())
+            )
             hits.append((own["is_phenomenon"] & (own["direction"] == "below")).sum() / len(LOW))
         else:
-            subjects = listed.filter((pl.col("scope") == "subject") & (pl.col("direction") == "below"))  # fmt: skip
+            subjects = listed.filter(
+                (pl.col("scope") == "subject") & (pl.col("direction") == "below")
+            )
             hits.append(subjects["subject"].to_list() == ["math"])
     if false:
-        print(f"{profile}: any false in {np.mean(np.array(false) > 0):.3f}, {np.mean(false):.2f} a city")  # fmt: skip
+        print(
+            f"{profile}: any false in {np.mean(np.array(false) > 0):.3f}, {np.mean(false):.2f} a"
+            " city"
+        )
         assert np.mean(np.array(false) > 0) <= 0.10
     else:
         print(f"{profile}: found {np.mean(hits):.3f}")

@@ -1,8 +1,9 @@
 """Published effects, reproduced (R61): class size in Tennessee, training in the NSW experiment.
 
 STAR: Stock & Watson (Introduction to Econometrics, ch. 13): differences of the summed reading and
-mathematics scores between small and regular classes with HC1 errors. NSW: LaLonde (1986), Dehejia & Wahba (1999): a lottery
-gives the benchmark, and comparison groups without a lottery miss it, with the wrong sign.
+mathematics scores between small and regular classes with HC1 errors. NSW: LaLonde (1986), Dehejia &
+Wahba (1999): a lottery gives the benchmark, and comparison groups without a lottery miss it, with
+the wrong sign.
 """
 
 import json
@@ -31,7 +32,9 @@ def ols(outcome, *columns):
 
 
 def star(reference, grade):
-    """Return the pupils of a grade as entrants of the lottery of small classes; who had an aide is apart."""
+    """Return the pupils of a grade as entrants of the lottery of small classes; who had an aide is
+    apart.
+    """
     pupils = pl.read_csv(reference / "star_tennessee/star_aer_wide.csv", infer_schema_length=None)
     kind = pl.col(f"star{grade}")
     return (
@@ -58,7 +61,8 @@ def test_class_size_in_tennessee(reference, known, position, grade):
     entrants = pupils.filter(pl.col("kind") != "regular+aide")
     found = lottery(entrants, seed=1, draws=199)
     assert (found.itt_sd, found.itt_se_sd) == pytest.approx(answers["published"][name], abs=0.01)
-    # The error of a regression that the classes with an aide share in is the same but for its freedom.
+    # The error of a regression that the classes with an aide share in is the same but for its
+    # freedom.
     assert found.itt_sd == pytest.approx(answers["recomputed"][name][0], abs=1e-5)
     assert found.itt_se_sd == pytest.approx(answers["recomputed"][name][1], abs=1e-3)
     size = found.itt_sd / pupils["outcome_sd"].std()
@@ -70,7 +74,9 @@ def test_class_size_in_tennessee(reference, known, position, grade):
 
 @pytest.mark.parametrize("grade", list("k123"))
 def test_the_lots_were_drawn_within_schools(reference, known, grade):
-    """Pupils were dealt to classes in each school: the effect within schools is the design's own."""
+    """Pupils were dealt to classes in each school: the effect within schools is the design's
+    own.
+    """
     entrants = star(reference, grade).filter(pl.col("kind") != "regular+aide")
     found = lottery(entrants.with_columns(stratum="school"), seed=1, draws=99)
     published, error = known["star_sw"]["published"]["k" if grade == "k" else f"g{grade}"]
@@ -94,7 +100,9 @@ def test_the_experiment(experiment, known):
     found = lottery(experiment, seed=1)
     assert found.itt_sd == pytest.approx(known["nsw"]["recomputed"], abs=0.01)
     assert round(found.itt_sd) == known["nsw"]["published"]
-    plain = sm.OLS(experiment["re78"].to_numpy(), sm.add_constant(experiment["treat"].to_numpy())).fit()  # fmt: skip
+    plain = sm.OLS(
+        experiment["re78"].to_numpy(), sm.add_constant(experiment["treat"].to_numpy())
+    ).fit()
     assert plain.bse[1] == pytest.approx(known["nsw"]["se"], abs=0.01)
     assert found.p_value < 0.02
 

@@ -1,7 +1,8 @@
 """Published multilevel analyses, reproduced to their printed decimals (R33, R36).
 
-High School & Beyond: Raudenbush & Bryk (2002), ch. 4. Inner-London exam: Goldstein et al. (1993), as in
-the MLwiN user guide. The predictions of single schools are held against those of another program, to 1e-6.
+High School & Beyond: Raudenbush & Bryk (2002), ch. 4. Inner-London exam: Goldstein et al. (1993),
+as in the MLwiN user guide. The predictions of single schools are held against those of another
+program, to 1e-6.
 """
 
 import json
@@ -20,8 +21,12 @@ def known(shared_data):
 
 @pytest.fixture(scope="module")
 def hsb(shared_data):
-    pupils = pl.read_csv(shared_data / "reference/hsb_1982/pupils_nlme.csv", schema_overrides={"School": pl.String})  # fmt: skip
-    schools = pl.read_csv(shared_data / "reference/hsb_1982/schools_nlme.csv", schema_overrides={"School": pl.String})  # fmt: skip
+    pupils = pl.read_csv(
+        shared_data / "reference/hsb_1982/pupils_nlme.csv", schema_overrides={"School": pl.String}
+    )
+    schools = pl.read_csv(
+        shared_data / "reference/hsb_1982/schools_nlme.csv", schema_overrides={"School": pl.String}
+    )
     joined = pupils.drop("MEANSES").join(schools.select("School", "Sector", "MEANSES"), on="School")
     centred = joined.with_columns(
         (pl.col("SES") - pl.col("SES").mean().over("School")).alias("cses"),
@@ -68,7 +73,9 @@ def test_means_as_outcomes(hsb, known):
     exact = known["hsb_means_as_outcomes"]["recomputed"]
     found = [*fit.fixed["estimate"], fit.spread[0, 0], fit.residual_variance]
     np.testing.assert_allclose(found, list(exact.values()), rtol=2e-5)
-    for value, answer in zip(found, known["hsb_means_as_outcomes"]["published"].values(), strict=True):  # fmt: skip
+    for value, answer in zip(
+        found, known["hsb_means_as_outcomes"]["published"].values(), strict=True
+    ):
         near(value, answer, 2)
 
 
@@ -92,25 +99,41 @@ def test_london_deviances_and_variances(exam, known):
     null = fit_two_level(exam, "normexam", school="school", restricted=False)
     line = fit_two_level(exam, "normexam", school="school", fixed=["standLRT"], restricted=False)
     slopes = fit_two_level(
-        exam, "normexam", school="school", fixed=["standLRT"], random=["1", "standLRT"], restricted=False
-    )  # fmt: skip
+        exam,
+        "normexam",
+        school="school",
+        fixed=["standLRT"],
+        random=["1", "standLRT"],
+        restricted=False,
+    )
     for fit, name in ((null, "null"), (line, "ri"), (slopes, "rs")):
         assert fit.deviance == pytest.approx(
             printed[f"{name}_m2ll"], abs=2e-3
         )  # printed a little low
         assert fit.deviance == pytest.approx(exact[f"{name}_m2ll"], abs=3e-3)
-    found = [null.spread[0, 0], null.residual_variance, *line.fixed["estimate"], line.spread[0, 0], line.residual_variance]  # fmt: skip
+    found = [
+        null.spread[0, 0],
+        null.residual_variance,
+        *line.fixed["estimate"],
+        line.spread[0, 0],
+        line.residual_variance,
+    ]
     names = ["null_u", "null_e", "ri_int", "ri_slope", "ri_u", "ri_e"]
     np.testing.assert_allclose(found, [exact[name] for name in names], rtol=1e-4, atol=1e-6)
     near(line.fixed["estimate"][1], printed["ri_slope"], 3)
     near(line.spread[0, 0], printed["ri_u"], 3)
     near(line.residual_variance, printed["ri_e"], 3)
     found = [slopes.spread[0, 0], slopes.spread[1, 1], slopes.spread[0, 1]]
-    np.testing.assert_allclose(found, [exact[name] for name in ("rs_u0", "rs_u1", "rs_cov")], rtol=2e-4)  # fmt: skip
+    np.testing.assert_allclose(
+        found, [exact[name] for name in ("rs_u0", "rs_u1", "rs_cov")], rtol=2e-4
+    )
 
 
 def test_schools_equal_another_program(hsb, exam, shared_data):
-    reference = pl.read_csv(shared_data / "reference/hsb_1982/hsb_eb_school_means_lme4.csv", schema_overrides={"school": pl.String})  # fmt: skip
+    reference = pl.read_csv(
+        shared_data / "reference/hsb_1982/hsb_eb_school_means_lme4.csv",
+        schema_overrides={"school": pl.String},
+    )
     fit = fit_two_level(hsb, "MathAch", school="School")
     both = fit.schools.join(reference, on="school", suffix="_other")
     assert both.height == 160
@@ -122,7 +145,10 @@ def test_schools_equal_another_program(hsb, exam, shared_data):
         (both["reliability"], both["reliability_other"]),
     ):
         assert (ours - theirs).abs().max() < 1e-6
-    reference = pl.read_csv(shared_data / "reference/exam_london/exam_value_added_eb_lme4.csv", schema_overrides={"school": pl.String})  # fmt: skip
+    reference = pl.read_csv(
+        shared_data / "reference/exam_london/exam_value_added_eb_lme4.csv",
+        schema_overrides={"school": pl.String},
+    )
     # That program's file is of the ML fit.
     line = fit_two_level(exam, "normexam", school="school", fixed=["standLRT"], restricted=False)
     both = line.schools.join(reference, on="school")

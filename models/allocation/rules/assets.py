@@ -1,4 +1,6 @@
-"""The rule that something the city has, and does not pay for, serves no more than it can (R20, R79)."""
+"""The rule that something the city has, and does not pay for, serves no more than it can (R20,
+R79).
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
 
 _OPTION = [*PAIR, "dose_level"]
 _USES = {
-    "semel_mosad": pl.String, "response_id": pl.String, "dose_level": pl.Int32, "hours": pl.Int64,
-}  # fmt: skip
+    "semel_mosad": pl.String,
+    "response_id": pl.String,
+    "dose_level": pl.Int32,
+    "hours": pl.Int64,
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class AssetHours(Rule):
     Attributes:
         asset_id: the asset.
         hours: pupil-hours a week it can give: places × free hours.
-        uses: the options that stand on it: (semel_mosad, response_id, dose_level, pupil-hours a week).
+        uses: the options that stand on it: (semel_mosad, response_id, dose_level, pupil-hours a
+            week).
         asset_he: its name in Hebrew.
     """
 

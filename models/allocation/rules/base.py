@@ -75,7 +75,8 @@ class Rule(ABC):
     """True where money can repair a conflict: the shortfall of such a rule is reported."""
 
     is_priced: bool = True
-    """False where the rows only tie options to each other: their prices move worth and cost none, and
+    """False where the rows only tie options to each other: their prices move worth and cost none,
+    and
     to leave them out would buy what there is not, such as a part of a shared response."""
 
     relaxed_in: str | None = None
@@ -115,7 +116,9 @@ class Rule(ABC):
 
 
 class ResponseRule(Rule):
-    """A rule about one response, which must be among the options (its fields are the subclass's)."""
+    """A rule about one response, which must be among the options (its fields are the
+    subclass's).
+    """
 
     response_id: str
     response_he: str

@@ -33,7 +33,8 @@ def units_for(largest: float) -> int:
 
 @dataclass(frozen=True)
 class BenefitFloor(Rule):
-    """Every school's need-weighted gain is at least so much per pupil, or all that it can have (R91).
+    """Every school's need-weighted gain is at least so much per pupil, or all that it can have
+    (R91).
 
     Attributes:
         floor_sd: the floor, need-weighted SD per pupil; for the sentence.
@@ -60,8 +61,8 @@ class BenefitFloor(Rule):
     def sentence_he(self) -> str:
         """The rule in Hebrew."""
         return (
-            f"התועלת לכל בית ספר, משוקללת לפי צורך, היא לפחות {self.floor_sd:.4g} סטיות תקן לתלמיד, "
-            "או כל מה שבית הספר יכול לקבל."
+            f"התועלת לכל בית ספר, משוקללת לפי צורך, היא לפחות {self.floor_sd:.4g} סטיות תקן לתלמיד,"
+            " או כל מה שבית הספר יכול לקבל."
         )
 
     def rows(self, columns: Columns) -> Iterator[Row]:

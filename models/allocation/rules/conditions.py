@@ -57,7 +57,9 @@ class Prerequisite(ResponseRule):
 
     def check(self, problem: Problem) -> None:
         """The responses must be two, and among the options."""
-        check_known(self, "response", [self.response_id, self.needed_id], problem.options["response_id"])  # fmt: skip
+        check_known(
+            self, "response", [self.response_id, self.needed_id], problem.options["response_id"]
+        )
         if self.response_id == self.needed_id:
             raise ValueError(f"Rule {self.rule_id}: a response cannot need itself.")
 
@@ -79,7 +81,7 @@ class Prerequisite(ResponseRule):
         wanted = plan.steps.filter(response_id=self.response_id).join(
             needed, on="semel_mosad", how="anti"
         )
-        return Measure(alone.height, 0, alone.is_empty(), binding=not wanted.is_empty())  # fmt: skip
+        return Measure(alone.height, 0, alone.is_empty(), binding=not wanted.is_empty())
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,8 @@ class MinimumGroup(ResponseRule):
     Attributes:
         response_id: the response.
         participants: the fewest of a group.
-        too_small: its options whose group is smaller: (semel_mosad, dose_level). A group that several
-            schools share is as large as all of them together.
+        too_small: its options whose group is smaller: (semel_mosad, dose_level). A group that
+            several schools share is as large as all of them together.
     """
 
     response_id: str
@@ -120,7 +122,11 @@ class MinimumGroup(ResponseRule):
 
     def check(self, problem: Problem) -> None:
         """What is too small must be an option."""
-        known = set(problem.options.filter(response_id=self.response_id).select("semel_mosad", "dose_level").iter_rows())  # fmt: skip
+        known = set(
+            problem.options.filter(response_id=self.response_id)
+            .select("semel_mosad", "dose_level")
+            .iter_rows()
+        )
         if unknown := sorted(set(self.too_small) - known):
             raise ValueError(f"Rule {self.rule_id} names unknown options: {unknown[:5]}.")
 
@@ -137,8 +143,9 @@ class MinimumGroup(ResponseRule):
         """Such options in the plan (limit none); binding where one would do good."""
         small = pl.DataFrame(
             [(school, self.response_id, level) for school, level in self.too_small],
-            schema={"semel_mosad": pl.String, "response_id": pl.String, "dose_level": pl.Int32}, orient="row",
-        )  # fmt: skip
+            schema={"semel_mosad": pl.String, "response_id": pl.String, "dose_level": pl.Int32},
+            orient="row",
+        )
         held = plan.lines.join(small, on=_OPTION, how="semi").height
         wanted = not plan.steps.join(small, on=_OPTION, how="semi").is_empty()
         return Measure(held, 0, held == 0, binding=wanted)

@@ -1,4 +1,6 @@
-"""What was decided before the plan: commitments, decisions, notice given, overrides by hand (R68, R88, R89, R91, R100)."""
+"""What was decided before the plan: commitments, decisions, notice given, overrides by hand (R68,
+R88, R89, R91, R100).
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,8 @@ class DecidedDrop(MustDrop):
 
 @dataclass(frozen=True)
 class NoticePeriod(ResponseRule):
-    """A response that is to end goes on where it runs until its notice is over, and nowhere else (R89).
+    """A response that is to end goes on where it runs until its notice is over, and nowhere else
+    (R89).
 
     Attributes:
         response_id: the response.
@@ -101,16 +104,16 @@ class NoticePeriod(ResponseRule):
     def sentence_en(self) -> str:
         """The rule in English."""
         return (
-            f"The response {self.name_en} ends after notice up to {self.last_year}: until then it goes on "
-            f"in {len(self.schools)} school(s) and is opened in no other."
+            f"The response {self.name_en} ends after notice up to {self.last_year}: until then it"
+            f" goes on in {len(self.schools)} school(s) and is opened in no other."
         )
 
     @property
     def sentence_he(self) -> str:
         """The rule in Hebrew."""
         return (
-            f"המענה {self.name_he} מסתיים בתום הודעה מוקדמת עד שנת {self.last_year}: עד אז הוא נמשך "
-            f"ב־{len(self.schools)} בתי ספר ואינו נפתח בבתי ספר אחרים."
+            f"המענה {self.name_he} מסתיים בתום הודעה מוקדמת עד שנת {self.last_year}: עד אז הוא נמשך"
+            f" ב־{len(self.schools)} בתי ספר ואינו נפתח בבתי ספר אחרים."
         )
 
     def check(self, problem: Problem) -> None:
@@ -137,7 +140,8 @@ class NoticePeriod(ResponseRule):
 
 @dataclass(frozen=True)
 class ManualOverride(ResponseRule):
-    """A decision by hand: one response in one school, forced or forbidden, with its reason (R91, R100).
+    """A decision by hand: one response in one school, forced or forbidden, with its reason (R91,
+    R100).
 
     Attributes:
         semel_mosad: the school.
@@ -174,7 +178,10 @@ class ManualOverride(ResponseRule):
         dose = "" if self.dose_level is None else f" at dose level {self.dose_level}"
         must = "has" if self.is_forced else "does not have"
         where = self.semel_mosad
-        return f"Decided by hand ({self.role}): school {where} {must} {self.name_en}{dose}. Reason: {self.reason.rstrip('.')}."
+        return (
+            f"Decided by hand ({self.role}): school {where} {must} {self.name_en}{dose}. Reason:"
+            f" {self.reason.rstrip('.')}."
+        )
 
     @property
     def sentence_he(self) -> str:
@@ -182,7 +189,10 @@ class ManualOverride(ResponseRule):
         where = self.school_he or self.semel_mosad
         dose = "" if self.dose_level is None else f" ברמת מינון {self.dose_level}"
         must = "יינתן" if self.is_forced else "לא יינתן"
-        return f"הוחלט ידנית ({self.role}): ב{where} {must} {self.name_he}{dose}. הנימוק: {self.reason.rstrip('.')}."
+        return (
+            f"הוחלט ידנית ({self.role}): ב{where} {must} {self.name_he}{dose}. הנימוק:"
+            f" {self.reason.rstrip('.')}."
+        )
 
     def check(self, problem: Problem) -> None:
         """There must be such an option, and a reason and a role."""
@@ -198,7 +208,9 @@ class ManualOverride(ResponseRule):
         yield Row(own, np.ones(len(own), dtype=np.int64), lower, upper, self.semel_mosad)
 
     def measure(self, plan: Plan) -> Measure:
-        """Such options in the plan, against one or none; binding where that is not what does most good."""
+        """Such options in the plan, against one or none; binding where that is not what does most
+        good.
+        """
         held, limit = plan.lines.filter(self._own).height, int(self.is_forced)
         binding = self.is_forced or not plan.steps.filter(self._own).is_empty()
         return Measure(held, limit, held == limit, binding)
@@ -206,5 +218,7 @@ class ManualOverride(ResponseRule):
     @property
     def _own(self) -> pl.Expr:
         """The options it speaks of."""
-        pair = (pl.col("semel_mosad") == self.semel_mosad) & (pl.col("response_id") == self.response_id)  # fmt: skip
+        pair = (pl.col("semel_mosad") == self.semel_mosad) & (
+            pl.col("response_id") == self.response_id
+        )
         return pair if self.dose_level is None else pair & (pl.col("dose_level") == self.dose_level)

@@ -24,8 +24,8 @@ class Together(Rule):
     """Options of several schools that are bought all or none, as their cost is shared.
 
     Attributes:
-        sets: the options of each set: (semel_mosad, response_id, dose_level), two or more. An option
-            is in one set at most.
+        sets: the options of each set: (semel_mosad, response_id, dose_level), two or more. An
+            option is in one set at most.
     """
 
     sets: tuple[tuple[tuple[str, str, int], ...], ...]
@@ -39,7 +39,9 @@ class Together(Rule):
         """Every option must exist, stand in one set only and share it with another."""
         named = [option for options in self.sets for option in options]
         if len(set(named)) < len(named) or any(len(options) < 2 for options in self.sets):
-            raise ValueError(f"Rule {self.rule_id}: a set needs two options, and an option one set.")  # fmt: skip
+            raise ValueError(
+                f"Rule {self.rule_id}: a set needs two options, and an option one set."
+            )
         known = set(problem.options.select(_OPTION).iter_rows())
         if unknown := sorted(set(named) - known):
             raise ValueError(f"Rule {self.rule_id} names unknown options: {unknown[:5]}.")
@@ -53,15 +55,29 @@ class Together(Rule):
                 yield Row(np.array([first, other]), np.array([1, -1]), lower=0, upper=0)
 
     def measure(self, plan: Plan) -> Measure:
-        """Options bought without all others of their set (limit none); binding where one alone would do good."""
+        """Options bought without all others of their set (limit none); binding where one alone
+        would do good.
+        """
         of_set = pl.DataFrame(
-            [(*option, k, len(options)) for k, options in enumerate(self.sets) for option in options],
+            [
+                (*option, k, len(options))
+                for k, options in enumerate(self.sets)
+                for option in options
+            ],
             schema={
-                "semel_mosad": pl.String, "response_id": pl.String, "dose_level": pl.Int32, "set": pl.Int64, "size": pl.Int64,
+                "semel_mosad": pl.String,
+                "response_id": pl.String,
+                "dose_level": pl.Int32,
+                "set": pl.Int64,
+                "size": pl.Int64,
             },
             orient="row",
-        )  # fmt: skip
-        bought = plan.lines.join(of_set, on=_OPTION).group_by("set", "size").agg(held=pl.len().cast(pl.Int64))  # fmt: skip
+        )
+        bought = (
+            plan.lines.join(of_set, on=_OPTION)
+            .group_by("set", "size")
+            .agg(held=pl.len().cast(pl.Int64))
+        )
         alone = int(bought.filter(pl.col("held") < pl.col("size"))["held"].sum())
         return Measure(
             alone,

@@ -1,4 +1,6 @@
-"""Rules about shares of the money: excellence, the long term, the neediest, exploration, streams."""
+"""Rules about shares of the money: excellence, the long term, the neediest, exploration,
+streams.
+"""
 
 from __future__ import annotations
 
@@ -149,7 +151,10 @@ class ExcellenceShareMin(_ShareRule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return f"At least {self.min_share_pct:g} % of the money from {name} goes to excellence responses."
+        return (
+            f"At least {self.min_share_pct:g} % of the money from {name} goes to excellence"
+            " responses."
+        )
 
     @property
     def sentence_he(self) -> str:
@@ -187,7 +192,10 @@ class ExcellenceShareMax(_ShareRule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return f"At most {self.max_share_pct:g} % of the money from {name} goes to excellence responses."
+        return (
+            f"At most {self.max_share_pct:g} % of the money from {name} goes to excellence"
+            " responses."
+        )
 
     @property
     def sentence_he(self) -> str:
@@ -230,7 +238,10 @@ class PartShareMin(_ShareRule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return f"At least {self.min_share_pct:.4g} % of the money from {name} goes to {self.part.name_en}."  # fmt: skip
+        return (
+            f"At least {self.min_share_pct:.4g} % of the money from {name} goes to"
+            f" {self.part.name_en}."
+        )
 
     @property
     def sentence_he(self) -> str:
@@ -249,7 +260,9 @@ class PartShareMin(_ShareRule):
 
 @dataclass(frozen=True)
 class PartShareMax(_ShareRule):
-    """At most this share of the money actually spent goes to a part of the plan (R86, exploration)."""
+    """At most this share of the money actually spent goes to a part of the plan (R86,
+    exploration).
+    """
 
     part: Part
     max_share_pct: float
@@ -269,13 +282,19 @@ class PartShareMax(_ShareRule):
     def sentence_en(self) -> str:
         """The rule in English."""
         name = channel_en(self.funding_channel)
-        return f"At most {self.max_share_pct:.4g} % of the money from {name} goes to {self.part.name_en}."  # fmt: skip
+        return (
+            f"At most {self.max_share_pct:.4g} % of the money from {name} goes to"
+            f" {self.part.name_en}."
+        )
 
     @property
     def sentence_he(self) -> str:
         """The rule in Hebrew."""
         name = channel_he(self.funding_channel)
-        return f"לכל היותר {self.max_share_pct:.4g}% מההוצאה בפועל מ{name} מוקצים ל{self.part.name_he}."
+        return (
+            f"לכל היותר {self.max_share_pct:.4g}% מההוצאה בפועל מ{name} מוקצים"
+            f" ל{self.part.name_he}."
+        )
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Over all schools: (part − share) of the money is not positive."""

@@ -45,7 +45,9 @@ class _ChangeRule(Rule):
         """The share of an amount, in whole agorot, rounded towards allowing more."""
 
     def _against_last_year(self, plan: Plan) -> pl.DataFrame:
-        """semel_mosad, spent, smallest_line, last, limit, of the schools that had money last year."""
+        """semel_mosad, spent, smallest_line, last, limit, of the schools that had money last
+        year.
+        """
         rows = [(code, amount, self._limit(amount)) for code, amount in self.last_year if amount]
         schema = {"semel_mosad": pl.String, "last": pl.Int64, "limit": pl.Int64}
         last = pl.DataFrame(rows, schema=schema, orient="row")
@@ -135,7 +137,9 @@ class RiseCap(_ChangeRule):
 
     def measure(self, plan: Plan) -> Measure:
         """The highest share; binding where a school has no room for a further step."""
-        step = plan.step_money_of(None).group_by("semel_mosad").agg(step=pl.col("amount_step").min())  # fmt: skip
+        step = (
+            plan.step_money_of(None).group_by("semel_mosad").agg(step=pl.col("amount_step").min())
+        )
         given = self._against_last_year(plan).join(step, on="semel_mosad", how="left")
         highest = max((100 * given["spent"] / given["last"]).to_list(), default=100.0)
         over = given.filter(pl.col("spent") > pl.col("limit")).height

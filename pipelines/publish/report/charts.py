@@ -12,18 +12,27 @@ import vl_convert
 
 from pipelines.publish.words import AGOROT, label
 
-# A right-to-left mark at both ends keeps quotes, signs and brackets of a Hebrew label at their place.
+# A right-to-left mark at both ends keeps quotes, signs and brackets of a Hebrew label at their
+# place.
 RLM = "\u200f"
 FONT = "DejaVu Sans, Arial, sans-serif"
 TIER_COLOURS = {
-    "surely_below": "#9c2a00", "probably_below": "#d9822b", "cannot_tell": "#6b7280",
-    "probably_at_target": "#4d8fac", "surely_at_target": "#1f5f7a",
-}  # fmt: skip
+    "surely_below": "#9c2a00",
+    "probably_below": "#d9822b",
+    "cannot_tell": "#6b7280",
+    "probably_at_target": "#4d8fac",
+    "surely_at_target": "#1f5f7a",
+}
 NEED_COLOURS = {"A": "#7a1f1f", "B": "#c2672e", "C": "#7d8aa0", "D": "#39607f"}
 CHANNEL_COLOURS = {
-    "municipal_own": "#1f3a5f", "gefen_school": "#3f7cac", "gefen_municipal": "#95b8d1", "ministry_other": "#6a994e",
-    "mifal_hapais": "#bc6c25", "partner_ngo": "#8e6c8a", "parents": "#a5a58d",
-}  # fmt: skip
+    "municipal_own": "#1f3a5f",
+    "gefen_school": "#3f7cac",
+    "gefen_municipal": "#95b8d1",
+    "ministry_other": "#6a994e",
+    "mifal_hapais": "#bc6c25",
+    "partner_ngo": "#8e6c8a",
+    "parents": "#a5a58d",
+}
 
 
 def _svg(chart: Any) -> str:
@@ -102,7 +111,14 @@ def gap_chart(gaps: pl.DataFrame) -> str:
             "gap_tier",
         )
     )
-    return _caterpillar(frame, "פער בסטיות תקן (ימינה מהקו = מתחת ליעד)", "gap_tier", TIER_COLOURS, {t: label("gap_tier", t) for t in tiers}, 0.0)  # fmt: skip
+    return _caterpillar(
+        frame,
+        "פער בסטיות תקן (ימינה מהקו = מתחת ליעד)",
+        "gap_tier",
+        TIER_COLOURS,
+        {t: label("gap_tier", t) for t in tiers},
+        0.0,
+    )
 
 
 def need_chart(need: pl.DataFrame) -> str:
@@ -114,7 +130,14 @@ def need_chart(need: pl.DataFrame) -> str:
         pl.col("need_hi").alias("hi"),
         "need_tier",
     )
-    return _caterpillar(frame, "מדד צורך (0 – אין צורך, 1 – צורך מרבי)", "need_tier", NEED_COLOURS, {t: label("need_tier", t) for t in NEED_COLOURS}, None)  # fmt: skip
+    return _caterpillar(
+        frame,
+        "מדד צורך (0 – אין צורך, 1 – צורך מרבי)",
+        "need_tier",
+        NEED_COLOURS,
+        {t: label("need_tier", t) for t in NEED_COLOURS},
+        None,
+    )
 
 
 def money_chart(schools: pl.DataFrame, money: pl.DataFrame) -> str:
@@ -188,10 +211,27 @@ def contrast_chart(groups: pl.DataFrame) -> str:
         list(parts), index="group_name_he", variable_name="part", value_name="value"
     )
     names = ordered.select(_marked("group_name_he"))["group_name_he"].to_list()
-    return _bars(named, "group_name_he", names, parts, ["#1f3a5f", "#d9a441"], "פער מול שאר התלמידים בסטיות תקן (ימינה = מאחור)")  # fmt: skip
+    return _bars(
+        named,
+        "group_name_he",
+        names,
+        parts,
+        ["#1f3a5f", "#d9a441"],
+        "פער מול שאר התלמידים בסטיות תקן (ימינה = מאחור)",
+    )
 
 
-CAUSE_COLOURS = ["#1f3a5f", "#1f7a8c", "#d9822b", "#6a994e", "#8e6c8a", "#d9c441", "#7a1f1f", "#95b8d1", "#5f6f3a"]  # fmt: skip
+CAUSE_COLOURS = [
+    "#1f3a5f",
+    "#1f7a8c",
+    "#d9822b",
+    "#6a994e",
+    "#8e6c8a",
+    "#d9c441",
+    "#7a1f1f",
+    "#95b8d1",
+    "#5f6f3a",
+]
 UNEXPLAINED_COLOUR = "#c3c9d1"  # pale: what no measure goes with
 
 
@@ -200,27 +240,54 @@ def cause_chart(parts: pl.DataFrame, names: dict[str, str], unexplained: str) ->
     measured = [key for key in sorted(parts["cause_id"].unique()) if key in names]
     known = {key: names[key] for key in measured} | {"unexplained": unexplained}
     colours = [*CAUSE_COLOURS[: len(measured)], UNEXPLAINED_COLOUR]
-    ordered = parts.select("semel_mosad", "school_name_he").unique().sort("school_name_he", "semel_mosad").select("semel_mosad", _school())  # fmt: skip
-    rows = parts.join(ordered, on="semel_mosad").select("school", pl.col("cause_id").alias("part"), pl.col("contribution_sd").alias("value"))  # fmt: skip
-    return _bars(rows, "school", ordered["school"].to_list(), known, colours, "חלק מהפער שמעבר לממוצע העיר, בסטיות תקן (ימינה = מרחיב)")  # fmt: skip
+    ordered = (
+        parts.select("semel_mosad", "school_name_he")
+        .unique()
+        .sort("school_name_he", "semel_mosad")
+        .select("semel_mosad", _school())
+    )
+    rows = parts.join(ordered, on="semel_mosad").select(
+        "school", pl.col("cause_id").alias("part"), pl.col("contribution_sd").alias("value")
+    )
+    return _bars(
+        rows,
+        "school",
+        ordered["school"].to_list(),
+        known,
+        colours,
+        "חלק מהפער שמעבר לממוצע העיר, בסטיות תקן (ימינה = מרחיב)",
+    )
 
 
 VERDICT_COLOURS = {
-    "very_effective": "#1f5f7a", "fairly_effective": "#4d8fac", "not_effective": "#7a1f1f", "insufficient_evidence": "#7d8aa0",
-}  # fmt: skip
+    "very_effective": "#1f5f7a",
+    "fairly_effective": "#4d8fac",
+    "not_effective": "#7a1f1f",
+    "insufficient_evidence": "#7d8aa0",
+}
 
 
 def alignment_chart(money: pl.DataFrame) -> str:
     """Return each response's municipal money against its expected effect, with intervals.
 
-    A point carries its place in the table beside the chart: names of neighbours would cover each other.
+    A point carries its place in the table beside the chart: names of neighbours would cover each
+        other.
     """
-    rows = money.drop_nulls("effect_sd").sort("alignment_place").select(
-        pl.col("alignment_place").cast(pl.String).alias("name"),
-        (pl.col("amount_agorot") / AGOROT / 1000).alias("x"),
-        pl.col("effect_sd").alias("y"), pl.col("effect_lo_sd").alias("lo"), pl.col("effect_hi_sd").alias("hi"),
-        pl.col("verdict").cast(pl.String).replace_strict({v: label("verdict", v) for v in VERDICT_COLOURS}).alias("verdict"),
-    )  # fmt: skip
+    rows = (
+        money.drop_nulls("effect_sd")
+        .sort("alignment_place")
+        .select(
+            pl.col("alignment_place").cast(pl.String).alias("name"),
+            (pl.col("amount_agorot") / AGOROT / 1000).alias("x"),
+            pl.col("effect_sd").alias("y"),
+            pl.col("effect_lo_sd").alias("lo"),
+            pl.col("effect_hi_sd").alias("hi"),
+            pl.col("verdict")
+            .cast(pl.String)
+            .replace_strict({v: label("verdict", v) for v in VERDICT_COLOURS})
+            .alias("verdict"),
+        )
+    )
     data = alt.Data(values=rows.to_dicts())
     scale = alt.Scale(
         domain=[label("verdict", v) for v in VERDICT_COLOURS], range=list(VERDICT_COLOURS.values())
@@ -233,11 +300,17 @@ def alignment_chart(money: pl.DataFrame) -> str:
     x = alt.X("x:Q", title=f"{RLM}כספי רשות בתכנון, באלפי ₪{RLM}")
     base = alt.Chart(data)
     ranges = base.mark_rule(opacity=0.55).encode(
-        x=x, y=alt.Y("lo:Q", title=f"{RLM}השפעה משוערת בסטיות תקן לשנה{RLM}"), y2="hi:Q", color=alt.Color("verdict:N", scale=scale, title=None)
-    )  # fmt: skip
+        x=x,
+        y=alt.Y("lo:Q", title=f"{RLM}השפעה משוערת בסטיות תקן לשנה{RLM}"),
+        y2="hi:Q",
+        color=alt.Color("verdict:N", scale=scale, title=None),
+    )
     points = base.mark_point(filled=True, size=85, opacity=1).encode(
-        x=x, y="y:Q", color=alt.Color("verdict:N", scale=scale, title=None), shape=alt.Shape("verdict:N", scale=shape, title=None)
-    )  # fmt: skip
+        x=x,
+        y="y:Q",
+        color=alt.Color("verdict:N", scale=scale, title=None),
+        shape=alt.Shape("verdict:N", scale=shape, title=None),
+    )
     texts = base.mark_text(dx=7, dy=-8, align="left", fontSize=12, fontWeight="bold").encode(
         x=x, y="y:Q", text="name:N"
     )
@@ -246,20 +319,30 @@ def alignment_chart(money: pl.DataFrame) -> str:
 
 
 def frontier_chart(frontier: pl.DataFrame) -> str:
-    """Return what corrective preference costs in total benefit against what the neediest quarter gets."""
-    rows = frontier.drop_nulls("neediest_quarter_share_pct").sort("equity_gamma").select(
-        pl.col("neediest_quarter_share_pct").alias("x"),
-        pl.col("price_of_fairness_pct").alias("y"),
-        (pl.col("objective_id") == "maximin").alias("is_floor"),
-        pl.when(pl.col("objective_id") == "maximin").then(pl.lit("maximin"))
-        .otherwise(pl.format("γ = {}", "equity_gamma")).alias("name"),
-    )  # fmt: skip
+    """Return what corrective preference costs in total benefit against what the neediest quarter
+    gets.
+    """
+    rows = (
+        frontier.drop_nulls("neediest_quarter_share_pct")
+        .sort("equity_gamma")
+        .select(
+            pl.col("neediest_quarter_share_pct").alias("x"),
+            pl.col("price_of_fairness_pct").alias("y"),
+            (pl.col("objective_id") == "maximin").alias("is_floor"),
+            pl.when(pl.col("objective_id") == "maximin")
+            .then(pl.lit("maximin"))
+            .otherwise(pl.format("γ = {}", "equity_gamma"))
+            .alias("name"),
+        )
+    )
 
     def drawn(part: pl.DataFrame) -> alt.Chart:
         return alt.Chart(alt.Data(values=part.drop("is_floor").to_dicts())).encode(
-            x=alt.X("x:Q", title=f"{RLM}חלק הרבע הנזקק בכסף, באחוזים{RLM}", scale=alt.Scale(zero=False)),
+            x=alt.X(
+                "x:Q", title=f"{RLM}חלק הרבע הנזקק בכסף, באחוזים{RLM}", scale=alt.Scale(zero=False)
+            ),
             y=alt.Y("y:Q", title=f"{RLM}תועלת כוללת שמוותרים עליה, באחוזים{RLM}"),
-        )  # fmt: skip
+        )
 
     degrees, floor = drawn(rows.filter(~pl.col("is_floor"))), drawn(rows.filter("is_floor"))
     line = degrees.mark_line(color="#95b8d1")
@@ -300,13 +383,18 @@ QUARTER_COLOURS = ["#7a1f1f", "#c2672e", "#7d8aa0", "#39607f"]  # neediest first
 
 def scenario_chart(groups: pl.DataFrame, names: dict[str, str]) -> str:
     """Return each scenario's money by quarter of need, the neediest quarter first."""
-    quarters = groups.filter(pl.col("scenario_dimension") == "need_quartile", pl.col("scenario_id").is_in(list(names)))  # fmt: skip
-    parts = dict(quarters.select("division_id", "division_name_he").unique().sort("division_id").iter_rows())  # fmt: skip
+    quarters = groups.filter(
+        pl.col("scenario_dimension") == "need_quartile", pl.col("scenario_id").is_in(list(names))
+    )
+    parts = dict(
+        quarters.select("division_id", "division_name_he").unique().sort("division_id").iter_rows()
+    )
     order = [f"{RLM}{name}{RLM}" for name in names.values()]
     rows = quarters.select(
         (pl.lit(RLM) + pl.col("scenario_id").replace_strict(names) + pl.lit(RLM)).alias("of"),
-        pl.col("division_id").alias("part"), (pl.col("cost_agorot") / AGOROT / 1_000_000).alias("value"),
-    )  # fmt: skip
+        pl.col("division_id").alias("part"),
+        (pl.col("cost_agorot") / AGOROT / 1_000_000).alias("value"),
+    )
     return _bars(rows, "of", order, parts, QUARTER_COLOURS, "מיליוני ₪ בתכנית, לפי רבעי הצורך")
 
 
@@ -325,7 +413,9 @@ def _bars(
     scale = alt.Scale(domain=list(names.values()), range=palette[: len(names)])
     chart = (
         alt.Chart(
-            alt.Data(values=data.rename({place: "of"}).select("of", "name", "value", "place").to_dicts())
+            alt.Data(
+                values=data.rename({place: "of"}).select("of", "name", "value", "place").to_dicts()
+            )
         )
         .mark_bar()
         .encode(
@@ -335,7 +425,7 @@ def _bars(
             order=alt.Order("place:Q"),
         )
         .properties(width=560, height=alt.Step(19))
-    )  # fmt: skip
+    )
     zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color="#111827").encode(x="x:Q")
     return _svg(alt.layer(chart, zero))
 
@@ -345,7 +435,9 @@ def adjusted_chart(gaps: pl.DataFrame) -> str:
     tiers = list(TIER_COLOURS)
     frame = (
         gaps.with_columns(
-            pl.col("gap_adjusted_tier").replace_strict({t: i for i, t in enumerate(tiers)}).alias("order")
+            pl.col("gap_adjusted_tier")
+            .replace_strict({t: i for i, t in enumerate(tiers)})
+            .alias("order")
         )
         .sort("order", "school_name_he", "semel_mosad")
         .select(
@@ -355,8 +447,15 @@ def adjusted_chart(gaps: pl.DataFrame) -> str:
             pl.col("gap_adjusted_hi_sd").alias("hi"),
             "gap_adjusted_tier",
         )
-    )  # fmt: skip
-    return _caterpillar(frame, "פער מול בתי ספר דומים ברקע, בסטיות תקן (ימינה = חלש מהם)", "gap_adjusted_tier", TIER_COLOURS, {t: label("gap_adjusted_tier", t) for t in tiers}, 0.0)  # fmt: skip
+    )
+    return _caterpillar(
+        frame,
+        "פער מול בתי ספר דומים ברקע, בסטיות תקן (ימינה = חלש מהם)",
+        "gap_adjusted_tier",
+        TIER_COLOURS,
+        {t: label("gap_adjusted_tier", t) for t in tiers},
+        0.0,
+    )
 
 
 def _marked(column: str) -> pl.Expr:

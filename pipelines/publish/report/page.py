@@ -20,11 +20,20 @@ from pipelines.publish.report import charts
 # A number with its sign, separators and percent; never the digits of an escaped character (&#39;).
 _NUMBER = re.compile(r"(?<![#\w])[+−-]?\d(?:[\d,./–]*\d)?%?(?![\w;])")
 _FORMATS: dict[str, Callable[[Any], str]] = {
-    "nis": words.nis, "signed": words.signed, "percent": words.percent, "share": words.share,
-    "probability": words.probability, "integer": words.integer, "decimal": words.decimal, "tenths": words.tenths,
-    "nis_change": words.nis_change, "integer_change": words.integer_change, "tenths_change": words.tenths_change,
-    "gap_percent": words.gap_percent, "code": words.code,
-}  # fmt: skip
+    "nis": words.nis,
+    "signed": words.signed,
+    "percent": words.percent,
+    "share": words.share,
+    "probability": words.probability,
+    "integer": words.integer,
+    "decimal": words.decimal,
+    "tenths": words.tenths,
+    "nis_change": words.nis_change,
+    "integer_change": words.integer_change,
+    "tenths_change": words.tenths_change,
+    "gap_percent": words.gap_percent,
+    "code": words.code,
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,9 @@ def interval(table: str, row: Mapping[str, Any], low: str, high: str, form: str)
 
 
 def isolated(text: str) -> Markup:
-    """Return a sentence with its numbers isolated, so that signs and percent stay with their digits."""
+    """Return a sentence with its numbers isolated, so that signs and percent stay with their
+    digits.
+    """
     return Markup(_NUMBER.sub(r'<bdi dir="ltr">\g<0></bdi>', str(escape(text))))
 
 
@@ -90,8 +101,18 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters |= {"label": lambda value, field: words.label(field, value), "year": words.year, "isolated": isolated, "subjects": words.subjects}  # fmt: skip
-    env.globals |= {"number": number, "interval": interval, "signs": words.TIER_SIGNS, "field": lambda name: dictionary().fields[name]}  # fmt: skip
+    env.filters |= {
+        "label": lambda value, field: words.label(field, value),
+        "year": words.year,
+        "isolated": isolated,
+        "subjects": words.subjects,
+    }
+    env.globals |= {
+        "number": number,
+        "interval": interval,
+        "signs": words.TIER_SIGNS,
+        "field": lambda name: dictionary().fields[name],
+    }
     return env
 
 
@@ -112,35 +133,42 @@ def render_report(tables: Mapping[str, pl.DataFrame], context: ReportContext) ->
     overall = gaps.filter(pl.col("subject") == "all")
     total = schools["cost_agorot"].sum()
     rows = {name: frame.to_dicts() for name, frame in tables.items()}
-    return environment().get_template("report.html.j2").render(
-        context=context,
-        rows=rows,
-        subjects=subjects,
-        gap_rows=_gap_rows(gaps, subjects),
-        tier_counts=_tier_counts(gaps),
-        need_rows=need.sort("need_tier", "school_name_he", "semel_mosad").to_dicts(),
-        school_rows=schools.sort("need_tier", "school_name_he", "semel_mosad").to_dicts(),
-        lines_of={key[0]: part.sort("response_id").to_dicts() for key, part in lines.group_by("semel_mosad")},
-        by_response=_by_response(lines),
-        by_tier=_by_tier(schools),
-        by_stream=_by_stream(schools),
-        responses={row["response_id"]: row for row in rows["mart_response"]},
-        effects=tables["mart_effect"].sort("response_id", "subject").to_dicts(),
-        certificate=rows["mart_allocation_certificate"][0],
-        tracking=_tracking(tables["mart_plan_tracking"]),
-        unmeasured_of={name: _weakening(rows["mart_not_measured"], name) for name in tables},
-        quality=_quality(tables["mart_data_quality"]),
-        total_agorot=total,
-        municipal_agorot=schools["municipal_agorot"].sum(),
-        formula_agorot=schools["formula_agorot"].sum(),
-        charts={
-            "gaps": Markup(charts.gap_chart(overall)) if overall["is_measured"].any() else "",
-            "need": Markup(charts.need_chart(need)),
-            "money": Markup(charts.money_chart(schools, tables["mart_allocation_money"])),
-        },
-        style=Markup((Path(__file__).parent / "report.css").read_text(encoding="utf-8")),
-        words=words,
-    )  # fmt: skip
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            context=context,
+            rows=rows,
+            subjects=subjects,
+            gap_rows=_gap_rows(gaps, subjects),
+            tier_counts=_tier_counts(gaps),
+            need_rows=need.sort("need_tier", "school_name_he", "semel_mosad").to_dicts(),
+            school_rows=schools.sort("need_tier", "school_name_he", "semel_mosad").to_dicts(),
+            lines_of={
+                key[0]: part.sort("response_id").to_dicts()
+                for key, part in lines.group_by("semel_mosad")
+            },
+            by_response=_by_response(lines),
+            by_tier=_by_tier(schools),
+            by_stream=_by_stream(schools),
+            responses={row["response_id"]: row for row in rows["mart_response"]},
+            effects=tables["mart_effect"].sort("response_id", "subject").to_dicts(),
+            certificate=rows["mart_allocation_certificate"][0],
+            tracking=_tracking(tables["mart_plan_tracking"]),
+            unmeasured_of={name: _weakening(rows["mart_not_measured"], name) for name in tables},
+            quality=_quality(tables["mart_data_quality"]),
+            total_agorot=total,
+            municipal_agorot=schools["municipal_agorot"].sum(),
+            formula_agorot=schools["formula_agorot"].sum(),
+            charts={
+                "gaps": Markup(charts.gap_chart(overall)) if overall["is_measured"].any() else "",
+                "need": Markup(charts.need_chart(need)),
+                "money": Markup(charts.money_chart(schools, tables["mart_allocation_money"])),
+            },
+            style=Markup((Path(__file__).parent / "report.css").read_text(encoding="utf-8")),
+            words=words,
+        )
+    )
 
 
 def _gap_rows(gaps: pl.DataFrame, subjects: list[str]) -> list[dict[str, Any]]:
