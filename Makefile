@@ -22,24 +22,24 @@ $(VENV)/.ready: requirements.lock
 setup: $(VENV)/.ready ## create .venv with the exact versions of requirements.lock
 
 data_raw/demo_city/city.yaml: | $(VENV)/.ready
-	@$(PY) -m pipelines.demo_city --out data_raw/demo_city
+	@$(PY) -m pipelines.commands.demo_city --out data_raw/demo_city
 
 demo-city: data_raw/demo_city/city.yaml ## generate the synthetic demonstration city, if it is not there
 
 run: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## run the whole chain and publish (CITY=demo_city, FORCE=1 to run though nothing changed, SCOPE=official to plan for official schools alone)
-	@$(PY) -m pipelines.run $(CITY) $(if $(FORCE),--force) $(if $(SCOPE),--scope $(SCOPE))
+	@$(PY) -m pipelines.commands.run $(CITY) $(if $(FORCE),--force) $(if $(SCOPE),--scope $(SCOPE))
 
 propose: setup ## draft a mapping for an unknown file (FILE=path, SOURCE=id if you know it)
-	@$(PY) -m pipelines.sources.propose "$(FILE)" $(if $(SOURCE),--source $(SOURCE))
+	@$(PY) -m pipelines.commands.propose "$(FILE)" $(if $(SOURCE),--source $(SOURCE))
 
 check: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## how the files of CITY fare, without loading anything
-	@$(PY) -m pipelines.sources.check $(CITY) $(if $(SOURCE),--source $(SOURCE))
+	@$(PY) -m pipelines.commands.check $(CITY) $(if $(SOURCE),--source $(SOURCE))
 
 history: setup ## the versions of a source's files, or its rows on a day (CITY, SOURCE=id, DAY=2026-03-01)
-	@$(PY) -m pipelines.sources.history $(CITY) $(SOURCE) $(if $(DAY),--as-of $(DAY))
+	@$(PY) -m pipelines.commands.history $(CITY) $(SOURCE) $(if $(DAY),--as-of $(DAY))
 
 fetch: setup ## download the open national files for CITY=ashkelon_public from the government's portal
-	@$(PY) -m pipelines.sources.fetch --city-folder data_raw/$(if $(filter demo_city,$(CITY)),ashkelon_public,$(CITY))
+	@$(PY) -m pipelines.commands.fetch --city-folder data_raw/$(if $(filter demo_city,$(CITY)),ashkelon_public,$(CITY))
 
 ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## serve the Dagster pages of CITY on http://127.0.0.1:$(PORT)
 	TIKKUN_CITY=$(CITY) $(VENV)/bin/dagster dev --module-name pipelines.definitions --host 127.0.0.1 --port $(PORT)
@@ -48,13 +48,13 @@ studio: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## 
 	TIKKUN_CITY=$(CITY) $(VENV)/bin/marimo run notebooks/scenario_studio.py --headless --no-token --host 127.0.0.1 --port $(PORT)
 
 why: setup ## why a school of CITY has a response or not, and what would turn it (SCHOOL=code RESPONSE=id)
-	@$(PY) -m pipelines.why $(CITY) $(SCHOOL) $(RESPONSE)
+	@$(PY) -m pipelines.commands.why $(CITY) $(SCHOOL) $(RESPONSE)
 
 lottery: setup ## draw the places of a response from a list of entrants, by the registered seed (RESPONSE=id LIST=file.csv PLACES=n BY=columns)
-	@$(PY) -m pipelines.lottery $(CITY) $(RESPONSE) "$(LIST)" --places $(PLACES) $(if $(BY),--by $(BY))
+	@$(PY) -m pipelines.commands.lottery $(CITY) $(RESPONSE) "$(LIST)" --places $(PLACES) $(if $(BY),--by $(BY))
 
 formula: setup ## share money by a declared formula (FILE=declaration.yaml TABLE=rows.csv or .parquet, POT=nis where the pot is a channel, KEY=column)
-	@$(PY) -m pipelines.share_by_formula "$(FILE)" "$(TABLE)" $(if $(POT),--pot $(POT)) $(if $(KEY),--key $(KEY))
+	@$(PY) -m pipelines.commands.share_by_formula "$(FILE)" "$(TABLE)" $(if $(POT),--pot $(POT)) $(if $(KEY),--key $(KEY))
 
 test: setup browser ## the tests (minutes)
 	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder
@@ -76,7 +76,7 @@ validate: setup ## the claims: statistics against planted truth and published an
 	@$(PY) -m pytest -m "slow or claim" --ignore=tests/benchmarks -rA
 
 bench: setup data_raw/demo_city/city.yaml ## the benchmarks, each beside an obvious alternative
-	@$(PY) -m pipelines.run demo_city
+	@$(PY) -m pipelines.commands.run demo_city
 	@$(PY) -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,rounds
 
 lock: ## resolve requirements.lock anew from pyproject.toml

@@ -24,6 +24,7 @@ def _():
     project = Path(__file__).resolve().parent.parent
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
+    from pipelines.decide.studio import Settings, Studio
     from pipelines.publish.words import (
         gap_percent,
         integer,
@@ -34,7 +35,6 @@ def _():
         tenths,
         tenths_change,
     )
-    from pipelines.studio import Settings, Studio
 
     return (
         Path,

@@ -8,19 +8,19 @@ import warnings
 
 import dagster as dg
 
-from pipelines import act, aim, criteria, decide, diagnose
-from pipelines.collect import raw_assets, year_key
-from pipelines.progress import progress_logger
+from pipelines import act, aim, decide, diagnose
+from pipelines.settings.workspace import Workspace, workspace
+from pipelines.sources.collect import raw_assets, year_key
 from pipelines.sources.files import city_files_state
-from pipelines.sql_assets import sql_assets
-from pipelines.tables import asset_key, python_asset
-from pipelines.warehouse import Warehouse
-from pipelines.workspace import Workspace, workspace
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.progress import progress_logger
+from pipelines.warehouse.sql_assets import sql_assets
+from pipelines.warehouse.tables import asset_key, python_asset
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 CHAIN, SCENARIOS = "city", "scenarios"
-STEPS = (*aim.STEPS, *criteria.STEPS, *diagnose.STEPS, *decide.STEPS, *act.STEPS)
+STEPS = (*aim.STEPS, *diagnose.STEPS, *decide.STEPS, *act.STEPS)
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 

@@ -72,8 +72,8 @@ account:
 @pytest.fixture(scope="session")
 def small_city(tmp_path_factory) -> Path:
     """A generated city of six schools, as it lies on disk."""
-    from models.synthetic_city import generate
-    from pipelines.demo_city import write_city
+    from models.demo import generate
+    from pipelines.demo.write import write_city
 
     folder = tmp_path_factory.mktemp("raw") / "demo_city"
     write_city(generate(seed=1, profile="small"), folder)
@@ -100,7 +100,7 @@ class Place:
         """Return the workspace the place's commands use."""
         from unittest.mock import patch
 
-        from pipelines.workspace import workspace
+        from pipelines.settings.workspace import workspace
 
         with patch.dict(os.environ, self.env):
             return workspace(self.raw.name)
@@ -108,7 +108,7 @@ class Place:
     def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
         """Run the command a user runs, and return what it printed."""
         return subprocess.run(
-            [sys.executable, "-m", "pipelines.run", self.raw.name, *arguments],
+            [sys.executable, "-m", "pipelines.commands.run", self.raw.name, *arguments],
             cwd=PROJECT,
             env=self.env,
             capture_output=True,
@@ -121,7 +121,7 @@ class Place:
         """Run the same command inside this process, which spares the imports of a new one."""
         from unittest.mock import patch
 
-        from pipelines.run import main
+        from pipelines.commands.run import main
 
         out = io.StringIO()
         with (
@@ -136,7 +136,7 @@ class Place:
         """Start the command and return its process; what it prints is to be read when it has
         ended.
         """
-        command = [sys.executable, "-m", "pipelines.run", self.raw.name, *arguments]
+        command = [sys.executable, "-m", "pipelines.commands.run", self.raw.name, *arguments]
         return subprocess.Popen(
             command,
             cwd=PROJECT,

@@ -1,14 +1,8 @@
 """The allocation: the plan that does the most need-weighted good under the policy's rules."""
 
-from models.allocation.allocation import Allocation, solve
-from models.allocation.certificate import Certificate
-from models.allocation.conflict import InfeasibleRules
-from models.allocation.floored import floored, lifted
-from models.allocation.found import NoPlanInTime
-from models.allocation.nearest import Nearby, best_near
-from models.allocation.objective import Atkinson, Maximin, Objective, Total
-from models.allocation.overlap import Overlap
-from models.allocation.problem import Problem
+from models.allocation.problem.objective import Atkinson, Maximin, Objective, Total
+from models.allocation.problem.overlap import Overlap
+from models.allocation.problem.problem import Problem
 from models.allocation.rules import (
     AssetHours,
     BenefitFloor,
@@ -41,6 +35,12 @@ from models.allocation.rules import (
     SourceExcluded,
     Together,
 )
+from models.allocation.solve.allocation import Allocation, solve
+from models.allocation.solve.certificate import Certificate
+from models.allocation.solve.conflict import InfeasibleRules
+from models.allocation.solve.maximin_stage import floored, lifted
+from models.allocation.solve.nearest import Nearby, best_near
+from models.allocation.solve.search_result import NoPlanInTime
 
 __all__ = [
     "Allocation",

@@ -27,10 +27,9 @@ def borda_order(
 
     With m causes, a participant gives the cause on place r the points (m - r) / (m - 1), from 1
     (top) to 0. Causes on one rung share the mean of their places. Causes left off a ladder share
-    the mean of
-    the places that remain below it: who names three causes holds them above the rest, and says
-        nothing
-    of the rest's order. Only the order of rungs counts, so gaps in their numbers do not matter.
+    the mean of the places that remain below it: who names three causes holds them above the rest,
+    and says nothing of the rest's order. Only the order of rungs counts, so gaps in their numbers
+    do not matter.
 
     The interval holds a cause's rank in at least `level` of 2000 resamples of the participants.
 

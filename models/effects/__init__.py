@@ -4,6 +4,7 @@ opinion.
 
 from models.effects.agreement import agreement, rated_alike, rated_by_role
 from models.effects.alignment import alignment, money_follows_effect, perceived, placement
+from models.effects.cost import cost_per_month, response_money
 from models.effects.estimate import Estimate, GroupContrast
 from models.effects.information import (
     Variances,
@@ -16,7 +17,6 @@ from models.effects.information import (
 from models.effects.local import BIAS_SD, design_frame, group_effect, local_estimates
 from models.effects.lottery import draw_lottery, lottery
 from models.effects.matching import matched
-from models.effects.money import cost_per_month, response_money
 from models.effects.panel import panel
 from models.effects.posterior import combine
 from models.effects.proposals import dear, only_responses, proposals

@@ -10,7 +10,7 @@ import polars as pl
 from scipy.stats import norm
 
 from models.effects.agreement import LEVELS, SCORES, UNIT
-from models.effects.money import KINDS
+from models.effects.cost import KINDS
 
 _MIDDLE = 2.0  # the middle of the scale of ratings 1 to 3
 _EVEN = 1e-9
@@ -26,11 +26,10 @@ def alignment(
     """Return every response's money beside its effect: quadrant, and what to look at first.
 
     Each kind of money (the municipality's own, which is what the plan can move, then all of it,
-    Gefen, and separate) is looked at apart. Money is big from
-    the median of the responses that have any of that kind. Money at risk is what is expected to buy
-    no worthwhile effect: amount × (1 - P(effect > worthwhile)); where nothing is known of the
-        effect,
-    all of it. Big money comes first, and in it the most money at risk.
+    Gefen, and separate) is looked at apart. Money is big from the median of the responses that have
+    any of that kind. Money at risk is what is expected to buy no worthwhile effect: amount × (1 -
+    P(effect > worthwhile)); where nothing is known of the effect, all of it. Big money comes first,
+    and in it the most money at risk.
 
     Args:
         verdicts: rows of `verdicts` of all pupils (those of subject "all" are read).
@@ -185,8 +184,7 @@ def perceived(
 
     Both are put on one scale, over the responses that have both: z = (value - mean) / SD. Both are
     uncertain, so it is done in each of `draws` draws: shares of the colours ~ Dirichlet(counts +
-        1/3),
-    effects ~ their posterior. d = z perceived - z estimated. Listed are
+    1/3), effects ~ their posterior. d = z perceived - z estimated. Listed are
 
         liked_no_effect     P(mean rating > 2) ≥ sure, P(d > 0) ≥ sure, and no effect is shown
         disliked_effective  P(mean rating < 2) ≥ sure, P(d < 0) ≥ sure, and an effect is likely here
@@ -195,11 +193,9 @@ def perceived(
 
     "No effect is shown" is a verdict of red or insufficient evidence: it does not say there is
     none. "Likely" is P(effect > 0) ≥ `likely` by literature and local data together, "here too"
-    also by the
-    local data alone, which must have told something: enough to look again at what people dislike,
-        not
-    enough for a verdict. What only the literature promises is a question to those who saw it here,
-    and no doubt of what they saw.
+    also by the local data alone, which must have told something: enough to look again at what
+    people dislike, not enough for a verdict. What only the literature promises is a question to
+    those who saw it here, and no doubt of what they saw.
 
     Args:
         ratings: response_id, goal_id, role, red_raters, yellow_raters, green_raters.
@@ -315,11 +311,9 @@ def placement(
 
     The schools are all there are, so the difference of their mean needs is a fact but for the error
     of each school's need: the interval holds that error alone (independent between schools).
-    Another
-    question is whether the choice of schools was more than chance: `p_by_lot` is the share of
-        random
-    choices of as many schools with a mean need as low, (1 + hits) / (1 + draws). Two schools are
-    soon of low need by lot; the response is still where the need is not.
+    Another question is whether the choice of schools was more than chance: `p_by_lot` is the share
+    of random choices of as many schools with a mean need as low, (1 + hits) / (1 + draws). Two
+    schools are soon of low need by lot; the response is still where the need is not.
 
     Args:
         served: response_id, semel_mosad, is_served: the schools that could have the response (leave

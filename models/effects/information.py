@@ -246,12 +246,10 @@ def value_of_information(
 
     in pupil SD, times value_per_sd_agorot in money. s₂² is what would be left of s²: 1 / (1/s² +
     1/e²) for a design not yet used. A design of the grade that today's local estimate has brings
-    the same
-    bias again, and repeating it only lowers the sampling error: with prior error p and both
-        sampling
-    errors e₁, e₂, s₂² = 1 / (1/p² + 1/(bias² + 1/(1/e₁² + 1/e₂²))). EVSI ≤ EVPI, and both are
-    greatest where the choice is closest and the money largest. The cost of evaluating is not taken
-    off: a lottery among those who apply anyway costs next to nothing.
+    the same bias again, and repeating it only lowers the sampling error: with prior error p and
+    both sampling errors e₁, e₂, s₂² = 1 / (1/p² + 1/(bias² + 1/(1/e₁² + 1/e₂²))). EVSI ≤ EVPI, and
+    both are greatest where the choice is closest and the money largest. The cost of evaluating is
+    not taken off: a lottery among those who apply anyway costs next to nothing.
 
     Args:
         effects: response_id, effect_sd (m), effect_se_sd (s > 0), prior_se_sd (p), local_se_sd

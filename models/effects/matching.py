@@ -45,11 +45,10 @@ def matched(
         effect = Σ_c Σ_{participants of c} (r_i − Σ_{others of c} w_j r_j) / Σ d_i,   r = F − f(X)
 
     f (ridge) and the odds (logistic) know squares and products of X, are learned on other pupils
-    than
-    they are used on, and within cells: what a school, grade and year shares cancels. The estimate
-        is
-    right if either f or the odds are (AIPW for the effect on the treated), given that ability acts
-    linearly. Pupils of other schools help to learn β and f and are compared with nobody.
+    than they are used on, and within cells: what a school, grade and year shares cancels. The
+    estimate is right if either f or the odds are (AIPW for the effect on the treated), given that
+    ability acts linearly. Pupils of other schools help to learn β and f and are compared with
+    nobody.
 
     *Dose*: effects are taken as proportional to dose; the result is per full dose. *Earlier years*:
         an

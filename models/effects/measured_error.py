@@ -20,8 +20,8 @@ Each earlier score k has its own β_k, and a pupil's free outcome is the mean of
 scores there are. This is the linear outcome bridge of proximal inference.
 
 Assumed, and only partly testable: chosen by ability, not by the very test that is W (then β W takes
-    out
-too much, see `matched`); ability acts linearly; the tests' errors are independent of each other.
+out too much, see `matched`); ability acts linearly; the tests' errors are independent of each
+other.
 
 Source: Fuller (1987), Measurement Error Models, §1.4; Lockwood & McCaffrey (2014); Miao, Geng &
 Tchetgen Tchetgen (2018); Tchetgen Tchetgen et al. (2024), An introduction to proximal causal

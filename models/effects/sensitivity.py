@@ -16,12 +16,10 @@ def sensitivity(effects: pl.DataFrame, *, level: float = 0.90) -> pl.DataFrame:
 
     *E-value*: the risk ratio by which it would have to be tied both to taking part and to a high
     outcome, beyond the covariates: E = R + √(R(R − 1)) with R = exp(.91 |d|) (1 = nothing is
-        needed).
-    *Robustness value*: the share of the remaining variance, of taking part and of the outcome
-        alike, that
-    it would have to explain: √(f⁴ + 4f²)/2 − f²/2 with f = |t|/√dof. Both are also given for the
-        limit of
-    the interval that lies nearer to zero: what would make the effect indistinct from none.
+    needed). *Robustness value*: the share of the remaining variance, of taking part and of the
+    outcome alike, that it would have to explain: √(f⁴ + 4f²)/2 − f²/2 with f = |t|/√dof. Both are
+    also given for the limit of the interval that lies nearer to zero: what would make the effect
+    indistinct from none.
 
     Neither says that such a confounder exists; ability that the earlier scores miss is the first
     candidate. With many pupils the robustness value of even a clear small effect is small.

@@ -173,9 +173,9 @@ def cut_off(score: np.ndarray, is_offered: np.ndarray) -> float | None:
     """Return the score that decided over offers, where only scores and offers are on record.
 
     It is the cut with the fewest exceptions: offered above it (late admissions) or not offered at
-        or below
-    it; between the two neighbouring scores, and of equally good cuts the middle one. Who was
-    offered a place and declined stays on the side of the offered, so it takes nothing from the cut.
+    or below it; between the two neighbouring scores, and of equally good cuts the middle one. Who
+    was offered a place and declined stays on the side of the offered, so it takes nothing from the
+    cut.
 
     Args:
         score: of each pupil of one school and year; low scores are offered a place.

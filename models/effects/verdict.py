@@ -47,11 +47,9 @@ def verdicts(
 
     The row "all" holds the verdict: the mean over the response's target subjects. How the subjects'
     errors move together is unknown (the same pupils, studies and faults of the design), so the
-    error
-    of the mean is the mean of the errors, as if they moved as one: none is larger. The rows of
-        single
-    subjects show where it comes from. Subjects that are no target are shown beside it and judge
-    nothing: as side effects where the response may well change them, else as placebos.
+    error of the mean is the mean of the errors, as if they moved as one: none is larger. The rows
+    of single subjects show where it comes from. Subjects that are no target are shown beside it and
+    judge nothing: as side effects where the response may well change them, else as placebos.
 
     Args:
         posterior: rows of `combine`: response_id, subject, prior_sd, prior_se_sd,

@@ -2,8 +2,9 @@
 agora.
 """
 
-from models.formula.formula import Bound, Formula, Given, Term
+from models.formula.declaration import Bound, Formula, Term
+from models.formula.formula import Given, share
 from models.formula.refusal import FormulaError
 from models.formula.rounding import Rounding
 
-__all__ = ["Bound", "Formula", "FormulaError", "Given", "Rounding", "Term"]
+__all__ = ["Bound", "Formula", "FormulaError", "Given", "Rounding", "Term", "share"]

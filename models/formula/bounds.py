@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
-from typing import TYPE_CHECKING
 
 import polars as pl
 
+from models.formula.declaration import Formula
 from models.formula.refusal import FormulaError
 from models.formula.units import some
 from models.shares import exact
-
-if TYPE_CHECKING:
-    from models.formula.formula import Formula
 
 
 @dataclass(frozen=True)

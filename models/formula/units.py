@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from math import prod
-from typing import TYPE_CHECKING
 
 import polars as pl
 
+from models.formula.declaration import Formula
 from models.formula.refusal import FormulaError
 from models.shares import exact
-
-if TYPE_CHECKING:
-    from models.formula.formula import Formula
 
 _SHOWN = 10
 

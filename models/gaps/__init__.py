@@ -3,11 +3,11 @@
 from models.gaps.adjusted import adjusted_gaps, peer_schools
 from models.gaps.bands import band_cells, band_limits
 from models.gaps.bounds import exclusion_bounds
-from models.gaps.carried import carried_gaps, predicted_gaps
 from models.gaps.classes import class_variance
 from models.gaps.components import COMPONENTS, fit_components
 from models.gaps.multilevel import TwoLevel, fit_two_level
 from models.gaps.patterns import general_or_subject, variance_shares, whole_or_part
+from models.gaps.planned_missing import carried_gaps, predicted_gaps
 from models.gaps.posterior import school_gaps, shrunken_gaps
 from models.gaps.similar import similar_gaps
 from models.gaps.standing import excellence, rank_summary

@@ -32,9 +32,9 @@ def adjusted_gaps(
         γ se² + γ² x'Cx + 2 W se⁴/(τ² + se²)³
 
     so that it holds what β and τ² are uncertain by: with τ² = 0 the schools are not surely alike.
-        What is left is not the school's merit: it is what these covariates
-    do not explain. Aid goes by the raw gap, because a child's need is no smaller for being expected
-    (R42); the adjusted one only says from whom to learn.
+    What is left is not the school's merit: it is what these covariates do not explain. Aid goes by
+    the raw gap, because a child's need is no smaller for being expected (R42); the adjusted one
+    only says from whom to learn.
 
     Args:
         gaps: semel_mosad, subject, gap_sd, gap_se_sd (null where not measured).

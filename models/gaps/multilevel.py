@@ -97,8 +97,7 @@ def fit_two_level(
         A = Σ (X'X - X'ZΛ M⁻¹ Λ'Z'X),   β = A⁻¹ Σ (X'y - X'ZΛ M⁻¹ Λ'Z'y),   b = Λ M⁻¹ Λ'Z'(y - Xβ)
 
     It is computed on a centred outcome and standardised columns, and told in the units given: sums
-        of
-    raw squares would lose T in the rounding of a calendar year or a budget.
+    of raw squares would lose T in the rounding of a calendar year or a budget.
 
     Args:
         pupils: one row a pupil; the columns named below, without nulls.

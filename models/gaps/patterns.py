@@ -24,11 +24,10 @@ def whole_or_part(
     """Answer, by subject, whether the whole authority is below its target, or only part of it.
 
     Three things are asked of the data: whether the city's mean is below target by more than a
-        margin
-    that matters, how many schools are, and whether schools differ lastingly at all (SD of school
-    and school × subject together above the margin). Without the last, the schools that happen to
-    lie below in these years are those of a year's luck. The number of schools below is Σ P(gap >
-    margin), with the variance Σ P(1 - P) (Poisson–binomial, normal approximation).
+    margin that matters, how many schools are, and whether schools differ lastingly at all (SD of
+    school and school × subject together above the margin). Without the last, the schools that
+    happen to lie below in these years are those of a year's luck. The number of schools below is Σ
+    P(gap > margin), with the variance Σ P(1 - P) (Poisson–binomial, normal approximation).
 
         whole_authority  the mean is surely below, and so are more than `most` of the schools
         part             the mean is not surely below, schools differ lastingly, some surely are

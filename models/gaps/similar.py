@@ -21,7 +21,7 @@ def similar_gaps(
     """Return the gap that schools of a school's background have on average, with its error.
 
     One line per subject through the measured cells of the scales asked for, by weighted least
-        squares:
+    squares:
 
         gap_raw = level[scale, subject, grade, year] + slope[subject]·background + rest
 

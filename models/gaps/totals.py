@@ -133,10 +133,9 @@ def group_contrasts(cells: pl.DataFrame, level: float = 0.90) -> pl.DataFrame:
         within = Σ n·(gap_group - gap_rest of the same cell) / Σ n,
 
     and between is what is left: the group's pupils sit in schools and grades that are behind
-        anyway.
-    The two parts add up exactly. School and school-year effects cancel in `within`, so its error is
-    that of the pupils alone. Cells without the one or the other stay out. An association, not an
-    effect of belonging to the group.
+    anyway. The two parts add up exactly. School and school-year effects cancel in `within`, so its
+    error is that of the pupils alone. Cells without the one or the other stay out. An association,
+    not an effect of belonging to the group.
 
     Args:
         cells: group_id ("all" included), semel_mosad, subject, grade, school_year, scale_id,

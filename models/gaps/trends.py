@@ -76,9 +76,8 @@ def trends(
         doubt = float(
             np.sqrt(ahead @ covariance @ ahead + _year_error(part, segments[newest]) ** 2)
         )
-        is_seen = (
-            part.group_by("segment").agg(pl.col("school_year").n_unique())["school_year"].max() > 1
-        )  # type: ignore[operator]
+        years_by_segment = part.group_by("segment").agg(pl.col("school_year").n_unique())
+        is_seen = bool((years_by_segment["school_year"] > 1).any())
         rows.append(
             (
                 place,

@@ -79,8 +79,7 @@ def need_from_rate(counts: pl.DataFrame, target_rate: float) -> pl.DataFrame:
     The rates of all schools share a beta prior, fitted by maximum marginal (beta-binomial)
     likelihood, so a small school's chance count does not decide alone. The prior is worth at most
     all pupils seen: schools that look alike do not make the city's rate certain. The standard error
-        is the
-    spread of that probability if the same number of pupils were observed again.
+    is the spread of that probability if the same number of pupils were observed again.
 
     Args:
         counts: semel_mosad, events, n (pupils, > 0).

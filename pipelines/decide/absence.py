@@ -22,10 +22,10 @@ from models.effects import (
     verdicts,
 )
 from models.effects.matching import ALPHA
-from pipelines.city import CityFolder
 from pipelines.decide import pupils as columns
 from pipelines.decide.effects import BY_DESIGN, FOLD_DRAWS, OTHER_DOSES, by_design, other_doses
-from pipelines.tables import Step, Tables, nothing
+from pipelines.settings.city import CityFolder
+from pipelines.warehouse.tables import Step, Tables, nothing
 
 ABSENCE = "absence"
 MADE = "mart_effect_absence"
@@ -147,12 +147,10 @@ def _matching(people: pl.DataFrame, listed: pl.DataFrame, response_id: str, seed
     grade.
 
     What a pupil is absent usually shows in one year with as much luck as an ability in one test,
-    and
-    whoever is absent usually is chosen: earlier absence takes it out of the outcome as earlier
-        scores do.
-    Where one year's absence does not tell of the next, nothing lasting is there to be chosen by;
-    both earlier years are then held constant, and last year's, given the year before, is the
-    placebo.
+    and whoever is absent usually is chosen: earlier absence takes it out of the outcome as earlier
+    scores do. Where one year's absence does not tell of the next, nothing lasting is there to be
+    chosen by; both earlier years are then held constant, and last year's, given the year before, is
+    the placebo.
     """
     by_draw = listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN))
     rows = people.join(listed, on="semel_mosad", how="semi").join(

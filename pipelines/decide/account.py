@@ -7,20 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 import polars as pl
 
 from models.allocation import Problem
-from models.allocation.audit import AuditSettings, audit, changes
-from models.allocation.explain import Explanation, explain
-from models.allocation.flips import FlipSettings, flips
-from models.allocation.frontier import gamma_frontier, rule_prices
-from models.allocation.information import value_of_information
-from models.allocation.resolve import Effort
-from models.allocation.robust import robust_plans
-from models.allocation.stability import stability
-from models.allocation.uncertainty import Spread, joint_draws
+from models.allocation.account.audit import AuditSettings, audit, changes
+from models.allocation.account.explain import Explanation, explain
+from models.allocation.account.firmness import stability
+from models.allocation.account.frontier import gamma_frontier, rule_prices
+from models.allocation.account.information import value_of_information
+from models.allocation.account.robust import robust_plans
+from models.allocation.account.turning_points import FlipSettings, flips
+from models.allocation.problem.uncertainty import Spread, joint_draws
+from models.allocation.solve.resolve import Effort
 from models.need import need_draws
-from pipelines.city import CityFolder
 from pipelines.decide.allocation import MUNICIPAL, PAIR, planned, problem, subject_fit
 from pipelines.decide.allocation import STEPS as ALLOCATION
-from pipelines.tables import Step, Tables, nothing
+from pipelines.settings.city import CityFolder
+from pipelines.warehouse.tables import Step, Tables, nothing
 
 WORKERS = 2
 SOLVES_OF_A_PAIR = 20

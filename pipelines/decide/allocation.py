@@ -16,20 +16,20 @@ from models.allocation import (
     floored,
     solve,
 )
-from models.allocation.lasting import lasting_share
-from models.allocation.next_money import next_money
-from models.allocation.remaining import remaining
-from models.formula import FormulaError
+from models.allocation.account.next_money import next_money
+from models.allocation.account.remaining import remaining
+from models.allocation.problem.persistence import lasting_share
+from models.formula import FormulaError, share
 from models.shares import split_by_share
-from pipelines.aim import AGOROT
-from pipelines.city import CityError, CityFolder
+from pipelines.aim.tables import AGOROT
 from pipelines.decide import assets
 from pipelines.decide.pooled import READS as POOL_READS
 from pipelines.decide.pooled import together, with_pooled
 from pipelines.decide.rules import READS as RULE_READS
 from pipelines.decide.rules import minimum_groups, rules
-from pipelines.formula import FormulaPart
-from pipelines.tables import Step, Tables
+from pipelines.settings.city import CityError, CityFolder
+from pipelines.settings.formula import FormulaPart
+from pipelines.warehouse.tables import Step, Tables
 
 PAIR = ["semel_mosad", "response_id"]
 OPTION = [*PAIR, "dose_level"]
@@ -44,10 +44,9 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
     share of it that falls into the years looked at × the mean over the city's subjects of its
     expected effect, weighted towards the subjects in which the school is likelier to be below
     target. The weights of one school average 1, so a school's level of need enters only once,
-    through the need weight (domain_methods, trap 8). What all plans are
-    worth therefore rises with need: worth ranks plans, and success is `still_needed` (R81). A
-        negative
-    expected effect buys nothing and counts as zero.
+    through the need weight (domain_methods, trap 8). What all plans are worth therefore rises with
+    need: worth ranks plans, and success is `still_needed` (R81). A negative expected effect buys
+    nothing and counts as zero.
     """
     policy = city.policy
     years, kept = policy.effects.decision_years.value, policy.effects.kept_share.value
@@ -160,7 +159,7 @@ def costs(city: CityFolder, choices: pl.DataFrame) -> pl.DataFrame:
         *OPTION, "dose", "participants", "fixed_agorot", "unit_agorot"
     ).iter_rows():
         # The key's type is wider here: a channel is any text.
-        shares: dict[str, float] = {**city.policy.responses[response_id].funding}
+        shares = dict[str, float](city.policy.responses[response_id].funding.items())
         price = fixed + round(unit * participants * dose)
         for channel, amount in split_by_share(price, shares).items():
             rows.append((semel_mosad, response_id, level, channel, amount))
@@ -420,7 +419,7 @@ def formula(city: CityFolder, tables: Tables) -> Tables:
     for name, part in city.policy.formula.items():
         pot = pot_agorot(city, part)
         try:
-            given = part.engine().apply(schools, pot)
+            given = share(part.engine(), schools, pot)
         except FormulaError as error:
             where = f"policy.yaml: formula.{name}"
             raise CityError(f"{where}: {error}", f"{where}: {error.he}") from None

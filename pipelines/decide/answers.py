@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from pipelines.city import CityFolder
 from pipelines.decide.allocation import MUNICIPAL
-from pipelines.tables import Step, Tables
+from pipelines.settings.city import CityFolder
+from pipelines.warehouse.tables import Step, Tables
 
 READS = (
     "mart_allocation",

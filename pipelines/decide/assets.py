@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import polars as pl
 
 from models.allocation import AssetHours
-from pipelines.city import CityError, CityFolder
-from pipelines.policy import AssetUse
-from pipelines.tables import Tables
+from pipelines.settings.city import CityError, CityFolder
+from pipelines.settings.policy import AssetUse
+from pipelines.warehouse.tables import Tables
 
 READS = ("mart_asset",)
 _PLAIN = ["semel_mosad", "response_id", "dose"]

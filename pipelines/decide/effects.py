@@ -24,9 +24,9 @@ from models.effects import (
     threshold,
     verdicts,
 )
-from pipelines.city import CityFolder
 from pipelines.decide import pupils as columns
-from pipelines.tables import Step, Tables
+from pipelines.settings.city import CityFolder
+from pipelines.warehouse.tables import Step, Tables
 
 KEY = ["response_id", "subject"]
 WHOLE = "all"

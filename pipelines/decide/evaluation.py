@@ -17,10 +17,10 @@ from models.effects import (
     still_open,
     value_of_information,
 )
-from pipelines.aim import AGOROT
-from pipelines.city import CityFolder
+from pipelines.aim.tables import AGOROT
 from pipelines.decide.responses import WHOLE, of_all_pupils
-from pipelines.tables import Step, Tables, nothing
+from pipelines.settings.city import CityFolder
+from pipelines.warehouse.tables import Step, Tables, nothing
 
 _MADE = ("mart_design_option", "mart_information", "mart_evaluation")
 

@@ -6,9 +6,9 @@ import polars as pl
 
 from models.allocation import Together
 from models.shares import split_by_share
-from pipelines.aim import AGOROT
-from pipelines.city import CityFolder
-from pipelines.tables import Tables
+from pipelines.aim.tables import AGOROT
+from pipelines.settings.city import CityFolder
+from pipelines.warehouse.tables import Tables
 
 READS = ("mart_pooling_set", "mart_pooling_school")
 _NEAR = "near"

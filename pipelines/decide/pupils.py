@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipelines.tables import Tables
+from pipelines.warehouse.tables import Tables
 
 KEY = ["pupil_hash", "school_year"]
 BACKGROUND = ("nurture_decile", "is_sen_integration", "is_new_immigrant", "has_home_internet")

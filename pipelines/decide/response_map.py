@@ -5,8 +5,8 @@ SQL.
 import polars as pl
 
 from models.responses import PoolingLimits, far_below, pool_schools, rate_share, unmet_needs
-from pipelines.city import CityFolder
-from pipelines.tables import Step, Tables, nothing
+from pipelines.settings.city import CityFolder
+from pipelines.warehouse.tables import Step, Tables, nothing
 
 AGOROT = 100
 WHOLE, GAP, ELIGIBILITY = "all", "gap", "eligibility"

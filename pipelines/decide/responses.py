@@ -17,9 +17,9 @@ from models.effects import (
     rated_by_role,
     response_money,
 )
-from pipelines.city import CityFolder
-from pipelines.evidence import ASSUMED
-from pipelines.tables import Step, Tables, nothing
+from pipelines.settings.city import CityFolder
+from pipelines.settings.evidence import ASSUMED
+from pipelines.warehouse.tables import Step, Tables, nothing
 
 WHOLE = "all"
 # Half of a 90 % interval in errors of a normal.

@@ -34,11 +34,11 @@ from models.allocation import (
     SchoolFloor,
     SourceExcluded,
 )
-from models.allocation.audit import with_quartile
-from pipelines.aim import AGOROT
-from pipelines.city import CityFolder
-from pipelines.fields import dictionary
-from pipelines.tables import Tables
+from models.allocation.account.audit import with_quartile
+from pipelines.aim.tables import AGOROT
+from pipelines.settings.city import CityFolder
+from pipelines.settings.fields import dictionary
+from pipelines.warehouse.tables import Tables
 
 READS = ("mart_last_plan", "mart_verdict", "mart_design_option", "mart_decision")
 
@@ -162,7 +162,7 @@ def _decisions(city: CityFolder, tables: Tables) -> Iterator[Rule]:
     nothing.
 
     What the policy keeps anyway is left to its own rule: of two rules that ask the same, neither
-        has a price.
+    has a price.
     """
     stated = city.policy.rules.decisions
     if not (stated and stated.value):

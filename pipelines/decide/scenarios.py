@@ -1,8 +1,7 @@
 """Scenarios: each solved near the plan, and all of them side by side (R98).
 
 A scenario is solved again only when something it depends on has changed: its solution is kept with
-    a
-hash over the whole problem, the plan it is compared with and the code that solves.
+a hash over the whole problem, the plan it is compared with and the code that solves.
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ from typing import Any
 import polars as pl
 
 from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near, lifted
-from models.allocation.audit import with_quartile
-from models.allocation.comparison import compare_plans
-from models.allocation.resolve import model_of
-from pipelines.aim import AGOROT
-from pipelines.city import CityFolder
+from models.allocation.account.audit import with_quartile
+from models.allocation.account.comparison import compare_plans
+from models.allocation.solve.resolve import model_of
+from pipelines.aim.tables import AGOROT
 from pipelines.decide import allocation
 from pipelines.decide.allocation import MUNICIPAL, PAIR, problem
-from pipelines.fields import dictionary
-from pipelines.fingerprint import code_mark
-from pipelines.scenarios import BASE, Scenario, load_scenarios
-from pipelines.tables import Step, Tables, nothing
+from pipelines.settings.city import CityFolder
+from pipelines.settings.fields import dictionary
+from pipelines.settings.scenario_files import BASE, Scenario, load_scenarios
+from pipelines.sources.fingerprint import code_mark
+from pipelines.warehouse.tables import Step, Tables, nothing
 
 _CODE = (
     "models/allocation/**/*.py",

@@ -2,9 +2,10 @@
 cannot see.
 """
 
-from pipelines.diagnose import areas, causes, gaps, need, not_measured, retention
+from pipelines.diagnose import areas, causes, criteria, gaps, need, not_measured, retention
 
 STEPS = (
+    *criteria.STEPS,
     *gaps.STEPS,
     *areas.STEPS,
     *need.STEPS,

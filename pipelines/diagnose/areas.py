@@ -7,9 +7,9 @@ from __future__ import annotations
 import polars as pl
 
 from models.gaps import WHOLE, city_gaps
-from pipelines.city import CityFolder
 from pipelines.diagnose.gates import GATES
-from pipelines.tables import Step, Tables, nothing
+from pipelines.settings.city import CityFolder
+from pipelines.warehouse.tables import Step, Tables, nothing
 
 KINDS = ("choice_cluster", "stat_area")
 NOWHERE = "none"

@@ -20,9 +20,9 @@ from models.causes import (
     theil,
     triangulate,
 )
-from pipelines.city import CityFolder
 from pipelines.diagnose.gates import GATES
-from pipelines.tables import Step, Tables, nothing
+from pipelines.settings.city import CityFolder
+from pipelines.warehouse.tables import Step, Tables, nothing
 
 WHOLE = "all"
 LEAST_SCHOOLS = 6

@@ -29,9 +29,9 @@ from models.gaps import (
     variance_shares,
     whole_or_part,
 )
-from pipelines.city import CityFolder
 from pipelines.diagnose.gates import GATES
-from pipelines.tables import Step, Tables, nothing
+from pipelines.settings.city import CityFolder
+from pipelines.warehouse.tables import Step, Tables, nothing
 
 CITY = "city"
 CELL = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]

@@ -13,10 +13,10 @@ from models.need import (
     need_robustness,
     need_shares,
 )
-from pipelines.city import CityFolder
 from pipelines.diagnose.gates import GATES
-from pipelines.policy import NeedIndicator
-from pipelines.tables import Step, Tables
+from pipelines.settings.city import CityFolder
+from pipelines.settings.policy import NeedIndicator
+from pipelines.warehouse.tables import Step, Tables
 
 # A category or a quintile stands for a range of values: half its width over √3 is its SD.
 _QUINTILE_SD, _CATEGORY_SD = 1 / 3**0.5, 0.5 / 3**0.5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from pipelines.city import CityFolder
-from pipelines.tables import Step, Tables
+from pipelines.settings.city import CityFolder
+from pipelines.warehouse.tables import Step, Tables
 
 # What is never measured per school by any source, or not by this sources (R35): Hebrew,
 # English, reason.

@@ -7,9 +7,9 @@ from __future__ import annotations
 import polars as pl
 
 from models.retention import early_warning
-from pipelines.city import CityFolder
 from pipelines.diagnose.gates import GATES
-from pipelines.tables import Step, Tables, nothing
+from pipelines.settings.city import CityFolder
+from pipelines.warehouse.tables import Step, Tables, nothing
 
 FEATURES = (
     "absence_pct",

@@ -9,20 +9,20 @@ from typing import get_args
 import fastexcel
 import polars as pl
 
-from pipelines.fields import dictionary
-from pipelines.publish.allocation import render_allocation
-from pipelines.publish.criteria import render_criteria
-from pipelines.publish.diagnosis import render_diagnosis
 from pipelines.publish.marts import DATABASE, read_database, write_marts
-from pipelines.publish.quality import render_quality
-from pipelines.publish.report import ReportContext, render_report
-from pipelines.publish.responses import render_responses
-from pipelines.publish.scenarios import render_scenarios
+from pipelines.publish.pages.allocation import render_allocation
+from pipelines.publish.pages.criteria import render_criteria
+from pipelines.publish.pages.diagnosis import render_diagnosis
+from pipelines.publish.pages.quality import render_quality
+from pipelines.publish.pages.report import ReportContext, render_report
+from pipelines.publish.pages.responses import render_responses
+from pipelines.publish.pages.scenarios import render_scenarios
+from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.suppression import Audience, Thresholds, gate, suppress
-from pipelines.publish.wellbeing import render_wellbeing
 from pipelines.publish.words import AGOROT
 from pipelines.publish.workbook import SHEETS, write_workbook
-from pipelines.scenarios import BASE
+from pipelines.settings.fields import dictionary
+from pipelines.settings.scenario_files import BASE
 
 WORKBOOK = "workbook.xlsx"
 PAGES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from pipelines.fields import dictionary
+from pipelines.settings.fields import dictionary
 
 DATABASE = "tikkun.duckdb"
 
@@ -18,7 +18,7 @@ def write_marts(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     """Write each table as Parquet and all of them into `tikkun.duckdb`, with Hebrew column labels.
 
     Every table says which schools the plan covers: in the metadata of its file, in its comment
-        (R3).
+    (R3).
     """
     folder.mkdir(parents=True)
     fields = dictionary().fields

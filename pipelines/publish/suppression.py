@@ -12,7 +12,7 @@ from typing import Literal
 
 import polars as pl
 
-from pipelines.fields import dictionary
+from pipelines.settings.fields import dictionary
 
 Audience = Literal["analyst", "committee"]
 _COUNTS = ("pupils",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from pipelines.fields import dictionary
+from pipelines.settings.fields import dictionary
 
 AGOROT = 100
 # Colour is never the sole carrier: each tier has a sign and a text of its own (R114).

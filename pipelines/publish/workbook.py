@@ -14,9 +14,9 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from pipelines.fields import Field, dictionary
-from pipelines.publish.report import ReportContext
+from pipelines.publish.pages.report import ReportContext
 from pipelines.publish.words import AGOROT, label, year
+from pipelines.settings.fields import Field, dictionary
 
 # Sheet name -> table. Excel allows 31 characters and no punctuation in a sheet's name.
 SHEETS = {

@@ -13,19 +13,18 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.city import CityError, CityFolder
-from pipelines.fields import dictionary
-from pipelines.scenarios import scenario_files
-from pipelines.sources.beside import set_beside, sheet_of
-from pipelines.sources.door import admit, header_shown
-from pipelines.sources.mapping import SourceMapping
+from pipelines.settings.city import CityError, CityFolder
+from pipelines.settings.fields import ROW, dictionary
+from pipelines.settings.mapping import SourceMapping
+from pipelines.settings.scenario_files import scenario_files
+from pipelines.settings.yaml_lines import line_of
+from pipelines.sources.admission import admit, header_shown
 from pipelines.sources.normalise import spelling, unsure_days
 from pipelines.sources.personal import MASK, mask_personal
-from pipelines.sources.tabular import INVISIBLE, ROW, Content, read_content
-from pipelines.yaml_lines import line_of
+from pipelines.sources.second_sheet import set_beside, sheet_of
+from pipelines.sources.tabular import INVISIBLE, Content, read_content
 
 REGISTRY = "programmes__registry"
-PROVENANCE = ("file_name", "file_hash", ROW)
 _PROVENANCE_TYPES = {"file_name": pl.String, "file_hash": pl.String, ROW: pl.Int32}
 _FILE_TYPES = {
     "file_name": pl.String,

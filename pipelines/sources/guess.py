@@ -15,9 +15,9 @@ from functools import cache
 
 import polars as pl
 
-from pipelines.fields import Field, dictionary
+from pipelines.settings.fields import Field, dictionary
+from pipelines.settings.mapping import Unit
 from pipelines.sources import normalise, personal
-from pipelines.sources.mapping import Unit
 from pipelines.sources.tabular import INVISIBLE
 
 # Headers of Ministry, CBS and municipal files that are neither a column's name nor its label.

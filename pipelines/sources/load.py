@@ -16,11 +16,11 @@ from datetime import datetime
 import duckdb
 import polars as pl
 
-from pipelines.city import CityError, CityFolder
-from pipelines.fields import dictionary
+from pipelines.settings.city import CityError, CityFolder
+from pipelines.settings.fields import dictionary
 from pipelines.sources.files import Reading, where_mapped
 from pipelines.sources.quarantine import AT_DOOR, Known, kept_out_query, quarantine_query
-from pipelines.warehouse import ASIDE, ensure_table
+from pipelines.warehouse.database import ASIDE, ensure_table
 
 # What is kept beside the raw tables, over all sources: column → type.
 _TABLES = {

@@ -16,8 +16,8 @@ from functools import cache
 import polars as pl
 from pyluach import dates as hebrew_dates
 
-from pipelines.fields import Field, dictionary
-from pipelines.sources.mapping import FACTORS, SourceMapping
+from pipelines.settings.fields import Field, dictionary
+from pipelines.settings.mapping import FACTORS, SourceMapping
 
 # type → what a value in the contract's spelling looks like
 _CANONICAL = {

@@ -1,6 +1,6 @@
 """Look at an unknown file and draft its mapping for `city.yaml`.
 
-    python -m pipelines.sources.propose FILE [--source SOURCE_ID] [--out DRAFT.yaml]
+    python -m pipelines.commands.propose FILE [--source SOURCE_ID] [--out DRAFT.yaml]
 
 The draft says which logical source the file most likely is, where its header stands, what each
 column is and why, and what is left to decide (`TODO`). Values are described by their shape; only
@@ -9,11 +9,9 @@ the values of a public category are quoted, since a map of them is to be written
 
 from __future__ import annotations
 
-import argparse
 import csv
 import math
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -25,9 +23,10 @@ import polars as pl
 import yaml
 from pydantic import ValidationError
 
-from pipelines.fields import Field, dictionary
+from pipelines.settings.fields import ROW, Field, dictionary
+from pipelines.settings.mapping import SourceMapping
 from pipelines.sources import normalise
-from pipelines.sources.door import header_shown
+from pipelines.sources.admission import header_shown
 from pipelines.sources.guess import (
     NULL_MARKERS,
     TOTAL,
@@ -42,15 +41,14 @@ from pipelines.sources.guess import (
     shape,
     unit_of,
 )
-from pipelines.sources.mapping import SourceMapping
 from pipelines.sources.personal import mask_personal
-from pipelines.sources.tabular import ROW, clean_text, decode, header_names, read_content
+from pipelines.sources.tabular import clean_text, decode, header_names, read_content
 
 _LOOKED_AT = 200  # rows in which a header is looked for
 _MOST_HEADER_ROWS = 5
 _MOST_VALUES = 30  # a category with more values is none
 _MOST_UNMAPPED = 40
-NEXT_COMMAND = "python -m pipelines.sources.check CITY"
+NEXT_COMMAND = "python -m pipelines.commands.check CITY"
 _FITS = 0.35  # a source below it is named, but doubted
 _NUMBER = re.compile(r"[-(]?[₪ ]*\d[\d,]*(\.\d+)?[-)%]?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}( .*)?")
 _YEAR = re.compile(r"(19|20)\d\d")
@@ -499,46 +497,3 @@ def _worth(item: tuple[Layout, list[Candidate]]) -> float:
     """Of sheets that fit alike the longer one is meant."""
     layout, candidates = item
     return candidates[0].score + 0.02 * math.log10(1 + len(layout.rows))
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return 0, or 2 with a sentence if there is nothing to draft."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.sources.propose",
-        description="Draft the mapping of an unknown file for city.yaml.",
-    )
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--source", metavar="SOURCE_ID", help="the logical source, if it is known")
-    parser.add_argument(
-        "--out", type=Path, metavar="DRAFT.yaml", help="write here, not to the screen"
-    )
-    given = parser.parse_args(arguments)
-    try:
-        text = propose(given.file, given.source)
-        if given.out:
-            with given.out.open("x", encoding="utf-8") as file:
-                file.write(text)
-    except UnreadableFileError as error:
-        return _refuse(f"{given.file}: the file {error}.", f"{given.file}: {error.he}.")
-    except KeyError as error:
-        return _refuse(str(error.args[0]) + ".", "אין מקור בשם הזה.")
-    except FileExistsError:
-        return _refuse(
-            f"{given.out}: exists already; name another file.",
-            f"{given.out}: הקובץ כבר קיים; יש לבחור שם אחר.",
-        )
-    if given.out:
-        last = "\n".join(line.removeprefix("# ") for line in text.splitlines()[-2:])
-        print(f"{given.out}\n{last}")
-    else:
-        print(text, end="")
-    return 0
-
-
-def _refuse(en: str, he: str) -> int:
-    print(f"{en}\n{he}", file=sys.stderr)
-    return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())

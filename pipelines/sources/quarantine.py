@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pipelines.city import CityFolder
-from pipelines.fields import Field, Table, dictionary
+from pipelines.settings.city import CityFolder
+from pipelines.settings.fields import Field, Table, dictionary
 
 # reason code -> sentence in Hebrew and English; {he}/{name} is the column, {rule} what is expected.
 SENTENCES = {
@@ -64,7 +64,6 @@ SENTENCES = {
 }
 # What the door itself keeps out; all but broken rows by design rather than by fault.
 AT_DOOR = ("skipped", "total_row", "broken_row", "no_consent")
-NO_FAULT = ("skipped", "total_row", "no_consent")
 # Of several rows with one key these tables keep one, the first by content: without a register row a
 # whole school would be lost. Elsewhere nobody can tell which of the rows is right.
 _KEEPS_ONE = ("stg_register__schools", "stg_programmes__registry")

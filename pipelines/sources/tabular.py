@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import fastexcel
 import polars as pl
 
-from pipelines.sources.mapping import SourceMapping
+from pipelines.settings.fields import ROW
+from pipelines.settings.mapping import SourceMapping
 
-ROW = "file_row"
 # Marks that right-to-left editors leave inside cells, and NUL bytes; never part of a value.
 INVISIBLE = "[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\u0000]"
 _INVISIBLE = re.compile(INVISIBLE)
@@ -66,8 +66,7 @@ def decode(content: bytes, encoding: str) -> tuple[str, frozenset[int]]:
     """Return the text of a CSV, and its lines that hold bytes of another encoding.
 
     Under `auto`: by the byte-order mark; else UTF-8 if most bytes beyond ASCII are UTF-8, so that
-        one
-    broken byte spoils its own line and not the file; else cp1255. Bytes that do not fit become
+    one broken byte spoils its own line and not the file; else cp1255. Bytes that do not fit become
     "\ufffd".
 
     Raises:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.allocation.audit import AuditSettings, audit, by_group, changes, with_quartile
-from models.allocation.concentration import INDICES, concentration, concentration_curve
-from models.allocation.horizontal import (
+from models.allocation.account.audit import AuditSettings, audit, by_group, changes, with_quartile
+from models.allocation.account.concentration import INDICES, concentration, concentration_curve
+from models.allocation.account.horizontal import (
     _status,
     horizontal_summary,
     residuals,

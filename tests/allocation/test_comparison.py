@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from models.allocation.comparison import compare_plans
+from models.allocation.account.comparison import compare_plans
 
 SCHOOLS = pl.DataFrame(
     {"semel_mosad": ["1", "2", "3"], "pupils": [100, 200, 100], "need": [0.9, 0.5, 0.1]}

@@ -20,8 +20,8 @@ from models.allocation import (
     SchoolFloor,
     solve,
 )
-from models.allocation.conflict import irreducible
-from models.allocation.relaxation import RELAX_ORDER
+from models.allocation.solve.conflict import irreducible
+from models.allocation.solve.relaxation import RELAX_ORDER
 
 from .cases import CASES, OWN, is_allowed, option, plans, problem, problems
 from .test_rules import ONE_OF_EACH

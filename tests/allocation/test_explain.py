@@ -19,9 +19,9 @@ from models.allocation import (
     SchoolCapacity,
     solve,
 )
-from models.allocation.explain import explain
-from models.allocation.flips import FlipSettings, flips
-from models.allocation.rules.base import PAIR
+from models.allocation.account.explain import explain
+from models.allocation.account.turning_points import FlipSettings, flips
+from models.allocation.problem.keys import PAIR
 
 from .cases import best_plan, gain, is_allowed, option, plans, problem, problems
 

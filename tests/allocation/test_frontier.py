@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 
 from models.allocation import EverySchoolServed
-from models.allocation.frontier import gamma_frontier, rule_prices
-from models.allocation.prices import shadow_prices
-from models.allocation.resolve import Effort, model_of
+from models.allocation.account.frontier import gamma_frontier, rule_prices
+from models.allocation.account.prices import shadow_prices
+from models.allocation.solve.resolve import Effort, model_of
 
 from .cases import best_plan, option, problem, problems
 

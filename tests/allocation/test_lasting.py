@@ -1,6 +1,6 @@
 import pytest
 
-from models.allocation.lasting import lasting_share
+from models.allocation.problem.persistence import lasting_share
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.allocation import solve
-from models.allocation.next_money import next_money
-from models.allocation.resolve import Effort
+from models.allocation.account.next_money import next_money
+from models.allocation.solve.resolve import Effort
 
 from .cases import CASES, OWN, best_plan, feasible_problems, option, problem
 

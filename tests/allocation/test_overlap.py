@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.allocation import InfeasibleRules, Overlap, Total, solve
-from models.allocation.certificate import certify
-from models.allocation.explain import explain
-from models.allocation.found import Found
-from models.allocation.frontier import gamma_frontier
-from models.allocation.resolve import model_of
+from models.allocation.account.explain import explain
+from models.allocation.account.frontier import gamma_frontier
+from models.allocation.solve.certificate import certify
+from models.allocation.solve.resolve import model_of
+from models.allocation.solve.search_result import Found
 
 from .cases import OWN, best_plan, gain, option, overlapping_problems, plans, problem
 from .test_allocation_properties import adds_up, data, solved

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.allocation import solve
-from models.allocation.remaining import remaining
+from models.allocation.account.remaining import remaining
 
 from .cases import CASES, option, plans, problem
 

@@ -42,11 +42,11 @@ from models.allocation import (
     Total,
     solve,
 )
-from models.allocation.columns import Columns
-from models.allocation.flips import flips
-from models.allocation.frontier import rule_prices
-from models.allocation.model import Model
-from models.allocation.plan import Plan
+from models.allocation.account.frontier import rule_prices
+from models.allocation.account.turning_points import flips
+from models.allocation.problem.columns import Columns
+from models.allocation.problem.plan import Plan
+from models.allocation.solve.model import Model
 
 from .cases import GEFEN, OWN, option, problem
 

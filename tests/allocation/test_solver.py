@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from models.allocation import solve
-from models.allocation.highs import Milp, minimise
+from models.allocation.solve.highs import Milp, minimise
 
 from .cases import option, problem
 

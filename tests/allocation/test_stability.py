@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.allocation import SchoolFloor, solve
-from models.allocation.information import value_of_information
-from models.allocation.resolve import Effort
-from models.allocation.robust import robust_plans
-from models.allocation.rules.base import PAIR
-from models.allocation.stability import stability
+from models.allocation.account.firmness import stability
+from models.allocation.account.information import value_of_information
+from models.allocation.account.robust import robust_plans
+from models.allocation.problem.keys import PAIR
+from models.allocation.solve.resolve import Effort
 
 from .cases import best_plan, gain, is_allowed, option, plans, problem, problems
 

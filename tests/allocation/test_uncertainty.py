@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.allocation.uncertainty import Spread, joint_draws
+from models.allocation.problem.uncertainty import Spread, joint_draws
 
 DRAWS = 4000
 SCHOOLS = pl.DataFrame({"semel_mosad": ["900001", "900002"], "need": [0.4, 0.8]})

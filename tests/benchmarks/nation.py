@@ -17,7 +17,7 @@ from models.allocation import (
 )
 from models.shares import split_by_share
 
-POLICY = Path(__file__).parents[2] / "pipelines/templates/demo_city/policy.yaml"
+POLICY = Path(__file__).parents[2] / "pipelines/demo/policy.yaml"
 SUBJECTS = {"H": "hebrew", "M": "math", "E": "english", "S": "science"}
 ELEMENTARY_GRADE = 5
 SCALE_MEAN, SCALE_SD = 500, 100  # of pupils in the base year 2008 (RAMA)

@@ -23,12 +23,12 @@ from models.allocation import (
     Total,
     solve,
 )
-from models.allocation.resolve import model_of, weighted
-from models.allocation.stability import stability
+from models.allocation.account.firmness import stability
+from models.allocation.solve.resolve import model_of, weighted
 from models.shares import split_by_share
 from pipelines.decide.account import drawn
-from pipelines.studio import Studio
-from pipelines.workspace import workspace
+from pipelines.decide.studio import Studio
+from pipelines.settings.workspace import workspace
 from tests.benchmarks.nation import nation
 
 SCHOOLS = 36

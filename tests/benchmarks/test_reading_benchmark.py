@@ -11,14 +11,14 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from models.synthetic_city import generate
-from pipelines.city import load_city
-from pipelines.collect import city_knows
-from pipelines.demo_city import write_city
+from models.demo import generate
+from pipelines.demo.write import write_city
+from pipelines.settings.city import load_city
+from pipelines.sources.collect import city_knows
 from pipelines.sources.files import read_source
 from pipelines.sources.load import raw_name, settle, write_aside
-from pipelines.sql_assets import sql_tables, write_sql
-from pipelines.warehouse import LAYERS, qualified, swap
+from pipelines.warehouse.database import LAYERS, qualified, swap
+from pipelines.warehouse.sql_assets import sql_tables, write_sql
 
 ROWS, SOURCE, YEAR = 1_000_000, "tests__pupil_scores", 2026
 

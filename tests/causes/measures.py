@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from models.causes.shapley import UNEXPLAINED, cause_contributions
-from models.synthetic_city import SyntheticCity
+from models.demo import SyntheticCity
 
 YEARS = 3
 BOTH_STAGES = ("hebrew", "math")  # tested from grade 2 to grade 6

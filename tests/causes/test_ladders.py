@@ -16,8 +16,8 @@ from models.causes.ladders import (
     kemeny_order,
     ladder_agreement,
 )
-from models.synthetic_city import generate
-from models.synthetic_city.committee import CAUSES
+from models.demo import generate
+from models.demo.committee import CAUSES
 
 SCHEMA = {
     "participant_hash": pl.String,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.causes.shapley import UNEXPLAINED, cause_contributions
-from models.synthetic_city import generate
+from models.demo import generate
 from tests.causes.measures import ranks
 
 KEY = ["semel_mosad", "cause_group"]

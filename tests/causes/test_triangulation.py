@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from models.causes.triangulation import triangulate
-from models.synthetic_city import generate
-from models.synthetic_city.voice import hard_signs
+from models.demo import generate
+from models.demo.voice import hard_signs
 
 HARD = {"place": pl.String, "theme": pl.String, "is_weak": pl.Boolean, "p_weak": pl.Float64}
 SAID = {"place": pl.String, "theme": pl.String, "sentiment": pl.String, "n": pl.Int64}

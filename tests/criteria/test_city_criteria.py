@@ -4,11 +4,11 @@
 
 import pytest
 
-from models.synthetic_city import generate
-from pipelines.city import load_city
-from pipelines.criteria import STEPS
-from pipelines.demo_city import write_city
-from pipelines.sources.check import rehearse
+from models.demo import generate
+from pipelines.commands.check import rehearse
+from pipelines.demo.write import write_city
+from pipelines.diagnose.criteria import STEPS
+from pipelines.settings.city import load_city
 
 
 @pytest.fixture(scope="module")

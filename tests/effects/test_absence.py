@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from models.effects import matched
-from pipelines.city import load_city
 from pipelines.decide import pupils as columns
 from pipelines.decide.absence import ABSENCE, _in_sd, _matching, absences
 from pipelines.decide.effects import effects, judged_by_absence
+from pipelines.settings.city import load_city
 from tests.validation.planted_effects import planted
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from models.demo import generate
 from models.effects.agreement import (
     LEVELS,
     SCORES,
@@ -19,7 +20,6 @@ from models.effects.agreement import (
     rated_alike,
     rated_by_role,
 )
-from models.synthetic_city import generate
 
 # Krippendorff (2011), section C: 4 observers, 12 units, missing ratings; 0 = missing.
 PUBLISHED = np.array(

@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 from scipy.stats import kendalltau
 
+from models.demo import generate
+from models.demo.spec import RESPONSES, SUBJECTS
 from models.effects import combine
 from models.effects.agreement import LEVELS
 from models.effects.alignment import _kendall, alignment, money_follows_effect, perceived, placement
-from models.effects.money import KINDS, response_money
+from models.effects.cost import KINDS, response_money
 from models.effects.verdict import verdicts
-from models.synthetic_city import generate
-from models.synthetic_city.spec import RESPONSES, SUBJECTS
 
 
 def whole(*rows: tuple[str, float, float, str]) -> pl.DataFrame:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.effects.money import MONTHS_PER_SD, cost_per_month, response_money
-from models.synthetic_city import generate
+from models.demo import generate
+from models.effects.cost import MONTHS_PER_SD, cost_per_month, response_money
 
 LINE = {
     "semel_mosad": pl.String,

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from models.effects import threshold
-from pipelines.city import load_city
 from pipelines.decide.effects import _from_cut_off, effects, goal_subjects
+from pipelines.settings.city import load_city
 from tests.validation.planted_effects import planted
 
 

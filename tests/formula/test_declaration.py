@@ -7,9 +7,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipelines.city import CityError, load_city
+from models.formula import share
 from pipelines.decide.allocation import formula
-from pipelines.formula import declaration
+from pipelines.settings.city import CityError, load_city
+from pipelines.settings.formula import declaration
 
 GOOD = """
 by_pupils:
@@ -38,7 +39,7 @@ def test_every_word_reaches_the_engine():
     assert engine.columns() == ["pupils", "last"]
     assert (engine.guarantee_pct, engine.rounding.method, engine.phase_in_pct) == (90, "down", 100)
     units = pl.DataFrame({"semel_mosad": ["1", "2"], "pupils": [10, 30], "last": [500, 0]})
-    found = engine.apply(units, 1_000)
+    found = share(engine, units, 1_000)
     assert found.amounts["amount_agorot"].to_list() == [500, 500]
     assert found.amounts["bound"].to_list() == ["guarantee", None]
 

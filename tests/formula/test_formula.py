@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.formula import Bound, Formula, Rounding, Term
+from models.formula import Bound, Formula, Rounding, Term, share
 from models.shares import exact
 
 FAST = settings(max_examples=150, deadline=None, derandomize=True)
@@ -26,14 +26,14 @@ def schools(**columns):
 
 
 def amounts(formula, units, pot):
-    return formula.apply(units, pot).amounts["amount_agorot"].to_list()
+    return share(formula, units, pot).amounts["amount_agorot"].to_list()
 
 
 def test_points_by_hand():
     """300 pupils of no need and 200 of need .5 weigh the same; the odd agora goes to the lower
     code.
     """
-    found = BY_NEED.apply(schools(pupils=[300, 200, 0], need=[0.0, 0.5, 1.0]), 1_001)
+    found = share(BY_NEED, schools(pupils=[300, 200, 0], need=[0.0, 0.5, 1.0]), 1_001)
     assert found.amounts.rows() == [
         ("01", 300.0, 501, None),
         ("02", 300.0, 500, None),
@@ -46,16 +46,16 @@ def test_points_by_hand():
 def test_floors_caps_and_who_stands_at_them():
     """10 and 190 are lifted to 200, 800 is held at 340, and 600 has what is left."""
     formula, units = replace(BY_PUPILS, floors=(Bound(200),)), schools(pupils=[800, 190, 10, 600])
-    found = replace(formula, caps=(Bound(340),)).apply(units, 1_000)
+    found = share(replace(formula, caps=(Bound(340),)), units, 1_000)
     assert found.amounts["amount_agorot"].to_list() == [340, 200, 200, 260]
     assert found.amounts["bound"].to_list() == ["cap", "floor", "floor", None]
     with pytest.raises(ValueError, match=r"above the most .* at 02, 03;"):
-        replace(formula, caps=(Bound(0.55, per="pupils"),)).apply(units, 1_000)
+        share(replace(formula, caps=(Bound(0.55, per="pupils"),)), units, 1_000)
 
 
 def test_cap_leaves_the_rest_to_others():
     formula = replace(BY_PUPILS, caps=(Bound(300),))
-    found = formula.apply(schools(pupils=[800, 100, 100]), 600)
+    found = share(formula, schools(pupils=[800, 100, 100]), 600)
     assert found.amounts.select("amount_agorot", "bound").rows() == [
         (300, "cap"),
         (150, None),
@@ -69,7 +69,7 @@ def test_guarantee_and_growth_cap_against_last_year():
     """
     units = schools(pupils=[600, 300, 100]).with_columns(last=pl.Series([100, 900, None]))
     formula = replace(BY_PUPILS, last_year="last", guarantee_pct=90, growth_cap_pct=150)
-    found = formula.apply(units, 1_000)
+    found = share(formula, units, 1_000)
     assert found.amounts.select("amount_agorot", "bound").rows() == [
         (150, "growth_cap"),
         (810, "guarantee"),
@@ -82,7 +82,7 @@ def test_phase_in_by_hand():
     share.
     """
     units = schools(pupils=[400, 500, 100]).with_columns(last=pl.Series([80, 20, None]))
-    found = replace(BY_PUPILS, last_year="last", phase_in_pct=25).apply(units, 1_000)
+    found = share(replace(BY_PUPILS, last_year="last", phase_in_pct=25), units, 1_000)
     assert found.amounts["amount_agorot"].to_list() == [
         round(0.25 * 400 + 0.75 * 720),
         round(0.25 * 500 + 0.75 * 180),
@@ -93,7 +93,7 @@ def test_phase_in_by_hand():
 def test_the_lowest_are_raised_until_the_pot_runs_out():
     """In hand 10, 50, 400 at 10 pupils each; 100 more lift the lower two to 80 each."""
     units = schools(pupils=[10, 10, 10], held=[10, 50, 400])
-    found = replace(BY_PUPILS, in_hand="held").apply(units, 100)
+    found = share(replace(BY_PUPILS, in_hand="held"), units, 100)
     assert found.amounts.select("amount_agorot", "bound").rows() == [
         (70, None),
         (30, None),
@@ -104,14 +104,14 @@ def test_the_lowest_are_raised_until_the_pot_runs_out():
 
 def test_a_pool_is_raised_as_one_and_divided_by_points():
     units = schools(pupils=[1, 3, 4], held=[8, 0, 100], pool=["a", "a", "b"])
-    found = replace(BY_PUPILS, in_hand="held", pool_by="pool").apply(units, 12)
+    found = share(replace(BY_PUPILS, in_hand="held", pool_by="pool"), units, 12)
     assert found.amounts["amount_agorot"].to_list() == [3, 9, 0]
     assert found.level == 5
 
 
 def test_who_does_not_count_gets_nothing():
     units = schools(pupils=[1, 1, 1], counts=[True, False, True])
-    found = replace(BY_PUPILS, only_where="counts", floors=(Bound(3),)).apply(units, 10)
+    found = share(replace(BY_PUPILS, only_where="counts", floors=(Bound(3),)), units, 10)
     assert found.amounts["amount_agorot"].to_list() == [5, 0, 5]
 
 
@@ -127,7 +127,7 @@ def test_who_does_not_count_gets_nothing():
     ],
 )
 def test_rounding_like_an_authority_reports_what_it_leaves(rounding, expected, left):
-    found = replace(BY_PUPILS, rounding=rounding).apply(schools(pupils=[2, 1, 3]), 1_000)
+    found = share(replace(BY_PUPILS, rounding=rounding), schools(pupils=[2, 1, 3]), 1_000)
     assert found.amounts["amount_agorot"].to_list() == expected
     assert found.left_agorot == left
 
@@ -165,7 +165,7 @@ def test_rounding_like_an_authority_reports_what_it_leaves(rounding, expected, l
 )
 def test_what_is_wrong_is_named(formula, units, pot, message):
     with pytest.raises(ValueError, match=message):
-        formula.apply(units, pot)
+        share(formula, units, pot)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def cases(draw):
 def solved(case):
     formula, units, pot = case
     try:
-        return formula.apply(units, pot).amounts
+        return share(formula, units, pot).amounts
     except ValueError:
         return None
 
@@ -297,7 +297,7 @@ def test_a_higher_weight_never_brings_less_to_those_it_is_for(case, weight):
     units = units.with_columns(pupils=pl.col("pupils") + 1)
     formula = Formula(formula.terms)
     heavier = Formula((formula.terms[0], Term((("pupils", 1.0 + weight),), ("need",))))
-    before, after = formula.apply(units, pot).amounts, heavier.apply(units, pot).amounts
+    before, after = share(formula, units, pot).amounts, share(heavier, units, pot).amounts
     neediest = units["need"].arg_max()
     assert after["amount_agorot"][neediest] >= before["amount_agorot"][neediest] - 1
 
@@ -321,7 +321,7 @@ def test_order_of_rows_and_columns_does_not_matter(case, random):
 def test_raising_the_lowest_equals_raising_step_by_step(rows, pot):
     """The plain way: lift the lowest group to the next one's level, until the pot runs out."""
     units = schools(pupils=[n for n, _ in rows], held=[h for _, h in rows])
-    found = replace(BY_PUPILS, in_hand="held").apply(units, pot)
+    found = share(replace(BY_PUPILS, in_hand="held"), units, pot)
     order = sorted(rows, key=lambda row: Fraction(row[1], row[0]))
     left, points, level = Fraction(pot), 0, Fraction(order[0][1], order[0][0])
     for i, (pupils, _) in enumerate(order):

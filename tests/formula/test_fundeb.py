@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 import yaml
 
-from pipelines.formula import declaration
+from models.formula import share
+from pipelines.settings.formula import declaration
 
 CENT = 1  # centavo: every top-up within R$ 0.01
 
@@ -45,7 +46,7 @@ def fundeb(shared_data):
 def test_floor_and_every_top_up_are_the_published_ones(fundeb, part):
     networks, published, known, parts = fundeb
     stated = parts[part]
-    given = stated.engine().apply(networks, stated.pot.agorot.value, key="ibge")
+    given = share(stated.engine(), networks, stated.pot.agorot.value, key="ibge")
     assert round(float(given.level) / 100, 2) == known["published"][f"{part}_min"]
     both = given.amounts.join(published, on="ibge")
     assert both.height == 5_595
@@ -68,7 +69,7 @@ def test_the_three_parts_are_the_unions_whole_contribution(fundeb):
         100 * known["published"]["union_total"]
     )
     by_results = parts["vaar"]
-    given = by_results.engine().apply(networks, by_results.pot.agorot.value, key="ibge")
+    given = share(by_results.engine(), networks, by_results.pot.agorot.value, key="ibge")
     assert given.amounts["amount_agorot"].sum() == by_results.pot.agorot.value
 
 
@@ -78,5 +79,5 @@ def test_a_wrong_weight_is_seen(fundeb):
     stated = parts["vaat"].model_dump()
     stated["points"][0]["weights"]["creche_integral_rede_publica"] += 0.01
     changed = declaration.validate_python({"vaat": stated})["vaat"]
-    given = changed.engine().apply(networks, changed.pot.agorot.value, key="ibge")
+    given = share(changed.engine(), networks, changed.pot.agorot.value, key="ibge")
     assert round(float(given.level) / 100, 2) != known["published"]["vaat_min"]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from models.gaps import shrunken_gaps
 from models.gaps.blocks import CELL_KEY, MEAN_GROUP
-from models.gaps.carried import carried_gaps, predicted_gaps
 from models.gaps.components import COMPONENTS
+from models.gaps.planned_missing import carried_gaps, predicted_gaps
 from tests.gaps.cities import TRUE_SD, city
 
 TRUE = pl.DataFrame({"component": list(TRUE_SD), "component_sd": list(TRUE_SD.values())})

@@ -7,16 +7,16 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.act import DRIFT
-from pipelines.city import load_city
+from pipelines.act.findings import _gaps as gap_sentence
+from pipelines.act.release import DRIFT
 from pipelines.diagnose.gaps import gaps
 from pipelines.diagnose.not_measured import STEPS, not_measured
-from pipelines.fields import dictionary
-from pipelines.findings import _gaps as gap_sentence
-from pipelines.publish.diagnosis import render_diagnosis
-from pipelines.publish.report.page import ReportContext
-from pipelines.sql_assets import sql_tables
-from pipelines.warehouse import Warehouse
+from pipelines.publish.pages.diagnosis import render_diagnosis
+from pipelines.publish.pages.report import ReportContext
+from pipelines.settings.city import load_city
+from pipelines.settings.fields import dictionary
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.sql_assets import sql_tables
 
 SUBJECT = "science"
 ANEW = ("core_school_subject_year", "core_gap_cell", "core_band_cell")

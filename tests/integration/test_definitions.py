@@ -6,10 +6,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipelines.collect import school_year, year_key
 from pipelines.definitions import CHAIN, RANGE_END, RANGE_START, all_years, build
-from pipelines.tables import STAGES
-from pipelines.workspace import Workspace
+from pipelines.settings.workspace import Workspace
+from pipelines.sources.collect import school_year, year_key
+from pipelines.warehouse.tables import STAGES
 
 SNAPSHOT = Path(__file__).parent / "snapshot.json"
 
@@ -68,8 +68,8 @@ def test_all_steps_share_one_pool(definitions):
 
 
 def test_blocking_checks_are_the_errors(definitions):
-    from pipelines.checks.suites import checks_of
-    from pipelines.fields import dictionary
+    from pipelines.settings.fields import dictionary
+    from pipelines.warehouse.suites import checks_of
 
     for asset in definitions.assets:
         for spec in asset.check_specs:

@@ -10,9 +10,9 @@ import yaml
 
 from pipelines.definitions import CHAIN, all_years, build
 from pipelines.publish.release import current_release
-from pipelines.tables import asset_key
-from pipelines.warehouse import Warehouse
-from pipelines.workspace import Workspace
+from pipelines.settings.workspace import Workspace
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.tables import asset_key
 from tests.conftest import PROJECT, QUICK_ACCOUNT
 
 

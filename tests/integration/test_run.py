@@ -44,7 +44,7 @@ def test_everything_says_synthetic(published):
 
 
 def test_the_committee_sees_no_internal_column(published):
-    from pipelines.fields import dictionary
+    from pipelines.settings.fields import dictionary
 
     for path in (published.current / "committee").glob("*.parquet"):
         columns = pl.read_parquet_schema(path)

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from pipelines.decide import scenarios as step
-from pipelines.fields import dictionary
-from pipelines.fingerprint import Marks, marks, only_scenarios_changed
-from pipelines.warehouse import Warehouse
+from pipelines.settings.fields import dictionary
+from pipelines.sources.fingerprint import Marks, marks, only_scenarios_changed
+from pipelines.warehouse.database import Warehouse
 from tests.integration.test_run_errors import expect_error
 
 BASE_FILES = (

@@ -6,11 +6,11 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.city import CityError, load_city
-from pipelines.fingerprint import marks
+from pipelines.commands.check import rehearse
 from pipelines.publish.marts import DATABASE, write_marts
 from pipelines.publish.release import publish
-from pipelines.sources.check import rehearse
+from pipelines.settings.city import CityError, load_city
+from pipelines.sources.fingerprint import marks
 
 
 @pytest.fixture(scope="module")

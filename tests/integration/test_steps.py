@@ -7,8 +7,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from pipelines.definitions import STEPS
-from pipelines.fields import dictionary
-from pipelines.warehouse import Warehouse
+from pipelines.settings.fields import dictionary
+from pipelines.warehouse.database import Warehouse
 
 
 def by_key(name: str, frame: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from pipelines.studio import Studio
+from pipelines.decide.studio import Studio
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_untouched_it_is_the_published_plan(studio, published):
 def test_the_problem_is_the_one_the_run_solved(studio, published):
     """Built from published tables, it equals the one built from the warehouse."""
     from pipelines.decide import allocation
-    from pipelines.warehouse import Warehouse
+    from pipelines.warehouse.database import Warehouse
 
     space = published.workspace()
     tables = Warehouse(path=str(space.warehouse_path)).tables(allocation.STEPS[0].reads)

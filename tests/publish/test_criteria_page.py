@@ -8,11 +8,11 @@ from datetime import date
 import polars as pl
 import pytest
 
-from pipelines.criteria import small_groups
-from pipelines.publish.criteria import render_criteria
-from pipelines.publish.report.page import ReportContext
+from pipelines.diagnose.criteria import small_groups
+from pipelines.publish.pages.criteria import render_criteria
+from pipelines.publish.pages.report import ReportContext
 from pipelines.publish.suppression import Thresholds, gate, suppress
-from pipelines.tables import nothing
+from pipelines.warehouse.tables import nothing
 
 CONTEXT = ReportContext("עיר", False, 2026, 2027, "הכול", "נתונים", ())
 

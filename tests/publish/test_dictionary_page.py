@@ -6,8 +6,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from pipelines.fields import dictionary
-from pipelines.publish.dictionary import (
+from pipelines.publish.pages.dictionary import (
     PAGE,
     READS,
     SOURCES_HE,
@@ -15,9 +14,10 @@ from pipelines.publish.dictionary import (
     reasons,
     render_dictionary,
 )
+from pipelines.settings.fields import dictionary
+from pipelines.settings.mapping import SourceMapping
 from pipelines.sources import normalise
-from pipelines.sources.door import admit
-from pipelines.sources.mapping import SourceMapping
+from pipelines.sources.admission import admit
 
 WORDS = dictionary()
 IN_CONTRACTS = sorted(
@@ -41,7 +41,7 @@ def text():
 
 def test_the_page_is_up_to_date(text):
     assert PAGE.read_text(encoding="utf-8") == text, (
-        "docs/data_dictionary.md is stale: run `python -m pipelines.publish.dictionary`"
+        "docs/data_dictionary.md is stale: run `python -m pipelines.commands.dictionary`"
     )
 
 

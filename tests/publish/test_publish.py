@@ -8,16 +8,16 @@ import fastexcel
 import polars as pl
 import pytest
 
-from pipelines.act import context_of
-from pipelines.city import load_city
-from pipelines.fields import dictionary
+from pipelines.act.release import context_of
 from pipelines.publish import words
 from pipelines.publish.build import PAGES, AuditError, audit_release, build_release
 from pipelines.publish.marts import content_hash, read_database, write_marts
+from pipelines.publish.pages.report import _FORMATS, isolated
 from pipelines.publish.release import ReleaseError, current_release, publish, verify
-from pipelines.publish.report.page import _FORMATS, isolated
 from pipelines.publish.suppression import PrivacyError, Thresholds, gate, suppress
 from pipelines.publish.workbook import SHEETS, write_workbook
+from pipelines.settings.city import load_city
+from pipelines.settings.fields import dictionary
 
 LIMITS = Thresholds(mean_pupils=10, count_pupils=5)
 

@@ -8,12 +8,11 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
-from pipelines.fields import dictionary
-from pipelines.publish.dictionary import SOURCES_HE
-from pipelines.publish.quality import _QUESTIONS, _STYLES, _sentence, render_quality
-from pipelines.publish.report import ReportContext
-from pipelines.publish.report.page import _FORMATS
+from pipelines.publish.pages.dictionary import SOURCES_HE
+from pipelines.publish.pages.quality import _QUESTIONS, _STYLES, _sentence, render_quality
+from pipelines.publish.pages.report import _FORMATS, ReportContext
 from pipelines.publish.suppression import Thresholds, suppress
+from pipelines.settings.fields import dictionary
 
 CONTEXT = ReportContext(
     city_name_he="עיר לדוגמה",

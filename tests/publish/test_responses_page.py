@@ -6,8 +6,8 @@ import fastexcel
 import polars as pl
 import pytest
 
-from pipelines.publish.responses import _needs, _reach
-from pipelines.publish.responses_words import explained_away
+from pipelines.publish.pages.responses import _needs, _reach
+from pipelines.publish.pages.responses_words import explained_away
 from pipelines.publish.workbook import SHEETS
 
 TAGS = re.compile("<[^>]+>")

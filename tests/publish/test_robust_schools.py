@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from pipelines.publish.allocation import _schools_by_plan
+from pipelines.publish.pages.allocation import _schools_by_plan
 
 LINES = [
     ("cvar", "milat", "a"),

@@ -7,13 +7,13 @@ import re
 import polars as pl
 import pytest
 
-from pipelines.city import load_city
-from pipelines.publish.report.page import ReportContext
+from pipelines.commands.check import rehearse
+from pipelines.publish.pages.report import ReportContext
+from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.suppression import Thresholds, gate, suppress
-from pipelines.publish.wellbeing import render_wellbeing
-from pipelines.sources.check import rehearse
-from pipelines.sql_assets import sql_tables
-from pipelines.tables import nothing
+from pipelines.settings.city import load_city
+from pipelines.warehouse.sql_assets import sql_tables
+from pipelines.warehouse.tables import nothing
 from tests.conftest import make_place
 
 CONTEXT = ReportContext("עיר", False, 2026, 2027, "הכול", "נתונים", ())

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipelines.policy import Policy
+from pipelines.settings.policy import Policy
 from tests.conftest import PROJECT
 
 PUBLIC = yaml.safe_load(

@@ -6,16 +6,16 @@ import duckdb
 import polars as pl
 import pytest
 
-from models.synthetic_city import generate
-from pipelines.aim import aim
-from pipelines.checks.engine import run_checks
-from pipelines.checks.suites import checks_of
-from pipelines.city import load_city
+from models.demo import generate
+from pipelines.aim.tables import aim
 from pipelines.decide import response_map
-from pipelines.demo_city import write_city
-from pipelines.fields import dictionary
-from pipelines.sql_assets import sql_tables
-from pipelines.warehouse import create_typed
+from pipelines.demo.write import write_city
+from pipelines.settings.city import load_city
+from pipelines.settings.fields import dictionary
+from pipelines.warehouse.checks import run_checks
+from pipelines.warehouse.database import create_typed
+from pipelines.warehouse.sql_assets import sql_tables
+from pipelines.warehouse.suites import checks_of
 
 YEAR = 2026
 STAGED = {

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 import yaml
 
-from pipelines.city import CityError, load_sources
+from pipelines.commands.check import rehearse
+from pipelines.settings.city import CityError, load_sources
 from pipelines.sources import check
-from pipelines.sources.check import rehearse
 from tests.conftest import PROJECT
 
 SOURCE = "context__authority_years"

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.checks.engine import run_checks
-from pipelines.checks.suites import checks_of
-from pipelines.city import load_city
-from pipelines.fields import dictionary
-from pipelines.sources.check import rehearse
-from pipelines.sql_assets import sql_tables, write_sql
+from pipelines.commands.check import rehearse
+from pipelines.settings.city import load_city
+from pipelines.settings.fields import dictionary
+from pipelines.warehouse.checks import run_checks
+from pipelines.warehouse.sql_assets import sql_tables, write_sql
+from pipelines.warehouse.suites import checks_of
 from tests.sources.tables import frame_of, write
 
 # Where a row stood and which bytes it came in is told, and changes with the order.

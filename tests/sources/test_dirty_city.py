@@ -11,15 +11,15 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-
-from models.synthetic_city import generate, soil, spec
-from models.synthetic_city.defects import code_of
 from pipelines.checks import engine
-from pipelines.city import CityError, load_city
-from pipelines.demo_city import write_city
+
+from models.demo import generate, soil, spec
+from models.demo.defects import code_of
+from pipelines.commands.check import Rehearsal, rehearse
+from pipelines.demo.write import write_city
 from pipelines.publish.suppression import Thresholds, suppress
-from pipelines.sources.check import Rehearsal, rehearse
-from pipelines.warehouse import LAYERS
+from pipelines.settings.city import CityError, load_city
+from pipelines.warehouse.database import LAYERS
 from tests.sources import test_load
 
 ERROR_RECALL, WARN_RECALL, FALSE_ALARMS = 1.0, 0.95, 0.01

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipelines.sources.fetch import ELSEWHERE, OPEN_FILES, FetchError, OpenFile, Portal, fetch
+from pipelines.commands.fetch import ELSEWHERE, OPEN_FILES, FetchError, OpenFile, Portal, fetch
 
 from .fetch_portal import PACKAGE_SHOW, FakePortal, Fault, Published, serving
 
@@ -422,7 +422,7 @@ def test_a_city_folder_that_is_absent_or_closed_is_explained(run):
 
 def command(folder: Path, base_url: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.sources.fetch", "--city-folder", str(folder), *options],
+        [sys.executable, "-m", "pipelines.commands.fetch", "--city-folder", str(folder), *options],
         cwd=PROJECT,
         env=os.environ | {"TIKKUN_PORTAL": base_url, "PYTHONIOENCODING": "utf-8"},
         capture_output=True,

@@ -9,12 +9,12 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.city import CityError, load_city
+from pipelines.commands.history import as_of, versions
+from pipelines.settings.city import CityError, load_city
 from pipelines.sources.files import read_source
-from pipelines.sources.history import as_of, versions
 from pipelines.sources.load import keep_superseded, raw_name, refuse_older, settle, write_aside
 from pipelines.sources.quarantine import Known
-from pipelines.warehouse import LAYERS, swap
+from pipelines.warehouse.database import LAYERS, swap
 
 SOURCE, FILE = "climate__facets", "climate_2026.csv"
 MONDAY, TUESDAY, WEDNESDAY = (datetime(2026, 3, day) for day in (2, 3, 4))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.fields import dictionary
-from pipelines.sources.mapping import SourceMapping
+from pipelines.settings.fields import dictionary
+from pipelines.settings.mapping import SourceMapping
 from pipelines.sources.normalise import (
     day,
     known_spellings,

@@ -13,10 +13,10 @@ import polars as pl
 import pytest
 import yaml
 
-from pipelines.city import CityError, load_city
-from pipelines.fields import dictionary
-from pipelines.sources.check import rehearse
-from pipelines.sources.door import hash_ids
+from pipelines.commands.check import rehearse
+from pipelines.settings.city import CityError, load_city
+from pipelines.settings.fields import dictionary
+from pipelines.sources.admission import hash_ids
 from pipelines.sources.files import read_source, source_files
 from tests.conftest import make_place
 from tests.sources.tables import frame_of, write

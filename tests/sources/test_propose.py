@@ -7,10 +7,11 @@ import pytest
 import xlsxwriter
 import yaml
 
-from pipelines.city import load_city
+from pipelines.commands.propose import main
+from pipelines.settings.city import load_city
+from pipelines.settings.mapping import SourceMapping
 from pipelines.sources.guess import date_order, shape
-from pipelines.sources.mapping import SourceMapping
-from pipelines.sources.propose import UnreadableFileError, find_header, layouts, main, propose
+from pipelines.sources.propose import UnreadableFileError, find_header, layouts, propose
 from pipelines.sources.tabular import read_content
 
 

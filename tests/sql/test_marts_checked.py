@@ -5,9 +5,9 @@ otherwise.
 import duckdb
 import pytest
 
-from pipelines.checks.engine import run_checks
-from pipelines.checks.suites import SPECIAL
-from pipelines.fields import dictionary
+from pipelines.settings.fields import dictionary
+from pipelines.warehouse.checks import run_checks
+from pipelines.warehouse.suites import SPECIAL
 from tests.sql.test_golden import run
 
 

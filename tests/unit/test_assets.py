@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from models.allocation import Problem, solve
-from pipelines.city import CityError
 from pipelines.decide.assets import asset_rules, uses, with_assets
-from pipelines.policy import AssetUse
+from pipelines.settings.city import CityError
+from pipelines.settings.policy import AssetUse
 
 OPTION = ["semel_mosad", "response_id", "dose_level"]
 CITED = {"unit": "-", "source": "test", "reason": "test"}

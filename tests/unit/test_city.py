@@ -5,7 +5,7 @@ import shutil
 import pytest
 import yaml
 
-from pipelines.city import CityError, load_city
+from pipelines.settings.city import CityError, load_city
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.fields import dictionary, load
+from pipelines.settings.fields import dictionary, load
 
 
 def write(tmp_path, text):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from pipelines.lottery import main
+from pipelines.commands.lottery import main
 
 SEED = 2026
 

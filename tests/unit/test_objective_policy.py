@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from models.allocation import Atkinson, Maximin, Total
 from pipelines.decide.allocation import objective
-from pipelines.policy import SolverPolicy
+from pipelines.settings.policy import SolverPolicy
 
 BASE = {"unit": "-", "source": "test", "reason": "test"}
 

@@ -26,9 +26,9 @@ from models.allocation import (
     SchoolFloor,
     SourceExcluded,
 )
-from models.allocation.relaxation import RELAX_ORDER
+from models.allocation.solve.relaxation import RELAX_ORDER
 from pipelines.decide.rules import minimum_groups, rules
-from pipelines.policy_rules import Rules
+from pipelines.settings.policy_rules import Rules
 
 CITED = {"source": "test", "reason": "test"}
 

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from pipelines.city import CityError, load_city
-from pipelines.scenarios import load_scenarios
+from pipelines.settings.city import CityError, load_city
+from pipelines.settings.scenario_files import load_scenarios
 from tests.conftest import PROJECT
 
 HEAD = "name_he: שם\nname_en: Name\nreason: why\nchanges:\n"
@@ -33,7 +33,7 @@ def test_a_city_needs_no_scenarios(folder):
 
 def test_the_shipped_scenarios_are_valid(folder):
     shutil.copytree(
-        PROJECT / "pipelines/templates/demo_city/scenarios",
+        PROJECT / "pipelines/demo/scenarios",
         folder / "scenarios",
         dirs_exist_ok=True,
     )

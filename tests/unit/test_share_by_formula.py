@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from pipelines.city import CityError
+from pipelines.commands.share_by_formula import main
 from pipelines.decide.allocation import formula
-from pipelines.formula import declaration
-from pipelines.share_by_formula import main
+from pipelines.settings.city import CityError
+from pipelines.settings.formula import declaration
 
 CITED = {"source": "test", "reason": "test"}
 DECLARED = """

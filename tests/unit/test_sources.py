@@ -10,9 +10,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.city import CityError, load_city
-from pipelines.fields import dictionary
-from pipelines.sources.door import DEMO_KEY, hash_ids, pupil_key
+from pipelines.settings.city import CityError, load_city
+from pipelines.settings.fields import dictionary
+from pipelines.sources.admission import DEMO_KEY, hash_ids, pupil_key
 from pipelines.sources.files import city_files_state, read_source
 from pipelines.sources.quarantine import quarantine_query
 
@@ -258,6 +258,6 @@ def test_rows_in_are_rows_staged_plus_rows_quarantined_for_any_garbage(values):
 
 
 def dictionary_sql():
-    from pipelines.fields import SQL_FOLDER
+    from pipelines.settings.fields import SQL_FOLDER
 
     return SQL_FOLDER / "staging"

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from pipelines.spreadsheet import write_csv
+from pipelines.sources.spreadsheet import write_csv
 
 
 def test_formulas_are_texts_and_numbers_stay(tmp_path):

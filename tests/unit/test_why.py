@@ -5,9 +5,9 @@ it.
 from __future__ import annotations
 
 from models.allocation import solve
-from models.allocation.explain import explain
-from models.allocation.flips import flips
-from pipelines.why import answer, main
+from models.allocation.account.explain import explain
+from models.allocation.account.turning_points import flips
+from pipelines.commands.why import answer, main
 from tests.allocation.cases import option, problem
 
 

@@ -2,8 +2,8 @@
 
 import polars as pl
 
+from models.demo import generate
 from models.gaps import class_variance
-from models.synthetic_city import generate
 
 CELL = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
 TARGET = {"INT": (72.0, 14.0), "L1": (500.0, 100.0), "L2": (510.0, 100.0)}

@@ -4,8 +4,8 @@ were planted.
 
 import polars as pl
 
-from models.synthetic_city import generate, spec
-from pipelines.tables import nothing
+from models.demo import generate, spec
+from pipelines.warehouse.tables import nothing
 
 INTERNAL_MEAN, INTERNAL_SD = spec.INTERNAL_MEAN, spec.INTERNAL_SD
 KEY = ["pupil_hash", "school_year"]

@@ -10,12 +10,10 @@ no error, so "the probability of being below target" is 0 or 1, in the need and 
 subjects. The generator keeps no truth for absence, dropout and climate (a fifth of the index):
 there the measured indicator stands in every plan and in the truth alike, as does the nurture index,
 which is exact. A response's true effect on a subject is its planted effect at full dose, its pupils
-of deciles 8–10
-counted with theirs, meaned over the pupils of all schools: of what differs by school and chance
-    alone no
-plan can know, and `by_school` says what an oracle who knows it would gain. Overlapping responses
-count by the policy's shares, in the plans and in the truth alike. Schools are not pooled here: what
-they lack together is no table of these steps.
+of deciles 8–10 counted with theirs, meaned over the pupils of all schools: of what differs by
+school and chance alone no plan can know, and `by_school` says what an oracle who knows it would
+gain. Overlapping responses count by the policy's shares, in the plans and in the truth alike.
+Schools are not pooled here: what they lack together is no table of these steps.
 """
 
 from dataclasses import dataclass, replace
@@ -24,17 +22,17 @@ import numpy as np
 import polars as pl
 
 from models.allocation import solve
+from models.demo import generate, spec
+from models.demo.schools import REGISTER_HEADERS
 from models.effects import combine, local_estimates
-from models.synthetic_city import generate, spec
-from models.synthetic_city.schools import REGISTER_HEADERS
-from pipelines.aim import AGOROT, aim
-from pipelines.city import CityFolder
+from pipelines.aim.tables import AGOROT, aim
 from pipelines.decide.allocation import MUNICIPAL, OPTION, PAIR, problem, subject_fit
 from pipelines.decide.effects import effects, priors
 from pipelines.diagnose.gaps import gaps
 from pipelines.diagnose.need import need
-from pipelines.sources.door import hash_ids
-from pipelines.tables import nothing
+from pipelines.settings.city import CityFolder
+from pipelines.sources.admission import hash_ids
+from pipelines.warehouse.tables import nothing
 from tests.validation.planted import cells_of, with_truth
 from tests.validation.planted_effects import tables_of as effect_tables
 
@@ -443,9 +441,8 @@ def of_another_response(known, rng):
     own.
 
     Responses are set in a random ring and each takes over from the one before it, so none keeps its
-    own.
-    Dealing out single means would mislead less: what a response does over its subjects averages
-        out.
+    own. Dealing out single means would mislead less: what a response does over its subjects
+    averages out.
     """
     ids = rng.permutation(known["response_id"].unique().sort().to_numpy())
     donor = dict(zip(ids, np.roll(ids, 1), strict=True))

@@ -9,9 +9,9 @@ import os
 import polars as pl
 import pytest
 
-from models.synthetic_city import spec
-from pipelines.city import load_city
+from models.demo import spec
 from pipelines.decide.absence import absences
+from pipelines.settings.city import load_city
 from tests.validation.planted_effects import KEY, planted
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from models.causes.oaxaca import oaxaca_blinder
-from models.synthetic_city import generate
+from models.demo import generate
 from tests.causes.measures import ranks
 
 pytestmark = pytest.mark.slow

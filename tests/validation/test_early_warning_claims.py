@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from models.demo import generate
 from models.retention import early_warning
-from models.synthetic_city import generate
 
 pytestmark = pytest.mark.slow
 FEATURES = ["absence_pct", "school_absence_pct", "nurture_decile", "grade"]

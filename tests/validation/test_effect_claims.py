@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from models.demo import generate, spec
 from models.effects import (
     alignment,
     combine,
@@ -16,9 +17,8 @@ from models.effects import (
     placement,
     response_money,
 )
-from models.synthetic_city import generate, spec
-from pipelines.city import load_city
 from pipelines.decide.effects import effects, goal_subjects, priors
+from pipelines.settings.city import load_city
 from tests.validation.planted_effects import planted, truth_of
 
 pytestmark = pytest.mark.slow

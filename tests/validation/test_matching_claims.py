@@ -2,17 +2,16 @@
 domain_methods §2d).
 
 The truth of a response is what it did to those who started it: by school, decile and dose, and with
-    what
-other responses of the same pupil leave of it (two together do less than their sum).
+what other responses of the same pupil leave of it (two together do less than their sum).
 """
 
 import numpy as np
 import polars as pl
 import pytest
 
+from models.demo import generate, spec
 from models.effects.local import BIAS_SD
 from models.effects.matching import matched
-from models.synthetic_city import generate, spec
 
 pytestmark = pytest.mark.slow
 SEEDS = range(201, 211)

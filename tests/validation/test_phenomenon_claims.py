@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from models.causes.phenomena import phenomena
+from models.demo import generate, spec
 from models.gaps import fit_components
-from models.synthetic_city import generate, spec
 from tests.causes.test_phenomena import components, equal_city, planted
 
 pytestmark = pytest.mark.slow

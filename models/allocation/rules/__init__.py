@@ -1,8 +1,9 @@
 """The rules a plan can be asked to keep, each a small named object."""
 
+from models.allocation.problem.rule import Measure, Row, Rule
 from models.allocation.rules.assets import AssetHours
-from models.allocation.rules.base import Measure, Row, Rule
 from models.allocation.rules.benefit import BenefitFloor
+from models.allocation.rules.change import HoldHarmless, RiseCap
 from models.allocation.rules.choice import (
     Eligibility,
     EverySchoolServed,
@@ -35,7 +36,6 @@ from models.allocation.rules.shares import (
     PartShareMax,
     PartShareMin,
 )
-from models.allocation.rules.stability import HoldHarmless, RiseCap
 
 __all__ = [
     "AssetHours",

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.allocation.rules.base import PAIR, Measure, Row, Rule, is_full, smallest
+from models.allocation.problem.keys import PAIR
+from models.allocation.problem.rule import Measure, Row, Rule, is_full, smallest
 
 if TYPE_CHECKING:
-    from models.allocation.columns import Columns
-    from models.allocation.plan import Plan
-    from models.allocation.problem import Problem
+    from models.allocation.problem.choices import Choices
+    from models.allocation.problem.columns import Columns
+    from models.allocation.problem.plan import Plan
 
 _OPTION = [*PAIR, "dose_level"]
 _USES = {
@@ -63,10 +64,10 @@ class AssetHours(Rule):
             f"הנכס {self.asset_he or self.asset_id} נותן לכל היותר {self.hours:,} שעות תלמיד בשבוע."
         )
 
-    def check(self, problem: Problem) -> None:
+    def check(self, choices: Choices) -> None:
         """Every use must be an option, named once."""
         named = [use[:3] for use in self.uses]
-        known = set(problem.options.select(_OPTION).iter_rows())
+        known = set(choices.options.select(_OPTION).iter_rows())
         if unknown := sorted(set(named) - known):
             raise ValueError(f"Rule {self.rule_id} names unknown options: {unknown[:5]}.")
         if len(set(named)) < len(named):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.allocation.rules.base import Measure, Row, Rule
+from models.allocation.problem.rule import Measure, Row, Rule
 
 if TYPE_CHECKING:
-    from models.allocation.columns import Columns
-    from models.allocation.plan import Plan
+    from models.allocation.problem.columns import Columns
+    from models.allocation.problem.plan import Plan
 
 _FINEST = 1_000_000_000
 _LARGEST = 1_000_000

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.allocation.rules.base import (
-    PAIR,
+from models.allocation.problem.keys import PAIR
+from models.allocation.problem.rule import (
     Measure,
     ResponseRule,
     Row,
@@ -21,9 +21,9 @@ from models.allocation.rules.base import (
 )
 
 if TYPE_CHECKING:
-    from models.allocation.columns import Columns
-    from models.allocation.plan import Plan
-    from models.allocation.problem import Problem
+    from models.allocation.problem.choices import Choices
+    from models.allocation.problem.columns import Columns
+    from models.allocation.problem.plan import Plan
 
 
 _NONE = np.empty(0, dtype=np.int64)
@@ -161,10 +161,10 @@ class MustKeep(Rule):
         """The rule in Hebrew."""
         return f"{len(self.pairs)} מענים שחובה לשמר נשארים בבתי הספר שלהם."
 
-    def check(self, problem: Problem) -> None:
+    def check(self, choices: Choices) -> None:
         """Every pair must have an option at its dose or above; whether eligible or not."""
         for school, response, dose in self.pairs:
-            if problem.options.filter(_at_least(school, response, dose)).is_empty():
+            if choices.options.filter(_at_least(school, response, dose)).is_empty():
                 raise ValueError(
                     f"Rule {self.rule_id}: school {school} has no option of {response} at dose "
                     f"{dose:g} or above. Add the option or take the pair off the rule."
@@ -246,9 +246,9 @@ class EverySchoolServed(Rule):
         but = f", מלבד {len(self.exempt)} בהחלטה מתועדת" if self.exempt else ""
         return f"כל בית ספר מקבל לפחות מענה אחד{but}."
 
-    def check(self, problem: Problem) -> None:
+    def check(self, choices: Choices) -> None:
         """The schools must exist."""
-        check_known(self, "school", list(self.exempt), problem.schools["semel_mosad"])
+        check_known(self, "school", list(self.exempt), choices.schools["semel_mosad"])
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school that is not exempt: at least one option."""
@@ -304,9 +304,9 @@ class Exclusive(Rule):
         name = self.set_he or ", ".join(self.response_ids)
         return f"בבית ספר יהיה לכל היותר אחד מאלה: {name}."
 
-    def check(self, problem: Problem) -> None:
+    def check(self, choices: Choices) -> None:
         """The responses must be among the options."""
-        check_known(self, "response", list(self.response_ids), problem.options["response_id"])
+        check_known(self, "response", list(self.response_ids), choices.options["response_id"])
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school: at most one option of the set."""

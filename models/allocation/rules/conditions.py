@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.allocation.rules.base import PAIR, Measure, ResponseRule, Row, check_known
+from models.allocation.problem.keys import PAIR
+from models.allocation.problem.rule import Measure, ResponseRule, Row, check_known
 
 if TYPE_CHECKING:
-    from models.allocation.columns import Columns
-    from models.allocation.plan import Plan
-    from models.allocation.problem import Problem
+    from models.allocation.problem.choices import Choices
+    from models.allocation.problem.columns import Columns
+    from models.allocation.problem.plan import Plan
 
 _OPTION = [*PAIR, "dose_level"]
 
@@ -55,10 +56,10 @@ class Prerequisite(ResponseRule):
         needed = self.needed_he or self.needed_id
         return f"המענה {self.name_he} יינתן רק בבית ספר שיש בו גם {needed}."
 
-    def check(self, problem: Problem) -> None:
+    def check(self, choices: Choices) -> None:
         """The responses must be two, and among the options."""
         check_known(
-            self, "response", [self.response_id, self.needed_id], problem.options["response_id"]
+            self, "response", [self.response_id, self.needed_id], choices.options["response_id"]
         )
         if self.response_id == self.needed_id:
             raise ValueError(f"Rule {self.rule_id}: a response cannot need itself.")
@@ -120,10 +121,10 @@ class MinimumGroup(ResponseRule):
         """The rule in Hebrew."""
         return f"המענה {self.name_he} נפתח ל־{self.participants} משתתפים לפחות."
 
-    def check(self, problem: Problem) -> None:
+    def check(self, choices: Choices) -> None:
         """What is too small must be an option."""
         known = set(
-            problem.options.filter(response_id=self.response_id)
+            choices.options.filter(response_id=self.response_id)
             .select("semel_mosad", "dose_level")
             .iter_rows()
         )

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.allocation.rules.base import Measure, ResponseRule, Row, check_known
+from models.allocation.problem.rule import Measure, ResponseRule, Row, check_known
 from models.allocation.rules.choice import MustDrop, MustKeep
 
 if TYPE_CHECKING:
-    from models.allocation.columns import Columns
-    from models.allocation.plan import Plan
-    from models.allocation.problem import Problem
+    from models.allocation.problem.choices import Choices
+    from models.allocation.problem.columns import Columns
+    from models.allocation.problem.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ class NoticePeriod(ResponseRule):
             f" ב־{len(self.schools)} בתי ספר ואינו נפתח בבתי ספר אחרים."
         )
 
-    def check(self, problem: Problem) -> None:
+    def check(self, choices: Choices) -> None:
         """Every school named must have an option of the response."""
-        own = problem.options.filter(response_id=self.response_id)
+        own = choices.options.filter(response_id=self.response_id)
         check_known(self, "school", list(self.schools), own["semel_mosad"])
 
     def rows(self, columns: Columns) -> Iterator[Row]:
@@ -194,9 +194,9 @@ class ManualOverride(ResponseRule):
             f" {self.reason.rstrip('.')}."
         )
 
-    def check(self, problem: Problem) -> None:
+    def check(self, choices: Choices) -> None:
         """There must be such an option, and a reason and a role."""
-        if problem.options.filter(self._own).is_empty():
+        if choices.options.filter(self._own).is_empty():
             raise ValueError(f"Rule {self.rule_id}: there is no such option.")
         if not (self.reason.strip() and self.role.strip()):
             raise ValueError(f"Rule {self.rule_id}: an override needs a reason and a role.")

@@ -9,22 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.allocation.rules.base import (
-    Measure,
-    Row,
-    Rule,
-    channel_en,
-    channel_he,
-    check_known,
-    is_full,
-    nis,
-    smallest,
-)
+from models.allocation.problem.rule import Measure, Row, Rule, check_known, is_full, smallest
+from models.allocation.problem.words import channel_en, channel_he, nis
 
 if TYPE_CHECKING:
-    from models.allocation.columns import Columns
-    from models.allocation.plan import Plan
-    from models.allocation.problem import Problem
+    from models.allocation.problem.choices import Choices
+    from models.allocation.problem.columns import Columns
+    from models.allocation.problem.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -158,10 +149,10 @@ class SourceExcluded(Rule):
         name = self.responses_he or ", ".join(self.response_ids)
         return f"אין להוציא כסף מ{channel_he(self.funding_channel)} על: {name}."
 
-    def check(self, problem: Problem) -> None:
+    def check(self, choices: Choices) -> None:
         """Channel and responses must exist."""
-        check_known(self, "channel", [self.funding_channel], problem.channels["funding_channel"])
-        check_known(self, "response", list(self.response_ids), problem.options["response_id"])
+        check_known(self, "channel", [self.funding_channel], choices.channels["funding_channel"])
+        check_known(self, "response", list(self.response_ids), choices.options["response_id"])
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Over all schools: no money from the channel to the responses."""

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.allocation.rules.base import PAIR, Measure, Row, Rule
+from models.allocation.problem.keys import PAIR
+from models.allocation.problem.rule import Measure, Row, Rule
 
 if TYPE_CHECKING:
-    from models.allocation.columns import Columns
-    from models.allocation.plan import Plan
-    from models.allocation.problem import Problem
+    from models.allocation.problem.choices import Choices
+    from models.allocation.problem.columns import Columns
+    from models.allocation.problem.plan import Plan
 
 _OPTION = [*PAIR, "dose_level"]
 
@@ -35,14 +36,14 @@ class Together(Rule):
     sentence_en = "A response that schools share is opened in all of them at once, or in none."
     sentence_he = "מענה משותף נפתח בכל בתי הספר של הקבוצה יחד, או באף אחד מהם."
 
-    def check(self, problem: Problem) -> None:
+    def check(self, choices: Choices) -> None:
         """Every option must exist, stand in one set only and share it with another."""
         named = [option for options in self.sets for option in options]
         if len(set(named)) < len(named) or any(len(options) < 2 for options in self.sets):
             raise ValueError(
                 f"Rule {self.rule_id}: a set needs two options, and an option one set."
             )
-        known = set(problem.options.select(_OPTION).iter_rows())
+        known = set(choices.options.select(_OPTION).iter_rows())
         if unknown := sorted(set(named) - known):
             raise ValueError(f"Rule {self.rule_id} names unknown options: {unknown[:5]}.")
 

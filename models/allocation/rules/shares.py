@@ -12,21 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.allocation.rules.base import (
-    Measure,
-    Row,
-    Rule,
-    channel_en,
-    channel_he,
-    check_known,
-)
+from models.allocation.problem.rule import Measure, Row, Rule, check_known
+from models.allocation.problem.words import channel_en, channel_he
 from models.allocation.rules.money import money_row, rule_name
 from models.shares import exact
 
 if TYPE_CHECKING:
-    from models.allocation.columns import Columns
-    from models.allocation.plan import Plan
-    from models.allocation.problem import Problem
+    from models.allocation.problem.choices import Choices
+    from models.allocation.problem.columns import Columns
+    from models.allocation.problem.plan import Plan
 
 _EXCELLENT = pl.col("is_excellence")
 
@@ -77,10 +71,10 @@ class _ShareRule(Rule):
         """Rows are counted in such parts of an agora, so that the share is whole."""
         return (exact(self.share_pct) / 100).denominator
 
-    def check(self, problem: Problem) -> None:
+    def check(self, choices: Choices) -> None:
         """The channel must exist and the share be a percentage."""
         if self.funding_channel is not None:
-            known = problem.channels["funding_channel"]
+            known = choices.channels["funding_channel"]
             check_known(self, "channel", [self.funding_channel], known)
         if not 0 <= self.share_pct <= 100:
             raise ValueError(

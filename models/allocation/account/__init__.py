@@ -1,0 +1,1 @@
+"""The plan accounted for: why, how firm, how fair, at what price."""

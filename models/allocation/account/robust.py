@@ -1,0 +1,292 @@
+"""Plans that mind what may happen: best on average, in the bad cases, or never far from the best
+(R96).
+
+All take one decision before anything is known and are judged over the same scenarios. With w_s(x)
+what plan x is worth in scenario s and V_s what the best plan for s alone would be worth:
+
+- expected: the mean of w_s(x) (sample average approximation);
+- cvar: the mean of w_s(x) over the worst share 1 − α of scenarios (Rockafellar & Uryasev 2000);
+- min_max_regret: the least max_s V_s − w_s(x) (Kouvelis & Yu 1997).
+
+Responses that overlap (R92): which of a school's counts in full is settled with the plan, by the
+benefits expected over the scenarios, and holds in every scenario, so that w_s is linear in what is
+bought and what leads. Where a scenario turns the order round, w_s is below what would be counted
+with hindsight, as V_s is.
+
+The last two are concave in x and the least of linear pieces (one for each tail, or scenario); a
+cutting-plane search adds the piece that is least at the plan in hand until plan and bound meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from models.allocation.account.draws import Draws
+from models.allocation.problem.keys import OPTION
+from models.allocation.problem.overlap import Counting
+from models.allocation.problem.problem import Problem
+from models.allocation.solve.highs import Milp, minimise
+from models.allocation.solve.model import Model
+from models.allocation.solve.resolve import (
+    Effort,
+    best,
+    best_of_each,
+    held_in,
+    linear_at,
+    model_of,
+    pairs_of,
+    with_benefit,
+)
+
+_ROUNDS = 40
+Piece = Callable[[np.ndarray], tuple[np.ndarray, float]]
+"""At a plan, the linear piece (a, c) that is least there: the criterion is at most a·x + c."""
+
+
+@dataclass(frozen=True)
+class RobustPlans:
+    """The plans of the three criteria beside the plan in hand.
+
+    Attributes:
+        lines: plan ("planned", "expected", "cvar", "min_max_regret"), semel_mosad, response_id,
+            dose_level, cost_agorot.
+        plans: plan, expected_worth, cvar_worth, worst_worth (over the draws that judge), max_regret
+            (over the scenarios; all SD·pupils, weighted), cost_agorot, may_miss_worth (SD·pupils by
+            which a better plan by its own criterion can exist at the most; null for the planned
+            one), lines, lines_shared (with the planned one).
+    """
+
+    lines: pl.DataFrame
+    plans: pl.DataFrame
+
+
+def robust_plans(
+    problem: Problem,
+    lines: pl.DataFrame,
+    scenarios: pl.DataFrame,
+    judges: pl.DataFrame | None = None,
+    *,
+    alpha: float = 0.8,
+    effort: Effort = Effort(gap_pct=0.1),  # noqa: B008 - frozen
+    workers: int = 1,
+) -> RobustPlans:
+    """The plan in hand and the best by each criterion, judged by all of them.
+
+    Args:
+        problem: the tables and rules; every plan has to be payable at its costs.
+        lines: semel_mosad, response_id, dose_level: the plan in hand.
+        scenarios: as the draws of `stability`; a cost multiplier divides the benefit, since money
+            given once buys less.
+        judges: draws by which the plans are judged; the scenarios themselves where there are none.
+            What a plan is worth over the scenarios it was made for flatters it. A regret needs the
+            best plan of every draw, so it stays one over the scenarios.
+        alpha: the cvar looks at the worst 1 − alpha of the scenarios.
+        effort: of each solve.
+        workers: threads.
+
+    Raises:
+        ValueError: bad rows, alpha outside [0, 1), or no plan keeps the rules.
+        NoPlanInTime: a solve ran into its time limit without a plan.
+    """
+    if not 0 <= alpha < 1:
+        raise ValueError("alpha must be at least 0 and below 1.")
+    problem = problem.canonical()
+    model = model_of(problem)
+    planned = held_in(model, lines)
+    model = linear_at(model, planned)
+    alone = Draws.of(problem, model, scenarios).worths(model)
+    tops_of = [with_benefit(model, worth) for worth in alone]
+    model = _settled(with_benefit(model, alone.mean(axis=0)), [drawn.counting for drawn in tops_of])
+    mean = model.benefit()
+    expected = best(model, effort)
+    if expected is None:
+        raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
+    tops = _tops(tops_of, effort, workers)
+    worths = _worths(tops_of, model)
+    judging = (
+        worths
+        if judges is None
+        else _worths(
+            [
+                with_benefit(model, worth)
+                for worth in Draws.of(problem, model, judges).worths(model)
+            ],
+            model,
+        )
+    )
+    judged_tail = _tail(len(judging), alpha)
+    tail = _tail(len(worths), alpha)
+    ceiling = float(tops.max())
+    # What happens in the worst cases may be near zero, and a share of that no measure of nearness.
+    near = effort.gap_pct / 100 * abs(expected.bound)
+    # The solver's columns are not negative, and a drawn effect may do harm.
+    depth = -float(worths.min(axis=0).clip(max=0.0).sum())
+
+    def least_tail(x: np.ndarray) -> tuple[np.ndarray, float]:
+        return tail @ worths[np.argsort(worths @ x, kind="stable")], 0.0
+
+    def most_regret(x: np.ndarray) -> tuple[np.ndarray, float]:
+        worst = int(np.argmax(tops - worths @ x))
+        return worths[worst], ceiling - float(tops[worst])
+
+    # A plan in hand that keeps the rules is a candidate too: nothing here is worse by its
+    # criterion.
+    known = [expected.x, planned] if model.keeps(planned) else [expected.x]
+    known = [model.filled(x) for x in known]
+    planned = model.filled(planned)
+    on_average = max(known, key=lambda x: float(mean @ x))
+    missed = max(expected.bound - float(mean @ on_average), 0.0)
+    with ThreadPoolExecutor(workers) as pool:
+        cautious = list(
+            pool.map(
+                lambda piece: _raise_least(model, piece, depth, known, near, effort),
+                (least_tail, most_regret),
+            )
+        )
+    found = {
+        "planned": (planned, None),
+        "expected": (on_average, missed),
+        "cvar": cautious[0],
+        "min_max_regret": cautious[1],
+    }
+    cost = model.columns.options["cost_agorot"].to_numpy()
+    rows, bought = [], []
+    lines_planned = planned[: len(cost)]
+    for name, (z, missing) in found.items():
+        got, x = judging @ z, z[: len(cost)]
+        rows.append(
+            (
+                name,
+                got.mean(),
+                float(judged_tail @ np.sort(got)),
+                got.min(),
+                (tops - worths @ z).max(),
+                int(cost @ x.astype(np.int64)),
+                missing,
+                int(x.sum()),
+                int((x * lines_planned).sum()),
+            )
+        )
+        bought.append(
+            model.columns.options.filter(pl.Series(x > 0.5)).select(
+                pl.lit(name).alias("plan"), *OPTION, "cost_agorot"
+            )
+        )
+    schema = {
+        "plan": pl.String,
+        "expected_worth": pl.Float64,
+        "cvar_worth": pl.Float64,
+        "worst_worth": pl.Float64,
+        "max_regret": pl.Float64,
+        "cost_agorot": pl.Int64,
+        "may_miss_worth": pl.Float64,
+        "lines": pl.Int64,
+        "lines_shared": pl.Int64,
+    }
+    return RobustPlans(pl.concat(bought), pl.DataFrame(rows, schema=schema, orient="row"))
+
+
+def _tops(models: list[Model], effort: Effort, workers: int) -> np.ndarray:
+    """What the best plans are worth; rules do not depend on benefits, so there is one of each."""
+    plans = best_of_each(models, effort, workers)
+    return np.array([plan.worth for plan in plans if plan is not None])
+
+
+def _worths(drawn: list[Model], model: Model) -> np.ndarray:
+    """Draw × option and lead: what each counts."""
+    return np.array([np.append(own.counting.each, own.counting.first[model.lead]) for own in drawn])
+
+
+def _settled(model: Model, countings: list[Counting]) -> Model:
+    """The model with the mean of what the scenarios count, led by whom that mean puts first."""
+    each = np.mean([counting.each for counting in countings], axis=0)
+    first = np.mean([counting.first for counting in countings], axis=0)
+    counting = model.counting.settled(each, first)
+    return replace(model, columns=replace(model.columns, counting=counting))
+
+
+def _after_others(model: Model) -> tuple[sparse.csr_array, np.ndarray]:
+    """Rows, over options and leads, that let nobody lead before another that is bought; and
+    limits.
+    """
+    counting, lead = model.counting, model.lead
+    _, pair = pairs_of(model)
+    number: list[int] = []
+    column: list[int] = []
+    rows = 0
+    for at, j in enumerate(lead):
+        ahead = lead[
+            (counting.group[lead] == counting.group[j]) & (counting.place[lead] < counting.place[j])
+        ]
+        for other in np.unique(pair[ahead]):
+            own = ahead[pair[ahead] == other]
+            number += [rows] * (len(own) + 1)
+            column += [*own, model.matrix.shape[1] + at]
+            rows += 1
+    size = (rows, model.matrix.shape[1] + len(lead))
+    return sparse.csr_array((np.ones(len(number)), (number, column)), size), np.ones(rows)
+
+
+def _tail(scenarios: int, alpha: float) -> np.ndarray:
+    """Weights of the sorted scenarios in the mean of the worst 1 − alpha of them."""
+    mass = (1 - alpha) * scenarios
+    return np.clip(mass - np.arange(scenarios), 0, 1) / mass
+
+
+def _raise_least(
+    model: Model,
+    piece: Piece,
+    depth: float,
+    known: list[np.ndarray],
+    near: float,
+    effort: Effort,
+) -> tuple[np.ndarray, float]:
+    """The plan that raises the least piece highest, and by how much it may miss the best.
+
+    Each round solves for the highest θ under all pieces so far: its bound holds for the criterion,
+    and its plan shows the piece that was missing; it ends where the two are as near as `near`. No
+    piece falls below −depth, so that θ + depth is what the solver sees.
+    """
+    columns = len(model.benefit())
+    plain = model.milp(np.zeros(columns))
+    if len(model.lead):
+        after, most = _after_others(model)
+        plain = plain.with_rows(after, np.full(len(most), -np.inf), most)
+    best_x, best_value, bound = known[0], -np.inf, np.inf
+    pieces: list[np.ndarray] = []
+    limits: list[float] = []
+    unit, fresh = 1.0, known
+    for _ in range(_ROUNDS):
+        for x in fresh:
+            slope, constant = piece(x)
+            value = float(slope @ x + constant)
+            if value > best_value:
+                best_x, best_value = x, value
+            unit = unit if pieces else abs(value) or 1.0
+            pieces.append(np.append(slope / unit, -1.0))
+            limits.append(-(constant + depth) / unit)
+        if bound < np.inf and bound - best_value <= near:
+            break
+        rules = sparse.hstack([plain.matrix, sparse.csr_array((len(plain.lower), 1))])
+        milp = Milp(
+            np.append(np.zeros(columns), -1.0),
+            sparse.vstack([rules, sparse.csr_array(np.array(pieces))], format="csr"),
+            np.append(plain.lower, limits),
+            np.append(plain.upper, np.full(len(pieces), np.inf)),
+            np.append(plain.is_whole, np.zeros(len(pieces), dtype=bool)),
+            plain.binaries,
+        )
+        # What the solver sees stands on the depth, and its gap is a share of that.
+        gap = near / 2 / max(best_value + depth, near, 1e-9)
+        outcome = minimise(milp, gap=gap, time_limit_s=effort.time_limit_s)
+        bound = min(bound, -outcome.bound * unit - depth)
+        if outcome.x is None:
+            break
+        fresh = [model.filled(outcome.x)]
+    return best_x, max(bound - best_value, 0.0)

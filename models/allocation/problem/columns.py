@@ -1,0 +1,89 @@
+"""The options as the solver's columns, in canonical order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from models.allocation.problem.choices import Choices
+from models.allocation.problem.keys import OPTION, PAIR
+from models.allocation.problem.overlap import Counting
+
+
+@dataclass(frozen=True)
+class Columns:
+    """One 0/1 column per option, sorted by school, response and dose.
+
+    Attributes:
+        options: the options with need_weight, weighted_benefit, cost_agorot and `column`, their
+            position.
+        schools: semel_mosad, pupils, need.
+        costs: amount_agorot by `column` and funding_channel.
+        counting: what each option counts beside the others of its school.
+        choices: what they are of.
+    """
+
+    options: pl.DataFrame
+    schools: pl.DataFrame
+    costs: pl.DataFrame
+    counting: Counting
+    choices: Choices
+
+    @classmethod
+    def of(cls, choices: Choices) -> Columns:
+        """Columns of a canonical problem; W(n) = (a + n)^γ weighs every benefit (R80)."""
+        weight = (choices.need_offset + pl.col("need")) ** choices.equity_gamma
+        cost = choices.costs.group_by(OPTION).agg(cost_agorot=pl.col("amount_agorot").sum())
+        options = (
+            choices.options.join(choices.schools, on="semel_mosad", maintain_order="left")
+            .with_columns(need_weight=weight)
+            .with_columns(weighted_benefit=pl.col("need_weight") * pl.col("benefit_sd_pupils"))
+            .join(cost, on=OPTION, how="left", maintain_order="left")
+            .with_columns(pl.col("cost_agorot").fill_null(0))
+            .with_row_index("column")
+        )
+        costs = choices.costs.join(
+            options.select(*OPTION, "column"), on=OPTION, maintain_order="left"
+        )
+        return cls(options, choices.schools, costs, Counting.of(options, choices.overlaps), choices)
+
+    def money(self, channel: str | None) -> np.ndarray:
+        """Agorot each option takes from a channel; from all of them together where it is None."""
+        if channel is None:
+            return self.options["cost_agorot"].to_numpy()
+        amounts = np.zeros(self.options.height, dtype=np.int64)
+        own = self.costs.filter(pl.col("funding_channel") == channel)
+        amounts[own["column"].to_numpy()] = own["amount_agorot"].to_numpy()
+        return amounts
+
+    def where(self, condition: pl.Expr) -> np.ndarray:
+        """Positions of the options that meet a condition."""
+        return self.options.filter(condition)["column"].to_numpy().astype(np.int64)
+
+    @cached_property
+    def by_pair(self) -> dict[tuple[str, str], np.ndarray]:
+        """Positions of the options of each school and response, in order of dose."""
+        schools, responses = (self.options[name].to_numpy() for name in PAIR)
+        turns = (
+            np.flatnonzero((schools[1:] != schools[:-1]) | (responses[1:] != responses[:-1])) + 1
+        )
+        parts = np.split(np.arange(len(schools)), turns) if len(schools) else []
+        return {(schools[part[0]], responses[part[0]]): part for part in parts}
+
+    def by_school(self, condition: pl.Expr | None = None) -> Iterator[tuple[str, np.ndarray]]:
+        """For every school in order of code, the positions of its options that meet a condition.
+
+        A school without such options comes too, with none: a floor must see it.
+        """
+        chosen = self.options if condition is None else self.options.filter(condition)
+        positions = {
+            school: part["column"].to_numpy().astype(np.int64)
+            for (school,), part in chosen.partition_by("semel_mosad", as_dict=True).items()
+        }
+        nothing = np.empty(0, dtype=np.int64)
+        for school in self.schools["semel_mosad"]:
+            yield school, positions.get(school, nothing)

@@ -1,0 +1,30 @@
+"""Money and channels in words, for the sentences of rules and reasons."""
+
+from __future__ import annotations
+
+_CHANNEL_LABELS = {
+    "municipal_own": ("תקציב הרשות", "the municipality's own budget"),
+    "gefen_school": ('גפ"ן בית ספרי', "the schools' Gefen"),
+    "gefen_municipal": ('גפ"ן רשותי', "the municipal Gefen"),
+    "ministry_other": ("משרד החינוך (אחר)", "other Ministry money"),
+    "mifal_hapais": ("מפעל הפיס", "Mifal HaPais"),
+    "partner_ngo": ("עמותות שותפות", "partner associations"),
+    "parents": ("תשלומי הורים", "parents' payments"),
+}
+
+
+def nis(agorot: int | float) -> str:
+    """An amount for people: whole shekels, with agorot only where there are any."""
+    return f"{agorot / 100:,.2f}".removesuffix(".00")
+
+
+def channel_he(channel: str | None) -> str:
+    """The channel's name in Hebrew; all channels together where none is given."""
+    return "כל הערוצים" if channel is None else _CHANNEL_LABELS.get(channel, (channel, channel))[0]
+
+
+def channel_en(channel: str | None) -> str:
+    """The channel's name in English; all channels together where none is given."""
+    return (
+        "all channels" if channel is None else _CHANNEL_LABELS.get(channel, (channel, channel))[1]
+    )

@@ -1,0 +1,1 @@
+"""From a problem to the best plan and its certificate, or to a named conflict."""

@@ -1,0 +1,240 @@
+"""From a problem to the best plan, with a certificate that says how good it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from models.allocation.problem.columns import Columns
+from models.allocation.problem.keys import PAIR
+from models.allocation.problem.objective import Maximin, Total
+from models.allocation.problem.plan import Plan
+from models.allocation.problem.problem import Problem
+from models.allocation.problem.rule import Rule
+from models.allocation.rules import ChannelBudget, Eligibility, MustKeep, SchoolChannelCap
+from models.allocation.solve.certificate import Certificate, certify
+from models.allocation.solve.maximin import highest_floor
+from models.allocation.solve.milp import best_by_milp
+from models.allocation.solve.model import Model
+from models.allocation.solve.national.decomposition import best_by_decomposition
+from models.allocation.solve.search_result import countdown
+from models.allocation.solve.unspent import left_reason
+
+_NATIONAL_OPTIONS = 10_000
+"""From so many options on (about 280 schools) the solver alone takes too long (`stack.md`)."""
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """A plan that keeps every rule.
+
+    Attributes:
+        lines: semel_mosad, response_id, dose_level, dose, participants, is_must_keep,
+            need_weight, benefit_sd_pupils, full_benefit_sd_pupils, weighted_benefit, cost_agorot;
+            by school and response. Benefits are as counted beside the school's other lines, so that
+            they add up to what the plan gains; full_benefit_sd_pupils is the line's alone.
+        money: semel_mosad, response_id, funding_channel, amount_agorot > 0.
+        channels: funding_channel, budget_agorot, allocated_agorot, left_agorot, left_reason_he,
+            left_reason_en; the last three are null where the channel has no cap, the reasons
+            also where nothing is left.
+        rules: rule_id, rule_he, rule_en, unit, rule_limit, rule_value, is_satisfied, is_binding;
+            the re-check, which does not use the solver.
+        certificate: how good the plan is.
+    """
+
+    lines: pl.DataFrame
+    money: pl.DataFrame
+    channels: pl.DataFrame
+    rules: pl.DataFrame
+    certificate: Certificate
+
+
+def solve(
+    problem: Problem,
+    *,
+    gap_pct: float = 0.01,
+    time_limit_s: float = 60,
+    method: Literal["auto", "milp", "decomposition"] = "auto",
+) -> Allocation:
+    """The plan of the greatest worth that keeps every rule (R79, R80, R97).
+
+    A plan is worth what the problem's objective says: by default Σ W(need)·benefit over the options
+    bought, W(n) = (a + n)^γ; `Atkinson` minds how the gains are spread over the schools' pupils,
+    `Maximin` lifts the least served first. Worth ranks the plans of one problem and is not compared
+    between measurements; what is reported as success is the need-weighted gap that `remaining`
+    finds (R81).
+
+    **Overlap (R92).** Of a school's responses in one group of `Problem.overlaps` the largest
+    benefit counts in full (of equal ones the response that comes first), of every further one its
+    counted share. All objectives are made of gains counted so.
+
+    **Two paths.** A city is one mixed-integer programme ("milp"). From 10,000 options on, "auto"
+    takes the rows that tie schools together apart ("decomposition"): prices of what schools share,
+    each school's plan found exactly, one whole plan out of them. Both prove a bound, both keep
+    every rule to the agora, and the re-check is the same.
+
+    **Ties.** The solver finds the same plan for the same problem, in whatever order its tables
+    arrive. With a gap, plans nearer to each other than the gap are not told apart: the first found
+    is taken. With `gap_pct=0`, among equally good plans (to 1e-9 of the largest option's benefit)
+    the cheaper is taken, then the one whose lines come earlier in the list of schools and responses
+    (least sum of positions; a full tie in that too falls to the solver, always the same way). These
+    are two further solves of 20 nodes at most, each with the result before it as a floor; under
+    `Atkinson` equally good means: no school gains less. By decomposition a tie falls to the order
+    of the schools' plans. Last, every single step that still does good, or saves money at no loss,
+    is taken, so that an option of no benefit is bought only where a rule needs it.
+
+    The time limit is the one thing that depends on the machine: a plan that runs into it may
+    differ between runs, and says "time limit".
+
+    Args:
+        problem: the tables and rules.
+        gap_pct: stop when the plan is proven this near to the best (percent).
+        time_limit_s: seconds for the search; the best plan so far is returned with its gap.
+        method: the path; "auto" goes by the number of options.
+
+    Raises:
+        ValueError: a table or rule contradicts itself.
+        InfeasibleRules: no plan keeps all rules; names the conflict and the least extra money.
+        NoPlanInTime: the time limit came before any plan of value was found.
+        RuntimeError: the re-check found a broken rule or a total that does not add up: a defect.
+    """
+    if not gap_pct >= 0 or not time_limit_s > 0:
+        raise ValueError("gap_pct must be zero or more, and time_limit_s above zero.")
+    if method not in ("auto", "milp", "decomposition"):
+        raise ValueError(f"method must be auto, milp or decomposition, not {method}.")
+    seconds_left = countdown(time_limit_s)
+    problem = problem.canonical()
+    columns = Columns.of(problem)
+    rules = _all_rules(problem)
+    model, floor = Model.of(columns, rules, problem.objective), None
+    is_national = columns.options.height >= _NATIONAL_OPTIONS
+    is_apart = method == "decomposition" or (method == "auto" and is_national)
+    if isinstance(model.objective, Maximin):
+        floor = highest_floor(
+            model, gap=gap_pct / 100, seconds_left=seconds_left, is_apart=is_apart
+        )
+        rules = (*rules, floor.rule)
+        model = Model.of(columns, rules, Total())
+    best = best_by_decomposition if is_apart else best_by_milp
+    left_s = max(seconds_left(), 1.0) if floor else time_limit_s
+    start = floor.plan if floor else None
+    found = best(model, gap=gap_pct / 100, time_limit_s=left_s, start=start)
+
+    plan = Plan.of(columns, np.flatnonzero(found.x))
+    checked = _checked_rules(rules, plan)
+    lines = _lines(plan, rules)
+    money = plan.money.drop("is_excellence").sort(*PAIR, "funding_channel")
+    channels = _channels(problem, model, found.x, money)
+    _check_totals(lines, money, channels)
+    certificate = certify(problem, lines, model.summed, found, floor)
+    return Allocation(lines, money, channels, checked, certificate)
+
+
+def _all_rules(problem: Problem) -> tuple[Rule, ...]:
+    """The policy's rules and those that stand in the tables, by rule id."""
+    capped = problem.channels.drop_nulls("budget_agorot")
+    standing: list[Rule] = [ChannelBudget(*row) for row in capped.iter_rows()]
+    for (channel,), part in problem.school_channels.partition_by(
+        "funding_channel", as_dict=True
+    ).items():
+        caps = tuple(part.select("semel_mosad", "budget_agorot").iter_rows())
+        standing.append(SchoolChannelCap(channel, caps))
+    standing.append(Eligibility())
+    rules = sorted([*standing, *problem.rules], key=lambda rule: rule.rule_id)
+    for first, second in pairwise(rules):
+        if first.rule_id == second.rule_id:
+            raise ValueError(
+                f"Rule {first.rule_id} is given twice. Budgets, baskets and eligibility are read "
+                "off the tables; any other rule is given once."
+            )
+    return tuple(rules)
+
+
+def _checked_rules(rules: tuple[Rule, ...], plan: Plan) -> pl.DataFrame:
+    """The re-check of every rule on the plan's tables."""
+    measures = [rule.measure(plan) for rule in rules]
+    broken = [r for r, m in zip(rules, measures, strict=True) if not m.satisfied]
+    if broken:
+        raise RuntimeError(
+            "The re-check found rules that the plan breaks although the solver kept their rows: "
+            + "; ".join(f"{rule.sentence_en} [{rule.rule_id}]" for rule in broken)
+        )
+    return pl.DataFrame(
+        {
+            "rule_id": [rule.rule_id for rule in rules],
+            "rule_he": [rule.sentence_he for rule in rules],
+            "rule_en": [rule.sentence_en for rule in rules],
+            "unit": [rule.unit for rule in rules],
+            "rule_limit": [float(m.limit) for m in measures],
+            "rule_value": [float(m.value) for m in measures],
+            "is_satisfied": [m.satisfied for m in measures],
+            "is_binding": [m.binding for m in measures],
+        },
+        schema={
+            "rule_id": pl.String,
+            "rule_he": pl.String,
+            "rule_en": pl.String,
+            "unit": pl.String,
+            "rule_limit": pl.Float64,
+            "rule_value": pl.Float64,
+            "is_satisfied": pl.Boolean,
+            "is_binding": pl.Boolean,
+        },
+    )
+
+
+def _lines(plan: Plan, rules: tuple[Rule, ...]) -> pl.DataFrame:
+    """The lines of the plan, with those that a must-keep rule holds marked."""
+    kept = [(s, r) for rule in rules if isinstance(rule, MustKeep) for s, r, _ in rule.pairs]
+    pairs = pl.DataFrame(kept, schema=dict.fromkeys(PAIR, pl.String), orient="row").unique()
+    return (
+        plan.lines.join(pairs.with_columns(is_must_keep=True), on=PAIR, how="left")
+        .select(
+            *PAIR,
+            "dose_level",
+            "dose",
+            "participants",
+            pl.col("is_must_keep").fill_null(False),
+            "need_weight",
+            "benefit_sd_pupils",
+            "full_benefit_sd_pupils",
+            "weighted_benefit",
+            "cost_agorot",
+        )
+        .sort(PAIR)
+    )
+
+
+def _channels(problem: Problem, model: Model, x: np.ndarray, money: pl.DataFrame) -> pl.DataFrame:
+    """What each channel has, pays and keeps, and why it keeps it."""
+    paid = money.group_by("funding_channel").agg(allocated_agorot=pl.col("amount_agorot").sum())
+    channels = (
+        problem.channels.join(paid, on="funding_channel", how="left", maintain_order="left")
+        .with_columns(
+            pl.col("allocated_agorot").fill_null(0),
+        )
+        .with_columns(left_agorot=pl.col("budget_agorot") - pl.col("allocated_agorot"))
+    )
+    reasons = [
+        left_reason(model, x, channel, left) if left else (None, None)
+        for channel, left in channels.select("funding_channel", "left_agorot").iter_rows()
+    ]
+    return channels.with_columns(
+        left_reason_he=pl.Series([he for he, _ in reasons], dtype=pl.String),
+        left_reason_en=pl.Series([en for _, en in reasons], dtype=pl.String),
+    )
+
+
+def _check_totals(lines: pl.DataFrame, money: pl.DataFrame, channels: pl.DataFrame) -> None:
+    """Raise unless lines, payments and channels add up to the same agorot."""
+    totals = {
+        "lines": lines["cost_agorot"].sum(),
+        "money": money["amount_agorot"].sum(),
+        "channels": channels["allocated_agorot"].sum(),
+    }
+    if len(set(totals.values())) > 1:
+        raise RuntimeError(f"The totals of the plan do not add up (agorot): {totals}")

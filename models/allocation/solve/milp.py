@@ -1,0 +1,74 @@
+"""The path of a city: all options in one mixed-integer programme."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from models.allocation.solve.conflict import explain
+from models.allocation.solve.highs import minimise, refine
+from models.allocation.solve.model import Model
+from models.allocation.solve.search_result import Found, NoPlanInTime
+from models.allocation.solve.tangents import minimise_by_tangents
+
+_OBJECTIVE_SCALE = 1000.0
+_AGOROT_PER_COST_UNIT = 100_000
+_FINEST = 1e-7
+
+
+def best_by_milp(
+    model: Model,
+    *,
+    gap: float,
+    time_limit_s: float,
+    start: np.ndarray | None = None,
+) -> Found:
+    """The best plan of the model, ties broken as `solve` says; `start` is a plan already in hand.
+
+    Raises:
+        InfeasibleRules, NoPlanInTime: as `solve`.
+    """
+    objective, benefit, options = model.summed, model.benefit(), model.matrix.shape[1]
+    scale = _OBJECTIVE_SCALE / (model.columns.options["weighted_benefit"].to_numpy().max() or 1.0)
+    if objective.is_linear:
+        begun = None if start is None else model.filled(start)
+        best = minimise(
+            model.milp(-benefit * scale), gap=gap, time_limit_s=time_limit_s, start=begun
+        )
+        kept = sparse.csr_array(benefit[None, :] * scale)
+    else:
+        best = minimise_by_tangents(model, scale=scale, gap=gap, time_limit_s=time_limit_s)
+        kept = model.gain_rows() * scale
+    if best.is_infeasible:
+        raise explain(model, time_limit_s=max(time_limit_s / 10, 1.0))
+    if best.x is None or (best.is_time_out and model.counting.total(best.x[:options]) == 0):
+        raise NoPlanInTime(
+            f"No plan of value was found within {time_limit_s:g} s. Allow more time or a wider "
+            "gap, or look for rules that nearly contradict each other."
+        )
+    x, left_s = best.x[:options], max(time_limit_s - best.seconds, 1.0)
+    if gap == 0 and not best.is_time_out:
+        x = _tie_break(model, x, kept, gap, left_s)
+    x, bound = model.polish(x), float(-best.bound / scale)
+    is_proven = objective.is_linear or bound - model.worth(x) <= gap * bound + _FINEST
+    status = "time limit" if best.is_time_out else "optimal" if is_proven else "gap left"
+    return Found(x, bound, status, "milp")
+
+
+def _tie_break(
+    model: Model, x: np.ndarray, kept: sparse.csr_array, gap: float, left_s: float
+) -> np.ndarray:
+    """Among the plans that keep as much of `kept` as x the cheapest, then the earliest lines."""
+    options, no_leads = len(x), np.zeros(len(model.lead))
+    cost = model.columns.options["cost_agorot"].to_numpy() / _AGOROT_PER_COST_UNIT
+    cost, position = np.append(cost, no_leads), np.append(np.arange(1.0, options + 1), no_leads)
+    no_limit, start = np.full(kept.shape[0], np.inf), model.filled(x)
+    as_good = model.milp(cost).with_rows(kept, kept @ start, no_limit)
+    cheapest, seconds = refine(as_good, start, gap=gap, time_limit_s=left_s)
+    as_cheap = (
+        model.milp(position)
+        .with_rows(kept, kept @ cheapest, no_limit)
+        .with_row(cost, upper=cost @ cheapest)
+    )
+    best, _ = refine(as_cheap, cheapest, gap=gap, time_limit_s=max(left_s - seconds, 1.0))
+    return best[:options]

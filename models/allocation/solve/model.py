@@ -1,0 +1,288 @@
+"""The allocation as a 0/1 programme: the rules' rows side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from models.allocation.problem.columns import Columns
+from models.allocation.problem.keys import PAIR
+from models.allocation.problem.objective import Maximin, Objective
+from models.allocation.problem.overlap import Counting
+from models.allocation.problem.rule import Row, Rule
+from models.allocation.solve.highs import Milp
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Changes of one pair: buy the option `add` and give up the option `drop` (-1 = none).
+
+    Attributes:
+        add: option bought.
+        drop: option given up.
+        gain: change of the weighted benefit.
+        cost_step: change of the cost, agorot.
+        blocked_move: with blocked_row, the pairs of a move and a row it would break.
+        blocked_row: see blocked_move.
+    """
+
+    add: np.ndarray
+    drop: np.ndarray
+    gain: np.ndarray
+    cost_step: np.ndarray
+    blocked_move: np.ndarray
+    blocked_row: np.ndarray
+
+    def best_free(self) -> int | None:
+        """The best move that breaks nothing and does good, saves money at no loss, or tidies up."""
+        free = np.ones(len(self.add), dtype=bool)
+        free[self.blocked_move] = False
+        saves = (self.cost_step < 0) | ((self.cost_step == 0) & (self.add < 0))
+        good = np.flatnonzero(free & ((self.gain > 0) | ((self.gain == 0) & saves)))
+        if not len(good):
+            return None
+        order = np.lexsort((self.add[good], self.cost_step[good], -self.gain[good]))
+        return int(good[order[0]])
+
+
+@dataclass(frozen=True)
+class Model:
+    """Rows of all rules over the columns of all options.
+
+    One binary per dose and at most one dose per pair: no big-M anywhere, so the bound is tight.
+
+    Attributes:
+        columns: the options.
+        rules: the rules, standing ones included, by rule id.
+        rows: all rows, in whole agorot, pupils or pairs.
+        owner: position in `rules` of each row's rule; -1 for "one dose per pair".
+        matrix: the rows' coefficients.
+        lower: lower limits of the rows.
+        upper: upper limits of the rows.
+        leading: coefficients that come on top where an option leads its overlap group.
+        objective: what a plan is worth.
+    """
+
+    columns: Columns
+    rules: tuple[Rule, ...]
+    rows: tuple[Row, ...]
+    owner: np.ndarray
+    matrix: sparse.csr_array
+    lower: np.ndarray
+    upper: np.ndarray
+    leading: sparse.csr_array
+    objective: Objective | Maximin
+
+    @classmethod
+    def of(cls, columns: Columns, rules: tuple[Rule, ...], objective: Objective | Maximin) -> Model:
+        """Collect the rows of the rules."""
+        owned = [(-1, row) for row in _one_dose_rows(columns)]
+        owned += [(i, row) for i, rule in enumerate(rules) for row in rule.rows(columns)]
+        rows = tuple(row for _, row in owned)
+        size = (len(rows), columns.options.height)
+        matrix = _matrix([(row.columns, row.coefficients) for row in rows], size)
+        nothing = np.zeros(0, dtype=np.int64)
+        leading = _matrix(
+            [
+                (nothing, nothing) if row.leading is None else (row.columns, row.leading)
+                for row in rows
+            ],
+            size,
+        )
+        leading.eliminate_zeros()
+        lower = np.array([row.lower for row in rows])
+        upper = np.array([row.upper for row in rows])
+        owner = np.array([i for i, _ in owned])
+        return cls(columns, rules, rows, owner, matrix, lower, upper, leading, objective)
+
+    def milp(self, cost: np.ndarray, kept: np.ndarray | None = None) -> Milp:
+        """Minimise a cost of the options, or of options and leads, under all rows or those of a
+        mask.
+
+        A lead is a continuous column beside the option of an overlap group: at most as much as is
+        bought, and at most one in a group and school. That is all the largest of a group needs, in
+        parts of options too: no other bound for it is tighter (it is the rank of a matroid).
+        """
+        rows = np.ones(len(self.rows), dtype=bool) if kept is None else kept
+        whole = np.ones(int(rows.sum()), dtype=bool)
+        matrix, lower, upper = self.matrix[rows], self.lower[rows], self.upper[rows]
+        options, lead = matrix.shape[1], self.lead
+        if len(cost) == options and not self.leading[rows].nnz:
+            return Milp(cost, matrix, lower, upper, whole, options)
+        held, most = self.lead_rows()
+        return Milp(
+            np.append(cost, np.zeros(options + len(lead) - len(cost))),
+            sparse.vstack(
+                [sparse.hstack([matrix, self.leading[rows][:, lead]]), held], format="csr"
+            ),
+            np.append(lower, np.full(len(most), -np.inf)),
+            np.append(upper, most),
+            np.append(whole, np.zeros(len(most), dtype=bool)),
+            options,
+            complete=self.filled,
+        )
+
+    @property
+    def counting(self) -> Counting:
+        """What each option counts beside the others of its school."""
+        return self.columns.counting
+
+    @property
+    def lead(self) -> np.ndarray:
+        """Positions of the options that have a column for their lead: those for which it counts."""
+        counting = self.counting
+        return np.flatnonzero((counting.group >= 0) & (counting.first > 0))
+
+    def lead_rows(self) -> tuple[sparse.csr_array, np.ndarray]:
+        """What limits the leads, over options and leads; and the upper limits."""
+        lead, options = self.lead, self.matrix.shape[1]
+        number, count = np.arange(len(lead)), len(lead)
+        bought = sparse.csr_array((-np.ones(count), (number, lead)), (count, options))
+        groups = np.unique(self.counting.group[lead], return_inverse=True)[1]
+        in_group = sparse.csr_array(
+            (np.ones(count), (groups, number)), (int(groups.max(initial=-1)) + 1, count)
+        )
+        rows = sparse.vstack(
+            [
+                sparse.hstack([bought, sparse.eye_array(count)]),
+                sparse.hstack([sparse.csr_array((in_group.shape[0], options)), in_group]),
+            ],
+            format="csr",
+        )
+        return rows, np.append(np.zeros(count), np.ones(in_group.shape[0]))
+
+    def filled(self, x: np.ndarray) -> np.ndarray:
+        """A plan with its leads behind it."""
+        bought = x[: self.matrix.shape[1]]
+        return np.append(bought, self.counting.leads(bought)[self.lead])
+
+    def benefit(self) -> np.ndarray:
+        """The need-weighted gain of a plan, as coefficients of options and leads."""
+        return np.append(self.counting.each, self.counting.first[self.lead])
+
+    def gain_rows(self) -> sparse.csr_array:
+        """The need-weighted gain of each school, in a row over options and leads."""
+        options, schools = self.columns.options, self.columns.schools
+        codes = schools.select("semel_mosad").with_row_index("row")
+        row = options.join(codes, on="semel_mosad", maintain_order="left")["row"].to_numpy()
+        benefit, row = self.benefit(), np.append(row, row[self.lead])
+        return sparse.csr_array(
+            (benefit, (row, np.arange(len(benefit)))), (schools.height, len(benefit))
+        )
+
+    @property
+    def summed(self) -> Objective:
+        """The objective, as a sum over schools.
+
+        Raises:
+            ValueError: it is the maximin, which is none before its floor is a rule (`floored`).
+        """
+        if isinstance(self.objective, Maximin):
+            raise ValueError("The maximin is solved in two stages; make its floor a rule first.")
+        return self.objective
+
+    def worth(self, x: np.ndarray) -> float:
+        """What a plan is worth."""
+        if self.summed.is_linear:
+            return self.counting.total(x)
+        pupils = self.columns.schools["pupils"].to_numpy()
+        return float(self.summed.worth(self.gain_rows() @ self.filled(x), pupils).sum())
+
+    def slope(self, x: np.ndarray) -> np.ndarray:
+        """What a little more gain counts beside a plan, by option: its school's."""
+        pupils = self.columns.schools["pupils"].to_numpy()
+        by_school = self.summed.slope(self.gain_rows() @ self.filled(x), pupils)
+        codes = self.columns.schools["semel_mosad"].to_numpy()
+        return by_school[np.searchsorted(codes, self.columns.options["semel_mosad"].to_numpy())]
+
+    def moves(self, x: np.ndarray) -> Moves:
+        """Every change of one pair that buys another eligible option or gives one up."""
+        options, pair = self.columns.options, self._pair
+        held = np.full(pair.max() + 1, -1)
+        taken = np.flatnonzero(x > 0.5)
+        held[pair[taken]] = taken
+        buys = np.flatnonzero(options["is_eligible"].to_numpy() & (x < 0.5))
+        add = np.concatenate([buys, np.full(len(taken), -1)])
+        drop = np.concatenate([held[pair[buys]], taken])
+
+        # Position -1 picks the column of zeros at the end: nothing bought, nothing given up.
+        def change(values: np.ndarray) -> np.ndarray:
+            padded = np.append(values, 0)
+            return padded[add] - padded[drop]
+
+        padded, first = self._padded
+        steps, counting = padded[:, add] - padded[:, drop], self.counting
+        if self.leading.nnz:
+            one, two, three, four = counting.handed(x, add, drop)
+            steps = steps + first[:, two] - first[:, one] + first[:, four] - first[:, three]
+        step = steps.tocoo()
+        activity = self.activity(x)[step.row] + step.data
+        broken = (activity < self.lower[step.row]) | (activity > self.upper[step.row])
+        return Moves(
+            add,
+            drop,
+            counting.change(x, add, drop),
+            change(options["cost_agorot"].to_numpy()),
+            step.col[broken],
+            step.row[broken],
+        )
+
+    @cached_property
+    def _pair(self) -> np.ndarray:
+        """The number of each option's pair."""
+        pair = self.columns.options.select(pl.struct(PAIR).rank("dense")).to_series()
+        return pair.to_numpy().astype(np.int64) - 1
+
+    @cached_property
+    def _padded(self) -> tuple[sparse.csc_array, sparse.csc_array]:
+        """The rows' coefficients and those of leaders, by column, with a column of zeros at the
+        end.
+        """
+        nothing = sparse.csc_array((len(self.rows), 1))
+        matrix = sparse.hstack([self.matrix, nothing], format="csc")
+        return matrix, sparse.hstack([self.leading, nothing], format="csc")
+
+    def activity(self, x: np.ndarray) -> np.ndarray:
+        """What a plan makes of every row."""
+        return self.matrix @ x + self.leading @ self.counting.leads(x)
+
+    def keeps(self, x: np.ndarray) -> bool:
+        """Whether a plan keeps every row."""
+        activity = self.activity(x)
+        return bool(np.all((activity >= self.lower) & (activity <= self.upper)))
+
+    def polish(self, x: np.ndarray) -> np.ndarray:
+        """Take every single move that still does good; each one raises benefit or saves money."""
+        x = x.copy()
+        while True:
+            moves = self.moves(x)
+            best = moves.best_free()
+            if best is None:
+                return x
+            if moves.drop[best] >= 0:
+                x[moves.drop[best]] = 0
+            if moves.add[best] >= 0:
+                x[moves.add[best]] = 1
+
+
+def _matrix(rows: list[tuple[np.ndarray, np.ndarray]], size: tuple[int, int]) -> sparse.csr_array:
+    """A matrix from the columns and coefficients of its rows."""
+    return sparse.csr_array(
+        (
+            np.concatenate([coefficients for _, coefficients in rows]).astype(float),
+            np.concatenate([columns for columns, _ in rows]),
+            np.cumsum([0, *(len(columns) for columns, _ in rows)]),
+        ),
+        shape=size,
+    )
+
+
+def _one_dose_rows(columns: Columns) -> Iterator[Row]:
+    """At most one dose per school × response."""
+    for positions in columns.by_pair.values():
+        yield Row(positions, np.ones(len(positions), dtype=np.int64), upper=1)

@@ -1,0 +1,1 @@
+"""The path of a country: prices, every school for itself, one whole plan."""

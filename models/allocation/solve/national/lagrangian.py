@@ -1,0 +1,250 @@
+"""Prices for what schools share: the lowest proven bound, and the school plans found on the way.
+
+Lagrangian relaxation of the rows between schools (Fisher 1981; Geoffrion 1974). For every λ ≥ 0
+
+    L(λ) = Σ_i λ_i·limit_i + Σ_s max over the plans of school s of (worth − λ·use)
+
+is at least the worth of any plan that keeps all rules, so each evaluation is a proof by itself. The
+prices come from column generation (Dantzig–Wolfe): a linear programme mixes the school plans found
+so far, its prices are smoothed towards the best ones yet (Wentges 1997), and every school answers
+with its best plans at them. The bound is no weaker, and mostly stronger, than that of the plain
+linear relaxation, since every school's own rows are kept in whole options.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.allocation.solve.national.highs_lp import GrowingLp
+from models.allocation.solve.national.school_blocks import BySchool
+from models.allocation.solve.national.school_plans import Search
+
+_ROUNDS = 100
+_SMOOTHING = 0.5
+_WIDTHS = (16, 64, 256, 1024, 4096)
+_NEW_PLANS = 3
+"""Plans of one school that a round may add; more only make the linear programme slower."""
+
+_SHORT = 1e-9
+_DEAREST = 1e7
+
+
+@dataclass
+class Pool:
+    """Plans of single schools.
+
+    Attributes:
+        school: school of each plan.
+        choice: plan × pair.
+        worth: under the objective.
+        use: plan × shared row.
+    """
+
+    school: np.ndarray
+    choice: np.ndarray
+    worth: np.ndarray
+    use: np.ndarray
+
+    @classmethod
+    def of(cls, search: Search, school: np.ndarray, choice: np.ndarray) -> Pool:
+        """Plans with what they are worth and use."""
+        use = search.by_school.picked(search.by_school.shared, school, choice)
+        return cls(school, choice, search.worth(school, choice), use)
+
+    @classmethod
+    def none(cls, search: Search) -> Pool:
+        """No plans."""
+        pairs = search.by_school.each.shape[1]
+        return cls.of(search, np.zeros(0, dtype=np.int64), np.zeros((0, pairs), dtype=np.int8))
+
+    def at(self, kept: np.ndarray) -> Pool:
+        """Some of the plans."""
+        return Pool(self.school[kept], self.choice[kept], self.worth[kept], self.use[kept])
+
+    def value(self, price: np.ndarray) -> np.ndarray:
+        """Worth less what the plans pay at a price."""
+        return self.worth - self.use @ price
+
+    def best(self, price: np.ndarray, schools: int) -> np.ndarray:
+        """By school, the value of its best plan at a price."""
+        best = np.full(schools, -np.inf)
+        np.maximum.at(best, self.school, self.value(price))
+        return best
+
+    def with_(self, other: Pool) -> Pool:
+        """Both pools, each plan once, by school and choice."""
+        school = np.concatenate([self.school, other.school])
+        choice = np.concatenate([self.choice, other.choice])
+        keys = np.column_stack([school.astype(np.int64), choice])
+        first = np.unique(keys, axis=0, return_index=True)[1]
+        worth = np.concatenate([self.worth, other.worth])
+        return Pool(school, choice, worth, np.concatenate([self.use, other.use])).at(first)
+
+
+@dataclass(frozen=True)
+class Dual:
+    """What the prices prove, and the plans they led to.
+
+    Attributes:
+        bound: no plan that keeps all rules is worth more; −inf where none can exist.
+        price: λ of the bound.
+        best: by school, no plan of it has a value above this at the price.
+        pool: the school plans found.
+        is_short: no mixture of the plans found keeps all rules: a plan may not exist.
+    """
+
+    bound: float
+    price: np.ndarray
+    best: np.ndarray
+    pool: Pool
+    is_short: bool
+
+
+class _Master:
+    """The linear programme that mixes the school plans found so far."""
+
+    def __init__(self, by_school: BySchool, unit: float) -> None:
+        """Rows: one mixture per school, and what schools share, where a shortfall has a price."""
+        self.schools, self.unit, self.shortfall = len(by_school.pupils), unit, 10.0
+        self.scale = scale_of(by_school)
+        self.rows = len(self.scale)
+        one, limit = np.ones(self.schools), by_school.limit / self.scale
+        lower = np.concatenate([one, np.full(self.rows, -np.inf)])
+        self.lp = GrowingLp(lower, np.concatenate([one, limit]))
+        number = np.arange(self.rows)
+        costs = np.full(self.rows, self.shortfall)
+        self.lp.add(costs, number, self.schools + number, -np.ones(self.rows))
+
+    def add(self, plans: Pool) -> None:
+        """Offer more school plans."""
+        entry = np.column_stack([np.ones(len(plans.school)), plans.use / self.scale])
+        shared = np.broadcast_to(self.schools + np.arange(self.rows), plans.use.shape)
+        row, shown = np.column_stack([plans.school, shared]), entry != 0
+        start = np.concatenate([[0], shown.sum(axis=1).cumsum()[:-1]])
+        self.lp.add(-plans.worth / self.unit, start, row[shown], entry[shown])
+
+    def solve(self) -> tuple[float, np.ndarray, np.ndarray, bool]:
+        """Worth of the best mixture, prices, what each school earns, and whether it falls short."""
+        value, mix, dual = self.lp.solve()
+        price = np.maximum(-dual[self.schools :], 0) * self.unit / self.scale
+        earned = -dual[: self.schools] * self.unit
+        return -value * self.unit, price, earned, bool(mix[: self.rows].sum() > _SHORT)
+
+    def raise_shortfall(self) -> None:
+        """Make a shortfall ten times dearer."""
+        self.shortfall *= 10
+        for row in range(self.rows):
+            self.lp.set_cost(row, self.shortfall)
+
+
+def scale_of(by_school: BySchool) -> np.ndarray:
+    """The most that one school can use of each shared row; at least 1."""
+    used = np.where(by_school.is_open[..., None], np.abs(by_school.shared), 0)
+    return np.maximum(used.max(axis=2).sum(axis=1).max(axis=0), 1).astype(float)
+
+
+def relax(
+    search: Search,
+    *,
+    target: float,
+    seconds_left: Callable[[], float],
+    start: Pool | None = None,
+) -> Dual | None:
+    """The prices of what schools share, with the bound they prove.
+
+    Args:
+        search: finds the plans of the schools.
+        target: stop when the mixture of the plans found is this near to the bound (a share of it).
+        seconds_left: the safety limit; rounds are otherwise counted, not timed.
+        start: a plan of every school, by school; one is searched for where it is not given.
+
+    Returns:
+        None where some school's plan was not found though one may exist.
+    """
+    by_school = search.by_school
+    rows, schools = len(by_school.limit), len(by_school.pupils)
+    if by_school.is_infeasible:
+        return Dual(-np.inf, np.zeros(rows), np.zeros(schools), Pool.none(search), is_short=True)
+    pool = start or _first(search, np.zeros(rows))
+    if isinstance(pool, Dual) or pool is None:
+        return pool
+    master = _Master(by_school, search.largest_worth())
+    centre = master.unit / master.scale
+    answer = _answer(search, pool, centre, _WIDTHS[0])
+    pool = pool.with_(answer.plans.at(_leading(answer.plans.school, 1)))
+    master.add(pool)
+    bound, best, width, is_direct, is_short = answer.bound, answer.top, 0, True, True
+    for _ in range(_ROUNDS):
+        mixed, price, earned, is_short = master.solve()
+        is_near = not is_short and bound - mixed <= target * bound
+        if bound < 0 or is_near or seconds_left() <= 0:
+            break
+        query = price if is_direct else _SMOOTHING * centre + (1 - _SMOOTHING) * price
+        answer = _answer(search, pool, query, _WIDTHS[width])
+        if answer.bound < bound:
+            bound, centre, best = answer.bound, query, answer.top
+        plans = answer.plans
+        is_better = plans.value(price) - earned[plans.school] > _SHORT * master.unit
+        fresh = plans.at(_leading(plans.school, _NEW_PLANS) & is_better)
+        can_widen = answer.unsure > (bound - mixed) / 4 and width + 1 < len(_WIDTHS)
+        width += can_widen
+        if len(fresh.school):
+            master.add(fresh)
+            pool = pool.with_(fresh)
+        elif is_direct and not can_widen:
+            if not is_short or master.shortfall >= _DEAREST:
+                break
+            master.raise_shortfall()
+        is_direct = not len(fresh.school)
+    return Dual(bound if bound >= 0 else -np.inf, centre, best, pool, is_short)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the schools answer to prices: plans, the bound, and how it is made up by school."""
+
+    plans: Pool
+    bound: float
+    top: np.ndarray
+    unsure: float
+
+
+def _answer(search: Search, pool: Pool, price: np.ndarray, width: int) -> _Answer:
+    """The schools' plans at prices and L(λ); `unsure` is what an exact search could take off it."""
+    floor = pool.best(price, len(search.by_school.pupils))
+    found = search.plans(price, floor=floor, width=width)
+    plans = Pool.of(search, found.school, found.choice)
+    sure = np.maximum(floor, plans.best(price, len(floor)))
+    top = np.maximum(found.upper, sure)
+    bound = _outward(price * search.by_school.limit, top)
+    return _Answer(plans, bound, top, float((top - sure).sum()))
+
+
+def _first(search: Search, price: np.ndarray) -> Pool | Dual | None:
+    """A plan of every school; a bound of −inf where one has none, None where none was found."""
+    schools = len(search.by_school.pupils)
+    nothing = np.full(schools, -np.inf)
+    for width in _WIDTHS:
+        found = search.plans(price, floor=nothing, width=width)
+        pool = Pool.of(search, found.school, found.choice).at(_leading(found.school, 1))
+        if len(pool.school) == schools:
+            return pool
+        missing = np.setdiff1d(np.arange(schools), pool.school)
+        if np.isneginf(found.upper[missing]).any():
+            return Dual(-np.inf, price, nothing, pool, is_short=True)
+    return None
+
+
+def _leading(school: np.ndarray, count: int) -> np.ndarray:
+    """Whether each plan is among the first few of its school; schools ascend."""
+    return np.arange(len(school)) - np.searchsorted(school, school) < count
+
+
+def _outward(terms: np.ndarray, top: np.ndarray) -> float:
+    """The sum, rounded up: each term is off by at most a rounding of its own, the sum by one."""
+    error = 2.0**-50 * float(np.abs(terms).sum() + np.abs(top).sum())
+    return math.nextafter(math.fsum([*terms.tolist(), *top.tolist(), error]), math.inf)

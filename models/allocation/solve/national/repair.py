@@ -1,0 +1,123 @@
+"""From the plans of single schools to one whole plan that keeps what they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import sparse
+
+from models.allocation.solve.highs import Milp, minimise
+from models.allocation.solve.national.lagrangian import Dual, Pool, scale_of
+from models.allocation.solve.national.school_plans import Search
+
+_PLANS = 12_000
+_FEWEST = 2
+_STEPS = 5_000
+_NODES = 50
+_TRIES = 5
+_CLOSER = 1e-6
+
+
+def whole_plan(
+    search: Search, dual: Dual, *, gap: float, seconds_left: Callable[[], float]
+) -> np.ndarray | None:
+    """A good plan that keeps all rules, as choices school × pair; None where none was found.
+
+    The schools' most valuable plans at the prices are put together, repaired where they use too
+    much, and then mixed anew by the solver with one plan per school (the restricted master problem
+    in whole numbers), which is a search over swaps between all schools at once. A fixed number of
+    nodes, not of seconds, ends it.
+    """
+    pool = _near(search, dual)
+    limit, scale = search.by_school.limit, scale_of(search.by_school)
+    schools = len(dual.best)
+    start = _repaired(pool, dual.best, dual.price, limit, scale)
+    if start is not None and dual.bound - pool.worth[start].sum() <= gap * dual.bound:
+        return pool.choice[start]
+    best = _mixed(pool, start, schools, limit, scale, gap, seconds_left)
+    return None if best is None else pool.choice[best]
+
+
+def _near(search: Search, dual: Dual) -> Pool:
+    """The plans whose value at the prices is nearest to their school's best; a few of every
+    school.
+    """
+    schools = len(dual.best)
+    width = min(max(_PLANS // schools, _FEWEST), _PLANS // 4)
+    nothing = np.full(schools, -np.inf)
+    more = search.plans(dual.price, floor=nothing, width=width)
+    pool = dual.pool.with_(Pool.of(search, more.school, more.choice))
+    loss = dual.best[pool.school] - pool.value(dual.price)
+    order = np.lexsort((loss, pool.school))
+    school = pool.school[order]
+    in_school = np.empty(len(order), dtype=np.int64)
+    in_school[order] = np.arange(len(order)) - np.searchsorted(school, school)
+    overall = np.empty(len(order), dtype=np.int64)
+    overall[np.lexsort((pool.school, loss))] = np.arange(len(order))
+    return pool.at((in_school < _FEWEST) | (overall < _PLANS))
+
+
+def _repaired(
+    pool: Pool, best: np.ndarray, price: np.ndarray, limit: np.ndarray, scale: np.ndarray
+) -> np.ndarray | None:
+    """Each school's best plan, changed where the least value is lost per excess taken away."""
+    loss = best[pool.school] - pool.value(price)
+    order = np.lexsort((loss, pool.school))
+    held = order[np.searchsorted(pool.school[order], np.arange(len(best)))]
+    for _ in range(_STEPS):
+        excess = pool.use[held].sum(axis=0) - limit
+        if (excess <= 0).all():
+            return held
+        change = pool.use - pool.use[held[pool.school]]
+        now = (np.maximum(excess, 0) / scale).sum()
+        relief = now - (np.maximum(excess + change, 0) / scale).sum(axis=1)
+        lost = np.maximum(loss - loss[held[pool.school]], 0)
+        useful = np.flatnonzero(relief > 0)
+        if not len(useful):
+            return None
+        tiny = 1e-12 * max(float(np.abs(best).max()), 1.0)
+        chosen = useful[np.argmax(relief[useful] / (lost[useful] + tiny))]
+        held[pool.school[chosen]] = chosen
+    return None
+
+
+def _mixed(
+    pool: Pool,
+    start: np.ndarray | None,
+    schools: int,
+    limit: np.ndarray,
+    scale: np.ndarray,
+    gap: float,
+    seconds_left: Callable[[], float],
+) -> np.ndarray | None:
+    """The best one plan per school that the solver finds; the start where it finds no better."""
+    count = len(pool.school)
+    each = sparse.csr_array((np.ones(count), (pool.school, np.arange(count))), (schools, count))
+    matrix = sparse.vstack([each, sparse.csr_array((pool.use / scale).T)], format="csr")
+    lower = np.concatenate([np.ones(schools), np.full(len(limit), -np.inf)])
+    unit = float(pool.worth.max()) or 1.0
+    tightened = limit / scale
+    for _ in range(_TRIES):
+        milp = Milp(
+            -pool.worth / unit,
+            matrix,
+            lower,
+            np.concatenate([np.ones(schools), tightened]),
+            np.zeros(len(lower), dtype=bool),
+            count,
+            tolerance=np.inf,
+        )
+        first = None if start is None else np.isin(np.arange(count), start).astype(float)
+        found = minimise(
+            milp, gap=gap / 4, time_limit_s=max(seconds_left(), 1.0), max_nodes=_NODES, start=first
+        )
+        if found.x is None:
+            return start
+        held = np.flatnonzero(found.x > 0.5)
+        excess = pool.use[held].sum(axis=0) - limit
+        if (excess <= 0).all():
+            is_worse = start is not None and pool.worth[held].sum() < pool.worth[start].sum()
+            return start if is_worse else held
+        tightened -= np.where(excess > 0, excess / scale + _CLOSER, 0)
+    return start

@@ -1,0 +1,280 @@
+"""The model school by school: what a school may choose alone, and the rows that tie schools
+together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from models.allocation.problem.keys import PAIR
+from models.allocation.solve.model import Model
+
+FREE = np.int64(1) << 62
+"""A limit that no sum of coefficients reaches."""
+
+
+@dataclass(frozen=True)
+class BySchool:
+    """The model's rows, split, on arrays by school × pair × choice; choice 0 buys nothing.
+
+    A row whose columns all lie in one school is that school's own; any other ties schools together.
+    This is read off the rows, so a new rule needs no change here. Choices that no plan of the
+    school can hold and own rows that no plan can break are left out. All coefficients are whole
+    numbers.
+
+    Attributes:
+        pupils: by school.
+        column: position of the option behind each choice; -1 for nothing, and where no choice is.
+        each: need-weighted benefit that each choice adds in any case.
+        first: what it adds besides where it leads its overlap group; 0 where it is in none.
+        group: slot of the overlap group of each pair, school × pair; 0 where it is in none.
+        slots: overlap groups that a school has at most.
+        is_open: whether a choice exists and could be part of a plan.
+        own: coefficients of the school's own rows, school × pair × choice × row, as of a leader.
+        own_first: the part of them that only the leader of a group adds.
+        least: lower limits of the own rows, school × row.
+        most: upper limits of the own rows.
+        shared: coefficients of the rows between schools, all as ≤, school × pair × choice × row.
+        limit: upper limits of the rows between schools.
+        is_infeasible: some school, or some row without columns, already rules out every plan.
+    """
+
+    pupils: np.ndarray
+    column: np.ndarray
+    each: np.ndarray
+    first: np.ndarray
+    group: np.ndarray
+    slots: int
+    is_open: np.ndarray
+    own: np.ndarray
+    own_first: np.ndarray
+    least: np.ndarray
+    most: np.ndarray
+    shared: np.ndarray
+    limit: np.ndarray
+    is_infeasible: bool
+
+    @classmethod
+    def of(cls, model: Model) -> BySchool:
+        """Split a model."""
+        options, schools = model.columns.options, model.columns.schools
+        place = _places(options, schools)
+        size = (schools.height, *(int(axis.max()) + 1 for axis in place[1:]))
+        column = np.full(size, -1)
+        column[place] = np.arange(options.height)
+        each, first_benefit = np.zeros(size), np.zeros(size)
+        counting = model.counting
+        each[place], first_benefit[place] = counting.each, counting.first
+        group, slots = _slots(counting.group, place[0], place[1], size[:2])
+        is_open = column >= 0
+        is_open[:, :, 0] = True
+
+        matrix = model.matrix
+        length = np.diff(matrix.indptr)
+        first = np.append(place[0], -1)[np.append(matrix.indices, -1)][matrix.indptr[:-1]]
+        row_of = np.repeat(np.arange(len(length)), length)
+        elsewhere = place[0][matrix.indices] != first[row_of]
+        is_own = np.bincount(row_of, weights=elsewhere, minlength=len(length)) == 0
+        is_empty, is_rule = length == 0, model.owner >= 0
+        broken = bool(np.any(is_empty & ((model.lower > 0) | (model.upper < 0))))
+
+        own_rows = np.flatnonzero(is_own & is_rule & ~is_empty)
+        number = _rank(first[own_rows])
+        width = int(number.max()) + 1 if len(number) else 0
+        own = np.zeros((*size, width), dtype=np.int64)
+        least = np.full((schools.height, width), -FREE)
+        most = np.full((schools.height, width), FREE)
+        number_of = np.full(len(length), -1)
+        number_of[own_rows] = number
+        entry = np.flatnonzero(number_of[row_of] >= 0)
+        at = tuple(axis[matrix.indices[entry]] for axis in place)
+        own[(*at, number_of[row_of[entry]])] = matrix.data[entry].astype(np.int64)
+        own_first = np.zeros_like(own)
+        leading = model.leading.tocoo()
+        at = tuple(axis[leading.col] for axis in place)
+        own_first[(*at, number_of[leading.row])] = leading.data.astype(np.int64)
+        own += own_first
+        least[first[own_rows], number] = _whole(model.lower[own_rows])
+        most[first[own_rows], number] = _whole(model.upper[own_rows])
+
+        up = np.flatnonzero(~is_own & np.isfinite(model.upper))
+        down = np.flatnonzero(~is_own & np.isfinite(model.lower))
+        shared = np.zeros((*size, len(up) + len(down)), dtype=np.int64)
+        sides = [*((row, 1) for row in up), *((row, -1) for row in down)]
+        for side, (row, sign) in enumerate(sides):
+            entries = slice(matrix.indptr[row], matrix.indptr[row + 1])
+            at = tuple(axis[matrix.indices[entries]] for axis in place)
+            shared[(*at, side)] = sign * matrix.data[entries].astype(np.int64)
+        limit = _whole(np.concatenate([model.upper[up], -model.lower[down]]))
+
+        is_open, can_all = _tightened(is_open, own, own_first, least, most)
+        own, own_first, least, most = _needed(is_open, own, own_first, least, most)
+        pupils = schools["pupils"].to_numpy()
+        return cls(
+            pupils,
+            column,
+            each,
+            first_benefit,
+            group,
+            slots,
+            is_open,
+            own,
+            own_first,
+            least,
+            most,
+            shared,
+            limit,
+            broken or not can_all,
+        )
+
+    @property
+    def gain(self) -> np.ndarray:
+        """Need-weighted benefit of each choice alone: no choice adds more."""
+        return self.each + self.first
+
+    def with_floor(self, each: np.ndarray, first: np.ndarray, least: np.ndarray) -> BySchool:
+        """The same with one more row of each school: Σ each and the leaders' `first` ≥ least."""
+        own = np.concatenate([self.own, (each + first)[..., None]], axis=3)
+        own_first = np.concatenate([self.own_first, first[..., None]], axis=3)
+        lower = np.column_stack([self.least, least])
+        upper = np.column_stack([self.most, np.full(len(least), FREE)])
+        is_open, can_all = _tightened(self.is_open, own, own_first, lower, upper)
+        own, own_first, lower, upper = _needed(is_open, own, own_first, lower, upper)
+        return replace(
+            self,
+            is_open=is_open,
+            own=own,
+            own_first=own_first,
+            least=lower,
+            most=upper,
+            is_infeasible=self.is_infeasible or not can_all,
+        )
+
+    def counted(
+        self, each: np.ndarray, first: np.ndarray, school: np.ndarray, choice: np.ndarray
+    ) -> np.ndarray:
+        """What school plans (plan × pair) add up to: `each` of all choices, `first` of the
+        leaders.
+        """
+        total = self.picked(each, school, choice)
+        if self.slots:
+            number = np.arange(len(school))
+            lead = np.zeros((len(school), self.slots), dtype=first.dtype)
+            for pair in range(choice.shape[1]):
+                slot = self.group[school, pair]
+                led = first[school, pair, choice[:, pair]]
+                lead[number, slot] = np.maximum(lead[number, slot], led)
+            total += lead.sum(axis=1)
+        return total
+
+    def picked(self, values: np.ndarray, school: np.ndarray, choice: np.ndarray) -> np.ndarray:
+        """Sums of `values` over the choices of school plans (plan × pair)."""
+        total = np.zeros((len(school), *values.shape[3:]), dtype=values.dtype)
+        for pair in range(choice.shape[1]):
+            total += values[school, pair, choice[:, pair]]
+        return total
+
+    def bought(self, choice: np.ndarray) -> np.ndarray:
+        """0/1 per option of a plan given as school × pair."""
+        schools, pairs = np.ogrid[: choice.shape[0], : choice.shape[1]]
+        columns = self.column[schools, pairs, choice]
+        x = np.zeros(int(self.column.max()) + 1)
+        x[columns[columns >= 0]] = 1
+        return x
+
+
+def _places(options: pl.DataFrame, schools: pl.DataFrame) -> tuple[np.ndarray, ...]:
+    """School, pair within the school and choice within the pair of every option."""
+    numbered = options.join(
+        schools.select("semel_mosad").with_row_index("school"),
+        on="semel_mosad",
+        maintain_order="left",
+    ).select(
+        pl.col("school").cast(pl.Int64),
+        pl.col("response_id").rank("dense").over("semel_mosad").cast(pl.Int64) - 1,
+        pl.int_range(1, pl.len() + 1).over(PAIR).alias("choice").cast(pl.Int64),
+    )
+    return tuple(numbered.to_numpy().T)
+
+
+def _slots(
+    group: np.ndarray, school: np.ndarray, pair: np.ndarray, size: tuple[int, ...]
+) -> tuple[np.ndarray, int]:
+    """Running number of each pair's overlap group in its school, and how many there are at most."""
+    inside = np.flatnonzero(group >= 0)
+    groups, first, place = np.unique(group[inside], return_index=True, return_inverse=True)
+    number = _rank(school[inside][first])
+    slot = np.zeros(size, dtype=np.int64)
+    slot[school[inside], pair[inside]] = number[place]
+    return slot, int(number.max()) + 1 if len(groups) else 0
+
+
+def _rank(sorted_or_not: np.ndarray) -> np.ndarray:
+    """Running number of each element among the equal ones before it."""
+    order = np.argsort(sorted_or_not, kind="stable")
+    ordered = sorted_or_not[order]
+    start = np.searchsorted(ordered, ordered)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order)) - start
+    return rank
+
+
+def _whole(limits: np.ndarray) -> np.ndarray:
+    """Limits as whole numbers, those that are infinite beyond reach."""
+    finite = np.where(np.isfinite(limits), limits, 0.0).astype(np.int64)
+    return np.where(np.isfinite(limits), finite, np.where(limits > 0, FREE, -FREE))
+
+
+def ranges(
+    is_open: np.ndarray, own: np.ndarray, own_first: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Least and most that each pair can add to each own row (school × pair × row)."""
+    shown = is_open[..., None]
+    low = np.where(shown, own - own_first, FREE).min(axis=2, initial=FREE)
+    high = np.where(shown, own, -FREE).max(axis=2, initial=-FREE)
+    return low, high
+
+
+def _tightened(
+    is_open: np.ndarray,
+    own: np.ndarray,
+    own_first: np.ndarray,
+    least: np.ndarray,
+    most: np.ndarray,
+) -> tuple[np.ndarray, bool]:
+    """The choices that each own row, taken alone, allows; and whether every pair keeps one."""
+    while is_open.any(axis=2).all():
+        low, high = ranges(is_open, own, own_first)
+        rest_low = (low.sum(axis=1)[:, None] - low)[:, :, None]
+        rest_high = (high.sum(axis=1)[:, None] - high)[:, :, None]
+        least_own = own - own_first
+        fits = least_own + rest_low <= most[:, None, None]
+        fits &= own + rest_high >= least[:, None, None]
+        tighter = is_open & fits.all(axis=3)
+        if (tighter == is_open).all():
+            return is_open, True
+        is_open = tighter
+    return is_open, False
+
+
+def _needed(
+    is_open: np.ndarray,
+    own: np.ndarray,
+    own_first: np.ndarray,
+    least: np.ndarray,
+    most: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The own rows that some plan of the school could break, moved to the front."""
+    low, high = ranges(is_open, own, own_first)
+    binds = (low.sum(axis=1) < least) | (high.sum(axis=1) > most)
+    width = int(binds.sum(axis=1).max(initial=0))
+    order = np.argsort(~binds, axis=1, kind="stable")[:, :width]
+    kept = np.take_along_axis(binds, order, axis=1)
+    own = np.take_along_axis(own, order[:, None, None, :], axis=3) * kept[:, None, None]
+    own_first = np.take_along_axis(own_first, order[:, None, None, :], axis=3) * kept[:, None, None]
+    least = np.where(kept, np.take_along_axis(least, order, axis=1), -FREE)
+    most = np.where(kept, np.take_along_axis(most, order, axis=1), FREE)
+    return own, own_first, least, most

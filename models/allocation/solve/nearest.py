@@ -1,0 +1,107 @@
+"""The best plan under other decisions that stays near a plan in hand (R98).
+
+Among plans that are nearly equally good, a solver takes any: two runs that differ by one parameter
+could then differ in many schools for no reason. Here half of the allowed gap is given as a bonus to
+the lines of the plan in hand, so that a line changes only where the changed decision pays for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from models.allocation.problem.keys import OPTION, PAIR
+from models.allocation.problem.plan import Plan
+from models.allocation.problem.problem import Problem
+from models.allocation.solve.conflict import explain
+from models.allocation.solve.model import Model
+from models.allocation.solve.resolve import Effort, best, held_in, model_of, with_bonus
+
+_SHORT_TEST_S = 0.1
+
+
+@dataclass(frozen=True)
+class Nearby:
+    """A plan that keeps every rule.
+
+    Attributes:
+        lines: semel_mosad, response_id, dose_level, dose, participants, benefit_sd_pupils (as
+            counted beside the school's other lines), full_benefit_sd_pupils, cost_agorot; by school
+            and response.
+        money: semel_mosad, response_id, funding_channel, amount_agorot > 0.
+        worth: under the problem's own weights and objective.
+        bound: no plan of the problem is worth more.
+    """
+
+    lines: pl.DataFrame
+    money: pl.DataFrame
+    worth: float
+    bound: float
+
+    @property
+    def gap_pct(self) -> float:
+        """The share of the bound that the plan may miss."""
+        return 100 * (self.bound - self.worth) / self.bound if self.bound else 0.0
+
+
+def best_near(
+    problem: Problem,
+    lines: pl.DataFrame,
+    *,
+    gap_pct: float,
+    time_limit_s: float,
+    explain_within_s: float | None = None,
+) -> Nearby:
+    """The best plan to within the gap and, of those, one near the plan in hand.
+
+    Args:
+        problem: the tables and rules, as changed.
+        lines: the plan in hand: semel_mosad, response_id, dose_level; it need not keep the rules.
+        gap_pct: most of the bound that the plan may miss, in percent; half of it goes to the
+            search, half to the plan in hand. The latter is counted from what the plan in hand is
+            worth here.
+        time_limit_s: of the search; a safety limit.
+        explain_within_s: as `within_s` of `conflict.explain`.
+
+    Raises:
+        ValueError: a table or rule contradicts itself, or a line is no option of the problem.
+        InfeasibleRules: no plan keeps all rules; names the conflict and the least extra money.
+        NoPlanInTime: the time limit came before any plan.
+        RuntimeError: the re-check found a broken rule: a defect.
+    """
+    model = model_of(problem.canonical())
+    held = held_in(model, lines)
+    bonus = gap_pct / 200 * model.worth(held) / max(held.sum(), 1.0)
+    found = best(
+        with_bonus(model, bonus * held), Effort(gap_pct=gap_pct / 2, time_limit_s=time_limit_s)
+    )
+    if found is None:
+        limit = time_limit_s if explain_within_s is None else _SHORT_TEST_S
+        raise explain(model, time_limit_s=limit, within_s=explain_within_s)
+    chosen = np.flatnonzero(found.x > 0.5)
+    plan = Plan.of(model.columns, chosen)
+    _recheck(model, plan)
+    worth = model.worth(found.x)
+    # The bonus is never negative, so a bound on benefit and bonus is one on the benefit.
+    return Nearby(
+        plan.lines.select(
+            *OPTION,
+            "dose",
+            "participants",
+            "benefit_sd_pupils",
+            "full_benefit_sd_pupils",
+            "cost_agorot",
+        ).sort(OPTION),
+        plan.money.drop("is_excellence").sort(*PAIR, "funding_channel"),
+        worth,
+        max(found.bound, worth),
+    )
+
+
+def _recheck(model: Model, plan: Plan) -> None:
+    """Raise where the plan's tables break a rule whose rows the solver kept."""
+    broken = [rule.rule_id for rule in model.rules if not rule.measure(plan).satisfied]
+    if broken:
+        raise RuntimeError(f"The re-check found rules that the plan breaks: {', '.join(broken)}")

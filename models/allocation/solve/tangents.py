@@ -1,0 +1,89 @@
+"""A concave objective for a solver of linear programmes: tangents from above, as many as needed."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from models.allocation.problem.objective import Objective
+from models.allocation.solve.highs import Milp, Outcome, minimise
+from models.allocation.solve.model import Model
+
+_FIRST = 12
+_ROUNDS = 12
+_OUTWARD = 1e-6
+"""The solver keeps a row to this; a bound is moved outward by as much per school."""
+
+
+def minimise_by_tangents(model: Model, *, scale: float, gap: float, time_limit_s: float) -> Outcome:
+    """The best plan under a concave objective, by outer approximation, with a proven bound.
+
+    A school's worth is a column of its own, held under tangents of the objective (Kelley 1960;
+    Duran and Grossmann 1986). Each programme is a relaxation, so its bound holds for every plan;
+    tangents are added at the gains of its plan until the plan is worth as much as the bound says.
+
+    Args:
+        model: the rows of all rules; its objective is a sum over schools, concave in each one's
+            gain.
+        scale: what worths are multiplied by before the solver sees them.
+        gap: stop at this relative gap.
+        time_limit_s: for all programmes together.
+
+    Returns:
+        The plan as 0/1 per option, and minus the bound (times `scale`).
+    """
+    objective, gains = model.summed, model.gain_rows()
+    pupils = model.columns.schools["pupils"].to_numpy()
+    # A column of the solver is not negative, and a drawn effect may do harm.
+    depth = -scale * np.asarray(gains.minimum(0).sum(axis=1)).ravel()
+    plain = model.milp(np.zeros(gains.shape[1]))
+    schools, columns = gains.shape
+    options = model.matrix.shape[1]
+    milp = Milp(
+        np.concatenate([np.zeros(columns), -np.ones(schools)]),
+        sparse.hstack([plain.matrix, sparse.csr_array((len(plain.lower), schools))], format="csr"),
+        plain.lower,
+        plain.upper,
+        plain.is_whole,
+        options,
+        tolerance=np.inf,
+    )
+    top = gains.maximum(0) @ np.ones(columns)
+    points = [np.zeros(schools), *(top * 0.5**k for k in range(_FIRST))]
+    x, worth, bound, seconds = None, -np.inf, np.inf, 0.0
+    for _ in range(_ROUNDS):
+        for at in points:
+            milp = _under_tangent(milp, objective, gains, at, pupils, scale, depth)
+        left = max(time_limit_s - seconds, 0.01)
+        start = None if x is None else np.append(model.filled(x), np.zeros(schools))
+        found = minimise(milp, gap=gap / 2, time_limit_s=left, start=start)
+        seconds += found.seconds
+        bound = min(bound, schools * _OUTWARD - found.bound - float(depth.sum()))
+        if found.x is not None:
+            held = found.x[:options]
+            reached = scale * model.worth(held)
+            x, worth = (held, reached) if reached > worth else (x, worth)
+            points = [gains @ model.filled(held)]
+        is_over = found.x is None or found.is_time_out or bound - worth <= gap * bound + _OUTWARD
+        if is_over:
+            break
+    return Outcome(x, -bound, x is None and found.is_infeasible, found.is_time_out, seconds)
+
+
+def _under_tangent(
+    milp: Milp,
+    objective: Objective,
+    gains: sparse.csr_array,
+    at: np.ndarray,
+    pupils: np.ndarray,
+    scale: float,
+    depth: np.ndarray,
+) -> Milp:
+    """The same problem with every school's worth, and its depth, held under the tangent at a
+    gain.
+    """
+    slope = objective.slope(at, pupils)
+    own = sparse.eye_array(len(at), format="csr")
+    rows = sparse.hstack([sparse.diags_array(-slope * scale) @ gains, own], format="csr")
+    limit = scale * (objective.worth(at, pupils) - slope * at) + depth
+    return milp.with_rows(rows, np.full(len(at), -np.inf), limit)

@@ -1,0 +1,5 @@
+"""Stage `aim`: what do we want, for whom, by which rules."""
+
+from pipelines.aim import tables
+
+STEPS = tables.STEPS

@@ -1,1 +1,0 @@
-"""Quality checks: what must hold of each table, and the engine that tests it."""

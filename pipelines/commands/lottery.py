@@ -1,0 +1,101 @@
+"""Draw the places of a response by the registered seed.
+
+    python -m pipelines.commands.lottery CITY RESPONSE ENTRANTS --places N
+
+The release names the seed before the year begins (mart_evaluation), so that anyone with the list of
+entrants can draw again and find the same places (R63). The list is read and the result written
+where the user says; neither is kept, and no id is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+from rich.markup import escape
+
+from models.effects import draw_lottery
+from pipelines.settings.workspace import workspace
+from pipelines.sources.spreadsheet import write_csv
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Draw, write the result, and return the exit code: 0 drawn, 1 an error that was explained."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.commands.lottery", description=__doc__
+    )
+    parser.add_argument("city", help="folder under data_raw")
+    parser.add_argument("response", help="response_id, such as milat")
+    parser.add_argument(
+        "entrants", type=Path, help="CSV (UTF-8) with a column `unit`, the id of each entrant"
+    )
+    parser.add_argument(
+        "--places", type=int, required=True, help="places, in each stratum if there are strata"
+    )
+    parser.add_argument(
+        "--by", default="", help="columns that make strata, with commas between them"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="where to write; default: ENTRANTS with .drawn.csv"
+    )
+    asked = parser.parse_args(arguments)
+    console = Console(soft_wrap=True, highlight=False)
+    by = [name for name in asked.by.split(",") if name]
+    try:
+        seed = registered_seed(Path(workspace(asked.city).marts_folder), asked.response)
+        drawn = draw_lottery(_entrants(asked.entrants, by), asked.places, seed=seed, by=by)
+    except ValueError as error:
+        console.print(f"[red]{escape(str(error))}[/red]")
+        return 1
+    out = asked.out or asked.entrants.with_suffix(".drawn.csv")
+    write_csv(drawn, out)
+    offered = int(drawn["is_offered"].sum())
+    console.print(
+        f"{asked.response}: {offered} of {drawn.height} entrants have a place; seed {seed}; written"
+        f" to {escape(str(out))}"
+    )
+    return 0
+
+
+def registered_seed(marts: Path, response_id: str) -> int:
+    """Return the seed that the current release names for a lottery of the response.
+
+    Raises:
+        ValueError: nothing is published, or the release proposes no lottery for the response.
+    """
+    path = marts / "current" / "analyst" / "mart_evaluation.parquet"
+    if not path.is_file():
+        raise ValueError(f"{path}: nothing is published there yet; run `make run` first.")
+    proposed = pl.read_parquet(path).drop_nulls("lottery_seed")
+    own = proposed.filter(pl.col("response_id") == response_id)
+    if own.is_empty():
+        known = ", ".join(proposed["response_id"].sort()) or "none"
+        raise ValueError(
+            f"The release proposes no lottery for '{response_id}', so there is no registered seed;"
+            f" it does for: {known}."
+        )
+    return int(own["lottery_seed"][0])
+
+
+def _entrants(path: Path, by: list[str]) -> pl.DataFrame:
+    """The list of entrants, every value as text.
+
+    Raises:
+        ValueError: it cannot be read, or lacks a column.
+    """
+    try:
+        entrants = pl.read_csv(path, infer_schema=False)
+    except (OSError, pl.exceptions.PolarsError):
+        raise ValueError(
+            f"{path}: cannot be read as a CSV file in UTF-8; save it so, with a header in the first"
+            " row."
+        ) from None
+    if missing := sorted({"unit", *by} - set(entrants.columns)):
+        raise ValueError(f"{path}: column(s) {', '.join(missing)} are missing from the header.")
+    return entrants
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,181 @@
+"""Run the whole chain for one city and say where the results are: `python -m pipelines.commands.run
+[CITY]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+from rich.markup import escape
+
+from pipelines.publish.release import ReleaseError, current_release, verify
+from pipelines.settings.city import CityError
+from pipelines.settings.scenario_files import load_scenarios
+from pipelines.settings.workspace import PROJECT, Workspace, workspace
+from pipelines.sources.fingerprint import (
+    Marks,
+    last_release,
+    marks,
+    only_scenarios_changed,
+    remember,
+)
+from pipelines.warehouse.database import Warehouse
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run and return the exit code: 0 published or nothing to do, 1 an error that was explained."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.commands.run", description=__doc__)
+    parser.add_argument("city", nargs="?", help="folder under data_raw (default: demo_city)")
+    parser.add_argument("--force", action="store_true", help="run even if nothing has changed")
+    parser.add_argument(
+        "--scope",
+        choices=("official", "all"),
+        help="which schools the plan covers (default: as city.yaml says)",
+    )
+    asked = parser.parse_args(arguments)
+    console = Console(soft_wrap=True, highlight=False)
+    space = workspace(asked.city, asked.scope)
+    try:
+        city = space.city()
+        load_scenarios(city)
+        _check_writable(Path(space.marts_folder))
+        console.print(
+            f"[bold]{city.city.city.name_en}[/bold]   scope: {city.city.scope.name}"
+            + _synthetic(city.city.city.is_synthetic)
+        )
+        # Of two runs at once the second waits here, and then mostly finds nothing left to do.
+        with Warehouse(path=str(space.warehouse_path)).run_lock(console.print):
+            mark = marks(city)
+            if not asked.force and _is_current(space, mark):
+                console.print(
+                    "nothing has changed since the last release: no file, no policy, no code"
+                )
+            elif not _run(space, console, mark, is_forced=asked.force):
+                return 1
+            else:
+                remember(Path(space.work_folder), mark, verify(Path(space.marts_folder)))
+    except (CityError, ReleaseError) as error:
+        console.print(f"[red]{escape(str(error))}[/red]")
+        return 1
+    _tell(Path(space.marts_folder), console)
+    return 0
+
+
+def _synthetic(is_synthetic: bool) -> str:
+    return "   (synthetic data: it describes no real school or pupil)" if is_synthetic else ""
+
+
+def _check_writable(folder: Path) -> None:
+    """Fail before the work, not after it, when the results cannot be written.
+
+    Raises:
+        CityError: naming the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise CityError(
+            f"{folder}: the results cannot be written there ({error.strerror}). Make the folder"
+            " writable, or name another with TIKKUN_DATA_MARTS.",
+            f"{folder}: לא ניתן לכתוב את התוצאות לתיקייה זו. יש לאפשר כתיבה או לבחור תיקייה אחרת"
+            " (TIKKUN_DATA_MARTS).",
+        ) from None
+
+
+def _is_current(space: Workspace, mark: Marks) -> bool:
+    """Tell whether the current release came from these inputs and is still whole."""
+    name = last_release(Path(space.work_folder), mark)
+    if name is None:
+        return False
+    try:
+        release = current_release(Path(space.marts_folder))
+        verify(Path(space.marts_folder))
+    except ReleaseError:
+        return False
+    return release is not None and release.name == name
+
+
+def _run(space: Workspace, console: Console, mark: Marks, *, is_forced: bool) -> bool:
+    os.environ.setdefault("DAGSTER_HOME", str(PROJECT / ".dagster"))
+    warnings.filterwarnings("ignore")
+    import dagster as dg
+
+    from pipelines.definitions import CHAIN, SCENARIOS, all_years, build
+    from pipelines.warehouse.progress import Progress, show_progress
+    from pipelines.warehouse.run_store import instance, unhurried
+    from pipelines.warehouse.tables import ANEW, SCOPE
+
+    definitions = build(space)
+    is_short = not is_forced and only_scenarios_changed(Path(space.work_folder), mark)
+    if is_short:
+        console.print("only scenarios have changed: what they depend on stays as it is")
+    job = definitions.resolve_job_def(SCENARIOS if is_short else CHAIN)
+    tags = {SCOPE: space.city().city.scope.name} | ({} if is_short else all_years(space))
+    stages = {
+        asset.node_def.name: next(iter(asset.group_names_by_key.values()))
+        for asset in definitions.assets or ()
+        if isinstance(asset, dg.AssetsDefinition)
+    }
+    with unhurried(), Progress(console, stages) as progress:
+        show_progress(progress)
+        result = job.execute_in_process(
+            instance=instance(),
+            tags=tags | ({ANEW: "yes"} if is_forced else {}),
+            run_config={"loggers": {"progress": {}}},
+            raise_on_error=False,
+        )
+    for event in result.all_events:
+        if event.is_step_failure:
+            console.print(
+                f"\n[red]{event.step_key}[/red]: {escape(_reason(event.step_failure_data.error))}"
+            )
+    if not result.success:
+        console.print(
+            "\nNothing was published; the last complete release stays in"
+            f" {space.marts_folder}/current. Details: make ui CITY={Path(space.city_folder).name},"
+            f" run {result.run_id}."
+        )
+    return result.success
+
+
+def _reason(error) -> str:
+    """Return the innermost message of a step's error, without the stack."""
+    while error.cause:
+        error = error.cause
+    return (
+        error.message.split(": ", 1)[-1].strip()
+        if error.cls_name in ("CityError", "Failure")
+        else error.message.strip()
+    )
+
+
+def _tell(marts: Path, console: Console) -> None:
+    release = current_release(marts)
+    if release is None:
+        return
+    findings = pl.read_parquet(release / "analyst" / "mart_finding.parquet").sort("finding_order")
+    console.print("\n[bold]The three most important findings[/bold]")
+    for order, he, en, _ in findings.select(
+        "finding_order", "finding_he", "finding_en", "table_name"
+    ).iter_rows():
+        console.print(f"  {order}. {en}")
+        console.print(f"     {he}")
+    shown = marts / "current"
+    console.print("\n[bold]Where it is[/bold]")
+    console.print(f"  report    {shown / 'committee' / 'report.html'}")
+    console.print(f"  workbook  {shown / 'committee' / 'workbook.xlsx'}")
+    console.print(f"  marts     {shown / 'analyst'}  (Parquet and tikkun.duckdb)")
+    console.print(f"  quality   {shown / 'analyst' / 'quality.html'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""What the scenario studio shows: a published plan solved again under other decisions (R98).
+
+It reads a release, never the warehouse, and builds the problem by the function that the run itself
+uses. What it shows is a draft: nothing is written and nothing decided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+
+from models.allocation import (
+    ExcellenceShareMax,
+    ExcellenceShareMin,
+    InfeasibleRules,
+    NoPlanInTime,
+    Problem,
+    Rule,
+    SchoolFloor,
+    best_near,
+)
+from models.allocation.account.comparison import Comparison, compare_plans
+from pipelines.aim.tables import AGOROT
+from pipelines.decide import allocation
+from pipelines.decide.allocation import MUNICIPAL, PAIR
+from pipelines.decide.scenarios import effect_spread, with_benefit_share
+from pipelines.settings.city import CityFolder, load_city
+from pipelines.settings.scenario_files import BASE
+
+GAP_PCT = 0.1
+SEARCH_S, EXPLAIN_S = 1.4, 0.4
+DRAFT = "draft"
+_UNNAMED = (
+    "אין תכנית שמקיימת את כל הכללים. אילו מהם סותרים לא התברר בזמן הקצר; קובץ תרחיש ינקוב בהם בשמם."
+)
+_NOT_IN_TIME = "לא נמצאה תכנית בזמן הקצר. ייתכן שיש תכנית: קובץ תרחיש מחפש זמן רב יותר."
+# Tables of the warehouse that are published under another name.
+_PUBLISHED = {"core_response": "mart_response", "core_school_year": "mart_school_money"}
+_LINE = [
+    *PAIR,
+    "dose_level",
+    "dose",
+    "participants",
+    "benefit_sd_pupils",
+    "full_benefit_sd_pupils",
+    "cost_agorot",
+    "municipal_agorot",
+]
+R = TypeVar("R", bound=Rule)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The decisions that the studio moves.
+
+    Attributes:
+        municipal_nis: budget of the municipality.
+        gamma: corrective preference.
+        excellence_pct: least and most percent of municipal money for excellence.
+        floor_nis: least money per pupil of every school, over all channels; 0 = none.
+    """
+
+    municipal_nis: int
+    gamma: float
+    excellence_pct: tuple[float, float]
+    floor_nis: int
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A plan solved again, beside the published one, or why there is none.
+
+    Attributes:
+        totals: row of `Comparison.plans` of the draft.
+        schools: `Comparison.schools` of the draft, with school_name_he, stream and pupils; by
+            stream and name.
+        gap_pct: how far the draft may be from the best.
+        conflict_he: which rules cannot hold together; None where there is a plan.
+    """
+
+    totals: dict[str, Any]
+    schools: pl.DataFrame
+    gap_pct: float | None
+    conflict_he: str | None
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A published plan, ready to be solved again."""
+
+    city: CityFolder
+    tables: dict[str, pl.DataFrame]
+    problem: Problem
+    base: pl.DataFrame
+
+    @classmethod
+    def open(cls, release: Path) -> Studio:
+        """Read the release of the analysts.
+
+        Raises:
+            FileNotFoundError: nothing is published there.
+        """
+        city = load_city(release)
+        reads = {*allocation.STEPS[0].reads, "mart_allocation", "mart_allocation_certificate"}
+        tables = {
+            name: pl.read_parquet(release / f"{_PUBLISHED.get(name, name)}.parquet")
+            for name in sorted(reads)
+        }
+        base = tables["mart_allocation"].sort(PAIR).select(_LINE)
+        return cls(city, tables, allocation.planned(city, tables).canonical(), base)
+
+    @property
+    def settings(self) -> Settings:
+        """The decisions of the published plan."""
+        budget = dict(self.problem.channels.iter_rows()).get(MUNICIPAL)
+        least, most = self._rule(ExcellenceShareMin), self._rule(ExcellenceShareMax)
+        floor = self._rule(SchoolFloor)
+        return Settings(
+            municipal_nis=round(
+                (budget if budget is not None else int(self.base["municipal_agorot"].sum()))
+                / AGOROT
+            ),
+            gamma=self.problem.equity_gamma,
+            excellence_pct=(
+                least.min_share_pct if least else 0.0,
+                most.max_share_pct if most else 100.0,
+            ),
+            floor_nis=round(floor.min_agorot_per_pupil / AGOROT) if floor else 0,
+        )
+
+    def _rule(self, kind: type[R]) -> R | None:
+        """The policy's own rule of a kind: over municipal money, or over all of it."""
+        found = (rule for rule in self.problem.rules if isinstance(rule, kind))
+        return next(
+            (r for r in found if getattr(r, "funding_channel", None) in (None, MUNICIPAL)), None
+        )
+
+    def changed(self, settings: Settings) -> Problem:
+        """The problem under other decisions; all other rules stay."""
+        least, most = settings.excellence_pct
+        moved = (
+            self._rule(ExcellenceShareMin),
+            self._rule(ExcellenceShareMax),
+            self._rule(SchoolFloor),
+        )
+        rules: list[Rule] = [rule for rule in self.problem.rules if rule not in moved]
+        if least > 0:
+            rules.append(ExcellenceShareMin(least))
+        if most < 100:
+            rules.append(ExcellenceShareMax(most))
+        if settings.floor_nis > 0:
+            rules.append(SchoolFloor(settings.floor_nis * AGOROT))
+        own = pl.col("funding_channel") == MUNICIPAL
+        return replace(
+            self.problem,
+            channels=self.problem.channels.with_columns(
+                budget_agorot=pl.when(own)
+                .then(pl.lit(settings.municipal_nis * AGOROT, pl.Int64))
+                .otherwise("budget_agorot")
+            ),
+            rules=tuple(rules),
+            equity_gamma=settings.gamma,
+        )
+
+    def draft(self, settings: Settings) -> Draft:
+        """Solve again, to within `GAP_PCT` and near the published plan."""
+        none = self.base.clear()
+        gap, conflict, bought = None, None, none
+        try:
+            found = best_near(
+                self.changed(settings),
+                self.base,
+                gap_pct=GAP_PCT,
+                time_limit_s=SEARCH_S,
+                explain_within_s=EXPLAIN_S,
+            )
+        except InfeasibleRules as error:
+            conflict = error.he if error.is_irreducible else _UNNAMED
+        except NoPlanInTime:
+            conflict = _NOT_IN_TIME
+        else:
+            own = found.money.filter(funding_channel=MUNICIPAL).select(
+                *PAIR, municipal_agorot="amount_agorot"
+            )
+            bought = found.lines.join(own, on=PAIR, how="left").with_columns(
+                pl.col("municipal_agorot").fill_null(0)
+            )
+            gap = found.gap_pct
+        compared = self._compared(bought.select(_LINE))
+        need = self.tables["mart_need_index"].select(
+            "semel_mosad", "school_name_he", "stream", "need_tier", "pupils"
+        )
+        return Draft(
+            compared.plans.filter(scenario_id=DRAFT).row(0, named=True),
+            compared.schools.filter(scenario_id=DRAFT)
+            .join(need, on="semel_mosad")
+            .sort("stream", "school_name_he", "semel_mosad"),
+            gap,
+            conflict,
+        )
+
+    def _compared(self, bought: pl.DataFrame) -> Comparison:
+        lines = pl.concat(
+            frame.select(pl.lit(name).alias("scenario_id"), *_LINE)
+            for name, frame in ((BASE, self.base), (DRAFT, bought))
+        )
+        return compare_plans(
+            with_benefit_share(self.city, lines),
+            self.problem.schools,
+            _NO_GROUPS,
+            effect_spread(self.tables),
+            plans=[BASE, DRAFT],
+            base=BASE,
+            seed=self.city.policy.need.seed.value,
+        )
+
+
+_NO_GROUPS = pl.DataFrame(
+    schema={
+        "scenario_dimension": pl.String,
+        "division_id": pl.String,
+        "semel_mosad": pl.String,
+        "member_share": pl.Float64,
+        "member_pupils": pl.Int64,
+    }
+)

@@ -1,0 +1,462 @@
+"""Static charts as SVG. Hebrew reads right where the SVG stands in a left-to-right block."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import altair as alt
+import polars as pl
+import vl_convert
+
+from pipelines.publish.words import AGOROT, label
+
+# A right-to-left mark at both ends keeps quotes, signs and brackets of a Hebrew label at their
+# place.
+RLM = "\u200f"
+FONT = "DejaVu Sans, Arial, sans-serif"
+TIER_COLOURS = {
+    "surely_below": "#9c2a00",
+    "probably_below": "#d9822b",
+    "cannot_tell": "#6b7280",
+    "probably_at_target": "#4d8fac",
+    "surely_at_target": "#1f5f7a",
+}
+NEED_COLOURS = {"A": "#7a1f1f", "B": "#c2672e", "C": "#7d8aa0", "D": "#39607f"}
+CHANNEL_COLOURS = {
+    "municipal_own": "#1f3a5f",
+    "gefen_school": "#3f7cac",
+    "gefen_municipal": "#95b8d1",
+    "ministry_other": "#6a994e",
+    "mifal_hapais": "#bc6c25",
+    "partner_ngo": "#8e6c8a",
+    "parents": "#a5a58d",
+}
+
+
+def _svg(chart: Any) -> str:
+    styled = (
+        chart.configure(font=FONT, background="transparent")
+        .configure_axis(
+            labelFontSize=11,
+            titleFontSize=12,
+            gridColor="#e5e7eb",
+            domainColor="#9ca3af",
+            labelLimit=200,
+        )
+        .configure_legend(
+            labelFontSize=11,
+            titleFontSize=11,
+            orient="top",
+            columns=5,
+            symbolSize=90,
+            labelLimit=220,
+        )
+        .configure_view(stroke=None)
+    )
+    return _rendered(json.dumps(styled.to_dict(), sort_keys=True))
+
+
+@lru_cache(maxsize=32)  # audiences mostly see the same chart
+def _rendered(chart: str) -> str:
+    return vl_convert.vegalite_to_svg(chart)
+
+
+def _caterpillar(
+    frame: pl.DataFrame,
+    title: str,
+    colour: str,
+    palette: dict[str, str],
+    names: dict[str, str],
+    zero: float | None,
+) -> str:
+    data = frame.with_columns(pl.col(colour).replace_strict(names).alias("tier"))
+    present = [key for key in palette if key in frame[colour].unique()]
+    base = alt.Chart(alt.Data(values=data.select("school", "value", "lo", "hi", "tier").to_dicts()))
+    order = data["school"].to_list()
+    y = alt.Y("school:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False))
+    scale = alt.Scale(
+        domain=[names[key] for key in present], range=[palette[key] for key in present]
+    )
+    colours = alt.Color("tier:N", scale=scale, title=None)
+    layers = [
+        base.mark_rule(strokeWidth=2).encode(
+            y=y, x=alt.X("lo:Q", title=title), x2="hi:Q", color=colours
+        ),
+        base.mark_circle(size=60, opacity=1).encode(y=y, x="value:Q", color=colours),
+    ]
+    if zero is not None:
+        line = alt.Chart(alt.Data(values=[{"x": zero}])).mark_rule(
+            strokeDash=[4, 3], color="#111827"
+        )
+        layers.insert(0, line.encode(x="x:Q"))
+    return _svg(alt.layer(*layers).properties(width=560, height=alt.Step(17)))
+
+
+def gap_chart(gaps: pl.DataFrame) -> str:
+    """Return the gaps over all subjects with intervals, by tier and then by name."""
+    tiers = list(TIER_COLOURS)
+    frame = (
+        gaps.filter("is_measured", pl.col("gap_sd").is_not_null())
+        .with_columns(
+            pl.col("gap_tier").replace_strict({t: i for i, t in enumerate(tiers)}).alias("order")
+        )
+        .sort("order", "school_name_he", "semel_mosad")
+        .select(
+            _school(),
+            pl.col("gap_sd").alias("value"),
+            pl.col("gap_lo_sd").alias("lo"),
+            pl.col("gap_hi_sd").alias("hi"),
+            "gap_tier",
+        )
+    )
+    return _caterpillar(
+        frame,
+        "פער בסטיות תקן (ימינה מהקו = מתחת ליעד)",
+        "gap_tier",
+        TIER_COLOURS,
+        {t: label("gap_tier", t) for t in tiers},
+        0.0,
+    )
+
+
+def need_chart(need: pl.DataFrame) -> str:
+    """Return the need index with intervals, by tier and then by name."""
+    frame = need.sort("need_tier", "school_name_he", "semel_mosad").select(
+        _school(),
+        pl.col("need").alias("value"),
+        pl.col("need_lo").alias("lo"),
+        pl.col("need_hi").alias("hi"),
+        "need_tier",
+    )
+    return _caterpillar(
+        frame,
+        "מדד צורך (0 – אין צורך, 1 – צורך מרבי)",
+        "need_tier",
+        NEED_COLOURS,
+        {t: label("need_tier", t) for t in NEED_COLOURS},
+        None,
+    )
+
+
+def money_chart(schools: pl.DataFrame, money: pl.DataFrame) -> str:
+    """Return the money of each school by funding channel, by need tier and then by name."""
+    ordered = schools.sort("need_tier", "school_name_he", "semel_mosad").select(
+        "semel_mosad", _school()
+    )
+    data = (
+        money.group_by("semel_mosad", "funding_channel")
+        .agg((pl.col("amount_agorot").sum() / AGOROT / 1000).alias("thousands"))
+        .join(ordered, on="semel_mosad")
+        .with_columns(
+            pl.col("funding_channel")
+            .replace_strict({c: label("funding_channel", c) for c in CHANNEL_COLOURS})
+            .alias("channel")
+        )
+        .with_columns(
+            pl.col("funding_channel")
+            .replace_strict({c: i for i, c in enumerate(CHANNEL_COLOURS)})
+            .alias("place")
+        )
+        .sort("semel_mosad", "place")
+    )
+    present = [c for c in CHANNEL_COLOURS if c in data["funding_channel"].unique()]
+    scale = alt.Scale(
+        domain=[label("funding_channel", c) for c in present],
+        range=[CHANNEL_COLOURS[c] for c in present],
+    )
+    chart = (
+        alt.Chart(
+            alt.Data(values=data.select("school", "channel", "thousands", "place").to_dicts())
+        )
+        .mark_bar()
+        .encode(
+            y=alt.Y(
+                "school:N",
+                sort=ordered["school"].to_list(),
+                title=None,
+                axis=alt.Axis(ticks=False, domain=False),
+            ),
+            x=alt.X("thousands:Q", title=f"{RLM}אלפי ₪{RLM}", axis=alt.Axis(format=",.0f")),
+            color=alt.Color(
+                "channel:N",
+                scale=scale,
+                title=None,
+                sort=[label("funding_channel", c) for c in present],
+            ),
+            order=alt.Order("place:Q"),
+        )
+        .properties(width=560, height=alt.Step(17))
+    )
+    return _svg(chart)
+
+
+def _school() -> pl.Expr:
+    """Return the school's name, told apart from a namesake by its code."""
+    twice = pl.col("school_name_he").is_duplicated()
+    name = (
+        pl.when(twice)
+        .then(pl.col("school_name_he") + " " + pl.col("semel_mosad"))
+        .otherwise("school_name_he")
+    )
+    return (pl.lit(RLM) + name + pl.lit(RLM)).alias("school")
+
+
+def contrast_chart(groups: pl.DataFrame) -> str:
+    """Return how far each group is behind the other pupils, within schools and between them."""
+    parts = {"within_sd": "בתוך בתי הספר", "between_sd": "בין בתי הספר"}
+    ordered = groups.sort("contrast_sd", "group_id", descending=[True, False])
+    named = ordered.select(_marked("group_name_he"), *parts).unpivot(
+        list(parts), index="group_name_he", variable_name="part", value_name="value"
+    )
+    names = ordered.select(_marked("group_name_he"))["group_name_he"].to_list()
+    return _bars(
+        named,
+        "group_name_he",
+        names,
+        parts,
+        ["#1f3a5f", "#d9a441"],
+        "פער מול שאר התלמידים בסטיות תקן (ימינה = מאחור)",
+    )
+
+
+CAUSE_COLOURS = [
+    "#1f3a5f",
+    "#1f7a8c",
+    "#d9822b",
+    "#6a994e",
+    "#8e6c8a",
+    "#d9c441",
+    "#7a1f1f",
+    "#95b8d1",
+    "#5f6f3a",
+]
+UNEXPLAINED_COLOUR = "#c3c9d1"  # pale: what no measure goes with
+
+
+def cause_chart(parts: pl.DataFrame, names: dict[str, str], unexplained: str) -> str:
+    """Return the parts of each school's gap beyond the city's mean that go with each cause."""
+    measured = [key for key in sorted(parts["cause_id"].unique()) if key in names]
+    known = {key: names[key] for key in measured} | {"unexplained": unexplained}
+    colours = [*CAUSE_COLOURS[: len(measured)], UNEXPLAINED_COLOUR]
+    ordered = (
+        parts.select("semel_mosad", "school_name_he")
+        .unique()
+        .sort("school_name_he", "semel_mosad")
+        .select("semel_mosad", _school())
+    )
+    rows = parts.join(ordered, on="semel_mosad").select(
+        "school", pl.col("cause_id").alias("part"), pl.col("contribution_sd").alias("value")
+    )
+    return _bars(
+        rows,
+        "school",
+        ordered["school"].to_list(),
+        known,
+        colours,
+        "חלק מהפער שמעבר לממוצע העיר, בסטיות תקן (ימינה = מרחיב)",
+    )
+
+
+VERDICT_COLOURS = {
+    "very_effective": "#1f5f7a",
+    "fairly_effective": "#4d8fac",
+    "not_effective": "#7a1f1f",
+    "insufficient_evidence": "#7d8aa0",
+}
+
+
+def alignment_chart(money: pl.DataFrame) -> str:
+    """Return each response's municipal money against its expected effect, with intervals.
+
+    A point carries its place in the table beside the chart: names of neighbours would cover each
+    other.
+    """
+    rows = (
+        money.drop_nulls("effect_sd")
+        .sort("alignment_place")
+        .select(
+            pl.col("alignment_place").cast(pl.String).alias("name"),
+            (pl.col("amount_agorot") / AGOROT / 1000).alias("x"),
+            pl.col("effect_sd").alias("y"),
+            pl.col("effect_lo_sd").alias("lo"),
+            pl.col("effect_hi_sd").alias("hi"),
+            pl.col("verdict")
+            .cast(pl.String)
+            .replace_strict({v: label("verdict", v) for v in VERDICT_COLOURS})
+            .alias("verdict"),
+        )
+    )
+    data = alt.Data(values=rows.to_dicts())
+    scale = alt.Scale(
+        domain=[label("verdict", v) for v in VERDICT_COLOURS], range=list(VERDICT_COLOURS.values())
+    )
+    # Colour is not alone: each verdict has a shape of its own.
+    shape = alt.Scale(
+        domain=[label("verdict", v) for v in VERDICT_COLOURS],
+        range=["circle", "triangle-up", "cross", "diamond"],
+    )
+    x = alt.X("x:Q", title=f"{RLM}כספי רשות בתכנון, באלפי ₪{RLM}")
+    base = alt.Chart(data)
+    ranges = base.mark_rule(opacity=0.55).encode(
+        x=x,
+        y=alt.Y("lo:Q", title=f"{RLM}השפעה משוערת בסטיות תקן לשנה{RLM}"),
+        y2="hi:Q",
+        color=alt.Color("verdict:N", scale=scale, title=None),
+    )
+    points = base.mark_point(filled=True, size=85, opacity=1).encode(
+        x=x,
+        y="y:Q",
+        color=alt.Color("verdict:N", scale=scale, title=None),
+        shape=alt.Shape("verdict:N", scale=shape, title=None),
+    )
+    texts = base.mark_text(dx=7, dy=-8, align="left", fontSize=12, fontWeight="bold").encode(
+        x=x, y="y:Q", text="name:N"
+    )
+    zero = alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(color="#111827").encode(y="y:Q")
+    return _svg(alt.layer(zero, ranges, points, texts).properties(width=620, height=340))
+
+
+def frontier_chart(frontier: pl.DataFrame) -> str:
+    """Return what corrective preference costs in total benefit against what the neediest quarter
+    gets.
+    """
+    rows = (
+        frontier.drop_nulls("neediest_quarter_share_pct")
+        .sort("equity_gamma")
+        .select(
+            pl.col("neediest_quarter_share_pct").alias("x"),
+            pl.col("price_of_fairness_pct").alias("y"),
+            (pl.col("objective_id") == "maximin").alias("is_floor"),
+            pl.when(pl.col("objective_id") == "maximin")
+            .then(pl.lit("maximin"))
+            .otherwise(pl.format("γ = {}", "equity_gamma"))
+            .alias("name"),
+        )
+    )
+
+    def drawn(part: pl.DataFrame) -> alt.Chart:
+        return alt.Chart(alt.Data(values=part.drop("is_floor").to_dicts())).encode(
+            x=alt.X(
+                "x:Q", title=f"{RLM}חלק הרבע הנזקק בכסף, באחוזים{RLM}", scale=alt.Scale(zero=False)
+            ),
+            y=alt.Y("y:Q", title=f"{RLM}תועלת כוללת שמוותרים עליה, באחוזים{RLM}"),
+        )
+
+    degrees, floor = drawn(rows.filter(~pl.col("is_floor"))), drawn(rows.filter("is_floor"))
+    line = degrees.mark_line(color="#95b8d1")
+    points = degrees.mark_point(filled=True, size=80, color="#1f3a5f", opacity=1)
+    least = floor.mark_point(filled=True, size=110, shape="diamond", color="#bc6c25", opacity=1)
+    texts = drawn(rows).mark_text(dy=-12, fontSize=11).encode(text="name:N")
+    return _svg(alt.layer(line, points, least, texts).properties(width=560, height=280))
+
+
+def concentration_chart(curve: pl.DataFrame) -> str:
+    """Return cumulated money and need against cumulated pupils, from the neediest schools on."""
+    names = {"money_share": "הכסף", "need_share": "הצורך", "pupils_share": "חלק שווה לכל תלמיד"}
+    rows = (
+        curve.sort("curve_point")
+        .with_columns(pl.col("pupils_share").alias("x"))
+        .unpivot(list(names), index=["curve_point", "x"], variable_name="part", value_name="y")
+        .with_columns(pl.col("part").replace_strict(names))
+        .sort("part", "curve_point")
+    )
+    scale = alt.Scale(domain=list(names.values()), range=["#1f3a5f", "#bc6c25", "#9ca3af"])
+    dash = alt.Scale(domain=list(names.values()), range=[[1, 0], [6, 3], [2, 2]])
+    chart = (
+        alt.Chart(alt.Data(values=rows.select("x", "y", "part").to_dicts()))
+        .mark_line()
+        .encode(
+            x=alt.X("x:Q", title=f"{RLM}חלק מצטבר של התלמידים, מן הנזקקים ביותר{RLM}"),
+            y=alt.Y("y:Q", title=f"{RLM}חלק מצטבר{RLM}"),
+            color=alt.Color("part:N", scale=scale, title=None),
+            strokeDash=alt.StrokeDash("part:N", scale=dash, title=None),
+        )
+        .properties(width=420, height=300)
+    )
+    return _svg(chart)
+
+
+QUARTER_COLOURS = ["#7a1f1f", "#c2672e", "#7d8aa0", "#39607f"]  # neediest first
+
+
+def scenario_chart(groups: pl.DataFrame, names: dict[str, str]) -> str:
+    """Return each scenario's money by quarter of need, the neediest quarter first."""
+    quarters = groups.filter(
+        pl.col("scenario_dimension") == "need_quartile", pl.col("scenario_id").is_in(list(names))
+    )
+    parts = dict(
+        quarters.select("division_id", "division_name_he").unique().sort("division_id").iter_rows()
+    )
+    order = [f"{RLM}{name}{RLM}" for name in names.values()]
+    rows = quarters.select(
+        (pl.lit(RLM) + pl.col("scenario_id").replace_strict(names) + pl.lit(RLM)).alias("of"),
+        pl.col("division_id").alias("part"),
+        (pl.col("cost_agorot") / AGOROT / 1_000_000).alias("value"),
+    )
+    return _bars(rows, "of", order, parts, QUARTER_COLOURS, "מיליוני ₪ בתכנית, לפי רבעי הצורך")
+
+
+def _bars(
+    rows: pl.DataFrame,
+    place: str,
+    order: list[str],
+    names: dict[str, str],
+    palette: list[str],
+    title: str,
+) -> str:
+    data = rows.with_columns(
+        pl.col("part").replace_strict(names).alias("name"),
+        pl.col("part").replace_strict({key: i for i, key in enumerate(names)}).alias("place"),
+    ).sort(place, "place")
+    scale = alt.Scale(domain=list(names.values()), range=palette[: len(names)])
+    chart = (
+        alt.Chart(
+            alt.Data(
+                values=data.rename({place: "of"}).select("of", "name", "value", "place").to_dicts()
+            )
+        )
+        .mark_bar()
+        .encode(
+            y=alt.Y("of:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)),
+            x=alt.X("value:Q", title=f"{RLM}{title}{RLM}"),
+            color=alt.Color("name:N", scale=scale, title=None, sort=list(names.values())),
+            order=alt.Order("place:Q"),
+        )
+        .properties(width=560, height=alt.Step(19))
+    )
+    zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color="#111827").encode(x="x:Q")
+    return _svg(alt.layer(chart, zero))
+
+
+def adjusted_chart(gaps: pl.DataFrame) -> str:
+    """Return the gap against the like in background, with intervals, by tier and then by name."""
+    tiers = list(TIER_COLOURS)
+    frame = (
+        gaps.with_columns(
+            pl.col("gap_adjusted_tier")
+            .replace_strict({t: i for i, t in enumerate(tiers)})
+            .alias("order")
+        )
+        .sort("order", "school_name_he", "semel_mosad")
+        .select(
+            _school(),
+            pl.col("gap_adjusted_sd").alias("value"),
+            pl.col("gap_adjusted_lo_sd").alias("lo"),
+            pl.col("gap_adjusted_hi_sd").alias("hi"),
+            "gap_adjusted_tier",
+        )
+    )
+    return _caterpillar(
+        frame,
+        "פער מול בתי ספר דומים ברקע, בסטיות תקן (ימינה = חלש מהם)",
+        "gap_adjusted_tier",
+        TIER_COLOURS,
+        {t: label("gap_adjusted_tier", t) for t in tiers},
+        0.0,
+    )
+
+
+def _marked(column: str) -> pl.Expr:
+    return (pl.lit(RLM) + pl.col(column) + pl.lit(RLM)).alias(column)

@@ -1,0 +1,1 @@
+"""The pages of a release: a module and its template each."""

@@ -1,0 +1,338 @@
+"""The allocation page: the eight budget questions, every line with how firm it is, why and why not
+(R94–R96).
+
+Hebrew, right to left, without scripts. The report tells what is proposed; this page answers for it:
+how good the plan is and how we know, what would change it, whether equals are treated alike, and
+what each rule costs. Every number carries the address of its mart cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from pipelines.publish import words
+from pipelines.publish.pages.report import ReportContext, charts, environment
+from pipelines.settings.scenario_files import BASE
+
+_STYLE = Path(__file__).with_name("report.css")
+MOST_PRICES, MOST_PAIRS = 12, 8
+PAIR = ["semel_mosad", "response_id"]
+Rows = list[dict[str, Any]]
+# Colour is never alone: each degree of firmness has a sign (R114).
+STABILITY_SIGNS = {"firm": "●", "contested": "◐", "coin_flip": "○"}
+
+
+PER_UNIT = {
+    "schools": "לבית ספר",
+    "pupils": "למשתתף",
+    "responses": "למענה",
+    "pairs": "לשיבוץ",
+    "options": "לאפשרות",
+    "pupil-hours a week": "לשעת תלמיד בשבוע",
+}
+
+
+def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
+    """Return the page as one HTML text.
+
+    Args:
+        tables: the marts, as the audience may see them.
+        context: what the page says about itself.
+    """
+    parts = {
+        pair: own.to_dicts()
+        for pair, own in (
+            tables["mart_allocation_part"]
+            .sort(
+                *PAIR,
+                pl.col("part").replace_strict({"weighted_benefit": 0, "surplus": 2}, default=1),
+                "part",
+            )
+            .group_by(PAIR, maintain_order=True)
+        )
+    }
+    names = dict(tables["mart_response"].select("response_id", "response_name_he").iter_rows())
+    schools = tables["mart_allocation_school"].sort("need", "semel_mosad", descending=[True, False])
+    called = dict(schools.select("semel_mosad", "school_name_he").iter_rows())
+    rules = dict(tables["mart_allocation_rule"].select("rule_id", "rule_he").iter_rows())
+    firmness = tables["mart_allocation_stability"]
+    lines = tables["mart_allocation"].join(
+        firmness.select(*PAIR, "stability", "selection_share", "draws"), on=PAIR
+    )
+    left = tables["mart_allocation_remaining"].sort(
+        "need_gap_after", "semel_mosad", descending=[True, False], nulls_last=True
+    )
+    pots = tables["mart_allocation_formula_pot"].sort("formula_part")
+    prices = tables["mart_rule_price"].filter(pl.col("worth_gain") > 0)
+    return (
+        environment()
+        .get_template("allocation.html.j2")
+        .render(
+            context=context,
+            style=Markup(_STYLE.read_text(encoding="utf-8")),
+            words=words,
+            stability_signs=STABILITY_SIGNS,
+            name=lambda response_id: names.get(response_id, response_id),
+            school=lambda code: called.get(code, code),
+            rule=lambda rule_id: rules.get(rule_id, rule_id),
+            ruled=lambda rule_id: str(rules.get(rule_id, rule_id)).rstrip("."),
+            parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
+            certificate=tables["mart_allocation_certificate"].row(0, named=True),
+            remaining=left.to_dicts(),
+            gap_unknown=left.filter(pl.col("need_gap_before").is_null()).to_dicts(),
+            checked=tables["mart_allocation_rule"].sort("rule_id").to_dicts(),
+            channels=tables["mart_allocation_channel"].sort("funding_channel").to_dicts(),
+            assets=tables["mart_allocation_asset"].sort("asset_id", "response_id").to_dicts(),
+            asset_names=dict(tables["mart_asset"].select("asset_id", "asset_name_he").iter_rows()),
+            answers=_answers(tables, lines),
+            indices=tables["mart_audit_index"].sort("view", "index_id").to_dicts(),
+            groups=tables["mart_audit_group"]
+            .sort("audit_dimension", "view", "audit_group")
+            .to_dicts(),
+            streams=tables["mart_audit_stream"].sort("view", "stream").to_dicts(),
+            equals=tables["mart_audit_equal"].sort("view", "audit_model").to_dicts(),
+            pairs=tables["mart_audit_pair"]
+            .filter(pl.col("view") == "plan")
+            .sort(
+                "difference_agorot",
+                "semel_mosad",
+                "semel_mosad_other",
+                descending=[True, False, False],
+            )
+            .head(MOST_PAIRS)
+            .to_dicts(),
+            without=tables["mart_audit_without"]
+            .sort("view", "need", "semel_mosad", descending=[False, True, False])
+            .to_dicts(),
+            changes=tables["mart_allocation_change"]
+            .sort("change_agorot", "semel_mosad", nulls_last=True)
+            .to_dicts(),
+            frontier=tables["mart_frontier"]
+            .sort(pl.col("objective_id") == "maximin", "equity_gamma")
+            .to_dicts(),
+            frontier_chart=Markup(charts.frontier_chart(tables["mart_frontier"])),
+            curve_chart=Markup(
+                charts.concentration_chart(
+                    tables["mart_audit_curve"].filter(pl.col("view") == "plan")
+                )
+            ),
+            prices=prices.sort("worth_gain", "rule_id", descending=[True, False])
+            .head(MOST_PRICES)
+            .to_dicts(),
+            prices_total=prices.height,
+            shadow=_shadow(tables["mart_allocation_price"], tables["mart_allocation_rule"]),
+            formula_pots=pots.to_dicts(),
+            formula_heads=[f"#{name} (₪)" for name in pots["formula_part"]],
+            formula_parts=_by_school(tables["mart_allocation_formula_part"].sort("formula_part")),
+            next_money=tables["mart_allocation_next"].sort("funding_channel").to_dicts(),
+            firm=_counts(firmness, lines),
+            drawn=_drawn(tables["mart_allocation_draw"]),
+            doubtful=_doubtful(tables, firmness),
+            robust=tables["mart_robust_plan"].sort("plan_id").to_dicts(),
+            robust_schools=_schools_by_plan(tables["mart_robust_line"]),
+            information=tables["mart_plan_information"]
+            .filter(pl.col("information_worth") > 0)
+            .sort("information_worth", "response_id", descending=[True, False])
+            .to_dicts(),
+            by_response=_by_response(lines),
+            by_school=[_school(row, lines, tables) for row in schools.to_dicts()],
+            flips=_flips(tables["mart_allocation_flip"]),
+        )
+    )
+
+
+def _schools_by_plan(lines: pl.DataFrame) -> Rows:
+    """Return in how many schools each plan has each response; those the plans differ on most come
+    first.
+    """
+    if lines.is_empty():
+        return []
+    counted = lines.group_by("response_id", "plan_id").agg(pl.col("semel_mosad").n_unique())
+    rows = counted.pivot("plan_id", index="response_id", values="semel_mosad").fill_null(0)
+    plans = [name for name in rows.columns if name != "response_id"]
+    spread = pl.max_horizontal(plans) - pl.min_horizontal(plans)
+    return rows.sort(-spread.cast(pl.Int64), "response_id").to_dicts()
+
+
+def _answers(tables: Mapping[str, pl.DataFrame], lines: pl.DataFrame) -> dict[str, Any]:
+    """Return the figures behind the eight budget questions of the committee (D004)."""
+    figures = {row["answer_id"]: row for row in tables["mart_allocation_answer"].to_dicts()}
+    return {
+        "figures": figures,
+        "expected": tables["mart_scenario"].filter(scenario_id=BASE).row(0, named=True),
+        "replaceable": (
+            lines.filter("is_replaceable")
+            .group_by("response_id")
+            .agg(schools=pl.len(), municipal_agorot=pl.col("municipal_agorot").sum())
+            .sort("response_id")
+            .to_dicts()
+        ),
+        "leant_on": (
+            tables["mart_allocation_asset"]
+            .filter(pl.col("schools") > 0)
+            .sort("asset_id", "response_id")
+            .to_dicts()
+        ),
+        "shared": (
+            lines.drop_nulls("host_semel_mosad")
+            .group_by("response_id")
+            .agg(sets=pl.col("host_semel_mosad").n_unique(), schools=pl.len())
+            .sort("response_id")
+            .to_dicts()
+        ),
+        "quarters": (
+            tables["mart_audit_group"]
+            .filter(pl.col("view") == "plan", pl.col("audit_dimension") == "need_quartile")
+            .sort("audit_group")
+            .to_dicts()
+        ),
+        "index": (
+            tables["mart_audit_index"]
+            .filter(pl.col("view") == "plan", pl.col("index_id") == "concentration")
+            .to_dicts()
+        ),
+        "warned": (
+            tables["mart_audit_stream"]
+            .filter(pl.col("view") == "plan", pl.col("audit_status") == "WARN")
+            .to_dicts()
+        ),
+    }
+
+
+def _counts(firmness: pl.DataFrame, lines: pl.DataFrame) -> dict[str, Any]:
+    """Return how many decisions, and how much money, stand on which ground."""
+    return {
+        "pairs": dict(firmness.group_by("stability").len().iter_rows()),
+        "agorot": dict(lines.group_by("stability").agg(pl.col("cost_agorot").sum()).iter_rows()),
+        "lines": dict(lines.group_by("stability").len().iter_rows()),
+        "draws": int(firmness["draws"].max() or 0),  # type: ignore[arg-type]
+    }
+
+
+def _drawn(draws: pl.DataFrame) -> dict[str, Any]:
+    """Return what the plan misses of the best over the draws."""
+    regret = draws.filter("is_possible").select(
+        ((pl.col("best_worth") - pl.col("plan_worth")) / pl.col("best_worth") * 100).alias("pct")
+    )["pct"]
+    return {
+        "draws": draws.height,
+        "possible": int(draws["is_possible"].sum()),
+        "median_pct": regret.median(),
+        "p90_pct": regret.quantile(0.9, "linear"),
+    }
+
+
+def _doubtful(tables: Mapping[str, pl.DataFrame], firmness: pl.DataFrame) -> Rows:
+    """Return funded lines and unfunded pairs whose decision is a coin flip, the dearest first."""
+    return (
+        firmness.filter(pl.col("stability") == "coin_flip")
+        .join(
+            tables["mart_allocation_reason"].select(*PAIR, "cost_agorot", "allocation_reason"),
+            on=PAIR,
+        )
+        .sort("cost_agorot", *PAIR, descending=[True, False, False])
+        .to_dicts()
+    )
+
+
+def _shadow(prices: pl.DataFrame, rules: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return the shadow price of each rule that has one: of the city, or else of the school it
+    binds most.
+
+    Keys: row, column (per 1,000 NIS where the rule is about money), per (words), schools (how many
+    have a price; 0 = the rule is of the whole city).
+    """
+    units = dict(rules.select("rule_id", "unit").iter_rows())
+    found = {}
+    for (rule_id,), own in prices.sort("rule_id", "rule_scope").group_by(
+        "rule_id", maintain_order=True
+    ):
+        rows = own.to_dicts()
+        is_whole = rows[0]["rule_scope"] == "all"
+        row = max(rows, key=lambda one: abs(one["price"]))
+        is_money = row["price_per_thousand"] is not None
+        found[str(rule_id)] = {
+            "row": row,
+            "column": "price_per_thousand" if is_money else "price",
+            "per": "לאלף ₪" if is_money else PER_UNIT.get(units.get(str(rule_id), ""), "ליחידה"),
+            "schools": 0 if is_whole else len(rows),
+        }
+    return found
+
+
+def _by_school(rows: pl.DataFrame) -> dict[str, Rows]:
+    """Return the rows of each school, in the order they come."""
+    return {
+        str(code): own.to_dicts()
+        for (code,), own in rows.group_by("semel_mosad", maintain_order=True)
+    }
+
+
+def _by_response(lines: pl.DataFrame) -> Rows:
+    """Return each funded response with its schools, money and benefit, the dearest first."""
+    firm = pl.col("stability") == "firm"
+    return (
+        lines.sort(PAIR)
+        .group_by("response_id", maintain_order=True)
+        .agg(
+            pl.len().alias("schools"),
+            pl.col("participants", "cost_agorot", "municipal_agorot", "benefit_sd_pupils").sum(),
+            firm.sum().alias("firm"),
+        )
+        .sort("cost_agorot", "response_id", descending=[True, False])
+        .to_dicts()
+    )
+
+
+def _school(
+    row: dict[str, Any], lines: pl.DataFrame, tables: Mapping[str, pl.DataFrame]
+) -> dict[str, Any]:
+    """Return one school with its lines and the reason of every response."""
+    own = pl.col("semel_mosad") == row["semel_mosad"]
+    firmness = tables["mart_allocation_stability"].select(
+        *PAIR, "stability", "selection_share", "selection_lo", "selection_hi", "usual_dose_level"
+    )
+    return {
+        "row": row,
+        "lines": (
+            lines.filter(own)
+            .sort("cost_agorot", "response_id", descending=[True, False])
+            .to_dicts()
+        ),
+        "reasons": (
+            tables["mart_allocation_reason"]
+            .filter(own)
+            .join(firmness, on=PAIR)
+            .join(lines.select(*PAIR, "dose", "host_semel_mosad", "asset_id"), on=PAIR, how="left")
+            .sort(
+                pl.col("plan_dose_level").is_null(),
+                "above_line",
+                "response_id",
+                descending=[False, True, False],
+            )
+            .to_dicts()
+        ),
+    }
+
+
+def _flips(flips: pl.DataFrame) -> Rows:
+    """Return each close call with its levers."""
+    rows = []
+    for (code, response_id), part in flips.sort(*PAIR, "lever", "rule_id").group_by(
+        PAIR, maintain_order=True
+    ):
+        levers = part.to_dicts()
+        rows.append(
+            {
+                "semel_mosad": code,
+                "response_id": response_id,
+                "is_in_plan": levers[0]["is_in_plan"],
+                "levers": levers,
+            }
+        )
+    return rows

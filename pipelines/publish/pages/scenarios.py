@@ -1,0 +1,105 @@
+"""The scenarios page: the plan and what else it could be, side by side (R98).
+
+Hebrew, right to left, without scripts. Every number carries the address of its mart cell; the chart
+stands beside a table of the same numbers. A scenario without a plan shows its conflict in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+from markupsafe import Markup
+
+from pipelines.publish import words
+from pipelines.publish.pages.report import ReportContext, charts, environment
+from pipelines.settings.scenario_files import BASE
+
+_STYLE = Path(__file__).with_name("report.css")
+# What a scenario may change, as people call it; the path stands beside it.
+PARAMETERS = {
+    "equity_gamma": "מידת ההעדפה המתקנת γ",
+    "need_offset": "משקל התחלתי לצורך a",
+    "rules.excellence_min": "חלק המצוינות, לפחות (%)",
+    "rules.excellence_max": "חלק המצוינות, לכל היותר (%)",
+    "rules.every_school_served": "מענה לכל בית ספר",
+    "rules.school_cap_per_pupil": "תקרה לבית ספר (₪ לתלמיד)",
+    "rules.must_keep": "חובה לשמר",
+    "rules.must_drop": "יש להפסיק",
+    "rules.capacity": "תקרת קיבולת",
+    "channels.municipal_own.budget": "תקציב הרשות (₪)",
+}
+
+
+def render_scenarios(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
+    """Return the page as one HTML text.
+
+    Args:
+        tables: the marts, as the audience may see them.
+        context: what the page says about itself.
+    """
+    every = tables["mart_scenario"].sort("scenario_order")
+    planned = every.filter(pl.col("scenario_status").is_in([BASE, "solved"]))
+    names = dict(planned.select("scenario_id", "scenario_name_he").iter_rows())
+    groups, schools, responses = (
+        tables[f"mart_scenario_{of}"] for of in ("group", "school", "response")
+    )
+    divisions = {
+        dimension: (
+            groups.filter(scenario_dimension=dimension)
+            .select("division_id", "division_name_he")
+            .unique()
+            .sort("division_id")
+            .rows()
+        )
+        for dimension in ("need_quartile", "stream", "group")
+    }
+    return (
+        environment()
+        .get_template("scenarios.html.j2")
+        .render(
+            context=context,
+            style=Markup(_STYLE.read_text(encoding="utf-8")),
+            words=words,
+            base=BASE,
+            scenarios=every.to_dicts(),
+            planned=planned.to_dicts(),
+            without=every.filter(pl.col("conflict_he").is_not_null()).to_dicts(),
+            changes=tables["mart_scenario_change"].sort("scenario_id", "parameter_id").to_dicts(),
+            parameter=_parameter,
+            value=_value,
+            heads=[f"#{name}" for name in names.values()],
+            divisions=divisions,
+            group={
+                (r["scenario_id"], r["scenario_dimension"], r["division_id"]): r
+                for r in groups.to_dicts()
+            },
+            school_rows=schools.filter(scenario_id=BASE)
+            .sort("stream", "school_name_he", "semel_mosad")
+            .to_dicts(),
+            school={(r["scenario_id"], r["semel_mosad"]): r for r in schools.to_dicts()},
+            response_rows=responses.filter(scenario_id=BASE)
+            .sort("response_name_he", "response_id")
+            .to_dicts(),
+            response={(r["scenario_id"], r["response_id"]): r for r in responses.to_dicts()},
+            chart=Markup(charts.scenario_chart(groups, names)) if len(names) > 1 else "",
+        )
+    )
+
+
+def _parameter(parameter_id: str) -> str:
+    """Return what people call a parameter, or its path where nobody named it."""
+    path = parameter_id.removeprefix("policy.")
+    return next(
+        (said for name, said in PARAMETERS.items() if path == name or path.startswith(f"{name}.")),
+        path,
+    )
+
+
+def _value(text: str) -> str:
+    """Return a parameter's value as people write it: 8100000.0 is 8,100,000."""
+    try:
+        return f"{float(text):,.10g}"
+    except ValueError:
+        return text

@@ -1,0 +1,1 @@
+"""What people set: city.yaml, policy.yaml, scenarios, evidence, and the field dictionary."""

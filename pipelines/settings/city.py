@@ -1,0 +1,366 @@
+"""A city is a folder: `city.yaml` (what its files are) and `policy.yaml` (what it wants and may
+spend).
+
+Both are read into frozen Pydantic models. An invalid file stops before any asset runs, with the
+path to the field and the reason in English and Hebrew (R119). Every parameter carries its value,
+unit, source and reason, and every run stores them all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from pipelines.settings.fields import dictionary
+from pipelines.settings.mapping import SourceMapping
+from pipelines.settings.parameters import Model, Parameter, Subject, Year
+from pipelines.settings.policy import Policy
+from pipelines.settings.yaml_lines import line_of
+
+M = TypeVar("M", bound=BaseModel)
+_EXAMPLE = Path(__file__).parents[1] / "demo" / "policy.yaml"
+
+
+class CityError(Exception):
+    """A city's folder cannot be used; the message says what, where and what to do.
+
+    Attributes:
+        he: the same in Hebrew, for a municipal user.
+    """
+
+    def __init__(self, en: str, he: str) -> None:
+        super().__init__(f"{en}\n{he}")
+        self.en, self.he = en, he
+
+
+# ---- city.yaml --------------------------------------------------------------------------------
+
+
+class Identity(Model):
+    """Who the city is."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    name_he: str
+    name_en: str
+    authority: str | None = None
+    is_synthetic: bool
+
+
+class Scope(Model):
+    """Which institutions the plan covers (R3)."""
+
+    name: Literal["official", "all"]
+    education_stages: tuple[str, ...]
+    education_types: tuple[str, ...]
+    legal_statuses: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _named_for_what_it_covers(self) -> Scope:
+        if (self.name == "official") != (self.legal_statuses == ("official",)):
+            raise ValueError(
+                f"scope '{self.name}' with legal_statuses {', '.join(self.legal_statuses)}:"
+                " 'official' covers official schools alone, 'all' others too"
+            )
+        return self
+
+
+class SchoolYears(Model):
+    """School years with data; `reference` is the year whose register the plan stands on."""
+
+    first: Year
+    last: Year
+    reference: Year
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SchoolYears:
+        if not self.first <= self.reference <= self.last:
+            raise ValueError(
+                f"need first ≤ reference ≤ last, not {self.first}, {self.reference}, {self.last}"
+            )
+        return self
+
+    def all(self) -> tuple[int, ...]:
+        """Return every school year from first to last."""
+        return tuple(range(self.first, self.last + 1))
+
+
+class Scale(Model):
+    """How scores on one scale are read.
+
+    `declared`: mean and SD stated by the test's owner. `national_reference`: mean and SD of the
+    published means of all schools of the country in the same year, grade and subject; `sd` is
+    then the pupil-level SD of the scale's base year. `min` and `max` bound the possible scores.
+    """
+
+    kind: Literal["declared", "national_reference"]
+    mean: float | None = None
+    sd: Annotated[float, Field(gt=0)]
+    min: float | None = None
+    max: float | None = None
+    desired: float | None = None
+    source: str
+    reason: str
+
+    @model_validator(mode="after")
+    def _complete(self) -> Scale:
+        if self.kind == "declared" and self.mean is None:
+            raise ValueError("a declared scale needs its mean")
+        return self
+
+
+class City(Model):
+    """`city.yaml`."""
+
+    city: Identity
+    scope: Scope
+    school_years: SchoolYears
+    subjects: tuple[Subject, ...]
+    grades_per_school: Annotated[int, Field(ge=1)] = 6
+    scales: dict[str, Scale] = Field(default_factory=dict)
+    expected: dict[str, float] = Field(default_factory=dict)
+    roots: tuple[str, ...] = ("files",)
+    sources: dict[str, tuple[SourceMapping, ...]]
+    notes_he: tuple[str, ...] = ()
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _one_mapping_is_a_list_of_one(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {key: item if isinstance(item, list) else [item] for key, item in given.items()}
+
+    @model_validator(mode="after")
+    def _mappings_fit_the_contracts(self) -> City:
+        for source_id, mappings in self.sources.items():
+            if source_id not in dictionary().sources:
+                known = ", ".join(dictionary().sources)
+                raise ValueError(f"unknown source '{source_id}'; known sources: {known}")
+            for mapping in mappings:
+                if misfit := mapping.misfit(source_id):
+                    raise ValueError(f"sources.{source_id}: {misfit}")
+        return self
+
+
+# ---- loading ----------------------------------------------------------------------------------
+
+
+class CityFolder(Model):
+    """A city as it lies on disk: its folder, its files' roots, its two validated files."""
+
+    folder: Path
+    city: City
+    policy: Policy
+
+    def within(self, scope: str | None) -> CityFolder:
+        """Return the city with its plan over another scope; as it is if None is asked for.
+
+        Raises:
+            CityError: if all schools are asked for, but the city's own scope is the official ones:
+                nobody then says which others there are.
+        """
+        own = self.city.scope
+        if scope is None or scope == own.name:
+            return self
+        if scope == "all":
+            raise CityError(
+                f"{self.folder / 'city.yaml'}: its scope covers official schools alone; to plan for"
+                " all, name the other legal_statuses there.",
+                f"{self.folder / 'city.yaml'}: ההיקף כולל רק בתי ספר רשמיים. כדי לתכנן לכל בתי הספר"
+                " יש לרשום שם את שאר המעמדות (legal_statuses).",
+            )
+        official = own.model_copy(update={"name": "official", "legal_statuses": ("official",)})
+        return self.model_copy(update={"city": self.city.model_copy(update={"scope": official})})
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Folders in which the city's files are looked for, in order."""
+        return tuple((self.folder / _with_environment(root)).resolve() for root in self.city.roots)
+
+    @property
+    def planning_year(self) -> int:
+        """School year the allocation is for."""
+        return self.policy.planning_year.value
+
+    def parameters(self) -> list[dict[str, str]]:
+        """Return every parameter of both files as rows of `core_parameter`."""
+        return [*parameters_of("policy", self.policy), *parameters_of("city", self.city)]
+
+
+_VARIABLE = re.compile(r"\$\{(\w+):([^}]*)\}")
+
+
+def _with_environment(text: str) -> str:
+    """Replace `${NAME:default}` by the environment's NAME, or the default."""
+    return _VARIABLE.sub(lambda found: os.environ.get(found[1]) or found[2], text)
+
+
+def parameters_of(path: str, node: Any) -> Iterator[dict[str, str]]:
+    """Yield every parameter under a part of a file, as a row of `core_parameter`."""
+    if isinstance(node, Parameter):
+        yield {
+            "parameter_id": path,
+            "parameter_value": _text(node.value),
+            "unit": node.unit,
+            "source": node.source,
+            "reason": node.reason,
+        }
+    elif isinstance(node, BaseModel):
+        cites = {
+            name: value
+            for name, value in node
+            if name in ("source", "reason", "effect_source", "effect_reason", "funding_source")
+        }
+        for name, value in node:
+            own = name.removesuffix("s")
+            cited = cites.get(f"{own}_source", cites.get("source"))
+            why = cites.get(f"{own}_reason", cites.get("reason", ""))
+            if isinstance(value, (int, float, str, date)) and name not in cites and cited:
+                yield _plain(f"{path}.{name}", value, cited, why)
+            elif isinstance(value, dict) and cited:
+                for key, item in value.items():
+                    yield _plain(f"{path}.{name}.{key}", item, cited, why)
+            else:
+                yield from parameters_of(f"{path}.{name}", value)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from parameters_of(f"{path}.{key}", value)
+    elif isinstance(node, tuple):
+        for index, value in enumerate(node):
+            yield from parameters_of(f"{path}.{index}", value)
+
+
+def _plain(path: str, value: Any, source: str, reason: str) -> dict[str, str]:
+    return {
+        "parameter_id": path,
+        "parameter_value": _text(value),
+        "unit": "as named",
+        "source": source,
+        "reason": reason,
+    }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return ", ".join(f"{name} {_text(item)}" for name, item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{_text(key)}: {_text(item)}" for key, item in value.items())
+    return f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file of the city holds.
+
+    Raises:
+        CityError: if it is missing or not YAML.
+    """
+    if not path.is_file():
+        raise CityError(
+            f"{path}: there is no such file; a city is a folder with city.yaml and policy.yaml (see"
+            " README, 'Bring your own city').",
+            f"{path}: הקובץ חסר; עיר היא תיקייה ובה city.yaml ו-policy.yaml.",
+        )
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown line"
+        raise CityError(
+            f"{path}: not valid YAML at {where}: {getattr(error, 'problem', error)}.",
+            f"{path}: הקובץ אינו YAML תקין ({where}).",
+        ) from None
+
+
+def validated(path: Path, raw: Any, model: type[M], under: tuple[str, ...] = ()) -> M:
+    """Return what was read as a model.
+
+    Args:
+        path: the file, whose lines an error names.
+        raw: what was read.
+        model: what it must be.
+        under: keys of the file below which `raw` lies in it.
+
+    Raises:
+        CityError: naming each field that is not valid, with its line.
+    """
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        problems = [
+            (
+                ".".join([*under, *_place(raw, item["loc"])]) or "(whole file)",
+                line_of(path, (*under, *item["loc"])),
+                item["msg"],
+            )
+            for item in error.errors()
+        ]
+        lines = "\n".join(f"  line {line}: {where}: {what}" for where, line, what in problems)
+        raise CityError(
+            f"{path}: {len(problems)} field(s) are not valid:\n{lines}",
+            f"{path}: {len(problems)} שדות אינם תקינים:"
+            f" {', '.join(f'{where} (שורה {line})' for where, line, _ in problems)}. יש לתקן את"
+            " הקובץ ולהריץ שוב.",
+        ) from None
+
+
+def _place(raw: Any, loc: Sequence[str | int]) -> list[str]:
+    """Return a validator's path without the steps that the file does not write, such as a list of
+    one.
+    """
+    parts = []
+    for key in loc:
+        if isinstance(raw, dict) and isinstance(key, int):
+            continue
+        parts.append(str(key))
+        held = (
+            raw if isinstance(raw, dict) else dict(enumerate(raw)) if isinstance(raw, list) else {}
+        )
+        raw = held.get(key)
+    return parts
+
+
+def load_sources(folder: Path) -> CityFolder:
+    """Read a city's folder in which there may be no policy yet: enough to look at its files.
+
+    Without `policy.yaml` a stand-in takes its place that knows no response, goal, group or target.
+
+    Raises:
+        CityError: as `load_city`.
+    """
+    if (folder / "policy.yaml").is_file():
+        return load_city(folder)
+    folder = folder.resolve()
+    named = ("groups", "causes", "response_map", "overlaps", "assets")
+    stand_in = {key: part for key, part in read_yaml(_EXAMPLE).items() if key not in named}
+    stand_in |= {"targets": [], "goals": {}, "responses": {}, "rules": {}}
+    return CityFolder(
+        folder=folder,
+        city=validated(folder / "city.yaml", read_yaml(folder / "city.yaml"), City),
+        policy=validated(_EXAMPLE, stand_in, Policy),
+    )
+
+
+def load_city(folder: Path) -> CityFolder:
+    """Read and validate a city's folder.
+
+    Raises:
+        CityError: if a file is missing, is not YAML, or breaks the schema (R119).
+    """
+    folder = folder.resolve()
+    return CityFolder(
+        folder=folder,
+        city=validated(folder / "city.yaml", read_yaml(folder / "city.yaml"), City),
+        policy=validated(folder / "policy.yaml", read_yaml(folder / "policy.yaml"), Policy),
+    )

@@ -1,0 +1,145 @@
+"""How the files of one logical source are read: the `sources` part of `city.yaml`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pipelines.settings.fields import dictionary
+
+Unit = Literal["thousand", "million", "agorot", "share"]
+# What a value in the file's unit is multiplied by to give the contract's unit.
+FACTORS: dict[Unit, str] = {
+    "thousand": "1000",
+    "million": "1000000",
+    "agorot": "0.01",
+    "share": "100",
+}
+
+
+class Beside(BaseModel):
+    """Another sheet of the same workbook, whose columns are set beside those of the first.
+
+    Attributes:
+        sheet: name or number (from 0) of the sheet.
+        key: contract column by which its rows are found.
+        header_row: first row of its header.
+        header_rows: rows that make its header together.
+        columns: contract column → header on this sheet, the key among them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sheet: str | int
+    key: str
+    header_row: Annotated[int, Field(ge=1)] = 1
+    header_rows: Annotated[int, Field(ge=1, le=5)] = 1
+    columns: dict[str, str]
+
+    @property
+    def added(self) -> dict[str, str]:
+        """The columns it adds: contract column → header, without the key."""
+        return {name: header for name, header in self.columns.items() if name != self.key}
+
+    def cell_name(self, header: str) -> str:
+        """Return what a header of this sheet is called beside those of the first."""
+        return f"{self.sheet} / {header}"
+
+
+class SourceMapping(BaseModel):
+    """How one file, or files of one layout, of a logical source are read.
+
+    Attributes:
+        file: name or pattern below one of the city's roots; `{school_year}` stands for each
+            school year, `*` for any text.
+        format: kind of file.
+        encoding: codec of a CSV; `auto` reads the byte-order mark, else UTF-8, else cp1255.
+        delimiter: of a CSV; `auto` takes the one that splits the header most.
+        sheet: name or number (from 0) of the sheet of a workbook.
+        header_row: first row of the header, 1 being the first row of the file.
+        header_rows: rows that make the header together, joined by " / ".
+        columns: contract column → header in the file.
+        constants: contract column → value for every row; `{school_year}` is the file's year.
+        values: contract column → {value in the file: our value}.
+        nulls: texts that mean "no value".
+        skip_where: column → pattern of the whole text ('' for an empty one); a row that fits one of
+            them is no record (a footnote, a kind of unit the source is not about). It is counted
+            apart, with its row, and is no fault.
+        beside: further sheets of the workbook, found by a key.
+        fill_down: columns whose merged cells hold for the rows below.
+        units: column → unit of the file where it is not the contract's.
+        dates: order of day, month and year.
+        years: school years the source exists for; the city's years if not given.
+        not_reporting: institution code → why this source has no row of it.
+        accept_older: SHA-256 of files that may replace newer content.
+        how_to_get: what to do when the file is missing.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    format: Literal["csv", "xlsx", "xls", "parquet"]
+    encoding: str = "auto"
+    delimiter: Literal["auto", ",", ";", "tab", "|"] = "auto"
+    sheet: str | int = 0
+    header_row: Annotated[int, Field(ge=1)] = 1
+    header_rows: Annotated[int, Field(ge=1, le=5)] = 1
+    columns: dict[str, str]
+    constants: dict[str, str] = {}
+    values: dict[str, dict[str, str]] = {}
+    nulls: tuple[str, ...] = ()
+    skip_where: dict[str, str] = {}
+    beside: tuple[Beside, ...] = ()
+    fill_down: tuple[str, ...] = ()
+    units: dict[str, Unit] = {}
+    dates: Literal["dmy", "mdy", "ymd"] = "dmy"
+    years: tuple[Annotated[int, Field(ge=2000, le=2100)], ...] | None = None
+    not_reporting: dict[str, str] = {}
+    accept_older: tuple[str, ...] = ()
+    how_to_get: str | None = None
+
+    @property
+    def is_yearly(self) -> bool:
+        """Whether the source comes as one file per school year."""
+        return "{school_year}" in self.file
+
+    @property
+    def first_data_row(self) -> int:
+        """Row of the file below the header."""
+        return self.header_row + self.header_rows
+
+    @model_validator(mode="after")
+    def _options_name_mapped_columns(self) -> SourceMapping:
+        for option in ("values", "fill_down", "units", "skip_where"):
+            if astray := sorted(set(getattr(self, option)) - self.mapped):
+                raise ValueError(f"{option}: not among the mapped columns: {', '.join(astray)}")
+        for name, pattern in self.skip_where.items():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"skip_where.{name}: {pattern} is no pattern: {error}") from None
+        for other in self.beside:
+            if self.format not in ("xlsx", "xls"):
+                raise ValueError(f"beside: a file of format {self.format} has no sheets")
+            if other.key not in self.columns or other.key not in other.columns:
+                raise ValueError(f"beside: the key {other.key} must be mapped on both sheets")
+            if twice := sorted(set(other.added) & set(self.columns)):
+                raise ValueError(f"beside: mapped on the first sheet too: {', '.join(twice)}")
+        return self
+
+    @property
+    def mapped(self) -> set[str]:
+        """Contract columns that are read from the file, whichever sheet they stand on."""
+        return {*self.columns, *(name for other in self.beside for name in other.added)}
+
+    def misfit(self, source_id: str) -> str | None:
+        """Return what keeps the mapping from meeting the contract of a source, or None."""
+        table = dictionary().contract(source_id)
+        given = self.mapped | set(self.constants)
+        if unknown := sorted(given - set(table.contract)):
+            return f"columns the contract does not know: {', '.join(unknown)}"
+        if absent := sorted(set(table.contract) - table.contract_nullable - given):
+            return f"columns the contract needs: {', '.join(absent)}"
+        return None

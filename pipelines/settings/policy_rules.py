@@ -1,0 +1,205 @@
+"""`policy.yaml`, `rules:` – what every allocation of the city has to keep (R82–R93, R100)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipelines.settings.parameters import Channel, Model, Parameter, Percent, Year
+
+RuleKind = Literal[
+    "rise_cap",
+    "share_max",
+    "share_min",
+    "excellence_share_max",
+    "excellence_share_min",
+    "hold_harmless",
+    "school_cap",
+    "school_floor",
+    "exclusive",
+    "budget",
+    "school_channel_cap",
+    "school_capacity",
+    "participant_capacity",
+    "asset_hours",
+    "minimum_group",
+    "must_drop",
+    "must_keep",
+    "every_school_served",
+    "decided_drop",
+    "decided_keep",
+    "notice_period",
+    "override",
+    "commitment",
+]
+Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
+
+
+class Capacity(Model):
+    """Most schools, or participants, one response can serve."""
+
+    response: str
+    schools: int | None = None
+    participants: int | None = None
+    source: str
+    reason: str
+
+
+class MustKeep(Model):
+    """Responses that go on where they run now (`served`) or in the schools named."""
+
+    response: str
+    schools: tuple[str, ...] | Literal["served"]
+    dose_level: int = 1
+    source: str
+    reason: str
+
+
+class MustDrop(Model):
+    """Responses that are not to be given, anywhere or in the schools named."""
+
+    response: str
+    schools: tuple[str, ...] | Literal["all"] = "all"
+    source: str
+    reason: str
+
+
+class NoticePeriod(Model):
+    """A response that ends after notice: up to a school year it goes on where it runs, and nowhere
+    else.
+    """
+
+    response: str
+    last_year: Year
+    source: str
+    reason: str
+
+
+class Prerequisite(Model):
+    """A response that a school can have only beside another one (R93)."""
+
+    response: str
+    needs: str
+    source: str
+    reason: str
+
+
+class SourceExclusion(Model):
+    """Responses that a channel may not pay for (R83)."""
+
+    channel: Channel
+    responses: Annotated[tuple[str, ...], Field(min_length=1)]
+    source: str
+    reason: str
+
+
+class Override(Model):
+    """A decision by hand that the plan must keep, whatever it costs (R91, R100).
+
+    Attributes:
+        decision: "forced": the response stands there; "forbidden": it does not.
+        dose_level: that dose and no other; not given = any.
+        reason: why; without it there is no override.
+        decided_by_role: who decided, by role and never by name.
+    """
+
+    response: str
+    schools: Annotated[tuple[str, ...], Field(min_length=1)]
+    decision: Literal["forced", "forbidden"]
+    dose_level: Annotated[int, Field(ge=1)] | None = None
+    reason: Words
+    decided_by_role: Words
+    decided_on: date
+
+
+class ServedExemption(Model):
+    """Schools that may be left without any response, by decision (R91)."""
+
+    schools: Annotated[tuple[str, ...], Field(min_length=1)]
+    reason: Words
+    decided_by_role: Words
+    decided_on: date
+
+
+class MinimumGroup(Model):
+    """The fewest participants in one school for whom a response is opened there (R93)."""
+
+    response: str
+    participants: Annotated[int, Field(ge=1)]
+    source: str
+    reason: str
+
+
+class Rules(Model):
+    """The rules of the allocation (R82–R93). A rule that is not declared does not hold.
+
+    Attributes:
+        hold_harmless: least share of last year's money that a school keeps.
+        rise_cap: greatest share of last year's money that a school with any can reach, 100 or more.
+        long_term_min: least share of the money for responses of a long horizon.
+        neediest_quarter_min: least share for the schools of the neediest quarter of the pupils.
+        stream_tolerance: how far a stream's share may lie from its share of the need-weighted
+            pupils.
+        exploration_min: least share for responses whose effect is not known but can be evaluated.
+        exploration_max: greatest share for them.
+        decisions: whether what people decided on responses for the planned year binds the plan:
+            what is kept stays where it runs, what is dropped is given to nobody (R68).
+        pooling: whether the suggested sets of schools may open a response together (R87).
+        exclusive: sets of responses of which a school has one at most.
+        school_floor_per_pupil: least money per pupil of every school, over all channels.
+        overrides: decisions by hand, each with its reason, role and day.
+        relax_order: kinds of rules in the order in which they would give way if no plan kept them
+            all, the first to give way first; what is not named comes after
+            (`relaxation.RELAX_ORDER`).
+    """
+
+    capacity: tuple[Capacity, ...] = ()
+    minimum_groups: tuple[MinimumGroup, ...] = ()
+    must_keep: tuple[MustKeep, ...] = ()
+    must_drop: tuple[MustDrop, ...] = ()
+    decisions: Parameter[bool] | None = None
+    notice_periods: tuple[NoticePeriod, ...] = ()
+    prerequisites: tuple[Prerequisite, ...] = ()
+    source_exclusions: tuple[SourceExclusion, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    every_school_served: Parameter[bool] | None = None
+    served_exemptions: tuple[ServedExemption, ...] = ()
+    school_floor_per_pupil: Parameter[Annotated[float, Field(ge=0)]] | None = None
+    school_cap_per_pupil: Parameter[float] | None = None
+    excellence_min: Parameter[Percent] | None = None
+    excellence_max: Parameter[Percent] | None = None
+    hold_harmless: Parameter[Percent] | None = None
+    rise_cap: Parameter[Annotated[float, Field(ge=100)]] | None = None
+    long_term_min: Parameter[Percent] | None = None
+    neediest_quarter_min: Parameter[Percent] | None = None
+    stream_tolerance: Parameter[Percent] | None = None
+    exploration_min: Parameter[Percent] | None = None
+    exploration_max: Parameter[Percent] | None = None
+    pooling: Parameter[bool] | None = None
+    exclusive: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    relax_order: tuple[RuleKind, ...] = ()
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        """Where the rules name a response: rule and response."""
+        for rule in (
+            "capacity",
+            "minimum_groups",
+            "must_keep",
+            "must_drop",
+            "notice_periods",
+            "prerequisites",
+            "overrides",
+        ):
+            for item in getattr(self, rule):
+                yield rule, item.response
+        for needing in self.prerequisites:
+            yield "prerequisites", needing.needs
+        for excluded in self.source_exclusions:
+            for response_id in excluded.responses:
+                yield "source_exclusions", response_id
+        for group in self.exclusive.values():
+            for response_id in group:
+                yield "exclusive", response_id

@@ -1,0 +1,60 @@
+"""Where a run finds its city and leaves its results."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dagster import ConfigurableResource
+
+from pipelines.settings.city import CityFolder, load_city
+
+PROJECT = Path(__file__).resolve().parents[2]
+DEFAULT_CITY = "demo_city"
+
+
+class Workspace(ConfigurableResource):
+    """One city's folders.
+
+    Attributes:
+        city_folder: the city's raw folder (`data_raw/<city>`).
+        marts_folder: where its releases are published (`data_marts/<city>`).
+        work_folder: its working warehouse and locks; nobody but the pipeline reads it.
+        scope: which schools the plan covers, `official` or `all`; as city.yaml says if not given
+            (R3).
+    """
+
+    city_folder: str
+    marts_folder: str
+    work_folder: str
+    scope: str | None = None
+
+    def city(self) -> CityFolder:
+        """Read and validate the city's two files."""
+        return load_city(Path(self.city_folder)).within(self.scope)
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The working DuckDB file."""
+        return Path(self.work_folder) / "warehouse.duckdb"
+
+
+def workspace(city: str | None = None, scope: str | None = None) -> Workspace:
+    """Return the workspace of a city: the one named, `TIKKUN_CITY`, or the demonstration city.
+
+    `TIKKUN_DATA_RAW`, `TIKKUN_DATA_MARTS` and `TIKKUN_WORK` move the three folders; `TIKKUN_SCOPE`
+    gives the scope where none is given.
+    """
+    name = city or os.environ.get("TIKKUN_CITY") or DEFAULT_CITY
+    folders = {
+        "city_folder": ("TIKKUN_DATA_RAW", "data_raw"),
+        "marts_folder": ("TIKKUN_DATA_MARTS", "data_marts"),
+        "work_folder": ("TIKKUN_WORK", ".work"),
+    }
+    return Workspace(
+        scope=scope or os.environ.get("TIKKUN_SCOPE") or None,
+        **{
+            field: str(Path(os.environ.get(variable) or PROJECT / default).resolve() / name)
+            for field, (variable, default) in folders.items()
+        },
+    )

@@ -1,0 +1,165 @@
+"""The door: what one file may bring into the warehouse, and in which spelling (R110, R23).
+
+Pupil and participant ids become HMAC-SHA256 under a key that lives outside the database: in the
+environment (`TIKKUN_PUPIL_KEY`) or in a file it names (`TIKKUN_PUPIL_KEY_FILE`). The demonstration
+city has a public key of its own, which a real city may not use. Texts lose names and numbers of
+people; a value that does not fit its column is masked too, as nobody knows what it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.settings.city import CityError
+from pipelines.settings.fields import Field
+from pipelines.settings.mapping import SourceMapping
+from pipelines.sources import personal
+from pipelines.sources.normalise import normalise
+
+DEMO_KEY = "tikkun-demonstration-key-not-for-real-pupils"
+_ID_DIGITS = 9
+
+
+def pupil_key(*, is_synthetic: bool) -> bytes:
+    """Return the key of the keyed hash.
+
+    Raises:
+        CityError: if a real city has no key, or uses the demonstration key.
+    """
+    key = os.environ.get("TIKKUN_PUPIL_KEY", "")
+    key_file = os.environ.get("TIKKUN_PUPIL_KEY_FILE", "")
+    if not key and key_file:
+        key = Path(key_file).read_text(encoding="utf-8").strip()
+    if is_synthetic:
+        return (key or DEMO_KEY).encode()
+    if not key or key == DEMO_KEY:
+        raise CityError(
+            "This city has pupil files, so it needs its own secret key: set TIKKUN_PUPIL_KEY or"
+            " TIKKUN_PUPIL_KEY_FILE (at least 32 random characters, kept outside the database). The"
+            " demonstration key is refused.",
+            "לעיר יש קובצי תלמידים ולכן נדרש מפתח סודי משלה: TIKKUN_PUPIL_KEY או"
+            " TIKKUN_PUPIL_KEY_FILE. מפתח ההדגמה אינו מתקבל.",
+        )
+    if len(key) < 32:
+        raise CityError(
+            "TIKKUN_PUPIL_KEY is shorter than 32 characters; use a longer random key.",
+            "המפתח הסודי קצר מ-32 תווים; יש להשתמש במפתח אקראי ארוך יותר.",
+        )
+    return key.encode()
+
+
+def hash_ids(ids: pl.Series, *, is_synthetic: bool) -> pl.Series:
+    """Replace ids by 32 hex digits of their keyed hash; empty stays empty.
+
+    An id that became a number (a leading zero lost, ".0" added) is the same id.
+    """
+    known = ids.drop_nulls().unique()
+    if known.is_empty():
+        return ids
+    key = pupil_key(is_synthetic=is_synthetic)
+    same = known.str.replace(r"\.0+$", "")
+    same = pl.select(
+        pl.when(same.str.contains(r"^\d{7,9}$")).then(same.str.zfill(_ID_DIGITS)).otherwise(same)
+    ).to_series()
+    hashed = _keyed_hash(key)
+    hashes = [hashed(value.encode())[:32] for value in same]
+    return ids.replace_strict(known, pl.Series(hashes, dtype=pl.String), default=None)
+
+
+def _keyed_hash(key: bytes) -> Callable[[bytes], str]:
+    """Return HMAC-SHA256 under a key as hexadecimal digits (RFC 2104).
+
+    The two keyed halves are made once and copied for each id, which takes a third of the time of
+    `hmac.digest` for as many ids as a city has; the test holds the two equal.
+    """
+    block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
+    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def hashed(value: bytes) -> str:
+        first, second = inner.copy(), outer.copy()
+        first.update(value)
+        second.update(first.digest())
+        return second.hexdigest()
+
+    return hashed
+
+
+def admit(
+    column: pl.Series, field: Field, mapping: SourceMapping, *, is_synthetic: bool
+) -> tuple[pl.Series, dict[str, pl.Series]]:
+    """Let one column in.
+
+    Args:
+        column: cleaned texts, null where empty.
+        field: what the column holds.
+        mapping: how its file is read.
+        is_synthetic: whether the demonstration key may be used.
+
+    Returns:
+        The column in the contract's spelling, hashed or masked as the dictionary says; and for each
+        repair that must be told (`code_repaired`, `personal_masked`) which rows it touched.
+    """
+    if field.door == "hash":
+        return hash_ids(column, is_synthetic=is_synthetic), {}
+    read = normalise(column, field, mapping)
+    repairs = {}
+    if field.digits:
+        repairs["code_repaired"] = (read != column).fill_null(value=False)
+    masked, is_personal = _mask(read, field)
+    repairs["personal_masked"] = is_personal
+    return masked, {name: touched for name, touched in repairs.items() if touched.any()}
+
+
+def _mask(column: pl.Series, field: Field) -> tuple[pl.Series, pl.Series]:
+    """Mask what names a person in a text, and all of a value that is no number, day or flag.
+
+    A school or a place may bear a person's name, so names of things lose only numbers and
+    addresses.
+
+    Returns:
+        The masked column, and in which rows something personal was found; that a value is merely
+        unreadable is for the quarantine to tell.
+    """
+    is_text = field.type == "VARCHAR" and not field.allowed and not field.pattern
+    suspects = column.drop_nulls().unique()
+    if not is_text:
+        suspects = suspects.filter(~_fits(suspects, field))
+    if field.type == "VARCHAR":
+        suspects = suspects.filter(suspects.str.contains(personal.HINT))
+    names_a_thing = is_text and ("_name" in field.name or field.name == "provider")
+    mask = personal.mask_numbers if names_a_thing else personal.mask_personal
+    found = {text: without for text in suspects if (without := mask(text)) != text}
+    pairs = found if field.type == "VARCHAR" else dict.fromkeys(suspects, personal.MASK)
+    kept = column.replace(pairs) if pairs else column
+    return kept, column.is_in(list(found)).fill_null(value=False)
+
+
+def _fits(values: pl.Series, field: Field) -> pl.Series:
+    """Whether values are spelt as their column's contract has it, and too short for an id.
+
+    A sum of money may have nine digits, but it does not begin with a zero as a phone does.
+    """
+    if field.type == "DATE":
+        return values.str.contains(r"^\d{4}-\d{2}-\d{2}$")
+    if field.type == "BOOLEAN":
+        return values.is_in(["true", "false"])
+    if field.type != "VARCHAR":
+        most = "" if field.unit == "NIS" else 8 if field.max is None else 6
+        is_number = values.str.contains(rf"^-?\d{{1,{most}}}(\.\d+)?$")
+        return is_number & ~values.str.contains(r"^-?0\d{1,2}\.?\d{7}$")
+    if field.allowed:
+        return values.is_in([str(value) for value in field.allowed])
+    return values.str.contains(f"^(?:{field.pattern})$") & ~values.str.contains(r"^\d{9}$")
+
+
+def header_shown(name: str) -> str:
+    """Return a header for an error: where a file has no header row its first record stands
+    there.
+    """
+    return personal.mask_personal(name)

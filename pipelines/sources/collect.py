@@ -1,0 +1,231 @@
+"""Stage `collect`: what do the sources say, and can we trust them.
+
+Each logical source becomes one raw table (text, with file, hash and row), its bad rows going to
+quarantine with a reason. Staging and core follow as SQL. A source with a school year can be
+refreshed for one year alone: the other years' rows stay as they are.
+
+All yearly sources are one operation and all others a second one, since every operation of a run
+costs a third of a second; each source is an asset that can be materialised by itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import dagster as dg
+import duckdb
+
+from pipelines.settings.city import CityError, CityFolder
+from pipelines.settings.fields import Table, dictionary
+from pipelines.settings.workspace import Workspace
+from pipelines.sources.files import REGISTRY, read_source
+from pipelines.sources.load import keep_superseded, raw_name, refuse_older, settle, write_aside
+from pipelines.sources.quarantine import Known, known_to
+from pipelines.warehouse.checks import CheckResult, run_checks
+from pipelines.warehouse.database import ASIDE, Warehouse, swap
+from pipelines.warehouse.suites import RAW_MAPPED, RAW_ROWS, Check
+from pipelines.warehouse.tables import (
+    FRESHNESS,
+    OWNERS,
+    POOL,
+    as_dagster,
+    asset_key,
+    check_specs,
+    failure,
+    record_results,
+)
+
+_CHECKS = (RAW_ROWS, RAW_MAPPED)
+# Institution codes of the other sources are held against these two.
+_REGISTERS = ("register__schools", "register__merges")
+
+
+def year_key(school_year: int) -> str:
+    """Return the partition key of a school year: 2026 is '2025-26'."""
+    return f"{school_year - 1}-{school_year % 100:02d}"
+
+
+def school_year(key: str) -> int:
+    """Return the school year of a partition key: '2025-26' is 2026."""
+    return int(key[:4]) + 1
+
+
+def is_yearly(source_id: str) -> bool:
+    """Whether the rows of a source belong to a school year."""
+    return "school_year" in dictionary().contract(source_id).contract
+
+
+def raw_assets(years: Sequence[int]) -> list[dg.AssetsDefinition]:
+    """Return the raw assets of all logical sources; the yearly ones are partitioned by school
+    year.
+    """
+    partitions = dg.StaticPartitionsDefinition([year_key(year) for year in years])
+    yearly = [source for source in dictionary().sources if is_yearly(source)]
+    timeless = [source for source in dictionary().sources if not is_yearly(source)]
+    return [
+        _raw_assets("raw_yearly", yearly, partitions),
+        _raw_assets("raw_timeless", timeless, None),
+    ]
+
+
+def _raw_assets(
+    name: str, sources: Sequence[str], partitions: dg.PartitionsDefinition | None
+) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=name,
+        specs=[_spec(source_id) for source_id in sources],
+        check_specs=[
+            spec
+            for source_id in sources
+            for spec in check_specs(asset_key(f"raw_{source_id}"), _CHECKS)
+        ],
+        can_subset=True,
+        pool=POOL,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
+    )
+    def _raw(context: dg.AssetExecutionContext, workspace: Workspace, warehouse: Warehouse):
+        city = workspace.city()
+        years = city.city.school_years.all()
+        if context.has_partition_key_range:
+            years = tuple(school_year(key) for key in context.partition_keys)
+        selected = [
+            source_id
+            for source_id in sources
+            if asset_key(f"raw_{source_id}") in context.selected_asset_keys
+        ]
+        faults: list[str] = []
+        moment = datetime.now(UTC).replace(tzinfo=None)
+        known = city_knows(city)
+        with warehouse.connect() as connection:
+            for source_id in selected:
+                yield from _collect(city, source_id, years, connection, known, moment, faults)
+        if faults:
+            raise dg.Failure(description="\n".join(faults), allow_retries=False)
+
+    return _raw
+
+
+def _collect(
+    city: CityFolder,
+    source_id: str,
+    years: Sequence[int],
+    connection: duckdb.DuckDBPyConnection,
+    known: Known,
+    moment: datetime,
+    faults: list[str],
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    """Load one source; what stops it is added to `faults`, so that the others are still loaded."""
+    key, table = asset_key(f"raw_{source_id}"), dictionary().contract(source_id)
+    target = raw_name(source_id)
+    is_whole = set(years) == set(city.city.school_years.all()) or not is_yearly(source_id)
+    try:
+        reading = read_source(city, source_id, years)
+        refuse_older(connection, city, source_id, reading)
+    except CityError as error:
+        faults.append(str(error))
+        return
+    write_aside(connection, source_id, reading, None if is_whole else years)
+    results = run_checks(
+        connection, _raw_table(table), target + ASIDE, _applicable(city, source_id)
+    )
+    record_results(connection, f"raw_{source_id}", results)
+    yield from (as_dagster(key, result) for result in results)
+    if blocked := _failed(source_id, results):
+        connection.execute(f"DROP TABLE {target}{ASIDE}")
+        faults.append(str(failure(blocked).description))
+        return
+    keep_superseded(connection, source_id, reading)
+    swap(connection, target)
+    set_aside = settle(connection, source_id, reading, known, is_whole=is_whole, moment=moment)
+    count = connection.sql(f"SELECT count(*) FROM {target}").fetchall()[0][0]
+    yield dg.MaterializeResult(
+        asset_key=key,
+        metadata={
+            "dagster/row_count": count,
+            "rows_quarantined": set_aside,
+            "files": len(reading.files),
+            "is_mapped": source_id in city.city.sources,
+        },
+    )
+
+
+def city_knows(city: CityFolder) -> Known:
+    """Return what a city knows of its responses, goals and scales."""
+    years = city.city.school_years.all()
+    try:
+        responses = read_source(city, REGISTRY, years).rows["response_id"].drop_nulls()
+        goals = read_source(city, "aim__goals", years).rows["goal_id"].drop_nulls()
+    except CityError:
+        # The source's own loading says what is wrong with the file.
+        return known_to(city, (), ())
+    return known_to(city, tuple(responses), tuple(goals))
+
+
+def _has_files(city: CityFolder, source_id: str) -> bool:
+    """Whether the city expects rows of a source: it is mapped, and for at least one year."""
+    return any(mapping.years != () for mapping in city.city.sources.get(source_id, ()))
+
+
+def _failed(source_id: str, results: Sequence[CheckResult]) -> list[tuple[str, CheckResult]]:
+    return [(f"raw_{source_id}", result) for result in results if not result.is_passed]
+
+
+def _spec(source_id: str) -> dg.AssetSpec:
+    table = dictionary().contract(source_id)
+    held_against = _REGISTERS if "semel_mosad" in table.contract else ()
+    return dg.AssetSpec(
+        asset_key(f"raw_{source_id}"),
+        deps=(
+            [asset_key(f"raw_{name}") for name in held_against if name != source_id]
+            if source_id not in _REGISTERS
+            else []
+        ),
+        description=f"{source_id} as the city's files hold it, as text. A row: {table.row}.",
+        metadata={"dagster/column_schema": dg.TableSchema(columns=_raw_columns(table))},
+        group_name="collect",
+        owners=OWNERS,
+        kinds={"duckdb", "file"},
+        freshness_policy=FRESHNESS,
+    )
+
+
+def _raw_columns(table: Table) -> list[dg.TableColumn]:
+    described = [
+        dg.TableColumn(name, type="VARCHAR", description=dictionary().fields[name].en)
+        for name in table.contract
+    ]
+    return [
+        *described,
+        dg.TableColumn("file_name", type="VARCHAR", description="file as it arrived"),
+        dg.TableColumn("file_hash", type="VARCHAR", description="SHA-256 of the file's bytes"),
+        dg.TableColumn(
+            "file_row", type="INTEGER", description="row in the file, from 1 at its top"
+        ),
+    ]
+
+
+def _raw_table(table: Table) -> Table:
+    """Return the raw twin of a staged table, keyed by file and row."""
+    return Table(
+        name=f"raw_{table.name.removeprefix('stg_')}",
+        row=table.row,
+        key=("file_name", "file_row"),
+        columns=(*table.contract, "file_name", "file_hash", "file_row"),
+        nullable=frozenset(table.contract),
+        contract=table.contract,
+        contract_nullable=table.contract_nullable,
+        references=(),
+    )
+
+
+def _applicable(city: CityFolder, source_id: str) -> list[Check]:
+    """A source that the city does not map is empty, and that is no fault."""
+    return [
+        (
+            check
+            if check is not RAW_MAPPED or _has_files(city, source_id)
+            else replace(check, expectations=())
+        )
+        for check in _CHECKS
+    ]

@@ -1,0 +1,1 @@
+"""The working DuckDB file, and how a table of it is made, checked and swapped in."""

@@ -1,0 +1,223 @@
+"""Run the checks of one table with Great Expectations and say what failed, without personal values.
+
+A validation that could not run (a missing column, a broken connection) raises; it is never read
+as bad data.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from pipelines.settings.fields import Table, dictionary
+from pipelines.warehouse.suites import Check, Expectation
+
+KEYS_SHOWN = 10
+
+
+class CheckError(Exception):
+    """A check could not be carried out: a fault of the machinery, not of the data."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check found.
+
+    `failing_keys` holds up to ten keys of failing rows, without personal columns.
+    """
+
+    check: Check
+    is_passed: bool
+    checked_rows: int
+    failing_rows: int
+    failing_keys: tuple[str, ...]
+    failing_expectations: tuple[str, ...]
+
+
+@cache
+def _library() -> Any:
+    """Import Great Expectations (seconds) once, with its telemetry and progress bars off."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations as gx
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # type: ignore[assignment]
+    asset = context.data_sources.add_pandas("tables").add_dataframe_asset("table")
+    return gx, asset.add_batch_definition_whole_dataframe("all")
+
+
+def run_checks(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    relation: str,
+    checks: Sequence[Check],
+    aside: Mapping[str, str] | None = None,
+) -> list[CheckResult]:
+    """Validate `relation` (the table, perhaps still aside) against its checks.
+
+    Args:
+        connection: an open warehouse.
+        table: the table's entry in the dictionary.
+        relation: where its rows are now.
+        checks: what must hold.
+        aside: where tables that are made together with it are now, for its references.
+
+    Raises:
+        CheckError: if an expectation could not be evaluated.
+    """
+    rows = connection.sql(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
+    columns = sorted({name for check in checks for name in check.columns})
+    shown = sorted({*columns, *_shown_key(table)}) if columns else []
+    frame = (
+        connection.sql(f"SELECT {', '.join(shown)} FROM {relation}").df()
+        if shown
+        else pd.DataFrame()
+    )
+    schema = _schema_frame(connection, table, relation)
+    parents = {
+        f"keys of {parent}": (
+            connection.sql(
+                f"SELECT {column} FROM {(aside or {}).get(parent, f'core.{parent}')}"
+            ).fetchall()
+        )
+        for column, parent in table.references
+    }
+    sets = {name: [row[0] for row in rows] for name, rows in parents.items()}
+    frames = {"table": (frame, _shown_key(table)), "schema": (schema, ("expected",))}
+    failed: dict[str, list[_Failed]] = {check.id: [] for check in checks}
+    for on, (content, key) in frames.items():
+        wanted = [
+            (check.id, item) for check in checks for item in check.expectations if item.on == on
+        ]
+        for check_id, found in _failures(content, wanted, key, sets, f"{table.name}.{on}"):
+            failed[check_id].append(found)
+    return [_result(check, failed[check.id], rows) for check in checks]
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """One expectation that does not hold."""
+
+    description: str
+    rows: int
+    keys: tuple[str, ...]
+
+
+def _result(check: Check, failed: Sequence[_Failed], checked_rows: int) -> CheckResult:
+    return CheckResult(
+        check=check,
+        is_passed=not failed,
+        checked_rows=checked_rows,
+        failing_rows=max((item.rows for item in failed), default=0),
+        failing_keys=tuple(sorted({key for item in failed for key in item.keys})[:KEYS_SHOWN]),
+        failing_expectations=tuple(item.description for item in failed),
+    )
+
+
+def _shown_key(table: Table) -> tuple[str, ...]:
+    return tuple(name for name in table.key if dictionary().fields[name].privacy != "personal")
+
+
+def _schema_frame(
+    connection: duckdb.DuckDBPyConnection, table: Table, relation: str
+) -> pd.DataFrame:
+    described = connection.sql(f"DESCRIBE {relation}").fetchall()
+    actual = [f"{name} {type_}" for name, type_, *_ in described]
+    expected = [f"{name} {dictionary().fields[name].type}" for name in table.columns]
+    length = max(len(actual), len(expected))
+    pad = lambda items: items + ["(absent)"] * (length - len(items))  # noqa: E731
+    return pd.DataFrame({"actual": pad(actual), "expected": pad(expected)})
+
+
+def _failures(
+    frame: pd.DataFrame,
+    wanted: Sequence[tuple[str, Expectation]],
+    key: Sequence[str],
+    sets: Mapping[str, list[Any]],
+    name: str,
+) -> Iterator[tuple[str, _Failed]]:
+    """Yield the check and the failure of each expectation that does not hold.
+
+    One pass asks yes or no; only what failed is asked again for its rows, which costs more.
+    """
+    passed = _validate(frame, wanted, sets, name, {"result_format": "BOOLEAN_ONLY"})
+    again = [
+        (check_id, item)
+        for (check_id, item), result in zip(wanted, passed, strict=True)
+        if not result.success
+    ]
+    details = {
+        "result_format": "COMPLETE",
+        "unexpected_index_column_names": list(key),
+        "include_unexpected_rows": False,
+    }
+    for (check_id, _), result in zip(
+        again, _validate(frame, again, sets, name, details), strict=True
+    ):
+        count = result.result.get("unexpected_count")
+        rows = result.result.get("unexpected_index_list") or []
+        yield (
+            check_id,
+            _Failed(
+                description=_describe(result.expectation_config),
+                rows=len(frame) if count is None else int(count),
+                keys=tuple("/".join(str(row[part]) for part in key) for row in rows),
+            ),
+        )
+
+
+def _validate(
+    frame: pd.DataFrame,
+    wanted: Sequence[tuple[str, Expectation]],
+    sets: Mapping[str, list[Any]],
+    name: str,
+    result_format: dict[str, Any],
+) -> list[Any]:
+    """Return one result per expectation, in the order asked.
+
+    Raises:
+        CheckError: if an expectation could not be evaluated.
+    """
+    if not wanted:
+        return []
+    gx, frames = _library()
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    expectations = []
+    for place, (_, item) in enumerate(wanted):
+        arguments = dict(item.arguments)
+        if isinstance(arguments.get("value_set"), str):
+            arguments["value_set"] = sets[arguments["value_set"]]
+        configuration = ExpectationConfiguration(
+            type=item.type, kwargs=arguments, meta={"place": place}
+        )
+        expectations.append(configuration.to_domain_obj())
+    batch = frames.get_batch(batch_parameters={"dataframe": frame})
+    suite = gx.ExpectationSuite(name=name, expectations=expectations)
+    results = batch.validate(suite, result_format=result_format).results
+    for item in results:
+        info = item.exception_info or {}
+        for error in [info] if "raised_exception" in info else list(info.values()):
+            if error.get("raised_exception"):
+                raise CheckError(
+                    f"{name}: {_describe(item.expectation_config)} could not run:"
+                    f" {error.get('exception_message')}"
+                )
+    return sorted(results, key=lambda item: item.expectation_config.meta["place"])
+
+
+def _describe(configuration: Any) -> str:
+    arguments = configuration.kwargs
+    column = (
+        arguments.get("column")
+        or arguments.get("column_list")
+        or [arguments[name] for name in ("column_A", "column_B") if name in arguments]
+    )
+    named = column if isinstance(column, str) else ", ".join(column)
+    return f"{configuration.type.removeprefix('expect_')}({named})"

@@ -1,0 +1,172 @@
+"""The working warehouse: one DuckDB file per city behind a small interface.
+
+DuckDB has one writer, and an open reader blocks it. So a run holds one lock from its first table
+to its last (a second run waits its turn), every connection is closed even when its body raises,
+readers of the results get their own published copy and never open this file, and a table is
+built aside, audited, and only then swapped in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from dagster import ConfigurableResource, InitResourceContext
+from filelock import FileLock, Timeout
+from pydantic import PrivateAttr
+
+from pipelines.settings.fields import Table, dictionary
+
+LAYERS = ("raw", "staging", "core", "mart", "audit", "history")
+ASIDE = "__next"
+
+
+class Warehouse(ConfigurableResource):
+    """A city's DuckDB file.
+
+    Attributes:
+        path: the .duckdb file; its folder is created when first written.
+    """
+
+    path: str
+    _is_kept_open: bool = PrivateAttr(default=False)
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[Warehouse]:
+        """Hold the run lock, and the file open, for as long as a Dagster run uses the warehouse.
+
+        To open the file costs more than to write most tables; beside an open connection it costs
+        nothing.
+        """
+        with (
+            self.run_lock(lambda message: context.log.info(message) if context.log else None),
+            self.connect(),
+        ):
+            self._is_kept_open = True
+            try:
+                yield self
+            finally:
+                self._is_kept_open = False
+
+    @contextmanager
+    def run_lock(self, say: Callable[[str], object]) -> Iterator[None]:
+        """Wait for any other run on this city to end, then keep the warehouse to this one.
+
+        The lock is the operating system's, so a killed run releases it.
+        """
+        file = Path(self.path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{file}.lock", is_singleton=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(f"another run is using {file}; waiting for it to end")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the warehouse and always close it; `read_only` needs an existing file."""
+        # One thread: sums of floating-point numbers then have one order, and the same input the
+        # same bytes. Connections of a process to one file are all read-only or none is.
+        connection = duckdb.connect(
+            self.path, read_only=read_only and not self._is_kept_open, config={"threads": 1}
+        )
+        try:
+            if not read_only:
+                for layer in LAYERS:
+                    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {layer}")
+            yield connection
+        finally:
+            connection.close()
+
+    def read(self, query: str) -> pl.DataFrame:
+        """Run one SELECT read-only and return it as a frame."""
+        with self.connect(read_only=True) as connection:
+            return connection.sql(query).pl()
+
+    def tables(self, names: Iterable[str]) -> dict[str, pl.DataFrame]:
+        """Return tables of the dictionary by name, each ordered by its key."""
+        found = {}
+        with self.connect(read_only=True) as connection:
+            for table in (dictionary().tables[name] for name in names):
+                query = f"SELECT * FROM {qualified(table)} ORDER BY {', '.join(table.key)}"
+                found[table.name] = connection.sql(query).pl()
+        return found
+
+    def last(self, names: Iterable[str]) -> dict[str, pl.DataFrame]:
+        """Return those of the tables that an earlier run left, in the dictionary's present
+        columns.
+        """
+        made = [dictionary().tables[name] for name in names]
+        with self.connect() as connection:
+            held = {
+                (schema, name): columns
+                for schema, name, columns in connection.execute(
+                    "SELECT table_schema, table_name, list(column_name ORDER BY ordinal_position)"
+                    " FROM information_schema.columns GROUP BY ALL"
+                ).fetchall()
+            }
+        return self.tables(
+            table.name
+            for table in made
+            if held.get((table.layer, table.name)) == list(table.columns)
+        )
+
+
+def qualified(table: Table) -> str:
+    """Return `layer.name` as SQL writes it."""
+    return f"{table.layer}.{table.name}"
+
+
+def create_typed(
+    connection: duckdb.DuckDBPyConnection, table: Table, frame: pl.DataFrame, target: str
+) -> None:
+    """Write a frame as `target` with the dictionary's columns, order and types.
+
+    Raises:
+        duckdb.ConversionException: if a value does not fit its type.
+        duckdb.BinderException: if the frame lacks a column.
+    """
+    columns = ", ".join(
+        f"CAST({name} AS {dictionary().fields[name].type}) AS {name}" for name in table.columns
+    )
+    connection.register("frame", frame)
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {target} AS SELECT {columns} FROM frame ORDER BY"
+        f" {', '.join(table.key)}"
+    )
+    connection.unregister("frame")
+
+
+def ensure_table(
+    connection: duckdb.DuckDBPyConnection, target: str, columns: Mapping[str, str]
+) -> None:
+    """Create a table that is filled piece by piece, given the type of each column.
+
+    A table of other columns was made by an older version; what it held is made anew by the next
+    whole run, so it is replaced.
+    """
+    try:
+        held = [
+            item[0] for item in connection.execute(f"SELECT * FROM {target} LIMIT 0").description
+        ]
+    except duckdb.CatalogException:
+        held = []
+    if held != list(columns):
+        shape = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
+        connection.execute(f"CREATE OR REPLACE TABLE {target} ({shape})")
+
+
+def swap(connection: duckdb.DuckDBPyConnection, target: str) -> None:
+    """Put the table built aside in place of the current one, in one transaction."""
+    connection.execute("BEGIN")
+    connection.execute(f"DROP TABLE IF EXISTS {target}")
+    connection.execute(f"ALTER TABLE {target}{ASIDE} RENAME TO {target.split('.')[1]}")
+    connection.execute("COMMIT")

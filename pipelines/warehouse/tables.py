@@ -1,0 +1,288 @@
+"""How every table of the warehouse is made: built aside, checked, then swapped in.
+
+A blocking check stops what comes after but does not undo a bad write, so nothing replaces the last
+good table until its checks have passed (write, audit, publish). SQL tables and Python tables go
+through the same door, `make_tables`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+import duckdb
+import polars as pl
+
+from pipelines.settings.city import CityFolder
+from pipelines.settings.fields import Table, dictionary
+from pipelines.settings.workspace import Workspace
+from pipelines.warehouse.checks import CheckResult, run_checks
+from pipelines.warehouse.database import (
+    ASIDE,
+    Warehouse,
+    create_typed,
+    ensure_table,
+    qualified,
+    swap,
+)
+from pipelines.warehouse.suites import Check, checks_of
+
+STAGES = ("aim", "collect", "diagnose", "decide", "act", "review")
+POOL = "warehouse"
+ANEW = "tikkun/anew"
+"""Tag of a run that must compute everything, though a step remembers its last result."""
+SCOPE = "tikkun/scope"
+"""Tag of a run: which schools its plan covers (R3)."""
+OWNERS = ["team:education-department"]
+FRESHNESS = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(days=3), warn_window=timedelta(hours=30)
+)
+
+Tables = Mapping[str, pl.DataFrame]
+Write = Callable[[duckdb.DuckDBPyConnection, str], None]
+RESULT_COLUMNS = {
+    "table_name": "VARCHAR",
+    "check_id": "VARCHAR",
+    "quality_dimension": "VARCHAR",
+    "severity": "VARCHAR",
+    "is_blocking": "BOOLEAN",
+    "is_passed": "BOOLEAN",
+    "checked_rows": "INTEGER",
+    "failing_rows": "INTEGER",
+    "failing_keys": "VARCHAR",
+    "owner_role": "VARCHAR",
+    "rule_he": "VARCHAR",
+    "rule_en": "VARCHAR",
+    "resolve_he": "VARCHAR",
+    "resolve_en": "VARCHAR",
+}
+
+
+def asset_key(name: str) -> dg.AssetKey:
+    """Return the asset key of a table: its layer and its name."""
+    layer = "raw" if name.startswith("raw_") else dictionary().tables[name].layer
+    return dg.AssetKey([layer, name])
+
+
+def table_spec(table: Table, stage: str, reads: Sequence[str], *, kinds: set[str]) -> dg.AssetSpec:
+    """Describe a table to Dagster: what a row is, its columns, its stage and what it reads.
+
+    A table its codes refer to is upstream too: its keys are what the codes are checked against.
+    """
+    fields = dictionary().fields
+    columns = [
+        dg.TableColumn(
+            name,
+            type=fields[name].type,
+            description=(
+                f"{fields[name].en} [{fields[name].unit}]: {fields[name].description}"
+                f" ({fields[name].he})"
+            ),
+            constraints=dg.TableColumnConstraints(
+                nullable=name in table.nullable, unique=table.key == (name,)
+            ),
+        )
+        for name in table.columns
+    ]
+    return dg.AssetSpec(
+        asset_key(table.name),
+        deps=[asset_key(name) for name in sorted({*reads, *dict(table.references).values()})],
+        description=f"A row: {table.row}. Key: {', '.join(table.key)}.",
+        metadata={"dagster/column_schema": dg.TableSchema(columns=columns)},
+        group_name=stage,
+        owners=OWNERS,
+        kinds={"duckdb", *kinds},
+        freshness_policy=FRESHNESS,
+    )
+
+
+def check_specs(key: dg.AssetKey, checks: Sequence[Check]) -> list[dg.AssetCheckSpec]:
+    """Describe the checks of one table to Dagster."""
+    return [
+        dg.AssetCheckSpec(check.id, asset=key, description=check.sentence, blocking=check.blocks)
+        for check in checks
+    ]
+
+
+def make_tables(
+    warehouse: Warehouse,
+    writers: Mapping[str, Write],
+    metadata: Callable[[str], Mapping[str, Any]] = lambda _: {},
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    """Build tables aside, check them all, and swap them in only if no blocking check fails.
+
+    Args:
+        warehouse: where the tables live.
+        writers: for each table, what writes it under the name given.
+        metadata: extra metadata for each table's materialisation.
+
+    Raises:
+        dagster.Failure: naming each failed blocking check; the last good tables stay in place.
+    """
+    tables = [dictionary().tables[name] for name in writers]
+    aside = {table.name: qualified(table) + ASIDE for table in tables}
+    blocked = []
+    with warehouse.connect() as connection:
+        for name, write in writers.items():
+            write(connection, aside[name])
+        for table in tables:
+            results = run_checks(connection, table, aside[table.name], checks_of(table), aside)
+            record_results(connection, table.name, results)
+            for result in results:
+                yield as_dagster(asset_key(table.name), result)
+            blocked += [(table.name, r) for r in results if not r.is_passed and r.check.blocks]
+        if blocked:
+            for relation in aside.values():
+                connection.execute(f"DROP TABLE IF EXISTS {relation}")
+            raise failure(blocked)
+        counts = {}
+        for table in tables:
+            swap(connection, qualified(table))
+            counts[table.name] = connection.sql(
+                f"SELECT count(*) FROM {qualified(table)}"
+            ).fetchall()[0][0]
+    for name, count in counts.items():
+        yield dg.MaterializeResult(
+            asset_key=asset_key(name), metadata={"dagster/row_count": count, **metadata(name)}
+        )
+
+
+def failure(blocked: Sequence[tuple[str, CheckResult]]) -> dg.Failure:
+    """Return the error of a blocked write, which no retry can heal."""
+    sentences = [
+        f"{name}.{result.check.id}: {result.failing_rows} of {result.checked_rows} row(s) fail"
+        f" ({'; '.join(result.failing_expectations)}); keys:"
+        f" {', '.join(result.failing_keys) or 'none to show'}. {result.check.sentence}"
+        for name, result in blocked
+    ]
+    return dg.Failure(
+        description="Blocked, the last good table stays in place. " + " | ".join(sentences),
+        allow_retries=False,
+    )
+
+
+def as_dagster(key: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:
+    """Return a check's result for the Dagster page: counts and keys, no values."""
+    error = result.check.severity == "ERROR"
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=result.check.id,
+        passed=result.is_passed,
+        severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
+        description=result.check.sentence,
+        metadata={
+            "checked_rows": result.checked_rows,
+            "failing_rows": result.failing_rows,
+            "failing_keys": ", ".join(result.failing_keys),
+            "failing_expectations": "; ".join(result.failing_expectations),
+        },
+    )
+
+
+def record_results(
+    connection: duckdb.DuckDBPyConnection, name: str, results: Sequence[CheckResult]
+) -> None:
+    """Keep the last results of a table's checks for the quality page."""
+    ensure_table(connection, "audit.check_result", RESULT_COLUMNS)
+    connection.execute("DELETE FROM audit.check_result WHERE table_name = ?", [name])
+    rows = [
+        [
+            name,
+            r.check.id,
+            r.check.dimension,
+            r.check.severity,
+            r.check.blocks,
+            r.is_passed,
+            r.checked_rows,
+            r.failing_rows,
+            ", ".join(r.failing_keys) or None,
+            r.check.owner,
+            r.check.says.he,
+            r.check.says.en,
+            r.check.says.resolve_he,
+            r.check.says.resolve_en,
+        ]
+        for r in results
+    ]
+    if rows:
+        row = f"({', '.join('?' * len(RESULT_COLUMNS))})"
+        connection.execute(
+            f"INSERT INTO audit.check_result VALUES {', '.join([row] * len(rows))}",
+            [value for values in rows for value in values],
+        )
+
+
+_POLARS = {
+    "VARCHAR": pl.String,
+    "INTEGER": pl.Int32,
+    "BIGINT": pl.Int64,
+    "DOUBLE": pl.Float64,
+    "BOOLEAN": pl.Boolean,
+    "DATE": pl.Date,
+}
+
+
+def nothing(name: str) -> pl.DataFrame:
+    """Return a table without rows: what a step makes when the city has nothing to make it from."""
+    fields = dictionary().fields
+    columns = dictionary().tables[name].columns
+    return pl.DataFrame(schema={column: _POLARS[fields[column].type] for column in columns})
+
+
+@dataclass(frozen=True)
+class Step:
+    """A Python step of a stage: reads tables, computes frames, names the tables it makes.
+
+    Attributes:
+        name: name of the operation.
+        stage: one of the six stages.
+        makes: tables the step returns.
+        reads: tables it is given.
+        compute: the pure function; frames in, frames out.
+        after: tables that must have passed their checks first, though they are not read.
+        remembers: tables of its own that it is given as it last made them, so as not to compute
+            again what has not changed; without rows in a first run or one that computes all anew.
+    """
+
+    name: str
+    stage: str
+    makes: tuple[str, ...]
+    reads: tuple[str, ...]
+    compute: Callable[[CityFolder, Tables], Tables]
+    after: tuple[str, ...] = ()
+    remembers: tuple[str, ...] = ()
+
+
+def python_asset(step: Step) -> dg.AssetsDefinition:
+    """Turn a step into one Dagster asset per table it makes."""
+    tables = [dictionary().tables[name] for name in step.makes]
+
+    @dg.multi_asset(
+        name=step.name,
+        specs=[
+            table_spec(table, step.stage, (*step.reads, *step.after), kinds={"python"})
+            for table in tables
+        ],
+        check_specs=[
+            spec
+            for table in tables
+            for spec in check_specs(asset_key(table.name), checks_of(table))
+        ],
+        pool=POOL,
+    )
+    def _make(context: dg.AssetExecutionContext, warehouse: Warehouse, workspace: Workspace):
+        given = warehouse.tables(step.reads) if step.reads else {}
+        is_anew = ANEW in context.run.tags or not step.remembers
+        held = {} if is_anew else warehouse.last(step.remembers)
+        given |= {name: held.get(name, nothing(name)) for name in step.remembers}
+        made = step.compute(workspace.city(), given)
+        writers = {
+            table.name: lambda connection, target, table=table: create_typed(
+                connection, table, made[table.name], target
+            )
+            for table in tables
+        }
+        yield from make_tables(warehouse, writers)
+
+    return _make
