@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 export DAGSTER_HOME := $(CURDIR)/.dagster
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup run demo-city studio why lottery formula propose check history fetch test browser lint format types ui bench validate lock clean
+.PHONY: help setup run demo-city studio why lottery compare formula propose check history fetch test browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -52,6 +52,9 @@ why: setup ## why a school of CITY has a response or not, and what would turn it
 
 lottery: setup ## draw the places of a response from a list of entrants, by the registered seed (RESPONSE=id LIST=file.csv PLACES=n BY=columns)
 	@$(PY) -m pipelines.commands.lottery $(CITY) $(RESPONSE) "$(LIST)" --places $(PLACES) $(if $(BY),--by $(BY))
+
+compare: setup ## what differs between two published releases, table by table (BEFORE= and AFTER=: a release's folder, a city, or city@release; EXPECTED=list.yaml, MOST=examples of a group)
+	@$(PY) -m pipelines.commands.compare "$(BEFORE)" "$(AFTER)" $(if $(EXPECTED),--expected "$(EXPECTED)") $(if $(MOST),--most $(MOST))
 
 formula: setup ## share money by a declared formula (FILE=declaration.yaml TABLE=rows.csv or .parquet, POT=nis where the pot is a channel, KEY=column)
 	@$(PY) -m pipelines.commands.share_by_formula "$(FILE)" "$(TABLE)" $(if $(POT),--pot $(POT)) $(if $(KEY),--key $(KEY))
