@@ -152,10 +152,8 @@ def _shares(sizes: Sequence[int], most: int) -> list[int]:
 def _example(found: Found) -> str:
     each = found.difference
     change = f"{each.before or '(nothing)'} -> {each.after or '(nothing)'}"
-    place = f"{each.place}: " if each.place else ""
-    return (
-        f"{place}{change if each.before or each.after else each.kind}  [{', '.join(found.files)}]"
-    )
+    parts = (each.place, change if each.before or each.after else "")
+    return f"{': '.join(filter(None, parts))}  [{', '.join(found.files)}]".lstrip()
 
 
 def _table(difference: Difference) -> str:

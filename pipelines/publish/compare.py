@@ -32,6 +32,7 @@ from pipelines.publish.contents import (
 Where = Literal["marts", "page", "workbook", "file"]
 TEMPLATE = "template"  # stands for a table where a text belongs to none
 _AROUND, _LONGEST = 24, 120  # characters of a snippet: around what differs, and in all
+_HEADING = 40  # characters of a heading that name a place well enough
 K = TypeVar("K", bound=Hashable)
 
 
@@ -165,8 +166,7 @@ def _mart(table: str, old: Mart, new: Mart, key: Sequence[str]) -> Iterator[Diff
                     "value",
                     column=column,
                     place=_row(by, *row),
-                    before=_said(one),
-                    after=_said(other),
+                    **_change(one, other),
                 )
     if matched.moved:
         yield differs("order of rows", after=f"{len(matched.moved)} rows moved")
@@ -205,7 +205,7 @@ def _page(name: str, old: Page, new: Page) -> Iterator[Difference]:
             _attributed((), section, blocks),
             name,
             "section moved",
-            place=blocks[0].heading,
+            place=_cut(blocks[0].heading, 0, _HEADING),
         )
 
 
@@ -263,7 +263,7 @@ def _texts(
             _attributed(blocks, section, around),
             name,
             "text",
-            place=blocks[-1].heading,
+            place=_cut(blocks[-1].heading, 0, _HEADING),
             **_snippets(
                 old[was].text if was is not None else "", new[now].text if now is not None else ""
             ),
@@ -313,19 +313,19 @@ def _sheet(name: str, title: str, old: Sheet, new: Sheet) -> Iterator[Difference
                     "cell",
                     column=names[column],
                     place=f"{title}!{xl_rowcol_to_cell(row, column)}",
-                    before=_said(one),
-                    after=_said(other),
+                    **_change(one, other),
                 )
 
 
 def _lines(name: str, old: Sequence[str], new: Sequence[str]) -> Iterator[Difference]:
     for was, now in _changes(old, new):
+        at = next(place for place in (now, was) if place is not None)
         yield Difference(
             "file",
             (name,),
             name,
             "line",
-            place=f"line {(was if now is None else now) + 1}",  # type: ignore[operator]
+            place=f"line {at + 1}",
             **_snippets(old[was] if was is not None else "", new[now] if now is not None else ""),
         )
 
@@ -341,8 +341,7 @@ def _manifest(
                 name,
                 "field",
                 column=field,
-                before=_said(old.get(field)),
-                after=_said(new.get(field)),
+                **_change(old.get(field), new.get(field)),
             )
 
 
@@ -420,10 +419,17 @@ def _same(one: object, other: object) -> bool:
     return one == other or both_nan
 
 
+def _change(old: object, new: object) -> dict[str, str]:
+    """Return two values as they are told; text stands in quotes, apart from a number like it."""
+    if isinstance(old, str) and isinstance(new, str):
+        return {side: f'"{text}"' for side, text in _snippets(old, new).items()}
+    return {"before": _said(old), "after": _said(new)}
+
+
 def _said(value: object) -> str:
     if value is None:
         return ""
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return f'"{_cut(value, 0, len(value))}"' if isinstance(value, str) else str(value)
 
 
 def _snippets(old: str, new: str) -> dict[str, str]:

@@ -40,7 +40,6 @@ class Cell:
     address: str
     value: str
     shown: str
-    heading: str
 
     @property
     def table(self) -> str:
@@ -221,7 +220,6 @@ def read_page(text: str) -> Page:
     reader = _PageReader()
     reader.feed(text)
     reader.close()
-    reader.flush()
     return Page(tuple(reader.cells), tuple(reader.blocks))
 
 
@@ -269,7 +267,7 @@ class _PageReader(HTMLParser):
         if tag in _SILENT:
             self._silent += 1
         if tag in _BREAKS:
-            self.flush()
+            self._flush()
         elif tag in ("td", "th") and self._text:
             self._text.append(" | ")
         elif tag == "br":
@@ -294,7 +292,7 @@ class _PageReader(HTMLParser):
             self._close(self._open.pop())
         if tag in _BREAKS:
             self._name(tag)
-            self.flush()
+            self._flush()
         if tag == "section" and self._sections:
             self._sections.pop()
         if tag == "table":
@@ -304,7 +302,14 @@ class _PageReader(HTMLParser):
         if not self._silent:
             self._write(data)
 
-    def flush(self) -> None:
+    def close(self) -> None:
+        """End what the page left open."""
+        super().close()
+        while self._open:
+            self._close(self._open.pop())
+        self._flush()
+
+    def _flush(self) -> None:
         """End the paragraph that is being read."""
         text, tables = _plain(self._text), tuple(dict.fromkeys(self._tables))
         self._text, self._tables = [], []
@@ -326,7 +331,7 @@ class _PageReader(HTMLParser):
         (self._open[-1].text if self._open else self._text).append(text)
 
     def _close(self, cell: _OpenCell) -> None:
-        found = Cell(cell.address, cell.value, _plain(cell.text), self._caption or self._heading)
+        found = Cell(cell.address, cell.value, _plain(cell.text))
         self.cells.append(found)
         self._tables.append(found.table)
         self._write(CELL)
