@@ -189,8 +189,7 @@ def read_workbook(path: Path) -> Workbook:
 def _sheet(book: fastexcel.ExcelReader, title: str, beside: Path) -> Sheet:
     texts = book.load_sheet(title, header_row=None, skip_rows=0, dtypes="string").to_polars()
     numbers = book.load_sheet(title, header_row=None, skip_rows=0, dtypes="float").to_polars()
-    typed = book.load_sheet(title, header_row=None, skip_rows=1, schema_sample_rows=None)
-    numeric = {info.index for info in typed.selected_columns if info.dtype in ("int", "float")}
+    numeric = _numeric(book, title) if texts.height > 1 else set()
     columns = [
         _values(texts[:, index], numbers[:, index], index in numeric)
         for index in range(texts.width)
@@ -204,6 +203,12 @@ def _sheet(book: fastexcel.ExcelReader, title: str, beside: Path) -> Sheet:
         columns=named if len(named) == len(heads) else heads,
         rows=tuple(zip(*columns, strict=True)),
     )
+
+
+def _numeric(book: fastexcel.ExcelReader, title: str) -> set[int]:
+    """Return the columns of a sheet that hold numbers alone below their heads."""
+    typed = book.load_sheet(title, header_row=None, skip_rows=1, schema_sample_rows=None)
+    return {info.index for info in typed.selected_columns if info.dtype in ("int", "float")}
 
 
 def _values(texts: pl.Series, numbers: pl.Series, is_numeric: bool) -> list[object]:
