@@ -6,16 +6,7 @@ from typing import Literal
 
 import polars as pl
 
-from models.allocation import (
-    Atkinson,
-    Maximin,
-    Objective,
-    Overlap,
-    Problem,
-    Total,
-    floored,
-    solve,
-)
+from models.allocation import Atkinson, Maximin, Objective, Overlap, Problem, Total, floored, solve
 from models.allocation.account.next_money import next_money
 from models.allocation.account.remaining import remaining
 from models.allocation.problem.persistence import lasting_share
@@ -25,8 +16,8 @@ from pipelines.aim.tables import AGOROT
 from pipelines.decide import assets
 from pipelines.decide.pooled import READS as POOL_READS
 from pipelines.decide.pooled import together, with_pooled
+from pipelines.decide.rules import MUNICIPAL, minimum_groups, rules
 from pipelines.decide.rules import READS as RULE_READS
-from pipelines.decide.rules import minimum_groups, rules
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.formula import FormulaPart
 from pipelines.warehouse.tables import Step, Tables
@@ -34,7 +25,6 @@ from pipelines.warehouse.tables import Step, Tables
 PAIR = ["semel_mosad", "response_id"]
 OPTION = [*PAIR, "dose_level"]
 NEXT_NIS = 100_000
-MUNICIPAL: Literal["municipal_own"] = "municipal_own"
 
 
 def options(city: CityFolder, tables: Tables) -> pl.DataFrame:

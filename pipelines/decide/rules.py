@@ -5,27 +5,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import polars as pl
 
-from models.allocation import (
+from models.allocation.account.audit import with_quartile
+from models.allocation.rules import (
+    EXCELLENCE,
     Commitment,
     DecidedDrop,
     DecidedKeep,
     EverySchoolServed,
-    ExcellenceShareMax,
-    ExcellenceShareMin,
     Exclusive,
     HoldHarmless,
     ManualOverride,
     MinimumGroup,
+    MoneyShare,
     MustDrop,
     MustKeep,
     NoticePeriod,
     Part,
     ParticipantCapacity,
-    PartShareMax,
-    PartShareMin,
     Prerequisite,
     RiseCap,
     Rule,
@@ -34,12 +34,12 @@ from models.allocation import (
     SchoolFloor,
     SourceExcluded,
 )
-from models.allocation.account.audit import with_quartile
 from pipelines.aim.tables import AGOROT
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.warehouse.tables import Tables
 
+MUNICIPAL: Literal["municipal_own"] = "municipal_own"
 READS = ("mart_last_plan", "mart_verdict", "mart_design_option", "mart_decision")
 
 
@@ -243,8 +243,8 @@ def _overrides(city: CityFolder, tables: Tables) -> Iterator[Rule]:
             if school not in called:
                 raise ValueError(f"policy.yaml: rules.overrides: no school {school} in the plan.")
             yield ManualOverride(
-                school,
                 item.response,
+                school,
                 item.decision == "forced",
                 item.reason,
                 item.decided_by_role,
@@ -272,13 +272,13 @@ def _shares(city: CityFolder, tables: Tables) -> Iterator[Rule]:
     """For whom and for what a share of the money is set aside (R82, R85, R86, R88)."""
     stated = city.policy.rules
     if stated.excellence_min:
-        yield ExcellenceShareMin(stated.excellence_min.value)
+        yield MoneyShare("at_least", stated.excellence_min.value, EXCELLENCE, MUNICIPAL)
     if stated.excellence_max:
-        yield ExcellenceShareMax(stated.excellence_max.value)
+        yield MoneyShare("at_most", stated.excellence_max.value, EXCELLENCE, MUNICIPAL)
     if stated.long_term_min:
         long = tuple(name for name, item in city.policy.responses.items() if item.horizon == "long")
         part = Part("long_term", "long-term responses", "מענים לטווח ארוך", responses=long)
-        yield PartShareMin(part, stated.long_term_min.value)
+        yield MoneyShare("at_least", stated.long_term_min.value, part)
     if stated.neediest_quarter_min:
         first = with_quartile(tables["mart_need_index"]).filter(pl.col("need_quartile") == 1)
         part = Part(
@@ -287,7 +287,7 @@ def _shares(city: CityFolder, tables: Tables) -> Iterator[Rule]:
             "רבע התלמידים שבבתי הספר הנזקקים ביותר",
             tuple(first["semel_mosad"]),
         )
-        yield PartShareMin(part, stated.neediest_quarter_min.value)
+        yield MoneyShare("at_least", stated.neediest_quarter_min.value, part)
     if stated.exploration_min or stated.exploration_max:
         part = Part(
             "exploration",
@@ -296,9 +296,9 @@ def _shares(city: CityFolder, tables: Tables) -> Iterator[Rule]:
             responses=_explored(tables),
         )
         if stated.exploration_min:
-            yield PartShareMin(part, stated.exploration_min.value)
+            yield MoneyShare("at_least", stated.exploration_min.value, part)
         if stated.exploration_max:
-            yield PartShareMax(part, stated.exploration_max.value)
+            yield MoneyShare("at_most", stated.exploration_max.value, part)
     if stated.stream_tolerance:
         yield from _streams(city, tables, stated.stream_tolerance.value)
 
@@ -335,8 +335,8 @@ def _streams(city: CityFolder, tables: Tables, tolerance_pct: float) -> Iterator
             f"זרם {label('stream', stream)}",
             tuple(schools),
         )
-        yield PartShareMin(part, round(max(share - tolerance_pct, 0.0), 2))
-        yield PartShareMax(part, round(min(share + tolerance_pct, 100.0), 2))
+        yield MoneyShare("at_least", round(max(share - tolerance_pct, 0.0), 2), part)
+        yield MoneyShare("at_most", round(min(share + tolerance_pct, 100.0), 2), part)
 
 
 def _changes(city: CityFolder, tables: Tables) -> Iterator[Rule]:

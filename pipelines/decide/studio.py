@@ -8,21 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import polars as pl
 
-from models.allocation import (
-    ExcellenceShareMax,
-    ExcellenceShareMin,
-    InfeasibleRules,
-    NoPlanInTime,
-    Problem,
-    Rule,
-    SchoolFloor,
-    best_near,
-)
+from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near
 from models.allocation.account.comparison import Comparison, compare_plans
+from models.allocation.problem.rule import ChannelRule
+from models.allocation.rules import EXCELLENCE, MoneyShare, Rule, SchoolFloor
 from pipelines.aim.tables import AGOROT
 from pipelines.decide import allocation
 from pipelines.decide.allocation import MUNICIPAL, PAIR
@@ -49,7 +42,7 @@ _LINE = [
     "cost_agorot",
     "municipal_agorot",
 ]
-R = TypeVar("R", bound=Rule)
+R = TypeVar("R", bound=ChannelRule)
 
 
 @dataclass(frozen=True)
@@ -116,8 +109,8 @@ class Studio:
     def settings(self) -> Settings:
         """The decisions of the published plan."""
         budget = dict(self.problem.channels.iter_rows()).get(MUNICIPAL)
-        least, most = self._rule(ExcellenceShareMin), self._rule(ExcellenceShareMax)
-        floor = self._rule(SchoolFloor)
+        least, most = self._excellence("at_least"), self._excellence("at_most")
+        floor = self._floor()
         return Settings(
             municipal_nis=round(
                 (budget if budget is not None else int(self.base["municipal_agorot"].sum()))
@@ -125,32 +118,42 @@ class Studio:
             ),
             gamma=self.problem.equity_gamma,
             excellence_pct=(
-                least.min_share_pct if least else 0.0,
-                most.max_share_pct if most else 100.0,
+                least.share_pct if least else 0.0,
+                most.share_pct if most else 100.0,
             ),
-            floor_nis=round(floor.min_agorot_per_pupil / AGOROT) if floor else 0,
+            floor_nis=round(floor.agorot_per_pupil / AGOROT) if floor else 0,
         )
 
-    def _rule(self, kind: type[R]) -> R | None:
-        """The policy's own rule of a kind: over municipal money, or over all of it."""
-        found = (rule for rule in self.problem.rules if isinstance(rule, kind))
-        return next(
-            (r for r in found if getattr(r, "funding_channel", None) in (None, MUNICIPAL)), None
-        )
+    def _excellence(self, side: Literal["at_least", "at_most"]) -> MoneyShare | None:
+        """The policy's own limit of the share of municipal money for excellence."""
+        rule_id = MoneyShare(side, 0.0, EXCELLENCE, MUNICIPAL).rule_id
+        return next((rule for rule in self._own(MoneyShare) if rule.rule_id == rule_id), None)
+
+    def _floor(self) -> SchoolFloor | None:
+        """The policy's own floor of each school's money, municipal or of all channels."""
+        return next(iter(self._own(SchoolFloor)), None)
+
+    def _own(self, kind: type[R]) -> list[R]:
+        """The policy's rules of a kind over municipal money, or over all of it."""
+        return [
+            rule
+            for rule in self.problem.rules
+            if isinstance(rule, kind) and rule.funding_channel in (None, MUNICIPAL)
+        ]
 
     def changed(self, settings: Settings) -> Problem:
         """The problem under other decisions; all other rules stay."""
         least, most = settings.excellence_pct
         moved = (
-            self._rule(ExcellenceShareMin),
-            self._rule(ExcellenceShareMax),
-            self._rule(SchoolFloor),
+            self._excellence("at_least"),
+            self._excellence("at_most"),
+            self._floor(),
         )
         rules: list[Rule] = [rule for rule in self.problem.rules if rule not in moved]
         if least > 0:
-            rules.append(ExcellenceShareMin(least))
+            rules.append(MoneyShare("at_least", least, EXCELLENCE, MUNICIPAL))
         if most < 100:
-            rules.append(ExcellenceShareMax(most))
+            rules.append(MoneyShare("at_most", most, EXCELLENCE, MUNICIPAL))
         if settings.floor_nis > 0:
             rules.append(SchoolFloor(settings.floor_nis * AGOROT))
         own = pl.col("funding_channel") == MUNICIPAL

@@ -13,25 +13,22 @@ import polars as pl
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from models.allocation import (
+from models.allocation import Overlap, Problem
+from models.allocation.rules import (
+    EXCELLENCE,
     AssetHours,
     EverySchoolServed,
-    ExcellenceShareMax,
-    ExcellenceShareMin,
     Exclusive,
     HoldHarmless,
     ManualOverride,
     MinimumGroup,
+    MoneyShare,
     MustDrop,
     MustKeep,
     NoticePeriod,
-    Overlap,
     Part,
     ParticipantCapacity,
-    PartShareMax,
-    PartShareMin,
     Prerequisite,
-    Problem,
     RiseCap,
     SchoolCap,
     SchoolCapacity,
@@ -199,30 +196,27 @@ def is_allowed(case: Problem, plan) -> bool:
                     if r["response_id"] in rule.response_ids
                 )
             case SchoolFloor():
-                least = rule.min_agorot_per_pupil
+                least = rule.agorot_per_pupil
                 return all(paid(rule.funding_channel, s) >= least * n for s, n in pupils.items())
             case SchoolCap():
-                most = rule.max_agorot_per_pupil
+                most = rule.agorot_per_pupil
                 return all(paid(rule.funding_channel, s) <= most * n for s, n in pupils.items())
-            case ExcellenceShareMin():
-                channel, share = rule.funding_channel, rule.min_share_pct
-                return 100 * paid(channel, excellence_only=True) >= share * paid(channel)
-            case ExcellenceShareMax():
-                channel, share = rule.funding_channel, rule.max_share_pct
-                return 100 * paid(channel, excellence_only=True) <= share * paid(channel)
-            case PartShareMin():
-                inside, total = inside_of(rule.part), paid(rule.funding_channel)
-                return 100 * inside(rule.funding_channel) >= rule.min_share_pct * total
-            case PartShareMax():
-                inside, total = inside_of(rule.part), paid(rule.funding_channel)
-                return 100 * inside(rule.funding_channel) <= rule.max_share_pct * total
+            case MoneyShare():
+                channel, total = rule.funding_channel, paid(rule.funding_channel)
+                inside = (
+                    paid(channel, excellence_only=True)
+                    if rule.part == EXCELLENCE
+                    else inside_of(rule.part)(channel)
+                )
+                above = 100 * inside - rule.share_pct * total
+                return above >= 0 if rule.side == "at_least" else above <= 0
             case HoldHarmless():
                 return all(
-                    100 * paid(None, s) >= rule.kept_pct * last for s, last in rule.last_year
+                    100 * paid(None, s) >= rule.share_pct * last for s, last in rule.last_year
                 )
             case RiseCap():
                 return all(
-                    100 * paid(None, s) <= rule.most_pct * last
+                    100 * paid(None, s) <= rule.share_pct * last
                     for s, last in rule.last_year
                     if last
                 )
@@ -357,7 +351,7 @@ def problems(draw, *, max_rules: int = 2):
         EverySchoolServed(draw(st.sampled_from([(), (codes[0],)]))),
         NoticePeriod("milat", (codes[0],), 2027),
         ManualOverride(
-            codes[0], "amirim", draw(st.booleans()), "r", "role", draw(st.sampled_from([None, 1]))
+            "amirim", codes[0], draw(st.booleans()), "r", "role", draw(st.sampled_from([None, 1]))
         ),
         Prerequisite("amirim", "milat"),
         MinimumGroup(
@@ -372,14 +366,19 @@ def problems(draw, *, max_rules: int = 2):
         SourceExcluded(GEFEN, ("milat",)),
         SchoolFloor(draw(st.integers(0, 3)) * 50_000),
         SchoolCap(draw(st.integers(1, 9)) * 500_000, OWN),
-        ExcellenceShareMin(draw(st.sampled_from([8.0, 20.0, 33.3, 50.0]))),
-        ExcellenceShareMax(draw(st.sampled_from([50.0, 66.6, 80.0]))),
+        MoneyShare("at_least", draw(st.sampled_from([8.0, 20.0, 33.3, 50.0])), EXCELLENCE, OWN),
+        MoneyShare("at_most", draw(st.sampled_from([50.0, 66.6, 80.0])), EXCELLENCE, OWN),
         Exclusive("all", ("amirim", "milat")),
-        PartShareMin(
-            Part("milat", "m", "מ", responses=("milat",)), draw(st.sampled_from([10.0, 40.0]))
+        MoneyShare(
+            "at_least",
+            draw(st.sampled_from([10.0, 40.0])),
+            Part("milat", "m", "מ", responses=("milat",)),
         ),
-        PartShareMax(
-            Part("first", "f", "ר", schools=(codes[0],)), draw(st.sampled_from([40.0, 60.0])), OWN
+        MoneyShare(
+            "at_most",
+            draw(st.sampled_from([40.0, 60.0])),
+            Part("first", "f", "ר", schools=(codes[0],)),
+            OWN,
         ),
         HoldHarmless(((codes[0], draw(st.integers(0, 4)) * 250_000),), 80.0),
         RiseCap(((codes[1], draw(st.integers(0, 4)) * 500_000),), 120.0),
@@ -432,8 +431,8 @@ def overlapping_problems(draw):
         SchoolCapacity("milat", draw(st.integers(0, 2))),
         MustKeep((("100001", "posh", 0.5),)),
         EverySchoolServed(),
-        ExcellenceShareMin(draw(st.sampled_from([8.0, 33.3]))),
-        ExcellenceShareMax(66.6),
+        MoneyShare("at_least", draw(st.sampled_from([8.0, 33.3])), EXCELLENCE, OWN),
+        MoneyShare("at_most", 66.6, EXCELLENCE, OWN),
         Exclusive("two", ("amirim", "posh")),
     ]
     inside = draw(

@@ -8,17 +8,17 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 
-from models.allocation import (
+from models.allocation import InfeasibleRules, solve
+from models.allocation.rules import (
+    EXCELLENCE,
     EverySchoolServed,
-    ExcellenceShareMin,
     Exclusive,
-    InfeasibleRules,
+    MoneyShare,
     MustDrop,
     MustKeep,
     SchoolCap,
     SchoolCapacity,
     SchoolFloor,
-    solve,
 )
 from models.allocation.solve.conflict import irreducible
 from models.allocation.solve.relaxation import RELAX_ORDER
@@ -136,7 +136,7 @@ def test_capacity_against_must_keep():
         ([SchoolFloor(2), SchoolCap(1)], ("school_cap", "school_floor")),
         ([SchoolFloor(9_999)], ("school_floor",)),
         (
-            [EverySchoolServed(), ExcellenceShareMin(50)],
+            [EverySchoolServed(), MoneyShare("at_least", 50, EXCELLENCE, OWN)],
             ("every_school_served", "excellence_share_min:municipal_own"),
         ),
     ],
@@ -192,7 +192,7 @@ def test_a_share_gives_way_in_nis_and_percent():
         option(A, "milat", 1, 5, 300_00),
         option(B, "amirim", 1, 5, 100_00, is_excellence=True),
     ]
-    rules = [MustKeep(((A, "milat", 0.5),)), ExcellenceShareMin(40)]
+    rules = [MustKeep(((A, "milat", 0.5),)), MoneyShare("at_least", 40, EXCELLENCE, OWN)]
     share, kept = conflict(problem(options, rules=rules)).relaxations
     # 40 % of 400 NIS are 160 NIS, and 100 are the most there is.
     assert (share.rule_id, share.amount, share.unit) == (

@@ -13,16 +13,14 @@ from hypothesis import strategies as st
 
 from models.allocation import (
     Atkinson,
-    Exclusive,
     InfeasibleRules,
     Maximin,
     NoPlanInTime,
     Overlap,
-    SchoolCap,
-    SchoolCapacity,
     Total,
     solve,
 )
+from models.allocation.rules import Exclusive, SchoolCap, SchoolCapacity
 
 from .cases import CASES, OWN, gain, is_allowed, option, plans, problem, problems, tied_problems
 

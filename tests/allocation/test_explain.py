@@ -11,17 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.allocation import (
-    EverySchoolServed,
-    Exclusive,
-    MustDrop,
-    MustKeep,
-    SchoolCapacity,
-    solve,
-)
+from models.allocation import solve
 from models.allocation.account.explain import explain
 from models.allocation.account.turning_points import FlipSettings, flips
 from models.allocation.problem.keys import PAIR
+from models.allocation.rules import EverySchoolServed, Exclusive, MustDrop, MustKeep, SchoolCapacity
 
 from .cases import best_plan, gain, is_allowed, option, plans, problem, problems
 

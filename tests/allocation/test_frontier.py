@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from models.allocation import EverySchoolServed
 from models.allocation.account.frontier import gamma_frontier, rule_prices
 from models.allocation.account.prices import shadow_prices
+from models.allocation.rules import EverySchoolServed
 from models.allocation.solve.resolve import Effort, model_of
 
 from .cases import best_plan, option, problem, problems

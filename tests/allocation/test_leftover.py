@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from models.allocation import SchoolCapacity, solve
+from models.allocation import solve
+from models.allocation.rules import SchoolCapacity
 
 from .cases import option, problem
 

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 
-from models.allocation import InfeasibleRules, MustDrop, MustKeep, best_near, solve
+from models.allocation import InfeasibleRules, best_near, solve
+from models.allocation.rules import MustDrop, MustKeep
 
 from .cases import best_plan, option, problem, problems
 

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.allocation import Atkinson, Maximin, MustKeep, Total, best_near, floored, lifted, solve
+from models.allocation import Atkinson, Maximin, Total, best_near, floored, lifted, solve
 from models.allocation.account.explain import explain
 from models.allocation.account.firmness import stability
 from models.allocation.account.frontier import rule_prices
 from models.allocation.account.turning_points import flips
 from models.allocation.problem.keys import PAIR
+from models.allocation.rules import MustKeep
 from models.allocation.solve.resolve import Effort, best, model_of, weighted, with_benefit
 
 from .cases import option, problem

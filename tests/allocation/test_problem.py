@@ -7,16 +7,16 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from models.allocation import (
+from models.allocation import NoPlanInTime, solve
+from models.allocation.rules import (
+    EXCELLENCE,
     ChannelBudget,
     EverySchoolServed,
-    ExcellenceShareMin,
     Exclusive,
+    MoneyShare,
     MustKeep,
-    NoPlanInTime,
     ParticipantCapacity,
     SchoolCapacity,
-    solve,
 )
 
 from .cases import OWN, option, problem
@@ -69,8 +69,8 @@ def changed(table, **columns):
         (replace(CASE, rules=(SchoolCapacity("posh", 2),)), "unknown response: posh"),
         (replace(CASE, rules=(ParticipantCapacity("posh", 2),)), "unknown response: posh"),
         (replace(CASE, rules=(Exclusive("x", ("posh", "milat")),)), "unknown response: posh"),
-        (replace(CASE, rules=(ExcellenceShareMin(8, "x"),)), "unknown channel: x"),
-        (replace(CASE, rules=(ExcellenceShareMin(101),)), "not a percentage"),
+        (replace(CASE, rules=(MoneyShare("at_least", 8, EXCELLENCE, "x"),)), "unknown channel: x"),
+        (replace(CASE, rules=(MoneyShare("at_least", 101, EXCELLENCE, OWN),)), "not a percentage"),
     ],
 )
 def test_refused(case, message):

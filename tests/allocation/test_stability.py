@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.allocation import SchoolFloor, solve
+from models.allocation import solve
 from models.allocation.account.firmness import stability
 from models.allocation.account.information import value_of_information
 from models.allocation.account.robust import robust_plans
 from models.allocation.problem.keys import PAIR
+from models.allocation.rules import SchoolFloor
 from models.allocation.solve.resolve import Effort
 
 from .cases import best_plan, gain, is_allowed, option, plans, problem, problems

@@ -8,11 +8,12 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from models.allocation import (
+from models.allocation import Problem
+from models.allocation.rules import (
+    EXCELLENCE,
     EverySchoolServed,
-    ExcellenceShareMin,
     Exclusive,
-    Problem,
+    MoneyShare,
     SchoolCapacity,
 )
 from models.shares import split_by_share
@@ -137,7 +138,7 @@ def nation(shared_data: Path) -> Problem:
         ),
         rules=(
             EverySchoolServed(),
-            ExcellenceShareMin(8.0),
+            MoneyShare("at_least", 8.0, EXCELLENCE, "municipal_own"),
             SchoolCapacity("merchav", 500),
             Exclusive("day_extension", ("milat", "rvadim")),
         ),

@@ -12,18 +12,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.allocation import (
-    Atkinson,
-    EverySchoolServed,
-    ExcellenceShareMin,
-    Exclusive,
-    MustKeep,
-    Problem,
-    SchoolCapacity,
-    Total,
-    solve,
-)
+from models.allocation import Atkinson, Problem, Total, solve
 from models.allocation.account.firmness import stability
+from models.allocation.rules import (
+    EXCELLENCE,
+    EverySchoolServed,
+    Exclusive,
+    MoneyShare,
+    MustKeep,
+    SchoolCapacity,
+)
 from models.allocation.solve.resolve import model_of, weighted
 from models.shares import split_by_share
 from pipelines.decide.account import drawn
@@ -95,7 +93,7 @@ def city(seed: int) -> Problem:
         ),
         rules=(
             EverySchoolServed(),
-            ExcellenceShareMin(8.0),
+            MoneyShare("at_least", 8.0, EXCELLENCE, "municipal_own"),
             SchoolCapacity("merchav", 7),
             Exclusive("day_extension", ("milat", "rvadim")),
             MustKeep((("100000", "tikshuv", 0.5), ("100001", "clubs", 0.5))),

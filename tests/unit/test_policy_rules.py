@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from models.allocation import (
+from models.allocation.rules import (
     Commitment,
     DecidedDrop,
     DecidedKeep,
@@ -16,11 +16,10 @@ from models.allocation import (
     HoldHarmless,
     ManualOverride,
     MinimumGroup,
+    MoneyShare,
     MustDrop,
     MustKeep,
     NoticePeriod,
-    PartShareMax,
-    PartShareMin,
     Prerequisite,
     RiseCap,
     SchoolFloor,
@@ -105,34 +104,38 @@ def of_kind(kind, stated, **responses):
     return [rule for rule in rules(city(stated, **responses), tables()) if isinstance(rule, kind)]
 
 
+def shares(side, stated):
+    return [rule for rule in of_kind(MoneyShare, stated) if rule.side == side]
+
+
 def test_no_rule_is_declared_none_holds():
     assert rules(city({}), tables()) == ()
 
 
 def test_the_long_term_is_the_responses_of_a_long_horizon():
-    (rule,) = of_kind(PartShareMin, {"long_term_min": parameter(20)})
-    assert rule.min_share_pct == 20
+    (rule,) = shares("at_least", {"long_term_min": parameter(20)})
+    assert rule.share_pct == 20
     assert rule.part.responses == ("mentoring",)
     assert rule.part.schools is None
 
 
 def test_the_neediest_quarter_is_a_quarter_of_the_pupils():
-    (rule,) = of_kind(PartShareMin, {"neediest_quarter_min": parameter(40)})
+    (rule,) = shares("at_least", {"neediest_quarter_min": parameter(40)})
     assert rule.part.schools == ("a",)
 
 
 def test_exploration_is_what_is_not_known_and_can_be_evaluated():
     stated = {"exploration_min": parameter(2), "exploration_max": parameter(9)}
-    (least,), (most,) = of_kind(PartShareMin, stated), of_kind(PartShareMax, stated)
+    (least,), (most,) = shares("at_least", stated), shares("at_most", stated)
     assert least.part == most.part
     assert least.part.responses == ("mentoring",)
-    assert (least.min_share_pct, most.max_share_pct) == (2, 9)
+    assert (least.share_pct, most.share_pct) == (2, 9)
 
 
 def test_streams_stay_near_their_share_of_the_weighted_pupils():
     stated = {"stream_tolerance": parameter(10)}
-    least = {rule.part.schools: rule.min_share_pct for rule in of_kind(PartShareMin, stated)}
-    most = {rule.part.schools: rule.max_share_pct for rule in of_kind(PartShareMax, stated)}
+    least = {rule.part.schools: rule.share_pct for rule in shares("at_least", stated)}
+    most = {rule.part.schools: rule.share_pct for rule in shares("at_most", stated)}
     # Weights .5 + need: 1.4 + 1.2 against .8 + .6, so 65 % and 35 %.
     assert least == {("a", "b"): 55.0, ("c", "d"): 25.0}
     assert most == {("a", "b"): 75.0, ("c", "d"): 45.0}
@@ -142,7 +145,7 @@ def test_last_year_is_that_of_the_schools_of_the_plan():
     stated = {"hold_harmless": parameter(80), "rise_cap": parameter(150)}
     (kept,), (capped,) = of_kind(HoldHarmless, stated), of_kind(RiseCap, stated)
     assert kept.last_year == capped.last_year == (("a", 900), ("d", 50))
-    assert (kept.kept_pct, capped.most_pct) == (80, 150)
+    assert (kept.share_pct, capped.share_pct) == (80, 150)
 
 
 def test_without_last_year_s_money_the_rule_is_refused():
@@ -239,7 +242,9 @@ def test_a_group_is_as_large_as_all_the_schools_that_share_it():
         orient="row",
     )
     (rule,) = minimum_groups(city(stated), choices)
-    assert rule == MinimumGroup("tutoring", 12, (("a", 1), ("c", 1)), "מענה", "a response")
+    assert rule == MinimumGroup(
+        "tutoring", 12, (("a", 1), ("c", 1)), response_he="מענה", response_en="a response"
+    )
 
 
 @pytest.mark.parametrize(

@@ -65,14 +65,27 @@ class Columns:
         return self.options.filter(condition)["column"].to_numpy().astype(np.int64)
 
     @cached_property
+    def position(self) -> dict[tuple[str, str, int], int]:
+        """Option → its position."""
+        return {row[:3]: row[3] for row in self.options.select(*OPTION, "column").iter_rows()}
+
+    @cached_property
+    def pairs(self) -> pl.DataFrame:
+        """semel_mosad and response_id, each pair once, by school and response."""
+        return self.options.select(PAIR).unique().sort(PAIR)
+
+    @cached_property
+    def pair(self) -> np.ndarray:
+        """The position in `pairs` of each option's pair."""
+        rank = self.options.select(pl.struct(PAIR).rank("dense")).to_series()
+        return rank.to_numpy().astype(np.int64) - 1
+
+    @cached_property
     def by_pair(self) -> dict[tuple[str, str], np.ndarray]:
         """Positions of the options of each school and response, in order of dose."""
-        schools, responses = (self.options[name].to_numpy() for name in PAIR)
-        turns = (
-            np.flatnonzero((schools[1:] != schools[:-1]) | (responses[1:] != responses[:-1])) + 1
-        )
-        parts = np.split(np.arange(len(schools)), turns) if len(schools) else []
-        return {(schools[part[0]], responses[part[0]]): part for part in parts}
+        starts = np.flatnonzero(np.diff(self.pair)) + 1
+        parts = np.split(np.arange(self.options.height), starts)
+        return dict(zip(self.pairs.iter_rows(), parts, strict=True))
 
     def by_school(self, condition: pl.Expr | None = None) -> Iterator[tuple[str, np.ndarray]]:
         """For every school in order of code, the positions of its options that meet a condition.

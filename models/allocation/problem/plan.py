@@ -77,8 +77,9 @@ class Plan:
         return int(self.money_of(channel)["amount_agorot"].sum())
 
     def step_money_of(self, channel: str | None) -> pl.DataFrame:
-        """semel_mosad, response_id, is_excellence, amount_step > 0: what each further step would
-        take.
+        """What each further step would take: semel_mosad, response_id, is_excellence, amount_step.
+
+        Only steps that take something of the channel (agorot > 0).
         """
         shown = [*PAIR, "is_excellence"]
         if channel is None:
@@ -88,17 +89,27 @@ class Plan:
         return _from(self.step_money, channel).select(*shown, "amount_step")
 
     def per_school(self, channel: str | None) -> pl.DataFrame:
-        """semel_mosad, pupils, spent (agorot), smallest_line (agorot; null where none), by
-        school.
+        """The money of a channel by school, in agorot.
+
+        Returns:
+            semel_mosad, pupils, spent, smallest_line (null where none), smallest_step (of the
+            further steps that would do good; 0 where none), by school.
         """
         by_line = self.money_of(channel).group_by(PAIR).agg(line=pl.col("amount_agorot").sum())
         by_school = by_line.group_by("semel_mosad").agg(
             spent=pl.col("line").sum(), smallest_line=pl.col("line").min()
         )
+        steps = self.step_money_of(channel).group_by("semel_mosad")
         return (
             self.schools.select("semel_mosad", "pupils")
             .join(by_school, on="semel_mosad", how="left", maintain_order="left")
-            .with_columns(pl.col("spent").fill_null(0))
+            .join(
+                steps.agg(smallest_step=pl.col("amount_step").min()),
+                on="semel_mosad",
+                how="left",
+                maintain_order="left",
+            )
+            .with_columns(pl.col("spent", "smallest_step").fill_null(0))
         )
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
+import polars as pl
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import polars as pl
-
-    from models.allocation.problem.choices import Choices
-    from models.allocation.problem.columns import Columns
-    from models.allocation.problem.plan import Plan
+from models.allocation.problem.choices import Choices
+from models.allocation.problem.columns import Columns
+from models.allocation.problem.keys import OPTION
+from models.allocation.problem.plan import Plan
+from models.allocation.problem.words import channel_en, channel_he
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,18 @@ class Row:
     upper: float = np.inf
     semel_mosad: str | None = None
     leading: np.ndarray | None = None
+
+    @classmethod
+    def counting(
+        cls,
+        columns: np.ndarray,
+        *,
+        lower: float = -np.inf,
+        upper: float = np.inf,
+        semel_mosad: str | None = None,
+    ) -> Row:
+        """A row that counts how many of some options are bought."""
+        return cls(columns, np.ones(len(columns), dtype=np.int64), lower, upper, semel_mosad)
 
 
 @dataclass(frozen=True)
@@ -59,13 +69,20 @@ class Rule(ABC):
     """
 
     unit: str
+
+    id_template: str
+    """Its key; here and in the sentences, braces hold what the rule knows: {rule.funding_channel}.
+    """
+
+    template_he: str
+    template_en: str
+
     is_budget: bool = False
     """True where money can repair a conflict: the shortfall of such a rule is reported."""
 
     is_priced: bool = True
     """False where the rows only tie options to each other: their prices move worth and cost none,
-    and
-    to leave them out would buy what there is not, such as a part of a shared response."""
+    and to leave them out would buy what there is not, such as a part of a shared response."""
 
     relaxed_in: str | None = None
     """What its rows are counted in where it may give way in a conflict ("agorot", "pupils"…); None
@@ -77,19 +94,19 @@ class Rule(ABC):
         return 1
 
     @property
-    @abstractmethod
     def rule_id(self) -> str:
         """Key of the rule, unique within a problem."""
+        return self.id_template.format(rule=self)
 
     @property
-    @abstractmethod
     def sentence_he(self) -> str:
         """The rule in one Hebrew sentence."""
+        return self.template_he.format(rule=self)
 
     @property
-    @abstractmethod
     def sentence_en(self) -> str:
         """The rule in one English sentence."""
+        return self.template_en.format(rule=self)
 
     @abstractmethod
     def rows(self, columns: Columns) -> Iterator[Row]:
@@ -103,14 +120,19 @@ class Rule(ABC):
         """Raise ValueError where the rule speaks of something the problem does not have."""
 
 
+@dataclass(frozen=True)
 class ResponseRule(Rule):
-    """A rule about one response, which must be among the options (its fields are the
-    subclass's).
+    """A rule about one response, which must be among the options.
+
+    Attributes:
+        response_id: the response.
+        response_he: its name in Hebrew, for the sentence.
+        response_en: its name in English.
     """
 
     response_id: str
-    response_he: str
-    response_en: str
+    response_he: str = field(default="", kw_only=True)
+    response_en: str = field(default="", kw_only=True)
 
     @property
     def name_he(self) -> str:
@@ -122,9 +144,40 @@ class ResponseRule(Rule):
         """The response's name in English, its key where it has none."""
         return self.response_en or self.response_id
 
+    @property
+    def own(self) -> pl.Expr:
+        """Whether a row is of the response."""
+        return pl.col("response_id") == self.response_id
+
     def check(self, choices: Choices) -> None:
         """The response must be among the options."""
         check_known(self, "response", [self.response_id], choices.options["response_id"])
+
+
+class ChannelRule(Rule):
+    """A rule about the money of one channel, or of all together (a subclass has the field)."""
+
+    funding_channel: str | None
+
+    @property
+    def of_channel(self) -> str:
+        """What the channel adds to the rule's id; nothing for all channels together."""
+        return "" if self.funding_channel is None else f":{self.funding_channel}"
+
+    @property
+    def channel_he(self) -> str:
+        """The channel's name in Hebrew."""
+        return channel_he(self.funding_channel)
+
+    @property
+    def channel_en(self) -> str:
+        """The channel's name in English."""
+        return channel_en(self.funding_channel)
+
+    def check(self, choices: Choices) -> None:
+        """The channel must exist."""
+        named = [] if self.funding_channel is None else [self.funding_channel]
+        check_known(self, "channel", named, choices.channels["funding_channel"])
 
 
 def smallest(values: pl.Series) -> int | None:
@@ -142,3 +195,10 @@ def check_known(rule: Rule, what: str, named: list[str], known: pl.Series) -> No
     unknown = sorted(set(named) - set(known.to_list()))
     if unknown:
         raise ValueError(f"Rule {rule.rule_id} names unknown {what}: {', '.join(unknown)}.")
+
+
+def check_options(rule: Rule, named: Iterable[tuple], choices: Choices) -> None:
+    """Raise ValueError where a rule names (school, response, dose level) that is no option."""
+    known = set(choices.options.select(OPTION).iter_rows())
+    if unknown := sorted(set(named) - known):
+        raise ValueError(f"Rule {rule.rule_id} names unknown options: {unknown[:5]}.")

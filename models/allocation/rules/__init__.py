@@ -29,15 +29,10 @@ from models.allocation.rules.money import (
     SourceExcluded,
 )
 from models.allocation.rules.pooling import Together
-from models.allocation.rules.shares import (
-    ExcellenceShareMax,
-    ExcellenceShareMin,
-    Part,
-    PartShareMax,
-    PartShareMin,
-)
+from models.allocation.rules.shares import EXCELLENCE, MoneyShare, Part
 
 __all__ = [
+    "EXCELLENCE",
     "AssetHours",
     "BenefitFloor",
     "ChannelBudget",
@@ -46,19 +41,16 @@ __all__ = [
     "DecidedKeep",
     "Eligibility",
     "EverySchoolServed",
-    "ExcellenceShareMax",
-    "ExcellenceShareMin",
     "Exclusive",
     "HoldHarmless",
     "ManualOverride",
     "Measure",
     "MinimumGroup",
+    "MoneyShare",
     "MustDrop",
     "MustKeep",
     "NoticePeriod",
     "Part",
-    "PartShareMax",
-    "PartShareMin",
     "ParticipantCapacity",
     "Prerequisite",
     "RiseCap",

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from models.allocation.problem.columns import Columns
+from models.allocation.problem.plan import Plan
 from models.allocation.problem.rule import Measure, Row, Rule
-
-if TYPE_CHECKING:
-    from models.allocation.problem.columns import Columns
-    from models.allocation.problem.plan import Plan
 
 _FINEST = 1_000_000_000
 _LARGEST = 1_000_000
@@ -47,23 +44,15 @@ class BenefitFloor(Rule):
     least: tuple[tuple[str, int], ...]
     units: int = 1
     unit = "percent of the floor"
-    rule_id = "benefit_floor"
-
-    @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        return (
-            f"Every school gains at least {self.floor_sd:.4g} need-weighted SD per pupil, "
-            "or all that it can."
-        )
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        return (
-            f"התועלת לכל בית ספר, משוקללת לפי צורך, היא לפחות {self.floor_sd:.4g} סטיות תקן לתלמיד,"
-            " או כל מה שבית הספר יכול לקבל."
-        )
+    id_template = "benefit_floor"
+    template_en = (
+        "Every school gains at least {rule.floor_sd:.4g} need-weighted SD per pupil, "
+        "or all that it can."
+    )
+    template_he = (
+        "התועלת לכל בית ספר, משוקללת לפי צורך, היא לפחות {rule.floor_sd:.4g} סטיות תקן לתלמיד,"
+        " או כל מה שבית הספר יכול לקבל."
+    )
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school: the gain of its options, rounded down, is at least the floor."""
@@ -82,12 +71,10 @@ class BenefitFloor(Rule):
         floors = pl.DataFrame(
             list(self.least), schema={"semel_mosad": pl.String, "least": pl.Int64}, orient="row"
         ).filter(pl.col("least") > 0)
-        gain = plan.lines.group_by("semel_mosad").agg(
-            gain=(pl.col("weighted_benefit") * self.units).floor().cast(pl.Int64).sum(),
-            smallest=(pl.col("weighted_benefit") * self.units).floor().cast(pl.Int64).min(),
-        )
+        counted = (pl.col("weighted_benefit") * self.units).floor().cast(pl.Int64)
+        gain = plan.lines.group_by("semel_mosad").agg(gain=counted.sum(), smallest=counted.min())
         held = floors.join(gain, on="semel_mosad", how="left").with_columns(
-            pl.col("gain").fill_null(0), pl.col("smallest").fill_null(0)
+            pl.col("gain", "smallest").fill_null(0)
         )
         below = held.filter(pl.col("gain") < pl.col("least")).height
         tight = held.filter(pl.col("gain") - pl.col("smallest") < pl.col("least")).height

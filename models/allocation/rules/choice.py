@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from models.allocation.problem.choices import Choices
+from models.allocation.problem.columns import Columns
 from models.allocation.problem.keys import PAIR
+from models.allocation.problem.plan import Plan
 from models.allocation.problem.rule import (
     Measure,
     ResponseRule,
@@ -20,18 +22,7 @@ from models.allocation.problem.rule import (
     smallest,
 )
 
-if TYPE_CHECKING:
-    from models.allocation.problem.choices import Choices
-    from models.allocation.problem.columns import Columns
-    from models.allocation.problem.plan import Plan
-
-
 _NONE = np.empty(0, dtype=np.int64)
-
-
-def _count(columns: np.ndarray, school: str | None, lower: float, upper: float) -> Row:
-    """A row that counts chosen options."""
-    return Row(columns, np.ones(len(columns), dtype=np.int64), lower, upper, semel_mosad=school)
 
 
 @dataclass(frozen=True)
@@ -39,15 +30,15 @@ class Eligibility(Rule):
     """An option whose school is not eligible is never bought (R93)."""
 
     unit = "options"
-    rule_id = "eligibility"
-    sentence_en = "No response goes to a school that is not eligible for it."
-    sentence_he = "לא יינתן מענה לבית ספר שאינו זכאי לו."
+    id_template = "eligibility"
+    template_en = "No response goes to a school that is not eligible for it."
+    template_he = "לא יינתן מענה לבית ספר שאינו זכאי לו."
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school: no ineligible option."""
         for school, positions in columns.by_school(~pl.col("is_eligible")):
             if len(positions):
-                yield _count(positions, school, -np.inf, 0)
+                yield Row.counting(positions, upper=0, semel_mosad=school)
 
     def measure(self, plan: Plan) -> Measure:
         """Ineligible lines in the plan; the limit is none."""
@@ -59,37 +50,21 @@ class Eligibility(Rule):
 class SchoolCapacity(ResponseRule):
     """A response can stand in so many schools at most (R93)."""
 
-    response_id: str
     max_schools: int
-    response_he: str = ""
-    response_en: str = ""
     unit = "schools"
     relaxed_in = "schools"
-
-    @property
-    def rule_id(self) -> str:
-        """One per response."""
-        return f"school_capacity:{self.response_id}"
-
-    @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        return f"The response {self.name_en} can stand in at most {self.max_schools} school(s)."
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        return f"המענה {self.name_he} יינתן לכל היותר ב־{self.max_schools} בתי ספר."
+    id_template = "school_capacity:{rule.response_id}"
+    template_en = "The response {rule.name_en} can stand in at most {rule.max_schools} school(s)."
+    template_he = "המענה {rule.name_he} יינתן לכל היותר ב־{rule.max_schools} בתי ספר."
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Over all schools: chosen options of the response."""
-        positions = columns.where(pl.col("response_id") == self.response_id)
-        yield _count(positions, None, -np.inf, self.max_schools)
+        positions = columns.where(self.own)
+        yield Row.counting(positions, upper=self.max_schools)
 
     def measure(self, plan: Plan) -> Measure:
         """Schools that have the response."""
-        own = plan.lines.filter(pl.col("response_id") == self.response_id)
-        schools = own["semel_mosad"].n_unique()
+        schools = plan.lines.filter(self.own)["semel_mosad"].n_unique()
         limit = self.max_schools
         return Measure(schools, limit, schools <= limit, binding=schools == limit)
 
@@ -98,42 +73,26 @@ class SchoolCapacity(ResponseRule):
 class ParticipantCapacity(ResponseRule):
     """A response can serve so many participants at most (R93)."""
 
-    response_id: str
     max_participants: int
-    response_he: str = ""
-    response_en: str = ""
     unit = "pupils"
     relaxed_in = "pupils"
-
-    @property
-    def rule_id(self) -> str:
-        """One per response."""
-        return f"participant_capacity:{self.response_id}"
-
-    @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        return (
-            f"The response {self.name_en} can serve at most {self.max_participants:,} participants."
-        )
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        return f"המענה {self.name_he} ישרת לכל היותר {self.max_participants:,} משתתפים."
+    id_template = "participant_capacity:{rule.response_id}"
+    template_en = (
+        "The response {rule.name_en} can serve at most {rule.max_participants:,} participants."
+    )
+    template_he = "המענה {rule.name_he} ישרת לכל היותר {rule.max_participants:,} משתתפים."
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Over all schools: participants of the response."""
-        positions = columns.where(pl.col("response_id") == self.response_id)
+        positions = columns.where(self.own)
         participants = columns.options["participants"].to_numpy()[positions]
         yield Row(positions, participants, upper=self.max_participants)
 
     def measure(self, plan: Plan) -> Measure:
         """Participants of the response; binding where no further step of it fits."""
-        own = pl.col("response_id") == self.response_id
-        served = int(plan.lines.filter(own)["participants"].sum())
+        served = int(plan.lines.filter(self.own)["participants"].sum())
         limit = self.max_participants
-        steps = plan.steps.filter(own & (pl.col("participants_step") > 0))
+        steps = plan.steps.filter(self.own & (pl.col("participants_step") > 0))
         binding = is_full(served, limit, smallest(steps["participants_step"]))
         return Measure(served, limit, served <= limit, binding)
 
@@ -149,17 +108,14 @@ class MustKeep(Rule):
     pairs: tuple[tuple[str, str, float], ...]
     unit = "pairs"
     relaxed_in = "pairs"
-    rule_id = "must_keep"
+    id_template = "must_keep"
+    template_en = "{rule.count} response(s) that the policy must keep stay in their schools."
+    template_he = "{rule.count} מענים שחובה לשמר נשארים בבתי הספר שלהם."
 
     @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        return f"{len(self.pairs)} response(s) that the policy must keep stay in their schools."
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        return f"{len(self.pairs)} מענים שחובה לשמר נשארים בבתי הספר שלהם."
+    def count(self) -> int:
+        """How many the sentence speaks of."""
+        return len(self.pairs)
 
     def check(self, choices: Choices) -> None:
         """Every pair must have an option at its dose or above; whether eligible or not."""
@@ -175,7 +131,7 @@ class MustKeep(Rule):
         doses = columns.options["dose"].to_numpy()
         for school, response, dose in sorted(set(self.pairs)):
             own = columns.by_pair[school, response]
-            yield _count(own[doses[own] >= dose], school, 1, np.inf)
+            yield Row.counting(own[doses[own] >= dose], lower=1, semel_mosad=school)
 
     def measure(self, plan: Plan) -> Measure:
         """Pairs that are kept, of those to keep."""
@@ -195,23 +151,20 @@ class MustDrop(Rule):
     pairs: tuple[tuple[str, str], ...]
     unit = "pairs"
     relaxed_in = "pairs"
-    rule_id = "must_drop"
+    id_template = "must_drop"
+    template_en = "{rule.count} response(s) that the policy must drop leave their schools."
+    template_he = "{rule.count} מענים שהמדיניות מסיימת יוצאים מבתי הספר שלהם."
 
     @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        return f"{len(self.pairs)} response(s) that the policy must drop leave their schools."
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        return f"{len(self.pairs)} מענים שהמדיניות מסיימת יוצאים מבתי הספר שלהם."
+    def count(self) -> int:
+        """How many the sentence speaks of."""
+        return len(self.pairs)
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per pair: no option."""
         for school, response in sorted(set(self.pairs)):
             positions = columns.by_pair.get((school, response), _NONE)
-            yield _count(positions, school, -np.inf, 0)
+            yield Row.counting(positions, upper=0, semel_mosad=school)
 
     def measure(self, plan: Plan) -> Measure:
         """Pairs still in the plan (limit none); binding where one would do good."""
@@ -232,7 +185,7 @@ class EverySchoolServed(Rule):
     exempt: tuple[str, ...] = ()
     unit = "responses"
     relaxed_in = "schools"
-    rule_id = "every_school_served"
+    id_template = "every_school_served"
 
     @property
     def sentence_en(self) -> str:
@@ -254,7 +207,7 @@ class EverySchoolServed(Rule):
         """Per school that is not exempt: at least one option."""
         for school, positions in columns.by_school():
             if school not in self.exempt:
-                yield _count(positions, school, 1, np.inf)
+                yield Row.counting(positions, lower=1, semel_mosad=school)
 
     def measure(self, plan: Plan) -> Measure:
         """The fewest responses any such school has."""
@@ -286,23 +239,19 @@ class Exclusive(Rule):
     set_en: str = ""
     unit = "responses"
     relaxed_in = "responses"
+    id_template = "exclusive:{rule.set_id}"
+    template_en = "A school has at most one of: {rule.name_en}."
+    template_he = "בבית ספר יהיה לכל היותר אחד מאלה: {rule.name_he}."
 
     @property
-    def rule_id(self) -> str:
-        """One per set."""
-        return f"exclusive:{self.set_id}"
+    def name_en(self) -> str:
+        """The set's name in English, the keys of its responses where it has none."""
+        return self.set_en or ", ".join(self.response_ids)
 
     @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        name = self.set_en or ", ".join(self.response_ids)
-        return f"A school has at most one of: {name}."
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        name = self.set_he or ", ".join(self.response_ids)
-        return f"בבית ספר יהיה לכל היותר אחד מאלה: {name}."
+    def name_he(self) -> str:
+        """The set's name in Hebrew, the keys of its responses where it has none."""
+        return self.set_he or ", ".join(self.response_ids)
 
     def check(self, choices: Choices) -> None:
         """The responses must be among the options."""
@@ -312,7 +261,7 @@ class Exclusive(Rule):
         """Per school: at most one option of the set."""
         for school, positions in columns.by_school(pl.col("response_id").is_in(self.response_ids)):
             if len(positions):
-                yield _count(positions, school, -np.inf, 1)
+                yield Row.counting(positions, upper=1, semel_mosad=school)
 
     def measure(self, plan: Plan) -> Measure:
         """The most responses of the set in one school; binding where one keeps out another."""

@@ -1,151 +1,107 @@
-"""What was decided before the plan: commitments, decisions, notice given, overrides by hand (R68,
-R88, R89, R91, R100).
-"""
+"""What was decided before the plan: commitments, decisions, notice, overrides (R68, R88–R100)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from models.allocation.problem.choices import Choices
+from models.allocation.problem.columns import Columns
+from models.allocation.problem.plan import Plan
 from models.allocation.problem.rule import Measure, ResponseRule, Row, check_known
 from models.allocation.rules.choice import MustDrop, MustKeep
-
-if TYPE_CHECKING:
-    from models.allocation.problem.choices import Choices
-    from models.allocation.problem.columns import Columns
-    from models.allocation.problem.plan import Plan
 
 
 @dataclass(frozen=True)
 class Commitment(MustKeep):
     """Responses that former years committed the city to, in the schools where they run (R88)."""
 
-    rule_id = "commitment"
-
-    @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        return f"{len(self.pairs)} commitment(s) of former years are kept."
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        return f"{len(self.pairs)} התחייבויות משנים קודמות מתקיימות."
+    id_template = "commitment"
+    template_en = "{rule.count} commitment(s) of former years are kept."
+    template_he = "{rule.count} התחייבויות משנים קודמות מתקיימות."
 
 
 @dataclass(frozen=True)
 class DecidedKeep(MustKeep):
     """Responses that people decided to keep, in the schools where they run (R68)."""
 
-    rule_id = "decided_keep"
-
-    @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        return f"{len(self.pairs)} response(s) that people decided to keep stay in their schools."
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        return f"{len(self.pairs)} מענים שהוחלט לשמר נשארים בבתי הספר שלהם."
+    id_template = "decided_keep"
+    template_en = "{rule.count} response(s) that people decided to keep stay in their schools."
+    template_he = "{rule.count} מענים שהוחלט לשמר נשארים בבתי הספר שלהם."
 
 
 @dataclass(frozen=True)
 class DecidedDrop(MustDrop):
     """Responses that people decided to drop, in every school (R68)."""
 
-    rule_id = "decided_drop"
+    id_template = "decided_drop"
+    template_en = "{rule.count} response(s) that people decided to drop are given to no school."
+    template_he = "{rule.count} מענים שהוחלט לוותר עליהם אינם ניתנים לאף בית ספר."
 
     @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        return f"{self._dropped} response(s) that people decided to drop are given to no school."
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        return f"{self._dropped} מענים שהוחלט לוותר עליהם אינם ניתנים לאף בית ספר."
-
-    @property
-    def _dropped(self) -> int:
+    def count(self) -> int:
         """How many responses."""
         return len({response_id for _, response_id in self.pairs})
 
 
 @dataclass(frozen=True)
 class NoticePeriod(ResponseRule):
-    """A response that is to end goes on where it runs until its notice is over, and nowhere else
-    (R89).
+    """A response that is to end goes on where it runs until its notice is over (R89).
 
     Attributes:
-        response_id: the response.
-        schools: where it runs.
+        schools: where the response runs.
         last_year: the last school year of the notice, for the sentence.
     """
 
-    response_id: str
     schools: tuple[str, ...]
     last_year: int
-    response_he: str = ""
-    response_en: str = ""
     unit = "schools"
     relaxed_in = "schools"
+    id_template = "notice_period:{rule.response_id}"
+    template_en = (
+        "The response {rule.name_en} ends after notice up to {rule.last_year}: until then it"
+        " goes on in {rule.count} school(s) and is opened in no other."
+    )
+    template_he = (
+        "המענה {rule.name_he} מסתיים בתום הודעה מוקדמת עד שנת {rule.last_year}: עד אז הוא נמשך"
+        " ב־{rule.count} בתי ספר ואינו נפתח בבתי ספר אחרים."
+    )
 
     @property
-    def rule_id(self) -> str:
-        """One per response."""
-        return f"notice_period:{self.response_id}"
-
-    @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        return (
-            f"The response {self.name_en} ends after notice up to {self.last_year}: until then it"
-            f" goes on in {len(self.schools)} school(s) and is opened in no other."
-        )
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        return (
-            f"המענה {self.name_he} מסתיים בתום הודעה מוקדמת עד שנת {self.last_year}: עד אז הוא נמשך"
-            f" ב־{len(self.schools)} בתי ספר ואינו נפתח בבתי ספר אחרים."
-        )
+    def count(self) -> int:
+        """In how many schools it runs."""
+        return len(self.schools)
 
     def check(self, choices: Choices) -> None:
         """Every school named must have an option of the response."""
-        own = choices.options.filter(response_id=self.response_id)
-        check_known(self, "school", list(self.schools), own["semel_mosad"])
+        served = choices.options.filter(self.own)["semel_mosad"]
+        check_known(self, "school", list(self.schools), served)
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school: one option where it runs, none elsewhere."""
         runs = set(self.schools)
-        for school, positions in columns.by_school(pl.col("response_id") == self.response_id):
-            ones = np.ones(len(positions), dtype=np.int64)
+        for school, positions in columns.by_school(self.own):
             if school in runs:
-                yield Row(positions, ones, lower=1, semel_mosad=school)
+                yield Row.counting(positions, lower=1, semel_mosad=school)
             elif len(positions):
-                yield Row(positions, ones, upper=0, semel_mosad=school)
+                yield Row.counting(positions, upper=0, semel_mosad=school)
 
     def measure(self, plan: Plan) -> Measure:
         """Schools in which it is as it should be, of those that have it or should."""
-        held = set(plan.lines.filter(response_id=self.response_id)["semel_mosad"])
+        held = set(plan.lines.filter(self.own)["semel_mosad"])
         runs = set(self.schools)
         return Measure(len(held & runs), len(held | runs), held == runs, binding=bool(runs))
 
 
 @dataclass(frozen=True)
 class ManualOverride(ResponseRule):
-    """A decision by hand: one response in one school, forced or forbidden, with its reason (R91,
-    R100).
+    """A decision by hand: a response in a school, forced or forbidden, with reason (R91, R100).
 
     Attributes:
         semel_mosad: the school.
-        response_id: the response.
         is_forced: it must stand there; False = it must not.
         dose_level: that dose and no other; None = any dose.
         reason: why, in the words of who decided.
@@ -154,14 +110,11 @@ class ManualOverride(ResponseRule):
     """
 
     semel_mosad: str
-    response_id: str
     is_forced: bool
     reason: str
     role: str
     dose_level: int | None = None
     school_he: str = ""
-    response_he: str = ""
-    response_en: str = ""
     unit = "options"
     relaxed_in = "pairs"
 
@@ -194,31 +147,27 @@ class ManualOverride(ResponseRule):
             f" {self.reason.rstrip('.')}."
         )
 
+    @property
+    def own(self) -> pl.Expr:
+        """Whether a row is of the options decided on."""
+        pair = super().own & (pl.col("semel_mosad") == self.semel_mosad)
+        return pair if self.dose_level is None else pair & (pl.col("dose_level") == self.dose_level)
+
     def check(self, choices: Choices) -> None:
         """There must be such an option, and a reason and a role."""
-        if choices.options.filter(self._own).is_empty():
+        if choices.options.filter(self.own).is_empty():
             raise ValueError(f"Rule {self.rule_id}: there is no such option.")
         if not (self.reason.strip() and self.role.strip()):
             raise ValueError(f"Rule {self.rule_id}: an override needs a reason and a role.")
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """One of the options, or none."""
-        own = columns.where(self._own)
+        own = columns.where(self.own)
         lower, upper = (1.0, np.inf) if self.is_forced else (-np.inf, 0.0)
-        yield Row(own, np.ones(len(own), dtype=np.int64), lower, upper, self.semel_mosad)
+        yield Row.counting(own, lower=lower, upper=upper, semel_mosad=self.semel_mosad)
 
     def measure(self, plan: Plan) -> Measure:
-        """Such options in the plan, against one or none; binding where that is not what does most
-        good.
-        """
-        held, limit = plan.lines.filter(self._own).height, int(self.is_forced)
-        binding = self.is_forced or not plan.steps.filter(self._own).is_empty()
+        """Such options in the plan, against one or none; binding where that costs benefit."""
+        held, limit = plan.lines.filter(self.own).height, int(self.is_forced)
+        binding = self.is_forced or not plan.steps.filter(self.own).is_empty()
         return Measure(held, limit, held == limit, binding)
-
-    @property
-    def _own(self) -> pl.Expr:
-        """The options it speaks of."""
-        pair = (pl.col("semel_mosad") == self.semel_mosad) & (
-            pl.col("response_id") == self.response_id
-        )
-        return pair if self.dose_level is None else pair & (pl.col("dose_level") == self.dose_level)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from models.allocation.problem.rule import Measure, Row, Rule, check_known, is_full, smallest
-from models.allocation.problem.words import channel_en, channel_he, nis
-
-if TYPE_CHECKING:
-    from models.allocation.problem.choices import Choices
-    from models.allocation.problem.columns import Columns
-    from models.allocation.problem.plan import Plan
+from models.allocation.problem.choices import Choices
+from models.allocation.problem.columns import Columns
+from models.allocation.problem.plan import Plan
+from models.allocation.problem.rule import (
+    ChannelRule,
+    Measure,
+    Row,
+    check_known,
+    is_full,
+    smallest,
+)
+from models.allocation.problem.words import nis
 
 
 @dataclass(frozen=True)
-class ChannelBudget(Rule):
+class ChannelBudget(ChannelRule):
     """A funding channel pays no more than its budget (R83)."""
 
     funding_channel: str
@@ -27,23 +31,14 @@ class ChannelBudget(Rule):
     unit = "agorot"
     relaxed_in = "agorot"
     is_budget = True
+    id_template = "budget{rule.of_channel}"
+    template_en = "Spending from {rule.channel_en} is at most {rule.budget_nis} NIS."
+    template_he = "ההוצאה מ{rule.channel_he} לא תעלה על {rule.budget_nis} ₪."
 
     @property
-    def rule_id(self) -> str:
-        """One per channel."""
-        return f"budget:{self.funding_channel}"
-
-    @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        name = channel_en(self.funding_channel)
-        return f"Spending from {name} is at most {nis(self.budget_agorot)} NIS."
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        name = channel_he(self.funding_channel)
-        return f"ההוצאה מ{name} לא תעלה על {nis(self.budget_agorot)} ₪."
+    def budget_nis(self) -> str:
+        """The budget in words."""
+        return nis(self.budget_agorot)
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Over all schools: money from the channel."""
@@ -57,7 +52,7 @@ class ChannelBudget(Rule):
 
 
 @dataclass(frozen=True)
-class SchoolChannelCap(Rule):
+class SchoolChannelCap(ChannelRule):
     """Inside a school a channel pays no more than the school's own basket (R83).
 
     Attributes:
@@ -70,26 +65,19 @@ class SchoolChannelCap(Rule):
     unit = "percent of the basket"
     relaxed_in = "agorot"
     is_budget = True
+    id_template = "school_channel_cap{rule.of_channel}"
+    template_en = (
+        "In each of {rule.count} school(s) the money from {rule.channel_en} is at most the "
+        "school's own basket."
+    )
+    template_he = (
+        "בכל אחד מ־{rule.count} בתי ספר, הכסף מ{rule.channel_he} אינו עולה על הסל של בית הספר."
+    )
 
     @property
-    def rule_id(self) -> str:
-        """One per channel."""
-        return f"school_channel_cap:{self.funding_channel}"
-
-    @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        name = channel_en(self.funding_channel)
-        return (
-            f"In each of {len(self.caps)} school(s) the money from {name} is at most the school's "
-            "own basket."
-        )
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        name = channel_he(self.funding_channel)
-        return f"בכל אחד מ־{len(self.caps)} בתי ספר, הכסף מ{name} אינו עולה על הסל של בית הספר."
+    def count(self) -> int:
+        """How many schools have a basket."""
+        return len(self.caps)
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school with a basket: money from the channel."""
@@ -103,19 +91,13 @@ class SchoolChannelCap(Rule):
         caps = pl.DataFrame(
             list(self.caps), schema={"semel_mosad": pl.String, "cap": pl.Int64}, orient="row"
         )
-        step = (
-            plan.step_money_of(self.funding_channel)
-            .group_by("semel_mosad")
-            .agg(step=pl.col("amount_step").min())
-        )
         used = (
             plan.per_school(self.funding_channel)
             .join(caps, on="semel_mosad")
-            .join(step, on="semel_mosad", how="left")
             .with_columns(
                 pct=pl.when(pl.col("cap") > 0).then(100 * pl.col("spent") / pl.col("cap")),
                 is_over=pl.col("spent") > pl.col("cap"),
-                is_full=pl.col("spent") + pl.col("step").fill_null(0) > pl.col("cap"),
+                is_full=pl.col("spent") + pl.col("smallest_step") > pl.col("cap"),
             )
         )
         fullest = max(used["pct"].drop_nulls().to_list(), default=0.0)
@@ -123,7 +105,7 @@ class SchoolChannelCap(Rule):
 
 
 @dataclass(frozen=True)
-class SourceExcluded(Rule):
+class SourceExcluded(ChannelRule):
     """A channel pays for none of some responses, as the rules of its money forbid it (R83)."""
 
     funding_channel: str
@@ -131,27 +113,23 @@ class SourceExcluded(Rule):
     responses_he: str = ""
     responses_en: str = ""
     unit = "agorot"
+    id_template = "source_excluded{rule.of_channel}"
+    template_en = "No money from {rule.channel_en} goes to: {rule.name_en}."
+    template_he = "אין להוציא כסף מ{rule.channel_he} על: {rule.name_he}."
 
     @property
-    def rule_id(self) -> str:
-        """One per channel."""
-        return f"source_excluded:{self.funding_channel}"
+    def name_en(self) -> str:
+        """The responses in English, their keys where they have no names."""
+        return self.responses_en or ", ".join(self.response_ids)
 
     @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        name = self.responses_en or ", ".join(self.response_ids)
-        return f"No money from {channel_en(self.funding_channel)} goes to: {name}."
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        name = self.responses_he or ", ".join(self.response_ids)
-        return f"אין להוציא כסף מ{channel_he(self.funding_channel)} על: {name}."
+    def name_he(self) -> str:
+        """The responses in Hebrew, their keys where they have no names."""
+        return self.responses_he or ", ".join(self.response_ids)
 
     def check(self, choices: Choices) -> None:
         """Channel and responses must exist."""
-        check_known(self, "channel", [self.funding_channel], choices.channels["funding_channel"])
+        super().check(choices)
         check_known(self, "response", list(self.response_ids), choices.options["response_id"])
 
     def rows(self, columns: Columns) -> Iterator[Row]:
@@ -168,100 +146,105 @@ class SourceExcluded(Rule):
 
 
 @dataclass(frozen=True)
-class SchoolFloor(Rule):
-    """Every school gets at least so much money per pupil (R91)."""
+class _PerPupil(ChannelRule):
+    """A limit of every school's money per pupil, from one channel or from all of them.
 
-    min_agorot_per_pupil: int
+    Attributes:
+        agorot_per_pupil: the limit.
+        funding_channel: the channel; None = all of them together.
+    """
+
+    agorot_per_pupil: int
     funding_channel: str | None = None
     unit = "agorot per pupil"
     relaxed_in = "agorot"
 
     @property
-    def rule_id(self) -> str:
-        """One per channel, or over all of them."""
-        return rule_name("school_floor", self.funding_channel)
+    def limit_nis(self) -> str:
+        """The limit in words."""
+        return nis(self.agorot_per_pupil)
 
-    @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        least, name = nis(self.min_agorot_per_pupil), channel_en(self.funding_channel)
-        return f"Every school gets at least {least} NIS per pupil from {name}."
+    def _limits(self, columns: Columns) -> Iterator[tuple[str, int, np.ndarray]]:
+        """By school: its code, its limit in agorot and the positions of its options."""
+        pupils = columns.schools["pupils"].to_list()
+        for (school, positions), count in zip(columns.by_school(), pupils, strict=True):
+            yield school, self.agorot_per_pupil * count, positions
 
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        least, name = nis(self.min_agorot_per_pupil), channel_he(self.funding_channel)
-        return f"כל בית ספר מקבל לפחות {least} ₪ לתלמיד מ{name}."
+    def _given(self, plan: Plan) -> pl.DataFrame:
+        """The money of the schools (`Plan.per_school`), with per_pupil and limit, in agorot."""
+        pupils = pl.col("pupils").cast(pl.Int64)
+        return plan.per_school(self.funding_channel).with_columns(
+            per_pupil=pl.when(pupils > 0).then(pl.col("spent") / pl.col("pupils")),
+            limit=self.agorot_per_pupil * pupils,
+        )
+
+
+@dataclass(frozen=True)
+class SchoolFloor(_PerPupil):
+    """Every school gets at least so much money per pupil (R91)."""
+
+    id_template = "school_floor{rule.of_channel}"
+    template_en = (
+        "Every school gets at least {rule.limit_nis} NIS per pupil from {rule.channel_en}."
+    )
+    template_he = "כל בית ספר מקבל לפחות {rule.limit_nis} ₪ לתלמיד מ{rule.channel_he}."
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school: money at least floor × pupils."""
         amounts = columns.money(self.funding_channel)
-        for school, pupils, positions in of_schools(columns):
-            least = self.min_agorot_per_pupil * pupils
+        for school, least, positions in self._limits(columns):
             yield money_row(amounts, lower=least, at=positions, school=school)
 
     def measure(self, plan: Plan) -> Measure:
         """The lowest money per pupil; binding where a school falls below without its last line."""
-        given = plan.per_school(self.funding_channel).filter(pl.col("pupils") > 0)
-        floor = self.min_agorot_per_pupil * pl.col("pupils").cast(pl.Int64)
-        lowest = min((given["spent"] / given["pupils"]).to_list(), default=0.0)
-        below = given.filter(pl.col("spent") < floor).height
-        tight = given.filter(pl.col("spent") - pl.col("smallest_line").fill_null(0) < floor).height
-        return Measure(lowest, self.min_agorot_per_pupil, below == 0, binding=tight > 0)
+        given = self._given(plan).filter(pl.col("pupils") > 0)
+        lowest = min(given["per_pupil"].to_list(), default=0.0)
+        is_kept, is_tight = at_least(given)
+        return Measure(lowest, self.agorot_per_pupil, is_kept, is_tight)
 
 
 @dataclass(frozen=True)
-class SchoolCap(Rule):
+class SchoolCap(_PerPupil):
     """No school gets more than so much money per pupil (R79)."""
 
-    max_agorot_per_pupil: int
-    funding_channel: str | None = None
-    unit = "agorot per pupil"
-    relaxed_in = "agorot"
-
-    @property
-    def rule_id(self) -> str:
-        """One per channel, or over all of them."""
-        return rule_name("school_cap", self.funding_channel)
-
-    @property
-    def sentence_en(self) -> str:
-        """The rule in English."""
-        most, name = nis(self.max_agorot_per_pupil), channel_en(self.funding_channel)
-        return f"No school gets more than {most} NIS per pupil from {name}."
-
-    @property
-    def sentence_he(self) -> str:
-        """The rule in Hebrew."""
-        most, name = nis(self.max_agorot_per_pupil), channel_he(self.funding_channel)
-        return f"אף בית ספר אינו מקבל יותר מ־{most} ₪ לתלמיד מ{name}."
+    id_template = "school_cap{rule.of_channel}"
+    template_en = "No school gets more than {rule.limit_nis} NIS per pupil from {rule.channel_en}."
+    template_he = "אף בית ספר אינו מקבל יותר מ־{rule.limit_nis} ₪ לתלמיד מ{rule.channel_he}."
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school: money at most cap × pupils."""
         amounts = columns.money(self.funding_channel)
-        for school, pupils, positions in of_schools(columns):
-            most = self.max_agorot_per_pupil * pupils
+        for school, most, positions in self._limits(columns):
             yield money_row(amounts, upper=most, at=positions, school=school)
 
     def measure(self, plan: Plan) -> Measure:
         """The highest money per pupil; binding where a school has no room for a further step."""
-        step = (
-            plan.step_money_of(self.funding_channel)
-            .group_by("semel_mosad")
-            .agg(step=pl.col("amount_step").min())
-        )
-        cap = self.max_agorot_per_pupil * pl.col("pupils").cast(pl.Int64)
-        given = plan.per_school(self.funding_channel).join(step, on="semel_mosad", how="left")
-        of_pupils = given.filter(pl.col("pupils") > 0)
-        highest = max((of_pupils["spent"] / of_pupils["pupils"]).to_list(), default=0.0)
-        over = given.filter(pl.col("spent") > cap).height
-        full = given.filter(pl.col("spent") + pl.col("step").fill_null(0) > cap).height
-        return Measure(highest, self.max_agorot_per_pupil, over == 0, binding=full > 0)
+        given = self._given(plan)
+        highest = max(given["per_pupil"].drop_nulls().to_list(), default=0.0)
+        is_kept, is_tight = at_most(given)
+        return Measure(highest, self.agorot_per_pupil, is_kept, is_tight)
 
 
-def rule_name(name: str, channel: str | None) -> str:
-    """Rule id, with the channel where the rule is about one."""
-    return name if channel is None else f"{name}:{channel}"
+def at_least(given: pl.DataFrame) -> tuple[bool, bool]:
+    """Whether every school has its limit, and whether one would miss it without its last line.
+
+    Args:
+        given: spent, smallest_line (null where none), limit: agorot, by school.
+    """
+    without = pl.col("spent") - pl.col("smallest_line").fill_null(0)
+    below, tight = pl.col("spent") < pl.col("limit"), without < pl.col("limit")
+    return given.filter(below).is_empty(), not given.filter(tight).is_empty()
+
+
+def at_most(given: pl.DataFrame) -> tuple[bool, bool]:
+    """Whether every school keeps its limit, and whether one has no room for a further step.
+
+    Args:
+        given: spent, smallest_step (0 where none), limit: agorot, by school.
+    """
+    above = pl.col("spent") > pl.col("limit")
+    full = pl.col("spent") + pl.col("smallest_step") > pl.col("limit")
+    return given.filter(above).is_empty(), not given.filter(full).is_empty()
 
 
 def money_row(
@@ -275,10 +258,3 @@ def money_row(
     """A row of money over all options, or over the options at some positions."""
     positions = np.flatnonzero(amounts) if at is None else at[amounts[at] != 0]
     return Row(positions, amounts[positions], lower, upper, school)
-
-
-def of_schools(columns: Columns) -> Iterator[tuple[str, int, np.ndarray]]:
-    """School, pupils and the positions of its options."""
-    pupils = columns.schools["pupils"].to_list()
-    for (school, positions), count in zip(columns.by_school(), pupils, strict=True):
-        yield school, count, positions

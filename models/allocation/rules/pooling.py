@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from models.allocation.problem.keys import PAIR
-from models.allocation.problem.rule import Measure, Row, Rule
-
-if TYPE_CHECKING:
-    from models.allocation.problem.choices import Choices
-    from models.allocation.problem.columns import Columns
-    from models.allocation.problem.plan import Plan
-
-_OPTION = [*PAIR, "dose_level"]
+from models.allocation.problem.choices import Choices
+from models.allocation.problem.columns import Columns
+from models.allocation.problem.keys import OPTION, OPTION_TYPES
+from models.allocation.problem.plan import Plan
+from models.allocation.problem.rule import Measure, Row, Rule, check_options
 
 
 @dataclass(frozen=True)
@@ -32,9 +27,9 @@ class Together(Rule):
     sets: tuple[tuple[tuple[str, str, int], ...], ...]
     unit = "options"
     is_priced = False
-    rule_id = "together"
-    sentence_en = "A response that schools share is opened in all of them at once, or in none."
-    sentence_he = "מענה משותף נפתח בכל בתי הספר של הקבוצה יחד, או באף אחד מהם."
+    id_template = "together"
+    template_en = "A response that schools share is opened in all of them at once, or in none."
+    template_he = "מענה משותף נפתח בכל בתי הספר של הקבוצה יחד, או באף אחד מהם."
 
     def check(self, choices: Choices) -> None:
         """Every option must exist, stand in one set only and share it with another."""
@@ -43,46 +38,31 @@ class Together(Rule):
             raise ValueError(
                 f"Rule {self.rule_id}: a set needs two options, and an option one set."
             )
-        known = set(choices.options.select(_OPTION).iter_rows())
-        if unknown := sorted(set(named) - known):
-            raise ValueError(f"Rule {self.rule_id} names unknown options: {unknown[:5]}.")
+        check_options(self, named, choices)
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per option after the first of a set: bought as the first is."""
-        at = {(s, r, d): j for s, r, d, j in columns.options.select(*_OPTION, "column").iter_rows()}
         for options in self.sets:
-            first, *others = (at[option] for option in options)
+            first, *others = (columns.position[option] for option in options)
             for other in others:
                 yield Row(np.array([first, other]), np.array([1, -1]), lower=0, upper=0)
 
     def measure(self, plan: Plan) -> Measure:
-        """Options bought without all others of their set (limit none); binding where one alone
-        would do good.
-        """
+        """Options bought without all others of their set; binding where one alone would do good."""
         of_set = pl.DataFrame(
             [
-                (*option, k, len(options))
-                for k, options in enumerate(self.sets)
+                (*option, number, len(options))
+                for number, options in enumerate(self.sets)
                 for option in options
             ],
-            schema={
-                "semel_mosad": pl.String,
-                "response_id": pl.String,
-                "dose_level": pl.Int32,
-                "set": pl.Int64,
-                "size": pl.Int64,
-            },
+            schema=OPTION_TYPES | {"set": pl.Int64, "size": pl.Int64},
             orient="row",
         )
         bought = (
-            plan.lines.join(of_set, on=_OPTION)
+            plan.lines.join(of_set, on=OPTION)
             .group_by("set", "size")
             .agg(held=pl.len().cast(pl.Int64))
         )
         alone = int(bought.filter(pl.col("held") < pl.col("size"))["held"].sum())
-        return Measure(
-            alone,
-            0,
-            alone == 0,
-            binding=not plan.steps.join(of_set, on=_OPTION, how="semi").is_empty(),
-        )
+        wanted = not plan.steps.join(of_set, on=OPTION, how="semi").is_empty()
+        return Measure(alone, 0, alone == 0, binding=wanted)
