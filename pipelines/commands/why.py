@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from models.allocation.account.explain import Explanation, explain
-from models.allocation.account.turning_points import flips
+from models.allocation.account.turning_points import turning_points
 from pipelines.aim.tables import AGOROT
 from pipelines.decide.allocation import PAIR
 from pipelines.decide.studio import Studio
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 1
     found = explain(studio.problem, studio.base, pair)
-    for line in answer(found, flips(studio.problem, studio.base, pair)):
+    for line in answer(found, turning_points(studio.problem, studio.base, pair)):
         console.print(escape(line))
     return 0
 

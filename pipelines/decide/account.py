@@ -11,9 +11,9 @@ from models.allocation.account.audit import AuditSettings, audit, changes
 from models.allocation.account.explain import Explanation, explain
 from models.allocation.account.firmness import stability
 from models.allocation.account.frontier import gamma_frontier, rule_prices
-from models.allocation.account.information import value_of_information
+from models.allocation.account.information import value_of_partial_perfect_information
 from models.allocation.account.robust import robust_plans
-from models.allocation.account.turning_points import FlipSettings, flips
+from models.allocation.account.turning_points import TurningPointSettings, turning_points
 from models.allocation.problem.uncertainty import Spread, joint_draws
 from models.allocation.solve.resolve import Effort
 from models.need import need_draws
@@ -77,12 +77,12 @@ def closest(found: Explanation, count: int) -> pl.DataFrame:
 
 def turned(posed: Problem, lines: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     """Return what would turn the decision on each pair, verified by solving again (R94)."""
-    settings = FlipSettings(
+    settings = TurningPointSettings(
         max_solves=SOLVES_OF_A_PAIR, need_step=0.05, budget_step_pct=5.0, budget_limit_pct=25.0
     )
 
     def one(at: int) -> pl.DataFrame:
-        return flips(posed, lines, pairs[at], settings)
+        return turning_points(posed, lines, pairs[at], settings)
 
     with ThreadPoolExecutor(WORKERS) as pool:
         rows = list(pool.map(one, range(pairs.height)))
@@ -116,9 +116,9 @@ def firm(city: CityFolder, tables: Tables) -> Tables:
         ),
         "mart_robust_line": robust.lines.rename({"plan": "plan_id"}),
         "mart_plan_information": (
-            value_of_information(posed, lines, draws, effort=CLOSE, workers=WORKERS).rename(
-                {"information_pct": "information_worth_pct"}
-            )
+            value_of_partial_perfect_information(
+                posed, lines, draws, effort=CLOSE, workers=WORKERS
+            ).rename({"information_pct": "information_worth_pct"})
         ),
     }
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import polars as pl
 
-from models.allocation import Atkinson, Maximin, Objective, Overlap, Problem, Total, floored, solve
+from models.allocation import (
+    Atkinson,
+    Maximin,
+    Objective,
+    Overlap,
+    Problem,
+    Total,
+    solve,
+    with_floor_in_hand,
+)
 from models.allocation.account.next_money import next_money
 from models.allocation.account.remaining import remaining
 from models.allocation.problem.persistence import lasting_share
@@ -241,7 +248,9 @@ def planned(city: CityFolder, tables: Tables) -> Problem:
     """Return the problem as the plan answers it: under the maximin, with the floor that it
     reached.
     """
-    return floored(problem(city, tables), tables["mart_allocation_certificate"]["floor_sd"].item())
+    return with_floor_in_hand(
+        problem(city, tables), tables["mart_allocation_certificate"]["floor_sd"].item()
+    )
 
 
 def objective(city: CityFolder) -> Objective | Maximin:

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near, lifted
+from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near, with_highest_floor
 from models.allocation.account.audit import with_quartile
 from models.allocation.account.comparison import compare_plans
 from models.allocation.solve.resolve import model_of
@@ -128,7 +128,9 @@ def _solved(
     solver = city.policy.solver
     try:
         found = best_near(
-            lifted(asked, gap_pct=solver.gap_pct.value, time_limit_s=solver.time_limit_s.value),
+            with_highest_floor(
+                asked, gap_pct=solver.gap_pct.value, time_limit_s=solver.time_limit_s.value
+            ),
             base,
             gap_pct=solver.gap_pct.value,
             time_limit_s=solver.time_limit_s.value,

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from models.allocation import solve
 from models.allocation.account.explain import explain
-from models.allocation.account.turning_points import FlipSettings, flips
+from models.allocation.account.turning_points import TurningPointSettings, turning_points
 from models.allocation.problem.keys import PAIR
 from models.allocation.rules import EverySchoolServed, Exclusive, MustDrop, MustKeep, SchoolCapacity
 
 from .cases import best_plan, gain, is_allowed, option, plans, problem, problems
 
-EXACT = FlipSettings(effort=replace(FlipSettings().effort, gap_pct=0.0))
+EXACT = TurningPointSettings(effort=replace(TurningPointSettings().effort, gap_pct=0.0))
 """Need .9 and an offset of .1 weigh 1, so that weighted benefit is benefit."""
 ONE = {"need": 0.9}
 
@@ -253,7 +253,7 @@ def asked(*schools, response="milat"):
 def test_the_budget_that_brings_the_third_school_in_is_300():
     built = five_schools()
     lines = solve(built).lines
-    found = flips(built, lines, asked("3", "2"), EXACT).filter(lever="budget")
+    found = turning_points(built, lines, asked("3", "2"), EXACT).filter(lever="budget")
     enters, leaves = found.iter_rows(named=True)
     assert (enters["status"], enters["value_now"], enters["rule_id"]) == (
         "found",
@@ -289,7 +289,7 @@ def test_the_need_that_turns_a_decision():
         budget=100,
     )
     lines = solve(built, gap_pct=0).lines
-    found = flips(built, lines, asked("2", "1"), EXACT).filter(lever="need")
+    found = turning_points(built, lines, asked("2", "1"), EXACT).filter(lever="need")
     enters, leaves = found.iter_rows(named=True)
     assert enters["value_not_turned"] <= 0.5 <= enters["value_turned"]
     assert enters["value_turned"] - enters["value_not_turned"] <= 0.02
@@ -315,7 +315,7 @@ def test_the_rule_that_keeps_a_response_out():
         ),
         costs=pl.concat([built.costs, built.costs.with_columns(response_id=pl.lit("rvadim"))]),
     )
-    found = flips(built, solve(built, gap_pct=0).lines, asked("2"), EXACT)
+    found = turning_points(built, solve(built, gap_pct=0).lines, asked("2"), EXACT)
     told = {(r["lever"], r["rule_id"]): r["status"] for r in found.iter_rows(named=True)}
     assert told == {
         ("need", None): "not_found",
@@ -328,7 +328,7 @@ def test_solves_are_counted_and_what_was_not_searched_says_so():
     built = five_schools()
     lines = solve(built).lines
     few = replace(EXACT, max_solves=4)
-    found = flips(built, lines, asked("3", "4", "5"), few)
+    found = turning_points(built, lines, asked("3", "4", "5"), few)
     assert 1 + found["solves"].sum() == 4
     assert found["status"].to_list()[-1] == "not_searched"
     wide = found.filter(lever="budget", status="found").row(0, named=True)
@@ -340,10 +340,10 @@ def test_a_tie_is_no_decision():
     other = solve(built, gap_pct=0).lines.with_columns(
         semel_mosad=pl.when(pl.col("semel_mosad") == "1").then(pl.lit("2")).otherwise(pl.lit("1"))
     )
-    assert set(flips(built, other, asked("1"), EXACT)["status"]) == {"within_gap"}
+    assert set(turning_points(built, other, asked("1"), EXACT)["status"]) == {"within_gap"}
 
 
 def test_unknown_pairs_are_refused():
     built = five_schools()
     with pytest.raises(ValueError, match="no option of milat in school 9"):
-        flips(built, solve(built).lines, asked("9"), EXACT)
+        turning_points(built, solve(built).lines, asked("9"), EXACT)

@@ -12,11 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.allocation import Atkinson, Maximin, Total, best_near, floored, lifted, solve
+from models.allocation import (
+    Atkinson,
+    Maximin,
+    Total,
+    best_near,
+    solve,
+    with_floor_in_hand,
+    with_highest_floor,
+)
 from models.allocation.account.explain import explain
 from models.allocation.account.firmness import stability
 from models.allocation.account.frontier import rule_prices
-from models.allocation.account.turning_points import flips
+from models.allocation.account.turning_points import turning_points
 from models.allocation.problem.keys import PAIR
 from models.allocation.rules import MustKeep
 from models.allocation.solve.resolve import Effort, best, model_of, weighted, with_benefit
@@ -44,7 +52,7 @@ def test_what_is_asked_again_unchanged_is_the_plan_itself(objective):
     plan = solve(built, gap_pct=0)
     served = ["1", "1"] if objective == Total() else ["1", "2"]
     assert plan.lines["semel_mosad"].to_list() == served
-    held, lines = floored(built, plan.certificate.floor_sd), plan.lines.select(LINE)
+    held, lines = with_floor_in_hand(built, plan.certificate.floor_sd), plan.lines.select(LINE)
     again = best_near(held, lines.clear(), gap_pct=0.0, time_limit_s=30)
     assert again.lines.select(LINE).rows() == lines.rows()
     assert again.worth == pytest.approx(plan.certificate.objective)
@@ -64,13 +72,13 @@ def test_other_decisions_under_the_maximin_find_a_floor_of_their_own():
         channels=rivals(Maximin()).channels.with_columns(budget_agorot=pl.lit(400, pl.Int64)),
     )
     plan = solve(richer, gap_pct=0)
-    scenario = lifted(richer, gap_pct=0.01, time_limit_s=30)
+    scenario = with_highest_floor(richer, gap_pct=0.01, time_limit_s=30)
     found = best_near(scenario, plan.lines.select(LINE).clear(), gap_pct=0.0, time_limit_s=30)
     assert found.lines.select(LINE).rows() == plan.lines.select(LINE).rows()
     assert {rule.rule_id for rule in scenario.rules} == {"benefit_floor"}
     total = rivals(Total())
-    assert lifted(total, gap_pct=1, time_limit_s=1) is total
-    assert floored(total, None) is total
+    assert with_highest_floor(total, gap_pct=1, time_limit_s=1) is total
+    assert with_floor_in_hand(total, None) is total
 
 
 def test_prices_and_turning_points_follow_the_objective():
@@ -83,7 +91,9 @@ def test_prices_and_turning_points_follow_the_objective():
         prices[objective] = found["worth_gain"].item()
         lines = solve(rivals(objective), gap_pct=0).lines
         asked = pl.DataFrame([("1", "posh")], schema=PAIR, orient="row")
-        turned[objective] = flips(rivals(objective), lines, asked)["is_in_plan"].unique().to_list()
+        turned[objective] = (
+            turning_points(rivals(objective), lines, asked)["is_in_plan"].unique().to_list()
+        )
     assert prices[Total()] == pytest.approx(5 * 0.6)
     assert prices[OBJECTIVES[1]] == pytest.approx(0, abs=1e-9)
     assert turned == {Total(): [True], OBJECTIVES[1]: [False]}

@@ -17,7 +17,7 @@ from models.allocation.account.explain import explain
 from models.allocation.account.frontier import gamma_frontier
 from models.allocation.solve.certificate import certify
 from models.allocation.solve.resolve import model_of
-from models.allocation.solve.search_result import Found
+from models.allocation.solve.search_result import SearchResult
 
 from .cases import OWN, best_plan, gain, option, overlapping_problems, plans, problem
 from .test_allocation_properties import adds_up, data, solved
@@ -140,7 +140,11 @@ def test_the_certificate_finds_a_benefit_that_is_counted_wrongly(counted):
     )
     with pytest.raises(RuntimeError, match="not counted as the overlap asks"):
         certify(
-            case, lines, Total(), Found(x=None, bound=9.0, status="optimal", method="milp"), None
+            case,
+            lines,
+            Total(),
+            SearchResult(x=None, bound=9.0, status="optimal", method="milp"),
+            None,
         )
 
 

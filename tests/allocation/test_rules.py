@@ -9,7 +9,7 @@ import pytest
 import models.allocation.rules
 from models.allocation import InfeasibleRules, Total, solve
 from models.allocation.account.frontier import rule_prices
-from models.allocation.account.turning_points import flips
+from models.allocation.account.turning_points import turning_points
 from models.allocation.problem.columns import Columns
 from models.allocation.problem.plan import Plan
 from models.allocation.rules import (
@@ -406,4 +406,4 @@ def test_what_only_ties_options_together_is_no_lever():
     assert plan.lines.is_empty()
     assert "together" not in rule_prices(case)["rule_id"].to_list()
     pair = pl.DataFrame({"semel_mosad": [A], "response_id": ["amirim"]})
-    assert "together" not in flips(case, plan.lines, pair)["rule_id"].to_list()
+    assert "together" not in turning_points(case, plan.lines, pair)["rule_id"].to_list()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.allocation import solve
 from models.allocation.account.firmness import stability
-from models.allocation.account.information import value_of_information
+from models.allocation.account.information import value_of_partial_perfect_information
 from models.allocation.account.robust import robust_plans
 from models.allocation.problem.keys import PAIR
 from models.allocation.rules import SchoolFloor
@@ -259,7 +259,7 @@ def test_value_of_information_equals_enumeration(case):
     if not allowed:
         return
     lines = solve(built, gap_pct=0).lines
-    found = value_of_information(built, lines, drawn, groups=3, effort=EXACT)
+    found = value_of_partial_perfect_information(built, lines, drawn, groups=3, effort=EXACT)
     numbers = drawn["draw"].unique().sort().to_list()
     times = {(n, *pair): benefit / cost for n, *pair, benefit, cost in drawn.iter_rows()}
     pairs = built.options.select(PAIR).unique().rows()
@@ -299,7 +299,7 @@ def test_a_safe_plan_for_those_who_fear_the_worst():
     assert told["cvar"]["cvar_worth"] == pytest.approx(4)
     # Knowing the first response's effect: 10 in half the draws, 4 in the others, instead of 5.
     drawn = drawn.with_columns(response_id=pl.lit("milat"))
-    information = value_of_information(built, lines, drawn, groups=2)
+    information = value_of_partial_perfect_information(built, lines, drawn, groups=2)
     assert information["information_worth"][0] == pytest.approx(2)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from models.allocation import solve
 from models.allocation.account.explain import explain
-from models.allocation.account.turning_points import flips
+from models.allocation.account.turning_points import turning_points
 from pipelines.commands.why import answer, main
 from tests.allocation.cases import option, problem
 
@@ -29,7 +29,7 @@ def asked(school, response):
             .select("semel_mosad", "response_id")
         )
     )
-    return answer(explain(case, lines, pair), flips(case, lines, pair))
+    return answer(explain(case, lines, pair), turning_points(case, lines, pair))
 
 
 def test_what_has_no_room_says_so_and_the_budget_that_would_make_it():

@@ -24,7 +24,7 @@ from models.allocation.problem.keys import PAIR
 from models.allocation.problem.problem import Problem
 from models.allocation.rules import MustDrop, MustKeep
 from models.allocation.solve.model import Model, Moves
-from models.allocation.solve.resolve import held_in, linear_at, model_of, pairs_of, weighted
+from models.allocation.solve.resolve import linear_at, model_of, pairs_of, plan_vector, weighted
 
 _EPSILON = 1e-9
 
@@ -88,7 +88,7 @@ def explain(
     """
     problem = problem.canonical()
     model = model_of(problem)
-    x = held_in(model, lines)
+    x = plan_vector(model, lines)
     model = linear_at(model, x)
     prices, moves = shadow_prices(model), model.moves(x)
     pairs, pair = pairs_of(model)

@@ -11,7 +11,7 @@ from scipy import stats
 from models.allocation.account.draws import Draws
 from models.allocation.problem.keys import PAIR
 from models.allocation.problem.problem import Problem
-from models.allocation.solve.resolve import Effort, best_of_each, held_in, model_of, pairs_of
+from models.allocation.solve.resolve import Effort, best_of_each, model_of, pairs_of, plan_vector
 
 FIRM, CONTESTED = 0.9, 0.6
 """Share of draws that decide as the plan does, from which on a decision is firm, or contested."""
@@ -70,7 +70,7 @@ def stability(
     """
     problem = problem.canonical()
     model = model_of(problem)
-    plan = held_in(model, lines)
+    plan = plan_vector(model, lines)
     pairs, pair = pairs_of(model)
     level = model.columns.options["dose_level"].to_numpy()
     chosen = np.zeros((pairs.height, int(level.max()) + 1), dtype=np.int64)

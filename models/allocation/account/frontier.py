@@ -16,7 +16,7 @@ from models.allocation.problem.objective import Maximin, Total
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.allocation import solve
 from models.allocation.solve.model import Model
-from models.allocation.solve.resolve import Effort, Resolved, best_of_each, held_in, model_of
+from models.allocation.solve.resolve import Effort, Resolved, best_of_each, model_of, plan_vector
 
 _EFFORT = Effort()
 
@@ -70,7 +70,7 @@ def gamma_frontier(
             gap_pct=floor_effort.gap_pct,
             time_limit_s=floor_effort.time_limit_s,
         )
-        x, gap_pct = held_in(model, least.lines), least.certificate.optimality_gap_pct
+        x, gap_pct = plan_vector(model, least.lines), least.certificate.optimality_gap_pct
         plans.append(("maximin", problem.equity_gamma, model, x, gap_pct))
     blind = None
     for objective, gamma, model, x, gap_pct in plans:

@@ -13,14 +13,14 @@ from models.allocation.solve.resolve import (
     Effort,
     best,
     best_of_each,
-    held_in,
     linear_at,
     model_of,
+    plan_vector,
     with_benefit,
 )
 
 
-def value_of_information(
+def value_of_partial_perfect_information(
     problem: Problem,
     lines: pl.DataFrame,
     draws: pl.DataFrame,
@@ -64,7 +64,7 @@ def value_of_information(
         raise ValueError("groups must be at least 1.")
     problem = problem.canonical()
     model = model_of(problem)
-    planned = held_in(model, lines)
+    planned = plan_vector(model, lines)
     model = linear_at(model, planned)
     worths = Draws.of(problem, model, draws).worths(model)
     mean = worths.mean(axis=0)

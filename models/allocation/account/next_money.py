@@ -19,7 +19,7 @@ from models.allocation.problem.problem import Problem
 from models.allocation.problem.words import channel_en, channel_he, nis
 from models.allocation.rules import ChannelBudget
 from models.allocation.solve.nearest import best_near
-from models.allocation.solve.resolve import Effort, held_in, model_of
+from models.allocation.solve.resolve import Effort, model_of, plan_vector
 
 _EFFORT = Effort(gap_pct=0.1)
 _SHOWN = 6
@@ -63,7 +63,7 @@ def next_money(
         raise ValueError("step_agorot must be above zero.")
     problem = problem.canonical()
     model = model_of(problem)
-    held = held_in(model, lines)
+    held = plan_vector(model, lines)
     plan = Plan.of(model.columns, held.nonzero()[0])
     now, worth = plan.lines.select(OPTION), model.worth(held)
     rows = []

@@ -37,10 +37,10 @@ from models.allocation.solve.resolve import (
     Effort,
     best,
     best_of_each,
-    held_in,
     linear_at,
     model_of,
     pairs_of,
+    plan_vector,
     with_benefit,
 )
 
@@ -98,11 +98,13 @@ def robust_plans(
         raise ValueError("alpha must be at least 0 and below 1.")
     problem = problem.canonical()
     model = model_of(problem)
-    planned = held_in(model, lines)
+    planned = plan_vector(model, lines)
     model = linear_at(model, planned)
     alone = Draws.of(problem, model, scenarios).worths(model)
     tops_of = [with_benefit(model, worth) for worth in alone]
-    model = _settled(with_benefit(model, alone.mean(axis=0)), [drawn.counting for drawn in tops_of])
+    model = _led_by_means(
+        with_benefit(model, alone.mean(axis=0)), [drawn.counting for drawn in tops_of]
+    )
     mean = model.benefit()
     expected = best(model, effort)
     if expected is None:
@@ -145,7 +147,7 @@ def robust_plans(
     with ThreadPoolExecutor(workers) as pool:
         cautious = list(
             pool.map(
-                lambda piece: _raise_least(model, piece, depth, known, near, effort),
+                lambda piece: _maximise_least(model, piece, depth, known, near, effort),
                 (least_tail, most_regret),
             )
         )
@@ -203,11 +205,11 @@ def _worths(drawn: list[Model], model: Model) -> np.ndarray:
     return np.array([np.append(own.counting.each, own.counting.first[model.lead]) for own in drawn])
 
 
-def _settled(model: Model, countings: list[Counting]) -> Model:
+def _led_by_means(model: Model, countings: list[Counting]) -> Model:
     """The model with the mean of what the scenarios count, led by whom that mean puts first."""
     each = np.mean([counting.each for counting in countings], axis=0)
     first = np.mean([counting.first for counting in countings], axis=0)
-    counting = model.counting.settled(each, first)
+    counting = model.counting.with_means(each, first)
     return replace(model, columns=replace(model.columns, counting=counting))
 
 
@@ -239,7 +241,7 @@ def _tail(scenarios: int, alpha: float) -> np.ndarray:
     return np.clip(mass - np.arange(scenarios), 0, 1) / mass
 
 
-def _raise_least(
+def _maximise_least(
     model: Model,
     piece: Piece,
     depth: float,

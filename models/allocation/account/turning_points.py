@@ -16,9 +16,9 @@ from models.allocation.solve.model import Model
 from models.allocation.solve.resolve import (
     Effort,
     best,
-    held_in,
     linear_at,
     model_of,
+    plan_vector,
     weighted,
     with_benefit,
 )
@@ -40,7 +40,7 @@ _SCHEMA = {
 
 
 @dataclass(frozen=True)
-class FlipSettings:
+class TurningPointSettings:
     """How far and how finely to search.
 
     Attributes:
@@ -62,11 +62,11 @@ class _SpentError(Exception):
     """No solves are left."""
 
 
-def flips(
+def turning_points(
     problem: Problem,
     lines: pl.DataFrame,
     pairs: pl.DataFrame,
-    settings: FlipSettings = FlipSettings(),
+    settings: TurningPointSettings = TurningPointSettings(),
 ) -> pl.DataFrame:
     """What would have to change for each pair to enter the plan, or to leave it.
 
@@ -97,7 +97,7 @@ def flips(
     """
     problem = problem.canonical()
     model = model_of(problem)
-    held = held_in(model, lines)
+    held = plan_vector(model, lines)
     search = _Search(problem, model, linear_at(model, held), settings)
     rows: list[tuple] = []
     for school, response in pairs.select(PAIR).iter_rows():
@@ -130,7 +130,7 @@ class _Search:
     """Solves, counted, around one problem."""
 
     def __init__(
-        self, problem: Problem, model: Model, linear: Model, settings: FlipSettings
+        self, problem: Problem, model: Model, linear: Model, settings: TurningPointSettings
     ) -> None:
         """Solve once at the present values."""
         self.problem, self.model, self.settings, self.solves = problem, model, settings, 0

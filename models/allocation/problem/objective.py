@@ -100,7 +100,7 @@ class Atkinson(Objective):
 class Maximin:
     """First the gain per pupil of the least served school, then the total (R91).
 
-    The first stage of the leximin: the floor under all schools is lifted as high as the rules and
+    The first stage of the leximin: the floor under all schools is raised as high as the rules and
     the money let it, where a school that cannot reach it gets all that its own rules let it have.
     Among the plans that keep this floor the one of the greatest need-weighted total is taken.
     """

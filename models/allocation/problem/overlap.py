@@ -123,7 +123,7 @@ class Counting:
         each = np.where(benefit > 0, self.share * benefit, benefit)
         return replace(self, each=each, first=benefit - each, place=self._placed(benefit))
 
-    def settled(self, each: np.ndarray, first: np.ndarray) -> Counting:
+    def with_means(self, each: np.ndarray, first: np.ndarray) -> Counting:
         """The same groups, led by whom these (means over scenarios) put first."""
         return replace(self, each=each, first=first, place=self._placed(first))
 
@@ -166,7 +166,9 @@ class Counting:
         """What a plan gains, need-weighted."""
         return float(self.each @ x + self.first @ self.leads(x))
 
-    def handed(self, x: np.ndarray, add: np.ndarray, drop: np.ndarray) -> tuple[np.ndarray, ...]:
+    def lead_changes(
+        self, x: np.ndarray, add: np.ndarray, drop: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
         """Who hands the lead to whom when `drop` leaves a plan and then `add` comes (−1 = nobody).
 
         Returns:
@@ -232,6 +234,6 @@ class Counting:
         held = np.full(int(pair.max(initial=-1)) + 1, -1)
         taken = np.flatnonzero(x > 0.5)
         held[pair[taken]] = taken
-        _, _, before, after = self.handed(x, np.arange(len(x)), held[pair])
+        _, _, before, after = self.lead_changes(x, np.arange(len(x)), held[pair])
         first = np.append(self.first, 0)
         return self.each + first[after] - first[before]

@@ -22,7 +22,7 @@ from models.allocation.solve.milp import best_by_milp
 from models.allocation.solve.model import Model
 from models.allocation.solve.national.decomposition import best_by_decomposition
 from models.allocation.solve.search_result import countdown
-from models.allocation.solve.unspent import left_reason
+from models.allocation.solve.unspent import unspent_reason
 
 _NATIONAL_OPTIONS = 10_000
 """From so many options on (about 280 schools) the solver alone takes too long (`stack.md`)."""
@@ -220,7 +220,7 @@ def _channels(problem: Problem, model: Model, x: np.ndarray, money: pl.DataFrame
         .with_columns(left_agorot=pl.col("budget_agorot") - pl.col("allocated_agorot"))
     )
     reasons = [
-        left_reason(model, x, channel, left) if left else (None, None)
+        unspent_reason(model, x, channel, left) if left else (None, None)
         for channel, left in channels.select("funding_channel", "left_agorot").iter_rows()
     ]
     return channels.with_columns(

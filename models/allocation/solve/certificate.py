@@ -13,7 +13,7 @@ from models.allocation.problem.objective import Atkinson, Objective
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.highs import solver_text
 from models.allocation.solve.maximin import Floor
-from models.allocation.solve.search_result import Found
+from models.allocation.solve.search_result import SearchResult
 
 _RECHECK = 1e-9
 
@@ -54,7 +54,11 @@ class Certificate:
 
 
 def certify(
-    problem: Problem, lines: pl.DataFrame, objective: Objective, found: Found, floor: Floor | None
+    problem: Problem,
+    lines: pl.DataFrame,
+    objective: Objective,
+    found: SearchResult,
+    floor: Floor | None,
 ) -> Certificate:
     """The certificate, from the lines and the proven bound.
 

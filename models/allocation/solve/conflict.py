@@ -13,7 +13,7 @@ import numpy as np
 from models.allocation.problem.words import nis
 from models.allocation.solve.highs import minimise
 from models.allocation.solve.model import Model
-from models.allocation.solve.relaxation import Relaxation, least_slack, relaxations, said
+from models.allocation.solve.relaxation import Relaxation, least_slack, place_of, relaxations
 
 Item = TypeVar("Item")
 
@@ -117,7 +117,7 @@ def explain(model: Model, *, time_limit_s: float, within_s: float | None = None)
     conflict = sorted(owners)
     repair = _repair(model, conflict, time_limit_s)
     ways = relaxations(model, conflict, time_limit_s)
-    places = list(dict.fromkeys(place for row in sorted(rows) if (place := said(model, row))))
+    places = list(dict.fromkeys(place for row in sorted(rows) if (place := place_of(model, row))))
     return InfeasibleRules(
         *_message(model, conflict, places, repair, ways),
         tuple(model.rules[i].rule_id for i in conflict),

@@ -1,4 +1,4 @@
-"""The highest floor that every school's gain can be lifted to, and how sure we are of it."""
+"""The highest floor that every school's gain can be raised to, and how sure we are of it."""
 
 from __future__ import annotations
 
@@ -171,8 +171,8 @@ def _by_programme(
     can.
     """
     model = gains.model
-    floored = Model.of(model.columns, (*model.rules, gains.rule(asked)), Total())
-    nothing = floored.milp(np.zeros(len(model.benefit())))
+    under_floor = Model.of(model.columns, (*model.rules, gains.rule(asked)), Total())
+    nothing = under_floor.milp(np.zeros(len(model.benefit())))
     outcome = minimise(nothing, gap=0, time_limit_s=max(seconds_left(), 1.0))
     x = None if outcome.x is None else outcome.x[: model.matrix.shape[1]]
     return x, outcome.is_infeasible

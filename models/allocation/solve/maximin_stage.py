@@ -11,7 +11,7 @@ from models.allocation.solve.resolve import model_of
 from models.allocation.solve.search_result import countdown
 
 
-def floored(problem: Problem, floor_sd: float | None) -> Problem:
+def with_floor_in_hand(problem: Problem, floor_sd: float | None) -> Problem:
     """The problem with a floor in hand; one with another objective than the maximin as it is.
 
     What a plan under the maximin is explained, priced and drawn in: the floor stays as it was
@@ -27,8 +27,8 @@ def floored(problem: Problem, floor_sd: float | None) -> Problem:
     return replace(problem, rules=(*problem.rules, rule), objective=Total())
 
 
-def lifted(problem: Problem, *, gap_pct: float, time_limit_s: float) -> Problem:
-    """As `floored`, at the highest floor found: what other decisions under the maximin are.
+def with_highest_floor(problem: Problem, *, gap_pct: float, time_limit_s: float) -> Problem:
+    """As `with_floor_in_hand`, at the highest floor found: what other decisions under the maximin are.
 
     Args:
         problem: any.

@@ -8,7 +8,7 @@ from scipy import sparse
 from models.allocation.solve.conflict import explain
 from models.allocation.solve.highs import minimise, refine
 from models.allocation.solve.model import Model
-from models.allocation.solve.search_result import Found, NoPlanInTime
+from models.allocation.solve.search_result import NoPlanInTime, SearchResult
 from models.allocation.solve.tangents import minimise_by_tangents
 
 _OBJECTIVE_SCALE = 1000.0
@@ -22,7 +22,7 @@ def best_by_milp(
     gap: float,
     time_limit_s: float,
     start: np.ndarray | None = None,
-) -> Found:
+) -> SearchResult:
     """The best plan of the model, ties broken as `solve` says; `start` is a plan already in hand.
 
     Raises:
@@ -52,7 +52,7 @@ def best_by_milp(
     x, bound = model.polish(x), float(-best.bound / scale)
     is_proven = objective.is_linear or bound - model.worth(x) <= gap * bound + _FINEST
     status = "time limit" if best.is_time_out else "optimal" if is_proven else "gap left"
-    return Found(x, bound, status, "milp")
+    return SearchResult(x, bound, status, "milp")
 
 
 def _tie_break(

@@ -180,7 +180,7 @@ class Model:
         """The objective, as a sum over schools.
 
         Raises:
-            ValueError: it is the maximin, which is none before its floor is a rule (`floored`).
+            ValueError: it is the maximin, which is none before its floor is a rule (`with_floor_in_hand`).
         """
         if isinstance(self.objective, Maximin):
             raise ValueError("The maximin is solved in two stages; make its floor a rule first.")
@@ -218,7 +218,7 @@ class Model:
         padded, first = self._padded
         steps, counting = padded[:, add] - padded[:, drop], self.counting
         if self.leading.nnz:
-            one, two, three, four = counting.handed(x, add, drop)
+            one, two, three, four = counting.lead_changes(x, add, drop)
             steps = steps + first[:, two] - first[:, one] + first[:, four] - first[:, three]
         step = steps.tocoo()
         activity = self.activity(x)[step.row] + step.data

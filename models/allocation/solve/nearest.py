@@ -17,7 +17,7 @@ from models.allocation.problem.plan import Plan
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.conflict import explain
 from models.allocation.solve.model import Model
-from models.allocation.solve.resolve import Effort, best, held_in, model_of, with_bonus
+from models.allocation.solve.resolve import Effort, best, model_of, plan_vector, with_bonus
 
 _SHORT_TEST_S = 0.1
 
@@ -72,7 +72,7 @@ def best_near(
         RuntimeError: the re-check found a broken rule: a defect.
     """
     model = model_of(problem.canonical())
-    held = held_in(model, lines)
+    held = plan_vector(model, lines)
     bonus = gap_pct / 200 * model.worth(held) / max(held.sum(), 1.0)
     found = best(
         with_bonus(model, bonus * held), Effort(gap_pct=gap_pct / 2, time_limit_s=time_limit_s)

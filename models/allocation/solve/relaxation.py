@@ -195,8 +195,10 @@ def _relaxed(model: Model, i: int, conflict: list[int], time_limit_s: float) -> 
     plan = Plan.of(model.columns, np.flatnonzero((x if again is None else again) > 0.5))
     measure = rule.measure(plan)
     cost = None if again is None else int(plan.lines["cost_agorot"].sum())
-    where = tuple(place for row in moved if (place := said(model, int(row))))
-    words = _words(rule, amount, measure.value, measure.limit, where, cost, settles_all=settles_all)
+    where = tuple(place for row in moved if (place := place_of(model, int(row))))
+    words = _sentences(
+        rule, amount, measure.value, measure.limit, where, cost, settles_all=settles_all
+    )
     return Relaxation(
         rule.rule_id,
         amount,
@@ -230,7 +232,7 @@ def _solved_again(
     return None if outcome.x is None else outcome.x[: model.matrix.shape[1]]
 
 
-def said(model: Model, row: int) -> tuple[str, str] | None:
+def place_of(model: Model, row: int) -> tuple[str, str] | None:
     """The school, and the response where it is one, that a row is about, in Hebrew and English.
 
     None where the row is of the whole city.
@@ -248,7 +250,7 @@ def said(model: Model, row: int) -> tuple[str, str] | None:
     return f"{he} ב{name}", f"{en} at {name}"
 
 
-def _words(
+def _sentences(
     rule: Rule,
     amount: int,
     value: float,

@@ -140,7 +140,7 @@ def pairs_of(model: Model) -> tuple[pl.DataFrame, np.ndarray]:
     return pairs, at["pair"].to_numpy().astype(np.int64)
 
 
-def held_in(model: Model, lines: pl.DataFrame) -> np.ndarray:
+def plan_vector(model: Model, lines: pl.DataFrame) -> np.ndarray:
     """A plan's lines as 0/1 per option.
 
     Raises:

@@ -14,7 +14,7 @@ class NoPlanInTime(Exception):  # noqa: N818 - named for what a person reads
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """A plan and what is proven about it.
 
     Attributes:

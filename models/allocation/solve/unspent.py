@@ -12,7 +12,7 @@ from models.allocation.rules import ChannelBudget, SchoolChannelCap
 from models.allocation.solve.model import Model
 
 
-def left_reason(
+def unspent_reason(
     model: Model, x: np.ndarray, funding_channel: str, left_agorot: int
 ) -> tuple[str, str]:
     """Why a channel's money is not spent, in Hebrew and English.

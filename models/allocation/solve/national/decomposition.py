@@ -11,7 +11,7 @@ from models.allocation.solve.national.lagrangian import relax
 from models.allocation.solve.national.repair import whole_plan
 from models.allocation.solve.national.school_blocks import BySchool
 from models.allocation.solve.national.school_plans import Search
-from models.allocation.solve.search_result import Found, countdown
+from models.allocation.solve.search_result import SearchResult, countdown
 
 _SHARE_OF_GAP = 0.1
 """The prices are sought to a tenth of the gap, so that the rest is left to the whole plan."""
@@ -25,7 +25,7 @@ def best_by_decomposition(
     gap: float,
     time_limit_s: float,
     start: np.ndarray | None = None,
-) -> Found:
+) -> SearchResult:
     """The best plan found by Lagrangian decomposition, with the bound of the prices (R79).
 
     All steps are counted, so the same problem gives the same plan on any machine that needs less
@@ -53,4 +53,4 @@ def best_by_decomposition(
     status = "gap left" if dual.bound - worth > gap * dual.bound else "optimal"
     if status != "optimal" and seconds_left() <= 0:
         status = "time limit"
-    return Found(x, dual.bound, status, "decomposition")
+    return SearchResult(x, dual.bound, status, "decomposition")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 
-def beaten(
+def dominated(
     group: np.ndarray, need: np.ndarray, worth: tuple[np.ndarray, ...], main: np.ndarray
 ) -> np.ndarray:
     """Positions of the elements that another one of their group beats.
 
     One beats another if no need of it is higher and no worth of it lower; of equal ones the
     first in order stays. Each element is held against the best before it in the order of the main
-    need, by each of the worths in turn, so some that are beaten may be missed, none is named
+    need, by each of the worths in turn, so some that are dominated may be missed, none is named
     wrongly.
 
     Args:

@@ -75,7 +75,7 @@ class Pool:
         np.maximum.at(best, self.school, self.value(price))
         return best
 
-    def with_(self, other: Pool) -> Pool:
+    def merged(self, other: Pool) -> Pool:
         """Both pools, each plan once, by school and choice."""
         school = np.concatenate([self.school, other.school])
         choice = np.concatenate([self.choice, other.choice])
@@ -175,7 +175,7 @@ def relax(
     master = _Master(by_school, search.largest_worth())
     centre = master.unit / master.scale
     answer = _answer(search, pool, centre, _WIDTHS[0])
-    pool = pool.with_(answer.plans.at(_leading(answer.plans.school, 1)))
+    pool = pool.merged(answer.plans.at(_leading(answer.plans.school, 1)))
     master.add(pool)
     bound, best, width, is_direct, is_short = answer.bound, answer.top, 0, True, True
     for _ in range(_ROUNDS):
@@ -194,7 +194,7 @@ def relax(
         width += can_widen
         if len(fresh.school):
             master.add(fresh)
-            pool = pool.with_(fresh)
+            pool = pool.merged(fresh)
         elif is_direct and not can_widen:
             if not is_short or master.shortfall >= _DEAREST:
                 break
@@ -220,7 +220,7 @@ def _answer(search: Search, pool: Pool, price: np.ndarray, width: int) -> _Answe
     plans = Pool.of(search, found.school, found.choice)
     sure = np.maximum(floor, plans.best(price, len(floor)))
     top = np.maximum(found.upper, sure)
-    bound = _outward(price * search.by_school.limit, top)
+    bound = _rounded_up(price * search.by_school.limit, top)
     return _Answer(plans, bound, top, float((top - sure).sum()))
 
 
@@ -244,7 +244,7 @@ def _leading(school: np.ndarray, count: int) -> np.ndarray:
     return np.arange(len(school)) - np.searchsorted(school, school) < count
 
 
-def _outward(terms: np.ndarray, top: np.ndarray) -> float:
+def _rounded_up(terms: np.ndarray, top: np.ndarray) -> float:
     """The sum, rounded up: each term is off by at most a rounding of its own, the sum by one."""
     error = 2.0**-50 * float(np.abs(terms).sum() + np.abs(top).sum())
     return math.nextafter(math.fsum([*terms.tolist(), *top.tolist(), error]), math.inf)

@@ -47,7 +47,7 @@ def _near(search: Search, dual: Dual) -> Pool:
     width = min(max(_PLANS // schools, _FEWEST), _PLANS // 4)
     nothing = np.full(schools, -np.inf)
     more = search.plans(dual.price, floor=nothing, width=width)
-    pool = dual.pool.with_(Pool.of(search, more.school, more.choice))
+    pool = dual.pool.merged(Pool.of(search, more.school, more.choice))
     loss = dual.best[pool.school] - pool.value(dual.price)
     order = np.lexsort((loss, pool.school))
     school = pool.school[order]

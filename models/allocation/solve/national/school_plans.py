@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.allocation.problem.objective import Objective
-from models.allocation.solve.national.dominance import beaten
+from models.allocation.solve.national.dominance import dominated
 from models.allocation.solve.national.school_blocks import FREE, BySchool, ranges
 
 _HALVINGS = 26
@@ -116,7 +116,7 @@ class Search:
             if schools.slots:
                 slot = schools.group[school, pair]
                 at = lead[np.arange(len(school)), slot]
-                grown -= self._beside(school, pair, slot, at, led)
+                grown -= self._overcounted(school, pair, slot, at, led)
                 by, taken = np.divmod(at, schools.first.shape[2])
                 first = schools.own_first[school, by, taken]
                 spent -= np.minimum(first[:, None], schools.own_first[school, pair])
@@ -130,7 +130,7 @@ class Search:
             used, choice, lead = spent[state, taken], choice[state], lead[state]
             choice[np.arange(len(state)), pair] = taken
             if schools.slots:
-                lead = self._handed(school, pair, taken, lead)
+                lead = self._leaders_after(school, pair, taken, lead)
             states = [school, bound, used, choice, lead]
             crowded = np.flatnonzero(np.bincount(school, minlength=len(floor))[school] > width)
             if len(crowded):
@@ -188,7 +188,7 @@ class Search:
             led -= self._own_first[at, :, :, row] * self._multiplier[at, row, None, None]
         return led
 
-    def _beside(
+    def _overcounted(
         self,
         school: np.ndarray,
         pair: np.ndarray,
@@ -201,7 +201,7 @@ class Search:
         taken = np.maximum(led.reshape(len(led), -1)[school, at], price)
         return np.minimum(own, taken[:, None]) - np.minimum(own, price[:, None])
 
-    def _handed(
+    def _leaders_after(
         self, school: np.ndarray, pair: np.ndarray, taken: np.ndarray, lead: np.ndarray
     ) -> np.ndarray:
         """Who leads after a choice."""
@@ -334,7 +334,7 @@ class Search:
             first = schools.first.reshape(len(schools.first), -1)[school[:, None], lead]
             rank = np.unique(first, return_inverse=True)[1].reshape(first.shape)
             need = np.column_stack([need, rank])
-        return beaten(group, need, (now,) if self.objective.is_linear else (now, late), main)
+        return dominated(group, need, (now,) if self.objective.is_linear else (now, late), main)
 
     def _needs(self, school, used, is_safe):
         """What stands in the way of parts of plans: labels that must be equal, amounts to
