@@ -6,7 +6,7 @@ from models.allocation.problem.problem import Problem
 from models.allocation.solve.allocation import Allocation, solve
 from models.allocation.solve.certificate import Certificate
 from models.allocation.solve.conflict import InfeasibleRules
-from models.allocation.solve.maximin_stage import with_floor_in_hand, with_highest_floor
+from models.allocation.solve.maximin_stage import with_given_floor, with_highest_floor
 from models.allocation.solve.nearest import Nearby, best_near
 from models.allocation.solve.search_result import NoPlanInTime
 
@@ -23,7 +23,7 @@ __all__ = [
     "Problem",
     "Total",
     "best_near",
-    "with_floor_in_hand",
-    "with_highest_floor",
     "solve",
+    "with_given_floor",
+    "with_highest_floor",
 ]

@@ -12,7 +12,7 @@ from models.allocation import (
     Problem,
     Total,
     solve,
-    with_floor_in_hand,
+    with_given_floor,
 )
 from models.allocation.account.next_money import next_money
 from models.allocation.account.remaining import remaining
@@ -248,7 +248,7 @@ def planned(city: CityFolder, tables: Tables) -> Problem:
     """Return the problem as the plan answers it: under the maximin, with the floor that it
     reached.
     """
-    return with_floor_in_hand(
+    return with_given_floor(
         problem(city, tables), tables["mart_allocation_certificate"]["floor_sd"].item()
     )
 

@@ -14,7 +14,7 @@ import polars as pl
 from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near, with_highest_floor
 from models.allocation.account.audit import with_quartile
 from models.allocation.account.comparison import compare_plans
-from models.allocation.solve.resolve import model_of
+from models.allocation.solve.model import model_of
 from pipelines.aim.tables import AGOROT
 from pipelines.decide import allocation
 from pipelines.decide.allocation import MUNICIPAL, PAIR, problem

@@ -18,7 +18,7 @@ from models.allocation import (
     Total,
     best_near,
     solve,
-    with_floor_in_hand,
+    with_given_floor,
     with_highest_floor,
 )
 from models.allocation.account.explain import explain
@@ -27,7 +27,8 @@ from models.allocation.account.frontier import rule_prices
 from models.allocation.account.turning_points import turning_points
 from models.allocation.problem.keys import PAIR
 from models.allocation.rules import MustKeep
-from models.allocation.solve.resolve import Effort, best, model_of, weighted, with_benefit
+from models.allocation.solve.model import model_of
+from models.allocation.solve.resolve import Effort, best, with_benefit
 
 from .cases import option, problem
 
@@ -52,7 +53,7 @@ def test_what_is_asked_again_unchanged_is_the_plan_itself(objective):
     plan = solve(built, gap_pct=0)
     served = ["1", "1"] if objective == Total() else ["1", "2"]
     assert plan.lines["semel_mosad"].to_list() == served
-    held, lines = with_floor_in_hand(built, plan.certificate.floor_sd), plan.lines.select(LINE)
+    held, lines = with_given_floor(built, plan.certificate.floor_sd), plan.lines.select(LINE)
     again = best_near(held, lines.clear(), gap_pct=0.0, time_limit_s=30)
     assert again.lines.select(LINE).rows() == lines.rows()
     assert again.worth == pytest.approx(plan.certificate.objective)
@@ -78,7 +79,7 @@ def test_other_decisions_under_the_maximin_find_a_floor_of_their_own():
     assert {rule.rule_id for rule in scenario.rules} == {"benefit_floor"}
     total = rivals(Total())
     assert with_highest_floor(total, gap_pct=1, time_limit_s=1) is total
-    assert with_floor_in_hand(total, None) is total
+    assert with_given_floor(total, None) is total
 
 
 def test_prices_and_turning_points_follow_the_objective():
@@ -115,7 +116,7 @@ def test_harm_counts_as_it_is_under_a_concave_objective(signed, objective, is_fo
     place = {(s, r): at for at, (s, r) in enumerate(model.columns.options.select(PAIR).rows())}
     benefit = np.zeros(len(pairs))
     for pair, good in zip(pairs, signed, strict=True):
-        benefit[place[pair]] = good * weighted(model)[place[pair]]
+        benefit[place[pair]] = good * model.weighted[place[pair]]
     drawn = with_benefit(model, benefit)
 
     def by_words(x):

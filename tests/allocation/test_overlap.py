@@ -16,7 +16,7 @@ from models.allocation import InfeasibleRules, Overlap, Total, solve
 from models.allocation.account.explain import explain
 from models.allocation.account.frontier import gamma_frontier
 from models.allocation.solve.certificate import certify
-from models.allocation.solve.resolve import model_of
+from models.allocation.solve.model import model_of
 from models.allocation.solve.search_result import SearchResult
 
 from .cases import OWN, best_plan, gain, option, overlapping_problems, plans, problem

@@ -22,7 +22,7 @@ from models.allocation.rules import (
     MustKeep,
     SchoolCapacity,
 )
-from models.allocation.solve.resolve import model_of, weighted
+from models.allocation.solve.model import model_of
 from models.shares import split_by_share
 from pipelines.decide.account import drawn
 from pipelines.decide.studio import Studio
@@ -229,7 +229,7 @@ def bare_highs(model, gap, time_limit_s):
     """The same rows handed to the solver alone, as it comes: its plan (None = none) and its
     bound.
     """
-    scale = 1000 / weighted(model).max()
+    scale = 1000 / model.weighted.max()
     milp = model.milp(-scale * model.benefit())
     lp, (rows, columns) = highspy.HighsLp(), milp.matrix.shape
     lp.num_col_, lp.num_row_ = columns, rows
@@ -260,11 +260,11 @@ def bare_highs(model, gap, time_limit_s):
 
 def plain_cvxpy(model, gap):
     """The same rows as a plain cvxpy model, solved by its HiGHS; the plan's worth."""
-    x = cp.Variable(len(weighted(model)), boolean=True)
+    x = cp.Variable(len(model.weighted), boolean=True)
     used = model.matrix @ x
     up, down = np.isfinite(model.upper), np.isfinite(model.lower)
     rows = [used[up] <= model.upper[up], used[down] >= model.lower[down]]
-    problem = cp.Problem(cp.Maximize(weighted(model) @ x), rows)
+    problem = cp.Problem(cp.Maximize(model.weighted @ x), rows)
     return problem.solve(solver=cp.HIGHS, highs_options={"mip_rel_gap": gap, "threads": 1})
 
 
@@ -294,7 +294,7 @@ def test_city_beside_bare_highs_and_cvxpy(benchmark):
         f"cvxpy {min(cvxpy):.2f} (ratio {own_per_cvxpy:.2f})"
     )
     certificate = plan.certificate
-    assert weighted(model) @ x <= certificate.objective_bound * (1 + 1e-9)
+    assert model.weighted @ x <= certificate.objective_bound * (1 + 1e-9)
     assert worth == pytest.approx(certificate.objective, rel=2e-4)
     assert certificate.optimality_gap_pct <= 0.01
     assert own_per_bare <= 1.3
@@ -332,7 +332,7 @@ def test_country_by_bare_highs_in_the_same_time(benchmark, shared_data):
     case = nation(shared_data)
     model = model_of(case.canonical())
     x, bound = benchmark.pedantic(bare_highs, args=(model, 1e-3, 60), rounds=1)
-    worth = 0.0 if x is None else float(weighted(model) @ x)
+    worth = 0.0 if x is None else float(model.weighted @ x)
     benchmark.extra_info.update(bare_gap_pct=100 * (1 - worth / bound), has_plan=x is not None)
     print(f"bare HiGHS on the country in 60 s: gap {100 * (1 - worth / bound):.3f} %")
     own = solve(case, gap_pct=0.1, time_limit_s=60).certificate

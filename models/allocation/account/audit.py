@@ -21,7 +21,7 @@ from models.allocation.account.horizontal import (
     stream_differences,
     unequal_pairs,
 )
-from models.allocation.problem.choices import require
+from models.allocation.problem.choices import refuse, require
 
 _QUARTILES = 4
 
@@ -91,13 +91,8 @@ def audit(schools: pl.DataFrame, money: pl.DataFrame, settings: AuditSettings) -
         key=["view", "semel_mosad"],
         nullable=["amount_agorot"],
     )
-    if money.filter(pl.col("amount_agorot") < 0).height:
-        raise ValueError("money: amount_agorot must be zero or more.")
-    astray = money.join(schools, on="semel_mosad", how="anti")
-    if astray.height:
-        raise ValueError(
-            f"money: unknown school(s) {astray['semel_mosad'].unique().sort().to_list()[:5]}."
-        )
+    refuse("money", "negative amount_agorot", money.filter(pl.col("amount_agorot") < 0))
+    refuse("money", "an unknown school", money.join(schools, on="semel_mosad", how="anti"))
     views = {
         view: (
             schools.join(

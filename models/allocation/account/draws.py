@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from models.allocation.problem.choices import require
+from models.allocation.problem.choices import refuse, require
 from models.allocation.problem.keys import PAIR
 from models.allocation.problem.problem import Problem
-from models.allocation.solve.model import Model
-from models.allocation.solve.resolve import model_of, pairs_of, weighted, with_benefit
+from models.allocation.solve.model import Model, model_of
+from models.allocation.solve.resolve import with_benefit
 
 _MULTIPLIERS = ["benefit_multiplier", "cost_multiplier"]
 _SHEKEL = 100
@@ -52,17 +52,10 @@ class Draws:
         benefit, cost = (pl.col(name).cast(pl.Float64) for name in _MULTIPLIERS)
         fit = benefit.is_finite() & cost.is_finite() & (cost > 0)
         bad = draws.filter(~fit).sort(key)
-        if bad.height:
-            raise ValueError(
-                f"draws: {bad.height} row(s) whose multipliers are not numbers, the cost's "
-                f"above zero:\n{bad.head(5)}"
-            )
-        astray = draws.join(problem.options, on=PAIR, how="anti").select(PAIR).unique().sort(PAIR)
-        if astray.height:
-            raise ValueError(
-                f"draws: no such school and response among the options:\n{astray.head(5)}"
-            )
-        pairs = pairs_of(model)[0].with_row_index("pair")
+        refuse("draws", "multipliers that are not numbers, the cost's above zero", bad)
+        unknown = draws.join(problem.options, on=PAIR, how="anti").select(PAIR).unique().sort(PAIR)
+        refuse("draws", "no such school and response among the options", unknown)
+        pairs = model.columns.pairs.with_row_index("pair")
         numbers = draws["draw"].unique().sort().to_list()
         placed = draws.join(pairs, on=PAIR)
         row = np.searchsorted(numbers, placed["draw"].to_numpy())
@@ -75,10 +68,10 @@ class Draws:
 
     def models(self, problem: Problem, model: Model) -> Iterator[Model]:
         """The model under each draw; drawn costs are whole shekels."""
-        pairs, pair = pairs_of(model)
+        pairs, pair = model.columns.pairs, model.columns.pair
         for benefit, cost in zip(self.benefit, self.cost, strict=True):
             drawn = model if np.all(cost == 1) else model_of(_at_costs(problem, pairs, cost))
-            yield with_benefit(drawn, weighted(model) * benefit[pair])
+            yield with_benefit(drawn, model.weighted * benefit[pair])
 
     def worths(self, model: Model) -> np.ndarray:
         """Draw × option: the weighted benefit of money spent as planned.
@@ -86,8 +79,8 @@ class Draws:
         Money is given once, before anything is known; where a response turns out dearer, the same
         money serves fewer, so that its benefit is divided by the cost's multiplier.
         """
-        _, pair = pairs_of(model)
-        return weighted(model) * (self.benefit / self.cost)[:, pair]
+        pair = model.columns.pair
+        return model.weighted * (self.benefit / self.cost)[:, pair]
 
 
 def _at_costs(problem: Problem, pairs: pl.DataFrame, cost: np.ndarray) -> Problem:

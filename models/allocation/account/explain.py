@@ -20,11 +20,12 @@ import polars as pl
 from models.allocation.account.prices import Prices, shadow_prices
 from models.allocation.account.reasons import sentences
 from models.allocation.account.swaps import best_swaps
+from models.allocation.problem.choices import refuse
 from models.allocation.problem.keys import PAIR
 from models.allocation.problem.problem import Problem
 from models.allocation.rules import MustDrop, MustKeep
-from models.allocation.solve.model import Model, Moves
-from models.allocation.solve.resolve import linear_at, model_of, pairs_of, plan_vector, weighted
+from models.allocation.solve.model import Model, Moves, model_of
+from models.allocation.solve.resolve import linear_at, plan_vector
 
 _EPSILON = 1e-9
 
@@ -91,7 +92,7 @@ def explain(
     x = plan_vector(model, lines)
     model = linear_at(model, x)
     prices, moves = shadow_prices(model), model.moves(x)
-    pairs, pair = pairs_of(model)
+    pairs, pair = model.columns.pairs, model.columns.pair
     money = _money_price(model, prices)
     value = model.counting.marginal(x, pair)
     alone = model.columns.options["benefit_sd_pupils"].to_numpy()
@@ -99,11 +100,8 @@ def explain(
     above = value - money
     shown = _shown(model, x, pair, above)
     if asked is not None:
-        astray = asked.join(pairs, on=PAIR, how="anti").select(PAIR).sort(PAIR)
-        if astray.height:
-            raise ValueError(
-                f"asked: no such school and response among the options:\n{astray.head(5)}"
-            )
+        unknown = asked.join(pairs, on=PAIR, how="anti").select(PAIR).sort(PAIR)
+        refuse("asked", "no such school and response among the options", unknown)
         is_asked = pairs.join(
             asked.with_columns(asked=True), on=PAIR, how="left", maintain_order="left"
         )["asked"].is_not_null()
@@ -193,7 +191,7 @@ def _reason(
     if dropped:
         return "must_drop", dropped
     if value[j] <= 0:
-        return "overlap" if weighted(model)[j] > 0 else "no_benefit", []
+        return "overlap" if model.weighted[j] > 0 else "no_benefit", []
     if above[j] < -_EPSILON:
         return "below_line", [k for k in rules if model.rules[k].is_budget]
     if others:

@@ -11,7 +11,8 @@ from scipy import stats
 from models.allocation.account.draws import Draws
 from models.allocation.problem.keys import PAIR
 from models.allocation.problem.problem import Problem
-from models.allocation.solve.resolve import Effort, best_of_each, model_of, pairs_of, plan_vector
+from models.allocation.solve.model import model_of
+from models.allocation.solve.resolve import Effort, best_of_each, plan_vector
 
 FIRM, CONTESTED = 0.9, 0.6
 """Share of draws that decide as the plan does, from which on a decision is firm, or contested."""
@@ -71,7 +72,7 @@ def stability(
     problem = problem.canonical()
     model = model_of(problem)
     plan = plan_vector(model, lines)
-    pairs, pair = pairs_of(model)
+    pairs, pair = model.columns.pairs, model.columns.pair
     level = model.columns.options["dose_level"].to_numpy()
     chosen = np.zeros((pairs.height, int(level.max()) + 1), dtype=np.int64)
     drawn = Draws.of(problem, model, draws)

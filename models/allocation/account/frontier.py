@@ -15,8 +15,8 @@ from models.allocation.account.concentration import concentration
 from models.allocation.problem.objective import Maximin, Total
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.allocation import solve
-from models.allocation.solve.model import Model
-from models.allocation.solve.resolve import Effort, Resolved, best_of_each, model_of, plan_vector
+from models.allocation.solve.model import Model, model_of
+from models.allocation.solve.resolve import Effort, best_plans, plan_vector
 
 _EFFORT = Effort()
 
@@ -60,7 +60,7 @@ def gamma_frontier(
     plans = [
         ("total", gamma, model, found.x, found.gap_pct)
         for gamma, model, found in zip(
-            degrees, models, _found(models, effort, workers), strict=True
+            degrees, models, best_plans(models, effort, workers), strict=True
         )
     ]
     if floor_effort:
@@ -149,7 +149,7 @@ def rule_prices(
             own = model.owner == k
             more = np.where(own, np.floor(model.upper * (1 + budget_step_pct / 100)), model.upper)
             changes.append((rule.rule_id, "raised", replace(model, upper=more)))
-    now, *others = _found([model, *(other for *_, other in changes)], effort, workers)
+    now, *others = best_plans([model, *(other for *_, other in changes)], effort, workers)
     rows = []
     for (rule_id, change, _), found in zip(changes, others, strict=True):
         gain = max(found.worth - now.worth, 0.0)
@@ -172,14 +172,6 @@ def _without(problem: Problem, rule_id: str) -> Model:
     """The model without one rule of the policy."""
     kept = tuple(rule for rule in problem.rules if rule.rule_id != rule_id)
     return model_of(replace(problem, rules=kept))
-
-
-def _found(models: Sequence[Model], effort: Effort, workers: int) -> list[Resolved]:
-    """The best plan of each model; ValueError where one has none."""
-    found = [plan for plan in best_of_each(models, effort, workers) if plan is not None]
-    if len(found) < len(models):
-        raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
-    return found
 
 
 def _concentration(

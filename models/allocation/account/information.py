@@ -9,15 +9,8 @@ import polars as pl
 
 from models.allocation.account.draws import Draws
 from models.allocation.problem.problem import Problem
-from models.allocation.solve.resolve import (
-    Effort,
-    best,
-    best_of_each,
-    linear_at,
-    model_of,
-    plan_vector,
-    with_benefit,
-)
+from models.allocation.solve.model import model_of
+from models.allocation.solve.resolve import Effort, best_plans, linear_at, plan_vector, with_benefit
 
 
 def value_of_partial_perfect_information(
@@ -68,9 +61,7 @@ def value_of_partial_perfect_information(
     model = linear_at(model, planned)
     worths = Draws.of(problem, model, draws).worths(model)
     mean = worths.mean(axis=0)
-    average = best(with_benefit(model, mean), effort)
-    if average is None:
-        raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
+    (average,) = best_plans([with_benefit(model, mean)], effort)
     in_hand = [average.x, planned] if model.keeps(planned) else [average.x]
 
     responses = model.columns.options["response_id"]
@@ -82,10 +73,10 @@ def value_of_partial_perfect_information(
         for own, parts in zip(owned, parted, strict=True)
         for part in parts
     ]
-    plans = iter(best_of_each(asked, effort, workers))
+    plans = iter(best_plans(asked, effort, workers))
     rows = []
     for name, own, parts in zip(names, owned, parted, strict=True):
-        own_plans = [found.x for found in (next(plans) for _ in parts) if found is not None]
+        own_plans = [next(plans).x for _ in parts]
         gains = []
         for worth in worths:
             counting = model.counting.at(np.where(own, worth, mean))

@@ -16,10 +16,11 @@ import polars as pl
 from models.allocation.problem.keys import OPTION
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.problem import Problem
-from models.allocation.problem.words import channel_en, channel_he, nis
+from models.allocation.problem.words import channel_en, channel_he, first_few, nis
 from models.allocation.rules import ChannelBudget
+from models.allocation.solve.model import model_of
 from models.allocation.solve.nearest import best_near
-from models.allocation.solve.resolve import Effort, model_of, plan_vector
+from models.allocation.solve.resolve import Effort, plan_vector
 
 _EFFORT = Effort(gap_pct=0.1)
 _SHOWN = 6
@@ -150,6 +151,4 @@ def _listed(problem: Problem, pairs: Iterable[tuple[str, str]], language: int) -
         name = problem.response_names.get(response, (response, response))[language]
         at = called[school] or school
         words.append(f"{name} ב{at}" if language == 0 else f"{name} at {at}")
-    more = len(words) - _SHOWN
-    rest = "" if more <= 0 else (f" ועוד {more}" if language == 0 else f" and {more} more")
-    return ", ".join(words[:_SHOWN]) + rest
+    return first_few(words, _SHOWN, (" ועוד {}", " and {} more")[language], between=", ")

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 from scipy import optimize, sparse
 
+from models.allocation.problem.words import NO_PLAN
 from models.allocation.solve.model import Model
-from models.allocation.solve.resolve import weighted
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def shadow_prices(model: Model) -> Prices:
     at_most, at_least = np.isfinite(model.upper), np.isfinite(model.lower)
     held, most_held = model.lead_rows()
     benefit, leads = model.benefit(), len(model.lead)
-    unit = weighted(model).max() or 1.0
+    unit = model.weighted.max() or 1.0
     top = np.append(model.columns.options["is_eligible"].to_numpy().astype(float), np.ones(leads))
     none = sparse.csr_array((len(size), leads))
     scaled = sparse.hstack([scaled, none], format="csr")
@@ -87,7 +87,7 @@ def shadow_prices(model: Model) -> Prices:
         method="highs-ds",
     )
     if found.status != 0:
-        raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
+        raise ValueError(NO_PLAN)
     dual = -found.ineqlin.marginals * unit
     row = np.zeros(len(size))
     most = int(at_most.sum())

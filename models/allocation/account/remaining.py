@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from models.allocation.problem.choices import require
+from models.allocation.problem.choices import refuse, require
 
 
 def remaining(
@@ -47,11 +47,7 @@ def remaining(
         key=["semel_mosad"],
         nullable=["gap_sd"],
     )
-    astray = gains.join(schools, on="semel_mosad", how="anti")
-    if astray.height:
-        raise ValueError(
-            f"gains: unknown school(s) {astray['semel_mosad'].unique().sort().to_list()[:5]}."
-        )
+    refuse("gains", "an unknown school", gains.join(schools, on="semel_mosad", how="anti"))
     weight = (need_offset + pl.col("need")) ** equity_gamma
     gap = pl.col("pupils") * pl.col("gap_sd").clip(lower_bound=0)
     gained = (

@@ -32,17 +32,8 @@ from models.allocation.problem.keys import OPTION
 from models.allocation.problem.overlap import Counting
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.highs import Milp, minimise
-from models.allocation.solve.model import Model
-from models.allocation.solve.resolve import (
-    Effort,
-    best,
-    best_of_each,
-    linear_at,
-    model_of,
-    pairs_of,
-    plan_vector,
-    with_benefit,
-)
+from models.allocation.solve.model import Model, model_of
+from models.allocation.solve.resolve import Effort, best_plans, linear_at, plan_vector, with_benefit
 
 _ROUNDS = 40
 Piece = Callable[[np.ndarray], tuple[np.ndarray, float]]
@@ -106,10 +97,8 @@ def robust_plans(
         with_benefit(model, alone.mean(axis=0)), [drawn.counting for drawn in tops_of]
     )
     mean = model.benefit()
-    expected = best(model, effort)
-    if expected is None:
-        raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
-    tops = _tops(tops_of, effort, workers)
+    (expected,) = best_plans([model], effort)
+    tops = np.array([plan.worth for plan in best_plans(tops_of, effort, workers)])
     worths = _worths(tops_of, model)
     judging = (
         worths
@@ -194,12 +183,6 @@ def robust_plans(
     return RobustPlans(pl.concat(bought), pl.DataFrame(rows, schema=schema, orient="row"))
 
 
-def _tops(models: list[Model], effort: Effort, workers: int) -> np.ndarray:
-    """What the best plans are worth; rules do not depend on benefits, so there is one of each."""
-    plans = best_of_each(models, effort, workers)
-    return np.array([plan.worth for plan in plans if plan is not None])
-
-
 def _worths(drawn: list[Model], model: Model) -> np.ndarray:
     """Draw × option and lead: what each counts."""
     return np.array([np.append(own.counting.each, own.counting.first[model.lead]) for own in drawn])
@@ -218,7 +201,7 @@ def _after_others(model: Model) -> tuple[sparse.csr_array, np.ndarray]:
     limits.
     """
     counting, lead = model.counting, model.lead
-    _, pair = pairs_of(model)
+    pair = model.columns.pair
     number: list[int] = []
     column: list[int] = []
     rows = 0

@@ -7,7 +7,6 @@ import polars as pl
 from scipy import sparse
 
 from models.allocation.solve.model import Model
-from models.allocation.solve.resolve import pairs_of
 
 _CELLS = 5_000_000
 """Entries of rows × lines that are held at once."""
@@ -31,7 +30,7 @@ def best_swaps(model: Model, x: np.ndarray, shown: np.ndarray) -> pl.DataFrame:
         `shown`; null where there is none.
     """
     options, counting = model.columns.options, model.counting
-    _, pair = pairs_of(model)
+    pair = model.columns.pair
     held = np.flatnonzero(x > 0.5)
     has_line = np.zeros(int(pair.max()) + 1, dtype=bool)
     has_line[pair[held]] = True

@@ -12,16 +12,9 @@ import polars as pl
 from models.allocation.account.prices import shadow_prices
 from models.allocation.problem.keys import PAIR
 from models.allocation.problem.problem import Problem
-from models.allocation.solve.model import Model
-from models.allocation.solve.resolve import (
-    Effort,
-    best,
-    linear_at,
-    model_of,
-    plan_vector,
-    weighted,
-    with_benefit,
-)
+from models.allocation.problem.words import NO_PLAN
+from models.allocation.solve.model import Model, model_of
+from models.allocation.solve.resolve import Effort, best, linear_at, plan_vector, with_benefit
 
 _SCHEMA = {
     "semel_mosad": pl.String,
@@ -137,7 +130,7 @@ class _Search:
         self.prices = shadow_prices(linear)
         found = self.solve(model)
         if found is None:
-            raise ValueError("No plan keeps the rules; solve the problem to see which contradict.")
+            raise ValueError(NO_PLAN)
         self.base = found
 
     def solve(self, model: Model) -> np.ndarray | None:
@@ -213,7 +206,7 @@ class _Search:
         weight = (self.problem.need_offset + need) ** self.problem.equity_gamma
         own = (options["semel_mosad"] == school).to_numpy()
         benefit = weight * options["benefit_sd_pupils"].to_numpy()
-        return with_benefit(self.model, np.where(own, benefit, weighted(self.model)))
+        return with_benefit(self.model, np.where(own, benefit, self.model.weighted))
 
     def _budget_row(self, own: np.ndarray) -> int | None:
         """The budget or basket that weighs most on the pair, by price and else by money used."""

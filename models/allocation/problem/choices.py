@@ -61,12 +61,12 @@ def require(
     if missing:
         raise ValueError(f"{name}: column(s) {', '.join(missing)} are missing.")
     required = [column for column in columns if column not in nullable]
-    _none(name, "empty values", frame.filter(pl.any_horizontal(pl.col(required).is_null())))
-    _none(name, f"rows twice (key {', '.join(key)})", frame.filter(pl.struct(key).is_duplicated()))
+    refuse(name, "empty values", frame.filter(pl.any_horizontal(pl.col(required).is_null())))
+    refuse(name, f"rows twice (key {', '.join(key)})", frame.filter(pl.struct(key).is_duplicated()))
 
 
-def _none(name: str, what: str, bad: pl.DataFrame) -> None:
-    """Raise ValueError that shows the first offending rows."""
+def refuse(name: str, what: str, bad: pl.DataFrame) -> None:
+    """Raise ValueError that shows the first offending rows, where there are any."""
     if bad.height:
         shown = "\n".join(str(row) for row in bad.head(5).iter_rows(named=True))
         raise ValueError(f"{name}: {bad.height} row(s) with {what}:\n{shown}")
@@ -111,28 +111,28 @@ def check_tables(choices: Choices) -> None:
     ]:
         if frame.height and not frame.schema[column].is_integer():
             raise ValueError(f"{name}: {column} must be whole numbers, not {frame.schema[column]}.")
-        _none(name, f"negative {column}", frame.filter(pl.col(column) < 0))
-    _none("schools", "need outside 0..1", schools.filter(~pl.col("need").is_between(0, 1)))
-    _none(
+        refuse(name, f"negative {column}", frame.filter(pl.col(column) < 0))
+    refuse("schools", "need outside 0..1", schools.filter(~pl.col("need").is_between(0, 1)))
+    refuse(
         "options",
         "benefit_sd_pupils that is negative or not a number",
         options.filter(
             ~pl.col("benefit_sd_pupils").is_finite() | (pl.col("benefit_sd_pupils") < 0)
         ),
     )
-    _none("options", "an unknown school", options.join(schools, on="semel_mosad", how="anti"))
-    _none("costs", "no such option", costs.join(options, on=OPTION, how="anti"))
-    _none("costs", "an unknown channel", costs.join(channels, on="funding_channel", how="anti"))
-    _none(
+    refuse("options", "an unknown school", options.join(schools, on="semel_mosad", how="anti"))
+    refuse("costs", "no such option", costs.join(options, on=OPTION, how="anti"))
+    refuse("costs", "an unknown channel", costs.join(channels, on="funding_channel", how="anti"))
+    refuse(
         "options",
         "no cost (give a row of 0 agorot to a free one)",
         options.filter("is_eligible").select(OPTION).join(costs, on=OPTION, how="anti"),
     )
     if caps.height:
-        _none(
+        refuse(
             "school_channels", "an unknown school", caps.join(schools, on="semel_mosad", how="anti")
         )
-        _none(
+        refuse(
             "school_channels",
             "an unknown channel",
             caps.join(channels, on="funding_channel", how="anti"),

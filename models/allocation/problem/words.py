@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _CHANNEL_LABELS = {
     "municipal_own": ("תקציב הרשות", "the municipality's own budget"),
     "gefen_school": ('גפ"ן בית ספרי', "the schools' Gefen"),
@@ -11,6 +13,8 @@ _CHANNEL_LABELS = {
     "partner_ngo": ("עמותות שותפות", "partner associations"),
     "parents": ("תשלומי הורים", "parents' payments"),
 }
+
+NO_PLAN = "No plan keeps the rules; solve the problem to see which contradict."
 
 
 def nis(agorot: int | float) -> str:
@@ -28,3 +32,16 @@ def channel_en(channel: str | None) -> str:
     return (
         "all channels" if channel is None else _CHANNEL_LABELS.get(channel, (channel, channel))[1]
     )
+
+
+def first_few(names: Sequence[str], most: int, more: str, *, between: str = "; ") -> str:
+    """The first few names, and how many others there are.
+
+    Args:
+        names: in words.
+        most: how many are named.
+        more: says how many are not, for example " and {} more".
+        between: two names.
+    """
+    left = len(names) - most
+    return between.join(names[:most]) + (more.format(left) if left > 0 else "")

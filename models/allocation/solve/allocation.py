@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -15,11 +14,11 @@ from models.allocation.problem.objective import Maximin, Total
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.problem import Problem
 from models.allocation.problem.rule import Rule
-from models.allocation.rules import ChannelBudget, Eligibility, MustKeep, SchoolChannelCap
+from models.allocation.rules import MustKeep
 from models.allocation.solve.certificate import Certificate, certify
 from models.allocation.solve.maximin import highest_floor
 from models.allocation.solve.milp import best_by_milp
-from models.allocation.solve.model import Model
+from models.allocation.solve.model import Model, all_rules, recheck
 from models.allocation.solve.national.decomposition import best_by_decomposition
 from models.allocation.solve.search_result import countdown
 from models.allocation.solve.unspent import unspent_reason
@@ -109,7 +108,7 @@ def solve(
     seconds_left = countdown(time_limit_s)
     problem = problem.canonical()
     columns = Columns.of(problem)
-    rules = _all_rules(problem)
+    rules = all_rules(problem)
     model, floor = Model.of(columns, rules, problem.objective), None
     is_national = columns.options.height >= _NATIONAL_OPTIONS
     is_apart = method == "decomposition" or (method == "auto" and is_national)
@@ -134,35 +133,9 @@ def solve(
     return Allocation(lines, money, channels, checked, certificate)
 
 
-def _all_rules(problem: Problem) -> tuple[Rule, ...]:
-    """The policy's rules and those that stand in the tables, by rule id."""
-    capped = problem.channels.drop_nulls("budget_agorot")
-    standing: list[Rule] = [ChannelBudget(*row) for row in capped.iter_rows()]
-    for (channel,), part in problem.school_channels.partition_by(
-        "funding_channel", as_dict=True
-    ).items():
-        caps = tuple(part.select("semel_mosad", "budget_agorot").iter_rows())
-        standing.append(SchoolChannelCap(channel, caps))
-    standing.append(Eligibility())
-    rules = sorted([*standing, *problem.rules], key=lambda rule: rule.rule_id)
-    for first, second in pairwise(rules):
-        if first.rule_id == second.rule_id:
-            raise ValueError(
-                f"Rule {first.rule_id} is given twice. Budgets, baskets and eligibility are read "
-                "off the tables; any other rule is given once."
-            )
-    return tuple(rules)
-
-
 def _checked_rules(rules: tuple[Rule, ...], plan: Plan) -> pl.DataFrame:
     """The re-check of every rule on the plan's tables."""
-    measures = [rule.measure(plan) for rule in rules]
-    broken = [r for r, m in zip(rules, measures, strict=True) if not m.satisfied]
-    if broken:
-        raise RuntimeError(
-            "The re-check found rules that the plan breaks although the solver kept their rows: "
-            + "; ".join(f"{rule.sentence_en} [{rule.rule_id}]" for rule in broken)
-        )
+    measures = recheck(rules, plan)
     return pl.DataFrame(
         {
             "rule_id": [rule.rule_id for rule in rules],

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from models.allocation.problem.words import nis
+from models.allocation.problem.words import first_few, nis
 from models.allocation.solve.highs import minimise
 from models.allocation.solve.model import Model
 from models.allocation.solve.relaxation import Relaxation, least_slack, place_of, relaxations
@@ -192,16 +192,14 @@ def _message(
     """The conflict in English and Hebrew."""
     rules = {rule.rule_id: rule for rule in model.rules}
     named = [model.rules[i] for i in conflict]
-    more = len(places) - _SHOWN
     english = ["No plan can keep these rules together:"]
     english += [f"- {rule.sentence_en} [{rule.rule_id}]" for rule in named]
     hebrew = ["אין תכנית שמקיימת יחד את הכללים האלה:"]
     hebrew += [f"- {rule.sentence_he} [{rule.rule_id}]" for rule in named]
     if places:
-        shown = "; ".join(en for _, en in places[:_SHOWN])
-        english.append(f"Where they meet: {shown}" + (f" and {more} more." if more > 0 else "."))
-        shown = "; ".join(he for he, _ in places[:_SHOWN])
-        hebrew.append(f"מקום הסתירה: {shown}" + (f" ועוד {more}." if more > 0 else "."))
+        shown = first_few([en for _, en in places], _SHOWN, " and {} more")
+        english.append(f"Where they meet: {shown}.")
+        hebrew.append(f"מקום הסתירה: {first_few([he for he, _ in places], _SHOWN, ' ועוד {}')}.")
     least_en, least_he = "Least extra money", "התוספת הקטנה ביותר"
     if repair.above_least_agorot:
         off = nis(repair.above_least_agorot)

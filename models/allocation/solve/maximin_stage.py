@@ -7,11 +7,11 @@ from dataclasses import replace
 from models.allocation.problem.objective import Maximin, Total
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.maximin import floor_rule, highest_floor
-from models.allocation.solve.resolve import model_of
+from models.allocation.solve.model import model_of
 from models.allocation.solve.search_result import countdown
 
 
-def with_floor_in_hand(problem: Problem, floor_sd: float | None) -> Problem:
+def with_given_floor(problem: Problem, floor_sd: float | None) -> Problem:
     """The problem with a floor in hand; one with another objective than the maximin as it is.
 
     What a plan under the maximin is explained, priced and drawn in: the floor stays as it was
@@ -28,7 +28,7 @@ def with_floor_in_hand(problem: Problem, floor_sd: float | None) -> Problem:
 
 
 def with_highest_floor(problem: Problem, *, gap_pct: float, time_limit_s: float) -> Problem:
-    """As `with_floor_in_hand`, at the highest floor found: what other decisions under the maximin are.
+    """As `with_given_floor`, at the highest floor found: for other decisions under the maximin.
 
     Args:
         problem: any.

@@ -6,12 +6,11 @@ import numpy as np
 from scipy import sparse
 
 from models.allocation.solve.conflict import explain
-from models.allocation.solve.highs import minimise, refine
+from models.allocation.solve.highs import refine
 from models.allocation.solve.model import Model
 from models.allocation.solve.search_result import NoPlanInTime, SearchResult
-from models.allocation.solve.tangents import minimise_by_tangents
+from models.allocation.solve.tangents import maximise
 
-_OBJECTIVE_SCALE = 1000.0
 _AGOROT_PER_COST_UNIT = 100_000
 _FINEST = 1e-7
 
@@ -28,17 +27,10 @@ def best_by_milp(
     Raises:
         InfeasibleRules, NoPlanInTime: as `solve`.
     """
-    objective, benefit, options = model.summed, model.benefit(), model.matrix.shape[1]
-    scale = _OBJECTIVE_SCALE / (model.columns.options["weighted_benefit"].to_numpy().max() or 1.0)
-    if objective.is_linear:
-        begun = None if start is None else model.filled(start)
-        best = minimise(
-            model.milp(-benefit * scale), gap=gap, time_limit_s=time_limit_s, start=begun
-        )
-        kept = sparse.csr_array(benefit[None, :] * scale)
-    else:
-        best = minimise_by_tangents(model, scale=scale, gap=gap, time_limit_s=time_limit_s)
-        kept = model.gain_rows() * scale
+    scale, options = model.scale, model.matrix.shape[1]
+    is_linear = model.summed.is_linear
+    best = maximise(model, gap=gap, time_limit_s=time_limit_s, start=start)
+    kept = (sparse.csr_array(model.benefit()[None, :]) if is_linear else model.gain_rows()) * scale
     if best.is_infeasible:
         raise explain(model, time_limit_s=max(time_limit_s / 10, 1.0))
     if best.x is None or (best.is_time_out and model.counting.total(best.x[:options]) == 0):
@@ -50,7 +42,7 @@ def best_by_milp(
     if gap == 0 and not best.is_time_out:
         x = _tie_break(model, x, kept, gap, left_s)
     x, bound = model.polish(x), float(-best.bound / scale)
-    is_proven = objective.is_linear or bound - model.worth(x) <= gap * bound + _FINEST
+    is_proven = is_linear or bound - model.worth(x) <= gap * bound + _FINEST
     status = "time limit" if best.is_time_out else "optimal" if is_proven else "gap left"
     return SearchResult(x, bound, status, "milp")
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
-import polars as pl
 from scipy import sparse
 
 from models.allocation.problem.columns import Columns
-from models.allocation.problem.keys import PAIR
 from models.allocation.problem.objective import Maximin, Objective
 from models.allocation.problem.overlap import Counting
-from models.allocation.problem.rule import Row, Rule
+from models.allocation.problem.plan import Plan
+from models.allocation.problem.problem import Problem
+from models.allocation.problem.rule import Measure, Row, Rule
+from models.allocation.rules import ChannelBudget, Eligibility, SchoolChannelCap
 from models.allocation.solve.highs import Milp
+
+_LARGEST_WORTH = 1000.0
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,16 @@ class Model:
         )
 
     @property
+    def weighted(self) -> np.ndarray:
+        """The weighted benefit of every option alone, before any overlap."""
+        return self.columns.options["weighted_benefit"].to_numpy()
+
+    @property
+    def scale(self) -> float:
+        """What worths are multiplied by for the solver, so that the largest benefit is 1000."""
+        return _LARGEST_WORTH / float(np.abs(self.weighted).max() or 1.0)
+
+    @property
     def counting(self) -> Counting:
         """What each option counts beside the others of its school."""
         return self.columns.counting
@@ -180,7 +194,7 @@ class Model:
         """The objective, as a sum over schools.
 
         Raises:
-            ValueError: it is the maximin, which is none before its floor is a rule (`with_floor_in_hand`).
+            ValueError: it is the maximin, which is none before its floor is a rule.
         """
         if isinstance(self.objective, Maximin):
             raise ValueError("The maximin is solved in two stages; make its floor a rule first.")
@@ -202,7 +216,7 @@ class Model:
 
     def moves(self, x: np.ndarray) -> Moves:
         """Every change of one pair that buys another eligible option or gives one up."""
-        options, pair = self.columns.options, self._pair
+        options, pair = self.columns.options, self.columns.pair
         held = np.full(pair.max() + 1, -1)
         taken = np.flatnonzero(x > 0.5)
         held[pair[taken]] = taken
@@ -231,12 +245,6 @@ class Model:
             step.col[broken],
             step.row[broken],
         )
-
-    @cached_property
-    def _pair(self) -> np.ndarray:
-        """The number of each option's pair."""
-        pair = self.columns.options.select(pl.struct(PAIR).rank("dense")).to_series()
-        return pair.to_numpy().astype(np.int64) - 1
 
     @cached_property
     def _padded(self) -> tuple[sparse.csc_array, sparse.csc_array]:
@@ -285,4 +293,45 @@ def _matrix(rows: list[tuple[np.ndarray, np.ndarray]], size: tuple[int, int]) ->
 def _one_dose_rows(columns: Columns) -> Iterator[Row]:
     """At most one dose per school × response."""
     for positions in columns.by_pair.values():
-        yield Row(positions, np.ones(len(positions), dtype=np.int64), upper=1)
+        yield Row.counting(positions, upper=1)
+
+
+def model_of(problem: Problem) -> Model:
+    """The model of a canonical problem, standing rules included."""
+    return Model.of(Columns.of(problem), all_rules(problem), problem.objective)
+
+
+def all_rules(problem: Problem) -> tuple[Rule, ...]:
+    """The policy's rules and those that stand in the tables, by rule id."""
+    capped = problem.channels.drop_nulls("budget_agorot")
+    standing: list[Rule] = [ChannelBudget(*row) for row in capped.iter_rows()]
+    for (channel,), part in problem.school_channels.partition_by(
+        "funding_channel", as_dict=True
+    ).items():
+        caps = tuple(part.select("semel_mosad", "budget_agorot").iter_rows())
+        standing.append(SchoolChannelCap(channel, caps))
+    standing.append(Eligibility())
+    rules = sorted([*standing, *problem.rules], key=lambda rule: rule.rule_id)
+    for first, second in pairwise(rules):
+        if first.rule_id == second.rule_id:
+            raise ValueError(
+                f"Rule {first.rule_id} is given twice. Budgets, baskets and eligibility are read "
+                "off the tables; any other rule is given once."
+            )
+    return tuple(rules)
+
+
+def recheck(rules: tuple[Rule, ...], plan: Plan) -> list[Measure]:
+    """What every rule measures on a plan's tables; none of it comes from the solver.
+
+    Raises:
+        RuntimeError: the plan breaks a rule although the solver kept its rows: a defect.
+    """
+    measures = [rule.measure(plan) for rule in rules]
+    broken = [r for r, measure in zip(rules, measures, strict=True) if not measure.satisfied]
+    if broken:
+        raise RuntimeError(
+            "The re-check found rules that the plan breaks although the solver kept their rows: "
+            + "; ".join(f"{rule.sentence_en} [{rule.rule_id}]" for rule in broken)
+        )
+    return measures

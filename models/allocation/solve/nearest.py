@@ -16,8 +16,8 @@ from models.allocation.problem.keys import OPTION, PAIR
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.conflict import explain
-from models.allocation.solve.model import Model
-from models.allocation.solve.resolve import Effort, best, model_of, plan_vector, with_bonus
+from models.allocation.solve.model import model_of, recheck
+from models.allocation.solve.resolve import Effort, best, plan_vector, with_bonus
 
 _SHORT_TEST_S = 0.1
 
@@ -82,7 +82,7 @@ def best_near(
         raise explain(model, time_limit_s=limit, within_s=explain_within_s)
     chosen = np.flatnonzero(found.x > 0.5)
     plan = Plan.of(model.columns, chosen)
-    _recheck(model, plan)
+    recheck(model.rules, plan)
     worth = model.worth(found.x)
     # The bonus is never negative, so a bound on benefit and bonus is one on the benefit.
     return Nearby(
@@ -98,10 +98,3 @@ def best_near(
         worth,
         max(found.bound, worth),
     )
-
-
-def _recheck(model: Model, plan: Plan) -> None:
-    """Raise where the plan's tables break a rule whose rows the solver kept."""
-    broken = [rule.rule_id for rule in model.rules if not rule.measure(plan).satisfied]
-    if broken:
-        raise RuntimeError(f"The re-check found rules that the plan breaks: {', '.join(broken)}")

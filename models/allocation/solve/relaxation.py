@@ -16,7 +16,7 @@ from scipy import sparse
 
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.rule import Rule
-from models.allocation.problem.words import nis
+from models.allocation.problem.words import first_few, nis
 from models.allocation.solve.highs import Milp, minimise
 from models.allocation.solve.model import Model
 
@@ -276,11 +276,8 @@ def _sentences(
         english += f", {value:.3g} % instead of {limit:.3g} %"
         hebrew += f", {value:.3g}% במקום {limit:.3g}%"
     if where:
-        more = len(where) - _SHOWN
-        english += f" – {'; '.join(en for _, en in where[:_SHOWN])}"
-        english += f" and {more} more" if more > 0 else ""
-        hebrew += f" – {'; '.join(he for he, _ in where[:_SHOWN])}"
-        hebrew += f" ועוד {more}" if more > 0 else ""
+        english += " – " + first_few([en for _, en in where], _SHOWN, " and {} more")
+        hebrew += " – " + first_few([he for he, _ in where], _SHOWN, " ועוד {}")
     english, hebrew = english + ".", hebrew + "."
     if cost is not None:
         english += f" The best plan then costs {nis(cost)} NIS."

@@ -7,7 +7,7 @@ still do good, and keeps the solver's bound. What is compared is always found in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,17 +15,13 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from models.allocation.problem.columns import Columns
+from models.allocation.problem.choices import refuse
 from models.allocation.problem.keys import OPTION, PAIR
 from models.allocation.problem.objective import Total
-from models.allocation.problem.problem import Problem
-from models.allocation.solve.allocation import _all_rules
-from models.allocation.solve.highs import minimise
+from models.allocation.problem.words import NO_PLAN
 from models.allocation.solve.model import Model
 from models.allocation.solve.search_result import NoPlanInTime
-from models.allocation.solve.tangents import minimise_by_tangents
-
-_SCALE = 1000.0
+from models.allocation.solve.tangents import maximise
 
 
 @dataclass(frozen=True)
@@ -62,16 +58,6 @@ class Resolved:
         return 100 * (self.bound - self.worth) / abs(self.bound) if self.bound else 0.0
 
 
-def model_of(problem: Problem) -> Model:
-    """The model of a canonical problem, standing rules included."""
-    return Model.of(Columns.of(problem), _all_rules(problem), problem.objective)
-
-
-def weighted(model: Model) -> np.ndarray:
-    """The weighted benefit of every option alone, before any overlap."""
-    return model.columns.options["weighted_benefit"].to_numpy()
-
-
 def with_benefit(model: Model, benefit: np.ndarray) -> Model:
     """The same model with other weighted benefits."""
     columns = model.columns
@@ -88,7 +74,7 @@ def linear_at(model: Model, x: np.ndarray) -> Model:
     """
     if model.summed.is_linear:
         return model
-    return replace(with_benefit(model, weighted(model) * model.slope(x)), objective=Total())
+    return replace(with_benefit(model, model.weighted * model.slope(x)), objective=Total())
 
 
 def with_bonus(model: Model, bonus: np.ndarray) -> Model:
@@ -104,20 +90,15 @@ def best(model: Model, effort: Effort) -> Resolved | None:
     Raises:
         NoPlanInTime: the time limit came before any plan.
     """
-    scale = _SCALE / (np.abs(weighted(model)).max() or 1.0)
-    gap, limit_s = effort.gap_pct / 100, effort.time_limit_s
-    if model.summed.is_linear:
-        milp = model.milp(-model.benefit() * scale)
-        outcome = minimise(milp, gap=gap, time_limit_s=limit_s)
-    else:
-        outcome = minimise_by_tangents(model, scale=scale, gap=gap, time_limit_s=limit_s)
+    limit_s, gap = effort.time_limit_s, effort.gap_pct / 100
+    outcome = maximise(model, gap=gap, time_limit_s=limit_s)
     if outcome.is_infeasible:
         return None
     if outcome.x is None:
-        raise NoPlanInTime(f"A re-solve found no plan within {effort.time_limit_s:g} s.")
+        raise NoPlanInTime(f"A re-solve found no plan within {limit_s:g} s.")
     x = model.polish(outcome.x[: model.matrix.shape[1]])
     worth = model.worth(x)
-    return Resolved(x, worth, max(-outcome.bound / scale, worth))
+    return Resolved(x, worth, max(-outcome.bound / model.scale, worth))
 
 
 def best_of_each(
@@ -132,12 +113,16 @@ def best_of_each(
         return list(pool.map(partial(best, effort=effort), models))
 
 
-def pairs_of(model: Model) -> tuple[pl.DataFrame, np.ndarray]:
-    """The pairs by school and response, and the position of each option's pair."""
-    options = model.columns.options.select(PAIR)
-    pairs = options.unique().sort(PAIR)
-    at = options.join(pairs.with_row_index("pair"), on=PAIR, how="left", maintain_order="left")
-    return pairs, at["pair"].to_numpy().astype(np.int64)
+def best_plans(models: Sequence[Model], effort: Effort, workers: int = 1) -> list[Resolved]:
+    """The best plan of each of several models that all have one; as `best_of_each`.
+
+    Raises:
+        ValueError: one of them has none.
+    """
+    found = [plan for plan in best_of_each(models, effort, workers) if plan is not None]
+    if len(found) < len(models):
+        raise ValueError(NO_PLAN)
+    return found
 
 
 def plan_vector(model: Model, lines: pl.DataFrame) -> np.ndarray:
@@ -148,9 +133,7 @@ def plan_vector(model: Model, lines: pl.DataFrame) -> np.ndarray:
     """
     options = model.columns.options
     keys = lines.select(*PAIR, pl.col("dose_level").cast(pl.Int32))
-    astray = keys.join(options, on=OPTION, how="anti").sort(OPTION)
-    if astray.height:
-        raise ValueError(f"lines: no such option:\n{astray.head(5)}")
+    refuse("lines", "no such option", keys.join(options, on=OPTION, how="anti").sort(OPTION))
     x = np.zeros(options.height)
     x[options.join(keys, on=OPTION, how="semi")["column"].to_numpy()] = 1
     return x

@@ -15,7 +15,24 @@ _OUTWARD = 1e-6
 """The solver keeps a row to this; a bound is moved outward by as much per school."""
 
 
-def minimise_by_tangents(model: Model, *, scale: float, gap: float, time_limit_s: float) -> Outcome:
+def maximise(
+    model: Model, *, gap: float, time_limit_s: float, start: np.ndarray | None = None
+) -> Outcome:
+    """The best plan under the model's objective: minus its worth, times the model's scale.
+
+    A `start` is a plan to begin from; where the objective is not linear it is not used.
+    """
+    if not model.summed.is_linear:
+        return _maximise_by_tangents(model, gap=gap, time_limit_s=time_limit_s)
+    return minimise(
+        model.milp(-model.benefit() * model.scale),
+        gap=gap,
+        time_limit_s=time_limit_s,
+        start=None if start is None else model.filled(start),
+    )
+
+
+def _maximise_by_tangents(model: Model, *, gap: float, time_limit_s: float) -> Outcome:
     """The best plan under a concave objective, by outer approximation, with a proven bound.
 
     A school's worth is a column of its own, held under tangents of the objective (Kelley 1960;
@@ -25,14 +42,13 @@ def minimise_by_tangents(model: Model, *, scale: float, gap: float, time_limit_s
     Args:
         model: the rows of all rules; its objective is a sum over schools, concave in each one's
             gain.
-        scale: what worths are multiplied by before the solver sees them.
         gap: stop at this relative gap.
         time_limit_s: for all programmes together.
 
     Returns:
         The plan as 0/1 per option, and minus the bound (times `scale`).
     """
-    objective, gains = model.summed, model.gain_rows()
+    objective, gains, scale = model.summed, model.gain_rows(), model.scale
     pupils = model.columns.schools["pupils"].to_numpy()
     # A column of the solver is not negative, and a drawn effect may do harm.
     depth = -scale * np.asarray(gains.minimum(0).sum(axis=1)).ravel()

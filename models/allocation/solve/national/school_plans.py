@@ -11,6 +11,7 @@ should; among the choices still to come one may lead at a price, which bounds wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -247,13 +248,12 @@ class Search:
 
     def _halve_tangent(self, paid: np.ndarray, at: np.ndarray) -> None:
         """Move tangents towards the gain of the choices that they lead to."""
-        low, high = np.zeros(len(at)), self._top_gain[at].copy()
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
+
+        def is_below(middle: np.ndarray) -> np.ndarray:
             self._tangent[at] = middle
-            picks = self._picks(paid, at)
-            gain = self._gain(at, picks[:, :, 0])
-            low, high = np.where(gain > middle, middle, low), np.where(gain > middle, high, middle)
+            return self._gain(at, self._picks(paid, at)[:, :, 0]) > middle
+
+        _bisected(self._top_gain[at].copy(), is_below)
 
     def _halve_multiplier(self, paid: np.ndarray, at: np.ndarray, row: int) -> None:
         """Raise a row's multiplier until the choices that it leads to keep the row."""
@@ -263,16 +263,15 @@ class Search:
         at, sign = at[sign != 0], sign[sign != 0]
         if not len(at):
             return
-        reduced, _ = self._reduced(paid, at)
-        spread = np.where(np.isfinite(reduced), np.abs(reduced), 0).max(axis=(1, 2))
-        low, high = np.zeros(len(at)), _STEEPEST * spread
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
+
+        def is_below(middle: np.ndarray) -> np.ndarray:
             self._multiplier[at, row] = sign * middle
             over, under = self._breaks(paid, at, row)
-            more = np.where(sign > 0, over, under)
-            low, high = np.where(more, middle, low), np.where(more, high, middle)
-        self._multiplier[at, row] = sign * high
+            return np.where(sign > 0, over, under)
+
+        reduced, _ = self._reduced(paid, at)
+        spread = np.where(np.isfinite(reduced), np.abs(reduced), 0).max(axis=(1, 2))
+        self._multiplier[at, row] = sign * _bisected(_STEEPEST * spread, is_below)
 
     def _halve_lead(self, paid: np.ndarray, at: np.ndarray, slot: int) -> None:
         """Raise the price of leading a group until one choice at most leads at it."""
@@ -280,13 +279,12 @@ class Search:
         at = at[self._leading(paid, at, slot) > 1]
         if not len(at):
             return
-        low, high = np.zeros(len(at)), self._led(at).max(axis=(1, 2))
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
+
+        def is_below(middle: np.ndarray) -> np.ndarray:
             self._lead[at, slot] = middle
-            more = self._leading(paid, at, slot) > 1
-            low, high = np.where(more, middle, low), np.where(more, high, middle)
-        self._lead[at, slot] = high
+            return self._leading(paid, at, slot) > 1
+
+        self._lead[at, slot] = _bisected(self._led(at).max(axis=(1, 2)), is_below)
 
     def _leading(self, paid: np.ndarray, at: np.ndarray, slot: int) -> np.ndarray:
         """How many of the best choices would lead a group at its price."""
@@ -376,6 +374,16 @@ class Search:
         total += 2 * self._lead.sum(axis=1)
         operations = 8 * (size.shape[1] + len(price) + finite.shape[1] + 8)
         return operations * 2.0**-53 * total
+
+
+def _bisected(high: np.ndarray, is_below: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """From above, the least values between 0 and `high` that are not below what is sought."""
+    low = np.zeros(len(high))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        below = is_below(middle)
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return high
 
 
 def _most_promising(
