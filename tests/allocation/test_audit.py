@@ -349,7 +349,10 @@ def test_zero_is_listed_and_unknown_is_not_zero():
     ("money", "message"),
     [
         ({"view": ["plan"], "semel_mosad": ["09"], "amount_agorot": [1]}, "unknown school"),
-        ({"view": ["plan"], "semel_mosad": ["01"], "amount_agorot": [-1]}, "zero or more"),
+        (
+            {"view": ["plan"], "semel_mosad": ["01"], "amount_agorot": [-1]},
+            "negative amount_agorot",
+        ),
         ({"view": ["plan"] * 2, "semel_mosad": ["01"] * 2, "amount_agorot": [1, 1]}, "rows twice"),
     ],
 )

@@ -1,5 +1,4 @@
-"""The audit of an allocation: by need, by stream, between equals, and against last year (R85, R86,
-R95).
+"""The audit of an allocation: by need, stream, between equals, against last year (R85, R86, R95).
 
 Every table stands once per *view* of the money. Which money is looked at decides the picture: a
 stream that has less from the city may have more from the Ministry. A view is whatever the caller
@@ -221,9 +220,7 @@ def with_quartile(schools: pl.DataFrame) -> pl.DataFrame:
 
 
 def without_money(schools: pl.DataFrame) -> pl.DataFrame:
-    """Schools that get nothing: semel_mosad, stream, pupils, need, need_quartile; neediest
-    first.
-    """
+    """Schools with nothing, neediest first: semel_mosad, stream, pupils, need, need_quartile."""
     return (
         with_quartile(schools)
         .filter(pl.col("amount_agorot") == 0)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from models.allocation.account.concentration import concentration
+from models.allocation.account.concentration import indices_or_none
 from models.allocation.problem.choices import require
 
 _Z90 = 1.6448536269514722
@@ -327,10 +327,7 @@ def _pairs_changed(lines: pl.DataFrame, every: pl.DataFrame, base: str) -> pl.Da
 def _indices(schools: pl.DataFrame, plan: str, seed: int) -> pl.DataFrame:
     """Concentration, Kakwani and Suits of the plan's money; null where they are not defined."""
     money = schools.select("semel_mosad", "pupils", "need", amount_agorot="cost_agorot")
-    try:
-        rows = {r["index_id"]: r for r in concentration(money, seed=seed).iter_rows(named=True)}
-    except ValueError:
-        rows = {}
+    rows = indices_or_none(money, seed=seed)
     cells: dict[str, float | None] = {
         f"{column}{end}": rows[name][f"index_{which}"] if rows else None
         for name, column in (

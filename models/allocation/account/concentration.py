@@ -12,6 +12,8 @@ here is the literature's times −1, and both are returned.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -101,6 +103,15 @@ def concentration(
             "schools": [size] * len(INDICES),
         }
     )
+
+
+def indices_or_none(schools: pl.DataFrame, *, seed: int) -> dict[str, dict[str, Any]]:
+    """The rows of `concentration` by index_id; none where the indices are not defined."""
+    try:
+        rows = concentration(schools, seed=seed).iter_rows(named=True)
+    except ValueError:
+        return {}
+    return {row["index_id"]: row for row in rows}
 
 
 def _sorted(schools: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -1,6 +1,4 @@
-"""What is uncertain about a problem, drawn outside: checked, and laid over its benefits and
-costs.
-"""
+"""What is uncertain about a problem, drawn outside: checked, and put on its benefits and costs."""
 
 from __future__ import annotations
 
@@ -36,8 +34,7 @@ class Draws:
 
     @classmethod
     def of(cls, problem: Problem, model: Model, draws: pl.DataFrame) -> Draws:
-        """The draws of a frame: draw, semel_mosad, response_id, benefit_multiplier,
-        cost_multiplier.
+        """From draw, semel_mosad, response_id, benefit_multiplier and cost_multiplier.
 
         A pair without a row keeps its values in that draw.
 

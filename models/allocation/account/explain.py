@@ -106,7 +106,7 @@ def explain(
             asked.with_columns(asked=True), on=PAIR, how="left", maintain_order="left"
         )["asked"].is_not_null()
         pairs, shown = pairs.filter(is_asked), shown[is_asked.to_numpy()]
-    stops = _stops(model, moves)
+    stops = model.rules_broken_by(moves)
     reasons = [_reason(model, moves, x, int(j), value, above, stops) for j in shown]
     doses = [_dose(model, moves, x, int(j), above, stops) for j in shown]
     swaps = best_swaps(model, x, shown)
@@ -151,16 +151,6 @@ def _shown(model: Model, x: np.ndarray, pair: np.ndarray, above: np.ndarray) -> 
     eligible = model.columns.options["is_eligible"].to_numpy()
     order = np.lexsort((np.arange(len(x)), -above, ~eligible, x < 0.5, pair))
     return order[np.flatnonzero(np.append(True, np.diff(pair[order]) > 0))]
-
-
-def _stops(model: Model, moves: Moves) -> dict[int, list[int]]:
-    """Move → the rules it would break ("one dose for a pair" is none)."""
-    stops: dict[int, list[int]] = {}
-    for move, row in zip(moves.blocked_move, moves.blocked_row, strict=True):
-        owner = int(model.owner[row])
-        if owner >= 0 and owner not in stops.setdefault(int(move), []):
-            stops[int(move)].append(owner)
-    return {move: sorted(rules) for move, rules in stops.items()}
 
 
 def _reason(

@@ -1,6 +1,4 @@
-"""What corrective preference and each rule cost: the problem solved again without them (R80, R90,
-R95).
-"""
+"""What corrective preference and each rule cost: solved again without them (R80, R90, R95)."""
 
 from __future__ import annotations
 
@@ -11,11 +9,11 @@ import numpy as np
 import polars as pl
 
 from models.allocation.account.audit import with_quartile
-from models.allocation.account.concentration import concentration
+from models.allocation.account.concentration import indices_or_none
 from models.allocation.problem.objective import Maximin, Total
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.allocation import solve
-from models.allocation.solve.model import Model, model_of
+from models.allocation.solve.model import Model, model_of, without_rule
 from models.allocation.solve.resolve import Effort, best_plans, plan_vector
 
 _EFFORT = Effort()
@@ -99,21 +97,24 @@ def gamma_frontier(
                 gap_pct,
             )
         )
-    schema = {
-        "objective_id": pl.String,
-        "equity_gamma": pl.Float64,
-        "benefit_sd_pupils": pl.Float64,
-        "price_of_fairness_pct": pl.Float64,
-        "concentration": pl.Float64,
-        "concentration_lo": pl.Float64,
-        "concentration_hi": pl.Float64,
-        "cost_agorot": pl.Int64,
-        "lines": pl.Int64,
-        "schools_without": pl.Int64,
-        "neediest_quarter_share_pct": pl.Float64,
-        "gap_pct": pl.Float64,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(
+        rows,
+        schema={
+            "objective_id": pl.String,
+            "equity_gamma": pl.Float64,
+            "benefit_sd_pupils": pl.Float64,
+            "price_of_fairness_pct": pl.Float64,
+            "concentration": pl.Float64,
+            "concentration_lo": pl.Float64,
+            "concentration_hi": pl.Float64,
+            "cost_agorot": pl.Int64,
+            "lines": pl.Int64,
+            "schools_without": pl.Int64,
+            "neediest_quarter_share_pct": pl.Float64,
+            "gap_pct": pl.Float64,
+        },
+        orient="row",
+    )
 
 
 def rule_prices(
@@ -144,7 +145,7 @@ def rule_prices(
         if not rule.is_priced:
             continue
         if rule in problem.rules:
-            changes.append((rule.rule_id, "left_out", _without(problem, rule.rule_id)))
+            changes.append((rule.rule_id, "left_out", without_rule(problem, rule.rule_id)))
         elif rule.is_budget:
             own = model.owner == k
             more = np.where(own, np.floor(model.upper * (1 + budget_step_pct / 100)), model.upper)
@@ -156,33 +157,27 @@ def rule_prices(
         pct = 100 * gain / now.worth if now.worth else 0.0
         changed = int(np.abs(found.x - now.x).sum())
         rows.append((rule_id, change, gain, max(found.bound - now.worth, 0.0), pct, changed))
-    schema = {
-        "rule_id": pl.String,
-        "change": pl.String,
-        "worth_gain": pl.Float64,
-        "worth_gain_hi": pl.Float64,
-        "worth_gain_pct": pl.Float64,
-        "lines_changed": pl.Int64,
-    }
-    table = pl.DataFrame(rows, schema=schema, orient="row")
+    table = pl.DataFrame(
+        rows,
+        schema={
+            "rule_id": pl.String,
+            "change": pl.String,
+            "worth_gain": pl.Float64,
+            "worth_gain_hi": pl.Float64,
+            "worth_gain_pct": pl.Float64,
+            "lines_changed": pl.Int64,
+        },
+        orient="row",
+    )
     return table.sort("worth_gain", "rule_id", descending=[True, False])
-
-
-def _without(problem: Problem, rule_id: str) -> Model:
-    """The model without one rule of the policy."""
-    kept = tuple(rule for rule in problem.rules if rule.rule_id != rule_id)
-    return model_of(replace(problem, rules=kept))
 
 
 def _concentration(
     spent: pl.DataFrame, seed: int
 ) -> tuple[float | None, float | None, float | None]:
     """The concentration index and its interval; none where it is not defined."""
-    try:
-        row = concentration(spent, seed=seed).row(0, named=True)
-    except ValueError:
-        return None, None, None
-    return row["index_value"], row["index_lo"], row["index_hi"]
+    row = indices_or_none(spent, seed=seed).get("concentration", {})
+    return row.get("index_value"), row.get("index_lo"), row.get("index_hi")
 
 
 def _neediest(spent: pl.DataFrame) -> float | None:

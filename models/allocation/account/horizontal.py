@@ -23,8 +23,7 @@ class _Fit:
 
 
 def residuals(schools: pl.DataFrame) -> pl.DataFrame:
-    """How far each school's money per pupil lies from what its need alone, or with its stream,
-    explains.
+    """How far each school's money per pupil is from what its need, or stream too, explains.
 
     Model: agorot per pupil = a + b·need (+ stream) + residual, by least squares weighted by pupils.
     A straight line in need: where a plan rewards need steeply, curvature shows as residual too; the

@@ -1,6 +1,4 @@
-"""What it would be worth to know one response's effect before deciding: what to evaluate first
-(R96).
-"""
+"""What knowing a response's effect before deciding is worth: what to evaluate first (R96)."""
 
 from __future__ import annotations
 
@@ -22,8 +20,7 @@ def value_of_partial_perfect_information(
     effort: Effort = Effort(gap_pct=0.1),  # noqa: B008 - frozen
     workers: int = 1,
 ) -> pl.DataFrame:
-    """Expected value of partial perfect information, response by response (Raiffa & Schlaifer
-    1961).
+    """Expected value of partial perfect information, by response (Raiffa & Schlaifer 1961).
 
     In each draw the response's own values are taken as known in all schools, every other response
     stays at its mean; the gain is what the best plan for that is worth more than the best on
@@ -87,14 +84,17 @@ def value_of_partial_perfect_information(
         rows.append(
             (name, value, se, 100 * value / average.worth if average.worth else 0.0, len(gains))
         )
-    schema = {
-        "response_id": pl.String,
-        "information_worth": pl.Float64,
-        "information_se": pl.Float64,
-        "information_pct": pl.Float64,
-        "draws": pl.Int64,
-    }
-    found = pl.DataFrame(rows, schema=schema, orient="row")
+    found = pl.DataFrame(
+        rows,
+        schema={
+            "response_id": pl.String,
+            "information_worth": pl.Float64,
+            "information_se": pl.Float64,
+            "information_pct": pl.Float64,
+            "draws": pl.Int64,
+        },
+        orient="row",
+    )
     return found.sort("information_worth", "response_id", descending=[True, False])
 
 

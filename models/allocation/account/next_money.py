@@ -1,5 +1,4 @@
-"""What the next money would buy: the plan solved again with a little more in one channel (R82,
-R94).
+"""What the next money would buy: solved again with a little more in one channel (R82, R94).
 
 A shadow price says what a little more money is worth where it could be spent in part. What can only
 be bought whole is found by solving again, near the plan, so that a line moves only where the money

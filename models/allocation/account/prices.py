@@ -50,13 +50,16 @@ class Prices:
             for rule in [model.rules[owner]]
             if rule.is_priced
         ]
-        schema = {
-            "rule_id": pl.String,
-            "semel_mosad": pl.String,
-            "price": pl.Float64,
-            "price_per_thousand": pl.Float64,
-        }
-        return pl.DataFrame(rows, schema=schema, orient="row").sort("rule_id", "semel_mosad")
+        return pl.DataFrame(
+            rows,
+            schema={
+                "rule_id": pl.String,
+                "semel_mosad": pl.String,
+                "price": pl.Float64,
+                "price_per_thousand": pl.Float64,
+            },
+            orient="row",
+        ).sort("rule_id", "semel_mosad")
 
 
 def shadow_prices(model: Model) -> Prices:

@@ -1,5 +1,4 @@
-"""Plans that mind what may happen: best on average, in the bad cases, or never far from the best
-(R96).
+"""Plans for what may happen: best on average, in bad cases, or never far from the best (R96).
 
 All take one decision before anything is known and are judged over the same scenarios. With w_s(x)
 what plan x is worth in scenario s and V_s what the best plan for s alone would be worth:
@@ -169,18 +168,24 @@ def robust_plans(
                 pl.lit(name).alias("plan"), *OPTION, "cost_agorot"
             )
         )
-    schema = {
-        "plan": pl.String,
-        "expected_worth": pl.Float64,
-        "cvar_worth": pl.Float64,
-        "worst_worth": pl.Float64,
-        "max_regret": pl.Float64,
-        "cost_agorot": pl.Int64,
-        "may_miss_worth": pl.Float64,
-        "lines": pl.Int64,
-        "lines_shared": pl.Int64,
-    }
-    return RobustPlans(pl.concat(bought), pl.DataFrame(rows, schema=schema, orient="row"))
+    return RobustPlans(
+        pl.concat(bought),
+        pl.DataFrame(
+            rows,
+            schema={
+                "plan": pl.String,
+                "expected_worth": pl.Float64,
+                "cvar_worth": pl.Float64,
+                "worst_worth": pl.Float64,
+                "max_regret": pl.Float64,
+                "cost_agorot": pl.Int64,
+                "may_miss_worth": pl.Float64,
+                "lines": pl.Int64,
+                "lines_shared": pl.Int64,
+            },
+            orient="row",
+        ),
+    )
 
 
 def _worths(drawn: list[Model], model: Model) -> np.ndarray:
@@ -197,9 +202,7 @@ def _led_by_means(model: Model, countings: list[Counting]) -> Model:
 
 
 def _after_others(model: Model) -> tuple[sparse.csr_array, np.ndarray]:
-    """Rows, over options and leads, that let nobody lead before another that is bought; and
-    limits.
-    """
+    """Rows over options and leads by which nobody leads before another that is bought; limits."""
     counting, lead = model.counting, model.lead
     pair = model.columns.pair
     number: list[int] = []

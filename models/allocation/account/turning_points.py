@@ -13,7 +13,7 @@ from models.allocation.account.prices import shadow_prices
 from models.allocation.problem.keys import PAIR
 from models.allocation.problem.problem import Problem
 from models.allocation.problem.words import NO_PLAN
-from models.allocation.solve.model import Model, model_of
+from models.allocation.solve.model import Model, model_of, without_rule
 from models.allocation.solve.resolve import Effort, best, linear_at, plan_vector, with_benefit
 
 _SCHEMA = {
@@ -159,7 +159,9 @@ class _Search:
         if row is not None:
             levers.append(self._budget(row, is_in))
         levers += [
-            _Lever("rule", rule.rule_id, None, None, None, 0.0, partial(self._without, k))
+            _Lever(
+                "rule", rule.rule_id, None, None, None, 0.0, partial(self._without, rule.rule_id)
+            )
             for k, rule in enumerate(self.model.rules)
             if rule in self.problem.rules and rule.is_priced and self._stands_against(k, own, is_in)
         ]
@@ -252,8 +254,6 @@ class _Search:
         moved = broken & (step != 0)
         return bool(moved.any())
 
-    def _without(self, rule: int, _: float) -> Model:
+    def _without(self, rule_id: str, _: float) -> Model:
         """The model without one rule, of which there is no more and less."""
-        left = self.model.rules[rule].rule_id
-        kept = tuple(r for r in self.problem.rules if r.rule_id != left)
-        return model_of(replace(self.problem, rules=kept))
+        return without_rule(self.problem, rule_id)

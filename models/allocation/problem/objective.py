@@ -25,9 +25,7 @@ class Objective(ABC):
 
     @abstractmethod
     def worth(self, gain: np.ndarray, pupils: np.ndarray) -> np.ndarray:
-        """What each school's gain counts; concave, rising, zero at zero and never above the
-        gain.
-        """
+        """What each school's gain counts: concave, rising, zero at zero, at most the gain."""
 
     @abstractmethod
     def slope(self, gain: np.ndarray, pupils: np.ndarray) -> np.ndarray:

@@ -180,14 +180,10 @@ class ChannelRule(Rule):
         check_known(self, "channel", named, choices.channels["funding_channel"])
 
 
-def smallest(values: pl.Series) -> int | None:
-    """The least of some whole numbers; None where there are none."""
-    return min(values.to_list(), default=None)
-
-
-def is_full(used: int, limit: int, step: int | None) -> bool:
-    """Whether the limit is reached, or the smallest further step would pass it."""
-    return used == limit or (step is not None and used + step > limit)
+def is_full(used: int, limit: int, steps: pl.Series) -> bool:
+    """Whether the limit is reached, or the smallest of the further steps would pass it."""
+    further = steps.to_list()
+    return used == limit or (bool(further) and used + min(further) > limit)
 
 
 def check_known(rule: Rule, what: str, named: list[str], known: pl.Series) -> None:

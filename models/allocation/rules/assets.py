@@ -18,7 +18,6 @@ from models.allocation.problem.rule import (
     Rule,
     check_options,
     is_full,
-    smallest,
 )
 
 _USES = OPTION_TYPES | {"hours": pl.Int64}
@@ -74,5 +73,5 @@ class AssetHours(Rule):
             .select(step=pl.col("hours") - pl.col("now").fill_null(0))
             .filter(pl.col("step") > 0)
         )
-        binding = is_full(used, self.hours, smallest(more["step"]))
+        binding = is_full(used, self.hours, more["step"])
         return Measure(used, self.hours, used <= self.hours, binding)

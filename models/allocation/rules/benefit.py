@@ -30,8 +30,7 @@ def units_for(largest: float) -> int:
 
 @dataclass(frozen=True)
 class BenefitFloor(Rule):
-    """Every school's need-weighted gain is at least so much per pupil, or all that it can have
-    (R91).
+    """Every school's need-weighted gain per pupil has a floor, or is all that it can have (R91).
 
     Attributes:
         floor_sd: the floor, need-weighted SD per pupil; for the sentence.

@@ -12,13 +12,13 @@ import polars as pl
 from models.allocation.problem.choices import Choices
 from models.allocation.problem.columns import Columns
 from models.allocation.problem.plan import Plan
-from models.allocation.problem.rule import Measure, Row, Rule, check_known
-from models.allocation.rules.money import at_least, at_most, money_row
+from models.allocation.problem.rule import check_known
+from models.allocation.rules.money import SchoolMoneyRule
 from models.shares import exact
 
 
 @dataclass(frozen=True)
-class _ChangeRule(Rule):
+class _ChangeRule(SchoolMoneyRule):
     """A limit of every school's money by what it had last year.
 
     Attributes:
@@ -28,8 +28,15 @@ class _ChangeRule(Rule):
 
     last_year: tuple[tuple[str, int], ...]
     share_pct: float
+    funding_channel = None
+    value_of_none = 100.0
     unit = "percent of last year"
     relaxed_in = "agorot"
+
+    @property
+    def rule_limit(self) -> float:
+        """The percent of last year's money."""
+        return self.share_pct
 
     def check(self, choices: Choices) -> None:
         """The schools must exist, each once; amounts and share must not be negative."""
@@ -44,42 +51,30 @@ class _ChangeRule(Rule):
     def _limit(self, amount: int) -> int:
         """The share of an amount, in whole agorot, rounded towards allowing more."""
 
-    def _limits(self, columns: Columns) -> Iterator[tuple[str, int, np.ndarray]]:
-        """By school with money last year: its code, its limit and the positions of its options."""
+    def school_limits(self, columns: Columns) -> Iterator[tuple[str, int, np.ndarray]]:
+        """The share of last year's money, for schools that had some."""
         last = dict(self.last_year)
         for school, positions in columns.by_school():
             if last.get(school):
                 yield school, self._limit(last[school]), positions
 
-    def _given(self, plan: Plan) -> pl.DataFrame:
-        """The money (`Plan.per_school`) of schools with money last year, with limit and pct."""
+    def against_limit(self, plan: Plan) -> pl.DataFrame:
+        """The value is the percent of last year's money; schools that had none are left out."""
         rows = [(code, amount, self._limit(amount)) for code, amount in self.last_year if amount]
         schema = {"semel_mosad": pl.String, "last": pl.Int64, "limit": pl.Int64}
         last = pl.DataFrame(rows, schema=schema, orient="row")
         given = plan.per_school(None).join(last, on="semel_mosad", maintain_order="left")
-        return given.with_columns(pct=100 * pl.col("spent") / pl.col("last"))
+        return given.with_columns(value=100 * pl.col("spent") / pl.col("last"))
 
 
 @dataclass(frozen=True)
 class HoldHarmless(_ChangeRule):
     """No school falls below a share of last year's money (R90)."""
 
+    is_floor = True
     id_template = "hold_harmless"
     template_en = "No school gets less than {rule.share_pct:g} % of last year's money."
     template_he = "אף בית ספר אינו מקבל פחות מ־{rule.share_pct:g}% מן הסכום של אשתקד."
-
-    def rows(self, columns: Columns) -> Iterator[Row]:
-        """Per school with money last year: money at least the share of it."""
-        amounts = columns.money(None)
-        for school, least, positions in self._limits(columns):
-            yield money_row(amounts, lower=least, at=positions, school=school)
-
-    def measure(self, plan: Plan) -> Measure:
-        """The lowest share; binding where a school falls below without its smallest line."""
-        given = self._given(plan)
-        lowest = min(given["pct"].to_list(), default=100.0)
-        is_kept, is_tight = at_least(given)
-        return Measure(lowest, self.share_pct, is_kept, is_tight)
 
     def _limit(self, amount: int) -> int:
         """Rounded down."""
@@ -93,22 +88,10 @@ class RiseCap(_ChangeRule):
     A school without money last year is not held back: there is nothing to rise from.
     """
 
+    is_floor = False
     id_template = "rise_cap"
     template_en = "No school gets more than {rule.share_pct:g} % of last year's money."
     template_he = "אף בית ספר אינו מקבל יותר מ־{rule.share_pct:g}% מן הסכום של אשתקד."
-
-    def rows(self, columns: Columns) -> Iterator[Row]:
-        """Per school with money last year: money at most the share of it."""
-        amounts = columns.money(None)
-        for school, most, positions in self._limits(columns):
-            yield money_row(amounts, upper=most, at=positions, school=school)
-
-    def measure(self, plan: Plan) -> Measure:
-        """The highest share; binding where a school has no room for a further step."""
-        given = self._given(plan)
-        highest = max(given["pct"].to_list(), default=100.0)
-        is_kept, is_tight = at_most(given)
-        return Measure(highest, self.share_pct, is_kept, is_tight)
 
     def _limit(self, amount: int) -> int:
         """Rounded up."""

@@ -19,7 +19,6 @@ from models.allocation.problem.rule import (
     Rule,
     check_known,
     is_full,
-    smallest,
 )
 
 _NONE = np.empty(0, dtype=np.int64)
@@ -93,7 +92,7 @@ class ParticipantCapacity(ResponseRule):
         served = int(plan.lines.filter(self.own)["participants"].sum())
         limit = self.max_participants
         steps = plan.steps.filter(self.own & (pl.col("participants_step") > 0))
-        binding = is_full(served, limit, smallest(steps["participants_step"]))
+        binding = is_full(served, limit, steps["participants_step"])
         return Measure(served, limit, served <= limit, binding)
 
 

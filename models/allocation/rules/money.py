@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,7 +18,6 @@ from models.allocation.problem.rule import (
     Row,
     check_known,
     is_full,
-    smallest,
 )
 from models.allocation.problem.words import nis
 
@@ -47,12 +47,60 @@ class ChannelBudget(ChannelRule):
     def measure(self, plan: Plan) -> Measure:
         """Agorot spent; binding where not even the cheapest further step fits."""
         spent, limit = plan.spent(self.funding_channel), self.budget_agorot
-        step = smallest(plan.step_money_of(self.funding_channel)["amount_step"])
-        return Measure(spent, limit, spent <= limit, is_full(spent, limit, step))
+        steps = plan.step_money_of(self.funding_channel)["amount_step"]
+        return Measure(spent, limit, spent <= limit, is_full(spent, limit, steps))
+
+
+class SchoolMoneyRule(ChannelRule):
+    """A floor or a cap of every school's money."""
+
+    is_floor: bool
+    value_of_none: float = 0.0
+    """What is measured where it limits no school."""
+
+    @property
+    @abstractmethod
+    def rule_limit(self) -> float:
+        """The limit in the rule's unit."""
+
+    @abstractmethod
+    def school_limits(self, columns: Columns) -> Iterator[tuple[str, int, np.ndarray]]:
+        """By school: its code, its limit in agorot and the positions of its options."""
+
+    @abstractmethod
+    def against_limit(self, plan: Plan) -> pl.DataFrame:
+        """The money of the schools (`Plan.per_school`), with limit (agorot) and value (in units).
+
+        The value is null for a school of which it means nothing.
+        """
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Per school: money at least the floor, or at most the cap."""
+        amounts = columns.money(self.funding_channel)
+        for school, limit, positions in self.school_limits(columns):
+            lower, upper = (limit, np.inf) if self.is_floor else (-np.inf, limit)
+            yield money_row(amounts, lower=lower, upper=upper, at=positions, school=school)
+
+    def measure(self, plan: Plan) -> Measure:
+        """The lowest value against a floor, the highest against a cap.
+
+        A floor binds where a school would miss it without its smallest line, a cap where a school
+        has no room for its smallest further step.
+        """
+        given, spent, limit = self.against_limit(plan), pl.col("spent"), pl.col("limit")
+        values = given["value"].drop_nulls().to_list()
+        if self.is_floor:
+            value = min(values, default=self.value_of_none)
+            broken, tight = spent < limit, spent - pl.col("smallest_line").fill_null(0) < limit
+        else:
+            value = max(values, default=self.value_of_none)
+            broken, tight = spent > limit, spent + pl.col("smallest_step") > limit
+        is_kept, is_tight = given.filter(broken).is_empty(), not given.filter(tight).is_empty()
+        return Measure(value, self.rule_limit, is_kept, is_tight)
 
 
 @dataclass(frozen=True)
-class SchoolChannelCap(ChannelRule):
+class SchoolChannelCap(SchoolMoneyRule):
     """Inside a school a channel pays no more than the school's own basket (R83).
 
     Attributes:
@@ -62,6 +110,8 @@ class SchoolChannelCap(ChannelRule):
 
     funding_channel: str
     caps: tuple[tuple[str, int], ...]
+    is_floor = False
+    rule_limit = 100.0
     unit = "percent of the basket"
     relaxed_in = "agorot"
     is_budget = True
@@ -79,29 +129,20 @@ class SchoolChannelCap(ChannelRule):
         """How many schools have a basket."""
         return len(self.caps)
 
-    def rows(self, columns: Columns) -> Iterator[Row]:
-        """Per school with a basket: money from the channel."""
-        amounts, caps = columns.money(self.funding_channel), dict(self.caps)
+    def school_limits(self, columns: Columns) -> Iterator[tuple[str, int, np.ndarray]]:
+        """The baskets of the schools that have one."""
+        caps = dict(self.caps)
         for school, positions in columns.by_school():
             if school in caps:
-                yield money_row(amounts, upper=caps[school], at=positions, school=school)
+                yield school, caps[school], positions
 
-    def measure(self, plan: Plan) -> Measure:
-        """The fullest basket in percent; binding where a basket has no room for a further step."""
-        caps = pl.DataFrame(
-            list(self.caps), schema={"semel_mosad": pl.String, "cap": pl.Int64}, orient="row"
-        )
-        used = (
-            plan.per_school(self.funding_channel)
-            .join(caps, on="semel_mosad")
-            .with_columns(
-                pct=pl.when(pl.col("cap") > 0).then(100 * pl.col("spent") / pl.col("cap")),
-                is_over=pl.col("spent") > pl.col("cap"),
-                is_full=pl.col("spent") + pl.col("smallest_step") > pl.col("cap"),
-            )
-        )
-        fullest = max(used["pct"].drop_nulls().to_list(), default=0.0)
-        return Measure(fullest, 100.0, not used["is_over"].any(), bool(used["is_full"].any()))
+    def against_limit(self, plan: Plan) -> pl.DataFrame:
+        """The value is the percent of the basket that is spent; null where it is empty."""
+        schema = {"semel_mosad": pl.String, "limit": pl.Int64}
+        caps = pl.DataFrame(list(self.caps), schema=schema, orient="row")
+        given = plan.per_school(self.funding_channel).join(caps, on="semel_mosad")
+        pct = 100 * pl.col("spent") / pl.col("limit")
+        return given.with_columns(value=pl.when(pl.col("limit") > 0).then(pct))
 
 
 @dataclass(frozen=True)
@@ -146,7 +187,7 @@ class SourceExcluded(ChannelRule):
 
 
 @dataclass(frozen=True)
-class _PerPupil(ChannelRule):
+class _PerPupil(SchoolMoneyRule):
     """A limit of every school's money per pupil, from one channel or from all of them.
 
     Attributes:
@@ -160,21 +201,26 @@ class _PerPupil(ChannelRule):
     relaxed_in = "agorot"
 
     @property
+    def rule_limit(self) -> float:
+        """The agorot per pupil."""
+        return self.agorot_per_pupil
+
+    @property
     def limit_nis(self) -> str:
         """The limit in words."""
         return nis(self.agorot_per_pupil)
 
-    def _limits(self, columns: Columns) -> Iterator[tuple[str, int, np.ndarray]]:
-        """By school: its code, its limit in agorot and the positions of its options."""
+    def school_limits(self, columns: Columns) -> Iterator[tuple[str, int, np.ndarray]]:
+        """The limit × pupils."""
         pupils = columns.schools["pupils"].to_list()
         for (school, positions), count in zip(columns.by_school(), pupils, strict=True):
             yield school, self.agorot_per_pupil * count, positions
 
-    def _given(self, plan: Plan) -> pl.DataFrame:
-        """The money of the schools (`Plan.per_school`), with per_pupil and limit, in agorot."""
+    def against_limit(self, plan: Plan) -> pl.DataFrame:
+        """The value is the money per pupil."""
         pupils = pl.col("pupils").cast(pl.Int64)
         return plan.per_school(self.funding_channel).with_columns(
-            per_pupil=pl.when(pupils > 0).then(pl.col("spent") / pl.col("pupils")),
+            value=pl.when(pupils > 0).then(pl.col("spent") / pl.col("pupils")),
             limit=self.agorot_per_pupil * pupils,
         )
 
@@ -183,68 +229,22 @@ class _PerPupil(ChannelRule):
 class SchoolFloor(_PerPupil):
     """Every school gets at least so much money per pupil (R91)."""
 
+    is_floor = True
     id_template = "school_floor{rule.of_channel}"
     template_en = (
         "Every school gets at least {rule.limit_nis} NIS per pupil from {rule.channel_en}."
     )
     template_he = "כל בית ספר מקבל לפחות {rule.limit_nis} ₪ לתלמיד מ{rule.channel_he}."
 
-    def rows(self, columns: Columns) -> Iterator[Row]:
-        """Per school: money at least floor × pupils."""
-        amounts = columns.money(self.funding_channel)
-        for school, least, positions in self._limits(columns):
-            yield money_row(amounts, lower=least, at=positions, school=school)
-
-    def measure(self, plan: Plan) -> Measure:
-        """The lowest money per pupil; binding where a school falls below without its last line."""
-        given = self._given(plan).filter(pl.col("pupils") > 0)
-        lowest = min(given["per_pupil"].to_list(), default=0.0)
-        is_kept, is_tight = at_least(given)
-        return Measure(lowest, self.agorot_per_pupil, is_kept, is_tight)
-
 
 @dataclass(frozen=True)
 class SchoolCap(_PerPupil):
     """No school gets more than so much money per pupil (R79)."""
 
+    is_floor = False
     id_template = "school_cap{rule.of_channel}"
     template_en = "No school gets more than {rule.limit_nis} NIS per pupil from {rule.channel_en}."
     template_he = "אף בית ספר אינו מקבל יותר מ־{rule.limit_nis} ₪ לתלמיד מ{rule.channel_he}."
-
-    def rows(self, columns: Columns) -> Iterator[Row]:
-        """Per school: money at most cap × pupils."""
-        amounts = columns.money(self.funding_channel)
-        for school, most, positions in self._limits(columns):
-            yield money_row(amounts, upper=most, at=positions, school=school)
-
-    def measure(self, plan: Plan) -> Measure:
-        """The highest money per pupil; binding where a school has no room for a further step."""
-        given = self._given(plan)
-        highest = max(given["per_pupil"].drop_nulls().to_list(), default=0.0)
-        is_kept, is_tight = at_most(given)
-        return Measure(highest, self.agorot_per_pupil, is_kept, is_tight)
-
-
-def at_least(given: pl.DataFrame) -> tuple[bool, bool]:
-    """Whether every school has its limit, and whether one would miss it without its last line.
-
-    Args:
-        given: spent, smallest_line (null where none), limit: agorot, by school.
-    """
-    without = pl.col("spent") - pl.col("smallest_line").fill_null(0)
-    below, tight = pl.col("spent") < pl.col("limit"), without < pl.col("limit")
-    return given.filter(below).is_empty(), not given.filter(tight).is_empty()
-
-
-def at_most(given: pl.DataFrame) -> tuple[bool, bool]:
-    """Whether every school keeps its limit, and whether one has no room for a further step.
-
-    Args:
-        given: spent, smallest_step (0 where none), limit: agorot, by school.
-    """
-    above = pl.col("spent") > pl.col("limit")
-    full = pl.col("spent") + pl.col("smallest_step") > pl.col("limit")
-    return given.filter(above).is_empty(), not given.filter(full).is_empty()
 
 
 def money_row(

@@ -63,8 +63,7 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
 
 @dataclass(frozen=True)
 class _Repair:
-    """Extra money by budget rule, whether all rules hold with it, and how far it may be from the
-    least that does."""
+    """Extra money by budget rule, whether all rules hold with it, how far above the least."""
 
     extra_agorot: dict[str, int]
     all_rules_hold: bool

@@ -99,9 +99,7 @@ class Milp:
         return self.with_row(cut, lower=1.0 - taken.sum(), is_whole=True)
 
     def rounded(self) -> Milp:
-        """Whole rows in integers of at most a million; every point of this problem stays
-        allowed.
-        """
+        """Whole rows in integers of at most a million; every point of this stays allowed."""
         longest = np.maximum(abs(self.matrix).max(axis=1).toarray().ravel(), 1.0)
         power = np.ceil(np.log10(longest / _LARGEST_COEFFICIENT))
         unit = np.where(self.is_whole, 10.0 ** np.maximum(power, 0), 1.0)
@@ -153,8 +151,7 @@ def minimise(
     max_nodes: int | None = None,
     start: np.ndarray | None = None,
 ) -> Outcome:
-    """Solve with one thread and a fixed seed, to a relative gap; rows of whole numbers hold
-    exactly.
+    """Solve with one thread and a fixed seed, to a relative gap; whole rows hold exactly.
 
     A `start` is a point to begin from; it need not keep the rows.
 

@@ -109,9 +109,7 @@ class _AnyPlan(Objective):
         """Nothing."""
         return np.zeros_like(gain)
 
-    def slope(self, gain: np.ndarray, pupils: np.ndarray) -> np.ndarray:
-        """Nothing."""
-        return np.zeros_like(gain)
+    slope = worth
 
 
 def highest_floor(
@@ -167,9 +165,7 @@ def _by_halving(
 def _by_programme(
     gains: _Gains, seconds_left: Callable[[], float], asked: float
 ) -> tuple[np.ndarray | None, bool]:
-    """A plan that keeps a floor, out of one programme with the floor as rows; and whether none
-    can.
-    """
+    """A plan that keeps a floor, out of one programme; and whether none can."""
     model = gains.model
     under_floor = Model.of(model.columns, (*model.rules, gains.rule(asked)), Total())
     nothing = under_floor.milp(np.zeros(len(model.benefit())))
@@ -181,9 +177,7 @@ def _by_programme(
 def _by_prices(
     gains: _Gains, seconds_left: Callable[[], float], asked: float
 ) -> tuple[np.ndarray | None, bool]:
-    """A plan that keeps a floor, out of the schools' own plans; and whether a price proves that
-    none can.
-    """
+    """A plan that keeps a floor, out of the schools' own; and whether a price proves none can."""
     by_school = gains.by_school
     each, first = (
         np.floor(part * gains.units).astype(np.int64) for part in (by_school.each, by_school.first)
@@ -198,9 +192,7 @@ def _by_prices(
 
 
 def _richest(by_school: BySchool) -> np.ndarray | None:
-    """The plan of each school that gains the most under its own rows; None where one has no
-    plan.
-    """
+    """The plan of each school that gains most under its own rows; None where one has none."""
     search = Search(by_school, Total())
     free = np.zeros(len(by_school.limit))
     best = np.full(len(by_school.pupils), -np.inf)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -105,8 +105,7 @@ class Model:
         return cls(columns, rules, rows, owner, matrix, lower, upper, leading, objective)
 
     def milp(self, cost: np.ndarray, kept: np.ndarray | None = None) -> Milp:
-        """Minimise a cost of the options, or of options and leads, under all rows or those of a
-        mask.
+        """Minimise a cost of options, or of options and leads, under all rows or those of a mask.
 
         A lead is a continuous column beside the option of an overlap group: at most as much as is
         bought, and at most one in a group and school. That is all the largest of a group needs, in
@@ -248,12 +247,18 @@ class Model:
 
     @cached_property
     def _padded(self) -> tuple[sparse.csc_array, sparse.csc_array]:
-        """The rows' coefficients and those of leaders, by column, with a column of zeros at the
-        end.
-        """
+        """The coefficients of the rows and of leaders, by column, and a last column of zeros."""
         nothing = sparse.csc_array((len(self.rows), 1))
         matrix = sparse.hstack([self.matrix, nothing], format="csc")
         return matrix, sparse.hstack([self.leading, nothing], format="csc")
+
+    def rules_broken_by(self, moves: Moves) -> dict[int, list[int]]:
+        """Move → the rules it would break, by position ("one dose for a pair" is none)."""
+        broken: dict[int, set[int]] = {}
+        for move, row in zip(moves.blocked_move, moves.blocked_row, strict=True):
+            if self.owner[row] >= 0:
+                broken.setdefault(int(move), set()).add(int(self.owner[row]))
+        return {move: sorted(rules) for move, rules in broken.items()}
 
     def activity(self, x: np.ndarray) -> np.ndarray:
         """What a plan makes of every row."""
@@ -299,6 +304,12 @@ def _one_dose_rows(columns: Columns) -> Iterator[Row]:
 def model_of(problem: Problem) -> Model:
     """The model of a canonical problem, standing rules included."""
     return Model.of(Columns.of(problem), all_rules(problem), problem.objective)
+
+
+def without_rule(problem: Problem, rule_id: str) -> Model:
+    """The model of a canonical problem without one rule of the policy."""
+    kept = tuple(rule for rule in problem.rules if rule.rule_id != rule_id)
+    return model_of(replace(problem, rules=kept))
 
 
 def all_rules(problem: Problem) -> tuple[Rule, ...]:

@@ -80,8 +80,7 @@ def best_near(
     if found is None:
         limit = time_limit_s if explain_within_s is None else _SHORT_TEST_S
         raise explain(model, time_limit_s=limit, within_s=explain_within_s)
-    chosen = np.flatnonzero(found.x > 0.5)
-    plan = Plan.of(model.columns, chosen)
+    plan = Plan.of(model.columns, np.flatnonzero(found.x > 0.5))
     recheck(model.rules, plan)
     worth = model.worth(found.x)
     # The bonus is never negative, so a bound on benefit and bonus is one on the benefit.

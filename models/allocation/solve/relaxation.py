@@ -132,8 +132,7 @@ def relaxations(model: Model, conflict: list[int], time_limit_s: float) -> tuple
 def least_slack(
     model: Model, soft: np.ndarray, unit: np.ndarray, kept: np.ndarray, time_limit_s: float
 ) -> tuple[np.ndarray, np.ndarray, float] | None:
-    """The plan that breaks some rows by the least in all, and keeps the others; None where none is
-    found.
+    """The plan that breaks some rows by the least in all and keeps the others; None if none.
 
     Args:
         model: the rows.

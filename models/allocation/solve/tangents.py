@@ -95,9 +95,7 @@ def _under_tangent(
     scale: float,
     depth: np.ndarray,
 ) -> Milp:
-    """The same problem with every school's worth, and its depth, held under the tangent at a
-    gain.
-    """
+    """The same problem with every school's worth, and its depth, under the tangent at a gain."""
     slope = objective.slope(at, pupils)
     own = sparse.eye_array(len(at), format="csr")
     rows = sparse.hstack([sparse.diags_array(-slope * scale) @ gains, own], format="csr")

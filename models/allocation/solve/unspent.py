@@ -42,12 +42,9 @@ def unspent_reason(
                 f"and {nis(left_agorot)} NIS are left."
             ),
         )
-    stops = {
-        (int(move), int(model.owner[row]))
-        for move, row in zip(moves.blocked_move, moves.blocked_row, strict=True)
-        if fits[move]
-    }
-    counts = sorted(Counter(rule for _, rule in stops).items(), key=lambda kv: (-kv[1], kv[0]))
+    broken = model.rules_broken_by(moves)
+    stopping = Counter(rule for move, rules in broken.items() if fits[move] for rule in rules)
+    counts = sorted(stopping.items(), key=lambda item: (-item[1], item[0]))
     hebrew, english = [], []
     for i, n in counts:
         he, en = _stop(model.rules[i])

@@ -40,9 +40,7 @@ def whole_plan(
 
 
 def _near(search: Search, dual: Dual) -> Pool:
-    """The plans whose value at the prices is nearest to their school's best; a few of every
-    school.
-    """
+    """The plans nearest in value to their school's best at the prices; a few of every school."""
     schools = len(dual.best)
     width = min(max(_PLANS // schools, _FEWEST), _PLANS // 4)
     nothing = np.full(schools, -np.inf)
@@ -108,9 +106,12 @@ def _mixed(
             count,
             tolerance=np.inf,
         )
-        first = None if start is None else np.isin(np.arange(count), start).astype(float)
         found = minimise(
-            milp, gap=gap / 4, time_limit_s=max(seconds_left(), 1.0), max_nodes=_NODES, start=first
+            milp,
+            gap=gap / 4,
+            time_limit_s=max(seconds_left(), 1.0),
+            max_nodes=_NODES,
+            start=None if start is None else np.isin(np.arange(count), start).astype(float),
         )
         if found.x is None:
             return start

@@ -1,6 +1,4 @@
-"""The model school by school: what a school may choose alone, and the rows that tie schools
-together.
-"""
+"""The model by school: what a school may choose alone, and the rows that tie schools together."""
 
 from __future__ import annotations
 
@@ -156,9 +154,7 @@ class BySchool:
     def counted(
         self, each: np.ndarray, first: np.ndarray, school: np.ndarray, choice: np.ndarray
     ) -> np.ndarray:
-        """What school plans (plan × pair) add up to: `each` of all choices, `first` of the
-        leaders.
-        """
+        """What school plans (plan × pair) add up to: `each` of all choices, `first` of leaders."""
         total = self.picked(each, school, choice)
         if self.slots:
             number = np.arange(len(school))

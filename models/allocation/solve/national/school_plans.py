@@ -12,7 +12,7 @@ should; among the choices still to come one may lead at a price, which bounds wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -53,9 +53,6 @@ class Search:
 
     by_school: BySchool
     objective: Objective
-    _multiplier: np.ndarray = field(init=False)
-    _tangent: np.ndarray = field(init=False)
-    _lead: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         """Lay out what every search of a school's plan needs."""
@@ -65,8 +62,7 @@ class Search:
         self._least = schools.least / self._size
         self._most = schools.most / self._size
         self._own_first = schools.own_first / self._size[:, None, None]
-        low, high = ranges(schools.is_open, schools.own, schools.own_first)
-        self._low, self._high = low, high
+        self._low, self._high = ranges(schools.is_open, schools.own, schools.own_first)
         self._top_gain = np.where(schools.is_open, schools.gain, 0).max(axis=2).sum(axis=1)
         self._multiplier = np.zeros(self._most.shape)
         self._tangent = np.zeros(len(schools.pupils))
@@ -178,9 +174,7 @@ class Search:
         return schools.counted(schools.each, schools.first, school, choice)
 
     def _led(self, at: np.ndarray) -> np.ndarray:
-        """What each choice is worth besides if it leads its group, after tangent and
-        multipliers.
-        """
+        """What each choice adds if it leads its group, after tangent and multipliers."""
         schools, tangent = self.by_school, self._tangent[at]
         slope = self.objective.slope(tangent, schools.pupils[at])
         led = slope[:, None, None] * schools.first[at]
@@ -334,10 +328,10 @@ class Search:
             need = np.column_stack([need, rank])
         return dominated(group, need, (now,) if self.objective.is_linear else (now, late), main)
 
-    def _needs(self, school, used, is_safe):
-        """What stands in the way of parts of plans: labels that must be equal, amounts to
-        compare.
-        """
+    def _needs(
+        self, school: np.ndarray, used: np.ndarray, is_safe: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What hinders parts of plans: labels that must be equal, amounts to compare."""
         counts = self._size[school] <= 1
         one_sided = (self.by_school.least[school] <= -FREE) | (self.by_school.most[school] >= FREE)
         sign = np.where(self.by_school.most[school] >= FREE, -1, 1)
