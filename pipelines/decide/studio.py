@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import polars as pl
 
 from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near
 from models.allocation.account.comparison import Comparison, compare_plans
-from models.allocation.problem.rule import ChannelRule
 from models.allocation.rules import EXCELLENCE, MoneyShare, Rule, SchoolFloor
 from pipelines.aim.tables import AGOROT
 from pipelines.decide import allocation
@@ -42,7 +41,6 @@ _LINE = [
     "cost_agorot",
     "municipal_agorot",
 ]
-R = TypeVar("R", bound=ChannelRule)
 
 
 @dataclass(frozen=True)
@@ -126,20 +124,17 @@ class Studio:
 
     def _excellence(self, side: Literal["at_least", "at_most"]) -> MoneyShare | None:
         """The policy's own limit of the share of municipal money for excellence."""
-        rule_id = MoneyShare(side, 0.0, EXCELLENCE, MUNICIPAL).rule_id
-        return next((rule for rule in self._own(MoneyShare) if rule.rule_id == rule_id), None)
+        for rule in self.problem.rules:
+            if isinstance(rule, MoneyShare) and rule.part == EXCELLENCE and rule.side == side:
+                return rule
+        return None
 
     def _floor(self) -> SchoolFloor | None:
-        """The policy's own floor of each school's money, municipal or of all channels."""
-        return next(iter(self._own(SchoolFloor)), None)
-
-    def _own(self, kind: type[R]) -> list[R]:
-        """The policy's rules of a kind over municipal money, or over all of it."""
-        return [
-            rule
-            for rule in self.problem.rules
-            if isinstance(rule, kind) and rule.funding_channel in (None, MUNICIPAL)
-        ]
+        """The policy's own floor of each school's money: municipal, or of all channels."""
+        for rule in self.problem.rules:
+            if isinstance(rule, SchoolFloor) and rule.funding_channel in (None, MUNICIPAL):
+                return rule
+        return None
 
     def changed(self, settings: Settings) -> Problem:
         """The problem under other decisions; all other rules stay."""

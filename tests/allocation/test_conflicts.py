@@ -174,7 +174,7 @@ def test_kept_and_dropped_can_give_way_either_way_in_words():
     assert "Where they meet: MILAT at בית ספר 100001 (100001)." in error.en
     assert "מקום הסתירה: מיל״ת בבית ספר 100001 (100001)." in error.he
     for way in error.relaxations:
-        assert way.settles_all
+        assert way.resolves_all
         assert way.en in error.en
         assert way.he in error.he
         kept = tuple(rule for rule in KEPT_AND_DROPPED.rules if rule.rule_id != way.rule_id)
@@ -227,7 +227,7 @@ def test_the_least_that_a_budget_must_give_way_equals_enumeration(case):
         ways = {way.rule_id: way for way in error.relaxations}
     budgets = dict(case.channels.iter_rows())
     for channel, cap in budgets.items():
-        if (way := ways.get(f"budget:{channel}")) is None or not way.settles_all:
+        if (way := ways.get(f"budget:{channel}")) is None or not way.resolves_all:
             continue
         free = replace(
             case,

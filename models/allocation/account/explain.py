@@ -4,10 +4,9 @@ The measure is the *price line*. Money has a price: what a further shekel of a c
 school's own basket, does elsewhere (`prices`). A response is worth its money where its weighted
 benefit is at least what its money would do elsewhere. Its benefit is what it adds to the rest of
 the plan: where it overlaps with what its school has besides, that is less than it would bring
-    alone,
-and the pairs of a school add up to less than the school gains (R92). What stands above the line and
-is still not
-bought, or below it and is, has another reason: a rule, or that responses are bought whole.
+alone, and the pairs of a school add up to less than the school gains (R92). What is above the line
+and still not bought, or below it and is, has another reason: a rule, or that responses are bought
+whole.
 """
 
 from __future__ import annotations
@@ -128,13 +127,13 @@ def explain(
         dose_code=pl.Series(doses, dtype=pl.String),
     ).hstack(swaps)
     worded = table.hstack(options.select("eligibility_reason_he", "eligibility_reason_en"))
-    said = [
+    worded_reasons = [
         sentences(row, [model.rules[k] for k in ks])
         for row, (_, ks) in zip(worded.iter_rows(named=True), reasons, strict=True)
     ]
     table = table.with_columns(
-        reason_he=pl.Series([he for he, _ in said], dtype=pl.String),
-        reason_en=pl.Series([en for _, en in said], dtype=pl.String),
+        reason_he=pl.Series([he for he, _ in worded_reasons], dtype=pl.String),
+        reason_en=pl.Series([en for _, en in worded_reasons], dtype=pl.String),
     )
     parts, surplus = _parts(model, prices, pairs, shown, value)
     return Explanation(table, parts, surplus, prices.table(model))

@@ -76,18 +76,18 @@ def stability(
     level = model.columns.options["dose_level"].to_numpy()
     chosen = np.zeros((pairs.height, int(level.max()) + 1), dtype=np.int64)
     drawn = Draws.of(problem, model, draws)
-    told: list[tuple[int, bool, float | None, float | None, float | None]] = []
+    outcomes: list[tuple[int, bool, float | None, float | None, float | None]] = []
     under = list(drawn.models(problem, model))
     plans = best_of_each(under, effort, workers)
     for number, held, found in zip(drawn.numbers, under, plans, strict=True):
         if found is None:
-            told.append((number, False, None, None, None))
+            outcomes.append((number, False, None, None, None))
             continue
         taken = np.flatnonzero(found.x > 0.5)
         chosen[pair[taken], level[taken]] += 1
-        told.append((number, True, found.worth, held.worth(plan), found.gap_pct))
+        outcomes.append((number, True, found.worth, held.worth(plan), found.gap_pct))
     table = pl.DataFrame(
-        told,
+        outcomes,
         schema={
             "draw": pl.Int64,
             "is_possible": pl.Boolean,

@@ -162,7 +162,7 @@ def unequal_pairs(
     """
     known = per_pupil(schools).sort("need", "semel_mosad")
     need, amount = known["need"].to_numpy(), known["per_pupil_agorot"].to_numpy()
-    # A hair's breadth for decimals: .30 and .32 are within .02.
+    # A tolerance for decimals: .30 and .32 are within .02.
     last = np.searchsorted(need, need + need_within + 1e-12, side="right")
     first = np.repeat(np.arange(len(need)), last - np.arange(len(need)) - 1)
     starts = np.repeat(np.cumsum(last - np.arange(len(need)) - 1), last - np.arange(len(need)) - 1)

@@ -25,11 +25,10 @@ def value_of_partial_perfect_information(
     In each draw the response's own values are taken as known in all schools, every other response
     stays at its mean; the gain is what the best plan for that is worth more than the best on
     average. Solving anew in every draw would take too long, and the worth of a plan is known
-    without
-    solving: the draws are put into groups by how well the response does in them, the best plan of
-    each group's mean is found, and in every draw the best of these plans, of the plan on average
-    and of the plan in hand is taken. The value is therefore a lower bound, exact with as many
-    groups as draws. It is exact also in what it leaves out only where responses are drawn
+    without solving: the draws are put into groups by how well the response does in them, the best
+    plan of each group's mean is found, and in every draw the best of these plans, of the plan on
+    average and of the plan in hand is taken. The value is therefore a lower bound, exact with as
+    many groups as draws. It is exact also in what it leaves out only where responses are drawn
     independently and none overlap; of those that overlap the one counts in full that leads by the
     values so known.
 
@@ -77,8 +76,8 @@ def value_of_partial_perfect_information(
         gains = []
         for worth in worths:
             counting = model.counting.at(np.where(own, worth, mean))
-            told = [counting.total(x) for x in (*in_hand, *own_plans)]
-            gains.append(max(told) - told[0])
+            worth_of_plans = [counting.total(x) for x in (*in_hand, *own_plans)]
+            gains.append(max(worth_of_plans) - worth_of_plans[0])
         value = float(np.mean(gains))
         se = float(np.std(gains, ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else None
         rows.append(

@@ -87,7 +87,7 @@ def next_money(
         )
         gain = max(found.worth - worth, 0.0)
         pct = 100 * gain / worth if worth else 0.0
-        said = _sentences(problem, channel, step_agorot, bought.rows(), dropped.rows(), pct)
+        sentences = _sentences(problem, channel, step_agorot, bought.rows(), dropped.rows(), pct)
         rows.append(
             (
                 channel,
@@ -98,7 +98,7 @@ def next_money(
                 found.gap_pct,
                 bought.height,
                 dropped.height,
-                *said,
+                *sentences,
             )
         )
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row").sort("funding_channel")

@@ -7,7 +7,7 @@ what plan x is worth in scenario s and V_s what the best plan for s alone would 
 - cvar: the mean of w_s(x) over the worst share 1 − α of scenarios (Rockafellar & Uryasev 2000);
 - min_max_regret: the least max_s V_s − w_s(x) (Kouvelis & Yu 1997).
 
-Responses that overlap (R92): which of a school's counts in full is settled with the plan, by the
+Responses that overlap (R92): which of a school's counts in full is decided with the plan, by the
 benefits expected over the scenarios, and holds in every scenario, so that w_s is linear in what is
 bought and what leads. Where a scenario turns the order round, w_s is below what would be counted
 with hindsight, as V_s is.
@@ -270,7 +270,7 @@ def _maximise_least(
             np.append(plain.is_whole, np.zeros(len(pieces), dtype=bool)),
             plain.binaries,
         )
-        # What the solver sees stands on the depth, and its gap is a share of that.
+        # The solver sees θ + depth, and its gap is a share of that.
         gap = near / 2 / max(best_value + depth, near, 1e-9)
         outcome = minimise(milp, gap=gap, time_limit_s=effort.time_limit_s)
         bound = min(bound, -outcome.bound * unit - depth)

@@ -170,10 +170,10 @@ class _Search:
     def turn(self, lever: _Lever, own: np.ndarray, is_in: bool) -> tuple:
         """The row of one lever."""
         start = self.solves
-        told = (lever.name, lever.rule_id, lever.unit, lever.now)
+        lever_columns = (lever.name, lever.rule_id, lever.unit, lever.now)
 
         def row(turned: float | None, not_turned: float | None, status: str) -> tuple:
-            return (*told, turned, not_turned, lever.limit, status, self.solves - start)
+            return (*lever_columns, turned, not_turned, lever.limit, status, self.solves - start)
 
         if bool(self.base[own].any()) != is_in:
             return row(lever.now, None, "within_gap")

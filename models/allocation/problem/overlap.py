@@ -213,9 +213,9 @@ class Counting:
         after[same, slot[coming[same]]] = coming[same]
         change = self._worth(after) - worth[one]
         other = np.flatnonzero((group[coming] >= 0) & (group[coming] != one))
-        beside = held[group[coming[other]]]
-        beside[np.arange(len(other)), slot[coming[other]]] = coming[other]
-        change[other] += self._worth(beside) - worth[group[coming[other]]]
+        joined = held[group[coming[other]]]
+        joined[np.arange(len(other)), slot[coming[other]]] = coming[other]
+        change[other] += self._worth(joined) - worth[group[coming[other]]]
         change += np.where(group[coming] < 0, each[coming], 0)
         gain[at] = change - np.where(group[leaving] < 0, each[leaving], 0)
         return gain

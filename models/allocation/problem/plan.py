@@ -49,10 +49,10 @@ class Plan:
         now = lines.select(
             *PAIR, column_now="column", participants_now="participants", cost_now="cost_agorot"
         )
-        beside = options.join(now, on=PAIR, how="left", maintain_order="left")
-        held = beside["column_now"].cast(pl.Int64).fill_null(-1).to_numpy()
+        with_now = options.join(now, on=PAIR, how="left", maintain_order="left")
+        held = with_now["column_now"].cast(pl.Int64).fill_null(-1).to_numpy()
         gain = counting.change(x, np.arange(options.height), held)
-        steps = beside.filter(pl.Series(gain > 0) & pl.col("is_eligible")).with_columns(
+        steps = with_now.filter(pl.Series(gain > 0) & pl.col("is_eligible")).with_columns(
             participants_step=pl.col("participants") - pl.col("participants_now").fill_null(0),
             cost_step=pl.col("cost_agorot") - pl.col("cost_now").fill_null(0),
         )

@@ -17,7 +17,7 @@ from models.allocation.problem.rule import Measure, ResponseRule, Row, check_kno
 
 @dataclass(frozen=True)
 class Prerequisite(ResponseRule):
-    """A response stands only in a school that has another one too (R93).
+    """A response is bought only in a school that has another one too (R93).
 
     Attributes:
         needed_id: the response that `response_id` needs.

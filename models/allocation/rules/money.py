@@ -138,8 +138,9 @@ class SchoolChannelCap(SchoolMoneyRule):
 
     def against_limit(self, plan: Plan) -> pl.DataFrame:
         """The value is the percent of the basket that is spent; null where it is empty."""
-        schema = {"semel_mosad": pl.String, "limit": pl.Int64}
-        caps = pl.DataFrame(list(self.caps), schema=schema, orient="row")
+        caps = pl.DataFrame(
+            list(self.caps), schema={"semel_mosad": pl.String, "limit": pl.Int64}, orient="row"
+        )
         given = plan.per_school(self.funding_channel).join(caps, on="semel_mosad")
         pct = 100 * pl.col("spent") / pl.col("limit")
         return given.with_columns(value=pl.when(pl.col("limit") > 0).then(pct))

@@ -86,7 +86,7 @@ class Relaxation:
         unit: what the amount is counted in.
         value: what the rule measures on the plan found then, in its own unit, against `limit`.
         limit: the rule's limit.
-        settles_all: whether all rules hold then; False = only those of this conflict, as others
+        resolves_all: whether all rules hold then; False = only those of this conflict, as others
             contradict too.
         cost_agorot: what the best plan then costs (to 0.1 % of its worth); None where it does not
             settle all, or the time did not reach.
@@ -100,7 +100,7 @@ class Relaxation:
     unit: str
     value: float
     limit: float
-    settles_all: bool
+    resolves_all: bool
     cost_agorot: int | None
     where: tuple[tuple[str, str], ...]
     en: str
@@ -181,22 +181,22 @@ def _relaxed(model: Model, i: int, conflict: list[int], time_limit_s: float) -> 
     unit = np.ones(len(model.rows))
     unit[soft] = rule.relaxed_per * (_THOUSAND_NIS if is_money else 1)
     everything = np.ones(len(model.rows), dtype=bool)
-    found, settles_all = least_slack(model, soft, unit, everything, time_limit_s), True
+    found, resolves_all = least_slack(model, soft, unit, everything, time_limit_s), True
     if found is None:
         kept = np.isin(model.owner, [-1, *conflict])
-        found, settles_all = least_slack(model, soft, unit, kept, time_limit_s), False
+        found, resolves_all = least_slack(model, soft, unit, kept, time_limit_s), False
     if found is None:
         return None
     x, over, _ = found
     moved = soft[over > 0]
     amount = math.ceil(over.sum() / rule.relaxed_per)
-    again = _solved_again(model, soft, over, time_limit_s) if settles_all else None
+    again = _solved_again(model, soft, over, time_limit_s) if resolves_all else None
     plan = Plan.of(model.columns, np.flatnonzero((x if again is None else again) > 0.5))
     measure = rule.measure(plan)
     cost = None if again is None else int(plan.lines["cost_agorot"].sum())
     where = tuple(place for row in moved if (place := place_of(model, int(row))))
     words = _sentences(
-        rule, amount, measure.value, measure.limit, where, cost, settles_all=settles_all
+        rule, amount, measure.value, measure.limit, where, cost, resolves_all=resolves_all
     )
     return Relaxation(
         rule.rule_id,
@@ -204,7 +204,7 @@ def _relaxed(model: Model, i: int, conflict: list[int], time_limit_s: float) -> 
         str(rule.relaxed_in),
         measure.value,
         measure.limit,
-        settles_all,
+        resolves_all,
         cost,
         where,
         *words,
@@ -257,7 +257,7 @@ def _sentences(
     where: tuple[tuple[str, str], ...],
     cost: int | None,
     *,
-    settles_all: bool,
+    resolves_all: bool,
 ) -> tuple[str, str]:
     """The way out in English and Hebrew."""
     if rule.relaxed_in == "agorot":
@@ -281,7 +281,7 @@ def _sentences(
     if cost is not None:
         english += f" The best plan then costs {nis(cost)} NIS."
         hebrew += f" עלות התכנית המיטבית אז: {nis(cost)} ₪."
-    if not settles_all:
+    if not resolves_all:
         english += " This settles the rules named here; others may still be in conflict."
         hebrew += " זה פותר את הכללים שכאן; ייתכן שכללים אחרים עדיין סותרים."
     return english, hebrew
