@@ -4,13 +4,11 @@ it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from scipy.stats import norm, t
-
-from models.effects.estimate import Estimate
 
 ALARM = 0.05
 LEVEL = 0.90
@@ -140,38 +138,6 @@ def mean_reversion(units: pl.DataFrame) -> Reversion | None:
         corrected_se_sd=corrected_se,
         treated_units=int((~compared).sum()),
         compared_units=int(compared.sum()),
-    )
-
-
-def graded(
-    estimate: Estimate, reversion: Reversion | None, corrected: Estimate | None = None
-) -> Estimate:
-    """Return the estimate as mean reversion leaves it.
-
-    Where units were chosen by their last level: the estimate of a comparison without that level,
-    if there is one; else one grade down (C to D; D to E, where no effect is left). Doubt
-    `mean_reversion` in each case. Where that cannot be told: doubt `reversion_unchecked`. Lotteries
-    and thresholds choose by rules of their own and stay as they are.
-    """
-    if estimate.design_grade not in ("C", "D"):
-        return estimate
-    verdict = "unknown" if reversion is None else reversion.selected_on
-    if verdict == "lasting_level":
-        return estimate
-    doubt = "mean_reversion" if verdict == "last_level" else "reversion_unchecked"
-    doubts = {*estimate.doubts, doubt}
-    if verdict == "unknown":
-        return replace(estimate, doubts=tuple(sorted(doubts)))
-    if corrected is not None:
-        return replace(corrected, doubts=tuple(sorted(doubts | {*corrected.doubts})))
-    if estimate.design_grade == "C":
-        return replace(estimate, design_grade="D", doubts=tuple(sorted(doubts)))
-    return Estimate(
-        "E",
-        treated_pupils=estimate.treated_pupils,
-        control_pupils=estimate.control_pupils,
-        clusters=estimate.clusters,
-        doubts=tuple(sorted(doubts)),
     )
 
 

@@ -45,14 +45,14 @@ def predicted_gaps(
 
     Raises:
         ValueError: as `fit_components` for the cells; if a component has no value; if a wanted cell
-            is measured or stands twice.
+            is measured or repeats.
 
     Source: Robinson (1991); Raudenbush & Bryk (2002), ch. 3; R33, R36.
     """
     measured = measured_cells(cells)
     key = wanted.select(CELL_KEY).sort(CELL_KEY)
     if key.is_duplicated().any():
-        raise ValueError("a wanted cell stands twice; ask for each once")
+        raise ValueError("a wanted cell repeats; ask for each once")
     if (twice := key.join(measured, on=CELL_KEY, how="semi")).height:
         raise ValueError(
             f"wanted cells that are measured: {twice.head(3).rows()}; take them from shrunken_gaps"
@@ -123,21 +123,21 @@ def _predict(
     return gap, variance
 
 
-def carried_gaps(
+def planned_missing_gaps(
     cells: pl.DataFrame, components: pl.DataFrame, school_year: int, level: float = 0.90
 ) -> pl.DataFrame:
-    """Carry a school's last linked result into a year in which it did not sit the test.
+    """Predict the cells of a year that were missing by design, where an earlier result is linked.
 
-    National tests sit in a part of the schools each year. A cell of `school_year` is carried for a
-    school that has an earlier result in the same subject and grade by the same ruler: the same
-    link_id, or the same scale_id where a scale stands alone; never across a break of scales. What
-    is carried is the prediction of `predicted_gaps`, with its wider interval, not the old figure.
+    National tests are sat in a part of the schools each year. A cell of `school_year` is predicted
+    for a school that has an earlier result in the same subject and grade by the same ruler: the
+    same link_id, or the same scale_id where a scale is not linked; never across a break of scales.
+    It is the prediction of `predicted_gaps`, with its wider interval, not the old figure.
 
     Args:
-        cells: as for `fit_components`, with link_id where scales are linked (null = stands alone);
+        cells: as for `fit_components`, with link_id where scales are linked (null = not linked);
             rows without a gap name cells of the year that nobody may have sat.
         components: component, component_sd.
-        school_year: the year to carry into.
+        school_year: the year to predict.
         level: probability of the interval.
 
     Returns:

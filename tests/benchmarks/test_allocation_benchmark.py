@@ -25,7 +25,7 @@ from models.allocation import (
 )
 from models.allocation.account.firmness import stability
 from models.allocation.solve.resolve import model_of, weighted
-from models.shares import split_by_share
+from models.apportionment import split_by_share
 from pipelines.decide.account import drawn
 from pipelines.decide.studio import Studio
 from pipelines.settings.workspace import workspace

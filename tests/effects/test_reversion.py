@@ -4,13 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.effects.estimate import Estimate
-from models.effects.reversion import graded, mean_reversion
+from models.effects.reversion import mean_reversion
 from models.effects.school_panel import levels_around_start
 from tests.effects.panels import pupil_levels, school_cells
 
 SIMULATIONS = 100
-NO_ESTIMATE = Estimate("C", effect_sd=0.3, effect_se_sd=0.05)
 
 
 def verdicts(simulations=SIMULATIONS, **how):
@@ -32,15 +30,12 @@ def test_a_choice_by_the_last_year_is_seen_and_its_gain_is_not_believed(chosen_b
     assert share(found, lambda one: one.selected_on == "last_level") >= 0.95
     assert share(found, lambda one: one.corrected_sd > 1.645 * one.corrected_se_sd) <= 0.10
     assert np.mean([one.corrected_sd for one in found]) == pytest.approx(0, abs=0.02)
-    # A single panel without a better comparison ends a grade lower, a matching without any.
-    assert {graded(NO_ESTIMATE, one).design_grade for one in found} <= {"C", "D"}
 
 
 def test_a_choice_by_lasting_ability_is_not_suspected():
     found = verdicts(chosen_by="lasting", simulations=200)
     assert share(found, lambda one: one.selected_on == "last_level") <= 0.10
     assert share(found, lambda one: one.selected_on == "lasting_level") >= 0.85
-    assert share(found, lambda one: graded(NO_ESTIMATE, one) is NO_ESTIMATE) >= 0.85
 
 
 def test_few_units_leave_it_open():
@@ -93,21 +88,6 @@ def test_contrasts_equal_least_squares():
     error = np.sqrt(rest[0] / 75 * np.linalg.inv(design.T @ design)[0, 0])
     assert found.dip_sd == pytest.approx(slope[0])
     assert found.dip_se_sd == pytest.approx(error * 1.665425 / 1.644854, rel=1e-5)  # t with 75
-
-
-def test_grading():
-    by_luck = mean_reversion(pupil_levels(np.random.default_rng(0), chosen_by="luck"))
-    panel, matching = (Estimate(g, effect_sd=0.3, effect_se_sd=0.1, doubts=("x",)) for g in "CD")
-    assert graded(panel, by_luck).design_grade == "D"
-    assert graded(panel, by_luck).doubts == ("mean_reversion", "x")
-    lost = graded(matching, by_luck)
-    assert (lost.design_grade, lost.effect_sd, lost.doubts) == ("E", None, ("mean_reversion", "x"))
-    better = Estimate("C", effect_sd=0.0, effect_se_sd=0.1)
-    assert graded(panel, by_luck, better).effect_sd == 0.0
-    assert graded(panel, by_luck, better).doubts == ("mean_reversion", "x")
-    lottery = Estimate("A", effect_sd=0.3, effect_se_sd=0.1)
-    assert graded(lottery, by_luck) is lottery
-    assert graded(panel, None).doubts == ("reversion_unchecked", "x")
 
 
 def test_levels_of_schools_around_their_starts():

@@ -11,7 +11,7 @@ import polars as pl
 
 from models.allocation.problem.rule import Measure, Row, Rule, check_known
 from models.allocation.rules.money import money_row
-from models.shares import exact
+from models.apportionment import exact
 
 if TYPE_CHECKING:
     from models.allocation.problem.choices import Choices

@@ -15,7 +15,7 @@ import polars as pl
 from models.allocation.problem.rule import Measure, Row, Rule, check_known
 from models.allocation.problem.words import channel_en, channel_he
 from models.allocation.rules.money import money_row, rule_name
-from models.shares import exact
+from models.apportionment import exact
 
 if TYPE_CHECKING:
     from models.allocation.problem.choices import Choices

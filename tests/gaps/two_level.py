@@ -1,10 +1,8 @@
 """Pupils in schools: the two-level normal model, fitted as exactly as the standard programs fit it.
 
 The gap model works on cells; where single pupils are at hand, this is the model behind the
-published value-added analyses, and the yardstick the estimates here are held against. It is our own
-code and not statsmodels' MixedLM, because it needs each school's cross-products only (two million
-pupils are as many sums as there are schools) and its predictions are wanted to six decimals;
-MixedLM is the independent check in the tests.
+published value-added analyses, and the yardstick that the gap model is held against. It is not
+statsmodels' MixedLM, because its predictions are wanted to six decimals; MixedLM checks it in turn.
 """
 
 from __future__ import annotations
