@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.gaps import fit_components, shrunken_gaps
 from tests.gaps.two_level import fit_two_level
 
 
@@ -163,37 +162,3 @@ def test_value_added_intervals(exam):
     low = line.schools["effect_1"] - 1.96 * line.schools["se_1"]
     high = line.schools["effect_1"] + 1.96 * line.schools["se_1"]
     assert ((low > 0).sum(), (high < 0).sum()) == (15, 16)
-
-
-def test_the_gap_model_agrees_where_a_school_is_one_cell(hsb, known, shared_data):
-    # With the pupils' variance as published, school means hold all that pupils say of the schools.
-    exact = known["hsb_null_reml"]["recomputed"]
-    pupil_sd = np.sqrt(exact["sigma2"])
-    cells = (
-        hsb.group_by(pl.col("School").alias("semel_mosad"))
-        .agg(
-            (-pl.col("MathAch").mean() / pupil_sd).alias("gap_raw_sd"),
-            (1 / pl.len().sqrt()).alias("gap_sampling_sd"),
-        )
-        .with_columns(
-            subject=pl.lit("math"), grade=12, school_year=1982, scale_id=pl.lit("MathAch")
-        )
-    )
-    components = fit_components(cells)
-    spread = components["component_sd"] * pupil_sd
-    assert spread[0] ** 2 == pytest.approx(exact["tau00"], rel=1e-4)
-    assert spread[1:].to_list() == [0, 0, 0]
-    reference = pl.read_csv(
-        shared_data / "reference/hsb_1982/hsb_eb_school_means_lme4.csv",
-        schema_overrides={"school": pl.String},
-    )
-    both = shrunken_gaps(cells, components).join(
-        reference, left_on="semel_mosad", right_on="school", suffix="_other"
-    )
-    assert both.height == 160
-    assert (-both["gap_sd"] * pupil_sd - both["eb_mean"]).abs().max() < 1e-4
-    assert (both["reliability"] - both["reliability_other"]).abs().max() < 1e-5
-    # Ours holds the doubt in the common mean, too; theirs does not.
-    wider = (both["gap_se_sd"] * pupil_sd) ** 2 - both["post_sd"] ** 2
-    doubt = ((1 - both["reliability"]) * exact["se"]) ** 2
-    assert (wider - doubt).abs().max() < 1e-4
