@@ -27,9 +27,7 @@ def one_row_each(rows: pl.DataFrame, key: str | Sequence[str], message: str) -> 
         raise ValueError(message)
 
 
-def every_row(
-    rows: pl.DataFrame, holds: pl.Expr, message: str, *, key: Sequence[str] = ()
-) -> None:
+def every_row(rows: pl.DataFrame, holds: pl.Expr, message: str, *, key: Sequence[str] = ()) -> None:
     """Refuse a table with a row for which the condition is false or unknown (null).
 
     Raises:

@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata, t
 
+from models.checks import one_row_each
+
 EVERYONE = "all"
 LEAST_PARTICIPANTS = 5
 MOST_CAUSES = 14  # of an exact order: the subsets double with each cause
@@ -392,8 +394,7 @@ def _places(ladders: pl.DataFrame) -> tuple[list[str], list[str], np.ndarray, np
     ].to_list():
         raise ValueError(f"a participant has the cause '{twice[0]}' twice; keep one rung for it")
     people = used.select("participant_hash", "role").unique().sort("participant_hash")
-    if people["participant_hash"].is_duplicated().any():
-        raise ValueError("a participant stands under two roles; keep one")
+    one_row_each(people, "participant_hash", "a participant stands under two roles; keep one")
     if (people["role"] == EVERYONE).any():
         raise ValueError(f"'{EVERYONE}' means everyone and cannot be a role; rename it")
     causes = used["cause_id"].unique().sort().to_list()
@@ -492,8 +493,7 @@ def _shared(causes: list[str], contributions: pl.DataFrame) -> tuple[np.ndarray,
         raise ValueError(
             "a cause has no finite contribution; leave out causes that are not measured"
         )
-    if contributions["cause_id"].is_duplicated().any():
-        raise ValueError("a cause has two contributions; pass one row per cause")
+    one_row_each(contributions, "cause_id", "a cause has two contributions; pass one row per cause")
     by_cause = dict(contributions.select("cause_id", "contribution").iter_rows())
     shared = np.array([i for i, cause in enumerate(causes) if cause in by_cause], dtype=int)
     return shared, np.array([by_cause[causes[i]] for i in shared], dtype=float)

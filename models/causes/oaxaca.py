@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
+from models.checks import every_row
+
 PARTS = {
     "threefold": ("endowments", "coefficients", "interaction"),
     "twofold": ("explained", "unexplained"),
@@ -223,8 +225,11 @@ def _check(
             f"only {schools} school(s); at least {LEAST_SCHOOLS} are needed for intervals by school"
         )
     for name in [outcome, *(name for name, levels in regressors.items() if levels is None)]:
-        if not frame.select(pl.col(name).is_finite().fill_null(False).all()).item():
-            raise ValueError(f"{name} has empty values; drop those pupils or estimate them first")
+        every_row(
+            frame,
+            pl.col(name).is_finite(),
+            f"{name} has empty values; drop those pupils or estimate them first",
+        )
     for name, levels in regressors.items():
         if levels is None:
             continue

@@ -13,6 +13,8 @@ import polars as pl
 from scipy.stats import false_discovery_control, norm
 from threadpoolctl import threadpool_limits
 
+from models.checks import every_row, one_row_each
+
 SCOPES = ("school", "school_subject", "subject", "grade")
 LEAST_TYPICAL = 3  # schools without which nothing is typical of a city
 # Errors of one cohort's cells move together, as in the gap model: the same pupils sit several tests
@@ -239,19 +241,20 @@ def _measured(cells: pl.DataFrame) -> pl.DataFrame:
     """Return the valid measured cells in canonical order."""
     key = ["semel_mosad", *_GROUP]
     measured = cells.filter(pl.col("gap_raw_sd").is_not_null()).sort(key)
-    gap, error = pl.col("gap_raw_sd"), pl.col("gap_sampling_sd")
-    bad = measured.filter(~(gap.is_finite() & error.is_finite() & (error > 0)).fill_null(False))
-    if bad.height:
-        raise ValueError(
-            "measured cells without a finite gap and a positive sampling error:"
-            f" {bad.select(key).head(3).rows()}; leave gap_raw_sd empty where a cell is not"
-            " measured"
-        )
-    if measured.select(key).is_duplicated().any():
-        raise ValueError(
-            "cells repeat by school, subject, grade, school year and scale; pass those of one pupil"
-            " group"
-        )
+    error = pl.col("gap_sampling_sd")
+    every_row(
+        measured,
+        pl.col("gap_raw_sd").is_finite() & error.is_finite() & (error > 0),
+        "measured cells without a finite gap and a positive sampling error; leave gap_raw_sd empty"
+        " where a cell is not measured",
+        key=key,
+    )
+    one_row_each(
+        measured,
+        key,
+        "cells repeat by school, subject, grade, school year and scale; pass those of one pupil"
+        " group",
+    )
     return measured
 
 

@@ -11,6 +11,8 @@ import polars as pl
 from scipy.optimize import minimize_scalar
 from threadpoolctl import threadpool_limits
 
+from models.checks import every_row, one_row_each
+
 UNEXPLAINED = "unexplained"
 MOST_GROUPS = 10
 LEAST_PLACES = 6
@@ -228,11 +230,17 @@ def _measured(measures: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
     unknown = sorted(set(measures["cause_id"]) - set(catalogue["cause_id"]))
     if unknown:
         raise ValueError(f"causes that are not in the catalogue: {', '.join(unknown)}; add them")
-    if measures.select("cause_id", "semel_mosad").is_duplicated().any():
-        raise ValueError("a cause is given twice for one place; keep one row per cause and place")
+    one_row_each(
+        measures,
+        ["cause_id", "semel_mosad"],
+        "a cause is given twice for one place; keep one row per cause and place",
+    )
     known = measures.filter(pl.col("is_measured"))
-    if not known.select(pl.col("measure").is_finite().fill_null(False).all()).item():
-        raise ValueError("a measured cause has no finite measure; set is_measured to false")
+    every_row(
+        known,
+        pl.col("measure").is_finite(),
+        "a measured cause has no finite measure; set is_measured to false",
+    )
     return known
 
 
@@ -242,20 +250,21 @@ def _check_gaps(gaps: pl.DataFrame) -> None:
             f"only {gaps.height} place(s) have a gap; at least {LEAST_PLACES} are needed to set"
             " causes beside gaps"
         )
-    if gaps["semel_mosad"].is_duplicated().any():
-        raise ValueError("a place has two gaps; hand in one row per semel_mosad")
+    one_row_each(gaps, "semel_mosad", "a place has two gaps; hand in one row per semel_mosad")
     fine = (
         pl.col("gap_sd").is_finite() & pl.col("gap_se_sd").is_finite() & (pl.col("gap_se_sd") > 0)
     )
-    if not gaps.select(fine.fill_null(False).all()).item():
-        raise ValueError(
-            "each place needs a gap and a positive error (gap_se_sd); drop unmeasured places"
-        )
+    every_row(
+        gaps,
+        fine,
+        "each place needs a gap and a positive error (gap_se_sd); drop unmeasured places",
+    )
 
 
 def _check_catalogue(catalogue: pl.DataFrame) -> None:
-    if catalogue["cause_id"].is_duplicated().any():
-        raise ValueError("a cause is twice in the catalogue; keep one row per cause_id")
+    one_row_each(
+        catalogue, "cause_id", "a cause is twice in the catalogue; keep one row per cause_id"
+    )
     groups = catalogue["cause_group"].n_unique()
     if groups > MOST_GROUPS:
         raise ValueError(
@@ -266,12 +275,14 @@ def _check_catalogue(catalogue: pl.DataFrame) -> None:
         raise ValueError(f"no group of causes may be called {UNEXPLAINED!r}; rename it")
     expected, spread = pl.col("prior_sd_per_unit"), pl.col("prior_spread")
     fine = expected.is_finite() & (expected >= 0) & spread.is_finite() & (spread > 0)
-    if not catalogue.select(fine.fill_null(False).all()).item():
-        raise ValueError(
-            "each cause needs a prior_sd_per_unit of 0 or more (measures are oriented: larger ="
-            " worse) and a positive prior_spread"
-        )
-    if not catalogue.select(
-        (pl.col("source").str.strip_chars() != "").fill_null(False).all()
-    ).item():
-        raise ValueError("each cause needs a source that says why its prior is expected")
+    every_row(
+        catalogue,
+        fine,
+        "each cause needs a prior_sd_per_unit of 0 or more (measures are oriented: larger ="
+        " worse) and a positive prior_spread",
+    )
+    every_row(
+        catalogue,
+        pl.col("source").str.strip_chars() != "",
+        "each cause needs a source that says why its prior is expected",
+    )

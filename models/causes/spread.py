@@ -7,6 +7,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from models.checks import every_row
+
 PARTS = ("total", "between", "within")
 
 
@@ -171,8 +173,11 @@ def _sorted(values: pl.DataFrame, *keys: str) -> pl.DataFrame:
     if not values.height:
         raise ValueError("no rows to split; hand in at least one")
     fine = pl.all_horizontal(pl.col(key).is_not_null() for key in keys)
-    if not values.select((fine & pl.col("value").is_finite().fill_null(False)).all()).item():
-        raise ValueError(f"each row needs {', '.join(keys)} and a value; drop the unmeasured")
+    every_row(
+        values,
+        fine & pl.col("value").is_finite(),
+        f"each row needs {', '.join(keys)} and a value; drop the unmeasured",
+    )
     return values.sort(*keys, "value")
 
 

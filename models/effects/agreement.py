@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 from scipy.stats import false_discovery_control, t
 
+from models.checks import every_row, one_row_each
+
 # The colours from worst to best; a rating counts 1, 2 or 3.
 LEVELS = ("red_raters", "yellow_raters", "green_raters")
 SCORES = np.array([1.0, 2.0, 3.0])
@@ -258,15 +260,13 @@ def _log_disagreement(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def _checked(ratings: pl.DataFrame) -> pl.DataFrame:
     key = [*UNIT, "role"]
-    fine = pl.all_horizontal(pl.col(name) >= 0 for name in LEVELS).fill_null(False)
-    bad = ratings.filter(~fine).select(key).sort(key)
-    if bad.height:
-        raise ValueError(
-            f"ratings without a count of {', '.join(LEVELS)}: {bad.head(3).rows()}; a colour nobody"
-            " chose is 0"
-        )
-    if ratings.select(key).is_duplicated().any():
-        raise ValueError("ratings repeat by response, goal and role; sum them first")
+    every_row(
+        ratings,
+        pl.all_horizontal(pl.col(name) >= 0 for name in LEVELS),
+        f"ratings without a count of {', '.join(LEVELS)}; a colour nobody chose is 0",
+        key=key,
+    )
+    one_row_each(ratings, key, "ratings repeat by response, goal and role; sum them first")
     return ratings.sort(key)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
+from models.checks import every_row, one_row_each
 from models.effects.agreement import LEVELS, SCORES, UNIT
 from models.effects.cost import KINDS
 
@@ -51,8 +52,7 @@ def alignment(
     Source: R65.
     """
     effects = _whole_effects(verdicts)
-    if money["response_id"].is_duplicated().any():
-        raise ValueError("money has several rows of one response; pass one year")
+    one_row_each(money, "response_id", "money has several rows of one response; pass one year")
     named = {"not_effective": "not_effective", "insufficient_evidence": "insufficient_evidence"}
     frames = []
     for kind in kinds:
@@ -337,13 +337,12 @@ def placement(
 
     Source: R65, R85; synthetic_city §2.
     """
-    if served.select("response_id", "semel_mosad").is_duplicated().any():
-        raise ValueError("served schools repeat by response and school")
-    if need["semel_mosad"].is_duplicated().any():
-        raise ValueError("the need of a school is given twice")
+    one_row_each(
+        served, ["response_id", "semel_mosad"], "served schools repeat by response and school"
+    )
+    one_row_each(need, "semel_mosad", "the need of a school is given twice")
     known = need.filter(pl.col("need").is_finite())
-    if not known.select((pl.col("need_se") >= 0).fill_null(False).all()).item():
-        raise ValueError("every need requires need_se of 0 or more")
+    every_row(known, pl.col("need_se") >= 0, "every need requires need_se of 0 or more")
     joined = served.join(
         known.select("semel_mosad", "need", "need_se"), on="semel_mosad", how="left"
     ).sort("response_id", "semel_mosad")
@@ -387,8 +386,7 @@ def placement(
 def _whole_effects(verdicts: pl.DataFrame) -> pl.DataFrame:
     """Return the verdict of each response over its target subjects, all pupils."""
     whole = verdicts.filter(pl.col("subject") == "all")
-    if whole["response_id"].is_duplicated().any():
-        raise ValueError("verdicts repeat by response; pass those of all pupils")
+    one_row_each(whole, "response_id", "verdicts repeat by response; pass those of all pupils")
     return whole.select(
         "response_id",
         "effect_sd",

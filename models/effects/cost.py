@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from models.checks import every_row, one_row_each
+
 # A year of progress is 12 months and about one pupil SD. The EEF's table of months (Teaching and
 # Learning Toolkit, "additional months' progress") runs from 1 month at .02–.09 to 12 at .96–1.00;
 # this line stays within half a month of the middle of each of its steps.
@@ -150,10 +152,11 @@ def cost_per_month(
     if not months_per_sd > 0:
         raise ValueError(f"months_per_sd must be positive; got {months_per_sd}")
     for what, frame in (("money", money), ("effects", effects)):
-        if frame["response_id"].is_duplicated().any():
-            raise ValueError(
-                f"{what} has several rows of one response; pass one year, and one effect"
-            )
+        one_row_each(
+            frame,
+            "response_id",
+            f"{what} has several rows of one response; pass one year, and one effect",
+        )
     months = {
         f"progress_months{end}": pl.col(f"effect{end}_sd") * months_per_sd
         for end in ("", "_lo", "_hi")
@@ -196,20 +199,16 @@ def _check(lines: pl.DataFrame, participation: pl.DataFrame) -> None:
         ("budget lines", lines, _LINE),
         ("participation", participation, people),
     ):
-        if frame.select(key).is_duplicated().any():
-            raise ValueError(f"{what} repeat by {', '.join(key)}")
-    bad = lines.filter(
-        ~(pl.col("plan_agorot") >= 0).fill_null(False) | (pl.col("actual_agorot") < 0)
+        one_row_each(frame, key, f"{what} repeat by {', '.join(key)}")
+    every_row(
+        lines,
+        (pl.col("plan_agorot") >= 0) & (pl.col("actual_agorot").fill_null(0) >= 0),
+        "budget lines without an amount of 0 or more",
+        key=_LINE,
     )
-    if bad.height:
-        raise ValueError(
-            "budget lines without an amount of 0 or more:"
-            f" {bad.select(_LINE).sort(_LINE).head(3).rows()}"
-        )
-    dose = pl.col("dose").is_between(0, 1).fill_null(False)
-    bad = participation.filter(~((pl.col("participants") >= 0).fill_null(False) & dose))
-    if bad.height:
-        raise ValueError(
-            "participation without participants of 0 or more and a dose from 0 to 1:"
-            f" {bad.select(people).sort(people).head(3).rows()}"
-        )
+    every_row(
+        participation,
+        (pl.col("participants") >= 0) & pl.col("dose").is_between(0, 1),
+        "participation without participants of 0 or more and a dose from 0 to 1",
+        key=people,
+    )

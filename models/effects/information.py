@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
+from models.checks import every_row, one_row_each
 from models.effects.local import BIAS_SD
 
 GRADES = {"lottery": "A", "threshold": "B", "panel": "C", "matching": "D", "none": "E"}
@@ -273,8 +274,7 @@ def value_of_information(
     """
     if not (value_per_sd_agorot > 0 and horizon_years >= 1):
         raise ValueError("value_per_sd_agorot must be positive and horizon_years at least 1")
-    if effects["response_id"].is_duplicated().any():
-        raise ValueError("effects has several rows of one response")
+    one_row_each(effects, "response_id", "effects has several rows of one response")
     needed = [
         "effect_sd",
         "effect_se_sd",
@@ -284,8 +284,7 @@ def value_of_information(
     ]
     used = pl.when(pl.col("local_se_sd").is_not_null()).then("design_grade").alias("used_grade")
     known = effects.select("response_id", *needed, "local_se_sd", used).drop_nulls(needed)
-    if not known.select((pl.col("effect_se_sd") > 0).all()).item():
-        raise ValueError("every effect needs a positive effect_se_sd")
+    every_row(known, pl.col("effect_se_sd") > 0, "every effect needs a positive effect_se_sd")
     asked = designs.select(
         "response_id", "design", "design_grade", "sampling_se_sd", "bias_sd", "error_sd", "mde_sd"
     )
@@ -451,15 +450,14 @@ def _threshold_effect(share: pl.Series) -> pl.Series:
 
 
 def _checked(entries: pl.DataFrame) -> pl.DataFrame:
-    if entries.select(_PLACE).is_duplicated().any():
-        raise ValueError("entries repeat by response and school")
-    fine = pl.all_horizontal(pl.col("is_served", "is_by_score").is_not_null())
-    fine &= pl.col("tested_pupils") > 0
-    fine &= pl.col("places").fill_null(0) >= 0
-    bad = entries.filter(~fine.fill_null(False)).select(_PLACE).sort(_PLACE)
-    if bad.height:
-        raise ValueError(
-            "entries without is_served, is_by_score, tested pupils above 0, or with fewer places"
-            f" than 0: {bad.head(3).rows()}"
-        )
+    one_row_each(entries, _PLACE, "entries repeat by response and school")
+    every_row(
+        entries,
+        pl.all_horizontal(pl.col("is_served", "is_by_score").is_not_null())
+        & (pl.col("tested_pupils") > 0)
+        & (pl.col("places").fill_null(0) >= 0),
+        "entries without is_served, is_by_score, tested pupils above 0, or with fewer places than"
+        " 0",
+        key=_PLACE,
+    )
     return entries.sort(_PLACE)

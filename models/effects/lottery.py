@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import chi2, norm
 
+from models.checks import has_columns, one_row_each
 from models.effects.estimate import Estimate
 from models.effects.least_squares import Undetermined, clustered, dense, independent, within
 
@@ -59,10 +60,8 @@ def lottery(
     Source: Imbens & Angrist (1994); Lin (2013) on covariates; Imbens & Rubin (2015), ch. 5.
     """
     named = ["stratum", "unit", "is_offered", "dose", "outcome_sd", *covariates]
-    if missing := sorted({*named, *([placebo] if placebo else [])} - set(entrants.columns)):
-        raise ValueError(f"entrants lack the columns {', '.join(missing)}")
-    if entrants.select("stratum", "unit").is_duplicated().any():
-        raise ValueError("an entrant comes twice in one draw")
+    has_columns(entrants, [*named, *([placebo] if placebo else [])], "entrants")
+    one_row_each(entrants, ["stratum", "unit"], "an entrant comes twice in one draw")
     drawn = pl.col("is_offered")
     rows = entrants.sort("stratum", "unit").filter(
         (drawn.any() & ~drawn.all()).over("stratum")  # where all or none got in, nothing was drawn

@@ -10,6 +10,7 @@ import polars.selectors as cs
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
+from models.checks import every_row, has_columns, one_row_each
 from models.effects.contrast import LEAST, Fit, any_known, fit_effect
 from models.effects.crossfit import MOST_DRAWS
 from models.effects.estimate import Estimate
@@ -204,23 +205,26 @@ def _chosen_by_score(
 def _checked(pupils: pl.DataFrame, named: Sequence[str]) -> pl.DataFrame:
     """Return the rows whose participation is known, in a fixed order, numbered by pupil."""
     needed = [*KEY, "semel_mosad", "grade", "dose", "dose_before", "outcome_sd", *named]
-    if missing := sorted(set(needed) - set(pupils.columns)):
-        raise ValueError(f"pupils lack the columns {', '.join(missing)}")
+    has_columns(pupils, needed, "pupils")
     values = sorted({"dose", "dose_before", "outcome_sd", *named})
     numeric = pupils.select(values).select(cs.numeric() | cs.boolean()).columns
     if odd := sorted(set(values) - set(numeric)):
         raise ValueError(f"columns must be numbers or yes/no: {', '.join(odd)}")
-    if pupils.select(pl.any_horizontal(pl.col(*KEY, *CELL[:2]).is_null()).any()).item():
-        raise ValueError("pupil_id, school_year, semel_mosad and grade must not be empty")
-    if pupils.select(KEY).is_duplicated().any():
-        raise ValueError("a pupil appears more than once in a school year")
+    every_row(
+        pupils,
+        pl.all_horizontal(pl.col(*KEY, *CELL[:2]).is_not_null()),
+        "pupil_id, school_year, semel_mosad and grade must not be empty",
+    )
+    one_row_each(pupils, KEY, "a pupil appears more than once in a school year")
     rows = pupils.sort(KEY).with_columns(pl.col(values).cast(pl.Float64))
     finite = rows.select(pl.col(values).is_finite().fill_null(True).all()).row(0, named=True)
     if infinite := [name for name, fine in finite.items() if not fine]:
         raise ValueError(f"columns hold values that are no finite numbers: {', '.join(infinite)}")
-    dose = pl.col("dose", "dose_before")
-    if not rows.select(pl.all_horizontal(dose.is_between(0, 1).fill_null(True).all())).item():
-        raise ValueError("a dose or dose_before is outside 0 … 1")
+    every_row(
+        rows,
+        pl.all_horizontal(pl.col("dose", "dose_before").fill_null(0).is_between(0, 1)),
+        "a dose or dose_before is outside 0 … 1",
+    )
     return rows.drop_nulls(["dose", "dose_before"]).with_columns(
         (pl.col("pupil_id").rank("dense") - 1).cast(pl.Int64).alias("pupil"),
         (pl.concat_str(CELL, separator="|").rank("dense") - 1).cast(pl.Int64).alias("cell"),

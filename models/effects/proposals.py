@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from models.checks import every_row, one_row_each
+
 DISPOSITIONS = ("keep", "change", "drop", "evaluate")
 _DECISION = {
     "response_id": pl.String,
@@ -88,8 +90,9 @@ def only_responses(serves: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFram
 
     Source: R54, R68.
     """
-    if serves.select("response_id", "need_id").is_duplicated().any():
-        raise ValueError("a response answers a need twice; name each pair once")
+    one_row_each(
+        serves, ["response_id", "need_id"], "a response answers a need twice; name each pair once"
+    )
     counted = (
         serves.with_columns((pl.len().over("need_id") == 1).alias("is_only"))
         .sort("response_id", "need_id")
@@ -200,14 +203,13 @@ def proposals(facts: pl.DataFrame, decisions: pl.DataFrame | None = None) -> pl.
 
 
 def _check_facts(facts: pl.DataFrame) -> None:
-    if facts["response_id"].is_duplicated().any():
-        raise ValueError("facts have several rows of one response")
-    fine = pl.col("verdict").is_in(_VERDICTS) & pl.all_horizontal(pl.col(_FLAGS).is_not_null())
-    bad = facts.filter(~fine.fill_null(False))["response_id"].sort()
-    if len(bad):
-        raise ValueError(
-            f"responses without a verdict or without one of {', '.join(_FLAGS)}: {', '.join(bad)}"
-        )
+    one_row_each(facts, "response_id", "facts have several rows of one response")
+    every_row(
+        facts,
+        pl.col("verdict").is_in(_VERDICTS) & pl.all_horizontal(pl.col(_FLAGS).is_not_null()),
+        f"responses without a verdict or without one of {', '.join(_FLAGS)}",
+        key=["response_id"],
+    )
 
 
 def _check_decisions(decisions: pl.DataFrame, proposed: pl.DataFrame) -> None:

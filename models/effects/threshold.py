@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import binomtest, norm
 
+from models.checks import has_columns, one_row_each
 from models.effects.estimate import Estimate
 from models.effects.least_squares import Undetermined, clustered, dense, independent, within
 
@@ -62,11 +63,9 @@ def threshold(
     Econometrica 82(6), remark 7; Calonico, Cattaneo & Farrell (2020), Econometrics Journal 23;
     Cattaneo, Titiunik & Vazquez-Bare (2017) on the even sides.
     """
-    named = {"stratum", "unit", "running", "dose", "outcome_sd", *covariates}
-    if missing := sorted((named | ({placebo} if placebo else set())) - set(pupils.columns)):
-        raise ValueError(f"pupils lack the columns {', '.join(missing)}")
-    if pupils.select("stratum", "unit").is_duplicated().any():
-        raise ValueError("a pupil comes twice in one stratum")
+    named = ["stratum", "unit", "running", "dose", "outcome_sd", *covariates]
+    has_columns(pupils, [*named, *([placebo] if placebo else [])], "pupils")
+    one_row_each(pupils, ["stratum", "unit"], "a pupil comes twice in one stratum")
     if pupils["running"].null_count():
         raise ValueError("every pupil needs a running score; leave out those without one")
     everyone = pupils.sort("stratum", "unit")

@@ -10,13 +10,12 @@ from models.gaps.planned_missing import planned_missing_gaps, predicted_gaps
 from models.gaps.posterior import school_gaps, shrunken_gaps
 from models.gaps.ranks import excellence, rank_summary
 from models.gaps.similar import similar_gaps
-from models.gaps.tiers import TIERS, gap_tier
+from models.gaps.tiers import gap_tier
 from models.gaps.totals import WHOLE, city_gaps, group_contrasts
 from models.gaps.trends import school_years, trends
 
 __all__ = [
     "COMPONENTS",
-    "TIERS",
     "WHOLE",
     "adjusted_gaps",
     "band_cells",

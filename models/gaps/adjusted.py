@@ -11,6 +11,7 @@ import polars as pl
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm, t
 
+from models.checks import one_row_each
 from models.gaps.tiers import gap_tier
 
 SCHOOLS_PER_COVARIATE = 10
@@ -90,8 +91,7 @@ _ADJUSTED = {
 
 
 def _once(frame: pl.DataFrame, key: list[str], name: str) -> None:
-    if frame.select(key).is_duplicated().any():
-        raise ValueError(f"{name}: {' × '.join(key)} appears twice; keep one row of each")
+    one_row_each(frame, key, f"{name}: {' × '.join(key)} appears twice; keep one row of each")
 
 
 def _adjust(part: pl.DataFrame, covariates: Sequence[str], level: float) -> pl.DataFrame:

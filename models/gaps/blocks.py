@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from models.checks import every_row, one_row_each
+
 # Pupils who do well in one subject do well in another, and the same pupils come back a grade
 # higher: the sampling errors of one cohort's cells move together (test reliability .8, persistence
 # .9 a year).
@@ -119,22 +121,22 @@ def measured_cells(cells: pl.DataFrame) -> pl.DataFrame:
     """
     measured = cells.filter(pl.col("gap_raw_sd").is_not_null()).sort(CELL_KEY)
     error = pl.col("gap_sampling_sd")
-    known = (error.is_finite() & (error > 0)).fill_null(False)
-    infinite = measured.filter(~pl.col("gap_raw_sd").is_finite())
-    if infinite.height:
-        raise ValueError(
-            "measured gaps that are not finite numbers:"
-            f" {infinite.select(CELL_KEY).head(3).rows()}; leave gap_raw_sd empty where a cell is"
-            " not measured"
-        )
-    bad = measured.filter(~known)
-    if bad.height:
-        raise ValueError(
-            "measured cells without a positive sampling error:"
-            f" {bad.select(CELL_KEY).head(3).rows()}"
-        )
-    if measured.select(CELL_KEY).is_duplicated().any():
-        raise ValueError("cells are not unique by school, subject, grade, school year and scale")
+    every_row(
+        measured,
+        pl.col("gap_raw_sd").is_finite(),
+        "measured gaps that are not finite numbers; leave gap_raw_sd empty where a cell is not"
+        " measured",
+        key=CELL_KEY,
+    )
+    every_row(
+        measured,
+        error.is_finite() & (error > 0),
+        "measured cells without a positive sampling error",
+        key=CELL_KEY,
+    )
+    one_row_each(
+        measured, CELL_KEY, "cells are not unique by school, subject, grade, school year and scale"
+    )
     return measured
 
 

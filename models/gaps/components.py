@@ -87,6 +87,21 @@ def fit_components(cells: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame({"component": COMPONENTS, "component_sd": np.sqrt(variances)})
 
 
+def component_variances(components: pl.DataFrame) -> np.ndarray:
+    """Return the variances of the components, in the order of `COMPONENTS`.
+
+    Args:
+        components: component, component_sd.
+
+    Raises:
+        ValueError: if a component has no value.
+    """
+    by_name = dict(components.select("component", "component_sd").iter_rows())
+    if missing := [name for name in COMPONENTS if by_name.get(name) is None]:
+        raise ValueError(f"variance components without a value: {', '.join(missing)}")
+    return np.array([by_name[name] for name in COMPONENTS]) ** 2
+
+
 def restricted_loss(blocks: Sequence[Stack], variances: np.ndarray) -> tuple[float, np.ndarray]:
     """Return minus twice the restricted log-likelihood, up to a constant, and its gradient.
 

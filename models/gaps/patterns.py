@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-WHOLE = "all"
+from models.gaps.components import component_variances
+
 SURE = 0.90
 
 
@@ -76,8 +77,7 @@ def whole_or_part(
     )
     reach = float(norm.ppf(0.5 + level / 2))
     share = pl.col("schools_below") / pl.col("schools_measured")
-    sd = dict(components.select("component", "component_sd").iter_rows())
-    differ = (sd["school"] ** 2 + sd["school_subject"] ** 2) ** 0.5 > margin_sd
+    differ = bool(np.sqrt(component_variances(components)[:2].sum()) > margin_sd)
     some = (pl.col("schools_surely_below") > 0) & differ
     return joined.select(
         "subject",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
+from models.checks import one_row_each
 from models.gaps.blocks import CELL_KEY, MEAN_GROUP, measured_cells, solve_means, stacks
-from models.gaps.components import COMPONENTS
-from models.gaps.tiers import gap_tier
+from models.gaps.components import component_variances
+from models.gaps.tiers import gap_tier, interval
 
 NO_REFERENCE = "no_reference"
 
@@ -51,32 +51,19 @@ def predicted_gaps(
     """
     measured = measured_cells(cells)
     key = wanted.select(CELL_KEY).sort(CELL_KEY)
-    if key.is_duplicated().any():
-        raise ValueError("a wanted cell repeats; ask for each once")
+    one_row_each(key, CELL_KEY, "a wanted cell repeats; ask for each once")
     if (twice := key.join(measured, on=CELL_KEY, how="semi")).height:
         raise ValueError(
             f"wanted cells that are measured: {twice.head(3).rows()}; take them from shrunken_gaps"
         )
-    by_name = dict(components.select("component", "component_sd").iter_rows())
-    if missing := [name for name in COMPONENTS if by_name.get(name) is None]:
-        raise ValueError(f"variance components without a value: {', '.join(missing)}")
-    variances = np.array([by_name[name] for name in COMPONENTS]) ** 2
+    variances = component_variances(components)
     # The same order of groups as in `stacks`.
     groups = measured.select(MEAN_GROUP).unique().sort(MEAN_GROUP).with_row_index("group")
     possible = key.join(groups, on=MEAN_GROUP, how="inner").sort(CELL_KEY)
     gap, variance = _predict(measured, possible, variances)
-    error = np.sqrt(variance)
-    reach = norm.ppf(0.5 + level / 2) * error
-    found = possible.select(
-        *CELL_KEY,
-        pl.Series("gap_sd", gap),
-        pl.Series("gap_se_sd", error),
-        pl.Series("gap_lo_sd", gap - reach),
-        pl.Series("gap_hi_sd", gap + reach),
-        pl.Series("p_below_target", norm.cdf(gap / error)),
-    )
+    predicted = possible.select(*CELL_KEY, *interval(gap, np.sqrt(variance), level))
     return (
-        key.join(found, on=CELL_KEY, how="left")
+        key.join(predicted, on=CELL_KEY, how="left")
         .with_columns(
             gap_tier(pl.col("p_below_target")).alias("gap_tier"),
             pl.when(pl.col("gap_sd").is_null()).then(pl.lit(NO_REFERENCE)).alias("reason"),

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from models.gaps.blocks import CELL_KEY, Stack, band_errors, measured_cells, solve_means, stacks
-from models.gaps.components import COMPONENTS
-from models.gaps.tiers import gap_tier
+from models.gaps.components import component_variances
+from models.gaps.tiers import gap_tier, interval
 
 
 @threadpool_limits.wrap(limits=1)
@@ -54,7 +53,7 @@ def shrunken_gaps(
     extra, limit = band_errors(measured)
     error = measured["gap_sampling_sd"] ** 2 + pl.Series(extra**2 + limit**2)
     estimated = measured.select(CELL_KEY).with_columns(
-        *_interval(pl.Series("gap_sd", mean), pl.Series("gap_se_sd", np.sqrt(variance)), level),
+        *interval(mean, np.sqrt(variance), level),
         (signal / (signal + error)).alias("reliability"),
     )
     return (
@@ -125,7 +124,7 @@ def school_gaps(
         orient="row",
     )
     estimated = estimated.with_columns(
-        _interval(estimated["gap_sd"], estimated["gap_se_sd"], level)
+        interval(estimated["gap_sd"].to_numpy(), estimated["gap_se_sd"].to_numpy(), level)
     )
     everyone = pl.concat(
         [
@@ -144,17 +143,6 @@ def school_gaps(
     )
 
 
-def _interval(mean: pl.Series, error: pl.Series, level: float) -> list[pl.Series]:
-    reach = norm.ppf(0.5 + level / 2) * error
-    return [
-        mean,
-        error,
-        (mean - reach).alias("gap_lo_sd"),
-        (mean + reach).alias("gap_hi_sd"),
-        pl.Series("p_below_target", norm.cdf(mean.to_numpy() / error.to_numpy())),
-    ]
-
-
 def _posteriors(
     measured: pl.DataFrame, components: pl.DataFrame
 ) -> Iterator[tuple[Stack, np.ndarray, np.ndarray]]:
@@ -165,10 +153,7 @@ def _posteriors(
     """
     if measured.is_empty():
         return
-    by_name = dict(components.select("component", "component_sd").iter_rows())
-    if missing := [name for name in COMPONENTS if by_name.get(name) is None]:
-        raise ValueError(f"variance components without a value: {', '.join(missing)}")
-    variances = np.array([by_name[name] for name in COMPONENTS]) ** 2
+    variances = component_variances(components)
     blocks = list(stacks(measured))
     solved = solve_means(blocks, variances)
     for block, inverse in zip(blocks, solved.inverses, strict=True):

@@ -9,6 +9,8 @@ import polars as pl
 from scipy.special import ndtr, ndtri, owens_t
 from scipy.stats import rankdata
 
+from models.checks import every_row, one_row_each
+
 _LEAST_SPREAD = 1e-6  # below it a need is a point
 _EDGE = 1e-3  # an uncertain need is drawn around at least this, at most 1 minus this
 KINDS = {"outcome_need": "outcome", "background_need": "background"}
@@ -151,10 +153,8 @@ def _matrices(
     total = float(weights["weight_pct"].sum())
     if abs(total - 100) > 1e-6:
         raise ValueError(f"the weights must sum to 100, not {total:g}")
-    if not weights.select((pl.col("weight_pct") >= 0).all()).item():
-        raise ValueError("a weight is negative")
-    if weights["indicator_id"].is_duplicated().any():
-        raise ValueError("an indicator has two weights")
+    every_row(weights, pl.col("weight_pct") >= 0, "a weight is negative")
+    one_row_each(weights, "indicator_id", "an indicator has two weights")
     given, weighted = set(indicators["indicator_id"]), set(weights["indicator_id"])
     if unknown := given - weighted:
         raise ValueError(f"indicators without a weight: {', '.join(sorted(unknown))}")
@@ -168,19 +168,18 @@ def _matrices(
         raise ValueError(
             f"each indicator needs one indicator_kind out of {', '.join(KINDS.values())}"
         )
-    if indicators.select("semel_mosad", "indicator_id").is_duplicated().any():
-        raise ValueError("a school has an indicator twice")
-    if (
-        not indicators.filter("is_measured")
-        .select(pl.col("indicator_need").is_between(0, 1).fill_null(False).all())
-        .item()
-    ):
-        raise ValueError("a measured indicator's need is outside 0..1 or empty")
+    one_row_each(indicators, ["semel_mosad", "indicator_id"], "a school has an indicator twice")
+    every_row(
+        indicators.filter("is_measured"),
+        pl.col("indicator_need").is_between(0, 1),
+        "a measured indicator's need is outside 0..1 or empty",
+    )
     error_known = pl.col("indicator_need_se").is_finite() & (pl.col("indicator_need_se") >= 0)
-    if not indicators.filter("is_measured").select(error_known.fill_null(False).all()).item():
-        raise ValueError(
-            "a measured indicator's indicator_need_se is empty or negative; it is 0 where exact"
-        )
+    every_row(
+        indicators.filter("is_measured"),
+        error_known,
+        "a measured indicator's indicator_need_se is empty or negative; it is 0 where exact",
+    )
     names = sorted(set(weights["indicator_id"]))
     schools = indicators["semel_mosad"].unique().sort()
     grid = schools.to_frame().join(pl.DataFrame({"indicator_id": names}), how="cross")

@@ -10,6 +10,8 @@ import polars as pl
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
+from models.checks import every_row, one_row_each
+
 # Of a host's possible partners the nearest are looked at; in a city there are rarely more.
 _NEAREST = 30
 _SETS = {
@@ -95,10 +97,10 @@ def pool_schools(
         ValueError: if a school comes twice, participants are not positive, or a cost is negative.
         RuntimeError: if the solver does not prove its answer best.
     """
-    if demand["semel_mosad"].is_duplicated().any():
-        raise ValueError("a school comes twice in the demand")
-    if not demand.select((pl.col("participants") > 0).fill_null(False).all()).item():
-        raise ValueError("each school of the demand needs participants > 0")
+    one_row_each(demand, "semel_mosad", "a school comes twice in the demand")
+    every_row(
+        demand, pl.col("participants") > 0, "each school of the demand needs participants > 0"
+    )
     if min(fixed_agorot, unit_agorot, limits.travel_agorot) < 0:
         raise ValueError("costs must not be negative")
     placed = demand.drop_nulls(["place_x", "place_y"]).sort("semel_mosad")

@@ -25,6 +25,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from models.checks import has_columns
+
 LEAST_EVENTS, LEAST_SCHOOLS = 100, 6
 FOLDS = 3
 MOST_BIAS = 0.2  # expected over observed may be off by a fifth
@@ -99,9 +101,7 @@ def early_warning(
 
     Source: Steyerberg (2019), ch. 15; Van Calster et al. (2019) on calibration; R47, R110.
     """
-    missing = [name for name in [*features, last_absence] if name not in pupils.columns]
-    if missing:
-        raise ValueError(f"the pupils lack the feature(s) {', '.join(missing)}")
+    has_columns(pupils, [*features, last_absence], "pupils")
     rows = pupils.sort("semel_mosad", "school_year", "pupil_hash")
     known = rows.filter(pl.col("outcome").is_not_null())
     newest = rows["school_year"].max()
