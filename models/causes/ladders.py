@@ -9,8 +9,8 @@ import polars as pl
 from scipy.stats import rankdata, t
 
 from models.checks import one_row_each
+from models.keys import WHOLE
 
-EVERYONE = "all"
 LEAST_PARTICIPANTS = 5
 MOST_CAUSES = 14  # of an exact order: the subsets double with each cause
 REPLICATES = 2000
@@ -395,8 +395,8 @@ def _places(ladders: pl.DataFrame) -> tuple[list[str], list[str], np.ndarray, np
         raise ValueError(f"a participant has the cause '{twice[0]}' twice; keep one rung for it")
     people = used.select("participant_hash", "role").unique().sort("participant_hash")
     one_row_each(people, "participant_hash", "a participant stands under two roles; keep one")
-    if (people["role"] == EVERYONE).any():
-        raise ValueError(f"'{EVERYONE}' means everyone and cannot be a role; rename it")
+    if (people["role"] == WHOLE).any():
+        raise ValueError(f"'{WHOLE}' means everyone and cannot be a role; rename it")
     causes = used["cause_id"].unique().sort().to_list()
     if len(causes) < 2:
         raise ValueError(f"ladders name {len(causes)} cause(s); an order needs at least two")
@@ -409,8 +409,8 @@ def _places(ladders: pl.DataFrame) -> tuple[list[str], list[str], np.ndarray, np
 
 def _roles(roles: list[str], least: int) -> Iterator[tuple[dict, np.ndarray]]:
     """Yield everyone, then each role: what is said of it in a row, and its participants."""
-    for role in (EVERYONE, *sorted(set(roles))):
-        chosen = np.flatnonzero([role in (EVERYONE, one) for one in roles])
+    for role in (WHOLE, *sorted(set(roles))):
+        chosen = np.flatnonzero([role in (WHOLE, one) for one in roles])
         yield (
             {
                 "role": role,

@@ -10,12 +10,13 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from models.checks import every_row
+from models.keys import WHOLE
 
 PARTS = {
     "threefold": ("endowments", "coefficients", "interaction"),
     "twofold": ("explained", "unexplained"),
 }
-CONSTANT, ALL = "constant", "all"
+CONSTANT = "constant"
 LEAST_SCHOOLS = 6
 LEAST_DRAWS = 20
 _LARGEST_CONDITION = 1e10  # beyond it, normal equations have no correct digits to spare
@@ -125,7 +126,7 @@ def oaxaca_blinder(
         "explained": (mean_a - mean_b) * reference,
         "unexplained": mean_a * (beta_a - reference) + mean_b * (reference - beta_b),
     }
-    names = [*regressors, CONSTANT, ALL]
+    names = [*regressors, CONSTANT, WHOLE]
     found = []
     for decomposition, chosen in PARTS.items():
         for part in chosen:
@@ -211,9 +212,9 @@ def _check(
         raise ValueError(
             f"columns that are not in the frame: {', '.join(absent) or 'no regressor'}"
         )
-    if {CONSTANT, ALL} & set(regressors) or len(set(wanted)) < len(wanted):
+    if {CONSTANT, WHOLE} & set(regressors) or len(set(wanted)) < len(wanted):
         raise ValueError(
-            f"each column has one role, and none is called {CONSTANT!r} or {ALL!r}; rename it"
+            f"each column has one role, and none is called {CONSTANT!r} or {WHOLE!r}; rename it"
         )
     if draws < LEAST_DRAWS:
         raise ValueError(f"{draws} draws cannot make an interval; take at least {LEAST_DRAWS}")

@@ -10,18 +10,19 @@ from itertools import combinations
 
 import numpy as np
 import polars as pl
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
-from models.checks import every_row, one_row_each
+from models.cells import (
+    COHORT_CORRELATION,
+    COHORT_PERSISTENCE,
+    MEAN_GROUP,
+    component_variances,
+    measured_cells,
+)
+from models.discoveries import q_values
 
-SCOPES = ("school", "school_subject", "subject", "grade")
 LEAST_TYPICAL = 3  # schools without which nothing is typical of a city
-# Errors of one cohort's cells move together, as in the gap model: the same pupils sit several tests
-# (reliability .8) and come back a grade higher (persistence .9 a year).
-COHORT_CORRELATION, COHORT_PERSISTENCE = 0.5, 0.9
-_COMPONENTS = ("school", "school_subject", "school_year", "school_subject_year")
-_GROUP = ["scale_id", "subject", "grade", "school_year"]
 _SCHEMA = {
     "scope": pl.String,
     "semel_mosad": pl.String,
@@ -196,8 +197,8 @@ def phenomena(
         raise ValueError(f"margin_sd is the smallest gap that matters, 0 or above; got {margin_sd}")
     if not (0 < fdr < 1 and 0 < once < 1 and 0 < level < 1):
         raise ValueError(f"fdr, once and level lie between 0 and 1; got {fdr}, {once} and {level}")
-    measured = _measured(cells)
-    groups = measured.group_by(_GROUP).agg(pl.len().alias("schools")).sort(_GROUP)
+    measured = measured_cells(cells).sort("semel_mosad", *MEAN_GROUP)
+    groups = measured.group_by(MEAN_GROUP).agg(pl.len().alias("schools")).sort(MEAN_GROUP)
     blocks = _weighted(measured, groups, components)
     means = _Values(
         sum((block.weight @ block.gap for block in blocks), np.zeros(groups.height)),
@@ -223,39 +224,14 @@ def phenomena(
         & ((pl.col("years_seen") >= years) | (pl.col("schools_seen") >= schools))
     )
     tested = pl.col("p_chance").is_not_null()
-    p = found.filter(tested).select(pl.when(is_recurring).then("p_chance").otherwise(1.0))
-    q = np.full(found.height, np.nan)
-    q[found.select(tested).to_series().to_numpy()] = (
-        false_discovery_control(p.to_series()) if p.height else []
-    )
+    p = pl.when(tested).then(pl.when(is_recurring).then("p_chance").otherwise(1.0))
     reach = float(norm.ppf(0.5 + level / 2)) * pl.col("gap_mean_se_sd")
     return found.with_columns(
         (pl.col("gap_mean_sd") - reach).alias("gap_mean_lo_sd"),
         (pl.col("gap_mean_sd") + reach).alias("gap_mean_hi_sd"),
-        pl.Series("q_chance", q).fill_nan(None),
-        (pl.col("p_chance") * p.height).alias("false_alarms_expected"),
+        q_values(p).alias("q_chance"),
+        (pl.col("p_chance") * tested.sum()).alias("false_alarms_expected"),
     ).with_columns((pl.col("q_chance") <= fdr).fill_null(False).alias("is_phenomenon"))
-
-
-def _measured(cells: pl.DataFrame) -> pl.DataFrame:
-    """Return the valid measured cells in canonical order."""
-    key = ["semel_mosad", *_GROUP]
-    measured = cells.filter(pl.col("gap_raw_sd").is_not_null()).sort(key)
-    error = pl.col("gap_sampling_sd")
-    every_row(
-        measured,
-        pl.col("gap_raw_sd").is_finite() & error.is_finite() & (error > 0),
-        "measured cells without a finite gap and a positive sampling error; leave gap_raw_sd empty"
-        " where a cell is not measured",
-        key=key,
-    )
-    one_row_each(
-        measured,
-        key,
-        "cells repeat by school, subject, grade, school year and scale; pass those of one pupil"
-        " group",
-    )
-    return measured
 
 
 def _weighted(
@@ -266,12 +242,12 @@ def _weighted(
     True differences between schools (u, v) count in the weights, so that a group measured in some
     schools only is not typical of those schools alone.
     """
-    by_name = dict(components.select("component", "component_sd").iter_rows())
-    if missing := [name for name in _COMPONENTS if by_name.get(name) is None]:
-        raise ValueError(f"variance components without a value: {', '.join(missing)}")
-    u, v, w, x = (by_name[name] ** 2 for name in _COMPONENTS)
+    u, v, w, x = component_variances(components)
     coded = measured.join(
-        groups.with_row_index("group").drop("schools"), on=_GROUP, how="left", maintain_order="left"
+        groups.with_row_index("group").drop("schools"),
+        on=MEAN_GROUP,
+        how="left",
+        maintain_order="left",
     )
     information = np.zeros((groups.height, groups.height))
     found = []

@@ -7,7 +7,6 @@ from scipy.stats import norm
 
 from models.checks import every_row, one_row_each
 
-LABELS = ("agree", "contradict", "mixed", "silent")
 _KEY = ["place", "theme"]
 
 

@@ -11,9 +11,11 @@ from math import comb
 
 import numpy as np
 import polars as pl
-from scipy.stats import false_discovery_control, t
+from scipy.stats import t
 
 from models.checks import every_row, one_row_each
+from models.discoveries import q_values
+from models.keys import WHOLE
 
 # The colours from worst to best; a rating counts 1, 2 or 3.
 LEVELS = ("red_raters", "yellow_raters", "green_raters")
@@ -87,8 +89,8 @@ def agreement(
     """
     ratings = _checked(ratings)
     rows = []
-    for role in ("all", *ratings["role"].unique().sort()):
-        own = ratings if role == "all" else ratings.filter(pl.col("role") == role)
+    for role in (WHOLE, *ratings["role"].unique().sort()):
+        own = ratings if role == WHOLE else ratings.filter(pl.col("role") == role)
         counts = _counts(own.group_by(UNIT).agg(pl.col(LEVELS).sum()).sort(UNIT))
         counts = counts[counts.sum(axis=1) > 1]
         alpha = float(krippendorff_alpha(counts)[0]) if len(counts) else np.nan
@@ -152,7 +154,7 @@ def rated_alike(ratings: pl.DataFrame, *, fdr: float = 0.10) -> pl.DataFrame:
     return (
         units.select(UNIT)
         .hstack(_frame(rows, "raters", "rating_mean", "disagreement", "p_value"))
-        .with_columns(_q_values("p_value"))
+        .with_columns(q_values(pl.col("p_value")).alias("q_value"))
         .with_columns(
             pl.when(named & (pl.col("disagreement") < 1))
             .then(pl.lit("alike"))
@@ -224,7 +226,7 @@ def rated_by_role(ratings: pl.DataFrame, *, fdr: float = 0.10, level: float = 0.
                 "p_value",
             )
         )
-        .with_columns(_q_values("p_value"))
+        .with_columns(q_values(pl.col("p_value")).alias("q_value"))
         .with_columns((pl.col("q_value") <= fdr).fill_null(False).alias("is_rated_differently"))
     )
 
@@ -312,14 +314,3 @@ def _frame(rows: list[tuple], *names: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=types, orient="row").with_columns(
         pl.col(pl.Float64).fill_nan(None)
     )
-
-
-def _q_values(column: str) -> pl.Expr:
-    def adjust(p: pl.Series) -> pl.Series:
-        known = p.drop_nulls()
-        q = pl.Series(
-            false_discovery_control(known.to_numpy()) if len(known) else [], dtype=pl.Float64
-        )
-        return p.clone().scatter(p.is_not_null().arg_true(), q) if len(known) else p
-
-    return pl.col(column).map_batches(adjust, return_dtype=pl.Float64).alias("q_value")

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from models.checks import every_row, one_row_each
 from models.effects.agreement import LEVELS, SCORES, UNIT
 from models.effects.cost import KINDS
+from models.keys import WHOLE
 
 _MIDDLE = 2.0  # the middle of the scale of ratings 1 to 3
 _EVEN = 1e-9
@@ -385,7 +386,7 @@ def placement(
 
 def _whole_effects(verdicts: pl.DataFrame) -> pl.DataFrame:
     """Return the verdict of each response over its target subjects, all pupils."""
-    whole = verdicts.filter(pl.col("subject") == "all")
+    whole = verdicts.filter(pl.col("subject") == WHOLE)
     one_row_each(whole, "response_id", "verdicts repeat by response; pass those of all pupils")
     return whole.select(
         "response_id",

@@ -10,9 +10,9 @@ from math import comb
 import numpy as np
 from scipy.stats import norm, t
 
+from models.effects.estimate import LEVEL
 from models.effects.school_panel import NEVER, SchoolPanel
 
-LEVEL = 0.90
 CHUNK = 3_000_000  # numbers held at once
 FEWEST_ASSIGNMENTS = 20  # below, no p-value could reach .05
 

@@ -10,10 +10,10 @@ import polars as pl
 from scipy.stats import norm
 
 from models.checks import every_row, one_row_each
+from models.effects.estimate import FEW_SCHOOLS
 from models.effects.local import BIAS_SD
 
 GRADES = {"lottery": "A", "threshold": "B", "panel": "C", "matching": "D", "none": "E"}
-_FEW_SCHOOLS = 5  # with fewer served schools a panel's error is itself hardly known
 _NOTHING = 1e-12
 _PLACE = ["response_id", "semel_mosad"]
 
@@ -158,7 +158,7 @@ def detectable(
         .with_columns(
             (reach * pl.col("sampling_se_sd")).alias("mde_sd"),
             (reach * pl.col("error_sd")).alias("mde_with_bias_sd"),
-            pl.when((pl.col("design") == "panel") & (pl.col("schools") < _FEW_SCHOOLS))
+            pl.when((pl.col("design") == "panel") & (pl.col("schools") < FEW_SCHOOLS))
             .then(pl.lit("few_schools"))
             .alias("doubt"),
         )

@@ -11,14 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from models.effects.estimate import Estimate, GroupContrast
+from models.effects.estimate import FEW_SCHOOLS, Estimate, GroupContrast
 
 # What a design can get wrong even with many pupils, in pupil SD (domain_methods §2d).
 BIAS_SD = {"A": 0.0, "B": 0.02, "C": 0.05, "D": 0.10}
 KEY = ["response_id", "subject"]
 # These two compare the same pupils; a lottery or a threshold has schools of its own.
 _ONE_OF = ("panel", "matching")
-FEW_SCHOOLS = 5  # with fewer served ones neither luck nor mean reversion can be told from an effect
 _CHANCE = 1.645  # errors a placebo may be off zero by chance, at 90 %
 _DESIGNS = {
     "response_id": pl.String,

@@ -9,13 +9,11 @@ import polars as pl
 from scipy.stats import chi2, norm
 
 from models.checks import has_columns, one_row_each
-from models.effects.estimate import Estimate
+from models.effects.estimate import ALPHA, DETECTABLE_ERRORS, Estimate
 from models.effects.least_squares import Undetermined, clustered, dense, independent, within
 
 LEAST = 30  # entrants with an outcome on either side together; below there is no estimate
 WEAKEST_TAKE_UP = 0.2  # dose of the drawn less that of the others
-ALPHA = 0.05
-_MDE = float(norm.ppf(0.95) + norm.ppf(0.80))
 
 
 def lottery(
@@ -110,7 +108,7 @@ def lottery(
         clusters=int(unit.max()) + 1,
         placebo_sd=held[0] if held else None,
         placebo_se_sd=held[1] if held else None,
-        mde_sd=None if error is None else _MDE * error,
+        mde_sd=None if error is None else DETECTABLE_ERRORS * error,
         doubts=tuple(sorted(doubts)),
     )
 

@@ -13,15 +13,13 @@ from threadpoolctl import threadpool_limits
 from models.checks import every_row, has_columns, one_row_each
 from models.effects.contrast import LEAST, Fit, any_known, fit_effect
 from models.effects.crossfit import MOST_DRAWS
-from models.effects.estimate import Estimate
+from models.effects.estimate import ALPHA, DETECTABLE_ERRORS, Estimate
 
 KEY = ["pupil_id", "school_year"]
 CELL = ["semel_mosad", "grade", "school_year"]
 MOST_LOST = 0.1  # of participants, for want of a comparison
 MOST_WITHOUT_PRIOR = 1 / 3  # of participants
 MOST_IMBALANCE_SD = 0.25  # of a covariate, after weighting (Rubin 2001)
-ALPHA = 0.05  # of the placebos together, and of the check on how pupils were chosen
-_MDE = float(norm.ppf(0.95) + norm.ppf(0.80))
 
 
 @threadpool_limits.wrap(limits=1)  # the same sums however many cores there are
@@ -177,7 +175,7 @@ def matched(
         clusters=main.pupils,
         placebo_sd=worst.effect if worst else None,
         placebo_se_sd=worst.error if worst else None,
-        mde_sd=_MDE * main.error,
+        mde_sd=DETECTABLE_ERRORS * main.error,
         doubts=tuple(sorted(doubts)),
         groups=main.groups,
     )

@@ -7,16 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
 
-from models.effects.estimate import Estimate
-from models.effects.group_time import LEVEL, Comparisons, compare
+from models.effects.estimate import ALPHA, DETECTABLE_ERRORS, FEW_SCHOOLS, Estimate
+from models.effects.group_time import Comparisons, compare
 from models.effects.reversion import mean_reversion
 from models.effects.school_panel import SchoolPanel, levels_around_start, read_panel
-
-ALARM = 0.05  # of each placebo test; two tests alarm wrongly in about one panel of ten
-FEW_SCHOOLS = 5
-FOUND_IN_80_OF_100 = norm.ppf(0.5 + LEVEL / 2) + norm.ppf(0.80)
 
 
 def panel(
@@ -149,7 +144,7 @@ def _estimate(
         unrelated = other.average(other.served_years) if other is not None else None
         if unrelated is not None:
             shown = unrelated
-            if unrelated.p_value < ALARM:
+            if unrelated.p_value < ALPHA:
                 doubts.add("placebo_subject")
     treated, compared, clusters = _counts(found)
     estimate = Estimate(
@@ -164,10 +159,10 @@ def _estimate(
         clusters=clusters,
         placebo_sd=None if shown is None else shown.value / main.share,
         placebo_se_sd=None if shown is None else shown.se / main.share,
-        mde_sd=float(FOUND_IN_80_OF_100 * main.se / main.share),
+        mde_sd=float(DETECTABLE_ERRORS * main.se / main.share),
         doubts=tuple(sorted(doubts)),
     )
-    return estimate, control is not None and control.p_value < ALARM
+    return estimate, control is not None and control.p_value < ALPHA
 
 
 def _counts(found: Comparisons) -> tuple[int, int, int]:

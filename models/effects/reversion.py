@@ -11,9 +11,8 @@ import polars as pl
 from scipy.stats import norm, t
 
 from models.checks import every_row, has_columns, one_row_each
+from models.effects.estimate import ALPHA, LEVEL
 
-ALARM = 0.05
-LEVEL = 0.90
 HARMLESS_SD = 0.02  # reversion below the smallest bias that any design is charged with
 _Z = float(norm.ppf(0.5 + LEVEL / 2))
 
@@ -98,7 +97,7 @@ def mean_reversion(units: pl.DataFrame) -> Reversion | None:
     reach = _Z * np.hypot((1 - kept) * level_se, level * kept_se)
     p_value = _p_value(dip, dip_se, chosen.freedom)
     missing = np.sign(expected) * (expected - dip)  # of the expected dip
-    if p_value < ALARM and abs(dip) > HARMLESS_SD:
+    if p_value < ALPHA and abs(dip) > HARMLESS_SD:
         verdict = "last_level"
     elif missing > _Z * np.hypot(dip_se, expected_se) or abs(reversion) + reach < HARMLESS_SD:
         verdict = "lasting_level"

@@ -9,14 +9,12 @@ import polars as pl
 from scipy.stats import binomtest, norm
 
 from models.checks import has_columns, one_row_each
-from models.effects.estimate import Estimate
+from models.effects.estimate import ALPHA, DETECTABLE_ERRORS, Estimate
 from models.effects.least_squares import Undetermined, clustered, dense, independent, within
 
 LEAST = 30  # pupils with weight on each side; below there is no estimate
 WEAKEST_TAKE_UP = 0.2  # jump of the dose at the cut-off
 DENSITY_PUPILS = 40  # nearest the cut-off, whose sides should be even
-ALPHA = 0.05
-_MDE = float(norm.ppf(0.95) + norm.ppf(0.80))
 _KERNEL = 3.4375  # of the triangular kernel at a boundary (Imbens & Kalyanaraman 2012)
 
 
@@ -98,7 +96,7 @@ def threshold(
         clusters=found.pupils,
         placebo_sd=held.itt if held else None,
         placebo_se_sd=held.itt_se if held else None,
-        mde_sd=None if found.error is None else _MDE * found.error,
+        mde_sd=None if found.error is None else DETECTABLE_ERRORS * found.error,
         doubts=tuple(sorted(doubts)),
     )
 

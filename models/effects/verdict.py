@@ -7,9 +7,9 @@ import polars as pl
 from scipy.stats import norm
 
 from models.checks import every_row, one_row_each
+from models.keys import WHOLE
 
 WORTHWHILE_SD = 0.05  # Kraft (2020): below .05 SD a year an effect is small
-ALL = "all"  # the mean over the subjects a response was chosen for
 _MEANS = ("literature_sd", "prior_se_sd", "effect_sd", "effect_se_sd")
 _LOCAL = ("local_sd", "local_se_sd")
 
@@ -109,7 +109,7 @@ def verdicts(
             ),
         ],
         how="diagonal",
-    ).with_columns(pl.lit(ALL).alias("subject"), pl.lit(True).alias("is_target"))
+    ).with_columns(pl.lit(WHOLE).alias("subject"), pl.lit(True).alias("is_target"))
     rows = pl.concat([means, single], how="diagonal").with_columns(
         (1 - (pl.col("effect_se_sd") / pl.col("prior_se_sd")) ** 2).alias("information"),
         (pl.col("effect_sd") - norm.ppf(0.5 + level / 2) * pl.col("effect_se_sd")).alias(
@@ -173,7 +173,7 @@ def verdicts(
         .with_columns(
             pl.col("verdict").is_in(["fairly_effective", "very_effective"]).alias("is_effective")
         )
-        .sort(*key, pl.col("subject") != ALL, "subject")
+        .sort(*key, pl.col("subject") != WHOLE, "subject")
         .select(
             *key,
             "subject",

@@ -9,9 +9,9 @@ import polars as pl
 from scipy.stats import truncnorm
 from threadpoolctl import threadpool_limits
 
+from models.cells import CELL_KEY, MEAN_GROUP, component_variances, measured_cells
 from models.checks import every_row
-from models.gaps.blocks import CELL_KEY, MEAN_GROUP, measured_cells, solve_means, stacks
-from models.gaps.components import component_variances
+from models.gaps.blocks import solve_means, stacks
 
 _SAYS_NOTHING = 1e4  # variance of a band before it is read, SD²
 _SETTLED = 1e-6

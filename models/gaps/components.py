@@ -9,9 +9,9 @@ import polars as pl
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-from models.gaps.blocks import Stack, measured_cells, solve_means, stacks
+from models.cells import COMPONENTS, measured_cells
+from models.gaps.blocks import Stack, solve_means, stacks
 
-COMPONENTS = ("school", "school_subject", "school_year", "school_subject_year")
 LEAST_SCHOOLS = 6
 _START, _MOST = 0.02, 4.0  # variances in SD²
 _MANY, _EVERY = 500, 8
@@ -85,21 +85,6 @@ def fit_components(cells: pl.DataFrame) -> pl.DataFrame:
     )
     variances = spread(result.x)
     return pl.DataFrame({"component": COMPONENTS, "component_sd": np.sqrt(variances)})
-
-
-def component_variances(components: pl.DataFrame) -> np.ndarray:
-    """Return the variances of the components, in the order of `COMPONENTS`.
-
-    Args:
-        components: component, component_sd.
-
-    Raises:
-        ValueError: if a component has no value.
-    """
-    by_name = dict(components.select("component", "component_sd").iter_rows())
-    if missing := [name for name in COMPONENTS if by_name.get(name) is None]:
-        raise ValueError(f"variance components without a value: {', '.join(missing)}")
-    return np.array([by_name[name] for name in COMPONENTS]) ** 2
 
 
 def restricted_loss(blocks: Sequence[Stack], variances: np.ndarray) -> tuple[float, np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from models.gaps.components import component_variances
+from models.cells import component_variances
 
 SURE = 0.90
 

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
+from models.cells import CELL_KEY, MEAN_GROUP, component_variances, measured_cells
 from models.checks import one_row_each
-from models.gaps.blocks import CELL_KEY, MEAN_GROUP, measured_cells, solve_means, stacks
-from models.gaps.components import component_variances
+from models.gaps.blocks import solve_means, stacks
 from models.gaps.tiers import gap_tier, interval
 
 NO_REFERENCE = "no_reference"

@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from models.gaps.blocks import CELL_KEY, Stack, band_errors, measured_cells, solve_means, stacks
-from models.gaps.components import component_variances
+from models.cells import CELL_KEY, component_variances, measured_cells
+from models.gaps.blocks import Stack, band_errors, solve_means, stacks
 from models.gaps.tiers import gap_tier, interval
+from models.keys import WHOLE
 
 
 @threadpool_limits.wrap(limits=1)
@@ -107,7 +108,7 @@ def school_gaps(
                 np.einsum("ij,jk,ik->i", weights, covariance[np.ix_(chosen, chosen)], weights)
             )
             for name, value, error, row in zip(
-                (*names, "all"), centre, spread, weights, strict=True
+                (*names, WHOLE), centre, spread, weights, strict=True
             ):
                 found.append(
                     (schools[rows[chosen[0]]], str(name), int((row > 0).sum()), value, error)
@@ -129,7 +130,7 @@ def school_gaps(
     everyone = pl.concat(
         [
             cells.select("semel_mosad", "subject"),
-            cells.select("semel_mosad", pl.lit("all").alias("subject")),
+            cells.select("semel_mosad", pl.lit(WHOLE).alias("subject")),
         ]
     ).unique()
     return (

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from models.gaps.blocks import CELL_KEY, MEAN_GROUP, measured_cells, stacks
-from models.gaps.components import component_variances
+from models.cells import CELL_KEY, MEAN_GROUP, component_variances, measured_cells
+from models.gaps.blocks import stacks
 
 # Says nothing of a slope, but keeps one finite that the schools cannot show: pupil SD per unit of
 # background.

@@ -13,11 +13,10 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from models.gaps.blocks import CELL_KEY, measured_cells, stacks
-from models.gaps.components import COMPONENTS, component_variances
+from models.cells import CELL_KEY, COMPONENTS, component_variances, measured_cells
+from models.gaps.blocks import stacks
 from models.gaps.tiers import gap_tier, interval
-
-WHOLE = "all"
+from models.keys import WHOLE
 
 
 def city_gaps(

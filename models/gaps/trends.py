@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
+from models.cells import component_variances
 from models.checks import every_row
-from models.gaps.components import component_variances
 
 SLOPE_PRIOR_SD = 0.05  # per year; a lasting change of .1 SD a year is already remarkable
 _LEVEL_PRIOR_SD = 10.0  # says nothing about a level

@@ -7,7 +7,6 @@ from __future__ import annotations
 import polars as pl
 
 from models.gaps import (
-    WHOLE,
     adjusted_gaps,
     band_cells,
     band_limits,
@@ -29,6 +28,7 @@ from models.gaps import (
     variance_shares,
     whole_or_part,
 )
+from models.keys import WHOLE
 from pipelines.diagnose.gates import GATES
 from pipelines.settings.city import CityFolder
 from pipelines.warehouse.tables import Step, Tables, nothing

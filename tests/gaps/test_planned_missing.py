@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.cells import CELL_KEY, COMPONENTS, MEAN_GROUP
 from models.gaps import shrunken_gaps
-from models.gaps.blocks import CELL_KEY, MEAN_GROUP
-from models.gaps.components import COMPONENTS
 from models.gaps.planned_missing import planned_missing_gaps, predicted_gaps
 from tests.gaps.cities import TRUE_SD, city
 

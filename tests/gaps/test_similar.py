@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from models.cells import CELL_KEY, MEAN_GROUP
 from models.gaps import similar_gaps
-from models.gaps.blocks import CELL_KEY, MEAN_GROUP
 from tests.gaps.cities import TRUE_SD, city
 
 TRUE = pl.DataFrame({"component": list(TRUE_SD), "component_sd": list(TRUE_SD.values())})
