@@ -19,7 +19,8 @@ BASES = ("plan", "actual")
 KINDS = ("municipal", "total", "gefen", "separate")
 _NO_EFFECT_SD = 1e-6  # progress below a millionth of an SD is none: money over it has no meaning
 _KEY = ["response_id", "school_year"]
-_LINE = [*_KEY, "semel_mosad", "funding_channel"]
+_PLACE = [*_KEY, "semel_mosad"]
+_LINE = [*_PLACE, "funding_channel"]
 
 
 def response_money(lines: pl.DataFrame, participation: pl.DataFrame) -> pl.DataFrame:
@@ -58,9 +59,8 @@ def response_money(lines: pl.DataFrame, participation: pl.DataFrame) -> pl.DataF
         "separate": ~is_gefen,
         "municipal": pl.col("funding_channel") == MUNICIPAL,
     }
-    place = [*_KEY, "semel_mosad"]
     amounts = [f"{kind}_{basis}_agorot" for basis in BASES for kind in KINDS]
-    schools = lines.group_by(place).agg(
+    schools = lines.group_by(_PLACE).agg(
         *(
             _whole(pl.col(f"{basis}_agorot").filter(of_kind[kind])).alias(f"{kind}_{basis}_agorot")
             for basis in BASES
@@ -69,11 +69,11 @@ def response_money(lines: pl.DataFrame, participation: pl.DataFrame) -> pl.DataF
         pl.lit(True).alias("has_money"),
     )
     met = schools.join(
-        participation.select(*place, pl.col("participants").cast(pl.Int64), "dose"),
-        on=place,
+        participation.select(*_PLACE, pl.col("participants").cast(pl.Int64), "dose"),
+        on=_PLACE,
         how="full",
         coalesce=True,
-    ).sort(place)
+    ).sort(_PLACE)
     has_money = pl.col("has_money").fill_null(False)
     has_people = (pl.col("participants") > 0).fill_null(False)
     both = has_money & has_people
@@ -194,10 +194,9 @@ def _per(amount: pl.Expr, number: pl.Expr) -> pl.Expr:
 
 
 def _check(lines: pl.DataFrame, participation: pl.DataFrame) -> None:
-    people = [*_KEY, "semel_mosad"]
     for what, frame, key in (
         ("budget lines", lines, _LINE),
-        ("participation", participation, people),
+        ("participation", participation, _PLACE),
     ):
         one_row_each(frame, key, f"{what} repeat by {', '.join(key)}")
     every_row(
@@ -210,5 +209,5 @@ def _check(lines: pl.DataFrame, participation: pl.DataFrame) -> None:
         participation,
         (pl.col("participants") >= 0) & pl.col("dose").is_between(0, 1),
         "participation without participants of 0 or more and a dose from 0 to 1",
-        key=people,
+        key=_PLACE,
     )

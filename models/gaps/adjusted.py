@@ -57,8 +57,10 @@ def adjusted_gaps(
     """
     if not covariates:
         raise ValueError("name at least one covariate of the background")
-    _once(gaps, ["semel_mosad", "subject"], "gaps")
-    _once(background, ["semel_mosad"], "background")
+    one_row_each(
+        gaps, ["semel_mosad", "subject"], "gaps: a school × subject repeats; keep one row of each"
+    )
+    one_row_each(background, "semel_mosad", "background: a school repeats; keep one row of each")
     known = (
         gaps.select("semel_mosad", "subject", "gap_sd", "gap_se_sd")
         .join(background.select("semel_mosad", *covariates), on="semel_mosad")
@@ -88,10 +90,6 @@ _ADJUSTED = {
     "gap_adjusted_hi_sd": pl.Float64,
     "gap_adjusted_tier": pl.String,
 }
-
-
-def _once(frame: pl.DataFrame, key: list[str], name: str) -> None:
-    one_row_each(frame, key, f"{name}: {' × '.join(key)} appears twice; keep one row of each")
 
 
 def _adjust(part: pl.DataFrame, covariates: Sequence[str], level: float) -> pl.DataFrame:
@@ -133,13 +131,8 @@ def _adjust(part: pl.DataFrame, covariates: Sequence[str], level: float) -> pl.D
         pl.Series("gap_adjusted_se_sd", error),
         pl.Series("gap_adjusted_lo_sd", adjusted - reach),
         pl.Series("gap_adjusted_hi_sd", adjusted + reach),
-        _tier(adjusted, error),
-    )
-
-
-def _tier(adjusted: np.ndarray, error: np.ndarray) -> pl.Series:
-    chance = pl.DataFrame({"p": norm.cdf(adjusted / error)})
-    return chance.select(gap_tier(pl.col("p")).alias("gap_adjusted_tier")).to_series()
+        pl.Series("p", norm.cdf(adjusted / error)),
+    ).select(pl.exclude("p"), gap_tier(pl.col("p")).alias("gap_adjusted_tier"))
 
 
 def peer_schools(

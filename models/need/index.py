@@ -61,12 +61,8 @@ def need_index(
 
     Source: OECD/JRC Handbook on Constructing Composite Indicators (2008); R37, R43.
     """
-    if order_p < 0:
-        raise ValueError(f"the order of the generalised mean must be 0 or above, not {order_p:g}")
-    names, school_codes, need, error, measured = _matrices(indicators, weights)
-    weight = np.array(
-        [dict(weights.select("indicator_id", "weight_pct").iter_rows())[name] for name in names]
-    )
+    _check_orders(order_p)
+    names, school_codes, need, error, measured, weight = _matrices(indicators, weights)
     kinds = dict(indicators.select("indicator_id", "indicator_kind").unique().iter_rows())
     any_measured: np.ndarray = np.any(measured, axis=1)
     if not any_measured.all():
@@ -118,9 +114,7 @@ def need_draws(
     Returns:
         draw (0 …), semel_mosad, need (0..1); by draw and school.
     """
-    names, school_codes, need, error, measured = _matrices(indicators, weights)
-    given = dict(weights.select("indicator_id", "weight_pct").iter_rows())
-    weight = np.array([given[name] for name in names])
+    _, school_codes, need, error, measured, weight = _matrices(indicators, weights)
     generator = np.random.default_rng(seed)
     drawn = _drawn(need, error, measured, weight, order_p, draws, generator)
     return pl.DataFrame(
@@ -130,6 +124,11 @@ def need_draws(
             "need": drawn.ravel(),
         }
     )
+
+
+def _check_orders(*orders: float) -> None:
+    if wrong := [order for order in orders if not order >= 0]:
+        raise ValueError(f"an order of the generalised mean must be 0 or above, not {wrong[0]:g}")
 
 
 def _drawn(
@@ -148,8 +147,8 @@ def _drawn(
 
 def _matrices(
     indicators: pl.DataFrame, weights: pl.DataFrame
-) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]:
-    """Return indicator names, school codes, and (school, indicator) need, error and measured."""
+) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return indicator names, school codes, (school, indicator) need, error, measured, weights."""
     total = float(weights["weight_pct"].sum())
     if abs(total - 100) > 1e-6:
         raise ValueError(f"the weights must sum to 100, not {total:g}")
@@ -180,7 +179,7 @@ def _matrices(
         error_known,
         "a measured indicator's indicator_need_se is empty or negative; it is 0 where exact",
     )
-    names = sorted(set(weights["indicator_id"]))
+    names = weights["indicator_id"].sort().to_list()
     schools = indicators["semel_mosad"].unique().sort()
     grid = schools.to_frame().join(pl.DataFrame({"indicator_id": names}), how="cross")
     full = grid.join(
@@ -196,6 +195,7 @@ def _matrices(
         np.where(measured, need, 0.0),
         np.where(measured, error, 0.0),
         measured,
+        weights.sort("indicator_id")["weight_pct"].to_numpy(),
     )
 
 

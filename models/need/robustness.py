@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata
 
-from models.need.index import _matrices, _mean
+from models.need.index import _check_orders, _matrices, _mean
 
 _CHUNK = 250  # draws at a time: a country's schools fit in the cache
 
@@ -99,14 +99,14 @@ def need_robustness(
         rows.append(_compare(choice, kept[-1].mean(axis=0), own, own_tier, len(tiers)))
     for order in orders:
         if order != order_p:
-            found = _ranked(need, measured, registered, registered[None], order).mean(axis=0)
-            rows.append(_compare(f"order_{order:g}", found, own, own_tier, len(tiers)))
+            ranks = _ranked(need, measured, registered, registered[None], order).mean(axis=0)
+            rows.append(_compare(f"order_{order:g}", ranks, own, own_tier, len(tiers)))
     for place, name in enumerate(names):
         without = registered.copy()
         without[place] = 0
         if registered[place] > 0 and without.sum() > 0 and measured[:, place].any():
-            found = _ranked(need, measured, registered, without[None], order_p).mean(axis=0)
-            rows.append(_compare(f"without_{name}", found, own, own_tier, len(tiers)))
+            ranks = _ranked(need, measured, registered, without[None], order_p).mean(axis=0)
+            rows.append(_compare(f"without_{name}", ranks, own, own_tier, len(tiers)))
     first, last = np.concatenate(kept, axis=1)
     tier_of = _tier_of((first + last) / 2, len(tiers))
     shares = np.stack([(tier_of == place).mean(axis=0) for place in range(len(tiers))], axis=1)
@@ -146,20 +146,14 @@ def _parts(weight: np.ndarray) -> Iterator[np.ndarray]:
     yield from (weight[start : start + _CHUNK] for start in range(0, len(weight), _CHUNK))
 
 
-def _check_orders(*orders: float) -> None:
-    if wrong := [order for order in orders if not order >= 0]:
-        raise ValueError(f"an order of the generalised mean must be 0 or above, not {wrong[0]:g}")
-
-
 def _inputs(
     indicators: pl.DataFrame, weights: pl.DataFrame
 ) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]:
     """Return names, codes, need and measured (school, indicator), and the weights as shares of
     1.
     """
-    names, codes, need, _, measured = _matrices(indicators, weights)
-    share = dict(weights.select("indicator_id", "weight_pct").iter_rows())
-    registered = np.array([share[name] for name in names]) / 100
+    names, codes, need, _, measured, weight = _matrices(indicators, weights)
+    registered = weight / 100
     if lone := [code for code, held in zip(codes, measured @ registered, strict=True) if held <= 0]:
         raise ValueError(
             f"schools of which nothing that has a weight is measured: {', '.join(lone)}; "
@@ -258,9 +252,7 @@ def indicator_quality(
     Source: Paruolo, Saisana & Saltelli (2013), J. R. Stat. Soc. A 176; OECD/JRC Handbook, steps 2,
         4; R43.
     """
-    names, _, need, error, measured = _matrices(indicators, weights)
-    share = dict(weights.select("indicator_id", "weight_pct").iter_rows())
-    weight = np.array([share[name] for name in names])
+    names, _, need, error, measured, weight = _matrices(indicators, weights)
     index = _mean(need, weight * measured, order_p)
     squared, rows = [], []
     for place, name in enumerate(names):

@@ -32,6 +32,13 @@ FOLDS = 3
 MOST_BIAS = 0.2  # expected over observed may be off by a fifth
 _BINS = 10
 _EDGE = 1e-4
+_METRICS = {
+    "metric": pl.String,
+    "candidate": pl.String,
+    "value": pl.Float64,
+    "value_lo": pl.Float64,
+    "value_hi": pl.Float64,
+}
 
 
 @dataclass(frozen=True)
@@ -247,14 +254,7 @@ def _validate(
         gain = losses[name] - losses["model"]
         gains[name] = interval(gain)
         rows.append((f"log_loss_gain_over_{name}", "model", float(gain.mean()), *gains[name]))
-    schema = {
-        "metric": pl.String,
-        "candidate": pl.String,
-        "value": pl.Float64,
-        "value_lo": pl.Float64,
-        "value_hi": pl.Float64,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row").sort("metric", "candidate"), gains
+    return pl.DataFrame(rows, schema=_METRICS, orient="row").sort("metric", "candidate"), gains
 
 
 def _calibration(truth: np.ndarray, risk: np.ndarray) -> tuple[float, float]:
@@ -267,8 +267,8 @@ def _calibration(truth: np.ndarray, risk: np.ndarray) -> tuple[float, float]:
         fitted = np.clip(expit(line[0] + line[1] * odds), 1e-12, 1 - 1e-12)
         return -float(np.where(truth, np.log(fitted), np.log(1 - fitted)).mean())
 
-    found = minimize(loss, np.array([0.0, 1.0]), method="BFGS").x
-    return float(found[0]), float(found[1])
+    intercept, slope = minimize(loss, np.array([0.0, 1.0]), method="BFGS").x
+    return float(intercept), float(slope)
 
 
 def _reliability(truth: np.ndarray, risk: np.ndarray, level: float) -> pl.DataFrame:
@@ -354,9 +354,7 @@ def _fallback(known: pl.DataFrame, ahead: pl.DataFrame, reason: str, level: floa
     """Expect each school's own past rate, drawn towards the city's as chance demands."""
     if known.is_empty():
         expected = _counts(ahead.clear(), np.zeros(0), 0.0, level)
-        rate_known = False
     else:
-        rate_known = True
         by_school = (
             known.group_by("semel_mosad")
             .agg(
@@ -375,22 +373,15 @@ def _fallback(known: pl.DataFrame, ahead: pl.DataFrame, reason: str, level: floa
         )
         risk = ahead.join(shrunk, on="semel_mosad", how="left", maintain_order="left")["risk"]
         expected = _counts(ahead, risk.fill_null(city).to_numpy(), between / city**2, level)
-    empty = {
-        "metric": pl.String,
-        "candidate": pl.String,
-        "value": pl.Float64,
-        "value_lo": pl.Float64,
-        "value_hi": pl.Float64,
-    }
     bins = {"bin": pl.Int32, "pupils": pl.Int32} | dict.fromkeys(
         ("expected_pct", "observed_pct", "observed_lo_pct", "observed_hi_pct"), pl.Float64
     )
     return EarlyWarning(
         expected,
-        pl.DataFrame(schema=empty),
+        pl.DataFrame(schema=_METRICS),
         pl.DataFrame(schema=bins),
         pl.DataFrame(schema={"feature": pl.String, "importance": pl.Float64}),
         is_used=False,
-        reason_code=reason if rate_known else "too_few_events",
+        reason_code=reason,
         candidate=None,
     )
