@@ -42,7 +42,9 @@ def measured_cells(cells: pl.DataFrame) -> pl.DataFrame:
         key=CELL_KEY,
     )
     one_row_each(
-        measured, CELL_KEY, "cells are not unique by school, subject, grade, school year and scale"
+        measured,
+        CELL_KEY,
+        "cells repeat by school, subject, grade, school year and scale; pass those of one pupil group",
     )
     return measured
 

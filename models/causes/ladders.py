@@ -315,10 +315,10 @@ def data_disagreements(
     shared, strength = _shared(causes, contributions)
     data_best, data_worst = _ranks(-strength, "min"), _ranks(-strength, "max")
     both = {causes[i] for i in shared}
-    alone = [{"cause_id": cause, "named_in": "ladders"} for cause in causes if cause not in both]
-    alone += [
-        {"cause_id": cause, "named_in": "data"}
-        for cause in contributions["cause_id"].to_list()
+    alone = [
+        {"cause_id": cause, "named_in": named_in}
+        for named_in, named in (("ladders", causes), ("data", contributions["cause_id"]))
+        for cause in named
         if cause not in both
     ]
     rows: list[dict] = []

@@ -95,20 +95,20 @@ def oaxaca_blinder(
     totals = np.einsum("dj,jgpq->dgpq", np.vstack([np.ones(schools), times]), moments)
 
     pooled = _pooled(totals)
-    told = (
-        _told(totals[:, 0, :-1, :-1]) & _told(totals[:, 1, :-1, :-1]) & _told(pooled[:, :-1, :-1])
-    )
-    if not told[0]:
+    systems = (totals[:, 0], totals[:, 1], pooled)
+    conditions = [np.linalg.cond(system[:, :-1, :-1]) for system in systems]
+    determined = np.max(conditions, axis=0) < _LARGEST_CONDITION
+    if not determined[0]:
         raise ValueError(
             "the coefficients of a group cannot be told: a level without pupils in it, or a"
             " regressor that follows from the others; join levels or drop a regressor"
         )
-    if 2 * told.sum() < draws:
+    if 2 * determined.sum() < draws:
         raise ValueError(
             "in most draws of schools the coefficients cannot be told; join levels that only a few"
             " schools have"
         )
-    totals, pooled = totals[told], pooled[told]
+    totals, pooled = totals[determined], pooled[determined]
 
     def coefficients(system: np.ndarray) -> np.ndarray:
         beta = np.linalg.solve(system[:, :-1, :-1], system[:, :-1, -1:])[:, : len(scale), 0] / scale
@@ -127,13 +127,13 @@ def oaxaca_blinder(
         "unexplained": mean_a * (beta_a - reference) + mean_b * (reference - beta_b),
     }
     names = [*regressors, CONSTANT, WHOLE]
-    found = []
+    frames = []
     for decomposition, chosen in PARTS.items():
         for part in chosen:
             detail = parts[part] @ (place[:, None] == np.arange(len(names) - 1))
             value = np.column_stack([detail, detail.sum(axis=1)])
             low, high = np.percentile(value[1:], _INTERVAL, axis=0)
-            found.append(
+            frames.append(
                 pl.DataFrame(
                     {
                         "decomposition": decomposition,
@@ -145,7 +145,7 @@ def oaxaca_blinder(
                     }
                 )
             )
-    return pl.concat(found).with_columns(n_pupils=pl.lit(len(y)), n_schools=pl.lit(schools))
+    return pl.concat(frames).with_columns(n_pupils=pl.lit(len(y)), n_schools=pl.lit(schools))
 
 
 def _design(
@@ -193,10 +193,6 @@ def _pooled(totals: np.ndarray) -> np.ndarray:
     wide = np.concatenate([both[:, :-1], dummy, both[:, -1:]], axis=1)
     down = np.concatenate([dummy[:, 0, :-1], dummy[:, 0, :1], dummy[:, 0, -1:]], axis=1)
     return np.concatenate([wide[:, :, :-1], down[:, :, None], wide[:, :, -1:]], axis=2)
-
-
-def _told(systems: np.ndarray) -> np.ndarray:
-    return np.linalg.cond(systems) < _LARGEST_CONDITION
 
 
 def _check(

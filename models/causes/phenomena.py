@@ -207,7 +207,7 @@ def phenomena(
             np.zeros((groups.height,) * 2),
         ),
     )
-    found = pl.DataFrame(
+    places = pl.DataFrame(
         [
             candidate.row(years, schools, margin_sd)
             for candidate in (*_of_schools(blocks, means, groups), *_of_city(blocks, means, groups))
@@ -226,7 +226,7 @@ def phenomena(
     tested = pl.col("p_chance").is_not_null()
     p = pl.when(tested).then(pl.when(is_recurring).then("p_chance").otherwise(1.0))
     reach = float(norm.ppf(0.5 + level / 2)) * pl.col("gap_mean_se_sd")
-    return found.with_columns(
+    return places.with_columns(
         (pl.col("gap_mean_sd") - reach).alias("gap_mean_lo_sd"),
         (pl.col("gap_mean_sd") + reach).alias("gap_mean_hi_sd"),
         q_values(p).alias("q_chance"),
@@ -250,7 +250,7 @@ def _weighted(
         maintain_order="left",
     )
     information = np.zeros((groups.height, groups.height))
-    found = []
+    places = []
     for (code,), own in coded.group_by("semel_mosad", maintain_order=True):
         group, gap, error = (
             own[name].to_numpy() for name in ("group", "gap_raw_sd", "gap_sampling_sd")
@@ -268,9 +268,9 @@ def _weighted(
         information[np.ix_(group, group)] += precision
         weight = np.zeros((groups.height, own.height))
         weight[group] = precision
-        found.append(_School(str(code), group, gap, noise, weight))
+        places.append(_School(str(code), group, gap, noise, weight))
     solved = np.linalg.inv(information)
-    return [replace(school, weight=solved @ school.weight) for school in found]
+    return [replace(school, weight=solved @ school.weight) for school in places]
 
 
 def _of_schools(

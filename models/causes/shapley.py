@@ -110,7 +110,7 @@ def cause_contributions(
             np.ones(len(gap), bool),
         ]
     )
-    found = pl.DataFrame(
+    rows = pl.DataFrame(
         {
             "semel_mosad": np.repeat(np.array(places), len(whole)),
             "cause_group": whole * len(places),
@@ -125,7 +125,7 @@ def cause_contributions(
         pl.DataFrame({"cause_group": order}), how="cross", maintain_order="left_right"
     )
     return grid.join(
-        found, on=["semel_mosad", "cause_group"], how="left", maintain_order="left"
+        rows, on=["semel_mosad", "cause_group"], how="left", maintain_order="left"
     ).with_columns(pl.col("is_measured").fill_null(False), evidence=pl.lit("association"))
 
 

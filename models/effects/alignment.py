@@ -235,23 +235,23 @@ def perceived(
     # One draw per response: two goals of one response share its effect.
     code = (both["response_id"].rank("dense") - 1).cast(pl.Int64).to_numpy()
     noise = rng.standard_normal((draws, int(code.max(initial=-1)) + 1))[:, code]
-    found = both["effect_sd"].to_numpy() + noise * both["effect_se_sd"].to_numpy()
-    z_seen, z_found = _standardised(seen), _standardised(found)
-    part = z_seen - z_found
+    estimated = both["effect_sd"].to_numpy() + noise * both["effect_se_sd"].to_numpy()
+    z_seen, z_estimated = _standardised(seen), _standardised(estimated)
+    part = z_seen - z_estimated
     ends = [0.5 - level / 2, 0.5 + level / 2]
     rating, difference = (np.quantile(values, ends, axis=0) for values in (seen, part))
     likelihood = norm.cdf(both["effect_sd"].to_numpy() / both["effect_se_sd"].to_numpy())
     liked, overrated = (seen > _MIDDLE).mean(axis=0), (part > 0).mean(axis=0)
     shown = pl.col("is_effective")
-    told_here = pl.col("information_pct") >= 100 * least_information
-    told_here &= pl.col("local_sd") >= norm.ppf(likely) * pl.col("local_se_sd")
+    shown_here = pl.col("information_pct") >= 100 * least_information
+    shown_here &= pl.col("local_sd") >= norm.ppf(likely) * pl.col("local_se_sd")
     return (
         both.with_columns(
             pl.Series("rating_mean", counts @ SCORES / np.maximum(counts.sum(axis=1), 1)),
             pl.Series("rating_mean_lo", rating[0]),
             pl.Series("rating_mean_hi", rating[1]),
             pl.Series("perceived_z", z_seen.mean(axis=0)),
-            pl.Series("estimated_z", z_found.mean(axis=0)),
+            pl.Series("estimated_z", z_estimated.mean(axis=0)),
             pl.Series("difference_z", part.mean(axis=0)),
             pl.Series("difference_z_lo", difference[0]),
             pl.Series("difference_z_hi", difference[1]),
@@ -268,7 +268,7 @@ def perceived(
                 & (pl.col("p_positive") >= likely)
             )
             .then(
-                pl.when(told_here)
+                pl.when(shown_here)
                 .then(pl.lit("disliked_effective"))
                 .otherwise(pl.lit("disliked_promising"))
             )

@@ -238,9 +238,9 @@ def _contrast(sample: _Sample, fold: np.ndarray, size: int) -> _Contrast | None:
             np.max(np.abs(apart) / np.maximum(background.std(axis=0), 1e-9), initial=0.0)
         ),
         groups={
-            name: found
+            name: contrast
             for name, in_group in sample.groups.items()
-            if (found := _of_group(rest, dose, pupil, odds, cell[at], in_group[at], size))
+            if (contrast := _of_group(rest, dose, pupil, odds, cell[at], in_group[at], size))
         },
     )
 

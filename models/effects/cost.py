@@ -165,14 +165,14 @@ def cost_per_month(
         "response_id"
     )
     least = _NO_EFFECT_SD * months_per_sd
-    found = joined.with_columns(
+    priced = joined.with_columns(
         (pl.col("progress_months_lo") > least).alias("is_cost_per_month_bounded")
     )
     for basis in BASES:
         cost = pl.when(pl.col("mean_dose") > 0).then(
             pl.col(f"cost_per_participant_{basis}_agorot") / pl.col("mean_dose")
         )
-        found = found.with_columns(
+        priced = priced.with_columns(
             pl.when(pl.col(f"progress_months{end}") > least)
             .then(cost / pl.col(f"progress_months{end}"))
             .round()
@@ -180,7 +180,7 @@ def cost_per_month(
             .alias(f"cost_per_month_{basis}_agorot{name}")
             for name, end in (("", ""), ("_lo", "_hi"), ("_hi", "_lo"))
         )
-    return found
+    return priced
 
 
 def _whole(amounts: pl.Expr) -> pl.Expr:

@@ -51,7 +51,7 @@ class GroupEffect(NamedTuple):
 
 
 def design_frame(
-    found: Mapping[tuple[str, str, str], Estimate],
+    estimates: Mapping[tuple[str, str, str], Estimate],
     *,
     school_spread_sd: float,
     bias_sd: Mapping[str, float] = BIAS_SD,
@@ -60,13 +60,12 @@ def design_frame(
 
     bias² = bias(grade)² + school_spread² / schools + max(0, placebo² - (1.645 placebo error)²). The
     second part: what one or two schools' participants gain is not what those of all schools gain.
-        The
-    third: a placebo off zero beyond chance shows a bias that no number of pupils removes; not in a
-    lottery, where only luck can move it. Of panel and matching, which compare the same pupils, only
-    the one with the smaller total error is used. Grade E is no estimate.
+    The third: a placebo off zero beyond chance shows a bias that no number of pupils removes; not
+    in a lottery, where only luck can move it. Of panel and matching, which compare the same
+    pupils, only the one with the smaller total error is used. Grade E is no estimate.
 
     Args:
-        found: the estimate of each response, subject and design.
+        estimates: the estimate of each response, subject and design.
         school_spread_sd: how far effects differ between schools, pupil SD.
         bias_sd: what each grade can get wrong even with many pupils, pupil SD.
 
@@ -85,7 +84,7 @@ def design_frame(
                 "subject": s,
                 "design": d,
             }
-            for (r, s, d), one in found.items()
+            for (r, s, d), one in estimates.items()
         ],
         schema=_DESIGNS,
     ).sort(*KEY, "design")

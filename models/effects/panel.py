@@ -123,18 +123,18 @@ def _estimate(
 ) -> tuple[Estimate, bool]:
     """Return the estimate, and whether the last base year stands out from the earlier ones."""
     doubts = {"no_pre_period"} if known.left_out else set()
-    found = compare(
+    comparisons = compare(
         known, "outcome_sd", anticipation_years=anticipation_years, draws=draws, seed=seed
     )
-    if found is None:
+    if comparisons is None:
         return Estimate("E", doubts=tuple(sorted(doubts | {"too_few_schools"}))), False
-    main = found.average(found.served_years)
+    main = comparisons.average(comparisons.served_years)
     if main is None or main.share <= 0:
         return Estimate("E", doubts=tuple(sorted(doubts | {"nothing_served"}))), False
-    if found.slots.size < FEW_SCHOOLS:
+    if comparisons.slots.size < FEW_SCHOOLS:
         doubts.add("few_schools")
     per_share = main.value / main.share
-    control = shown = found.average(found.last_base_years, per_share)
+    control = shown = comparisons.average(comparisons.last_base_years, per_share)
     if control is None:
         doubts.add("single_pre_year")
     if placebo:
@@ -146,7 +146,7 @@ def _estimate(
             shown = unrelated
             if unrelated.p_value < ALPHA:
                 doubts.add("placebo_subject")
-    treated, compared, clusters = _counts(found)
+    treated, compared, clusters = _counts(comparisons)
     estimate = Estimate(
         design_grade="D" if doubts & {"single_pre_year", "placebo_subject"} else "C",
         effect_sd=per_share,
@@ -165,14 +165,14 @@ def _estimate(
     return estimate, control is not None and control.p_value < ALPHA
 
 
-def _counts(found: Comparisons) -> tuple[int, int, int]:
+def _counts(comparisons: Comparisons) -> tuple[int, int, int]:
     """Return pupils with the response and pupils compared with them, once a year, and schools."""
-    panel = found.panel
+    panel, slots = comparisons.panel, comparisons.slots
     measured = ~np.isnan(panel.values["outcome_sd"])
-    cell = (found.weight[0] > 0) & found.served_years
-    with_response = (panel.pupils * panel.share * measured)[found.slots].sum(axis=1)[cell].sum()
+    cell = (comparisons.weight[0] > 0) & comparisons.served_years
+    with_response = (panel.pupils * panel.share * measured)[slots].sum(axis=1)[cell].sum()
     years = cell.any(axis=0)
-    clean = panel.start[:, None] - found.anticipation_years > panel.years
+    clean = panel.start[:, None] - comparisons.anticipation_years > panel.years
     compared = measured & clean[:, None] & years
-    schools = set(np.flatnonzero(compared.any(axis=(1, 2)))) | set(found.slots[cell.any(axis=1)])
+    schools = set(np.flatnonzero(compared.any(axis=(1, 2)))) | set(slots[cell.any(axis=1)])
     return round(float(with_response)), round(float((panel.pupils * compared).sum())), len(schools)

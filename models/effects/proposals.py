@@ -114,7 +114,7 @@ def only_responses(serves: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFram
     )
 
 
-def dear(money: pl.DataFrame) -> pl.DataFrame:
+def cost_outliers(money: pl.DataFrame) -> pl.DataFrame:
     """Return which responses surely cost more per month of progress than the usual response.
 
     Dear is a response whose lower end of the cost per month is above the median estimate of all

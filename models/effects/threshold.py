@@ -68,8 +68,8 @@ def threshold(
         raise ValueError("every pupil needs a running score; leave out those without one")
     everyone = pupils.sort("stratum", "unit")
     known = everyone.drop_nulls("outcome_sd")
-    found = _jump(known, "outcome_sd", covariates)
-    if found is None:
+    jump = _jump(known, "outcome_sd", covariates)
+    if jump is None:
         return Estimate("B", doubts=("too_few_near_cutoff",))
     doubts = set()
     if not _even(everyone["running"].to_numpy()):
@@ -79,24 +79,24 @@ def threshold(
         held = _jump(known.drop_nulls(placebo), placebo, [c for c in covariates if c != placebo])
     if held and abs(held.itt) > norm.ppf(1 - ALPHA / 2) * held.itt_se:
         doubts.add("placebo_fails")
-    gap = donut or 0.1 * found.bandwidth
+    gap = donut or 0.1 * jump.bandwidth
     outside = _jump(known.filter(pl.col("running").abs() > gap), "outcome_sd", covariates)
-    if outside and abs(outside.itt - found.itt) > norm.ppf(1 - ALPHA / 2) * outside.itt_se:
+    if outside and abs(outside.itt - jump.itt) > norm.ppf(1 - ALPHA / 2) * outside.itt_se:
         doubts.add("donut_moves")
-    if found.effect is None:
+    if jump.effect is None:
         doubts.add("weak_take_up")
     return Estimate(
         "B",
-        effect_sd=found.effect,
-        effect_se_sd=found.error,
-        itt_sd=found.itt,
-        itt_se_sd=found.itt_se,
-        treated_pupils=found.below,
-        control_pupils=found.above,
-        clusters=found.pupils,
+        effect_sd=jump.effect,
+        effect_se_sd=jump.error,
+        itt_sd=jump.itt,
+        itt_se_sd=jump.itt_se,
+        treated_pupils=jump.below,
+        control_pupils=jump.above,
+        clusters=jump.pupils,
         placebo_sd=held.itt if held else None,
         placebo_se_sd=held.itt_se if held else None,
-        mde_sd=None if found.error is None else DETECTABLE_ERRORS * found.error,
+        mde_sd=None if jump.error is None else DETECTABLE_ERRORS * jump.error,
         doubts=tuple(sorted(doubts)),
     )
 

@@ -93,7 +93,7 @@ def school_gaps(
     measured = measured_cells(cells)
     inside = measured["school_year"].is_between(first_year, last_year).to_numpy()
     schools, subjects = measured["semel_mosad"].to_numpy(), measured["subject"].to_numpy()
-    found: list[tuple[str, str, int, float, float]] = []
+    estimates: list[tuple[str, str, int, float, float]] = []
     for block, means, covariances in _posteriors(measured, components):
         for rows, mean, covariance in zip(block.rows, means, covariances, strict=True):
             chosen = np.flatnonzero((rows >= 0) & inside[rows])
@@ -110,11 +110,11 @@ def school_gaps(
             for name, value, error, row in zip(
                 (*names, WHOLE), centre, spread, weights, strict=True
             ):
-                found.append(
+                estimates.append(
                     (schools[rows[chosen[0]]], str(name), int((row > 0).sum()), value, error)
                 )
     estimated = pl.DataFrame(
-        found,
+        estimates,
         schema={
             "semel_mosad": pl.String,
             "subject": pl.String,

@@ -68,13 +68,13 @@ def trends(
         prior = np.diag([_LEVEL_PRIOR_SD**-2] * len(segments) + [slope_prior_sd**-2])
         scaled = design / error[:, None] ** 2
         covariance = np.linalg.inv(design.T @ scaled + prior)
-        found = covariance @ (scaled.T @ part["gap_sd"].to_numpy())
-        slope, spread = float(found[-1]), float(np.sqrt(covariance[-1, -1]))
+        coefficients = covariance @ (scaled.T @ part["gap_sd"].to_numpy())
+        slope, spread = float(coefficients[-1]), float(np.sqrt(covariance[-1, -1]))
         worse = float(norm.cdf(slope / spread))
-        ahead = np.zeros(len(found))
+        ahead = np.zeros(len(coefficients))
         newest = segments.index(_newest(part))
         ahead[newest], ahead[-1] = 1.0, forecast_year - last
-        centre = float(ahead @ found)
+        centre = float(ahead @ coefficients)
         doubt = float(
             np.sqrt(ahead @ covariance @ ahead + _year_error(part, segments[newest]) ** 2)
         )

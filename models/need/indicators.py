@@ -123,8 +123,8 @@ def _beta_prior(events: np.ndarray, n: np.ndarray) -> tuple[float, float]:
 
     start = np.array([np.log(centre / (1 - centre)), np.log(min(50.0, max(n.sum(), 3.0)))])
     bounds = [(start[0] - 3, start[0] + 3), (np.log(2.0), np.log(max(n.sum(), 3.0)))]
-    found = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
-    mean, size = 1 / (1 + np.exp(-found[0])), np.exp(found[1])
+    fitted = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
+    mean, size = 1 / (1 + np.exp(-fitted[0])), np.exp(fitted[1])
     return mean * size, (1 - mean) * size
 
 

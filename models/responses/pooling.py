@@ -162,7 +162,7 @@ def _candidates(placed: pl.DataFrame, fixed: int, unit: int, limits: PoolingLimi
                 total = sum(people[i] for i in members)
                 if not shared or (limits.max_participants or total) < total:
                     continue
-                found = _Set(
+                candidate = _Set(
                     host=host,
                     members=members,
                     need_id=min(shared),
@@ -173,11 +173,9 @@ def _candidates(placed: pl.DataFrame, fixed: int, unit: int, limits: PoolingLimi
                     + unit * total
                     + limits.travel_agorot * (total - people[host]),
                 )
-                known = best.get(members)
-                if found.saving_agorot > 0 and (
-                    known is None or found.saving_agorot > known.saving_agorot
-                ):
-                    best[members] = found
+                saved = best[members].saving_agorot if members in best else 0
+                if candidate.saving_agorot > saved:
+                    best[members] = candidate
     return [best[members] for members in sorted(best)]
 
 

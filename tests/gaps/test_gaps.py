@@ -177,7 +177,7 @@ def test_too_few_schools_and_bad_errors_are_refused():
     with pytest.raises(ValueError, match="positive sampling error"):
         fit_components(city(1, schools=8).with_columns(pl.lit(0.0).alias("gap_sampling_sd")))
     cells = city(1, schools=8)
-    with pytest.raises(ValueError, match="not unique"):
+    with pytest.raises(ValueError, match="cells repeat"):
         fit_components(pl.concat([cells, cells.head(1)]))
 
 

@@ -143,5 +143,5 @@ def test_other_scales_do_not_move_the_line():
     )
     both = pl.concat([seen.drop("background"), other])
     assert similar_gaps(both, wanted, background, TRUE).equals(plain)
-    with pytest.raises(ValueError, match="not unique"):
+    with pytest.raises(ValueError, match="cells repeat"):
         similar_gaps(pl.concat([both, other]), wanted, background, TRUE)

@@ -124,10 +124,10 @@ def detectable(
     share = (treated / pl.col("applicants")).alias("share")
     scored = drawn.filter("is_by_score")
     by_score = scored.with_columns(_threshold_effect(scored.select(share).to_series()))
-    beside = cells.filter(treated > 0, pl.col("tested_pupils") > treated).with_columns(
+    unserved = cells.filter(treated > 0, pl.col("tested_pupils") > treated).with_columns(
         (pl.col("tested_pupils") - treated).alias("control")
     )
-    found = pl.concat(
+    possible = pl.concat(
         [
             _within(
                 drawn.with_columns(pl.lit(1.0).alias("factor")), "lottery", noise, take_up, years
@@ -135,12 +135,12 @@ def detectable(
             _within(by_score, "threshold", noise, take_up, years),
             _panel(cells, 1 / years_before + 1 / years, years),
             _within(
-                beside.with_columns(pl.lit(1.0).alias("factor")), "matching", noise, 1.0, years
+                unserved.with_columns(pl.lit(1.0).alias("factor")), "matching", noise, 1.0, years
             ),
         ]
     )
     names = entries.select("response_id").unique(maintain_order=True)
-    none = names.join(found, on="response_id", how="anti").with_columns(
+    none = names.join(possible, on="response_id", how="anti").with_columns(
         pl.lit("none").alias("design")
     )
     reach = float(norm.ppf(0.5 + confidence / 2) + norm.ppf(power))
@@ -148,7 +148,7 @@ def detectable(
         {name: bias_sd.get(grade) for name, grade in GRADES.items()}, return_dtype=pl.Float64
     )
     return (
-        pl.concat([found, none], how="diagonal")
+        pl.concat([possible, none], how="diagonal")
         .with_columns(
             pl.col("design").replace_strict(GRADES).alias("design_grade"),
             bias.alias("bias_sd"),
@@ -228,14 +228,16 @@ def still_open(options: pl.DataFrame, tried: pl.DataFrame) -> pl.DataFrame:
     ).sort("response_id", "design_grade")
 
 
-def value_of_information(
+def perfect_and_sample_information(
     effects: pl.DataFrame,
     designs: pl.DataFrame,
     *,
     value_per_sd_agorot: int,
     horizon_years: int = 1,
 ) -> pl.DataFrame:
-    """Return what an evaluation is worth before the next decision to fund a response or not.
+    """Return the expected values of perfect and of sample information on each response's effect.
+
+    That is what an evaluation is worth before the next decision to fund a response or not.
 
     A response is worth funding if its effect θ exceeds the break-even b = cost per participant /
     value_per_sd. Today θ ~ N(m, s²) and the choice follows m. With L(u) = φ(u) - u Φ(-u), the
@@ -332,7 +334,7 @@ def evaluate_first(values: pl.DataFrame) -> pl.DataFrame:
     """Return each response with its most informative design, the most valuable evaluation first.
 
     Args:
-        values: result of `value_of_information`.
+        values: result of `perfect_and_sample_information`.
 
     Returns:
         place (1 = first), and the columns of `values`; one row per response. Equal values: the
