@@ -44,7 +44,7 @@ def measured_cells(cells: pl.DataFrame) -> pl.DataFrame:
     one_row_each(
         measured,
         CELL_KEY,
-        "cells repeat by school, subject, grade, school year and scale; pass those of one pupil group",
+        "cells repeat by school, subject, grade, school year and scale; pass one pupil group's",
     )
     return measured
 

@@ -24,8 +24,7 @@ def borda_order(
     level: float = 0.90,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Return the causes in the order of their mean points, with rank intervals, for all and by
-    role.
+    """Return the causes by their mean points, with rank intervals, for all and by role.
 
     With m causes, a participant gives the cause on place r the points (m - r) / (m - 1), from 1
     (top) to 0. Causes on one rung share the mean of their places. Causes left off a ladder share
@@ -226,8 +225,7 @@ def data_agreement(
     level: float = 0.90,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Return how far the people's order of causes is the data's: Kendall's τ-b, for all and by
-    role.
+    """Return how far people's order of causes is the data's: Kendall's τ-b, for all and by role.
 
     Compared are the causes that both name, people's by mean points (`borda_order`). The interval
     resamples the participants; the data's order counts as given.
@@ -500,9 +498,7 @@ def _shared(causes: list[str], contributions: pl.DataFrame) -> tuple[np.ndarray,
 
 
 def _taus(sums: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """Return τ-b of each row of sums of places (low = influential) with the strengths; NaN if
-    undefined.
-    """
+    """Return τ-b of the strengths with each row of sums of places (low = influential), or NaN."""
     first, second = np.triu_indices(len(strength), 1)
     people = np.sign(sums[:, second] - sums[:, first])
     data = np.sign(strength[first] - strength[second])

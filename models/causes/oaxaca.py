@@ -170,8 +170,7 @@ def _design(
 
 
 def _moments(rows: np.ndarray, schools: pl.Series, is_a: np.ndarray) -> np.ndarray:
-    """Return school × group × the sums of products: all that least squares needs of a school's
-    pupils.
+    """Return school × group × the sums of products that least squares needs of the pupils.
 
     The rows are sorted by school, then group.
     """
@@ -183,9 +182,7 @@ def _moments(rows: np.ndarray, schools: pl.Series, is_a: np.ndarray) -> np.ndarr
 
 
 def _pooled(totals: np.ndarray) -> np.ndarray:
-    """Return the sums of products of all pupils, with the dummy of group a as the last
-    regressor.
-    """
+    """Return all pupils' sums of products, with the dummy of group a as the last regressor."""
     dummy = totals[
         :, 1, :1, :
     ]  # what the dummy sums to with each column is group a's row of the constant

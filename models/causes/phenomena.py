@@ -1,6 +1,4 @@
-"""Which gaps recur: a gap is a phenomenon when it comes back in several years or in several
-schools.
-"""
+"""Which gaps recur: phenomena come back in several years or in several schools."""
 
 from __future__ import annotations
 
@@ -80,9 +78,7 @@ class _Values:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A place with its gaps by year, by school (whole city only), and by year without each
-    subject.
-    """
+    """A place with its gaps by year, by school (whole city only), and without each subject."""
 
     scope: str
     by_year: _Values
@@ -140,11 +136,10 @@ def phenomena(
 
     Four kinds of places, each with its own "gap" (positive = below, so excellence is `above`):
 
-        school_subject  gap of a school in a subject - what is typical of the city (μ of the gap
-        model) school          the same over all its subjects
+        school_subject  gap of a school in a subject - what is typical of the city (the model's μ)
+        school          the same over all its subjects
         subject         gap of the whole city's measured schools in a subject against the target
-        grade           gap of a grade - that of the city's other grades in the same subject and
-        year
+        grade           gap of a grade - that of the other grades in the same subject and year
 
     A place's gap in year t is the mean d[t] of its cells, weighted by precision; its mean gap m is
     that of its years. Errors are sampling errors, correlated within a cohort, and the school-year
@@ -349,9 +344,7 @@ def _of_city(blocks: list[_School], means: _Values, groups: pl.DataFrame) -> Ite
 
 
 def _against_other_grades(groups: pl.DataFrame) -> np.ndarray:
-    """Return the contrasts (P, P) of each group with the other grades of its scale, subject and
-    year.
-    """
+    """Return each group's contrast (P, P) with other grades of its scale, subject and year."""
     test = groups.select(pl.struct("scale_id", "subject", "school_year").rank("dense"))
     code = test.to_series().to_numpy()
     peers = (code[:, None] == code[None, :]).astype(float)
@@ -361,9 +354,7 @@ def _against_other_grades(groups: pl.DataFrame) -> np.ndarray:
 
 
 def _recurrence(values: _Values, least: int, sign: float) -> float:
-    """Return the two-sided p that fewer than `least` values share the sign; NaN if there are
-    fewer.
-    """
+    """Return the two-sided p that fewer than `least` values share the sign, or NaN."""
     size = len(values.value) - least + 1
     if size < 1:
         return np.nan

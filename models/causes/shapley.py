@@ -1,6 +1,4 @@
-"""Which causes go with the gap of each place: exact Shapley values of a regression with registered
-priors.
-"""
+"""Which causes go with each place's gap: exact Shapley values under registered priors."""
 
 from __future__ import annotations
 
@@ -208,9 +206,7 @@ def _unexplained_variance(
 
 
 def _centred(raw: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the measures less their weighted mean over the places that have them; 0 where
-    missing.
-    """
+    """Return the measures less their weighted mean over the places; 0 where missing."""
     known = ~np.isnan(raw)
     total = np.where(known, raw, 0).T @ weight
     return np.where(known, raw - total / (known.T @ weight), 0.0)

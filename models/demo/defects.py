@@ -51,9 +51,9 @@ def soil(city: SyntheticCity) -> SyntheticCity:
     `check` (table.check_id, failing for `key`), `unreadable`, `value` (what the value is read as),
     `equal` (expected = table whose rows of the year `key` equal the clean ones, but for rows set
     aside), `sequence` (needs two loads) and `export`. `knock_on` is what follows from a defect
-    elsewhere and may be told: a reason code, or a check and a pattern of its keys; `note` says why.
-    `severity` is that of the check which tells it; empty where nothing is told, since the row was
-    read as it was meant or is kept out by design.
+    elsewhere and may be reported: a reason code, or a check and a pattern of its keys; `note` says
+    why. `severity` is that of the check which reports it; empty where nothing is reported, since
+    the row was read as it was meant or is kept out by design.
 
     Raises:
         ValueError: if the city is not the clean city over five years.
@@ -117,12 +117,10 @@ class _Dirt:
         )
 
     def knock_on(
-        self, defect: str, source: str, file: str, told: str, key: str | None, why: str
+        self, defect: str, source: str, file: str, expected: str, key: str | None, why: str
     ) -> None:
-        """Write what follows from a defect elsewhere; `key` is a pattern of keys of the check
-        `told`.
-        """
-        self.note(defect, "knock_on", source, file, told, key=key, severity=None, note=why)
+        """Write what follows from a defect elsewhere; `key` is a pattern of keys of the check."""
+        self.note(defect, "knock_on", source, file, expected, key=key, severity=None, note=why)
 
     def put(self, file: str, index: int, column: str, value: str | None) -> None:
         """Set one value."""

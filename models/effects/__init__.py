@@ -1,6 +1,4 @@
-"""What responses do: local estimates by design, combined with the literature, set beside money and
-opinion.
-"""
+"""What responses do: local estimates and the literature, combined, beside money and opinion."""
 
 from models.effects.agreement import agreement, rated_alike, rated_by_role
 from models.effects.alignment import alignment, money_follows_effect, perceived, placement

@@ -65,7 +65,7 @@ def agreement(
     The interval says how α would move with other responses before the same people. It is a
     bootstrap-t over the responses (with their goals), on the scale of ln(1 - α), with jackknife
     errors: with 12 responses a 90 % percentile interval holds the true α in .77 of cases, this one
-        in .86 to .92.
+    in .86 to .92.
 
     Args:
         ratings: response_id, goal_id, role, red_raters, yellow_raters, green_raters (counts).
@@ -172,9 +172,9 @@ def rated_by_role(ratings: pl.DataFrame, *, fdr: float = 0.10, level: float = 0.
     The p-value is exact: the share of all ways to deal the response's ratings to as many raters
     with a difference at least as large. Benjamini-Hochberg runs over all roles and responses at
     once, so that of 12 roles × 12 responses not a dozen are called different by chance. A role of
-    one rater is that
-    person: what is published is cut to roles of enough raters (R78). The interval is Student's
-    with one spread for both sides (a role is often one person), cut at the ends of the scale.
+    one rater is that person: what is published is cut to roles of enough raters (R78). The interval
+    is Student's with one spread for both sides (a role is often one person), cut at the ends of the
+    scale.
 
     Args:
         ratings: as for `agreement`.

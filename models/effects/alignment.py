@@ -130,8 +130,7 @@ def money_follows_effect(
     Returns:
         money_kind, kendall_tau (1 = the more effect the more money, 0 = no relation),
         kendall_tau_lo, kendall_tau_hi, responses (with money of the kind and an effect). Fewer than
-        four responses, or
-        the same money for all: null.
+        four responses, or the same money for all: null.
 
     Raises:
         ValueError: as for `alignment`.
@@ -188,9 +187,8 @@ def perceived(
     1/3), effects ~ their posterior. d = z perceived - z estimated. Listed are
 
         liked_no_effect     P(mean rating > 2) ≥ sure, P(d > 0) ≥ sure, and no effect is shown
-        disliked_effective  P(mean rating < 2) ≥ sure, P(d < 0) ≥ sure, and an effect is likely here
-        too disliked_promising  the same, and an effect is likely by literature and data together
-        only
+        disliked_effective  P(mean rating < 2) ≥ sure, P(d < 0) ≥ sure, an effect is likely here too
+        disliked_promising  the same, but likely by literature and data together only
 
     "No effect is shown" is a verdict of red or insufficient evidence: it does not say there is
     none. "Likely" is P(effect > 0) ≥ `likely` by literature and local data together, "here too"

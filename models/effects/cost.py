@@ -1,6 +1,4 @@
-"""What a participant and a month of progress cost (R64), with Gefen and separate money apart
-(R65).
-"""
+"""What a participant and a month of progress cost, Gefen and separate money apart (R64, R65)."""
 
 from __future__ import annotations
 
@@ -27,10 +25,9 @@ def response_money(lines: pl.DataFrame, participation: pl.DataFrame) -> pl.DataF
     """Return the money of each response and year, by kind, and what a participant costs.
 
     Amounts of a school year add over schools and channels. An actual amount is empty when any of
-    its
-    lines is not yet reported: half a sum is no sum. Cost per participant = amount / participants,
-    rounded to the nearest agora, halves up; it counts only schools with both money and participants
-    reported, so that a school that reported only one of them does not distort it.
+    its lines is not yet reported: half a sum is no sum. Cost per participant = amount /
+    participants, rounded to the nearest agora, halves up; it counts only schools with both money
+    and participants reported, so that a school that reported only one of them does not distort it.
 
     Args:
         lines: rows of `core_budget_line`: semel_mosad, school_year, response_id, funding_channel,
@@ -126,11 +123,10 @@ def cost_per_month(
     The effect is that of a year at full dose and is taken to grow with the dose, so with c the cost
     of a participant, d the mean dose and m = months_per_sd, cost per month = c / (d · m · effect).
     The cost is a fact of the books and only the effect is uncertain; the ratio falls with the
-    effect, so
-    its interval is exactly that of the effect turned over: Fieller's interval of a ratio whose
-    numerator has no error. Where effect_lo ≤ 0 no amount bounds it: the upper end is empty and
-    `is_cost_per_month_bounded` is false. There is never a negative cost per month: an effect ≤ 0
-    has none. Amounts are rounded to the nearest agora.
+    effect, so its interval is exactly that of the effect turned over: Fieller's interval of a ratio
+    whose numerator has no error. Where effect_lo ≤ 0 no amount bounds it: the upper end is empty
+    and `is_cost_per_month_bounded` is false. There is never a negative cost per month: an effect ≤
+    0 has none. Amounts are rounded to the nearest agora.
 
     Args:
         money: result of `response_money`, one row per response (one year).

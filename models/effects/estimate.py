@@ -15,8 +15,7 @@ DETECTABLE_ERRORS = float(norm.ppf(0.5 + LEVEL / 2) + norm.ppf(0.80))
 
 @dataclass(frozen=True)
 class GroupContrast:
-    """How an effect differs between participants of one group of pupils and the others, by one
-    design.
+    """How an effect on one group of pupils differs from that on the others, by one design.
 
     Attributes:
         group_id: the group.

@@ -1,6 +1,4 @@
-"""Group-time effects: each served school and year against schools not served yet, and how chance
-spreads them.
-"""
+"""Group-time effects against schools not served yet, and how chance spreads them."""
 
 from __future__ import annotations
 
@@ -61,9 +59,7 @@ class Comparisons:
 
     @property
     def last_base_years(self) -> np.ndarray:
-        """Mark the last year before the start (and before the years of anticipation), slot ×
-        year.
-        """
+        """Mark the last year before the start and the years of anticipation, slot × year."""
         return self.event_years == -1 - self.anticipation_years
 
     def average(self, cells: np.ndarray, per_share: float | None = None) -> Average | None:
@@ -101,9 +97,7 @@ class Comparisons:
         )
 
     def _scale(self, weight: np.ndarray, held: np.ndarray) -> np.ndarray:
-        """Return each draw's expected error up to a factor: of its served schools and of the
-        others.
-        """
+        """Return each draw's expected error up to a factor: of served and of other schools."""
         panel, schools = self.panel, self.schools[held]
         served = (weight.sum(axis=2) ** 2 * panel.noise[schools]).sum(axis=1)
         clean = self.starts[held][:, :, None] - self.anticipation_years > panel.years
@@ -183,9 +177,7 @@ def _effects(
     starts: np.ndarray,
     anticipation_years: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return effect × weight and weight of some draws. Axes: o outcome, d draw, j school, s series,
-    t year, b base, i slot.
-    """
+    """Return effect × weight and weight (d draw, j school, s series, t year, b base, i slot)."""
     years, design = panel.years, panel.design
     later = np.maximum.outer(years, years)
     clean = starts[:, :, None, None] - anticipation_years > later

@@ -1,6 +1,4 @@
-"""From the estimates of several designs to one local estimate, with its sampling error and its
-bias.
-"""
+"""One local estimate from those of several designs, with its sampling error and its bias."""
 
 from __future__ import annotations
 
@@ -170,8 +168,7 @@ def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
 
 
 def group_effect(whole: tuple[float, float], contrast: GroupContrast, spread: float) -> GroupEffect:
-    """Return a response's effect on one group of pupils: the effect on all, and how the group
-    differs.
+    """Return a response's effect on one group of pupils from that on all and the difference.
 
     The effect on all, θ, is the mean over the group (share s of the participants) and the others.
     The group's own is θ + (1 - s) Δ with Δ = group - others ~ N(0, 2 · spread²), as either may

@@ -160,9 +160,7 @@ def draw_lottery(
 
 
 def _covariates(rows: pl.DataFrame, names: Sequence[str], stratum: np.ndarray) -> np.ndarray:
-    """Return covariates less their stratum's mean; nulls at that mean, without what follows from
-    others.
-    """
+    """Return covariates less their stratum's mean (nulls at it), without those that follow."""
     x = [
         within(
             rows[name].cast(pl.Float64).fill_null(strategy="mean").fill_null(0.0).to_numpy(),

@@ -38,8 +38,7 @@ def matched(
 
     With free outcome F = Y − Σ β_k W_k (`measured_error`: earlier scores take ability out),
     covariates X, cells c = school × grade × year, participants' dose d and weights w of comparison
-    pupils, which
-    are their odds to take part, scaled to one in each cell:
+    pupils, which are their odds to take part, scaled to one in each cell:
 
         effect = Σ_c Σ_{participants of c} (r_i − Σ_{others of c} w_j r_j) / Σ d_i,   r = F − f(X)
 
@@ -50,18 +49,16 @@ def matched(
     nobody.
 
     *Dose*: effects are taken as proportional to dose; the result is per full dose. *Earlier years*:
-        an
-    effect lasting from last year sits in W as well, so only pupils who never took part before
+    an effect lasting from last year sits in W as well, so only pupils who never took part before
     count, on both sides; continuers tell half an effect at best (fade-out). *Error*: the response
     is given pupil by pupil within schools, so pupils (all years of one together) are the
     independent units, however few schools there are; β's error is in it. What schools' effects
     differ by is not.
 
     *Groups*: β, f and the odds are those of all pupils; participants of a group are then compared
-        with others
-    of the group in their cell, and those outside it likewise. The difference holds no bias that
-    both share. (An estimate within the group alone learns β from too few pupils of too narrow a
-    range.)
+    with others of the group in their cell, and those outside it likewise. The difference holds no
+    bias that both share. (An estimate within the group alone learns β from too few pupils of too
+    narrow a range.)
 
     *Doubts*: `few_treated` (under 30 participants with a comparison, or to compare: no estimate),
     `prior_uncorrectable` (no second score tells of the first: no estimate, since its bias would

@@ -61,14 +61,13 @@ def detectable(
 
         lottery    se² = σ² / (T · I) / take_up²      schools with more applicants than places; c =
                                                       applicants not drawn
-        threshold  in schools where a score decides; the same with each school's I divided by D = 1
-        / (1 - φ(z)² / (p (1 - p))), p = t /
-                   (t + c), z = Φ⁻¹(p): what it costs that the score decides (2.75 at p = .5)
-        panel      se²(offer) = (1/years_before + 1/T) (Σ_served V_j / J² + Σ_others V_j / K²), V_j
-        =
-                   pupil_sd²/n_j + class_sd² class_pupils/n_j + school_year_sd², of J served and K
-                   other schools of n_j tested pupils; per participant divided by the share served,
-                   Σt / Σn
+        threshold  in schools where a score decides; the same with each school's I divided by
+                   D = 1 / (1 - φ(z)² / (p (1 - p))), p = t / (t + c), z = Φ⁻¹(p): what it costs
+                   that the score decides (2.75 at p = .5)
+        panel      se²(offer) = (1/years_before + 1/T) (Σ_served V_j / J² + Σ_others V_j / K²),
+                   V_j = pupil_sd²/n_j + class_sd² class_pupils/n_j + school_year_sd², of J served
+                   and K other schools of n_j tested pupils; per participant divided by the share
+                   served, Σt / Σn
         matching   as the lottery, against all other pupils of the served schools
 
     Years are independent but for the design's bias, which no number of pupils removes: error² = se²

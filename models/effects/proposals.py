@@ -1,6 +1,4 @@
-"""Keep, change, drop or evaluate: a proposal with its reasons, and the people's decision beside it
-(R68).
-"""
+"""Keep, change, drop or evaluate: proposals with reasons, beside people's decisions (R68)."""
 
 from __future__ import annotations
 
@@ -213,9 +211,7 @@ def _check_facts(facts: pl.DataFrame) -> None:
 
 
 def _check_decisions(decisions: pl.DataFrame, proposed: pl.DataFrame) -> None:
-    """Refuse decisions that are about nothing, incomplete, or against the proposal without a
-    reason.
-    """
+    """Refuse decisions about nothing, incomplete, or against the proposal without a reason."""
     against = decisions.join(proposed, on="response_id").filter(
         (pl.col("decision") != pl.col("proposal"))
         & (pl.col("decision_reason").fill_null("").str.strip_chars() == "")

@@ -1,6 +1,4 @@
-"""Mean reversion: units chosen for one bad year get better by themselves, and no response did
-it.
-"""
+"""Mean reversion: units chosen for one bad year get better, and no response did it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Gaps against what the school's background leads one to expect: for learning from peers, never for
-aid.
-"""
+"""Gaps against what background leads one to expect: to learn from peers, never for aid."""
 
 from __future__ import annotations
 
@@ -145,8 +143,7 @@ def peer_schools(
     sure: float = 0.80,
     same: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Suggest to each school and subject whom to learn from: alike in background, surely doing
-    better.
+    """Suggest from whom to learn: schools of like background that surely do better.
 
     Distance is Euclidean over the covariates in standard deviations; peers lie within the caliper
     and have P(adjusted gap smaller than the asker's) ≥ sure, as independent normals. The nearest

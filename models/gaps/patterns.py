@@ -31,9 +31,9 @@ def whole_or_part(
     P(gap > margin), with the variance Σ P(1 - P) (Poisson–binomial, normal approximation).
 
         whole_authority  the mean is surely below, and so are more than `most` of the schools
-        part             the mean is not surely below, schools differ lastingly, some surely are
-        below nowhere          the mean is surely not below, and schools do not differ or none
-        surely is below cannot_tell      otherwise
+        part             the mean is not surely below, schools differ lastingly, some are below
+        nowhere          the mean is surely not below; no school surely is, or none differs
+        cannot_tell      otherwise
 
     Args:
         schools: semel_mosad, subject, gap_sd, gap_se_sd of `school_gaps` (unmeasured rows are left

@@ -40,8 +40,7 @@ def predicted_gaps(
     Returns:
         The key, gap_sd, gap_se_sd, gap_lo_sd, gap_hi_sd (pupil SD), p_below_target, gap_tier,
         reason; sorted by key. A cell whose (scale, subject, grade, year) no school was measured in
-        has no
-        mean to start from: null, `not_measured`, with reason `no_reference`.
+        has no mean to start from: null, `not_measured`, with reason `no_reference`.
 
     Raises:
         ValueError: as `fit_components` for the cells; if a component has no value; if a wanted cell

@@ -1,6 +1,4 @@
-"""What the data say about each true gap, once chance is taken out (best linear unbiased
-prediction).
-"""
+"""What the data say of each true gap, once chance is out (best linear unbiased prediction)."""
 
 from __future__ import annotations
 
@@ -26,8 +24,7 @@ def shrunken_gaps(
     given components, and its standard error contains the uncertainty of μ and the school-year noise
     (without which "90 %" intervals cover about 82 %; domain_methods §2a). The components count as
     known: in simulated cities of 6–8 schools with a single cell each, "90 %" covers about 85 %;
-        with
-    several subjects and years, 88 %; from 12 schools, 87–90 %.
+    with several subjects and years, 88 %; from 12 schools, 87–90 %.
 
     Args:
         cells: as for `fit_components`; other columns pass through.

@@ -1,6 +1,4 @@
-"""Where gaps are going: a slope that never counts a change of the ruler as a change of the
-pupils.
-"""
+"""Where gaps are going: a slope that no change of the ruler can move."""
 
 from __future__ import annotations
 

@@ -33,10 +33,10 @@ def need_index(
     depends on the school alone; the interval comes from draws: each indicator as Φ(Φ⁻¹(need) + τε),
     ε ~ N(0, 1), with τ such that the draws' standard deviation is its standard error. (A beta
     distribution of the same mean and error piles up on 0 and 1 and calls a need of .98 ± .1
-    certain.) An indicator the school lacks but others have
-    is drawn from the other schools' values, so a school that was not measured has a wider interval;
-    one that nobody has is left out and shows in `measured_weight_pct`. An interval that imputation
-    has pulled away is widened to hold the point.
+    certain.) An indicator the school lacks but others have is drawn from the other schools' values,
+    so a school that was not measured has a wider interval; one that nobody has is left out and
+    shows in `measured_weight_pct`. An interval that imputation has pulled away is widened to hold
+    the point.
 
     Args:
         indicators: semel_mosad, indicator_id, indicator_kind ('outcome' | 'background'),

@@ -1,6 +1,4 @@
-"""How much the need index hangs on choices nobody can prove: weights, order, which indicators
-(R43).
-"""
+"""How much the need index hangs on choices: weights, order, which indicators (R43)."""
 
 from __future__ import annotations
 
@@ -149,9 +147,7 @@ def _parts(weight: np.ndarray) -> Iterator[np.ndarray]:
 def _inputs(
     indicators: pl.DataFrame, weights: pl.DataFrame
 ) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]:
-    """Return names, codes, need and measured (school, indicator), and the weights as shares of
-    1.
-    """
+    """Return names, codes, (school, indicator) need and measured, and weights as shares of 1."""
     names, codes, need, _, measured, weight = _matrices(indicators, weights)
     registered = weight / 100
     if lone := [code for code, held in zip(codes, measured @ registered, strict=True) if held <= 0]:
@@ -235,9 +231,8 @@ def indicator_quality(
 
     reliability = 1 - mean error variance / variance between schools, held within 0 and 1: below .6
     an indicator is mostly noise. importance = squared correlation of the indicator with the index,
-    as a
-    share of the sum over indicators: what the weight really does, which need not be what it says.
-    A twin with |r| ≥ .8 counts the same thing twice.
+    as a share of the sum over indicators: what the weight really does, which need not be what it
+    says. A twin with |r| ≥ .8 counts the same thing twice.
 
     Args:
         indicators: as for `need_index`.

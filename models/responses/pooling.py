@@ -68,8 +68,7 @@ class _Set:
 def pool_schools(
     demand: pl.DataFrame, fixed_agorot: int, unit_agorot: int, limits: PoolingLimits
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the sets of schools that share one response at the greatest total saving, and their
-    members.
+    """Return the sets of schools that save most by sharing one response, and their members.
 
     A set is a host and schools within the distance of it, all of one stream and with at least one
     unmet need in common, within the limits. Apart it costs the fixed cost at each school; pooled

@@ -1,9 +1,8 @@
 """Early warning of chronic absence, as expected numbers by school and grade.
 
 A model of single pupils is fitted, but nothing about a single pupil ever leaves this module:
-    neither a
-probability nor a key. The counts are for planning (how many places an attendance officer needs),
-not for decisions about children (R110; Privacy Protection Law).
+neither a probability nor a key. The counts are for planning (how many places an attendance officer
+needs), not for decisions about children (R110; Privacy Protection Law).
 """
 
 from __future__ import annotations
@@ -212,9 +211,7 @@ def _validate(
     seed: int,
     level: float,
 ) -> tuple[pl.DataFrame, dict[str, tuple[float, float]]]:
-    """Return the metrics of each candidate, and the interval of the model's gain over each
-    baseline.
-    """
+    """Return each candidate's metrics, and the intervals of the model's gain over baselines."""
     losses = {
         name: -np.where(truth, np.log(risk), np.log(1 - risk)) for name, risk in risks.items()
     }
@@ -258,9 +255,7 @@ def _validate(
 
 
 def _calibration(truth: np.ndarray, risk: np.ndarray) -> tuple[float, float]:
-    """Return intercept and slope of the outcome's log-odds on the predicted ones; 0 and 1 are
-    perfect.
-    """
+    """Return intercept and slope of the outcome's log-odds on the predicted ones (best 0, 1)."""
     odds = logit(risk)
 
     def loss(line: np.ndarray) -> float:

@@ -260,9 +260,7 @@ def test_tiers(p, tier):
 
 
 def test_published_answer_of_the_high_school_and_beyond_study(shared_data):
-    """Raudenbush & Bryk (2002), table 4.2: τ² = 8.61 with σ² = 39.15; here with σ² taken as
-    known.
-    """
+    """Raudenbush & Bryk (2002), table 4.2: τ² = 8.61, with σ² = 39.15 taken as known."""
     answers = json.loads((shared_data / "reference" / "known_answers.json").read_text())[
         "hsb_null_reml"
     ]

@@ -21,9 +21,7 @@ def by_turns(cells):
 
 
 def dense_prediction(seen, wanted):
-    """The same conditional normal from one dense covariance of the whole city, means as a flat
-    prior.
-    """
+    """The conditional normal from one dense covariance of the city, with a flat prior of means."""
     both = pl.concat([seen.select(CELL_KEY), wanted.select(CELL_KEY)])
     key = {name: both[name].to_numpy() for name in CELL_KEY}
 

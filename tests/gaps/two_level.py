@@ -66,9 +66,7 @@ class TwoLevel:
         return between / (between + self.residual_variance)
 
     def plausible_range(self, level: float = 0.95) -> tuple[float, float]:
-        """Return where the intercepts of this share of schools lie (Raudenbush & Bryk 2002, p.
-        71).
-        """
+        """Return where this share of schools' intercepts lie (Raudenbush & Bryk 2002, p. 71)."""
         centre = self.fixed["estimate"][0]
         reach = float(norm.ppf(0.5 + level / 2) * np.sqrt(self.intercept_variance))
         return centre - reach, centre + reach
@@ -86,8 +84,7 @@ def fit_two_level(
     restricted: bool = True,
     level: float = 0.90,
 ) -> TwoLevel:
-    """Fit y = Xβ + Zb + e, b ~ N(0, T) per school, e ~ N(0, σ²), by (restricted) maximum
-    likelihood.
+    """Fit y = Xβ + Zb + e, b ~ N(0, T) per school, e ~ N(0, σ²), by ML or REML.
 
     With T = σ²ΛΛ', the deviance profiled over β and σ² depends on Λ alone. For school j,
     M = I + Λ'Z'ZΛ, and everything follows from X'X, X'Z, Z'Z, X'y, Z'y, y'y:
