@@ -306,7 +306,7 @@ def test_bad_settings_are_named(change, said):
         (lambda c: pl.concat([c, c.head(1)]), "repeat"),
         (lambda c: c.with_columns(pl.lit(0.0).alias("gap_sampling_sd")), "positive sampling"),
         (lambda c: c.with_columns(pl.lit(None, pl.Float64).alias("gap_sampling_sd")), "positive"),
-        (lambda c: c.with_columns(pl.lit(float("nan")).alias("gap_raw_sd")), "finite gap"),
+        (lambda c: c.with_columns(pl.lit(float("nan")).alias("gap_raw_sd")), "not finite"),
     ],
 )
 def test_bad_cells_are_named(change, said):
