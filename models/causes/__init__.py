@@ -1,6 +1,4 @@
-"""What goes with gaps: parts of them by cause and place, patterns that recur, what people say.
-Association.
-"""
+"""What goes with gaps (associations): causes by place, patterns that recur, what people say."""
 
 from models.causes.ladders import (
     borda_order,

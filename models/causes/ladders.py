@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata, t
 
-EVERYONE = "all"
+from models.checks import one_row_each
+from models.keys import WHOLE
+
 LEAST_PARTICIPANTS = 5
 MOST_CAUSES = 14  # of an exact order: the subsets double with each cause
 REPLICATES = 2000
@@ -22,8 +24,7 @@ def borda_order(
     level: float = 0.90,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Return the causes in the order of their mean points, with rank intervals, for all and by
-    role.
+    """Return the causes by their mean points, with rank intervals, for all and by role.
 
     With m causes, a participant gives the cause on place r the points (m - r) / (m - 1), from 1
     (top) to 0. Causes on one rung share the mean of their places. Causes left off a ladder share
@@ -224,8 +225,7 @@ def data_agreement(
     level: float = 0.90,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Return how far the people's order of causes is the data's: Kendall's τ-b, for all and by
-    role.
+    """Return how far people's order of causes is the data's: Kendall's τ-b, for all and by role.
 
     Compared are the causes that both name, people's by mean points (`borda_order`). The interval
     resamples the participants; the data's order counts as given.
@@ -313,10 +313,10 @@ def data_disagreements(
     shared, strength = _shared(causes, contributions)
     data_best, data_worst = _ranks(-strength, "min"), _ranks(-strength, "max")
     both = {causes[i] for i in shared}
-    alone = [{"cause_id": cause, "named_in": "ladders"} for cause in causes if cause not in both]
-    alone += [
-        {"cause_id": cause, "named_in": "data"}
-        for cause in contributions["cause_id"].to_list()
+    alone = [
+        {"cause_id": cause, "named_in": named_in}
+        for named_in, named in (("ladders", causes), ("data", contributions["cause_id"]))
+        for cause in named
         if cause not in both
     ]
     rows: list[dict] = []
@@ -392,10 +392,9 @@ def _places(ladders: pl.DataFrame) -> tuple[list[str], list[str], np.ndarray, np
     ].to_list():
         raise ValueError(f"a participant has the cause '{twice[0]}' twice; keep one rung for it")
     people = used.select("participant_hash", "role").unique().sort("participant_hash")
-    if people["participant_hash"].is_duplicated().any():
-        raise ValueError("a participant stands under two roles; keep one")
-    if (people["role"] == EVERYONE).any():
-        raise ValueError(f"'{EVERYONE}' means everyone and cannot be a role; rename it")
+    one_row_each(people, "participant_hash", "a participant stands under two roles; keep one")
+    if (people["role"] == WHOLE).any():
+        raise ValueError(f"'{WHOLE}' means everyone and cannot be a role; rename it")
     causes = used["cause_id"].unique().sort().to_list()
     if len(causes) < 2:
         raise ValueError(f"ladders name {len(causes)} cause(s); an order needs at least two")
@@ -408,8 +407,8 @@ def _places(ladders: pl.DataFrame) -> tuple[list[str], list[str], np.ndarray, np
 
 def _roles(roles: list[str], least: int) -> Iterator[tuple[dict, np.ndarray]]:
     """Yield everyone, then each role: what is said of it in a row, and its participants."""
-    for role in (EVERYONE, *sorted(set(roles))):
-        chosen = np.flatnonzero([role in (EVERYONE, one) for one in roles])
+    for role in (WHOLE, *sorted(set(roles))):
+        chosen = np.flatnonzero([role in (WHOLE, one) for one in roles])
         yield (
             {
                 "role": role,
@@ -492,17 +491,14 @@ def _shared(causes: list[str], contributions: pl.DataFrame) -> tuple[np.ndarray,
         raise ValueError(
             "a cause has no finite contribution; leave out causes that are not measured"
         )
-    if contributions["cause_id"].is_duplicated().any():
-        raise ValueError("a cause has two contributions; pass one row per cause")
+    one_row_each(contributions, "cause_id", "a cause has two contributions; pass one row per cause")
     by_cause = dict(contributions.select("cause_id", "contribution").iter_rows())
     shared = np.array([i for i, cause in enumerate(causes) if cause in by_cause], dtype=int)
     return shared, np.array([by_cause[causes[i]] for i in shared], dtype=float)
 
 
 def _taus(sums: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """Return τ-b of each row of sums of places (low = influential) with the strengths; NaN if
-    undefined.
-    """
+    """Return τ-b of the strengths with each row of sums of places (low = influential), or NaN."""
     first, second = np.triu_indices(len(strength), 1)
     people = np.sign(sums[:, second] - sums[:, first])
     data = np.sign(strength[first] - strength[second])

@@ -9,11 +9,14 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
+from models.checks import every_row
+from models.keys import WHOLE
+
 PARTS = {
     "threefold": ("endowments", "coefficients", "interaction"),
     "twofold": ("explained", "unexplained"),
 }
-CONSTANT, ALL = "constant", "all"
+CONSTANT = "constant"
 LEAST_SCHOOLS = 6
 LEAST_DRAWS = 20
 _LARGEST_CONDITION = 1e10  # beyond it, normal equations have no correct digits to spare
@@ -92,20 +95,20 @@ def oaxaca_blinder(
     totals = np.einsum("dj,jgpq->dgpq", np.vstack([np.ones(schools), times]), moments)
 
     pooled = _pooled(totals)
-    told = (
-        _told(totals[:, 0, :-1, :-1]) & _told(totals[:, 1, :-1, :-1]) & _told(pooled[:, :-1, :-1])
-    )
-    if not told[0]:
+    systems = (totals[:, 0], totals[:, 1], pooled)
+    conditions = [np.linalg.cond(system[:, :-1, :-1]) for system in systems]
+    determined = np.max(conditions, axis=0) < _LARGEST_CONDITION
+    if not determined[0]:
         raise ValueError(
             "the coefficients of a group cannot be told: a level without pupils in it, or a"
             " regressor that follows from the others; join levels or drop a regressor"
         )
-    if 2 * told.sum() < draws:
+    if 2 * determined.sum() < draws:
         raise ValueError(
             "in most draws of schools the coefficients cannot be told; join levels that only a few"
             " schools have"
         )
-    totals, pooled = totals[told], pooled[told]
+    totals, pooled = totals[determined], pooled[determined]
 
     def coefficients(system: np.ndarray) -> np.ndarray:
         beta = np.linalg.solve(system[:, :-1, :-1], system[:, :-1, -1:])[:, : len(scale), 0] / scale
@@ -123,14 +126,14 @@ def oaxaca_blinder(
         "explained": (mean_a - mean_b) * reference,
         "unexplained": mean_a * (beta_a - reference) + mean_b * (reference - beta_b),
     }
-    names = [*regressors, CONSTANT, ALL]
-    found = []
+    names = [*regressors, CONSTANT, WHOLE]
+    frames = []
     for decomposition, chosen in PARTS.items():
         for part in chosen:
             detail = parts[part] @ (place[:, None] == np.arange(len(names) - 1))
             value = np.column_stack([detail, detail.sum(axis=1)])
             low, high = np.percentile(value[1:], _INTERVAL, axis=0)
-            found.append(
+            frames.append(
                 pl.DataFrame(
                     {
                         "decomposition": decomposition,
@@ -142,7 +145,7 @@ def oaxaca_blinder(
                     }
                 )
             )
-    return pl.concat(found).with_columns(n_pupils=pl.lit(len(y)), n_schools=pl.lit(schools))
+    return pl.concat(frames).with_columns(n_pupils=pl.lit(len(y)), n_schools=pl.lit(schools))
 
 
 def _design(
@@ -167,8 +170,7 @@ def _design(
 
 
 def _moments(rows: np.ndarray, schools: pl.Series, is_a: np.ndarray) -> np.ndarray:
-    """Return school × group × the sums of products: all that least squares needs of a school's
-    pupils.
+    """Return school × group × the sums of products that least squares needs of the pupils.
 
     The rows are sorted by school, then group.
     """
@@ -180,9 +182,7 @@ def _moments(rows: np.ndarray, schools: pl.Series, is_a: np.ndarray) -> np.ndarr
 
 
 def _pooled(totals: np.ndarray) -> np.ndarray:
-    """Return the sums of products of all pupils, with the dummy of group a as the last
-    regressor.
-    """
+    """Return all pupils' sums of products, with the dummy of group a as the last regressor."""
     dummy = totals[
         :, 1, :1, :
     ]  # what the dummy sums to with each column is group a's row of the constant
@@ -190,10 +190,6 @@ def _pooled(totals: np.ndarray) -> np.ndarray:
     wide = np.concatenate([both[:, :-1], dummy, both[:, -1:]], axis=1)
     down = np.concatenate([dummy[:, 0, :-1], dummy[:, 0, :1], dummy[:, 0, -1:]], axis=1)
     return np.concatenate([wide[:, :, :-1], down[:, :, None], wide[:, :, -1:]], axis=2)
-
-
-def _told(systems: np.ndarray) -> np.ndarray:
-    return np.linalg.cond(systems) < _LARGEST_CONDITION
 
 
 def _check(
@@ -209,9 +205,9 @@ def _check(
         raise ValueError(
             f"columns that are not in the frame: {', '.join(absent) or 'no regressor'}"
         )
-    if {CONSTANT, ALL} & set(regressors) or len(set(wanted)) < len(wanted):
+    if {CONSTANT, WHOLE} & set(regressors) or len(set(wanted)) < len(wanted):
         raise ValueError(
-            f"each column has one role, and none is called {CONSTANT!r} or {ALL!r}; rename it"
+            f"each column has one role, and none is called {CONSTANT!r} or {WHOLE!r}; rename it"
         )
     if draws < LEAST_DRAWS:
         raise ValueError(f"{draws} draws cannot make an interval; take at least {LEAST_DRAWS}")
@@ -223,8 +219,11 @@ def _check(
             f"only {schools} school(s); at least {LEAST_SCHOOLS} are needed for intervals by school"
         )
     for name in [outcome, *(name for name, levels in regressors.items() if levels is None)]:
-        if not frame.select(pl.col(name).is_finite().fill_null(False).all()).item():
-            raise ValueError(f"{name} has empty values; drop those pupils or estimate them first")
+        every_row(
+            frame,
+            pl.col(name).is_finite(),
+            f"{name} has empty values; drop those pupils or estimate them first",
+        )
     for name, levels in regressors.items():
         if levels is None:
             continue

@@ -1,6 +1,4 @@
-"""Which gaps recur: a gap is a phenomenon when it comes back in several years or in several
-schools.
-"""
+"""Which gaps recur: phenomena come back in several years or in several schools."""
 
 from __future__ import annotations
 
@@ -10,16 +8,19 @@ from itertools import combinations
 
 import numpy as np
 import polars as pl
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
-SCOPES = ("school", "school_subject", "subject", "grade")
+from models.cells import (
+    COHORT_CORRELATION,
+    COHORT_PERSISTENCE,
+    MEAN_GROUP,
+    component_variances,
+    measured_cells,
+)
+from models.discoveries import q_values
+
 LEAST_TYPICAL = 3  # schools without which nothing is typical of a city
-# Errors of one cohort's cells move together, as in the gap model: the same pupils sit several tests
-# (reliability .8) and come back a grade higher (persistence .9 a year).
-COHORT_CORRELATION, COHORT_PERSISTENCE = 0.5, 0.9
-_COMPONENTS = ("school", "school_subject", "school_year", "school_subject_year")
-_GROUP = ["scale_id", "subject", "grade", "school_year"]
 _SCHEMA = {
     "scope": pl.String,
     "semel_mosad": pl.String,
@@ -77,9 +78,7 @@ class _Values:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A place with its gaps by year, by school (whole city only), and by year without each
-    subject.
-    """
+    """A place with its gaps by year, by school (whole city only), and without each subject."""
 
     scope: str
     by_year: _Values
@@ -137,11 +136,10 @@ def phenomena(
 
     Four kinds of places, each with its own "gap" (positive = below, so excellence is `above`):
 
-        school_subject  gap of a school in a subject - what is typical of the city (μ of the gap
-        model) school          the same over all its subjects
+        school_subject  gap of a school in a subject - what is typical of the city (the model's μ)
+        school          the same over all its subjects
         subject         gap of the whole city's measured schools in a subject against the target
-        grade           gap of a grade - that of the city's other grades in the same subject and
-        year
+        grade           gap of a grade - that of the other grades in the same subject and year
 
     A place's gap in year t is the mean d[t] of its cells, weighted by precision; its mean gap m is
     that of its years. Errors are sampling errors, correlated within a cohort, and the school-year
@@ -194,8 +192,8 @@ def phenomena(
         raise ValueError(f"margin_sd is the smallest gap that matters, 0 or above; got {margin_sd}")
     if not (0 < fdr < 1 and 0 < once < 1 and 0 < level < 1):
         raise ValueError(f"fdr, once and level lie between 0 and 1; got {fdr}, {once} and {level}")
-    measured = _measured(cells)
-    groups = measured.group_by(_GROUP).agg(pl.len().alias("schools")).sort(_GROUP)
+    measured = measured_cells(cells).sort("semel_mosad", *MEAN_GROUP)
+    groups = measured.group_by(MEAN_GROUP).agg(pl.len().alias("schools")).sort(MEAN_GROUP)
     blocks = _weighted(measured, groups, components)
     means = _Values(
         sum((block.weight @ block.gap for block in blocks), np.zeros(groups.height)),
@@ -204,7 +202,7 @@ def phenomena(
             np.zeros((groups.height,) * 2),
         ),
     )
-    found = pl.DataFrame(
+    places = pl.DataFrame(
         [
             candidate.row(years, schools, margin_sd)
             for candidate in (*_of_schools(blocks, means, groups), *_of_city(blocks, means, groups))
@@ -221,38 +219,14 @@ def phenomena(
         & ((pl.col("years_seen") >= years) | (pl.col("schools_seen") >= schools))
     )
     tested = pl.col("p_chance").is_not_null()
-    p = found.filter(tested).select(pl.when(is_recurring).then("p_chance").otherwise(1.0))
-    q = np.full(found.height, np.nan)
-    q[found.select(tested).to_series().to_numpy()] = (
-        false_discovery_control(p.to_series()) if p.height else []
-    )
+    p = pl.when(tested).then(pl.when(is_recurring).then("p_chance").otherwise(1.0))
     reach = float(norm.ppf(0.5 + level / 2)) * pl.col("gap_mean_se_sd")
-    return found.with_columns(
+    return places.with_columns(
         (pl.col("gap_mean_sd") - reach).alias("gap_mean_lo_sd"),
         (pl.col("gap_mean_sd") + reach).alias("gap_mean_hi_sd"),
-        pl.Series("q_chance", q).fill_nan(None),
-        (pl.col("p_chance") * p.height).alias("false_alarms_expected"),
+        q_values(p).alias("q_chance"),
+        (pl.col("p_chance") * tested.sum()).alias("false_alarms_expected"),
     ).with_columns((pl.col("q_chance") <= fdr).fill_null(False).alias("is_phenomenon"))
-
-
-def _measured(cells: pl.DataFrame) -> pl.DataFrame:
-    """Return the valid measured cells in canonical order."""
-    key = ["semel_mosad", *_GROUP]
-    measured = cells.filter(pl.col("gap_raw_sd").is_not_null()).sort(key)
-    gap, error = pl.col("gap_raw_sd"), pl.col("gap_sampling_sd")
-    bad = measured.filter(~(gap.is_finite() & error.is_finite() & (error > 0)).fill_null(False))
-    if bad.height:
-        raise ValueError(
-            "measured cells without a finite gap and a positive sampling error:"
-            f" {bad.select(key).head(3).rows()}; leave gap_raw_sd empty where a cell is not"
-            " measured"
-        )
-    if measured.select(key).is_duplicated().any():
-        raise ValueError(
-            "cells repeat by school, subject, grade, school year and scale; pass those of one pupil"
-            " group"
-        )
-    return measured
 
 
 def _weighted(
@@ -263,15 +237,15 @@ def _weighted(
     True differences between schools (u, v) count in the weights, so that a group measured in some
     schools only is not typical of those schools alone.
     """
-    by_name = dict(components.select("component", "component_sd").iter_rows())
-    if missing := [name for name in _COMPONENTS if by_name.get(name) is None]:
-        raise ValueError(f"variance components without a value: {', '.join(missing)}")
-    u, v, w, x = (by_name[name] ** 2 for name in _COMPONENTS)
+    u, v, w, x = component_variances(components)
     coded = measured.join(
-        groups.with_row_index("group").drop("schools"), on=_GROUP, how="left", maintain_order="left"
+        groups.with_row_index("group").drop("schools"),
+        on=MEAN_GROUP,
+        how="left",
+        maintain_order="left",
     )
     information = np.zeros((groups.height, groups.height))
-    found = []
+    places = []
     for (code,), own in coded.group_by("semel_mosad", maintain_order=True):
         group, gap, error = (
             own[name].to_numpy() for name in ("group", "gap_raw_sd", "gap_sampling_sd")
@@ -289,9 +263,9 @@ def _weighted(
         information[np.ix_(group, group)] += precision
         weight = np.zeros((groups.height, own.height))
         weight[group] = precision
-        found.append(_School(str(code), group, gap, noise, weight))
+        places.append(_School(str(code), group, gap, noise, weight))
     solved = np.linalg.inv(information)
-    return [replace(school, weight=solved @ school.weight) for school in found]
+    return [replace(school, weight=solved @ school.weight) for school in places]
 
 
 def _of_schools(
@@ -370,9 +344,7 @@ def _of_city(blocks: list[_School], means: _Values, groups: pl.DataFrame) -> Ite
 
 
 def _against_other_grades(groups: pl.DataFrame) -> np.ndarray:
-    """Return the contrasts (P, P) of each group with the other grades of its scale, subject and
-    year.
-    """
+    """Return each group's contrast (P, P) with other grades of its scale, subject and year."""
     test = groups.select(pl.struct("scale_id", "subject", "school_year").rank("dense"))
     code = test.to_series().to_numpy()
     peers = (code[:, None] == code[None, :]).astype(float)
@@ -382,9 +354,7 @@ def _against_other_grades(groups: pl.DataFrame) -> np.ndarray:
 
 
 def _recurrence(values: _Values, least: int, sign: float) -> float:
-    """Return the two-sided p that fewer than `least` values share the sign; NaN if there are
-    fewer.
-    """
+    """Return the two-sided p that fewer than `least` values share the sign, or NaN."""
     size = len(values.value) - least + 1
     if size < 1:
         return np.nan

@@ -1,6 +1,4 @@
-"""Which causes go with the gap of each place: exact Shapley values of a regression with registered
-priors.
-"""
+"""Which causes go with each place's gap: exact Shapley values under registered priors."""
 
 from __future__ import annotations
 
@@ -10,6 +8,8 @@ import numpy as np
 import polars as pl
 from scipy.optimize import minimize_scalar
 from threadpoolctl import threadpool_limits
+
+from models.checks import every_row, one_row_each
 
 UNEXPLAINED = "unexplained"
 MOST_GROUPS = 10
@@ -108,7 +108,7 @@ def cause_contributions(
             np.ones(len(gap), bool),
         ]
     )
-    found = pl.DataFrame(
+    rows = pl.DataFrame(
         {
             "semel_mosad": np.repeat(np.array(places), len(whole)),
             "cause_group": whole * len(places),
@@ -123,7 +123,7 @@ def cause_contributions(
         pl.DataFrame({"cause_group": order}), how="cross", maintain_order="left_right"
     )
     return grid.join(
-        found, on=["semel_mosad", "cause_group"], how="left", maintain_order="left"
+        rows, on=["semel_mosad", "cause_group"], how="left", maintain_order="left"
     ).with_columns(pl.col("is_measured").fill_null(False), evidence=pl.lit("association"))
 
 
@@ -206,9 +206,7 @@ def _unexplained_variance(
 
 
 def _centred(raw: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the measures less their weighted mean over the places that have them; 0 where
-    missing.
-    """
+    """Return the measures less their weighted mean over the places; 0 where missing."""
     known = ~np.isnan(raw)
     total = np.where(known, raw, 0).T @ weight
     return np.where(known, raw - total / (known.T @ weight), 0.0)
@@ -228,11 +226,17 @@ def _measured(measures: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
     unknown = sorted(set(measures["cause_id"]) - set(catalogue["cause_id"]))
     if unknown:
         raise ValueError(f"causes that are not in the catalogue: {', '.join(unknown)}; add them")
-    if measures.select("cause_id", "semel_mosad").is_duplicated().any():
-        raise ValueError("a cause is given twice for one place; keep one row per cause and place")
+    one_row_each(
+        measures,
+        ["cause_id", "semel_mosad"],
+        "a cause is given twice for one place; keep one row per cause and place",
+    )
     known = measures.filter(pl.col("is_measured"))
-    if not known.select(pl.col("measure").is_finite().fill_null(False).all()).item():
-        raise ValueError("a measured cause has no finite measure; set is_measured to false")
+    every_row(
+        known,
+        pl.col("measure").is_finite(),
+        "a measured cause has no finite measure; set is_measured to false",
+    )
     return known
 
 
@@ -242,20 +246,21 @@ def _check_gaps(gaps: pl.DataFrame) -> None:
             f"only {gaps.height} place(s) have a gap; at least {LEAST_PLACES} are needed to set"
             " causes beside gaps"
         )
-    if gaps["semel_mosad"].is_duplicated().any():
-        raise ValueError("a place has two gaps; hand in one row per semel_mosad")
+    one_row_each(gaps, "semel_mosad", "a place has two gaps; hand in one row per semel_mosad")
     fine = (
         pl.col("gap_sd").is_finite() & pl.col("gap_se_sd").is_finite() & (pl.col("gap_se_sd") > 0)
     )
-    if not gaps.select(fine.fill_null(False).all()).item():
-        raise ValueError(
-            "each place needs a gap and a positive error (gap_se_sd); drop unmeasured places"
-        )
+    every_row(
+        gaps,
+        fine,
+        "each place needs a gap and a positive error (gap_se_sd); drop unmeasured places",
+    )
 
 
 def _check_catalogue(catalogue: pl.DataFrame) -> None:
-    if catalogue["cause_id"].is_duplicated().any():
-        raise ValueError("a cause is twice in the catalogue; keep one row per cause_id")
+    one_row_each(
+        catalogue, "cause_id", "a cause is twice in the catalogue; keep one row per cause_id"
+    )
     groups = catalogue["cause_group"].n_unique()
     if groups > MOST_GROUPS:
         raise ValueError(
@@ -266,12 +271,14 @@ def _check_catalogue(catalogue: pl.DataFrame) -> None:
         raise ValueError(f"no group of causes may be called {UNEXPLAINED!r}; rename it")
     expected, spread = pl.col("prior_sd_per_unit"), pl.col("prior_spread")
     fine = expected.is_finite() & (expected >= 0) & spread.is_finite() & (spread > 0)
-    if not catalogue.select(fine.fill_null(False).all()).item():
-        raise ValueError(
-            "each cause needs a prior_sd_per_unit of 0 or more (measures are oriented: larger ="
-            " worse) and a positive prior_spread"
-        )
-    if not catalogue.select(
-        (pl.col("source").str.strip_chars() != "").fill_null(False).all()
-    ).item():
-        raise ValueError("each cause needs a source that says why its prior is expected")
+    every_row(
+        catalogue,
+        fine,
+        "each cause needs a prior_sd_per_unit of 0 or more (measures are oriented: larger ="
+        " worse) and a positive prior_spread",
+    )
+    every_row(
+        catalogue,
+        pl.col("source").str.strip_chars() != "",
+        "each cause needs a source that says why its prior is expected",
+    )

@@ -1,11 +1,11 @@
-"""Where differences lie: exact splits of a spread, or of a gap between groups, between and within
-schools.
-"""
+"""Where differences lie: exact splits of a spread, or of a gap, between and within schools."""
 
 from __future__ import annotations
 
 import numpy as np
 import polars as pl
+
+from models.checks import every_row
 
 PARTS = ("total", "between", "within")
 
@@ -32,9 +32,8 @@ def between_within(values: pl.DataFrame) -> pl.DataFrame:
 
     Source: law of total variance; R41; domain_methods §2c.
     """
-    values = _sorted(values, "semel_mosad")
+    values, place = _sorted(values, "semel_mosad")
     score = values["value"].to_numpy().astype(float)
-    place = _places(values["semel_mosad"])
     size = np.bincount(place)
     mean = np.bincount(place, score) / size
     parts = np.array(
@@ -77,14 +76,13 @@ def theil(values: pl.DataFrame) -> pl.DataFrame:
 
     Source: Theil (1967), ch. 4; Shorrocks (1980); R41; domain_methods §2c.
     """
-    values = _sorted(values, "group_id")
+    values, place = _sorted(values, "group_id")
     money = values["value"].to_numpy().astype(float)
     if (money <= 0).any():
         raise ValueError(
             "Theil's index needs positive amounts of money; leave out units that spend nothing, and"
             " use between_within for scores"
         )
-    place = _places(values["group_id"])
     size = np.bincount(place)
     mean, whole = np.bincount(place, money) / size, money.mean()
     share = money / money.sum()
@@ -107,8 +105,7 @@ def theil(values: pl.DataFrame) -> pl.DataFrame:
 
 
 def group_gap(values: pl.DataFrame) -> pl.DataFrame:
-    """Split the gap between two groups of pupils exactly into sorting and what differs inside
-    schools.
+    """Split the gap of two groups of pupils exactly into sorting and what differs in schools.
 
     With group a (expected to be ahead) and b, school means ȳ_aj and ȳ_bj, shares a_j and b_j of the
     groups' pupils in school j, and d_j = ȳ_aj - ȳ_bj where a school has both groups:
@@ -133,12 +130,11 @@ def group_gap(values: pl.DataFrame) -> pl.DataFrame:
 
     Source: Reardon (2008); R41; domain_methods §2c.
     """
-    values = _sorted(values, "semel_mosad", "is_ahead")
+    values, place = _sorted(values, "semel_mosad", "is_ahead")
     score = values["value"].to_numpy().astype(float)
     ahead = values["is_ahead"].to_numpy()
     if ahead.all() or not ahead.any():
         raise ValueError("one of the two groups has no pupil; a gap needs both")
-    place = _places(values["semel_mosad"])
     schools = int(place.max()) + 1
     size = np.stack([np.bincount(place[ahead == a], minlength=schools) for a in (True, False)])
     total = np.stack(
@@ -167,18 +163,18 @@ def group_gap(values: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _sorted(values: pl.DataFrame, *keys: str) -> pl.DataFrame:
+def _sorted(values: pl.DataFrame, *keys: str) -> tuple[pl.DataFrame, np.ndarray]:
+    """Return the rows in order, and the number of each one's first key in the order of names."""
     if not values.height:
         raise ValueError("no rows to split; hand in at least one")
     fine = pl.all_horizontal(pl.col(key).is_not_null() for key in keys)
-    if not values.select((fine & pl.col("value").is_finite().fill_null(False)).all()).item():
-        raise ValueError(f"each row needs {', '.join(keys)} and a value; drop the unmeasured")
-    return values.sort(*keys, "value")
-
-
-def _places(names: pl.Series) -> np.ndarray:
-    """Return the number of each row's group, in the order of the groups' names."""
-    return (names.rank("dense") - 1).cast(pl.Int64).to_numpy()
+    every_row(
+        values,
+        fine & pl.col("value").is_finite(),
+        f"each row needs {', '.join(keys)} and a value; drop the unmeasured",
+    )
+    rows = values.sort(*keys, "value")
+    return rows, (rows[keys[0]].rank("dense") - 1).cast(pl.Int64).to_numpy()
 
 
 def _shares(parts: np.ndarray) -> pl.Series:

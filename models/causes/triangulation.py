@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 from scipy.stats import norm
 
-LABELS = ("agree", "contradict", "mixed", "silent")
+from models.checks import every_row, one_row_each
+
 _KEY = ["place", "theme"]
 
 
@@ -116,19 +117,18 @@ def triangulate(
 
 
 def _check(hard: pl.DataFrame, excerpts: pl.DataFrame) -> None:
-    if hard.select(_KEY).is_duplicated().any():
-        raise ValueError("a place and theme has two measures; pass one row for each")
+    one_row_each(hard, _KEY, "a place and theme has two measures; pass one row for each")
     p = pl.col("p_weak")
     wrong = p.is_not_null() & (~p.is_between(0, 1) | p.is_nan() | pl.col("is_weak").is_null())
     if hard.select(wrong.any()).item():
         raise ValueError("p_weak is a probability between 0 and 1, and belongs to a known is_weak")
     is_known = pl.col("sentiment").is_in(["positive", "negative"]).fill_null(False)
-    if not excerpts.select(is_known.all()).item():
-        raise ValueError(
-            "a sentiment is neither 'positive' nor 'negative'; code it, or leave it out"
-        )
-    if not excerpts.select((pl.col("n") >= 0).fill_null(False).all()).item():
-        raise ValueError("n counts excerpts; it must be 0 or more in every row")
+    every_row(
+        excerpts,
+        is_known,
+        "a sentiment is neither 'positive' nor 'negative'; code it, or leave it out",
+    )
+    every_row(excerpts, pl.col("n") >= 0, "n counts excerpts; it must be 0 or more in every row")
     if hard.select(_KEY).null_count().sum_horizontal().item() or (
         excerpts.select(_KEY).null_count().sum_horizontal().item()
     ):

@@ -1,6 +1,4 @@
-"""Criteria by which pupils are identified: are they clear, bound to a measure, and fair
-(R27–R31).
-"""
+"""Criteria that identify pupils: clear, bound to a measure, and fair? (R27–R31)."""
 
 from models.criteria.fairness import fairness
 from models.criteria.lint import lint

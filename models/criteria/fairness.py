@@ -19,6 +19,8 @@ import polars as pl
 from scipy.stats import chi2, norm
 from sklearn.isotonic import IsotonicRegression
 
+from models.discoveries import q_values
+
 
 @dataclass(frozen=True)
 class FairnessSettings:
@@ -81,10 +83,11 @@ def fairness(
         )
         for name in sorted(members["group_id"].unique())
     ]
-    found = pl.DataFrame(rows, schema=_SCHEMA)
-    return found.with_columns(
-        is_unfair=pl.Series(_discoveries(found["p_value"].to_numpy(), settings.level))
-    ).drop("p_value")
+    return (
+        pl.DataFrame(rows, schema=_SCHEMA)
+        .with_columns(is_unfair=q_values(pl.col("p_value")) <= settings.level)
+        .drop("p_value")
+    )
 
 
 _SCHEMA = {
@@ -193,13 +196,3 @@ def wilson(k: int, n: int, z: float) -> tuple[float, float]:
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
-
-
-def _discoveries(p: np.ndarray, level: float) -> np.ndarray:
-    """Return which hypotheses Benjamini and Hochberg reject at this false discovery rate."""
-    order = np.argsort(p, kind="stable")
-    below = np.flatnonzero(p[order] <= level * (np.arange(len(p)) + 1) / max(len(p), 1))
-    rejected = np.zeros(len(p), dtype=bool)
-    if len(below):
-        rejected[order[: below[-1] + 1]] = True
-    return rejected

@@ -55,14 +55,14 @@ def lint(
         "unknown_goal": ~pl.col("goal_id").is_in(list(goals)),
     }
     key = ("criteria_field", "criterion_id", "criterion_version")
-    found = [
+    faults = [
         criteria.filter(fault).select(
             *key[:2], pl.col(key[2]).cast(pl.Int64), pl.lit(code).alias("finding_code")
         )
         for code, fault in empty.items()
     ]
     missing = sorted(set(fields) - set(criteria["criteria_field"]))
-    found.append(
+    faults.append(
         pl.DataFrame(
             [(name, "none", 0, "none") for name in missing],
             schema={
@@ -76,7 +76,7 @@ def lint(
     )
     words = {place: {code: SENTENCES[code][place] for code in SENTENCES} for place in (0, 1)}
     return (
-        pl.concat(found)
+        pl.concat(faults)
         .with_columns(
             finding_he=pl.col("finding_code").replace_strict(words[0], return_dtype=pl.String),
             finding_en=pl.col("finding_code").replace_strict(words[1], return_dtype=pl.String),

@@ -7,6 +7,8 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from models.keys import WHOLE
+
 
 def current(criteria: pl.DataFrame, day: date) -> pl.DataFrame:
     """Return the version of each criterion that holds on a day (R30).
@@ -68,7 +70,7 @@ def what_if(
             "will": criterion_holds(values, *after),
         }
     )
-    everyone = pupils.with_columns(group_id=pl.lit("all"))
+    everyone = pupils.with_columns(group_id=pl.lit(WHOLE))
     by_group = pupils.join(groups.select("pupil", "group_id"), on="pupil").select(everyone.columns)
     was, will = pl.col("was").fill_null(value=False), pl.col("will").fill_null(value=False)
     counted = (
@@ -83,7 +85,7 @@ def what_if(
             lost=(was & ~will).sum(),
         )
     )
-    return counted.sort(pl.col("group_id") != "all", "group_id")
+    return counted.sort(pl.col("group_id") != WHOLE, "group_id")
 
 
 def methods_by_school(criteria: pl.DataFrame) -> pl.DataFrame:

@@ -108,14 +108,14 @@ def generate(
         participation, passed_over, admitted = programmes.choose(
             described, theta[pupil, position], last_scores[pupil], schools, now, year, streams
         )
-        carried = gains.advance(described, participation, now, before)
+        gained = gains.advance(described, participation, now, before)
         score = scores.true_scores(
             described,
             schools,
             parts,
             position,
             theta[pupil, position + 1],
-            carried,
+            gained,
             streams(f"classes_{year}"),
         )
         rows = scores.tests(described, score, schools, year, last, streams)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Any
 
 import polars as pl
 
@@ -20,6 +21,7 @@ NAMES = ("יוסי כהן", "תמר לוי")
 PHONE, IDENTITY = "050-7654321", "990054321"
 _HEBREW_DATES = {"2018-09-01": 'כ"א באלול תשע"ח', "2021-09-01": 'כ"ד באלול תשפ"א'}
 _EXCEL_DAY_ZERO = date(1899, 12, 30)
+_MISSING = {"kind": "quarantine", "expected": "missing"}
 MANIFEST = {
     "defect_id": pl.String,
     "kind": pl.String,
@@ -49,9 +51,9 @@ def soil(city: SyntheticCity) -> SyntheticCity:
     `check` (table.check_id, failing for `key`), `unreadable`, `value` (what the value is read as),
     `equal` (expected = table whose rows of the year `key` equal the clean ones, but for rows set
     aside), `sequence` (needs two loads) and `export`. `knock_on` is what follows from a defect
-    elsewhere and may be told: a reason code, or a check and a pattern of its keys; `note` says why.
-    `severity` is that of the check which tells it; empty where nothing is told, since the row was
-    read as it was meant or is kept out by design.
+    elsewhere and may be reported: a reason code, or a check and a pattern of its keys; `note` says
+    why. `severity` is that of the check which reports it; empty where nothing is reported, since
+    the row was read as it was meant or is kept out by design.
 
     Raises:
         ValueError: if the city is not the clean city over five years.
@@ -115,18 +117,21 @@ class _Dirt:
         )
 
     def knock_on(
-        self, defect: str, source: str, file: str, told: str, key: str | None, why: str
+        self, defect: str, source: str, file: str, expected: str, key: str | None, why: str
     ) -> None:
-        """Write what follows from a defect elsewhere; `key` is a pattern of keys of the check
-        `told`.
-        """
-        self.note(defect, "knock_on", source, file, told, key=key, severity=None, note=why)
+        """Write what follows from a defect elsewhere; `key` is a pattern of keys of the check."""
+        self.note(defect, "knock_on", source, file, expected, key=key, severity=None, note=why)
 
     def put(self, file: str, index: int, column: str, value: str | None) -> None:
         """Set one value."""
         frame = self.files[file].clone()
         frame[index, column] = value
         self.files[file] = frame
+
+    def plant(self, value: str | None, file: str, index: int, column: str, **said: Any) -> None:
+        """Set one value and write the manifest's line about it (`said`: as `note`)."""
+        self.put(file, index, column, value)
+        self.note(file=file, index=index, column=column, **said)
 
     def change(self, file: str, column: str, value: pl.Expr, where: pl.Expr) -> None:
         """Set a column's values where a condition holds."""
@@ -136,8 +141,8 @@ class _Dirt:
     def find(self, file: str, **values: str) -> int:
         """Return the first row with these values."""
         frame = self.files[file]
-        found = pl.all_horizontal([pl.col(name) == value for name, value in values.items()])
-        return frame.with_row_index().filter(found)["index"][0]
+        matches = pl.all_horizontal([pl.col(name) == value for name, value in values.items()])
+        return frame.with_row_index().filter(matches)["index"][0]
 
     def rows(self, file: str, where: pl.Expr) -> list[int]:
         """Return the rows where a condition holds."""
@@ -323,17 +328,16 @@ def _registers(d: _Dirt) -> None:
     for index in (at, other):
         d.note("D12", "quarantine", "register__pupils", file, "duplicate_key", index=index)
     file = f"pupils_{y2}.csv"
-    d.put(file, 10, "grade", "9")
-    d.put(file, 20, "birth_year", "1995")
-    for index, column in ((10, "grade"), (20, "birth_year")):
-        d.note(
-            "D13",
-            "quarantine",
-            "register__pupils",
+    for index, column, value in ((10, "grade", "9"), (20, "birth_year", "1995")):
+        d.plant(
+            value,
             file,
-            "implausible",
-            index=index,
-            column=column,
+            index,
+            column,
+            defect="D13",
+            kind="quarantine",
+            source="register__pupils",
+            expected="implausible",
             severity="WARN",
         )
 
@@ -378,15 +382,15 @@ def _tests(d: _Dirt) -> None:
         d.files[file].with_row_index().filter(internal & (pl.col("is_tested") == "true"))["index"]
     )
     for index, value in zip(rows[[5, 50, 500]], ("140", "-5", "0.71"), strict=True):
-        d.put(file, index, "score", value)
-        d.note(
-            "D9",
-            "quarantine",
-            source,
+        d.plant(
+            value,
             file,
-            "outside_scale",
-            index=index,
-            column="score",
+            index,
+            "score",
+            defect="D9",
+            kind="quarantine",
+            source=source,
+            expected="outside_scale",
             severity="WARN",
         )
 
@@ -507,15 +511,15 @@ def _wellbeing(d: _Dirt) -> None:
         severity=None,
     )
     file = f"parents_payments_{y1}.csv"
-    d.put(file, 3, "semel_mosad", "900777")
-    d.note(
-        "D5",
-        "quarantine",
-        "finance__parents_payments",
+    d.plant(
+        "900777",
         file,
-        "unknown_reference",
-        index=3,
-        column="semel_mosad",
+        3,
+        "semel_mosad",
+        defect="D5",
+        kind="quarantine",
+        source="finance__parents_payments",
+        expected="unknown_reference",
         severity="WARN",
     )
 
@@ -558,28 +562,18 @@ def _wellbeing(d: _Dirt) -> None:
     )
 
     file = f"attendance_{y4}.csv"
-    d.put(file, 15, "absence_days", "230")
-    d.put(file, 25, "absence_days", "-3")
-    d.note(
-        "D25",
-        "quarantine",
-        "attendance__pupil_years",
-        file,
-        "implausible",
-        index=15,
-        column="absence_days",
-        severity="WARN",
-    )
-    d.note(
-        "D25",
-        "quarantine",
-        "attendance__pupil_years",
-        file,
-        "out_of_range",
-        index=25,
-        column="absence_days",
-        severity="WARN",
-    )
+    for index, value, reason in ((15, "230", "implausible"), (25, "-3", "out_of_range")):
+        d.plant(
+            value,
+            file,
+            index,
+            "absence_days",
+            defect="D25",
+            kind="quarantine",
+            source="attendance__pupil_years",
+            expected=reason,
+            severity="WARN",
+        )
 
     file = f"climate_{y4}.csv"
     del d.files[file]
@@ -692,22 +686,21 @@ def _money(d: _Dirt) -> None:
         f"{row['semel_mosad']}/{y1}/{row['response_id']}",
         "the pupil set aside is missing on the list",
     )
-    d.put(file, 4, "response_id", "תכנית שאיש אינו מכיר")
-    d.note(
-        "D33",
-        "quarantine",
-        "programmes__participation",
+    d.plant(
+        "תכנית שאיש אינו מכיר",
         file,
-        "unknown_reference",
-        index=4,
-        column="response_id",
+        4,
+        "response_id",
+        defect="D33",
+        kind="quarantine",
+        source="programmes__participation",
+        expected="unknown_reference",
         severity="WARN",
     )
 
     budget = "finance__budget_lines"
     file = f"budget_{y2}.csv"
-    d.put(file, 2, "funding_channel", None)
-    d.note("D20", "quarantine", budget, file, "missing", index=2, column="funding_channel")
+    d.plant(None, file, 2, "funding_channel", defect="D20", source=budget, **_MISSING)
     at = d.find(
         file, response_id="amirim", funding_channel="gefen_school", semel_mosad=code_of("S09")
     )
@@ -762,15 +755,15 @@ def _money(d: _Dirt) -> None:
     )
 
     at = d.find(file, response_id="tikshuv", semel_mosad=code_of("S06"))
-    d.put(file, at, "actual_nis", "(1,250.50)")
-    d.note(
-        "D16",
-        "value",
-        budget,
+    d.plant(
+        "(1,250.50)",
         file,
-        "-1250.5",
-        index=at,
-        column="actual_nis",
+        at,
+        "actual_nis",
+        defect="D16",
+        kind="value",
+        source=budget,
+        expected="-1250.5",
         severity=None,
         note="a refund in parentheses",
     )
@@ -836,16 +829,16 @@ def _voices(d: _Dirt) -> None:
     )
 
     file = "cards.csv"
-    d.put(file, 6, "card_reason", f"ראו תיק {IDENTITY}")
-    d.note(
-        "D27",
-        "repair",
-        "voice__cards",
+    d.plant(
+        f"ראו תיק {IDENTITY}",
         file,
-        "personal_masked",
-        index=6,
+        6,
+        "card_reason",
+        defect="D27",
+        kind="repair",
+        source="voice__cards",
+        expected="personal_masked",
         key="1",
-        column="card_reason",
     )
     d.note(
         "D27",
@@ -872,20 +865,15 @@ def _voices(d: _Dirt) -> None:
             card_reason="חשוב",
         )
     d.note("D29", "check", "voice__cards", file, "core_card_tally.quota", key="indispensable")
-    d.put(file, 30, "card_reason", None)
-    d.note("D29", "quarantine", "voice__cards", file, "missing", index=30, column="card_reason")
+    d.plant(None, file, 30, "card_reason", defect="D29", source="voice__cards", **_MISSING)
 
     file = "ratings.csv"
     fair = d.files[file].with_row_index().filter(pl.col("rating") == "fairly_effective")["index"]
     for index, word in zip(fair[:3], ("צהוב", "Yellow", "2"), strict=True):
         d.put(file, index, "rating", word)
     others = [n for n in range(20, 60) if n not in fair[:3]]
-    d.put(file, others[0], "goal_id", None)
-    d.put(file, others[1], "role", None)
-    d.note(
-        "D28", "quarantine", "voice__ratings", file, "missing", index=others[0], column="goal_id"
-    )
-    d.note("D28", "quarantine", "voice__ratings", file, "missing", index=others[1], column="role")
+    for index, column in zip(others[:2], ("goal_id", "role"), strict=True):
+        d.plant(None, file, index, column, defect="D28", source="voice__ratings", **_MISSING)
     d.note("D28", "equal", "voice__ratings", file, "staging.stg_voice__ratings", severity=None)
 
 

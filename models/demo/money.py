@@ -83,9 +83,7 @@ def parents_payments_file(delivery: pl.DataFrame, year: int, streams: Streams) -
 def school_money_file(
     described: pl.DataFrame, schools: pl.DataFrame, year: int, streams: Streams
 ) -> pl.DataFrame:
-    """Return ministry, Gefen and parents' money per school (contract of
-    `finance__school_money`).
-    """
+    """Return ministry, Gefen and parents' money per school (`finance__school_money`)."""
     sizes = (
         described.group_by("school", "semel_mosad", "school_year")
         .agg(pupils=pl.len().cast(pl.Int64))

@@ -197,7 +197,7 @@ def _selection_score(
 
 
 class Gains:
-    """What pupils carry from responses, year after year: pupil × response × subject, in SD."""
+    """What pupils keep of responses, year after year: pupil × response × subject, in SD."""
 
     def __init__(self, n_pupils: int, effects: np.ndarray) -> None:
         self._effects = effects
@@ -210,7 +210,7 @@ class Gains:
         runs: np.ndarray,
         ran: np.ndarray,
     ) -> np.ndarray:
-        """Move one year on and return what each pupil of the year carries: row × subject.
+        """Move one year on and return what each pupil of the year keeps: row × subject.
 
         Participants have the full effect (discounted where several responses meet in one pupil);
         whoever left keeps half of it, then a quarter, and so on.
@@ -238,10 +238,10 @@ class Gains:
             now[weak, column_of[name]] *= factor
         several = ((dose > 0) & _TARGETED).sum(1) >= 2
         now[np.ix_(several, _TARGETED)] *= spec.OVERLAP_FACTOR
-        carried = np.where(dose[:, :, None] > 0, now, spec.FADE_OUT * self._stock[pupil])
+        kept = np.where(dose[:, :, None] > 0, now, spec.FADE_OUT * self._stock[pupil])
         self._stock *= spec.FADE_OUT
-        self._stock[pupil] = carried
-        return carried.sum(1)
+        self._stock[pupil] = kept
+        return kept.sum(1)
 
 
 def delivery_file(

@@ -194,7 +194,6 @@ def _newcomers(
     area = areas["stat_area"].to_numpy()
     own_area = schools["stat_area"].to_numpy()[school]
     elsewhere = area[rng.integers(0, len(area), n)]
-    nurture = schools["nurture"].to_numpy()[school]
     background = spec.PUPIL_SLOPE * (decile - spec.CENTRE_DECILE)
     background = background + spec.SCHOOL_SLOPE * (nurture - spec.CENTRE_DECILE)
     is_girl = rng.random(n) < 0.5
@@ -355,13 +354,9 @@ def _trait_cuts() -> tuple[float, float]:
     weak_share = 0.25  # pupils of decile 8 and above
     amirim = spec.AMIRIM_SHARE / from_grade / (1 - spec.AMIRIM_LOSS_DECILE_8 * weak_share)
     return (
-        trait_sd * _upper_quantile(spec.GIFTED_SHARE / from_grade),
-        trait_sd * _upper_quantile(amirim),
+        trait_sd * NormalDist().inv_cdf(1 - spec.GIFTED_SHARE / from_grade),
+        trait_sd * NormalDist().inv_cdf(1 - amirim),
     )
-
-
-def _upper_quantile(share: float) -> float:
-    return NormalDist().inv_cdf(1 - share)
 
 
 def pupils_file(described: pl.DataFrame) -> pl.DataFrame:

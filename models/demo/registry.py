@@ -93,9 +93,7 @@ def registry_file() -> pl.DataFrame:
 
 
 def assets_file(last_year_codes: list[str]) -> pl.DataFrame:
-    """Return the assets beyond budget (contract of `assets__inventory`); those of absent schools
-    go.
-    """
+    """Return assets beyond budget (contract of `assets__inventory`), of present schools only."""
     names = [
         "asset_id",
         "asset_name_he",
@@ -111,9 +109,7 @@ def assets_file(last_year_codes: list[str]) -> pl.DataFrame:
 
 
 def criteria_file(codes: list[str]) -> pl.DataFrame:
-    """Return the criteria (contract of `aim__criteria`): the city's, and each school's own
-    method.
-    """
+    """Return the criteria (contract of `aim__criteria`): the city's, and each school's own."""
     names = [
         "criterion_id",
         "criterion_version",

@@ -120,9 +120,7 @@ def _areas_of(nurture: pl.Series, areas: pl.DataFrame, streams: Streams) -> list
 
 
 def _places(stat_area: pl.Series, areas: pl.DataFrame, streams: Streams) -> list[pl.Series]:
-    """Return where each school stands: somewhere in its area, areas being cells of a made-up
-    grid.
-    """
+    """Return where each school stands: somewhere in its area, a cell of a made-up grid."""
     number = {code: index for index, code in enumerate(areas["stat_area"])}
     cell = np.array([number[code] for code in stat_area])
     corner = np.stack([cell % spec.AREA_COLUMNS, cell // spec.AREA_COLUMNS]) * spec.AREA_WIDTH_M

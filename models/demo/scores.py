@@ -85,8 +85,7 @@ def _planted(schools: pl.DataFrame, profile: Profile) -> np.ndarray:
 
 
 def persistence(people: pl.DataFrame, years: Sequence[int], streams: Streams) -> np.ndarray:
-    """Return the persistent ability of each pupil: pupil × (year + 1); column 0 is before the
-    first.
+    """Return the pupils' persistent ability: pupil × (year + 1); column 0 is before the first.
 
     Ability before a pupil's first year is the pupil's own draw; it then moves as an
     autoregression that keeps its spread.

@@ -390,7 +390,6 @@ RESPONSES = (
     Response("library_lending", "g05", "all", "school_wide", is_targeted=False),
 )
 
-MAIN_PROGRAMMES = ("milat", "merchav", "rvadim", "icei", "makom_balev")
 IMMIGRANT_SCHOOL_PCT = 8
 IMMIGRANT_CLASS_YEARS = 5  # pupils up to these full years in Israel join Hebrew for immigrants
 LOTTERIES = (("milat", "S14"), ("posh", "S14"), ("posh", "R08"), ("rvadim", "R08"))

@@ -1,25 +1,23 @@
-"""What responses do: local estimates by design, combined with the literature, set beside money and
-opinion.
-"""
+"""What responses do: local estimates and the literature, combined, beside money and opinion."""
 
 from models.effects.agreement import agreement, rated_alike, rated_by_role
 from models.effects.alignment import alignment, money_follows_effect, perceived, placement
 from models.effects.cost import cost_per_month, response_money
 from models.effects.estimate import Estimate, GroupContrast
-from models.effects.information import (
+from models.effects.local import BIAS_SD, design_frame, group_effect, local_estimates
+from models.effects.lottery import draw_lottery, lottery
+from models.effects.matching import matched
+from models.effects.next_evaluation import (
     Variances,
     detectable,
     evaluate_first,
     evaluation_records,
+    perfect_and_sample_information,
     still_open,
-    value_of_information,
 )
-from models.effects.local import BIAS_SD, design_frame, group_effect, local_estimates
-from models.effects.lottery import draw_lottery, lottery
-from models.effects.matching import matched
 from models.effects.panel import panel
 from models.effects.posterior import combine
-from models.effects.proposals import dear, only_responses, proposals
+from models.effects.proposals import cost_outliers, only_responses, proposals
 from models.effects.sensitivity import sensitivity
 from models.effects.threshold import cut_off, threshold
 from models.effects.verdict import verdicts
@@ -32,9 +30,9 @@ __all__ = [
     "agreement",
     "alignment",
     "combine",
+    "cost_outliers",
     "cost_per_month",
     "cut_off",
-    "dear",
     "design_frame",
     "detectable",
     "draw_lottery",
@@ -48,6 +46,7 @@ __all__ = [
     "only_responses",
     "panel",
     "perceived",
+    "perfect_and_sample_information",
     "placement",
     "proposals",
     "rated_alike",
@@ -56,6 +55,5 @@ __all__ = [
     "sensitivity",
     "still_open",
     "threshold",
-    "value_of_information",
     "verdicts",
 ]

@@ -11,7 +11,11 @@ from math import comb
 
 import numpy as np
 import polars as pl
-from scipy.stats import false_discovery_control, t
+from scipy.stats import t
+
+from models.checks import every_row, one_row_each
+from models.discoveries import q_values
+from models.keys import WHOLE
 
 # The colours from worst to best; a rating counts 1, 2 or 3.
 LEVELS = ("red_raters", "yellow_raters", "green_raters")
@@ -61,7 +65,7 @@ def agreement(
     The interval says how α would move with other responses before the same people. It is a
     bootstrap-t over the responses (with their goals), on the scale of ln(1 - α), with jackknife
     errors: with 12 responses a 90 % percentile interval holds the true α in .77 of cases, this one
-        in .86 to .92.
+    in .86 to .92.
 
     Args:
         ratings: response_id, goal_id, role, red_raters, yellow_raters, green_raters (counts).
@@ -85,8 +89,8 @@ def agreement(
     """
     ratings = _checked(ratings)
     rows = []
-    for role in ("all", *ratings["role"].unique().sort()):
-        own = ratings if role == "all" else ratings.filter(pl.col("role") == role)
+    for role in (WHOLE, *ratings["role"].unique().sort()):
+        own = ratings if role == WHOLE else ratings.filter(pl.col("role") == role)
         counts = _counts(own.group_by(UNIT).agg(pl.col(LEVELS).sum()).sort(UNIT))
         counts = counts[counts.sum(axis=1) > 1]
         alpha = float(krippendorff_alpha(counts)[0]) if len(counts) else np.nan
@@ -150,7 +154,7 @@ def rated_alike(ratings: pl.DataFrame, *, fdr: float = 0.10) -> pl.DataFrame:
     return (
         units.select(UNIT)
         .hstack(_frame(rows, "raters", "rating_mean", "disagreement", "p_value"))
-        .with_columns(_q_values("p_value"))
+        .with_columns(q_values(pl.col("p_value")).alias("q_value"))
         .with_columns(
             pl.when(named & (pl.col("disagreement") < 1))
             .then(pl.lit("alike"))
@@ -168,9 +172,9 @@ def rated_by_role(ratings: pl.DataFrame, *, fdr: float = 0.10, level: float = 0.
     The p-value is exact: the share of all ways to deal the response's ratings to as many raters
     with a difference at least as large. Benjamini-Hochberg runs over all roles and responses at
     once, so that of 12 roles × 12 responses not a dozen are called different by chance. A role of
-    one rater is that
-    person: what is published is cut to roles of enough raters (R78). The interval is Student's
-    with one spread for both sides (a role is often one person), cut at the ends of the scale.
+    one rater is that person: what is published is cut to roles of enough raters (R78). The interval
+    is Student's with one spread for both sides (a role is often one person), cut at the ends of the
+    scale.
 
     Args:
         ratings: as for `agreement`.
@@ -222,7 +226,7 @@ def rated_by_role(ratings: pl.DataFrame, *, fdr: float = 0.10, level: float = 0.
                 "p_value",
             )
         )
-        .with_columns(_q_values("p_value"))
+        .with_columns(q_values(pl.col("p_value")).alias("q_value"))
         .with_columns((pl.col("q_value") <= fdr).fill_null(False).alias("is_rated_differently"))
     )
 
@@ -258,15 +262,13 @@ def _log_disagreement(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def _checked(ratings: pl.DataFrame) -> pl.DataFrame:
     key = [*UNIT, "role"]
-    fine = pl.all_horizontal(pl.col(name) >= 0 for name in LEVELS).fill_null(False)
-    bad = ratings.filter(~fine).select(key).sort(key)
-    if bad.height:
-        raise ValueError(
-            f"ratings without a count of {', '.join(LEVELS)}: {bad.head(3).rows()}; a colour nobody"
-            " chose is 0"
-        )
-    if ratings.select(key).is_duplicated().any():
-        raise ValueError("ratings repeat by response, goal and role; sum them first")
+    every_row(
+        ratings,
+        pl.all_horizontal(pl.col(name) >= 0 for name in LEVELS),
+        f"ratings without a count of {', '.join(LEVELS)}; a colour nobody chose is 0",
+        key=key,
+    )
+    one_row_each(ratings, key, "ratings repeat by response, goal and role; sum them first")
     return ratings.sort(key)
 
 
@@ -312,14 +314,3 @@ def _frame(rows: list[tuple], *names: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=types, orient="row").with_columns(
         pl.col(pl.Float64).fill_nan(None)
     )
-
-
-def _q_values(column: str) -> pl.Expr:
-    def adjust(p: pl.Series) -> pl.Series:
-        known = p.drop_nulls()
-        q = pl.Series(
-            false_discovery_control(known.to_numpy()) if len(known) else [], dtype=pl.Float64
-        )
-        return p.clone().scatter(p.is_not_null().arg_true(), q) if len(known) else p
-
-    return pl.col(column).map_batches(adjust, return_dtype=pl.Float64).alias("q_value")

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
+from models.checks import every_row, one_row_each
 from models.effects.agreement import LEVELS, SCORES, UNIT
 from models.effects.cost import KINDS
+from models.keys import WHOLE
 
 _MIDDLE = 2.0  # the middle of the scale of ratings 1 to 3
 _EVEN = 1e-9
@@ -51,8 +53,7 @@ def alignment(
     Source: R65.
     """
     effects = _whole_effects(verdicts)
-    if money["response_id"].is_duplicated().any():
-        raise ValueError("money has several rows of one response; pass one year")
+    one_row_each(money, "response_id", "money has several rows of one response; pass one year")
     named = {"not_effective": "not_effective", "insufficient_evidence": "insufficient_evidence"}
     frames = []
     for kind in kinds:
@@ -129,8 +130,7 @@ def money_follows_effect(
     Returns:
         money_kind, kendall_tau (1 = the more effect the more money, 0 = no relation),
         kendall_tau_lo, kendall_tau_hi, responses (with money of the kind and an effect). Fewer than
-        four responses, or
-        the same money for all: null.
+        four responses, or the same money for all: null.
 
     Raises:
         ValueError: as for `alignment`.
@@ -187,9 +187,8 @@ def perceived(
     1/3), effects ~ their posterior. d = z perceived - z estimated. Listed are
 
         liked_no_effect     P(mean rating > 2) ≥ sure, P(d > 0) ≥ sure, and no effect is shown
-        disliked_effective  P(mean rating < 2) ≥ sure, P(d < 0) ≥ sure, and an effect is likely here
-        too disliked_promising  the same, and an effect is likely by literature and data together
-        only
+        disliked_effective  P(mean rating < 2) ≥ sure, P(d < 0) ≥ sure, an effect is likely here too
+        disliked_promising  the same, but likely by literature and data together only
 
     "No effect is shown" is a verdict of red or insufficient evidence: it does not say there is
     none. "Likely" is P(effect > 0) ≥ `likely` by literature and local data together, "here too"
@@ -234,23 +233,23 @@ def perceived(
     # One draw per response: two goals of one response share its effect.
     code = (both["response_id"].rank("dense") - 1).cast(pl.Int64).to_numpy()
     noise = rng.standard_normal((draws, int(code.max(initial=-1)) + 1))[:, code]
-    found = both["effect_sd"].to_numpy() + noise * both["effect_se_sd"].to_numpy()
-    z_seen, z_found = _standardised(seen), _standardised(found)
-    part = z_seen - z_found
+    estimated = both["effect_sd"].to_numpy() + noise * both["effect_se_sd"].to_numpy()
+    z_seen, z_estimated = _standardised(seen), _standardised(estimated)
+    part = z_seen - z_estimated
     ends = [0.5 - level / 2, 0.5 + level / 2]
     rating, difference = (np.quantile(values, ends, axis=0) for values in (seen, part))
     likelihood = norm.cdf(both["effect_sd"].to_numpy() / both["effect_se_sd"].to_numpy())
     liked, overrated = (seen > _MIDDLE).mean(axis=0), (part > 0).mean(axis=0)
     shown = pl.col("is_effective")
-    told_here = pl.col("information_pct") >= 100 * least_information
-    told_here &= pl.col("local_sd") >= norm.ppf(likely) * pl.col("local_se_sd")
+    shown_here = pl.col("information_pct") >= 100 * least_information
+    shown_here &= pl.col("local_sd") >= norm.ppf(likely) * pl.col("local_se_sd")
     return (
         both.with_columns(
             pl.Series("rating_mean", counts @ SCORES / np.maximum(counts.sum(axis=1), 1)),
             pl.Series("rating_mean_lo", rating[0]),
             pl.Series("rating_mean_hi", rating[1]),
             pl.Series("perceived_z", z_seen.mean(axis=0)),
-            pl.Series("estimated_z", z_found.mean(axis=0)),
+            pl.Series("estimated_z", z_estimated.mean(axis=0)),
             pl.Series("difference_z", part.mean(axis=0)),
             pl.Series("difference_z_lo", difference[0]),
             pl.Series("difference_z_hi", difference[1]),
@@ -267,7 +266,7 @@ def perceived(
                 & (pl.col("p_positive") >= likely)
             )
             .then(
-                pl.when(told_here)
+                pl.when(shown_here)
                 .then(pl.lit("disliked_effective"))
                 .otherwise(pl.lit("disliked_promising"))
             )
@@ -337,13 +336,12 @@ def placement(
 
     Source: R65, R85; synthetic_city §2.
     """
-    if served.select("response_id", "semel_mosad").is_duplicated().any():
-        raise ValueError("served schools repeat by response and school")
-    if need["semel_mosad"].is_duplicated().any():
-        raise ValueError("the need of a school is given twice")
+    one_row_each(
+        served, ["response_id", "semel_mosad"], "served schools repeat by response and school"
+    )
+    one_row_each(need, "semel_mosad", "the need of a school is given twice")
     known = need.filter(pl.col("need").is_finite())
-    if not known.select((pl.col("need_se") >= 0).fill_null(False).all()).item():
-        raise ValueError("every need requires need_se of 0 or more")
+    every_row(known, pl.col("need_se") >= 0, "every need requires need_se of 0 or more")
     joined = served.join(
         known.select("semel_mosad", "need", "need_se"), on="semel_mosad", how="left"
     ).sort("response_id", "semel_mosad")
@@ -386,9 +384,8 @@ def placement(
 
 def _whole_effects(verdicts: pl.DataFrame) -> pl.DataFrame:
     """Return the verdict of each response over its target subjects, all pupils."""
-    whole = verdicts.filter(pl.col("subject") == "all")
-    if whole["response_id"].is_duplicated().any():
-        raise ValueError("verdicts repeat by response; pass those of all pupils")
+    whole = verdicts.filter(pl.col("subject") == WHOLE)
+    one_row_each(whole, "response_id", "verdicts repeat by response; pass those of all pupils")
     return whole.select(
         "response_id",
         "effect_sd",

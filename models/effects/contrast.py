@@ -142,9 +142,7 @@ def fit_effect(
 
 @dataclass(frozen=True)
 class _Part:
-    """An effect by one draw of folds: its influence by pupil, and what one unit of each β changes
-    in it.
-    """
+    """An effect by one draw of folds, each pupil's influence, and the change per unit of each β."""
 
     effect: float
     influence: np.ndarray
@@ -187,9 +185,7 @@ def _group(
 
 @dataclass(frozen=True)
 class _Sample:
-    """Pupils with a free outcome. targets: the free outcome, then what one unit of each β takes
-    off.
-    """
+    """Pupils with targets: the free outcome, then what one unit of each β takes off."""
 
     dose: np.ndarray
     pupil: np.ndarray
@@ -238,9 +234,9 @@ def _contrast(sample: _Sample, fold: np.ndarray, size: int) -> _Contrast | None:
             np.max(np.abs(apart) / np.maximum(background.std(axis=0), 1e-9), initial=0.0)
         ),
         groups={
-            name: found
+            name: contrast
             for name, in_group in sample.groups.items()
-            if (found := _of_group(rest, dose, pupil, odds, cell[at], in_group[at], size))
+            if (contrast := _of_group(rest, dose, pupil, odds, cell[at], in_group[at], size))
         },
     )
 
@@ -302,9 +298,7 @@ class _Weighed:
         self._dose, self._pupil, self._size = dose, pupil, size
 
     def reach(self, counted: np.ndarray) -> np.ndarray:
-        """Return how much each comparison pupil counts in the effect on the participants
-        counted.
-        """
+        """Return how much each comparison pupil counts in the effect on the counted ones."""
         return np.bincount(self.cell, counted)[self.cell] * self.weight
 
     def part(self, counted: np.ndarray) -> _Part:

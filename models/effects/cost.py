@@ -1,10 +1,10 @@
-"""What a participant and a month of progress cost (R64), with Gefen and separate money apart
-(R65).
-"""
+"""What a participant and a month of progress cost, Gefen and separate money apart (R64, R65)."""
 
 from __future__ import annotations
 
 import polars as pl
+
+from models.checks import every_row, one_row_each
 
 # A year of progress is 12 months and about one pupil SD. The EEF's table of months (Teaching and
 # Learning Toolkit, "additional months' progress") runs from 1 month at .02–.09 to 12 at .96–1.00;
@@ -17,17 +17,17 @@ BASES = ("plan", "actual")
 KINDS = ("municipal", "total", "gefen", "separate")
 _NO_EFFECT_SD = 1e-6  # progress below a millionth of an SD is none: money over it has no meaning
 _KEY = ["response_id", "school_year"]
-_LINE = [*_KEY, "semel_mosad", "funding_channel"]
+_PLACE = [*_KEY, "semel_mosad"]
+_LINE = [*_PLACE, "funding_channel"]
 
 
 def response_money(lines: pl.DataFrame, participation: pl.DataFrame) -> pl.DataFrame:
     """Return the money of each response and year, by kind, and what a participant costs.
 
     Amounts of a school year add over schools and channels. An actual amount is empty when any of
-    its
-    lines is not yet reported: half a sum is no sum. Cost per participant = amount / participants,
-    rounded to the nearest agora, halves up; it counts only schools with both money and participants
-    reported, so that a school that reported only one of them does not distort it.
+    its lines is not yet reported: half a sum is no sum. Cost per participant = amount /
+    participants, rounded to the nearest agora, halves up; it counts only schools with both money
+    and participants reported, so that a school that reported only one of them does not distort it.
 
     Args:
         lines: rows of `core_budget_line`: semel_mosad, school_year, response_id, funding_channel,
@@ -56,9 +56,8 @@ def response_money(lines: pl.DataFrame, participation: pl.DataFrame) -> pl.DataF
         "separate": ~is_gefen,
         "municipal": pl.col("funding_channel") == MUNICIPAL,
     }
-    place = [*_KEY, "semel_mosad"]
     amounts = [f"{kind}_{basis}_agorot" for basis in BASES for kind in KINDS]
-    schools = lines.group_by(place).agg(
+    schools = lines.group_by(_PLACE).agg(
         *(
             _whole(pl.col(f"{basis}_agorot").filter(of_kind[kind])).alias(f"{kind}_{basis}_agorot")
             for basis in BASES
@@ -67,11 +66,11 @@ def response_money(lines: pl.DataFrame, participation: pl.DataFrame) -> pl.DataF
         pl.lit(True).alias("has_money"),
     )
     met = schools.join(
-        participation.select(*place, pl.col("participants").cast(pl.Int64), "dose"),
-        on=place,
+        participation.select(*_PLACE, pl.col("participants").cast(pl.Int64), "dose"),
+        on=_PLACE,
         how="full",
         coalesce=True,
-    ).sort(place)
+    ).sort(_PLACE)
     has_money = pl.col("has_money").fill_null(False)
     has_people = (pl.col("participants") > 0).fill_null(False)
     both = has_money & has_people
@@ -124,11 +123,10 @@ def cost_per_month(
     The effect is that of a year at full dose and is taken to grow with the dose, so with c the cost
     of a participant, d the mean dose and m = months_per_sd, cost per month = c / (d · m · effect).
     The cost is a fact of the books and only the effect is uncertain; the ratio falls with the
-    effect, so
-    its interval is exactly that of the effect turned over: Fieller's interval of a ratio whose
-    numerator has no error. Where effect_lo ≤ 0 no amount bounds it: the upper end is empty and
-    `is_cost_per_month_bounded` is false. There is never a negative cost per month: an effect ≤ 0
-    has none. Amounts are rounded to the nearest agora.
+    effect, so its interval is exactly that of the effect turned over: Fieller's interval of a ratio
+    whose numerator has no error. Where effect_lo ≤ 0 no amount bounds it: the upper end is empty
+    and `is_cost_per_month_bounded` is false. There is never a negative cost per month: an effect ≤
+    0 has none. Amounts are rounded to the nearest agora.
 
     Args:
         money: result of `response_money`, one row per response (one year).
@@ -150,10 +148,11 @@ def cost_per_month(
     if not months_per_sd > 0:
         raise ValueError(f"months_per_sd must be positive; got {months_per_sd}")
     for what, frame in (("money", money), ("effects", effects)):
-        if frame["response_id"].is_duplicated().any():
-            raise ValueError(
-                f"{what} has several rows of one response; pass one year, and one effect"
-            )
+        one_row_each(
+            frame,
+            "response_id",
+            f"{what} has several rows of one response; pass one year, and one effect",
+        )
     months = {
         f"progress_months{end}": pl.col(f"effect{end}_sd") * months_per_sd
         for end in ("", "_lo", "_hi")
@@ -162,14 +161,14 @@ def cost_per_month(
         "response_id"
     )
     least = _NO_EFFECT_SD * months_per_sd
-    found = joined.with_columns(
+    priced = joined.with_columns(
         (pl.col("progress_months_lo") > least).alias("is_cost_per_month_bounded")
     )
     for basis in BASES:
         cost = pl.when(pl.col("mean_dose") > 0).then(
             pl.col(f"cost_per_participant_{basis}_agorot") / pl.col("mean_dose")
         )
-        found = found.with_columns(
+        priced = priced.with_columns(
             pl.when(pl.col(f"progress_months{end}") > least)
             .then(cost / pl.col(f"progress_months{end}"))
             .round()
@@ -177,7 +176,7 @@ def cost_per_month(
             .alias(f"cost_per_month_{basis}_agorot{name}")
             for name, end in (("", ""), ("_lo", "_hi"), ("_hi", "_lo"))
         )
-    return found
+    return priced
 
 
 def _whole(amounts: pl.Expr) -> pl.Expr:
@@ -191,25 +190,20 @@ def _per(amount: pl.Expr, number: pl.Expr) -> pl.Expr:
 
 
 def _check(lines: pl.DataFrame, participation: pl.DataFrame) -> None:
-    people = [*_KEY, "semel_mosad"]
     for what, frame, key in (
         ("budget lines", lines, _LINE),
-        ("participation", participation, people),
+        ("participation", participation, _PLACE),
     ):
-        if frame.select(key).is_duplicated().any():
-            raise ValueError(f"{what} repeat by {', '.join(key)}")
-    bad = lines.filter(
-        ~(pl.col("plan_agorot") >= 0).fill_null(False) | (pl.col("actual_agorot") < 0)
+        one_row_each(frame, key, f"{what} repeat by {', '.join(key)}")
+    every_row(
+        lines,
+        (pl.col("plan_agorot") >= 0) & (pl.col("actual_agorot").fill_null(0) >= 0),
+        "budget lines without an amount of 0 or more",
+        key=_LINE,
     )
-    if bad.height:
-        raise ValueError(
-            "budget lines without an amount of 0 or more:"
-            f" {bad.select(_LINE).sort(_LINE).head(3).rows()}"
-        )
-    dose = pl.col("dose").is_between(0, 1).fill_null(False)
-    bad = participation.filter(~((pl.col("participants") >= 0).fill_null(False) & dose))
-    if bad.height:
-        raise ValueError(
-            "participation without participants of 0 or more and a dose from 0 to 1:"
-            f" {bad.select(people).sort(people).head(3).rows()}"
-        )
+    every_row(
+        participation,
+        (pl.col("participants") >= 0) & pl.col("dose").is_between(0, 1),
+        "participation without participants of 0 or more and a dose from 0 to 1",
+        key=_PLACE,
+    )

@@ -1,20 +1,16 @@
-"""Group-time effects: each served school and year against schools not served yet, and how chance
-spreads them.
-"""
+"""Group-time effects against schools not served yet, and how chance spreads them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
 import numpy as np
-import polars as pl
 from scipy.stats import norm, t
 
-from models.effects.school_panel import NEVER, SchoolPanel, read_panel
+from models.effects.estimate import LEVEL
+from models.effects.school_panel import NEVER, SchoolPanel
 
-LEVEL = 0.90
 CHUNK = 3_000_000  # numbers held at once
 FEWEST_ASSIGNMENTS = 20  # below, no p-value could reach .05
 
@@ -63,9 +59,7 @@ class Comparisons:
 
     @property
     def last_base_years(self) -> np.ndarray:
-        """Mark the last year before the start (and before the years of anticipation), slot ×
-        year.
-        """
+        """Mark the last year before the start and the years of anticipation, slot × year."""
         return self.event_years == -1 - self.anticipation_years
 
     def average(self, cells: np.ndarray, per_share: float | None = None) -> Average | None:
@@ -103,9 +97,7 @@ class Comparisons:
         )
 
     def _scale(self, weight: np.ndarray, held: np.ndarray) -> np.ndarray:
-        """Return each draw's expected error up to a factor: of its served schools and of the
-        others.
-        """
+        """Return each draw's expected error up to a factor: of served and of other schools."""
         panel, schools = self.panel, self.schools[held]
         served = (weight.sum(axis=2) ** 2 * panel.noise[schools]).sum(axis=1)
         clean = self.starts[held][:, :, None] - self.anticipation_years > panel.years
@@ -185,9 +177,7 @@ def _effects(
     starts: np.ndarray,
     anticipation_years: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return effect × weight and weight of some draws. Axes: o outcome, d draw, j school, s series,
-    t year, b base, i slot.
-    """
+    """Return effect × weight and weight (d draw, j school, s series, t year, b base, i slot)."""
     years, design = panel.years, panel.design
     later = np.maximum.outer(years, years)
     clean = starts[:, :, None, None] - anticipation_years > later
@@ -230,79 +220,3 @@ def _draw(
         mixed = rng.permuted(np.tile(here, (draws, 1)), axis=1)
         schools[1:, mine] = mixed[:, : len(mine)]
     return schools
-
-
-def group_time(
-    cells: pl.DataFrame,
-    *,
-    seed: int,
-    draws: int = 499,
-    outcome: str = "outcome_sd",
-    covariates: Sequence[str] = (),
-    strata: str | None = None,
-    year_noise_sd: float = 0.085,
-    anticipation_years: int = 0,
-) -> pl.DataFrame:
-    """Return the effect of the offer by first served year and school year, for the analyst.
-
-    Arguments as in `panel`. Rows before the start are placebos: their year against the other base
-    years.
-
-    Returns:
-        started_year, school_year, event_year (0 = first served year), is_placebo, itt_sd,
-        itt_se_sd, p_value, served_share, treated_schools, treated_pupils (tested pupils of these
-        schools); sorted by both years.
-
-    Source: Callaway & Sant'Anna (2021), J. Econometrics 225(2); R61.
-    """
-    panel = read_panel(
-        cells,
-        outcomes=(outcome,),
-        covariates=covariates,
-        strata=strata,
-        year_noise_sd=year_noise_sd,
-        anticipation_years=anticipation_years,
-    )
-    found = compare(panel, outcome, anticipation_years=anticipation_years, draws=draws, seed=seed)
-    rows = []
-    if found is not None:
-        main = found.average(found.served_years)
-        per_share = main.value / main.share if main is not None and main.share > 0 else 0.0
-        starts = panel.start[found.slots]
-        for start in np.unique(starts):
-            for position, year in enumerate(panel.years):
-                cell = (starts == start)[:, None] & (np.arange(len(panel.years)) == position)
-                cell = cell & (found.served_years | (found.event_years < 0))
-                one = found.average(cell, per_share)
-                if one is not None:
-                    weight = found.weight[0] * cell
-                    rows.append(
-                        (
-                            int(start),
-                            int(year),
-                            int(year - start),
-                            bool(year < start),
-                            one.value,
-                            one.se,
-                            one.p_value,
-                            one.share,
-                            int((weight.sum(axis=1) > 0).sum()),
-                            round(float(weight.sum())),
-                        )
-                    )
-    return pl.DataFrame(
-        rows,
-        schema={
-            "started_year": pl.Int32,
-            "school_year": pl.Int32,
-            "event_year": pl.Int32,
-            "is_placebo": pl.Boolean,
-            "itt_sd": pl.Float64,
-            "itt_se_sd": pl.Float64,
-            "p_value": pl.Float64,
-            "served_share": pl.Float64,
-            "treated_schools": pl.Int64,
-            "treated_pupils": pl.Int64,
-        },
-        orient="row",
-    )

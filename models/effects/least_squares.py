@@ -7,9 +7,7 @@ import polars as pl
 
 
 class Undetermined(ValueError):  # noqa: N818 - a finding, not a fault
-    """No slope follows from the rows: one column follows from the others, or there are too few
-    rows.
-    """
+    """No slope follows from the rows: a column follows from others, or rows are too few."""
 
 
 def dense(column: pl.Series) -> np.ndarray:

@@ -1,6 +1,4 @@
-"""From the estimates of several designs to one local estimate, with its sampling error and its
-bias.
-"""
+"""One local estimate from those of several designs, with its sampling error and its bias."""
 
 from __future__ import annotations
 
@@ -11,14 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from models.effects.estimate import Estimate, GroupContrast
+from models.effects.estimate import FEW_SCHOOLS, Estimate, GroupContrast
 
 # What a design can get wrong even with many pupils, in pupil SD (domain_methods §2d).
 BIAS_SD = {"A": 0.0, "B": 0.02, "C": 0.05, "D": 0.10}
 KEY = ["response_id", "subject"]
 # These two compare the same pupils; a lottery or a threshold has schools of its own.
 _ONE_OF = ("panel", "matching")
-FEW_SCHOOLS = 5  # with fewer served ones neither luck nor mean reversion can be told from an effect
 _CHANCE = 1.645  # errors a placebo may be off zero by chance, at 90 %
 _DESIGNS = {
     "response_id": pl.String,
@@ -52,7 +49,7 @@ class GroupEffect(NamedTuple):
 
 
 def design_frame(
-    found: Mapping[tuple[str, str, str], Estimate],
+    estimates: Mapping[tuple[str, str, str], Estimate],
     *,
     school_spread_sd: float,
     bias_sd: Mapping[str, float] = BIAS_SD,
@@ -61,13 +58,12 @@ def design_frame(
 
     bias² = bias(grade)² + school_spread² / schools + max(0, placebo² - (1.645 placebo error)²). The
     second part: what one or two schools' participants gain is not what those of all schools gain.
-        The
-    third: a placebo off zero beyond chance shows a bias that no number of pupils removes; not in a
-    lottery, where only luck can move it. Of panel and matching, which compare the same pupils, only
-    the one with the smaller total error is used. Grade E is no estimate.
+    The third: a placebo off zero beyond chance shows a bias that no number of pupils removes; not
+    in a lottery, where only luck can move it. Of panel and matching, which compare the same
+    pupils, only the one with the smaller total error is used. Grade E is no estimate.
 
     Args:
-        found: the estimate of each response, subject and design.
+        estimates: the estimate of each response, subject and design.
         school_spread_sd: how far effects differ between schools, pupil SD.
         bias_sd: what each grade can get wrong even with many pupils, pupil SD.
 
@@ -86,7 +82,7 @@ def design_frame(
                 "subject": s,
                 "design": d,
             }
-            for (r, s, d), one in found.items()
+            for (r, s, d), one in estimates.items()
         ],
         schema=_DESIGNS,
     ).sort(*KEY, "design")
@@ -172,8 +168,7 @@ def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
 
 
 def group_effect(whole: tuple[float, float], contrast: GroupContrast, spread: float) -> GroupEffect:
-    """Return a response's effect on one group of pupils: the effect on all, and how the group
-    differs.
+    """Return a response's effect on one group of pupils from that on all and the difference.
 
     The effect on all, θ, is the mean over the group (share s of the participants) and the others.
     The group's own is θ + (1 - s) Δ with Δ = group - others ~ N(0, 2 · spread²), as either may

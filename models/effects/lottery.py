@@ -8,13 +8,12 @@ import numpy as np
 import polars as pl
 from scipy.stats import chi2, norm
 
-from models.effects.estimate import Estimate
+from models.checks import has_columns, one_row_each
+from models.effects.estimate import ALPHA, DETECTABLE_ERRORS, Estimate
 from models.effects.least_squares import Undetermined, clustered, dense, independent, within
 
 LEAST = 30  # entrants with an outcome on either side together; below there is no estimate
 WEAKEST_TAKE_UP = 0.2  # dose of the drawn less that of the others
-ALPHA = 0.05
-_MDE = float(norm.ppf(0.95) + norm.ppf(0.80))
 
 
 def lottery(
@@ -59,10 +58,8 @@ def lottery(
     Source: Imbens & Angrist (1994); Lin (2013) on covariates; Imbens & Rubin (2015), ch. 5.
     """
     named = ["stratum", "unit", "is_offered", "dose", "outcome_sd", *covariates]
-    if missing := sorted({*named, *([placebo] if placebo else [])} - set(entrants.columns)):
-        raise ValueError(f"entrants lack the columns {', '.join(missing)}")
-    if entrants.select("stratum", "unit").is_duplicated().any():
-        raise ValueError("an entrant comes twice in one draw")
+    has_columns(entrants, [*named, *([placebo] if placebo else [])], "entrants")
+    one_row_each(entrants, ["stratum", "unit"], "an entrant comes twice in one draw")
     drawn = pl.col("is_offered")
     rows = entrants.sort("stratum", "unit").filter(
         (drawn.any() & ~drawn.all()).over("stratum")  # where all or none got in, nothing was drawn
@@ -111,7 +108,7 @@ def lottery(
         clusters=int(unit.max()) + 1,
         placebo_sd=held[0] if held else None,
         placebo_se_sd=held[1] if held else None,
-        mde_sd=None if error is None else _MDE * error,
+        mde_sd=None if error is None else DETECTABLE_ERRORS * error,
         doubts=tuple(sorted(doubts)),
     )
 
@@ -163,9 +160,7 @@ def draw_lottery(
 
 
 def _covariates(rows: pl.DataFrame, names: Sequence[str], stratum: np.ndarray) -> np.ndarray:
-    """Return covariates less their stratum's mean; nulls at that mean, without what follows from
-    others.
-    """
+    """Return covariates less their stratum's mean (nulls at it), without those that follow."""
     x = [
         within(
             rows[name].cast(pl.Float64).fill_null(strategy="mean").fill_null(0.0).to_numpy(),

@@ -10,17 +10,16 @@ import polars.selectors as cs
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
+from models.checks import every_row, has_columns, one_row_each
 from models.effects.contrast import LEAST, Fit, any_known, fit_effect
 from models.effects.crossfit import MOST_DRAWS
-from models.effects.estimate import Estimate
+from models.effects.estimate import ALPHA, DETECTABLE_ERRORS, Estimate
 
 KEY = ["pupil_id", "school_year"]
 CELL = ["semel_mosad", "grade", "school_year"]
 MOST_LOST = 0.1  # of participants, for want of a comparison
 MOST_WITHOUT_PRIOR = 1 / 3  # of participants
 MOST_IMBALANCE_SD = 0.25  # of a covariate, after weighting (Rubin 2001)
-ALPHA = 0.05  # of the placebos together, and of the check on how pupils were chosen
-_MDE = float(norm.ppf(0.95) + norm.ppf(0.80))
 
 
 @threadpool_limits.wrap(limits=1)  # the same sums however many cores there are
@@ -39,8 +38,7 @@ def matched(
 
     With free outcome F = Y − Σ β_k W_k (`measured_error`: earlier scores take ability out),
     covariates X, cells c = school × grade × year, participants' dose d and weights w of comparison
-    pupils, which
-    are their odds to take part, scaled to one in each cell:
+    pupils, which are their odds to take part, scaled to one in each cell:
 
         effect = Σ_c Σ_{participants of c} (r_i − Σ_{others of c} w_j r_j) / Σ d_i,   r = F − f(X)
 
@@ -51,18 +49,16 @@ def matched(
     nobody.
 
     *Dose*: effects are taken as proportional to dose; the result is per full dose. *Earlier years*:
-        an
-    effect lasting from last year sits in W as well, so only pupils who never took part before
+    an effect lasting from last year sits in W as well, so only pupils who never took part before
     count, on both sides; continuers tell half an effect at best (fade-out). *Error*: the response
     is given pupil by pupil within schools, so pupils (all years of one together) are the
     independent units, however few schools there are; β's error is in it. What schools' effects
     differ by is not.
 
     *Groups*: β, f and the odds are those of all pupils; participants of a group are then compared
-        with others
-    of the group in their cell, and those outside it likewise. The difference holds no bias that
-    both share. (An estimate within the group alone learns β from too few pupils of too narrow a
-    range.)
+    with others of the group in their cell, and those outside it likewise. The difference holds no
+    bias that both share. (An estimate within the group alone learns β from too few pupils of too
+    narrow a range.)
 
     *Doubts*: `few_treated` (under 30 participants with a comparison, or to compare: no estimate),
     `prior_uncorrectable` (no second score tells of the first: no estimate, since its bias would
@@ -176,7 +172,7 @@ def matched(
         clusters=main.pupils,
         placebo_sd=worst.effect if worst else None,
         placebo_se_sd=worst.error if worst else None,
-        mde_sd=_MDE * main.error,
+        mde_sd=DETECTABLE_ERRORS * main.error,
         doubts=tuple(sorted(doubts)),
         groups=main.groups,
     )
@@ -204,23 +200,26 @@ def _chosen_by_score(
 def _checked(pupils: pl.DataFrame, named: Sequence[str]) -> pl.DataFrame:
     """Return the rows whose participation is known, in a fixed order, numbered by pupil."""
     needed = [*KEY, "semel_mosad", "grade", "dose", "dose_before", "outcome_sd", *named]
-    if missing := sorted(set(needed) - set(pupils.columns)):
-        raise ValueError(f"pupils lack the columns {', '.join(missing)}")
+    has_columns(pupils, needed, "pupils")
     values = sorted({"dose", "dose_before", "outcome_sd", *named})
     numeric = pupils.select(values).select(cs.numeric() | cs.boolean()).columns
     if odd := sorted(set(values) - set(numeric)):
         raise ValueError(f"columns must be numbers or yes/no: {', '.join(odd)}")
-    if pupils.select(pl.any_horizontal(pl.col(*KEY, *CELL[:2]).is_null()).any()).item():
-        raise ValueError("pupil_id, school_year, semel_mosad and grade must not be empty")
-    if pupils.select(KEY).is_duplicated().any():
-        raise ValueError("a pupil appears more than once in a school year")
+    every_row(
+        pupils,
+        pl.all_horizontal(pl.col(*KEY, *CELL[:2]).is_not_null()),
+        "pupil_id, school_year, semel_mosad and grade must not be empty",
+    )
+    one_row_each(pupils, KEY, "a pupil appears more than once in a school year")
     rows = pupils.sort(KEY).with_columns(pl.col(values).cast(pl.Float64))
     finite = rows.select(pl.col(values).is_finite().fill_null(True).all()).row(0, named=True)
     if infinite := [name for name, fine in finite.items() if not fine]:
         raise ValueError(f"columns hold values that are no finite numbers: {', '.join(infinite)}")
-    dose = pl.col("dose", "dose_before")
-    if not rows.select(pl.all_horizontal(dose.is_between(0, 1).fill_null(True).all())).item():
-        raise ValueError("a dose or dose_before is outside 0 … 1")
+    every_row(
+        rows,
+        pl.all_horizontal(pl.col("dose", "dose_before").fill_null(0).is_between(0, 1)),
+        "a dose or dose_before is outside 0 … 1",
+    )
     return rows.drop_nulls(["dose", "dose_before"]).with_columns(
         (pl.col("pupil_id").rank("dense") - 1).cast(pl.Int64).alias("pupil"),
         (pl.concat_str(CELL, separator="|").rank("dense") - 1).cast(pl.Int64).alias("cell"),

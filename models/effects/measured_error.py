@@ -112,9 +112,7 @@ def freed_of_ability(
 
 
 def _level(scores: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Take each score's mean in the cell out, so that pupils with different scores are
-    comparable.
-    """
+    """Take each score's cell mean out, so that pupils with different scores compare."""
     there = np.isfinite(scores)
     result = np.full(scores.shape, np.nan)
     for k in range(scores.shape[1]):

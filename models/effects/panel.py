@@ -7,16 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
 
-from models.effects.estimate import Estimate
-from models.effects.group_time import LEVEL, Comparisons, compare
+from models.effects.estimate import ALPHA, DETECTABLE_ERRORS, FEW_SCHOOLS, Estimate
+from models.effects.group_time import Comparisons, compare
 from models.effects.reversion import mean_reversion
 from models.effects.school_panel import SchoolPanel, levels_around_start, read_panel
-
-ALARM = 0.05  # of each placebo test; two tests alarm wrongly in about one panel of ten
-FEW_SCHOOLS = 5
-FOUND_IN_80_OF_100 = norm.ppf(0.5 + LEVEL / 2) + norm.ppf(0.80)
 
 
 def panel(
@@ -128,18 +123,18 @@ def _estimate(
 ) -> tuple[Estimate, bool]:
     """Return the estimate, and whether the last base year stands out from the earlier ones."""
     doubts = {"no_pre_period"} if known.left_out else set()
-    found = compare(
+    comparisons = compare(
         known, "outcome_sd", anticipation_years=anticipation_years, draws=draws, seed=seed
     )
-    if found is None:
+    if comparisons is None:
         return Estimate("E", doubts=tuple(sorted(doubts | {"too_few_schools"}))), False
-    main = found.average(found.served_years)
+    main = comparisons.average(comparisons.served_years)
     if main is None or main.share <= 0:
         return Estimate("E", doubts=tuple(sorted(doubts | {"nothing_served"}))), False
-    if found.slots.size < FEW_SCHOOLS:
+    if comparisons.slots.size < FEW_SCHOOLS:
         doubts.add("few_schools")
     per_share = main.value / main.share
-    control = shown = found.average(found.last_base_years, per_share)
+    control = shown = comparisons.average(comparisons.last_base_years, per_share)
     if control is None:
         doubts.add("single_pre_year")
     if placebo:
@@ -149,9 +144,9 @@ def _estimate(
         unrelated = other.average(other.served_years) if other is not None else None
         if unrelated is not None:
             shown = unrelated
-            if unrelated.p_value < ALARM:
+            if unrelated.p_value < ALPHA:
                 doubts.add("placebo_subject")
-    treated, compared, clusters = _counts(found)
+    treated, compared, clusters = _counts(comparisons)
     estimate = Estimate(
         design_grade="D" if doubts & {"single_pre_year", "placebo_subject"} else "C",
         effect_sd=per_share,
@@ -164,20 +159,20 @@ def _estimate(
         clusters=clusters,
         placebo_sd=None if shown is None else shown.value / main.share,
         placebo_se_sd=None if shown is None else shown.se / main.share,
-        mde_sd=float(FOUND_IN_80_OF_100 * main.se / main.share),
+        mde_sd=float(DETECTABLE_ERRORS * main.se / main.share),
         doubts=tuple(sorted(doubts)),
     )
-    return estimate, control is not None and control.p_value < ALARM
+    return estimate, control is not None and control.p_value < ALPHA
 
 
-def _counts(found: Comparisons) -> tuple[int, int, int]:
+def _counts(comparisons: Comparisons) -> tuple[int, int, int]:
     """Return pupils with the response and pupils compared with them, once a year, and schools."""
-    panel = found.panel
+    panel, slots = comparisons.panel, comparisons.slots
     measured = ~np.isnan(panel.values["outcome_sd"])
-    cell = (found.weight[0] > 0) & found.served_years
-    with_response = (panel.pupils * panel.share * measured)[found.slots].sum(axis=1)[cell].sum()
+    cell = (comparisons.weight[0] > 0) & comparisons.served_years
+    with_response = (panel.pupils * panel.share * measured)[slots].sum(axis=1)[cell].sum()
     years = cell.any(axis=0)
-    clean = panel.start[:, None] - found.anticipation_years > panel.years
+    clean = panel.start[:, None] - comparisons.anticipation_years > panel.years
     compared = measured & clean[:, None] & years
-    schools = set(np.flatnonzero(compared.any(axis=(1, 2)))) | set(found.slots[cell.any(axis=1)])
+    schools = set(np.flatnonzero(compared.any(axis=(1, 2)))) | set(slots[cell.any(axis=1)])
     return round(float(with_response)), round(float((panel.pupils * compared).sum())), len(schools)

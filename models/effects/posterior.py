@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 from scipy.stats import norm
 
+from models.checks import every_row, one_row_each
 from models.effects.local import KEY
 
 
@@ -37,8 +38,11 @@ def combine(
     Source: R61, R62.
     """
     _check(priors, "prior effect", "prior_sd", "prior_se_sd")
-    if not priors.select(pl.col("transport_discount").is_finite().fill_null(False).all()).item():
-        raise ValueError("every prior effect needs a transport_discount")
+    every_row(
+        priors,
+        pl.col("transport_discount").is_finite(),
+        "every prior effect needs a transport_discount",
+    )
     if local is None:
         local = (
             priors.select(KEY)
@@ -57,8 +61,11 @@ def combine(
         )
     local = local.filter(pl.col("local_sd").is_not_null())
     _check(local, "local estimate", "local_sd", "local_se_sd")
-    if not local.select((pl.col("local_bias_sd") >= 0).fill_null(False).all()).item():
-        raise ValueError("every local estimate needs a bias (local_bias_sd) of 0 or more")
+    every_row(
+        local,
+        pl.col("local_bias_sd") >= 0,
+        "every local estimate needs a bias (local_bias_sd) of 0 or more",
+    )
     lone = local.join(priors, on=KEY, how="anti").select(KEY).sort(KEY)
     if lone.height:
         raise ValueError(f"local estimates without a prior to combine with: {lone.rows()}")
@@ -103,10 +110,5 @@ def combine(
 
 def _check(frame: pl.DataFrame, what: str, value: str, error: str) -> None:
     known = pl.col(value).is_finite() & pl.col(error).is_finite() & (pl.col(error) > 0)
-    bad = frame.filter(~known.fill_null(False)).select(KEY).sort(KEY)
-    if bad.height:
-        raise ValueError(
-            f"every {what} needs {value} and a positive spread ({error}): {bad.rows()}"
-        )
-    if frame.select(KEY).is_duplicated().any():
-        raise ValueError(f"a {what} is given twice for one response and subject")
+    every_row(frame, known, f"every {what} needs {value} and a positive spread ({error})", key=KEY)
+    one_row_each(frame, KEY, f"a {what} is given twice for one response and subject")

@@ -1,10 +1,10 @@
-"""Keep, change, drop or evaluate: a proposal with its reasons, and the people's decision beside it
-(R68).
-"""
+"""Keep, change, drop or evaluate: proposals with reasons, beside people's decisions (R68)."""
 
 from __future__ import annotations
 
 import polars as pl
+
+from models.checks import every_row, one_row_each
 
 DISPOSITIONS = ("keep", "change", "drop", "evaluate")
 _DECISION = {
@@ -88,8 +88,9 @@ def only_responses(serves: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFram
 
     Source: R54, R68.
     """
-    if serves.select("response_id", "need_id").is_duplicated().any():
-        raise ValueError("a response answers a need twice; name each pair once")
+    one_row_each(
+        serves, ["response_id", "need_id"], "a response answers a need twice; name each pair once"
+    )
     counted = (
         serves.with_columns((pl.len().over("need_id") == 1).alias("is_only"))
         .sort("response_id", "need_id")
@@ -111,7 +112,7 @@ def only_responses(serves: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFram
     )
 
 
-def dear(money: pl.DataFrame) -> pl.DataFrame:
+def cost_outliers(money: pl.DataFrame) -> pl.DataFrame:
     """Return which responses surely cost more per month of progress than the usual response.
 
     Dear is a response whose lower end of the cost per month is above the median estimate of all
@@ -200,20 +201,17 @@ def proposals(facts: pl.DataFrame, decisions: pl.DataFrame | None = None) -> pl.
 
 
 def _check_facts(facts: pl.DataFrame) -> None:
-    if facts["response_id"].is_duplicated().any():
-        raise ValueError("facts have several rows of one response")
-    fine = pl.col("verdict").is_in(_VERDICTS) & pl.all_horizontal(pl.col(_FLAGS).is_not_null())
-    bad = facts.filter(~fine.fill_null(False))["response_id"].sort()
-    if len(bad):
-        raise ValueError(
-            f"responses without a verdict or without one of {', '.join(_FLAGS)}: {', '.join(bad)}"
-        )
+    one_row_each(facts, "response_id", "facts have several rows of one response")
+    every_row(
+        facts,
+        pl.col("verdict").is_in(_VERDICTS) & pl.all_horizontal(pl.col(_FLAGS).is_not_null()),
+        f"responses without a verdict or without one of {', '.join(_FLAGS)}",
+        key=["response_id"],
+    )
 
 
 def _check_decisions(decisions: pl.DataFrame, proposed: pl.DataFrame) -> None:
-    """Refuse decisions that are about nothing, incomplete, or against the proposal without a
-    reason.
-    """
+    """Refuse decisions about nothing, incomplete, or against the proposal without a reason."""
     against = decisions.join(proposed, on="response_id").filter(
         (pl.col("decision") != pl.col("proposal"))
         & (pl.col("decision_reason").fill_null("").str.strip_chars() == "")

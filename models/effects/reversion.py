@@ -1,19 +1,16 @@
-"""Mean reversion: units chosen for one bad year get better by themselves, and no response did
-it.
-"""
+"""Mean reversion: units chosen for one bad year get better, and no response did it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from scipy.stats import norm, t
 
-from models.effects.estimate import Estimate
+from models.checks import every_row, has_columns, one_row_each
+from models.effects.estimate import ALPHA, LEVEL
 
-ALARM = 0.05
-LEVEL = 0.90
 HARMLESS_SD = 0.02  # reversion below the smallest bias that any design is charged with
 _Z = float(norm.ppf(0.5 + LEVEL / 2))
 
@@ -32,35 +29,21 @@ class Reversion:
         dip_sd: gap of the last level less that of the earlier levels (Ashenfelter's dip).
         dip_se_sd: its error.
         dip_p_value: two-sided, against no dip.
-        dip_expected_sd: the dip if units had been chosen by their last level alone.
         reliability: part of a difference in the last level that is still there in the level after,
             as compared units show it.
-        gain_sd: measured gain from the last level, treated less compared; reversion included.
-        gain_se_sd: its error.
         reversion_sd: gain by reversion alone, had the last level decided.
         reversion_lo_sd: lower end of its 90 % interval.
         reversion_hi_sd: upper end.
-        corrected_sd: gain from the level as long before the last one as the outcome is after it.
-        corrected_se_sd: its error.
-        treated_units: units with the response and all levels.
-        compared_units: units without.
     """
 
     selected_on: str
     dip_sd: float
     dip_se_sd: float
     dip_p_value: float
-    dip_expected_sd: float
     reliability: float
-    gain_sd: float
-    gain_se_sd: float
     reversion_sd: float
     reversion_lo_sd: float
     reversion_hi_sd: float
-    corrected_sd: float
-    corrected_se_sd: float
-    treated_units: int
-    compared_units: int
 
 
 def mean_reversion(units: pl.DataFrame) -> Reversion | None:
@@ -72,13 +55,10 @@ def mean_reversion(units: pl.DataFrame) -> Reversion | None:
         dip = Δ(L₁ - L̄)           0 where the lasting level (or nothing) decided
         dip expected = (1 - s)·Δ(L₁),   s the slope of L̄ on L₁ among compared units
         reversion    = -(1 - r)·Δ(L₁),  r the slope of Y on L₁ among compared units (reliability)
-        corrected    = Δ(Y - L₂)
 
     The slopes are not harmed by a choice that looked at L₁ itself. The two expectations hold for a
     choice by L₁ as it stands; a choice that looked at lasting things, too, makes less of both, one
-    that saw only the year's luck makes more. The dip shows which. The corrected gain is free of
-    reversion if the luck of the choosing year is independent of other years', and also if levels
-    drift like an autoregression, as L₂ and Y are equally far from that year.
+    that saw only the year's luck makes more. The dip shows which.
 
     Args:
         units: one row per unit (pupil or school) and stratum: unit_id, is_treated, before_1_sd
@@ -93,14 +73,13 @@ def mean_reversion(units: pl.DataFrame) -> Reversion | None:
     Raises:
         ValueError: if a column lacks, is_treated is empty or a unit comes twice in a stratum.
 
-    Source: Galton (1886); Ashenfelter (1978), REStat 60(1); Davis (1976), Am. J. Epidemiology 104;
-    Chabé-Ferret (2015), J. Econometrics 185(1) (symmetric differences); R61.
+    Source: Galton (1886); Davis (1976), Am. J. Epidemiology 104; Ashenfelter (1978), REStat 60(1);
+    R61.
     """
     units = _complete(units)
     treated = units["is_treated"].to_numpy().astype(float)
     stratum = (units["stratum_id"].rank("dense") - 1).cast(pl.Int64).to_numpy()
-    last, second, after = (units[n].to_numpy() for n in ("before_1_sd", "before_2_sd", "after_sd"))
-    earlier = units["earlier_sd"].to_numpy()
+    last, earlier, after = (units[n].to_numpy() for n in ("before_1_sd", "earlier_sd", "after_sd"))
     compared = treated == 0
     chosen = _Contrast(treated, stratum)
     slope = _Contrast(last[compared], stratum[compared])
@@ -108,8 +87,6 @@ def mean_reversion(units: pl.DataFrame) -> Reversion | None:
         return None
     level, level_se = chosen.of(last)
     dip, dip_se = chosen.of(last - earlier)
-    gain, gain_se = chosen.of(after - last)
-    corrected, corrected_se = chosen.of(after - second)
     kept_before, kept_before_se = slope.of(earlier[compared])
     kept, kept_se = slope.of(after[compared])
     expected = (1 - kept_before) * level
@@ -118,7 +95,7 @@ def mean_reversion(units: pl.DataFrame) -> Reversion | None:
     reach = _Z * np.hypot((1 - kept) * level_se, level * kept_se)
     p_value = _p_value(dip, dip_se, chosen.freedom)
     missing = np.sign(expected) * (expected - dip)  # of the expected dip
-    if p_value < ALARM and abs(dip) > HARMLESS_SD:
+    if p_value < ALPHA and abs(dip) > HARMLESS_SD:
         verdict = "last_level"
     elif missing > _Z * np.hypot(dip_se, expected_se) or abs(reversion) + reach < HARMLESS_SD:
         verdict = "lasting_level"
@@ -129,49 +106,10 @@ def mean_reversion(units: pl.DataFrame) -> Reversion | None:
         dip_sd=dip,
         dip_se_sd=dip_se,
         dip_p_value=p_value,
-        dip_expected_sd=float(expected),
         reliability=kept,
-        gain_sd=gain,
-        gain_se_sd=gain_se,
         reversion_sd=float(reversion),
         reversion_lo_sd=float(reversion - reach),
         reversion_hi_sd=float(reversion + reach),
-        corrected_sd=corrected,
-        corrected_se_sd=corrected_se,
-        treated_units=int((~compared).sum()),
-        compared_units=int(compared.sum()),
-    )
-
-
-def graded(
-    estimate: Estimate, reversion: Reversion | None, corrected: Estimate | None = None
-) -> Estimate:
-    """Return the estimate as mean reversion leaves it.
-
-    Where units were chosen by their last level: the estimate of a comparison without that level,
-    if there is one; else one grade down (C to D; D to E, where no effect is left). Doubt
-    `mean_reversion` in each case. Where that cannot be told: doubt `reversion_unchecked`. Lotteries
-    and thresholds choose by rules of their own and stay as they are.
-    """
-    if estimate.design_grade not in ("C", "D"):
-        return estimate
-    verdict = "unknown" if reversion is None else reversion.selected_on
-    if verdict == "lasting_level":
-        return estimate
-    doubt = "mean_reversion" if verdict == "last_level" else "reversion_unchecked"
-    doubts = {*estimate.doubts, doubt}
-    if verdict == "unknown":
-        return replace(estimate, doubts=tuple(sorted(doubts)))
-    if corrected is not None:
-        return replace(corrected, doubts=tuple(sorted(doubts | {*corrected.doubts})))
-    if estimate.design_grade == "C":
-        return replace(estimate, design_grade="D", doubts=tuple(sorted(doubts)))
-    return Estimate(
-        "E",
-        treated_pupils=estimate.treated_pupils,
-        control_pupils=estimate.control_pupils,
-        clusters=estimate.clusters,
-        doubts=tuple(sorted(doubts)),
     )
 
 
@@ -209,14 +147,11 @@ def _p_value(value: float, widened: float, freedom: int) -> float:
 
 def _complete(units: pl.DataFrame) -> pl.DataFrame:
     needed = ["unit_id", "is_treated", "before_1_sd", "before_2_sd", "after_sd"]
-    if missing := [name for name in needed if name not in units.columns]:
-        raise ValueError(f"the units lack columns: {', '.join(missing)}")
-    if units["is_treated"].has_nulls():
-        raise ValueError("is_treated must be known for every unit")
+    has_columns(units, needed, "units")
+    every_row(units, pl.col("is_treated").is_not_null(), "is_treated must be known for every unit")
     if "stratum_id" not in units.columns:
         units = units.with_columns(pl.lit(0).alias("stratum_id"))
-    if units.select("unit_id", "stratum_id").is_duplicated().any():
-        raise ValueError("a unit comes twice in one stratum")
+    one_row_each(units, ["unit_id", "stratum_id"], "a unit comes twice in one stratum")
     earlier = [name for name in ("before_2_sd", "before_3_sd") if name in units.columns]
     return (
         units.filter(pl.all_horizontal(pl.col(n).is_finite().fill_null(False) for n in needed[2:]))

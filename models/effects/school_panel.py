@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from models.checks import has_columns, one_row_each
+
 NEVER = np.inf
 KEY = ["semel_mosad", "school_year"]
 SERIES = ["grade", "scale_id"]  # where given, cells are compared inside one grade and scale only
@@ -66,15 +68,13 @@ def read_panel(
     series = [name for name in SERIES if name in cells.columns]
     fixed = ["started_year", *covariates, *([strata] if strata else [])]
     needed = {*KEY, *fixed, *outcomes, "pupils", "served_share"}
-    if missing := sorted(needed - set(cells.columns)):
-        raise ValueError(f"the panel's cells lack columns: {', '.join(missing)}")
+    has_columns(cells, needed, "the panel's cells")
     if not cells.height:
         raise ValueError("the panel has no cell")
     cells = cells.sort(*KEY, *series)
     _check(cells, [*KEY, *series], outcomes)
     school = cells.select("semel_mosad", *fixed).unique().sort("semel_mosad")
-    if school["semel_mosad"].is_duplicated().any():
-        raise ValueError(f"{', '.join(fixed)} must be one value per school")
+    one_row_each(school, "semel_mosad", f"{', '.join(fixed)} must be one value per school")
     if unknown := [
         n for n in covariates if not school[n].cast(pl.Float64).is_finite().fill_null(False).all()
     ]:

@@ -6,6 +6,8 @@ import polars as pl
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from models.checks import every_row
+
 # Of a standardised difference: a risk ratio of exp(.91 d), and limits to match (at 95 %, exp(.91 d
 # ∓ 1.78 se)).
 LOG_RISK_PER_SD = 0.91
@@ -42,12 +44,12 @@ def sensitivity(effects: pl.DataFrame, *, level: float = 0.90) -> pl.DataFrame:
         raise ValueError("level must lie between 0 and 1")
     size, error, dof = pl.col("effect_sd").abs(), pl.col("effect_se_sd"), pl.col("dof")
     fine = pl.col("effect_sd").is_finite() & (error > 0) & error.is_finite() & (dof > 1)
-    bad = effects.filter(pl.col("effect_sd").is_not_null() & ~fine.fill_null(False)).height
-    if bad:
-        raise ValueError(
-            f"{bad} effect(s) without a finite value, a positive effect_se_sd or a dof above 1"
-        )
     known = pl.col("effect_sd").is_not_null()
+    every_row(
+        effects.filter(known),
+        fine,
+        "an effect is without a finite value, a positive effect_se_sd or a dof above 1",
+    )
     critical = pl.Series(
         "critical", student.ppf(0.5 + level / 2, effects["dof"].cast(pl.Float64).to_numpy() - 1)
     )

@@ -8,14 +8,13 @@ import numpy as np
 import polars as pl
 from scipy.stats import binomtest, norm
 
-from models.effects.estimate import Estimate
+from models.checks import has_columns, one_row_each
+from models.effects.estimate import ALPHA, DETECTABLE_ERRORS, Estimate
 from models.effects.least_squares import Undetermined, clustered, dense, independent, within
 
 LEAST = 30  # pupils with weight on each side; below there is no estimate
 WEAKEST_TAKE_UP = 0.2  # jump of the dose at the cut-off
 DENSITY_PUPILS = 40  # nearest the cut-off, whose sides should be even
-ALPHA = 0.05
-_MDE = float(norm.ppf(0.95) + norm.ppf(0.80))
 _KERNEL = 3.4375  # of the triangular kernel at a boundary (Imbens & Kalyanaraman 2012)
 
 
@@ -62,17 +61,15 @@ def threshold(
     Econometrica 82(6), remark 7; Calonico, Cattaneo & Farrell (2020), Econometrics Journal 23;
     Cattaneo, Titiunik & Vazquez-Bare (2017) on the even sides.
     """
-    named = {"stratum", "unit", "running", "dose", "outcome_sd", *covariates}
-    if missing := sorted((named | ({placebo} if placebo else set())) - set(pupils.columns)):
-        raise ValueError(f"pupils lack the columns {', '.join(missing)}")
-    if pupils.select("stratum", "unit").is_duplicated().any():
-        raise ValueError("a pupil comes twice in one stratum")
+    named = ["stratum", "unit", "running", "dose", "outcome_sd", *covariates]
+    has_columns(pupils, [*named, *([placebo] if placebo else [])], "pupils")
+    one_row_each(pupils, ["stratum", "unit"], "a pupil comes twice in one stratum")
     if pupils["running"].null_count():
         raise ValueError("every pupil needs a running score; leave out those without one")
     everyone = pupils.sort("stratum", "unit")
     known = everyone.drop_nulls("outcome_sd")
-    found = _jump(known, "outcome_sd", covariates)
-    if found is None:
+    jump = _jump(known, "outcome_sd", covariates)
+    if jump is None:
         return Estimate("B", doubts=("too_few_near_cutoff",))
     doubts = set()
     if not _even(everyone["running"].to_numpy()):
@@ -82,24 +79,24 @@ def threshold(
         held = _jump(known.drop_nulls(placebo), placebo, [c for c in covariates if c != placebo])
     if held and abs(held.itt) > norm.ppf(1 - ALPHA / 2) * held.itt_se:
         doubts.add("placebo_fails")
-    gap = donut or 0.1 * found.bandwidth
+    gap = donut or 0.1 * jump.bandwidth
     outside = _jump(known.filter(pl.col("running").abs() > gap), "outcome_sd", covariates)
-    if outside and abs(outside.itt - found.itt) > norm.ppf(1 - ALPHA / 2) * outside.itt_se:
+    if outside and abs(outside.itt - jump.itt) > norm.ppf(1 - ALPHA / 2) * outside.itt_se:
         doubts.add("donut_moves")
-    if found.effect is None:
+    if jump.effect is None:
         doubts.add("weak_take_up")
     return Estimate(
         "B",
-        effect_sd=found.effect,
-        effect_se_sd=found.error,
-        itt_sd=found.itt,
-        itt_se_sd=found.itt_se,
-        treated_pupils=found.below,
-        control_pupils=found.above,
-        clusters=found.pupils,
+        effect_sd=jump.effect,
+        effect_se_sd=jump.error,
+        itt_sd=jump.itt,
+        itt_se_sd=jump.itt_se,
+        treated_pupils=jump.below,
+        control_pupils=jump.above,
+        clusters=jump.pupils,
         placebo_sd=held.itt if held else None,
         placebo_se_sd=held.itt_se if held else None,
-        mde_sd=None if found.error is None else _MDE * found.error,
+        mde_sd=None if jump.error is None else DETECTABLE_ERRORS * jump.error,
         doubts=tuple(sorted(doubts)),
     )
 

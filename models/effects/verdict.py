@@ -6,8 +6,10 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
+from models.checks import every_row, one_row_each
+from models.keys import WHOLE
+
 WORTHWHILE_SD = 0.05  # Kraft (2020): below .05 SD a year an effect is small
-ALL = "all"  # the mean over the subjects a response was chosen for
 _MEANS = ("literature_sd", "prior_se_sd", "effect_sd", "effect_se_sd")
 _LOCAL = ("local_sd", "local_se_sd")
 
@@ -107,7 +109,7 @@ def verdicts(
             ),
         ],
         how="diagonal",
-    ).with_columns(pl.lit(ALL).alias("subject"), pl.lit(True).alias("is_target"))
+    ).with_columns(pl.lit(WHOLE).alias("subject"), pl.lit(True).alias("is_target"))
     rows = pl.concat([means, single], how="diagonal").with_columns(
         (1 - (pl.col("effect_se_sd") / pl.col("prior_se_sd")) ** 2).alias("information"),
         (pl.col("effect_sd") - norm.ppf(0.5 + level / 2) * pl.col("effect_se_sd")).alias(
@@ -171,7 +173,7 @@ def verdicts(
         .with_columns(
             pl.col("verdict").is_in(["fairly_effective", "very_effective"]).alias("is_effective")
         )
-        .sort(*key, pl.col("subject") != ALL, "subject")
+        .sort(*key, pl.col("subject") != WHOLE, "subject")
         .select(
             *key,
             "subject",
@@ -201,15 +203,13 @@ def verdicts(
 def _singles(posterior: pl.DataFrame, targets: pl.DataFrame, key: list[str]) -> pl.DataFrame:
     """Return the posterior's rows in order, each marked as target or placebo."""
     by = [*key, "subject"]
-    if posterior.select(by).is_duplicated().any():
-        raise ValueError(f"an effect is given twice for one {', '.join(by)}")
-    if targets.select("response_id", "subject").is_duplicated().any():
-        raise ValueError("a target is given twice for one response and subject")
-    known = pl.all_horizontal(pl.col("effect_se_sd", "prior_se_sd") > 0).fill_null(False)
+    one_row_each(posterior, by, f"an effect is given twice for one {', '.join(by)}")
+    one_row_each(
+        targets, ["response_id", "subject"], "a target is given twice for one response and subject"
+    )
+    known = pl.all_horizontal(pl.col("effect_se_sd", "prior_se_sd") > 0)
     known &= pl.col("local_sd").is_null() | (pl.col("local_se_sd") > 0).fill_null(False)
-    bad = posterior.filter(~known).select(by).sort(by)
-    if bad.height:
-        raise ValueError(f"effects without a positive error: {bad.head(3).rows()}")
+    every_row(posterior, known, "effects without a positive error", key=by)
     # A target without any posterior is a row, too: not measured, not forgotten.
     places = posterior.select(key).unique()
     wanted = targets.select("response_id", "subject").join(places, on="response_id", how="left")

@@ -1,6 +1,4 @@
-"""Allocation by formula: weights × counts, floors, caps, guarantees and a common floor, to the
-agora.
-"""
+"""Allocation by formula: weights × counts, floors, caps and guarantees, to the agora."""
 
 from models.formula.declaration import Bound, Formula, Term
 from models.formula.formula import Given, share

@@ -8,10 +8,10 @@ from math import ceil, floor
 
 import polars as pl
 
+from models.apportionment import exact
 from models.formula.declaration import Formula
 from models.formula.refusal import FormulaError
 from models.formula.units import some
-from models.shares import exact
 
 
 @dataclass(frozen=True)

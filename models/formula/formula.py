@@ -71,8 +71,8 @@ def share(
     in_hand = sum(hold, Fraction(0))
     try:
         level = common_level(claim, lower, upper, pot + in_hand)
-    except Unspendable as found:
-        raise _unspendable(found, in_hand, pot_agorot) from None
+    except Unspendable as refused:
+        raise _unspendable(refused, in_hand, pot_agorot) from None
     given = [Fraction(0)] * units.height
     bound: list[str | None] = [None] * units.height
     for k, own in enumerate(pools):
@@ -102,9 +102,9 @@ def _members(pools: list[object], is_in: list[bool]) -> list[list[int]]:
     return list(members.values())
 
 
-def _unspendable(found: Unspendable, in_hand: Fraction, pot: int) -> FormulaError:
+def _unspendable(refused: Unspendable, in_hand: Fraction, pot: int) -> FormulaError:
     """Why no level uses up the pot, and by how much."""
-    least = found.least - in_hand
+    least = refused.least - in_hand
     if pot < least:
         return FormulaError(
             f"the least amounts take {ceil(least)} agorot together, {ceil(least - pot)} more than "
@@ -112,7 +112,7 @@ def _unspendable(found: Unspendable, in_hand: Fraction, pot: int) -> FormulaErro
             f"הסכומים המזעריים הם יחד {_nis(ceil(least))} ₪, {_nis(ceil(least - pot))} ₪ יותר מן"
             f" הסכום לחלוקה ({_nis(pot)} ₪); יש להוריד רצפות או הבטחות, או להגדיל את הסכום.",
         )
-    most = (found.most or Fraction(0)) - in_hand
+    most = (refused.most or Fraction(0)) - in_hand
     return FormulaError(
         f"only {floor(most)} agorot of the pot of {pot} can be given: the units with points stand "
         "at their caps, and no other weight is above zero; raise the caps or lower the pot.",

@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import floor
 from typing import Literal
 
-from models.shares import largest_remainder
+from models.apportionment import largest_remainder
 
 Method = Literal["largest_remainder", "half_even", "half_up", "down"]
 

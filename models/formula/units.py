@@ -8,9 +8,9 @@ from math import prod
 
 import polars as pl
 
+from models.apportionment import exact
 from models.formula.declaration import Formula
 from models.formula.refusal import FormulaError
-from models.shares import exact
 
 _SHOWN = 10
 

@@ -1,6 +1,4 @@
-"""Gaps against what the school's background leads one to expect: for learning from peers, never for
-aid.
-"""
+"""Gaps against what background leads one to expect: to learn from peers, never for aid."""
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ import polars as pl
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm, t
 
+from models.checks import one_row_each
 from models.gaps.tiers import gap_tier
 
 SCHOOLS_PER_COVARIATE = 10
@@ -56,8 +55,10 @@ def adjusted_gaps(
     """
     if not covariates:
         raise ValueError("name at least one covariate of the background")
-    _once(gaps, ["semel_mosad", "subject"], "gaps")
-    _once(background, ["semel_mosad"], "background")
+    one_row_each(
+        gaps, ["semel_mosad", "subject"], "gaps: a school × subject repeats; keep one row of each"
+    )
+    one_row_each(background, "semel_mosad", "background: a school repeats; keep one row of each")
     known = (
         gaps.select("semel_mosad", "subject", "gap_sd", "gap_se_sd")
         .join(background.select("semel_mosad", *covariates), on="semel_mosad")
@@ -87,11 +88,6 @@ _ADJUSTED = {
     "gap_adjusted_hi_sd": pl.Float64,
     "gap_adjusted_tier": pl.String,
 }
-
-
-def _once(frame: pl.DataFrame, key: list[str], name: str) -> None:
-    if frame.select(key).is_duplicated().any():
-        raise ValueError(f"{name}: {' × '.join(key)} appears twice; keep one row of each")
 
 
 def _adjust(part: pl.DataFrame, covariates: Sequence[str], level: float) -> pl.DataFrame:
@@ -133,13 +129,8 @@ def _adjust(part: pl.DataFrame, covariates: Sequence[str], level: float) -> pl.D
         pl.Series("gap_adjusted_se_sd", error),
         pl.Series("gap_adjusted_lo_sd", adjusted - reach),
         pl.Series("gap_adjusted_hi_sd", adjusted + reach),
-        _tier(adjusted, error),
-    )
-
-
-def _tier(adjusted: np.ndarray, error: np.ndarray) -> pl.Series:
-    chance = pl.DataFrame({"p": norm.cdf(adjusted / error)})
-    return chance.select(gap_tier(pl.col("p")).alias("gap_adjusted_tier")).to_series()
+        pl.Series("p", norm.cdf(adjusted / error)),
+    ).select(pl.exclude("p"), gap_tier(pl.col("p")).alias("gap_adjusted_tier"))
 
 
 def peer_schools(
@@ -152,8 +143,7 @@ def peer_schools(
     sure: float = 0.80,
     same: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Suggest to each school and subject whom to learn from: alike in background, surely doing
-    better.
+    """Suggest from whom to learn: schools of like background that surely do better.
 
     Distance is Euclidean over the covariates in standard deviations; peers lie within the caliper
     and have P(adjusted gap smaller than the asker's) ≥ sure, as independent normals. The nearest

@@ -9,8 +9,9 @@ import polars as pl
 from scipy.stats import truncnorm
 from threadpoolctl import threadpool_limits
 
-from models.gaps.blocks import CELL_KEY, MEAN_GROUP, measured_cells, solve_means, stacks
-from models.gaps.components import COMPONENTS
+from models.cells import CELL_KEY, MEAN_GROUP, component_variances, measured_cells
+from models.checks import every_row
+from models.gaps.blocks import solve_means, stacks
 
 _SAYS_NOTHING = 1e4  # variance of a band before it is read, SD²
 _SETTLED = 1e-6
@@ -96,8 +97,8 @@ def band_cells(
 
     Source: Minka (2001); domain_methods §2a ("interval-censored likelihood"); R8, R33.
     """
-    if bands.filter(pl.col("gap_lo_sd") >= pl.col("gap_hi_sd")).height:
-        raise ValueError("a band's lower limit must be below its upper one")
+    ordered = (pl.col("gap_lo_sd") < pl.col("gap_hi_sd")).fill_null(True)
+    every_row(bands, ordered, "a band's lower limit must be below its upper one")
     seen = cells.filter(pl.col("gap_raw_sd").is_not_null())
     if bands.join(seen, on=CELL_KEY, how="semi").height:
         raise ValueError("a band is of a measured cell; keep one of the two")
@@ -124,8 +125,7 @@ def band_cells(
     chosen = both[places]
     low = chosen["gap_lo_sd"].fill_null(-np.inf).to_numpy()
     high = chosen["gap_hi_sd"].fill_null(np.inf).to_numpy()
-    by_name = dict(components.select("component", "component_sd").iter_rows())
-    variances = np.array([by_name[name] for name in COMPONENTS]) ** 2
+    variances = component_variances(components)
     blocks = list(stacks(both))
     extra, gap = np.zeros(both.height), both["gap_raw_sd"].to_numpy().copy()
     precision, shift = np.full(len(places), 1 / _SAYS_NOTHING), np.zeros(len(places))

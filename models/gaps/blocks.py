@@ -15,12 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-# Pupils who do well in one subject do well in another, and the same pupils come back a grade
-# higher: the sampling errors of one cohort's cells move together (test reliability .8, persistence
-# .9 a year).
-COHORT_CORRELATION, COHORT_PERSISTENCE = 0.5, 0.9
-MEAN_GROUP = ["scale_id", "subject", "grade", "school_year"]
-CELL_KEY = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
+from models.cells import COHORT_CORRELATION, COHORT_PERSISTENCE, MEAN_GROUP
+
 _SIZE_STEP = 4
 _MOST_ENTRIES = 100_000  # of one covariance array: a stack's working set stays in the cache
 
@@ -108,34 +104,6 @@ def solve_means(blocks: Sequence[Stack], variances: np.ndarray) -> Solution:
     logdet += float(np.linalg.slogdet(information).logabsdet)
     fixed_covariance = np.linalg.inv(information)
     return Solution(inverses, fixed_covariance @ score, fixed_covariance, logdet)
-
-
-def measured_cells(cells: pl.DataFrame) -> pl.DataFrame:
-    """Return the measured cells in canonical order.
-
-    Raises:
-        ValueError: if a measured cell has no finite gap or no positive finite sampling error, or a
-            key repeats.
-    """
-    measured = cells.filter(pl.col("gap_raw_sd").is_not_null()).sort(CELL_KEY)
-    error = pl.col("gap_sampling_sd")
-    known = (error.is_finite() & (error > 0)).fill_null(False)
-    infinite = measured.filter(~pl.col("gap_raw_sd").is_finite())
-    if infinite.height:
-        raise ValueError(
-            "measured gaps that are not finite numbers:"
-            f" {infinite.select(CELL_KEY).head(3).rows()}; leave gap_raw_sd empty where a cell is"
-            " not measured"
-        )
-    bad = measured.filter(~known)
-    if bad.height:
-        raise ValueError(
-            "measured cells without a positive sampling error:"
-            f" {bad.select(CELL_KEY).head(3).rows()}"
-        )
-    if measured.select(CELL_KEY).is_duplicated().any():
-        raise ValueError("cells are not unique by school, subject, grade, school year and scale")
-    return measured
 
 
 def stacks(measured: pl.DataFrame) -> Iterator[Stack]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from models.checks import every_row
+
 
 def exclusion_bounds(cells: pl.DataFrame, untested_lower_by_sd: float) -> pl.DataFrame:
     """Return between what the gap lies if the pupils who sat no test had sat it.
@@ -29,8 +31,8 @@ def exclusion_bounds(cells: pl.DataFrame, untested_lower_by_sd: float) -> pl.Dat
     """
     if untested_lower_by_sd < 0:
         raise ValueError("untested_lower_by_sd must not be negative")
-    if cells.filter(pl.col("tested_pupils") > pl.col("listed_pupils")).height:
-        raise ValueError("a cell has more tested pupils than listed ones")
+    enough = (pl.col("tested_pupils") <= pl.col("listed_pupils")).fill_null(True)
+    every_row(cells, enough, "a cell has more tested pupils than listed ones")
     untested = 1 - pl.col("tested_pupils") / pl.col("listed_pupils")
     known = pl.col("listed_pupils") > 0
     return cells.with_columns(

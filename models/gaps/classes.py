@@ -1,6 +1,4 @@
-"""How much classes differ within one school and grade: what a mean of few classes does not average
-out.
-"""
+"""How much classes differ in one school and grade, which a mean of few does not average out."""
 
 from __future__ import annotations
 

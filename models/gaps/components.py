@@ -9,9 +9,9 @@ import polars as pl
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-from models.gaps.blocks import Stack, measured_cells, solve_means, stacks
+from models.cells import COMPONENTS, measured_cells
+from models.gaps.blocks import Stack, solve_means, stacks
 
-COMPONENTS = ("school", "school_subject", "school_year", "school_subject_year")
 LEAST_SCHOOLS = 6
 _START, _MOST = 0.02, 4.0  # variances in SD²
 _MANY, _EVERY = 500, 8

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-WHOLE = "all"
+from models.cells import component_variances
+
 SURE = 0.90
 
 
@@ -30,9 +31,9 @@ def whole_or_part(
     P(gap > margin), with the variance Σ P(1 - P) (Poisson–binomial, normal approximation).
 
         whole_authority  the mean is surely below, and so are more than `most` of the schools
-        part             the mean is not surely below, schools differ lastingly, some surely are
-        below nowhere          the mean is surely not below, and schools do not differ or none
-        surely is below cannot_tell      otherwise
+        part             the mean is not surely below, schools differ lastingly, some are below
+        nowhere          the mean is surely not below; no school surely is, or none differs
+        cannot_tell      otherwise
 
     Args:
         schools: semel_mosad, subject, gap_sd, gap_se_sd of `school_gaps` (unmeasured rows are left
@@ -76,8 +77,7 @@ def whole_or_part(
     )
     reach = float(norm.ppf(0.5 + level / 2))
     share = pl.col("schools_below") / pl.col("schools_measured")
-    sd = dict(components.select("component", "component_sd").iter_rows())
-    differ = (sd["school"] ** 2 + sd["school_subject"] ** 2) ** 0.5 > margin_sd
+    differ = bool(np.sqrt(component_variances(components)[:2].sum()) > margin_sd)
     some = (pl.col("schools_surely_below") > 0) & differ
     return joined.select(
         "subject",

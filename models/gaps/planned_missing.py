@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
-from models.gaps.blocks import CELL_KEY, MEAN_GROUP, measured_cells, solve_means, stacks
-from models.gaps.components import COMPONENTS
-from models.gaps.tiers import gap_tier
+from models.cells import CELL_KEY, MEAN_GROUP, component_variances, measured_cells
+from models.checks import one_row_each
+from models.gaps.blocks import solve_means, stacks
+from models.gaps.tiers import gap_tier, interval
 
 NO_REFERENCE = "no_reference"
 
@@ -40,43 +40,29 @@ def predicted_gaps(
     Returns:
         The key, gap_sd, gap_se_sd, gap_lo_sd, gap_hi_sd (pupil SD), p_below_target, gap_tier,
         reason; sorted by key. A cell whose (scale, subject, grade, year) no school was measured in
-        has no
-        mean to start from: null, `not_measured`, with reason `no_reference`.
+        has no mean to start from: null, `not_measured`, with reason `no_reference`.
 
     Raises:
         ValueError: as `fit_components` for the cells; if a component has no value; if a wanted cell
-            is measured or stands twice.
+            is measured or repeats.
 
     Source: Robinson (1991); Raudenbush & Bryk (2002), ch. 3; R33, R36.
     """
     measured = measured_cells(cells)
     key = wanted.select(CELL_KEY).sort(CELL_KEY)
-    if key.is_duplicated().any():
-        raise ValueError("a wanted cell stands twice; ask for each once")
+    one_row_each(key, CELL_KEY, "a wanted cell repeats; ask for each once")
     if (twice := key.join(measured, on=CELL_KEY, how="semi")).height:
         raise ValueError(
             f"wanted cells that are measured: {twice.head(3).rows()}; take them from shrunken_gaps"
         )
-    by_name = dict(components.select("component", "component_sd").iter_rows())
-    if missing := [name for name in COMPONENTS if by_name.get(name) is None]:
-        raise ValueError(f"variance components without a value: {', '.join(missing)}")
-    variances = np.array([by_name[name] for name in COMPONENTS]) ** 2
+    variances = component_variances(components)
     # The same order of groups as in `stacks`.
     groups = measured.select(MEAN_GROUP).unique().sort(MEAN_GROUP).with_row_index("group")
     possible = key.join(groups, on=MEAN_GROUP, how="inner").sort(CELL_KEY)
     gap, variance = _predict(measured, possible, variances)
-    error = np.sqrt(variance)
-    reach = norm.ppf(0.5 + level / 2) * error
-    found = possible.select(
-        *CELL_KEY,
-        pl.Series("gap_sd", gap),
-        pl.Series("gap_se_sd", error),
-        pl.Series("gap_lo_sd", gap - reach),
-        pl.Series("gap_hi_sd", gap + reach),
-        pl.Series("p_below_target", norm.cdf(gap / error)),
-    )
+    predicted = possible.select(*CELL_KEY, *interval(gap, np.sqrt(variance), level))
     return (
-        key.join(found, on=CELL_KEY, how="left")
+        key.join(predicted, on=CELL_KEY, how="left")
         .with_columns(
             gap_tier(pl.col("p_below_target")).alias("gap_tier"),
             pl.when(pl.col("gap_sd").is_null()).then(pl.lit(NO_REFERENCE)).alias("reason"),
@@ -123,21 +109,21 @@ def _predict(
     return gap, variance
 
 
-def carried_gaps(
+def planned_missing_gaps(
     cells: pl.DataFrame, components: pl.DataFrame, school_year: int, level: float = 0.90
 ) -> pl.DataFrame:
-    """Carry a school's last linked result into a year in which it did not sit the test.
+    """Predict the cells of a year that were missing by design, where an earlier result is linked.
 
-    National tests sit in a part of the schools each year. A cell of `school_year` is carried for a
-    school that has an earlier result in the same subject and grade by the same ruler: the same
-    link_id, or the same scale_id where a scale stands alone; never across a break of scales. What
-    is carried is the prediction of `predicted_gaps`, with its wider interval, not the old figure.
+    National tests are sat in a part of the schools each year. A cell of `school_year` is predicted
+    for a school that has an earlier result in the same subject and grade by the same ruler: the
+    same link_id, or the same scale_id where a scale is not linked; never across a break of scales.
+    It is the prediction of `predicted_gaps`, with its wider interval, not the old figure.
 
     Args:
-        cells: as for `fit_components`, with link_id where scales are linked (null = stands alone);
+        cells: as for `fit_components`, with link_id where scales are linked (null = not linked);
             rows without a gap name cells of the year that nobody may have sat.
         components: component, component_sd.
-        school_year: the year to carry into.
+        school_year: the year to predict.
         level: probability of the interval.
 
     Returns:

@@ -1,6 +1,4 @@
-"""What the data say about each true gap, once chance is taken out (best linear unbiased
-prediction).
-"""
+"""What the data say of each true gap, once chance is out (best linear unbiased prediction)."""
 
 from __future__ import annotations
 
@@ -8,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
-from models.gaps.blocks import CELL_KEY, Stack, band_errors, measured_cells, solve_means, stacks
-from models.gaps.components import COMPONENTS
-from models.gaps.tiers import gap_tier
+from models.cells import CELL_KEY, component_variances, measured_cells
+from models.gaps.blocks import Stack, band_errors, solve_means, stacks
+from models.gaps.tiers import gap_tier, interval
+from models.keys import WHOLE
 
 
 @threadpool_limits.wrap(limits=1)
@@ -26,8 +24,7 @@ def shrunken_gaps(
     given components, and its standard error contains the uncertainty of μ and the school-year noise
     (without which "90 %" intervals cover about 82 %; domain_methods §2a). The components count as
     known: in simulated cities of 6–8 schools with a single cell each, "90 %" covers about 85 %;
-        with
-    several subjects and years, 88 %; from 12 schools, 87–90 %.
+    with several subjects and years, 88 %; from 12 schools, 87–90 %.
 
     Args:
         cells: as for `fit_components`; other columns pass through.
@@ -54,7 +51,7 @@ def shrunken_gaps(
     extra, limit = band_errors(measured)
     error = measured["gap_sampling_sd"] ** 2 + pl.Series(extra**2 + limit**2)
     estimated = measured.select(CELL_KEY).with_columns(
-        *_interval(pl.Series("gap_sd", mean), pl.Series("gap_se_sd", np.sqrt(variance)), level),
+        *interval(mean, np.sqrt(variance), level),
         (signal / (signal + error)).alias("reliability"),
     )
     return (
@@ -93,7 +90,7 @@ def school_gaps(
     measured = measured_cells(cells)
     inside = measured["school_year"].is_between(first_year, last_year).to_numpy()
     schools, subjects = measured["semel_mosad"].to_numpy(), measured["subject"].to_numpy()
-    found: list[tuple[str, str, int, float, float]] = []
+    estimates: list[tuple[str, str, int, float, float]] = []
     for block, means, covariances in _posteriors(measured, components):
         for rows, mean, covariance in zip(block.rows, means, covariances, strict=True):
             chosen = np.flatnonzero((rows >= 0) & inside[rows])
@@ -108,13 +105,13 @@ def school_gaps(
                 np.einsum("ij,jk,ik->i", weights, covariance[np.ix_(chosen, chosen)], weights)
             )
             for name, value, error, row in zip(
-                (*names, "all"), centre, spread, weights, strict=True
+                (*names, WHOLE), centre, spread, weights, strict=True
             ):
-                found.append(
+                estimates.append(
                     (schools[rows[chosen[0]]], str(name), int((row > 0).sum()), value, error)
                 )
     estimated = pl.DataFrame(
-        found,
+        estimates,
         schema={
             "semel_mosad": pl.String,
             "subject": pl.String,
@@ -125,12 +122,12 @@ def school_gaps(
         orient="row",
     )
     estimated = estimated.with_columns(
-        _interval(estimated["gap_sd"], estimated["gap_se_sd"], level)
+        interval(estimated["gap_sd"].to_numpy(), estimated["gap_se_sd"].to_numpy(), level)
     )
     everyone = pl.concat(
         [
             cells.select("semel_mosad", "subject"),
-            cells.select("semel_mosad", pl.lit("all").alias("subject")),
+            cells.select("semel_mosad", pl.lit(WHOLE).alias("subject")),
         ]
     ).unique()
     return (
@@ -144,17 +141,6 @@ def school_gaps(
     )
 
 
-def _interval(mean: pl.Series, error: pl.Series, level: float) -> list[pl.Series]:
-    reach = norm.ppf(0.5 + level / 2) * error
-    return [
-        mean,
-        error,
-        (mean - reach).alias("gap_lo_sd"),
-        (mean + reach).alias("gap_hi_sd"),
-        pl.Series("p_below_target", norm.cdf(mean.to_numpy() / error.to_numpy())),
-    ]
-
-
 def _posteriors(
     measured: pl.DataFrame, components: pl.DataFrame
 ) -> Iterator[tuple[Stack, np.ndarray, np.ndarray]]:
@@ -165,10 +151,7 @@ def _posteriors(
     """
     if measured.is_empty():
         return
-    by_name = dict(components.select("component", "component_sd").iter_rows())
-    if missing := [name for name in COMPONENTS if by_name.get(name) is None]:
-        raise ValueError(f"variance components without a value: {', '.join(missing)}")
-    variances = np.array([by_name[name] for name in COMPONENTS]) ** 2
+    variances = component_variances(components)
     blocks = list(stacks(measured))
     solved = solve_means(blocks, variances)
     for block, inverse in zip(blocks, solved.inverses, strict=True):

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from models.gaps.blocks import CELL_KEY, MEAN_GROUP, measured_cells, stacks
-from models.gaps.components import COMPONENTS
+from models.cells import CELL_KEY, MEAN_GROUP, component_variances, measured_cells
+from models.gaps.blocks import stacks
 
 # Says nothing of a slope, but keeps one finite that the schools cannot show: pupil SD per unit of
 # background.
@@ -55,8 +55,7 @@ def similar_gaps(
     if asked.is_empty():
         return pl.DataFrame(schema={**wanted.select(CELL_KEY).schema, **_SIMILAR})
     subjects = measured["subject"].unique().sort().to_list()
-    by_name = dict(components.select("component", "component_sd").iter_rows())
-    variances = np.array([by_name[name] for name in COMPONENTS]) ** 2
+    variances = component_variances(components)
     levels, width = groups.height, groups.height + len(subjects)
 
     def design(rows: pl.DataFrame, group: np.ndarray) -> np.ndarray:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
+from scipy.stats import norm
 
 SURE, PROBABLE, IMPROBABLE, SURELY_NOT = 0.95, 0.80, 0.20, 0.05
-TIERS = (
-    "surely_below",
-    "probably_below",
-    "cannot_tell",
-    "probably_at_target",
-    "surely_at_target",
-    "not_measured",
-)
+
+
+def interval(gap: np.ndarray, error: np.ndarray, level: float) -> list[pl.Series]:
+    """Return gap_sd, gap_se_sd, gap_lo_sd, gap_hi_sd and p_below_target of normal gaps.
+
+    Args:
+        gap: posterior means, pupil SD.
+        error: their standard deviations, pupil SD.
+        level: probability of the interval.
+    """
+    reach = norm.ppf(0.5 + level / 2) * error
+    return [
+        pl.Series("gap_sd", gap),
+        pl.Series("gap_se_sd", error),
+        pl.Series("gap_lo_sd", gap - reach),
+        pl.Series("gap_hi_sd", gap + reach),
+        pl.Series("p_below_target", norm.cdf(gap / error)),
+    ]
 
 
 def gap_tier(p_below: pl.Expr) -> pl.Expr:

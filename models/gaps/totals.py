@@ -13,11 +13,10 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from models.gaps.blocks import CELL_KEY, measured_cells, stacks
-from models.gaps.components import COMPONENTS
-from models.gaps.tiers import gap_tier
-
-WHOLE = "all"
+from models.cells import CELL_KEY, COMPONENTS, component_variances, measured_cells
+from models.gaps.blocks import stacks
+from models.gaps.tiers import gap_tier, interval
+from models.keys import WHOLE
 
 
 def city_gaps(
@@ -58,10 +57,10 @@ def city_gaps(
     Source: Cochran (1977), ch. 2; R34, R38.
     """
     measured = measured_cells(cells)
-    found = measured["semel_mosad"].n_unique()
-    if schools < found:
-        raise ValueError(f"{found} schools are measured, but the city is said to have {schools}")
-    variances = np.array([dict(components.iter_rows())[name] for name in COMPONENTS]) ** 2
+    seen = measured["semel_mosad"].n_unique()
+    if schools < seen:
+        raise ValueError(f"{seen} schools are measured, but the city is said to have {schools}")
+    variances = component_variances(components)
     key = [*by, "subject"]
     target = measured.select(pl.struct(key).rank("dense").cast(pl.Int64) - 1).to_series().to_numpy()
     size = measured["tested_pupils"].cast(pl.Float64).to_numpy()
@@ -79,17 +78,14 @@ def city_gaps(
     estimate, sampling, lasting = _combine(measured, weights, variances)
     missing = 1 - rows["schools_measured"].to_numpy() / schools
     unseen = missing * (variances[0] + variances[1]) / rows["schools_measured"].to_numpy()
-    error = np.sqrt(sampling + unseen)
-    reach = norm.ppf(0.5 + level / 2) * error
+    gap, error, *ends = interval(estimate, np.sqrt(sampling + unseen), level)
     return (
         rows.with_columns(
             pl.col("schools_measured", "tested_pupils").cast(pl.Int32),
-            pl.Series("gap_sd", estimate),
-            pl.Series("gap_se_sd", error),
+            gap,
+            error,
             pl.Series("gap_lasting_se_sd", np.sqrt(lasting + unseen)),
-            pl.Series("gap_lo_sd", estimate - reach),
-            pl.Series("gap_hi_sd", estimate + reach),
-            pl.Series("p_below_target", norm.cdf(estimate / error)),
+            *ends,
         )
         .with_columns(gap_tier(pl.col("p_below_target")).alias("gap_tier"))
         .sort(key)

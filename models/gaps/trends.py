@@ -1,12 +1,13 @@
-"""Where gaps are going: a slope that never counts a change of the ruler as a change of the
-pupils.
-"""
+"""Where gaps are going: a slope that no change of the ruler can move."""
 
 from __future__ import annotations
 
 import numpy as np
 import polars as pl
 from scipy.stats import norm
+
+from models.cells import component_variances
+from models.checks import every_row
 
 SLOPE_PRIOR_SD = 0.05  # per year; a lasting change of .1 SD a year is already remarkable
 _LEVEL_PRIOR_SD = 10.0  # says nothing about a level
@@ -50,8 +51,7 @@ def trends(
     if slope_prior_sd <= 0:
         raise ValueError(f"the prior of the slope must be positive, not {slope_prior_sd:g}")
     known = pl.col("gap_lasting_se_sd").is_finite() & (pl.col("gap_lasting_se_sd") > 0)
-    if not yearly.select(known.fill_null(False).all()).item():
-        raise ValueError("each yearly gap needs a positive error (gap_lasting_se_sd)")
+    every_row(yearly, known, "each yearly gap needs a positive error (gap_lasting_se_sd)")
     reach = float(norm.ppf(0.5 + level / 2))
     rows = []
     ordered = yearly.sort("place", "subject", "school_year", "segment")
@@ -66,13 +66,13 @@ def trends(
         prior = np.diag([_LEVEL_PRIOR_SD**-2] * len(segments) + [slope_prior_sd**-2])
         scaled = design / error[:, None] ** 2
         covariance = np.linalg.inv(design.T @ scaled + prior)
-        found = covariance @ (scaled.T @ part["gap_sd"].to_numpy())
-        slope, spread = float(found[-1]), float(np.sqrt(covariance[-1, -1]))
+        coefficients = covariance @ (scaled.T @ part["gap_sd"].to_numpy())
+        slope, spread = float(coefficients[-1]), float(np.sqrt(covariance[-1, -1]))
         worse = float(norm.cdf(slope / spread))
-        ahead = np.zeros(len(found))
+        ahead = np.zeros(len(coefficients))
         newest = segments.index(_newest(part))
         ahead[newest], ahead[-1] = 1.0, forecast_year - last
-        centre = float(ahead @ found)
+        centre = float(ahead @ coefficients)
         doubt = float(
             np.sqrt(ahead @ covariance @ ahead + _year_error(part, segments[newest]) ** 2)
         )
@@ -152,8 +152,7 @@ def school_years(cells: pl.DataFrame, components: pl.DataFrame) -> pl.DataFrame:
         place (semel_mosad), subject, school_year, segment (one for all), gap_sd, gap_lasting_se_sd;
         sorted.
     """
-    spread = dict(components.select("component", "component_sd").iter_rows())
-    yearly = spread["school_year"] ** 2 + spread["school_subject_year"] ** 2
+    yearly = component_variances(components)[2:].sum()
     group = ["scale_id", "subject", "grade", "school_year"]
     n, gap = pl.col("tested_pupils").cast(pl.Float64), pl.col("gap_raw_sd")
     measured = cells.filter(gap.is_not_null()).sort("semel_mosad", *group)

@@ -1,6 +1,4 @@
-"""Need: registered indicators on fixed anchors, combined into an index with an interval and
-tiers.
-"""
+"""Need: registered indicators on fixed anchors, an index with an interval, and tiers."""
 
 from models.need.index import need_draws, need_index
 from models.need.indicators import need_from_anchors, need_from_gap, need_from_rate

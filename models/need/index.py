@@ -9,6 +9,8 @@ import polars as pl
 from scipy.special import ndtr, ndtri, owens_t
 from scipy.stats import rankdata
 
+from models.checks import every_row, one_row_each
+
 _LEAST_SPREAD = 1e-6  # below it a need is a point
 _EDGE = 1e-3  # an uncertain need is drawn around at least this, at most 1 minus this
 KINDS = {"outcome_need": "outcome", "background_need": "background"}
@@ -31,10 +33,10 @@ def need_index(
     depends on the school alone; the interval comes from draws: each indicator as Φ(Φ⁻¹(need) + τε),
     ε ~ N(0, 1), with τ such that the draws' standard deviation is its standard error. (A beta
     distribution of the same mean and error piles up on 0 and 1 and calls a need of .98 ± .1
-    certain.) An indicator the school lacks but others have
-    is drawn from the other schools' values, so a school that was not measured has a wider interval;
-    one that nobody has is left out and shows in `measured_weight_pct`. An interval that imputation
-    has pulled away is widened to hold the point.
+    certain.) An indicator the school lacks but others have is drawn from the other schools' values,
+    so a school that was not measured has a wider interval; one that nobody has is left out and
+    shows in `measured_weight_pct`. An interval that imputation has pulled away is widened to hold
+    the point.
 
     Args:
         indicators: semel_mosad, indicator_id, indicator_kind ('outcome' | 'background'),
@@ -59,12 +61,8 @@ def need_index(
 
     Source: OECD/JRC Handbook on Constructing Composite Indicators (2008); R37, R43.
     """
-    if order_p < 0:
-        raise ValueError(f"the order of the generalised mean must be 0 or above, not {order_p:g}")
-    names, school_codes, need, error, measured = _matrices(indicators, weights)
-    weight = np.array(
-        [dict(weights.select("indicator_id", "weight_pct").iter_rows())[name] for name in names]
-    )
+    _check_orders(order_p)
+    names, school_codes, need, error, measured, weight = _matrices(indicators, weights)
     kinds = dict(indicators.select("indicator_id", "indicator_kind").unique().iter_rows())
     any_measured: np.ndarray = np.any(measured, axis=1)
     if not any_measured.all():
@@ -116,9 +114,7 @@ def need_draws(
     Returns:
         draw (0 …), semel_mosad, need (0..1); by draw and school.
     """
-    names, school_codes, need, error, measured = _matrices(indicators, weights)
-    given = dict(weights.select("indicator_id", "weight_pct").iter_rows())
-    weight = np.array([given[name] for name in names])
+    _, school_codes, need, error, measured, weight = _matrices(indicators, weights)
     generator = np.random.default_rng(seed)
     drawn = _drawn(need, error, measured, weight, order_p, draws, generator)
     return pl.DataFrame(
@@ -128,6 +124,11 @@ def need_draws(
             "need": drawn.ravel(),
         }
     )
+
+
+def _check_orders(*orders: float) -> None:
+    if wrong := [order for order in orders if not order >= 0]:
+        raise ValueError(f"an order of the generalised mean must be 0 or above, not {wrong[0]:g}")
 
 
 def _drawn(
@@ -146,15 +147,13 @@ def _drawn(
 
 def _matrices(
     indicators: pl.DataFrame, weights: pl.DataFrame
-) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]:
-    """Return indicator names, school codes, and (school, indicator) need, error and measured."""
+) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return indicator names, school codes, (school, indicator) need, error, measured, weights."""
     total = float(weights["weight_pct"].sum())
     if abs(total - 100) > 1e-6:
         raise ValueError(f"the weights must sum to 100, not {total:g}")
-    if not weights.select((pl.col("weight_pct") >= 0).all()).item():
-        raise ValueError("a weight is negative")
-    if weights["indicator_id"].is_duplicated().any():
-        raise ValueError("an indicator has two weights")
+    every_row(weights, pl.col("weight_pct") >= 0, "a weight is negative")
+    one_row_each(weights, "indicator_id", "an indicator has two weights")
     given, weighted = set(indicators["indicator_id"]), set(weights["indicator_id"])
     if unknown := given - weighted:
         raise ValueError(f"indicators without a weight: {', '.join(sorted(unknown))}")
@@ -168,20 +167,19 @@ def _matrices(
         raise ValueError(
             f"each indicator needs one indicator_kind out of {', '.join(KINDS.values())}"
         )
-    if indicators.select("semel_mosad", "indicator_id").is_duplicated().any():
-        raise ValueError("a school has an indicator twice")
-    if (
-        not indicators.filter("is_measured")
-        .select(pl.col("indicator_need").is_between(0, 1).fill_null(False).all())
-        .item()
-    ):
-        raise ValueError("a measured indicator's need is outside 0..1 or empty")
+    one_row_each(indicators, ["semel_mosad", "indicator_id"], "a school has an indicator twice")
+    every_row(
+        indicators.filter("is_measured"),
+        pl.col("indicator_need").is_between(0, 1),
+        "a measured indicator's need is outside 0..1 or empty",
+    )
     error_known = pl.col("indicator_need_se").is_finite() & (pl.col("indicator_need_se") >= 0)
-    if not indicators.filter("is_measured").select(error_known.fill_null(False).all()).item():
-        raise ValueError(
-            "a measured indicator's indicator_need_se is empty or negative; it is 0 where exact"
-        )
-    names = sorted(set(weights["indicator_id"]))
+    every_row(
+        indicators.filter("is_measured"),
+        error_known,
+        "a measured indicator's indicator_need_se is empty or negative; it is 0 where exact",
+    )
+    names = weights["indicator_id"].sort().to_list()
     schools = indicators["semel_mosad"].unique().sort()
     grid = schools.to_frame().join(pl.DataFrame({"indicator_id": names}), how="cross")
     full = grid.join(
@@ -197,6 +195,7 @@ def _matrices(
         np.where(measured, need, 0.0),
         np.where(measured, error, 0.0),
         measured,
+        weights.sort("indicator_id")["weight_pct"].to_numpy(),
     )
 
 

@@ -12,6 +12,8 @@ from scipy.optimize import minimize
 from scipy.special import betaln
 from scipy.stats import beta, norm
 
+from models.checks import every_row
+
 # Nodes and weights that integrate exactly over a standard normal.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -35,10 +37,9 @@ def need_from_gap(gaps: pl.DataFrame) -> pl.DataFrame:
         ValueError: if a gap is empty, or its error is empty or not positive.
     """
     known = pl.col("value").is_finite() & pl.col("se").is_finite() & (pl.col("se") > 0)
-    if not gaps.select(known.fill_null(False).all()).item():
-        raise ValueError(
-            "each gap needs a value and a positive error (se); drop unmeasured schools"
-        )
+    every_row(
+        gaps, known, "each gap needs a value and a positive error (se); drop unmeasured schools"
+    )
     gaps = gaps.sort("semel_mosad")
     z = (gaps["value"] / gaps["se"]).to_numpy()
     return _result(gaps, pl.col("value"), norm.cdf(z), _spread(norm.cdf(z[:, None] + _NODES)))
@@ -64,8 +65,9 @@ def need_from_anchors(values: pl.DataFrame, anchor_low: float, anchor_high: floa
     if anchor_low == anchor_high:
         raise ValueError(f"the two anchors of an indicator must differ; both are {anchor_low}")
     known = pl.col("value").is_finite() & pl.col("se").is_finite() & (pl.col("se") >= 0)
-    if not values.select(known.fill_null(False).all()).item():
-        raise ValueError("each value needs an error (se), 0 where exact; drop unmeasured schools")
+    every_row(
+        values, known, "each value needs an error (se), 0 where exact; drop unmeasured schools"
+    )
     values = values.sort("semel_mosad")
     width = anchor_high - anchor_low
     need = (values["value"].to_numpy() - anchor_low) / width
@@ -93,12 +95,11 @@ def need_from_rate(counts: pl.DataFrame, target_rate: float) -> pl.DataFrame:
         ValueError: if there are more events than pupils, or no pupils.
     """
     counts = counts.sort("semel_mosad")
-    if not counts.select(
-        ((pl.col("n") > 0) & (pl.col("events") <= pl.col("n")) & (pl.col("events") >= 0))
-        .fill_null(False)
-        .all()
-    ).item():
-        raise ValueError("each school needs 0 ≤ events ≤ n and n > 0")
+    every_row(
+        counts,
+        (pl.col("n") > 0) & (pl.col("events") <= pl.col("n")) & (pl.col("events") >= 0),
+        "each school needs 0 ≤ events ≤ n and n > 0",
+    )
     events, n = counts["events"].to_numpy().astype(float), counts["n"].to_numpy().astype(float)
     if not len(n):
         return _result(counts, pl.col("events"), events, events)
@@ -122,8 +123,8 @@ def _beta_prior(events: np.ndarray, n: np.ndarray) -> tuple[float, float]:
 
     start = np.array([np.log(centre / (1 - centre)), np.log(min(50.0, max(n.sum(), 3.0)))])
     bounds = [(start[0] - 3, start[0] + 3), (np.log(2.0), np.log(max(n.sum(), 3.0)))]
-    found = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
-    mean, size = 1 / (1 + np.exp(-found[0])), np.exp(found[1])
+    fitted = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
+    mean, size = 1 / (1 + np.exp(-fitted[0])), np.exp(fitted[1])
     return mean * size, (1 - mean) * size
 
 

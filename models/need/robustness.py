@@ -1,6 +1,4 @@
-"""How much the need index hangs on choices nobody can prove: weights, order, which indicators
-(R43).
-"""
+"""How much the need index hangs on choices: weights, order, which indicators (R43)."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata
 
-from models.need.index import _matrices, _mean
+from models.need.index import _check_orders, _matrices, _mean
 
 _CHUNK = 250  # draws at a time: a country's schools fit in the cache
 
@@ -99,14 +97,14 @@ def need_robustness(
         rows.append(_compare(choice, kept[-1].mean(axis=0), own, own_tier, len(tiers)))
     for order in orders:
         if order != order_p:
-            found = _ranked(need, measured, registered, registered[None], order).mean(axis=0)
-            rows.append(_compare(f"order_{order:g}", found, own, own_tier, len(tiers)))
+            ranks = _ranked(need, measured, registered, registered[None], order).mean(axis=0)
+            rows.append(_compare(f"order_{order:g}", ranks, own, own_tier, len(tiers)))
     for place, name in enumerate(names):
         without = registered.copy()
         without[place] = 0
         if registered[place] > 0 and without.sum() > 0 and measured[:, place].any():
-            found = _ranked(need, measured, registered, without[None], order_p).mean(axis=0)
-            rows.append(_compare(f"without_{name}", found, own, own_tier, len(tiers)))
+            ranks = _ranked(need, measured, registered, without[None], order_p).mean(axis=0)
+            rows.append(_compare(f"without_{name}", ranks, own, own_tier, len(tiers)))
     first, last = np.concatenate(kept, axis=1)
     tier_of = _tier_of((first + last) / 2, len(tiers))
     shares = np.stack([(tier_of == place).mean(axis=0) for place in range(len(tiers))], axis=1)
@@ -146,20 +144,12 @@ def _parts(weight: np.ndarray) -> Iterator[np.ndarray]:
     yield from (weight[start : start + _CHUNK] for start in range(0, len(weight), _CHUNK))
 
 
-def _check_orders(*orders: float) -> None:
-    if wrong := [order for order in orders if not order >= 0]:
-        raise ValueError(f"an order of the generalised mean must be 0 or above, not {wrong[0]:g}")
-
-
 def _inputs(
     indicators: pl.DataFrame, weights: pl.DataFrame
 ) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]:
-    """Return names, codes, need and measured (school, indicator), and the weights as shares of
-    1.
-    """
-    names, codes, need, _, measured = _matrices(indicators, weights)
-    share = dict(weights.select("indicator_id", "weight_pct").iter_rows())
-    registered = np.array([share[name] for name in names]) / 100
+    """Return names, codes, (school, indicator) need and measured, and weights as shares of 1."""
+    names, codes, need, _, measured, weight = _matrices(indicators, weights)
+    registered = weight / 100
     if lone := [code for code, held in zip(codes, measured @ registered, strict=True) if held <= 0]:
         raise ValueError(
             f"schools of which nothing that has a weight is measured: {', '.join(lone)}; "
@@ -241,9 +231,8 @@ def indicator_quality(
 
     reliability = 1 - mean error variance / variance between schools, held within 0 and 1: below .6
     an indicator is mostly noise. importance = squared correlation of the indicator with the index,
-    as a
-    share of the sum over indicators: what the weight really does, which need not be what it says.
-    A twin with |r| ≥ .8 counts the same thing twice.
+    as a share of the sum over indicators: what the weight really does, which need not be what it
+    says. A twin with |r| ≥ .8 counts the same thing twice.
 
     Args:
         indicators: as for `need_index`.
@@ -258,9 +247,7 @@ def indicator_quality(
     Source: Paruolo, Saisana & Saltelli (2013), J. R. Stat. Soc. A 176; OECD/JRC Handbook, steps 2,
         4; R43.
     """
-    names, _, need, error, measured = _matrices(indicators, weights)
-    share = dict(weights.select("indicator_id", "weight_pct").iter_rows())
-    weight = np.array([share[name] for name in names])
+    names, _, need, error, measured, weight = _matrices(indicators, weights)
     index = _mean(need, weight * measured, order_p)
     squared, rows = [], []
     for place, name in enumerate(names):

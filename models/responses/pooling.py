@@ -10,6 +10,8 @@ import polars as pl
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
+from models.checks import every_row, one_row_each
+
 # Of a host's possible partners the nearest are looked at; in a city there are rarely more.
 _NEAREST = 30
 _SETS = {
@@ -66,8 +68,7 @@ class _Set:
 def pool_schools(
     demand: pl.DataFrame, fixed_agorot: int, unit_agorot: int, limits: PoolingLimits
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the sets of schools that share one response at the greatest total saving, and their
-    members.
+    """Return the sets of schools that save most by sharing one response, and their members.
 
     A set is a host and schools within the distance of it, all of one stream and with at least one
     unmet need in common, within the limits. Apart it costs the fixed cost at each school; pooled
@@ -95,10 +96,10 @@ def pool_schools(
         ValueError: if a school comes twice, participants are not positive, or a cost is negative.
         RuntimeError: if the solver does not prove its answer best.
     """
-    if demand["semel_mosad"].is_duplicated().any():
-        raise ValueError("a school comes twice in the demand")
-    if not demand.select((pl.col("participants") > 0).fill_null(False).all()).item():
-        raise ValueError("each school of the demand needs participants > 0")
+    one_row_each(demand, "semel_mosad", "a school comes twice in the demand")
+    every_row(
+        demand, pl.col("participants") > 0, "each school of the demand needs participants > 0"
+    )
     if min(fixed_agorot, unit_agorot, limits.travel_agorot) < 0:
         raise ValueError("costs must not be negative")
     placed = demand.drop_nulls(["place_x", "place_y"]).sort("semel_mosad")
@@ -160,7 +161,7 @@ def _candidates(placed: pl.DataFrame, fixed: int, unit: int, limits: PoolingLimi
                 total = sum(people[i] for i in members)
                 if not shared or (limits.max_participants or total) < total:
                     continue
-                found = _Set(
+                candidate = _Set(
                     host=host,
                     members=members,
                     need_id=min(shared),
@@ -171,11 +172,9 @@ def _candidates(placed: pl.DataFrame, fixed: int, unit: int, limits: PoolingLimi
                     + unit * total
                     + limits.travel_agorot * (total - people[host]),
                 )
-                known = best.get(members)
-                if found.saving_agorot > 0 and (
-                    known is None or found.saving_agorot > known.saving_agorot
-                ):
-                    best[members] = found
+                saved = best[members].saving_agorot if members in best else 0
+                if candidate.saving_agorot > saved:
+                    best[members] = candidate
     return [best[members] for members in sorted(best)]
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 from scipy.stats import beta, norm
 
+from models.checks import every_row, one_row_each
+
 INTERVAL = 0.90
 NOT_MEASURED, NO_RESPONSE, BELOW_NEED = "not_measured", "no_response", "below_need"
 _LEAST_PUPILS = 1.0  # a need of less than one pupil is met
@@ -30,8 +32,11 @@ def far_below(gaps: pl.DataFrame, below_sd: float) -> pl.DataFrame:
         ValueError: if a gap or its error is empty, not finite, or the error negative.
     """
     known = pl.all_horizontal(pl.col("gap_sd", "gap_se_sd").is_finite().fill_null(False))
-    if not gaps.select((known & (pl.col("gap_se_sd") >= 0)).all()).item():
-        raise ValueError("each gap needs a value and an error of at least 0; drop unmeasured rows")
+    every_row(
+        gaps,
+        known & (pl.col("gap_se_sd") >= 0),
+        "each gap needs a value and an error of at least 0; drop unmeasured rows",
+    )
     gap, se = gaps["gap_sd"].to_numpy(), gaps["gap_se_sd"].to_numpy()
     ends = {name: gaps[f"gap_{name}_sd"].to_numpy() for name in ("lo", "hi")}
     return gaps.with_columns(
@@ -56,8 +61,7 @@ def rate_share(rates: pl.DataFrame) -> pl.DataFrame:
         ValueError: if a rate is empty or not between 0 and 100, or n is not positive.
     """
     held = (pl.col("rate_pct").is_between(0, 100) & (pl.col("n") > 0)).fill_null(False)
-    if not rates.select(held.all()).item():
-        raise ValueError("each rate needs 0 ≤ rate_pct ≤ 100 and n > 0; drop unmeasured rows")
+    every_row(rates, held, "each rate needs 0 ≤ rate_pct ≤ 100 and n > 0; drop unmeasured rows")
     share, n = rates["rate_pct"].to_numpy() / 100, rates["n"].to_numpy().astype(float)
     events, tail = share * n, (1 - INTERVAL) / 2
     low, high = (
@@ -96,15 +100,14 @@ def unmet_needs(needs: pl.DataFrame, significant: float) -> pl.DataFrame:
         ValueError: if a need × school comes twice, a probability or share is empty or not between 0
             and 1, or participation is called measured but empty.
     """
-    if needs.select("need_id", "semel_mosad").is_duplicated().any():
-        raise ValueError("a need comes twice in one school")
+    one_row_each(needs, ["need_id", "semel_mosad"], "a need comes twice in one school")
     between = pl.all_horizontal(pl.col("p_need", "share").is_between(0, 1).fill_null(False))
     whole = ~pl.col("is_measured") | pl.col("participants_full").is_not_null()
-    if not needs.select((between & whole).all()).item():
-        raise ValueError(
-            "each need has a probability and a share between 0 and 1, and participants where"
-            " measured"
-        )
+    every_row(
+        needs,
+        between & whole,
+        "each need has a probability and a share between 0 and 1, and participants where measured",
+    )
     size = pl.col("group_pupils").fill_null(0)
     reached = pl.when("is_measured").then("participants_full")
     unmet = pl.col("unmet_pupils")

@@ -1,6 +1,4 @@
-"""Retention: how many pupils to expect in chronic absence, by school and grade; never which
-ones.
-"""
+"""Retention: how many pupils to expect in chronic absence, never which ones."""
 
 from models.retention.early_warning import EarlyWarning, early_warning
 

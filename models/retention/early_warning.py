@@ -1,9 +1,8 @@
 """Early warning of chronic absence, as expected numbers by school and grade.
 
 A model of single pupils is fitted, but nothing about a single pupil ever leaves this module:
-    neither a
-probability nor a key. The counts are for planning (how many places an attendance officer needs),
-not for decisions about children (R110; Privacy Protection Law).
+neither a probability nor a key. The counts are for planning (how many places an attendance officer
+needs), not for decisions about children (R110; Privacy Protection Law).
 """
 
 from __future__ import annotations
@@ -25,11 +24,20 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from models.checks import has_columns
+
 LEAST_EVENTS, LEAST_SCHOOLS = 100, 6
 FOLDS = 3
 MOST_BIAS = 0.2  # expected over observed may be off by a fifth
 _BINS = 10
 _EDGE = 1e-4
+_METRICS = {
+    "metric": pl.String,
+    "candidate": pl.String,
+    "value": pl.Float64,
+    "value_lo": pl.Float64,
+    "value_hi": pl.Float64,
+}
 
 
 @dataclass(frozen=True)
@@ -99,9 +107,7 @@ def early_warning(
 
     Source: Steyerberg (2019), ch. 15; Van Calster et al. (2019) on calibration; R47, R110.
     """
-    missing = [name for name in [*features, last_absence] if name not in pupils.columns]
-    if missing:
-        raise ValueError(f"the pupils lack the feature(s) {', '.join(missing)}")
+    has_columns(pupils, [*features, last_absence], "pupils")
     rows = pupils.sort("semel_mosad", "school_year", "pupil_hash")
     known = rows.filter(pl.col("outcome").is_not_null())
     newest = rows["school_year"].max()
@@ -205,9 +211,7 @@ def _validate(
     seed: int,
     level: float,
 ) -> tuple[pl.DataFrame, dict[str, tuple[float, float]]]:
-    """Return the metrics of each candidate, and the interval of the model's gain over each
-    baseline.
-    """
+    """Return each candidate's metrics, and the intervals of the model's gain over baselines."""
     losses = {
         name: -np.where(truth, np.log(risk), np.log(1 - risk)) for name, risk in risks.items()
     }
@@ -247,28 +251,19 @@ def _validate(
         gain = losses[name] - losses["model"]
         gains[name] = interval(gain)
         rows.append((f"log_loss_gain_over_{name}", "model", float(gain.mean()), *gains[name]))
-    schema = {
-        "metric": pl.String,
-        "candidate": pl.String,
-        "value": pl.Float64,
-        "value_lo": pl.Float64,
-        "value_hi": pl.Float64,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row").sort("metric", "candidate"), gains
+    return pl.DataFrame(rows, schema=_METRICS, orient="row").sort("metric", "candidate"), gains
 
 
 def _calibration(truth: np.ndarray, risk: np.ndarray) -> tuple[float, float]:
-    """Return intercept and slope of the outcome's log-odds on the predicted ones; 0 and 1 are
-    perfect.
-    """
+    """Return intercept and slope of the outcome's log-odds on the predicted ones (best 0, 1)."""
     odds = logit(risk)
 
     def loss(line: np.ndarray) -> float:
         fitted = np.clip(expit(line[0] + line[1] * odds), 1e-12, 1 - 1e-12)
         return -float(np.where(truth, np.log(fitted), np.log(1 - fitted)).mean())
 
-    found = minimize(loss, np.array([0.0, 1.0]), method="BFGS").x
-    return float(found[0]), float(found[1])
+    intercept, slope = minimize(loss, np.array([0.0, 1.0]), method="BFGS").x
+    return float(intercept), float(slope)
 
 
 def _reliability(truth: np.ndarray, risk: np.ndarray, level: float) -> pl.DataFrame:
@@ -354,9 +349,7 @@ def _fallback(known: pl.DataFrame, ahead: pl.DataFrame, reason: str, level: floa
     """Expect each school's own past rate, drawn towards the city's as chance demands."""
     if known.is_empty():
         expected = _counts(ahead.clear(), np.zeros(0), 0.0, level)
-        rate_known = False
     else:
-        rate_known = True
         by_school = (
             known.group_by("semel_mosad")
             .agg(
@@ -375,22 +368,15 @@ def _fallback(known: pl.DataFrame, ahead: pl.DataFrame, reason: str, level: floa
         )
         risk = ahead.join(shrunk, on="semel_mosad", how="left", maintain_order="left")["risk"]
         expected = _counts(ahead, risk.fill_null(city).to_numpy(), between / city**2, level)
-    empty = {
-        "metric": pl.String,
-        "candidate": pl.String,
-        "value": pl.Float64,
-        "value_lo": pl.Float64,
-        "value_hi": pl.Float64,
-    }
     bins = {"bin": pl.Int32, "pupils": pl.Int32} | dict.fromkeys(
         ("expected_pct", "observed_pct", "observed_lo_pct", "observed_hi_pct"), pl.Float64
     )
     return EarlyWarning(
         expected,
-        pl.DataFrame(schema=empty),
+        pl.DataFrame(schema=_METRICS),
         pl.DataFrame(schema=bins),
         pl.DataFrame(schema={"feature": pl.String, "importance": pl.Float64}),
         is_used=False,
-        reason_code=reason if rate_known else "too_few_events",
+        reason_code=reason,
         candidate=None,
     )

@@ -21,7 +21,7 @@ from models.effects import (
     matched,
     verdicts,
 )
-from models.effects.matching import ALPHA
+from models.effects.estimate import ALPHA
 from pipelines.decide import pupils as columns
 from pipelines.decide.effects import BY_DESIGN, FOLD_DRAWS, OTHER_DOSES, by_design, other_doses
 from pipelines.settings.city import CityFolder

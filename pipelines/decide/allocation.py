@@ -17,8 +17,8 @@ from models.allocation import (
 from models.allocation.account.next_money import next_money
 from models.allocation.account.remaining import remaining
 from models.allocation.problem.persistence import lasting_share
+from models.apportionment import split_by_share
 from models.formula import FormulaError, share
-from models.shares import split_by_share
 from pipelines.aim.tables import AGOROT
 from pipelines.decide import assets
 from pipelines.decide.pooled import READS as POOL_READS

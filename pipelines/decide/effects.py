@@ -24,12 +24,12 @@ from models.effects import (
     threshold,
     verdicts,
 )
+from models.keys import WHOLE
 from pipelines.decide import pupils as columns
 from pipelines.settings.city import CityFolder
 from pipelines.warehouse.tables import Step, Tables
 
 KEY = ["response_id", "subject"]
-WHOLE = "all"
 # Schools that gave places by lot or by a score have a design of their own; the rest is compared
 # pupil by pupil.
 BY_DESIGN = ("lottery", "threshold")

@@ -8,17 +8,18 @@ import polars as pl
 
 from models.effects import (
     Variances,
-    dear,
+    cost_outliers,
     detectable,
     evaluate_first,
     evaluation_records,
     only_responses,
+    perfect_and_sample_information,
     proposals,
     still_open,
-    value_of_information,
 )
+from models.keys import WHOLE
 from pipelines.aim.tables import AGOROT
-from pipelines.decide.responses import WHOLE, of_all_pupils
+from pipelines.decide.responses import of_all_pupils
 from pipelines.settings.city import CityFolder
 from pipelines.warehouse.tables import Step, Tables, nothing
 
@@ -63,7 +64,7 @@ def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
             how="left",
         )
     )
-    values = value_of_information(
+    values = perfect_and_sample_information(
         effects,
         options,
         value_per_sd_agorot=round(AGOROT * policy.value_per_sd.value),
@@ -200,7 +201,7 @@ def propose(city: CityFolder, tables: Tables) -> Tables:
     facts = (
         responses.join(judged.select("response_id", "verdict"), on="response_id", how="left")
         .join(municipal.select("response_id", "is_big_money"), on="response_id", how="left")
-        .join(dear(tables["mart_response_money"]), on="response_id", how="left")
+        .join(cost_outliers(tables["mart_response_money"]), on="response_id", how="left")
         .join(only_responses(serves, responses), on="response_id", how="left")
         .with_columns(
             pl.col("verdict").fill_null("insufficient_evidence"),

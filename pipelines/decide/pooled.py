@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from models.allocation.rules import Together
-from models.shares import split_by_share
+from models.apportionment import split_by_share
 from pipelines.aim.tables import AGOROT
 from pipelines.settings.city import CityFolder
 from pipelines.warehouse.tables import Tables

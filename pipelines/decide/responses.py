@@ -17,11 +17,11 @@ from models.effects import (
     rated_by_role,
     response_money,
 )
+from models.keys import WHOLE
 from pipelines.settings.city import CityFolder
 from pipelines.settings.evidence import ASSUMED
 from pipelines.warehouse.tables import Step, Tables, nothing
 
-WHOLE = "all"
 # Half of a 90 % interval in errors of a normal.
 _REACH = 1.6448536269514722
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from models.gaps import WHOLE, city_gaps
+from models.gaps import city_gaps
+from models.keys import WHOLE
 from pipelines.diagnose.gates import GATES
 from pipelines.settings.city import CityFolder
 from pipelines.warehouse.tables import Step, Tables, nothing

@@ -20,11 +20,11 @@ from models.causes import (
     theil,
     triangulate,
 )
+from models.keys import WHOLE
 from pipelines.diagnose.gates import GATES
 from pipelines.settings.city import CityFolder
 from pipelines.warehouse.tables import Step, Tables, nothing
 
-WHOLE = "all"
 LEAST_SCHOOLS = 6
 # Deciles 1-3 are the strong end of the nurture index, 8-10 the weak one.
 STRONG, WEAK = 3, 8

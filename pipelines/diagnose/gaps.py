@@ -7,11 +7,9 @@ from __future__ import annotations
 import polars as pl
 
 from models.gaps import (
-    WHOLE,
     adjusted_gaps,
     band_cells,
     band_limits,
-    carried_gaps,
     city_gaps,
     class_variance,
     excellence,
@@ -20,6 +18,7 @@ from models.gaps import (
     general_or_subject,
     group_contrasts,
     peer_schools,
+    planned_missing_gaps,
     rank_summary,
     school_gaps,
     school_years,
@@ -29,6 +28,7 @@ from models.gaps import (
     variance_shares,
     whole_or_part,
 )
+from models.keys import WHOLE
 from pipelines.diagnose.gates import GATES
 from pipelines.settings.city import CityFolder
 from pipelines.warehouse.tables import Step, Tables, nothing
@@ -86,9 +86,11 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
             .join(names, on="semel_mosad")
         ),
         "mart_gap_school": _among_others(city, tables, grid, window),
-        "mart_gap_carried": carried_gaps(_linked(cells, tables), components, last_year).filter(  # type: ignore[arg-type]
-            "is_carried"
-        ),
+        "mart_gap_carried": planned_missing_gaps(
+            _linked(cells, tables),
+            components,
+            last_year,  # type: ignore[arg-type]
+        ).filter("is_carried"),
         "mart_gap_component": variance_shares(components),
     }
 

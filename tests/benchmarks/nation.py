@@ -16,7 +16,7 @@ from models.allocation.rules import (
     MoneyShare,
     SchoolCapacity,
 )
-from models.shares import split_by_share
+from models.apportionment import split_by_share
 
 POLICY = Path(__file__).parents[2] / "pipelines/demo/policy.yaml"
 SUBJECTS = {"H": "hebrew", "M": "math", "E": "english", "S": "science"}

@@ -23,7 +23,7 @@ from models.allocation.rules import (
     SchoolCapacity,
 )
 from models.allocation.solve.model import model_of
-from models.shares import split_by_share
+from models.apportionment import split_by_share
 from pipelines.decide.account import drawn
 from pipelines.decide.studio import Studio
 from pipelines.settings.workspace import workspace

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.effects.group_time import group_time
 from models.effects.panel import panel
+from tests.effects.group_time import group_time
 from tests.effects.panels import school_cells
 
 YEARS = [2021, 2022, 2023, 2024]

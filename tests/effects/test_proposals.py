@@ -9,7 +9,14 @@ import polars as pl
 import pytest
 
 from models.effects.alignment import alignment
-from models.effects.proposals import DISPOSITIONS, REASONS, RULES, dear, only_responses, proposals
+from models.effects.proposals import (
+    DISPOSITIONS,
+    REASONS,
+    RULES,
+    cost_outliers,
+    only_responses,
+    proposals,
+)
 from tests.effects.test_alignment import city, judged
 
 VERDICTS = ("very_effective", "fairly_effective", "not_effective", "insufficient_evidence")
@@ -225,4 +232,4 @@ def test_dear_is_only_what_is_surely_dear():
             "cost_per_month_plan_agorot_lo": [50, 100, 300, 90],
         }
     )
-    assert dear(money)["is_dear"].to_list() == [False, False, True, False]
+    assert cost_outliers(money)["is_dear"].to_list() == [False, False, True, False]

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.apportionment import exact
 from models.formula import Bound, Formula, Rounding, Term, share
-from models.shares import exact
 
 FAST = settings(max_examples=150, deadline=None, derandomize=True)
 BY_PUPILS = Formula((Term((("pupils", 1.0),)),))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.gaps import WHOLE, city_gaps
+from models.gaps import city_gaps
+from models.keys import WHOLE
 from pipelines.diagnose.areas import areas
 from tests.gaps.cities import city
 from tests.gaps.test_totals import TRUE, sized

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 from scipy.stats import norm
 
+from models.cells import CELL_KEY, MEAN_GROUP
 from models.gaps import band_cells, band_limits, predicted_gaps, shrunken_gaps
-from models.gaps.blocks import CELL_KEY, MEAN_GROUP
 from tests.gaps.cities import TRUE_SD, city
 
 TRUE = pl.DataFrame({"component": list(TRUE_SD), "component_sd": list(TRUE_SD.values())})

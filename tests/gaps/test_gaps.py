@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.cells import COHORT_CORRELATION, COHORT_PERSISTENCE, measured_cells
 from models.gaps import COMPONENTS, fit_components, gap_tier, school_gaps, shrunken_gaps
-from models.gaps.blocks import COHORT_CORRELATION, COHORT_PERSISTENCE, measured_cells, stacks
+from models.gaps.blocks import stacks
 from models.gaps.components import restricted_loss
 from tests.gaps.cities import TRUE_SD, city
 
@@ -176,7 +177,7 @@ def test_too_few_schools_and_bad_errors_are_refused():
     with pytest.raises(ValueError, match="positive sampling error"):
         fit_components(city(1, schools=8).with_columns(pl.lit(0.0).alias("gap_sampling_sd")))
     cells = city(1, schools=8)
-    with pytest.raises(ValueError, match="not unique"):
+    with pytest.raises(ValueError, match="cells repeat"):
         fit_components(pl.concat([cells, cells.head(1)]))
 
 
@@ -259,9 +260,7 @@ def test_tiers(p, tier):
 
 
 def test_published_answer_of_the_high_school_and_beyond_study(shared_data):
-    """Raudenbush & Bryk (2002), table 4.2: τ² = 8.61 with σ² = 39.15; here with σ² taken as
-    known.
-    """
+    """Raudenbush & Bryk (2002), table 4.2: τ² = 8.61, with σ² = 39.15 taken as known."""
     answers = json.loads((shared_data / "reference" / "known_answers.json").read_text())[
         "hsb_null_reml"
     ]

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from models.cells import CELL_KEY, MEAN_GROUP
 from models.gaps import similar_gaps
-from models.gaps.blocks import CELL_KEY, MEAN_GROUP
 from tests.gaps.cities import TRUE_SD, city
 
 TRUE = pl.DataFrame({"component": list(TRUE_SD), "component_sd": list(TRUE_SD.values())})
@@ -143,5 +143,5 @@ def test_other_scales_do_not_move_the_line():
     )
     both = pl.concat([seen.drop("background"), other])
     assert similar_gaps(both, wanted, background, TRUE).equals(plain)
-    with pytest.raises(ValueError, match="not unique"):
+    with pytest.raises(ValueError, match="cells repeat"):
         similar_gaps(pl.concat([both, other]), wanted, background, TRUE)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from models.gaps import fit_two_level
+from tests.gaps.two_level import fit_two_level
 
 
 def city(seed=0, schools=30, pupils=20, between=0.2, slope=0.05):

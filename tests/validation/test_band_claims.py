@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from models.cells import CELL_KEY, MEAN_GROUP
 from models.gaps import (
     band_cells,
     band_limits,
@@ -15,7 +16,6 @@ from models.gaps import (
     shrunken_gaps,
     similar_gaps,
 )
-from models.gaps.blocks import CELL_KEY, MEAN_GROUP
 from tests.validation.planted import YEARS, planted_city
 
 pytestmark = pytest.mark.slow

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from models.effects import BIAS_SD
-from models.effects.group_time import group_time
 from models.effects.panel import panel
+from tests.effects.group_time import group_time
 from tests.effects.panels import school_cells
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.gaps import fit_two_level
+from tests.gaps.two_level import fit_two_level
 
 
 @pytest.fixture(scope="module")

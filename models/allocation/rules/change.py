@@ -14,7 +14,7 @@ from models.allocation.problem.columns import Columns
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.rule import check_known
 from models.allocation.rules.money import SchoolMoneyRule
-from models.shares import exact
+from models.apportionment import exact
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from models.allocation.problem.columns import Columns
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.rule import ChannelRule, Measure, Row
 from models.allocation.rules.money import money_row
-from models.shares import exact
+from models.apportionment import exact
 
 
 @dataclass(frozen=True)

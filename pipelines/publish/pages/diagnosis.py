@@ -14,12 +14,12 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
+from models.keys import WHOLE
 from pipelines.publish import words
 from pipelines.publish.pages.report import ReportContext, charts, environment
 from pipelines.settings.fields import dictionary
 
 _STYLE = Path(__file__).with_name("report.css")
-WHOLE = "all"
 UNEXPLAINED_HE = "ללא הסבר במדדים"
 MOST_PHENOMENA, MOST_SCHOOLS = 12, 12
 Rows = list[dict[str, Any]]

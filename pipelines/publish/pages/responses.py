@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
+from models.keys import WHOLE
 from pipelines.publish import words
 from pipelines.publish.pages.report import ReportContext, charts, environment
 from pipelines.publish.pages.responses_words import (
@@ -27,7 +28,7 @@ from pipelines.publish.pages.responses_words import (
 from pipelines.settings.fields import dictionary
 
 _STYLE = Path(__file__).with_name("report.css")
-WHOLE, ELIGIBILITY = "all", "eligibility"
+ELIGIBILITY = "eligibility"
 BEST_OF_NEED, MOST_PAIRS = 3, 10
 Rows = list[dict[str, Any]]
 

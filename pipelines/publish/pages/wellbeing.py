@@ -15,12 +15,13 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
+from models.keys import WHOLE
 from pipelines.publish import words
 from pipelines.publish.pages.report import ReportContext, environment
 from pipelines.settings.fields import dictionary
 
 _STYLE = Path(__file__).with_name("report.css")
-CITY, WHOLE = "city", "all"
+CITY = "city"
 STAYING = ("overt_dropout", "transfer", "mobility", "chronic_absence")
 Rows = list[dict[str, Any]]
 

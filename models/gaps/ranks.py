@@ -1,6 +1,4 @@
-"""Where a school stands among the others, as far as it can be told; and who is far above the
-target.
-"""
+"""How surely a school ranks among the others, and who is far above the target."""
 
 from __future__ import annotations
 

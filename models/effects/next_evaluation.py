@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
+from models.checks import every_row, one_row_each
+from models.effects.estimate import FEW_SCHOOLS
 from models.effects.local import BIAS_SD
 
 GRADES = {"lottery": "A", "threshold": "B", "panel": "C", "matching": "D", "none": "E"}
-_FEW_SCHOOLS = 5  # with fewer served schools a panel's error is itself hardly known
 _NOTHING = 1e-12
 _PLACE = ["response_id", "semel_mosad"]
 
@@ -60,14 +61,13 @@ def detectable(
 
         lottery    se² = σ² / (T · I) / take_up²      schools with more applicants than places; c =
                                                       applicants not drawn
-        threshold  in schools where a score decides; the same with each school's I divided by D = 1
-        / (1 - φ(z)² / (p (1 - p))), p = t /
-                   (t + c), z = Φ⁻¹(p): what it costs that the score decides (2.75 at p = .5)
-        panel      se²(offer) = (1/years_before + 1/T) (Σ_served V_j / J² + Σ_others V_j / K²), V_j
-        =
-                   pupil_sd²/n_j + class_sd² class_pupils/n_j + school_year_sd², of J served and K
-                   other schools of n_j tested pupils; per participant divided by the share served,
-                   Σt / Σn
+        threshold  in schools where a score decides; the same with each school's I divided by
+                   D = 1 / (1 - φ(z)² / (p (1 - p))), p = t / (t + c), z = Φ⁻¹(p): what it costs
+                   that the score decides (2.75 at p = .5)
+        panel      se²(offer) = (1/years_before + 1/T) (Σ_served V_j / J² + Σ_others V_j / K²),
+                   V_j = pupil_sd²/n_j + class_sd² class_pupils/n_j + school_year_sd², of J served
+                   and K other schools of n_j tested pupils; per participant divided by the share
+                   served, Σt / Σn
         matching   as the lottery, against all other pupils of the served schools
 
     Years are independent but for the design's bias, which no number of pupils removes: error² = se²
@@ -123,10 +123,10 @@ def detectable(
     share = (treated / pl.col("applicants")).alias("share")
     scored = drawn.filter("is_by_score")
     by_score = scored.with_columns(_threshold_effect(scored.select(share).to_series()))
-    beside = cells.filter(treated > 0, pl.col("tested_pupils") > treated).with_columns(
+    unserved = cells.filter(treated > 0, pl.col("tested_pupils") > treated).with_columns(
         (pl.col("tested_pupils") - treated).alias("control")
     )
-    found = pl.concat(
+    possible = pl.concat(
         [
             _within(
                 drawn.with_columns(pl.lit(1.0).alias("factor")), "lottery", noise, take_up, years
@@ -134,12 +134,12 @@ def detectable(
             _within(by_score, "threshold", noise, take_up, years),
             _panel(cells, 1 / years_before + 1 / years, years),
             _within(
-                beside.with_columns(pl.lit(1.0).alias("factor")), "matching", noise, 1.0, years
+                unserved.with_columns(pl.lit(1.0).alias("factor")), "matching", noise, 1.0, years
             ),
         ]
     )
     names = entries.select("response_id").unique(maintain_order=True)
-    none = names.join(found, on="response_id", how="anti").with_columns(
+    none = names.join(possible, on="response_id", how="anti").with_columns(
         pl.lit("none").alias("design")
     )
     reach = float(norm.ppf(0.5 + confidence / 2) + norm.ppf(power))
@@ -147,7 +147,7 @@ def detectable(
         {name: bias_sd.get(grade) for name, grade in GRADES.items()}, return_dtype=pl.Float64
     )
     return (
-        pl.concat([found, none], how="diagonal")
+        pl.concat([possible, none], how="diagonal")
         .with_columns(
             pl.col("design").replace_strict(GRADES).alias("design_grade"),
             bias.alias("bias_sd"),
@@ -157,7 +157,7 @@ def detectable(
         .with_columns(
             (reach * pl.col("sampling_se_sd")).alias("mde_sd"),
             (reach * pl.col("error_sd")).alias("mde_with_bias_sd"),
-            pl.when((pl.col("design") == "panel") & (pl.col("schools") < _FEW_SCHOOLS))
+            pl.when((pl.col("design") == "panel") & (pl.col("schools") < FEW_SCHOOLS))
             .then(pl.lit("few_schools"))
             .alias("doubt"),
         )
@@ -227,14 +227,16 @@ def still_open(options: pl.DataFrame, tried: pl.DataFrame) -> pl.DataFrame:
     ).sort("response_id", "design_grade")
 
 
-def value_of_information(
+def perfect_and_sample_information(
     effects: pl.DataFrame,
     designs: pl.DataFrame,
     *,
     value_per_sd_agorot: int,
     horizon_years: int = 1,
 ) -> pl.DataFrame:
-    """Return what an evaluation is worth before the next decision to fund a response or not.
+    """Return the expected values of perfect and of sample information on each response's effect.
+
+    That is what an evaluation is worth before the next decision to fund a response or not.
 
     A response is worth funding if its effect θ exceeds the break-even b = cost per participant /
     value_per_sd. Today θ ~ N(m, s²) and the choice follows m. With L(u) = φ(u) - u Φ(-u), the
@@ -273,8 +275,7 @@ def value_of_information(
     """
     if not (value_per_sd_agorot > 0 and horizon_years >= 1):
         raise ValueError("value_per_sd_agorot must be positive and horizon_years at least 1")
-    if effects["response_id"].is_duplicated().any():
-        raise ValueError("effects has several rows of one response")
+    one_row_each(effects, "response_id", "effects has several rows of one response")
     needed = [
         "effect_sd",
         "effect_se_sd",
@@ -284,8 +285,7 @@ def value_of_information(
     ]
     used = pl.when(pl.col("local_se_sd").is_not_null()).then("design_grade").alias("used_grade")
     known = effects.select("response_id", *needed, "local_se_sd", used).drop_nulls(needed)
-    if not known.select((pl.col("effect_se_sd") > 0).all()).item():
-        raise ValueError("every effect needs a positive effect_se_sd")
+    every_row(known, pl.col("effect_se_sd") > 0, "every effect needs a positive effect_se_sd")
     asked = designs.select(
         "response_id", "design", "design_grade", "sampling_se_sd", "bias_sd", "error_sd", "mde_sd"
     )
@@ -333,7 +333,7 @@ def evaluate_first(values: pl.DataFrame) -> pl.DataFrame:
     """Return each response with its most informative design, the most valuable evaluation first.
 
     Args:
-        values: result of `value_of_information`.
+        values: result of `perfect_and_sample_information`.
 
     Returns:
         place (1 = first), and the columns of `values`; one row per response. Equal values: the
@@ -451,15 +451,14 @@ def _threshold_effect(share: pl.Series) -> pl.Series:
 
 
 def _checked(entries: pl.DataFrame) -> pl.DataFrame:
-    if entries.select(_PLACE).is_duplicated().any():
-        raise ValueError("entries repeat by response and school")
-    fine = pl.all_horizontal(pl.col("is_served", "is_by_score").is_not_null())
-    fine &= pl.col("tested_pupils") > 0
-    fine &= pl.col("places").fill_null(0) >= 0
-    bad = entries.filter(~fine.fill_null(False)).select(_PLACE).sort(_PLACE)
-    if bad.height:
-        raise ValueError(
-            "entries without is_served, is_by_score, tested pupils above 0, or with fewer places"
-            f" than 0: {bad.head(3).rows()}"
-        )
+    one_row_each(entries, _PLACE, "entries repeat by response and school")
+    every_row(
+        entries,
+        pl.all_horizontal(pl.col("is_served", "is_by_score").is_not_null())
+        & (pl.col("tested_pupils") > 0)
+        & (pl.col("places").fill_null(0) >= 0),
+        "entries without is_served, is_by_score, tested pupils above 0, or with fewer places than"
+        " 0",
+        key=_PLACE,
+    )
     return entries.sort(_PLACE)

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.effects.information import (
+from models.effects.next_evaluation import (
     Variances,
     detectable,
     evaluate_first,
     evaluation_records,
+    perfect_and_sample_information,
     still_open,
-    value_of_information,
 )
 
 # The generator's variances: .97 SD in all, class .10, school-year √(.06² + .06²); last year's tests
@@ -216,7 +216,7 @@ VALUE = 2_000_000  # agorot per pupil SD: break-even at .05 SD for 1,000 NIS a p
 @pytest.mark.parametrize(("mean", "spread"), [(0.05, 0.1), (0.12, 0.1), (-0.02, 0.08)])
 def test_against_monte_carlo(mean, spread):
     """Draw the truth and the estimate, decide with and without it, and count what is gained."""
-    row = value_of_information(
+    row = perfect_and_sample_information(
         effects(mean, spread), DESIGNS, value_per_sd_agorot=VALUE, horizon_years=3
     )
     rng, n = np.random.default_rng(4), 2_000_000
@@ -257,12 +257,12 @@ def test_repeating_a_design_repeats_its_bias():
     known = effects(0.05, weight**-0.5).with_columns(
         prior_se_sd=prior, local_se_sd=(earlier**2 + bias**2) ** 0.5, design_grade=pl.lit("D")
     )
-    row = value_of_information(known, DESIGNS, value_per_sd_agorot=VALUE)
+    row = perfect_and_sample_information(known, DESIGNS, value_per_sd_agorot=VALUE)
     resolved = (later - now).std()
     assert design(row, "matching")["evsi_sd_pupils"] == pytest.approx(
         100 * resolved * 0.39894, rel=0.02
     )
-    fresh = value_of_information(
+    fresh = perfect_and_sample_information(
         known.with_columns(design_grade=pl.lit("C")), DESIGNS, value_per_sd_agorot=VALUE
     )
     assert (
@@ -274,7 +274,9 @@ def test_repeating_a_design_repeats_its_bias():
 
 @given(st.floats(-0.3, 0.3), st.floats(0.005, 0.3), st.integers(0, 10**6))
 def test_no_estimate_is_worth_more_than_the_truth_nor_less_than_nothing(mean, spread, cost):
-    found = value_of_information(effects(mean, spread, cost), DESIGNS, value_per_sd_agorot=VALUE)
+    found = perfect_and_sample_information(
+        effects(mean, spread, cost), DESIGNS, value_per_sd_agorot=VALUE
+    )
     assert (
         (found["evsi_sd_pupils"] >= -1e-12)
         & (found["evsi_sd_pupils"] <= found["evpi_sd_pupils"] + 1e-12)
@@ -297,7 +299,9 @@ def test_what_to_evaluate_first():
         ]
     )
     designs = detectable(pl.concat(frames), CITY)
-    first = evaluate_first(value_of_information(known, designs, value_per_sd_agorot=VALUE))
+    first = evaluate_first(
+        perfect_and_sample_information(known, designs, value_per_sd_agorot=VALUE)
+    )
     assert first.select("place", "response_id", "design").rows() == [
         (1, "close_call", "lottery"),
         (2, "clear_case", "panel"),
@@ -337,6 +341,6 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="prior_r2"):
         Variances(1.0, 1.0, 0.1, 25, 0.1)
     with pytest.raises(ValueError, match="positive effect_se_sd"):
-        value_of_information(effects(0.1, 0.0), DESIGNS, value_per_sd_agorot=1)
+        perfect_and_sample_information(effects(0.1, 0.0), DESIGNS, value_per_sd_agorot=1)
     with pytest.raises(ValueError, match="value_per_sd_agorot must be positive"):
-        value_of_information(effects(0.1, 0.1), DESIGNS, value_per_sd_agorot=0)
+        perfect_and_sample_information(effects(0.1, 0.1), DESIGNS, value_per_sd_agorot=0)

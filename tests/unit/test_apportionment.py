@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.shares import split_by_share
+from models.apportionment import split_by_share
 
 FAST = settings(max_examples=200, deadline=None, derandomize=True)
 

@@ -1,10 +1,8 @@
 """Pupils in schools: the two-level normal model, fitted as exactly as the standard programs fit it.
 
 The gap model works on cells; where single pupils are at hand, this is the model behind the
-published value-added analyses, and the yardstick the estimates here are held against. It is our own
-code and not statsmodels' MixedLM, because it needs each school's cross-products only (two million
-pupils are as many sums as there are schools) and its predictions are wanted to six decimals;
-MixedLM is the independent check in the tests.
+published value-added analyses, and the yardstick that the gap model is held against. It is not
+statsmodels' MixedLM, because its predictions are wanted to six decimals; MixedLM checks it in turn.
 """
 
 from __future__ import annotations
@@ -68,9 +66,7 @@ class TwoLevel:
         return between / (between + self.residual_variance)
 
     def plausible_range(self, level: float = 0.95) -> tuple[float, float]:
-        """Return where the intercepts of this share of schools lie (Raudenbush & Bryk 2002, p.
-        71).
-        """
+        """Return where this share of schools' intercepts lie (Raudenbush & Bryk 2002, p. 71)."""
         centre = self.fixed["estimate"][0]
         reach = float(norm.ppf(0.5 + level / 2) * np.sqrt(self.intercept_variance))
         return centre - reach, centre + reach
@@ -88,8 +84,7 @@ def fit_two_level(
     restricted: bool = True,
     level: float = 0.90,
 ) -> TwoLevel:
-    """Fit y = Xβ + Zb + e, b ~ N(0, T) per school, e ~ N(0, σ²), by (restricted) maximum
-    likelihood.
+    """Fit y = Xβ + Zb + e, b ~ N(0, T) per school, e ~ N(0, σ²), by ML or REML.
 
     With T = σ²ΛΛ', the deviance profiled over β and σ² depends on Λ alone. For school j,
     M = I + Λ'Z'ZΛ, and everything follows from X'X, X'Z, Z'Z, X'y, Z'y, y'y:

@@ -1,6 +1,4 @@
-"""Places among the others: intervals, probabilities that sum, a distribution that is wide
-enough.
-"""
+"""Places among the others: intervals, probabilities that sum, a wide enough distribution."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""Carried cells: the exact conditional normal, honest about planted truth, never across a break."""
+"""Cells missing by design: the exact conditional normal, never across a break of scales."""
 
 import numpy as np
 import polars as pl
@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.cells import CELL_KEY, COMPONENTS, MEAN_GROUP
 from models.gaps import shrunken_gaps
-from models.gaps.blocks import CELL_KEY, MEAN_GROUP
-from models.gaps.components import COMPONENTS
-from models.gaps.planned_missing import carried_gaps, predicted_gaps
+from models.gaps.planned_missing import planned_missing_gaps, predicted_gaps
 from tests.gaps.cities import TRUE_SD, city
 
 TRUE = pl.DataFrame({"component": list(TRUE_SD), "component_sd": list(TRUE_SD.values())})
@@ -22,9 +21,7 @@ def by_turns(cells):
 
 
 def dense_prediction(seen, wanted):
-    """The same conditional normal from one dense covariance of the whole city, means as a flat
-    prior.
-    """
+    """The conditional normal from one dense covariance of the city, with a flat prior of means."""
     both = pl.concat([seen.select(CELL_KEY), wanted.select(CELL_KEY)])
     key = {name: both[name].to_numpy() for name in CELL_KEY}
 
@@ -120,15 +117,15 @@ def test_what_is_measured_or_asked_twice_is_refused():
     with pytest.raises(ValueError, match="take them from shrunken_gaps"):
         predicted_gaps(cells, cells.head(1), TRUE)
     nobody = cells.head(1).with_columns(scale_id=pl.lit("NEW"))
-    with pytest.raises(ValueError, match="stands twice"):
+    with pytest.raises(ValueError, match="repeats"):
         predicted_gaps(cells, pl.concat([nobody, nobody]), TRUE)
     with pytest.raises(ValueError, match="without a value: school"):
         predicted_gaps(cells, nobody, TRUE.filter(pl.col("component") != "school"))
 
 
-def test_carried_from_the_last_year_by_the_same_ruler():
+def test_predicted_from_the_last_year_by_the_same_ruler():
     seen, hidden = by_turns(city(2, years=3))
-    found = carried_gaps(seen, TRUE, 2022)
+    found = planned_missing_gaps(seen, TRUE, 2022)
     assert found.height == hidden.filter(pl.col("school_year") == 2022).height
     assert (found["carried_from_year"] == 2021).all()
     assert found["is_carried"].all()
@@ -138,34 +135,34 @@ def test_carried_from_the_last_year_by_the_same_ruler():
         .otherwise("scale_id")
         .alias("scale_id")
     )
-    assert carried_gaps(broken, TRUE, 2022).is_empty()
-    linked = carried_gaps(broken.with_columns(link_id=pl.lit("L")), TRUE, 2022)
+    assert planned_missing_gaps(broken, TRUE, 2022).is_empty()
+    linked = planned_missing_gaps(broken.with_columns(link_id=pl.lit("L")), TRUE, 2022)
     assert (linked["scale_id"] == "NEW").all()
     assert linked["gap_sd"].to_list() == pytest.approx(found["gap_sd"].to_list(), abs=1e-12)
 
 
-def test_a_year_nobody_sat_is_listed_and_not_carried():
+def test_a_year_nobody_sat_is_listed_and_not_predicted():
     cells = city(3, years=3)
     empty = pl.when(pl.col("school_year") < 2022).then("gap_raw_sd").alias("gap_raw_sd")
-    found = carried_gaps(cells.with_columns(empty), TRUE, 2022)
+    found = planned_missing_gaps(cells.with_columns(empty), TRUE, 2022)
     assert found.height == cells.filter(pl.col("school_year") == 2022).height
     assert not found["is_carried"].any()
     assert (found["reason"] == "no_reference").all()
 
 
-def test_only_an_earlier_year_is_carried():
+def test_only_an_earlier_year_is_used():
     """In the one year there is, half the schools sat the other of two linked scales."""
     half = pl.col("semel_mosad").str.slice(-1).cast(pl.Int32) % 2 == 0
     scale = pl.when(half).then(pl.lit("OTHER")).otherwise("scale_id").alias("scale_id")
     cells = city(6, years=1).with_columns(scale, link_id=pl.lit("L"))
-    assert carried_gaps(cells, TRUE, 2020).is_empty()
+    assert planned_missing_gaps(cells, TRUE, 2020).is_empty()
 
 
-def test_a_school_is_not_carried_into_a_grade_it_never_sat():
+def test_a_school_is_not_predicted_in_a_grade_it_never_sat():
     cells = city(4, years=2)
     small = (pl.col("semel_mosad") == "900003") & (
         (pl.col("grade") == 5) | (pl.col("school_year") == 2021)
     )
-    found = carried_gaps(cells.filter(~small), TRUE, 2021)
+    found = planned_missing_gaps(cells.filter(~small), TRUE, 2021)
     assert found["semel_mosad"].unique().to_list() == ["900003"]
     assert found["grade"].unique().to_list() == [4]
