@@ -11,10 +11,11 @@ import polars as pl
 
 from pipelines.publish.marts import DATABASE, read_database, write_marts
 from pipelines.publish.pages.allocation import render_allocation
+from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.criteria import render_criteria
 from pipelines.publish.pages.diagnosis import render_diagnosis
 from pipelines.publish.pages.quality import render_quality
-from pipelines.publish.pages.report import ReportContext, render_report
+from pipelines.publish.pages.report import render_report
 from pipelines.publish.pages.responses import render_responses
 from pipelines.publish.pages.scenarios import render_scenarios
 from pipelines.publish.pages.wellbeing import render_wellbeing

@@ -14,7 +14,7 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from pipelines.publish.pages.report import ReportContext
+from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.words import AGOROT, label, year
 from pipelines.settings.fields import Field, dictionary
 

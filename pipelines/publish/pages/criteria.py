@@ -9,18 +9,13 @@ why.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-from markupsafe import Markup
 
 from pipelines.publish import words
-from pipelines.publish.pages.report import ReportContext, environment
+from pipelines.publish.pages.base import ReportContext, Rows, page
 from pipelines.settings.fields import dictionary
-
-_STYLE = Path(__file__).with_name("report.css")
-Rows = list[dict[str, Any]]
 
 
 def render_criteria(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
@@ -32,20 +27,15 @@ def render_criteria(tables: Mapping[str, pl.DataFrame], context: ReportContext) 
     """
     criteria = tables["mart_criterion"].filter("is_current_version")
     lint = tables["mart_criterion_lint"]
-    return (
-        environment()
-        .get_template("criteria.html.j2")
-        .render(
-            context=context,
-            style=Markup(_STYLE.read_text(encoding="utf-8")),
-            words=words,
-            fields=_fields(criteria, lint),
-            measure=_measure,
-            older=_older(tables["mart_criterion"]),
-            schools_faults=_faults_of_schools(criteria, lint),
-            judged=_judged(criteria, tables),
-            methods=_methods(tables),
-        )
+    return page(
+        "criteria.html.j2",
+        context,
+        fields=_fields(criteria, lint),
+        measure=_measure,
+        older=_older(tables["mart_criterion"]),
+        schools_faults=_faults_of_schools(criteria, lint),
+        judged=_judged(criteria, tables),
+        methods=_methods(tables),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipelines.publish.pages.report import number
+from pipelines.publish.pages.base import number
 
 # Colour is never alone: each verdict has a sign (R114).
 VERDICT_SIGNS = {

@@ -9,20 +9,15 @@ hidden; the page says which.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-from markupsafe import Markup
 
-from pipelines.publish import words
-from pipelines.publish.pages.report import ReportContext, environment
+from pipelines.publish.pages.base import ReportContext, Rows, page
 from pipelines.settings.fields import dictionary
 
-_STYLE = Path(__file__).with_name("report.css")
 CITY, WHOLE = "city", "all"
 STAYING = ("overt_dropout", "transfer", "mobility", "chronic_absence")
-Rows = list[dict[str, Any]]
 
 
 def render_wellbeing(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
@@ -43,43 +38,38 @@ def render_wellbeing(tables: Mapping[str, pl.DataFrame], context: ReportContext)
     of_year = shares.filter(school_year=context.reference_year)
     schools = sorted(names, key=lambda code: (names[code], code))
     informal = of_year.filter(share_id="informal")
-    return (
-        environment()
-        .get_template("wellbeing.html.j2")
-        .render(
-            context=context,
-            style=Markup(_STYLE.read_text(encoding="utf-8")),
-            words=words,
-            staying=STAYING,
-            years=_table(
-                shares.filter(place=CITY, group_id=WHOLE),
-                "school_year",
-                sorted(shares["school_year"].unique()),
-                STAYING,
-            ),
-            groups=_table(
-                of_year.filter(pl.col("place") == CITY, pl.col("group_id") != WHOLE),
-                "group_id",
-                list(groups),
-                STAYING,
-            ),
-            schools=_table(of_year.filter(pl.col("place") != CITY), "place", schools, STAYING),
-            informal=_one(informal.filter(place=CITY, group_id=WHOLE)),
-            informal_groups=_table(
-                informal.filter(pl.col("place") == CITY, pl.col("group_id") != WHOLE),
-                "group_id",
-                list(groups),
-                ("informal",),
-            ),
-            informal_schools=_table(
-                informal.filter(pl.col("place") != CITY), "place", schools, ("informal",)
-            ),
-            group=lambda group_id: groups[group_id],
-            school=lambda code: names.get(code, code),
-            facets=[str(name) for name in dictionary().fields["facet"].allowed],
-            climate=_climate(tables["mart_climate"], names),
-            participation=_last(tables["mart_test_participation"], names),
-        )
+    return page(
+        "wellbeing.html.j2",
+        context,
+        staying=STAYING,
+        years=_table(
+            shares.filter(place=CITY, group_id=WHOLE),
+            "school_year",
+            sorted(shares["school_year"].unique()),
+            STAYING,
+        ),
+        groups=_table(
+            of_year.filter(pl.col("place") == CITY, pl.col("group_id") != WHOLE),
+            "group_id",
+            list(groups),
+            STAYING,
+        ),
+        schools=_table(of_year.filter(pl.col("place") != CITY), "place", schools, STAYING),
+        informal=_one(informal.filter(place=CITY, group_id=WHOLE)),
+        informal_groups=_table(
+            informal.filter(pl.col("place") == CITY, pl.col("group_id") != WHOLE),
+            "group_id",
+            list(groups),
+            ("informal",),
+        ),
+        informal_schools=_table(
+            informal.filter(pl.col("place") != CITY), "place", schools, ("informal",)
+        ),
+        group=lambda group_id: groups[group_id],
+        school=lambda code: names.get(code, code),
+        facets=[str(name) for name in dictionary().fields["facet"].allowed],
+        climate=_climate(tables["mart_climate"], names),
+        participation=_last(tables["mart_test_participation"], names),
     )
 
 
