@@ -18,9 +18,8 @@ from rich.markup import escape
 
 from models.allocation.account.explain import Explanation, explain
 from models.allocation.account.turning_points import flips
-from pipelines.aim.tables import AGOROT
-from pipelines.decide.allocation import PAIR
 from pipelines.decide.studio import Studio
+from pipelines.settings.keys import AGOROT, PAIR
 from pipelines.settings.workspace import workspace
 
 _LEVER = {

@@ -17,9 +17,10 @@ from models.allocation.account.turning_points import FlipSettings, flips
 from models.allocation.problem.uncertainty import Spread, joint_draws
 from models.allocation.solve.resolve import Effort
 from models.need import need_draws
-from pipelines.decide.allocation import MUNICIPAL, PAIR, planned, problem, subject_fit
 from pipelines.decide.allocation import STEPS as ALLOCATION
+from pipelines.decide.allocation import planned, problem, subject_fit
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import MUNICIPAL, PAIR
 from pipelines.warehouse.tables import Step, Tables, nothing
 
 WORKERS = 2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import polars as pl
 
 from models.allocation import (
@@ -21,7 +19,6 @@ from models.allocation.account.remaining import remaining
 from models.allocation.problem.persistence import lasting_share
 from models.formula import FormulaError, share
 from models.shares import split_by_share
-from pipelines.aim.tables import AGOROT
 from pipelines.decide import assets
 from pipelines.decide.pooled import READS as POOL_READS
 from pipelines.decide.pooled import together, with_pooled
@@ -29,12 +26,10 @@ from pipelines.decide.rules import READS as RULE_READS
 from pipelines.decide.rules import minimum_groups, rules
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.formula import FormulaPart
+from pipelines.settings.keys import AGOROT, MUNICIPAL, OPTION, PAIR
 from pipelines.warehouse.tables import Step, Tables
 
-PAIR = ["semel_mosad", "response_id"]
-OPTION = [*PAIR, "dose_level"]
 NEXT_NIS = 100_000
-MUNICIPAL: Literal["municipal_own"] = "municipal_own"
 
 
 def options(city: CityFolder, tables: Tables) -> pl.DataFrame:

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from pipelines.decide.allocation import MUNICIPAL
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import MUNICIPAL
 from pipelines.warehouse.tables import Step, Tables
 
 READS = (

@@ -26,10 +26,10 @@ from models.effects import (
 )
 from pipelines.decide import pupils as columns
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import WHOLE
 from pipelines.warehouse.tables import Step, Tables
 
 KEY = ["response_id", "subject"]
-WHOLE = "all"
 # Schools that gave places by lot or by a score have a design of their own; the rest is compared
 # pupil by pupil.
 BY_DESIGN = ("lottery", "threshold")

@@ -17,9 +17,9 @@ from models.effects import (
     still_open,
     value_of_information,
 )
-from pipelines.aim.tables import AGOROT
-from pipelines.decide.responses import WHOLE, of_all_pupils
+from pipelines.decide.responses import of_all_pupils
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import AGOROT, WHOLE
 from pipelines.warehouse.tables import Step, Tables, nothing
 
 _MADE = ("mart_design_option", "mart_information", "mart_evaluation")

@@ -6,8 +6,8 @@ import polars as pl
 
 from models.allocation import Together
 from models.shares import split_by_share
-from pipelines.aim.tables import AGOROT
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import AGOROT
 from pipelines.warehouse.tables import Tables
 
 READS = ("mart_pooling_set", "mart_pooling_school")

@@ -6,10 +6,10 @@ import polars as pl
 
 from models.responses import PoolingLimits, far_below, pool_schools, rate_share, unmet_needs
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import AGOROT, WHOLE
 from pipelines.warehouse.tables import Step, Tables, nothing
 
-AGOROT = 100
-WHOLE, GAP, ELIGIBILITY = "all", "gap", "eligibility"
+GAP, ELIGIBILITY = "gap", "eligibility"
 NEAR, PROFILE = "near", "profile"
 _PLACES = ["need_id", "semel_mosad"]
 _SIZED = [*_PLACES, "is_rule", "p_need", "need_n", "share", "share_lo", "share_hi"]

@@ -19,9 +19,9 @@ from models.effects import (
 )
 from pipelines.settings.city import CityFolder
 from pipelines.settings.evidence import ASSUMED
+from pipelines.settings.keys import WHOLE
 from pipelines.warehouse.tables import Step, Tables, nothing
 
-WHOLE = "all"
 # Half of a 90 % interval in errors of a normal.
 _REACH = 1.6448536269514722
 

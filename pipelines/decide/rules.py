@@ -35,9 +35,9 @@ from models.allocation import (
     SourceExcluded,
 )
 from models.allocation.account.audit import with_quartile
-from pipelines.aim.tables import AGOROT
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import AGOROT
 from pipelines.warehouse.tables import Tables
 
 READS = ("mart_last_plan", "mart_verdict", "mart_design_option", "mart_decision")

@@ -15,11 +15,11 @@ from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near,
 from models.allocation.account.audit import with_quartile
 from models.allocation.account.comparison import compare_plans
 from models.allocation.solve.resolve import model_of
-from pipelines.aim.tables import AGOROT
 from pipelines.decide import allocation
-from pipelines.decide.allocation import MUNICIPAL, PAIR, problem
+from pipelines.decide.allocation import problem
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import AGOROT, MUNICIPAL, PAIR
 from pipelines.settings.scenario_files import BASE, Scenario, load_scenarios
 from pipelines.sources.fingerprint import code_mark
 from pipelines.warehouse.tables import Step, Tables, nothing

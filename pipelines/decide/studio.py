@@ -23,11 +23,10 @@ from models.allocation import (
     best_near,
 )
 from models.allocation.account.comparison import Comparison, compare_plans
-from pipelines.aim.tables import AGOROT
 from pipelines.decide import allocation
-from pipelines.decide.allocation import MUNICIPAL, PAIR
 from pipelines.decide.scenarios import effect_spread, with_benefit_share
 from pipelines.settings.city import CityFolder, load_city
+from pipelines.settings.keys import AGOROT, MUNICIPAL, PAIR
 from pipelines.settings.scenario_files import BASE
 
 GAP_PCT = 0.1

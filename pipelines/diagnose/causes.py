@@ -22,9 +22,9 @@ from models.causes import (
 )
 from pipelines.diagnose.gates import GATES
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import WHOLE
 from pipelines.warehouse.tables import Step, Tables, nothing
 
-WHOLE = "all"
 LEAST_SCHOOLS = 6
 # Deciles 1-3 are the strong end of the nurture index, 8-10 the weak one.
 STRONG, WEAK = 3, 8

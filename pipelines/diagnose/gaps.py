@@ -31,9 +31,9 @@ from models.gaps import (
 )
 from pipelines.diagnose.gates import GATES
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import CITY
 from pipelines.warehouse.tables import Step, Tables, nothing
 
-CITY = "city"
 CELL = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
 
 

@@ -20,9 +20,9 @@ from pipelines.publish.pages.responses import render_responses
 from pipelines.publish.pages.scenarios import render_scenarios
 from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.suppression import Audience, Thresholds, gate, suppress
-from pipelines.publish.words import AGOROT
 from pipelines.publish.workbook import SHEETS, write_workbook
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
 
 WORKBOOK = "workbook.xlsx"
@@ -145,7 +145,7 @@ def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     municipal = {
         plan["municipal_agorot"].sum(),
         tables["mart_allocation_school"]["municipal_agorot"].sum(),
-        money.filter(pl.col("funding_channel") == "municipal_own")["amount_agorot"].sum(),
+        money.filter(pl.col("funding_channel") == MUNICIPAL)["amount_agorot"].sum(),
         certificate["municipal_agorot"],
     }
     _expect(len(municipal) == 1, place, f"municipal totals differ: {sorted(municipal)}")

@@ -10,7 +10,8 @@ import altair as alt
 import polars as pl
 import vl_convert
 
-from pipelines.publish.words import AGOROT, label
+from pipelines.publish.words import label
+from pipelines.settings.keys import AGOROT
 
 # A right-to-left mark at both ends keeps quotes, signs and brackets of a Hebrew label at their
 # place.

@@ -15,8 +15,9 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from pipelines.publish.pages.base import ReportContext
-from pipelines.publish.words import AGOROT, label, year
+from pipelines.publish.words import label, year
 from pipelines.settings.fields import Field, dictionary
+from pipelines.settings.keys import AGOROT
 
 # Sheet name -> table. Excel allows 31 characters and no punctuation in a sheet's name.
 SHEETS = {

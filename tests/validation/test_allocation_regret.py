@@ -36,8 +36,9 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.decide.allocation import OPTION, STEPS, problem
+from pipelines.decide.allocation import STEPS, problem
 from pipelines.settings.city import load_city
+from pipelines.settings.keys import OPTION
 from tests.validation.planted_plans import planned_city, study, without_pooling, worth
 
 pytestmark = pytest.mark.slow

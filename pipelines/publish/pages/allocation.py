@@ -16,10 +16,10 @@ from markupsafe import Markup
 
 from pipelines.publish import charts
 from pipelines.publish.pages.base import ReportContext, Rows, page
+from pipelines.settings.keys import PAIR
 from pipelines.settings.scenario_files import BASE
 
 MOST_PRICES, MOST_PAIRS = 12, 8
-PAIR = ["semel_mosad", "response_id"]
 # Colour is never alone: each degree of firmness has a sign (R114).
 STABILITY_SIGNS = {"firm": "●", "contested": "◐", "coin_flip": "○"}
 

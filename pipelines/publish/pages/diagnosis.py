@@ -16,8 +16,8 @@ from markupsafe import Markup
 from pipelines.publish import charts
 from pipelines.publish.pages.base import ReportContext, Rows, page
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import WHOLE
 
-WHOLE = "all"
 UNEXPLAINED_HE = "ללא הסבר במדדים"
 MOST_PHENOMENA, MOST_SCHOOLS = 12, 12
 

@@ -24,8 +24,9 @@ from pipelines.publish.pages.responses_words import (
     explained_away,
 )
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import WHOLE
 
-WHOLE, ELIGIBILITY = "all", "eligibility"
+ELIGIBILITY = "eligibility"
 BEST_OF_NEED, MOST_PAIRS = 3, 10
 
 

@@ -15,8 +15,8 @@ import polars as pl
 
 from pipelines.publish.pages.base import ReportContext, Rows, page
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import CITY, WHOLE
 
-CITY, WHOLE = "city", "all"
 STAYING = ("overt_dropout", "transfer", "mobility", "chronic_absence")
 
 
