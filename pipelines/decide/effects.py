@@ -29,7 +29,7 @@ from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import WHOLE
 from pipelines.warehouse.tables import Step, Tables
 
-KEY = ["response_id", "subject"]
+RESPONSE_SUBJECT = ["response_id", "subject"]
 # Schools that gave places by lot or by a score have a design of their own; the rest is compared
 # pupil by pupil.
 BY_DESIGN = ("lottery", "threshold")
@@ -79,7 +79,7 @@ def goal_subjects(city: CityFolder) -> pl.DataFrame:
         for key in city.policy.responses
         for subject in city.policy.goal_subjects(key)
     ]
-    return pl.DataFrame(rows, schema=dict.fromkeys(KEY, pl.String), orient="row")
+    return pl.DataFrame(rows, schema=dict.fromkeys(RESPONSE_SUBJECT, pl.String), orient="row")
 
 
 def effects(city: CityFolder, tables: Tables) -> Tables:
@@ -87,7 +87,7 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
     verdicts.
     """
     known, policy = priors(city), city.policy.effects
-    registered = known.select(KEY)
+    registered = known.select(RESPONSE_SUBJECT)
     # Without pupils or a report of who takes part there is nothing to estimate from.
     is_silent = tables["core_pupil_outcome"].is_empty() or tables["core_panel_cell"].is_empty()
     found = {} if is_silent else _estimates(city, tables, registered)
@@ -97,7 +97,8 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
         bias_sd=policy.bias_sd.value.model_dump(),
     )
     posterior = combine(
-        known.drop("source"), local_estimates(designs).join(registered, on=KEY, how="semi")
+        known.drop("source"),
+        local_estimates(designs).join(registered, on=RESPONSE_SUBJECT, how="semi"),
     )
     by_group = _groups(found, posterior, policy.group_spread_sd.value)
     whole = posterior.with_columns(pl.lit(WHOLE).alias("group_id"))
@@ -116,7 +117,9 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
                 {"effect_sd": "design_sd", "effect_se_sd": "design_se_sd"}
             )
         ),
-        "mart_effect": posterior.join(known.select(*KEY, "source"), on=KEY),
+        "mart_effect": posterior.join(
+            known.select(*RESPONSE_SUBJECT, "source"), on=RESPONSE_SUBJECT
+        ),
         "mart_verdict": judged_by_absence(
             judged.with_columns(pl.col("group_id").fill_null(WHOLE)), tables["mart_effect_absence"]
         ),
@@ -153,7 +156,7 @@ def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
     a score it is no question. The robustness value is for matching alone: it counts pupils as if
     each told by itself, and a panel's error does not.
     """
-    key = [*KEY, "design"]
+    key = [*RESPONSE_SUBJECT, "design"]
     asked = designs.filter(
         pl.col("design").is_in(("matching", "panel")),
         pl.col("effect_sd").is_not_null(),
@@ -376,7 +379,7 @@ def _groups(
     """
     reach = posterior.select(
         pl.lit(None, pl.String).alias("group_id"),
-        *KEY,
+        *RESPONSE_SUBJECT,
         "prior_sd",
         "prior_se_sd",
         "transport_discount",
@@ -406,7 +409,7 @@ def _groups(
                     "effect_se_sd": both.effect_se_sd,
                 }
             )
-    return pl.DataFrame(rows, schema=reach.schema).sort("group_id", *KEY)
+    return pl.DataFrame(rows, schema=reach.schema).sort("group_id", *RESPONSE_SUBJECT)
 
 
 STEPS = (
