@@ -215,7 +215,6 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
         "mart_gap_city": (
             now.drop("schools_measured").join(spread.drop("city_gap_sd"), on="subject")
         ),
-        "mart_gap_year": yearly,
         "mart_gap_trend": trends(places, city.planning_year),
         "mart_subject_pattern": general_or_subject(subject_rows, margin_sd=margin),
     }
@@ -322,7 +321,6 @@ STEPS = (
         "diagnose",
         makes=(
             "mart_gap_city",
-            "mart_gap_year",
             "mart_gap_trend",
             "mart_subject_pattern",
             "mart_gap_group",
