@@ -87,7 +87,6 @@ def need(city: CityFolder, tables: Tables) -> Tables:
                 on=["semel_mosad", "need_tier"],
             )
         ),
-        "mart_need_acceptability": robust.acceptability,
         "mart_need_choice": robust.choices,
         "mart_indicator": indicator_quality(held, weights, order).join(weights, on="indicator_id"),
     }
@@ -177,7 +176,6 @@ STEPS = (
         makes=(
             "mart_need_indicator",
             "mart_need_index",
-            "mart_need_acceptability",
             "mart_need_choice",
             "mart_indicator",
         ),
