@@ -25,7 +25,6 @@ _MADE = (
     "mart_expected_absence",
     "mart_early_warning",
     "mart_early_warning_bin",
-    "mart_early_warning_feature",
 )
 
 
@@ -75,7 +74,6 @@ def retention(city: CityFolder, tables: Tables) -> Tables:
         "mart_early_warning_bin": found.reliability.rename(
             {"pupils": "bin_pupils", "bin": "risk_bin"}
         ),
-        "mart_early_warning_feature": found.importance,
     }
 
 
