@@ -22,7 +22,7 @@ from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import AGOROT, WHOLE
 from pipelines.warehouse.tables import Step, Tables, nothing
 
-_MADE = ("mart_design_option", "mart_information", "mart_evaluation")
+_MADE = ("mart_design_option", "mart_evaluation")
 
 
 def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
@@ -75,7 +75,6 @@ def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
     )
     return {
         "mart_design_option": options,
-        "mart_information": values,
         "mart_evaluation": (
             first.rename({"place": "evaluation_place"})
             .join(
