@@ -194,7 +194,6 @@ def audited(city: CityFolder, tables: Tables) -> Tables:
                 _rounded
             )
         ),
-        "mart_audit_school": found.residuals.pipe(_rounded),
         "mart_audit_equal": found.horizontal.rename({"model": "audit_model"}),
         "mart_audit_pair": found.pairs.pipe(_rounded),
         "mart_audit_without": found.without,
@@ -334,7 +333,6 @@ STEPS = (
             "mart_audit_index",
             "mart_audit_curve",
             "mart_audit_group",
-            "mart_audit_school",
             "mart_audit_equal",
             "mart_audit_pair",
             "mart_audit_stream",
