@@ -25,6 +25,7 @@ SHEETS = {
     "פערים לפי בית ספר": "mart_gap_school",
     "פערים לפי שכבה ושנה": "mart_gap_school_subject",
     "פערים לפי אזור": "mart_gap_area",
+    "שינוי משנה לשנה": "mart_trend",
     "מדד צורך": "mart_need_index",
     "מחווני הצורך": "mart_need_indicator",
     "הקצאה לבית ספר": "mart_allocation_school",
