@@ -230,7 +230,7 @@ def by_design(
     placebo = columns.score(others[0]) if others else None
     rows = (
         people.drop("semel_mosad")
-        .join(listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN)), on=columns.KEY)
+        .join(listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN)), on=columns.PUPIL_YEAR)
         .select(
             "assignment_mechanism",
             "is_offered",
