@@ -271,15 +271,11 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         gap_pct=policy.solver.gap_pct.value,
         time_limit_s=policy.solver.time_limit_s.value,
     )
-    municipal = plan.money.filter(pl.col("funding_channel") == MUNICIPAL).select(
-        *PAIR, pl.col("amount_agorot").alias("municipal_agorot")
-    )
     lines = (
-        plan.lines.join(municipal, on=PAIR, how="left")
+        with_municipal(plan.lines, plan.money)
         .join(need.select("semel_mosad", "school_name_he"), on="semel_mosad")
         .join(tables["core_response"].select("response_id", "response_name_he"), on="response_id")
         .join(posed.options.select(*OPTION, "host_semel_mosad", "asset_id"), on=OPTION)
-        .with_columns(pl.col("municipal_agorot").fill_null(0))
         .pipe(lambda bought: with_replaceable(city, bought))
     )
     certificate, left = plan.certificate, still_needed(city, tables, lines)
@@ -355,6 +351,14 @@ def still_needed(city: CityFolder, tables: Tables, lines: pl.DataFrame) -> pl.Da
 def _priced(posed: Problem) -> pl.DataFrame:
     """Return what every option costs over all channels: cost_agorot."""
     return posed.costs.group_by(OPTION).agg(cost_agorot=pl.col("amount_agorot").sum())
+
+
+def with_municipal(lines: pl.DataFrame, money: pl.DataFrame) -> pl.DataFrame:
+    """Add municipal_agorot: what the municipality itself pays of each line, in the lines' order."""
+    own = money.filter(funding_channel=MUNICIPAL).select(*PAIR, municipal_agorot="amount_agorot")
+    return lines.join(own, on=PAIR, how="left", maintain_order="left").with_columns(
+        pl.col("municipal_agorot").fill_null(0)
+    )
 
 
 def with_replaceable(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:

@@ -91,23 +91,16 @@ def pupil_years(tables: Tables) -> pl.DataFrame:
             for r in responses
         )
     )
-    last = rows.select(
-        "pupil_hash",
-        pl.col("school_year") + 1,
-        *(pl.col(score(s)).alias(before(s)) for s in subjects),
-        pl.col("absence_pct").alias("absence_before_pct"),
-    )
-    second = rows.select(
-        "pupil_hash",
-        pl.col("school_year") + 2,
-        *(pl.col(score(s)).alias(earlier(s)) for s in subjects),
-        pl.col("absence_pct").alias("absence_earlier_pct"),
-    )
-    return (
-        rows.join(last, on=PUPIL_YEAR, how="left")
-        .join(second, on=PUPIL_YEAR, how="left")
-        .sort(PUPIL_YEAR)
-    )
+    now = rows
+    for years, name, column in ((1, "before", before), (2, "earlier", earlier)):
+        past = now.select(
+            "pupil_hash",
+            pl.col("school_year") + years,
+            *(pl.col(score(s)).alias(column(s)) for s in subjects),
+            pl.col("absence_pct").alias(f"absence_{name}_pct"),
+        )
+        rows = rows.join(past, on=PUPIL_YEAR, how="left")
+    return rows.sort(PUPIL_YEAR)
 
 
 def with_groups(rows: pl.DataFrame, tables: Tables, groups: Sequence[str]) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from models.allocation.account.audit import with_quartile
 from models.allocation.account.comparison import compare_plans
 from models.allocation.solve.resolve import model_of
 from pipelines.decide import allocation
-from pipelines.decide.allocation import problem
+from pipelines.decide.allocation import problem, with_municipal
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL, PAIR
@@ -27,12 +27,13 @@ from pipelines.warehouse.tables import Step, Tables, nothing
 _CODE = (
     "models/allocation/**/*.py",
     "models/*.py",
+    "pipelines/decide/allocation.py",
     "pipelines/decide/scenarios.py",
     "requirements.lock",
 )
-_LINE = [
-    "semel_mosad",
-    "response_id",
+# What is kept of a line of a plan, and what plans are compared by.
+LINE = [
+    *PAIR,
     "dose_level",
     "dose",
     "participants",
@@ -61,11 +62,11 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
         "scenario_reason": "ההקצאה שבדוח; התרחישים מושווים אליה",
         "scenario_status": "base",
         "optimality_gap_pct": certificate["optimality_gap_pct"],
-        "solve_key": _digest(_csv(base.select(_LINE))),
+        "solve_key": _digest(_csv(base.select(LINE))),
     }
     rows, lines = (
         [_row(BASE, 0, city, plan)],
-        [base.select(pl.lit(BASE).alias("scenario_id"), *_LINE)],
+        [base.select(pl.lit(BASE).alias("scenario_id"), *LINE)],
     )
     for order, scenario in enumerate(scenarios, start=1):
         own = city.model_copy(update={"policy": scenario.policy})
@@ -147,17 +148,12 @@ def _solved(
             "conflict_he": "לא נמצאה תכנית במסגרת הזמן שבמדיניות.",
             "solve_key": key,
         }, none
-    municipal = found.money.filter(funding_channel=MUNICIPAL).select(
-        *PAIR, municipal_agorot="amount_agorot"
-    )
-    bought = found.lines.join(municipal, on=PAIR, how="left", maintain_order="left").with_columns(
-        pl.col("municipal_agorot").fill_null(0)
-    )
+    bought = with_municipal(found.lines, found.money)
     return {
         "scenario_status": "solved",
         "optimality_gap_pct": found.gap_pct,
         "solve_key": key,
-    }, bought.select(pl.lit(scenario.scenario_id).alias("scenario_id"), *_LINE)
+    }, bought.select(pl.lit(scenario.scenario_id).alias("scenario_id"), *LINE)
 
 
 def _key(asked: Problem, base: pl.DataFrame, city: CityFolder, code: str) -> str:
@@ -174,7 +170,7 @@ def _key(asked: Problem, base: pl.DataFrame, city: CityFolder, code: str) -> str
         *[part.astype(float).tobytes() for part in parts],
         _csv(model.columns.options),
         _csv(asked.costs),
-        _csv(base.select(_LINE)),
+        _csv(base.select(LINE)),
         asked.overlaps,
         asked.objective,
         asked.relax_order,

@@ -197,45 +197,39 @@ def _decomposed(pupils: pl.DataFrame) -> pl.DataFrame:
     )
     usable = [name for name in _BACKGROUND if ends[name].drop_nulls().n_unique() > 1]
     full = ends.drop_nulls(usable).with_columns(pl.col(usable).cast(pl.Float64))
+    without_interval = {
+        "regressor": pl.lit(WHOLE),
+        "contribution_lo": pl.lit(None, pl.Float64),
+        "contribution_hi": pl.lit(None, pl.Float64),
+    }
     rows = [
-        spread.select(
-            pl.lit("variance").alias("decomposition"),
-            "part",
-            pl.lit("all").alias("regressor"),
-            pl.col("variance").alias("contribution"),
-            pl.lit(None, pl.Float64).alias("contribution_lo"),
-            pl.lit(None, pl.Float64).alias("contribution_hi"),
-            pl.col("n_pupils").cast(pl.Int32).alias("decomposition_pupils"),
-            pl.col("n_schools").cast(pl.Int32).alias("decomposition_schools"),
+        spread.with_columns(
+            decomposition=pl.lit("variance"), contribution="variance", **without_interval
         ),
-        apart.select(
-            pl.lit("sorting").alias("decomposition"),
-            "part",
-            pl.lit("all").alias("regressor"),
-            pl.col("gap").alias("contribution"),
-            pl.lit(None, pl.Float64).alias("contribution_lo"),
-            pl.lit(None, pl.Float64).alias("contribution_hi"),
-            (pl.col("n_ahead") + pl.col("n_behind")).cast(pl.Int32).alias("decomposition_pupils"),
-            pl.col("n_schools").cast(pl.Int32).alias("decomposition_schools"),
+        apart.with_columns(
+            decomposition=pl.lit("sorting"),
+            contribution="gap",
+            n_pupils=pl.col("n_ahead") + pl.col("n_behind"),
+            **without_interval,
         ),
     ]
     if usable and full["is_ahead"].n_unique() == 2:
-        explained = oaxaca_blinder(
-            full, "pupil_level_sd", "is_ahead", dict.fromkeys(usable), draws=200
-        )
         rows.append(
-            explained.select(
-                "decomposition",
-                "part",
-                "regressor",
-                "contribution",
-                "contribution_lo",
-                "contribution_hi",
-                pl.col("n_pupils").cast(pl.Int32).alias("decomposition_pupils"),
-                pl.col("n_schools").cast(pl.Int32).alias("decomposition_schools"),
-            )
+            oaxaca_blinder(full, "pupil_level_sd", "is_ahead", dict.fromkeys(usable), draws=200)
         )
-    return pl.concat(rows)
+    return pl.concat(
+        frame.select(
+            "decomposition",
+            "part",
+            "regressor",
+            "contribution",
+            "contribution_lo",
+            "contribution_hi",
+            pl.col("n_pupils").cast(pl.Int32).alias("decomposition_pupils"),
+            pl.col("n_schools").cast(pl.Int32).alias("decomposition_schools"),
+        )
+        for frame in rows
+    )
 
 
 def _money(tables: Tables) -> pl.DataFrame:
