@@ -35,9 +35,7 @@ GEFEN = "gefen_school"
 
 
 def explained(city: CityFolder, tables: Tables) -> Tables:
-    """Return why each school has a response or not, what rules cost it, and what would turn close
-    calls.
-    """
+    """Return why each school has a response or not, what rules cost, what turns close calls."""
     posed, lines = planned(city, tables), tables["mart_allocation"]
     found = explain(posed, lines)
     return {
@@ -97,9 +95,7 @@ def turned(posed: Problem, lines: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataF
 
 
 def firm(city: CityFolder, tables: Tables) -> Tables:
-    """Return how often each line is chosen when need, effects, participation and costs are drawn
-    anew.
-    """
+    """Return how often each line is chosen over draws of need, effects, participation and costs."""
     settings, posed, lines = city.policy.account, planned(city, tables), tables["mart_allocation"]
     draws = drawn(city, tables)
     found = stability(posed, lines, draws, workers=WORKERS)
@@ -125,9 +121,7 @@ def firm(city: CityFolder, tables: Tables) -> Tables:
 
 
 def drawn(city: CityFolder, tables: Tables) -> pl.DataFrame:
-    """Return the joint draws of the city's needs and posterior effects, with the policy's
-    spreads.
-    """
+    """Return joint draws of the city's needs and posterior effects, by the policy's spreads."""
     policy, settings = city.policy, city.policy.account
     indicators = tables["mart_need_indicator"].join(
         tables["mart_need_index"], on="semel_mosad", how="semi"
@@ -169,9 +163,7 @@ def drawn(city: CityFolder, tables: Tables) -> pl.DataFrame:
 
 
 def audited(city: CityFolder, tables: Tables) -> Tables:
-    """Return whether the money goes to need, alike to equals and to streams, and who gains and
-    loses.
-    """
+    """Return whether money goes to need, alike to equals and streams, and who gains and loses."""
     settings = city.policy.account
     schools = tables["mart_need_index"].select("semel_mosad", "stream", "pupils", "need")
     money = views(tables, schools)
@@ -248,9 +240,7 @@ def views(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
 
 
 def changed(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
-    """Return who gains and who loses against last year's plan, for the responses decided on
-    here.
-    """
+    """Return who gains and who loses against last year's plan, over the responses decided here."""
     last = tables["mart_last_plan"].select("semel_mosad", amount_agorot="last_year_agorot")
     if last.is_empty():
         return nothing("mart_allocation_change")

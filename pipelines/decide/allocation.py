@@ -116,9 +116,7 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
 
 
 def subject_fit(tables: Tables) -> pl.DataFrame:
-    """Return how far each subject counts in each school: fit, likelier below target = more, mean
-    1.
-    """
+    """Return how far each subject counts in a school: fit, more where likelier below, mean 1."""
     measured = tables["mart_gap_school"].filter(pl.col("subject") != "all")
     # Joins and groups come in any order, and a mean of floats depends on it.
     city_level = (
@@ -184,9 +182,7 @@ def channels(city: CityFolder) -> pl.DataFrame:
 
 
 def school_channels(city: CityFolder, tables: Tables) -> pl.DataFrame:
-    """Return caps of a channel inside one school: its Gefen basket, reported or assumed per
-    pupil.
-    """
+    """Return caps of a channel in one school: its Gefen basket, reported or assumed per pupil."""
     frames = [
         pl.DataFrame(
             schema={
@@ -243,9 +239,7 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
 
 
 def planned(city: CityFolder, tables: Tables) -> Problem:
-    """Return the problem as the plan answers it: under the maximin, with the floor that it
-    reached.
-    """
+    """Return the problem as the plan answers it: under the maximin, with the floor it reached."""
     return floored(problem(city, tables), tables["mart_allocation_certificate"]["floor_sd"].item())
 
 
@@ -317,9 +311,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
 
 
 def still_needed(city: CityFolder, tables: Tables, lines: pl.DataFrame) -> pl.DataFrame:
-    """Return the need-weighted gap of each school before the plan and after it: its success
-    (R81).
-    """
+    """Return each school's need-weighted gap before and after the plan: its success (R81)."""
     gaps = (
         tables["mart_gap_school"]
         .filter(subject="all")
@@ -386,8 +378,7 @@ def next_bought(city: CityFolder, tables: Tables) -> Tables:
 
 
 def formula(city: CityFolder, tables: Tables) -> Tables:
-    """Return scenario zero: what the policy's formula gives each school, part by part, no
-    programmes.
+    """Return scenario zero: what the policy's formula gives each school, part by part.
 
     A part may read any column of the need index, of the school's latest year (`core_school_year`),
     and `last_year_agorot`, what last year's plan gave the school (empty where it gave nothing).

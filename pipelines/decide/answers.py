@@ -1,6 +1,4 @@
-"""The figures behind the eight budget questions of the committee (D004, R99), each a cell of a
-mart.
-"""
+"""The figures behind the committee's eight budget questions, each a mart cell (D004, R99)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What each response does: every design its recorded assignment allows, beside the literature
-(R61–R63).
-"""
+"""What each response does: every design its assignment allows, and the literature (R61–R63)."""
 
 from __future__ import annotations
 
@@ -69,8 +67,7 @@ def priors(city: CityFolder) -> pl.DataFrame:
 
 
 def goal_subjects(city: CityFolder) -> pl.DataFrame:
-    """Return the subjects that each response is judged by: those that measure the goal it was
-    chosen for (R59).
+    """Return the subjects each response is judged by: those that measure its goal (R59).
 
     A response whose goal no test measures has none; its effects on scores are side information.
     """
@@ -83,9 +80,7 @@ def goal_subjects(city: CityFolder) -> pl.DataFrame:
 
 
 def effects(city: CityFolder, tables: Tables) -> Tables:
-    """Return the estimate of every design, the posterior effects, those on groups, and the
-    verdicts.
-    """
+    """Return every design's estimate, the posterior effects, those on groups, and the verdicts."""
     known, policy = priors(city), city.policy.effects
     registered = known.select(RESPONSE_SUBJECT)
     # Without pupils or a report of who takes part there is nothing to estimate from.
@@ -149,8 +144,7 @@ def judged_by_absence(judged: pl.DataFrame, absence: pl.DataFrame) -> pl.DataFra
 
 
 def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
-    """Return the designs with what an unmeasured confounder would need to explain their effect away
-    (R61).
+    """Return the designs with what an unmeasured confounder would need to explain them away (R61).
 
     Asked of designs that only observe, and measured something; where places were given by lot or by
     a score it is no question. The robustness value is for matching alone: it counts pupils as if
@@ -177,9 +171,7 @@ def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
 def _estimates(
     city: CityFolder, tables: Tables, registered: pl.DataFrame
 ) -> dict[tuple[str, str, str], Estimate]:
-    """Return the estimate of each response, subject and design for which there is anything to look
-    at.
-    """
+    """Return the estimate of each response, subject and design for which there are data."""
     groups = city.policy.effects.groups
     people = columns.with_groups(columns.pupil_years(tables), tables, groups)
     entries = tables["core_response_entry"]
@@ -213,8 +205,7 @@ def by_design(
     others: list[str],
     seed: int,
 ) -> dict[tuple[str, str, str], Estimate]:
-    """Return the estimates of schools that gave places by lot or by a score: one draw a school and
-    year.
+    """Return the estimates where places went by lot or by a score: one draw a school and year.
 
     Args:
         people: `pupil_years`; the outcome is the score of the subject.
@@ -260,8 +251,7 @@ def by_design(
 
 
 def _from_cut_off(scored: pl.DataFrame) -> pl.DataFrame:
-    """Return the pupils with their score less the cut-off of their draw; a draw without one is left
-    out.
+    """Return the pupils with their score less the cut-off of their draw, where it has one.
 
     Offers say where the cut-off lies, not who took part: one who declined sits below it all the
     same.

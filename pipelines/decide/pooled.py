@@ -15,8 +15,7 @@ _NEAR = "near"
 
 
 def with_pooled(city: CityFolder, tables: Tables, choices: pl.DataFrame) -> pl.DataFrame:
-    """Return the options, and beside them those of the suggested sets of schools, if the policy
-    offers them.
+    """Return the options, with those of suggested sets of schools where the policy offers them.
 
     A shared option is the same response at the same dose for the same participants; its dose levels
     come after those of a school by itself. The fixed cost is paid once and split by participants,

@@ -1,6 +1,4 @@
-"""The pupils that effects are estimated from: one row a pupil and school year, with the years
-before.
-"""
+"""The pupils that effects are estimated from: a row a pupil and year, with the years before."""
 
 from __future__ import annotations
 

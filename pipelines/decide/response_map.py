@@ -1,6 +1,4 @@
-"""Which needs no response meets, and which schools could share one (R54, R56). The map itself is
-SQL.
-"""
+"""Which needs no response meets, which schools could share one (R54, R56); SQL makes the map."""
 
 import polars as pl
 
@@ -170,9 +168,7 @@ def _rates(city: CityFolder, tables: Tables) -> pl.DataFrame:
 
 
 def _eligible(city: CityFolder, tables: Tables) -> pl.DataFrame:
-    """Return the schools that a response with a condition admits; their places by its registered
-    share.
-    """
+    """Return the schools that a condition admits, with places by the response's served share."""
     responses = pl.DataFrame(
         [
             (f"eligible_{key}", key, response.served_share.value)

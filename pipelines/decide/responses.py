@@ -1,6 +1,4 @@
-"""Money and opinion beside effect: alignment, cost of progress, who is liked, where responses sit
-(R59–R67).
-"""
+"""Money and opinion against effect: alignment, cost, ratings, placement (R59–R67)."""
 
 from __future__ import annotations
 
@@ -120,9 +118,7 @@ def sides(_: CityFolder, tables: Tables) -> Tables:
 
 
 def money(city: CityFolder, tables: Tables) -> Tables:
-    """Return what each response costs in the last budgeted year, and whether money follows
-    effect.
-    """
+    """Return what each response cost in the last budgeted year, and if money follows effect."""
     policy, judged = city.policy.effects, of_all_pupils(tables)
     # A list that gives no dose is of a full one.
     participation = tables["core_participation"].with_columns(pl.col("dose").fill_null(1.0))
@@ -174,8 +170,7 @@ def voices(city: CityFolder, tables: Tables) -> Tables:
 
 
 def tellable_roles(by_role: pl.DataFrame, least: int) -> pl.DataFrame:
-    """Return the roles whose rating of a response may be told: of enough raters, and beside enough
-    others.
+    """Return the roles whose rating may be published: of enough raters, among enough others.
 
     The rating of all raters is published too. Less the roles shown it would give away what the
     others said, so where those are fewer than `least`, the smallest role shown is left out with

@@ -1,6 +1,4 @@
-"""What every plan has to keep: the rules of `policy.yaml` as objects of the allocation
-(R82–R93).
-"""
+"""What every plan has to keep: the rules of `policy.yaml` as the allocation's (R82–R93)."""
 
 from __future__ import annotations
 
@@ -158,8 +156,7 @@ def _must_keep(city: CityFolder, tables: Tables) -> dict[tuple[str, str], int]:
 
 
 def _decisions(city: CityFolder, tables: Tables) -> Iterator[Rule]:
-    """What people decided on responses for the planned year (R68); to change or to evaluate binds
-    nothing.
+    """What people decided to keep or drop for the planned year (R68); other decisions bind nothing.
 
     What the policy keeps anyway is left to its own rule: of two rules that ask the same, neither
     has a price.
@@ -315,9 +312,7 @@ def _explored(tables: Tables) -> tuple[str, ...]:
 
 
 def _streams(city: CityFolder, tables: Tables, tolerance_pct: float) -> Iterator[Rule]:
-    """Keep each stream near its share of the need-weighted pupils: equal money at equal need
-    (R86).
-    """
+    """Keep each stream near its share of need-weighted pupils: like money for like need (R86)."""
     gamma, offset = city.policy.equity_gamma.value, city.policy.need_offset.value
     shares = (
         tables["mart_need_index"]

@@ -191,9 +191,7 @@ def _digest(*parts: object) -> str:
 
 
 def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
-    """Return the scenarios side by side: money, pupils reached, progress by group, indices,
-    moves.
-    """
+    """Return the scenarios side by side: money, pupils reached, progress, indices, moves."""
     need = tables["mart_need_index"].sort("semel_mosad")
     scenarios = tables["core_scenario"].sort("scenario_order")
     planned = scenarios.filter(pl.col("scenario_status").is_in(["base", "solved"]))
@@ -242,9 +240,7 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
 
 
 def with_benefit_share(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
-    """Add the share of the full benefit that each line's dose gives, less what overlaps with
-    others.
-    """
+    """Add the share of the full benefit that each line's dose gives, less what overlaps."""
     alone, counted = pl.col("full_benefit_sd_pupils"), pl.col("benefit_sd_pupils")
     return lines.with_columns(
         benefit_share=pl.col("dose").replace_strict(

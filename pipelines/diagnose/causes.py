@@ -1,6 +1,4 @@
-"""What goes with the gaps: causes by place, recurring patterns, what people say. Associations, not
-effects.
-"""
+"""What goes with the gaps: causes, recurring patterns, what people say; associations only."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ _BACKGROUND = ("absence_pct", "is_new_immigrant", "is_sen_integration", "has_hom
 
 
 def causes(city: CityFolder, tables: Tables) -> Tables:
-    """Return each school's gap shared out to causes, and the catalogue with what people say of
-    it.
-    """
+    """Return each school's gap shared out to causes, and the catalogue with what people say."""
     catalogue = tables["core_cause"]
     gaps = tables["mart_gap_school"].filter(pl.col("subject") == WHOLE, "is_measured")
     measured = catalogue.drop_nulls("cause_measure").join(
@@ -173,9 +169,7 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
 
 
 def decomposition(city: CityFolder, tables: Tables) -> Tables:
-    """Return what the gap between weak and strong background is made of, and how money is spread
-    (R41).
-    """
+    """Return what the gap by background is made of, and how money is spread (R41)."""
     last = tables["core_city"]["window_last_year"].item()
     pupils = tables["core_pupil_level"].filter(
         pl.col("school_year") == last, pl.col("pupil_level_sd").is_not_null()

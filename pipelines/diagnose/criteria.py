@@ -1,6 +1,4 @@
-"""Stage `diagnose`: are the criteria by which pupils are identified clear, bound and fair
-(R27–R31).
-"""
+"""Stage `diagnose`: are the criteria that identify pupils clear, bound and fair (R27–R31)."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ _MEASURED_IN = (
 
 
 def criteria(city: CityFolder, tables: Tables) -> Tables:
-    """Return what is wrong with the criteria, how fair they are, and how schools' methods
-    differ.
-    """
+    """Return what is wrong with the criteria, how fair they are, how schools' methods differ."""
     year = city.city.school_years.reference
     valid = current(tables["core_criterion"], date(year, 6, 30))
     measures = {

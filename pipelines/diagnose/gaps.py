@@ -1,6 +1,4 @@
-"""Where the gaps are and how sure we are: cells, schools, groups, the whole city, and where it is
-going.
-"""
+"""Where the gaps are and how sure we are: cells, schools, groups, the city, and its trend."""
 
 from __future__ import annotations
 
@@ -43,9 +41,7 @@ def classes(city: CityFolder, tables: Tables) -> Tables:
 
 
 def gaps(city: CityFolder, tables: Tables) -> Tables:
-    """Return partially pooled gaps by cell and by school, and the variance components behind
-    them.
-    """
+    """Return partially pooled gaps by cell and by school, and their variance components."""
     scored, schools = _whole(tables["core_gap_cell"]), tables["core_school"]
     first, last = _window(tables)
     # How much schools differ is told by scores alone: of a band only what it rules out is known.
@@ -122,9 +118,7 @@ def _with_bands(
 def _among_others(
     city: CityFolder, tables: Tables, grid: pl.DataFrame, window: pl.DataFrame
 ) -> pl.DataFrame:
-    """Add to each school × subject what is said of it beside the others, its background and its
-    untested.
-    """
+    """Add to each school × subject its standing, its gap adjusted for background, its untested."""
     policy = city.policy.diagnose
     listed = window.filter(pl.col("listed_pupils").is_not_null())
     sizes = [pl.col("tested_pupils", "listed_pupils").sum()]
@@ -172,9 +166,7 @@ def peers(city: CityFolder, tables: Tables) -> Tables:
 
 
 def patterns(city: CityFolder, tables: Tables) -> Tables:
-    """Return the answers for the whole city: all of it or part, all subjects or one, groups,
-    trends.
-    """
+    """Return the answers for the city: whole or part, all subjects or one, groups, trends."""
     every, components = tables["core_gap_cell"], tables["mart_gap_component"]
     margin = city.policy.diagnose.margin_sd.value
     cells = _whole(every)
@@ -222,9 +214,7 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
 
 
 def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int) -> Tables:
-    """Return gaps by group: in the city against the target and the other pupils, and in each
-    school.
-    """
+    """Return gaps by group: in the city against target and other pupils, and in each school."""
     city, by_school = [], []
     for (group_id,), rows in cells.sort("group_id").group_by("group_id", maintain_order=True):
         if group_id == WHOLE or not rows["is_measured"].any():

@@ -103,9 +103,7 @@ _UNITS = {
 
 
 def _indicator(indicator: NeedIndicator, tables: Tables, latest: pl.DataFrame) -> pl.DataFrame:
-    """Return one indicator: semel_mosad, indicator_value, _need, _need_se, _n; only measured
-    schools.
-    """
+    """Return an indicator where measured: semel_mosad, indicator_value, _need, _need_se, _n."""
     years = tables["core_city"].row(0, named=True)
     in_window = pl.col("school_year").is_between(
         years["window_first_year"], years["window_last_year"]

@@ -1,6 +1,4 @@
-"""How many pupils to expect in chronic absence next year, by school and grade; never which ones
-(R110).
-"""
+"""How many pupils to expect in chronic absence, by school and grade; never which (R110)."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ _MADE = (
 
 
 def retention(city: CityFolder, tables: Tables) -> Tables:
-    """Return expected counts by school and next year's grade, and whether the model earned its
-    use.
-    """
+    """Return expected counts by school and next year's grade, and whether the model holds."""
     pupils = tables["core_pupil_level"]
     if pupils.is_empty():
         return {name: nothing(name) for name in _MADE}

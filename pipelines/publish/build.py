@@ -46,8 +46,7 @@ class AuditError(Exception):
 def build_release(
     folder: Path, tables: Mapping[str, pl.DataFrame], context: ReportContext, thresholds: Thresholds
 ) -> None:
-    """Write `<folder>/<audience>` with marts, workbook, report and quality page, small cells
-    removed.
+    """Write `<folder>/<audience>`: marts, workbook and pages, small cells removed.
 
     Raises:
         PrivacyError: if a table may not be published.
@@ -157,9 +156,7 @@ def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
 
 
 def _audit_scenarios(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
-    """The first scenario is the plan, and the money of each is the sum of its parts, to the
-    agora.
-    """
+    """The first scenario is the plan, and the parts of each add up to its money, to the agora."""
     totals = (
         tables["mart_scenario"]
         .drop_nulls("cost_agorot")

@@ -1,5 +1,4 @@
-"""The allocation page: the eight budget questions, every line with how firm it is, why and why not
-(R94–R96).
+"""The allocation page: eight budget questions, each line's firmness, why and why not (R94–R96).
 
 Hebrew, right to left, without scripts. The report tells what is proposed; this page answers for it:
 how good the plan is and how we know, what would change it, whether equals are treated alike, and
@@ -135,9 +134,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
 
 
 def _schools_by_plan(lines: pl.DataFrame) -> Rows:
-    """Return in how many schools each plan has each response; those the plans differ on most come
-    first.
-    """
+    """Return in how many schools each plan has each response, the widest difference first."""
     if lines.is_empty():
         return []
     counted = lines.group_by("response_id", "plan_id").agg(pl.col("semel_mosad").n_unique())
@@ -229,8 +226,7 @@ def _doubtful(tables: Mapping[str, pl.DataFrame], firmness: pl.DataFrame) -> Row
 
 
 def _shadow(prices: pl.DataFrame, rules: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return the shadow price of each rule that has one: of the city, or else of the school it
-    binds most.
+    """Return each rule's shadow price, if any: of the city, or of the school it binds most.
 
     Keys: row, column (per 1,000 NIS where the rule is about money), per (words), schools (how many
     have a price; 0 = the rule is of the whole city).

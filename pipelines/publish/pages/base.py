@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -87,6 +88,11 @@ def interval(table: str, row: Mapping[str, Any], low: str, high: str, form: str)
 def isolated(text: str) -> Markup:
     """Return a sentence with its numbers isolated: signs and percent stay with their digits."""
     return Markup(_NUMBER.sub(r'<bdi dir="ltr">\g<0></bdi>', str(escape(text))))
+
+
+def first_row(frame: pl.DataFrame) -> dict[str, Any] | None:
+    """Return the first row, or None where there is none."""
+    return next(frame.iter_rows(named=True), None)
 
 
 @cache

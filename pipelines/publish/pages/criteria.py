@@ -1,5 +1,4 @@
-"""The criteria page: by which criteria pupils are identified, how clear and fair they are, how
-schools differ (R27–R31).
+"""The criteria page: how pupils are identified, how clearly, how fairly, how alike (R27–R31).
 
 Hebrew, right to left, without scripts. Every number carries the address of its mart cell. That a
 group is identified less often than pupils of equal achievement is an association; it does not say
@@ -54,9 +53,7 @@ def _measure(row: Mapping[str, Any]) -> str:
 
 
 def _fields(criteria: pl.DataFrame, lint: pl.DataFrame) -> Rows:
-    """Return every field of criteria, each with the authority's criteria and what is wrong with
-    them.
-    """
+    """Return every field of criteria, with the authority's criteria and their faults."""
     faults: dict[str, list[str]] = {}
     for name, sentence in (
         lint.sort("criterion_id", "finding_code").select("criterion_id", "finding_he").iter_rows()

@@ -1,5 +1,4 @@
-"""The diagnosis page: whole or part, which groups, what goes with the gaps, and what cannot be
-said.
+"""The diagnosis page: whole or part, groups, what goes with the gaps, what cannot be said.
 
 Hebrew, right to left, without scripts. Every number carries the address of its mart cell; every
 chart stands beside a table of the same numbers. What is shown are associations, never effects.
@@ -14,7 +13,7 @@ import polars as pl
 from markupsafe import Markup
 
 from pipelines.publish import charts
-from pipelines.publish.pages.base import ReportContext, Rows, page
+from pipelines.publish.pages.base import ReportContext, Rows, first_row, page
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import WHOLE
 
@@ -47,12 +46,15 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         choice=lambda name: _choice(name, indicators),
         city=tables["mart_gap_city"].sort("subject").to_dicts(),
         areas=_areas(tables["mart_gap_area"]),
-        city_pattern=_one(tables["mart_subject_pattern"], "place", "city"),
+        city_pattern=first_row(tables["mart_subject_pattern"].filter(place="city")),
         components=tables["mart_gap_component"].to_dicts(),
         domains=tables["mart_domain"].sort("domain_status", "domain_id").to_dicts(),
         groups=_groups(tables),
         standing=_standing(tables),
-        peers=_peers(tables["mart_peer_school"]),
+        peers=tables["mart_peer_school"]
+        .filter(subject=WHOLE)
+        .sort("semel_mosad", "peer_place")
+        .to_dicts(),
         trends=_trends(tables["mart_gap_trend"]),
         segments=tables["mart_gap_trend"]
         .filter(pl.col("place") == "city", pl.col("segments") > 1)
@@ -62,9 +64,11 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         .filter(pl.col("metric").is_in(["auc", "log_loss_gain_over_base_rate"]))
         .to_dicts(),
         bins=tables["mart_early_warning_bin"].sort("risk_bin").to_dicts(),
-        causes=_causes(tables["mart_cause"]),
+        causes=tables["mart_cause"]
+        .sort("mean_contribution_sd", "cause_id", descending=[True, False], nulls_last=True)
+        .to_dicts(),
         parts=_parts(tables),
-        agreement=_one(tables["mart_ladder_agreement"], "about_role", WHOLE),
+        agreement=first_row(tables["mart_ladder_agreement"].filter(about_role=WHOLE)),
         phenomena=_phenomena(tables["mart_phenomenon"]),
         phenomena_total=int(tables["mart_phenomenon"]["is_phenomenon"].sum()),
         false_alarms=_false_alarms(tables["mart_phenomenon"]),
@@ -97,10 +101,6 @@ def _choice(name: str, indicators: Mapping[str, str]) -> str:
     return {"near": "משקלות קרובים לרשומים", "any": "משקלות כלשהם"}[what]
 
 
-def _one(frame: pl.DataFrame, column: str, value: str) -> dict[str, Any] | None:
-    return next(iter(frame.filter(pl.col(column) == value).to_dicts()), None)
-
-
 def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
     counts = dict(frame.group_by(column).len().iter_rows())
     return {name: counts.get(name, 0) for name in map(str, dictionary().fields[column].allowed)}
@@ -131,10 +131,6 @@ def _standing(tables: Mapping[str, pl.DataFrame]) -> Rows:
     return rows.sort("stream", "school_name_he", "semel_mosad").to_dicts()
 
 
-def _peers(peers: pl.DataFrame) -> Rows:
-    return peers.filter(pl.col("subject") == WHOLE).sort("semel_mosad", "peer_place").to_dicts()
-
-
 def _trends(trends: pl.DataFrame) -> Rows:
     """Return the city's subjects, and the schools whose trend is sure."""
     city = trends.filter(pl.col("place") == "city").sort("subject")
@@ -154,12 +150,6 @@ def _absence(expected: pl.DataFrame) -> Rows:
         .head(MOST_SCHOOLS)
         .to_dicts()
     )
-
-
-def _causes(causes: pl.DataFrame) -> Rows:
-    return causes.sort(
-        "mean_contribution_sd", "cause_id", descending=[True, False], nulls_last=True
-    ).to_dicts()
 
 
 def _widest(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

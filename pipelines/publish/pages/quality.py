@@ -1,6 +1,4 @@
-"""The data-quality page, in Hebrew, from the results of the checks and the tables beside them
-(R25).
-"""
+"""The data-quality page, in Hebrew, from the checks' results and their tables (R25)."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ def render_report(tables: Mapping[str, pl.DataFrame], context: ReportContext) ->
             for key, part in lines.group_by("semel_mosad")
         },
         by_response=_by_response(lines),
-        by_tier=_by_tier(schools),
-        by_stream=_by_stream(schools),
+        by_tier=_money_by(schools, "need_tier"),
+        by_stream=_money_by(schools, "stream"),
         responses={row["response_id"]: row for row in rows["mart_response"]},
         effects=tables["mart_effect"].sort("response_id", "subject").to_dicts(),
         certificate=rows["mart_allocation_certificate"][0],
@@ -90,14 +90,6 @@ def _by_response(lines: pl.DataFrame) -> Rows:
         pl.col("benefit_sd_pupils").sum(),
     )
     return grouped.sort("cost_agorot", "response_id", descending=[True, False]).to_dicts()
-
-
-def _by_tier(schools: pl.DataFrame) -> Rows:
-    return _money_by(schools, "need_tier")
-
-
-def _by_stream(schools: pl.DataFrame) -> Rows:
-    return _money_by(schools, "stream")
 
 
 def _money_by(schools: pl.DataFrame, column: str) -> Rows:

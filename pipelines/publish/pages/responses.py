@@ -1,5 +1,4 @@
-"""The responses page: what each is for, whom it reaches, what it costs, what is known, what people
-say (R53–R68).
+"""The responses page: each one's aim, reach, cost, evidence, and what people say (R53–R68).
 
 Hebrew, right to left, without scripts. Every number carries the address of its mart cell; the chart
 stands beside a table of the same numbers. A verdict is of a response against the goal it was chosen
@@ -157,8 +156,7 @@ def _reach(by_group: pl.DataFrame) -> Rows:
 
 
 def _needs(unmet: pl.DataFrame) -> Rows:
-    """Return the needs, the most pressing first, each with its first schools and how many more
-    there are.
+    """Return the needs, the most pressing first, each with its first schools and the rest counted.
 
     Of a right that a rule gives, every school without it is named.
     """
@@ -247,9 +245,7 @@ def _card(response_id: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, Any
 
 
 def _over_coverage(covered: pl.DataFrame) -> Rows:
-    """Return goals of schools where pupils are in several responses while others in need have
-    none.
-    """
+    """Return goals of schools where some pupils have several responses and others in need none."""
     return (
         covered.filter(pl.col("is_over_covered").fill_null(False))
         .sort(
@@ -265,9 +261,7 @@ def _over_coverage(covered: pl.DataFrame) -> Rows:
 
 
 def _tags(tags: pl.DataFrame) -> Rows:
-    """Return the money of every school year by tag, the last year first, each tag's values by
-    plan.
-    """
+    """Return each school year's money by tag, the last year first, a tag's values by plan."""
     order = {name: place for place, name in enumerate(dictionary().fields["tag_kind"].allowed)}
     rows = tags.sort(
         pl.col("tag_kind").replace_strict(order, return_dtype=pl.Int32),

@@ -1,5 +1,4 @@
-"""The page of attendance, climate and activity: what the files say of pupils beside their tests
-(R10–R12, R26).
+"""The page of attendance, climate and activity: pupils apart from their tests (R10–R12, R26).
 
 Hebrew, right to left, without scripts. Every share has its n and interval and the address of its
 mart cell. What a school did not report is "not measured", and what few pupils stand behind is
@@ -13,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.publish.pages.base import ReportContext, Rows, page
+from pipelines.publish.pages.base import ReportContext, Rows, first_row, page
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import CITY, WHOLE
 
@@ -55,7 +54,7 @@ def render_wellbeing(tables: Mapping[str, pl.DataFrame], context: ReportContext)
             STAYING,
         ),
         schools=_table(of_year.filter(pl.col("place") != CITY), "place", schools, STAYING),
-        informal=_one(informal.filter(place=CITY, group_id=WHOLE)),
+        informal=first_row(informal.filter(place=CITY, group_id=WHOLE)),
         informal_groups=_table(
             informal.filter(pl.col("place") == CITY, pl.col("group_id") != WHOLE),
             "group_id",
@@ -73,14 +72,8 @@ def render_wellbeing(tables: Mapping[str, pl.DataFrame], context: ReportContext)
     )
 
 
-def _one(frame: pl.DataFrame) -> dict[str, Any] | None:
-    return next(iter(frame.to_dicts()), None)
-
-
 def _table(shares: pl.DataFrame, by: str, order: list[Any], columns: tuple[str, ...]) -> Rows:
-    """Return a row for each value of `by` that has any share, with its share of each kind or
-    None.
-    """
+    """Return a row for each value of `by` with any share, its share of each kind or None."""
     cells = {(row[by], row["share_id"]): row for row in shares.iter_rows(named=True)}
     rows = [
         {"key": value, "cells": [cells.get((value, name)) for name in columns]} for value in order
