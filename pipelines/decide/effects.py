@@ -108,7 +108,7 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
     )
     return {
         "mart_effect_design": (
-            explained_away(designs).rename(
+            with_sensitivity(designs).rename(
                 {"effect_sd": "design_sd", "effect_se_sd": "design_se_sd"}
             )
         ),
@@ -128,7 +128,7 @@ def judged_by_absence(judged: pl.DataFrame, absence: pl.DataFrame) -> pl.DataFra
     tells.
     """
     key = ["response_id", "group_id", "subject"]
-    told = [
+    by_absence = [
         "design_grade",
         "p_positive",
         "p_worthwhile",
@@ -138,17 +138,17 @@ def judged_by_absence(judged: pl.DataFrame, absence: pl.DataFrame) -> pl.DataFra
         "is_effective",
     ]
     goals = absence.filter("is_goal").select(
-        "response_id", *told, group_id=pl.lit(WHOLE), subject=pl.lit(WHOLE)
+        "response_id", *by_absence, group_id=pl.lit(WHOLE), subject=pl.lit(WHOLE)
     )
     return judged.update(goals, on=key)
 
 
-def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
+def with_sensitivity(designs: pl.DataFrame) -> pl.DataFrame:
     """Return the designs with what an unmeasured confounder would need to explain them away (R61).
 
     Asked of designs that only observe, and measured something; where places were given by lot or by
     a score it is no question. The robustness value is for matching alone: it counts pupils as if
-    each told by itself, and a panel's error does not.
+    each were independent, and a panel's error does not.
     """
     key = [*RESPONSE_SUBJECT, "design"]
     asked = designs.filter(
@@ -156,7 +156,7 @@ def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
         pl.col("effect_sd").is_not_null(),
         pl.col("effect_se_sd") > 0,
     ).with_columns(dof=pl.col("treated_pupils") + pl.col("control_pupils"))
-    told = sensitivity(asked.filter(pl.col("dof") > 1)).select(
+    found = sensitivity(asked.filter(pl.col("dof") > 1)).select(
         *key,
         "e_value",
         "e_value_limit",
@@ -165,7 +165,7 @@ def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
             for name in ("robustness_pct", "robustness_limit_pct")
         ),
     )
-    return designs.join(told, on=key, how="left", maintain_order="left")
+    return designs.join(found, on=key, how="left", maintain_order="left")
 
 
 def _estimates(

@@ -269,7 +269,7 @@ _HARD = {
 }
 
 
-def voices(city: CityFolder, tables: Tables) -> Tables:
+def triangulation(city: CityFolder, tables: Tables) -> Tables:
     """Return, per school and theme, whether what people say and what is measured agree (R50)."""
     themes = tables["core_excerpt_theme"]
     if themes.is_empty():
@@ -352,11 +352,11 @@ STEPS = (
         compute=decomposition,
     ),
     Step(
-        "voices",
+        "triangulation",
         "diagnose",
         makes=("mart_triangulation",),
         reads=("core_excerpt_theme", "core_cause_measure", "mart_gap_school"),
         after=GATES,
-        compute=voices,
+        compute=triangulation,
     ),
 )

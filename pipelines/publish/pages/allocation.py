@@ -129,7 +129,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         .to_dicts(),
         by_response=_by_response(lines),
         by_school=[_school(row, lines, tables) for row in schools.to_dicts()],
-        flips=_flips(tables["mart_allocation_flip"]),
+        close_calls=_close_calls(tables["mart_allocation_flip"]),
     )
 
 
@@ -304,10 +304,10 @@ def _school(
     }
 
 
-def _flips(flips: pl.DataFrame) -> Rows:
+def _close_calls(turning_points: pl.DataFrame) -> Rows:
     """Return each close call with its levers."""
     rows = []
-    for (code, response_id), part in flips.sort(*PAIR, "lever", "rule_id").group_by(
+    for (code, response_id), part in turning_points.sort(*PAIR, "lever", "rule_id").group_by(
         PAIR, maintain_order=True
     ):
         levers = part.to_dicts()

@@ -74,7 +74,7 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         false_alarms=_false_alarms(tables["mart_phenomenon"]),
         decomposition=_decomposition(tables["mart_gap_decomposition"]),
         money=_last_year(tables["mart_money_inequality"]),
-        voices=_counts(tables["mart_triangulation"], "triangulation_label"),
+        triangulation=_counts(tables["mart_triangulation"], "triangulation_label"),
         contradictions=tables["mart_triangulation"]
         .filter(pl.col("triangulation_label") == "contradict")
         .to_dicts(),
