@@ -79,9 +79,11 @@ def _(escape, mo, studio):
         if identity.is_synthetic
         else ""
     )
+    title = "font-size:1.6rem;font-weight:700;margin:.6rem 0"
     mo.Html(f"""<div dir="rtl" lang="he">{mark}
-        <h1 style="font-size:1.6rem;font-weight:700;margin:.6rem 0">אולפן תרחישים – {escape(identity.name_he)}</h1>
-        <p><strong>טיוטה, לא החלטה.</strong> הזיזו החלטה, והתכנית תיפתר מחדש. הפערים, הצורך וההשפעות אינם משתנים.
+        <h1 style="{title}">אולפן תרחישים – {escape(identity.name_he)}</h1>
+        <p><strong>טיוטה, לא החלטה.</strong> הזיזו החלטה, והתכנית תיפתר מחדש.
+        הפערים, הצורך וההשפעות אינם משתנים.
         דבר אינו נשמר: תרחיש שכדאי לדון בו נכתב כקובץ בתיקיית scenarios של העיר.</p></div>""")
     return
 
@@ -202,24 +204,43 @@ def _(
             f' .8rem">{name}<br>{value}<br><small dir="ltr">{change}</small></li>'
             for name, value, change in facts
         )
-        shown = f"""<div dir="rtl" lang="he"><ul style="list-style:none;display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.6rem;padding:0">{cards}</ul>
-        <p><small>מתחת לכל מספר ההפרש מהתכנית (להתקדמות ולמדד: טווח של 90%); n = {total["schools"]} בתי ספר. נפתר ב־{seconds:.1f} שניות; המרחק מהטוב ביותר לכל היותר <bdi dir="ltr">{gap_percent(draft.gap_pct)}</bdi>. ההתקדמות היא אומדן לפי ההשפעות המשוערות.</small></p></div>"""
+        grid = (
+            "list-style:none;display:grid;gap:.6rem;padding:0;"
+            "grid-template-columns:repeat(auto-fit,minmax(11rem,1fr))"
+        )
+        shown = f"""<div dir="rtl" lang="he"><ul style="{grid}">{cards}</ul>
+        <p><small>מתחת לכל מספר ההפרש מהתכנית (להתקדמות ולמדד: טווח של 90%);
+        n = {total["schools"]} בתי ספר. נפתר ב־{seconds:.1f} שניות;
+        המרחק מהטוב ביותר לכל היותר <bdi dir="ltr">{gap_percent(draft.gap_pct)}</bdi>.
+        ההתקדמות היא אומדן לפי ההשפעות המשוערות.</small></p></div>"""
     mo.Html(shown)
     return
 
 
 @app.cell
 def _(draft, escape, integer, label, mo, nis, nis_change):
-    rows = "".join(
-        '<tr><th scope="row"'
-        f' style="text-align:right">{escape(row["school_name_he"])}</th><td>{label("stream", row["stream"])}</td><td>{row["need_tier"]}</td>'
-        f'<td><bdi dir="ltr">{integer(row["pupils"])}</bdi></td><td><bdi'
-        f' dir="ltr">{nis(row["cost_agorot"] - row["cost_change_agorot"])}</bdi></td><td><bdi'
-        f' dir="ltr">{nis(row["cost_agorot"])}</bdi></td>'
-        "<td><bdi"
-        f' dir="ltr">{nis_change(row["cost_change_agorot"])}</bdi></td><td>{label("money_direction", row["money_direction"])}</td></tr>'
-        for row in ([] if draft.conflict_he else draft.schools.iter_rows(named=True))
-    )
+    def cell(text):
+        return f"<td>{text}</td>"
+
+    def amount(text):
+        return cell(f'<bdi dir="ltr">{text}</bdi>')
+
+    def school_row(row):
+        name = escape(row["school_name_he"])
+        cells = [
+            f'<th scope="row" style="text-align:right">{name}</th>',
+            cell(label("stream", row["stream"])),
+            cell(row["need_tier"]),
+            amount(integer(row["pupils"])),
+            amount(nis(row["cost_agorot"] - row["cost_change_agorot"])),
+            amount(nis(row["cost_agorot"])),
+            amount(nis_change(row["cost_change_agorot"])),
+            cell(label("money_direction", row["money_direction"])),
+        ]
+        return f"<tr>{''.join(cells)}</tr>"
+
+    schools = [] if draft.conflict_he else draft.schools.iter_rows(named=True)
+    rows = "".join(school_row(row) for row in schools)
     heads = [
         "בית ספר",
         "זרם",
@@ -231,15 +252,11 @@ def _(draft, escape, integer, label, mo, nis, nis_change):
         "לעומת התכנית",
     ]
     head = "".join(f'<th scope="col" style="text-align:right">{name}</th>' for name in heads)
-    (
-        mo.Html(
-            f"""<div dir="rtl" lang="he" style="overflow-x:auto"><table data-studio="schools" style="width:100%;border-spacing:.6rem .25rem">
-        <caption style="text-align:right">הקצאה לבית ספר, לפי זרם ושם ולא לפי דירוג: טיוטה, לא החלטה</caption>
-        <thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"""
-        )
-        if rows
-        else None
-    )
+    caption = "הקצאה לבית ספר, לפי זרם ושם ולא לפי דירוג: טיוטה, לא החלטה"
+    table = f"""<table data-studio="schools" style="width:100%;border-spacing:.6rem .25rem">
+        <caption style="text-align:right">{caption}</caption>
+        <thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"""
+    mo.Html(f'<div dir="rtl" lang="he" style="overflow-x:auto">{table}</div>') if rows else None
     return
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from pipelines.publish.build import audit_release, build_release
 from pipelines.publish.drift import quality_drift
-from pipelines.publish.pages.report import ReportContext
+from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.release import publish
 from pipelines.publish.suppression import Thresholds
 from pipelines.publish.words import hebrew_year

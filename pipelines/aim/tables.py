@@ -7,10 +7,9 @@ from itertools import pairwise
 import polars as pl
 
 from pipelines.settings.city import CityError, CityFolder
+from pipelines.settings.keys import AGOROT
 from pipelines.settings.policy import BandPolicy
 from pipelines.warehouse.tables import Step, Tables, nothing
-
-AGOROT = 100
 
 
 def aim(city: CityFolder, tables: Tables) -> Tables:

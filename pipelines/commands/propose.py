@@ -1,6 +1,6 @@
 """Draft the mapping of an unknown file.
 
-    python -m pipelines.commands.propose FILE [--source SOURCE_ID] [--out DRAFT.yaml]
+python -m pipelines.commands.propose FILE [--source SOURCE_ID] [--out DRAFT.yaml]
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from models.formula import FormulaError, share
-from pipelines.aim.tables import AGOROT
 from pipelines.settings.city import CityError, read_yaml
 from pipelines.settings.formula import FormulaPart, declaration
+from pipelines.settings.keys import AGOROT
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -18,9 +18,9 @@ from rich.markup import escape
 
 from models.allocation.account.explain import Explanation, explain
 from models.allocation.account.turning_points import turning_points
-from pipelines.aim.tables import AGOROT
-from pipelines.decide.allocation import PAIR
+from models.keys import PAIR
 from pipelines.decide.studio import Studio
+from pipelines.settings.keys import AGOROT
 from pipelines.settings.workspace import workspace
 
 _LEVER = {

@@ -1,5 +1,4 @@
-"""Whether pupils are absent less where a response reaches them (R59, R61): the goal of some
-responses.
+"""Whether pupils are absent less where a response reaches them: some responses' goal (R59, R61).
 
 The unit is absence days saved per 100 school days. Designs, grades, biases and the rules of a
 verdict are those of effects on scores, on absence in pupil SD; only what is told is turned back
@@ -80,9 +79,7 @@ def absences(city: CityFolder, tables: Tables) -> Tables:
 def _estimates(
     people: pl.DataFrame, entries: pl.DataFrame, seed: int
 ) -> dict[tuple[str, str, str], Estimate]:
-    """Return the estimates of each response by lot, by a score and by comparison, in SD of
-    absence.
-    """
+    """Return each response's estimates by lot, by score and by comparison, in SD of absence."""
     found: dict[tuple[str, str, str], Estimate] = {}
     for response_id in sorted(entries["response_id"].unique()):
         listed = entries.filter(pl.col("response_id") == response_id)
@@ -94,9 +91,7 @@ def _estimates(
 def _in_days(
     judged: pl.DataFrame, posterior: pl.DataFrame, designs: pl.DataFrame, spread_pct: float
 ) -> pl.DataFrame:
-    """Return the verdicts with what they rest on, SD of absence turned into days per 100 school
-    days.
-    """
+    """Return the verdicts with what they rest on, in days of absence per 100 school days."""
     used = (
         designs.filter("is_used")
         .sort("response_id", "design_grade", "design")
@@ -121,9 +116,7 @@ def _in_days(
 
 
 def _in_sd(people: pl.DataFrame) -> tuple[pl.DataFrame, float]:
-    """Return pupil years with absence as a score: SD less absent than the city's pupils; and the SD
-    in percent.
-    """
+    """Return pupil years with absence as a score, SD less absent than the city, and that SD."""
     spread = people["absence_pct"].std()
     if not isinstance(spread, float) or spread <= 0:
         spread = 1.0
@@ -143,8 +136,7 @@ def _in_sd(people: pl.DataFrame) -> tuple[pl.DataFrame, float]:
 
 
 def _matching(people: pl.DataFrame, listed: pl.DataFrame, response_id: str, seed: int) -> Estimate:
-    """Return the days saved by who starts the response, against pupils of the same school and
-    grade.
+    """Return the days saved by who starts the response, against others of the school and grade.
 
     What a pupil is absent usually shows in one year with as much luck as an ability in one test,
     and whoever is absent usually is chosen: earlier absence takes it out of the outcome as earlier

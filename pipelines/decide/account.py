@@ -16,10 +16,12 @@ from models.allocation.account.robust import robust_plans
 from models.allocation.account.turning_points import TurningPointSettings, turning_points
 from models.allocation.problem.uncertainty import Spread, joint_draws
 from models.allocation.solve.resolve import Effort
+from models.keys import PAIR
 from models.need import need_draws
-from pipelines.decide.allocation import MUNICIPAL, PAIR, planned, problem, subject_fit
 from pipelines.decide.allocation import STEPS as ALLOCATION
+from pipelines.decide.allocation import planned, problem, subject_fit
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import MUNICIPAL
 from pipelines.warehouse.tables import Step, Tables, nothing
 
 WORKERS = 2
@@ -185,7 +187,6 @@ def audited(city: CityFolder, tables: Tables) -> Tables:
                 _rounded
             )
         ),
-        "mart_audit_school": found.residuals.pipe(_rounded),
         "mart_audit_equal": found.horizontal.rename({"model": "audit_model"}),
         "mart_audit_pair": found.pairs.pipe(_rounded),
         "mart_audit_without": found.without,
@@ -323,7 +324,6 @@ STEPS = (
             "mart_audit_index",
             "mart_audit_curve",
             "mart_audit_group",
-            "mart_audit_school",
             "mart_audit_equal",
             "mart_audit_pair",
             "mart_audit_stream",

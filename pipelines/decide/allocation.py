@@ -19,18 +19,17 @@ from models.allocation.account.remaining import remaining
 from models.allocation.problem.persistence import lasting_share
 from models.apportionment import split_by_share
 from models.formula import FormulaError, share
-from pipelines.aim.tables import AGOROT
+from models.keys import OPTION, PAIR
 from pipelines.decide import assets
 from pipelines.decide.pooled import READS as POOL_READS
 from pipelines.decide.pooled import together, with_pooled
-from pipelines.decide.rules import MUNICIPAL, minimum_groups, rules
 from pipelines.decide.rules import READS as RULE_READS
+from pipelines.decide.rules import minimum_groups, rules
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.formula import FormulaPart
+from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.warehouse.tables import Step, Tables
 
-PAIR = ["semel_mosad", "response_id"]
-OPTION = [*PAIR, "dose_level"]
 NEXT_NIS = 100_000
 
 
@@ -118,9 +117,7 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
 
 
 def subject_fit(tables: Tables) -> pl.DataFrame:
-    """Return how far each subject counts in each school: fit, likelier below target = more, mean
-    1.
-    """
+    """Return how far each subject counts in a school: fit, more where likelier below, mean 1."""
     measured = tables["mart_gap_school"].filter(pl.col("subject") != "all")
     # Joins and groups come in any order, and a mean of floats depends on it.
     city_level = (
@@ -186,9 +183,7 @@ def channels(city: CityFolder) -> pl.DataFrame:
 
 
 def school_channels(city: CityFolder, tables: Tables) -> pl.DataFrame:
-    """Return caps of a channel inside one school: its Gefen basket, reported or assumed per
-    pupil.
-    """
+    """Return caps of a channel in one school: its Gefen basket, reported or assumed per pupil."""
     frames = [
         pl.DataFrame(
             schema={
@@ -245,9 +240,7 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
 
 
 def planned(city: CityFolder, tables: Tables) -> Problem:
-    """Return the problem as the plan answers it: under the maximin, with the floor that it
-    reached.
-    """
+    """Return the problem as the plan answers it: under the maximin, with the floor it reached."""
     return with_given_floor(
         problem(city, tables), tables["mart_allocation_certificate"]["floor_sd"].item()
     )
@@ -275,15 +268,11 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         gap_pct=policy.solver.gap_pct.value,
         time_limit_s=policy.solver.time_limit_s.value,
     )
-    municipal = plan.money.filter(pl.col("funding_channel") == MUNICIPAL).select(
-        *PAIR, pl.col("amount_agorot").alias("municipal_agorot")
-    )
     lines = (
-        plan.lines.join(municipal, on=PAIR, how="left")
+        with_municipal(plan.lines, plan.money)
         .join(need.select("semel_mosad", "school_name_he"), on="semel_mosad")
         .join(tables["core_response"].select("response_id", "response_name_he"), on="response_id")
         .join(posed.options.select(*OPTION, "host_semel_mosad", "asset_id"), on=OPTION)
-        .with_columns(pl.col("municipal_agorot").fill_null(0))
         .pipe(lambda bought: with_replaceable(city, bought))
     )
     certificate, left = plan.certificate, still_needed(city, tables, lines)
@@ -325,9 +314,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
 
 
 def still_needed(city: CityFolder, tables: Tables, lines: pl.DataFrame) -> pl.DataFrame:
-    """Return the need-weighted gap of each school before the plan and after it: its success
-    (R81).
-    """
+    """Return each school's need-weighted gap before and after the plan: its success (R81)."""
     gaps = (
         tables["mart_gap_school"]
         .filter(subject="all")
@@ -361,6 +348,14 @@ def _priced(posed: Problem) -> pl.DataFrame:
     return posed.costs.group_by(OPTION).agg(cost_agorot=pl.col("amount_agorot").sum())
 
 
+def with_municipal(lines: pl.DataFrame, money: pl.DataFrame) -> pl.DataFrame:
+    """Add municipal_agorot: what the municipality itself pays of each line, in the lines' order."""
+    own = money.filter(funding_channel=MUNICIPAL).select(*PAIR, municipal_agorot="amount_agorot")
+    return lines.join(own, on=PAIR, how="left", maintain_order="left").with_columns(
+        pl.col("municipal_agorot").fill_null(0)
+    )
+
+
 def with_replaceable(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
     """Flag municipal money on what a school could buy by itself (R84)."""
     bought = [
@@ -386,8 +381,7 @@ def next_bought(city: CityFolder, tables: Tables) -> Tables:
 
 
 def formula(city: CityFolder, tables: Tables) -> Tables:
-    """Return scenario zero: what the policy's formula gives each school, part by part, no
-    programmes.
+    """Return scenario zero: what the policy's formula gives each school, part by part.
 
     A part may read any column of the need index, of the school's latest year (`core_school_year`),
     and `last_year_agorot`, what last year's plan gave the school (empty where it gave nothing).

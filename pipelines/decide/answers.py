@@ -1,13 +1,11 @@
-"""The figures behind the eight budget questions of the committee (D004, R99), each a cell of a
-mart.
-"""
+"""The figures behind the committee's eight budget questions, each a mart cell (D004, R99)."""
 
 from __future__ import annotations
 
 import polars as pl
 
-from pipelines.decide.allocation import MUNICIPAL
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import MUNICIPAL
 from pipelines.warehouse.tables import Step, Tables
 
 READS = (

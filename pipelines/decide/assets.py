@@ -17,8 +17,7 @@ _PLAIN = ["semel_mosad", "response_id", "dose"]
 
 
 def with_assets(city: CityFolder, tables: Tables, choices: pl.DataFrame) -> pl.DataFrame:
-    """Return the options, and beside them those in which an asset of the city does part of the
-    work.
+    """Return the options, and those in which an asset of the city does part of the work.
 
     Such an option is the same response at the same dose for the same participants; the asset spares
     a share of the cost per participant, and gives its free hours. Its dose levels come after all

@@ -1,6 +1,4 @@
-"""What each response does: every design its recorded assignment allows, beside the literature
-(R61–R63).
-"""
+"""What each response does: every design its assignment allows, and the literature (R61–R63)."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ from pipelines.decide import pupils as columns
 from pipelines.settings.city import CityFolder
 from pipelines.warehouse.tables import Step, Tables
 
-KEY = ["response_id", "subject"]
+RESPONSE_SUBJECT = ["response_id", "subject"]
 # Schools that gave places by lot or by a score have a design of their own; the rest is compared
 # pupil by pupil.
 BY_DESIGN = ("lottery", "threshold")
@@ -69,8 +67,7 @@ def priors(city: CityFolder) -> pl.DataFrame:
 
 
 def goal_subjects(city: CityFolder) -> pl.DataFrame:
-    """Return the subjects that each response is judged by: those that measure the goal it was
-    chosen for (R59).
+    """Return the subjects each response is judged by: those that measure its goal (R59).
 
     A response whose goal no test measures has none; its effects on scores are side information.
     """
@@ -79,15 +76,13 @@ def goal_subjects(city: CityFolder) -> pl.DataFrame:
         for key in city.policy.responses
         for subject in city.policy.goal_subjects(key)
     ]
-    return pl.DataFrame(rows, schema=dict.fromkeys(KEY, pl.String), orient="row")
+    return pl.DataFrame(rows, schema=dict.fromkeys(RESPONSE_SUBJECT, pl.String), orient="row")
 
 
 def effects(city: CityFolder, tables: Tables) -> Tables:
-    """Return the estimate of every design, the posterior effects, those on groups, and the
-    verdicts.
-    """
+    """Return every design's estimate, the posterior effects, those on groups, and the verdicts."""
     known, policy = priors(city), city.policy.effects
-    registered = known.select(KEY)
+    registered = known.select(RESPONSE_SUBJECT)
     # Without pupils or a report of who takes part there is nothing to estimate from.
     is_silent = tables["core_pupil_outcome"].is_empty() or tables["core_panel_cell"].is_empty()
     found = {} if is_silent else _estimates(city, tables, registered)
@@ -97,7 +92,8 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
         bias_sd=policy.bias_sd.value.model_dump(),
     )
     posterior = combine(
-        known.drop("source"), local_estimates(designs).join(registered, on=KEY, how="semi")
+        known.drop("source"),
+        local_estimates(designs).join(registered, on=RESPONSE_SUBJECT, how="semi"),
     )
     by_group = _groups(found, posterior, policy.group_spread_sd.value)
     whole = posterior.with_columns(pl.lit(WHOLE).alias("group_id"))
@@ -112,11 +108,13 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
     )
     return {
         "mart_effect_design": (
-            explained_away(designs).rename(
+            with_sensitivity(designs).rename(
                 {"effect_sd": "design_sd", "effect_se_sd": "design_se_sd"}
             )
         ),
-        "mart_effect": posterior.join(known.select(*KEY, "source"), on=KEY),
+        "mart_effect": posterior.join(
+            known.select(*RESPONSE_SUBJECT, "source"), on=RESPONSE_SUBJECT
+        ),
         "mart_verdict": judged_by_absence(
             judged.with_columns(pl.col("group_id").fill_null(WHOLE)), tables["mart_effect_absence"]
         ),
@@ -130,7 +128,7 @@ def judged_by_absence(judged: pl.DataFrame, absence: pl.DataFrame) -> pl.DataFra
     tells.
     """
     key = ["response_id", "group_id", "subject"]
-    told = [
+    by_absence = [
         "design_grade",
         "p_positive",
         "p_worthwhile",
@@ -140,26 +138,25 @@ def judged_by_absence(judged: pl.DataFrame, absence: pl.DataFrame) -> pl.DataFra
         "is_effective",
     ]
     goals = absence.filter("is_goal").select(
-        "response_id", *told, group_id=pl.lit(WHOLE), subject=pl.lit(WHOLE)
+        "response_id", *by_absence, group_id=pl.lit(WHOLE), subject=pl.lit(WHOLE)
     )
     return judged.update(goals, on=key)
 
 
-def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
-    """Return the designs with what an unmeasured confounder would need to explain their effect away
-    (R61).
+def with_sensitivity(designs: pl.DataFrame) -> pl.DataFrame:
+    """Return the designs with what an unmeasured confounder would need to explain them away (R61).
 
     Asked of designs that only observe, and measured something; where places were given by lot or by
     a score it is no question. The robustness value is for matching alone: it counts pupils as if
-    each told by itself, and a panel's error does not.
+    each were independent, and a panel's error does not.
     """
-    key = [*KEY, "design"]
+    key = [*RESPONSE_SUBJECT, "design"]
     asked = designs.filter(
         pl.col("design").is_in(("matching", "panel")),
         pl.col("effect_sd").is_not_null(),
         pl.col("effect_se_sd") > 0,
     ).with_columns(dof=pl.col("treated_pupils") + pl.col("control_pupils"))
-    told = sensitivity(asked.filter(pl.col("dof") > 1)).select(
+    found = sensitivity(asked.filter(pl.col("dof") > 1)).select(
         *key,
         "e_value",
         "e_value_limit",
@@ -168,15 +165,13 @@ def explained_away(designs: pl.DataFrame) -> pl.DataFrame:
             for name in ("robustness_pct", "robustness_limit_pct")
         ),
     )
-    return designs.join(told, on=key, how="left", maintain_order="left")
+    return designs.join(found, on=key, how="left", maintain_order="left")
 
 
 def _estimates(
     city: CityFolder, tables: Tables, registered: pl.DataFrame
 ) -> dict[tuple[str, str, str], Estimate]:
-    """Return the estimate of each response, subject and design for which there is anything to look
-    at.
-    """
+    """Return the estimate of each response, subject and design for which there are data."""
     groups = city.policy.effects.groups
     people = columns.with_groups(columns.pupil_years(tables), tables, groups)
     entries = tables["core_response_entry"]
@@ -210,8 +205,7 @@ def by_design(
     others: list[str],
     seed: int,
 ) -> dict[tuple[str, str, str], Estimate]:
-    """Return the estimates of schools that gave places by lot or by a score: one draw a school and
-    year.
+    """Return the estimates where places went by lot or by a score: one draw a school and year.
 
     Args:
         people: `pupil_years`; the outcome is the score of the subject.
@@ -227,7 +221,7 @@ def by_design(
     placebo = columns.score(others[0]) if others else None
     rows = (
         people.drop("semel_mosad")
-        .join(listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN)), on=columns.KEY)
+        .join(listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN)), on=columns.PUPIL_YEAR)
         .select(
             "assignment_mechanism",
             "is_offered",
@@ -257,8 +251,7 @@ def by_design(
 
 
 def _from_cut_off(scored: pl.DataFrame) -> pl.DataFrame:
-    """Return the pupils with their score less the cut-off of their draw; a draw without one is left
-    out.
+    """Return the pupils with their score less the cut-off of their draw, where it has one.
 
     Offers say where the cut-off lies, not who took part: one who declined sits below it all the
     same.
@@ -376,7 +369,7 @@ def _groups(
     """
     reach = posterior.select(
         pl.lit(None, pl.String).alias("group_id"),
-        *KEY,
+        *RESPONSE_SUBJECT,
         "prior_sd",
         "prior_se_sd",
         "transport_discount",
@@ -406,7 +399,7 @@ def _groups(
                     "effect_se_sd": both.effect_se_sd,
                 }
             )
-    return pl.DataFrame(rows, schema=reach.schema).sort("group_id", *KEY)
+    return pl.DataFrame(rows, schema=reach.schema).sort("group_id", *RESPONSE_SUBJECT)
 
 
 STEPS = (

@@ -1,6 +1,4 @@
-"""What to evaluate next, and what to propose for each response: keep, change, drop or evaluate
-(R63, R68).
-"""
+"""What to evaluate next, and to propose: keep, change, drop or evaluate (R63, R68)."""
 
 from __future__ import annotations
 
@@ -18,18 +16,16 @@ from models.effects import (
     still_open,
 )
 from models.keys import WHOLE
-from pipelines.aim.tables import AGOROT
 from pipelines.decide.responses import of_all_pupils
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import AGOROT
 from pipelines.warehouse.tables import Step, Tables, nothing
 
-_MADE = ("mart_design_option", "mart_information", "mart_evaluation")
+_MADE = ("mart_design_option", "mart_evaluation")
 
 
 def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
-    """Return what each possible design could detect next year, and what knowing it would be
-    worth.
-    """
+    """Return what each possible design could detect next year, and what that is worth."""
     policy = city.policy.effects
     entries = (
         nothing("core_participation")
@@ -76,7 +72,6 @@ def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
     )
     return {
         "mart_design_option": options,
-        "mart_information": values,
         "mart_evaluation": (
             first.rename({"place": "evaluation_place"})
             .join(
@@ -107,9 +102,7 @@ def worth_knowing(city: CityFolder, tables: Tables) -> Tables:
 def _with_goals_not_measured(
     first: pl.DataFrame, effects: pl.DataFrame, options: pl.DataFrame
 ) -> pl.DataFrame:
-    """Add the responses whose goal no test measures: no design tells of it, and they are not
-    forgotten.
-    """
+    """Add the responses whose goal no test measures, and which no design can therefore judge."""
     silent = effects.filter(pl.col("effect_sd").is_null()).join(
         options, on="response_id", how="semi"
     )
@@ -121,8 +114,7 @@ def _with_goals_not_measured(
 
 
 def _entries(tables: Tables) -> pl.DataFrame:
-    """Return where each response runs, its places, how many could want one, and whether a score
-    decides.
+    """Return where each response runs, its places, who could want one, and if a score decides.
 
     Who could want a place is known where a lottery was held or a score decided, from the list of
     those pupils; elsewhere the eligible pupils are counted, and a first lottery is possible where

@@ -6,8 +6,8 @@ import polars as pl
 
 from models.allocation.rules import Together
 from models.apportionment import split_by_share
-from pipelines.aim.tables import AGOROT
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import AGOROT
 from pipelines.warehouse.tables import Tables
 
 READS = ("mart_pooling_set", "mart_pooling_school")
@@ -15,8 +15,7 @@ _NEAR = "near"
 
 
 def with_pooled(city: CityFolder, tables: Tables, choices: pl.DataFrame) -> pl.DataFrame:
-    """Return the options, and beside them those of the suggested sets of schools, if the policy
-    offers them.
+    """Return the options, with those of suggested sets of schools where the policy offers them.
 
     A shared option is the same response at the same dose for the same participants; its dose levels
     come after those of a school by itself. The fixed cost is paid once and split by participants,

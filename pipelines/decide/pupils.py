@@ -1,6 +1,4 @@
-"""The pupils that effects are estimated from: one row a pupil and school year, with the years
-before.
-"""
+"""The pupils that effects are estimated from: a row a pupil and year, with the years before."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ import polars as pl
 
 from pipelines.warehouse.tables import Tables
 
-KEY = ["pupil_hash", "school_year"]
+PUPIL_YEAR = ["pupil_hash", "school_year"]
 BACKGROUND = ("nurture_decile", "is_sen_integration", "is_new_immigrant", "has_home_internet")
 _IN_GROUP = "is_in_"
 READS = ("core_pupil_level", "core_pupil_outcome", "core_response_entry")
@@ -61,24 +59,24 @@ def pupil_years(tables: Tables) -> pl.DataFrame:
     none; null = nobody reported that year) and `dose_before`, the largest dose of the reported
     years before (null = there are none).
     """
-    scores = tables["core_pupil_outcome"].sort(*KEY, "subject")
+    scores = tables["core_pupil_outcome"].sort(*PUPIL_YEAR, "subject")
     subjects = sorted(scores["subject"].unique())
-    wide = scores.pivot("subject", index=KEY, values="outcome_sd").rename(
+    wide = scores.pivot("subject", index=PUPIL_YEAR, values="outcome_sd").rename(
         {subject: score(subject) for subject in subjects}
     )
-    entries = tables["core_response_entry"].sort(*KEY, "response_id")
+    entries = tables["core_response_entry"].sort(*PUPIL_YEAR, "response_id")
     responses = sorted(entries["response_id"].unique())
-    doses = entries.pivot("response_id", index=KEY, values="dose").rename(
+    doses = entries.pivot("response_id", index=PUPIL_YEAR, values="dose").rename(
         {response: dose(response) for response in responses}
     )
     reported = entries["school_year"].unique().sort()
     in_report = pl.col("school_year").is_in(reported.implode())
     rows = (
         tables["core_pupil_level"]
-        .select(*KEY, "semel_mosad", "grade", *BACKGROUND, "absence_pct")
-        .join(wide, on=KEY, how="left")
-        .join(doses, on=KEY, how="left")
-        .sort(KEY)
+        .select(*PUPIL_YEAR, "semel_mosad", "grade", *BACKGROUND, "absence_pct")
+        .join(wide, on=PUPIL_YEAR, how="left")
+        .join(doses, on=PUPIL_YEAR, how="left")
+        .sort(PUPIL_YEAR)
         .with_columns(
             pl.when(in_report).then(pl.col(dose(r)).fill_null(0.0)).alias(dose(r))
             for r in responses
@@ -91,28 +89,25 @@ def pupil_years(tables: Tables) -> pl.DataFrame:
             for r in responses
         )
     )
-    last = rows.select(
-        "pupil_hash",
-        pl.col("school_year") + 1,
-        *(pl.col(score(s)).alias(before(s)) for s in subjects),
-        pl.col("absence_pct").alias("absence_before_pct"),
-    )
-    second = rows.select(
-        "pupil_hash",
-        pl.col("school_year") + 2,
-        *(pl.col(score(s)).alias(earlier(s)) for s in subjects),
-        pl.col("absence_pct").alias("absence_earlier_pct"),
-    )
-    return rows.join(last, on=KEY, how="left").join(second, on=KEY, how="left").sort(KEY)
+    now = rows
+    for years, name, column in ((1, "before", before), (2, "earlier", earlier)):
+        past = now.select(
+            "pupil_hash",
+            pl.col("school_year") + years,
+            *(pl.col(score(s)).alias(column(s)) for s in subjects),
+            pl.col("absence_pct").alias(f"absence_{name}_pct"),
+        )
+        rows = rows.join(past, on=PUPIL_YEAR, how="left")
+    return rows.sort(PUPIL_YEAR)
 
 
 def with_groups(rows: pl.DataFrame, tables: Tables, groups: Sequence[str]) -> pl.DataFrame:
     """Return pupil years with a yes/no column per group, in the order they came in."""
     for group_id in groups:
-        here = tables["core_pupil_group"].filter(pl.col("group_id") == group_id).select(KEY)
+        here = tables["core_pupil_group"].filter(pl.col("group_id") == group_id).select(PUPIL_YEAR)
         rows = rows.join(
             here.with_columns(pl.lit(True).alias(group(group_id))),
-            on=KEY,
+            on=PUPIL_YEAR,
             how="left",
             maintain_order="left",
         )

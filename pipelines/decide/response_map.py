@@ -1,15 +1,13 @@
-"""Which needs no response meets, and which schools could share one (R54, R56). The map itself is
-SQL.
-"""
+"""Which needs no response meets, which schools could share one (R54, R56); SQL makes the map."""
 
 import polars as pl
 
 from models.keys import WHOLE
 from models.responses import PoolingLimits, far_below, pool_schools, rate_share, unmet_needs
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import AGOROT
 from pipelines.warehouse.tables import Step, Tables, nothing
 
-AGOROT = 100
 GAP, ELIGIBILITY = "gap", "eligibility"
 NEAR, PROFILE = "near", "profile"
 _PLACES = ["need_id", "semel_mosad"]
@@ -171,9 +169,7 @@ def _rates(city: CityFolder, tables: Tables) -> pl.DataFrame:
 
 
 def _eligible(city: CityFolder, tables: Tables) -> pl.DataFrame:
-    """Return the schools that a response with a condition admits; their places by its registered
-    share.
-    """
+    """Return the schools that a condition admits, with places by the response's served share."""
     responses = pl.DataFrame(
         [
             (f"eligible_{key}", key, response.served_share.value)

@@ -1,6 +1,4 @@
-"""Money and opinion beside effect: alignment, cost of progress, who is liked, where responses sit
-(R59–R67).
-"""
+"""Money and opinion against effect: alignment, cost, ratings, placement (R59–R67)."""
 
 from __future__ import annotations
 
@@ -120,9 +118,7 @@ def sides(_: CityFolder, tables: Tables) -> Tables:
 
 
 def money(city: CityFolder, tables: Tables) -> Tables:
-    """Return what each response costs in the last budgeted year, and whether money follows
-    effect.
-    """
+    """Return what each response cost in the last budgeted year, and if money follows effect."""
     policy, judged = city.policy.effects, of_all_pupils(tables)
     # A list that gives no dose is of a full one.
     participation = tables["core_participation"].with_columns(pl.col("dose").fill_null(1.0))
@@ -139,17 +135,17 @@ def money(city: CityFolder, tables: Tables) -> Tables:
     }
 
 
-def voices(city: CityFolder, tables: Tables) -> Tables:
+def ratings_shown(city: CityFolder, tables: Tables) -> Tables:
     """Return how people rate the responses, where they agree, and where estimates say otherwise."""
     policy, ratings = city.policy.effects, tables["core_rating"]
     least = policy.least_raters.value
-    # What one or two people said is what persons said: it is told in the sum only (R78).
+    # What one or two people said is what persons said: it is published in the sum only (R78).
     enough = pl.col("raters") >= least
     shown = agreement(ratings, seed=policy.seed.value).filter(
         (pl.col("about_role") == WHOLE)
         | ((pl.col("responses") > 0) & (pl.col("ratings") >= least * pl.col("responses")))
     )
-    told = ratings.group_by("response_id", "goal_id").agg(
+    notes = ratings.group_by("response_id", "goal_id").agg(
         pl.col("rationales").sum(),
         pl.col("first_rated_on").min(),
         pl.col("last_rated_on").max(),
@@ -157,9 +153,9 @@ def voices(city: CityFolder, tables: Tables) -> Tables:
     return {
         "mart_agreement": shown,
         "mart_rating": (
-            rated_alike(ratings).filter(enough).join(told, on=["response_id", "goal_id"])
+            rated_alike(ratings).filter(enough).join(notes, on=["response_id", "goal_id"])
         ),
-        "mart_rating_role": tellable_roles(rated_by_role(ratings), least),
+        "mart_rating_role": publishable_roles(rated_by_role(ratings), least),
         "mart_rating_evidence": tables["core_rating_evidence"].filter(enough),
         "mart_perception": (
             perceived(
@@ -173,9 +169,8 @@ def voices(city: CityFolder, tables: Tables) -> Tables:
     }
 
 
-def tellable_roles(by_role: pl.DataFrame, least: int) -> pl.DataFrame:
-    """Return the roles whose rating of a response may be told: of enough raters, and beside enough
-    others.
+def publishable_roles(by_role: pl.DataFrame, least: int) -> pl.DataFrame:
+    """Return the roles whose rating may be published: of enough raters, among enough others.
 
     The rating of all raters is published too. Less the roles shown it would give away what the
     others said, so where those are fewer than `least`, the smallest role shown is left out with
@@ -183,16 +178,16 @@ def tellable_roles(by_role: pl.DataFrame, least: int) -> pl.DataFrame:
 
     Args:
         by_role: result of `rated_by_role`.
-        least: fewest raters whose ratings are told.
+        least: fewest raters whose ratings are published.
 
     Source: R78.
     """
     unit = ["response_id", "goal_id"]
     enough = by_role.filter(pl.col("raters") >= least).sort(*unit, "raters", "role")
     rest = (pl.col("raters") + pl.col("others_raters")).first() - pl.col("raters").sum()
-    is_told = (rest == 0) | (rest >= least)
+    is_safe = (rest == 0) | (rest >= least)
     first = pl.int_range(pl.len()) == 0
-    return enough.filter(is_told.over(unit) | ~first.over(unit)).sort(*unit, "role")
+    return enough.filter(is_safe.over(unit) | ~first.over(unit)).sort(*unit, "role")
 
 
 def placements(city: CityFolder, tables: Tables) -> Tables:
@@ -225,7 +220,7 @@ STEPS = (
         compute=money,
     ),
     Step(
-        "response_voices",
+        "response_ratings",
         "decide",
         makes=(
             "mart_agreement",
@@ -235,7 +230,7 @@ STEPS = (
             "mart_perception",
         ),
         reads=("core_rating", "core_rating_evidence", "mart_verdict"),
-        compute=voices,
+        compute=ratings_shown,
     ),
     Step(
         "response_placement",

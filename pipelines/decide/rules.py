@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import polars as pl
 
@@ -32,12 +31,11 @@ from models.allocation.rules import (
     SchoolFloor,
     SourceExcluded,
 )
-from pipelines.aim.tables import AGOROT
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.warehouse.tables import Tables
 
-MUNICIPAL: Literal["municipal_own"] = "municipal_own"
 READS = ("mart_last_plan", "mart_verdict", "mart_design_option", "mart_decision")
 
 

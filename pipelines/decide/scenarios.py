@@ -15,11 +15,12 @@ from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near,
 from models.allocation.account.audit import with_quartile
 from models.allocation.account.comparison import compare_plans
 from models.allocation.solve.model import model_of
-from pipelines.aim.tables import AGOROT
+from models.keys import PAIR
 from pipelines.decide import allocation
-from pipelines.decide.allocation import MUNICIPAL, PAIR, problem
+from pipelines.decide.allocation import problem, with_municipal
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE, Scenario, load_scenarios
 from pipelines.sources.fingerprint import code_mark
 from pipelines.warehouse.tables import Step, Tables, nothing
@@ -27,12 +28,13 @@ from pipelines.warehouse.tables import Step, Tables, nothing
 _CODE = (
     "models/allocation/**/*.py",
     "models/*.py",
+    "pipelines/decide/allocation.py",
     "pipelines/decide/scenarios.py",
     "requirements.lock",
 )
-_LINE = [
-    "semel_mosad",
-    "response_id",
+# What is kept of a line of a plan, and what plans are compared by.
+LINE = [
+    *PAIR,
     "dose_level",
     "dose",
     "participants",
@@ -61,11 +63,11 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
         "scenario_reason": "ההקצאה שבדוח; התרחישים מושווים אליה",
         "scenario_status": "base",
         "optimality_gap_pct": certificate["optimality_gap_pct"],
-        "solve_key": _digest(_csv(base.select(_LINE))),
+        "solve_key": _digest(_csv(base.select(LINE))),
     }
     rows, lines = (
         [_row(BASE, 0, city, plan)],
-        [base.select(pl.lit(BASE).alias("scenario_id"), *_LINE)],
+        [base.select(pl.lit(BASE).alias("scenario_id"), *LINE)],
     )
     for order, scenario in enumerate(scenarios, start=1):
         own = city.model_copy(update={"policy": scenario.policy})
@@ -149,17 +151,12 @@ def _solved(
             "conflict_he": "לא נמצאה תכנית במסגרת הזמן שבמדיניות.",
             "solve_key": key,
         }, none
-    municipal = found.money.filter(funding_channel=MUNICIPAL).select(
-        *PAIR, municipal_agorot="amount_agorot"
-    )
-    bought = found.lines.join(municipal, on=PAIR, how="left", maintain_order="left").with_columns(
-        pl.col("municipal_agorot").fill_null(0)
-    )
+    bought = with_municipal(found.lines, found.money)
     return {
         "scenario_status": "solved",
         "optimality_gap_pct": found.gap_pct,
         "solve_key": key,
-    }, bought.select(pl.lit(scenario.scenario_id).alias("scenario_id"), *_LINE)
+    }, bought.select(pl.lit(scenario.scenario_id).alias("scenario_id"), *LINE)
 
 
 def _key(asked: Problem, base: pl.DataFrame, city: CityFolder, code: str) -> str:
@@ -176,7 +173,7 @@ def _key(asked: Problem, base: pl.DataFrame, city: CityFolder, code: str) -> str
         *[part.astype(float).tobytes() for part in parts],
         _csv(model.columns.options),
         _csv(asked.costs),
-        _csv(base.select(_LINE)),
+        _csv(base.select(LINE)),
         asked.overlaps,
         asked.objective,
         asked.relax_order,
@@ -197,9 +194,7 @@ def _digest(*parts: object) -> str:
 
 
 def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
-    """Return the scenarios side by side: money, pupils reached, progress by group, indices,
-    moves.
-    """
+    """Return the scenarios side by side: money, pupils reached, progress, indices, moves."""
     need = tables["mart_need_index"].sort("semel_mosad")
     scenarios = tables["core_scenario"].sort("scenario_order")
     planned = scenarios.filter(pl.col("scenario_status").is_in(["base", "solved"]))
@@ -248,9 +243,7 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
 
 
 def with_benefit_share(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
-    """Add the share of the full benefit that each line's dose gives, less what overlaps with
-    others.
-    """
+    """Add the share of the full benefit that each line's dose gives, less what overlaps."""
     alone, counted = pl.col("full_benefit_sd_pupils"), pl.col("benefit_sd_pupils")
     return lines.with_columns(
         benefit_share=pl.col("dose").replace_strict(

@@ -15,11 +15,11 @@ import polars as pl
 from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near
 from models.allocation.account.comparison import Comparison, compare_plans
 from models.allocation.rules import EXCELLENCE, MoneyShare, Rule, SchoolFloor
-from pipelines.aim.tables import AGOROT
+from models.keys import PAIR
 from pipelines.decide import allocation
-from pipelines.decide.allocation import MUNICIPAL, PAIR
-from pipelines.decide.scenarios import effect_spread, with_benefit_share
+from pipelines.decide.scenarios import LINE, effect_spread, with_benefit_share
 from pipelines.settings.city import CityFolder, load_city
+from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
 
 GAP_PCT = 0.1
@@ -31,16 +31,6 @@ _UNNAMED = (
 _NOT_IN_TIME = "לא נמצאה תכנית בזמן הקצר. ייתכן שיש תכנית: קובץ תרחיש מחפש זמן רב יותר."
 # Tables of the warehouse that are published under another name.
 _PUBLISHED = {"core_response": "mart_response", "core_school_year": "mart_school_money"}
-_LINE = [
-    *PAIR,
-    "dose_level",
-    "dose",
-    "participants",
-    "benefit_sd_pupils",
-    "full_benefit_sd_pupils",
-    "cost_agorot",
-    "municipal_agorot",
-]
 
 
 @dataclass(frozen=True)
@@ -100,7 +90,7 @@ class Studio:
             name: pl.read_parquet(release / f"{_PUBLISHED.get(name, name)}.parquet")
             for name in sorted(reads)
         }
-        base = tables["mart_allocation"].sort(PAIR).select(_LINE)
+        base = tables["mart_allocation"].sort(PAIR).select(LINE)
         return cls(city, tables, allocation.planned(city, tables).canonical(), base)
 
     @property
@@ -165,8 +155,7 @@ class Studio:
 
     def draft(self, settings: Settings) -> Draft:
         """Solve again, to within `GAP_PCT` and near the published plan."""
-        none = self.base.clear()
-        gap, conflict, bought = None, None, none
+        gap, conflict, bought = None, None, self.base.clear()
         try:
             found = best_near(
                 self.changed(settings),
@@ -180,14 +169,8 @@ class Studio:
         except NoPlanInTime:
             conflict = _NOT_IN_TIME
         else:
-            own = found.money.filter(funding_channel=MUNICIPAL).select(
-                *PAIR, municipal_agorot="amount_agorot"
-            )
-            bought = found.lines.join(own, on=PAIR, how="left").with_columns(
-                pl.col("municipal_agorot").fill_null(0)
-            )
-            gap = found.gap_pct
-        compared = self._compared(bought.select(_LINE))
+            bought, gap = allocation.with_municipal(found.lines, found.money), found.gap_pct
+        compared = self._compared(bought.select(LINE))
         need = self.tables["mart_need_index"].select(
             "semel_mosad", "school_name_he", "stream", "need_tier", "pupils"
         )
@@ -202,7 +185,7 @@ class Studio:
 
     def _compared(self, bought: pl.DataFrame) -> Comparison:
         lines = pl.concat(
-            frame.select(pl.lit(name).alias("scenario_id"), *_LINE)
+            frame.select(pl.lit(name).alias("scenario_id"), *LINE)
             for name, frame in ((BASE, self.base), (DRAFT, bought))
         )
         return compare_plans(

@@ -1,6 +1,4 @@
-"""Stage `diagnose`: where are the gaps, how sure are we, who needs most, what drives it, what we
-cannot see.
-"""
+"""Stage `diagnose`: where the gaps are, how sure, who needs most, what drives it, what we miss."""
 
 from pipelines.diagnose import areas, causes, criteria, gaps, need, not_measured, retention
 

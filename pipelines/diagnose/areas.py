@@ -1,6 +1,4 @@
-"""Gaps by area of the authority: choice clusters and statistical areas, each pupil counting once
-(R6).
-"""
+"""Gaps by area: choice clusters and statistical areas, each pupil counting once (R6)."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ from pipelines.warehouse.tables import Step, Tables, nothing
 
 KINDS = ("choice_cluster", "stat_area")
 NOWHERE = "none"
-"""Area of the schools whose area is not known: they are in the city's total, so they are in a
-row.
-"""
+"""Area of the schools whose area is not known, so that the rows add up to the city."""
 
 
 def areas(city: CityFolder, tables: Tables) -> Tables:

@@ -1,6 +1,4 @@
-"""What goes with the gaps: causes by place, recurring patterns, what people say. Associations, not
-effects.
-"""
+"""What goes with the gaps: causes, recurring patterns, what people say; associations only."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ _BACKGROUND = ("absence_pct", "is_new_immigrant", "is_sen_integration", "has_hom
 
 
 def causes(city: CityFolder, tables: Tables) -> Tables:
-    """Return each school's gap shared out to causes, and the catalogue with what people say of
-    it.
-    """
+    """Return each school's gap shared out to causes, and the catalogue with what people say."""
     catalogue = tables["core_cause"]
     gaps = tables["mart_gap_school"].filter(pl.col("subject") == WHOLE, "is_measured")
     measured = catalogue.drop_nulls("cause_measure").join(
@@ -173,9 +169,7 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
 
 
 def decomposition(city: CityFolder, tables: Tables) -> Tables:
-    """Return what the gap between weak and strong background is made of, and how money is spread
-    (R41).
-    """
+    """Return what the gap by background is made of, and how money is spread (R41)."""
     last = tables["core_city"]["window_last_year"].item()
     pupils = tables["core_pupil_level"].filter(
         pl.col("school_year") == last, pl.col("pupil_level_sd").is_not_null()
@@ -197,45 +191,39 @@ def _decomposed(pupils: pl.DataFrame) -> pl.DataFrame:
     )
     usable = [name for name in _BACKGROUND if ends[name].drop_nulls().n_unique() > 1]
     full = ends.drop_nulls(usable).with_columns(pl.col(usable).cast(pl.Float64))
+    without_interval = {
+        "regressor": pl.lit(WHOLE),
+        "contribution_lo": pl.lit(None, pl.Float64),
+        "contribution_hi": pl.lit(None, pl.Float64),
+    }
     rows = [
-        spread.select(
-            pl.lit("variance").alias("decomposition"),
-            "part",
-            pl.lit("all").alias("regressor"),
-            pl.col("variance").alias("contribution"),
-            pl.lit(None, pl.Float64).alias("contribution_lo"),
-            pl.lit(None, pl.Float64).alias("contribution_hi"),
-            pl.col("n_pupils").cast(pl.Int32).alias("decomposition_pupils"),
-            pl.col("n_schools").cast(pl.Int32).alias("decomposition_schools"),
+        spread.with_columns(
+            decomposition=pl.lit("variance"), contribution="variance", **without_interval
         ),
-        apart.select(
-            pl.lit("sorting").alias("decomposition"),
-            "part",
-            pl.lit("all").alias("regressor"),
-            pl.col("gap").alias("contribution"),
-            pl.lit(None, pl.Float64).alias("contribution_lo"),
-            pl.lit(None, pl.Float64).alias("contribution_hi"),
-            (pl.col("n_ahead") + pl.col("n_behind")).cast(pl.Int32).alias("decomposition_pupils"),
-            pl.col("n_schools").cast(pl.Int32).alias("decomposition_schools"),
+        apart.with_columns(
+            decomposition=pl.lit("sorting"),
+            contribution="gap",
+            n_pupils=pl.col("n_ahead") + pl.col("n_behind"),
+            **without_interval,
         ),
     ]
     if usable and full["is_ahead"].n_unique() == 2:
-        explained = oaxaca_blinder(
-            full, "pupil_level_sd", "is_ahead", dict.fromkeys(usable), draws=200
-        )
         rows.append(
-            explained.select(
-                "decomposition",
-                "part",
-                "regressor",
-                "contribution",
-                "contribution_lo",
-                "contribution_hi",
-                pl.col("n_pupils").cast(pl.Int32).alias("decomposition_pupils"),
-                pl.col("n_schools").cast(pl.Int32).alias("decomposition_schools"),
-            )
+            oaxaca_blinder(full, "pupil_level_sd", "is_ahead", dict.fromkeys(usable), draws=200)
         )
-    return pl.concat(rows)
+    return pl.concat(
+        frame.select(
+            "decomposition",
+            "part",
+            "regressor",
+            "contribution",
+            "contribution_lo",
+            "contribution_hi",
+            pl.col("n_pupils").cast(pl.Int32).alias("decomposition_pupils"),
+            pl.col("n_schools").cast(pl.Int32).alias("decomposition_schools"),
+        )
+        for frame in rows
+    )
 
 
 def _money(tables: Tables) -> pl.DataFrame:
@@ -281,7 +269,7 @@ _HARD = {
 }
 
 
-def voices(city: CityFolder, tables: Tables) -> Tables:
+def triangulation(city: CityFolder, tables: Tables) -> Tables:
     """Return, per school and theme, whether what people say and what is measured agree (R50)."""
     themes = tables["core_excerpt_theme"]
     if themes.is_empty():
@@ -364,11 +352,11 @@ STEPS = (
         compute=decomposition,
     ),
     Step(
-        "voices",
+        "triangulation",
         "diagnose",
         makes=("mart_triangulation",),
         reads=("core_excerpt_theme", "core_cause_measure", "mart_gap_school"),
         after=GATES,
-        compute=voices,
+        compute=triangulation,
     ),
 )

@@ -1,6 +1,4 @@
-"""Stage `diagnose`: are the criteria by which pupils are identified clear, bound and fair
-(R27–R31).
-"""
+"""Stage `diagnose`: are the criteria that identify pupils clear, bound and fair (R27–R31)."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ _MEASURED_IN = (
 
 
 def criteria(city: CityFolder, tables: Tables) -> Tables:
-    """Return what is wrong with the criteria, how fair they are, and how schools' methods
-    differ.
-    """
+    """Return what is wrong with the criteria, how fair they are, how schools' methods differ."""
     year = city.city.school_years.reference
     valid = current(tables["core_criterion"], date(year, 6, 30))
     measures = {
@@ -106,16 +102,16 @@ def small_groups(found: pl.DataFrame, total: int, least: int) -> pl.DataFrame:
     Args:
         found: `group_id`, `group_dimension`, `pupils`, `identified_pupils`.
         total: pupils the criterion identified in the city.
-        least: fewest pupils that may be told of.
+        least: fewest pupils that may be published.
     """
     identified, within = pl.col("identified_pupils"), pl.col("group_dimension")
     parts = [identified, pl.col("pupils") - identified, total - identified]
     small = pl.min_horizontal(pl.when(part > 0).then(part) for part in parts)
-    told = found.with_columns(small_pupils=pl.when(small < least).then(small))
+    marked = found.with_columns(small_pupils=pl.when(small < least).then(small))
     hidden = pl.col("small_pupils").sum().over(within)
     place = identified.rank("ordinal").over(within, pl.col("small_pupils").is_null())
     is_next = pl.col("small_pupils").is_null() & (place == 1) & hidden.is_between(1, least - 1)
-    return told.with_columns(small_pupils=pl.when(is_next).then(hidden).otherwise("small_pupils"))
+    return marked.with_columns(small_pupils=pl.when(is_next).then(hidden).otherwise("small_pupils"))
 
 
 STEPS = (

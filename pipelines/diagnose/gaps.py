@@ -1,6 +1,4 @@
-"""Where the gaps are and how sure we are: cells, schools, groups, the whole city, and where it is
-going.
-"""
+"""Where the gaps are and how sure we are: cells, schools, groups, the city, and its trend."""
 
 from __future__ import annotations
 
@@ -31,9 +29,9 @@ from models.gaps import (
 from models.keys import WHOLE
 from pipelines.diagnose.gates import GATES
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import CITY
 from pipelines.warehouse.tables import Step, Tables, nothing
 
-CITY = "city"
 CELL = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
 
 
@@ -43,9 +41,7 @@ def classes(city: CityFolder, tables: Tables) -> Tables:
 
 
 def gaps(city: CityFolder, tables: Tables) -> Tables:
-    """Return partially pooled gaps by cell and by school, and the variance components behind
-    them.
-    """
+    """Return partially pooled gaps by cell and by school, and their variance components."""
     scored, schools = _whole(tables["core_gap_cell"]), tables["core_school"]
     first, last = _window(tables)
     # How much schools differ is told by scores alone: of a band only what it rules out is known.
@@ -124,9 +120,7 @@ def _with_bands(
 def _among_others(
     city: CityFolder, tables: Tables, grid: pl.DataFrame, window: pl.DataFrame
 ) -> pl.DataFrame:
-    """Add to each school × subject what is said of it beside the others, its background and its
-    untested.
-    """
+    """Add to each school × subject its standing, its gap adjusted for background, its untested."""
     policy = city.policy.diagnose
     listed = window.filter(pl.col("listed_pupils").is_not_null())
     sizes = [pl.col("tested_pupils", "listed_pupils").sum()]
@@ -174,9 +168,7 @@ def peers(city: CityFolder, tables: Tables) -> Tables:
 
 
 def patterns(city: CityFolder, tables: Tables) -> Tables:
-    """Return the answers for the whole city: all of it or part, all subjects or one, groups,
-    trends.
-    """
+    """Return the answers for the city: whole or part, all subjects or one, groups, trends."""
     every, components = tables["core_gap_cell"], tables["mart_gap_component"]
     margin = city.policy.diagnose.margin_sd.value
     cells = _whole(every)
@@ -217,7 +209,6 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
         "mart_gap_city": (
             now.drop("schools_measured").join(spread.drop("city_gap_sd"), on="subject")
         ),
-        "mart_gap_year": yearly,
         "mart_gap_trend": trends(places, city.planning_year),
         "mart_subject_pattern": general_or_subject(subject_rows, margin_sd=margin),
     }
@@ -225,9 +216,7 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
 
 
 def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int) -> Tables:
-    """Return gaps by group: in the city against the target and the other pupils, and in each
-    school.
-    """
+    """Return gaps by group: in the city against target and other pupils, and in each school."""
     city, by_school = [], []
     for (group_id,), rows in cells.sort("group_id").group_by("group_id", maintain_order=True):
         if group_id == WHOLE or not rows["is_measured"].any():
@@ -324,7 +313,6 @@ STEPS = (
         "diagnose",
         makes=(
             "mart_gap_city",
-            "mart_gap_year",
             "mart_gap_trend",
             "mart_subject_pattern",
             "mart_gap_group",

@@ -87,7 +87,6 @@ def need(city: CityFolder, tables: Tables) -> Tables:
                 on=["semel_mosad", "need_tier"],
             )
         ),
-        "mart_need_acceptability": robust.acceptability,
         "mart_need_choice": robust.choices,
         "mart_indicator": indicator_quality(held, weights, order).join(weights, on="indicator_id"),
     }
@@ -104,9 +103,7 @@ _UNITS = {
 
 
 def _indicator(indicator: NeedIndicator, tables: Tables, latest: pl.DataFrame) -> pl.DataFrame:
-    """Return one indicator: semel_mosad, indicator_value, _need, _need_se, _n; only measured
-    schools.
-    """
+    """Return an indicator where measured: semel_mosad, indicator_value, _need, _need_se, _n."""
     years = tables["core_city"].row(0, named=True)
     in_window = pl.col("school_year").is_between(
         years["window_first_year"], years["window_last_year"]
@@ -177,7 +174,6 @@ STEPS = (
         makes=(
             "mart_need_indicator",
             "mart_need_index",
-            "mart_need_acceptability",
             "mart_need_choice",
             "mart_indicator",
         ),

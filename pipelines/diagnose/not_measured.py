@@ -70,9 +70,7 @@ _NO_FILE = ("אין קובץ כזה בנתוני העיר", "the city's files ho
 
 
 def not_measured(city: CityFolder, tables: Tables) -> Tables:
-    """Return everything that could not be measured, why, for how many schools, and what it
-    weakens.
-    """
+    """Return what could not be measured, why, for how many schools, and what it weakens."""
     plan = tables["mart_need_index"]["semel_mosad"]
     total = plan.len()
     items = [(*item[:5], total, total, item[5]) for item in _NEVER]

@@ -1,6 +1,4 @@
-"""How many pupils to expect in chronic absence next year, by school and grade; never which ones
-(R110).
-"""
+"""How many pupils to expect in chronic absence, by school and grade; never which (R110)."""
 
 from __future__ import annotations
 
@@ -25,14 +23,11 @@ _MADE = (
     "mart_expected_absence",
     "mart_early_warning",
     "mart_early_warning_bin",
-    "mart_early_warning_feature",
 )
 
 
 def retention(city: CityFolder, tables: Tables) -> Tables:
-    """Return expected counts by school and next year's grade, and whether the model earned its
-    use.
-    """
+    """Return expected counts by school and next year's grade, and whether the model holds."""
     pupils = tables["core_pupil_level"]
     if pupils.is_empty():
         return {name: nothing(name) for name in _MADE}
@@ -75,7 +70,6 @@ def retention(city: CityFolder, tables: Tables) -> Tables:
         "mart_early_warning_bin": found.reliability.rename(
             {"pupils": "bin_pupils", "bin": "risk_bin"}
         ),
-        "mart_early_warning_feature": found.importance,
     }
 
 

@@ -11,17 +11,18 @@ import polars as pl
 
 from pipelines.publish.marts import DATABASE, read_database, write_marts
 from pipelines.publish.pages.allocation import render_allocation
+from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.criteria import render_criteria
 from pipelines.publish.pages.diagnosis import render_diagnosis
 from pipelines.publish.pages.quality import render_quality
-from pipelines.publish.pages.report import ReportContext, render_report
+from pipelines.publish.pages.report import render_report
 from pipelines.publish.pages.responses import render_responses
 from pipelines.publish.pages.scenarios import render_scenarios
 from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.suppression import Audience, Thresholds, gate, suppress
-from pipelines.publish.words import AGOROT
 from pipelines.publish.workbook import SHEETS, write_workbook
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
 
 WORKBOOK = "workbook.xlsx"
@@ -45,8 +46,7 @@ class AuditError(Exception):
 def build_release(
     folder: Path, tables: Mapping[str, pl.DataFrame], context: ReportContext, thresholds: Thresholds
 ) -> None:
-    """Write `<folder>/<audience>` with marts, workbook, report and quality page, small cells
-    removed.
+    """Write `<folder>/<audience>`: marts, workbook and pages, small cells removed.
 
     Raises:
         PrivacyError: if a table may not be published.
@@ -144,7 +144,7 @@ def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     municipal = {
         plan["municipal_agorot"].sum(),
         tables["mart_allocation_school"]["municipal_agorot"].sum(),
-        money.filter(pl.col("funding_channel") == "municipal_own")["amount_agorot"].sum(),
+        money.filter(pl.col("funding_channel") == MUNICIPAL)["amount_agorot"].sum(),
         certificate["municipal_agorot"],
     }
     _expect(len(municipal) == 1, place, f"municipal totals differ: {sorted(municipal)}")
@@ -156,9 +156,7 @@ def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
 
 
 def _audit_scenarios(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
-    """The first scenario is the plan, and the money of each is the sum of its parts, to the
-    agora.
-    """
+    """The first scenario is the plan, and the parts of each add up to its money, to the agora."""
     totals = (
         tables["mart_scenario"]
         .drop_nulls("cost_agorot")

@@ -10,7 +10,8 @@ import altair as alt
 import polars as pl
 import vl_convert
 
-from pipelines.publish.words import AGOROT, label
+from pipelines.publish.words import label
+from pipelines.settings.keys import AGOROT
 
 # A right-to-left mark at both ends keeps quotes, signs and brackets of a Hebrew label at their
 # place.
@@ -64,13 +65,9 @@ def _rendered(chart: str) -> str:
 
 
 def _caterpillar(
-    frame: pl.DataFrame,
-    title: str,
-    colour: str,
-    palette: dict[str, str],
-    names: dict[str, str],
-    zero: float | None,
+    frame: pl.DataFrame, title: str, colour: str, palette: dict[str, str], zero: float | None
 ) -> str:
+    names = {key: label(colour, key) for key in palette}
     data = frame.with_columns(pl.col(colour).replace_strict(names).alias("tier"))
     present = [key for key in palette if key in frame[colour].unique()]
     base = alt.Chart(alt.Data(values=data.select("school", "value", "lo", "hi", "tier").to_dicts()))
@@ -96,29 +93,27 @@ def _caterpillar(
 
 def gap_chart(gaps: pl.DataFrame) -> str:
     """Return the gaps over all subjects with intervals, by tier and then by name."""
-    tiers = list(TIER_COLOURS)
-    frame = (
-        gaps.filter("is_measured", pl.col("gap_sd").is_not_null())
-        .with_columns(
-            pl.col("gap_tier").replace_strict({t: i for i, t in enumerate(tiers)}).alias("order")
-        )
-        .sort("order", "school_name_he", "semel_mosad")
-        .select(
-            _school(),
-            pl.col("gap_sd").alias("value"),
-            pl.col("gap_lo_sd").alias("lo"),
-            pl.col("gap_hi_sd").alias("hi"),
-            "gap_tier",
-        )
+    measured = gaps.filter("is_measured", pl.col("gap_sd").is_not_null())
+    return _gaps(measured, "gap", "פער בסטיות תקן (ימינה מהקו = מתחת ליעד)")
+
+
+def adjusted_chart(gaps: pl.DataFrame) -> str:
+    """Return the gap against the like in background, with intervals, by tier and then by name."""
+    title = "פער מול בתי ספר דומים ברקע, בסטיות תקן (ימינה = חלש מהם)"
+    return _gaps(gaps, "gap_adjusted", title)
+
+
+def _gaps(gaps: pl.DataFrame, name: str, title: str) -> str:
+    tier = f"{name}_tier"
+    order = pl.col(tier).replace_strict({t: i for i, t in enumerate(TIER_COLOURS)})
+    frame = gaps.sort(order, "school_name_he", "semel_mosad").select(
+        _school(),
+        pl.col(f"{name}_sd").alias("value"),
+        pl.col(f"{name}_lo_sd").alias("lo"),
+        pl.col(f"{name}_hi_sd").alias("hi"),
+        tier,
     )
-    return _caterpillar(
-        frame,
-        "פער בסטיות תקן (ימינה מהקו = מתחת ליעד)",
-        "gap_tier",
-        TIER_COLOURS,
-        {t: label("gap_tier", t) for t in tiers},
-        0.0,
-    )
+    return _caterpillar(frame, title, tier, TIER_COLOURS, 0.0)
 
 
 def need_chart(need: pl.DataFrame) -> str:
@@ -130,14 +125,8 @@ def need_chart(need: pl.DataFrame) -> str:
         pl.col("need_hi").alias("hi"),
         "need_tier",
     )
-    return _caterpillar(
-        frame,
-        "מדד צורך (0 – אין צורך, 1 – צורך מרבי)",
-        "need_tier",
-        NEED_COLOURS,
-        {t: label("need_tier", t) for t in NEED_COLOURS},
-        None,
-    )
+    title = "מדד צורך (0 – אין צורך, 1 – צורך מרבי)"
+    return _caterpillar(frame, title, "need_tier", NEED_COLOURS, None)
 
 
 def money_chart(schools: pl.DataFrame, money: pl.DataFrame) -> str:
@@ -200,21 +189,17 @@ def _school() -> pl.Expr:
         .then(pl.col("school_name_he") + " " + pl.col("semel_mosad"))
         .otherwise("school_name_he")
     )
-    return (pl.lit(RLM) + name + pl.lit(RLM)).alias("school")
+    return _marked(name).alias("school")
 
 
 def contrast_chart(groups: pl.DataFrame) -> str:
     """Return how far each group is behind the other pupils, within schools and between them."""
     parts = {"within_sd": "בתוך בתי הספר", "between_sd": "בין בתי הספר"}
     ordered = groups.sort("contrast_sd", "group_id", descending=[True, False])
-    named = ordered.select(_marked("group_name_he"), *parts).unpivot(
-        list(parts), index="group_name_he", variable_name="part", value_name="value"
-    )
-    names = ordered.select(_marked("group_name_he"))["group_name_he"].to_list()
+    ordered = ordered.select(_marked(pl.col("group_name_he")).alias("of"), *parts)
     return _bars(
-        named,
-        "group_name_he",
-        names,
+        ordered.unpivot(list(parts), index="of", variable_name="part", value_name="value"),
+        ordered["of"].to_list(),
         parts,
         ["#1f3a5f", "#d9a441"],
         "פער מול שאר התלמידים בסטיות תקן (ימינה = מאחור)",
@@ -247,11 +232,12 @@ def cause_chart(parts: pl.DataFrame, names: dict[str, str], unexplained: str) ->
         .select("semel_mosad", _school())
     )
     rows = parts.join(ordered, on="semel_mosad").select(
-        "school", pl.col("cause_id").alias("part"), pl.col("contribution_sd").alias("value")
+        pl.col("school").alias("of"),
+        pl.col("cause_id").alias("part"),
+        pl.col("contribution_sd").alias("value"),
     )
     return _bars(
         rows,
-        "school",
         ordered["school"].to_list(),
         known,
         colours,
@@ -319,9 +305,7 @@ def alignment_chart(money: pl.DataFrame) -> str:
 
 
 def frontier_chart(frontier: pl.DataFrame) -> str:
-    """Return what corrective preference costs in total benefit against what the neediest quarter
-    gets.
-    """
+    """Return what corrective preference costs in benefit against the neediest quarter's share."""
     rows = (
         frontier.drop_nulls("neediest_quarter_share_pct")
         .sort("equity_gamma")
@@ -391,16 +375,15 @@ def scenario_chart(groups: pl.DataFrame, names: dict[str, str]) -> str:
     )
     order = [f"{RLM}{name}{RLM}" for name in names.values()]
     rows = quarters.select(
-        (pl.lit(RLM) + pl.col("scenario_id").replace_strict(names) + pl.lit(RLM)).alias("of"),
+        _marked(pl.col("scenario_id").replace_strict(names)).alias("of"),
         pl.col("division_id").alias("part"),
         (pl.col("cost_agorot") / AGOROT / 1_000_000).alias("value"),
     )
-    return _bars(rows, "of", order, parts, QUARTER_COLOURS, "מיליוני ₪ בתכנית, לפי רבעי הצורך")
+    return _bars(rows, order, parts, QUARTER_COLOURS, "מיליוני ₪ בתכנית, לפי רבעי הצורך")
 
 
 def _bars(
     rows: pl.DataFrame,
-    place: str,
     order: list[str],
     names: dict[str, str],
     palette: list[str],
@@ -409,14 +392,10 @@ def _bars(
     data = rows.with_columns(
         pl.col("part").replace_strict(names).alias("name"),
         pl.col("part").replace_strict({key: i for i, key in enumerate(names)}).alias("place"),
-    ).sort(place, "place")
+    ).sort("of", "place")
     scale = alt.Scale(domain=list(names.values()), range=palette[: len(names)])
     chart = (
-        alt.Chart(
-            alt.Data(
-                values=data.rename({place: "of"}).select("of", "name", "value", "place").to_dicts()
-            )
-        )
+        alt.Chart(alt.Data(values=data.select("of", "name", "value", "place").to_dicts()))
         .mark_bar()
         .encode(
             y=alt.Y("of:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)),
@@ -430,33 +409,5 @@ def _bars(
     return _svg(alt.layer(chart, zero))
 
 
-def adjusted_chart(gaps: pl.DataFrame) -> str:
-    """Return the gap against the like in background, with intervals, by tier and then by name."""
-    tiers = list(TIER_COLOURS)
-    frame = (
-        gaps.with_columns(
-            pl.col("gap_adjusted_tier")
-            .replace_strict({t: i for i, t in enumerate(tiers)})
-            .alias("order")
-        )
-        .sort("order", "school_name_he", "semel_mosad")
-        .select(
-            _school(),
-            pl.col("gap_adjusted_sd").alias("value"),
-            pl.col("gap_adjusted_lo_sd").alias("lo"),
-            pl.col("gap_adjusted_hi_sd").alias("hi"),
-            "gap_adjusted_tier",
-        )
-    )
-    return _caterpillar(
-        frame,
-        "פער מול בתי ספר דומים ברקע, בסטיות תקן (ימינה = חלש מהם)",
-        "gap_adjusted_tier",
-        TIER_COLOURS,
-        {t: label("gap_adjusted_tier", t) for t in tiers},
-        0.0,
-    )
-
-
-def _marked(column: str) -> pl.Expr:
-    return (pl.lit(RLM) + pl.col(column) + pl.lit(RLM)).alias(column)
+def _marked(text: pl.Expr) -> pl.Expr:
+    return pl.lit(RLM) + text + pl.lit(RLM)

@@ -87,9 +87,7 @@ def read_labels(path: Path) -> dict[str, dict[str, str]]:
 
 
 def content_hash(path: Path) -> str:
-    """Return a SHA-256 of what a DuckDB file holds: its tables, columns, types and rows in
-    order.
-    """
+    """Return a SHA-256 of a DuckDB file's content: tables, columns, types and rows in order."""
     digest = hashlib.sha256()
     for name, frame in read_database(path).items():
         digest.update(f"{name} {frame.schema}\n".encode())

@@ -108,9 +108,7 @@ def verify(root: Path) -> Path:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file; of a DuckDB file that of its content, as its bytes hold a
-    random id.
-    """
+    """Return the SHA-256 of every file; of a DuckDB file that of its content, not its bytes."""
     return {
         str(path.relative_to(folder)): (
             content_hash(path)

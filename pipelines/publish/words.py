@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import AGOROT
 
-AGOROT = 100
 # Colour is never the sole carrier: each tier has a sign and a text of its own (R114).
 TIER_SIGNS = {
     "surely_below": "▼▼",

@@ -14,9 +14,10 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from pipelines.publish.pages.report import ReportContext
-from pipelines.publish.words import AGOROT, label, year
+from pipelines.publish.pages.base import ReportContext
+from pipelines.publish.words import label, year
 from pipelines.settings.fields import Field, dictionary
+from pipelines.settings.keys import AGOROT
 
 # Sheet name -> table. Excel allows 31 characters and no punctuation in a sheet's name.
 SHEETS = {
@@ -24,6 +25,7 @@ SHEETS = {
     "פערים לפי בית ספר": "mart_gap_school",
     "פערים לפי שכבה ושנה": "mart_gap_school_subject",
     "פערים לפי אזור": "mart_gap_area",
+    "שינוי משנה לשנה": "mart_trend",
     "מדד צורך": "mart_need_index",
     "מחווני הצורך": "mart_need_indicator",
     "הקצאה לבית ספר": "mart_allocation_school",

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from models.allocation import solve
 from models.allocation.account.explain import explain
 from models.allocation.account.turning_points import TurningPointSettings, turning_points
-from models.allocation.problem.keys import PAIR
 from models.allocation.rules import EverySchoolServed, Exclusive, MustDrop, MustKeep, SchoolCapacity
+from models.keys import PAIR
 
 from .cases import best_plan, gain, is_allowed, option, plans, problem, problems
 
@@ -237,9 +237,9 @@ def test_only_what_is_asked_is_explained():
     asked = pl.DataFrame({"semel_mosad": ["4", "2"], "response_id": ["milat"] * 2})
     whole, part = explain(built, lines), explain(built, lines, asked)
     assert part.pairs.equals(whole.pairs.filter(pl.col("semel_mosad").is_in(["2", "4"])))
-    with pytest.raises(ValueError, match="asked: 2 row.* no such"):
+    with pytest.raises(ValueError, match=r"asked: 2 row.* no such"):
         explain(built, lines, asked.with_columns(response_id=pl.lit("amirim")))
-    with pytest.raises(ValueError, match="lines: .* no such option"):
+    with pytest.raises(ValueError, match=r"lines: .* no such option"):
         explain(built, lines.with_columns(dose_level=pl.lit(3)))
 
 

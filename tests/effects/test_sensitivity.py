@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.effects.sensitivity import sensitivity
-from pipelines.decide.effects import explained_away
+from pipelines.decide.effects import with_sensitivity
 
 
 def of(effect, error, dof=1000, **options):
@@ -100,7 +100,7 @@ def test_only_designs_that_observe_are_asked_what_would_explain_them_away():
         ],
         orient="row",
     )
-    told = explained_away(designs)
+    told = with_sensitivity(designs)
     assert told.select(designs.columns).equals(designs)
     known = told.drop_nulls("e_value")
     assert known["design"].to_list() == ["matching", "panel"]

@@ -11,8 +11,8 @@ from pipelines.act.findings import _gaps as gap_sentence
 from pipelines.act.release import DRIFT
 from pipelines.diagnose.gaps import gaps
 from pipelines.diagnose.not_measured import STEPS, not_measured
+from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.diagnosis import render_diagnosis
-from pipelines.publish.pages.report import ReportContext
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 from pipelines.warehouse.database import Warehouse

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from pipelines.diagnose.criteria import small_groups
+from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.criteria import render_criteria
-from pipelines.publish.pages.report import ReportContext
 from pipelines.publish.suppression import Thresholds, gate, suppress
 from pipelines.warehouse.tables import nothing
 

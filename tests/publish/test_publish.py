@@ -12,7 +12,7 @@ from pipelines.act.release import context_of
 from pipelines.publish import words
 from pipelines.publish.build import PAGES, AuditError, audit_release, build_release
 from pipelines.publish.marts import content_hash, read_database, write_marts
-from pipelines.publish.pages.report import _FORMATS, isolated
+from pipelines.publish.pages.base import FORMATS, isolated
 from pipelines.publish.release import ReleaseError, current_release, publish, verify
 from pipelines.publish.suppression import PrivacyError, Thresholds, gate, suppress
 from pipelines.publish.workbook import SHEETS, write_workbook
@@ -267,7 +267,7 @@ class TestReport:
             assert frame.height == 1, address
             exact = frame[column][0]
             assert str(exact) == value, address
-            assert shown in {form(exact) for form in _FORMATS.values()}, address
+            assert shown in {form(exact) for form in FORMATS.values()}, address
 
     def test_no_request_no_script_no_rank(self, page):
         assert all(link.startswith("#") or link.split("#")[0] in PAGES for link in page.links)

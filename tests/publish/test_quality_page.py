@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
+from pipelines.publish.pages.base import FORMATS, ReportContext
 from pipelines.publish.pages.dictionary import SOURCES_HE
 from pipelines.publish.pages.quality import _QUESTIONS, _STYLES, _sentence, render_quality
-from pipelines.publish.pages.report import _FORMATS, ReportContext
 from pipelines.publish.suppression import Thresholds, suppress
 from pipelines.settings.fields import dictionary
 
@@ -221,7 +221,7 @@ def test_every_number_equals_its_mart_cell(page):
             frame = frame.filter(pl.col(name).cast(pl.String) == wanted)
         assert frame.height == 1, address
         assert str(frame[column][0]) == value, address
-        assert shown in {form(frame[column][0]) for form in _FORMATS.values()}, address
+        assert shown in {form(frame[column][0]) for form in FORMATS.values()}, address
 
 
 @pytest.mark.parametrize(

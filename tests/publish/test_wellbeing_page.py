@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from pipelines.commands.check import rehearse
-from pipelines.publish.pages.report import ReportContext
+from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.suppression import Thresholds, gate, suppress
 from pipelines.settings.city import load_city

@@ -33,7 +33,6 @@ MADE = (
     "mart_response_map",
     "core_need_reach",
     "mart_over_coverage",
-    "mart_response_load",
     "mart_response_overlap",
     "core_topic_reach",
     "mart_topic_aspect",
@@ -333,8 +332,6 @@ def test_overlaps_equal_the_truth(city, house):
         frozenset((a, b)): n
         for a, b, n in found.select("response_id", "other_response_id", "shared_pupils").rows()
     } == pairs
-    loads = house.get("mart_response_load").filter(pl.col("goal_id") == "all")
-    assert loads["load_pupils"].sum() == 14_054
 
 
 def test_five_topics(house):
@@ -376,8 +373,7 @@ def test_without_any_report_nothing_is_measured(city, folder, decided):
     cells = empty.get("mart_response_group")
     assert not cells["is_measured"].any()
     assert cells["participants"].null_count() == cells.height
-    for name in ("mart_response_load", "mart_response_overlap"):
-        assert empty.get(name).is_empty(), name
+    assert empty.get("mart_response_overlap").is_empty()
     over = empty.get("mart_over_coverage")
     assert over.height >= 36
     assert not over["is_measured"].any()

@@ -25,12 +25,14 @@ from models.allocation import solve
 from models.demo import generate, spec
 from models.demo.schools import REGISTER_HEADERS
 from models.effects import combine, local_estimates
-from pipelines.aim.tables import AGOROT, aim
-from pipelines.decide.allocation import MUNICIPAL, OPTION, PAIR, problem, subject_fit
+from models.keys import OPTION, PAIR
+from pipelines.aim.tables import aim
+from pipelines.decide.allocation import problem, subject_fit
 from pipelines.decide.effects import effects, priors
 from pipelines.diagnose.gaps import gaps
 from pipelines.diagnose.need import need
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.sources.admission import hash_ids
 from pipelines.warehouse.tables import nothing
 from tests.validation.planted import cells_of, with_truth

@@ -36,7 +36,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.decide.allocation import OPTION, STEPS, problem
+from models.keys import OPTION
+from pipelines.decide.allocation import STEPS, problem
 from pipelines.settings.city import load_city
 from tests.validation.planted_plans import planned_city, study, without_pooling, worth
 

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from models.allocation.problem.choices import refuse, require
-from models.allocation.problem.keys import PAIR
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.model import Model, model_of
 from models.allocation.solve.resolve import with_benefit
+from models.keys import PAIR
 
 _MULTIPLIERS = ["benefit_multiplier", "cost_multiplier"]
 _SHEKEL = 100

@@ -20,11 +20,11 @@ from models.allocation.account.prices import Prices, shadow_prices
 from models.allocation.account.reasons import sentences
 from models.allocation.account.swaps import best_swaps
 from models.allocation.problem.choices import refuse
-from models.allocation.problem.keys import PAIR
 from models.allocation.problem.problem import Problem
 from models.allocation.rules import MustDrop, MustKeep
 from models.allocation.solve.model import Model, Moves, model_of
 from models.allocation.solve.resolve import linear_at, plan_vector
+from models.keys import PAIR
 
 _EPSILON = 1e-9
 

@@ -9,10 +9,10 @@ import polars as pl
 from scipy import stats
 
 from models.allocation.account.draws import Draws
-from models.allocation.problem.keys import PAIR
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.model import model_of
 from models.allocation.solve.resolve import Effort, best_of_each, plan_vector
+from models.keys import PAIR
 
 FIRM, CONTESTED = 0.9, 0.6
 """Share of draws that decide as the plan does, from which on a decision is firm, or contested."""

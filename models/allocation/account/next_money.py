@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import polars as pl
 
-from models.allocation.problem.keys import OPTION
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.problem import Problem
 from models.allocation.problem.words import channel_en, channel_he, first_few, nis
@@ -20,6 +19,7 @@ from models.allocation.rules import ChannelBudget
 from models.allocation.solve.model import model_of
 from models.allocation.solve.nearest import best_near
 from models.allocation.solve.resolve import Effort, plan_vector
+from models.keys import OPTION
 
 _EFFORT = Effort(gap_pct=0.1)
 _SHOWN = 6

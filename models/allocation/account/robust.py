@@ -27,12 +27,12 @@ import polars as pl
 from scipy import sparse
 
 from models.allocation.account.draws import Draws
-from models.allocation.problem.keys import OPTION
 from models.allocation.problem.overlap import Counting
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.highs import Milp, minimise
 from models.allocation.solve.model import Model, model_of
 from models.allocation.solve.resolve import Effort, best_plans, linear_at, plan_vector, with_benefit
+from models.keys import OPTION
 
 _ROUNDS = 40
 Piece = Callable[[np.ndarray], tuple[np.ndarray, float]]

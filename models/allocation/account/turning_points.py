@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 
 from models.allocation.account.prices import shadow_prices
-from models.allocation.problem.keys import PAIR
 from models.allocation.problem.problem import Problem
 from models.allocation.problem.words import NO_PLAN
 from models.allocation.solve.model import Model, model_of, without_rule
 from models.allocation.solve.resolve import Effort, best, linear_at, plan_vector, with_benefit
+from models.keys import PAIR
 
 _SCHEMA = {
     "semel_mosad": pl.String,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from models.allocation.problem.keys import OPTION
 from models.allocation.problem.objective import Maximin, Objective, Total
 from models.allocation.problem.overlap import Overlap, check_overlaps
+from models.keys import OPTION
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from models.allocation.problem.choices import Choices
-from models.allocation.problem.keys import OPTION, PAIR
 from models.allocation.problem.overlap import Counting
+from models.keys import OPTION, PAIR
 
 
 @dataclass(frozen=True)

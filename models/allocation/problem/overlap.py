@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from models.allocation.problem.keys import PAIR
+from models.keys import PAIR
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from models.allocation.problem.columns import Columns
-from models.allocation.problem.keys import OPTION, PAIR
+from models.keys import OPTION, PAIR
 
 
 @dataclass(frozen=True)

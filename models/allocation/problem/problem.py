@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from models.allocation.problem.choices import Choices, check_tables
-from models.allocation.problem.keys import OPTION, PAIR
 from models.allocation.problem.rule import Rule
+from models.keys import OPTION, PAIR
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ import polars as pl
 
 from models.allocation.problem.choices import Choices
 from models.allocation.problem.columns import Columns
-from models.allocation.problem.keys import OPTION
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.words import channel_en, channel_he
+from models.keys import OPTION
 
 
 @dataclass(frozen=True)

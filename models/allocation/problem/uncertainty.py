@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from models.allocation.problem.choices import require
-from models.allocation.problem.keys import PAIR
+from models.keys import PAIR
 
 
 @dataclass(frozen=True)

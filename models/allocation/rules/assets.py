@@ -10,7 +10,6 @@ import polars as pl
 
 from models.allocation.problem.choices import Choices
 from models.allocation.problem.columns import Columns
-from models.allocation.problem.keys import OPTION, OPTION_TYPES, PAIR
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.rule import (
     Measure,
@@ -19,6 +18,7 @@ from models.allocation.problem.rule import (
     check_options,
     is_full,
 )
+from models.keys import OPTION, OPTION_TYPES, PAIR
 
 _USES = OPTION_TYPES | {"hours": pl.Int64}
 

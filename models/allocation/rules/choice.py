@@ -10,7 +10,6 @@ import polars as pl
 
 from models.allocation.problem.choices import Choices
 from models.allocation.problem.columns import Columns
-from models.allocation.problem.keys import PAIR
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.rule import (
     Measure,
@@ -20,6 +19,7 @@ from models.allocation.problem.rule import (
     check_known,
     is_full,
 )
+from models.keys import PAIR
 
 _NONE = np.empty(0, dtype=np.int64)
 

@@ -10,9 +10,9 @@ import polars as pl
 
 from models.allocation.problem.choices import Choices
 from models.allocation.problem.columns import Columns
-from models.allocation.problem.keys import OPTION, OPTION_TYPES
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.rule import Measure, ResponseRule, Row, check_known, check_options
+from models.keys import OPTION, OPTION_TYPES
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from models.allocation.problem.columns import Columns
-from models.allocation.problem.keys import PAIR
 from models.allocation.problem.objective import Maximin, Total
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.problem import Problem
@@ -22,6 +21,7 @@ from models.allocation.solve.model import Model, all_rules, recheck
 from models.allocation.solve.national.decomposition import best_by_decomposition
 from models.allocation.solve.search_result import countdown
 from models.allocation.solve.unspent import unspent_reason
+from models.keys import PAIR
 
 _NATIONAL_OPTIONS = 10_000
 """From so many options on (about 280 schools) the solver alone takes too long (`stack.md`)."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from models.allocation.problem.keys import PAIR
 from models.allocation.problem.objective import Atkinson, Objective
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.highs import solver_text
 from models.allocation.solve.maximin import Floor
 from models.allocation.solve.search_result import SearchResult
+from models.keys import PAIR
 
 _RECHECK = 1e-9
 

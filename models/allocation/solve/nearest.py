@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from models.allocation.problem.keys import OPTION, PAIR
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.conflict import explain
 from models.allocation.solve.model import model_of, recheck
 from models.allocation.solve.resolve import Effort, best, plan_vector, with_bonus
+from models.keys import OPTION, PAIR
 
 _SHORT_TEST_S = 0.1
 

@@ -16,12 +16,12 @@ import numpy as np
 import polars as pl
 
 from models.allocation.problem.choices import refuse
-from models.allocation.problem.keys import OPTION, PAIR
 from models.allocation.problem.objective import Total
 from models.allocation.problem.words import NO_PLAN
 from models.allocation.solve.model import Model
 from models.allocation.solve.search_result import NoPlanInTime
 from models.allocation.solve.tangents import maximise
+from models.keys import OPTION, PAIR
 
 
 @dataclass(frozen=True)

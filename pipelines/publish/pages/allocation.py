@@ -1,5 +1,4 @@
-"""The allocation page: the eight budget questions, every line with how firm it is, why and why not
-(R94–R96).
+"""The allocation page: eight budget questions, each line's firmness, why and why not (R94–R96).
 
 Hebrew, right to left, without scripts. The report tells what is proposed; this page answers for it:
 how good the plan is and how we know, what would change it, whether equals are treated alike, and
@@ -9,20 +8,17 @@ what each rule costs. Every number carries the address of its mart cell.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 from markupsafe import Markup
 
-from pipelines.publish import words
-from pipelines.publish.pages.report import ReportContext, charts, environment
+from models.keys import PAIR
+from pipelines.publish import charts
+from pipelines.publish.pages.base import ReportContext, Rows, page
 from pipelines.settings.scenario_files import BASE
 
-_STYLE = Path(__file__).with_name("report.css")
 MOST_PRICES, MOST_PAIRS = 12, 8
-PAIR = ["semel_mosad", "response_id"]
-Rows = list[dict[str, Any]]
 # Colour is never alone: each degree of firmness has a sign (R114).
 STABILITY_SIGNS = {"firm": "●", "contested": "◐", "coin_flip": "○"}
 
@@ -69,87 +65,76 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
     )
     pots = tables["mart_allocation_formula_pot"].sort("formula_part")
     prices = tables["mart_rule_price"].filter(pl.col("worth_gain") > 0)
-    return (
-        environment()
-        .get_template("allocation.html.j2")
-        .render(
-            context=context,
-            style=Markup(_STYLE.read_text(encoding="utf-8")),
-            words=words,
-            stability_signs=STABILITY_SIGNS,
-            name=lambda response_id: names.get(response_id, response_id),
-            school=lambda code: called.get(code, code),
-            rule=lambda rule_id: rules.get(rule_id, rule_id),
-            ruled=lambda rule_id: str(rules.get(rule_id, rule_id)).rstrip("."),
-            parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
-            certificate=tables["mart_allocation_certificate"].row(0, named=True),
-            remaining=left.to_dicts(),
-            gap_unknown=left.filter(pl.col("need_gap_before").is_null()).to_dicts(),
-            checked=tables["mart_allocation_rule"].sort("rule_id").to_dicts(),
-            channels=tables["mart_allocation_channel"].sort("funding_channel").to_dicts(),
-            assets=tables["mart_allocation_asset"].sort("asset_id", "response_id").to_dicts(),
-            asset_names=dict(tables["mart_asset"].select("asset_id", "asset_name_he").iter_rows()),
-            answers=_answers(tables, lines),
-            indices=tables["mart_audit_index"].sort("view", "index_id").to_dicts(),
-            groups=tables["mart_audit_group"]
-            .sort("audit_dimension", "view", "audit_group")
-            .to_dicts(),
-            streams=tables["mart_audit_stream"].sort("view", "stream").to_dicts(),
-            equals=tables["mart_audit_equal"].sort("view", "audit_model").to_dicts(),
-            pairs=tables["mart_audit_pair"]
-            .filter(pl.col("view") == "plan")
-            .sort(
-                "difference_agorot",
-                "semel_mosad",
-                "semel_mosad_other",
-                descending=[True, False, False],
-            )
-            .head(MOST_PAIRS)
-            .to_dicts(),
-            without=tables["mart_audit_without"]
-            .sort("view", "need", "semel_mosad", descending=[False, True, False])
-            .to_dicts(),
-            changes=tables["mart_allocation_change"]
-            .sort("change_agorot", "semel_mosad", nulls_last=True)
-            .to_dicts(),
-            frontier=tables["mart_frontier"]
-            .sort(pl.col("objective_id") == "maximin", "equity_gamma")
-            .to_dicts(),
-            frontier_chart=Markup(charts.frontier_chart(tables["mart_frontier"])),
-            curve_chart=Markup(
-                charts.concentration_chart(
-                    tables["mart_audit_curve"].filter(pl.col("view") == "plan")
-                )
-            ),
-            prices=prices.sort("worth_gain", "rule_id", descending=[True, False])
-            .head(MOST_PRICES)
-            .to_dicts(),
-            prices_total=prices.height,
-            shadow=_shadow(tables["mart_allocation_price"], tables["mart_allocation_rule"]),
-            formula_pots=pots.to_dicts(),
-            formula_heads=[f"#{name} (₪)" for name in pots["formula_part"]],
-            formula_parts=_by_school(tables["mart_allocation_formula_part"].sort("formula_part")),
-            next_money=tables["mart_allocation_next"].sort("funding_channel").to_dicts(),
-            firm=_counts(firmness, lines),
-            drawn=_drawn(tables["mart_allocation_draw"]),
-            doubtful=_doubtful(tables, firmness),
-            robust=tables["mart_robust_plan"].sort("plan_id").to_dicts(),
-            robust_schools=_schools_by_plan(tables["mart_robust_line"]),
-            information=tables["mart_plan_information"]
-            .filter(pl.col("information_worth") > 0)
-            .sort("information_worth", "response_id", descending=[True, False])
-            .to_dicts(),
-            by_response=_by_response(lines),
-            by_school=[_school(row, lines, tables) for row in schools.to_dicts()],
-            flips=_flips(tables["mart_allocation_flip"]),
+    return page(
+        "allocation.html.j2",
+        context,
+        stability_signs=STABILITY_SIGNS,
+        name=lambda response_id: names.get(response_id, response_id),
+        school=lambda code: called.get(code, code),
+        rule=lambda rule_id: rules.get(rule_id, rule_id),
+        ruled=lambda rule_id: str(rules.get(rule_id, rule_id)).rstrip("."),
+        parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
+        certificate=tables["mart_allocation_certificate"].row(0, named=True),
+        remaining=left.to_dicts(),
+        gap_unknown=left.filter(pl.col("need_gap_before").is_null()).to_dicts(),
+        checked=tables["mart_allocation_rule"].sort("rule_id").to_dicts(),
+        channels=tables["mart_allocation_channel"].sort("funding_channel").to_dicts(),
+        assets=tables["mart_allocation_asset"].sort("asset_id", "response_id").to_dicts(),
+        asset_names=dict(tables["mart_asset"].select("asset_id", "asset_name_he").iter_rows()),
+        answers=_answers(tables, lines),
+        indices=tables["mart_audit_index"].sort("view", "index_id").to_dicts(),
+        groups=tables["mart_audit_group"].sort("audit_dimension", "view", "audit_group").to_dicts(),
+        streams=tables["mart_audit_stream"].sort("view", "stream").to_dicts(),
+        equals=tables["mart_audit_equal"].sort("view", "audit_model").to_dicts(),
+        pairs=tables["mart_audit_pair"]
+        .filter(pl.col("view") == "plan")
+        .sort(
+            "difference_agorot",
+            "semel_mosad",
+            "semel_mosad_other",
+            descending=[True, False, False],
         )
+        .head(MOST_PAIRS)
+        .to_dicts(),
+        without=tables["mart_audit_without"]
+        .sort("view", "need", "semel_mosad", descending=[False, True, False])
+        .to_dicts(),
+        changes=tables["mart_allocation_change"]
+        .sort("change_agorot", "semel_mosad", nulls_last=True)
+        .to_dicts(),
+        frontier=tables["mart_frontier"]
+        .sort(pl.col("objective_id") == "maximin", "equity_gamma")
+        .to_dicts(),
+        frontier_chart=Markup(charts.frontier_chart(tables["mart_frontier"])),
+        curve_chart=Markup(
+            charts.concentration_chart(tables["mart_audit_curve"].filter(pl.col("view") == "plan"))
+        ),
+        prices=prices.sort("worth_gain", "rule_id", descending=[True, False])
+        .head(MOST_PRICES)
+        .to_dicts(),
+        prices_total=prices.height,
+        shadow=_shadow(tables["mart_allocation_price"], tables["mart_allocation_rule"]),
+        formula_pots=pots.to_dicts(),
+        formula_heads=[f"#{name} (₪)" for name in pots["formula_part"]],
+        formula_parts=_by_school(tables["mart_allocation_formula_part"].sort("formula_part")),
+        next_money=tables["mart_allocation_next"].sort("funding_channel").to_dicts(),
+        firm=_counts(firmness, lines),
+        drawn=_drawn(tables["mart_allocation_draw"]),
+        doubtful=_doubtful(tables, firmness),
+        robust=tables["mart_robust_plan"].sort("plan_id").to_dicts(),
+        robust_schools=_schools_by_plan(tables["mart_robust_line"]),
+        information=tables["mart_plan_information"]
+        .filter(pl.col("information_worth") > 0)
+        .sort("information_worth", "response_id", descending=[True, False])
+        .to_dicts(),
+        by_response=_by_response(lines),
+        by_school=[_school(row, lines, tables) for row in schools.to_dicts()],
+        close_calls=_close_calls(tables["mart_allocation_flip"]),
     )
 
 
 def _schools_by_plan(lines: pl.DataFrame) -> Rows:
-    """Return in how many schools each plan has each response; those the plans differ on most come
-    first.
-    """
+    """Return in how many schools each plan has each response, the widest difference first."""
     if lines.is_empty():
         return []
     counted = lines.group_by("response_id", "plan_id").agg(pl.col("semel_mosad").n_unique())
@@ -241,8 +226,7 @@ def _doubtful(tables: Mapping[str, pl.DataFrame], firmness: pl.DataFrame) -> Row
 
 
 def _shadow(prices: pl.DataFrame, rules: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return the shadow price of each rule that has one: of the city, or else of the school it
-    binds most.
+    """Return each rule's shadow price, if any: of the city, or of the school it binds most.
 
     Keys: row, column (per 1,000 NIS where the rule is about money), per (words), schools (how many
     have a price; 0 = the rule is of the whole city).
@@ -320,10 +304,10 @@ def _school(
     }
 
 
-def _flips(flips: pl.DataFrame) -> Rows:
+def _close_calls(turning_points: pl.DataFrame) -> Rows:
     """Return each close call with its levers."""
     rows = []
-    for (code, response_id), part in flips.sort(*PAIR, "lever", "rule_id").group_by(
+    for (code, response_id), part in turning_points.sort(*PAIR, "lever", "rule_id").group_by(
         PAIR, maintain_order=True
     ):
         levers = part.to_dicts()

@@ -1,5 +1,4 @@
-"""The criteria page: by which criteria pupils are identified, how clear and fair they are, how
-schools differ (R27–R31).
+"""The criteria page: how pupils are identified, how clearly, how fairly, how alike (R27–R31).
 
 Hebrew, right to left, without scripts. Every number carries the address of its mart cell. That a
 group is identified less often than pupils of equal achievement is an association; it does not say
@@ -9,18 +8,13 @@ why.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-from markupsafe import Markup
 
 from pipelines.publish import words
-from pipelines.publish.pages.report import ReportContext, environment
+from pipelines.publish.pages.base import ReportContext, Rows, page
 from pipelines.settings.fields import dictionary
-
-_STYLE = Path(__file__).with_name("report.css")
-Rows = list[dict[str, Any]]
 
 
 def render_criteria(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
@@ -32,20 +26,15 @@ def render_criteria(tables: Mapping[str, pl.DataFrame], context: ReportContext) 
     """
     criteria = tables["mart_criterion"].filter("is_current_version")
     lint = tables["mart_criterion_lint"]
-    return (
-        environment()
-        .get_template("criteria.html.j2")
-        .render(
-            context=context,
-            style=Markup(_STYLE.read_text(encoding="utf-8")),
-            words=words,
-            fields=_fields(criteria, lint),
-            measure=_measure,
-            older=_older(tables["mart_criterion"]),
-            schools_faults=_faults_of_schools(criteria, lint),
-            judged=_judged(criteria, tables),
-            methods=_methods(tables),
-        )
+    return page(
+        "criteria.html.j2",
+        context,
+        fields=_fields(criteria, lint),
+        measure=_measure,
+        older=_older(tables["mart_criterion"]),
+        schools_faults=_faults_of_schools(criteria, lint),
+        judged=_judged(criteria, tables),
+        methods=_methods(tables),
     )
 
 
@@ -64,9 +53,7 @@ def _measure(row: Mapping[str, Any]) -> str:
 
 
 def _fields(criteria: pl.DataFrame, lint: pl.DataFrame) -> Rows:
-    """Return every field of criteria, each with the authority's criteria and what is wrong with
-    them.
-    """
+    """Return every field of criteria, with the authority's criteria and their faults."""
     faults: dict[str, list[str]] = {}
     for name, sentence in (
         lint.sort("criterion_id", "finding_code").select("criterion_id", "finding_he").iter_rows()

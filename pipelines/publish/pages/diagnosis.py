@@ -1,5 +1,4 @@
-"""The diagnosis page: whole or part, which groups, what goes with the gaps, and what cannot be
-said.
+"""The diagnosis page: whole or part, groups, what goes with the gaps, what cannot be said.
 
 Hebrew, right to left, without scripts. Every number carries the address of its mart cell; every
 chart stands beside a table of the same numbers. What is shown are associations, never effects.
@@ -8,21 +7,18 @@ chart stands beside a table of the same numbers. What is shown are associations,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 from markupsafe import Markup
 
 from models.keys import WHOLE
-from pipelines.publish import words
-from pipelines.publish.pages.report import ReportContext, charts, environment
+from pipelines.publish import charts
+from pipelines.publish.pages.base import ReportContext, Rows, first_row, page
 from pipelines.settings.fields import dictionary
 
-_STYLE = Path(__file__).with_name("report.css")
 UNEXPLAINED_HE = "ללא הסבר במדדים"
 MOST_PHENOMENA, MOST_SCHOOLS = 12, 12
-Rows = list[dict[str, Any]]
 
 
 def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
@@ -41,59 +37,57 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         .unique()
         .iter_rows()
     )
-    return (
-        environment()
-        .get_template("diagnosis.html.j2")
-        .render(
-            context=context,
-            style=Markup(_STYLE.read_text(encoding="utf-8")),
-            words=words,
-            school=lambda code: names.get(code, code),
-            cause=lambda cause_id: causes.get(cause_id, UNEXPLAINED_HE),
-            response=lambda response_id: responses.get(response_id, response_id),
-            choice=lambda name: _choice(name, indicators),
-            city=tables["mart_gap_city"].sort("subject").to_dicts(),
-            areas=_areas(tables["mart_gap_area"]),
-            city_pattern=_one(tables["mart_subject_pattern"], "place", "city"),
-            components=tables["mart_gap_component"].to_dicts(),
-            domains=tables["mart_domain"].sort("domain_status", "domain_id").to_dicts(),
-            groups=_groups(tables),
-            standing=_standing(tables),
-            peers=_peers(tables["mart_peer_school"]),
-            trends=_trends(tables["mart_gap_trend"]),
-            segments=tables["mart_gap_trend"]
-            .filter(pl.col("place") == "city", pl.col("segments") > 1)
-            .height,
-            absence=_absence(tables["mart_expected_absence"]),
-            metrics=tables["mart_early_warning"]
-            .filter(pl.col("metric").is_in(["auc", "log_loss_gain_over_base_rate"]))
-            .to_dicts(),
-            bins=tables["mart_early_warning_bin"].sort("risk_bin").to_dicts(),
-            causes=_causes(tables["mart_cause"]),
-            parts=_parts(tables),
-            agreement=_one(tables["mart_ladder_agreement"], "about_role", WHOLE),
-            phenomena=_phenomena(tables["mart_phenomenon"]),
-            phenomena_total=int(tables["mart_phenomenon"]["is_phenomenon"].sum()),
-            false_alarms=_false_alarms(tables["mart_phenomenon"]),
-            decomposition=_decomposition(tables["mart_gap_decomposition"]),
-            money=_last_year(tables["mart_money_inequality"]),
-            voices=_counts(tables["mart_triangulation"], "triangulation_label"),
-            contradictions=tables["mart_triangulation"]
-            .filter(pl.col("triangulation_label") == "contradict")
-            .to_dicts(),
-            chains=_counts(tables["mart_chain"], "chain_link"),
-            broken=tables["mart_chain"]
-            .filter("has_gap", pl.col("chain_link") != "whole")
-            .to_dicts(),
-            choices=tables["mart_need_choice"]
-            .sort("tier_changed_pct", "choice", descending=[True, False])
-            .to_dicts(),
-            indicators=tables["mart_indicator"].sort("indicator_id").to_dicts(),
-            indicator_names=indicators,
-            fragile=_fragile(tables["mart_need_index"]),
-            silent=_cannot_say(tables),
-            charts=_charts(tables),
-        )
+    return page(
+        "diagnosis.html.j2",
+        context,
+        school=lambda code: names.get(code, code),
+        cause=lambda cause_id: causes.get(cause_id, UNEXPLAINED_HE),
+        response=lambda response_id: responses.get(response_id, response_id),
+        choice=lambda name: _choice(name, indicators),
+        city=tables["mart_gap_city"].sort("subject").to_dicts(),
+        areas=_areas(tables["mart_gap_area"]),
+        city_pattern=first_row(tables["mart_subject_pattern"].filter(place="city")),
+        components=tables["mart_gap_component"].to_dicts(),
+        domains=tables["mart_domain"].sort("domain_status", "domain_id").to_dicts(),
+        groups=_groups(tables),
+        standing=_standing(tables),
+        peers=tables["mart_peer_school"]
+        .filter(subject=WHOLE)
+        .sort("semel_mosad", "peer_place")
+        .to_dicts(),
+        trends=_trends(tables["mart_gap_trend"]),
+        segments=tables["mart_gap_trend"]
+        .filter(pl.col("place") == "city", pl.col("segments") > 1)
+        .height,
+        absence=_absence(tables["mart_expected_absence"]),
+        metrics=tables["mart_early_warning"]
+        .filter(pl.col("metric").is_in(["auc", "log_loss_gain_over_base_rate"]))
+        .to_dicts(),
+        bins=tables["mart_early_warning_bin"].sort("risk_bin").to_dicts(),
+        causes=tables["mart_cause"]
+        .sort("mean_contribution_sd", "cause_id", descending=[True, False], nulls_last=True)
+        .to_dicts(),
+        parts=_parts(tables),
+        agreement=first_row(tables["mart_ladder_agreement"].filter(about_role=WHOLE)),
+        phenomena=_phenomena(tables["mart_phenomenon"]),
+        phenomena_total=int(tables["mart_phenomenon"]["is_phenomenon"].sum()),
+        false_alarms=_false_alarms(tables["mart_phenomenon"]),
+        decomposition=_decomposition(tables["mart_gap_decomposition"]),
+        money=_last_year(tables["mart_money_inequality"]),
+        triangulation=_counts(tables["mart_triangulation"], "triangulation_label"),
+        contradictions=tables["mart_triangulation"]
+        .filter(pl.col("triangulation_label") == "contradict")
+        .to_dicts(),
+        chains=_counts(tables["mart_chain"], "chain_link"),
+        broken=tables["mart_chain"].filter("has_gap", pl.col("chain_link") != "whole").to_dicts(),
+        choices=tables["mart_need_choice"]
+        .sort("tier_changed_pct", "choice", descending=[True, False])
+        .to_dicts(),
+        indicators=tables["mart_indicator"].sort("indicator_id").to_dicts(),
+        indicator_names=indicators,
+        fragile=_fragile(tables["mart_need_index"]),
+        silent=_cannot_say(tables),
+        charts=_charts(tables),
     )
 
 
@@ -105,10 +99,6 @@ def _choice(name: str, indicators: Mapping[str, str]) -> str:
     if kind == "order":
         return f"סדר אחר של הממוצע המוכלל: {what}"
     return {"near": "משקלות קרובים לרשומים", "any": "משקלות כלשהם"}[what]
-
-
-def _one(frame: pl.DataFrame, column: str, value: str) -> dict[str, Any] | None:
-    return next(iter(frame.filter(pl.col(column) == value).to_dicts()), None)
 
 
 def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
@@ -141,10 +131,6 @@ def _standing(tables: Mapping[str, pl.DataFrame]) -> Rows:
     return rows.sort("stream", "school_name_he", "semel_mosad").to_dicts()
 
 
-def _peers(peers: pl.DataFrame) -> Rows:
-    return peers.filter(pl.col("subject") == WHOLE).sort("semel_mosad", "peer_place").to_dicts()
-
-
 def _trends(trends: pl.DataFrame) -> Rows:
     """Return the city's subjects, and the schools whose trend is sure."""
     city = trends.filter(pl.col("place") == "city").sort("subject")
@@ -164,12 +150,6 @@ def _absence(expected: pl.DataFrame) -> Rows:
         .head(MOST_SCHOOLS)
         .to_dicts()
     )
-
-
-def _causes(causes: pl.DataFrame) -> Rows:
-    return causes.sort(
-        "mean_contribution_sd", "cause_id", descending=[True, False], nulls_last=True
-    ).to_dicts()
 
 
 def _widest(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -1,5 +1,4 @@
-"""The data dictionary as a page: `python -m pipelines.commands.dictionary` writes
-docs/data_dictionary.md.
+"""The data dictionary as a page, docs/data_dictionary.md (`pipelines.commands.dictionary`).
 
 What a municipality must send (the contract of each logical source) comes first, then what the
 pipeline makes of it. All of it is generated from `sql/fields.yaml`, so page and checks cannot

@@ -1,23 +1,19 @@
-"""The data-quality page, in Hebrew, from the results of the checks and the tables beside them
-(R25).
-"""
+"""The data-quality page, in Hebrew, from the checks' results and their tables (R25)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 from markupsafe import Markup
 
 from pipelines.publish import words
+from pipelines.publish.pages.base import ReportContext, Rows, isolated, page
 from pipelines.publish.pages.dictionary import SOURCES_HE
-from pipelines.publish.pages.report import ReportContext, environment, isolated
 from pipelines.settings.fields import dictionary
 
-_STYLES = [Path(__file__).with_name(name) for name in ("report.css", "quality.css")]
 # level → sign, word for one, word for several; colour is never the sole carrier (R114).
 _LEVELS = {
     "blocking": ("⊘", "כשל חוסם אחד", "כשלים חוסמים"),
@@ -53,33 +49,30 @@ def render_quality(tables: Mapping[str, pl.DataFrame], context: ReportContext) -
     failed = [row for row in checks if row["level"] != "passed"]
     fields = dictionary().fields
     rows = {name: frame.to_dicts() for name, frame in tables.items()}
-    return (
-        environment()
-        .get_template("quality.html.j2")
-        .render(
-            context=context,
-            checks=checks,
-            failed=failed,
-            verdict=_verdict(checks),
-            tiles=_tiles(checks),
-            rows=rows,
-            partial=[
-                row
-                for row in rows.get("mart_coverage", [])
-                if row["schools_reporting"] < row["schools_in_plan"]
-            ],
-            drift=_drift(tables["mart_quality_drift"]) if "mart_quality_drift" in tables else None,
-            signs={level: sign for level, (sign, _, _) in _LEVELS.items()},
-            badges=_BADGES,
-            sentence=_sentence,
-            source_he=lambda source_id: SOURCES_HE.get(source_id, ""),
-            column_he=lambda name: fields[name].he if name in fields else "",
-            style=Markup("\n".join(path.read_text(encoding="utf-8") for path in _STYLES)),
-        )
+    return page(
+        "quality.html.j2",
+        context,
+        more_css="quality.css",
+        checks=checks,
+        failed=failed,
+        verdict=_verdict(checks),
+        tiles=_tiles(checks),
+        rows=rows,
+        partial=[
+            row
+            for row in rows.get("mart_coverage", [])
+            if row["schools_reporting"] < row["schools_in_plan"]
+        ],
+        drift=_drift(tables["mart_quality_drift"]) if "mart_quality_drift" in tables else None,
+        signs={level: sign for level, (sign, _, _) in _LEVELS.items()},
+        badges=_BADGES,
+        sentence=_sentence,
+        source_he=lambda source_id: SOURCES_HE.get(source_id, ""),
+        column_he=lambda name: fields[name].he if name in fields else "",
     )
 
 
-def _levels(checks: pl.DataFrame) -> list[dict[str, Any]]:
+def _levels(checks: pl.DataFrame) -> Rows:
     """Return the checks, worst first, each with its level."""
     level = (
         pl.when("is_passed")
@@ -96,7 +89,7 @@ def _levels(checks: pl.DataFrame) -> list[dict[str, Any]]:
     return checks.with_columns(level=level).sort(order, "table_name", "check_id").to_dicts()
 
 
-def _count(checks: list[dict[str, Any]], level: str) -> int:
+def _count(checks: Rows, level: str) -> int:
     return sum(check["level"] == level for check in checks)
 
 
@@ -105,7 +98,7 @@ def _counted(number: int, level: str) -> str:
     return one if number == 1 else f"{number} {many}"
 
 
-def _verdict(checks: list[dict[str, Any]]) -> dict[str, Any]:
+def _verdict(checks: Rows) -> dict[str, Any]:
     """Return the level, the sign and the one sentence of the whole page."""
     if not checks:
         return {
@@ -131,7 +124,7 @@ def _verdict(checks: list[dict[str, Any]]) -> dict[str, Any]:
     return {"level": "passed", "sign": "✓", "text": f"אפשר להשתמש בנתונים: {joined}, {among}."}
 
 
-def _tiles(checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _tiles(checks: Rows) -> Rows:
     """Return a tile per quality dimension: its worst level and what was found, in words."""
     tiles = []
     for dimension, question in _QUESTIONS.items():
@@ -149,7 +142,7 @@ def _tiles(checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return tiles
 
 
-def _drift(frame: pl.DataFrame) -> list[dict[str, Any]]:
+def _drift(frame: pl.DataFrame) -> Rows:
     """Return each figure beside the last release, named, with its form and its change in words."""
     rows = frame.sort("figure_id", "school_year").to_dicts()
     return [

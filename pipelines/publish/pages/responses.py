@@ -1,5 +1,4 @@
-"""The responses page: what each is for, whom it reaches, what it costs, what is known, what people
-say (R53–R68).
+"""The responses page: each one's aim, reach, cost, evidence, and what people say (R53–R68).
 
 Hebrew, right to left, without scripts. Every number carries the address of its mart cell; the chart
 stands beside a table of the same numbers. A verdict is of a response against the goal it was chosen
@@ -9,15 +8,14 @@ for, and never more than the evidence allows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 from markupsafe import Markup
 
 from models.keys import WHOLE
-from pipelines.publish import words
-from pipelines.publish.pages.report import ReportContext, charts, environment
+from pipelines.publish import charts
+from pipelines.publish.pages.base import ReportContext, Rows, page
 from pipelines.publish.pages.responses_words import (
     COSTS,
     DOUBTS,
@@ -27,10 +25,8 @@ from pipelines.publish.pages.responses_words import (
 )
 from pipelines.settings.fields import dictionary
 
-_STYLE = Path(__file__).with_name("report.css")
 ELIGIBILITY = "eligibility"
 BEST_OF_NEED, MOST_PAIRS = 3, 10
-Rows = list[dict[str, Any]]
 
 
 def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
@@ -55,74 +51,67 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         .unique()
         .sort(),
     ]
-    return (
-        environment()
-        .get_template("responses.html.j2")
-        .render(
-            context=context,
-            style=Markup(_STYLE.read_text(encoding="utf-8")),
-            words=words,
-            verdict_signs=VERDICT_SIGNS,
-            costs=COSTS,
-            explained_away=explained_away,
-            group=lambda group_id: groups.get(group_id, group_id),
-            name=lambda response_id: names.get(response_id, response_id),
-            school=lambda code: schools.get(code, code),
-            goal=lambda goal_id: goals.get(goal_id, goal_id),
-            doubts=lambda codes: [DOUBTS[code] for code in codes.split(",") if code],
-            reasons=lambda codes: [REASONS[code] for code in codes.split(",")],
-            alignment=municipal.to_dicts(),
-            apart={
-                kind: alignment.filter(pl.col("money_kind") == kind).to_dicts()
-                for kind in ("gefen", "separate")
-            },
-            follows=tables["mart_money_effect"].sort("money_kind").to_dicts(),
-            unknown=_unknown(whole, tables["mart_evaluation"]),
-            options=tables["mart_design_option"].sort("response_id", "design_grade").to_dicts(),
-            cards=[_card(response_id, tables) for response_id in order],
-            agreement=tables["mart_agreement"]
-            .sort(pl.col("about_role") != WHOLE, "about_role")
-            .to_dicts(),
-            rated=tables["mart_rating"].sort("rated", "disagreement", "response_id").to_dicts(),
-            by_role=tables["mart_rating_role"]
-            .sort(~pl.col("is_rated_differently"), "role", "response_id")
-            .to_dicts(),
-            perceived=tables["mart_perception"]
-            .sort(
-                pl.col("perception") == "no_conflict", -pl.col("difference_z").abs(), "response_id"
-            )
-            .to_dicts(),
-            reach=_reach(tables["mart_response_group"]),
-            needs=_needs(tables["mart_unmet_need"]),
-            topics=tables["mart_topic"].sort("topic_id").to_dicts(),
-            covered=_over_coverage(tables["mart_over_coverage"]),
-            overlap=tables["mart_response_overlap"]
-            .sort(
-                "shared_pupils",
-                "response_id",
-                "other_response_id",
-                descending=[True, False, False],
-                nulls_last=True,
-            )
-            .head(MOST_PAIRS)
-            .to_dicts(),
-            pooling=tables["mart_pooling"]
-            .filter(pl.col("saving_agorot") > 0)
-            .sort("saving_agorot", "response_id", descending=[True, False])
-            .to_dicts(),
-            tags=_tags(tables["mart_budget_tag"]),
-            parents=_parents(tables["mart_parents_payment"], schools),
-            pooled=_pooled(tables["mart_pooling_set"], tables["mart_pooling_school"]),
-            evidence=tables["mart_evidence"]
-            .filter(pl.col("quantity") != "served_share")
-            .sort("response_id", "quantity")
-            .to_dicts(),
-            chart=(
-                Markup(charts.alignment_chart(municipal))
-                if municipal.drop_nulls("effect_sd").height
-                else ""
-            ),
+    return page(
+        "responses.html.j2",
+        context,
+        verdict_signs=VERDICT_SIGNS,
+        costs=COSTS,
+        explained_away=explained_away,
+        group=lambda group_id: groups.get(group_id, group_id),
+        name=lambda response_id: names.get(response_id, response_id),
+        school=lambda code: schools.get(code, code),
+        goal=lambda goal_id: goals.get(goal_id, goal_id),
+        doubts=lambda codes: [DOUBTS[code] for code in codes.split(",") if code],
+        reasons=lambda codes: [REASONS[code] for code in codes.split(",")],
+        alignment=municipal.to_dicts(),
+        apart={
+            kind: alignment.filter(pl.col("money_kind") == kind).to_dicts()
+            for kind in ("gefen", "separate")
+        },
+        follows=tables["mart_money_effect"].sort("money_kind").to_dicts(),
+        unknown=_unknown(whole, tables["mart_evaluation"]),
+        options=tables["mart_design_option"].sort("response_id", "design_grade").to_dicts(),
+        cards=[_card(response_id, tables) for response_id in order],
+        agreement=tables["mart_agreement"]
+        .sort(pl.col("about_role") != WHOLE, "about_role")
+        .to_dicts(),
+        rated=tables["mart_rating"].sort("rated", "disagreement", "response_id").to_dicts(),
+        by_role=tables["mart_rating_role"]
+        .sort(~pl.col("is_rated_differently"), "role", "response_id")
+        .to_dicts(),
+        perceived=tables["mart_perception"]
+        .sort(pl.col("perception") == "no_conflict", -pl.col("difference_z").abs(), "response_id")
+        .to_dicts(),
+        reach=_reach(tables["mart_response_group"]),
+        needs=_needs(tables["mart_unmet_need"]),
+        topics=tables["mart_topic"].sort("topic_id").to_dicts(),
+        covered=_over_coverage(tables["mart_over_coverage"]),
+        overlap=tables["mart_response_overlap"]
+        .sort(
+            "shared_pupils",
+            "response_id",
+            "other_response_id",
+            descending=[True, False, False],
+            nulls_last=True,
         )
+        .head(MOST_PAIRS)
+        .to_dicts(),
+        pooling=tables["mart_pooling"]
+        .filter(pl.col("saving_agorot") > 0)
+        .sort("saving_agorot", "response_id", descending=[True, False])
+        .to_dicts(),
+        tags=_tags(tables["mart_budget_tag"]),
+        parents=_parents(tables["mart_parents_payment"], schools),
+        pooled=_pooled(tables["mart_pooling_set"], tables["mart_pooling_school"]),
+        evidence=tables["mart_evidence"]
+        .filter(pl.col("quantity") != "served_share")
+        .sort("response_id", "quantity")
+        .to_dicts(),
+        chart=(
+            Markup(charts.alignment_chart(municipal))
+            if municipal.drop_nulls("effect_sd").height
+            else ""
+        ),
     )
 
 
@@ -167,8 +156,7 @@ def _reach(by_group: pl.DataFrame) -> Rows:
 
 
 def _needs(unmet: pl.DataFrame) -> Rows:
-    """Return the needs, the most pressing first, each with its first schools and how many more
-    there are.
+    """Return the needs, the most pressing first, each with its first schools and the rest counted.
 
     Of a right that a rule gives, every school without it is named.
     """
@@ -257,9 +245,7 @@ def _card(response_id: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, Any
 
 
 def _over_coverage(covered: pl.DataFrame) -> Rows:
-    """Return goals of schools where pupils are in several responses while others in need have
-    none.
-    """
+    """Return goals of schools where some pupils have several responses and others in need none."""
     return (
         covered.filter(pl.col("is_over_covered").fill_null(False))
         .sort(
@@ -275,9 +261,7 @@ def _over_coverage(covered: pl.DataFrame) -> Rows:
 
 
 def _tags(tags: pl.DataFrame) -> Rows:
-    """Return the money of every school year by tag, the last year first, each tag's values by
-    plan.
-    """
+    """Return each school year's money by tag, the last year first, a tag's values by plan."""
     order = {name: place for place, name in enumerate(dictionary().fields["tag_kind"].allowed)}
     rows = tags.sort(
         pl.col("tag_kind").replace_strict(order, return_dtype=pl.Int32),

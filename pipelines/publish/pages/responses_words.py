@@ -1,6 +1,4 @@
-"""The words of the responses page: signs, doubts, reasons, registered quantities, what would
-explain an effect away.
-"""
+"""The words of the responses page: signs, doubts, reasons, costs, sensitivity of an effect."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipelines.publish.pages.report import number
+from pipelines.publish.pages.base import number
 
 # Colour is never alone: each verdict has a sign (R114).
 VERDICT_SIGNS = {
@@ -69,8 +67,7 @@ _DESIGN = "mart_effect_design"
 
 
 def explained_away(row: Mapping[str, Any]) -> Markup:
-    """Return in a sentence what an unmeasured confounder would need to explain a design's estimate
-    away (R61).
+    """Return in words what an unmeasured confounder needs to explain an estimate away (R61).
 
     Args:
         row: a row of mart_effect_design with an E-value.

@@ -7,16 +7,14 @@ stands beside a table of the same numbers. A scenario without a plan shows its c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import polars as pl
 from markupsafe import Markup
 
-from pipelines.publish import words
-from pipelines.publish.pages.report import ReportContext, charts, environment
+from pipelines.publish import charts
+from pipelines.publish.pages.base import ReportContext, page
 from pipelines.settings.scenario_files import BASE
 
-_STYLE = Path(__file__).with_name("report.css")
 # What a scenario may change, as people call it; the path stands beside it.
 PARAMETERS = {
     "equity_gamma": "מידת ההעדפה המתקנת γ",
@@ -55,36 +53,31 @@ def render_scenarios(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         )
         for dimension in ("need_quartile", "stream", "group")
     }
-    return (
-        environment()
-        .get_template("scenarios.html.j2")
-        .render(
-            context=context,
-            style=Markup(_STYLE.read_text(encoding="utf-8")),
-            words=words,
-            base=BASE,
-            scenarios=every.to_dicts(),
-            planned=planned.to_dicts(),
-            without=every.filter(pl.col("conflict_he").is_not_null()).to_dicts(),
-            changes=tables["mart_scenario_change"].sort("scenario_id", "parameter_id").to_dicts(),
-            parameter=_parameter,
-            value=_value,
-            heads=[f"#{name}" for name in names.values()],
-            divisions=divisions,
-            group={
-                (r["scenario_id"], r["scenario_dimension"], r["division_id"]): r
-                for r in groups.to_dicts()
-            },
-            school_rows=schools.filter(scenario_id=BASE)
-            .sort("stream", "school_name_he", "semel_mosad")
-            .to_dicts(),
-            school={(r["scenario_id"], r["semel_mosad"]): r for r in schools.to_dicts()},
-            response_rows=responses.filter(scenario_id=BASE)
-            .sort("response_name_he", "response_id")
-            .to_dicts(),
-            response={(r["scenario_id"], r["response_id"]): r for r in responses.to_dicts()},
-            chart=Markup(charts.scenario_chart(groups, names)) if len(names) > 1 else "",
-        )
+    return page(
+        "scenarios.html.j2",
+        context,
+        base=BASE,
+        scenarios=every.to_dicts(),
+        planned=planned.to_dicts(),
+        without=every.filter(pl.col("conflict_he").is_not_null()).to_dicts(),
+        changes=tables["mart_scenario_change"].sort("scenario_id", "parameter_id").to_dicts(),
+        parameter=_parameter,
+        value=_value,
+        heads=[f"#{name}" for name in names.values()],
+        divisions=divisions,
+        group={
+            (r["scenario_id"], r["scenario_dimension"], r["division_id"]): r
+            for r in groups.to_dicts()
+        },
+        school_rows=schools.filter(scenario_id=BASE)
+        .sort("stream", "school_name_he", "semel_mosad")
+        .to_dicts(),
+        school={(r["scenario_id"], r["semel_mosad"]): r for r in schools.to_dicts()},
+        response_rows=responses.filter(scenario_id=BASE)
+        .sort("response_name_he", "response_id")
+        .to_dicts(),
+        response={(r["scenario_id"], r["response_id"]): r for r in responses.to_dicts()},
+        chart=Markup(charts.scenario_chart(groups, names)) if len(names) > 1 else "",
     )
 
 

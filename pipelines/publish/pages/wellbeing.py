@@ -1,5 +1,4 @@
-"""The page of attendance, climate and activity: what the files say of pupils beside their tests
-(R10–R12, R26).
+"""The page of attendance, climate and activity: pupils apart from their tests (R10–R12, R26).
 
 Hebrew, right to left, without scripts. Every share has its n and interval and the address of its
 mart cell. What a school did not report is "not measured", and what few pupils stand behind is
@@ -9,21 +8,16 @@ hidden; the page says which.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-from markupsafe import Markup
 
 from models.keys import WHOLE
-from pipelines.publish import words
-from pipelines.publish.pages.report import ReportContext, environment
+from pipelines.publish.pages.base import ReportContext, Rows, first_row, page
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import CITY
 
-_STYLE = Path(__file__).with_name("report.css")
-CITY = "city"
 STAYING = ("overt_dropout", "transfer", "mobility", "chronic_absence")
-Rows = list[dict[str, Any]]
 
 
 def render_wellbeing(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
@@ -44,54 +38,43 @@ def render_wellbeing(tables: Mapping[str, pl.DataFrame], context: ReportContext)
     of_year = shares.filter(school_year=context.reference_year)
     schools = sorted(names, key=lambda code: (names[code], code))
     informal = of_year.filter(share_id="informal")
-    return (
-        environment()
-        .get_template("wellbeing.html.j2")
-        .render(
-            context=context,
-            style=Markup(_STYLE.read_text(encoding="utf-8")),
-            words=words,
-            staying=STAYING,
-            years=_table(
-                shares.filter(place=CITY, group_id=WHOLE),
-                "school_year",
-                sorted(shares["school_year"].unique()),
-                STAYING,
-            ),
-            groups=_table(
-                of_year.filter(pl.col("place") == CITY, pl.col("group_id") != WHOLE),
-                "group_id",
-                list(groups),
-                STAYING,
-            ),
-            schools=_table(of_year.filter(pl.col("place") != CITY), "place", schools, STAYING),
-            informal=_one(informal.filter(place=CITY, group_id=WHOLE)),
-            informal_groups=_table(
-                informal.filter(pl.col("place") == CITY, pl.col("group_id") != WHOLE),
-                "group_id",
-                list(groups),
-                ("informal",),
-            ),
-            informal_schools=_table(
-                informal.filter(pl.col("place") != CITY), "place", schools, ("informal",)
-            ),
-            group=lambda group_id: groups[group_id],
-            school=lambda code: names.get(code, code),
-            facets=[str(name) for name in dictionary().fields["facet"].allowed],
-            climate=_climate(tables["mart_climate"], names),
-            participation=_last(tables["mart_test_participation"], names),
-        )
+    return page(
+        "wellbeing.html.j2",
+        context,
+        staying=STAYING,
+        years=_table(
+            shares.filter(place=CITY, group_id=WHOLE),
+            "school_year",
+            sorted(shares["school_year"].unique()),
+            STAYING,
+        ),
+        groups=_table(
+            of_year.filter(pl.col("place") == CITY, pl.col("group_id") != WHOLE),
+            "group_id",
+            list(groups),
+            STAYING,
+        ),
+        schools=_table(of_year.filter(pl.col("place") != CITY), "place", schools, STAYING),
+        informal=first_row(informal.filter(place=CITY, group_id=WHOLE)),
+        informal_groups=_table(
+            informal.filter(pl.col("place") == CITY, pl.col("group_id") != WHOLE),
+            "group_id",
+            list(groups),
+            ("informal",),
+        ),
+        informal_schools=_table(
+            informal.filter(pl.col("place") != CITY), "place", schools, ("informal",)
+        ),
+        group=lambda group_id: groups[group_id],
+        school=lambda code: names.get(code, code),
+        facets=[str(name) for name in dictionary().fields["facet"].allowed],
+        climate=_climate(tables["mart_climate"], names),
+        participation=_last(tables["mart_test_participation"], names),
     )
 
 
-def _one(frame: pl.DataFrame) -> dict[str, Any] | None:
-    return next(iter(frame.to_dicts()), None)
-
-
 def _table(shares: pl.DataFrame, by: str, order: list[Any], columns: tuple[str, ...]) -> Rows:
-    """Return a row for each value of `by` that has any share, with its share of each kind or
-    None.
-    """
+    """Return a row for each value of `by` with any share, its share of each kind or None."""
     cells = {(row[by], row["share_id"]): row for row in shares.iter_rows(named=True)}
     rows = [
         {"key": value, "cells": [cells.get((value, name)) for name in columns]} for value in order

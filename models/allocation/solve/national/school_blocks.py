@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from models.allocation.problem.keys import PAIR
 from models.allocation.solve.model import Model
+from models.keys import PAIR
 
 FREE = np.int64(1) << 62
 """A limit that no sum of coefficients reaches."""

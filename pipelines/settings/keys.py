@@ -1,0 +1,12 @@
+"""Values that every stage means alike, each said once; keys of tables stand in `models.keys`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+AGOROT = 100
+"""Agorot in a shekel: amounts in policies are in NIS, amounts in tables in agorot."""
+CITY = "city"
+"""The place that is the whole city, beside the codes of its schools."""
+MUNICIPAL: Literal["municipal_own"] = "municipal_own"
+"""The funding channel that the municipality itself decides on."""

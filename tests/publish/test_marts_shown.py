@@ -1,0 +1,42 @@
+"""No mart is made for nobody: each is on a page, in a sheet, in a command, or read by another."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import pipelines
+from pipelines.definitions import STEPS
+from pipelines.publish.workbook import SHEETS
+from pipelines.settings.fields import dictionary
+from pipelines.warehouse.sql_assets import sql_tables
+
+HOME = Path(pipelines.__file__).parent
+# Where tables reach people: pages, commands, the studio, the findings, and what has drifted.
+SHOWN_IN = [
+    *(HOME / "publish" / "pages").glob("*"),
+    *(HOME / "commands").glob("*.py"),
+    HOME / "decide" / "studio.py",
+    HOME / "act" / "findings.py",
+    HOME / "publish" / "drift.py",
+]
+MARTS = [name for name in dictionary().tables if name.startswith("mart_")]
+
+
+@pytest.fixture(scope="module")
+def named():
+    """Every mart that a page, a command, the studio or the findings name."""
+    texts = [path.read_text(encoding="utf-8") for path in SHOWN_IN if path.is_file()]
+    return {name for text in texts for name in re.findall(r"\bmart_\w+", text)}
+
+
+@pytest.fixture(scope="module")
+def read():
+    """Every table that another table is made from."""
+    by_steps = {name for step in STEPS for name in step.reads if name not in step.makes}
+    return by_steps | {name.split(".")[1] for sql in sql_tables() for name in sql.reads}
+
+
+@pytest.mark.parametrize("mart", MARTS)
+def test_every_mart_has_a_reader(mart, named, read):
+    assert mart in {*SHEETS.values(), *named, *read}
