@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipelines.commands.fetch import ELSEWHERE, OPEN_FILES, FetchError, OpenFile, Portal, fetch
+from pipelines.sources.fetch import ELSEWHERE, OPEN_FILES, FetchError, OpenFile, Portal, fetch
 
 from .fetch_portal import PACKAGE_SHOW, FakePortal, Fault, Published, serving
 
