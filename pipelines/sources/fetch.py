@@ -26,7 +26,6 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception_type,
-    stop_after_attempt,
     wait_exponential,
 )
 
@@ -176,6 +175,10 @@ class _Session:
             FetchError: if it never does, or the portal asks for too long a wait.
         """
 
+        def is_last(state: RetryCallState) -> bool:
+            is_too_long = state.upcoming_sleep > LONGEST_WAIT_SECONDS
+            return is_too_long or state.attempt_number >= self.portal.attempts
+
         def tell(state: RetryCallState) -> None:
             self.report(f"{url}: {_reason(state)}; trying again in {state.upcoming_sleep:.0f} s")
 
@@ -192,8 +195,7 @@ class _Session:
         attempts = Retrying(
             retry=retry_if_exception_type((httpx.TransportError, _BusyError)),
             wait=_wait,
-            stop=stop_after_attempt(self.portal.attempts)
-            | (lambda state: state.upcoming_sleep > LONGEST_WAIT_SECONDS),
+            stop=is_last,
             sleep=self.portal.sleep,
             before_sleep=tell,
             retry_error_callback=give_up,

@@ -327,7 +327,7 @@ def _is_id(text: str) -> bool:
 
 
 def fits(field: Field, text: str) -> bool:
-    """Tell whether a text could be a value of a field once the door has read it."""
+    """Tell whether a text could be a value of a field once it is admitted."""
     if field.name == "school_year":
         year = normalise.school_year(text) or normalise.whole_number(text)
         return year is not None and 2000 <= int(year) <= 2100

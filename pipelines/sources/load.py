@@ -19,7 +19,12 @@ import polars as pl
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.sources.files import Reading, where_mapped
-from pipelines.sources.quarantine import AT_DOOR, Known, kept_out_query, quarantine_query
+from pipelines.sources.quarantine import (
+    REJECTIONS,
+    References,
+    quarantine_query,
+    rejected_query,
+)
 from pipelines.warehouse.database import ASIDE, ensure_table
 
 # What is kept beside the raw tables, over all sources: column → type.
@@ -73,7 +78,7 @@ def raw_name(source_id: str) -> str:
     return f"raw.raw_{source_id}"
 
 
-def write_aside(
+def build_raw(
     connection: duckdb.DuckDBPyConnection,
     source_id: str,
     reading: Reading,
@@ -184,11 +189,11 @@ def _ends_before(
     return None
 
 
-def settle(
+def record_load(
     connection: duckdb.DuckDBPyConnection,
     source_id: str,
     reading: Reading,
-    known: Known,
+    known: References,
     *,
     is_whole: bool,
     moment: datetime,
@@ -208,27 +213,27 @@ def settle(
     """
     _make_tables(connection)
     target = raw_name(source_id)
-    for name in ("files", "set_aside", "repairs"):
+    for name in ("files", "rejected", "repairs"):
         connection.register(name, getattr(reading, name))
     connection.execute("BEGIN")
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE gone AS {_gone(connection, source_id, is_whole=is_whole)}",
-        [source_id],
-    )
+    absent = _absent_files(connection, source_id, is_whole=is_whole)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE gone AS {absent}", [source_id])
     renewed = "(SELECT file_name FROM files UNION ALL FROM gone)"
-    connection.execute("CREATE OR REPLACE TEMP TABLE kept_out AS SELECT * FROM set_aside")
-    # Rows the door kept out of files that were not read again stay as they were.
+    connection.execute("CREATE OR REPLACE TEMP TABLE all_rejected AS SELECT * FROM rejected")
+    # Rows rejected in files that were not read again stay as they were.
     connection.execute(
-        "INSERT INTO kept_out SELECT file_name, file_row, nullif(column_name, ''), reason_code"
-        f" FROM raw.raw_quarantine WHERE source_id = ? AND reason_code IN {AT_DOOR} AND file_name"
-        f" NOT IN {renewed}",
+        "INSERT INTO all_rejected SELECT file_name, file_row, nullif(column_name, ''), reason_code"
+        f" FROM raw.raw_quarantine WHERE source_id = ? AND reason_code IN {REJECTIONS}"
+        f" AND file_name NOT IN {renewed}",
         [source_id],
     )
     connection.execute("DELETE FROM raw.raw_quarantine WHERE source_id = ?", [source_id])
     connection.execute(
         f"INSERT INTO raw.raw_quarantine {quarantine_query(source_id, target, known)}"
     )
-    connection.execute(f"INSERT INTO raw.raw_quarantine {kept_out_query(source_id, 'kept_out')}")
+    connection.execute(
+        f"INSERT INTO raw.raw_quarantine {rejected_query(source_id, 'all_rejected')}"
+    )
     for name in ("raw_repair", "raw_file"):
         connection.execute(
             f"DELETE FROM raw.{name} WHERE source_id = ? AND file_name IN {renewed}",
@@ -240,11 +245,11 @@ def settle(
         " mapping_number FROM files",
         [source_id],
     )
-    _note_presence(connection, source_id)
-    _forget_withdrawn(connection, source_id)
+    _count_presence(connection, source_id)
+    _delete_withdrawn(connection, source_id)
     _keep_versions(connection, source_id, reading, moment)
     connection.execute("COMMIT")
-    for name in ("files", "set_aside", "repairs"):
+    for name in ("files", "rejected", "repairs"):
         connection.unregister(name)
     query = (
         "SELECT count(DISTINCT (file_name, file_row)) FROM raw.raw_quarantine WHERE source_id = ?"
@@ -252,7 +257,7 @@ def settle(
     return connection.execute(query, [source_id]).fetchall()[0][0]
 
 
-def _note_presence(connection: duckdb.DuckDBPyConnection, source_id: str) -> None:
+def _count_presence(connection: duckdb.DuckDBPyConnection, source_id: str) -> None:
     """Count the rows of each school and year, so that who is missing can be told of any source."""
     connection.execute("DELETE FROM raw.raw_presence WHERE source_id = ?", [source_id])
     columns = dictionary().contract(source_id).contract
@@ -265,7 +270,7 @@ def _note_presence(connection: duckdb.DuckDBPyConnection, source_id: str) -> Non
         )
 
 
-def _forget_withdrawn(connection: duckdb.DuckDBPyConnection, source_id: str) -> None:
+def _delete_withdrawn(connection: duckdb.DuckDBPyConnection, source_id: str) -> None:
     """Delete from the history of excerpts whatever is not loaded, with consent, today (R19).
 
     Who no longer agrees is not known by name: a text that is not among those agreed to now is gone
@@ -279,7 +284,7 @@ def _forget_withdrawn(connection: duckdb.DuckDBPyConnection, source_id: str) -> 
         )
 
 
-def _gone(connection: duckdb.DuckDBPyConnection, source_id: str, *, is_whole: bool) -> str:
+def _absent_files(connection: duckdb.DuckDBPyConnection, source_id: str, *, is_whole: bool) -> str:
     """Return the SELECT of the names of a source's files that are no longer there.
 
     After a whole load those that were not read; after a load of some years those of them whose rows

@@ -6,9 +6,9 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.commands.check import rehearse
 from pipelines.publish.marts import DATABASE, write_marts
 from pipelines.publish.release import publish
+from pipelines.rehearsal import rehearse
 from pipelines.settings.city import CityError, load_city
 from pipelines.sources.fingerprint import marks
 

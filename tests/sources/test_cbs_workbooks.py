@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import yaml
 
-from pipelines.commands.check import rehearse
+from pipelines.rehearsal import rehearse
 from pipelines.settings.city import CityError, load_sources
 from pipelines.sources import check
 from tests.conftest import PROJECT

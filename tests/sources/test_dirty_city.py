@@ -15,9 +15,9 @@ from pipelines.checks import engine
 
 from models.demo import generate, soil, spec
 from models.demo.defects import code_of
-from pipelines.commands.check import Rehearsal, rehearse
 from pipelines.demo.write import write_city
 from pipelines.publish.suppression import Thresholds, suppress
+from pipelines.rehearsal import Rehearsal, rehearse
 from pipelines.settings.city import CityError, load_city
 from pipelines.warehouse.database import LAYERS
 from tests.sources import test_load
@@ -313,8 +313,8 @@ def test_the_clean_city_raises_no_false_alarm(trial):
         assert failed.get(f"core_climate.{check}", ("", set()))[1] == keys
     warnings = sorted(failed.keys() - {f"core_climate.{check}" for check in few})
     assert len(warnings) <= FALSE_ALARMS * len(done.results), warnings
-    set_aside = done.table("SELECT reason_code FROM core.core_quarantine")
-    assert set(set_aside["reason_code"]) <= {"no_consent"}
+    rejected = done.table("SELECT reason_code FROM core.core_quarantine")
+    assert set(rejected["reason_code"]) <= {"no_consent"}
 
 
 def answers(files):

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 import yaml
 
-from pipelines.commands.check import rehearse
+from pipelines.rehearsal import rehearse
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import dictionary
 from pipelines.sources.admission import hash_ids
@@ -232,8 +232,8 @@ def test_excerpts_without_consent_are_never_stored(small_city):
     reading = read_source(load_city(small_city), "voice__excerpts", (2026,))
     ids = {line.split(",")[0] for line in refused}
     assert not ids & set(reading.rows["excerpt_id"])
-    assert set(reading.set_aside["reason_code"]) == {"no_consent"}
-    assert reading.set_aside.height == len(refused)
+    assert set(reading.rejected["reason_code"]) == {"no_consent"}
+    assert reading.rejected.height == len(refused)
     assert reading.files["rows_in"].sum() == reading.rows.height + len(refused)
 
 
