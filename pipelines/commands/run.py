@@ -1,5 +1,6 @@
-"""Run the whole chain for one city and say where the results are: `python -m pipelines.commands.run
-[CITY]`.
+"""Run the whole chain for one city and say where the results are.
+
+python -m pipelines.commands.run [CITY] [--force] [--scope official|all]
 """
 
 from __future__ import annotations

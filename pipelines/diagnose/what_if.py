@@ -21,8 +21,7 @@ _IDENTIFIED = ("identified_before", "identified_after", "gained", "lost")
 def compare(
     city: CityFolder, warehouse: Warehouse, criterion_id: str, threshold: float, side: str | None
 ) -> pl.DataFrame:
-    """Return `models.criteria.what_if` for one criterion of the city; what would tell of few is
-    null.
+    """Return `models.criteria.what_if` for one criterion; counts that would tell of few are null.
 
     Raises:
         CityError: if the criterion is not known, or bound to nothing that is measured per pupil.

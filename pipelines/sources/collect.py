@@ -56,9 +56,7 @@ def is_yearly(source_id: str) -> bool:
 
 
 def raw_assets(years: Sequence[int]) -> list[dg.AssetsDefinition]:
-    """Return the raw assets of all logical sources; the yearly ones are partitioned by school
-    year.
-    """
+    """Return the raw assets of all logical sources, the yearly ones partitioned by school year."""
     partitions = dg.StaticPartitionsDefinition([year_key(year) for year in years])
     yearly = [source for source in dictionary().sources if is_yearly(source)]
     timeless = [source for source in dictionary().sources if not is_yearly(source)]

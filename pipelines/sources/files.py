@@ -74,8 +74,7 @@ class Reading:
 def source_files(
     city: CityFolder, source_id: str, years: Sequence[int]
 ) -> list[tuple[Path, int | None, int]]:
-    """Return the files of a source, the school year each stands for (None = any), its mapping's
-    number.
+    """Return a source's files, each with its school year (None = any) and its mapping's number.
 
     Raises:
         CityError: naming the file, the folders searched and how to get it; or a file that two
@@ -248,9 +247,7 @@ def _read_file(
 def _open(
     city: CityFolder, source_id: str, number: int, path: Path, content: bytes
 ) -> tuple[Content, SourceMapping]:
-    """Return the rows of a file, its further sheets beside the first, and where each column is
-    now.
-    """
+    """Return the rows of a file, further sheets joined, and where each column is now."""
     mapping = city.city.sources[source_id][number]
     read = _sheet(city, source_id, number, path, content, mapping)
     for place, other in enumerate(mapping.beside):

@@ -85,8 +85,7 @@ def record_release(work_folder: Path, inputs: Fingerprints, release: Path) -> No
 
 
 def only_scenarios_changed(work_folder: Path, inputs: Fingerprints) -> bool:
-    """Tell whether the warehouse is as the last release left it, made from the same inputs but
-    scenarios.
+    """Tell whether nothing but scenarios changed since the release that left this warehouse.
 
     A warehouse that any other run has written to since, whole or not, is not trusted.
     """

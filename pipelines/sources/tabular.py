@@ -1,5 +1,4 @@
-"""From the bytes of one file to a frame of texts, one row per record, each with its row in the
-file.
+"""From a file's bytes to a frame of texts: one row per record, with its row in the file.
 
 A record that cannot be split into the header's columns is set aside by itself; it never takes its
 neighbours with it. What a value means is decided later (`normalise.py`).

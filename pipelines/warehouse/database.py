@@ -101,9 +101,7 @@ class Warehouse(ConfigurableResource):
         return found
 
     def last(self, names: Iterable[str]) -> dict[str, pl.DataFrame]:
-        """Return those of the tables that an earlier run left, in the dictionary's present
-        columns.
-        """
+        """Return those tables that an earlier run left in the dictionary's present columns."""
         made = [dictionary().tables[name] for name in names]
         with self.connect() as connection:
             held = {

@@ -22,9 +22,7 @@ QUESTIONS = {
 
 
 class Progress(logging.Handler):
-    """Prints each stage when its first table is begun, and its tables and seconds when all are
-    done.
-    """
+    """Prints each stage once all its tables are made, with their number and seconds."""
 
     def __init__(self, console: Console, stage_of: dict[str, str]) -> None:
         super().__init__()

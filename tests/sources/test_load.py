@@ -1,6 +1,4 @@
-"""Contents over time: a reload changes nothing, a correction supersedes, older content is
-refused.
-"""
+"""Contents over time: a reload changes nothing, a correction supersedes, older is refused."""
 
 import shutil
 from datetime import datetime
@@ -270,9 +268,7 @@ def _csv(folder, gone):
 
 
 def test_a_row_without_a_year_stays_when_one_year_is_refreshed(connection, folder):
-    """A column maps the year, so a row may lack it; it waits in quarantine until its file is
-    corrected.
-    """
+    """A column maps the year, so a row may lack it; it stays in quarantine until corrected."""
     text = (folder / "files" / "climate_2024.csv").read_text(encoding="utf-8")
     edit(
         folder,

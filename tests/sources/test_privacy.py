@@ -1,6 +1,4 @@
-"""No identifier gets through the door: not into DuckDB, check results, errors, logs or marts
-(R110).
-"""
+"""No identifier is admitted: not into DuckDB, check results, errors, logs or marts (R110)."""
 
 import hmac
 import re
@@ -145,9 +143,7 @@ def test_a_run_that_is_stopped_by_its_checks_shows_no_identifier(planted, tmp_pa
 
 @pytest.fixture(scope="module")
 def published_with_bad_rows(small_city, tmp_path_factory):
-    """A run over a few identifiers in each file, so few that no check stops it: place, words,
-    numbers hit.
-    """
+    """A run over a few identifiers in each file, so few that no check stops it."""
     folder = tmp_path_factory.mktemp("bad_rows") / "demo_city"
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
     fields, texts, numbers = dictionary().fields, 0, {}
