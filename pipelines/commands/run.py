@@ -28,6 +28,8 @@ from pipelines.sources.fingerprint import (
 )
 from pipelines.warehouse.database import Warehouse
 
+SYNTHETIC = "   (synthetic data: it describes no real school or pupil)"
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run and return the exit code: 0 published or nothing to do, 1 an error that was explained."""
@@ -48,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         _check_writable(Path(space.marts_folder))
         console.print(
             f"[bold]{city.city.city.name_en}[/bold]   scope: {city.city.scope.name}"
-            + _synthetic(city.city.city.is_synthetic)
+            + (SYNTHETIC if city.city.city.is_synthetic else "")
         )
         # Of two runs at once the second waits here, and then mostly finds nothing left to do.
         with Warehouse(path=str(space.warehouse_path)).run_lock(console.print):
@@ -66,10 +68,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     _tell(Path(space.marts_folder), console)
     return 0
-
-
-def _synthetic(is_synthetic: bool) -> str:
-    return "   (synthetic data: it describes no real school or pupil)" if is_synthetic else ""
 
 
 def _check_writable(folder: Path) -> None:
@@ -111,7 +109,7 @@ def _run(space: Workspace, console: Console, inputs: Fingerprints, *, is_forced:
     import dagster as dg
 
     from pipelines.definitions import CHAIN, SCENARIOS, all_years, build
-    from pipelines.warehouse.progress import Progress, show_progress
+    from pipelines.warehouse.progress import Progress
     from pipelines.warehouse.run_store import instance, without_disk_waits
     from pipelines.warehouse.tables import ANEW, SCOPE
 
@@ -126,8 +124,7 @@ def _run(space: Workspace, console: Console, inputs: Fingerprints, *, is_forced:
         for asset in definitions.assets or ()
         if isinstance(asset, dg.AssetsDefinition)
     }
-    with without_disk_waits(), Progress(console, stages) as progress:
-        show_progress(progress)
+    with without_disk_waits(), Progress(console, stages):
         result = job.execute_in_process(
             instance=instance(),
             tags=tags | ({ANEW: "yes"} if is_forced else {}),
@@ -165,9 +162,7 @@ def _tell(marts: Path, console: Console) -> None:
         return
     findings = pl.read_parquet(release / "analyst" / "mart_finding.parquet").sort("finding_order")
     console.print("\n[bold]The three most important findings[/bold]")
-    for order, he, en, _ in findings.select(
-        "finding_order", "finding_he", "finding_en", "table_name"
-    ).iter_rows():
+    for order, he, en in findings.select("finding_order", "finding_he", "finding_en").iter_rows():
         console.print(f"  {order}. {en}")
         console.print(f"     {he}")
     shown = marts / "current"

@@ -7,7 +7,7 @@ from datetime import datetime
 import duckdb
 import polars as pl
 
-from pipelines.sources.load import raw_name
+from pipelines.sources.load import exists, raw_name
 
 
 def versions(connection: duckdb.DuckDBPyConnection, source_id: str) -> pl.DataFrame:
@@ -27,13 +27,8 @@ def versions(connection: duckdb.DuckDBPyConnection, source_id: str) -> pl.DataFr
 def as_of(connection: duckdb.DuckDBPyConnection, source_id: str, moment: datetime) -> pl.DataFrame:
     """Return the raw rows of a source as they were loaded at a moment (UTC)."""
     current, past = raw_name(source_id), f"history.raw_{source_id}"
-    held = connection.execute(
-        "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'history' AND"
-        " table_name = ?",
-        [f"raw_{source_id}"],
-    ).fetchall()[0][0]
     rows = f"SELECT * FROM {current}"
-    if held:  # a content that is loaded again is in both
+    if exists(connection, past):  # a content that is loaded again is in both
         rows += (
             f" UNION ALL BY NAME SELECT * FROM {past} WHERE (file_name, file_hash) NOT IN (SELECT"
             f" (file_name, file_hash) FROM {current})"

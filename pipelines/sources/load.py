@@ -92,7 +92,7 @@ def build_raw(
     connection.register("rows", reading.rows)
     connection.register("files", reading.files)
     query = "SELECT * FROM rows"  # the reader gives them in the order of their files
-    if only_years is not None and _exists(connection, target):
+    if only_years is not None and exists(connection, target):
         listed = ", ".join(f"'{year}'" for year in only_years)
         gone = (
             f"SELECT file_name FROM {target} GROUP BY file_name HAVING bool_and(school_year IN"
@@ -168,7 +168,7 @@ def _ends_before(
 ) -> tuple[str, str] | None:
     """Say in which school year a file of a new name ends before what is loaded, if it does."""
     contract, target = dictionary().contract(source_id).contract, raw_name(source_id)
-    if "school_year" not in contract or not _dated(source_id) or not _exists(connection, target):
+    if "school_year" not in contract or not _dated(source_id) or not exists(connection, target):
         return None
     held = connection.sql(f"SELECT {', '.join(('school_year', *_dated(source_id)))} FROM {target}")
     newest = _newest(source_id)
@@ -277,7 +277,7 @@ def _delete_withdrawn(connection: duckdb.DuckDBPyConnection, source_id: str) -> 
     from the past as well, whichever id it had.
     """
     past = f"history.raw_{source_id}"
-    if "has_consent" in dictionary().contract(source_id).contract and _exists(connection, past):
+    if "has_consent" in dictionary().contract(source_id).contract and exists(connection, past):
         connection.execute(
             f"DELETE FROM {past} AS past WHERE NOT EXISTS (SELECT 1 FROM {raw_name(source_id)} AS"
             " held WHERE held.excerpt_id = past.excerpt_id AND held.excerpt_he = past.excerpt_he)"
@@ -297,7 +297,7 @@ def _absent_files(connection: duckdb.DuckDBPyConnection, source_id: str, *, is_w
     if is_whole:
         return known
     past = f"history.raw_{source_id}"
-    if not _exists(connection, past):
+    if not exists(connection, past):
         return f"{known} AND false"
     return (
         f"{known} AND (file_name, file_hash) IN (SELECT (file_name, file_hash) FROM {past}) AND"
@@ -310,7 +310,7 @@ def keep_superseded(
 ) -> None:
     """Move the rows of contents that are about to be superseded to schema `history`."""
     target = raw_name(source_id)
-    if not _exists(connection, target):
+    if not exists(connection, target):
         return
     past = f"history.raw_{source_id}"
     connection.execute(f"CREATE TABLE IF NOT EXISTS {past} AS SELECT * FROM {target} LIMIT 0")
@@ -385,7 +385,8 @@ def _columns(connection: duckdb.DuckDBPyConnection, target: str) -> set[str]:
     return {row[0] for row in connection.execute(f"DESCRIBE {target}").fetchall()}
 
 
-def _exists(connection: duckdb.DuckDBPyConnection, target: str) -> bool:
+def exists(connection: duckdb.DuckDBPyConnection, target: str) -> bool:
+    """Whether the warehouse has a table, named `layer.name`."""
     layer, name = target.split(".")
     query = (
         "SELECT count(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?"
