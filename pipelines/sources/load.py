@@ -25,52 +25,7 @@ from pipelines.sources.quarantine import (
     quarantine_query,
     rejected_query,
 )
-from pipelines.warehouse.database import ASIDE, ensure_table
-
-# What is kept beside the raw tables, over all sources: column → type.
-_TABLES = {
-    "raw_quarantine": {
-        "source_id": "VARCHAR",
-        "file_name": "VARCHAR",
-        "file_row": "INTEGER",
-        "column_name": "VARCHAR",
-        "reason_code": "VARCHAR",
-        "masked_value": "VARCHAR",
-        "reason_he": "VARCHAR",
-        "reason_en": "VARCHAR",
-    },
-    "raw_file": {
-        "source_id": "VARCHAR",
-        "file_name": "VARCHAR",
-        "file_hash": "VARCHAR",
-        "rows_in": "INTEGER",
-        "extra_columns": "VARCHAR",
-        "mapping_number": "INTEGER",
-    },
-    "raw_repair": {
-        "source_id": "VARCHAR",
-        "file_name": "VARCHAR",
-        "column_name": "VARCHAR",
-        "repair_code": "VARCHAR",
-        "repaired_rows": "INTEGER",
-        "first_row": "INTEGER",
-    },
-    "raw_presence": {
-        "source_id": "VARCHAR",
-        "school_year": "VARCHAR",
-        "semel_mosad": "VARCHAR",
-        "presence_rows": "INTEGER",
-    },
-    "raw_file_version": {
-        "source_id": "VARCHAR",
-        "file_name": "VARCHAR",
-        "file_hash": "VARCHAR",
-        "rows_in": "INTEGER",
-        "newest_date": "VARCHAR",
-        "loaded_at": "TIMESTAMP",
-        "superseded_at": "TIMESTAMP",
-    },
-}
+from pipelines.warehouse.database import ASIDE, SHARED_RAW, ensure_table
 
 
 def raw_name(source_id: str) -> str:
@@ -371,7 +326,7 @@ def _newest(source_id: str) -> pl.Expr:
 
 
 def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    for name, columns in _TABLES.items():
+    for name, columns in SHARED_RAW.items():
         ensure_table(connection, f"raw.{name}", columns)
     for source_id in ("register__schools", "register__merges"):
         shape = ", ".join(f"{name} VARCHAR" for name in dictionary().contract(source_id).contract)
