@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 import yaml
 
+from pipelines.commands import check
 from pipelines.rehearsal import rehearse
 from pipelines.settings.city import CityError, load_sources
-from pipelines.sources import check
 from tests.conftest import PROJECT
 
 SOURCE = "context__authority_years"
