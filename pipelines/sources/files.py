@@ -22,7 +22,7 @@ from pipelines.sources.admission import admit, header_shown
 from pipelines.sources.normalise import spelling, unsure_days
 from pipelines.sources.personal import MASK, mask_personal
 from pipelines.sources.second_sheet import join_sheet, sheet_mapping
-from pipelines.sources.tabular import INVISIBLE, Content, read_content
+from pipelines.sources.tabular import INVISIBLE, TOTAL, Content, read_content
 
 REGISTRY = "programmes__registry"
 _PROVENANCE_TYPES = {"file_name": pl.String, "file_hash": pl.String, ROW: pl.Int32}
@@ -48,7 +48,6 @@ _REPAIR_TYPES = {
 }
 # Anything a cleaned value does not have: marks, tabs and line breaks, several spaces together.
 _MESS = rf"{INVISIBLE}|[\t\n\x0b\x0c\r\u00a0]|  "
-_TOTAL = r"^(סה[\"״']*כ|סך[ -]?הכו?ל|total|grand total)\b"
 
 
 @dataclass(frozen=True)
@@ -378,7 +377,7 @@ def _rejected(rows: pl.DataFrame, cells: pl.DataFrame, mapping: SourceMapping) -
         found.append(because("skipped", name, texts.str.contains(f"^(?:{pattern})$")))
     looked_at = list(dict.fromkeys([cells.columns[0], *mapping.columns.values()]))[:3]
     words = pl.col(looked_at).str.strip_chars().str.to_lowercase()
-    total = cells.select(pl.any_horizontal(words.str.contains(_TOTAL)).fill_null(value=False))
+    total = cells.select(pl.any_horizontal(words.str.contains(TOTAL)).fill_null(value=False))
     found.append(because("total_row", None, total.to_series()))
     if "has_consent" in rows.columns:
         agreed = (pl.col("has_consent") == "true").fill_null(value=False)

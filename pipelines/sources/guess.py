@@ -128,7 +128,6 @@ NULL_MARKERS = (
     "אין נתונים",
     "חסר",
 )
-TOTAL = re.compile(r"^(סה[\"״']*כ|סך[ -]?הכו?ל|total|grand total)\b", re.IGNORECASE)
 # A whole file may be of one year or one scale; such a column is no loss to a source's score.
 CONSTANT_LIKE = ("school_year", "scale_id")
 _CODES = {"semel_mosad": "institution codes", "school_year": "years"}
