@@ -16,7 +16,7 @@ from pipelines.settings.fields import dictionary
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
 from pipelines.settings.scenario_files import scenario_files
 from pipelines.settings.workspace import Workspace
-from pipelines.sources.fingerprint import marks, release_before
+from pipelines.sources.fingerprint import fingerprints, release_before
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.tables import FRESHNESS, OWNERS, POOL, asset_key
 
@@ -62,7 +62,7 @@ def release(workspace: Workspace, warehouse: Warehouse) -> dg.MaterializeResult:
     city = workspace.city()
     tables = warehouse.tables(MARTS)
     work, marts = Path(workspace.work_folder), Path(workspace.marts_folder)
-    tables[DRIFT] = quality_drift(tables, release_before(work, marts, marks(city)))
+    tables[DRIFT] = quality_drift(tables, release_before(work, marts, fingerprints(city)))
     policy = city.policy.suppression
     thresholds = Thresholds(policy.mean_pupils.value, policy.count_pupils.value)
     context = context_of(city)

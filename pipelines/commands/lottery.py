@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import polars as pl
 from rich.console import Console
 from rich.markup import escape
 
 from models.effects import draw_lottery
+from pipelines.decide.lottery import entrants_of, registered_seed
 from pipelines.settings.workspace import workspace
 from pipelines.sources.spreadsheet import write_csv
 
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     by = [name for name in asked.by.split(",") if name]
     try:
         seed = registered_seed(Path(workspace(asked.city).marts_folder), asked.response)
-        drawn = draw_lottery(_entrants(asked.entrants, by), asked.places, seed=seed, by=by)
+        drawn = draw_lottery(entrants_of(asked.entrants, by), asked.places, seed=seed, by=by)
     except ValueError as error:
         console.print(f"[red]{escape(str(error))}[/red]")
         return 1
@@ -57,44 +57,6 @@ def main(arguments: list[str] | None = None) -> int:
         f" to {escape(str(out))}"
     )
     return 0
-
-
-def registered_seed(marts: Path, response_id: str) -> int:
-    """Return the seed that the current release names for a lottery of the response.
-
-    Raises:
-        ValueError: nothing is published, or the release proposes no lottery for the response.
-    """
-    path = marts / "current" / "analyst" / "mart_evaluation.parquet"
-    if not path.is_file():
-        raise ValueError(f"{path}: nothing is published there yet; run `make run` first.")
-    proposed = pl.read_parquet(path).drop_nulls("lottery_seed")
-    own = proposed.filter(pl.col("response_id") == response_id)
-    if own.is_empty():
-        known = ", ".join(proposed["response_id"].sort()) or "none"
-        raise ValueError(
-            f"The release proposes no lottery for '{response_id}', so there is no registered seed;"
-            f" it does for: {known}."
-        )
-    return int(own["lottery_seed"][0])
-
-
-def _entrants(path: Path, by: list[str]) -> pl.DataFrame:
-    """The list of entrants, every value as text.
-
-    Raises:
-        ValueError: it cannot be read, or lacks a column.
-    """
-    try:
-        entrants = pl.read_csv(path, infer_schema=False)
-    except (OSError, pl.exceptions.PolarsError):
-        raise ValueError(
-            f"{path}: cannot be read as a CSV file in UTF-8; save it so, with a header in the first"
-            " row."
-        ) from None
-    if missing := sorted({"unit", *by} - set(entrants.columns)):
-        raise ValueError(f"{path}: column(s) {', '.join(missing)} are missing from the header.")
-    return entrants
 
 
 if __name__ == "__main__":

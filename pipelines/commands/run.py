@@ -1,5 +1,6 @@
-"""Run the whole chain for one city and say where the results are: `python -m pipelines.commands.run
-[CITY]`.
+"""Run the whole chain for one city and say where the results are.
+
+python -m pipelines.commands.run [CITY] [--force] [--scope official|all]
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from pipelines.settings.city import CityError
 from pipelines.settings.scenario_files import load_scenarios
 from pipelines.settings.workspace import PROJECT, Workspace, workspace
 from pipelines.sources.fingerprint import (
-    Marks,
+    Fingerprints,
+    fingerprints,
     last_release,
-    marks,
     only_scenarios_changed,
-    remember,
+    record_release,
 )
 from pipelines.warehouse.database import Warehouse
+
+SYNTHETIC = "   (synthetic data: it describes no real school or pupil)"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,28 +50,24 @@ def main(arguments: list[str] | None = None) -> int:
         _check_writable(Path(space.marts_folder))
         console.print(
             f"[bold]{city.city.city.name_en}[/bold]   scope: {city.city.scope.name}"
-            + _synthetic(city.city.city.is_synthetic)
+            + (SYNTHETIC if city.city.city.is_synthetic else "")
         )
         # Of two runs at once the second waits here, and then mostly finds nothing left to do.
         with Warehouse(path=str(space.warehouse_path)).run_lock(console.print):
-            mark = marks(city)
-            if not asked.force and _is_current(space, mark):
+            inputs = fingerprints(city)
+            if not asked.force and _is_current(space, inputs):
                 console.print(
                     "nothing has changed since the last release: no file, no policy, no code"
                 )
-            elif not _run(space, console, mark, is_forced=asked.force):
+            elif not _run(space, console, inputs, is_forced=asked.force):
                 return 1
             else:
-                remember(Path(space.work_folder), mark, verify(Path(space.marts_folder)))
+                record_release(Path(space.work_folder), inputs, verify(Path(space.marts_folder)))
     except (CityError, ReleaseError) as error:
         console.print(f"[red]{escape(str(error))}[/red]")
         return 1
     _tell(Path(space.marts_folder), console)
     return 0
-
-
-def _synthetic(is_synthetic: bool) -> str:
-    return "   (synthetic data: it describes no real school or pupil)" if is_synthetic else ""
 
 
 def _check_writable(folder: Path) -> None:
@@ -91,9 +90,9 @@ def _check_writable(folder: Path) -> None:
         ) from None
 
 
-def _is_current(space: Workspace, mark: Marks) -> bool:
+def _is_current(space: Workspace, inputs: Fingerprints) -> bool:
     """Tell whether the current release came from these inputs and is still whole."""
-    name = last_release(Path(space.work_folder), mark)
+    name = last_release(Path(space.work_folder), inputs)
     if name is None:
         return False
     try:
@@ -104,18 +103,18 @@ def _is_current(space: Workspace, mark: Marks) -> bool:
     return release is not None and release.name == name
 
 
-def _run(space: Workspace, console: Console, mark: Marks, *, is_forced: bool) -> bool:
+def _run(space: Workspace, console: Console, inputs: Fingerprints, *, is_forced: bool) -> bool:
     os.environ.setdefault("DAGSTER_HOME", str(PROJECT / ".dagster"))
     warnings.filterwarnings("ignore")
     import dagster as dg
 
     from pipelines.definitions import CHAIN, SCENARIOS, all_years, build
-    from pipelines.warehouse.progress import Progress, show_progress
-    from pipelines.warehouse.run_store import instance, unhurried
+    from pipelines.warehouse.progress import Progress
+    from pipelines.warehouse.run_store import instance, without_disk_waits
     from pipelines.warehouse.tables import ANEW, SCOPE
 
     definitions = build(space)
-    is_short = not is_forced and only_scenarios_changed(Path(space.work_folder), mark)
+    is_short = not is_forced and only_scenarios_changed(Path(space.work_folder), inputs)
     if is_short:
         console.print("only scenarios have changed: what they depend on stays as it is")
     job = definitions.resolve_job_def(SCENARIOS if is_short else CHAIN)
@@ -125,8 +124,7 @@ def _run(space: Workspace, console: Console, mark: Marks, *, is_forced: bool) ->
         for asset in definitions.assets or ()
         if isinstance(asset, dg.AssetsDefinition)
     }
-    with unhurried(), Progress(console, stages) as progress:
-        show_progress(progress)
+    with without_disk_waits(), Progress(console, stages):
         result = job.execute_in_process(
             instance=instance(),
             tags=tags | ({ANEW: "yes"} if is_forced else {}),
@@ -164,9 +162,7 @@ def _tell(marts: Path, console: Console) -> None:
         return
     findings = pl.read_parquet(release / "analyst" / "mart_finding.parquet").sort("finding_order")
     console.print("\n[bold]The three most important findings[/bold]")
-    for order, he, en, _ in findings.select(
-        "finding_order", "finding_he", "finding_en", "table_name"
-    ).iter_rows():
+    for order, he, en in findings.select("finding_order", "finding_he", "finding_en").iter_rows():
         console.print(f"  {order}. {en}")
         console.print(f"     {he}")
     shown = marts / "current"

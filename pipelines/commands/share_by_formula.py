@@ -2,9 +2,7 @@
 
     python -m pipelines.commands.share_by_formula DECLARATION.yaml ROWS.csv|.parquet
 
-The declaration is what stands under `formula:` in a policy (`pipelines.settings.formula`), and any
-authority's formula can be written so: `tests/formula/fundeb_2024.yaml` is Brazil's. The amounts of
-every part are written beside the rows, with the limit at which each unit stands.
+The amounts of every part and unit are written to a CSV file, with the limit at which a unit stands.
 """
 
 from __future__ import annotations
@@ -12,21 +10,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import polars as pl
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
-from models.formula import FormulaError, share
-from pipelines.settings.city import CityError, read_yaml
-from pipelines.settings.formula import FormulaPart, declaration
-from pipelines.settings.keys import AGOROT
+from pipelines.decide.declared_formula import declared, shared, units_of
+from pipelines.settings.city import CityError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Share, write the result, and return the exit code: 0 shared, 1 an error that was
-    explained.
-    """
+    """Share, write the result, and return 0, or 1 after an error that was explained."""
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.commands.share_by_formula", description=__doc__
     )
@@ -38,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)
     try:
-        parts, units = declared(asked.declaration), _units(asked.table, asked.key)
+        parts, units = declared(asked.declaration), units_of(asked.table, asked.key)
         found, said = shared(parts, units, asked.key, asked.pot)
     except CityError as error:
         console.print(f"[red]{escape(error.en)}\n{escape(error.he)}[/red]")
@@ -49,77 +41,6 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(escape(line))
     console.print(f"written to {escape(str(out))}")
     return 0
-
-
-def declared(path: Path) -> dict[str, FormulaPart]:
-    """Return the parts of a declaration.
-
-    Raises:
-        CityError: it is missing, not YAML, or no formula; names each field.
-    """
-    raw = read_yaml(path)
-    try:
-        return declaration.validate_python(raw)
-    except ValidationError as error:
-        fields = [".".join(str(step) for step in one["loc"]) for one in error.errors()]
-        said = "; ".join(
-            f"{field}: {one['msg']}" for field, one in zip(fields, error.errors(), strict=True)
-        )
-        raise CityError(
-            f"{path}: {said}", f"{path}: ההצהרה אינה נוסחה תקינה, בשדות: {', '.join(fields)}."
-        ) from None
-
-
-def shared(
-    parts: dict[str, FormulaPart], units: pl.DataFrame, key: str, pot_nis: float | None
-) -> tuple[pl.DataFrame, list[str]]:
-    """Return part, key, points, amount_agorot and bound of every unit, and a line for each part.
-
-    Raises:
-        CityError: a part has no pot, or cannot be shared so.
-    """
-    tables, lines = [], []
-    for name, part in parts.items():
-        if part.pot.agorot:
-            pot = part.pot.agorot.value
-        elif pot_nis is not None:
-            pot = round(AGOROT * pot_nis)
-        else:
-            raise CityError(
-                f"{name}: its pot is the channel {part.pot.channel}; say how much that is (--pot,"
-                " or POT= in NIS).",
-                f"{name}: הסכום לחלוקה הוא של ערוץ מימון; יש לציין אותו בשקלים (POT=).",
-            )
-        try:
-            given = share(part.engine(), units, pot, key=key)
-        except FormulaError as error:
-            raise CityError(f"{name}: {error}", f"{name}: {error.he}") from None
-        tables.append(given.amounts.select(pl.lit(name).alias("formula_part"), pl.all()))
-        raised = given.amounts.filter(pl.col("amount_agorot") > 0).height
-        lines.append(
-            f"{name}: {pot / AGOROT:,.2f} shared, {float(given.level) / AGOROT:,.2f} a point;"
-            f" {raised:,} of {units.height:,} units get something;"
-            f" {given.left_agorot / AGOROT:,.2f} left by rounding"
-        )
-    return pl.concat(tables), lines
-
-
-def _units(path: Path, key: str) -> pl.DataFrame:
-    """The rows; the key as text, so that leading zeros stay.
-
-    Raises:
-        CityError: it cannot be read.
-    """
-    try:
-        if path.suffix == ".parquet":
-            rows = pl.read_parquet(path)
-            return rows.with_columns(pl.col(key).cast(pl.String)) if key in rows.columns else rows
-        return pl.read_csv(path, infer_schema_length=None, schema_overrides={key: pl.String})
-    except (OSError, pl.exceptions.PolarsError):
-        raise CityError(
-            f"{path}: cannot be read as CSV (UTF-8) or Parquet.",
-            f"{path}: לא ניתן לקרוא את הקובץ; נדרש CSV בקידוד UTF-8, או Parquet.",
-        ) from None
 
 
 if __name__ == "__main__":

@@ -68,9 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def answer(found: Explanation, levers: pl.DataFrame) -> list[str]:
-    """Return the reason of one pair, what its benefit is made of, and what would turn it, as
-    lines.
-    """
+    """Return the reason of one pair, what its benefit is made of, and what would turn it."""
     row = found.pairs.row(0, named=True)
     parts = found.parts.select("part", "worth").iter_rows()
     return [

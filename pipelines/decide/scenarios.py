@@ -22,7 +22,7 @@ from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE, Scenario, load_scenarios
-from pipelines.sources.fingerprint import code_mark
+from pipelines.sources.fingerprint import code_fingerprint
 from pipelines.warehouse.tables import Step, Tables, nothing
 
 _CODE = (
@@ -55,7 +55,7 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
     """
     base = tables["mart_allocation"].sort(PAIR)
     certificate = tables["mart_allocation_certificate"].row(0, named=True)
-    code = code_mark(_CODE)
+    code = code_fingerprint(_CODE)
     scenarios = load_scenarios(city)
     plan = {
         "scenario_name_he": _BASE_HE,

@@ -19,8 +19,8 @@ from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import Table, dictionary
 from pipelines.settings.workspace import Workspace
 from pipelines.sources.files import REGISTRY, read_source
-from pipelines.sources.load import keep_superseded, raw_name, refuse_older, settle, write_aside
-from pipelines.sources.quarantine import Known, known_to
+from pipelines.sources.load import build_raw, keep_superseded, raw_name, record_load, refuse_older
+from pipelines.sources.quarantine import References, references_of
 from pipelines.warehouse.checks import CheckResult, run_checks
 from pipelines.warehouse.database import ASIDE, Warehouse, swap
 from pipelines.warehouse.suites import RAW_MAPPED, RAW_ROWS, Check
@@ -56,9 +56,7 @@ def is_yearly(source_id: str) -> bool:
 
 
 def raw_assets(years: Sequence[int]) -> list[dg.AssetsDefinition]:
-    """Return the raw assets of all logical sources; the yearly ones are partitioned by school
-    year.
-    """
+    """Return the raw assets of all logical sources, the yearly ones partitioned by school year."""
     partitions = dg.StaticPartitionsDefinition([year_key(year) for year in years])
     yearly = [source for source in dictionary().sources if is_yearly(source)]
     timeless = [source for source in dictionary().sources if not is_yearly(source)]
@@ -96,7 +94,7 @@ def _raw_assets(
         ]
         faults: list[str] = []
         moment = datetime.now(UTC).replace(tzinfo=None)
-        known = city_knows(city)
+        known = city_references(city)
         with warehouse.connect() as connection:
             for source_id in selected:
                 yield from _collect(city, source_id, years, connection, known, moment, faults)
@@ -111,7 +109,7 @@ def _collect(
     source_id: str,
     years: Sequence[int],
     connection: duckdb.DuckDBPyConnection,
-    known: Known,
+    known: References,
     moment: datetime,
     faults: list[str],
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
@@ -125,7 +123,7 @@ def _collect(
     except CityError as error:
         faults.append(str(error))
         return
-    write_aside(connection, source_id, reading, None if is_whole else years)
+    build_raw(connection, source_id, reading, None if is_whole else years)
     results = run_checks(
         connection, _raw_table(table), target + ASIDE, _applicable(city, source_id)
     )
@@ -137,7 +135,7 @@ def _collect(
         return
     keep_superseded(connection, source_id, reading)
     swap(connection, target)
-    set_aside = settle(connection, source_id, reading, known, is_whole=is_whole, moment=moment)
+    set_aside = record_load(connection, source_id, reading, known, is_whole=is_whole, moment=moment)
     count = connection.sql(f"SELECT count(*) FROM {target}").fetchall()[0][0]
     yield dg.MaterializeResult(
         asset_key=key,
@@ -150,7 +148,7 @@ def _collect(
     )
 
 
-def city_knows(city: CityFolder) -> Known:
+def city_references(city: CityFolder) -> References:
     """Return what a city knows of its responses, goals and scales."""
     years = city.city.school_years.all()
     try:
@@ -158,8 +156,8 @@ def city_knows(city: CityFolder) -> Known:
         goals = read_source(city, "aim__goals", years).rows["goal_id"].drop_nulls()
     except CityError:
         # The source's own loading says what is wrong with the file.
-        return known_to(city, (), ())
-    return known_to(city, tuple(responses), tuple(goals))
+        return references_of(city, (), ())
+    return references_of(city, tuple(responses), tuple(goals))
 
 
 def _has_files(city: CityFolder, source_id: str) -> bool:

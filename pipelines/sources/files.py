@@ -1,7 +1,7 @@
 """Read the files of one logical source, as its mapping in `city.yaml` says.
 
-Values pass the door (one spelling, hashed, masked) and stay text until staging, each row with its
-file, the file's hash and its row. Rows the door keeps out are returned beside them, with a reason.
+Values are admitted (one spelling, hashed, masked) and stay text until staging, each row with its
+file, the file's hash and its row. Rejected rows are returned apart, each with a reason.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pipelines.settings.yaml_lines import line_of
 from pipelines.sources.admission import admit, header_shown
 from pipelines.sources.normalise import spelling, unsure_days
 from pipelines.sources.personal import MASK, mask_personal
-from pipelines.sources.second_sheet import set_beside, sheet_of
-from pipelines.sources.tabular import INVISIBLE, Content, read_content
+from pipelines.sources.second_sheet import join_sheet, sheet_mapping
+from pipelines.sources.tabular import INVISIBLE, TOTAL, Content, read_content
 
 REGISTRY = "programmes__registry"
 _PROVENANCE_TYPES = {"file_name": pl.String, "file_hash": pl.String, ROW: pl.Int32}
@@ -33,7 +33,7 @@ _FILE_TYPES = {
     "extra_columns": pl.String,
     "mapping_number": pl.Int32,
 }
-_SET_ASIDE_TYPES = {
+_REJECTED_TYPES = {
     "file_name": pl.String,
     ROW: pl.Int32,
     "column_name": pl.String,
@@ -48,7 +48,6 @@ _REPAIR_TYPES = {
 }
 # Anything a cleaned value does not have: marks, tabs and line breaks, several spaces together.
 _MESS = rf"{INVISIBLE}|[\t\n\x0b\x0c\r\u00a0]|  "
-_TOTAL = r"^(סה[\"״']*כ|סך[ -]?הכו?ל|total|grand total)\b"
 
 
 @dataclass(frozen=True)
@@ -60,22 +59,21 @@ class Reading:
         files: one row per file: `file_name`, `file_hash`, `rows_in` (rows below the header, blank
             ones apart) and `extra_columns`, the headers nobody asked for, comma-separated, and
             `mapping_number`, which of the source's mappings read it (from 0).
-        set_aside: rows that the door kept out: `file_name`, `file_row`, `column_name`,
+        rejected: rows that were not read: `file_name`, `file_row`, `column_name`,
             `reason_code`.
         repairs: one row per file, column and repair: `repair_code`, `repaired_rows`, `first_row`.
     """
 
     rows: pl.DataFrame
     files: pl.DataFrame
-    set_aside: pl.DataFrame
+    rejected: pl.DataFrame
     repairs: pl.DataFrame
 
 
 def source_files(
     city: CityFolder, source_id: str, years: Sequence[int]
 ) -> list[tuple[Path, int | None, int]]:
-    """Return the files of a source, the school year each stands for (None = any), its mapping's
-    number.
+    """Return a source's files, each with its school year (None = any) and its mapping's number.
 
     Raises:
         CityError: naming the file, the folders searched and how to get it; or a file that two
@@ -143,7 +141,7 @@ def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> Readi
         Reading(
             pl.DataFrame(schema={**dict.fromkeys(table.contract, pl.String), **_PROVENANCE_TYPES}),
             pl.DataFrame(schema=_FILE_TYPES),
-            pl.DataFrame(schema=_SET_ASIDE_TYPES),
+            pl.DataFrame(schema=_REJECTED_TYPES),
             pl.DataFrame(schema=_REPAIR_TYPES),
         )
     ]
@@ -157,7 +155,7 @@ def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> Readi
     return Reading(
         *(
             pl.concat([getattr(part, name) for part in parts])
-            for name in ("rows", "files", "set_aside", "repairs")
+            for name in ("rows", "files", "rejected", "repairs")
         )
     )
 
@@ -176,7 +174,7 @@ def response_names(city: CityFolder) -> dict[str, str]:
         for name in (response_id, response.name_he, response.name_en)
     ]
     registry = read_source(city, REGISTRY, city.city.school_years.all()).rows
-    # What was masked at the door names no response.
+    # What was masked on admission names no response.
     for row in registry.filter(~pl.col("response_id").str.contains(MASK)).iter_rows(named=True):
         texts = [row["response_id"], row["response_name_he"], row["response_name_en"]]
         texts += (row["response_aliases"] or "").split("|")
@@ -216,10 +214,10 @@ def _read_file(
     rows = pl.DataFrame(columns).with_columns(
         **{key: pl.lit(value) for key, value in provenance.items()}, **{ROW: read.rows[ROW]}
     )
-    set_aside = _kept_out(rows, cells, mapping)
+    rejected = _rejected(rows, cells, mapping)
     extra = [name for name in cells.columns if name not in mapping.columns.values()]
     return Reading(
-        rows.join(set_aside, on=ROW, how="anti"),
+        rows.join(rejected, on=ROW, how="anti"),
         pl.DataFrame(
             [
                 provenance
@@ -231,7 +229,7 @@ def _read_file(
             ],
             schema=_FILE_TYPES,
         ),
-        pl.concat([set_aside, _broken(read)]).select(
+        pl.concat([rejected, _broken(read)]).select(
             pl.lit(path.name).alias("file_name"), ROW, "column_name", "reason_code"
         ),
         pl.DataFrame(
@@ -248,16 +246,16 @@ def _read_file(
 def _open(
     city: CityFolder, source_id: str, number: int, path: Path, content: bytes
 ) -> tuple[Content, SourceMapping]:
-    """Return the rows of a file, its further sheets beside the first, and where each column is
-    now.
-    """
+    """Return the rows of a file, further sheets joined, and where each column is now."""
     mapping = city.city.sources[source_id][number]
     read = _sheet(city, source_id, number, path, content, mapping)
     for place, other in enumerate(mapping.beside):
         where = ("beside", place)
-        found = _sheet(city, source_id, number, path, content, sheet_of(mapping, other), *where)
+        found = _sheet(
+            city, source_id, number, path, content, sheet_mapping(mapping, other), *where
+        )
         try:
-            read = replace(read, rows=set_beside(read.rows, mapping, other, found.rows))
+            read = replace(read, rows=join_sheet(read.rows, mapping, other, found.rows))
         except ValueError as error:
             raise CityError(
                 f"{path}: {error} (source {source_id},"
@@ -360,45 +358,31 @@ def _resolved(column: pl.Series, aliases: Mapping[str, str]) -> pl.Series:
     return column.replace(pairs) if pairs else column
 
 
-def _kept_out(rows: pl.DataFrame, cells: pl.DataFrame, mapping: SourceMapping) -> pl.DataFrame:
-    """Return the rows that are no records (by the mapping, or totals), and excerpts that nobody
-    agreed to (R19).
+def _rejected(rows: pl.DataFrame, cells: pl.DataFrame, mapping: SourceMapping) -> pl.DataFrame:
+    """Return rows that are no records (by the mapping, or totals), and excerpts without consent.
+
+    Nobody agreed to the latter (R19), so their content is not stored.
     """
-    skipped = [
-        _cleaned(cells[mapping.columns[name]], mapping)
-        .fill_null("")
-        .str.contains(f"^(?:{pattern})$")
-        .alias(name)
-        for name, pattern in mapping.skip_where.items()
-    ]
+
+    def because(code: str, column: str | None, where: pl.Series | pl.Expr) -> pl.DataFrame:
+        return rows.filter(where).select(
+            ROW,
+            pl.lit(column, pl.String).alias("column_name"),
+            pl.lit(code).alias("reason_code"),
+        )
+
+    found = []
+    for name, pattern in mapping.skip_where.items():
+        texts = _cleaned(cells[mapping.columns[name]], mapping).fill_null("")
+        found.append(because("skipped", name, texts.str.contains(f"^(?:{pattern})$")))
     looked_at = list(dict.fromkeys([cells.columns[0], *mapping.columns.values()]))[:3]
     words = pl.col(looked_at).str.strip_chars().str.to_lowercase()
-    total = cells.select(pl.any_horizontal(words.str.contains(_TOTAL)).fill_null(value=False))
-    kept = [
-        rows.filter(by_design).select(
-            ROW,
-            pl.lit(by_design.name).alias("column_name"),
-            pl.lit("skipped").alias("reason_code"),
-        )
-        for by_design in skipped
-    ]
-    kept += [
-        rows.filter(total.to_series()).select(
-            ROW,
-            pl.lit(None, pl.String).alias("column_name"),
-            pl.lit("total_row").alias("reason_code"),
-        )
-    ]
+    total = cells.select(pl.any_horizontal(words.str.contains(TOTAL)).fill_null(value=False))
+    found.append(because("total_row", None, total.to_series()))
     if "has_consent" in rows.columns:
         agreed = (pl.col("has_consent") == "true").fill_null(value=False)
-        kept.append(
-            rows.filter(~agreed).select(
-                ROW,
-                pl.lit("has_consent").alias("column_name"),
-                pl.lit("no_consent").alias("reason_code"),
-            )
-        )
-    return pl.concat(kept).unique(ROW, keep="first", maintain_order=True)
+        found.append(because("no_consent", "has_consent", ~agreed))
+    return pl.concat(found).unique(ROW, keep="first", maintain_order=True)
 
 
 def _broken(read: Content) -> pl.DataFrame:

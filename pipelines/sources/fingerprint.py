@@ -30,14 +30,14 @@ _CODE = (
 
 
 @dataclass(frozen=True)
-class Marks:
+class Fingerprints:
     """Fingerprints of a run's inputs: all of them, and all but the scenarios."""
 
     whole: str
     upstream: str
 
 
-def marks(city: CityFolder) -> Marks:
+def fingerprints(city: CityFolder) -> Fingerprints:
     """Return the SHA-256 over every input of a run, by content.
 
     Raises:
@@ -53,10 +53,10 @@ def marks(city: CityFolder) -> Marks:
     scope = city.city.scope.model_dump_json()  # a run may plan for another scope than the file's
     upstream = hashlib.sha256((_hashed(files) + scope).encode()).hexdigest()
     whole = hashlib.sha256((upstream + _hashed(scenario_files(city.folder))).encode())
-    return Marks(whole.hexdigest(), upstream)
+    return Fingerprints(whole.hexdigest(), upstream)
 
 
-def code_mark(patterns: Iterable[str]) -> str:
+def code_fingerprint(patterns: Iterable[str]) -> str:
     """Return the SHA-256 over files of the project, by content."""
     return _hashed(path for pattern in patterns for path in PROJECT.glob(pattern))
 
@@ -68,13 +68,13 @@ def _hashed(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def remember(work_folder: Path, mark: Marks, release: Path) -> None:
+def record_release(work_folder: Path, inputs: Fingerprints, release: Path) -> None:
     """Note which inputs the release came from, and the warehouse it was published from."""
-    before = _note(work_folder)
-    baseline = before.get("baseline" if before.get("fingerprint") == mark.whole else "release")
+    before = _last_run(work_folder)
+    baseline = before.get("baseline" if before.get("fingerprint") == inputs.whole else "release")
     note = {
-        "fingerprint": mark.whole,
-        "upstream": mark.upstream,
+        "fingerprint": inputs.whole,
+        "upstream": inputs.upstream,
         "warehouse": _state(work_folder),
         "release": release.name,
         "baseline": baseline,
@@ -84,15 +84,14 @@ def remember(work_folder: Path, mark: Marks, release: Path) -> None:
     aside.replace(work_folder / "last_run.json")
 
 
-def only_scenarios_changed(work_folder: Path, mark: Marks) -> bool:
-    """Tell whether the warehouse is as the last release left it, made from the same inputs but
-    scenarios.
+def only_scenarios_changed(work_folder: Path, inputs: Fingerprints) -> bool:
+    """Tell whether nothing but scenarios changed since the release that left this warehouse.
 
     A warehouse that any other run has written to since, whole or not, is not trusted.
     """
-    note, held = _note(work_folder), _state(work_folder)
+    note, held = _last_run(work_folder), _state(work_folder)
     return held is not None and (note.get("upstream"), note.get("warehouse")) == (
-        mark.upstream,
+        inputs.upstream,
         held,
     )
 
@@ -108,25 +107,25 @@ def _state(work_folder: Path) -> str | None:
     return f"{held.st_mtime_ns} {held.st_size}"
 
 
-def last_release(work_folder: Path, mark: Marks) -> str | None:
+def last_release(work_folder: Path, inputs: Fingerprints) -> str | None:
     """Return the name of the release made from these inputs, if the last run made one."""
-    note = _note(work_folder)
-    return note["release"] if note.get("fingerprint") == mark.whole else None
+    note = _last_run(work_folder)
+    return note["release"] if note.get("fingerprint") == inputs.whole else None
 
 
-def release_before(work_folder: Path, marts_folder: Path, mark: Marks) -> Path | None:
+def release_before(work_folder: Path, marts_folder: Path, inputs: Fingerprints) -> Path | None:
     """Return the release that a new one is compared with, or None if there is none.
 
     A forced run over the same input is compared with what the release was compared with then, so
     that it makes the same bytes (R97).
     """
-    note = _note(work_folder)
-    name = note.get("baseline" if note.get("fingerprint") == mark.whole else "release")
+    note = _last_run(work_folder)
+    name = note.get("baseline" if note.get("fingerprint") == inputs.whole else "release")
     folder = marts_folder / "releases" / name if name else None
     return folder if folder and folder.is_dir() else None
 
 
-def _note(work_folder: Path) -> dict[str, str]:
+def _last_run(work_folder: Path) -> dict[str, str]:
     try:
         return json.loads((work_folder / "last_run.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):

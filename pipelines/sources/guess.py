@@ -128,7 +128,6 @@ NULL_MARKERS = (
     "אין נתונים",
     "חסר",
 )
-TOTAL = re.compile(r"^(סה[\"״']*כ|סך[ -]?הכו?ל|total|grand total)\b", re.IGNORECASE)
 # A whole file may be of one year or one scale; such a column is no loss to a source's score.
 CONSTANT_LIKE = ("school_year", "scale_id")
 _CODES = {"semel_mosad": "institution codes", "school_year": "years"}
@@ -327,7 +326,7 @@ def _is_id(text: str) -> bool:
 
 
 def fits(field: Field, text: str) -> bool:
-    """Tell whether a text could be a value of a field once the door has read it."""
+    """Tell whether a text could be a value of a field once it is admitted."""
     if field.name == "school_year":
         year = normalise.school_year(text) or normalise.whole_number(text)
         return year is not None and 2000 <= int(year) <= 2100
@@ -352,9 +351,7 @@ def fits(field: Field, text: str) -> bool:
 
 
 def value_share(field: Field, column: Column) -> float | None:
-    """Return the share of a column's filled rows that a field may hold; None if that says
-    nothing.
-    """
+    """Return the share of filled rows that a field may hold; None if that says nothing."""
     is_free = field.unit in ("key", "code", "category") and not (field.pattern or field.allowed)
     # A response may be mentioned by any of its names (R15).
     if not column.values or is_free or field.name == "response_id":
@@ -366,9 +363,7 @@ def value_share(field: Field, column: Column) -> float | None:
 
 
 def guess(field: Field, column: Column) -> Guess | None:
-    """Guess whether a column is a field, by header first, else by values that are like no
-    others.
-    """
+    """Guess whether a column is a field: by header, else by values that are like no others."""
     named, why = header_score(field.name, column.header)
     if not named:
         score, what = _by_values(field, column)
@@ -483,9 +478,7 @@ def unit_of(field: Field, column: Column, title: str) -> tuple[Unit, str] | None
 
 
 def date_order(values: Iterable[str]) -> tuple[str, str] | None:
-    """Guess the order of day and month of values like 31/12/2026, and say why; None without
-    such.
-    """
+    """Guess the order of days and months like 31/12/2026, and say why; None without such."""
     parts = [re.match(r"^(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})$", value) for value in values]
     pairs = [(int(found[1]), int(found[2])) for found in parts if found]
     if not pairs:

@@ -19,53 +19,13 @@ import polars as pl
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.sources.files import Reading, where_mapped
-from pipelines.sources.quarantine import AT_DOOR, Known, kept_out_query, quarantine_query
-from pipelines.warehouse.database import ASIDE, ensure_table
-
-# What is kept beside the raw tables, over all sources: column → type.
-_TABLES = {
-    "raw_quarantine": {
-        "source_id": "VARCHAR",
-        "file_name": "VARCHAR",
-        "file_row": "INTEGER",
-        "column_name": "VARCHAR",
-        "reason_code": "VARCHAR",
-        "masked_value": "VARCHAR",
-        "reason_he": "VARCHAR",
-        "reason_en": "VARCHAR",
-    },
-    "raw_file": {
-        "source_id": "VARCHAR",
-        "file_name": "VARCHAR",
-        "file_hash": "VARCHAR",
-        "rows_in": "INTEGER",
-        "extra_columns": "VARCHAR",
-        "mapping_number": "INTEGER",
-    },
-    "raw_repair": {
-        "source_id": "VARCHAR",
-        "file_name": "VARCHAR",
-        "column_name": "VARCHAR",
-        "repair_code": "VARCHAR",
-        "repaired_rows": "INTEGER",
-        "first_row": "INTEGER",
-    },
-    "raw_presence": {
-        "source_id": "VARCHAR",
-        "school_year": "VARCHAR",
-        "semel_mosad": "VARCHAR",
-        "presence_rows": "INTEGER",
-    },
-    "raw_file_version": {
-        "source_id": "VARCHAR",
-        "file_name": "VARCHAR",
-        "file_hash": "VARCHAR",
-        "rows_in": "INTEGER",
-        "newest_date": "VARCHAR",
-        "loaded_at": "TIMESTAMP",
-        "superseded_at": "TIMESTAMP",
-    },
-}
+from pipelines.sources.quarantine import (
+    REJECTIONS,
+    References,
+    quarantine_query,
+    rejected_query,
+)
+from pipelines.warehouse.database import ASIDE, SHARED_RAW, ensure_table
 
 
 def raw_name(source_id: str) -> str:
@@ -73,7 +33,7 @@ def raw_name(source_id: str) -> str:
     return f"raw.raw_{source_id}"
 
 
-def write_aside(
+def build_raw(
     connection: duckdb.DuckDBPyConnection,
     source_id: str,
     reading: Reading,
@@ -87,7 +47,7 @@ def write_aside(
     connection.register("rows", reading.rows)
     connection.register("files", reading.files)
     query = "SELECT * FROM rows"  # the reader gives them in the order of their files
-    if only_years is not None and _exists(connection, target):
+    if only_years is not None and exists(connection, target):
         listed = ", ".join(f"'{year}'" for year in only_years)
         gone = (
             f"SELECT file_name FROM {target} GROUP BY file_name HAVING bool_and(school_year IN"
@@ -163,7 +123,7 @@ def _ends_before(
 ) -> tuple[str, str] | None:
     """Say in which school year a file of a new name ends before what is loaded, if it does."""
     contract, target = dictionary().contract(source_id).contract, raw_name(source_id)
-    if "school_year" not in contract or not _dated(source_id) or not _exists(connection, target):
+    if "school_year" not in contract or not _dated(source_id) or not exists(connection, target):
         return None
     held = connection.sql(f"SELECT {', '.join(('school_year', *_dated(source_id)))} FROM {target}")
     newest = _newest(source_id)
@@ -184,11 +144,11 @@ def _ends_before(
     return None
 
 
-def settle(
+def record_load(
     connection: duckdb.DuckDBPyConnection,
     source_id: str,
     reading: Reading,
-    known: Known,
+    known: References,
     *,
     is_whole: bool,
     moment: datetime,
@@ -208,27 +168,27 @@ def settle(
     """
     _make_tables(connection)
     target = raw_name(source_id)
-    for name in ("files", "set_aside", "repairs"):
+    for name in ("files", "rejected", "repairs"):
         connection.register(name, getattr(reading, name))
     connection.execute("BEGIN")
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE gone AS {_gone(connection, source_id, is_whole=is_whole)}",
-        [source_id],
-    )
+    absent = _absent_files(connection, source_id, is_whole=is_whole)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE gone AS {absent}", [source_id])
     renewed = "(SELECT file_name FROM files UNION ALL FROM gone)"
-    connection.execute("CREATE OR REPLACE TEMP TABLE kept_out AS SELECT * FROM set_aside")
-    # Rows the door kept out of files that were not read again stay as they were.
+    connection.execute("CREATE OR REPLACE TEMP TABLE all_rejected AS SELECT * FROM rejected")
+    # Rows rejected in files that were not read again stay as they were.
     connection.execute(
-        "INSERT INTO kept_out SELECT file_name, file_row, nullif(column_name, ''), reason_code"
-        f" FROM raw.raw_quarantine WHERE source_id = ? AND reason_code IN {AT_DOOR} AND file_name"
-        f" NOT IN {renewed}",
+        "INSERT INTO all_rejected SELECT file_name, file_row, nullif(column_name, ''), reason_code"
+        f" FROM raw.raw_quarantine WHERE source_id = ? AND reason_code IN {REJECTIONS}"
+        f" AND file_name NOT IN {renewed}",
         [source_id],
     )
     connection.execute("DELETE FROM raw.raw_quarantine WHERE source_id = ?", [source_id])
     connection.execute(
         f"INSERT INTO raw.raw_quarantine {quarantine_query(source_id, target, known)}"
     )
-    connection.execute(f"INSERT INTO raw.raw_quarantine {kept_out_query(source_id, 'kept_out')}")
+    connection.execute(
+        f"INSERT INTO raw.raw_quarantine {rejected_query(source_id, 'all_rejected')}"
+    )
     for name in ("raw_repair", "raw_file"):
         connection.execute(
             f"DELETE FROM raw.{name} WHERE source_id = ? AND file_name IN {renewed}",
@@ -240,11 +200,11 @@ def settle(
         " mapping_number FROM files",
         [source_id],
     )
-    _note_presence(connection, source_id)
-    _forget_withdrawn(connection, source_id)
+    _count_presence(connection, source_id)
+    _delete_withdrawn(connection, source_id)
     _keep_versions(connection, source_id, reading, moment)
     connection.execute("COMMIT")
-    for name in ("files", "set_aside", "repairs"):
+    for name in ("files", "rejected", "repairs"):
         connection.unregister(name)
     query = (
         "SELECT count(DISTINCT (file_name, file_row)) FROM raw.raw_quarantine WHERE source_id = ?"
@@ -252,7 +212,7 @@ def settle(
     return connection.execute(query, [source_id]).fetchall()[0][0]
 
 
-def _note_presence(connection: duckdb.DuckDBPyConnection, source_id: str) -> None:
+def _count_presence(connection: duckdb.DuckDBPyConnection, source_id: str) -> None:
     """Count the rows of each school and year, so that who is missing can be told of any source."""
     connection.execute("DELETE FROM raw.raw_presence WHERE source_id = ?", [source_id])
     columns = dictionary().contract(source_id).contract
@@ -265,21 +225,21 @@ def _note_presence(connection: duckdb.DuckDBPyConnection, source_id: str) -> Non
         )
 
 
-def _forget_withdrawn(connection: duckdb.DuckDBPyConnection, source_id: str) -> None:
+def _delete_withdrawn(connection: duckdb.DuckDBPyConnection, source_id: str) -> None:
     """Delete from the history of excerpts whatever is not loaded, with consent, today (R19).
 
     Who no longer agrees is not known by name: a text that is not among those agreed to now is gone
     from the past as well, whichever id it had.
     """
     past = f"history.raw_{source_id}"
-    if "has_consent" in dictionary().contract(source_id).contract and _exists(connection, past):
+    if "has_consent" in dictionary().contract(source_id).contract and exists(connection, past):
         connection.execute(
             f"DELETE FROM {past} AS past WHERE NOT EXISTS (SELECT 1 FROM {raw_name(source_id)} AS"
             " held WHERE held.excerpt_id = past.excerpt_id AND held.excerpt_he = past.excerpt_he)"
         )
 
 
-def _gone(connection: duckdb.DuckDBPyConnection, source_id: str, *, is_whole: bool) -> str:
+def _absent_files(connection: duckdb.DuckDBPyConnection, source_id: str, *, is_whole: bool) -> str:
     """Return the SELECT of the names of a source's files that are no longer there.
 
     After a whole load those that were not read; after a load of some years those of them whose rows
@@ -292,7 +252,7 @@ def _gone(connection: duckdb.DuckDBPyConnection, source_id: str, *, is_whole: bo
     if is_whole:
         return known
     past = f"history.raw_{source_id}"
-    if not _exists(connection, past):
+    if not exists(connection, past):
         return f"{known} AND false"
     return (
         f"{known} AND (file_name, file_hash) IN (SELECT (file_name, file_hash) FROM {past}) AND"
@@ -305,7 +265,7 @@ def keep_superseded(
 ) -> None:
     """Move the rows of contents that are about to be superseded to schema `history`."""
     target = raw_name(source_id)
-    if not _exists(connection, target):
+    if not exists(connection, target):
         return
     past = f"history.raw_{source_id}"
     connection.execute(f"CREATE TABLE IF NOT EXISTS {past} AS SELECT * FROM {target} LIMIT 0")
@@ -366,7 +326,7 @@ def _newest(source_id: str) -> pl.Expr:
 
 
 def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    for name, columns in _TABLES.items():
+    for name, columns in SHARED_RAW.items():
         ensure_table(connection, f"raw.{name}", columns)
     for source_id in ("register__schools", "register__merges"):
         shape = ", ".join(f"{name} VARCHAR" for name in dictionary().contract(source_id).contract)
@@ -380,7 +340,8 @@ def _columns(connection: duckdb.DuckDBPyConnection, target: str) -> set[str]:
     return {row[0] for row in connection.execute(f"DESCRIBE {target}").fetchall()}
 
 
-def _exists(connection: duckdb.DuckDBPyConnection, target: str) -> bool:
+def exists(connection: duckdb.DuckDBPyConnection, target: str) -> bool:
+    """Whether the warehouse has a table, named `layer.name`."""
     layer, name = target.split(".")
     query = (
         "SELECT count(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?"

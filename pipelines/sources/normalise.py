@@ -202,9 +202,7 @@ def code(text: str, digits: int | None) -> str | None:
 
 
 def spelling(text: str) -> str:
-    """Return a text as categories and names are compared: one kind of quote and hyphen, one
-    case.
-    """
+    """Return a text as names are compared: one kind of quote and hyphen, one case."""
     return " ".join(text.translate(_QUOTES).replace("-", " ").split()).casefold()
 
 

@@ -1,7 +1,5 @@
 """Look at an unknown file and draft its mapping for `city.yaml`.
 
-    python -m pipelines.commands.propose FILE [--source SOURCE_ID] [--out DRAFT.yaml]
-
 The draft says which logical source the file most likely is, where its header stands, what each
 column is and why, and what is left to decide (`TODO`). Values are described by their shape; only
 the values of a public category are quoted, since a map of them is to be written (R110).
@@ -29,7 +27,6 @@ from pipelines.sources import normalise
 from pipelines.sources.admission import header_shown
 from pipelines.sources.guess import (
     NULL_MARKERS,
-    TOTAL,
     Candidate,
     Column,
     Guess,
@@ -42,7 +39,14 @@ from pipelines.sources.guess import (
     unit_of,
 )
 from pipelines.sources.personal import mask_personal
-from pipelines.sources.tabular import clean_text, decode, header_names, read_content
+from pipelines.sources.tabular import (
+    TOTAL,
+    clean_text,
+    decode,
+    header_names,
+    read_content,
+    unix_lines,
+)
 
 _LOOKED_AT = 200  # rows in which a header is looked for
 _MOST_HEADER_ROWS = 5
@@ -152,7 +156,7 @@ def _lines(content: bytes) -> Iterator[tuple[dict[str, Any], list[list[str]]]]:
         raise ValueError("zero bytes are no text")
     codecs = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1255")
     encoding = next((name for name in codecs if _decoded(content, name) == text), "auto")
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:_LOOKED_AT]
+    lines = unix_lines(text).split("\n")[:_LOOKED_AT]
     grids = {
         delimiter: [next(csv.reader([line], delimiter=delimiter), []) for line in lines]
         for delimiter in ",;\t|"
@@ -242,7 +246,7 @@ def _layout(
 
 
 def _is_total(row: Sequence[str | None]) -> bool:
-    return any(TOTAL.match(clean_text(value)) for value in row[:3] if value)
+    return any(re.match(TOTAL, clean_text(value).lower()) for value in row[:3] if value)
 
 
 # ---- the draft --------------------------------------------------------------------------------
@@ -464,7 +468,7 @@ def _next_steps(text: str, source_id: str) -> tuple[str, str]:
     )
 
 
-# ---- the command ------------------------------------------------------------------------------
+# ---- a file -----------------------------------------------------------------------------------
 
 
 def propose(path: Path, source_id: str | None = None) -> str:

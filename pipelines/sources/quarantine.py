@@ -62,15 +62,15 @@ SENTENCES = {
         "nobody consented to being quoted, so the row's content was not stored",
     ),
 }
-# What the door itself keeps out; all but broken rows by design rather than by fault.
-AT_DOOR = ("skipped", "total_row", "broken_row", "no_consent")
+# What the reader itself rejects; all but broken rows by design rather than by fault.
+REJECTIONS = ("skipped", "total_row", "broken_row", "no_consent")
 # Of several rows with one key these tables keep one, the first by content: without a register row a
 # whole school would be lost. Elsewhere nobody can tell which of the rows is right.
 _KEEPS_ONE = ("stg_register__schools", "stg_programmes__registry")
 
 
 @dataclass(frozen=True)
-class Known:
+class References:
     """What a city knows, against which its rows are held.
 
     Attributes:
@@ -89,10 +89,12 @@ class Known:
     last_grade: int = 12
 
 
-def known_to(city: CityFolder, responses: tuple[str, ...], goals: tuple[str, ...]) -> Known:
+def references_of(
+    city: CityFolder, responses: tuple[str, ...], goals: tuple[str, ...]
+) -> References:
     """Return what a city knows, given the ids of its registry's responses and its goals file."""
     settings = city.city
-    return Known(
+    return References(
         is_municipal=settings.city.authority is None,
         responses=tuple(sorted({*city.policy.responses, *responses})),
         goals=tuple(sorted({*city.policy.goals, *goals})),
@@ -143,7 +145,7 @@ def _rules(item: Field, *, required: bool) -> Iterator[tuple[str, str, str]]:
         yield "out_of_range", f"{finite}({outside})", rule
 
 
-def _references(source_id: str, table: Table, known: Known) -> Iterator[tuple[str, str, str]]:
+def _references(source_id: str, table: Table, known: References) -> Iterator[tuple[str, str, str]]:
     """Yield (column, condition, where it should be known) for codes that nobody registered."""
     if "response_id" in table.contract and known.responses and source_id != "programmes__registry":
         yield (
@@ -171,83 +173,71 @@ def _references(source_id: str, table: Table, known: Known) -> Iterator[tuple[st
         )
 
 
-def _together(source_id: str, known: Known) -> Iterator[tuple[str, str, str, str, str]]:
+# Source, column, the column of the same row that it cannot exceed, the rule in English and Hebrew.
+_CANNOT_EXCEED = (
+    (
+        "attendance__pupil_years",
+        "absence_days",
+        "school_days",
+        "more absence days than school days",
+        "ימי ההיעדרות רבים מימי הלימוד",
+    ),
+    (
+        "attendance__pupil_years",
+        "absence_days_justified",
+        "absence_days",
+        "more justified absence days than absence days",
+        "ימי ההיעדרות המוצדקת רבים מימי ההיעדרות",
+    ),
+    (
+        "assets__inventory",
+        "hours_free_per_week",
+        "hours_per_week",
+        "more free hours than hours",
+        "השעות הפנויות רבות מכלל השעות",
+    ),
+)
+
+
+def _number(name: str) -> str:
+    return f"TRY_CAST({name} AS DOUBLE)"
+
+
+def _row_rules(source_id: str, known: References) -> Iterator[tuple[str, str, str, str, str]]:
     """Yield (column, reason code, condition, rule in English, in Hebrew) over several columns."""
-    number = {
-        name: f"TRY_CAST({name} AS DOUBLE)"
-        for name in (
-            "score",
-            "absence_days",
-            "absence_days_justified",
-            "school_days",
-            "grade",
-            "birth_year",
-            "school_year",
-            "hours_free_per_week",
-            "hours_per_week",
-            "respondents",
-            "eligible_pupils",
-            "agree_pct",
-        )
-    }
+    for source, column, most, en, he in _CANNOT_EXCEED:
+        if source == source_id:
+            yield column, "implausible", f"{_number(column)} > {_number(most)}", en, he
     if source_id == "tests__pupil_scores":
+        score = _number("score")
         for scale_id, (low, high) in sorted(known.scales.items()):
             # A share between 0 and 1 on a scale of hundreds was written in another unit.
-            share = f" OR ({number['score']} > 0 AND {number['score']} < 1)" if high >= 100 else ""
-            condition = (
-                f"scale_id = {_text(scale_id)} AND ({number['score']} < {low} OR {number['score']}"
-                f" > {high}{share})"
-            )
-            yield (
-                "score",
-                "outside_scale",
-                condition,
-                f"{scale_id}: {low:g}…{high:g}",
-                f"{scale_id}: {low:g}…{high:g}",
-            )
-    if source_id == "attendance__pupil_years":
-        yield (
-            "absence_days",
-            "implausible",
-            f"{number['absence_days']} > {number['school_days']}",
-            "more absence days than school days",
-            "ימי ההיעדרות רבים מימי הלימוד",
-        )
-        yield (
-            "absence_days_justified",
-            "implausible",
-            f"{number['absence_days_justified']} > {number['absence_days']}",
-            "more justified absence days than absence days",
-            "ימי ההיעדרות המוצדקת רבים מימי ההיעדרות",
-        )
+            share = f" OR ({score} > 0 AND {score} < 1)" if high >= 100 else ""
+            outside = f"{score} < {low} OR {score} > {high}{share}"
+            condition = f"scale_id = {_text(scale_id)} AND ({outside})"
+            rule = f"{scale_id}: {low:g}…{high:g}"
+            yield "score", "outside_scale", condition, rule, rule
+    grade = _number("grade")
     if source_id in ("register__pupils", "tests__pupil_scores", "attendance__exits"):
         yield (
             "grade",
             "implausible",
-            f"{number['grade']} > {known.last_grade}",
+            f"{grade} > {known.last_grade}",
             f"a grade above {known.last_grade} in an elementary school",
             f"שכבה מעל {known.last_grade} בבית ספר יסודי",
         )
     if source_id == "register__pupils":
-        age = f"{number['school_year']} - {number['birth_year']} - {number['grade']}"
+        age_at_start = f"{_number('school_year')} - {_number('birth_year')} - {grade}"
         yield (
             "birth_year",
             "implausible",
-            f"({age}) NOT BETWEEN 4 AND 8",
+            f"({age_at_start}) NOT BETWEEN 4 AND 8",
             "the birth year does not fit the grade",
             "שנת הלידה אינה מתאימה לשכבה",
         )
-    if source_id == "assets__inventory":
-        yield (
-            "hours_free_per_week",
-            "implausible",
-            f"{number['hours_free_per_week']} > {number['hours_per_week']}",
-            "more free hours than hours",
-            "השעות הפנויות רבות מכלל השעות",
-        )
 
 
-def _row_of(
+def _reasons(
     source_id: str,
     item: Field,
     code: str,
@@ -270,30 +260,30 @@ def _row_of(
     )
 
 
-def quarantine_query(source_id: str, raw: str, known: Known | None = None) -> str:
+def quarantine_query(source_id: str, raw: str, known: References | None = None) -> str:
     """Return the SELECT of `raw_quarantine` rows for one source over its raw table.
 
     Of exact copies of a row one is kept. Rows that share a key but not their content are all set
     aside, but for the registers, of which the first by content stays; so the order of rows in a
     file never decides anything.
     """
-    known = known or Known()
+    known = known or References()
     table: Table = dictionary().contract(source_id)
     fields = dictionary().fields
     parts = [
-        _row_of(source_id, fields[name], code, raw, condition, rule)
+        _reasons(source_id, fields[name], code, raw, condition, rule)
         for name in table.contract
         for code, condition, rule in _rules(
             fields[name], required=name not in table.contract_nullable
         )
     ]
     parts += [
-        _row_of(source_id, fields[name], "unknown_reference", raw, condition, rule)
+        _reasons(source_id, fields[name], "unknown_reference", raw, condition, rule)
         for name, condition, rule in _references(source_id, table, known)
     ]
     parts += [
-        _row_of(source_id, fields[name], code, raw, condition, rule, rule_he)
-        for name, code, condition, rule, rule_he in _together(source_id, known)
+        _reasons(source_id, fields[name], code, raw, condition, rule, rule_he)
+        for name, code, condition, rule, rule_he in _row_rules(source_id, known)
     ]
     key, content = ", ".join(table.key), ", ".join(table.contract)
     repeated = (
@@ -307,18 +297,18 @@ def quarantine_query(source_id: str, raw: str, known: Known | None = None) -> st
         f" {content}) AS with_content FROM {raw} SEMI JOIN ({repeated}) USING ({key}))"
     )
     surplus = "copy > 1" if table.name in _KEEPS_ONE else "same > 1 OR with_key > with_content"
-    parts.append(_row_of(source_id, fields[table.key[0]], "duplicate_key", numbered, surplus, key))
+    parts.append(_reasons(source_id, fields[table.key[0]], "duplicate_key", numbered, surplus, key))
     return "\nUNION ALL\n".join(parts)
 
 
-def kept_out_query(source_id: str, kept_out: str) -> str:
-    """Return the SELECT of `raw_quarantine` rows for the rows that the door kept out."""
+def rejected_query(source_id: str, rejected: str) -> str:
+    """Return the SELECT of `raw_quarantine` rows for the rows that were rejected at reading."""
     hebrew, english = (
-        " ".join(f"WHEN {_text(code)} THEN {_text(SENTENCES[code][place])}" for code in AT_DOOR)
+        " ".join(f"WHEN {_text(code)} THEN {_text(SENTENCES[code][place])}" for code in REJECTIONS)
         for place in (0, 1)
     )
     return (
         f"SELECT {_text(source_id)}, file_name, file_row, coalesce(column_name, ''), reason_code,"
         f" CAST(NULL AS VARCHAR), CASE reason_code {hebrew} END, CASE reason_code {english} END"
-        f" FROM {kept_out}"
+        f" FROM {rejected}"
     )

@@ -1,4 +1,4 @@
-"""Set the columns of another sheet beside those of the first, by a key that both have."""
+"""Join the columns of a second sheet to the rows of the first, by a key that both have."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pipelines.settings.fields import ROW
 from pipelines.settings.mapping import Beside, SourceMapping
 
 
-def sheet_of(mapping: SourceMapping, other: Beside) -> SourceMapping:
-    """Return how the other sheet alone is read."""
+def sheet_mapping(mapping: SourceMapping, other: Beside) -> SourceMapping:
+    """Return how the second sheet alone is read."""
     return mapping.model_copy(
         update={
             "sheet": other.sheet,
@@ -21,19 +21,19 @@ def sheet_of(mapping: SourceMapping, other: Beside) -> SourceMapping:
     )
 
 
-def set_beside(
+def join_sheet(
     cells: pl.DataFrame, mapping: SourceMapping, other: Beside, found: pl.DataFrame
 ) -> pl.DataFrame:
-    """Add the other sheet's columns to the rows of the first.
+    """Add the second sheet's columns to the rows of the first.
 
     Args:
         cells: texts of the first sheet.
         mapping: how the first sheet is read.
-        other: which columns of the other sheet are wanted.
-        found: texts of the other sheet, with `file_row`.
+        other: which columns of the second sheet are wanted.
+        found: texts of the second sheet, with `file_row`.
 
     Raises:
-        ValueError: naming rows of the other sheet that hold a value and whose key the first sheet
+        ValueError: naming rows of the second sheet that hold a value and whose key the first sheet
             does not have, or has several rows for: their values would be lost, or counted twice.
     """
     key = pl.col(other.columns[other.key]).str.strip_chars()
@@ -45,9 +45,12 @@ def set_beside(
     names = [other.cell_name(head) for head in other.added.values()]
     held = wanted.filter(pl.any_horizontal(pl.col(names).str.strip_chars().fill_null("") != ""))
     own = cells[mapping.columns[other.key]].str.strip_chars()
-    astray = held.filter(~pl.col("key").is_in(own.drop_nulls().implode()).fill_null(value=False))
+    orphans = held.filter(~pl.col("key").is_in(own.drop_nulls().implode()).fill_null(value=False))
     repeated = held.filter(pl.col("key").is_duplicated())
-    for rows, what in ((astray, "have no row on the first sheet"), (repeated, "have the same key")):
+    for rows, what in (
+        (orphans, "have no row on the first sheet"),
+        (repeated, "have the same key"),
+    ):
         if not rows.is_empty():
             listed = ", ".join(map(str, rows[ROW].head(10)))
             raise ValueError(f"sheet {other.sheet}: rows {listed} {what} (key {other.key})")

@@ -12,9 +12,7 @@ _NUMBER = r"^[+-]?\d+(\.\d+)?$"
 
 
 def write_csv(frame: pl.DataFrame, path: Path) -> None:
-    """Write a frame as CSV in UTF-8 with its mark; a text like a formula gets an apostrophe before
-    it.
-    """
+    """Write a frame as CSV (UTF-8 with its mark), an apostrophe before a text like a formula."""
     texts = frame.select(pl.selectors.string()).columns
     safe = [
         pl.when(pl.col(name).str.contains(_FORMULA) & ~pl.col(name).str.contains(_NUMBER))

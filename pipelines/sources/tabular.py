@@ -1,5 +1,4 @@
-"""From the bytes of one file to a frame of texts, one row per record, each with its row in the
-file.
+"""From a file's bytes to a frame of texts: one row per record, with its row in the file.
 
 A record that cannot be split into the header's columns is set aside by itself; it never takes its
 neighbours with it. What a value means is decided later (`normalise.py`).
@@ -27,6 +26,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# How a row of totals begins, in small letters; it is no record.
+TOTAL = r"^(סה[\"״']*כ|סך[ -]?הכו?ל|total|grand total)\b"
 # How Python writes a byte that does not fit its encoding.
 _ESCAPED = re.compile("[\udc80-\udcff]")
 # A quoted field may hold line breaks; one that is still open after so many lines is a stray quote.
@@ -98,13 +99,14 @@ def _by_lines(text: str) -> tuple[str, frozenset[int]]:
     """Number the lines that hold bytes which could not be read, from 1, and mark those bytes."""
     bad = {
         number
-        for number, line in enumerate(_lines_of(text).split("\n"), start=1)
+        for number, line in enumerate(unix_lines(text).split("\n"), start=1)
         if _ESCAPED.search(line)
     }
     return _ESCAPED.sub("\ufffd", text), frozenset(bad)
 
 
-def _lines_of(text: str) -> str:
+def unix_lines(text: str) -> str:
+    """Return a text with every line ending as one line feed."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -113,7 +115,7 @@ def _lines_of(text: str) -> str:
 
 def _csv(text: str, bad: frozenset[int], mapping: SourceMapping) -> Content:
     """Split a text; a record with a line in `bad` is set aside."""
-    top = _lines_of(text).split("\n", mapping.first_data_row - 1)[mapping.header_row - 1 :]
+    top = unix_lines(text).split("\n", mapping.first_data_row - 1)[mapping.header_row - 1 :]
     if len(top) < mapping.header_rows:
         raise ValueError(
             f"the file ends before row {mapping.header_row}, where its header should be"

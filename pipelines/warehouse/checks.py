@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 from typing import Any
 
 import duckdb
@@ -130,9 +131,8 @@ def _schema_frame(
     described = connection.sql(f"DESCRIBE {relation}").fetchall()
     actual = [f"{name} {type_}" for name, type_, *_ in described]
     expected = [f"{name} {dictionary().fields[name].type}" for name in table.columns]
-    length = max(len(actual), len(expected))
-    pad = lambda items: items + ["(absent)"] * (length - len(items))  # noqa: E731
-    return pd.DataFrame({"actual": pad(actual), "expected": pad(expected)})
+    pairs = zip_longest(actual, expected, fillvalue="(absent)")
+    return pd.DataFrame(pairs, columns=["actual", "expected"])
 
 
 def _failures(

@@ -21,7 +21,52 @@ from pydantic import PrivateAttr
 from pipelines.settings.fields import Table, dictionary
 
 LAYERS = ("raw", "staging", "core", "mart", "audit", "history")
-ASIDE = "__next"
+ASIDE = "__next"  # ending of a table that is made aside, until it is swapped in
+# What the raw assets write of all sources together, so every raw asset is upstream of a reader:
+# table → column → type.
+SHARED_RAW = {
+    "raw_quarantine": {
+        "source_id": "VARCHAR",
+        "file_name": "VARCHAR",
+        "file_row": "INTEGER",
+        "column_name": "VARCHAR",
+        "reason_code": "VARCHAR",
+        "masked_value": "VARCHAR",
+        "reason_he": "VARCHAR",
+        "reason_en": "VARCHAR",
+    },
+    "raw_file": {
+        "source_id": "VARCHAR",
+        "file_name": "VARCHAR",
+        "file_hash": "VARCHAR",
+        "rows_in": "INTEGER",
+        "extra_columns": "VARCHAR",
+        "mapping_number": "INTEGER",
+    },
+    "raw_repair": {
+        "source_id": "VARCHAR",
+        "file_name": "VARCHAR",
+        "column_name": "VARCHAR",
+        "repair_code": "VARCHAR",
+        "repaired_rows": "INTEGER",
+        "first_row": "INTEGER",
+    },
+    "raw_presence": {
+        "source_id": "VARCHAR",
+        "school_year": "VARCHAR",
+        "semel_mosad": "VARCHAR",
+        "presence_rows": "INTEGER",
+    },
+    "raw_file_version": {
+        "source_id": "VARCHAR",
+        "file_name": "VARCHAR",
+        "file_hash": "VARCHAR",
+        "rows_in": "INTEGER",
+        "newest_date": "VARCHAR",
+        "loaded_at": "TIMESTAMP",
+        "superseded_at": "TIMESTAMP",
+    },
+}
 
 
 class Warehouse(ConfigurableResource):
@@ -101,9 +146,7 @@ class Warehouse(ConfigurableResource):
         return found
 
     def last(self, names: Iterable[str]) -> dict[str, pl.DataFrame]:
-        """Return those of the tables that an earlier run left, in the dictionary's present
-        columns.
-        """
+        """Return those tables that an earlier run left in the dictionary's present columns."""
         made = [dictionary().tables[name] for name in names]
         with self.connect() as connection:
             held = {

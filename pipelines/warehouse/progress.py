@@ -19,12 +19,11 @@ QUESTIONS = {
     "act": "who does what when, and who is told",
     "review": "what happened against the plan",
 }
+_LOGGER = logging.Logger("progress")
 
 
 class Progress(logging.Handler):
-    """Prints each stage when its first table is begun, and its tables and seconds when all are
-    done.
-    """
+    """Prints each stage once all its tables are made, with their number and seconds."""
 
     def __init__(self, console: Console, stage_of: dict[str, str]) -> None:
         super().__init__()
@@ -36,12 +35,14 @@ class Progress(logging.Handler):
         self._status = console.status("")
 
     def __enter__(self) -> Progress:
-        """Start the spinner."""
+        """Start the spinner, and let runs of this process report here."""
+        _LOGGER.addHandler(self)
         self._status.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop the spinner."""
+        _LOGGER.removeHandler(self)
         self._status.stop()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -67,18 +68,7 @@ class Progress(logging.Handler):
                 )
 
 
-_active: list[Progress] = []
-
-
-def show_progress(handler: Progress) -> None:
-    """Let runs of this process report to `handler`."""
-    _active[:] = [handler]
-
-
 @dg.logger(config_schema={}, description="One line a stage.")
 def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
     """Return the logger that feeds the progress display."""
-    logger = logging.Logger("progress")
-    for handler in _active:
-        logger.addHandler(handler)
-    return logger
+    return _LOGGER

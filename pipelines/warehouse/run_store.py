@@ -35,7 +35,7 @@ def instance() -> dg.DagsterInstance:
 
 
 @contextmanager
-def unhurried() -> Iterator[None]:
+def without_disk_waits() -> Iterator[None]:
     """Let the run history of this process reach the disk in its own time.
 
     `synchronous = NORMAL` is SQLite's own advice for a write-ahead log: a power failure may cost

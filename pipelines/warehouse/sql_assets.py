@@ -18,7 +18,7 @@ from sqlglot import exp
 from sqlglot.lineage import lineage
 
 from pipelines.settings.fields import PROVENANCE, SQL_FOLDER, Table, dictionary
-from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.database import SHARED_RAW, Warehouse
 from pipelines.warehouse.suites import checks_of
 from pipelines.warehouse.tables import (
     POOL,
@@ -31,20 +31,6 @@ from pipelines.warehouse.tables import (
 )
 
 LAYERS = ("staging", "core", "mart")
-# Written by the raw assets beside their own tables, so every raw asset is upstream of a reader.
-SHARED_RAW = {
-    "raw_quarantine": (
-        "source_id",
-        "column_name",
-        "reason_code",
-        "masked_value",
-        "reason_he",
-        "reason_en",
-    ),
-    "raw_file": ("source_id", "rows_in", "extra_columns", "mapping_number"),
-    "raw_repair": ("source_id", "column_name", "repair_code", "repaired_rows", "first_row"),
-    "raw_presence": ("source_id", "school_year", "semel_mosad", "presence_rows"),
-}
 _STAGE = re.compile(r"^-- Stage: (\w+)\.$", re.MULTILINE)
 
 
@@ -131,7 +117,7 @@ def _schema(sql: SqlTable) -> dict[str, dict[str, dict[str, str]]]:
     for read in sql.reads:
         layer, name = read.split(".")
         if name in SHARED_RAW:
-            columns = (*SHARED_RAW[name], *PROVENANCE)
+            columns = tuple(SHARED_RAW[name])
         elif layer == "raw":
             columns = (*dictionary().contract(name.removeprefix("raw_")).contract, *PROVENANCE)
         elif layer == "audit":

@@ -1,8 +1,8 @@
-"""How every table of the warehouse is made: built aside, checked, then swapped in.
+"""How every table of the warehouse is made: under another name, checked, then swapped in.
 
 A blocking check stops what comes after but does not undo a bad write, so nothing replaces the last
-good table until its checks have passed (write, audit, publish). SQL tables and Python tables go
-through the same door, `make_tables`.
+good table until its checks have passed (write, audit, publish). `make_tables` makes all of them,
+those of SQL and those of Python.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

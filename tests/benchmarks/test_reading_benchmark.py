@@ -14,9 +14,9 @@ import pytest
 from models.demo import generate
 from pipelines.demo.write import write_city
 from pipelines.settings.city import load_city
-from pipelines.sources.collect import city_knows
+from pipelines.sources.collect import city_references
 from pipelines.sources.files import read_source
-from pipelines.sources.load import raw_name, settle, write_aside
+from pipelines.sources.load import build_raw, raw_name, record_load
 from pipelines.warehouse.database import LAYERS, qualified, swap
 from pipelines.warehouse.sql_assets import sql_tables, write_sql
 
@@ -66,13 +66,13 @@ def stage(city):
         (SOURCE, (YEAR,)),
     ):
         reading = read_source(city, source_id, years)
-        write_aside(connection, source_id, reading, None)
+        build_raw(connection, source_id, reading, None)
         swap(connection, raw_name(source_id))
-        settle(
+        record_load(
             connection,
             source_id,
             reading,
-            city_knows(city),
+            city_references(city),
             is_whole=True,
             moment=datetime(2026, 1, 1),
         )

@@ -5,9 +5,9 @@
 import pytest
 
 from models.demo import generate
-from pipelines.commands.check import rehearse
 from pipelines.demo.write import write_city
 from pipelines.diagnose.criteria import STEPS
+from pipelines.rehearsal import rehearse
 from pipelines.settings.city import load_city
 
 

@@ -6,7 +6,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.commands.what_if import hide_few, main
+from pipelines.commands.what_if import main
+from pipelines.diagnose.what_if import hide_few
 
 
 def test_counts_by_group_before_and_after(published, capsys):

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.decide import scenarios as step
 from pipelines.settings.fields import dictionary
-from pipelines.sources.fingerprint import Marks, marks, only_scenarios_changed
+from pipelines.sources.fingerprint import Fingerprints, fingerprints, only_scenarios_changed
 from pipelines.warehouse.database import Warehouse
 from tests.integration.test_run_errors import expect_error
 
@@ -190,18 +190,18 @@ def test_a_changed_effect_solves_every_scenario(asked, solved):
 
 
 def test_a_warehouse_that_something_else_wrote_to_is_not_trusted(published, tmp_path):
-    mark = marks(published.workspace().city())
+    inputs = fingerprints(published.workspace().city())
     work = Path(published.workspace().work_folder)
-    assert only_scenarios_changed(work, mark)
-    assert not only_scenarios_changed(work, Marks(mark.whole, "other"))
+    assert only_scenarios_changed(work, inputs)
+    assert not only_scenarios_changed(work, Fingerprints(inputs.whole, "other"))
     for name in ("warehouse.duckdb", "last_run.json"):
         shutil.copy2(work / name, tmp_path)
-    assert only_scenarios_changed(tmp_path, mark)
+    assert only_scenarios_changed(tmp_path, inputs)
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
         connection.execute("CREATE TABLE audit.stranger AS SELECT 1 AS a")
-    assert not only_scenarios_changed(tmp_path, mark)
+    assert not only_scenarios_changed(tmp_path, inputs)
     (tmp_path / "warehouse.duckdb").unlink()
-    assert not only_scenarios_changed(tmp_path, mark)
+    assert not only_scenarios_changed(tmp_path, inputs)
 
 
 def test_an_invalid_scenario_stops_before_any_work(place):

@@ -7,10 +7,10 @@ import re
 import polars as pl
 import pytest
 
-from pipelines.commands.check import rehearse
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.suppression import Thresholds, gate, suppress
+from pipelines.rehearsal import rehearse
 from pipelines.settings.city import load_city
 from pipelines.warehouse.sql_assets import sql_tables
 from pipelines.warehouse.tables import nothing

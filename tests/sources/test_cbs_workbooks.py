@@ -1,5 +1,4 @@
-"""Four real CBS workbooks, staged through the mappings of data_raw/cbs_workbooks, against the tidy
-panel.
+"""Four real CBS workbooks, staged by data_raw/cbs_workbooks, against the tidy panel.
 
 The panel was made from the same workbooks by other code, so agreement cell by cell says that the
 mappings point at the right sheets, header rows, columns and units.
@@ -9,9 +8,9 @@ import polars as pl
 import pytest
 import yaml
 
-from pipelines.commands.check import rehearse
+from pipelines.commands import check
+from pipelines.rehearsal import rehearse
 from pipelines.settings.city import CityError, load_sources
-from pipelines.sources import check
 from tests.conftest import PROJECT
 
 SOURCE = "context__authority_years"
@@ -164,9 +163,7 @@ def test_the_index_of_2013_is_the_one_of_the_workbooks_of_2015_and_2016(staged, 
 
 
 def test_the_index_of_2008_agrees_with_its_own_clusters(staged):
-    """The panel has no value of 2008; its clusters are intervals of the value, one above the
-    other.
-    """
+    """The panel has no value of 2008; its clusters are intervals of the value, in order."""
     bounds = (
         staged.filter(pl.col("school_year") == 2013, pl.col("ses_value_cbs").is_not_null())
         .group_by("ses_cluster_cbs")

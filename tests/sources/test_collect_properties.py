@@ -1,6 +1,4 @@
-"""What must hold of any file: its order says nothing, and a broken byte breaks nothing else
-(R22–R24).
-"""
+"""What must hold of any file: order says nothing, a broken byte breaks no other row (R22–R24)."""
 
 import random
 import shutil
@@ -10,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.commands.check import rehearse
+from pipelines.rehearsal import rehearse
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 from pipelines.warehouse.checks import run_checks
@@ -74,9 +72,7 @@ def in_parts(folder):
 
 
 def shuffled(folder, rng):
-    """Permute the rows and the columns of every file; rows of one year's attendance change files
-    too.
-    """
+    """Permute rows and columns of every file; rows of one year's attendance change files too."""
     files = sorted(
         path for path in (folder / "files").iterdir() if path.suffix in (".csv", ".xlsx")
     )
@@ -165,9 +161,7 @@ def test_the_order_of_rows_columns_and_files_says_nothing(several, tmp_path_fact
 
 
 def test_contradicting_rows_are_set_aside_in_the_shuffled_city(several):
-    """What the permutation is tried on does hold contradictions: two rows of a pair each are
-    out.
-    """
+    """The permuted city does hold contradictions: both rows of each pair are set aside."""
     done = rehearse(load_city(several[0]), checked=False)
     held = done.table(
         "SELECT source_id, count(*) AS n FROM core.core_quarantine WHERE reason_code ="
@@ -238,9 +232,7 @@ REFERRED_TO = {"register__schools", "register__merges", "programmes__registry", 
 def test_random_bytes_never_crash_and_never_reach_other_rows(
     small_city, sound, tmp_path_factory, data
 ):
-    """Whatever happens to a file, other files and its own other rows are as before; errors name the
-    file.
-    """
+    """Whatever happens to a file, all other rows are as before; errors name the file."""
     folder = tmp_path_factory.mktemp("broken") / "demo_city"
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
     read = sorted(sound["raw_file"]["file_name"])
@@ -279,9 +271,7 @@ def test_random_bytes_never_crash_and_never_reach_other_rows(
 
 
 def test_a_bad_byte_in_the_scores_sets_aside_one_row(small_city, sound, tmp_path):
-    """The largest file, read with encoding `auto`: one row less, everything else staged as it
-    was.
-    """
+    """The largest file, read with encoding `auto`: one row less, the rest staged as it was."""
     folder = tmp_path / "demo_city"
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
     path = folder / "files" / "pupil_scores_2026.csv"

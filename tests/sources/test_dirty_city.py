@@ -11,14 +11,14 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-from pipelines.checks import engine
 
 from models.demo import generate, soil, spec
 from models.demo.defects import code_of
-from pipelines.commands.check import Rehearsal, rehearse
 from pipelines.demo.write import write_city
 from pipelines.publish.suppression import Thresholds, suppress
+from pipelines.rehearsal import Rehearsal, rehearse
 from pipelines.settings.city import CityError, load_city
+from pipelines.warehouse import checks as engine
 from pipelines.warehouse.database import LAYERS
 from tests.sources import test_load
 
@@ -84,9 +84,7 @@ def told(failed, table, *parts):
 
 
 def outcome(row, trial, failed, folder):
-    """Whether one line of the manifest came out as it says, and with which severities it is
-    told.
-    """
+    """Whether a line of the manifest came out as it says, and with which severities it is told."""
     done, file = trial.dirty, pl.col("file_name") == row["file_name"]
     match row["kind"]:
         case "quarantine":
@@ -136,9 +134,7 @@ def outcome(row, trial, failed, folder):
 
 
 def equals_its_clean_twin(row, trial):
-    """Whether rows that could be read are staged as in the clean city, whatever the file looked
-    like.
-    """
+    """Whether rows that could be read are staged as in the clean city."""
     where = f"WHERE school_year = {row['key']}" if row["key"] else ""
     query = f"SELECT * FROM {row['expected']} {where}"
     clean, dirty = trial.clean.table(query), trial.dirty.table(query)
@@ -152,9 +148,7 @@ def equals_its_clean_twin(row, trial):
 
 
 def loading(city, row, folder):
-    """Return a copy of the city that holds the row's file alone, and a warehouse to load it
-    into.
-    """
+    """Return a copy of the city that holds the row's file alone, and a warehouse for it."""
     held = folder / row["defect_id"]
     (held / "files").mkdir(parents=True)
     for name in ("city.yaml", "policy.yaml"):
@@ -171,9 +165,7 @@ def loading(city, row, folder):
 
 
 def is_refused(row, city, folder):
-    """Whether a file that ends before what is loaded is refused, in both languages, and changes
-    nothing.
-    """
+    """Whether a file that ends before what is loaded is refused, and changes nothing."""
     held, connection, file = loading(city, row, folder)
     test_load.load(connection, held, test_load.MONDAY, row["source_id"])
     before = test_load.rows(connection, row["source_id"])
@@ -313,8 +305,8 @@ def test_the_clean_city_raises_no_false_alarm(trial):
         assert failed.get(f"core_climate.{check}", ("", set()))[1] == keys
     warnings = sorted(failed.keys() - {f"core_climate.{check}" for check in few})
     assert len(warnings) <= FALSE_ALARMS * len(done.results), warnings
-    set_aside = done.table("SELECT reason_code FROM core.core_quarantine")
-    assert set(set_aside["reason_code"]) <= {"no_consent"}
+    rejected = done.table("SELECT reason_code FROM core.core_quarantine")
+    assert set(rejected["reason_code"]) <= {"no_consent"}
 
 
 def answers(files):
@@ -373,9 +365,7 @@ def test_no_planted_name_or_number_is_in_any_table(trial):
 
 
 def test_four_answers_are_told_and_not_published(trial):
-    """The class of which four answered (D23) is in the city's table, and empty for who publishes
-    it.
-    """
+    """A class of which four answered (D23) is in the city's table, and empty where published."""
     tiny = f"WHERE semel_mosad = '{code_of('S17')}' AND respondents = 4"
     cells = trial.dirty.table(f"SELECT * FROM core.core_climate {tiny}")
     assert cells.height == len(spec.CLIMATE_MEAN)

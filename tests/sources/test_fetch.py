@@ -1,6 +1,4 @@
-"""`make fetch` against a portal on this computer: what arrives is whole, right, and fetched
-once.
-"""
+"""`make fetch` against a portal on this computer: what arrives is whole, right, fetched once."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipelines.commands.fetch import ELSEWHERE, OPEN_FILES, FetchError, OpenFile, Portal, fetch
+from pipelines.sources.fetch import ELSEWHERE, OPEN_FILES, FetchError, OpenFile, Portal, fetch
 
 from .fetch_portal import PACKAGE_SHOW, FakePortal, Fault, Published, serving
 
@@ -29,9 +27,7 @@ ALL_REAL = all((REAL / file.file_name).is_file() for file in OPEN_FILES)
 
 
 def made_bytes(file: OpenFile) -> bytes:
-    """A small file of the right shape in the stated encoding, its header padded like the real
-    one.
-    """
+    """A small file of the right shape and encoding, its header padded like the real one."""
     header = ",".join(f"{name} " for name in file.required_columns)
     rows = "".join(
         ",".join(f"אשקלון{row}" for _ in file.required_columns) + "\n" for row in range(50)

@@ -1,6 +1,4 @@
-"""Contents over time: a reload changes nothing, a correction supersedes, older content is
-refused.
-"""
+"""Contents over time: a reload changes nothing, a correction supersedes, older is refused."""
 
 import shutil
 from datetime import datetime
@@ -9,11 +7,11 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.commands.history import as_of, versions
 from pipelines.settings.city import CityError, load_city
 from pipelines.sources.files import read_source
-from pipelines.sources.load import keep_superseded, raw_name, refuse_older, settle, write_aside
-from pipelines.sources.quarantine import Known
+from pipelines.sources.history import as_of, versions
+from pipelines.sources.load import build_raw, keep_superseded, raw_name, record_load, refuse_older
+from pipelines.sources.quarantine import References
 from pipelines.warehouse.database import LAYERS, swap
 
 SOURCE, FILE = "climate__facets", "climate_2026.csv"
@@ -41,10 +39,12 @@ def load(connection, folder, moment, source=SOURCE, years=None):
     every = city.city.school_years.all()
     reading = read_source(city, source, years or every)
     refuse_older(connection, city, source, reading)
-    write_aside(connection, source, reading, years)
+    build_raw(connection, source, reading, years)
     keep_superseded(connection, source, reading)
     swap(connection, raw_name(source))
-    return settle(connection, source, reading, Known(), is_whole=years is None, moment=moment)
+    return record_load(
+        connection, source, reading, References(), is_whole=years is None, moment=moment
+    )
 
 
 def rows(connection, source=SOURCE):
@@ -268,9 +268,7 @@ def _csv(folder, gone):
 
 
 def test_a_row_without_a_year_stays_when_one_year_is_refreshed(connection, folder):
-    """A column maps the year, so a row may lack it; it waits in quarantine until its file is
-    corrected.
-    """
+    """A column maps the year, so a row may lack it; it stays in quarantine until corrected."""
     text = (folder / "files" / "climate_2024.csv").read_text(encoding="utf-8")
     edit(
         folder,

@@ -1,6 +1,4 @@
-"""No identifier gets through the door: not into DuckDB, check results, errors, logs or marts
-(R110).
-"""
+"""No identifier is admitted: not into DuckDB, check results, errors, logs or marts (R110)."""
 
 import hmac
 import re
@@ -13,7 +11,7 @@ import polars as pl
 import pytest
 import yaml
 
-from pipelines.commands.check import rehearse
+from pipelines.rehearsal import rehearse
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import dictionary
 from pipelines.sources.admission import hash_ids
@@ -145,9 +143,7 @@ def test_a_run_that_is_stopped_by_its_checks_shows_no_identifier(planted, tmp_pa
 
 @pytest.fixture(scope="module")
 def published_with_bad_rows(small_city, tmp_path_factory):
-    """A run over a few identifiers in each file, so few that no check stops it: place, words,
-    numbers hit.
-    """
+    """A run over a few identifiers in each file, so few that no check stops it."""
     folder = tmp_path_factory.mktemp("bad_rows") / "demo_city"
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
     fields, texts, numbers = dictionary().fields, 0, {}
@@ -232,8 +228,8 @@ def test_excerpts_without_consent_are_never_stored(small_city):
     reading = read_source(load_city(small_city), "voice__excerpts", (2026,))
     ids = {line.split(",")[0] for line in refused}
     assert not ids & set(reading.rows["excerpt_id"])
-    assert set(reading.set_aside["reason_code"]) == {"no_consent"}
-    assert reading.set_aside.height == len(refused)
+    assert set(reading.rejected["reason_code"]) == {"no_consent"}
+    assert reading.rejected.height == len(refused)
     assert reading.files["rows_in"].sum() == reading.rows.height + len(refused)
 
 

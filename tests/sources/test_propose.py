@@ -52,9 +52,7 @@ def test_every_file_of_the_generated_city_is_recognised(small_city):
 
 @pytest.fixture(scope="module")
 def budget(tmp_path_factory):
-    """A second sheet, a title in thousands, two header rows with merged cells, merged codes, a
-    total.
-    """
+    """A second sheet, a title in thousands, two header rows, merged cells and codes, a total."""
     path = tmp_path_factory.mktemp("files") / "budget.xlsx"
     book = xlsxwriter.Workbook(path)
     book.add_worksheet("הסבר").write(0, 0, "קובץ תקציב")

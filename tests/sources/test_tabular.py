@@ -1,6 +1,4 @@
-"""Bytes to records: encodings, headers, quotes; a broken record never takes its neighbours
-along.
-"""
+"""Bytes to records: encodings, headers, quotes; a broken record never takes its neighbours."""
 
 import io
 
@@ -101,9 +99,7 @@ def test_a_file_that_ends_before_its_header():
 @pytest.mark.parametrize("text", [TEXT, "אבא,ב,ג\nשב,1,2\nגד,3,4\nבגד,5,6\nא,7,8\n"])
 @pytest.mark.parametrize("bad", [b"\xff", b"\xe0", b"\xd7"])
 def test_one_bad_byte_does_not_turn_a_utf8_file_into_another_encoding(text, bad):
-    """Hebrew of certain letters is valid cp1255 as well; still only the row with the byte is set
-    aside.
-    """
+    """Hebrew of some letters is valid cp1255 too; still only the row with the byte is set aside."""
     lines = text.encode().split(b"\n")
     lines[2] = lines[2][:3] + bad + lines[2][3:]
     found = read_content(b"\n".join(lines), mapping(columns={"x": text.split(",")[0]}))
@@ -125,9 +121,7 @@ def test_a_bad_byte_inside_a_quotation_of_two_lines_takes_the_whole_record():
 @given(st.data())
 @pytest.mark.parametrize("encoding", ["auto", "utf-8"])
 def test_a_corrupt_byte_changes_no_other_row(encoding, data):
-    """Whatever one byte becomes, rows elsewhere in the file are read as before (or a declared
-    encoding refused).
-    """
+    """Whatever one byte becomes, other rows are read as before, or a declared encoding refused."""
     body = [f"{900000 + i},{i},שלום {i}" for i in range(12)]
     clean = ("a,b,c\n" + "\n".join(body) + "\n").encode()
     line = data.draw(st.integers(0, 11))

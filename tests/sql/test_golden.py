@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pipelines.settings.fields import PROVENANCE, dictionary
-from pipelines.sources.load import _TABLES as SHARED_RAW
+from pipelines.warehouse.database import SHARED_RAW
 from pipelines.warehouse.sql_assets import column_lineage, sql_tables, upstream
 from pipelines.warehouse.tables import RESULT_COLUMNS as CHECKED
 

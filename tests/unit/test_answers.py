@@ -1,6 +1,4 @@
-"""The figures of the eight questions by hand, and the flag on what schools can buy themselves (R84,
-R99).
-"""
+"""The figures of the eight questions by hand, and what schools can buy themselves (R84, R99)."""
 
 from types import SimpleNamespace
 
@@ -96,9 +94,7 @@ def test_a_plan_that_buys_nothing_has_answers_too():
 
 
 def test_municipal_money_on_what_a_school_can_buy_itself_is_flagged():
-    """Planted: schools can buy milat; where the municipality pays none of it there is nothing to
-    flag.
-    """
+    """Schools can buy milat; where the municipality pays none of it nothing is flagged."""
 
     def response(can_buy):
         return SimpleNamespace(schools_can_buy=SimpleNamespace(value=can_buy))

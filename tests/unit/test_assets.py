@@ -1,6 +1,4 @@
-"""What the city has beyond its budget, among the options: cheaper, and only as far as its hours go
-(R79).
-"""
+"""What the city has beyond its budget: cheaper options, only as far as its hours go (R79)."""
 
 from __future__ import annotations
 

@@ -180,9 +180,7 @@ DECIDED = pl.DataFrame(
 
 
 def test_what_people_decided_binds_where_the_policy_says_so():
-    """Of the planned year alone; what is kept stays where it runs, what is dropped is given to
-    nobody.
-    """
+    """Of the planned year alone; what is kept stays where it runs, what is dropped is not given."""
     said = tables(mart_decision=DECIDED)
     bound = rules(city({"decisions": parameter(True)}), said)
     assert bound == (

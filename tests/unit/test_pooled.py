@@ -1,6 +1,4 @@
-"""Shared responses among the options: one fixed cost, split to the agora, for all schools or none
-(R87).
-"""
+"""Shared responses: one fixed cost, split to the agora, for all schools or none (R87)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Scenario files: overlays of the policy's decisions, and what is said of one that is not valid
-(R98).
-"""
+"""Scenario files: overlays of the policy's decisions, and what makes one invalid (R98)."""
 
 import shutil
 

@@ -88,8 +88,8 @@ def test_rows_the_mapping_leaves_out_are_kept_apart_with_their_rows(copy):
     left_out = whole.filter(pl.col("facet") == "relations").height
     read = read_source(load_city(copy), "climate__facets", YEARS)
     assert read.files["rows_in"].sum() == whole.height == read.rows.height + left_out
-    assert set(read.set_aside.select("column_name", "reason_code").rows()) == {("facet", "skipped")}
-    assert read.set_aside.height == left_out > 0
+    assert set(read.rejected.select("column_name", "reason_code").rows()) == {("facet", "skipped")}
+    assert read.rejected.height == left_out > 0
     assert "relations" not in read.rows["facet"]
 
 

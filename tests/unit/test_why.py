@@ -1,6 +1,4 @@
-"""The answer to "why": the reason in both languages, parts that add up, and what was seen to turn
-it.
-"""
+"""The answer to "why": the reason in both languages, parts that add up, and what turned it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipelines.settings.fields import Dictionary, Field, Table
-from pipelines.sources.quarantine import Known, quarantine_query
+from pipelines.sources.quarantine import References, quarantine_query
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "data_dictionary.md"
 
@@ -81,7 +81,7 @@ _DOOR = {
     "mask": "names, phones, e-mails and id numbers become ••• · פרטים אישיים מוסתרים",
 }
 # A city that knows all it can know, so that every rule of the quarantine applies.
-_KNOWN = Known(is_municipal=True, responses=("any",), goals=("any",), scales={"any": (0, 100)})
+_KNOWN = References(is_municipal=True, responses=("any",), goals=("any",), scales={"any": (0, 100)})
 
 
 def example_of(field: Field) -> str:
