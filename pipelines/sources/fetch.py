@@ -1,9 +1,8 @@
 """Bring the open national files of a city from the government's open-data portal.
 
-The portal (data.gov.il) is a CKAN site: `package_show` says where a resource's file is. The file is
-downloaded to `<name>.part`, checked, and only then moved into `<city>/files`. Nothing but the
-portal is ever contacted. A cut download is resumed where it stopped; a file that has not changed is
-not downloaded again. Next to each file, `<name>.source.json` says what was fetched and from where.
+The portal is a CKAN site: `package_show` says where a resource's file is. A file is checked before
+it is moved into `<city>/files`; nothing but the portal is contacted; what has not changed is not
+downloaded again. Beside each file, `<name>.source.json` says what was fetched and from where.
 """
 
 from __future__ import annotations
@@ -12,33 +11,25 @@ import csv
 import hashlib
 import io
 import json
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    wait_exponential,
-)
-
-T = TypeVar("T")
+import yaml
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
 DATA_GOV_IL = "https://data.gov.il"
-# The portal refuses clients that do not carry this name; identity keeps lengths and bytes true.
-HEADERS = {"User-Agent": "datagov-external-client tikkun", "Accept-Encoding": "identity"}
-MAX_REDIRECTS = 5
+# The portal refuses clients that do not carry this name.
+HEADERS = {"User-Agent": "datagov-external-client tikkun"}
+MAX_REDIRECTS = 4
 TIMEOUT_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 120.0
-CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-HASH_BY_HEX_DIGITS = {32: "md5", 40: "sha1", 64: "sha256"}
+_HASH_BY_DIGITS = {32: "md5", 40: "sha1", 64: "sha256"}
+_LIST = Path(__file__).with_name("open_files.yaml")
 
 
 class FetchError(Exception):
@@ -56,9 +47,7 @@ class FetchError(Exception):
 class _BusyError(Exception):
     """The portal cannot answer just now; `wait_seconds` is what it asked for, if it did."""
 
-    def __init__(self, reason: str, wait_seconds: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait_seconds = wait_seconds
+    wait_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,47 +62,12 @@ class OpenFile:
     encoding: str
 
 
-# Both tables are published whole; min_rows is a little under the published 21,307 and 3,043.
-OPEN_FILES = (
-    OpenFile(
-        package="rama_meitzav",
-        resource_id="b81f0760-2562-4a27-9db7-699542d071a0",  # הישגים בית ספרי
-        file_name="school_results.csv",
-        required_columns=("year", "semel_mosad", "shichva", "subject_id", "score"),
-        min_rows=21_000,
-        encoding="cp1255",
-    ),
-    OpenFile(
-        package="rama_meitzav",
-        resource_id="ff2364e2-bea7-4921-93a0-3eb924ecf36c",  # נתוני רקע על בתי הספר
-        file_name="school_background_info.csv",
-        required_columns=(
-            "semel_mosad",
-            "shem_mosad",
-            "pikuach",
-            "migzar",
-            "rashut",
-            "rashut_teur",
-            "ses_mosad_cat_yh",
-        ),
-        min_rows=3_000,
-        encoding="cp1255",
-    ),
+_LISTED = yaml.safe_load(_LIST.read_text(encoding="utf-8"))
+OPEN_FILES = tuple(
+    OpenFile(**each | {"required_columns": tuple(each["required_columns"])})
+    for each in _LISTED["open"]
 )
-
-# What the city also needs and the portal does not hold: publisher and publication.
-ELSEWHERE = {
-    "budget_clean.csv": (
-        'Ministry of Education, budget-transparency report by school (school_budget.xlsx), תשע"ה'
-        " (2014/15)"
-    ),
-    "cbs_authority_education_panel_2013_2021.csv": (
-        "Central Bureau of Statistics, Local Authorities in Israel (הרשויות המקומיות), 2013–2021"
-    ),
-    "stat_areas_2019_tidy.csv": (
-        "Central Bureau of Statistics, socio-economic index 2019, table 12 (statistical areas)"
-    ),
-}
+ELSEWHERE: dict[str, str] = _LISTED["elsewhere"]
 
 
 @dataclass(frozen=True)
@@ -151,6 +105,16 @@ class Portal:
         base = _url(self.base_url)
         return url.scheme == base.scheme and f".{url.host}".endswith(f".{base.host}")
 
+    def guard(self, request: httpx.Request) -> None:
+        """Raise FetchError before anything but the portal is contacted, after a redirect too."""
+        if not self.holds(request.url):
+            raise FetchError(
+                f"{request.url} is not on the portal, so it was not contacted; if you trust that"
+                " address, open it in a browser and download the file by hand.",
+                f"הכתובת {request.url} אינה של הפורטל, ולכן לא בוצעה פנייה; אם היא אמינה יש לפתוח"
+                " אותה בדפדפן ולהוריד ידנית.",
+            )
+
 
 @dataclass(frozen=True)
 class FetchedFile:
@@ -160,95 +124,7 @@ class FetchedFile:
     downloaded: bool
 
 
-@dataclass(frozen=True)
-class _Session:
-    """What every request needs: the client, the portal, and whom to tell of a wait."""
-
-    http: httpx.Client
-    portal: Portal
-    report: Callable[[str], None]
-
-    def retrying(self, url: str, once: Callable[[], T]) -> T:
-        """Call `once` until it succeeds, at most `portal.attempts` times.
-
-        Raises:
-            FetchError: if it never does, or the portal asks for too long a wait.
-        """
-
-        def is_last(state: RetryCallState) -> bool:
-            is_too_long = state.upcoming_sleep > LONGEST_WAIT_SECONDS
-            return is_too_long or state.attempt_number >= self.portal.attempts
-
-        def tell(state: RetryCallState) -> None:
-            self.report(f"{url}: {_reason(state)}; trying again in {state.upcoming_sleep:.0f} s")
-
-        def give_up(state: RetryCallState) -> None:
-            tried, reason = state.attempt_number, _reason(state)
-            raise FetchError(
-                f"{url} could not be fetched in {tried} attempts ({reason}); check the internet"
-                " connection and run make fetch again later, and it will go on from where it"
-                " stopped.",
-                f"לא ניתן להוריד את {url} ב-{tried} ניסיונות ({reason}); יש לבדוק את החיבור"
-                " לאינטרנט ולהריץ שוב make fetch מאוחר יותר, וההורדה תימשך מהמקום שבו נעצרה.",
-            )
-
-        attempts = Retrying(
-            retry=retry_if_exception_type((httpx.TransportError, _BusyError)),
-            wait=_wait,
-            stop=is_last,
-            sleep=self.portal.sleep,
-            before_sleep=tell,
-            retry_error_callback=give_up,
-        )
-        return attempts(once)
-
-    @contextmanager
-    def get(self, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
-        """Stream one GET, following redirects only while they stay on the portal.
-
-        Raises:
-            FetchError: if it leads off the portal, or the answer is none that can be used.
-        """
-        request = self.http.build_request(
-            "GET", url, headers=HEADERS | dict(headers), timeout=TIMEOUT_SECONDS
-        )
-        for _ in range(MAX_REDIRECTS):
-            if not self.portal.holds(request.url):
-                raise FetchError(
-                    f"{url} leads to {request.url}, which is not on the portal, so it was not"
-                    f" contacted; open {url} in a browser and download the file by hand if you"
-                    " trust it.",
-                    f"{url} מפנה אל {request.url}, שאינה של הפורטל, ולכן לא בוצעה פנייה; יש לפתוח"
-                    f" את {url} בדפדפן ולהוריד ידנית אם הכתובת אמינה.",
-                )
-            response = self.http.send(request, stream=True, follow_redirects=False)
-            if response.next_request is None:
-                break
-            response.close()
-            request = response.next_request
-        with closing(response):
-            status = response.status_code
-            if status == 429 or status >= 500:
-                wait = _asked_wait(response.headers)
-                asks = "" if wait is None else f" and asks to wait {wait:.0f} s"
-                raise _BusyError(f"it answered {status}{asks}", wait)
-            if status not in (200, 206, 304, 416):
-                raise FetchError(
-                    f"{url} answered {status}; check in a browser that it is still published there,"
-                    " and if it moved, correct OPEN_FILES in pipelines/sources/fetch.py.",
-                    f"{url} החזיר {status}; יש לבדוק בדפדפן שהקובץ עדיין מתפרסם שם, ואם עבר לתקן"
-                    " את OPEN_FILES בקובץ pipelines/sources/fetch.py.",
-                )
-            yield response
-
-
-def fetch(
-    city_folder: Path,
-    portal: Portal,
-    *,
-    client: httpx.Client | None = None,
-    report: Callable[[str], None],
-) -> list[FetchedFile]:
+def fetch(city_folder: Path, portal: Portal, *, report: Callable[[str], None]) -> list[FetchedFile]:
     """Bring every file of `portal.files` into `<city_folder>/files`, byte for byte as published.
 
     Returns one FetchedFile per file, in order; `downloaded` is false for a file already current.
@@ -264,25 +140,29 @@ def fetch(
             f"אין תיקיית עיר ב-{city_folder}; יש ליצור אותה או לתת תיקייה אחרת ב--city-folder.",
         )
     folder = city_folder / "files"
-    # A municipality's proxy is honoured for the portal, and never stands before this computer
-    # itself.
-    opened = nullcontext(client) if client else httpx.Client(trust_env=not portal.is_local)
-    try:
-        with opened as http:
-            session = _Session(http, portal, report)
-            names = dict.fromkeys(file.package for file in portal.files)
-            packages = {name: _resources(session, name) for name in names}
+    with httpx.Client(
+        headers=HEADERS,
+        timeout=TIMEOUT_SECONDS,
+        follow_redirects=True,
+        max_redirects=MAX_REDIRECTS,
+        event_hooks={"request": [portal.guard]},
+        trust_env=not portal.is_local,  # a municipality's proxy never stands before this computer
+    ) as http:
+        session = _Session(http, portal, report)
+        names = dict.fromkeys(file.package for file in portal.files)
+        packages = {name: session.resources(name) for name in names}
+        try:
             folder.mkdir(exist_ok=True)
             fetched = [
                 _fetch_one(session, file, packages[file.package], folder) for file in portal.files
             ]
-    except OSError as error:
-        raise FetchError(
-            f"Could not write in {folder} ({error}); check free space and permissions, then run"
-            " make fetch again.",
-            f"לא ניתן לכתוב בתיקייה {folder} ({error}); יש לבדוק מקום פנוי והרשאות ולהריץ שוב make"
-            " fetch.",
-        ) from error
+        except OSError as error:
+            raise FetchError(
+                f"Could not write in {folder} ({error}); check free space and permissions, then run"
+                " make fetch again.",
+                f"לא ניתן לכתוב בתיקייה {folder} ({error}); יש לבדוק מקום פנוי והרשאות ולהריץ שוב"
+                " make fetch.",
+            ) from error
     report(
         f"The portal does not hold these; put them in {folder}, with the column names of city.yaml:"
     )
@@ -290,6 +170,81 @@ def fetch(
         there = " (already there)" if (folder / file_name).exists() else ""
         report(f"  {file_name}{there}: {origin}")
     return fetched
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What every request needs: the client, the portal, and whom to tell of a wait."""
+
+    http: httpx.Client
+    portal: Portal
+    report: Callable[[str], None]
+
+    def get(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
+        """Return a whole answer, tried at most `portal.attempts` times.
+
+        Raises:
+            FetchError: if there is none, or the portal asks for too long a wait.
+        """
+
+        def is_last(state: RetryCallState) -> bool:
+            is_too_long = state.upcoming_sleep > LONGEST_WAIT_SECONDS
+            return is_too_long or state.attempt_number >= self.portal.attempts
+
+        def tell(state: RetryCallState) -> None:
+            self.report(f"{url}: {_reason(state)}; trying again in {state.upcoming_sleep:.0f} s")
+
+        def give_up(state: RetryCallState) -> None:
+            tried, reason = state.attempt_number, _reason(state)
+            raise FetchError(
+                f"{url} could not be fetched in {tried} attempts ({reason}); check the internet"
+                " connection and run make fetch again later.",
+                f"לא ניתן להוריד את {url} ב-{tried} ניסיונות ({reason}); יש לבדוק את החיבור"
+                " לאינטרנט ולהריץ שוב make fetch מאוחר יותר.",
+            )
+
+        attempts = Retrying(
+            retry=retry_if_exception_type((httpx.TransportError, _BusyError)),
+            wait=_wait,
+            stop=is_last,
+            sleep=self.portal.sleep,
+            before_sleep=tell,
+            retry_error_callback=give_up,
+        )
+        return attempts(self._once, url, headers)
+
+    def _once(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
+        try:
+            response = self.http.get(url, headers=dict(headers))
+            status = response.status_code
+        except httpx.TooManyRedirects:
+            status = 302
+        if status == 429 or status >= 500:
+            busy = _BusyError(f"it answered {status}")
+            busy.wait_seconds = _asked_wait(response.headers)
+            raise busy
+        if status not in (200, 304):
+            raise FetchError(
+                f"{url} answered {status}; check in a browser that it is still published there, and"
+                f" if it moved, correct pipelines/sources/{_LIST.name}.",
+                f"{url} החזיר {status}; יש לבדוק בדפדפן שהקובץ עדיין מתפרסם שם, ואם עבר לתקן את"
+                f" pipelines/sources/{_LIST.name}.",
+            )
+        return response
+
+    def resources(self, package: str) -> dict[str, dict[str, Any]]:
+        """Return the package's resources by id, as the portal's `package_show` lists them."""
+        url = f"{self.portal.base_url.rstrip('/')}/api/3/action/package_show?id={package}"
+        try:
+            answer = self.get(url, {}).json()
+            return {resource["id"]: resource for resource in answer["result"]["resources"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise FetchError(
+                f"{url} did not answer with a CKAN package but with something else, often a"
+                " maintenance or blocking page; open it in a browser, and try again later.",
+                f"{url} לא החזיר תיאור של מאגר CKAN אלא תוכן אחר, לרוב דף תחזוקה או חסימה; יש לפתוח"
+                " אותו בדפדפן ולנסות שוב מאוחר יותר.",
+            ) from error
 
 
 def _fetch_one(
@@ -302,32 +257,40 @@ def _fetch_one(
         raise FetchError(
             f"{file.file_name}: resource {file.resource_id} is no longer in package {file.package}"
             f" of {session.portal.base_url}, which now holds: {there or 'nothing'}; correct its id"
-            " in OPEN_FILES of pipelines/sources/fetch.py.",
+            f" in pipelines/sources/{_LIST.name}.",
             f"{file.file_name}: המשאב {file.resource_id} אינו עוד במאגר {file.package}"
-            f" שב-{session.portal.base_url}; יש לתקן את המזהה ב-OPEN_FILES בקובץ"
-            " pipelines/sources/fetch.py.",
+            f" שב-{session.portal.base_url}; יש לתקן את המזהה בקובץ"
+            f" pipelines/sources/{_LIST.name}.",
         )
     url = _address(session.portal, file, resource)
-    target, part = folder / file.file_name, folder / f"{file.file_name}.part"
+    target, record = folder / file.file_name, folder / f"{file.file_name}.source.json"
     content = target.read_bytes() if target.exists() else b""
-    known = _read_source(target)
+    known = _read(record)
     if (known.get("sha256"), known.get("url")) != (hashlib.sha256(content).hexdigest(), url):
         known = {}  # absent, or changed by hand since it was fetched
+    asked = {
+        header: known[name]
+        for header, name in (("If-None-Match", "etag"), ("If-Modified-Since", "last_modified"))
+        if known.get(name)
+    }
     is_current = bool(known) and _hash_agrees(content, resource) is True
-    downloaded = not is_current and session.retrying(
-        url, lambda: _transfer(session, url, part, known)
-    )
-    if downloaded:
-        content, received = part.read_bytes(), _read_source(part)
-        try:
-            check_content(content, file, resource)
-        except FetchError:
-            _discard(part)
-            raise
+    answer = None if is_current else session.get(url, asked)
+    downloaded = answer is not None and answer.status_code == 200
+    if answer is not None and downloaded:
+        content = answer.content
+        check_content(content, file, resource)
+        part = folder / f"{file.file_name}.part"
+        part.write_bytes(content)
         part.replace(target)
-        _discard(part)
-        of_content = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        _write_source(target, received | of_content | {"resource_id": file.resource_id})
+        source = {
+            "bytes": len(content),
+            "etag": answer.headers.get("etag"),
+            "last_modified": answer.headers.get("last-modified"),
+            "resource_id": file.resource_id,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "url": url,
+        }
+        record.write_text(json.dumps(source, indent=2) + "\n", encoding="utf-8")
     state = "fetched" if downloaded else "unchanged"
     session.report(f"{target}: {state}, {len(content):,} bytes")
     return FetchedFile(target, downloaded)
@@ -382,27 +345,6 @@ def check_content(content: bytes, file: OpenFile, resource: Mapping[str, Any]) -
         )
 
 
-def _resources(session: _Session, package: str) -> dict[str, dict[str, Any]]:
-    """Return the package's resources by id, as the portal's `package_show` lists them."""
-    url = f"{session.portal.base_url.rstrip('/')}/api/3/action/package_show?id={package}"
-
-    def once() -> dict[str, dict[str, Any]]:
-        with session.get(url, {}) as response:
-            response.read()
-        try:
-            answer = response.json()
-            return {resource["id"]: resource for resource in answer["result"]["resources"]}
-        except (ValueError, KeyError, TypeError) as error:
-            raise FetchError(
-                f"{url} did not answer with a CKAN package but with something else, often a"
-                " maintenance or blocking page; open it in a browser, and try again later.",
-                f"{url} לא החזיר תיאור של מאגר CKAN אלא תוכן אחר, לרוב דף תחזוקה או חסימה; יש לפתוח"
-                " אותו בדפדפן ולנסות שוב מאוחר יותר.",
-            ) from error
-
-    return session.retrying(url, once)
-
-
 def _address(portal: Portal, file: OpenFile, resource: Mapping[str, Any]) -> str:
     """Return where the resource's file is on the portal itself.
 
@@ -420,45 +362,12 @@ def _address(portal: Portal, file: OpenFile, resource: Mapping[str, Any]) -> str
     return str(_url(portal.base_url).copy_with(raw_path=listed.raw_path))
 
 
-def _transfer(session: _Session, url: str, part: Path, known: Mapping[str, Any]) -> bool:
-    """Make one attempt to complete `part`; false if the file in place is still current."""
-    begun = _read_source(part)
-    etag = begun.get("etag") or "W/"  # only a strong ETag proves that two halves are of one file
-    resumable = part.exists() and begun.get("url") == url and not etag.startswith("W/")
-    offset = part.stat().st_size if resumable else 0
-    asked = {"Range": f"bytes={offset}-", "If-Range": etag} if offset else {}
-    if known.get("etag"):
-        asked["If-None-Match"] = known["etag"]
-    elif known.get("last_modified"):
-        asked["If-Modified-Since"] = known["last_modified"]
-
-    with session.get(url, asked) as response:
-        status, given = response.status_code, response.headers
-        now = {name: given.get(name.replace("_", "-")) for name in ("etag", "last_modified")}
-        is_same = now["etag"] is not None and now["etag"] == known.get("etag")
-        if is_same or (known and status == 304):
-            _discard(part)
-            return False
-        size = given.get("content-length")
-        if status in (206, 416):
-            span = CONTENT_RANGE.fullmatch(given.get("content-range", ""))
-            if not offset or not span or int(span[1]) != offset or now["etag"] != etag:
-                _discard(part)
-                raise _BusyError("the half-downloaded file no longer fits", wait_seconds=0)
-            size = span[2]
-        with part.open("ab" if status == 206 else "wb") as out:
-            if status != 206:  # the record may speak of the new file only once the old half is gone
-                _write_source(part, now | {"url": url})
-            out.writelines(response.iter_raw())
-    if size and size.isdecimal() and part.stat().st_size != int(size):
-        raise _BusyError("the download ended early")
-    return True
-
-
 def _reason(state: RetryCallState) -> str:
-    """Say why an attempt failed."""
+    """Say why an attempt failed, and how long the portal asks to wait."""
     error = state.outcome.exception() if state.outcome else None
-    return str(error) or type(error).__name__
+    asked = getattr(error, "wait_seconds", None)
+    asks = "" if asked is None else f" and asks to wait {asked:.0f} s"
+    return f"{str(error) or type(error).__name__}{asks}"
 
 
 def _wait(state: RetryCallState) -> float:
@@ -482,7 +391,7 @@ def _asked_wait(headers: httpx.Headers) -> float | None:
 def _hash_agrees(content: bytes, resource: Mapping[str, Any]) -> bool | None:
     """Whether content has the hash the portal lists; None if it lists none that can be compared."""
     listed = str(resource.get("hash") or "").rpartition(":")[2].lower()
-    algorithm = HASH_BY_HEX_DIGITS.get(len(listed))
+    algorithm = _HASH_BY_DIGITS.get(len(listed))
     if algorithm is None:
         return None
     return hashlib.new(algorithm, content, usedforsecurity=False).hexdigest() == listed
@@ -496,26 +405,9 @@ def _url(text: str) -> httpx.URL:
         return httpx.URL("")
 
 
-def _source_path(path: Path) -> Path:
-    """Return the small file that says where `path` came from."""
-    return path.with_name(f"{path.name}.source.json")
-
-
-def _read_source(path: Path) -> dict[str, Any]:
-    """Read what is known of where `path` came from; nothing if there is no readable record."""
+def _read(record: Path) -> dict[str, Any]:
+    """Read what is known of where a file came from; nothing if there is no readable record."""
     try:
-        return dict(json.loads(_source_path(path).read_text(encoding="utf-8")))
+        return dict(json.loads(record.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return {}
-
-
-def _write_source(path: Path, source: Mapping[str, Any]) -> None:
-    """Write where `path` came from."""
-    text = json.dumps(source, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
-    _source_path(path).write_text(text, encoding="utf-8")
-
-
-def _discard(part: Path) -> None:
-    """Remove a partial file and its record."""
-    part.unlink(missing_ok=True)
-    _source_path(part).unlink(missing_ok=True)

@@ -37,7 +37,6 @@ class Published:
     hash: str = ""
     with_etag: bool = True
     last_modified: str | None = None
-    honours_if_range: bool = True
     listed_host: str = "https://e.data.gov.il"
 
     @property
@@ -112,14 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._answer(304, headers, b"")
         if file.with_etag and self.headers.get("If-None-Match") == file.etag:
             return self._answer(304, headers, b"")
-        begin, status, wanted = 0, 200, self.headers.get("Range")
-        if wanted and (self.headers.get("If-Range") == file.etag or not file.honours_if_range):
-            begin, status = int(wanted.removeprefix("bytes=").rstrip("-")), 206
-            total = len(file.content)
-            if begin >= total:
-                return self._answer(416, {"Content-Range": f"bytes */{total}"}, b"")
-            headers["Content-Range"] = f"bytes {begin}-{total - 1}/{total}"
-        return self._answer(status, headers, file.content[begin:], cut_after, is_file=True)
+        return self._answer(200, headers, file.content, cut_after, is_file=True)
 
     def _answer(
         self,

@@ -118,13 +118,6 @@ def test_the_real_files_pass_the_shipped_checks(run):
     assert run.path().read_bytes() == (REAL / SCORES.file_name).read_bytes()
 
 
-def test_a_client_that_is_given_is_used_and_left_open(run):
-    with httpx.Client(headers={"X-Whose": "mine"}, trust_env=False) as client:
-        fetch(run.folder, Portal(run.fake.base_url, FILES), client=client, report=run.lines.append)
-        assert not client.is_closed
-    assert {headers.get("x-whose") for _, headers in run.fake.requests} == {"mine"}
-
-
 def test_the_files_that_are_not_open_are_listed_last_with_publisher_and_folder(run):
     run()
     listed = "\n".join(run.lines[len(FILES) :])
@@ -184,76 +177,20 @@ def test_a_new_version_and_a_file_changed_by_hand_are_both_fetched_again(run):
     assert run.path().read_bytes() == run.scores.content
 
 
-def test_a_cut_download_goes_on_from_where_it_stopped(run):
+def test_a_cut_download_is_asked_for_again_and_no_half_is_kept(run):
     run.break_scores(Fault(cut_after=1_000))
     run()
-    first, second = run.fake.asked(run.scores.path)
-    assert "range" not in first
-    assert second["range"] == "bytes=1000-"
-    assert second["if-range"] == run.scores.etag
+    assert len(run.fake.asked(run.scores.path)) == 2
     assert run.path().read_bytes() == run.scores.content
-    assert run.fake.file_bytes_sent == sum(len(each.content) for each in run.fake.published)
     assert run.waits == [1.0]
-
-
-def test_a_cut_download_goes_on_in_the_next_run(run):
-    run.break_scores(Fault(cut_after=1_000))
-    run.refused(attempts=1)
-    assert run.path(".part").stat().st_size == 1_000
-    assert not run.path().exists()
-    run()
-    assert run.fake.asked(run.scores.path)[-1]["range"] == "bytes=1000-"
-    assert run.path().read_bytes() == run.scores.content
     assert not run.path(".part").exists()
 
 
-@pytest.mark.parametrize("honours_if_range", [True, False])
-def test_a_changed_etag_starts_the_download_again(run, honours_if_range):
+def test_a_download_cut_to_the_end_leaves_nothing_and_the_next_run_has_it(run):
     run.break_scores(Fault(cut_after=1_000))
     run.refused(attempts=1)
-    header, *rows = run.scores.content.splitlines(keepends=True)
-    run.scores.content = header + b"".join(reversed(rows))
-    run.scores.honours_if_range = honours_if_range
-    run()
-    assert run.path().read_bytes() == run.scores.content
-
-
-def test_a_partial_file_from_another_address_is_not_gone_on_with(run):
-    run.break_scores(Fault(cut_after=1_000))
-    run.refused(attempts=1)
-    run.scores.name = "moved.csv"
-    run()
-    assert "range" not in run.fake.asked(run.scores.path)[-1]
-    assert run.path().read_bytes() == run.scores.content
-
-
-def test_a_portal_that_sends_the_rest_in_pieces_is_asked_for_every_piece(run):
-    whole = run.scores.content
-    piece = {"ETag": run.scores.etag, "Content-Range": f"bytes 1000-1499/{len(whole)}"}
-    run.break_scores(
-        Fault(cut_after=1_000), Fault(status=206, headers=piece, body=whole[1000:1500])
-    )
-    run()
-    assert [asked.get("range") for asked in run.fake.asked(run.scores.path)] == [
-        None,
-        "bytes=1000-",
-        "bytes=1500-",
-    ]
-    assert run.path().read_bytes() == whole
-
-
-def test_a_partial_file_without_a_strong_etag_is_not_trusted(run):
-    run.scores.with_etag = False
-    run.break_scores(Fault(cut_after=1_000))
-    run()
-    assert all("range" not in headers for headers in run.fake.asked(run.scores.path))
-    assert run.path().read_bytes() == run.scores.content
-
-
-def test_a_whole_partial_file_left_by_a_crash_does_not_block(run):
-    run.break_scores(Fault(cut_after=1_000))
-    run.refused(attempts=1)
-    run.path(".part").write_bytes(run.scores.content)
+    assert not run.path().exists()
+    assert not run.path(".part").exists()
     run()
     assert run.path().read_bytes() == run.scores.content
 
