@@ -54,7 +54,7 @@ lottery: setup ## draw the places of a response from a list of entrants, by the 
 	@$(PY) -m pipelines.commands.lottery $(CITY) $(RESPONSE) "$(LIST)" --places $(PLACES) $(if $(BY),--by $(BY))
 
 compare: setup ## what differs between two published releases, table by table (BEFORE= and AFTER=: a release's folder, a city, or city@release; EXPECTED=list.yaml, MOST=examples of a group)
-	@$(PY) -m pipelines.commands.compare "$(BEFORE)" "$(AFTER)" $(if $(EXPECTED),--expected "$(EXPECTED)") $(if $(MOST),--most $(MOST))
+	@$(PY) -m tests.comparer "$(BEFORE)" "$(AFTER)" $(if $(EXPECTED),--expected "$(EXPECTED)") $(if $(MOST),--most $(MOST))
 
 formula: setup ## share money by a declared formula (FILE=declaration.yaml TABLE=rows.csv or .parquet, POT=nis where the pot is a channel, KEY=column)
 	@$(PY) -m pipelines.commands.share_by_formula "$(FILE)" "$(TABLE)" $(if $(POT),--pot $(POT)) $(if $(KEY),--key $(KEY))

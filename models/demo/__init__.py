@@ -11,8 +11,7 @@ the truth is not among them: it needs the allocation model, and belongs with tha
 """
 
 from models.demo.city import DEFAULT_YEARS, SyntheticCity, generate
-from models.demo.defects import soil
 from models.demo.layout import Layout
 from models.demo.profiles import PROFILES
 
-__all__ = ["DEFAULT_YEARS", "PROFILES", "Layout", "SyntheticCity", "generate", "soil"]
+__all__ = ["DEFAULT_YEARS", "PROFILES", "Layout", "SyntheticCity", "generate"]

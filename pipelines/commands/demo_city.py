@@ -12,10 +12,9 @@ import argparse
 import time
 from pathlib import Path
 
-from models.demo import DEFAULT_YEARS, PROFILES, generate, soil
+from models.demo import DEFAULT_YEARS, PROFILES, generate
 from pipelines.demo.write import write_city
 
-DIRTY = "dirty"  # the clean city with every defect of the catalogue
 DEFAULT_FOLDER = Path("data_raw") / "demo_city"
 
 
@@ -44,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         description="Generate the demonstration city. Everything in it is synthetic.",
     )
     parser.add_argument("--seed", type=_seed, default=1)
-    parser.add_argument("--profile", choices=[*PROFILES, DIRTY], default="clean")
+    parser.add_argument("--profile", choices=PROFILES, default="clean")
     parser.add_argument("--years", type=_years, default=DEFAULT_YEARS, help="such as 2022-2026")
     parser.add_argument("--out", type=Path, default=DEFAULT_FOLDER, help="folder to write")
     parser.add_argument("--force", action="store_true", help="replace the folder if it exists")
@@ -53,9 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{options.out} exists: nothing done. Add --force to generate it anew.")
         return 0
     start = time.perf_counter()
-    is_dirty = options.profile == DIRTY
-    city = generate(options.seed, "clean" if is_dirty else options.profile, options.years)
-    city = soil(city) if is_dirty else city
+    city = generate(options.seed, options.profile, options.years)
     try:
         write_city(city, options.out)
     except (FileExistsError, FileNotFoundError, ValueError) as error:

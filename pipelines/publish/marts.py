@@ -71,21 +71,6 @@ def read_database(path: Path) -> dict[str, pl.DataFrame]:
         connection.close()
 
 
-def read_labels(path: Path) -> dict[str, dict[str, str]]:
-    """Return what a published DuckDB file says about each table ("") and its columns."""
-    connection = duckdb.connect(str(path), read_only=True)
-    try:
-        labels: dict[str, dict[str, str]] = {}
-        for table, column, label in connection.execute(
-            "SELECT table_name, '', comment FROM duckdb_tables() UNION ALL"
-            " SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal"
-        ).fetchall():
-            labels.setdefault(table, {})[column] = label or ""
-        return labels
-    finally:
-        connection.close()
-
-
 def content_hash(path: Path) -> str:
     """Return a SHA-256 of a DuckDB file's content: tables, columns, types and rows in order."""
     digest = hashlib.sha256()

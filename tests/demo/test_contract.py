@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from models.demo import PROFILES, spec
-from models.demo.defects import code_of
 from models.demo.pupils import check_digit
 from models.demo.schools import REGISTER_HEADERS
 from pipelines.settings.fields import dictionary
+from tests.demo.defects import code_of
 
 from .conftest import all_years
 

@@ -12,14 +12,14 @@ import duckdb
 import polars as pl
 import pytest
 
-from models.demo import generate, soil, spec
-from models.demo.defects import code_of
+from models.demo import generate, spec
 from pipelines.demo.write import write_city
 from pipelines.publish.suppression import Thresholds, suppress
 from pipelines.rehearsal import Rehearsal, rehearse
 from pipelines.settings.city import CityError, load_city
 from pipelines.warehouse import checks as engine
 from pipelines.warehouse.database import LAYERS
+from tests.demo.defects import code_of, soil
 from tests.sources import test_load
 
 ERROR_RECALL, WARN_RECALL, FALSE_ALARMS = 1.0, 0.95, 0.01

@@ -10,9 +10,12 @@ import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.commands.compare import main
-from pipelines.publish.compare import compare
-from pipelines.publish.contents import (
+from pipelines.publish.marts import write_marts
+from pipelines.publish.pages.report import ReportContext
+from pipelines.publish.workbook import write_workbook
+from tests.comparer.__main__ import main
+from tests.comparer.compare import compare
+from tests.comparer.contents import (
     Lines,
     Mart,
     Page,
@@ -22,9 +25,6 @@ from pipelines.publish.contents import (
     read_page,
     read_workbook,
 )
-from pipelines.publish.marts import write_marts
-from pipelines.publish.pages.report import ReportContext
-from pipelines.publish.workbook import write_workbook
 
 GAPS = pl.DataFrame(
     {

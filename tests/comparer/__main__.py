@@ -1,6 +1,6 @@
 """Compare two published releases by what they say.
 
-    python -m pipelines.commands.compare BEFORE AFTER [--expected FILE]
+    python -m tests.comparer BEFORE AFTER [--expected FILE]
 
 BEFORE and AFTER are a release's folder, a city's folder of marts (its current release), `CITY` or
 `CITY@RELEASE`. Says what differs in marts, pages, workbooks and other files, and in which table.
@@ -19,14 +19,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.publish.compare import Difference, Found, compare
-from pipelines.publish.contents import Contents, UnreadableError, read_both
-from pipelines.publish.expected import Expected, ExpectedError, read_expected
 from pipelines.publish.release import MANIFEST, current_release
 from pipelines.settings.fields import dictionary
-from pipelines.settings.workspace import PROJECT, workspace
+from pipelines.settings.workspace import workspace
+from tests.comparer.compare import Difference, Found, compare
+from tests.comparer.contents import Contents, UnreadableError, read_both
+from tests.comparer.expected import Expected, ExpectedError, read_expected
 
-EXPECTED = PROJECT / "tests" / "expected_differences.yaml"
+EXPECTED = Path(__file__).with_name("expected_differences.yaml")
 
 
 class NoReleaseError(Exception):
@@ -36,7 +36,7 @@ class NoReleaseError(Exception):
 def main(arguments: list[str] | None = None) -> int:
     """Print what differs and return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipelines.commands.compare",
+        prog="python -m tests.comparer",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

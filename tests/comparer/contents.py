@@ -18,7 +18,7 @@ import duckdb
 import fastexcel
 import polars as pl
 
-from pipelines.publish.marts import read_database, read_labels
+from pipelines.publish.marts import read_database
 from pipelines.publish.release import MANIFEST
 from pipelines.publish.workbook import SHEETS
 
@@ -167,6 +167,21 @@ def _read(path: Path) -> Content:
         return Lines(tuple(data.decode("utf-8").splitlines()))
     except UnicodeDecodeError:
         return Raw(data)
+
+
+def read_labels(path: Path) -> dict[str, dict[str, str]]:
+    """Return what a published DuckDB file says about each table ("") and its columns."""
+    connection = duckdb.connect(str(path), read_only=True)
+    try:
+        labels: dict[str, dict[str, str]] = {}
+        for table, column, label in connection.execute(
+            "SELECT table_name, '', comment FROM duckdb_tables() UNION ALL"
+            " SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal"
+        ).fetchall():
+            labels.setdefault(table, {})[column] = label or ""
+        return labels
+    finally:
+        connection.close()
 
 
 def _parquet_labels(path: Path) -> dict[str, str]:

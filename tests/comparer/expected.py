@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
-from pipelines.publish.compare import Difference
 from pipelines.settings.yaml_lines import line_of
+from tests.comparer.compare import Difference
 
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 

@@ -15,7 +15,7 @@ from typing import Generic, Literal, TypeVar
 
 from xlsxwriter.utility import xl_rowcol_to_cell
 
-from pipelines.publish.contents import (
+from tests.comparer.contents import (
     Block,
     Cell,
     Content,

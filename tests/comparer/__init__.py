@@ -1,0 +1,1 @@
+"""Two releases compared by what they say: `make compare` proves that a change changes nothing."""
