@@ -3,7 +3,9 @@ it.
 """
 
 import contextlib
+import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -105,7 +107,7 @@ class Place:
         with patch.dict(os.environ, self.env):
             return workspace(self.raw.name)
 
-    def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
+    def run(self, *arguments: str, timeout: float = 1800) -> subprocess.CompletedProcess:
         """Run the command a user runs, and return what it printed."""
         return subprocess.run(
             [sys.executable, "-m", "pipelines.commands.run", self.raw.name, *arguments],
@@ -172,19 +174,93 @@ def place_at(folder: Path, city: str) -> Place:
     return Place(raw=folder / "raw" / city, marts=folder / "marts" / city, env=env)
 
 
-@pytest.fixture(scope="session")
-def published(small_city, tmp_path_factory, worker_id) -> Place:
-    """The small city after one run; tests that change it copy it first.
+# Runs that were made, each in a folder that its content names; `make clean` removes them.
+RUNS = PROJECT / ".work" / "test_runs"
+RUNS_KEPT = 8
 
-    Processes that test side by side make it once and read it together, so nobody runs it again.
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended: where, its exit code, and all that it said."""
+
+    place: Place
+    code: int
+    said: str
+
+
+def run_of(city: Path, *arguments: str) -> Run:
+    """Run the command over a city, once for all tests that only read what it leaves.
+
+    Whoever asks again, in this process, in one beside it or in a later session, is given the same
+    run as long as nothing that it depends on has another content: the code, the locked versions,
+    the city's files, the arguments. A run that broke off, or whose release or warehouse something
+    has changed since, is made again. Tests that change what they are given copy it first.
     """
-    own = tmp_path_factory.getbasetemp()
-    folder = (own if worker_id == "master" else own.parent) / "published"
+    RUNS.mkdir(parents=True, exist_ok=True)
+    folder = RUNS / _content(city, arguments)
+    ended = folder / "ended.json"
     with FileLock(f"{folder}.lock"):
-        if folder.is_dir():
-            place = place_at(folder, small_city.name)
-        else:
-            place = make_place(folder, small_city)
-            done = place.run()
-            assert done.returncode == 0, done.stdout + done.stderr
-    return place
+        run = _made(folder, city.name)
+        if run is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            done = make_place(folder, city).run(*arguments, timeout=1800)
+            assert done.returncode >= 0, f"the run was ended from outside: {done.stdout}"
+            # Last of all, so that a folder without it is known for one that broke off.
+            end = {"code": done.returncode, "said": done.stdout + done.stderr}
+            ended.write_text(json.dumps(end), encoding="utf-8")
+            run = _made(folder, city.name)
+            assert run is not None, f"{folder}: not as its run left it"
+        ended.touch()
+    _forget_old_runs()
+    return run
+
+
+def _content(city: Path, arguments: tuple[str, ...]) -> str:
+    """Return the hash of all that a run depends on."""
+    digest = hashlib.sha256(json.dumps([city.name, sys.version, arguments]).encode())
+    code = [PROJECT / name for name in ("pipelines", "models", "sql")]
+    files = [path for top in (*code, city) for path in top.rglob("*") if path.is_file()]
+    for path in sorted([*files, PROJECT / "requirements.lock", Path(__file__)]):
+        if not {"__pycache__", "truth"} & set(path.parts):
+            name = path.relative_to(city if path.is_relative_to(city) else PROJECT)
+            digest.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:24]
+
+
+def _made(folder: Path, city: str) -> Run | None:
+    """Return the run of a folder, if it has ended and nothing has been changed since."""
+    from pipelines.publish.release import ReleaseError, verify
+    from pipelines.sources.fingerprint import marks, only_scenarios_changed
+
+    try:
+        end = json.loads((folder / "ended.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    place = place_at(folder, city)
+    if end["code"] == 0:
+        space = place.workspace()
+        try:
+            verify(place.marts)
+        except ReleaseError:
+            return None
+        if not only_scenarios_changed(Path(space.work_folder), marks(space.city())):
+            return None
+    return Run(place, **end)
+
+
+def _forget_old_runs() -> None:
+    """Keep the runs that were last asked for."""
+    with FileLock(RUNS / "forget.lock"):
+        ends = sorted(RUNS.glob("*/ended.json"), key=lambda path: path.stat().st_mtime)
+        for end in ends[:-RUNS_KEPT]:
+            end.unlink()
+            shutil.rmtree(end.parent)
+
+
+@pytest.fixture(scope="session")
+def published(small_city) -> Place:
+    """The small city after one run (`run_of`); tests that change it copy it first."""
+    run = run_of(small_city)
+    assert run.code == 0, run.said
+    return run.place
