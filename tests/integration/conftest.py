@@ -1,5 +1,6 @@
 """What the tests of whole runs share."""
 
+import json
 import shutil
 
 import pytest
@@ -16,6 +17,11 @@ def change_policy(place, *path, value):
         node = node[part]
     node[path[-1]] = value
     file.write_text(yaml.safe_dump(raw, allow_unicode=True), encoding="utf-8")
+
+
+def hashes(place):
+    """Return the hash of every file of a place's release."""
+    return json.loads((place.current / "manifest.json").read_text(encoding="utf-8"))["files"]
 
 
 @pytest.fixture

@@ -14,11 +14,12 @@ import pytest
 import yaml
 
 from pipelines.commands.check import rehearse
+from pipelines.publish.release import publish, verify
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import dictionary
 from pipelines.sources.admission import hash_ids
 from pipelines.sources.files import read_source, source_files
-from tests.conftest import make_place
+from tests.conftest import make_place, run_of
 from tests.sources.tables import frame_of, write
 
 # Invented: ids of the synthetic range, a phone of no exchange, common names together.
@@ -136,10 +137,18 @@ def leaks(place, said):
 
 
 def test_a_run_that_is_stopped_by_its_checks_shows_no_identifier(planted, tmp_path):
+    """Nor does it publish: every check that stops it is named, and the last release stays."""
     place = make_place(tmp_path, planted[0])
-    done = place.run(timeout=900)
-    assert done.returncode != 0
-    assert "quarantine" in done.stdout
+    file = place.raw / "city.yaml"
+    text = file.read_text(encoding="utf-8").replace("pupils.state: 1437", "pupils.state: 99999")
+    file.write_text(text, encoding="utf-8")
+    last = publish(place.marts, lambda folder: (folder / "a.txt").write_text("a"), lambda _: None)
+    done = place.run()
+    assert done.returncode == 1
+    for words in ("quarantine", "core_reconciliation", "pupils.state", "Nothing was published"):
+        assert words in done.stdout, done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert verify(place.marts) == last
     assert leaks(place, done.stdout + done.stderr) == set()
 
 
@@ -171,10 +180,9 @@ def published_with_bad_rows(small_city, tmp_path_factory):
     (folder / "city.yaml").write_text(text, encoding="utf-8")
     assert texts > 5
     assert sum(numbers.values()) > 100
-    place = make_place(tmp_path_factory.mktemp("run"), folder)
-    done = place.run(timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return place, done.stdout + done.stderr, numbers
+    run = run_of(folder)
+    assert run.code == 0, run.said
+    return run.place, run.said, numbers
 
 
 def test_a_run_that_publishes_shows_no_identifier(published_with_bad_rows):
