@@ -3,10 +3,16 @@
 import polars as pl
 import pytest
 import yaml
+from dagster import AssetSelection
 
 from pipelines.publish.release import current_release
+from pipelines.warehouse.tables import asset_key
 from tests.conftest import PROJECT, make_place
 from tests.integration.conftest import change_policy
+
+
+def assets(name):
+    return AssetSelection.assets(asset_key(name))
 
 
 def expect_error(place, *said):
@@ -54,9 +60,8 @@ def test_an_invalid_policy(place):
     expect_error(place, "policy.yaml", "equity_gamma.value", "אינם תקינים")
 
 
-def test_a_budget_below_the_must_keeps(place, monkeypatch):
-    """Over what the last run diagnosed, which money does not change."""
-    monkeypatch.setattr("pipelines.definitions.CHAIN", "allocate")
+def test_a_budget_below_the_must_keeps(place, make_only):
+    make_only(assets("mart_allocation").required_multi_asset_neighbors().downstream())
     change_policy(place, "channels", "municipal_own", "budget", "value", value=10_000)
     for rule in ("every_school_served", "decisions"):
         change_policy(place, "rules", rule, "value", value=False)
@@ -75,7 +80,18 @@ def test_an_output_folder_that_cannot_be_written(published, tmp_path):
     assert "TIKKUN_DATA_MARTS" in done.stdout
 
 
-@pytest.mark.slow  # a wrong count stops a run in the same way (tests/sources/test_privacy.py)
+def test_a_count_that_does_not_reconcile_blocks_and_names_it(place, make_only):
+    counts = assets("core_reconciliation").downstream()
+    make_only(assets("core_expected").required_multi_asset_neighbors() | counts)
+    file = place.raw / "city.yaml"
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("pupils.state: 1437", "pupils.state: 1438"),
+        encoding="utf-8",
+    )
+    expect_error(place, "core_reconciliation", "pupils.state", "Nothing was published")
+
+
+@pytest.mark.slow  # a wrong count, above, stops a run in the same way
 def test_a_reversed_nurture_index_blocks(place):
     import xlsxwriter
 
