@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipelines import definitions
-from tests.conftest import place_at
+from tests.runs import place_at
 
 
 def change_policy(place, *path, value):

@@ -7,8 +7,8 @@ from dagster import AssetSelection
 
 from pipelines.publish.release import current_release
 from pipelines.warehouse.tables import asset_key
-from tests.conftest import PROJECT, make_place
 from tests.integration.conftest import change_policy
+from tests.runs import PROJECT, make_place
 
 
 def assets(name):

@@ -5,8 +5,8 @@ import signal
 import time
 
 from pipelines.publish.release import publish, verify
-from tests.conftest import make_place
 from tests.integration.conftest import hashes
+from tests.runs import make_place
 
 
 def test_killed_at_any_moment_the_last_release_stays_and_two_at_once_make_the_next(

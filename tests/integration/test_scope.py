@@ -85,7 +85,7 @@ def test_files_database_and_manifest_carry_the_scope(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_over_the_official_schools_publishes_only_them(published, tmp_path):
-    from tests.conftest import make_place
+    from tests.runs import make_place
 
     place = make_place(tmp_path, published.raw)
     done = place.run("--scope", "official", timeout=900)

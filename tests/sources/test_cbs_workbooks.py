@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 import yaml
 
+from pipelines.commands import check
 from pipelines.commands.check import rehearse
 from pipelines.settings.city import CityError, load_sources
-from pipelines.sources import check
-from tests.conftest import PROJECT
+from tests.runs import PROJECT
 
 SOURCE = "context__authority_years"
 FOLDER = PROJECT / "data_raw" / "cbs_workbooks"

@@ -18,7 +18,7 @@ from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import dictionary
 from pipelines.sources.admission import hash_ids
 from pipelines.sources.files import read_source, source_files
-from tests.conftest import make_place, run_of
+from tests.runs import make_place, run_of
 from tests.sources.tables import frame_of, write
 
 # Invented: ids of the synthetic range, a phone of no exchange, common names together.
