@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 export DAGSTER_HOME := $(CURDIR)/.dagster
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup run demo-city studio why lottery compare formula propose check history fetch test browser lint format types ui bench validate lock clean
+.PHONY: help setup run demo-city studio why lottery compare formula propose check history fetch test test-quick browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -61,6 +61,9 @@ formula: setup ## share money by a declared formula (FILE=declaration.yaml TABLE
 
 test: setup browser ## the tests (minutes)
 	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder
+
+test-quick: setup ## the tests that need no run of a city: units, formulas, golden SQL, causes, need, responses (a minute)
+	@$(PY) -m pytest -m "not slow" $(addprefix tests/,unit formula sql causes need responses) -n 2 --dist loadfile
 
 browser: # Debian's chromium and a Hebrew font for the browser tests; without them those tests are skipped, with the reason
 	@sh tests/browser/setup.sh

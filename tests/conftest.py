@@ -2,20 +2,14 @@
 it.
 """
 
-import contextlib
-import io
 import os
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from hypothesis import settings
 
-PROJECT = Path(__file__).resolve().parent.parent
+from tests.runs import PROJECT, Place, run_of
+
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 
@@ -30,11 +24,14 @@ def pytest_addoption(parser):
 # it.
 LONG = (
     "sources/test_privacy.py",
-    "integration/test_run_errors.py",
-    "integration/test_real_city.py",
     "integration/test_runs_together.py",
-    "integration/test_run.py",
+    "sources/test_collect_properties.py",
     "sources/test_dirty_city.py",
+    "integration/test_real_city.py",
+    "integration/test_scenarios.py",
+    "integration/test_run_errors.py",
+    "integration/test_steps.py",
+    "browser/test_browser.py",
 )
 
 
@@ -82,109 +79,9 @@ def small_city(tmp_path_factory) -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a test city lives: its raw folder, its releases, and the environment of its
-    commands.
-    """
-
-    raw: Path
-    marts: Path
-    env: dict[str, str]
-
-    @property
-    def current(self) -> Path:
-        return self.marts / "current"
-
-    def workspace(self):
-        """Return the workspace the place's commands use."""
-        from unittest.mock import patch
-
-        from pipelines.settings.workspace import workspace
-
-        with patch.dict(os.environ, self.env):
-            return workspace(self.raw.name)
-
-    def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
-        """Run the command a user runs, and return what it printed."""
-        return subprocess.run(
-            [sys.executable, "-m", "pipelines.commands.run", self.raw.name, *arguments],
-            cwd=PROJECT,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-
-    def call(self, *arguments: str) -> subprocess.CompletedProcess:
-        """Run the same command inside this process, which spares the imports of a new one."""
-        from unittest.mock import patch
-
-        from pipelines.commands.run import main
-
-        out = io.StringIO()
-        with (
-            patch.dict(os.environ, self.env),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(out),
-        ):
-            code = main([self.raw.name, *arguments])
-        return subprocess.CompletedProcess(arguments, code, out.getvalue(), "")
-
-    def start(self, *arguments: str) -> subprocess.Popen:
-        """Start the command and return its process; what it prints is to be read when it has
-        ended.
-        """
-        command = [sys.executable, "-m", "pipelines.commands.run", self.raw.name, *arguments]
-        return subprocess.Popen(
-            command,
-            cwd=PROJECT,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-
-def make_place(folder: Path, city: Path) -> Place:
-    """Copy a city's folder into a place of its own."""
-    place = place_at(folder, city.name)
-    shutil.copytree(city, place.raw, ignore=shutil.ignore_patterns("truth"))
-    home = folder / "dagster"
-    home.mkdir()
-    shutil.copy(PROJECT / ".dagster" / "dagster.yaml", home)
-    return place
-
-
-def place_at(folder: Path, city: str) -> Place:
-    """Describe the place of a city in a folder."""
-    env = os.environ | {
-        "TIKKUN_DATA_RAW": str(folder / "raw"),
-        "TIKKUN_DATA_MARTS": str(folder / "marts"),
-        "TIKKUN_WORK": str(folder / "work"),
-        "TIKKUN_SHARED_DATA": (
-            os.environ.get("TIKKUN_SHARED_DATA") or str((PROJECT / "../shared/data").resolve())
-        ),
-        "DAGSTER_HOME": str(folder / "dagster"),
-        "COLUMNS": "200",
-    }
-    return Place(raw=folder / "raw" / city, marts=folder / "marts" / city, env=env)
-
-
 @pytest.fixture(scope="session")
-def published(small_city, tmp_path_factory, worker_id) -> Place:
-    """The small city after one run; tests that change it copy it first.
-
-    Processes that test side by side make it once and read it together, so nobody runs it again.
-    """
-    own = tmp_path_factory.getbasetemp()
-    folder = (own if worker_id == "master" else own.parent) / "published"
-    with FileLock(f"{folder}.lock"):
-        if folder.is_dir():
-            place = place_at(folder, small_city.name)
-        else:
-            place = make_place(folder, small_city)
-            done = place.run()
-            assert done.returncode == 0, done.stdout + done.stderr
-    return place
+def published(small_city) -> Place:
+    """The small city after one run (`run_of`); tests that change it copy it first."""
+    run = run_of(small_city)
+    assert run.code == 0, run.said
+    return run.place

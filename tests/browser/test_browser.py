@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from tests.conftest import PROJECT
+from tests.runs import PROJECT
 
 SCREENSHOTS = PROJECT / "tests" / "screenshots"
 FLAGS = [

@@ -1,11 +1,14 @@
 """What the tests of whole runs share."""
 
+import json
 import shutil
 
+import dagster as dg
 import pytest
 import yaml
 
-from tests.conftest import place_at
+from pipelines import definitions
+from tests.runs import place_at
 
 
 def change_policy(place, *path, value):
@@ -16,6 +19,34 @@ def change_policy(place, *path, value):
         node = node[part]
     node[path[-1]] = value
     file.write_text(yaml.safe_dump(raw, allow_unicode=True), encoding="utf-8")
+
+
+def hashes(place):
+    """Return the hash of every file of a place's release."""
+    return json.loads((place.current / "manifest.json").read_text(encoding="utf-8"))["files"]
+
+
+@pytest.fixture
+def make_only(monkeypatch):
+    """Let runs of this process make these assets alone, as where only scenarios have changed.
+
+    What they need beside themselves stays as the run before made it.
+    """
+
+    def narrow(selection):
+        def build_with_part(space):
+            with pytest.MonkeyPatch.context() as own:
+                own.setattr(definitions, "SCENARIOS", name)
+                whole = build(space)
+            part = dg.define_asset_job("part", selection=selection)
+            return dg.Definitions.merge(whole, dg.Definitions(jobs=[part]))
+
+        build, name = definitions.build, definitions.SCENARIOS
+        monkeypatch.setattr(definitions, "build", build_with_part)
+        monkeypatch.setattr(definitions, "SCENARIOS", "part")
+        monkeypatch.setattr("pipelines.commands.run.only_scenarios_changed", lambda *_: True)
+
+    return narrow
 
 
 @pytest.fixture

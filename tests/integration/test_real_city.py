@@ -13,7 +13,8 @@ from pipelines.publish.release import current_release
 from pipelines.settings.workspace import Workspace
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.tables import asset_key
-from tests.conftest import PROJECT, QUICK_ACCOUNT
+from tests.conftest import QUICK_ACCOUNT
+from tests.runs import PROJECT
 
 
 def run_city(folder, tmp, authority=None, up_to=None):

@@ -1,20 +1,16 @@
-"""The command a user runs: publishes, repeats itself to the byte, survives being killed."""
+"""The command a user runs: what it publishes, and when it finds nothing to do."""
 
-import json
 import resource
 
 import polars as pl
 
 from pipelines.publish.release import current_release, verify
+from tests.integration.conftest import hashes
 
 
 def _seconds_of_children():
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def hashes(place):
-    return json.loads((place.current / "manifest.json").read_text(encoding="utf-8"))["files"]
 
 
 def test_a_release_has_everything_for_both_audiences(published):
@@ -76,9 +72,13 @@ def test_the_second_run_is_quick_and_changes_nothing(place):
     assert hashes(place) == before
 
 
-def test_a_forced_run_makes_the_same_bytes(place):
-    before, release = hashes(place), current_release(place.marts)
-    done = place.run("--force")
-    assert done.returncode == 0, done.stdout
-    assert hashes(place) == before
-    assert current_release(place.marts) == release
+def test_a_forced_run_begins_though_nothing_has_changed(published, monkeypatch):
+    """That it makes the same bytes is a whole run: tests/integration/test_scenarios.py (slow)."""
+    begun = []
+    monkeypatch.setattr(
+        "pipelines.commands.run._run", lambda *_, is_forced: begun.append(is_forced)
+    )
+    assert "nothing has changed" in published.call().stdout
+    assert not begun
+    assert published.call("--force").returncode == 1  # as the run that was begun made nothing
+    assert begun == [True]

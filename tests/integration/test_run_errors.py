@@ -3,10 +3,16 @@
 import polars as pl
 import pytest
 import yaml
+from dagster import AssetSelection
 
 from pipelines.publish.release import current_release
-from tests.conftest import PROJECT, make_place
+from pipelines.warehouse.tables import asset_key
 from tests.integration.conftest import change_policy
+from tests.runs import PROJECT, make_place
+
+
+def assets(name):
+    return AssetSelection.assets(asset_key(name))
 
 
 def expect_error(place, *said):
@@ -36,14 +42,17 @@ def test_without_the_national_files_it_says_how_to_get_them(tmp_path):
     assert raw["sources"]["tests__school_means"]["how_to_get"] == "make fetch"
 
 
-def test_a_wrong_column(place):
-    file = place.raw / "files" / "delivery_2026.csv"
-    file.write_text(
-        file.read_text(encoding="utf-8").replace("participants", "people", 1), encoding="utf-8"
-    )
-    expect_error(
-        place, "delivery_2026.csv", "'participants'", "Columns there", "Nothing was published"
-    )
+def test_every_source_that_cannot_be_read_is_said_at_once(place):
+    """One without a column that its mapping names, and one without rows in a year."""
+    files = place.raw / "files"
+    delivery, attendance = files / "delivery_2026.csv", files / "attendance_2024.csv"
+    text = delivery.read_text(encoding="utf-8").replace("participants", "people", 1)
+    delivery.write_text(text, encoding="utf-8")
+    heads = attendance.read_text(encoding="utf-8").splitlines()[0]
+    attendance.write_text(heads + "\n", encoding="utf-8")
+    column = ("delivery_2026.csv", "'participants'", "Columns there")
+    year = ("attendance_2024.csv", "2024", "no rows")
+    expect_error(place, *column, *year, "Nothing was published")
 
 
 def test_an_invalid_policy(place):
@@ -51,7 +60,8 @@ def test_an_invalid_policy(place):
     expect_error(place, "policy.yaml", "equity_gamma.value", "אינם תקינים")
 
 
-def test_a_budget_below_the_must_keeps(place):
+def test_a_budget_below_the_must_keeps(place, make_only):
+    make_only(assets("mart_allocation").required_multi_asset_neighbors().downstream())
     change_policy(place, "channels", "municipal_own", "budget", "value", value=10_000)
     for rule in ("every_school_served", "decisions"):
         change_policy(place, "rules", rule, "value", value=False)
@@ -59,25 +69,20 @@ def test_a_budget_below_the_must_keeps(place):
     expect_error(place, "must_keep", "budget:municipal_own", "NIS", "Nothing was published")
 
 
-def test_an_empty_year(place):
-    file = place.raw / "files" / "attendance_2024.csv"
-    file.write_text(file.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
-    expect_error(place, "attendance_2024.csv", "2024", "no rows")
-
-
 def test_an_output_folder_that_cannot_be_written(published, tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    blocked = (
-        make_place(tmp_path / "x", published.raw) if (tmp_path / "x").mkdir() is None else None
-    )
+    (tmp_path / "x").mkdir()
+    blocked = make_place(tmp_path / "x", published.raw)
     blocked.env["TIKKUN_DATA_MARTS"] = str(tmp_path / "file")
-    done = blocked.run()
+    done = blocked.call()
     assert done.returncode == 1
     assert "cannot be written" in done.stdout
     assert "TIKKUN_DATA_MARTS" in done.stdout
 
 
-def test_a_count_that_does_not_reconcile_blocks_and_names_it(place):
+def test_a_count_that_does_not_reconcile_blocks_and_names_it(place, make_only):
+    counts = assets("core_reconciliation").downstream()
+    make_only(assets("core_expected").required_multi_asset_neighbors() | counts)
     file = place.raw / "city.yaml"
     file.write_text(
         file.read_text(encoding="utf-8").replace("pupils.state: 1437", "pupils.state: 1438"),

@@ -2,7 +2,6 @@
 (R98).
 """
 
-import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pipelines.decide import scenarios as step
 from pipelines.settings.fields import dictionary
 from pipelines.sources.fingerprint import Fingerprints, fingerprints, only_scenarios_changed
 from pipelines.warehouse.database import Warehouse
+from tests.integration.conftest import hashes
 from tests.integration.test_run_errors import expect_error
 
 BASE_FILES = (
@@ -41,10 +41,6 @@ def solved(monkeypatch):
 
 def mart(place, name="mart_scenario"):
     return pl.read_parquet(place.current / "analyst" / f"{name}.parquet")
-
-
-def hashes(place):
-    return json.loads((place.current / "manifest.json").read_text(encoding="utf-8"))["files"]
 
 
 def write(place, name, text):

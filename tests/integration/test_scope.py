@@ -11,6 +11,7 @@ from pipelines.publish.release import publish
 from pipelines.rehearsal import rehearse
 from pipelines.settings.city import CityError, load_city
 from pipelines.sources.fingerprint import fingerprints
+from pipelines.warehouse.database import Warehouse
 
 
 @pytest.fixture(scope="module")
@@ -19,22 +20,27 @@ def city(small_city):
 
 
 @pytest.fixture(scope="module")
-def rehearsed(city):
-    return {name: rehearse(city.within(name), checked=False) for name in ("official", "all")}
+def asked(city, published):
+    """A function that asks the tables up to core, by scope: rehearsed, and of the whole run."""
+    warehouse = Warehouse(path=str(published.workspace().warehouse_path))
+    return {
+        "official": rehearse(city.within("official"), checked=False).table,
+        "all": warehouse.read,
+    }
 
 
-def test_the_plan_covers_the_official_schools_or_all(rehearsed):
+def test_the_plan_covers_the_official_schools_or_all(asked):
     planned = {}
-    for name, done in rehearsed.items():
-        assert done.table("SELECT scope FROM core.core_city").item() == name
-        planned[name] = done.table("SELECT legal_status FROM core.core_school WHERE is_in_plan")
+    for name, ask in asked.items():
+        assert ask("SELECT scope FROM core.core_city").item() == name
+        planned[name] = ask("SELECT legal_status FROM core.core_school WHERE is_in_plan")
     assert set(planned["official"]["legal_status"]) == {"official"}
     assert planned["all"].height == planned["official"].height + 1
 
 
-def test_totals_of_both_scopes_stand_side_by_side_in_every_run(rehearsed):
+def test_totals_of_both_scopes_stand_side_by_side_in_every_run(asked):
     query = "SELECT scope, pupils FROM core.core_pupil_total WHERE stream = 'total' ORDER BY scope"
-    totals = {name: dict(done.table(query).iter_rows()) for name, done in rehearsed.items()}
+    totals = {name: dict(ask(query).iter_rows()) for name, ask in asked.items()}
     assert totals["official"] == totals["all"]
     assert totals["all"]["all"] == totals["all"]["official"] + totals["all"]["unofficial"]
     assert totals["all"]["official"] < totals["all"]["all"]
@@ -80,7 +86,7 @@ def test_files_database_and_manifest_carry_the_scope(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_over_the_official_schools_publishes_only_them(published, tmp_path):
-    from tests.conftest import make_place
+    from tests.runs import make_place
 
     place = make_place(tmp_path, published.raw)
     done = place.run("--scope", "official", timeout=900)

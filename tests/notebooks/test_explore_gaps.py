@@ -5,7 +5,7 @@ import sys
 
 import polars as pl
 
-from tests.conftest import PROJECT
+from tests.runs import PROJECT
 
 
 def test_it_runs_and_agrees_with_the_marts(published, monkeypatch):

@@ -67,7 +67,7 @@ def test_no_plan_is_said_in_words(studio):
 def test_the_notebook_runs(published, monkeypatch):
     import importlib.util
 
-    from tests.conftest import PROJECT
+    from tests.runs import PROJECT
 
     monkeypatch.setenv("TIKKUN_DATA_MARTS", published.env["TIKKUN_DATA_MARTS"])
     monkeypatch.setenv("TIKKUN_CITY", published.raw.name)

@@ -14,7 +14,7 @@ from pipelines.rehearsal import rehearse
 from pipelines.settings.city import load_city
 from pipelines.warehouse.sql_assets import sql_tables
 from pipelines.warehouse.tables import nothing
-from tests.conftest import make_place
+from tests.runs import make_place
 
 CONTEXT = ReportContext("עיר", False, 2026, 2027, "הכול", "נתונים", ())
 LIMITS = Thresholds(mean_pupils=10, count_pupils=5)

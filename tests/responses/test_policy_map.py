@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from pipelines.settings.policy import Policy
-from tests.conftest import PROJECT
+from tests.runs import PROJECT
 
 PUBLIC = yaml.safe_load(
     (PROJECT / "data_raw/ashkelon_public/policy.yaml").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import yaml
 from pipelines.commands import check
 from pipelines.rehearsal import rehearse
 from pipelines.settings.city import CityError, load_sources
-from tests.conftest import PROJECT
+from tests.runs import PROJECT
 
 SOURCE = "context__authority_years"
 FOLDER = PROJECT / "data_raw" / "cbs_workbooks"

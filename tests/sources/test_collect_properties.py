@@ -23,21 +23,36 @@ PLACE = {"file_name", "file_hash", "file_row"}
 CORE = [n for n in dictionary().tables if n.startswith("core_") and n not in PROVENANCE]
 
 
-def core(folder):
+@pytest.fixture(scope="module")
+def small(small_city):
+    """The small city rehearsed once; a test that changes its tables takes the change back."""
+    done = rehearse(load_city(small_city), checked=False)
+    yield done
+    done.connection.close()
+
+
+def core(done):
+    """Tables of core, each by its key."""
+    held = done.table("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'core'")
+    return {
+        name: done.table(f"SELECT * FROM core.{name}").sort(dictionary().tables[name].key)
+        for name in sorted(set(CORE) & set(held["table_name"]))
+    }
+
+
+def core_of(folder):
+    """Tables of core of a city's folder, all of whose files can be read."""
     done = rehearse(load_city(folder), checked=False)
     try:
-        held = done.table("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'core'")
-        return {
-            name: done.table(f"SELECT * FROM core.{name}").sort(dictionary().tables[name].key)
-            for name in sorted(set(CORE) & set(held["table_name"]))
-        }, done.unreadable
+        assert not done.unreadable
+        return core(done)
     finally:
         done.connection.close()
 
 
 @pytest.fixture(scope="module")
-def plain(small_city):
-    return core(small_city)[0]
+def plain(small):
+    return core(small)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +70,14 @@ def several(small_city, tmp_path_factory):
         frame = frame_of(path)
         twin = frame[3].with_columns(pl.lit("1").alias(column))
         write(pl.concat([frame, frame[5], twin]), path)
-    return folder, core(folder)[0]
+    done = rehearse(load_city(folder), checked=False)
+    yield folder, done
+    done.connection.close()
+
+
+@pytest.fixture(scope="module")
+def wanted(several):
+    return core(several[1])
 
 
 def in_parts(folder):
@@ -110,9 +132,10 @@ def _close(one, other):
     return True
 
 
-def test_a_row_lost_on_its_way_to_staging_is_missed_in_its_file(small_city):
+def test_a_row_lost_on_its_way_to_staging_is_missed_in_its_file(small):
     """The staged rows of a file are counted in staging, so one that is not there is noticed."""
-    done = rehearse(load_city(small_city), checked=False)
+    done = small
+    done.connection.execute("BEGIN")
     table = dictionary().tables["core_source_file"]
     [check] = [check for check in checks_of(table) if check.id == "rows_add_up"]
     try:
@@ -141,33 +164,28 @@ def test_a_row_lost_on_its_way_to_staging_is_missed_in_its_file(small_city):
         )
         assert row.rows() == [(row["rows_in"].item(), row["rows_in"].item() - 1, 1)]
     finally:
-        done.connection.close()
+        done.connection.execute("ROLLBACK")
 
 
 @settings(
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 10**6))
-def test_the_order_of_rows_columns_and_files_says_nothing(several, tmp_path_factory, seed):
+def test_the_order_of_rows_columns_and_files_says_nothing(several, wanted, tmp_path_factory, seed):
     """CSV and workbooks, several files of one year, rows that contradict each other (R22)."""
-    city, wanted = several
     folder = tmp_path_factory.mktemp("shuffled") / "demo_city"
-    shutil.copytree(city, folder)
+    shutil.copytree(several[0], folder)
     shuffled(folder, random.Random(seed))
-    found, unreadable = core(folder)
-    assert not unreadable
-    equal_but_for_rounding(found, wanted)
+    equal_but_for_rounding(core_of(folder), wanted)
     shutil.rmtree(folder)
 
 
 def test_contradicting_rows_are_set_aside_in_the_shuffled_city(several):
-    """The permuted city does hold contradictions: both rows of each pair are set aside."""
-    done = rehearse(load_city(several[0]), checked=False)
-    held = done.table(
+    """What is permuted does hold contradictions: both rows of each pair are set aside."""
+    held = several[1].table(
         "SELECT source_id, count(*) AS n FROM core.core_quarantine WHERE reason_code ="
         " 'duplicate_key' GROUP BY ALL"
     )
-    done.connection.close()
     assert dict(held.iter_rows()) == {
         "attendance__pupil_years": 3,
         "register__schools": 2,
@@ -180,9 +198,7 @@ def test_files_split_and_renamed_give_the_same_tables(small_city, plain, tmp_pat
     folder = tmp_path / "demo_city"
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
     in_parts(folder)
-    found, unreadable = core(folder)
-    assert not unreadable
-    equal_but_for_rounding(found, plain)
+    equal_but_for_rounding(core_of(folder), plain)
 
 
 def test_an_exact_copy_of_a_row_changes_nothing(small_city, plain, tmp_path):
@@ -191,14 +207,13 @@ def test_an_exact_copy_of_a_row_changes_nothing(small_city, plain, tmp_path):
     path = folder / "files" / "attendance_2025.csv"
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([*lines, lines[3], lines[9]]), encoding="utf-8")
-    found, _ = core(folder)
+    found = core_of(folder)
     found.pop("core_source_year")
     equal_but_for_rounding(found, {k: v for k, v in plain.items() if k != "core_source_year"})
 
 
-def layers(folder):
+def layers(done):
     """Raw rows with the line they came in, staged rows, quarantine, and what could not be read."""
-    done = rehearse(load_city(folder), checked=False)
     held = {}
     for layer, name in done.connection.sql(
         "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name IN ('raw',"
@@ -206,13 +221,20 @@ def layers(folder):
     ).fetchall():
         held[name] = done.table(f"SELECT * FROM {layer}.{name}")
     lost = done.table("SELECT file_name FROM core.core_source_file WHERE rows_lost <> 0")
-    done.connection.close()
     return held, done.unreadable, lost
 
 
+def layers_of(folder):
+    done = rehearse(load_city(folder), checked=False)
+    try:
+        return layers(done)
+    finally:
+        done.connection.close()
+
+
 @pytest.fixture(scope="module")
-def sound(small_city):
-    held, unreadable, lost = layers(small_city)
+def sound(small):
+    held, unreadable, lost = layers(small)
     assert not unreadable
     assert lost.is_empty()
     return held
@@ -245,7 +267,7 @@ def test_random_bytes_never_crash_and_never_reach_other_rows(
         touched |= {line, line + 1}  # a line break that is gone joins two
         content[place] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(content))
-    held, unreadable, lost = layers(folder)
+    held, unreadable, lost = layers_of(folder)
     shutil.rmtree(folder)
     assert lost.is_empty()
     for error in unreadable.values():
@@ -278,7 +300,7 @@ def test_a_bad_byte_in_the_scores_sets_aside_one_row(small_city, sound, tmp_path
     lines = path.read_bytes().split(b"\n")
     lines[9] = lines[9].replace(b",", b",\xff", 2)
     path.write_bytes(b"\n".join(lines))
-    held, unreadable, lost = layers(folder)
+    held, unreadable, lost = layers_of(folder)
     assert not unreadable
     assert lost.is_empty()
     for name, before in sound.items():

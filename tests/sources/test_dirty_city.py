@@ -17,7 +17,6 @@ from pipelines.demo.write import write_city
 from pipelines.publish.suppression import Thresholds, suppress
 from pipelines.rehearsal import Rehearsal, rehearse
 from pipelines.settings.city import CityError, load_city
-from pipelines.warehouse import checks as engine
 from pipelines.warehouse.database import LAYERS
 from tests.demo.defects import code_of, soil
 from tests.sources import test_load
@@ -51,11 +50,11 @@ def trial(request, tmp_path_factory):
     dirty = soil(clean)
     for name, city in (("clean", clean), ("dirty", dirty)):
         write_city(city, root / name / "demo_city")
-    shown, engine.KEYS_SHOWN = engine.KEYS_SHOWN, 1_000_000
+    shown, checks.KEYS_SHOWN = checks.KEYS_SHOWN, 1_000_000
     try:
         done = {name: rehearse(load_city(root / name / "demo_city")) for name in ("clean", "dirty")}
     finally:
-        engine.KEYS_SHOWN = shown
+        checks.KEYS_SHOWN = shown
     return Trial(
         root,
         **done,

@@ -16,7 +16,7 @@ from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import dictionary
 from pipelines.sources.admission import hash_ids
 from pipelines.sources.files import read_source, source_files
-from tests.conftest import make_place
+from tests.runs import make_place, run_of
 from tests.sources.tables import frame_of, write
 
 # Invented: ids of the synthetic range, a phone of no exchange, common names together.
@@ -135,7 +135,7 @@ def leaks(place, said):
 
 def test_a_run_that_is_stopped_by_its_checks_shows_no_identifier(planted, tmp_path):
     place = make_place(tmp_path, planted[0])
-    done = place.run(timeout=900)
+    done = place.run()
     assert done.returncode != 0
     assert "quarantine" in done.stdout
     assert leaks(place, done.stdout + done.stderr) == set()
@@ -167,10 +167,9 @@ def published_with_bad_rows(small_city, tmp_path_factory):
     (folder / "city.yaml").write_text(text, encoding="utf-8")
     assert texts > 5
     assert sum(numbers.values()) > 100
-    place = make_place(tmp_path_factory.mktemp("run"), folder)
-    done = place.run(timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return place, done.stdout + done.stderr, numbers
+    run = run_of(folder)
+    assert run.code == 0, run.said
+    return run.place, run.said, numbers
 
 
 def test_a_run_that_publishes_shows_no_identifier(published_with_bad_rows):

@@ -27,7 +27,7 @@ def change(folder, name, path, value):
 
 
 def test_both_shipped_policies_are_valid(small_city):
-    from tests.conftest import PROJECT
+    from tests.runs import PROJECT
 
     for folder in (small_city, PROJECT / "data_raw" / "ashkelon_public"):
         parameters = load_city(folder).parameters()

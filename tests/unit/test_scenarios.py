@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.scenario_files import load_scenarios
-from tests.conftest import PROJECT
+from tests.runs import PROJECT
 
 HEAD = "name_he: שם\nname_en: Name\nreason: why\nchanges:\n"
 
