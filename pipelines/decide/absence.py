@@ -22,7 +22,7 @@ from models.effects import (
 )
 from models.effects.estimate import ALPHA
 from pipelines.decide import pupils as columns
-from pipelines.decide.effects import BY_DESIGN, FOLD_DRAWS, OTHER_DOSES, by_design, other_doses
+from pipelines.decide.effects import FOLD_DRAWS, OTHER_DOSES, by_design, compared, other_doses
 from pipelines.settings.city import CityFolder
 from pipelines.warehouse.tables import Step, Tables, nothing
 
@@ -144,10 +144,7 @@ def _matching(people: pl.DataFrame, listed: pl.DataFrame, response_id: str, seed
     chosen by; both earlier years are then held constant, and last year's, given the year before, is
     the placebo.
     """
-    by_draw = listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN))
-    rows = people.join(listed, on="semel_mosad", how="semi").join(
-        by_draw, on=["semel_mosad", "school_year"], how="anti"
-    )
+    rows, schools = compared(people, listed, response_id)
     before, earlier = columns.before(ABSENCE), columns.earlier(ABSENCE)
     given = rows.select(
         pl.col("pupil_hash").alias("pupil_id"),
@@ -164,8 +161,6 @@ def _matching(people: pl.DataFrame, listed: pl.DataFrame, response_id: str, seed
         pl.col(columns.score(ABSENCE)).alias("outcome_sd"),
     )
     always = [*columns.BACKGROUND, _LEVEL, OTHER_DOSES]
-    taking = rows.filter(pl.col(columns.dose(response_id)) > 0)
-    schools = taking["semel_mosad"].n_unique()
     usual = matched(
         given,
         covariates=always,

@@ -282,6 +282,23 @@ def other_doses(people: pl.DataFrame, response_id: str) -> list[str]:
     ]
 
 
+def compared(
+    people: pl.DataFrame, listed: pl.DataFrame, response_id: str
+) -> tuple[pl.DataFrame, int]:
+    """Return the pupil years that matching compares, and the number of schools that took part.
+
+    Schools and years that gave places by lot or by a score have a design of their own. Pupils of
+    schools without the response would help to learn what scores tell (errors would be about a tenth
+    smaller), at three times the work.
+    """
+    by_draw = listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN))
+    rows = people.join(listed, on="semel_mosad", how="semi").join(
+        by_draw, on=["semel_mosad", "school_year"], how="anti"
+    )
+    taking = rows.filter(pl.col(columns.dose(response_id)) > 0)
+    return rows, taking["semel_mosad"].n_unique()
+
+
 def _matching(
     people: pl.DataFrame,
     listed: pl.DataFrame,
@@ -293,12 +310,7 @@ def _matching(
     seed: int,
 ) -> Estimate:
     """Return the effect on who starts the response, against pupils of the same school and grade."""
-    by_design = listed.filter(pl.col("assignment_mechanism").is_in(BY_DESIGN))
-    # Pupils of schools without the response would help to learn what scores tell (errors would be
-    # about a tenth smaller), at three times the work.
-    rows = people.join(listed, on="semel_mosad", how="semi").join(
-        by_design, on=["semel_mosad", "school_year"], how="anti"
-    )
+    rows, schools = compared(people, listed, response_id)
     estimate = matched(
         rows.select(
             pl.col("pupil_hash").alias("pupil_id"),
@@ -323,8 +335,7 @@ def _matching(
         seed=seed,
         most_draws=FOLD_DRAWS,
     )
-    taking = rows.filter(pl.col(columns.dose(response_id)) > 0)
-    return replace(estimate, schools=taking["semel_mosad"].n_unique())
+    return replace(estimate, schools=schools)
 
 
 def _panel(

@@ -6,6 +6,7 @@ import polars as pl
 
 from models.gaps import city_gaps
 from models.keys import WHOLE
+from pipelines.diagnose.gaps import window_years
 from pipelines.diagnose.gates import GATES
 from pipelines.settings.city import CityFolder
 from pipelines.warehouse.tables import Step, Tables, nothing
@@ -23,10 +24,9 @@ def areas(city: CityFolder, tables: Tables) -> Tables:
     `mart_gap_city`, and `sum_less_city_sd` says by how much they do not. Over all subjects nothing
     adds up, as the mean of subjects has other weights in each area.
     """
-    window = tables["core_city"].row(0, named=True)
     cells = tables["core_gap_cell"].filter(
         pl.col("group_id") == WHOLE,
-        pl.col("school_year").is_between(window["window_first_year"], window["window_last_year"]),
+        pl.col("school_year").is_between(*window_years(tables)),
     )
     placed = tables["core_school"].select(
         "semel_mosad", "is_in_plan", pl.col(KINDS).fill_null(NOWHERE)

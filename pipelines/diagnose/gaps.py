@@ -43,7 +43,7 @@ def classes(city: CityFolder, tables: Tables) -> Tables:
 def gaps(city: CityFolder, tables: Tables) -> Tables:
     """Return partially pooled gaps by cell and by school, and their variance components."""
     scored, schools = _whole(tables["core_gap_cell"]), tables["core_school"]
-    first, last = _window(tables)
+    first, last = window_years(tables)
     # How much schools differ is told by scores alone: of a band only what it rules out is known.
     components = fit_components(scored)
     cells = _with_bands(city, tables, scored, components)
@@ -172,7 +172,7 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
     every, components = tables["core_gap_cell"], tables["mart_gap_component"]
     margin = city.policy.diagnose.margin_sd.value
     cells = _whole(every)
-    first, last = _window(tables)
+    first, last = window_years(tables)
     inside = pl.col("school_year").is_between(first, last)
     by_school = tables["mart_gap_school"]
     schools = by_school["semel_mosad"].n_unique()
@@ -267,7 +267,8 @@ def _linked(cells: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     return cells.join(links, on=["scale_id", "school_year"], how="left")
 
 
-def _window(tables: Tables) -> tuple[int, int]:
+def window_years(tables: Tables) -> tuple[int, int]:
+    """Return the first and the last school year of the window that gaps are measured over."""
     row = tables["core_city"].row(0, named=True)
     return row["window_first_year"], row["window_last_year"]
 

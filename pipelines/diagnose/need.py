@@ -13,6 +13,7 @@ from models.need import (
     need_robustness,
     need_shares,
 )
+from pipelines.diagnose.gaps import window_years
 from pipelines.diagnose.gates import GATES
 from pipelines.settings.city import CityFolder
 from pipelines.settings.policy import NeedIndicator
@@ -104,10 +105,7 @@ _UNITS = {
 
 def _indicator(indicator: NeedIndicator, tables: Tables, latest: pl.DataFrame) -> pl.DataFrame:
     """Return an indicator where measured: semel_mosad, indicator_value, _need, _need_se, _n."""
-    years = tables["core_city"].row(0, named=True)
-    in_window = pl.col("school_year").is_between(
-        years["window_first_year"], years["window_last_year"]
-    )
+    in_window = pl.col("school_year").is_between(*window_years(tables))
     if indicator.measure == "gap":
         measured = tables["mart_gap_school"].filter(
             "is_measured", pl.col("subject") == indicator.subject

@@ -96,7 +96,6 @@ def _companions(frame: pl.DataFrame, count: str) -> list[str]:
             "gap_hi_sd",
             "p_below_target",
             "gap_sampling_sd",
-            "gap_lasting_se_sd",
             "reliability",
             "within_se_sd",
             "within_lo_sd",
