@@ -14,7 +14,7 @@ def has_columns(rows: pl.DataFrame, columns: Iterable[str], what: str) -> None:
         ValueError: names the columns that are missing.
     """
     if missing := sorted(set(columns) - set(rows.columns)):
-        raise ValueError(f"{what} lack the columns {', '.join(missing)}")
+        raise ValueError(f"{what} lack columns: {', '.join(missing)}")
 
 
 def one_row_each(rows: pl.DataFrame, key: str | Sequence[str], message: str) -> None:

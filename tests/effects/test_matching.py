@@ -303,7 +303,7 @@ def test_ability_leaves_the_outcome():
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda p: p.drop("decile"), "lack the columns decile"),
+        (lambda p: p.drop("decile"), "lack columns: decile"),
         (lambda p: p.with_columns(pl.col("decile").cast(pl.String)), "numbers or yes/no: decile"),
         (lambda p: pl.concat([p, p.head(1)]), "more than once"),
         (lambda p: p.with_columns(pl.lit(None, pl.Int64).alias("grade")), "must not be empty"),

@@ -166,8 +166,8 @@ def test_a_peer_is_of_the_same_stream_where_that_is_asked():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda g, b: (pl.concat([g, g]), b), "gaps: .* twice"),
-        (lambda g, b: (g, pl.concat([b, b])), "background: .* twice"),
+        (lambda g, b: (pl.concat([g, g]), b), "gaps: .* repeats"),
+        (lambda g, b: (g, pl.concat([b, b])), "background: .* repeats"),
         (lambda g, b: (g.with_columns(gap_se_sd=pl.lit(0.0)), b), "positive error"),
         (lambda g, b: (g, b.with_columns(other=2 * pl.col("nurture_index"))), "collinear"),
     ],

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.cells import COHORT_CORRELATION, COHORT_PERSISTENCE, measured_cells
-from models.gaps import COMPONENTS, fit_components, gap_tier, school_gaps, shrunken_gaps
+from models.cells import COHORT_CORRELATION, COHORT_PERSISTENCE, COMPONENTS, measured_cells
+from models.gaps import fit_components, gap_tier, school_gaps, shrunken_gaps
 from models.gaps.blocks import stacks
 from models.gaps.components import restricted_loss
 from tests.gaps.cities import TRUE_SD, city

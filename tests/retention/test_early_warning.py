@@ -149,7 +149,7 @@ def test_few_events_and_missing_columns():
     assert found.expected["expected_pupils"].sum() > 0
     unknown = pupils.with_columns(outcome=pl.lit(None, pl.Boolean))
     assert early_warning(unknown, FEATURES).expected.is_empty()
-    with pytest.raises(ValueError, match="lack the feature"):
+    with pytest.raises(ValueError, match="lack columns"):
         early_warning(pupils, ["shoe_size"])
     with pytest.raises(ValueError, match="no year to expect for"):
         early_warning(pupils.filter(pl.col("outcome").is_not_null()), FEATURES)
