@@ -74,7 +74,7 @@ def test_no_effect_stays_none_and_other_columns_pass():
     ("effect", "error", "dof"), [(0.1, 0.0, 9), (0.1, 0.1, 1), (math.nan, 0.1, 9)]
 )
 def test_bad_input_is_refused(effect, error, dof):
-    with pytest.raises(ValueError, match="1 effect"):
+    with pytest.raises(ValueError, match="an effect is without"):
         of(effect, error, dof)
     with pytest.raises(ValueError, match="level"):
         of(0.1, 0.1, level=1)

@@ -17,6 +17,7 @@ from pipelines.demo.write import write_city
 from pipelines.publish.suppression import Thresholds, suppress
 from pipelines.rehearsal import Rehearsal, rehearse
 from pipelines.settings.city import CityError, load_city
+from pipelines.warehouse import checks
 from pipelines.warehouse.database import LAYERS
 from tests.demo.defects import code_of, soil
 from tests.sources import test_load
