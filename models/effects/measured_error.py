@@ -1,12 +1,10 @@
 """Earlier scores measure ability with error: how to compare pupils of equal ability all the same.
 
 Teachers choose by ability θ; we see tests W = θ + error. Holding W constant leaves the chosen
-pupils
-weaker than those they are compared with, because a test moves to the mean and ability does not:
-    about
-−.2 pupil SD, enough to turn the sign of any response. Predicting θ from all tests does not help:
-being chosen tells more about θ than the tests do. What helps is to take ability *out of the
-outcome*:
+pupils weaker than those they are compared with, because a test moves to the mean and ability does
+not: about −.2 pupil SD, enough to turn the sign of any response. Predicting θ from all tests does
+not help: being chosen tells more about θ than the tests do. What helps is to take ability *out of
+the outcome*:
 
     Y(0) = β θ + g(X) + u    and    W = θ + e,  with e independent of who is chosen, given θ and X
     Y − β W = g(X) + u − β e + effect,  which holds no θ

@@ -1,9 +1,8 @@
 """Dagster's run history, without waiting for the disk at every event.
 
 A run stores some two thousand events. Dagster opens and closes SQLite for each; every commit waits
-for the disk, and closing the last connection folds the write-ahead log back, which waits again.
-On a busy machine this is half of a run. It makes a new SQLAlchemy engine each time too, which
-writes
+for the disk, and closing the last connection folds the write-ahead log back, which waits again. On
+a busy machine this is half of a run. It makes a new SQLAlchemy engine each time too, which writes
 the same statements out anew: a tenth of a run.
 """
 

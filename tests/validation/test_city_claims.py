@@ -2,9 +2,8 @@
 R44).
 
 The truth an interval is held against is the school's own state (see `planted.with_truth`). The mean
-of
-the pupils who happen to be there, cohort and class luck included, is printed beside it: no test of
-those same pupils can tell their luck from the school, and no interval here claims to cover it.
+of the pupils who happen to be there, cohort and class luck included, is printed beside it: no test
+of those same pupils can tell their luck from the school, and no interval here claims to cover it.
 """
 
 import numpy as np

@@ -5,8 +5,7 @@ benefit × effect. The effects are estimates; their errors are taken as independ
 and as one within a response (a response that is overrated is so in every school and subject, which
 is the cautious reading). Where responses overlap, what a line counts is taken as the plan has it,
 whatever the effects turn out to be. The interval of a plan is ± 1.645 standard errors of that sum.
-Of a
-difference between two plans only what differs is uncertain: the same effects hold in both.
+Of a difference between two plans only what differs is uncertain: the same effects hold in both.
 
 **Pupils reached.** Participants count places. A pupil may be in several responses, so how many
 pupils a plan reaches is known between two bounds only: as if the participants of a school were as
