@@ -1,5 +1,4 @@
-"""A city is a folder: `city.yaml` (what its files are) and `policy.yaml` (what it wants and may
-spend).
+"""A city is a folder: `city.yaml` (what its files are), `policy.yaml` (what it wants, may spend).
 
 Both are read into frozen Pydantic models. An invalid file stops before any asset runs, with the
 path to the field and the reason in English and Hebrew (R119). Every parameter carries its value,
@@ -26,7 +25,16 @@ from pydantic import (
 
 from pipelines.settings.fields import dictionary
 from pipelines.settings.mapping import SourceMapping
-from pipelines.settings.parameters import Model, Parameter, Subject, Year
+from pipelines.settings.parameters import (
+    Cited,
+    Count,
+    Model,
+    Named,
+    Parameter,
+    Positive,
+    Subject,
+    Year,
+)
 from pipelines.settings.policy import Policy
 from pipelines.settings.yaml_lines import line_of
 
@@ -49,12 +57,10 @@ class CityError(Exception):
 # ---- city.yaml --------------------------------------------------------------------------------
 
 
-class Identity(Model):
+class Identity(Named):
     """Who the city is."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-    name_he: str
-    name_en: str
     authority: str | None = None
     is_synthetic: bool
 
@@ -97,7 +103,7 @@ class SchoolYears(Model):
         return tuple(range(self.first, self.last + 1))
 
 
-class Scale(Model):
+class Scale(Cited):
     """How scores on one scale are read.
 
     `declared`: mean and SD stated by the test's owner. `national_reference`: mean and SD of the
@@ -107,12 +113,10 @@ class Scale(Model):
 
     kind: Literal["declared", "national_reference"]
     mean: float | None = None
-    sd: Annotated[float, Field(gt=0)]
+    sd: Positive
     min: float | None = None
     max: float | None = None
     desired: float | None = None
-    source: str
-    reason: str
 
     @model_validator(mode="after")
     def _complete(self) -> Scale:
@@ -128,7 +132,7 @@ class City(Model):
     scope: Scope
     school_years: SchoolYears
     subjects: tuple[Subject, ...]
-    grades_per_school: Annotated[int, Field(ge=1)] = 6
+    grades_per_school: Count = 6
     scales: dict[str, Scale] = Field(default_factory=dict)
     expected: dict[str, float] = Field(default_factory=dict)
     roots: tuple[str, ...] = ("files",)
@@ -316,9 +320,7 @@ def validated(path: Path, raw: Any, model: type[M], under: tuple[str, ...] = ())
 
 
 def _place(raw: Any, loc: Sequence[str | int]) -> list[str]:
-    """Return a validator's path without the steps that the file does not write, such as a list of
-    one.
-    """
+    """Return a validator's path without steps that the file does not write: a list of one."""
     parts = []
     for key in loc:
         if isinstance(raw, dict) and isinstance(key, int):

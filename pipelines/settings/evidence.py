@@ -1,6 +1,4 @@
-"""The registry of works that prior effects come from: shared by all cities, extended by each
-(R62).
-"""
+"""The registry of works that prior effects come from: shared, and extended by a city (R62)."""
 
 from __future__ import annotations
 
@@ -9,9 +7,9 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from pipelines.settings.parameters import Model, Year
+from pipelines.settings.parameters import Model, Words, Year
 
 ASSUMED = "assumed"
 
@@ -19,13 +17,13 @@ ASSUMED = "assumed"
 class Work(Model):
     """One published or local evaluation, and what it found."""
 
-    authors: str = Field(min_length=1)
-    title: str = Field(min_length=1)
+    authors: Words
+    title: Words
     year: Year
-    where: str = Field(min_length=1)
+    where: Words
     read_on: date
-    design: str = Field(min_length=1)
-    finding: str = Field(min_length=1)
+    design: Words
+    finding: Words
 
 
 @cache

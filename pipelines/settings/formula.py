@@ -22,9 +22,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from models.formula import Bound, Formula, Rounding, Term
 from models.formula.rounding import Method
-from pipelines.settings.parameters import Channel, Model, Parameter, Percent
-
-Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from pipelines.settings.parameters import Amount, Channel, Cited, Count, Model, Parameter, Percent
 
 
 class PotPolicy(Model):
@@ -40,37 +38,29 @@ class PotPolicy(Model):
         return self
 
 
-class PointsPolicy(Model):
+class PointsPolicy(Cited):
     """Weighted counts, times further columns."""
 
-    weights: Annotated[dict[str, Positive], Field(min_length=1)]
+    weights: Annotated[dict[str, Amount], Field(min_length=1)]
     times: tuple[str, ...] = ()
-    source: str
-    reason: str
 
 
-class BoundPolicy(Model):
+class BoundPolicy(Cited):
     """A least or most amount, in all or for each one of a column."""
 
-    agorot: Positive
+    agorot: Amount
     per: str | None = None
-    source: str
-    reason: str
 
 
-class RoundingPolicy(Model):
+class RoundingPolicy(Cited):
     """How amounts become whole agorot."""
 
     method: Method
-    unit_agorot: Annotated[int, Field(ge=1)] = 1
-    source: str
-    reason: str
+    unit_agorot: Count = 1
 
 
 class FormulaPart(Model):
-    """One pot and by what formula it is shared (`models.formula.Formula` says what each key
-    means).
-    """
+    """One pot and its formula (`models.formula.Formula` says what each key means)."""
 
     pot: PotPolicy
     points: Annotated[tuple[PointsPolicy, ...], Field(min_length=1)]
@@ -80,8 +70,8 @@ class FormulaPart(Model):
     floors: tuple[BoundPolicy, ...] = ()
     caps: tuple[BoundPolicy, ...] = ()
     last_year: str | None = None
-    guarantee_pct: Parameter[Positive] | None = None
-    growth_cap_pct: Parameter[Positive] | None = None
+    guarantee_pct: Parameter[Amount] | None = None
+    growth_cap_pct: Parameter[Amount] | None = None
     phase_in_pct: Parameter[Percent] | None = None
     rounding: RoundingPolicy | None = None
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from pipelines.settings.fields import dictionary
+from pipelines.settings.parameters import Count, Model, Year
 
 Unit = Literal["thousand", "million", "agorot", "share"]
 # What a value in the file's unit is multiplied by to give the contract's unit.
@@ -19,7 +20,7 @@ FACTORS: dict[Unit, str] = {
 }
 
 
-class Beside(BaseModel):
+class Beside(Model):
     """Another sheet of the same workbook, whose columns are set beside those of the first.
 
     Attributes:
@@ -30,11 +31,9 @@ class Beside(BaseModel):
         columns: contract column → header on this sheet, the key among them.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     sheet: str | int
     key: str
-    header_row: Annotated[int, Field(ge=1)] = 1
+    header_row: Count = 1
     header_rows: Annotated[int, Field(ge=1, le=5)] = 1
     columns: dict[str, str]
 
@@ -48,7 +47,7 @@ class Beside(BaseModel):
         return f"{self.sheet} / {header}"
 
 
-class SourceMapping(BaseModel):
+class SourceMapping(Model):
     """How one file, or files of one layout, of a logical source are read.
 
     Attributes:
@@ -77,26 +76,24 @@ class SourceMapping(BaseModel):
         how_to_get: what to do when the file is missing.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     file: str
     format: Literal["csv", "xlsx", "xls", "parquet"]
     encoding: str = "auto"
     delimiter: Literal["auto", ",", ";", "tab", "|"] = "auto"
     sheet: str | int = 0
-    header_row: Annotated[int, Field(ge=1)] = 1
+    header_row: Count = 1
     header_rows: Annotated[int, Field(ge=1, le=5)] = 1
     columns: dict[str, str]
-    constants: dict[str, str] = {}
-    values: dict[str, dict[str, str]] = {}
+    constants: dict[str, str] = Field(default_factory=dict)
+    values: dict[str, dict[str, str]] = Field(default_factory=dict)
     nulls: tuple[str, ...] = ()
-    skip_where: dict[str, str] = {}
+    skip_where: dict[str, str] = Field(default_factory=dict)
     beside: tuple[Beside, ...] = ()
     fill_down: tuple[str, ...] = ()
-    units: dict[str, Unit] = {}
+    units: dict[str, Unit] = Field(default_factory=dict)
     dates: Literal["dmy", "mdy", "ymd"] = "dmy"
-    years: tuple[Annotated[int, Field(ge=2000, le=2100)], ...] | None = None
-    not_reporting: dict[str, str] = {}
+    years: tuple[Year, ...] | None = None
+    not_reporting: dict[str, str] = Field(default_factory=dict)
     accept_older: tuple[str, ...] = ()
     how_to_get: str | None = None
 

@@ -1,9 +1,8 @@
-"""`policy.yaml`: what the city wants, what it may spend, and by which rules. Frozen Pydantic
-models.
-"""
+"""`policy.yaml`: what the city wants, what it may spend, and by which rules."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -14,13 +13,20 @@ from pipelines.settings.evidence import ASSUMED, Work, shared_works
 from pipelines.settings.formula import FormulaPolicy
 from pipelines.settings.parameters import (
     ActionChannel,
+    Amount,
     Channel,
+    Cited,
+    Count,
     Model,
+    Named,
     Parameter,
     Percent,
+    Positive,
     Share,
     Subject,
+    Words,
     Year,
+    default,
 )
 from pipelines.settings.policy_map import ResponseMap
 from pipelines.settings.policy_rules import Rules
@@ -88,21 +94,15 @@ class NeedPolicy(Model):
 class FairnessPolicy(Model):
     """How the fairness of a criterion is judged (R29)."""
 
-    reliability: Parameter[Share] = Parameter[float](
-        value=0.9,
-        unit="share",
-        source="assumed",
-        reason="mean of three internal tests of reliability .8",
+    reliability: Parameter[Share] = default(
+        0.9, "share", "assumed", "mean of three internal tests of reliability .8"
     )
-    margin: Parameter[Share] = Parameter[float](
-        value=0.1,
-        unit="share",
-        source="assumed",
-        reason="smaller departures are not worth a committee's time",
+    margin: Parameter[Share] = default(
+        0.1, "share", "assumed", "smaller departures are not worth a committee's time"
     )
 
 
-class GroupVersion(Model):
+class GroupVersion(Cited):
     """Whom a group includes from a school year on (R5): a bound or a value of one attribute."""
 
     name_he: str
@@ -120,8 +120,6 @@ class GroupVersion(Model):
     at_most: float | None = None
     equals: str | None = None
     valid_from: Year
-    source: str
-    reason: str
 
     @model_validator(mode="after")
     def _says_whom(self) -> GroupVersion:
@@ -134,7 +132,7 @@ class Effect(Model):
     """A registered prior effect on participants, in pupil SD per year."""
 
     mean: float
-    sd: Annotated[float, Field(gt=0)]
+    sd: Positive
 
 
 class Eligibility(Model):
@@ -145,28 +143,19 @@ class Eligibility(Model):
     reason_en: str
 
 
-class GoalTests(Model):
-    """The tests that measure a response's goal where the goal as such is not about achievement
-    (R59).
-    """
+class GoalTests(Cited):
+    """The tests that measure a response's goal where the goal is not about achievement (R59)."""
 
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1)]
-    source: str = Field(min_length=1)
-    reason: str = Field(min_length=1)
 
 
-class GoalAbsence(Model):
+class GoalAbsence(Cited):
     """That absence measures a response's goal, which no test does (R59)."""
 
-    source: str = Field(min_length=1)
-    reason: str = Field(min_length=1)
 
-
-class Response(Model):
+class Response(Named):
     """One response of the registry (R14), with its registered cost and prior effects."""
 
-    name_he: str
-    name_en: str
     response_class: Literal[
         "talented_by_schools",
         "talented_by_authority",
@@ -192,9 +181,9 @@ class Response(Model):
     funding_source: str
     effects: dict[Subject, Effect]
     effect_source: str
-    effect_reason: str = Field(min_length=1)
-    effect_reason_he: str = Field(min_length=1)
-    cost_reason_he: str = Field(min_length=1)
+    effect_reason: Words
+    effect_reason_he: Words
+    cost_reason_he: Words
     registered_on: date
     transport_discount: Parameter[Share]
 
@@ -207,13 +196,9 @@ class Response(Model):
         return self
 
 
-class OverlapGroup(Model):
-    """Responses for the same pupils and goals: further ones in a school count in part only
-    (R92).
-    """
+class OverlapGroup(Named):
+    """Responses for the same pupils and goals: further ones in a school count in part (R92)."""
 
-    name_he: str
-    name_en: str
     responses: Annotated[tuple[str, ...], Field(min_length=2)]
     counted_share: Parameter[Share]
 
@@ -226,7 +211,7 @@ class AssetUse(Model):
         saves: percent of the cost per participant that it spares.
     """
 
-    hours: Parameter[Annotated[float, Field(gt=0)]]
+    hours: Parameter[Positive]
     saves: Parameter[Percent]
 
 
@@ -242,264 +227,215 @@ class SolverPolicy(Model):
 
     gap_pct: Parameter[float]
     time_limit_s: Parameter[float]
-    objective: Parameter[Literal["total", "atkinson", "maximin"]] = Parameter[
-        Literal["total", "atkinson", "maximin"]
-    ](
-        value="total",
-        unit="name of the objective",
-        source="assumed",
-        reason="the most need-weighted good, wherever it falls; the need weight is the preference",
+    objective: Parameter[Literal["total", "atkinson", "maximin"]] = default(
+        "total",
+        "name of the objective",
+        "assumed",
+        "the most need-weighted good, wherever it falls; the need weight is the preference",
     )
-    epsilon: Parameter[Annotated[float, Field(ge=0)]] = Parameter[Annotated[float, Field(ge=0)]](
-        value=1.0,
-        unit="aversion to inequality, used by atkinson only",
-        source="Atkinson 1970",
-        reason="at 1 a gain counts by its logarithm; 0 is the plain total",
+    epsilon: Parameter[Amount] = default(
+        1.0,
+        "aversion to inequality, used by atkinson only",
+        "Atkinson 1970",
+        "at 1 a gain counts by its logarithm; 0 is the plain total",
     )
 
 
-class Goal(Model):
+class Goal(Named):
     """One department goal; the tests measure it only where it is about achievement."""
 
-    name_he: str
-    name_en: str
     is_achievement: bool = False
 
 
 class DesignBias(Model):
     """What designs of each grade can get wrong even with many pupils, in pupil SD."""
 
-    A: Annotated[float, Field(ge=0)]
-    B: Annotated[float, Field(ge=0)]
-    C: Annotated[float, Field(ge=0)]
-    D: Annotated[float, Field(ge=0)]
+    A: Amount
+    B: Amount
+    C: Amount
+    D: Amount
 
 
 class EffectsPolicy(Model):
     """How effects are judged and what knowing them is worth (R61–R68)."""
 
-    worthwhile_sd: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
-        value=0.05,
-        unit="pupil SD per year",
-        source="Kraft 2020",
-        reason="below it the effect of a programme on achievement is small",
+    worthwhile_sd: Parameter[Amount] = default(
+        0.05,
+        "pupil SD per year",
+        "Kraft 2020",
+        "below it the effect of a programme on achievement is small",
     )
-    sure: Parameter[Annotated[float, Field(gt=0.5, lt=1)]] = Parameter[float](
-        value=0.80,
-        unit="probability",
-        source="assumed",
-        reason=(
-            "four chances in five: a verdict is looked at again every year, so one in five may turn"
-            " out otherwise"
-        ),
+    sure: Parameter[Annotated[float, Field(gt=0.5, lt=1)]] = default(
+        0.80,
+        "probability",
+        "assumed",
+        "four chances in five: a verdict is looked at again every year, so one in five may"
+        " turn out otherwise",
     )
-    own_error: Parameter[Annotated[float, Field(gt=0, lt=0.5)]] = Parameter[float](
-        value=0.10,
-        unit="share of responses without effect",
-        source="R61",
-        reason="a response without effect may be called effective in a tenth of cases at most",
+    own_error: Parameter[Annotated[float, Field(gt=0, lt=0.5)]] = default(
+        0.10,
+        "share of responses without effect",
+        "R61",
+        "a response without effect may be called effective in a tenth of cases at most",
     )
-    least_information: Parameter[Share] = Parameter[float](
-        value=0.25,
-        unit="share of the prior's variance that local data removed",
-        source="assumed",
-        reason="with less the posterior is the literature again, and no verdict of this city",
+    least_information: Parameter[Share] = default(
+        0.25,
+        "share of the prior's variance that local data removed",
+        "assumed",
+        "with less the posterior is the literature again, and no verdict of this city",
     )
-    bias_sd: Parameter[DesignBias] = Parameter[DesignBias](
-        value=DesignBias(A=0.0, B=0.02, C=0.05, D=0.10),
-        unit="pupil SD, by design grade",
-        source="assumed",
-        reason=(
-            "what a design can get wrong however many pupils it sees: nothing by lot, little at a"
-            " cut-off, most among pupils chosen by their teachers"
-        ),
+    bias_sd: Parameter[DesignBias] = default(
+        DesignBias(A=0.0, B=0.02, C=0.05, D=0.1),
+        "pupil SD, by design grade",
+        "assumed",
+        "what a design can get wrong however many pupils it sees: nothing by lot, little at"
+        " a cut-off, most among pupils chosen by their teachers",
     )
     groups: tuple[str, ...] = ("decile_8_10",)
-    group_spread_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
-        value=0.05,
-        unit="pupil SD per year",
-        source="assumed",
-        reason="effects on groups of pupils differ, but by less than programmes do",
+    group_spread_sd: Parameter[Positive] = default(
+        0.05,
+        "pupil SD per year",
+        "assumed",
+        "effects on groups of pupils differ, but by less than programmes do",
     )
-    school_spread_sd: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
-        value=0.05,
-        unit="pupil SD per year",
-        source="assumed",
-        reason=(
-            "how far one response's effects differ between schools: half of the smallest medium"
-            " effect"
-        ),
+    school_spread_sd: Parameter[Amount] = default(
+        0.05,
+        "pupil SD per year",
+        "assumed",
+        "how far one response's effects differ between schools: half of the smallest medium effect",
     )
-    worthwhile_absence: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
-        value=0.5,
-        unit="absence days saved per 100 school days",
-        source="assumed",
-        reason="about one school day a year; less is hardly noticed in a class",
+    worthwhile_absence: Parameter[Positive] = default(
+        0.5,
+        "absence days saved per 100 school days",
+        "assumed",
+        "about one school day a year; less is hardly noticed in a class",
     )
-    absence_spread: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
-        value=1.0,
-        unit="absence days per 100 school days",
-        source="assumed",
-        reason=(
-            "no work on absence is registered: no effect is expected, and seldom more than two days"
-            " a hundred either way"
-        ),
+    absence_spread: Parameter[Positive] = default(
+        1.0,
+        "absence days per 100 school days",
+        "assumed",
+        "no work on absence is registered: no effect is expected, and seldom more than two"
+        " days a hundred either way",
     )
-    months_per_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
-        value=12.0,
-        unit="months of progress in one pupil SD",
-        source="EEF Toolkit guide 2021",
-        reason="within half a month of the middle of each step of its table",
+    months_per_sd: Parameter[Positive] = default(
+        12.0,
+        "months of progress in one pupil SD",
+        "EEF Toolkit guide 2021",
+        "within half a month of the middle of each step of its table",
     )
-    value_per_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
-        value=30000,
-        unit="NIS for one pupil SD of one pupil",
-        source="assumed",
-        reason="a tenth of an SD for 3,000 NIS: the middle of the cost bands of Kraft 2020",
+    value_per_sd: Parameter[Positive] = default(
+        30000.0,
+        "NIS for one pupil SD of one pupil",
+        "assumed",
+        "a tenth of an SD for 3,000 NIS: the middle of the cost bands of Kraft 2020",
     )
-    decision_years: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=3,
-        unit="school years",
-        source="assumed",
-        reason="how long a decision to fund a response usually holds",
+    decision_years: Parameter[Count] = default(
+        3, "school years", "assumed", "how long a decision to fund a response usually holds"
     )
-    kept_share: Parameter[Share] = Parameter[float](
-        value=0.5,
-        unit="share of an effect left a year later",
-        source="assumed",
-        reason="effects of programmes fade by about half in the year after",
+    kept_share: Parameter[Share] = default(
+        0.5,
+        "share of an effect left a year later",
+        "assumed",
+        "effects of programmes fade by about half in the year after",
     )
-    evaluate_at_once: Parameter[Annotated[int, Field(ge=0)]] = Parameter[int](
-        value=3,
-        unit="responses",
-        source="assumed",
-        reason="as many evaluations as a department can run in one year",
+    evaluate_at_once: Parameter[Annotated[int, Field(ge=0)]] = default(
+        3, "responses", "assumed", "as many evaluations as a department can run in one year"
     )
-    need_margin: Parameter[Share] = Parameter[float](
-        value=0.05,
-        unit="need (0 to 1)",
-        source="assumed",
-        reason="a smaller difference of need between served and other schools is no finding",
+    need_margin: Parameter[Share] = default(
+        0.05,
+        "need (0 to 1)",
+        "assumed",
+        "a smaller difference of need between served and other schools is no finding",
     )
-    least_raters: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=3,
-        unit="raters",
-        source="assumed",
-        reason="what fewer people of a role said is what persons said (R78)",
+    least_raters: Parameter[Count] = default(
+        3, "raters", "assumed", "what fewer people of a role said is what persons said (R78)"
     )
-    pupil_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
-        value=0.915,
-        unit="pupil SD",
-        source="assumed",
-        reason=(
-            "spread of scores within a school and grade where schools hold a tenth of the variance"
-        ),
+    pupil_sd: Parameter[Positive] = default(
+        0.915,
+        "pupil SD",
+        "assumed",
+        "spread of scores within a school and grade where schools hold a tenth of the variance",
     )
-    prior_r2: Parameter[Share] = Parameter[float](
-        value=0.42,
-        unit="share of variance",
-        source="assumed",
-        reason=(
-            "what last year's tests tell of this year's score within a school, at a reliability"
-            " of .8"
-        ),
+    prior_r2: Parameter[Share] = default(
+        0.42,
+        "share of variance",
+        "assumed",
+        "what last year's tests tell of this year's score within a school, at a reliability of .8",
     )
-    class_sd: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
-        value=0.1,
-        unit="pupil SD",
-        source="assumed",
-        reason="classes of a grade differ by about a tenth of an SD",
+    class_sd: Parameter[Amount] = default(
+        0.1, "pupil SD", "assumed", "classes of a grade differ by about a tenth of an SD"
     )
-    class_pupils: Parameter[Annotated[float, Field(ge=1)]] = Parameter[float](
-        value=26, unit="pupils", source="CBS 2023/24", reason="mean class size"
+    class_pupils: Parameter[Annotated[float, Field(ge=1)]] = default(
+        26.0, "pupils", "CBS 2023/24", "mean class size"
     )
-    school_year_sd: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
-        value=0.085,
-        unit="pupil SD",
-        source="assumed",
-        reason="what a school has in one year and subject only",
+    school_year_sd: Parameter[Amount] = default(
+        0.085, "pupil SD", "assumed", "what a school has in one year and subject only"
     )
-    seed: Parameter[int] = Parameter[int](
-        value=1,
-        unit="seed",
-        source="assumed",
-        reason="any fixed number: the same input gives the same output",
+    seed: Parameter[int] = default(
+        1, "seed", "assumed", "any fixed number: the same input gives the same output"
     )
 
 
 class AccountPolicy(Model):
     """How the plan is accounted for: what is drawn, asked again and held equal (R85–R96)."""
 
-    draws: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=200,
-        unit="draws",
-        source="R96",
-        reason="a share of draws is then known to within six points",
+    draws: Parameter[Count] = default(
+        200, "draws", "R96", "a share of draws is then known to within six points"
     )
-    seed: Parameter[int] = Parameter[int](
-        value=1, unit="seed", source="assumed", reason="any fixed number: same input, same output"
+    seed: Parameter[int] = default(
+        1, "seed", "assumed", "any fixed number: same input, same output"
     )
-    participation_spread: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
-        value=0.15,
-        unit="SD of ln(who comes ÷ who was planned for)",
-        source="assumed",
-        reason="in two of three schools between 86 and 116 of 100 places are filled",
+    participation_spread: Parameter[Amount] = default(
+        0.15,
+        "SD of ln(who comes ÷ who was planned for)",
+        "assumed",
+        "in two of three schools between 86 and 116 of 100 places are filled",
     )
-    cost_spread: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
-        value=0.1,
-        unit="SD of ln(cost ÷ planned cost)",
-        source="assumed",
-        reason="two of three responses end within a tenth of their planned cost",
+    cost_spread: Parameter[Amount] = default(
+        0.1,
+        "SD of ln(cost ÷ planned cost)",
+        "assumed",
+        "two of three responses end within a tenth of their planned cost",
     )
-    scenarios: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=20,
-        unit="draws",
-        source="assumed",
-        reason=(
-            "the first of the draws, for plans that mind the bad cases: the worst fifth are four,"
-            " and each is one more solve"
-        ),
+    scenarios: Parameter[Count] = default(
+        20,
+        "draws",
+        "assumed",
+        "the first of the draws, for plans that mind the bad cases: the worst fifth are"
+        " four, and each is one more solve",
     )
-    bad_share: Parameter[Share] = Parameter[float](
-        value=0.2,
-        unit="share of draws",
-        source="assumed",
-        reason="the worst fifth are the bad cases",
+    bad_share: Parameter[Share] = default(
+        0.2, "share of draws", "assumed", "the worst fifth are the bad cases"
     )
-    flip_pairs: Parameter[Annotated[int, Field(ge=0)]] = Parameter[int](
-        value=3,
-        unit="pairs of a school and a response",
-        source="assumed",
-        reason="the closest calls, about ten solves each; any other is answered on request",
+    flip_pairs: Parameter[Annotated[int, Field(ge=0)]] = default(
+        3,
+        "pairs of a school and a response",
+        "assumed",
+        "the closest calls, about ten solves each; any other is answered on request",
     )
-    gammas: Parameter[tuple[Annotated[float, Field(ge=0)], ...]] = Parameter[
-        tuple[Annotated[float, Field(ge=0)], ...]
-    ](
-        value=(0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
-        unit="exponents",
-        source="assumed",
-        reason="from need-blind to nearly all for the neediest",
+    gammas: Parameter[tuple[Amount, ...]] = default(
+        (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
+        "exponents",
+        "assumed",
+        "from need-blind to nearly all for the neediest",
     )
-    budget_step_pct: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
-        value=5.0,
-        unit="percent of a budget",
-        source="assumed",
-        reason="a change that a committee really decides on",
+    budget_step_pct: Parameter[Positive] = default(
+        5.0, "percent of a budget", "assumed", "a change that a committee really decides on"
     )
-    stream_tolerance_pct: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
-        value=5.0,
-        unit="percent of the mean per pupil",
-        source="assumed",
-        reason="most that a stream may have above or below others at equal need without a warning",
+    stream_tolerance_pct: Parameter[Amount] = default(
+        5.0,
+        "percent of the mean per pupil",
+        "assumed",
+        "most that a stream may have above or below others at equal need without a warning",
     )
-    equal_need_within: Parameter[Share] = Parameter[float](
-        value=0.02, unit="need, 0 to 1", source="assumed", reason="closer than the need is known"
+    equal_need_within: Parameter[Share] = default(
+        0.02, "need, 0 to 1", "assumed", "closer than the need is known"
     )
-    equal_money_within_pct: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
-        value=25.0,
-        unit="percent of the mean per pupil",
-        source="assumed",
-        reason="responses are bought whole, so equals can never have exactly the same",
+    equal_money_within_pct: Parameter[Amount] = default(
+        25.0,
+        "percent of the mean per pupil",
+        "assumed",
+        "responses are bought whole, so equals can never have exactly the same",
     )
 
 
@@ -507,7 +443,7 @@ class BandPolicy(Model):
     """What a published band says (R8). There is no default: bands nobody declared are not used."""
 
     limits_sd: Parameter[tuple[float, ...]]
-    reference_se_sd: Parameter[Annotated[float, Field(ge=0)]]
+    reference_se_sd: Parameter[Amount]
 
     @model_validator(mode="after")
     def _limits_rise(self) -> BandPolicy:
@@ -520,74 +456,56 @@ class BandPolicy(Model):
 class DiagnosePolicy(Model):
     """How gaps are judged: what is small, what is sure, what counts as excellent (R33–R46)."""
 
-    margin_sd: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
-        value=0.1,
-        unit="pupil SD",
-        source="assumed",
-        reason="a gap of a month or so of learning; smaller ones decide nothing",
+    margin_sd: Parameter[Amount] = default(
+        0.1,
+        "pupil SD",
+        "assumed",
+        "a gap of a month or so of learning; smaller ones decide nothing",
     )
-    excellence_sd: Parameter[Annotated[float, Field(gt=0)]] = Parameter[float](
-        value=0.3,
-        unit="pupil SD above the target",
-        source="assumed",
-        reason="about the upper tenth of schools in a usual city",
+    excellence_sd: Parameter[Positive] = default(
+        0.3,
+        "pupil SD above the target",
+        "assumed",
+        "about the upper tenth of schools in a usual city",
     )
-    worst_k: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=5,
-        unit="schools",
-        source="assumed",
-        reason="as many as a committee can look at one by one",
+    worst_k: Parameter[Count] = default(
+        5, "schools", "assumed", "as many as a committee can look at one by one"
     )
-    false_discovery_rate: Parameter[Share] = Parameter[float](
-        value=0.05,
-        unit="share of the phenomena listed",
-        source="make validate",
-        reason=(
-            "at this rate a list is wrong in a tenth of the cities that hold no pattern at all: the"
-            " same pupils come back each year"
-        ),
+    false_discovery_rate: Parameter[Share] = default(
+        0.05,
+        "share of the phenomena listed",
+        "make validate",
+        "at this rate a list is wrong in a tenth of the cities that hold no pattern at all:"
+        " the same pupils come back each year",
     )
-    phenomenon_years: Parameter[Annotated[int, Field(ge=2)]] = Parameter[int](
-        value=2,
-        unit="school years",
-        source="D004",
-        reason="what returns is a phenomenon; once is an event",
+    phenomenon_years: Parameter[Annotated[int, Field(ge=2)]] = default(
+        2, "school years", "D004", "what returns is a phenomenon; once is an event"
     )
-    untested_lower_by_sd: Parameter[Annotated[float, Field(ge=0)]] = Parameter[float](
-        value=0.6,
-        unit="pupil SD",
-        source="assumed",
-        reason="pupils who sit no test are about as far below as integration pupils and newcomers",
+    untested_lower_by_sd: Parameter[Amount] = default(
+        0.6,
+        "pupil SD",
+        "assumed",
+        "pupils who sit no test are about as far below as integration pupils and newcomers",
     )
-    least_participants: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=5,
-        unit="participants",
-        source="assumed",
-        reason="below it an order of causes is that of single persons",
+    least_participants: Parameter[Count] = default(
+        5, "participants", "assumed", "below it an order of causes is that of single persons"
     )
-    least_excerpts: Parameter[Annotated[int, Field(ge=1)]] = Parameter[int](
-        value=2,
-        unit="excerpts",
-        source="assumed",
-        reason="one voice alone neither agrees nor contradicts",
+    least_excerpts: Parameter[Count] = default(
+        2, "excerpts", "assumed", "one voice alone neither agrees nor contradicts"
     )
     bands: BandPolicy | None = None
 
 
 class CauseExpectation(Model):
-    """What is expected of a cause before the city's data are seen: gap in pupil SD per unit of its
-    measure.
-    """
+    """What is expected of a cause before the data: gap in pupil SD per unit of its measure."""
 
     mean: float
-    sd: Annotated[float, Field(gt=0)]
+    sd: Positive
 
 
-class Cause(Model):
+class Cause(Named, Cited):
     """A card of the catalogue of causes (R47, R52): a cause without a measure is judgement only."""
 
-    name_he: str
-    name_en: str
     measure: (
         Literal[
             "nurture_index",
@@ -606,8 +524,6 @@ class Cause(Model):
     responses: tuple[str, ...] = ()
     themes: tuple[str, ...] = ()
     subjects: tuple[Subject, ...] | Literal["all"] = "all"
-    source: str
-    reason: str
 
     @model_validator(mode="after")
     def _is_whole(self) -> Cause:
@@ -624,8 +540,8 @@ class Policy(Model):
     """`policy.yaml`."""
 
     planning_year: Parameter[Year]
-    equity_gamma: Parameter[Annotated[float, Field(ge=0)]]
-    need_offset: Parameter[Annotated[float, Field(gt=0)]]
+    equity_gamma: Parameter[Amount]
+    need_offset: Parameter[Positive]
     dose_response: Parameter[dict[Share, Share]]
     channels: dict[Channel, ChannelPolicy]
     targets: tuple[Target, ...]
@@ -648,61 +564,78 @@ class Policy(Model):
     solver: SolverPolicy
     account: AccountPolicy = AccountPolicy()
 
+    def _named(self) -> Iterator[tuple[str, str, str]]:
+        """Yield everything that is named by its id: where, of which kind, by which id."""
+        for response_id, response in self.responses.items():
+            yield f"responses.{response_id}.goal", "goal", response.goal
+            for channel in response.funding:
+                yield f"responses.{response_id}.funding", "channel", channel
+        for part_id, part in self.formula.items():
+            if part.pot.channel:
+                yield f"formula.{part_id}.pot.channel", "channel", part.pot.channel
+        for rule, response_id in self.rules.named():
+            yield f"rules.{rule}", "response", response_id
+        for excluded in self.rules.source_exclusions:
+            yield "rules.source_exclusions", "channel", excluded.channel
+        for asset_id, uses in self.assets.items():
+            yield from ((f"assets.{asset_id}", "response", response_id) for response_id in uses)
+        for overlap_id, overlap in self.overlaps.items():
+            where = f"overlaps.{overlap_id}.responses"
+            yield from ((where, "response", response_id) for response_id in overlap.responses)
+        for cause_id, cause in self.causes.items():
+            where = f"causes.{cause_id}.responses"
+            yield from ((where, "response", response_id) for response_id in cause.responses)
+        yield from self.response_map.named()
+
     @model_validator(mode="after")
     def _names_are_known(self) -> Policy:
+        known: dict[str, set[str]] = {
+            "goal": set(self.goals),
+            "response": set(self.responses),
+            "group": set(self.groups),
+            "channel": set(self.channels),
+        }
+        for where, kind, name in self._named():
+            if name not in known[kind]:
+                raise ValueError(f"{where}: no such {kind}: {name}")
+        return self
+
+    @model_validator(mode="after")
+    def _responses_can_be_judged(self) -> Policy:
+        works = {ASSUMED, *self.works}
         for response_id, response in self.responses.items():
-            if response.goal not in self.goals:
-                raise ValueError(
-                    f"responses.{response_id}.goal: '{response.goal}' is not one of the goals"
-                )
+            where = f"responses.{response_id}"
             tested = response.goal_tests.subjects if response.goal_tests else ()
             if silent := sorted(set(tested) - set(response.effects)):
                 raise ValueError(
-                    f"responses.{response_id}.goal_tests: no effect is registered on"
-                    f" {', '.join(silent)}; register a prior effect, or leave the subject out"
+                    f"{where}.goal_tests: no effect is registered on {', '.join(silent)};"
+                    " register a prior effect, or leave the subject out"
                 )
             if response.goal_absence and self.is_goal_tested(response_id):
                 raise ValueError(
-                    f"responses.{response_id}.goal_absence: its goal is measured by tests already;"
+                    f"{where}.goal_absence: its goal is measured by tests already;"
                     " a response is judged by one of the two"
                 )
-            if astray := set(response.funding) - set(self.channels):
+            if response.effect_source not in works:
                 raise ValueError(
-                    f"responses.{response_id}.funding: no such channel: {', '.join(sorted(astray))}"
+                    f"{where}.effect_source: '{response.effect_source}' is neither 'assumed' nor a"
+                    f" work of the registry ({', '.join(sorted(works - {ASSUMED}))})"
                 )
-        for name, part in self.formula.items():
-            if part.pot.channel and part.pot.channel not in self.channels:
-                raise ValueError(f"formula.{name}.pot.channel: no such channel: {part.pot.channel}")
-        for rule, response_id in self.rules.named():
-            if response_id not in self.responses:
-                raise ValueError(f"rules.{rule}: no response '{response_id}' in responses")
-        for item in self.rules.must_keep:
-            if not 1 <= item.dose_level <= len(self.dose_response.value):
-                raise ValueError(
-                    f"rules.must_keep: {item.response}: dose_level {item.dose_level} is none of the"
-                    f" {len(self.dose_response.value)} levels of dose_response"
-                )
-        for override in self.rules.overrides:
-            if override.dose_level and override.dose_level > len(self.dose_response.value):
-                raise ValueError(
-                    f"rules.overrides: {override.response}: dose_level {override.dose_level} is"
-                    f" none of the {len(self.dose_response.value)} levels of dose_response"
-                )
-        for excluded in self.rules.source_exclusions:
-            if excluded.channel not in self.channels:
-                raise ValueError(f"rules.source_exclusions: no such channel: {excluded.channel}")
-        for asset_id, uses in self.assets.items():
-            if unnamed := set(uses) - set(self.responses):
-                raise ValueError(
-                    f"assets.{asset_id}: no such response: {', '.join(sorted(unnamed))}"
-                )
+        return self
+
+    @model_validator(mode="after")
+    def _rules_fit_together(self) -> Policy:
+        levels = len(self.dose_response.value)
+        for rule in ("must_keep", "overrides"):
+            for item in getattr(self.rules, rule):
+                if not 1 <= (item.dose_level or 1) <= levels:
+                    raise ValueError(
+                        f"rules.{rule}: {item.response}: dose_level {item.dose_level} is none of"
+                        f" the {levels} levels of dose_response"
+                    )
         overlapping: dict[str, str] = {}
         for group_id, overlap in self.overlaps.items():
             for response_id in overlap.responses:
-                if response_id not in self.responses:
-                    raise ValueError(
-                        f"overlaps.{group_id}: no response '{response_id}' in responses"
-                    )
                 if response_id in overlapping:
                     raise ValueError(
                         f"overlaps.{group_id}: '{response_id}' is in"
@@ -710,24 +643,6 @@ class Policy(Model):
                         " group only, once"
                     )
                 overlapping[response_id] = group_id
-        works = {ASSUMED, *self.works}
-        for response_id, response in self.responses.items():
-            if response.effect_source not in works:
-                raise ValueError(
-                    f"responses.{response_id}.effect_source: '{response.effect_source}' is neither"
-                    " 'assumed' nor a work of the registry"
-                    f" ({', '.join(sorted(works - {ASSUMED}))})"
-                )
-        for cause_id, cause in self.causes.items():
-            if unknown := set(cause.responses) - set(self.responses):
-                raise ValueError(
-                    f"causes.{cause_id}.responses: no such response: {', '.join(sorted(unknown))}"
-                )
-        known: dict[str, set[str]] = {
-            "goal": set(self.goals),
-            "response": set(self.responses),
-            "group": set(self.groups),
-        }
         measured = {"gap", *(indicator.measure for indicator in self.need.indicators.values())}
         for need_id, need in self.response_map.needs.items():
             if need.measure not in measured:
@@ -735,9 +650,6 @@ class Policy(Model):
                     f"response_map.needs.{need_id}: '{need.measure}' is measured by no indicator of"
                     " need"
                 )
-        for where, kind, name in self.response_map.named():
-            if name not in known[kind]:
-                raise ValueError(f"{where}: no such {kind}: {name}")
         return self
 
     def is_goal_tested(self, response_id: str) -> bool:

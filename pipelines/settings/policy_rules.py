@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipelines.settings.parameters import Channel, Model, Parameter, Percent, Year
+from pipelines.settings.parameters import (
+    Amount,
+    Channel,
+    Cited,
+    Count,
+    Decided,
+    Model,
+    Names,
+    Parameter,
+    Percent,
+    Year,
+)
 
 RuleKind = Literal[
     "rise_cap",
@@ -35,102 +45,77 @@ RuleKind = Literal[
     "override",
     "commitment",
 ]
-Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
-class Capacity(Model):
+class OfResponse(Cited):
+    """A rule on one response."""
+
+    response: str
+
+
+class Capacity(OfResponse):
     """Most schools, or participants, one response can serve."""
 
-    response: str
     schools: int | None = None
     participants: int | None = None
-    source: str
-    reason: str
 
 
-class MustKeep(Model):
+class MustKeep(OfResponse):
     """Responses that go on where they run now (`served`) or in the schools named."""
 
-    response: str
     schools: tuple[str, ...] | Literal["served"]
     dose_level: int = 1
-    source: str
-    reason: str
 
 
-class MustDrop(Model):
+class MustDrop(OfResponse):
     """Responses that are not to be given, anywhere or in the schools named."""
 
-    response: str
     schools: tuple[str, ...] | Literal["all"] = "all"
-    source: str
-    reason: str
 
 
-class NoticePeriod(Model):
-    """A response that ends after notice: up to a school year it goes on where it runs, and nowhere
-    else.
-    """
+class NoticePeriod(OfResponse):
+    """A response that ends after notice: up to a school year it goes on where it runs, only."""
 
-    response: str
     last_year: Year
-    source: str
-    reason: str
 
 
-class Prerequisite(Model):
+class Prerequisite(OfResponse):
     """A response that a school can have only beside another one (R93)."""
 
-    response: str
     needs: str
-    source: str
-    reason: str
 
 
-class SourceExclusion(Model):
+class SourceExclusion(Cited):
     """Responses that a channel may not pay for (R83)."""
 
     channel: Channel
-    responses: Annotated[tuple[str, ...], Field(min_length=1)]
-    source: str
-    reason: str
+    responses: Names
 
 
-class Override(Model):
+class Override(Decided):
     """A decision by hand that the plan must keep, whatever it costs (R91, R100).
 
     Attributes:
         decision: "forced": the response stands there; "forbidden": it does not.
         dose_level: that dose and no other; not given = any.
-        reason: why; without it there is no override.
-        decided_by_role: who decided, by role and never by name.
     """
 
     response: str
-    schools: Annotated[tuple[str, ...], Field(min_length=1)]
+    schools: Names
     decision: Literal["forced", "forbidden"]
-    dose_level: Annotated[int, Field(ge=1)] | None = None
-    reason: Words
-    decided_by_role: Words
-    decided_on: date
+    dose_level: Count | None = None
 
 
-class ServedExemption(Model):
+class ServedExemption(Decided):
     """Schools that may be left without any response, by decision (R91)."""
 
-    schools: Annotated[tuple[str, ...], Field(min_length=1)]
-    reason: Words
-    decided_by_role: Words
-    decided_on: date
+    schools: Names
 
 
-class MinimumGroup(Model):
+class MinimumGroup(OfResponse):
     """The fewest participants in one school for whom a response is opened there (R93)."""
 
-    response: str
-    participants: Annotated[int, Field(ge=1)]
-    source: str
-    reason: str
+    participants: Count
 
 
 class Rules(Model):
@@ -167,7 +152,7 @@ class Rules(Model):
     overrides: tuple[Override, ...] = ()
     every_school_served: Parameter[bool] | None = None
     served_exemptions: tuple[ServedExemption, ...] = ()
-    school_floor_per_pupil: Parameter[Annotated[float, Field(ge=0)]] | None = None
+    school_floor_per_pupil: Parameter[Amount] | None = None
     school_cap_per_pupil: Parameter[float] | None = None
     excellence_min: Parameter[Percent] | None = None
     excellence_max: Parameter[Percent] | None = None
@@ -184,22 +169,13 @@ class Rules(Model):
 
     def named(self) -> Iterator[tuple[str, str]]:
         """Where the rules name a response: rule and response."""
-        for rule in (
-            "capacity",
-            "minimum_groups",
-            "must_keep",
-            "must_drop",
-            "notice_periods",
-            "prerequisites",
-            "overrides",
-        ):
-            for item in getattr(self, rule):
-                yield rule, item.response
-        for needing in self.prerequisites:
-            yield "prerequisites", needing.needs
-        for excluded in self.source_exclusions:
-            for response_id in excluded.responses:
-                yield "source_exclusions", response_id
+        for rule, items in self:
+            for item in items if isinstance(items, tuple) else ():
+                if isinstance(item, OfResponse | Override):
+                    yield rule, item.response
+                if isinstance(item, Prerequisite):
+                    yield rule, item.needs
+                if isinstance(item, SourceExclusion):
+                    yield from ((rule, response_id) for response_id in item.responses)
         for group in self.exclusive.values():
-            for response_id in group:
-                yield "exclusive", response_id
+            yield from (("exclusive", response_id) for response_id in group)

@@ -1,5 +1,4 @@
-"""Scenarios: files that each change a few decisions of the policy, to be compared with the plan
-(R98).
+"""Scenarios: files that each change a few decisions of the policy, for comparison (R98).
 
 `<city>/scenarios/<id>.yaml` holds a name in Hebrew and English, a reason, and under `changes` only
 what differs from `policy.yaml`, in its words: a mapping is merged key by key, a list or a value
@@ -15,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pipelines.settings.city import CityError, CityFolder, parameters_of, read_yaml, validated
-from pipelines.settings.parameters import Model
+from pipelines.settings.parameters import Model, Named, Words
 from pipelines.settings.policy import Policy
 from pipelines.settings.yaml_lines import line_of
 
@@ -26,30 +25,24 @@ DECISIONS = ("equity_gamma", "need_offset", "channels", "rules", "assets", "form
 
 
 class Change(Model):
-    """One parameter that a scenario sets otherwise; a value of None = the parameter is not
-    there.
-    """
+    """One parameter that a scenario sets otherwise; None = the parameter is not there."""
 
     parameter_id: str
     base_value: str | None
     scenario_value: str | None
 
 
-class Scenario(Model):
+class Scenario(Named):
     """One scenario: who it is, why it is asked, and the whole policy it stands for."""
 
     scenario_id: str
-    name_he: str
-    name_en: str
     reason: str
     policy: Policy
     changes: tuple[Change, ...]
 
 
-class _File(Model):
-    name_he: Annotated[str, Field(min_length=1)]
-    name_en: Annotated[str, Field(min_length=1)]
-    reason: Annotated[str, Field(min_length=1)]
+class _File(Named):
+    reason: Words
     changes: Annotated[dict[str, Any], Field(min_length=1)]
 
 

@@ -39,7 +39,12 @@ def test_both_shipped_policies_are_valid(small_city):
     ("name", "path", "value", "said"),
     [
         ("policy.yaml", ("equity_gamma", "value"), -1, "equity_gamma.value"),
-        ("policy.yaml", ("responses", "milat", "goal"), "g99", "responses.milat.goal: 'g99'"),
+        (
+            "policy.yaml",
+            ("responses", "milat", "goal"),
+            "g99",
+            "milat.goal: no such goal: g99",
+        ),
         ("policy.yaml", ("responses", "milat", "funding"), {"municipal_own": 0.5}, "must sum to 1"),
         (
             "policy.yaml",
@@ -51,13 +56,13 @@ def test_both_shipped_policies_are_valid(small_city):
             "policy.yaml",
             ("rules", "must_drop"),
             [{"response": "xyz", "source": "s", "reason": "r"}],
-            "no response 'xyz'",
+            "no such response: xyz",
         ),
         (
             "policy.yaml",
             ("overlaps", "core_subjects", "responses"),
             ["milat", "xyz"],
-            "overlaps.core_subjects: no response 'xyz'",
+            "overlaps.core_subjects.responses: no such response: xyz",
         ),
         (
             "policy.yaml",

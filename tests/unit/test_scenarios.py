@@ -102,7 +102,7 @@ def test_a_budget_that_no_policy_has_needs_its_unit(folder):
         ),
         (
             HEAD + "  rules:\n    must_drop: [{response: xyz, source: s, reason: r}]\n",
-            ["rules.must_drop", "no response 'xyz'"],
+            ["rules.must_drop", "no such response: xyz"],
         ),
         (
             HEAD + "  rules:\n    school_cap: 5\n",
