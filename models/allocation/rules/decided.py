@@ -151,6 +151,7 @@ class ManualOverride(ResponseRule):
         reason: why, in the words of who decided.
         role: the role that decided; never a name.
         school_he: name of the school.
+        role_he: the role in Hebrew.
     """
 
     semel_mosad: str
@@ -162,6 +163,7 @@ class ManualOverride(ResponseRule):
     school_he: str = ""
     response_he: str = ""
     response_en: str = ""
+    role_he: str = ""
     unit = "options"
     relaxed_in = "pairs"
 
@@ -190,8 +192,8 @@ class ManualOverride(ResponseRule):
         dose = "" if self.dose_level is None else f" ברמת מינון {self.dose_level}"
         must = "יינתן" if self.is_forced else "לא יינתן"
         return (
-            f"הוחלט ידנית ({self.role}): ב{where} {must} {self.name_he}{dose}. הנימוק:"
-            f" {self.reason.rstrip('.')}."
+            f"הוחלט ידנית ({self.role_he or self.role}): ב{where} {must} {self.name_he}{dose}."
+            f" הנימוק: {self.reason.rstrip('.')}."
         )
 
     def check(self, choices: Choices) -> None:
