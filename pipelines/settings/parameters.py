@@ -110,15 +110,12 @@ ActionChannel = Literal[
 _MONEY = "NIS"
 _TIMES = {
     "agorot": 0.01,
-    "shekels": 1,
-    "ILS": 1,
-    "₪": 1,
-    "thousand NIS": 1000,
-    "thousands NIS": 1000,
-    "thousands of NIS": 1000,
-    "million NIS": 1_000_000,
-    "millions NIS": 1_000_000,
-    "millions of NIS": 1_000_000,
+    "thousand NIS": 1e3,
+    "thousands NIS": 1e3,
+    "thousands of NIS": 1e3,
+    "million NIS": 1e6,
+    "millions NIS": 1e6,
+    "millions of NIS": 1e6,
 }
 
 
@@ -126,29 +123,37 @@ _TIMES = {
 class In:
     """The unit of a parameter, and other words for it.
 
-    Besides these a file may write the unit without what it is a part of ("share" for "share of
-    pupils"); money also in agorot, thousands or millions, which is converted.
+    Besides these a file may write the unit without what it is a part of: "share" for "share of
+    pupils". Nothing is converted: a scenario's bare value would then be read in the policy's unit.
     """
 
     unit: str
     also: tuple[str, ...] = ()
 
     def known(self) -> tuple[str, ...]:
-        """Return the words that stand for the unit itself."""
+        """Return the words that stand for the unit."""
         if self.unit.startswith(_MONEY):
             return (self.unit, *self.also)
-        return tuple(
-            dict.fromkeys((self.unit, re.split(" of | from |, ", self.unit)[0], *self.also))
-        )
+        short = re.split(" of | from |, ", self.unit)[0]
+        return tuple(dict.fromkeys((self.unit, short, *self.also)))
 
-    def factor(self, given: str) -> float | None:
-        """Return what a value in another unit is multiplied by; None where it is refused."""
-        if given.replace("’", "'") in {known.replace("’", "'") for known in self.known()}:
-            return 1
-        if self.unit.startswith(_MONEY):
-            per = self.unit.removeprefix(_MONEY)
-            return next((by for name, by in _TIMES.items() if given == name + per), None)
-        return None
+    def refuse_other(self, name: str, given: dict[str, Any]) -> None:
+        """Refuse a parameter that is written in another unit, and say what to write instead."""
+        written = given.get("unit")
+        if not isinstance(written, str) or written.replace("’", "'") in self.known():
+            return
+        value = given.get("value")
+        factor = _TIMES.get(written.removesuffix(self.unit.removeprefix(_MONEY)))
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        meant = f"{value * factor:.12g}" if factor and is_number and value is not None else ""
+        raise RefusedError(
+            f"'{written}' is not a unit of this parameter; write its value"
+            f" {f'as {meant} ' if meant else ''}in {' or '.join(self.known())}",
+            f"'{written}' אינה היחידה של פרמטר זה; יש לכתוב את הערך {f'{meant} ' if meant else ''}"
+            f"ביחידה {self.unit}",
+            name,
+            "unit",
+        )
 
 
 class Model(BaseModel):
@@ -159,29 +164,11 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _in_its_units(cls, raw: Any) -> Any:
-        """Convert the parameters among the fields to the units of the schema, or refuse them."""
-        if not isinstance(raw, dict):
-            return raw
-        changed = {}
+        """Refuse parameters among the fields that are not in the units of the schema."""
         for name, unit in cls.parameter_units().items():
-            given = raw.get(name)
-            if not isinstance(given, dict) or not isinstance(written := given.get("unit"), str):
-                continue
-            factor = unit.factor(written)
-            if factor is None:
-                raise RefusedError(
-                    f"'{written}' is not a unit of this parameter; write its value in"
-                    f" {' or '.join(unit.known())}",
-                    f"'{written}' אינה היחידה של פרמטר זה; יש לכתוב את הערך ב־{unit.unit}",
-                    name,
-                    "unit",
-                )
-            value = given.get("value")
-            if factor != 1 and isinstance(value, int | float) and not isinstance(value, bool):
-                # Agorot are divided, so that whole NIS stay whole.
-                in_unit = value / 100 if factor == 0.01 else value * factor
-                changed[name] = given | {"value": in_unit, "unit": unit.unit}
-        return raw | changed
+            if isinstance(raw, dict) and isinstance(raw.get(name), dict):
+                unit.refuse_other(name, raw[name])
+        return raw
 
     @classmethod
     def parameter_units(cls) -> dict[str, In]:

@@ -88,7 +88,9 @@ def _said(item: ErrorDetails, kind: Any) -> tuple[str, str]:
         return error.en, error.he
     if error is not None and hasattr(error, "he"):  # what the engine of formulas refuses
         return said, error.he
-    said_he = _HE.get(kind_of, "הערך אינו מתקבל").format(**item.get("ctx", {}))
+    said_he = f"הערך אינו מתקבל ({said})"
+    if kind_of in _HE:
+        said_he = _HE[kind_of].format(**item.get("ctx", {}))
     if kind_of == "extra_forbidden" and (known := _known(kind, item["loc"][:-1])):
         key = str(item["loc"][-1])
         near = get_close_matches(key, known, n=1)

@@ -175,12 +175,17 @@ def _composed(path: Path, text: str) -> yaml.Node | None:
         node: yaml.Node | None = yaml.compose(text, Loader=yaml.CSafeLoader)
         return node
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown line"
-        where_he = f"שורה {mark.line + 1}, עמודה {mark.column + 1}" if mark else "שורה לא ידועה"
+        if (mark := getattr(error, "problem_mark", None)) is not None:
+            line, column = mark.line + 1, mark.column + 1
+        else:  # a character that no YAML file can hold
+            before = text[: getattr(error, "position", 0)]
+            line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        # The parser's end of the file lies a line below the last one.
+        line = min(line, max(1, len(text.splitlines())))
+        said = getattr(error, "problem", None) or getattr(error, "reason", error)
         raise CityError(
-            f"{path}: not valid YAML at {where}: {getattr(error, 'problem', error)}.",
-            f"{path}: הקובץ אינו YAML תקין ({where_he}).",
+            f"{path}: not valid YAML at line {line}, column {column}: {said}.",
+            f"{path}: הקובץ אינו YAML תקין: שורה {line}, עמודה {column}.",
         ) from None
     except RecursionError:
         _refuse(path, 1, 1, "it is nested too deep", "הקינון בקובץ עמוק מדי")
