@@ -280,6 +280,7 @@ def load_sources(folder: Path) -> CityFolder:
     Raises:
         CityError: as `load_city`.
     """
+    refuse_yml(folder, "city", "policy")
     if (folder / "policy.yaml").is_file():
         return load_city(folder)
     folder = folder.resolve()
