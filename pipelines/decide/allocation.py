@@ -28,6 +28,7 @@ from pipelines.decide.rules import minimum_groups, rules
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.formula import FormulaPart
 from pipelines.settings.keys import AGOROT, MUNICIPAL
+from pipelines.settings.scenario_files import refuse_unknown_schools
 from pipelines.warehouse.tables import Step, Tables
 
 NEXT_NIS = 100_000
@@ -213,7 +214,12 @@ def school_channels(city: CityFolder, tables: Tables) -> pl.DataFrame:
 
 
 def problem(city: CityFolder, tables: Tables) -> Problem:
-    """Return what the city has to decide: its schools, options, budgets and rules."""
+    """Return what the city has to decide: its schools, options, budgets and rules.
+
+    Raises:
+        CityError: a rule names a school that the register does not have.
+    """
+    refuse_unknown_schools(city, set(tables["core_school_year"]["semel_mosad"]))
     choices = options(city, tables)
     return Problem(
         schools=tables["mart_need_index"].select("semel_mosad", "school_name_he", "pupils", "need"),

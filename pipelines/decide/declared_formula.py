@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
-from pydantic import ValidationError
 
 from models.formula import FormulaError, share
-from pipelines.settings.city import CityError, read_yaml
 from pipelines.settings.formula import FormulaPart, declaration
 from pipelines.settings.keys import AGOROT
+from pipelines.settings.validation import validated
+from pipelines.settings.yaml_files import CityError, read_yaml
 
 
 def declared(path: Path) -> dict[str, FormulaPart]:
@@ -23,17 +23,7 @@ def declared(path: Path) -> dict[str, FormulaPart]:
     Raises:
         CityError: it is missing, not YAML, or no formula; names each field.
     """
-    raw = read_yaml(path)
-    try:
-        return declaration.validate_python(raw)
-    except ValidationError as error:
-        fields = [".".join(str(step) for step in one["loc"]) for one in error.errors()]
-        said = "; ".join(
-            f"{field}: {one['msg']}" for field, one in zip(fields, error.errors(), strict=True)
-        )
-        raise CityError(
-            f"{path}: {said}", f"{path}: ההצהרה אינה נוסחה תקינה, בשדות: {', '.join(fields)}."
-        ) from None
+    return validated(path, read_yaml(path), declaration)
 
 
 def shared(

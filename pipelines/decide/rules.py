@@ -242,9 +242,10 @@ def _overrides(city: CityFolder, tables: Tables) -> Iterator[Rule]:
                 school,
                 item.decision == "forced",
                 item.reason,
-                item.decided_by_role,
+                item.decided_by_role.replace("_", " "),
                 item.dose_level,
                 called[school],
+                role_he=dictionary().label("decided_by_role", item.decided_by_role),
                 **_named(city, item.response),
             )
 

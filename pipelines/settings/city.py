@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -27,31 +25,30 @@ from pipelines.settings.fields import dictionary
 from pipelines.settings.mapping import SourceMapping
 from pipelines.settings.parameters import (
     Cited,
-    Count,
+    Flag,
     Model,
     Named,
+    Number,
     Parameter,
     Positive,
+    Score,
     Subject,
+    Whole,
     Year,
 )
 from pipelines.settings.policy import Policy
-from pipelines.settings.yaml_lines import line_of
+from pipelines.settings.validation import validated
+from pipelines.settings.yaml_files import (
+    CityError,
+    RefusedError,
+    line_of,
+    read_yaml,
+    refuse_yml,
+)
 
-M = TypeVar("M", bound=BaseModel)
+FURTHEST_PLAN = 5
+"""Most school years between the reference year and the planned one."""
 _EXAMPLE = Path(__file__).parents[1] / "demo" / "policy.yaml"
-
-
-class CityError(Exception):
-    """A city's folder cannot be used; the message says what, where and what to do.
-
-    Attributes:
-        he: the same in Hebrew, for a municipal user.
-    """
-
-    def __init__(self, en: str, he: str) -> None:
-        super().__init__(f"{en}\n{he}")
-        self.en, self.he = en, he
 
 
 # ---- city.yaml --------------------------------------------------------------------------------
@@ -62,7 +59,7 @@ class Identity(Named):
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     authority: str | None = None
-    is_synthetic: bool
+    is_synthetic: Flag
 
 
 class Scope(Model):
@@ -76,9 +73,11 @@ class Scope(Model):
     @model_validator(mode="after")
     def _named_for_what_it_covers(self) -> Scope:
         if (self.name == "official") != (self.legal_statuses == ("official",)):
-            raise ValueError(
+            raise RefusedError(
                 f"scope '{self.name}' with legal_statuses {', '.join(self.legal_statuses)}:"
-                " 'official' covers official schools alone, 'all' others too"
+                " 'official' covers official schools alone, 'all' others too",
+                "היקף official כולל רק בתי ספר רשמיים (legal_statuses: [official]), ו־all גם אחרים",
+                "legal_statuses",
             )
         return self
 
@@ -93,8 +92,9 @@ class SchoolYears(Model):
     @model_validator(mode="after")
     def _ordered(self) -> SchoolYears:
         if not self.first <= self.reference <= self.last:
-            raise ValueError(
-                f"need first ≤ reference ≤ last, not {self.first}, {self.reference}, {self.last}"
+            raise RefusedError(
+                f"need first ≤ reference ≤ last, not {self.first}, {self.reference}, {self.last}",
+                f"נדרש first ≤ reference ≤ last, ולא {self.first}, {self.reference}, {self.last}",
             )
         return self
 
@@ -112,16 +112,16 @@ class Scale(Cited):
     """
 
     kind: Literal["declared", "national_reference"]
-    mean: float | None = None
+    mean: Score | None = None
     sd: Positive
-    min: float | None = None
-    max: float | None = None
-    desired: float | None = None
+    min: Score | None = None
+    max: Score | None = None
+    desired: Score | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Scale:
         if self.kind == "declared" and self.mean is None:
-            raise ValueError("a declared scale needs its mean")
+            raise RefusedError("a declared scale needs its mean", "לסולם מוצהר נדרש ממוצע (mean)")
         return self
 
 
@@ -132,9 +132,9 @@ class City(Model):
     scope: Scope
     school_years: SchoolYears
     subjects: tuple[Subject, ...]
-    grades_per_school: Count = 6
+    grades_per_school: Annotated[Whole, Field(ge=1, le=13)] = 6
     scales: dict[str, Scale] = Field(default_factory=dict)
-    expected: dict[str, float] = Field(default_factory=dict)
+    expected: dict[str, Annotated[Number, Field(ge=0, le=1e9)]] = Field(default_factory=dict)
     roots: tuple[str, ...] = ("files",)
     sources: dict[str, tuple[SourceMapping, ...]]
     notes_he: tuple[str, ...] = ()
@@ -151,10 +151,18 @@ class City(Model):
         for source_id, mappings in self.sources.items():
             if source_id not in dictionary().sources:
                 known = ", ".join(dictionary().sources)
-                raise ValueError(f"unknown source '{source_id}'; known sources: {known}")
+                raise RefusedError(
+                    f"unknown source '{source_id}'; known sources: {known}",
+                    f"מקור לא מוכר '{source_id}'; מוכרים: {known}",
+                    *("sources", source_id),
+                )
             for mapping in mappings:
                 if misfit := mapping.misfit(source_id):
-                    raise ValueError(f"sources.{source_id}: {misfit}")
+                    raise RefusedError(
+                        misfit,
+                        f"המיפוי אינו מתאים לחוזה של המקור ({misfit})",
+                        *("sources", source_id, "columns"),
+                    )
         return self
 
 
@@ -264,75 +272,6 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
 
 
-def read_yaml(path: Path) -> Any:
-    """Return what a YAML file of the city holds.
-
-    Raises:
-        CityError: if it is missing or not YAML.
-    """
-    if not path.is_file():
-        raise CityError(
-            f"{path}: there is no such file; a city is a folder with city.yaml and policy.yaml (see"
-            " README, 'Bring your own city').",
-            f"{path}: הקובץ חסר; עיר היא תיקייה ובה city.yaml ו-policy.yaml.",
-        )
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown line"
-        raise CityError(
-            f"{path}: not valid YAML at {where}: {getattr(error, 'problem', error)}.",
-            f"{path}: הקובץ אינו YAML תקין ({where}).",
-        ) from None
-
-
-def validated(path: Path, raw: Any, model: type[M], under: tuple[str, ...] = ()) -> M:
-    """Return what was read as a model.
-
-    Args:
-        path: the file, whose lines an error names.
-        raw: what was read.
-        model: what it must be.
-        under: keys of the file below which `raw` lies in it.
-
-    Raises:
-        CityError: naming each field that is not valid, with its line.
-    """
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        problems = [
-            (
-                ".".join([*under, *_place(raw, item["loc"])]) or "(whole file)",
-                line_of(path, (*under, *item["loc"])),
-                item["msg"],
-            )
-            for item in error.errors()
-        ]
-        lines = "\n".join(f"  line {line}: {where}: {what}" for where, line, what in problems)
-        raise CityError(
-            f"{path}: {len(problems)} field(s) are not valid:\n{lines}",
-            f"{path}: {len(problems)} שדות אינם תקינים:"
-            f" {', '.join(f'{where} (שורה {line})' for where, line, _ in problems)}. יש לתקן את"
-            " הקובץ ולהריץ שוב.",
-        ) from None
-
-
-def _place(raw: Any, loc: Sequence[str | int]) -> list[str]:
-    """Return a validator's path without steps that the file does not write: a list of one."""
-    parts = []
-    for key in loc:
-        if isinstance(raw, dict) and isinstance(key, int):
-            continue
-        parts.append(str(key))
-        held = (
-            raw if isinstance(raw, dict) else dict(enumerate(raw)) if isinstance(raw, list) else {}
-        )
-        raw = held.get(key)
-    return parts
-
-
 def load_sources(folder: Path) -> CityFolder:
     """Read a city's folder in which there may be no policy yet: enough to look at its files.
 
@@ -341,6 +280,7 @@ def load_sources(folder: Path) -> CityFolder:
     Raises:
         CityError: as `load_city`.
     """
+    refuse_yml(folder, "city", "policy")
     if (folder / "policy.yaml").is_file():
         return load_city(folder)
     folder = folder.resolve()
@@ -358,11 +298,21 @@ def load_city(folder: Path) -> CityFolder:
     """Read and validate a city's folder.
 
     Raises:
-        CityError: if a file is missing, is not YAML, or breaks the schema (R119).
+        CityError: if a file is missing, is not YAML, breaks the schema (R119), or would be passed
+            over for its name.
     """
     folder = folder.resolve()
-    return CityFolder(
-        folder=folder,
-        city=validated(folder / "city.yaml", read_yaml(folder / "city.yaml"), City),
-        policy=validated(folder / "policy.yaml", read_yaml(folder / "policy.yaml"), Policy),
-    )
+    refuse_yml(folder, "city", "policy")
+    city = validated(folder / "city.yaml", read_yaml(folder / "city.yaml"), City)
+    path = folder / "policy.yaml"
+    policy = validated(path, read_yaml(path), Policy)
+    planned, reference = policy.planning_year.value, city.school_years.reference
+    if not reference <= planned <= reference + FURTHEST_PLAN:
+        line = line_of(path, ("planning_year", "value"))
+        raise CityError(
+            f"{path}: line {line}: planning_year.value: {planned} is not within {FURTHEST_PLAN}"
+            f" school years after {reference}, the reference year of city.yaml.",
+            f"{path}: שורה {line}: planning_year.value: שנת {planned} אינה בתוך {FURTHEST_PLAN}"
+            f" שנות לימוד אחרי {reference}, שנת הייחוס ב־city.yaml.",
+        )
+    return CityFolder(folder=folder, city=city, policy=policy)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
 from functools import cache
 from pathlib import Path
 
-import yaml
 from pydantic import TypeAdapter
 
-from pipelines.settings.parameters import Model, Words, Year
+from pipelines.settings.parameters import Day, Model, Words, Year
+from pipelines.settings.validation import validated
+from pipelines.settings.yaml_files import read_yaml
 
 ASSUMED = "assumed"
 
@@ -21,7 +21,7 @@ class Work(Model):
     title: Words
     year: Year
     where: Words
-    read_on: date
+    read_on: Day
     design: Words
     finding: Words
 
@@ -29,5 +29,5 @@ class Work(Model):
 @cache
 def shared_works() -> dict[str, Work]:
     """Return the works every city can name."""
-    text = Path(__file__).with_name("evidence.yaml").read_text(encoding="utf-8")
-    return TypeAdapter(dict[str, Work]).validate_python(yaml.safe_load(text))
+    path = Path(__file__).with_name("evidence.yaml")
+    return validated(path, read_yaml(path), TypeAdapter(dict[str, Work]))

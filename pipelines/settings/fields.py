@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pipelines.settings.yaml_files import read_yaml
 
 SQL_FOLDER = Path(__file__).resolve().parents[2] / "sql"
 PRIVACY_CLASSES = ("public", "internal", "personal")
@@ -109,7 +109,7 @@ def load(path: Path) -> Dictionary:
         ValueError: if a table uses a column that no field describes, a key or reference column
             that the table does not have, an unknown privacy class, or a pattern that is no regex.
     """
-    raw = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    raw = read_yaml(path)
     fields = {}
     for name, entry in raw["fields"].items():
         read: dict[str, Any] = entry | {

@@ -22,33 +22,49 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from models.formula import Bound, Formula, Rounding, Term
 from models.formula.rounding import Method
-from pipelines.settings.parameters import Amount, Channel, Cited, Count, Model, Parameter, Percent
+from pipelines.settings.parameters import (
+    Agorot,
+    Channel,
+    Cited,
+    In,
+    Model,
+    Parameter,
+    Percent,
+    PercentOfBase,
+    Whole,
+)
+from pipelines.settings.yaml_files import RefusedError
 
 
 class PotPolicy(Model):
     """The money to share: the budget of a funding channel, or an amount of its own."""
 
     channel: Channel | None = None
-    agorot: Parameter[Annotated[int, Field(ge=0)]] | None = None
+    agorot: Annotated[
+        Parameter[Annotated[Whole, Field(ge=0, le=10**15)]] | None, In("agorot", ("centavos",))
+    ] = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> PotPolicy:
         if (self.channel is None) == (self.agorot is None):
-            raise ValueError("a pot is either a channel's budget or an amount in agorot")
+            raise RefusedError(
+                "a pot is either a channel's budget or an amount in agorot",
+                "הסכום לחלוקה הוא תקציב של ערוץ, או סכום באגורות, אחד מהשניים",
+            )
         return self
 
 
 class PointsPolicy(Cited):
     """Weighted counts, times further columns."""
 
-    weights: Annotated[dict[str, Amount], Field(min_length=1)]
+    weights: Annotated[dict[str, Agorot], Field(min_length=1)]
     times: tuple[str, ...] = ()
 
 
 class BoundPolicy(Cited):
     """A least or most amount, in all or for each one of a column."""
 
-    agorot: Amount
+    agorot: Agorot
     per: str | None = None
 
 
@@ -56,7 +72,7 @@ class RoundingPolicy(Cited):
     """How amounts become whole agorot."""
 
     method: Method
-    unit_agorot: Count = 1
+    unit_agorot: Annotated[Whole, Field(ge=1, le=10**9)] = 1
 
 
 class FormulaPart(Model):
@@ -70,9 +86,13 @@ class FormulaPart(Model):
     floors: tuple[BoundPolicy, ...] = ()
     caps: tuple[BoundPolicy, ...] = ()
     last_year: str | None = None
-    guarantee_pct: Parameter[Amount] | None = None
-    growth_cap_pct: Parameter[Amount] | None = None
-    phase_in_pct: Parameter[Percent] | None = None
+    guarantee_pct: Annotated[
+        Parameter[PercentOfBase] | None, In("percent of last year's amount")
+    ] = None
+    growth_cap_pct: Annotated[
+        Parameter[PercentOfBase] | None, In("percent of last year's amount")
+    ] = None
+    phase_in_pct: Annotated[Parameter[Percent] | None, In("percent of the change")] = None
     rounding: RoundingPolicy | None = None
 
     @model_validator(mode="after")

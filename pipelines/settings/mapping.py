@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pipelines.settings.fields import dictionary
-from pipelines.settings.parameters import Count, Model, Year
+from pipelines.settings.parameters import Count, Model, Whole, Year
+from pipelines.settings.yaml_files import RefusedError
 
 Unit = Literal["thousand", "million", "agorot", "share"]
 # What a value in the file's unit is multiplied by to give the contract's unit.
@@ -31,10 +32,10 @@ class Beside(Model):
         columns: contract column → header on this sheet, the key among them.
     """
 
-    sheet: str | int
+    sheet: str | Annotated[Whole, Field(ge=0, le=1000)]
     key: str
     header_row: Count = 1
-    header_rows: Annotated[int, Field(ge=1, le=5)] = 1
+    header_rows: Annotated[Whole, Field(ge=1, le=5)] = 1
     columns: dict[str, str]
 
     @property
@@ -80,9 +81,9 @@ class SourceMapping(Model):
     format: Literal["csv", "xlsx", "xls", "parquet"]
     encoding: str = "auto"
     delimiter: Literal["auto", ",", ";", "tab", "|"] = "auto"
-    sheet: str | int = 0
+    sheet: str | Annotated[Whole, Field(ge=0, le=1000)] = 0
     header_row: Count = 1
-    header_rows: Annotated[int, Field(ge=1, le=5)] = 1
+    header_rows: Annotated[Whole, Field(ge=1, le=5)] = 1
     columns: dict[str, str]
     constants: dict[str, str] = Field(default_factory=dict)
     values: dict[str, dict[str, str]] = Field(default_factory=dict)
@@ -111,19 +112,39 @@ class SourceMapping(Model):
     def _options_name_mapped_columns(self) -> SourceMapping:
         for option in ("values", "fill_down", "units", "skip_where"):
             if astray := sorted(set(getattr(self, option)) - self.mapped):
-                raise ValueError(f"{option}: not among the mapped columns: {', '.join(astray)}")
+                raise RefusedError(
+                    f"not among the mapped columns: {', '.join(astray)}",
+                    f"אינו בין העמודות הממופות: {', '.join(astray)}",
+                    option,
+                )
         for name, pattern in self.skip_where.items():
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"skip_where.{name}: {pattern} is no pattern: {error}") from None
+                raise RefusedError(
+                    f"{pattern} is no pattern: {error}",
+                    f"{pattern} אינו תבנית תקינה",
+                    *("skip_where", name),
+                ) from None
         for other in self.beside:
             if self.format not in ("xlsx", "xls"):
-                raise ValueError(f"beside: a file of format {self.format} has no sheets")
+                raise RefusedError(
+                    f"a file of format {self.format} has no sheets",
+                    f"לקובץ מסוג {self.format} אין גיליונות",
+                    "beside",
+                )
             if other.key not in self.columns or other.key not in other.columns:
-                raise ValueError(f"beside: the key {other.key} must be mapped on both sheets")
+                raise RefusedError(
+                    f"the key {other.key} must be mapped on both sheets",
+                    f"המפתח {other.key} חייב להיות ממופה בשני הגיליונות",
+                    "beside",
+                )
             if twice := sorted(set(other.added) & set(self.columns)):
-                raise ValueError(f"beside: mapped on the first sheet too: {', '.join(twice)}")
+                raise RefusedError(
+                    f"mapped on the first sheet too: {', '.join(twice)}",
+                    f"ממופה גם בגיליון הראשון: {', '.join(twice)}",
+                    "beside",
+                )
         return self
 
     @property

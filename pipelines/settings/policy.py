@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -17,27 +17,41 @@ from pipelines.settings.parameters import (
     Channel,
     Cited,
     Count,
+    Day,
+    EffectSd,
+    Flag,
+    Gamma,
+    In,
     Model,
+    Money,
     Named,
+    Number,
     Parameter,
     Percent,
     Positive,
+    PositiveSd,
+    Score,
+    Sd,
+    Seed,
     Share,
     Subject,
+    UnitCost,
+    Whole,
     Words,
     Year,
     default,
 )
 from pipelines.settings.policy_map import ResponseMap
 from pipelines.settings.policy_rules import Rules
+from pipelines.settings.yaml_files import RefusedError
 
 
 class ChannelPolicy(Model):
     """Money of one funding channel: a budget of its own, a cap inside each school, or neither."""
 
-    budget: Parameter[float] | None = None
+    budget: Annotated[Parameter[Money] | None, In("NIS per year")] = None
     per_school_from: Literal["gefen_agorot"] | None = None
-    per_pupil: Parameter[float] | None = None
+    per_pupil: Annotated[Parameter[UnitCost] | None, In("NIS per pupil per year")] = None
 
 
 class Target(Model):
@@ -46,15 +60,16 @@ class Target(Model):
     type: Literal["absolute", "reference_group"]
     scales: tuple[str, ...]
     subjects: tuple[Subject, ...] | Literal["all"] = "all"
-    value: float | None = None
-    valid_from: date
+    value: Score | None = None
+    valid_from: Day
     source: str
 
     @model_validator(mode="after")
     def _absolute_has_value(self) -> Target:
         if (self.type == "absolute") != (self.value is not None):
-            raise ValueError(
-                "an absolute target needs a value; a reference_group target takes none"
+            raise RefusedError(
+                "an absolute target needs a value; a reference_group target takes none",
+                "ליעד מוחלט (absolute) נדרש ערך; ליעד של קבוצת ייחוס אין ערך",
             )
         return self
 
@@ -68,26 +83,47 @@ class NeedIndicator(Model):
         "gap", "chronic_absence", "overt_dropout", "climate_safety", "nurture_index", "ses_category"
     ]
     subject: Subject | None = None
-    weight_pct: Parameter[Percent]
-    target: Parameter[float] | None = None
-    anchor_low: float | None = None
-    anchor_high: float | None = None
+    weight_pct: Annotated[Parameter[Percent], In("percent")]
+    target: Annotated[
+        Parameter[Annotated[Number, Field(ge=0, le=100)]] | None,
+        In("percent of pupils", ("percent positive",)),
+    ] = None
+    anchor_low: Score | None = None
+    anchor_high: Score | None = None
+
+    @model_validator(mode="after")
+    def _target_is_a_percentage(self) -> NeedIndicator:
+        # Overt dropout alone is rarer than one pupil in a hundred.
+        if self.target and self.measure != "overt_dropout" and 0 < self.target.value < 1:
+            share = self.target.value
+            raise RefusedError(
+                f"{share:g} percent looks like a share; write {100 * share:g}",
+                f"{share:g} אחוז נראה כחלק; יש לכתוב {100 * share:g}",
+                *("target", "value"),
+            )
+        return self
 
 
 class NeedPolicy(Model):
     """How need is computed."""
 
-    window_years: Parameter[int]
-    order_p: Parameter[float]
-    draws: Parameter[int]
-    seed: Parameter[int]
+    window_years: Annotated[Parameter[Annotated[Whole, Field(ge=1, le=20)]], In("school years")]
+    order_p: Annotated[
+        Parameter[Annotated[Number, Field(ge=-10, le=10)]], In("order of the generalised mean")
+    ]
+    draws: Annotated[Parameter[Annotated[Whole, Field(ge=1, le=100_000)]], In("draws")]
+    seed: Annotated[Parameter[Seed], In("seed")]
     indicators: dict[str, NeedIndicator]
 
     @model_validator(mode="after")
     def _weights_sum_to_100(self) -> NeedPolicy:
         total = sum(indicator.weight_pct.value for indicator in self.indicators.values())
         if abs(total - 100) > 1e-9:
-            raise ValueError(f"the weights of the need indicators must sum to 100, not {total:g}")
+            raise RefusedError(
+                f"the weights of the need indicators must sum to 100, not {total:g}",
+                f"משקלי מדדי הצורך חייבים להסתכם ב־100, ולא ב־{total:g}",
+                "indicators",
+            )
         return self
 
 
@@ -116,29 +152,32 @@ class GroupVersion(Cited):
         "stream",
         "stat_area",
     ]
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: Score | None = None
+    at_most: Score | None = None
     equals: str | None = None
     valid_from: Year
 
     @model_validator(mode="after")
     def _says_whom(self) -> GroupVersion:
         if self.at_least is None and self.at_most is None and self.equals is None:
-            raise ValueError("a group needs at_least, at_most or equals")
+            raise RefusedError(
+                "a group needs at_least, at_most or equals",
+                "לקבוצה נדרש at_least, at_most או equals",
+            )
         return self
 
 
 class Effect(Model):
     """A registered prior effect on participants, in pupil SD per year."""
 
-    mean: float
-    sd: Positive
+    mean: EffectSd
+    sd: PositiveSd
 
 
 class Eligibility(Model):
     """Whom a response admits."""
 
-    nurture_index_min: float | None = None
+    nurture_index_min: Annotated[Number, Field(ge=1, le=10)] | None = None
     reason_he: str
     reason_en: str
 
@@ -169,14 +208,14 @@ class Response(Named):
     goal_absence: GoalAbsence | None = None
     horizon: Literal["short", "long"]
     committed_until: Year | None = None
-    lag_years: Annotated[int, Field(ge=0, le=3)] = 0
-    is_excellence: bool = False
-    is_allocated: bool = True
-    schools_can_buy: Parameter[bool] | None = None
+    lag_years: Annotated[Whole, Field(ge=0, le=3)] = 0
+    is_excellence: Flag = False
+    is_allocated: Flag = True
+    schools_can_buy: Annotated[Parameter[Flag] | None, In("yes or no")] = None
     eligibility: Eligibility | None = None
-    served_share: Parameter[Share]
-    fixed_cost: Parameter[float]
-    unit_cost: Parameter[float]
+    served_share: Annotated[Parameter[Share], In("share of pupils")]
+    fixed_cost: Annotated[Parameter[Money], In("NIS per school per year")]
+    unit_cost: Annotated[Parameter[UnitCost], In("NIS per participant per year")]
     funding: dict[Channel, Share]
     funding_source: str
     effects: dict[Subject, Effect]
@@ -184,14 +223,16 @@ class Response(Named):
     effect_reason: Words
     effect_reason_he: Words
     cost_reason_he: Words
-    registered_on: date
-    transport_discount: Parameter[Share]
+    registered_on: Day
+    transport_discount: Annotated[Parameter[Share], In("share")]
 
     @model_validator(mode="after")
     def _funding_is_whole(self) -> Response:
         if abs(sum(self.funding.values()) - 1) > 1e-9:
-            raise ValueError(
-                f"the funding shares must sum to 1, not {sum(self.funding.values()):g}"
+            raise RefusedError(
+                f"the funding shares must sum to 1, not {sum(self.funding.values()):g}",
+                f"חלקי המימון חייבים להסתכם ב־1, ולא ב־{sum(self.funding.values()):g}",
+                "funding",
             )
         return self
 
@@ -200,7 +241,7 @@ class OverlapGroup(Named):
     """Responses for the same pupils and goals: further ones in a school count in part (R92)."""
 
     responses: Annotated[tuple[str, ...], Field(min_length=2)]
-    counted_share: Parameter[Share]
+    counted_share: Annotated[Parameter[Share], In("share of the further benefit")]
 
 
 class AssetUse(Model):
@@ -211,22 +252,30 @@ class AssetUse(Model):
         saves: percent of the cost per participant that it spares.
     """
 
-    hours: Parameter[Positive]
-    saves: Parameter[Percent]
+    hours: Annotated[
+        Parameter[Annotated[Number, Field(gt=0, le=60)]], In("hours per week and participant")
+    ]
+    saves: Annotated[Parameter[Percent], In("percent of the cost per participant")]
+
+
+LEAST_MEAN, LEAST_COUNT = 10, 5
+"""Floors of the thresholds: a policy can ask for larger cells, never publish smaller ones."""
 
 
 class Suppression(Model):
     """Smallest cells that may be published (R111)."""
 
-    mean_pupils: Parameter[int]
-    count_pupils: Parameter[int]
+    mean_pupils: Annotated[Parameter[Annotated[Whole, Field(ge=LEAST_MEAN, le=1000)]], In("pupils")]
+    count_pupils: Annotated[
+        Parameter[Annotated[Whole, Field(ge=LEAST_COUNT, le=1000)]], In("pupils")
+    ]
 
 
 class SolverPolicy(Model):
     """How hard the allocation is solved."""
 
-    gap_pct: Parameter[float]
-    time_limit_s: Parameter[float]
+    gap_pct: Annotated[Parameter[Annotated[Number, Field(ge=0, le=10)]], In("percent")]
+    time_limit_s: Annotated[Parameter[Annotated[Number, Field(gt=0, le=86_400)]], In("seconds")]
     objective: Parameter[Literal["total", "atkinson", "maximin"]] = default(
         "total",
         "name of the objective",
@@ -244,35 +293,35 @@ class SolverPolicy(Model):
 class Goal(Named):
     """One department goal; the tests measure it only where it is about achievement."""
 
-    is_achievement: bool = False
+    is_achievement: Flag = False
 
 
 class DesignBias(Model):
     """What designs of each grade can get wrong even with many pupils, in pupil SD."""
 
-    A: Amount
-    B: Amount
-    C: Amount
-    D: Amount
+    A: Sd
+    B: Sd
+    C: Sd
+    D: Sd
 
 
 class EffectsPolicy(Model):
     """How effects are judged and what knowing them is worth (R61–R68)."""
 
-    worthwhile_sd: Parameter[Amount] = default(
+    worthwhile_sd: Parameter[Sd] = default(
         0.05,
         "pupil SD per year",
         "Kraft 2020",
         "below it the effect of a programme on achievement is small",
     )
-    sure: Parameter[Annotated[float, Field(gt=0.5, lt=1)]] = default(
+    sure: Parameter[Annotated[Number, Field(gt=0.5, lt=1)]] = default(
         0.80,
         "probability",
         "assumed",
         "four chances in five: a verdict is looked at again every year, so one in five may"
         " turn out otherwise",
     )
-    own_error: Parameter[Annotated[float, Field(gt=0, lt=0.5)]] = default(
+    own_error: Parameter[Annotated[Number, Field(gt=0, lt=0.5)]] = default(
         0.10,
         "share of responses without effect",
         "R61",
@@ -292,13 +341,13 @@ class EffectsPolicy(Model):
         " a cut-off, most among pupils chosen by their teachers",
     )
     groups: tuple[str, ...] = ("decile_8_10",)
-    group_spread_sd: Parameter[Positive] = default(
+    group_spread_sd: Parameter[PositiveSd] = default(
         0.05,
         "pupil SD per year",
         "assumed",
         "effects on groups of pupils differ, but by less than programmes do",
     )
-    school_spread_sd: Parameter[Amount] = default(
+    school_spread_sd: Parameter[Sd] = default(
         0.05,
         "pupil SD per year",
         "assumed",
@@ -338,7 +387,7 @@ class EffectsPolicy(Model):
         "assumed",
         "effects of programmes fade by about half in the year after",
     )
-    evaluate_at_once: Parameter[Annotated[int, Field(ge=0)]] = default(
+    evaluate_at_once: Parameter[Annotated[Whole, Field(ge=0, le=1000)]] = default(
         3, "responses", "assumed", "as many evaluations as a department can run in one year"
     )
     need_margin: Parameter[Share] = default(
@@ -350,7 +399,7 @@ class EffectsPolicy(Model):
     least_raters: Parameter[Count] = default(
         3, "raters", "assumed", "what fewer people of a role said is what persons said (R78)"
     )
-    pupil_sd: Parameter[Positive] = default(
+    pupil_sd: Parameter[PositiveSd] = default(
         0.915,
         "pupil SD",
         "assumed",
@@ -362,16 +411,16 @@ class EffectsPolicy(Model):
         "assumed",
         "what last year's tests tell of this year's score within a school, at a reliability of .8",
     )
-    class_sd: Parameter[Amount] = default(
+    class_sd: Parameter[Sd] = default(
         0.1, "pupil SD", "assumed", "classes of a grade differ by about a tenth of an SD"
     )
-    class_pupils: Parameter[Annotated[float, Field(ge=1)]] = default(
+    class_pupils: Parameter[Annotated[Number, Field(ge=1, le=100)]] = default(
         26.0, "pupils", "CBS 2023/24", "mean class size"
     )
-    school_year_sd: Parameter[Amount] = default(
+    school_year_sd: Parameter[Sd] = default(
         0.085, "pupil SD", "assumed", "what a school has in one year and subject only"
     )
-    seed: Parameter[int] = default(
+    seed: Parameter[Seed] = default(
         1, "seed", "assumed", "any fixed number: the same input gives the same output"
     )
 
@@ -382,16 +431,16 @@ class AccountPolicy(Model):
     draws: Parameter[Count] = default(
         200, "draws", "R96", "a share of draws is then known to within six points"
     )
-    seed: Parameter[int] = default(
+    seed: Parameter[Seed] = default(
         1, "seed", "assumed", "any fixed number: same input, same output"
     )
-    participation_spread: Parameter[Amount] = default(
+    participation_spread: Parameter[Sd] = default(
         0.15,
         "SD of ln(who comes ÷ who was planned for)",
         "assumed",
         "in two of three schools between 86 and 116 of 100 places are filled",
     )
-    cost_spread: Parameter[Amount] = default(
+    cost_spread: Parameter[Sd] = default(
         0.1,
         "SD of ln(cost ÷ planned cost)",
         "assumed",
@@ -407,22 +456,22 @@ class AccountPolicy(Model):
     bad_share: Parameter[Share] = default(
         0.2, "share of draws", "assumed", "the worst fifth are the bad cases"
     )
-    flip_pairs: Parameter[Annotated[int, Field(ge=0)]] = default(
+    flip_pairs: Parameter[Annotated[Whole, Field(ge=0, le=1000)]] = default(
         3,
         "pairs of a school and a response",
         "assumed",
         "the closest calls, about ten solves each; any other is answered on request",
     )
-    gammas: Parameter[tuple[Amount, ...]] = default(
+    gammas: Parameter[tuple[Gamma, ...]] = default(
         (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
         "exponents",
         "assumed",
         "from need-blind to nearly all for the neediest",
     )
-    budget_step_pct: Parameter[Positive] = default(
+    budget_step_pct: Parameter[Percent] = default(
         5.0, "percent of a budget", "assumed", "a change that a committee really decides on"
     )
-    stream_tolerance_pct: Parameter[Amount] = default(
+    stream_tolerance_pct: Parameter[Percent] = default(
         5.0,
         "percent of the mean per pupil",
         "assumed",
@@ -431,7 +480,7 @@ class AccountPolicy(Model):
     equal_need_within: Parameter[Share] = default(
         0.02, "need, 0 to 1", "assumed", "closer than the need is known"
     )
-    equal_money_within_pct: Parameter[Amount] = default(
+    equal_money_within_pct: Parameter[Percent] = default(
         25.0,
         "percent of the mean per pupil",
         "assumed",
@@ -442,27 +491,33 @@ class AccountPolicy(Model):
 class BandPolicy(Model):
     """What a published band says (R8). There is no default: bands nobody declared are not used."""
 
-    limits_sd: Parameter[tuple[float, ...]]
-    reference_se_sd: Parameter[Amount]
+    limits_sd: Annotated[
+        Parameter[tuple[EffectSd, ...]], In("pupil SD above similar schools", ("pupil SD",))
+    ]
+    reference_se_sd: Annotated[Parameter[Sd], In("pupil SD above similar schools", ("pupil SD",))]
 
     @model_validator(mode="after")
     def _limits_rise(self) -> BandPolicy:
         limits = self.limits_sd.value
         if not limits or any(low >= high for low, high in pairwise(limits)):
-            raise ValueError("limits_sd needs the limits between neighbouring bands, rising")
+            raise RefusedError(
+                "limits_sd needs the limits between neighbouring bands, rising",
+                "limits_sd: הגבולות בין רצועות סמוכות, מהנמוך לגבוה",
+                "limits_sd",
+            )
         return self
 
 
 class DiagnosePolicy(Model):
     """How gaps are judged: what is small, what is sure, what counts as excellent (R33–R46)."""
 
-    margin_sd: Parameter[Amount] = default(
+    margin_sd: Parameter[Sd] = default(
         0.1,
         "pupil SD",
         "assumed",
         "a gap of a month or so of learning; smaller ones decide nothing",
     )
-    excellence_sd: Parameter[Positive] = default(
+    excellence_sd: Parameter[PositiveSd] = default(
         0.3,
         "pupil SD above the target",
         "assumed",
@@ -478,10 +533,10 @@ class DiagnosePolicy(Model):
         "at this rate a list is wrong in a tenth of the cities that hold no pattern at all:"
         " the same pupils come back each year",
     )
-    phenomenon_years: Parameter[Annotated[int, Field(ge=2)]] = default(
+    phenomenon_years: Parameter[Annotated[Whole, Field(ge=2, le=20)]] = default(
         2, "school years", "D004", "what returns is a phenomenon; once is an event"
     )
-    untested_lower_by_sd: Parameter[Amount] = default(
+    untested_lower_by_sd: Parameter[Sd] = default(
         0.6,
         "pupil SD",
         "assumed",
@@ -499,8 +554,8 @@ class DiagnosePolicy(Model):
 class CauseExpectation(Model):
     """What is expected of a cause before the data: gap in pupil SD per unit of its measure."""
 
-    mean: float
-    sd: Positive
+    mean: EffectSd
+    sd: PositiveSd
 
 
 class Cause(Named, Cited):
@@ -519,7 +574,7 @@ class Cause(Named, Cited):
         | None
     ) = None
     expected: CauseExpectation | None = None
-    is_in_power: bool
+    is_in_power: Flag
     action_channel: ActionChannel | None = None
     responses: tuple[str, ...] = ()
     themes: tuple[str, ...] = ()
@@ -528,24 +583,37 @@ class Cause(Named, Cited):
     @model_validator(mode="after")
     def _is_whole(self) -> Cause:
         if (self.measure is None) != (self.expected is None):
-            raise ValueError("a cause has a measure and an expectation of it, or neither")
+            raise RefusedError(
+                "a cause has a measure and an expectation of it, or neither",
+                "לסיבה יש מדד (measure) וציפייה (expected), או אף אחד מהם",
+            )
         if self.responses and self.action_channel is None:
-            raise ValueError("a cause that responses act on needs its action_channel")
+            raise RefusedError(
+                "a cause that responses act on needs its action_channel",
+                "לסיבה שמענים פועלים עליה נדרש action_channel",
+                "responses",
+            )
         if self.responses and not self.is_in_power:
-            raise ValueError("a cause out of the authority's power is no target of responses")
+            raise RefusedError(
+                "a cause out of the authority's power is no target of responses",
+                "סיבה שאינה בכוחה של הרשות אינה יעד למענים",
+                "responses",
+            )
         return self
 
 
 class Policy(Model):
     """`policy.yaml`."""
 
-    planning_year: Parameter[Year]
-    equity_gamma: Parameter[Amount]
-    need_offset: Parameter[Positive]
-    dose_response: Parameter[dict[Share, Share]]
+    planning_year: Annotated[Parameter[Year], In("school year")]
+    equity_gamma: Annotated[Parameter[Gamma], In("exponent")]
+    need_offset: Annotated[Parameter[Annotated[Number, Field(gt=0, le=1)]], In("share")]
+    dose_response: Annotated[
+        Parameter[dict[Share, Share]], In("share of the full benefit at each dose")
+    ]
     channels: dict[Channel, ChannelPolicy]
     targets: tuple[Target, ...]
-    class_design_effect: Parameter[Annotated[float, Field(ge=1)]]
+    class_design_effect: Annotated[Parameter[Annotated[Number, Field(ge=1, le=100)]], In("factor")]
     need: NeedPolicy
     goals: dict[str, Goal]
     groups: dict[str, tuple[GroupVersion, ...]] = Field(default_factory=dict)
@@ -564,62 +632,75 @@ class Policy(Model):
     solver: SolverPolicy
     account: AccountPolicy = AccountPolicy()
 
-    def _named(self) -> Iterator[tuple[str, str, str]]:
+    def _named(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """Yield everything that is named by its id: where, of which kind, by which id."""
         for response_id, response in self.responses.items():
-            yield f"responses.{response_id}.goal", "goal", response.goal
+            yield ("responses", response_id, "goal"), "goal", response.goal
             for channel in response.funding:
-                yield f"responses.{response_id}.funding", "channel", channel
+                yield ("responses", response_id, "funding", channel), "channel", channel
         for part_id, part in self.formula.items():
             if part.pot.channel:
-                yield f"formula.{part_id}.pot.channel", "channel", part.pot.channel
-        for rule, response_id in self.rules.named():
-            yield f"rules.{rule}", "response", response_id
-        for excluded in self.rules.source_exclusions:
-            yield "rules.source_exclusions", "channel", excluded.channel
+                yield ("formula", part_id, "pot", "channel"), "channel", part.pot.channel
+        for place, response_id in self.rules.named():
+            yield ("rules", *place), "response", response_id
+        for index, excluded in enumerate(self.rules.source_exclusions):
+            yield ("rules", "source_exclusions", index), "channel", excluded.channel
         for asset_id, uses in self.assets.items():
-            yield from ((f"assets.{asset_id}", "response", response_id) for response_id in uses)
+            yield from ((("assets", asset_id, name), "response", name) for name in uses)
         for overlap_id, overlap in self.overlaps.items():
-            where = f"overlaps.{overlap_id}.responses"
-            yield from ((where, "response", response_id) for response_id in overlap.responses)
+            for name in overlap.responses:
+                yield ("overlaps", overlap_id, "responses"), "response", name
         for cause_id, cause in self.causes.items():
-            where = f"causes.{cause_id}.responses"
-            yield from ((where, "response", response_id) for response_id in cause.responses)
-        yield from self.response_map.named()
+            yield from (
+                (("causes", cause_id, "responses"), "response", name) for name in cause.responses
+            )
+        for where, kind, name in self.response_map.named():
+            yield ("response_map", *where), kind, name
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Policy:
-        known: dict[str, set[str]] = {
-            "goal": set(self.goals),
-            "response": set(self.responses),
-            "group": set(self.groups),
-            "channel": set(self.channels),
+        known: dict[str, tuple[str, set[str]]] = {
+            "goal": ("יעד", set(self.goals)),
+            "response": ("מענה", set(self.responses)),
+            "group": ("קבוצה", set(self.groups)),
+            "channel": ("ערוץ", set(self.channels)),
         }
-        for where, kind, name in self._named():
-            if name not in known[kind]:
-                raise ValueError(f"{where}: no such {kind}: {name}")
+        for place, kind, name in self._named():
+            kind_he, names = known[kind]
+            if name not in names:
+                meant = ", ".join(get_close_matches(name, names, n=1) or sorted(names))
+                raise RefusedError(
+                    f"no such {kind}: {name}; write one of: {meant}",
+                    f"אין {kind_he} בשם {name}; יש לכתוב אחד מאלה: {meant}",
+                    *place,
+                )
         return self
 
     @model_validator(mode="after")
     def _responses_can_be_judged(self) -> Policy:
         works = {ASSUMED, *self.works}
         for response_id, response in self.responses.items():
-            where = f"responses.{response_id}"
             tested = response.goal_tests.subjects if response.goal_tests else ()
             if silent := sorted(set(tested) - set(response.effects)):
-                raise ValueError(
-                    f"{where}.goal_tests: no effect is registered on {', '.join(silent)};"
-                    " register a prior effect, or leave the subject out"
+                raise RefusedError(
+                    f"no effect is registered on {', '.join(silent)}; register a prior effect, or"
+                    " leave the subject out",
+                    f"לא נרשמה השפעה על {', '.join(silent)}; יש לרשום השפעה, או להשמיט את המקצוע",
+                    *("responses", response_id, "goal_tests"),
                 )
             if response.goal_absence and self.is_goal_tested(response_id):
-                raise ValueError(
-                    f"{where}.goal_absence: its goal is measured by tests already;"
-                    " a response is judged by one of the two"
+                raise RefusedError(
+                    "its goal is measured by tests already; a response is judged by one of the two",
+                    "היעד כבר נמדד במבחנים; מענה נשפט לפי אחד מהשניים",
+                    *("responses", response_id, "goal_absence"),
                 )
             if response.effect_source not in works:
-                raise ValueError(
-                    f"{where}.effect_source: '{response.effect_source}' is neither 'assumed' nor a"
-                    f" work of the registry ({', '.join(sorted(works - {ASSUMED}))})"
+                named = ", ".join(sorted(works - {ASSUMED}))
+                raise RefusedError(
+                    f"'{response.effect_source}' is neither 'assumed' nor a work of the registry"
+                    f" ({named})",
+                    f"'{response.effect_source}' אינו assumed ואינו עבודה במרשם ({named})",
+                    *("responses", response_id, "effect_source"),
                 )
         return self
 
@@ -627,29 +708,54 @@ class Policy(Model):
     def _rules_fit_together(self) -> Policy:
         levels = len(self.dose_response.value)
         for rule in ("must_keep", "overrides"):
-            for item in getattr(self.rules, rule):
-                if not 1 <= (item.dose_level or 1) <= levels:
-                    raise ValueError(
-                        f"rules.{rule}: {item.response}: dose_level {item.dose_level} is none of"
-                        f" the {levels} levels of dose_response"
+            for index, item in enumerate(getattr(self.rules, rule)):
+                if (item.dose_level or 1) > levels:
+                    raise RefusedError(
+                        f"{item.response}: dose_level {item.dose_level} is none of the {levels}"
+                        " levels of dose_response",
+                        f"{item.response}: אין רמת מינון {item.dose_level}; יש {levels} רמות",
+                        *("rules", rule, index, "dose_level"),
                     )
         overlapping: dict[str, str] = {}
         for group_id, overlap in self.overlaps.items():
             for response_id in overlap.responses:
                 if response_id in overlapping:
-                    raise ValueError(
-                        f"overlaps.{group_id}: '{response_id}' is in"
-                        f" overlaps.{overlapping[response_id]} already; a response can be in one"
-                        " group only, once"
+                    raise RefusedError(
+                        f"'{response_id}' is in overlaps.{overlapping[response_id]} already; a"
+                        " response can be in one group only, once",
+                        f"'{response_id}' כבר רשום ב־overlaps.{overlapping[response_id]}; מענה"
+                        " יכול להיות בקבוצה אחת בלבד",
+                        *("overlaps", group_id, "responses"),
                     )
                 overlapping[response_id] = group_id
         measured = {"gap", *(indicator.measure for indicator in self.need.indicators.values())}
         for need_id, need in self.response_map.needs.items():
             if need.measure not in measured:
-                raise ValueError(
-                    f"response_map.needs.{need_id}: '{need.measure}' is measured by no indicator of"
-                    " need"
+                raise RefusedError(
+                    f"'{need.measure}' is measured by no indicator of need",
+                    f"אין מדד צורך שמודד את '{need.measure}'",
+                    *("response_map", "needs", need_id, "measure"),
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _days_can_be(self) -> Policy:
+        """A decision is no later than the year it is for, or the last registration of a response.
+
+        The clock is not asked: the same file is read the same way on every day.
+        """
+        registered = (response.registered_on.year for response in self.responses.values())
+        latest = max(self.planning_year.value, *registered, 0)
+        for rule in ("overrides", "served_exemptions"):
+            for index, item in enumerate(getattr(self.rules, rule)):
+                if item.decided_on.year > latest:
+                    raise RefusedError(
+                        f"a decision of {item.decided_on:%Y} lies after {latest}, the last year"
+                        " that this policy knows of; write the day on which it was taken",
+                        f"החלטה משנת {item.decided_on:%Y} מאוחרת מ־{latest}, השנה האחרונה במדיניות"
+                        " זו; יש לכתוב את היום שבו התקבלה",
+                        *("rules", rule, index, "decided_on"),
+                    )
         return self
 
     def is_goal_tested(self, response_id: str) -> bool:

@@ -13,11 +13,17 @@ from pipelines.settings.parameters import (
     Count,
     Model,
     Named,
+    Number,
     Parameter,
+    Sd,
     Share,
     Subject,
+    UnitCost,
+    Whole,
+    Words,
     default,
 )
+from pipelines.settings.yaml_files import RefusedError
 
 
 class Need(Named, Cited):
@@ -32,16 +38,22 @@ class Need(Named, Cited):
     @model_validator(mode="after")
     def _says_of_what(self) -> Need:
         if (self.measure == "gap") != (self.subject is not None):
-            raise ValueError("a gap needs a subject (or all); another measure takes none")
+            raise RefusedError(
+                "a gap needs a subject (or all); another measure takes none",
+                "לפער נדרש מקצוע (או all); למדד אחר אין מקצוע",
+                "subject",
+            )
         if self.group is not None and self.measure != "gap":
-            raise ValueError("only gaps are measured by group")
+            raise RefusedError(
+                "only gaps are measured by group", "רק פערים נמדדים לפי קבוצה", "group"
+            )
         return self
 
 
 class Aspect(Cited):
     """One side of a topic of meeting 3, and the responses that cover it."""
 
-    name_he: str
+    name_he: Words
     responses: tuple[str, ...] = ()
     group: str | None = None
 
@@ -68,19 +80,19 @@ class Pooling(Model):
         "assumed",
         "what a pupil of elementary age can walk, or ride in a few minutes",
     )
-    max_schools: Parameter[Annotated[int, Field(ge=2, le=5)]] = default(
+    max_schools: Parameter[Annotated[Whole, Field(ge=2, le=5)]] = default(
         3, "schools", "assumed", "more than three staffs do not run one programme together"
     )
     max_participants: Parameter[Count] = default(
         150, "participants", "assumed", "ten groups of fifteen: what one coordinator holds"
     )
-    max_profile_distance: Parameter[Amount] = default(
+    max_profile_distance: Parameter[Annotated[Number, Field(ge=0, le=10)]] = default(
         1.0,
         "deciles of the nurture index",
         "assumed",
         "schools of one decile teach alike; guidance of their staffs can be shared",
     )
-    travel_cost: Parameter[Amount] = default(
+    travel_cost: Parameter[UnitCost] = default(
         300.0,
         "NIS per travelling participant per year",
         "assumed",
@@ -97,7 +109,7 @@ class ResponseMap(Model):
         "assumed",
         "a gap that is there with nine chances in ten: money follows it",
     )
-    in_need_below_sd: Parameter[Amount] = default(
+    in_need_below_sd: Parameter[Sd] = default(
         0.5,
         "pupil SD below the target",
         "assumed",
@@ -108,20 +120,17 @@ class ResponseMap(Model):
     needs: dict[str, Need] = Field(default_factory=dict)
     topics: Topics = Topics()
 
-    def named(self) -> Iterator[tuple[str, str, str]]:
+    def named(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
         """Yield everything of the policy that is named here: where, of which kind, by which id."""
-        sides = [
-            *((f"needs.{need_id}", need) for need_id, need in self.needs.items()),
-            *(
-                (f"topics.{topic_id}.{aspect_id}", aspect)
-                for topic_id, aspects in self.topics
-                for aspect_id, aspect in aspects.items()
-            ),
-        ]
-        for place, side in sides:
-            where = f"response_map.{place}"
+        sides: dict[tuple[str, ...], Need | Aspect] = {
+            ("needs", need_id): need for need_id, need in self.needs.items()
+        }
+        for topic_id, aspects in self.topics:
+            sides |= {("topics", topic_id, name): aspect for name, aspect in aspects.items()}
+        for where, side in sides.items():
             if isinstance(side, Need):
-                yield where, "goal", side.goal
-            yield from ((where, "response", response_id) for response_id in side.responses)
+                yield (*where, "goal"), "goal", side.goal
+            for response_id in side.responses:
+                yield (*where, "responses"), "response", response_id
             if side.group is not None:
-                yield where, "group", side.group
+                yield (*where, "group"), "group", side.group

@@ -8,15 +8,19 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipelines.settings.parameters import (
-    Amount,
     Channel,
     Cited,
     Count,
     Decided,
+    Dose,
+    Flag,
+    In,
     Model,
     Names,
+    Number,
     Parameter,
     Percent,
+    UnitCost,
     Year,
 )
 
@@ -56,15 +60,15 @@ class OfResponse(Cited):
 class Capacity(OfResponse):
     """Most schools, or participants, one response can serve."""
 
-    schools: int | None = None
-    participants: int | None = None
+    schools: Count | None = None
+    participants: Count | None = None
 
 
 class MustKeep(OfResponse):
     """Responses that go on where they run now (`served`) or in the schools named."""
 
     schools: tuple[str, ...] | Literal["served"]
-    dose_level: int = 1
+    dose_level: Dose = 1
 
 
 class MustDrop(OfResponse):
@@ -103,7 +107,7 @@ class Override(Decided):
     response: str
     schools: Names
     decision: Literal["forced", "forbidden"]
-    dose_level: Count | None = None
+    dose_level: Dose | None = None
 
 
 class ServedExemption(Decided):
@@ -145,37 +149,52 @@ class Rules(Model):
     minimum_groups: tuple[MinimumGroup, ...] = ()
     must_keep: tuple[MustKeep, ...] = ()
     must_drop: tuple[MustDrop, ...] = ()
-    decisions: Parameter[bool] | None = None
+    decisions: Annotated[Parameter[Flag] | None, In("yes or no")] = None
     notice_periods: tuple[NoticePeriod, ...] = ()
     prerequisites: tuple[Prerequisite, ...] = ()
     source_exclusions: tuple[SourceExclusion, ...] = ()
     overrides: tuple[Override, ...] = ()
-    every_school_served: Parameter[bool] | None = None
+    every_school_served: Annotated[Parameter[Flag] | None, In("yes or no")] = None
     served_exemptions: tuple[ServedExemption, ...] = ()
-    school_floor_per_pupil: Parameter[Amount] | None = None
-    school_cap_per_pupil: Parameter[float] | None = None
-    excellence_min: Parameter[Percent] | None = None
-    excellence_max: Parameter[Percent] | None = None
-    hold_harmless: Parameter[Percent] | None = None
-    rise_cap: Parameter[Annotated[float, Field(ge=100)]] | None = None
-    long_term_min: Parameter[Percent] | None = None
-    neediest_quarter_min: Parameter[Percent] | None = None
-    stream_tolerance: Parameter[Percent] | None = None
-    exploration_min: Parameter[Percent] | None = None
-    exploration_max: Parameter[Percent] | None = None
-    pooling: Parameter[bool] | None = None
+    school_floor_per_pupil: Annotated[Parameter[UnitCost] | None, In("NIS per pupil per year")] = (
+        None
+    )
+    school_cap_per_pupil: Annotated[Parameter[UnitCost] | None, In("NIS per pupil per year")] = None
+    excellence_min: Annotated[Parameter[Percent] | None, In("percent of municipal money")] = None
+    excellence_max: Annotated[Parameter[Percent] | None, In("percent of municipal money")] = None
+    hold_harmless: Annotated[Parameter[Percent] | None, In("percent of last year's money")] = None
+    rise_cap: Annotated[
+        Parameter[Annotated[Number, Field(ge=100, le=1000)]] | None,
+        In("percent of last year's money"),
+    ] = None
+    long_term_min: Annotated[Parameter[Percent] | None, In("percent of all money")] = None
+    neediest_quarter_min: Annotated[Parameter[Percent] | None, In("percent of all money")] = None
+    stream_tolerance: Annotated[
+        Parameter[Percent] | None, In("percentage points", ("percent",))
+    ] = None
+    exploration_min: Annotated[Parameter[Percent] | None, In("percent of all money")] = None
+    exploration_max: Annotated[Parameter[Percent] | None, In("percent of all money")] = None
+    pooling: Annotated[Parameter[Flag] | None, In("yes or no")] = None
     exclusive: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     relax_order: tuple[RuleKind, ...] = ()
 
-    def named(self) -> Iterator[tuple[str, str]]:
-        """Where the rules name a response: rule and response."""
+    def named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Where the rules name a response: its place and the response."""
         for rule, items in self:
-            for item in items if isinstance(items, tuple) else ():
+            for index, item in enumerate(items if isinstance(items, tuple) else ()):
                 if isinstance(item, OfResponse | Override):
-                    yield rule, item.response
+                    yield (rule, index, "response"), item.response
                 if isinstance(item, Prerequisite):
-                    yield rule, item.needs
+                    yield (rule, index, "needs"), item.needs
                 if isinstance(item, SourceExclusion):
-                    yield from ((rule, response_id) for response_id in item.responses)
-        for group in self.exclusive.values():
-            yield from (("exclusive", response_id) for response_id in group)
+                    yield from (((rule, index, "responses"), name) for name in item.responses)
+        for name, group in self.exclusive.items():
+            yield from ((("exclusive", name), response_id) for response_id in group)
+
+    def schools(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Where the rules name a school: its place and the school's code."""
+        for rule, items in self:
+            for index, item in enumerate(items if isinstance(items, tuple) else ()):
+                named = getattr(item, "schools", None)
+                for at, code in enumerate(named if isinstance(named, tuple) else ()):
+                    yield (rule, index, "schools", at), code

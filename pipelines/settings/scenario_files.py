@@ -8,16 +8,20 @@ validated as a whole policy. A scenario may change what is decided, never what i
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from pipelines.settings.city import CityError, CityFolder, parameters_of, read_yaml, validated
+from pipelines.settings.city import CityFolder, parameters_of
 from pipelines.settings.parameters import Model, Named, Words
 from pipelines.settings.policy import Policy
-from pipelines.settings.yaml_lines import line_of
+from pipelines.settings.validation import validated
+from pipelines.settings.yaml_files import CityError, line_of, read_yaml, refuse_yml
 
+Keys = tuple[str | int, ...]
 FOLDER = "scenarios"
 BASE = "base"
 DECISIONS = ("equity_gamma", "need_offset", "channels", "rules", "assets", "formula")
@@ -51,6 +55,44 @@ def scenario_files(city_folder: Path) -> list[Path]:
     return sorted((city_folder / FOLDER).glob("*.yaml"))
 
 
+def refuse_unknown_schools(city: CityFolder, known: Collection[str]) -> None:
+    """Refuse rules on schools that the register does not have.
+
+    Args:
+        city: its policy is the plan's, or a scenario's.
+        known: codes of all schools of the register.
+
+    Raises:
+        CityError: naming the file, be it the policy or a scenario, and the line.
+    """
+    for place, code in city.policy.rules.schools():
+        if code in known:
+            continue
+        path, keys = _written(city.folder, ("rules", *place), code)
+        where, line = ".".join(map(str, keys)), line_of(path, keys)
+        raise CityError(
+            f"{path}: line {line}: {where}: there is no school {code} in the register; write the"
+            " code of a school, in quotes.",
+            f"{path}: שורה {line}: {where}: אין בית ספר {code} במצבת; יש לכתוב סמל מוסד, במרכאות.",
+        )
+
+
+def _written(folder: Path, place: Keys, value: str) -> tuple[Path, Keys]:
+    """Return the file of a city that writes a value at a place of the policy, and its keys."""
+    keys: Keys = ("changes", *place)
+    for path in scenario_files(folder):
+        held: Any = read_yaml(path, may_be_empty=("changes",))
+        for key in keys:
+            try:
+                held = held[key]
+            except (KeyError, IndexError, TypeError):
+                break
+        else:
+            if held == value:
+                return path, keys
+    return folder / "policy.yaml", place
+
+
 def load_scenarios(city: CityFolder) -> tuple[Scenario, ...]:
     """Read and validate the scenarios of a city, in order of their files' names.
 
@@ -58,6 +100,7 @@ def load_scenarios(city: CityFolder) -> tuple[Scenario, ...]:
         CityError: naming file, field and line, if a scenario is not valid or changes what is not a
             decision.
     """
+    refuse_yml(city.folder / FOLDER)
     files = scenario_files(city.folder)
     base = read_yaml(city.folder / "policy.yaml") if files else {}
     before = {
@@ -74,10 +117,11 @@ def _load(path: Path, base: dict[str, Any], before: dict[str, str]) -> Scenario:
             f"{path}: שם הקובץ הוא מזהה התרחיש: אותיות לטיניות, ספרות וקו תחתון, ולא {BASE}, שהוא"
             " התכנית עצמה.",
         )
-    file = validated(path, read_yaml(path), _File)
+    file = validated(path, read_yaml(path, may_be_empty=("changes",)), _File)
     _refuse_measured(path, file.changes, base)
     cites = {"source": f"scenario {path.stem}", "reason": file.reason}
-    policy = validated(path, _merged(base, file.changes, cites), Policy, under=("changes",))
+    merged = _Merge(path, cites).of(base, file.changes, ("changes",))
+    policy = validated(path, merged, Policy, under=("changes",))
     after = {row["parameter_id"]: row["parameter_value"] for row in parameters_of("policy", policy)}
     return Scenario(
         scenario_id=path.stem,
@@ -118,20 +162,35 @@ def _refuse_measured(path: Path, changes: dict[str, Any], base: dict[str, Any]) 
         )
 
 
-def _merged(base: Any, changes: Any, cites: dict[str, str]) -> Any:
-    """Return a part of the policy with a scenario's changes laid over it."""
-    is_parameter = isinstance(base, dict) and "value" in base
-    if is_parameter and not isinstance(changes, dict):
-        changes = {"value": changes}
-    if not isinstance(changes, dict):
-        return changes
-    kept = dict(base) if isinstance(base, dict) else {}
-    if "value" in changes:
-        # A value of the scenario is not what the policy's source and reason speak of.
-        return kept | cites | changes
-    for name, value in changes.items():
-        if value is None:
-            kept.pop(name, None)
-        else:
-            kept[name] = _merged(kept.get(name), value, cites)
-    return kept
+@dataclass(frozen=True)
+class _Merge:
+    """A scenario's changes, laid over the policy."""
+
+    path: Path
+    cites: dict[str, str]
+
+    def of(self, base: Any, changes: Any, place: tuple[str, ...]) -> Any:
+        """Return a part of the policy with the changes of it laid over."""
+        is_parameter = isinstance(base, dict) and "value" in base
+        if is_parameter and not isinstance(changes, dict):
+            changes = {"value": changes}
+        if not isinstance(changes, dict):
+            return changes
+        kept = dict(base) if isinstance(base, dict) else {}
+        if "value" in changes:
+            # A value of the scenario is not what the policy's source and reason speak of.
+            return kept | self.cites | changes
+        for name, value in changes.items():
+            if value is not None:
+                kept[name] = self.of(kept.get(name), value, (*place, name))
+            elif name in kept:
+                kept.pop(name)
+            else:
+                where, line = ".".join((*place, str(name))), line_of(self.path, (*place, name))
+                raise CityError(
+                    f"{self.path}: line {line}: {where} takes away what the policy does not have;"
+                    f" known there: {', '.join(map(str, kept)) or 'nothing'}.",
+                    f"{self.path}: שורה {line}: {where} מסיר מה שאין במדיניות; קיימים שם:"
+                    f" {', '.join(map(str, kept)) or 'דבר'}.",
+                )
+        return kept

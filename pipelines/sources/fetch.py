@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
+
+from pipelines.settings.yaml_files import read_yaml
 
 DATA_GOV_IL = "https://data.gov.il"
 # The portal refuses clients that do not carry this name.
@@ -62,7 +63,7 @@ class OpenFile:
     encoding: str
 
 
-_LISTED = yaml.safe_load(_LIST.read_text(encoding="utf-8"))
+_LISTED = read_yaml(_LIST)
 OPEN_FILES = tuple(
     OpenFile(**each | {"required_columns": tuple(each["required_columns"])})
     for each in _LISTED["open"]

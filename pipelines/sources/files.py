@@ -17,7 +17,7 @@ from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import ROW, dictionary
 from pipelines.settings.mapping import SourceMapping
 from pipelines.settings.scenario_files import scenario_files
-from pipelines.settings.yaml_lines import line_of
+from pipelines.settings.yaml_files import line_of
 from pipelines.sources.admission import admit, header_shown
 from pipelines.sources.normalise import spelling, unsure_days
 from pipelines.sources.personal import MASK, mask_personal

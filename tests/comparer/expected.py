@@ -6,10 +6,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
-from pipelines.settings.yaml_lines import line_of
+from pipelines.settings.yaml_files import CityError, line_of, read_yaml
 from tests.comparer.compare import Difference
 
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -55,15 +54,12 @@ def read_expected(path: Path) -> list[Expected]:
     Raises:
         ExpectedError: naming the file, the line, the field and what to do.
     """
+    if not path.is_file():
+        raise ExpectedError(f"{path}: cannot be read; name a list with --expected")
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        return TypeAdapter(list[Expected]).validate_python(raw or [])
-    except OSError as error:
-        raise ExpectedError(
-            f"{path}: cannot be read ({error.strerror}); name a list with --expected"
-        ) from error
-    except yaml.YAMLError as error:
-        raise ExpectedError(f"{path}: not valid YAML: {error}") from error
+        return TypeAdapter(list[Expected]).validate_python(read_yaml(path) or [])
+    except CityError as error:
+        raise ExpectedError(error.en) from error
     except ValidationError as error:
         wrong = "\n".join(
             f"{path}, line {line_of(path, item['loc'])}:"

@@ -43,7 +43,7 @@ def test_every_decision_has_a_value_unit_source_and_reason():
     [
         (
             lambda m: m["needs"]["gap_math"].update(responses=["nosuch"]),
-            "gap_math: no such response: nosuch",
+            "gap_math.responses: no such response: nosuch",
         ),
         (lambda m: m["needs"]["gap_math"].update(goal="g99"), "no such goal: g99"),
         (lambda m: m["needs"]["gap_math"].update(group="girls"), "no such group: girls"),
@@ -54,7 +54,7 @@ def test_every_decision_has_a_value_unit_source_and_reason():
         ),
         (
             lambda m: m["topics"]["language"]["english"].update(responses=["nosuch"]),
-            "language.english: no such response",
+            "language.english.responses: no such response",
         ),
         (lambda m: m["topics"].update(sixth={}), "Extra inputs"),
         (lambda m: m["pooling"]["max_schools"].update(value=1), "greater than or equal to 2"),

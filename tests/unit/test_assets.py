@@ -13,8 +13,13 @@ from pipelines.settings.city import CityError
 from pipelines.settings.policy import AssetUse
 
 OPTION = ["semel_mosad", "response_id", "dose_level"]
-CITED = {"unit": "-", "source": "test", "reason": "test"}
-USE = AssetUse.model_validate({"hours": {"value": 1.5, **CITED}, "saves": {"value": 40, **CITED}})
+CITED = {"source": "test", "reason": "test"}
+USE = AssetUse.model_validate(
+    {
+        "hours": {"value": 1.5, "unit": "hours per week and participant", **CITED},
+        "saves": {"value": 40, "unit": "percent", **CITED},
+    }
+)
 PEOPLE = {"a": 10, "b": 20, "c": 7}
 
 

@@ -11,16 +11,16 @@ from models.allocation import Atkinson, Maximin, Total
 from pipelines.decide.allocation import objective
 from pipelines.settings.policy import SolverPolicy
 
-BASE = {"unit": "-", "source": "test", "reason": "test"}
+BASE = {"source": "test", "reason": "test"}
 
 
 def named(value):
     solver = SolverPolicy.model_validate(
         {
-            "gap_pct": {"value": 0.01, **BASE},
-            "time_limit_s": {"value": 60, **BASE},
-            "objective": {"value": value, **BASE},
-            "epsilon": {"value": 2.0, **BASE},
+            "gap_pct": {"value": 0.01, "unit": "percent", **BASE},
+            "time_limit_s": {"value": 60, "unit": "seconds", **BASE},
+            "objective": {"value": value, "unit": "name of the objective", **BASE},
+            "epsilon": {"value": 2.0, "unit": "aversion to inequality", **BASE},
         }
     )
     return objective(SimpleNamespace(policy=SimpleNamespace(solver=solver)))
@@ -35,5 +35,5 @@ def test_each_name_is_its_objective(value, expected):
 
 
 def test_an_unknown_objective_is_refused():
-    with pytest.raises(ValidationError, match="objective"):
+    with pytest.raises(ValidationError, match=r"objective\.value"):
         named("leximax")

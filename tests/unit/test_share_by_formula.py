@@ -136,7 +136,7 @@ def part(**more):
 
 
 def parameter(value):
-    return {"value": value, "unit": "-", **CITED}
+    return {"value": value, "unit": "percent", **CITED}
 
 
 def test_a_city_s_guarantee_reads_last_year_s_money():

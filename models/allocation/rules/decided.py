@@ -107,6 +107,7 @@ class ManualOverride(ResponseRule):
         reason: why, in the words of who decided.
         role: the role that decided; never a name.
         school_he: name of the school.
+        role_he: the role in Hebrew.
     """
 
     semel_mosad: str
@@ -115,6 +116,7 @@ class ManualOverride(ResponseRule):
     role: str
     dose_level: int | None = None
     school_he: str = ""
+    role_he: str = ""
     unit = "options"
     relaxed_in = "pairs"
 
@@ -143,8 +145,8 @@ class ManualOverride(ResponseRule):
         dose = "" if self.dose_level is None else f" ברמת מינון {self.dose_level}"
         must = "יינתן" if self.is_forced else "לא יינתן"
         return (
-            f"הוחלט ידנית ({self.role}): ב{where} {must} {self.name_he}{dose}. הנימוק:"
-            f" {self.reason.rstrip('.')}."
+            f"הוחלט ידנית ({self.role_he or self.role}): ב{where} {must} {self.name_he}{dose}."
+            f" הנימוק: {self.reason.rstrip('.')}."
         )
 
     @property
