@@ -6,9 +6,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipelines.definitions import CHAIN, RANGE_END, RANGE_START, all_years, build
+from pipelines.definitions import CHAIN, build
 from pipelines.settings.workspace import Workspace
-from pipelines.sources.collect import school_year, year_key
+from pipelines.sources.collect import RANGE_END, RANGE_START, all_years, school_year, year_key
 from pipelines.warehouse.tables import STAGES
 
 SNAPSHOT = Path(__file__).parent / "snapshot.json"
@@ -95,7 +95,7 @@ def test_the_nightly_run_covers_all_school_years(definitions, space):
     assert (
         tick.run_requests[0].tags.items() >= {RANGE_START: "2021-22", RANGE_END: "2025-26"}.items()
     )
-    assert all_years(space) == {RANGE_START: "2021-22", RANGE_END: "2025-26"}
+    assert all_years(space.city()) == {RANGE_START: "2021-22", RANGE_END: "2025-26"}
 
 
 def test_the_sensor_wakes_for_a_changed_file_and_only_then(definitions, small_city):
@@ -140,7 +140,7 @@ def test_one_year_can_be_refreshed_alone(definitions, space, small_city):
         "SELECT school_year, count(*), sum(CAST(respondents AS INT)) FROM raw.raw_climate__facets"
         " GROUP BY 1 ORDER BY 1"
     )
-    assert refresh(tags=all_years(space)).success
+    assert refresh(tags=all_years(space.city())).success
     before = warehouse.read(count).rows()
     file = small_city / "files" / "climate_2025.csv"
     text = file.read_text(encoding="utf-8")
