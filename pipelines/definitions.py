@@ -125,7 +125,7 @@ def build(space: Workspace) -> dg.Definitions:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Raise a notice when a run fails, whoever started it.",
     )
-    def failed(context: dg.RunFailureSensorContext) -> None:
+    def notice_of_failure(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
         steps = sorted(str(event.step_key) for event in context.get_step_failure_events())
         channels = city.city.notices  # as they were when all was well: city.yaml may be at fault
@@ -138,7 +138,7 @@ def build(space: Workspace) -> dg.Definitions:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Say that all is well again after a failure.",
     )
-    def recovered(context: dg.RunStatusSensorContext) -> None:
+    def notice_of_recovery(context: dg.RunStatusSensorContext) -> None:
         for unsent in tell_recovery(space, city.city.notices):
             context.log.warning(unsent)
 
@@ -146,7 +146,7 @@ def build(space: Workspace) -> dg.Definitions:
         assets=assets,
         jobs=[refresh, allocate, scenarios, chain],
         schedules=[nightly],
-        sensors=[new_files, failed, recovered],
+        sensors=[new_files, notice_of_failure, notice_of_recovery],
         resources={
             "workspace": space,
             "warehouse": warehouse,

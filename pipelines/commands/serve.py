@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pipelines.settings.city import CityError
@@ -64,19 +65,15 @@ class Kept:
         """Wait until `by` (monotonic seconds), then end it and all that it started."""
         if self._process is None:
             return
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=max(0.0, by - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            pass
         self._stop_group(signal.SIGKILL)
         self._process.wait()
 
     def _stop_group(self, how: signal.Signals) -> None:
         assert self._process is not None
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, how)
-        except ProcessLookupError:
-            pass
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -95,10 +92,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(error)
         return 1
     from pipelines.definitions import NIGHT
-    from pipelines.warehouse.run_store import instance
+    from pipelines.warehouse.database import Warehouse
+    from pipelines.warehouse.run_store import end_broken_runs, instance
 
-    with instance(space):
-        pass  # its databases are there before two processes ask for them
+    with instance(space) as history:
+        end_broken_runs(history, Warehouse(path=str(space.warehouse_path)))
     env = {
         **os.environ,
         "TIKKUN_CITY": space.name,

@@ -1,5 +1,7 @@
 """What is due is read from the current release, the city's inputs and the warehouse."""
 
+import shutil
+
 import pytest
 
 from pipelines.publish.due import what_is_due
@@ -19,8 +21,6 @@ from pipelines.warehouse.database import Warehouse, swap
 
 @pytest.fixture
 def space(small_city, tmp_path):
-    import shutil
-
     folder = tmp_path / "demo_city"
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
     return Workspace(
@@ -32,6 +32,7 @@ def space(small_city, tmp_path):
 
 @pytest.fixture
 def warehouse(space):
+    space.warehouse_path.parent.mkdir()
     return Warehouse(path=str(space.warehouse_path))
 
 
@@ -48,8 +49,8 @@ def released(root, text, made_from=None, compared_with=None):
 
 def make_a_table(warehouse):
     with warehouse.connect() as connection:
-        connection.execute("CREATE TABLE mart.some__next AS SELECT 1 AS a")
-        swap(connection, "mart.some")
+        connection.execute("CREATE TABLE mart.one__next AS SELECT 1 AS a")
+        swap(connection, "mart.one")
 
 
 def test_the_id_is_of_the_content_and_not_of_its_origin(space, tmp_path):
