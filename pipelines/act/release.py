@@ -19,7 +19,7 @@ from pipelines.settings.scenario_files import FOLDER as SCENARIOS
 from pipelines.settings.scenario_files import scenario_files
 from pipelines.settings.workspace import Workspace
 from pipelines.sources.collect import all_years
-from pipelines.sources.fingerprint import Marks, RunInputs, marks_or_none
+from pipelines.sources.fingerprint import Fingerprints, RunInputs, fingerprints_or_none
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.tables import FRESHNESS, OWNERS, POOL, asset_key
 
@@ -121,7 +121,7 @@ def _made_from(
     workspace: Workspace,
     warehouse: Warehouse,
     inputs: RunInputs,
-) -> Marks | None:
+) -> Fingerprints | None:
     """Return the inputs that this run's release may claim to be made from, if it may.
 
     A run that goes on from a failed step, or whose inputs changed meanwhile, claims none.
@@ -129,8 +129,8 @@ def _made_from(
     run = context.run
     made_from = inputs.made_by(
         context.job_def.asset_layer.selected_asset_keys,
-        warehouse.found,
+        warehouse.made_from_at_start,
         is_every_year=all_years(workspace.city()).items() <= run.tags.items(),
     )
     is_continued = run.parent_run_id is not None
-    return None if is_continued or made_from != marks_or_none(workspace) else made_from
+    return None if is_continued or made_from != fingerprints_or_none(workspace) else made_from

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pipelines.publish.release import ReleaseError, current_release, manifest, verify
 from pipelines.settings.workspace import Workspace
-from pipelines.sources.fingerprint import Marks, marks_or_none
+from pipelines.sources.fingerprint import Fingerprints, fingerprints_or_none
 from pipelines.warehouse.database import Warehouse
 
 
@@ -29,7 +29,7 @@ def what_is_due(space: Workspace) -> Due:
 
     Inputs that cannot be read are a reason to run, as the run says what is wrong with them.
     """
-    now = marks_or_none(space)
+    now = fingerprints_or_none(space)
     if now is None:
         return Due("chain", "a file of the city is missing or not valid; the run says which")
     marts = Path(space.marts_folder)
@@ -40,7 +40,7 @@ def what_is_due(space: Workspace) -> Due:
         made_from = manifest(release).get("made_from")
         if made_from is None:
             return Due("chain", "the current release is not that of one whole run")
-        before = Marks(**made_from)
+        before = Fingerprints(**made_from)
         verify(marts)
     except (ReleaseError, TypeError):
         return Due("chain", "the current release is not as it was published")

@@ -73,31 +73,31 @@ class RunInputs:
     """What a run found when it began, and which runs answer for all of it.
 
     Attributes:
-        marks: fingerprints of the inputs; None if a file was missing.
+        found: fingerprints of the inputs; None if a file was missing.
         chain: every asset: a run that makes them answers for all inputs.
         after_scenarios: what depends on scenario files: a run that makes it answers for all inputs
             where the other tables were already made from them.
     """
 
-    marks: Marks | None
+    found: Fingerprints | None
     chain: Set[dg.AssetKey]
     after_scenarios: Set[dg.AssetKey]
 
     def made_by(
-        self, made: Set[dg.AssetKey], found: str | None, *, is_every_year: bool
-    ) -> Marks | None:
+        self, made: Set[dg.AssetKey], tables_of: str | None, *, is_every_year: bool
+    ) -> Fingerprints | None:
         """Return the fingerprints that a release may claim; None if the run made only a part.
 
         Args:
             made: assets that the run makes.
-            found: inputs that all tables were made from when the run began, scenarios apart.
+            tables_of: inputs that all tables were made from when the run began, scenarios apart.
             is_every_year: whether the run reads every school year.
         """
-        if self.marks is None:
+        if self.found is None:
             return None
         is_whole = made >= self.chain and is_every_year
-        is_enough = made >= self.after_scenarios and found == self.marks.upstream
-        return self.marks if is_whole or is_enough else None
+        is_enough = made >= self.after_scenarios and tables_of == self.found.upstream
+        return self.found if is_whole or is_enough else None
 
 
 def run_inputs(
@@ -107,14 +107,14 @@ def run_inputs(
 
     @dg.resource(description="Fingerprints of what the run is made from, taken when it begins.")
     def inputs(_: dg.InitResourceContext) -> RunInputs:
-        return RunInputs(marks_or_none(space), chain, after_scenarios)
+        return RunInputs(fingerprints_or_none(space), chain, after_scenarios)
 
     return inputs
 
 
-def marks_or_none(space: Workspace) -> Marks | None:
+def fingerprints_or_none(space: Workspace) -> Fingerprints | None:
     """Return the fingerprints of a city's inputs; None if they cannot be read."""
     try:
-        return marks(space.city())
+        return fingerprints(space.city())
     except (CityError, FileNotFoundError):
         return None

@@ -78,7 +78,7 @@ class Warehouse(ConfigurableResource):
 
     path: str
     _is_kept_open: bool = PrivateAttr(default=False)
-    _found: str | None = PrivateAttr(default=None)
+    _made_from_at_start: str | None = PrivateAttr(default=None)
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Warehouse]:
@@ -92,7 +92,7 @@ class Warehouse(ConfigurableResource):
             self.connect(),
         ):
             self._is_kept_open = True
-            self._found = self._made_from()
+            self._made_from_at_start = self._made_from()
             try:
                 yield self
             finally:
@@ -116,9 +116,9 @@ class Warehouse(ConfigurableResource):
             lock.release()
 
     @property
-    def found(self) -> str | None:
+    def made_from_at_start(self) -> str | None:
         """What all tables were made from when the present run began, as `made_from` says it."""
-        return self._found
+        return self._made_from_at_start
 
     def made_from(self) -> str | None:
         """Return which inputs, scenarios apart, all tables were made from; None if they were not

@@ -15,7 +15,7 @@ from pipelines.publish.release import (
     what_stays,
 )
 from pipelines.settings.workspace import Workspace
-from pipelines.sources.fingerprint import RunInputs, marks
+from pipelines.sources.fingerprint import RunInputs, fingerprints
 from pipelines.warehouse.database import Warehouse, swap
 
 
@@ -54,14 +54,14 @@ def make_a_table(warehouse):
 
 
 def test_the_id_is_of_the_content_and_not_of_its_origin(space, tmp_path):
-    mark = marks(space.city())
-    release = released(tmp_path, "a", mark, "0" * 16)
+    inputs = fingerprints(space.city())
+    release = released(tmp_path, "a", inputs, "0" * 16)
     before = {path.name: path.read_bytes() for path in release.iterdir()}
-    assert released(tmp_path, "a", mark, "0" * 16) == release
+    assert released(tmp_path, "a", inputs, "0" * 16) == release
     assert {path.name: path.read_bytes() for path in release.iterdir()} == before
     assert released(tmp_path, "a", None, None) == release
     assert manifest(release)["made_from"] is None
-    assert released(tmp_path, "b", mark) != release
+    assert released(tmp_path, "b", inputs) != release
 
 
 def test_a_damaged_release_is_replaced_by_the_whole_one(tmp_path):
@@ -76,12 +76,12 @@ def test_a_damaged_release_is_replaced_by_the_whole_one(tmp_path):
 
 
 def test_a_release_is_compared_with_the_current_one_unless_its_inputs_are_the_same(space, tmp_path):
-    mark = marks(space.city())
-    assert baseline(tmp_path, mark.whole) is None
+    inputs = fingerprints(space.city())
+    assert baseline(tmp_path, inputs.whole) is None
     one = released(tmp_path, "a")
-    assert baseline(tmp_path, mark.whole) == one
-    two = released(tmp_path, "b", mark, one.name)
-    assert baseline(tmp_path, mark.whole) == one
+    assert baseline(tmp_path, inputs.whole) == one
+    two = released(tmp_path, "b", inputs, one.name)
+    assert baseline(tmp_path, inputs.whole) == one
     assert baseline(tmp_path, "other") == baseline(tmp_path, None) == two
 
 
@@ -90,21 +90,21 @@ def test_what_is_due(space, warehouse, tmp_path):
     assert (what_is_due(space).what, what_is_due(space).why) == ("chain", "there is no release yet")
     released(marts, "a")
     assert "one whole run" in what_is_due(space).why
-    mark = marks(space.city())
-    release = released(marts, "a", mark)
+    inputs = fingerprints(space.city())
+    release = released(marts, "a", inputs)
     assert what_is_due(space).what == "nothing"
 
     (folder / "scenarios" / "need_blind.yaml").unlink()
     assert what_is_due(space).what == "chain"  # nobody knows what is in the warehouse
     make_a_table(warehouse)
-    warehouse.set_made_from(mark.upstream)
+    warehouse.set_made_from(inputs.upstream)
     assert what_is_due(space).what == "scenarios"
     with warehouse.run_lock(str):
         assert what_is_due(space).what == "scenarios"  # the command asks while it holds the lock
     make_a_table(warehouse)
     assert what_is_due(space).what == "chain"
 
-    warehouse.set_made_from(mark.upstream)
+    warehouse.set_made_from(inputs.upstream)
     file = folder / "files" / "merges.csv"
     file.write_bytes(file.read_bytes() + b"\n")
     assert "files, policy or code" in what_is_due(space).why
@@ -116,14 +116,14 @@ def test_what_is_due(space, warehouse, tmp_path):
 
 
 def test_a_run_claims_its_inputs_only_if_it_answers_for_all_of_them(space):
-    mark = marks(space.city())
-    whole = RunInputs(mark, {"raw", "mart", "scenario", "release"}, {"scenario", "release"})
+    inputs = fingerprints(space.city())
+    whole = RunInputs(inputs, {"raw", "mart", "scenario", "release"}, {"scenario", "release"})
     some, every = {"scenario", "release"}, whole.chain
-    assert whole.made_by(every, None, is_every_year=True) == mark
+    assert whole.made_by(every, None, is_every_year=True) == inputs
     assert whole.made_by(every, None, is_every_year=False) is None
-    assert whole.made_by(some, mark.upstream, is_every_year=False) == mark
+    assert whole.made_by(some, inputs.upstream, is_every_year=False) == inputs
     assert whole.made_by(some, "other", is_every_year=True) is None
-    assert whole.made_by({"release"}, mark.upstream, is_every_year=True) is None
+    assert whole.made_by({"release"}, inputs.upstream, is_every_year=True) is None
     unreadable = RunInputs(None, whole.chain, whole.after_scenarios)
     assert unreadable.made_by(every, None, is_every_year=True) is None
 
