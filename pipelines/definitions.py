@@ -12,6 +12,7 @@ import dagster as dg
 from pipelines import act, aim, decide, diagnose
 from pipelines.act.notices import tell_failure, tell_recovery
 from pipelines.publish.due import Due, what_is_due
+from pipelines.settings.city import CityError
 from pipelines.settings.workspace import Workspace, workspace
 from pipelines.sources.collect import all_years, raw_assets
 from pipelines.sources.files import city_files_state
@@ -81,9 +82,7 @@ def build(space: Workspace) -> dg.Definitions:
     def asked_for(due: Due, run_key: str | None = None) -> dg.RunRequest:
         # A schedule has one job; what of it is to be made can still be chosen.
         only = sorted(after_scenarios_keys) if due.what == "scenarios" else None
-        return dg.RunRequest(
-            run_key, tags={**whose, **all_years(space.city())}, asset_selection=only
-        )
+        return dg.RunRequest(run_key, tags={**whose, **all_years(city)}, asset_selection=only)
 
     @dg.schedule(
         job=chain,
@@ -112,7 +111,10 @@ def build(space: Workspace) -> dg.Definitions:
     )
     def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         # To look at sizes and times costs nothing; the files are read when one of them differs.
-        state = city_files_state(space.city())
+        try:
+            state = city_files_state(space.city())
+        except CityError:  # the files are looked at as before; the run will say what is wrong
+            state = city_files_state(city)
         if context.cursor == state:
             return dg.SensorResult(skip_reason="no file of the city is new or changed")
         end_broken_runs(context.instance, warehouse)

@@ -123,6 +123,56 @@ def test_the_sensor_wakes_for_a_changed_file_and_only_then(definitions, small_ci
     assert woken.cursor != first.cursor
 
 
+def test_a_city_file_that_breaks_is_run_into_so_that_somebody_is_told(definitions, small_city):
+    file = small_city / "city.yaml"
+    text = file.read_text(encoding="utf-8")
+    try:
+        file.write_text("city: [", encoding="utf-8")
+        with dg.DagsterInstance.ephemeral() as instance:
+            nightly = definitions.resolve_schedule_def("nightly")
+            night = nightly.evaluate_tick(dg.build_schedule_context(instance=instance))
+            look = definitions.resolve_sensor_def("new_files").evaluate_tick(
+                dg.build_sensor_context(instance=instance, cursor="other", definitions=definitions)
+            )
+    finally:
+        file.write_text(text, encoding="utf-8")
+    assert len(night.run_requests) == len(look.run_requests) == 1
+
+
+def test_a_failed_run_raises_a_notice_and_the_next_good_one_takes_it_back(definitions, space):
+    @dg.op
+    def step_that_breaks():
+        raise ValueError("what a file held")
+
+    @dg.op
+    def step_that_works():
+        return None
+
+    def told_of(op, sensor, event):
+        with dg.DagsterInstance.ephemeral() as instance:
+            job = dg.GraphDefinition(op.name + "_job", node_defs=[op]).to_job()
+            run = job.execute_in_process(instance=instance, raise_on_error=False)
+            context = dg.build_run_status_sensor_context(
+                sensor_name=sensor,
+                dagster_instance=instance,
+                dagster_run=run.dagster_run,
+                dagster_event=event(run),
+            )
+            failed = sensor == "notice_of_failure"
+            definitions.resolve_sensor_def(sensor)(context.for_run_failure() if failed else context)
+        return run.run_id
+
+    notices = Path(space.marts_folder) / "notices"
+    run_id = told_of(step_that_breaks, "notice_of_failure", lambda run: run.get_run_failure_event())
+    text = (notices / "failed.txt").read_text(encoding="utf-8")
+    assert run_id in text
+    assert "step_that_breaks" in text
+    assert "no earlier release" in text
+    assert "what a file held" not in text
+    told_of(step_that_works, "notice_of_recovery", lambda run: run.get_run_success_event())
+    assert [path.name for path in notices.iterdir()] == ["recovered.txt"]
+
+
 @pytest.mark.parametrize(("year", "key"), [(2026, "2025-26"), (2000, "1999-00"), (2010, "2009-10")])
 def test_partition_keys(year, key):
     assert year_key(year) == key

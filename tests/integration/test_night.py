@@ -14,8 +14,8 @@ from pipelines.publish.release import current_release, manifest, verify
 from pipelines.settings.workspace import workspace
 from pipelines.sources import fingerprint
 from pipelines.warehouse.run_store import CITY, instance
-from tests.conftest import make_place
 from tests.integration.conftest import change_policy
+from tests.runs import make_place
 
 
 def night(place):

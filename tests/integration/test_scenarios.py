@@ -2,7 +2,6 @@
 (R98).
 """
 
-
 import polars as pl
 import pytest
 

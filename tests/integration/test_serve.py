@@ -12,7 +12,7 @@ import urllib.request
 import psutil
 import pytest
 
-from tests.conftest import PROJECT, make_place
+from tests.runs import PROJECT, make_place
 
 SECONDS = 240
 
