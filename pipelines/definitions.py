@@ -12,7 +12,7 @@ import dagster as dg
 from pipelines import act, aim, decide, diagnose
 from pipelines.act.notices import tell_failure, tell_recovery
 from pipelines.publish.due import Due, what_is_due
-from pipelines.settings.city import CityError
+from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.workspace import Workspace, workspace
 from pipelines.sources.collect import all_years, raw_assets
 from pipelines.sources.files import city_files_state
@@ -79,10 +79,18 @@ def build(space: Workspace) -> dg.Definitions:
         tags=whose,
     )
 
+    def as_it_stands() -> CityFolder:
+        """Return the city now; as it was when last valid, if a run has to say what is wrong."""
+        try:
+            return space.city()
+        except CityError:
+            return city
+
     def asked_for(due: Due, run_key: str | None = None) -> dg.RunRequest:
         # A schedule has one job; what of it is to be made can still be chosen.
         only = sorted(after_scenarios_keys) if due.what == "scenarios" else None
-        return dg.RunRequest(run_key, tags={**whose, **all_years(city)}, asset_selection=only)
+        tags = {**whose, **all_years(as_it_stands())}
+        return dg.RunRequest(run_key, tags=tags, asset_selection=only)
 
     @dg.schedule(
         job=chain,
@@ -99,7 +107,7 @@ def build(space: Workspace) -> dg.Definitions:
         end_broken_runs(context.instance, warehouse)
         due = what_is_due(space)
         if due.what == "nothing":
-            tell_recovery(space, space.city().city.notices)
+            tell_recovery(space, as_it_stands().city.notices)
             return dg.SkipReason(due.why)
         return asked_for(due)
 
@@ -111,10 +119,7 @@ def build(space: Workspace) -> dg.Definitions:
     )
     def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         # To look at sizes and times costs nothing; the files are read when one of them differs.
-        try:
-            state = city_files_state(space.city())
-        except CityError:  # the files are looked at as before; the run will say what is wrong
-            state = city_files_state(city)
+        state = city_files_state(as_it_stands())
         if context.cursor == state:
             return dg.SensorResult(skip_reason="no file of the city is new or changed")
         end_broken_runs(context.instance, warehouse)
@@ -130,7 +135,7 @@ def build(space: Workspace) -> dg.Definitions:
     def notice_of_failure(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
         steps = sorted(str(event.step_key) for event in context.get_step_failure_events())
-        channels = city.city.notices  # as they were when all was well: city.yaml may be at fault
+        channels = as_it_stands().city.notices
         for unsent in tell_failure(space, channels, run.run_id, run.job_name, steps):
             context.log.warning(unsent)
 
@@ -141,7 +146,7 @@ def build(space: Workspace) -> dg.Definitions:
         description="Say that all is well again after a failure.",
     )
     def notice_of_recovery(context: dg.RunStatusSensorContext) -> None:
-        for unsent in tell_recovery(space, city.city.notices):
+        for unsent in tell_recovery(space, as_it_stands().city.notices):
             context.log.warning(unsent)
 
     return dg.Definitions(
