@@ -38,11 +38,12 @@ def serving(small_city, tmp_path):
         process.wait(timeout=60)
 
 
-def awaited(look):
+def awaited(process, look):
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
         if found := look():
             return found
+        assert process.poll() is None
         time.sleep(0.2)
     raise AssertionError("waited in vain")
 
@@ -61,12 +62,14 @@ def answers(port):
 
 def test_what_dies_is_started_again_and_the_end_leaves_nothing(serving):
     process, said, port = serving
-    (first,) = awaited(lambda: started(said, "daemon"))
+    (first,) = awaited(process, lambda: started(said, "daemon"))
     os.kill(first, signal.SIGKILL)
-    _, second = awaited(lambda: len(started(said, "daemon")) == 2 and started(said, "daemon"))
+    _, second = awaited(
+        process, lambda: len(started(said, "daemon")) == 2 and started(said, "daemon")
+    )
     assert psutil.pid_exists(second)
     assert not psutil.pid_exists(first)
-    assert awaited(lambda: answers(port))
+    assert awaited(process, lambda: answers(port))
     (page,) = started(said, "page")
     below = [child.pid for pid in (page, second) for child in psutil.Process(pid).children(True)]
     process.send_signal(signal.SIGTERM)
