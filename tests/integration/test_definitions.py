@@ -91,7 +91,10 @@ def test_jobs_split_the_chain(definitions):
 
 
 def test_the_nightly_run_covers_all_school_years(definitions, space):
-    tick = definitions.resolve_schedule_def("nightly").evaluate_tick(dg.build_schedule_context())
+    with dg.DagsterInstance.ephemeral() as instance:
+        tick = definitions.resolve_schedule_def("nightly").evaluate_tick(
+            dg.build_schedule_context(instance=instance)
+        )
     assert (
         tick.run_requests[0].tags.items() >= {RANGE_START: "2021-22", RANGE_END: "2025-26"}.items()
     )
