@@ -110,7 +110,8 @@ def release(
 
 def without_notices(text: str) -> str:
     """Return the text of city.yaml without `notices:`; who is told stands in no release."""
-    for key, value in yaml.compose(text, Loader=yaml.SafeLoader).value:
+    whole = yaml.compose(text, Loader=yaml.SafeLoader)
+    for key, value in whole.value if whole else ():
         if key.value == "notices":
             return text[: key.start_mark.index] + text[value.end_mark.index :]
     return text

@@ -91,7 +91,7 @@ def test_jobs_split_the_chain(definitions):
 
 
 def test_the_nightly_run_covers_all_school_years(definitions, space):
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.instance_for_test() as instance:
         tick = definitions.resolve_schedule_def("nightly").evaluate_tick(
             dg.build_schedule_context(instance=instance)
         )
@@ -131,7 +131,7 @@ def test_a_city_file_that_breaks_is_run_into_so_that_somebody_is_told(definition
     text = file.read_text(encoding="utf-8")
     try:
         file.write_text("city: [", encoding="utf-8")
-        with dg.DagsterInstance.ephemeral() as instance:
+        with dg.instance_for_test() as instance:
             nightly = definitions.resolve_schedule_def("nightly")
             night = nightly.evaluate_tick(dg.build_schedule_context(instance=instance))
             look = definitions.resolve_sensor_def("new_files").evaluate_tick(
