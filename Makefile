@@ -3,10 +3,9 @@ CITY ?= demo_city
 PORT ?= 3000
 VENV := .venv
 PY := $(VENV)/bin/python
-export DAGSTER_HOME := $(CURDIR)/.dagster
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup run demo-city studio why lottery compare formula propose check history fetch test test-quick browser lint format types ui bench validate lock clean
+.PHONY: help setup run serve demo-city studio why lottery compare formula propose check history fetch test test-quick browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -41,8 +40,11 @@ history: setup ## the versions of a source's files, or its rows on a day (CITY, 
 fetch: setup ## download the open national files for CITY=ashkelon_public from the government's portal
 	@$(PY) -m pipelines.commands.fetch --city-folder data_raw/$(if $(filter demo_city,$(CITY)),ashkelon_public,$(CITY))
 
-ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## serve the Dagster pages of CITY on http://127.0.0.1:$(PORT)
-	TIKKUN_CITY=$(CITY) $(VENV)/bin/dagster dev --module-name pipelines.definitions --host 127.0.0.1 --port $(PORT)
+ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the Dagster pages of CITY on http://127.0.0.1:$(PORT); nothing runs unless asked
+	@$(PY) -m pipelines.commands.serve $(CITY) --port $(PORT) --by-hand
+
+serve: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the same, and run CITY every night
+	@$(PY) -m pipelines.commands.serve $(CITY) --port $(PORT)
 
 studio: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## move budget, preference and shares of CITY's published plan and see it solved again, on http://127.0.0.1:$(PORT)
 	TIKKUN_CITY=$(CITY) $(VENV)/bin/marimo run notebooks/scenario_studio.py --headless --no-token --host 127.0.0.1 --port $(PORT)

@@ -4,16 +4,22 @@ The city is `TIKKUN_CITY` (default `demo_city`). Assets are grouped by the six s
 Python steps are one asset a table; all of them share one pool, because DuckDB has one writer.
 """
 
+import os
 import warnings
 
 import dagster as dg
 
 from pipelines import act, aim, decide, diagnose
+from pipelines.act.notices import tell_failure, tell_recovery
+from pipelines.publish.due import Due, what_is_due
+from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.workspace import Workspace, workspace
-from pipelines.sources.collect import raw_assets, year_key
+from pipelines.sources.collect import all_years, raw_assets
 from pipelines.sources.files import city_files_state
+from pipelines.sources.fingerprint import run_inputs
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.progress import progress_logger
+from pipelines.warehouse.run_store import CITY, end_broken_runs
 from pipelines.warehouse.sql_assets import sql_assets
 from pipelines.warehouse.tables import asset_key, python_asset
 
@@ -21,13 +27,8 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 CHAIN, SCENARIOS = "city", "scenarios"
 STEPS = (*aim.STEPS, *diagnose.STEPS, *decide.STEPS, *act.STEPS)
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-
-
-def all_years(space: Workspace) -> dict[str, str]:
-    """Return the run tags that ask for every school year of the city."""
-    years = space.city().city.school_years
-    return {RANGE_START: year_key(years.first), RANGE_END: year_key(years.last)}
+NIGHT = "TIKKUN_NIGHT"
+"""Where this is set, as `make serve` does, the schedule runs without being switched on."""
 
 
 def build(space: Workspace) -> dg.Definitions:
@@ -36,7 +37,19 @@ def build(space: Workspace) -> dg.Definitions:
     Raises:
         CityError: if the city's folder is not valid; nothing is defined then.
     """
-    years = space.city().city.school_years.all()
+    city = space.city()
+    warehouse = Warehouse(path=str(space.warehouse_path))
+    assets = [
+        *raw_assets(city.city.school_years.all()),
+        *sql_assets(),
+        *map(python_asset, STEPS),
+        *act.ASSETS,
+    ]
+    after_scenarios = dg.AssetSelection.assets(
+        *map(asset_key, decide.scenarios.STEPS[0].makes)
+    ).downstream()
+    after_scenarios_keys = after_scenarios.resolve(assets)
+    whose = {CITY: space.name}
     by_stage = {
         stage: dg.AssetSelection.groups(stage)
         for stage in ("aim", "collect", "diagnose", "decide", "act", "review")
@@ -45,34 +58,58 @@ def build(space: Workspace) -> dg.Definitions:
         "refresh",
         selection=by_stage["aim"] | by_stage["collect"] | by_stage["diagnose"],
         description="Read the city's files and diagnose: aim, collect, diagnose.",
+        tags=whose,
     )
     allocate = dg.define_asset_job(
         "allocate",
         selection=by_stage["decide"] | by_stage["act"] | by_stage["review"],
         description="Decide on what is already diagnosed, publish and review: decide, act, review.",
+        tags=whose,
     )
     scenarios = dg.define_asset_job(
         SCENARIOS,
-        selection=dg.AssetSelection.assets(
-            *map(asset_key, decide.scenarios.STEPS[0].makes)
-        ).downstream(),
+        selection=after_scenarios,
         description="Solve the scenarios that have changed, compare, publish; nothing before them.",
+        tags=whose,
     )
     chain = dg.define_asset_job(
         CHAIN,
         selection=dg.AssetSelection.all(),
         description="The whole chain, from files to a published release.",
+        tags=whose,
     )
+
+    def as_it_stands() -> CityFolder:
+        """Return the city now; as it was when last valid, if a run has to say what is wrong."""
+        try:
+            return space.city()
+        except CityError:
+            return city
+
+    def asked_for(due: Due, run_key: str | None = None) -> dg.RunRequest:
+        # A schedule has one job; what of it is to be made can still be chosen.
+        only = sorted(after_scenarios_keys) if due.what == "scenarios" else None
+        tags = {**whose, **all_years(as_it_stands())}
+        return dg.RunRequest(run_key, tags=tags, asset_selection=only)
 
     @dg.schedule(
         job=chain,
         cron_schedule="0 2 * * *",
         execution_timezone="Asia/Jerusalem",
-        default_status=dg.DefaultScheduleStatus.STOPPED,
-        description="Every night at 02:00: the whole chain over all school years.",
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING
+            if os.environ.get(NIGHT)
+            else dg.DefaultScheduleStatus.STOPPED
+        ),
+        description="Every night at 02:00: the whole chain, or the part of it that has changed.",
     )
-    def nightly(_: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        return dg.RunRequest(tags=all_years(space))
+    def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        end_broken_runs(context.instance, warehouse)
+        due = what_is_due(space)
+        if due.what == "nothing":
+            tell_recovery(space, as_it_stands().city.notices)
+            return dg.SkipReason(due.why)
+        return asked_for(due)
 
     @dg.sensor(
         job=chain,
@@ -81,28 +118,49 @@ def build(space: Workspace) -> dg.Definitions:
         description="Run the chain when a file of the city appears or changes.",
     )
     def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        state = city_files_state(space.city())
+        # To look at sizes and times costs nothing; the files are read when one of them differs.
+        state = city_files_state(as_it_stands())
         if context.cursor == state:
             return dg.SensorResult(skip_reason="no file of the city is new or changed")
-        if context.cursor is None:
-            return dg.SensorResult(
-                skip_reason="first look: the files there now are the starting point", cursor=state
-            )
-        return dg.SensorResult(
-            run_requests=[dg.RunRequest(run_key=state, tags=all_years(space))], cursor=state
-        )
+        end_broken_runs(context.instance, warehouse)
+        due = what_is_due(space)
+        if due.what == "nothing":
+            return dg.SensorResult(skip_reason=due.why, cursor=state)
+        return dg.SensorResult(run_requests=[asked_for(due, run_key=state)], cursor=state)
+
+    @dg.run_failure_sensor(
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Raise a notice when a run fails, whoever started it.",
+    )
+    def notice_of_failure(context: dg.RunFailureSensorContext) -> None:
+        run = context.dagster_run
+        steps = sorted(str(event.step_key) for event in context.get_step_failure_events())
+        channels = as_it_stands().city.notices
+        for unsent in tell_failure(space, channels, run.run_id, run.job_name, steps):
+            context.log.warning(unsent)
+
+    @dg.run_status_sensor(
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        monitored_jobs=[chain, scenarios],
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Say that all is well again after a failure.",
+    )
+    def notice_of_recovery(context: dg.RunStatusSensorContext) -> None:
+        for unsent in tell_recovery(space, as_it_stands().city.notices):
+            context.log.warning(unsent)
 
     return dg.Definitions(
-        assets=[
-            *raw_assets(years),
-            *sql_assets(),
-            *map(python_asset, STEPS),
-            *act.ASSETS,
-        ],
+        assets=assets,
         jobs=[refresh, allocate, scenarios, chain],
         schedules=[nightly],
-        sensors=[new_files],
-        resources={"workspace": space, "warehouse": Warehouse(path=str(space.warehouse_path))},
+        sensors=[new_files, notice_of_failure, notice_of_recovery],
+        resources={
+            "workspace": space,
+            "warehouse": warehouse,
+            "inputs": run_inputs(
+                space, dg.AssetSelection.all().resolve(assets), after_scenarios_keys
+            ),
+        },
         executor=dg.in_process_executor,
         loggers={"progress": progress_logger},
     )

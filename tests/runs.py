@@ -85,9 +85,6 @@ def make_place(folder: Path, city: Path) -> Place:
     """Copy a city's folder into a place of its own."""
     place = place_at(folder, city.name)
     shutil.copytree(city, place.raw, ignore=shutil.ignore_patterns("truth"))
-    home = folder / "dagster"
-    home.mkdir()
-    shutil.copy(PROJECT / ".dagster" / "dagster.yaml", home)
     return place
 
 
@@ -100,7 +97,8 @@ def place_at(folder: Path, city: str) -> Place:
         "TIKKUN_SHARED_DATA": (
             os.environ.get("TIKKUN_SHARED_DATA") or str((PROJECT / "../shared/data").resolve())
         ),
-        "DAGSTER_HOME": str(folder / "dagster"),
+        "TIKKUN_DAGSTER": str(folder / "dagster"),
+        "DAGSTER_HOME": str(folder / "dagster" / city),
         "COLUMNS": "200",
     }
     return Place(raw=folder / "raw" / city, marts=folder / "marts" / city, env=env)
@@ -162,8 +160,9 @@ def _content(city: Path, arguments: tuple[str, ...]) -> str:
 
 def _made(folder: Path, city: str) -> Run | None:
     """Return the run of a folder, if it has ended and nothing has been changed since."""
-    from pipelines.publish.release import ReleaseError, verify
-    from pipelines.sources.fingerprint import fingerprints, only_scenarios_changed
+    from pipelines.publish.due import what_is_due
+    from pipelines.sources.fingerprint import fingerprints
+    from pipelines.warehouse.database import Warehouse
 
     try:
         end = json.loads((folder / "ended.json").read_text(encoding="utf-8"))
@@ -172,11 +171,8 @@ def _made(folder: Path, city: str) -> Run | None:
     place = place_at(folder, city)
     if end["code"] == 0:
         space = place.workspace()
-        try:
-            verify(place.marts)
-        except ReleaseError:
-            return None
-        if not only_scenarios_changed(Path(space.work_folder), fingerprints(space.city())):
+        tables_of = Warehouse(path=str(space.warehouse_path)).made_from()
+        if what_is_due(space).what != "nothing" or tables_of != fingerprints(space.city()).upstream:
             return None
     return Run(place, **end)
 

@@ -1,14 +1,16 @@
 """The published release as an asset: built, audited and made current, or not at all."""
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import dagster as dg
+import yaml
 
 from pipelines.publish.build import audit_release, build_release
 from pipelines.publish.drift import quality_drift
 from pipelines.publish.pages.base import ReportContext
-from pipelines.publish.release import publish
+from pipelines.publish.release import baseline, publish
 from pipelines.publish.suppression import Thresholds
 from pipelines.publish.words import hebrew_year
 from pipelines.settings.city import CityFolder
@@ -16,7 +18,8 @@ from pipelines.settings.fields import dictionary
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
 from pipelines.settings.scenario_files import scenario_files
 from pipelines.settings.workspace import Workspace
-from pipelines.sources.fingerprint import fingerprints, release_before
+from pipelines.sources.collect import all_years
+from pipelines.sources.fingerprint import Fingerprints, RunInputs, fingerprints_or_none
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.tables import FRESHNESS, OWNERS, POOL, asset_key
 
@@ -57,20 +60,28 @@ def context_of(city: CityFolder) -> ReportContext:
     pool=POOL,
     freshness_policy=FRESHNESS,
 )
-def release(workspace: Workspace, warehouse: Warehouse) -> dg.MaterializeResult:
+def release(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    warehouse: Warehouse,
+    inputs: dg.ResourceParam[RunInputs],
+) -> dg.MaterializeResult:
     """Build, audit and publish; on any failure the last good release stays."""
     city = workspace.city()
     tables = warehouse.tables(MARTS)
-    work, marts = Path(workspace.work_folder), Path(workspace.marts_folder)
-    tables[DRIFT] = quality_drift(tables, release_before(work, marts, fingerprints(city)))
+    marts = Path(workspace.marts_folder)
+    made_from = _made_from(context, workspace, warehouse, inputs)
+    before = baseline(marts, made_from.whole if made_from else None)
+    tables[DRIFT] = quality_drift(tables, before)
     policy = city.policy.suppression
     thresholds = Thresholds(policy.mean_pupils.value, policy.count_pupils.value)
-    context = context_of(city)
+    report = context_of(city)
 
     def build(folder: Path) -> None:
-        build_release(folder, tables, context, thresholds)
-        for name in ("city.yaml", "policy.yaml"):
-            shutil.copyfile(city.folder / name, folder / "analyst" / name)
+        build_release(folder, tables, report, thresholds)
+        shutil.copyfile(city.folder / "policy.yaml", folder / "analyst" / "policy.yaml")
+        kept = without_notices((city.folder / "city.yaml").read_text(encoding="utf-8"))
+        (folder / "analyst" / "city.yaml").write_text(kept, encoding="utf-8")
         for path in scenario_files(city.folder):
             (folder / "analyst" / SCENARIOS).mkdir(exist_ok=True)
             shutil.copyfile(path, folder / "analyst" / SCENARIOS / path.name)
@@ -78,9 +89,15 @@ def release(workspace: Workspace, warehouse: Warehouse) -> dg.MaterializeResult:
     published = publish(
         marts,
         build,
-        lambda folder: audit_release(folder, context, thresholds),
+        lambda folder: audit_release(folder, report, thresholds),
         about={"city_id": city.city.city.id, "scope": city.city.scope.name},
+        origin={
+            "made_from": asdict(made_from) if made_from else None,
+            "compared_with": before.name if before else None,
+        },
     )
+    if made_from:
+        warehouse.set_made_from(made_from.upstream)
     return dg.MaterializeResult(
         metadata={
             "release": published.name,
@@ -89,3 +106,32 @@ def release(workspace: Workspace, warehouse: Warehouse) -> dg.MaterializeResult:
             "dagster/row_count": sum(frame.height for frame in tables.values()),
         }
     )
+
+
+def without_notices(text: str) -> str:
+    """Return the text of city.yaml without `notices:`; who is told stands in no release."""
+    whole = yaml.compose(text, Loader=yaml.SafeLoader)
+    for key, value in whole.value if whole else ():
+        if key.value == "notices":
+            return text[: key.start_mark.index] + text[value.end_mark.index :]
+    return text
+
+
+def _made_from(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    warehouse: Warehouse,
+    inputs: RunInputs,
+) -> Fingerprints | None:
+    """Return the inputs that this run's release may claim to be made from, if it may.
+
+    A run that goes on from a failed step, or whose inputs changed meanwhile, claims none.
+    """
+    run = context.run
+    made_from = inputs.made_by(
+        context.job_def.asset_layer.selected_asset_keys,
+        warehouse.made_from_at_start,
+        is_every_year=all_years(workspace.city()).items() <= run.tags.items(),
+    )
+    is_continued = run.parent_run_id is not None
+    return None if is_continued or made_from != fingerprints_or_none(workspace) else made_from

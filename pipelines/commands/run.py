@@ -6,7 +6,6 @@ python -m pipelines.commands.run [CITY] [--force] [--scope official|all]
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -15,17 +14,12 @@ import polars as pl
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.publish.release import ReleaseError, current_release, verify
+from pipelines.act.notices import tell_recovery
+from pipelines.publish.due import Due, what_is_due
+from pipelines.publish.release import ReleaseError, current_release, verify, what_stays
 from pipelines.settings.city import CityError
 from pipelines.settings.scenario_files import load_scenarios
-from pipelines.settings.workspace import PROJECT, Workspace, workspace
-from pipelines.sources.fingerprint import (
-    Fingerprints,
-    fingerprints,
-    last_release,
-    only_scenarios_changed,
-    record_release,
-)
+from pipelines.settings.workspace import Workspace, workspace
 from pipelines.warehouse.database import Warehouse
 
 SYNTHETIC = "   (synthetic data: it describes no real school or pupil)"
@@ -54,15 +48,15 @@ def main(arguments: list[str] | None = None) -> int:
         )
         # Of two runs at once the second waits here, and then mostly finds nothing left to do.
         with Warehouse(path=str(space.warehouse_path)).run_lock(console.print):
-            inputs = fingerprints(city)
-            if not asked.force and _is_current(space, inputs):
-                console.print(
-                    "nothing has changed since the last release: no file, no policy, no code"
-                )
-            elif not _run(space, console, inputs, is_forced=asked.force):
+            due = what_is_due(space)
+            if due.what == "nothing" and not asked.force:
+                console.print(due.why)
+            elif not _run(space, console, due, is_forced=asked.force):
                 return 1
             else:
-                record_release(Path(space.work_folder), inputs, verify(Path(space.marts_folder)))
+                verify(Path(space.marts_folder))
+        for unsent in tell_recovery(space, city.city.notices):
+            console.print(f"[yellow]{escape(unsent)}[/yellow]")
     except (CityError, ReleaseError) as error:
         console.print(f"[red]{escape(str(error))}[/red]")
         return 1
@@ -90,43 +84,31 @@ def _check_writable(folder: Path) -> None:
         ) from None
 
 
-def _is_current(space: Workspace, inputs: Fingerprints) -> bool:
-    """Tell whether the current release came from these inputs and is still whole."""
-    name = last_release(Path(space.work_folder), inputs)
-    if name is None:
-        return False
-    try:
-        release = current_release(Path(space.marts_folder))
-        verify(Path(space.marts_folder))
-    except ReleaseError:
-        return False
-    return release is not None and release.name == name
-
-
-def _run(space: Workspace, console: Console, inputs: Fingerprints, *, is_forced: bool) -> bool:
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT / ".dagster"))
+def _run(space: Workspace, console: Console, due: Due, *, is_forced: bool) -> bool:
     warnings.filterwarnings("ignore")
     import dagster as dg
 
-    from pipelines.definitions import CHAIN, SCENARIOS, all_years, build
+    from pipelines.definitions import CHAIN, SCENARIOS, build
+    from pipelines.sources.collect import all_years
     from pipelines.warehouse.progress import Progress
-    from pipelines.warehouse.run_store import instance, without_disk_waits
+    from pipelines.warehouse.run_store import end_broken_runs, instance
     from pipelines.warehouse.tables import ANEW, SCOPE
 
     definitions = build(space)
-    is_short = not is_forced and only_scenarios_changed(Path(space.work_folder), inputs)
+    is_short = not is_forced and due.what == "scenarios"
     if is_short:
-        console.print("only scenarios have changed: what they depend on stays as it is")
+        console.print(due.why)
     job = definitions.resolve_job_def(SCENARIOS if is_short else CHAIN)
-    tags = {SCOPE: space.city().city.scope.name} | ({} if is_short else all_years(space))
+    tags = {SCOPE: space.city().city.scope.name} | ({} if is_short else all_years(space.city()))
     stages = {
         asset.node_def.name: next(iter(asset.group_names_by_key.values()))
         for asset in definitions.assets or ()
         if isinstance(asset, dg.AssetsDefinition)
     }
-    with without_disk_waits(), Progress(console, stages):
+    with instance(space) as history, Progress(console, stages):
+        end_broken_runs(history, Warehouse(path=str(space.warehouse_path)))
         result = job.execute_in_process(
-            instance=instance(),
+            instance=history,
             tags=tags | ({ANEW: "yes"} if is_forced else {}),
             run_config={"loggers": {"progress": {}}},
             raise_on_error=False,
@@ -138,8 +120,7 @@ def _run(space: Workspace, console: Console, inputs: Fingerprints, *, is_forced:
             )
     if not result.success:
         console.print(
-            "\nNothing was published; the last complete release stays in"
-            f" {space.marts_folder}/current. Details: make ui CITY={Path(space.city_folder).name},"
+            f"\n{what_stays(Path(space.marts_folder))[0]} Details: make ui CITY={space.name},"
             f" run {result.run_id}."
         )
     return result.success

@@ -5,7 +5,8 @@
 
 Whatever happens in between (an error, a failed audit, a killed process), `current` stays at the
 last complete release. A release holds no time stamps, so the same content has the same id (R97,
-R115).
+R115). Its manifest also says, outside the hash, which inputs it was last made from (`made_from`)
+and which release it was compared with (`compared_with`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pipelines.publish.marts import content_hash
 
@@ -35,6 +37,7 @@ def publish(
     audit: Callable[[Path], None],
     keep: int = 5,
     about: Mapping[str, str] | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> Path:
     """Build, audit and publish a release; return its folder.
 
@@ -44,6 +47,7 @@ def publish(
         audit: raises if what was written must not be published.
         keep: how many releases to keep, the current one included.
         about: what the release is of, such as its scope; kept in the manifest.
+        origin: where it came from; kept in the manifest, but no part of what the id is made of.
 
     Raises:
         ReleaseError: if the folder cannot be written.
@@ -65,19 +69,53 @@ def publish(
         build(building)
         audit(building)
         files = _hashes(building)
-        text = json.dumps(
-            {**(about or {}), "files": files}, ensure_ascii=False, indent=1, sort_keys=True
-        )
-        (building / MANIFEST).write_text(text, encoding="utf-8")
-        release = releases / hashlib.sha256(text.encode()).hexdigest()[:16]
+        content = {**(about or {}), "files": files}
+        release = releases / hashlib.sha256(_text(content).encode()).hexdigest()[:16]
+        (building / MANIFEST).write_text(_text({**content, **(origin or {})}), encoding="utf-8")
         _sync(building)
-        if not release.exists():
-            building.rename(release)
+        _put(building, release)
         _make_current(root, release)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     _forget_old(releases, release, keep)
     return release
+
+
+def manifest(release: Path) -> dict[str, Any]:
+    """Return what a release says of itself.
+
+    Raises:
+        ReleaseError: if it says nothing, or nothing that can be read.
+    """
+    try:
+        return json.loads((release / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ReleaseError(
+            f"{release / MANIFEST}: cannot be read ({error}). Run again to publish anew."
+        ) from None
+
+
+def baseline(root: Path, inputs: str | None) -> Path | None:
+    """Return the release that a new one is compared with, or None if there is none.
+
+    It is the current one; but what is made again from the same inputs is compared with what that
+    was compared with, so that it makes the same bytes (R97).
+
+    Args:
+        root: the city's marts folder.
+        inputs: fingerprint of what the new release is made from, if that is known.
+    """
+    current = current_release(root)
+    if current is None:
+        return None
+    try:
+        held = manifest(current)
+    except ReleaseError:
+        return None
+    if inputs is None or (held.get("made_from") or {}).get("whole") != inputs:
+        return current
+    before = root / "releases" / str(held.get("compared_with"))
+    return before if before.is_dir() else None
 
 
 def current_release(root: Path) -> Path | None:
@@ -95,16 +133,42 @@ def verify(root: Path) -> Path:
     release = current_release(root)
     if release is None:
         raise ReleaseError(f"{root}: there is no current release")
-    listed = json.loads((release / MANIFEST).read_text(encoding="utf-8"))["files"]
-    found = _hashes(release)
-    wrong = sorted(
-        name for name in listed.keys() | found.keys() if listed.get(name) != found.get(name)
-    )
-    if wrong:
+    if wrong := _damage(release):
         raise ReleaseError(
             f"{release}: not as published: {', '.join(wrong[:10])}. Run again to publish anew."
         )
     return release
+
+
+def _damage(release: Path) -> list[str]:
+    """Return the files of a release that are missing, changed or extra."""
+    listed, found = manifest(release)["files"], _hashes(release)
+    return sorted(
+        name for name in listed.keys() | found.keys() if listed.get(name) != found.get(name)
+    )
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True)
+
+
+def _put(building: Path, release: Path) -> None:
+    """Put a release in its place; where the same content stands whole, only its origin is new."""
+    try:
+        is_whole = release.is_dir() and not _damage(release)
+    except ReleaseError:
+        is_whole = False
+    if is_whole:
+        (building / MANIFEST).replace(release / MANIFEST)
+        return
+    if release.exists():
+        # One step behind the other, as a folder that is not empty cannot be replaced.
+        aside = building.with_name(f"{building.name}-damaged")
+        release.rename(aside)
+        building.rename(release)
+        shutil.rmtree(aside)
+    else:
+        building.rename(release)
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -118,6 +182,19 @@ def _hashes(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
+
+
+def what_stays(root: Path) -> tuple[str, str]:
+    """Return, in English and in Hebrew, what readers see after a run that published nothing."""
+    if current_release(root) is None:
+        return (
+            "Nothing was published, and there is no earlier release.",
+            "דבר לא פורסם, ואין פרסום קודם.",
+        )
+    return (
+        f"Nothing was published; the last complete release stays in {root / 'current'}.",
+        f"דבר לא פורסם; הפרסום השלם האחרון נשאר בתיקייה {root / 'current'}.",
+    )
 
 
 def _sync(folder: Path) -> None:

@@ -125,6 +125,25 @@ class Scale(Cited):
         return self
 
 
+class Email(Model):
+    """The mail server that takes a city's notices, and whom they reach."""
+
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)] = 25
+    to: Annotated[tuple[str, ...], Field(min_length=1)]
+    sender: Annotated[str, Field(alias="from")]
+
+
+class Notices(Model):
+    """How a city is told that a night has failed, beside the file of the notice itself.
+
+    `command` is run in the city's folder with the notice as its input.
+    """
+
+    command: str | None = None
+    email: Email | None = None
+
+
 class City(Model):
     """`city.yaml`."""
 
@@ -138,6 +157,7 @@ class City(Model):
     roots: tuple[str, ...] = ("files",)
     sources: dict[str, tuple[SourceMapping, ...]]
     notes_he: tuple[str, ...] = ()
+    notices: Notices = Notices()
 
     @field_validator("sources", mode="before")
     @classmethod

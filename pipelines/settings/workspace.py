@@ -34,6 +34,11 @@ class Workspace(ConfigurableResource):
         return load_city(Path(self.city_folder)).within(self.scope)
 
     @property
+    def name(self) -> str:
+        """The city's name among folders."""
+        return Path(self.city_folder).name
+
+    @property
     def warehouse_path(self) -> Path:
         """The working DuckDB file."""
         return Path(self.work_folder) / "warehouse.duckdb"

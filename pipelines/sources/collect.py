@@ -35,6 +35,7 @@ from pipelines.warehouse.tables import (
     record_results,
 )
 
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _CHECKS = (RAW_ROWS, RAW_MAPPED)
 # Institution codes of the other sources are held against these two.
 _REGISTERS = ("register__schools", "register__merges")
@@ -43,6 +44,12 @@ _REGISTERS = ("register__schools", "register__merges")
 def year_key(school_year: int) -> str:
     """Return the partition key of a school year: 2026 is '2025-26'."""
     return f"{school_year - 1}-{school_year % 100:02d}"
+
+
+def all_years(city: CityFolder) -> dict[str, str]:
+    """Return the run tags that ask for every school year of the city."""
+    years = city.city.school_years
+    return {RANGE_START: year_key(years.first), RANGE_END: year_key(years.last)}
 
 
 def school_year(key: str) -> int:

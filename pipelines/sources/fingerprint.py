@@ -1,21 +1,21 @@
-"""Has anything changed since the last release: the city's files, its policy, or the code itself.
+"""What a run is made from: the city's files, its policy and the code itself, by content.
 
-A run whose fingerprint equals that of the current release would make the same bytes again (R97),
-so it is skipped. Where only scenario files differ, only they and what follows are made again. The
-fingerprint is kept in the working folder, not in the release.
+A run over the inputs of the current release would make the same bytes again (R97). The release
+keeps the fingerprints of its inputs in its manifest.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.settings.city import CityFolder
+import dagster as dg
+
+from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.scenario_files import scenario_files
-from pipelines.settings.workspace import PROJECT
+from pipelines.settings.workspace import PROJECT, Workspace
 from pipelines.sources.files import source_files
 
 _CODE = (
@@ -68,65 +68,53 @@ def _hashed(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def record_release(work_folder: Path, inputs: Fingerprints, release: Path) -> None:
-    """Note which inputs the release came from, and the warehouse it was published from."""
-    before = _last_run(work_folder)
-    baseline = before.get("baseline" if before.get("fingerprint") == inputs.whole else "release")
-    note = {
-        "fingerprint": inputs.whole,
-        "upstream": inputs.upstream,
-        "warehouse": _state(work_folder),
-        "release": release.name,
-        "baseline": baseline,
-    }
-    aside = work_folder / "last_run.json.next"
-    aside.write_text(json.dumps(note), encoding="utf-8")
-    aside.replace(work_folder / "last_run.json")
+@dataclass(frozen=True)
+class RunInputs:
+    """What a run found when it began, and which runs answer for all of it.
 
-
-def only_scenarios_changed(work_folder: Path, inputs: Fingerprints) -> bool:
-    """Tell whether nothing but scenarios changed since the release that left this warehouse.
-
-    A warehouse that any other run has written to since, whole or not, is not trusted.
+    Attributes:
+        found: fingerprints of the inputs; None if a file was missing.
+        chain: every asset: a run that makes them answers for all inputs.
+        after_scenarios: what depends on scenario files: a run that makes it answers for all inputs
+            where the other tables were already made from them.
     """
-    note, held = _last_run(work_folder), _state(work_folder)
-    return held is not None and (note.get("upstream"), note.get("warehouse")) == (
-        inputs.upstream,
-        held,
-    )
+
+    found: Fingerprints | None
+    chain: Set[dg.AssetKey]
+    after_scenarios: Set[dg.AssetKey]
+
+    def made_by(
+        self, made: Set[dg.AssetKey], tables_of: str | None, *, is_every_year: bool
+    ) -> Fingerprints | None:
+        """Return the fingerprints that a release may claim; None if the run made only a part.
+
+        Args:
+            made: assets that the run makes.
+            tables_of: inputs that all tables were made from when the run began, scenarios apart.
+            is_every_year: whether the run reads every school year.
+        """
+        if self.found is None:
+            return None
+        is_whole = made >= self.chain and is_every_year
+        is_enough = made >= self.after_scenarios and tables_of == self.found.upstream
+        return self.found if is_whole or is_enough else None
 
 
-def _state(work_folder: Path) -> str | None:
-    """When the working warehouse was last written to, and its size; unknown if a run broke off."""
-    if (work_folder / "warehouse.duckdb.wal").exists():
-        return None
+def run_inputs(
+    space: Workspace, chain: Set[dg.AssetKey], after_scenarios: Set[dg.AssetKey]
+) -> dg.ResourceDefinition:
+    """Return the resource that looks at the inputs once, when a run that publishes begins."""
+
+    @dg.resource(description="Fingerprints of what the run is made from, taken when it begins.")
+    def inputs(_: dg.InitResourceContext) -> RunInputs:
+        return RunInputs(fingerprints_or_none(space), chain, after_scenarios)
+
+    return inputs
+
+
+def fingerprints_or_none(space: Workspace) -> Fingerprints | None:
+    """Return the fingerprints of a city's inputs; None if they cannot be read."""
     try:
-        held = (work_folder / "warehouse.duckdb").stat()
-    except FileNotFoundError:
+        return fingerprints(space.city())
+    except (CityError, FileNotFoundError):
         return None
-    return f"{held.st_mtime_ns} {held.st_size}"
-
-
-def last_release(work_folder: Path, inputs: Fingerprints) -> str | None:
-    """Return the name of the release made from these inputs, if the last run made one."""
-    note = _last_run(work_folder)
-    return note["release"] if note.get("fingerprint") == inputs.whole else None
-
-
-def release_before(work_folder: Path, marts_folder: Path, inputs: Fingerprints) -> Path | None:
-    """Return the release that a new one is compared with, or None if there is none.
-
-    A forced run over the same input is compared with what the release was compared with then, so
-    that it makes the same bytes (R97).
-    """
-    note = _last_run(work_folder)
-    name = note.get("baseline" if note.get("fingerprint") == inputs.whole else "release")
-    folder = marts_folder / "releases" / name if name else None
-    return folder if folder and folder.is_dir() else None
-
-
-def _last_run(work_folder: Path) -> dict[str, str]:
-    try:
-        return json.loads((work_folder / "last_run.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}

@@ -78,6 +78,7 @@ class Warehouse(ConfigurableResource):
 
     path: str
     _is_kept_open: bool = PrivateAttr(default=False)
+    _made_from_at_start: str | None = PrivateAttr(default=None)
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Warehouse]:
@@ -91,6 +92,7 @@ class Warehouse(ConfigurableResource):
             self.connect(),
         ):
             self._is_kept_open = True
+            self._made_from_at_start = self._made_from()
             try:
                 yield self
             finally:
@@ -102,16 +104,66 @@ class Warehouse(ConfigurableResource):
 
         The lock is the operating system's, so a killed run releases it.
         """
-        file = Path(self.path)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{file}.lock", is_singleton=True)
+        lock = self._lock()
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            say(f"another run is using {file}; waiting for it to end")
+            say(f"another run is using {self.path}; waiting for it to end")
             lock.acquire()
         try:
             yield
+        finally:
+            lock.release()
+
+    @property
+    def made_from_at_start(self) -> str | None:
+        """What all tables were made from when the present run began, as `made_from` says it."""
+        return self._made_from_at_start
+
+    def made_from(self) -> str | None:
+        """Return which inputs, scenarios apart, all tables were made from; None if they were not
+        made by one whole run, or a run is using the file now.
+        """
+        if not Path(self.path).is_file():
+            return None
+        with self._lock_if_free() as is_free:
+            return self._made_from() if is_free else None
+
+    def is_free(self) -> bool:
+        """Tell whether no run is using the warehouse, or waiting for it."""
+        with self._lock_if_free() as is_free:
+            return is_free
+
+    def set_made_from(self, mark: str) -> None:
+        """Note that all tables are now those of one whole run; the next table made undoes it."""
+        with self.connect() as connection:
+            connection.execute("BEGIN")
+            forget_inputs(connection)
+            connection.execute("INSERT INTO audit.made_from VALUES (?)", [mark])
+            connection.execute("COMMIT")
+
+    def _made_from(self) -> str | None:
+        try:
+            with self.connect(read_only=True) as connection:
+                held = connection.execute("SELECT inputs FROM audit.made_from").fetchone()
+        except duckdb.Error:  # an older or damaged file: a whole run makes it anew
+            return None
+        return held[0] if held else None
+
+    def _lock(self) -> FileLock:
+        Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(f"{self.path}.lock", is_singleton=True)
+
+    @contextmanager
+    def _lock_if_free(self) -> Iterator[bool]:
+        lock = self._lock()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
         finally:
             lock.release()
 
@@ -207,9 +259,16 @@ def ensure_table(
         connection.execute(f"CREATE OR REPLACE TABLE {target} ({shape})")
 
 
+def forget_inputs(connection: duckdb.DuckDBPyConnection) -> None:
+    """Take back that all tables are those of one whole run."""
+    connection.execute("CREATE TABLE IF NOT EXISTS audit.made_from (inputs VARCHAR)")
+    connection.execute("DELETE FROM audit.made_from")
+
+
 def swap(connection: duckdb.DuckDBPyConnection, target: str) -> None:
     """Put the table built aside in place of the current one, in one transaction."""
     connection.execute("BEGIN")
+    forget_inputs(connection)
     connection.execute(f"DROP TABLE IF EXISTS {target}")
     connection.execute(f"ALTER TABLE {target}{ASIDE} RENAME TO {target.split('.')[1]}")
     connection.execute("COMMIT")

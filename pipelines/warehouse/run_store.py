@@ -1,73 +1,173 @@
-"""Dagster's run history, without waiting for the disk at every event.
+"""The history of a city's runs: one folder a city, written without waiting for the disk.
 
-A run stores some two thousand events. Dagster opens and closes SQLite for each; every commit waits
-for the disk, and closing the last connection folds the write-ahead log back, which waits again. On
-a busy machine this is half of a run. It makes a new SQLAlchemy engine each time too, which writes
-the same statements out anew: a tenth of a run.
+A run stores some two thousand events. Dagster's own SQLite storage makes an engine, opens the file
+and closes it for each, and every commit waits for the disk. `RunStore` keeps engines open and lets
+SQLite sync at its checkpoints. Every process of a city uses it, as `dagster.yaml` names it.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
+import sqlalchemy as db
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from filelock import FileLock
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
+from sqlalchemy.pool import StaticPool
+
+from pipelines.settings.workspace import PROJECT, Workspace
+from pipelines.warehouse.database import Warehouse
+
+CITY = "tikkun/city"
+"""Tag of a run: whose city it is."""
+_SETTINGS = PROJECT / ".dagster" / "dagster.yaml"
+_INDEX = "index"
+_KEPT_RUNS = 4
+_BUSY_SECONDS = 30
+_STARTING_SECONDS = 300
 
 
-def instance() -> dg.DagsterInstance:
-    """Return the instance at DAGSTER_HOME; of two first runs at once, one creates its databases.
+class EventLog(SqliteEventLogStorage):
+    """Dagster's event log, a file a run and an index, over engines that stay open.
 
-    Dagster creates each when it is first asked for, and fails if another process does so meanwhile.
+    `synchronous = NORMAL` is SQLite's own advice for a write-ahead log: a power failure may cost
+    the last events of the history but never damages it, and a killed process loses nothing.
     """
-    with FileLock(Path(os.environ["DAGSTER_HOME"]) / ".creating.lock"):
-        found = dg.DagsterInstance.get()
-        _ = found.run_storage, found.event_log_storage, found.schedule_storage
-    return found
+
+    def __init__(self, base_dir: str) -> None:
+        self._engines: dict[str, db.Engine] = {}
+        self._one_at_a_time = threading.Lock()
+        super().__init__(base_dir)
+
+    def run_connection(self, run_id: str | None = None) -> Any:
+        """Return a connection to a run's events, in a transaction."""
+        return self._open(run_id or _INDEX)
+
+    def index_connection(self) -> AbstractContextManager[db.Connection]:
+        """Return a connection to what is asked across runs, in a transaction."""
+        return self._open(_INDEX)
+
+    @contextmanager
+    def _open(self, shard: str) -> Iterator[db.Connection]:
+        with self._one_at_a_time, self._engine(shard).begin() as connection:
+            yield connection
+
+    def _engine(self, shard: str) -> db.Engine:
+        if shard not in self._engines:
+            create = (
+                super().index_connection() if shard == _INDEX else super().run_connection(shard)
+            )
+            with create:
+                pass
+            runs = [name for name in self._engines if name != _INDEX]
+            for name in runs[: len(runs) + 1 - _KEPT_RUNS]:
+                self._engines.pop(name).dispose()
+            engine = db.create_engine(
+                self.conn_string_for_shard(shard),
+                poolclass=StaticPool,
+                connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+            )
+            db.event.listen(engine, "connect", _relax)
+            self._engines[shard] = engine
+        return self._engines[shard]
+
+    def store_event(self, event: Any) -> None:
+        """Store an event, and let whoever watches the run's file notice: the log beside it grows,
+        the file itself does not.
+        """
+        super().store_event(event)
+        os.utime(self.path_for_shard(event.run_id))
+
+    def wipe(self) -> None:
+        """Forget every run."""
+        self._close()
+        super().wipe()
+
+    def dispose(self) -> None:
+        """Close every file."""
+        self._close()
+        super().dispose()
+
+    def _close(self) -> None:
+        with self._one_at_a_time:
+            for engine in self._engines.values():
+                engine.dispose()
+            self._engines.clear()
+
+
+def _relax(connection: Any, _: Any) -> None:
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+class RunStore(DagsterSqliteStorage):
+    """Dagster's SQLite storage with `EventLog`; of two first processes one creates the files."""
+
+    def __init__(self, base_dir: str, inst_data: Any = None) -> None:
+        with FileLock(Path(base_dir) / ".creating.lock"):
+            super().__init__(base_dir, inst_data)
+            self._events = EventLog(str(Path(base_dir) / "history" / "runs"))
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> RunStore:
+        """Make the store that `dagster.yaml` describes."""
+        return cls(config_value["base_dir"], inst_data)
+
+    @property
+    def event_log_storage(self) -> EventLog:
+        """The events of all runs."""
+        return self._events
+
+    def register_instance(self, instance: dg.DagsterInstance) -> None:
+        """Tell every part of the store whose it is."""
+        super().register_instance(instance)
+        if not self._events.has_instance:
+            self._events.register_instance(instance)
+
+
+def home(space: Workspace) -> Path:
+    """Return the folder of a city's run history (DAGSTER_HOME), with its settings in it.
+
+    `TIKKUN_DAGSTER` moves the folder that holds those of all cities.
+    """
+    above = Path(os.environ.get("TIKKUN_DAGSTER") or PROJECT / ".dagster").resolve()
+    folder = above / space.name
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = _SETTINGS.read_text(encoding="utf-8")
+    held = folder / "dagster.yaml"
+    if not held.is_file() or held.read_text(encoding="utf-8") != settings:
+        aside = folder / f".dagster.yaml.{os.getpid()}"
+        aside.write_text(settings, encoding="utf-8")
+        aside.replace(held)
+    return folder
 
 
 @contextmanager
-def without_disk_waits() -> Iterator[None]:
-    """Let the run history of this process reach the disk in its own time.
+def instance(space: Workspace) -> Iterator[dg.DagsterInstance]:
+    """Open the run history of a city, and make it DAGSTER_HOME of this process."""
+    os.environ["DAGSTER_HOME"] = str(home(space))
+    with dg.DagsterInstance.get() as found:
+        yield found
 
-    `synchronous = NORMAL` is SQLite's own advice for a write-ahead log: a power failure may cost
-    the last events of the history but never damages it, and a killed process loses nothing. One
-    connection per file stays open, so that none is the last to close, and one engine. Tables and
-    releases are not touched.
+
+def end_broken_runs(found: dg.DagsterInstance, warehouse: Warehouse) -> None:
+    """Record as failed the runs whose process was killed; else they would hold up the queue.
+
+    A run holds the warehouse's lock to its end or waits for it. So where the lock is free, a run
+    that began minutes ago has no process any more.
     """
-    held: dict[str, sqlite3.Connection] = {}
-
-    def relax(connection: Any, _: Any) -> None:
-        if not isinstance(connection, sqlite3.Connection):
-            return
-        connection.execute("PRAGMA synchronous = NORMAL")
-        path = connection.execute("PRAGMA database_list").fetchone()[2]
-        if path in held or connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            return
-        held[path] = sqlite3.connect(path, check_same_thread=False)
-        held[path].execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the log
-
-    create_engine = sqlite_event_log.create_engine
-    engines: dict[str, Engine] = {}
-
-    def kept(address: str, **settings: Any) -> Engine:
-        if address not in engines:
-            engines[address] = create_engine(address, **settings)
-        return engines[address]
-
-    event.listen(Engine, "connect", relax)
-    sqlite_event_log.create_engine = kept  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        sqlite_event_log.create_engine = create_engine
-        event.remove(Engine, "connect", relax)
-        for connection in held.values():
-            connection.close()
+    begun = time.time() - _STARTING_SECONDS
+    records = found.get_run_records(dg.RunsFilter(statuses=list(IN_PROGRESS_RUN_STATUSES)))
+    old = [record for record in records if (record.start_time or time.time()) < begun]
+    if old and warehouse.is_free():
+        for record in old:
+            found.report_run_failed(
+                record.dagster_run, "the process of this run was killed before it had ended"
+            )

@@ -23,6 +23,7 @@ from pipelines.warehouse.database import (
     Warehouse,
     create_typed,
     ensure_table,
+    forget_inputs,
     qualified,
     swap,
 )
@@ -184,6 +185,7 @@ def record_results(
     connection: duckdb.DuckDBPyConnection, name: str, results: Sequence[CheckResult]
 ) -> None:
     """Keep the last results of a table's checks for the quality page."""
+    forget_inputs(connection)
     ensure_table(connection, "audit.check_result", RESULT_COLUMNS)
     connection.execute("DELETE FROM audit.check_result WHERE table_name = ?", [name])
     rows = [

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pipelines import definitions
+from pipelines.publish.due import Due
 from tests.runs import place_at
 
 
@@ -44,7 +45,8 @@ def make_only(monkeypatch):
         build, name = definitions.build, definitions.SCENARIOS
         monkeypatch.setattr(definitions, "build", build_with_part)
         monkeypatch.setattr(definitions, "SCENARIOS", "part")
-        monkeypatch.setattr("pipelines.commands.run.only_scenarios_changed", lambda *_: True)
+        part = Due("scenarios", "only a part is made")
+        monkeypatch.setattr("pipelines.commands.run.what_is_due", lambda _: part)
 
     return narrow
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipelines.definitions import CHAIN, RANGE_END, RANGE_START, all_years, build
+from pipelines.definitions import CHAIN, build
 from pipelines.settings.workspace import Workspace
-from pipelines.sources.collect import school_year, year_key
+from pipelines.sources.collect import RANGE_END, RANGE_START, all_years, school_year, year_key
 from pipelines.warehouse.tables import STAGES
 
 SNAPSHOT = Path(__file__).parent / "snapshot.json"
@@ -91,11 +91,14 @@ def test_jobs_split_the_chain(definitions):
 
 
 def test_the_nightly_run_covers_all_school_years(definitions, space):
-    tick = definitions.resolve_schedule_def("nightly").evaluate_tick(dg.build_schedule_context())
+    with dg.instance_for_test() as instance:
+        tick = definitions.resolve_schedule_def("nightly").evaluate_tick(
+            dg.build_schedule_context(instance=instance)
+        )
     assert (
         tick.run_requests[0].tags.items() >= {RANGE_START: "2021-22", RANGE_END: "2025-26"}.items()
     )
-    assert all_years(space) == {RANGE_START: "2021-22", RANGE_END: "2025-26"}
+    assert all_years(space.city()) == {RANGE_START: "2021-22", RANGE_END: "2025-26"}
 
 
 def test_the_sensor_wakes_for_a_changed_file_and_only_then(definitions, small_city):
@@ -108,8 +111,10 @@ def test_the_sensor_wakes_for_a_changed_file_and_only_then(definitions, small_ci
             )
 
     first = look(None)
-    assert not first.run_requests
-    assert not look(first.cursor).run_requests
+    assert len(first.run_requests) == 1  # there is no release yet
+    again = look(first.cursor)
+    assert not again.run_requests
+    assert "no file of the city" in again.skip_message
     file = small_city / "files" / "merges.csv"
     content = file.read_bytes()
     try:
@@ -119,6 +124,56 @@ def test_the_sensor_wakes_for_a_changed_file_and_only_then(definitions, small_ci
         file.write_bytes(content)
     assert len(woken.run_requests) == 1
     assert woken.cursor != first.cursor
+
+
+def test_a_city_file_that_breaks_is_run_into_so_that_somebody_is_told(definitions, small_city):
+    file = small_city / "city.yaml"
+    text = file.read_text(encoding="utf-8")
+    try:
+        file.write_text("city: [", encoding="utf-8")
+        with dg.instance_for_test() as instance:
+            nightly = definitions.resolve_schedule_def("nightly")
+            night = nightly.evaluate_tick(dg.build_schedule_context(instance=instance))
+            look = definitions.resolve_sensor_def("new_files").evaluate_tick(
+                dg.build_sensor_context(instance=instance, cursor="other", definitions=definitions)
+            )
+    finally:
+        file.write_text(text, encoding="utf-8")
+    assert len(night.run_requests) == len(look.run_requests) == 1
+
+
+def test_a_failed_run_raises_a_notice_and_the_next_good_one_takes_it_back(definitions, space):
+    @dg.op
+    def step_that_breaks():
+        raise ValueError("what a file held")
+
+    @dg.op
+    def step_that_works():
+        return None
+
+    def told_of(op, sensor, event):
+        with dg.DagsterInstance.ephemeral() as instance:
+            job = dg.GraphDefinition(op.name + "_job", node_defs=[op]).to_job()
+            run = job.execute_in_process(instance=instance, raise_on_error=False)
+            context = dg.build_run_status_sensor_context(
+                sensor_name=sensor,
+                dagster_instance=instance,
+                dagster_run=run.dagster_run,
+                dagster_event=event(run),
+            )
+            failed = sensor == "notice_of_failure"
+            definitions.resolve_sensor_def(sensor)(context.for_run_failure() if failed else context)
+        return run.run_id
+
+    notices = Path(space.marts_folder) / "notices"
+    run_id = told_of(step_that_breaks, "notice_of_failure", lambda run: run.get_run_failure_event())
+    text = (notices / "failed.txt").read_text(encoding="utf-8")
+    assert run_id in text
+    assert "step_that_breaks" in text
+    assert "no earlier release" in text
+    assert "what a file held" not in text
+    told_of(step_that_works, "notice_of_recovery", lambda run: run.get_run_success_event())
+    assert [path.name for path in notices.iterdir()] == ["recovered.txt"]
 
 
 @pytest.mark.parametrize(("year", "key"), [(2026, "2025-26"), (2000, "1999-00"), (2010, "2009-10")])
@@ -140,7 +195,7 @@ def test_one_year_can_be_refreshed_alone(definitions, space, small_city):
         "SELECT school_year, count(*), sum(CAST(respondents AS INT)) FROM raw.raw_climate__facets"
         " GROUP BY 1 ORDER BY 1"
     )
-    assert refresh(tags=all_years(space)).success
+    assert refresh(tags=all_years(space.city())).success
     before = warehouse.read(count).rows()
     file = small_city / "files" / "climate_2025.csv"
     text = file.read_text(encoding="utf-8")

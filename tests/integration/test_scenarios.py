@@ -2,16 +2,11 @@
 (R98).
 """
 
-import shutil
-from pathlib import Path
-
-import duckdb
 import polars as pl
 import pytest
 
 from pipelines.decide import scenarios as step
 from pipelines.settings.fields import dictionary
-from pipelines.sources.fingerprint import Fingerprints, fingerprints, only_scenarios_changed
 from pipelines.warehouse.database import Warehouse
 from tests.integration.conftest import hashes
 from tests.integration.test_run_errors import expect_error
@@ -183,21 +178,6 @@ def test_a_changed_effect_solves_every_scenario(asked, solved):
     larger = tables["mart_effect"].with_columns(pl.col("effect_sd") * 1.5)
     step.solve_scenarios(city, tables | {"mart_effect": larger})
     assert len(solved) == len(BASE_FILES)
-
-
-def test_a_warehouse_that_something_else_wrote_to_is_not_trusted(published, tmp_path):
-    inputs = fingerprints(published.workspace().city())
-    work = Path(published.workspace().work_folder)
-    assert only_scenarios_changed(work, inputs)
-    assert not only_scenarios_changed(work, Fingerprints(inputs.whole, "other"))
-    for name in ("warehouse.duckdb", "last_run.json"):
-        shutil.copy2(work / name, tmp_path)
-    assert only_scenarios_changed(tmp_path, inputs)
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
-        connection.execute("CREATE TABLE audit.stranger AS SELECT 1 AS a")
-    assert not only_scenarios_changed(tmp_path, inputs)
-    (tmp_path / "warehouse.duckdb").unlink()
-    assert not only_scenarios_changed(tmp_path, inputs)
 
 
 def test_an_invalid_scenario_stops_before_any_work(place):

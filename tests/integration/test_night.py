@@ -1,0 +1,109 @@
+"""The night, by the schedule's own request: it publishes, rests, and goes on from what it
+published.
+"""
+
+import os
+from unittest.mock import patch
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from pipelines.definitions import CHAIN, build
+from pipelines.publish.release import current_release, manifest, verify
+from pipelines.settings.workspace import workspace
+from pipelines.sources import fingerprint
+from pipelines.warehouse.run_store import CITY, instance
+from tests.integration.conftest import change_policy
+from tests.runs import make_place
+
+
+def night(place):
+    """Let the schedule decide, run what it asks for, and return its request or why it asks none."""
+    space = place.workspace()
+    with patch.dict(os.environ, place.env), instance(space) as history:
+        definitions = build(space)
+        schedule = definitions.resolve_schedule_def("nightly")
+        tick = schedule.evaluate_tick(dg.build_schedule_context(instance=history))
+        if not tick.run_requests:
+            return tick.skip_message
+        (request,) = tick.run_requests
+        done = definitions.resolve_job_def(CHAIN).execute_in_process(
+            instance=history, tags=request.tags, asset_selection=request.asset_selection
+        )
+        assert done.success
+        return request
+
+
+def drift(release):
+    return pl.read_parquet(release / "analyst" / "mart_quality_drift.parquet").sort(
+        "figure_id", "school_year"
+    )
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """How often the inputs are looked at while a run begins."""
+    seen = []
+    real = fingerprint.RunInputs
+
+    def counted(*given):
+        seen.append(given)
+        return real(*given)
+
+    monkeypatch.setattr(fingerprint, "RunInputs", counted)
+    return seen
+
+
+def test_nights(small_city, tmp_path, looks):
+    place = make_place(tmp_path, small_city)
+    first = night(place)
+    assert first.asset_selection is None
+    assert first.tags[CITY] == "demo_city"
+    assert len(looks) == 1  # once a run, not once a step
+    one = verify(place.marts)
+    assert manifest(one)["compared_with"] is None
+
+    assert "nothing has changed" in night(place)
+    assert current_release(place.marts) == one
+
+    change_policy(place, "channels", "municipal_own", "budget", "value", value=1_500_000)
+    assert night(place).asset_selection is None
+    three = verify(place.marts)
+    assert three != one
+    assert manifest(three)["compared_with"] == one.name
+    assert drift(three)["previous_value"].to_list() == drift(one)["observed_value"].to_list()
+
+    (place.raw / "scenarios" / "need_blind.yaml").unlink()
+    asked = night(place).asset_selection
+    assert dg.AssetKey(["mart", "mart_scenario"]) in asked
+    assert dg.AssetKey(["mart", "mart_allocation"]) not in asked
+    assert manifest(verify(place.marts))["compared_with"] == three.name
+    assert "nothing has changed" in night(place)
+    assert "nothing has changed" in place.call().stdout
+
+    with patch.dict(os.environ, place.env), instance(place.workspace()) as history:
+        runs = history.get_runs()
+        assert {run.tags[CITY] for run in runs} == {"demo_city"}
+        assert len(runs) == 3
+
+
+def test_two_cities_side_by_side_share_no_history(tmp_path, monkeypatch):
+    """What one city made is not seen from the other, though one folder holds both histories."""
+    monkeypatch.setenv("TIKKUN_DAGSTER", str(tmp_path / "dagster"))
+    monkeypatch.setenv("TIKKUN_WORK", str(tmp_path / "work"))
+    monkeypatch.setenv("DAGSTER_HOME", "")
+
+    @dg.asset
+    def table():
+        return None
+
+    key = table.key
+    with instance(workspace("city_one")) as history:
+        assert dg.materialize([table], instance=history).success
+        assert history.get_latest_materialization_event(key)
+    with instance(workspace("city_two")) as history:
+        assert history.get_latest_materialization_event(key) is None
+        assert not history.get_runs()
+    with instance(workspace("city_one")) as history:
+        assert history.get_latest_materialization_event(key)
