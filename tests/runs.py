@@ -152,8 +152,8 @@ def _content(city: Path, arguments: tuple[str, ...]) -> str:
     code = [PROJECT / name for name in ("pipelines", "models", "sql")]
     files = [path for top in (*code, city) for path in top.rglob("*") if path.is_file()]
     for path in sorted([*files, PROJECT / "requirements.lock", Path(__file__)]):
-        if not {"__pycache__", "truth"} & set(path.parts):
-            name = path.relative_to(city if path.is_relative_to(city) else PROJECT)
+        name = path.relative_to(city if path.is_relative_to(city) else PROJECT)
+        if not {"__pycache__", "truth"} & set(name.parts):
             digest.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:24]
 

@@ -21,7 +21,8 @@ from pipelines.sources.files import source_files
 _CODE = (
     "pipelines/**/*.py",
     "pipelines/**/*.j2",
-    "pipelines/**/*.html",
+    "pipelines/publish/**/*.css",
+    "pipelines/settings/*.yaml",
     "models/**/*.py",
     "sql/**/*.sql",
     "sql/fields.yaml",

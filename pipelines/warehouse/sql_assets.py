@@ -1,4 +1,6 @@
-"""SQL files as assets: one file, one table, one SELECT (`sql/<layer>/<table>.sql`).
+"""SQL as assets: one file, one table, one SELECT (`sql/<layer>/<table>.sql`).
+
+Tables that follow from the dictionary have no file (`generated_sql.py`).
 
 What a table reads is taken from the SQL itself, and so is which column comes from which. The
 header says what a row is, its key and its stage.
@@ -19,6 +21,7 @@ from sqlglot.lineage import lineage
 
 from pipelines.settings.fields import PROVENANCE, SQL_FOLDER, Table, dictionary
 from pipelines.warehouse.database import SHARED_RAW, Warehouse
+from pipelines.warehouse.generated_sql import generated_sql
 from pipelines.warehouse.suites import checks_of
 from pipelines.warehouse.tables import (
     POOL,
@@ -51,12 +54,15 @@ def load_sql(path: Path) -> SqlTable:
         ValueError: if the file is not one SELECT, its table is in no dictionary or in another
             layer, or its header names no stage.
     """
-    text = path.read_text(encoding="utf-8")
     table = dictionary().tables.get(path.stem)
     if table is None or table.layer != path.parent.name:
         raise ValueError(
             f"{path}: no table '{path.stem}' of layer '{path.parent.name}' in sql/fields.yaml"
         )
+    return _sql_table(table, path.read_text(encoding="utf-8"), path)
+
+
+def _sql_table(table: Table, text: str, path: Path) -> SqlTable:
     stage = _STAGE.search(text)
     if stage is None or stage[1] not in STAGES:
         raise ValueError(
@@ -71,9 +77,14 @@ def load_sql(path: Path) -> SqlTable:
 
 @cache
 def sql_tables() -> tuple[SqlTable, ...]:
-    """Return every SQL file of the project."""
+    """Return every table that SQL makes: from its file, else as the dictionary defines it."""
+    files = [path for layer in LAYERS for path in (SQL_FOLDER / layer).glob("*.sql")]
+    made = {path.stem: load_sql(path) for path in files}
+    for name, text in generated_sql(dictionary()).items():
+        if name not in made:
+            made[name] = _sql_table(dictionary().tables[name], text, Path("generated_sql.py"))
     return tuple(
-        load_sql(path) for layer in LAYERS for path in sorted((SQL_FOLDER / layer).glob("*.sql"))
+        sorted(made.values(), key=lambda sql: (LAYERS.index(sql.table.layer), sql.table.name))
     )
 
 

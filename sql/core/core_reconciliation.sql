@@ -3,63 +3,8 @@
 -- Stage: collect.
 -- rows.*: rows in = rows staged + rows quarantined. The others: counts of city.yaml (R2, R14).
 WITH staged AS (
-    SELECT 'rows.register__schools' AS reconciliation_id, count(*) AS observed_value FROM staging.stg_register__schools
-    UNION ALL
-    SELECT 'rows.register__merges', count(*) FROM staging.stg_register__merges
-    UNION ALL
-    SELECT 'rows.register__pupils', count(*) FROM staging.stg_register__pupils
-    UNION ALL
-    SELECT 'rows.register__school_background', count(*) FROM staging.stg_register__school_background
-    UNION ALL
-    SELECT 'rows.tests__pupil_scores', count(*) FROM staging.stg_tests__pupil_scores
-    UNION ALL
-    SELECT 'rows.tests__school_means', count(*) FROM staging.stg_tests__school_means
-    UNION ALL
-    SELECT 'rows.tests__school_bands', count(*) FROM staging.stg_tests__school_bands
-    UNION ALL
-    SELECT 'rows.attendance__pupil_years', count(*) FROM staging.stg_attendance__pupil_years
-    UNION ALL
-    SELECT 'rows.attendance__exits', count(*) FROM staging.stg_attendance__exits
-    UNION ALL
-    SELECT 'rows.climate__facets', count(*) FROM staging.stg_climate__facets
-    UNION ALL
-    SELECT 'rows.informal__participation', count(*) FROM staging.stg_informal__participation
-    UNION ALL
-    SELECT 'rows.programmes__delivery', count(*) FROM staging.stg_programmes__delivery
-    UNION ALL
-    SELECT 'rows.programmes__participation', count(*) FROM staging.stg_programmes__participation
-    UNION ALL
-    SELECT 'rows.finance__budget_lines', count(*) FROM staging.stg_finance__budget_lines
-    UNION ALL
-    SELECT 'rows.finance__school_money', count(*) FROM staging.stg_finance__school_money
-    UNION ALL
-    SELECT 'rows.context__authority_years', count(*) FROM staging.stg_context__authority_years
-    UNION ALL
-    SELECT 'rows.context__stat_areas', count(*) FROM staging.stg_context__stat_areas
-    UNION ALL
-    SELECT 'rows.attendance__entries', count(*) FROM staging.stg_attendance__entries
-    UNION ALL
-    SELECT 'rows.programmes__registry', count(*) FROM staging.stg_programmes__registry
-    UNION ALL
-    SELECT 'rows.finance__parents_payments', count(*) FROM staging.stg_finance__parents_payments
-    UNION ALL
-    SELECT 'rows.voice__excerpts', count(*) FROM staging.stg_voice__excerpts
-    UNION ALL
-    SELECT 'rows.voice__ratings', count(*) FROM staging.stg_voice__ratings
-    UNION ALL
-    SELECT 'rows.voice__cards', count(*) FROM staging.stg_voice__cards
-    UNION ALL
-    SELECT 'rows.voice__ladders', count(*) FROM staging.stg_voice__ladders
-    UNION ALL
-    SELECT 'rows.assets__inventory', count(*) FROM staging.stg_assets__inventory
-    UNION ALL
-    SELECT 'rows.aim__goals', count(*) FROM staging.stg_aim__goals
-    UNION ALL
-    SELECT 'rows.aim__targets', count(*) FROM staging.stg_aim__targets
-    UNION ALL
-    SELECT 'rows.aim__criteria', count(*) FROM staging.stg_aim__criteria
-    UNION ALL
-    SELECT 'rows.aim__decisions', count(*) FROM staging.stg_aim__decisions
+    SELECT concat('rows.', source_id) AS reconciliation_id, rows_staged AS observed_value
+    FROM core.core_staged_count
 ),
 accepted AS (
     SELECT concat('rows.', source_id) AS reconciliation_id, sum(rows_in - rows_quarantined) AS expected_value

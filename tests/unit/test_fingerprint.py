@@ -1,0 +1,21 @@
+"""What a release is made from is part of its fingerprint."""
+
+from pipelines.settings.workspace import PROJECT
+from pipelines.sources import fingerprint
+
+# Read by nothing that a release is made of: the demonstration city's own files (a city's files are
+# counted where it lies), and the list of files that are only fetched.
+BESIDE = ("pipelines/demo/", "pipelines/sources/open_files.yaml")
+
+
+def test_every_file_that_a_run_reads_is_counted():
+    counted = {path for pattern in fingerprint._CODE for path in PROJECT.glob(pattern)}
+    kept = [PROJECT / name for name in ("pipelines", "models", "sql")]
+    read = {
+        path
+        for folder in kept
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    left = {str(path.relative_to(PROJECT)) for path in read - counted}
+    assert {name for name in left if not name.startswith(BESIDE)} == set()
