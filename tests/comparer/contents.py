@@ -288,7 +288,7 @@ class _PageReader(HTMLParser):
             self._silent += 1
         if tag in _BREAKS:
             self._flush()
-        elif tag in ("td", "th") and self._text:
+        elif tag in ("td", "th") and any(part.strip() for part in self._text):
             self._text.append(" | ")
         elif tag == "br":
             self._write(" ")
