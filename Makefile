@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup run serve demo-city studio why lottery compare formula propose check history fetch test test-quick browser lint format types ui bench validate lock clean
+.PHONY: help setup run pages serve demo-city studio why lottery compare formula propose check history fetch test test-quick browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -39,6 +39,9 @@ history: setup ## the versions of a source's files, or its rows on a day (CITY, 
 
 fetch: setup ## download the open national files for CITY=ashkelon_public from the government's portal
 	@$(PY) -m pipelines.commands.fetch --city-folder data_raw/$(if $(filter demo_city,$(CITY)),ashkelon_public,$(CITY))
+
+pages: setup ## draw the pages of CITY's current release again, after a template has changed
+	@$(PY) -m pipelines.commands.pages $(CITY)
 
 ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the Dagster pages of CITY on http://127.0.0.1:$(PORT); nothing runs unless asked
 	@$(PY) -m pipelines.commands.serve $(CITY) --port $(PORT) --by-hand

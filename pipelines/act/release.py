@@ -9,17 +9,19 @@ import yaml
 
 from pipelines.publish.build import audit_release, build_release
 from pipelines.publish.drift import quality_drift
-from pipelines.publish.pages.base import ReportContext
+from pipelines.publish.redraw import about, context_of
 from pipelines.publish.release import baseline, publish
 from pipelines.publish.suppression import Thresholds
-from pipelines.publish.words import hebrew_year
-from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
 from pipelines.settings.scenario_files import scenario_files
 from pipelines.settings.workspace import Workspace
 from pipelines.sources.collect import all_years
-from pipelines.sources.fingerprint import Fingerprints, RunInputs, fingerprints_or_none
+from pipelines.sources.fingerprint import (
+    Fingerprints,
+    RunInputs,
+    fingerprints_or_none,
+)
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.tables import FRESHNESS, OWNERS, POOL, asset_key
 
@@ -27,24 +29,6 @@ RELEASE = dg.AssetKey(["published", "release"])
 # Made while publishing, as it compares with the release before.
 DRIFT = "mart_quality_drift"
 MARTS = tuple(name for name in dictionary().tables if name.startswith("mart_") and name != DRIFT)
-
-
-def context_of(city: CityFolder) -> ReportContext:
-    """Return what the pages say about the city."""
-    settings = city.city
-    years = settings.school_years
-    scope = {"official": "בתי הספר הרשמיים", "all": "כל בתי הספר היסודיים, רשמיים ומוכרים"}[
-        settings.scope.name
-    ]
-    return ReportContext(
-        city_name_he=settings.city.name_he,
-        is_synthetic=settings.city.is_synthetic,
-        reference_year=years.reference,
-        planning_year=city.planning_year,
-        scope_he=scope,
-        data_years_he=f"הנתונים: {hebrew_year(years.first)} עד {hebrew_year(years.last)}",
-        notes_he=settings.notes_he,
-    )
 
 
 @dg.asset(
@@ -90,7 +74,7 @@ def release(
         marts,
         build,
         lambda folder: audit_release(folder, report, thresholds),
-        about={"city_id": city.city.city.id, "scope": city.city.scope.name},
+        about=about(city),
         origin={
             "made_from": asdict(made_from) if made_from else None,
             "compared_with": before.name if before else None,

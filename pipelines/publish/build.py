@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
@@ -19,6 +20,7 @@ from pipelines.publish.pages.report import render_report
 from pipelines.publish.pages.responses import render_responses
 from pipelines.publish.pages.scenarios import render_scenarios
 from pipelines.publish.pages.wellbeing import render_wellbeing
+from pipelines.publish.release import MANIFEST
 from pipelines.publish.suppression import Audience, Thresholds, gate, suppress
 from pipelines.publish.workbook import SHEETS, write_workbook
 from pipelines.settings.fields import dictionary
@@ -61,8 +63,20 @@ def build_release(
         }
         write_marts(folder / audience, shown)
         write_workbook(folder / audience / WORKBOOK, shown, context)
-        for name, render in PAGES.items():
-            (folder / audience / name).write_text(render(shown, context), encoding="utf-8")
+        _draw(folder / audience, shown, context)
+
+
+def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
+    """Write a release that is another one with its pages drawn anew."""
+    left = shutil.ignore_patterns(MANIFEST, *PAGES)
+    shutil.copytree(release, folder, ignore=left, dirs_exist_ok=True)
+    for audience in get_args(Audience):
+        _draw(folder / audience, read_database(folder / audience / DATABASE), context)
+
+
+def _draw(place: Path, shown: Mapping[str, pl.DataFrame], context: ReportContext) -> None:
+    for name, render in PAGES.items():
+        (place / name).write_text(render(shown, context), encoding="utf-8")
 
 
 def audit_release(folder: Path, context: ReportContext, thresholds: Thresholds) -> None:

@@ -18,7 +18,10 @@ from pipelines.warehouse.database import Warehouse
 
 @dataclass(frozen=True)
 class Due:
-    """What is to be run, and why, in a sentence."""
+    """What is to be run, and why, in a sentence.
+
+    `scenarios`: what depends on scenario files, and the release with its pages.
+    """
 
     what: Literal["nothing", "scenarios", "chain"]
     why: str
@@ -50,6 +53,7 @@ def what_is_due(space: Workspace) -> Due:
         )
     if before.upstream != now.upstream:
         return Due("chain", "files, policy or code have changed since the last release")
+    changed = "pages" if before.solved == now.solved else "scenarios"
     if Warehouse(path=str(space.warehouse_path)).made_from() != now.upstream:
-        return Due("chain", "only scenarios have changed, but another run has used the warehouse")
-    return Due("scenarios", "only scenarios have changed: what they depend on stays as it is")
+        return Due("chain", f"only {changed} have changed, but another run has used the warehouse")
+    return Due("scenarios", f"only {changed} have changed: what they depend on stays as it is")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
@@ -20,22 +20,38 @@ from pipelines.sources.files import source_files
 
 _CODE = (
     "pipelines/**/*.py",
-    "pipelines/**/*.j2",
-    "pipelines/publish/**/*.css",
     "pipelines/settings/*.yaml",
     "models/**/*.py",
     "sql/**/*.sql",
     "sql/fields.yaml",
     "requirements.lock",
 )
+# What only draws: no table is made by it.
+_PAGES = ("pipelines/publish/pages/*", "pipelines/publish/charts.py")
 
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """Fingerprints of a run's inputs: all of them, and all but the scenarios."""
+    """Fingerprints of a run's inputs, by how much has to be made again where they differ.
 
-    whole: str
+    Attributes:
+        upstream: files, policy and code: the whole chain.
+        solved: the same and the scenarios: what depends on scenario files.
+        whole: the same and what draws the pages: the pages.
+    """
+
     upstream: str
+    solved: str
+    whole: str
+
+    def drawn_by(self, pages: str) -> Fingerprints:
+        """Return the fingerprints of the same tables, drawn by other pages."""
+        return replace(self, whole=hashlib.sha256((self.solved + pages).encode()).hexdigest())
+
+
+def pages_fingerprint() -> str:
+    """Return the SHA-256 over what draws the pages, by content."""
+    return _hashed(_files(_PAGES))
 
 
 def fingerprints(city: CityFolder) -> Fingerprints:
@@ -49,17 +65,20 @@ def fingerprints(city: CityFolder) -> Fingerprints:
         files |= {
             path for path, _, _ in source_files(city, source_id, city.city.school_years.all())
         }
-    for pattern in _CODE:
-        files |= set(PROJECT.glob(pattern))
+    files |= _files(_CODE) - _files(_PAGES)
     scope = city.city.scope.model_dump_json()  # a run may plan for another scope than the file's
     upstream = hashlib.sha256((_hashed(files) + scope).encode()).hexdigest()
-    whole = hashlib.sha256((upstream + _hashed(scenario_files(city.folder))).encode())
-    return Fingerprints(whole.hexdigest(), upstream)
+    solved = hashlib.sha256((upstream + _hashed(scenario_files(city.folder))).encode()).hexdigest()
+    return Fingerprints(upstream, solved, whole="").drawn_by(pages_fingerprint())
 
 
 def code_fingerprint(patterns: Iterable[str]) -> str:
     """Return the SHA-256 over files of the project, by content."""
-    return _hashed(path for pattern in patterns for path in PROJECT.glob(pattern))
+    return _hashed(_files(patterns))
+
+
+def _files(patterns: Iterable[str]) -> set[Path]:
+    return {path for pattern in patterns for path in PROJECT.glob(pattern) if path.is_file()}
 
 
 def _hashed(files: Iterable[Path]) -> str:

@@ -8,11 +8,11 @@ import fastexcel
 import polars as pl
 import pytest
 
-from pipelines.act.release import context_of
 from pipelines.publish import words
 from pipelines.publish.build import PAGES, AuditError, audit_release, build_release
 from pipelines.publish.marts import content_hash, read_database, write_marts
 from pipelines.publish.pages.base import FORMATS, isolated
+from pipelines.publish.redraw import context_of
 from pipelines.publish.release import ReleaseError, current_release, publish, verify
 from pipelines.publish.suppression import PrivacyError, Thresholds, gate, suppress
 from pipelines.publish.workbook import SHEETS, write_workbook

@@ -1,0 +1,63 @@
+"""The current release published again with its pages drawn anew; its tables stay as they are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from pipelines.publish.build import audit_release, draw_again
+from pipelines.publish.pages.base import ReportContext
+from pipelines.publish.release import manifest, publish, verify
+from pipelines.publish.suppression import Thresholds
+from pipelines.publish.words import hebrew_year
+from pipelines.settings.city import CityFolder
+from pipelines.settings.workspace import Workspace
+from pipelines.sources.fingerprint import Fingerprints, pages_fingerprint
+
+
+def draw_pages(workspace: Workspace) -> Path:
+    """Publish the current release again with its pages drawn anew; return its folder.
+
+    Raises:
+        ReleaseError: if there is no current release, or it is not as it was published.
+    """
+    marts = Path(workspace.marts_folder)
+    current = verify(marts)
+    said = manifest(current)
+    city = workspace.city().within(said.get("scope"))
+    origin = {name: said.get(name) for name in ("made_from", "compared_with")}
+    if origin["made_from"]:
+        made_from = Fingerprints(**origin["made_from"])
+        origin["made_from"] = asdict(made_from.drawn_by(pages_fingerprint()))
+    report, policy = context_of(city), city.policy.suppression
+    thresholds = Thresholds(policy.mean_pupils.value, policy.count_pupils.value)
+    return publish(
+        marts,
+        lambda folder: draw_again(folder, current, report),
+        lambda folder: audit_release(folder, report, thresholds),
+        about=about(city),
+        origin=origin,
+    )
+
+
+def about(city: CityFolder) -> dict[str, str]:
+    """Return what the manifest says the release is of."""
+    return {"city_id": city.city.city.id, "scope": city.city.scope.name}
+
+
+def context_of(city: CityFolder) -> ReportContext:
+    """Return what the pages say about the city."""
+    settings = city.city
+    years = settings.school_years
+    scope = {"official": "בתי הספר הרשמיים", "all": "כל בתי הספר היסודיים, רשמיים ומוכרים"}[
+        settings.scope.name
+    ]
+    return ReportContext(
+        city_name_he=settings.city.name_he,
+        is_synthetic=settings.city.is_synthetic,
+        reference_year=years.reference,
+        planning_year=city.planning_year,
+        scope_he=scope,
+        data_years_he=f"הנתונים: {hebrew_year(years.first)} עד {hebrew_year(years.last)}",
+        notes_he=settings.notes_he,
+    )
