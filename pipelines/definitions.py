@@ -10,8 +10,8 @@ import warnings
 import dagster as dg
 
 from pipelines import act, aim, decide, diagnose
-from pipelines.act.notices import tell_failure, tell_recovery
 from pipelines.publish.due import Due, what_is_due
+from pipelines.publish.notices import tell_failure, tell_recovery
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.workspace import Workspace, workspace
 from pipelines.sources.collect import all_years, raw_assets

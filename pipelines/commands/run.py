@@ -14,8 +14,8 @@ import polars as pl
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.act.notices import tell_recovery
 from pipelines.publish.due import Due, what_is_due
+from pipelines.publish.notices import tell_recovery
 from pipelines.publish.release import ReleaseError, current_release, verify, what_stays
 from pipelines.settings.city import CityError
 from pipelines.settings.scenario_files import load_scenarios

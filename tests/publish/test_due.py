@@ -1,6 +1,7 @@
 """What is due is read from the current release, the city's inputs and the warehouse."""
 
 import shutil
+from dataclasses import asdict
 
 import pytest
 
@@ -40,10 +41,7 @@ def released(root, text, made_from=None, compared_with=None):
     def build(folder):
         (folder / "page.html").write_text(text, encoding="utf-8")
 
-    origin = {
-        "made_from": made_from and {"whole": made_from.whole, "upstream": made_from.upstream},
-        "compared_with": compared_with,
-    }
+    origin = {"made_from": made_from and asdict(made_from), "compared_with": compared_with}
     return publish(root, build, lambda _: None, about={"scope": "all"}, origin=origin)
 
 

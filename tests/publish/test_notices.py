@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.act.notices import tell_failure, tell_recovery
 from pipelines.act.release import without_notices
+from pipelines.publish.notices import tell_failure, tell_recovery
 from pipelines.settings.city import Notices, load_city
 from pipelines.settings.workspace import Workspace
 
