@@ -45,7 +45,7 @@ def run_city(folder, tmp, authority=None, up_to=None):
         )
         result = job.execute_in_process(
             instance=instance,
-            tags=all_years(space),
+            tags=all_years(space.city()),
             run_config={"loggers": {"progress": {}}},
             asset_selection=wanted,
         )
