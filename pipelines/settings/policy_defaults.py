@@ -134,7 +134,7 @@ class _Merging:
             layers.insert(0, layer)
         if not layers:
             return top.held
-        if not top.held and len(layers) > 1 and not is_named:
+        if not top.held and not is_named and any(layer.held for layer in layers):
             _refuse_empty(top, place)
         catalogue = ".".join(map(str, place))
         merged = {}
