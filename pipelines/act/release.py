@@ -13,6 +13,7 @@ from pipelines.publish.redraw import about, context_of
 from pipelines.publish.release import baseline, publish
 from pipelines.publish.suppression import Thresholds
 from pipelines.settings.fields import dictionary
+from pipelines.settings.policy_defaults import whole_policy
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
 from pipelines.settings.scenario_files import scenario_files
 from pipelines.settings.workspace import Workspace
@@ -63,7 +64,8 @@ def release(
 
     def build(folder: Path) -> None:
         build_release(folder, tables, report, thresholds)
-        shutil.copyfile(city.folder / "policy.yaml", folder / "analyst" / "policy.yaml")
+        whole = whole_policy(city.folder / "policy.yaml").text()
+        (folder / "analyst" / "policy.yaml").write_text(whole, encoding="utf-8")
         kept = without_notices((city.folder / "city.yaml").read_text(encoding="utf-8"))
         (folder / "analyst" / "city.yaml").write_text(kept, encoding="utf-8")
         for path in scenario_files(city.folder):

@@ -37,6 +37,7 @@ from pipelines.settings.parameters import (
     Year,
 )
 from pipelines.settings.policy import Policy
+from pipelines.settings.policy_defaults import whole_policy
 from pipelines.settings.validation import validated
 from pipelines.settings.yaml_files import (
     CityError,
@@ -304,8 +305,11 @@ def load_sources(folder: Path) -> CityFolder:
     if (folder / "policy.yaml").is_file():
         return load_city(folder)
     folder = folder.resolve()
-    named = ("groups", "causes", "response_map", "overlaps", "assets")
-    stand_in = {key: part for key, part in read_yaml(_EXAMPLE).items() if key not in named}
+    stand_in = whole_policy(_EXAMPLE).raw
+    for part in ("groups", "causes", "overlaps", "assets"):
+        del stand_in[part]
+    for part in ("needs", "topics"):
+        del stand_in["response_map"][part]
     stand_in |= {"targets": [], "goals": {}, "responses": {}, "rules": {}}
     return CityFolder(
         folder=folder,
@@ -325,7 +329,8 @@ def load_city(folder: Path) -> CityFolder:
     refuse_yml(folder, "city", "policy")
     city = validated(folder / "city.yaml", read_yaml(folder / "city.yaml"), City)
     path = folder / "policy.yaml"
-    policy = validated(path, read_yaml(path), Policy)
+    whole = whole_policy(path)
+    policy = validated(path, whole.raw, Policy, where_stated=whole.where)
     planned, reference = policy.planning_year.value, city.school_years.reference
     if not reference <= planned <= reference + FURTHEST_PLAN:
         line = line_of(path, ("planning_year", "value"))

@@ -172,15 +172,13 @@ class Model(BaseModel):
 
     @classmethod
     def parameter_units(cls) -> dict[str, In]:
-        """Return the unit of every field that is a parameter: as annotated, or as its default's."""
-        found = {}
-        for name, field in cls.model_fields.items():
-            stated = [item for item in field.metadata if isinstance(item, In)]
-            if stated:
-                found[name] = stated[0]
-            elif isinstance(field.default, Parameter):
-                found[name] = In(field.default.unit)
-        return found
+        """Return the unit of every field that is a parameter, as annotated."""
+        return {
+            name: unit
+            for name, field in cls.model_fields.items()
+            for unit in field.metadata
+            if isinstance(unit, In)
+        }
 
 
 class Cited(Model):
@@ -210,8 +208,3 @@ class Parameter(Cited, Generic[T]):
 
     value: T
     unit: str
-
-
-def default(value: Any, unit: str, source: str, reason: str) -> Any:
-    """Return the parameter that holds where a city decides nothing else."""
-    return Parameter[Any](value=value, unit=unit, source=source, reason=reason)

@@ -39,7 +39,6 @@ from pipelines.settings.parameters import (
     Whole,
     Words,
     Year,
-    default,
 )
 from pipelines.settings.policy_map import ResponseMap
 from pipelines.settings.policy_rules import Rules
@@ -130,12 +129,8 @@ class NeedPolicy(Model):
 class FairnessPolicy(Model):
     """How the fairness of a criterion is judged (R29)."""
 
-    reliability: Parameter[Share] = default(
-        0.9, "share", "assumed", "mean of three internal tests of reliability .8"
-    )
-    margin: Parameter[Share] = default(
-        0.1, "share", "assumed", "smaller departures are not worth a committee's time"
-    )
+    reliability: Annotated[Parameter[Share], In("share")]
+    margin: Annotated[Parameter[Share], In("share")]
 
 
 class GroupVersion(Cited):
@@ -276,18 +271,10 @@ class SolverPolicy(Model):
 
     gap_pct: Annotated[Parameter[Annotated[Number, Field(ge=0, le=10)]], In("percent")]
     time_limit_s: Annotated[Parameter[Annotated[Number, Field(gt=0, le=86_400)]], In("seconds")]
-    objective: Parameter[Literal["total", "atkinson", "maximin"]] = default(
-        "total",
-        "name of the objective",
-        "assumed",
-        "the most need-weighted good, wherever it falls; the need weight is the preference",
-    )
-    epsilon: Parameter[Amount] = default(
-        1.0,
-        "aversion to inequality, used by atkinson only",
-        "Atkinson 1970",
-        "at 1 a gain counts by its logarithm; 0 is the plain total",
-    )
+    objective: Annotated[
+        Parameter[Literal["total", "atkinson", "maximin"]], In("name of the objective")
+    ]
+    epsilon: Annotated[Parameter[Amount], In("aversion to inequality, used by atkinson only")]
 
 
 class Goal(Named):
@@ -308,184 +295,52 @@ class DesignBias(Model):
 class EffectsPolicy(Model):
     """How effects are judged and what knowing them is worth (R61–R68)."""
 
-    worthwhile_sd: Parameter[Sd] = default(
-        0.05,
-        "pupil SD per year",
-        "Kraft 2020",
-        "below it the effect of a programme on achievement is small",
-    )
-    sure: Parameter[Annotated[Number, Field(gt=0.5, lt=1)]] = default(
-        0.80,
-        "probability",
-        "assumed",
-        "four chances in five: a verdict is looked at again every year, so one in five may"
-        " turn out otherwise",
-    )
-    own_error: Parameter[Annotated[Number, Field(gt=0, lt=0.5)]] = default(
-        0.10,
-        "share of responses without effect",
-        "R61",
-        "a response without effect may be called effective in a tenth of cases at most",
-    )
-    least_information: Parameter[Share] = default(
-        0.25,
-        "share of the prior's variance that local data removed",
-        "assumed",
-        "with less the posterior is the literature again, and no verdict of this city",
-    )
-    bias_sd: Parameter[DesignBias] = default(
-        DesignBias(A=0.0, B=0.02, C=0.05, D=0.1),
-        "pupil SD, by design grade",
-        "assumed",
-        "what a design can get wrong however many pupils it sees: nothing by lot, little at"
-        " a cut-off, most among pupils chosen by their teachers",
-    )
-    groups: tuple[str, ...] = ("decile_8_10",)
-    group_spread_sd: Parameter[PositiveSd] = default(
-        0.05,
-        "pupil SD per year",
-        "assumed",
-        "effects on groups of pupils differ, but by less than programmes do",
-    )
-    school_spread_sd: Parameter[Sd] = default(
-        0.05,
-        "pupil SD per year",
-        "assumed",
-        "how far one response's effects differ between schools: half of the smallest medium effect",
-    )
-    worthwhile_absence: Parameter[Positive] = default(
-        0.5,
-        "absence days saved per 100 school days",
-        "assumed",
-        "about one school day a year; less is hardly noticed in a class",
-    )
-    absence_spread: Parameter[Positive] = default(
-        1.0,
-        "absence days per 100 school days",
-        "assumed",
-        "no work on absence is registered: no effect is expected, and seldom more than two"
-        " days a hundred either way",
-    )
-    months_per_sd: Parameter[Positive] = default(
-        12.0,
-        "months of progress in one pupil SD",
-        "EEF Toolkit guide 2021",
-        "within half a month of the middle of each step of its table",
-    )
-    value_per_sd: Parameter[Positive] = default(
-        30000.0,
-        "NIS for one pupil SD of one pupil",
-        "assumed",
-        "a tenth of an SD for 3,000 NIS: the middle of the cost bands of Kraft 2020",
-    )
-    decision_years: Parameter[Count] = default(
-        3, "school years", "assumed", "how long a decision to fund a response usually holds"
-    )
-    kept_share: Parameter[Share] = default(
-        0.5,
-        "share of an effect left a year later",
-        "assumed",
-        "effects of programmes fade by about half in the year after",
-    )
-    evaluate_at_once: Parameter[Annotated[Whole, Field(ge=0, le=1000)]] = default(
-        3, "responses", "assumed", "as many evaluations as a department can run in one year"
-    )
-    need_margin: Parameter[Share] = default(
-        0.05,
-        "need (0 to 1)",
-        "assumed",
-        "a smaller difference of need between served and other schools is no finding",
-    )
-    least_raters: Parameter[Count] = default(
-        3, "raters", "assumed", "what fewer people of a role said is what persons said (R78)"
-    )
-    pupil_sd: Parameter[PositiveSd] = default(
-        0.915,
-        "pupil SD",
-        "assumed",
-        "spread of scores within a school and grade where schools hold a tenth of the variance",
-    )
-    prior_r2: Parameter[Share] = default(
-        0.42,
-        "share of variance",
-        "assumed",
-        "what last year's tests tell of this year's score within a school, at a reliability of .8",
-    )
-    class_sd: Parameter[Sd] = default(
-        0.1, "pupil SD", "assumed", "classes of a grade differ by about a tenth of an SD"
-    )
-    class_pupils: Parameter[Annotated[Number, Field(ge=1, le=100)]] = default(
-        26.0, "pupils", "CBS 2023/24", "mean class size"
-    )
-    school_year_sd: Parameter[Sd] = default(
-        0.085, "pupil SD", "assumed", "what a school has in one year and subject only"
-    )
-    seed: Parameter[Seed] = default(
-        1, "seed", "assumed", "any fixed number: the same input gives the same output"
-    )
+    worthwhile_sd: Annotated[Parameter[Sd], In("pupil SD per year")]
+    sure: Annotated[Parameter[Annotated[Number, Field(gt=0.5, lt=1)]], In("probability")]
+    own_error: Annotated[
+        Parameter[Annotated[Number, Field(gt=0, lt=0.5)]], In("share of responses without effect")
+    ]
+    least_information: Annotated[
+        Parameter[Share], In("share of the prior's variance that local data removed")
+    ]
+    bias_sd: Annotated[Parameter[DesignBias], In("pupil SD, by design grade")]
+    groups: tuple[str, ...]
+    group_spread_sd: Annotated[Parameter[PositiveSd], In("pupil SD per year")]
+    school_spread_sd: Annotated[Parameter[Sd], In("pupil SD per year")]
+    worthwhile_absence: Annotated[Parameter[Positive], In("absence days saved per 100 school days")]
+    absence_spread: Annotated[Parameter[Positive], In("absence days per 100 school days")]
+    months_per_sd: Annotated[Parameter[Positive], In("months of progress in one pupil SD")]
+    value_per_sd: Annotated[Parameter[Positive], In("NIS for one pupil SD of one pupil")]
+    decision_years: Annotated[Parameter[Count], In("school years")]
+    kept_share: Annotated[Parameter[Share], In("share of an effect left a year later")]
+    evaluate_at_once: Annotated[Parameter[Annotated[Whole, Field(ge=0, le=1000)]], In("responses")]
+    need_margin: Annotated[Parameter[Share], In("need (0 to 1)")]
+    least_raters: Annotated[Parameter[Count], In("raters")]
+    pupil_sd: Annotated[Parameter[PositiveSd], In("pupil SD")]
+    prior_r2: Annotated[Parameter[Share], In("share of variance")]
+    class_sd: Annotated[Parameter[Sd], In("pupil SD")]
+    class_pupils: Annotated[Parameter[Annotated[Number, Field(ge=1, le=100)]], In("pupils")]
+    school_year_sd: Annotated[Parameter[Sd], In("pupil SD")]
+    seed: Annotated[Parameter[Seed], In("seed")]
 
 
 class AccountPolicy(Model):
     """How the plan is accounted for: what is drawn, asked again and held equal (R85–R96)."""
 
-    draws: Parameter[Count] = default(
-        200, "draws", "R96", "a share of draws is then known to within six points"
-    )
-    seed: Parameter[Seed] = default(
-        1, "seed", "assumed", "any fixed number: same input, same output"
-    )
-    participation_spread: Parameter[Sd] = default(
-        0.15,
-        "SD of ln(who comes ÷ who was planned for)",
-        "assumed",
-        "in two of three schools between 86 and 116 of 100 places are filled",
-    )
-    cost_spread: Parameter[Sd] = default(
-        0.1,
-        "SD of ln(cost ÷ planned cost)",
-        "assumed",
-        "two of three responses end within a tenth of their planned cost",
-    )
-    scenarios: Parameter[Count] = default(
-        20,
-        "draws",
-        "assumed",
-        "the first of the draws, for plans that mind the bad cases: the worst fifth are"
-        " four, and each is one more solve",
-    )
-    bad_share: Parameter[Share] = default(
-        0.2, "share of draws", "assumed", "the worst fifth are the bad cases"
-    )
-    flip_pairs: Parameter[Annotated[Whole, Field(ge=0, le=1000)]] = default(
-        3,
-        "pairs of a school and a response",
-        "assumed",
-        "the closest calls, about ten solves each; any other is answered on request",
-    )
-    gammas: Parameter[tuple[Gamma, ...]] = default(
-        (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
-        "exponents",
-        "assumed",
-        "from need-blind to nearly all for the neediest",
-    )
-    budget_step_pct: Parameter[Percent] = default(
-        5.0, "percent of a budget", "assumed", "a change that a committee really decides on"
-    )
-    stream_tolerance_pct: Parameter[Percent] = default(
-        5.0,
-        "percent of the mean per pupil",
-        "assumed",
-        "most that a stream may have above or below others at equal need without a warning",
-    )
-    equal_need_within: Parameter[Share] = default(
-        0.02, "need, 0 to 1", "assumed", "closer than the need is known"
-    )
-    equal_money_within_pct: Parameter[Percent] = default(
-        25.0,
-        "percent of the mean per pupil",
-        "assumed",
-        "responses are bought whole, so equals can never have exactly the same",
-    )
+    draws: Annotated[Parameter[Count], In("draws")]
+    seed: Annotated[Parameter[Seed], In("seed")]
+    participation_spread: Annotated[Parameter[Sd], In("SD of ln(who comes ÷ who was planned for)")]
+    cost_spread: Annotated[Parameter[Sd], In("SD of ln(cost ÷ planned cost)")]
+    scenarios: Annotated[Parameter[Count], In("draws")]
+    bad_share: Annotated[Parameter[Share], In("share of draws")]
+    flip_pairs: Annotated[
+        Parameter[Annotated[Whole, Field(ge=0, le=1000)]], In("pairs of a school and a response")
+    ]
+    gammas: Annotated[Parameter[tuple[Gamma, ...]], In("exponents")]
+    budget_step_pct: Annotated[Parameter[Percent], In("percent of a budget")]
+    stream_tolerance_pct: Annotated[Parameter[Percent], In("percent of the mean per pupil")]
+    equal_need_within: Annotated[Parameter[Share], In("need, 0 to 1")]
+    equal_money_within_pct: Annotated[Parameter[Percent], In("percent of the mean per pupil")]
 
 
 class BandPolicy(Model):
@@ -511,43 +366,14 @@ class BandPolicy(Model):
 class DiagnosePolicy(Model):
     """How gaps are judged: what is small, what is sure, what counts as excellent (R33–R46)."""
 
-    margin_sd: Parameter[Sd] = default(
-        0.1,
-        "pupil SD",
-        "assumed",
-        "a gap of a month or so of learning; smaller ones decide nothing",
-    )
-    excellence_sd: Parameter[PositiveSd] = default(
-        0.3,
-        "pupil SD above the target",
-        "assumed",
-        "about the upper tenth of schools in a usual city",
-    )
-    worst_k: Parameter[Count] = default(
-        5, "schools", "assumed", "as many as a committee can look at one by one"
-    )
-    false_discovery_rate: Parameter[Share] = default(
-        0.05,
-        "share of the phenomena listed",
-        "make validate",
-        "at this rate a list is wrong in a tenth of the cities that hold no pattern at all:"
-        " the same pupils come back each year",
-    )
-    phenomenon_years: Parameter[Annotated[Whole, Field(ge=2, le=20)]] = default(
-        2, "school years", "D004", "what returns is a phenomenon; once is an event"
-    )
-    untested_lower_by_sd: Parameter[Sd] = default(
-        0.6,
-        "pupil SD",
-        "assumed",
-        "pupils who sit no test are about as far below as integration pupils and newcomers",
-    )
-    least_participants: Parameter[Count] = default(
-        5, "participants", "assumed", "below it an order of causes is that of single persons"
-    )
-    least_excerpts: Parameter[Count] = default(
-        2, "excerpts", "assumed", "one voice alone neither agrees nor contradicts"
-    )
+    margin_sd: Annotated[Parameter[Sd], In("pupil SD")]
+    excellence_sd: Annotated[Parameter[PositiveSd], In("pupil SD above the target")]
+    worst_k: Annotated[Parameter[Count], In("schools")]
+    false_discovery_rate: Annotated[Parameter[Share], In("share of the phenomena listed")]
+    phenomenon_years: Annotated[Parameter[Annotated[Whole, Field(ge=2, le=20)]], In("school years")]
+    untested_lower_by_sd: Annotated[Parameter[Sd], In("pupil SD")]
+    least_participants: Annotated[Parameter[Count], In("participants")]
+    least_excerpts: Annotated[Parameter[Count], In("excerpts")]
     bands: BandPolicy | None = None
 
 
@@ -617,20 +443,20 @@ class Policy(Model):
     need: NeedPolicy
     goals: dict[str, Goal]
     groups: dict[str, tuple[GroupVersion, ...]] = Field(default_factory=dict)
-    fairness: FairnessPolicy = FairnessPolicy()
-    diagnose: DiagnosePolicy = DiagnosePolicy()
+    fairness: FairnessPolicy
+    diagnose: DiagnosePolicy
     causes: dict[str, Cause] = Field(default_factory=dict)
     evidence: dict[str, Work] = Field(default_factory=dict)
-    effects: EffectsPolicy = EffectsPolicy()
+    effects: EffectsPolicy
     responses: dict[str, Response]
-    response_map: ResponseMap = ResponseMap()
+    response_map: ResponseMap
     overlaps: dict[str, OverlapGroup] = Field(default_factory=dict)
     assets: dict[str, dict[str, AssetUse]] = Field(default_factory=dict)
     rules: Rules
     formula: FormulaPolicy
     suppression: Suppression
     solver: SolverPolicy
-    account: AccountPolicy = AccountPolicy()
+    account: AccountPolicy
 
     def _named(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """Yield everything that is named by its id: where, of which kind, by which id."""

@@ -11,6 +11,7 @@ from pipelines.settings.parameters import (
     Amount,
     Cited,
     Count,
+    In,
     Model,
     Named,
     Number,
@@ -21,7 +22,6 @@ from pipelines.settings.parameters import (
     UnitCost,
     Whole,
     Words,
-    default,
 )
 from pipelines.settings.yaml_files import RefusedError
 
@@ -74,49 +74,21 @@ class Topics(Model):
 class Pooling(Model):
     """Which schools may share one response (R56)."""
 
-    max_distance: Parameter[Amount] = default(
-        2000.0,
-        "metres from the host",
-        "assumed",
-        "what a pupil of elementary age can walk, or ride in a few minutes",
-    )
-    max_schools: Parameter[Annotated[Whole, Field(ge=2, le=5)]] = default(
-        3, "schools", "assumed", "more than three staffs do not run one programme together"
-    )
-    max_participants: Parameter[Count] = default(
-        150, "participants", "assumed", "ten groups of fifteen: what one coordinator holds"
-    )
-    max_profile_distance: Parameter[Annotated[Number, Field(ge=0, le=10)]] = default(
-        1.0,
-        "deciles of the nurture index",
-        "assumed",
-        "schools of one decile teach alike; guidance of their staffs can be shared",
-    )
-    travel_cost: Parameter[UnitCost] = default(
-        300.0,
-        "NIS per travelling participant per year",
-        "assumed",
-        "accompaniment or shuttle for pupils who are not of the host school",
-    )
+    max_distance: Annotated[Parameter[Amount], In("metres from the host")]
+    max_schools: Annotated[Parameter[Annotated[Whole, Field(ge=2, le=5)]], In("schools")]
+    max_participants: Annotated[Parameter[Count], In("participants")]
+    max_profile_distance: Annotated[
+        Parameter[Annotated[Number, Field(ge=0, le=10)]], In("deciles of the nurture index")
+    ]
+    travel_cost: Annotated[Parameter[UnitCost], In("NIS per travelling participant per year")]
 
 
 class ResponseMap(Model):
     """What the response map holds responses against."""
 
-    significant: Parameter[Share] = default(
-        0.9,
-        "probability",
-        "assumed",
-        "a gap that is there with nine chances in ten: money follows it",
-    )
-    in_need_below_sd: Parameter[Sd] = default(
-        0.5,
-        "pupil SD below the target",
-        "assumed",
-        "half a pupil SD is more than a year of learning; nearer to the target the ordinary"
-        " lesson has to do",
-    )
-    pooling: Pooling = Pooling()
+    significant: Annotated[Parameter[Share], In("probability")]
+    in_need_below_sd: Annotated[Parameter[Sd], In("pupil SD below the target")]
+    pooling: Pooling
     needs: dict[str, Need] = Field(default_factory=dict)
     topics: Topics = Topics()
 

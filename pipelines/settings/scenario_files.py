@@ -1,7 +1,7 @@
 """Scenarios: files that each change a few decisions of the policy, for comparison (R98).
 
 `<city>/scenarios/<id>.yaml` holds a name in Hebrew and English, a reason, and under `changes` only
-what differs from `policy.yaml`, in its words: a mapping is merged key by key, a list or a value
+what differs from the whole policy, in its words: a mapping is merged key by key, a list or a value
 replaces what stands there, and an empty value takes an optional rule away. What results is
 validated as a whole policy. A scenario may change what is decided, never what is measured.
 """
@@ -18,6 +18,7 @@ from pydantic import Field
 from pipelines.settings.city import CityFolder, parameters_of
 from pipelines.settings.parameters import Model, Named, Words
 from pipelines.settings.policy import Policy
+from pipelines.settings.policy_defaults import whole_policy
 from pipelines.settings.validation import validated
 from pipelines.settings.yaml_files import CityError, line_of, read_yaml, refuse_yml
 
@@ -102,7 +103,7 @@ def load_scenarios(city: CityFolder) -> tuple[Scenario, ...]:
     """
     refuse_yml(city.folder / FOLDER)
     files = scenario_files(city.folder)
-    base = read_yaml(city.folder / "policy.yaml") if files else {}
+    base = whole_policy(city.folder / "policy.yaml").raw if files else {}
     before = {
         row["parameter_id"]: row["parameter_value"] for row in parameters_of("policy", city.policy)
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -44,7 +44,11 @@ _EN = {
 
 
 def validated(
-    path: Path, raw: Any, kind: type[T] | TypeAdapter[T], under: tuple[str, ...] = ()
+    path: Path,
+    raw: Any,
+    kind: type[T] | TypeAdapter[T],
+    under: tuple[str, ...] = (),
+    where_stated: Callable[[Sequence[str | int]], tuple[Path, int]] | None = None,
 ) -> T:
     """Return what was read as what it must be.
 
@@ -53,6 +57,8 @@ def validated(
         raw: what was read.
         kind: what it must be: a model, or an adapter of another type.
         under: keys of the file below which `raw` lies in it.
+        where_stated: gives the file and the line of a place of `raw`, if it comes from several
+            files.
 
     Raises:
         CityError: naming each field that is not valid, with its line and what to write instead.
@@ -65,10 +71,13 @@ def validated(
         for item in error.errors():
             place = (*item["loc"], *_refused_at(item))
             where = ".".join([*under, *_written(raw, place)]) or "(whole file)"
-            line = line_of(path, (*under, *place))
+            file, line = (
+                where_stated(place) if where_stated else (path, line_of(path, (*under, *place)))
+            )
+            other = "" if file == path else f"{file}: "
             said, said_he = _said(item, adapter._type)
-            en.append(f"  line {line}: {where}: {said}")
-            he.append(f"  {where} (שורה {line}): {said_he}")
+            en.append(f"  {other}line {line}: {where}: {said}")
+            he.append(f"  {other}{where} (שורה {line}): {said_he}")
     raise CityError(
         "\n".join([f"{path}: {len(en)} field(s) are not valid:", *en]),
         "\n".join([f"{path}: {len(he)} שדות אינם תקינים; יש לתקן ולהריץ שוב:", *he]),

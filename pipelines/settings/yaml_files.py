@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -170,6 +171,7 @@ def _text(path: Path) -> str:
         )
 
 
+@lru_cache(maxsize=4)  # many lines are asked of one file
 def _composed(path: Path, text: str) -> yaml.Node | None:
     try:
         node: yaml.Node | None = yaml.compose(text, Loader=yaml.CSafeLoader)

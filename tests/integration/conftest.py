@@ -13,12 +13,16 @@ from tests.runs import place_at
 
 
 def change_policy(place, *path, value):
+    """Set a value at a path of the city's policy, which may be new there; None takes it away."""
     file = place.raw / "policy.yaml"
     raw = yaml.safe_load(file.read_text(encoding="utf-8"))
     node = raw
     for part in path[:-1]:
-        node = node[part]
-    node[path[-1]] = value
+        node = node.setdefault(part, {})
+    if value is None:
+        del node[path[-1]]
+    else:
+        node[path[-1]] = value
     file.write_text(yaml.safe_dump(raw, allow_unicode=True), encoding="utf-8")
 
 

@@ -3,15 +3,13 @@
 import copy
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from pipelines.settings.policy import Policy
+from pipelines.settings.policy_defaults import whole_policy
 from tests.runs import PROJECT
 
-PUBLIC = yaml.safe_load(
-    (PROJECT / "data_raw/ashkelon_public/policy.yaml").read_text(encoding="utf-8")
-)
+PUBLIC = whole_policy(PROJECT / "data_raw/ashkelon_public/policy.yaml").raw
 
 
 def read(change=lambda map_: None):
@@ -65,9 +63,10 @@ def test_what_cannot_be_is_named(change, says):
         read(change)
 
 
-def test_a_policy_without_the_section_has_no_needs_and_all_five_topics():
-    raw = copy.deepcopy(PUBLIC)
-    del raw["response_map"]
-    found = Policy.model_validate(raw).response_map
+def test_a_policy_that_names_none_has_no_needs_and_all_five_topics():
+    def name_none(section):
+        del section["needs"], section["topics"]
+
+    found = read(name_none)
     assert found.needs == {}
     assert len(dict(found.topics)) == 5

@@ -248,8 +248,8 @@ def models(kind):
     return seen
 
 
-def test_every_parameter_has_one_unit_and_every_default_is_valid():
-    without, defaults = [], 0
+def test_every_parameter_has_one_unit():
+    without = []
     for model in models(Policy):
         if issubclass(model, Parameter):
             continue
@@ -258,15 +258,10 @@ def test_every_parameter_has_one_unit_and_every_default_is_valid():
             own = [
                 a for a in (field.annotation, *get_args(field.annotation)) if isinstance(a, type)
             ]
-            if is_parameter and any(issubclass(a, Parameter) for a in own):
-                if name not in model.parameter_units():
-                    without.append(f"{model.__name__}.{name}")
-                if isinstance(field.default, Parameter):
-                    given = field.default.model_dump()
-                    assert (
-                        TypeAdapter(field.annotation).validate_python(given).value
-                        == field.default.value
-                    )
-                    defaults += 1
+            if (
+                is_parameter
+                and any(issubclass(a, Parameter) for a in own)
+                and name not in model.parameter_units()
+            ):
+                without.append(f"{model.__name__}.{name}")
     assert without == []
-    assert defaults > 40

@@ -21,7 +21,7 @@ def change(folder, name, path, value):
     raw = yaml.safe_load((folder / name).read_text(encoding="utf-8"))
     node = raw
     for part in path[:-1]:
-        node = node[part]
+        node = node.setdefault(part, {})
     node[path[-1]] = value
     (folder / name).write_text(yaml.safe_dump(raw, allow_unicode=True), encoding="utf-8")
 
