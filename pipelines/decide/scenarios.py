@@ -18,7 +18,7 @@ from models.allocation.solve.model import model_of
 from models.keys import PAIR
 from pipelines.decide import allocation
 from pipelines.decide.allocation import problem, with_municipal
-from pipelines.settings.city import CityFolder
+from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE, Scenario, load_scenarios
@@ -111,14 +111,17 @@ def _solved(
     try:
         asked = problem(city, tables).canonical()
         key = _key(asked, base, city, code)
-    except ValueError as error:
-        # The rules name what the city does not have: told in a row, like a conflict.
-        text = str(error)
+    except (CityError, ValueError) as error:
+        # The rules name what the city does not have: told in a row, like a conflict, and by the
+        # file's place in the city's folder, wherever that stands.
+        en, he = (
+            getattr(error, side, str(error)).replace(f"{city.folder}/", "") for side in ("en", "he")
+        )
         return {
             "scenario_status": "invalid",
-            "conflict_en": text,
-            "conflict_he": f"הכללים שבקובץ מפנים למה שאין בעיר: {text}",
-            "solve_key": _digest(scenario.policy.model_dump_json(), text),
+            "conflict_en": en,
+            "conflict_he": f"הכללים שבקובץ מפנים למה שאין בעיר: {he}",
+            "solve_key": _digest(scenario.policy.model_dump_json(), en),
         }, none
     held, lines = (
         tables.get(name, nothing(name)).filter(scenario_id=scenario.scenario_id) for name in _MADE

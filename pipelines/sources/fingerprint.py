@@ -7,6 +7,7 @@ keeps the fingerprints of its inputs in its manifest.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,10 +83,9 @@ def _files(patterns: Iterable[str]) -> set[Path]:
 
 
 def _hashed(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    # In the order of names and contents, so that it does not matter where a city's folder stands.
+    held = sorted((path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files)
+    return hashlib.sha256(json.dumps(held).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def ui(published):
     process = subprocess.Popen(
         command,
         cwd=PROJECT,
-        env=published.env | {"TIKKUN_CITY": published.raw.name},
+        env=published.env | {"TIKKUN_CITY": published.raw.name, "PYTHONPATH": str(PROJECT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -137,6 +137,7 @@ def test_a_changed_scenario_makes_again_only_what_depends_on_it(place, solved):
     ghost = now.filter(scenario_id="ghost").row(0, named=True)
     assert ghost["scenario_status"] == "invalid"
     assert "999999" in ghost["conflict_en"]
+    assert ghost["conflict_en"].startswith("scenarios/ghost.yaml: line 6")
     after = hashes(place)
     assert after["committee/scenarios.html"] != before["committee/scenarios.html"]
     assert after["committee/mart_allocation.parquet"] == before["committee/mart_allocation.parquet"]
