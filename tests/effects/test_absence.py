@@ -110,7 +110,7 @@ def chosen(by_last_year: float, saved: float = 0.0, schools: int = 30) -> pl.Dat
 def estimate(people):
     in_sd, spread = _in_sd(people)
     listed = people.filter(pl.col("dose_merchav") > 0).select(
-        *columns.KEY, "semel_mosad", assignment_mechanism=pl.lit("teacher_choice")
+        *columns.PUPIL_YEAR, "semel_mosad", assignment_mechanism=pl.lit("teacher_choice")
     )
     return _matching(in_sd, listed, "merchav", 1), spread
 

@@ -15,6 +15,7 @@ from pipelines.settings.fields import dictionary
 from pipelines.sources.admission import DEMO_KEY, hash_ids, pupil_key
 from pipelines.sources.files import city_files_state, read_source
 from pipelines.sources.quarantine import quarantine_query
+from pipelines.warehouse.generated_sql import generated_sql
 
 YEARS = (2022, 2023, 2024, 2025, 2026)
 
@@ -250,14 +251,7 @@ def test_rows_in_are_rows_staged_plus_rows_quarantined_for_any_garbage(values):
         "CREATE TABLE raw.raw_quarantine AS"
         f" {quarantine_query('climate__facets', 'raw.raw_climate__facets')}"
     )
-    sql = (dictionary_sql() / "stg_climate__facets.sql").read_text(encoding="utf-8")
-    staged = connection.sql(sql).pl()
+    staged = connection.sql(generated_sql(dictionary())["stg_climate__facets"]).pl()
     aside = connection.sql("SELECT DISTINCT file_row FROM raw.raw_quarantine").pl()
     assert staged.height + aside.height == rows.height
     assert staged.select("semel_mosad", "grade").is_duplicated().sum() == 0
-
-
-def dictionary_sql():
-    from pipelines.settings.fields import SQL_FOLDER
-
-    return SQL_FOLDER / "staging"
