@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from models.keys import RuleKind
 from pipelines.settings.parameters import (
     Channel,
     Cited,
@@ -23,32 +24,6 @@ from pipelines.settings.parameters import (
     UnitCost,
     Year,
 )
-
-RuleKind = Literal[
-    "rise_cap",
-    "share_max",
-    "share_min",
-    "excellence_share_max",
-    "excellence_share_min",
-    "hold_harmless",
-    "school_cap",
-    "school_floor",
-    "exclusive",
-    "budget",
-    "school_channel_cap",
-    "school_capacity",
-    "participant_capacity",
-    "asset_hours",
-    "minimum_group",
-    "must_drop",
-    "must_keep",
-    "every_school_served",
-    "decided_drop",
-    "decided_keep",
-    "notice_period",
-    "override",
-    "commitment",
-]
 
 
 class OfResponse(Cited):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 from scipy import sparse
@@ -19,32 +20,9 @@ from models.allocation.problem.rule import Rule
 from models.allocation.problem.words import first_few, nis
 from models.allocation.solve.highs import Milp, minimise
 from models.allocation.solve.model import Model
+from models.keys import RuleKind
 
-RELAX_ORDER = (
-    "rise_cap",
-    "share_max",
-    "share_min",
-    "excellence_share_max",
-    "excellence_share_min",
-    "hold_harmless",
-    "school_cap",
-    "school_floor",
-    "exclusive",
-    "budget",
-    "school_channel_cap",
-    "school_capacity",
-    "participant_capacity",
-    "asset_hours",
-    "minimum_group",
-    "must_drop",
-    "must_keep",
-    "every_school_served",
-    "decided_drop",
-    "decided_keep",
-    "notice_period",
-    "override",
-    "commitment",
-)
+RELAX_ORDER: tuple[RuleKind, ...] = get_args(RuleKind)
 """Kinds of rules, the first to give way first, where a policy sets no order of its own.
 
 First wishes about shares, then what smooths and bounds a school's money, then money and staff that
