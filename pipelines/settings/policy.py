@@ -222,6 +222,20 @@ class Response(Named):
     transport_discount: Annotated[Parameter[Share], In("share")]
 
     @model_validator(mode="after")
+    def _allocated_has_a_price(self) -> Response:
+        # The catalogue knows responses that no plan allocates, with nothing as their cost: to be
+        # allocated, a price and those it serves have to be stated, or it would be bought for free.
+        costs = self.fixed_cost.value + self.unit_cost.value
+        if self.is_allocated and not (costs > 0 and self.served_share.value > 0):
+            raise RefusedError(
+                "a response that is allocated needs a cost (fixed_cost or unit_cost) and a"
+                " served_share above 0",
+                "למענה שמוקצה נדרשים עלות (fixed_cost או unit_cost) ו־served_share גדולים מ־0",
+                "is_allocated",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _funding_is_whole(self) -> Response:
         if abs(sum(self.funding.values()) - 1) > 1e-9:
             raise RefusedError(

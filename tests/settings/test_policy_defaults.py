@@ -100,15 +100,35 @@ def test_an_entry_of_a_catalogue_holds_where_the_city_names_it(folder):
     assert load_city(folder).policy.causes == {}
     append(
         folder,
-        "causes:\n  ses: {}\n  absence: {responses: [tutoring], expected: {mean: 0.5}}\n",
+        "causes:\n  class_size: {}\n"
+        "  absence: {responses: [tutoring], expected: {mean: 0.5, sd: 0.2}, source: s,"
+        " reason: r}\n",
     )
     causes = load_city(folder).policy.causes
     listed = read_yaml(DEFAULTS)["where_named"]["causes"]
-    assert list(causes) == ["ses", "absence"]
-    assert causes["ses"].model_dump(mode="json", exclude_unset=True) == listed["ses"]
+    assert list(causes) == ["class_size", "absence"]
+    assert causes["class_size"].model_dump(mode="json", exclude_unset=True) == listed["class_size"]
     assert causes["absence"].responses == ("tutoring",)
     assert causes["absence"].expected.mean == 0.5
-    assert causes["absence"].expected.sd == listed["absence"]["expected"]["sd"]
+    assert causes["absence"].measure == listed["absence"]["measure"]
+
+
+def test_what_is_expected_of_a_cause_is_no_default(folder):
+    """An expectation is an assumption about a place; who wants one states it with its source."""
+    listed = read_yaml(DEFAULTS)["where_named"]["causes"]
+    assert [name for name, cause in listed.items() if "expected" in cause] == []
+    append(folder, "causes:\n  absence: {source: s, reason: r}\n")
+    assert "expected" in refused(folder).en
+
+
+def test_a_response_of_the_catalogue_is_not_allocated_for_nothing(folder):
+    entry = "  hosen: {goal: g02}\n"
+    edit(folder / "policy.yaml", "responses:\n", f"responses:\n{entry}")
+    assert not load_city(folder).policy.responses["hosen"].is_allocated
+    edit(folder / "policy.yaml", entry, "  hosen: {goal: g02, is_allocated: true}\n")
+    said = refused(folder)
+    assert "responses.hosen" in said.en
+    assert "needs a cost" in said.en
 
 
 def test_what_holds_of_any_entry_gives_way_to_the_city(folder):
@@ -168,10 +188,10 @@ def test_an_error_of_the_defaults_has_its_line_there(folder, defaults):
 
 
 def test_an_error_of_a_catalogue_has_its_line_there(folder, defaults):
-    line = edit(defaults, "expected: {mean: 0.8, sd: 0.24}", "expected: {mean: 0.8, sd: 0}")
+    line = edit(defaults, "measure: late_start_sd", "measure: late_start")
     load_city(folder)
     append(folder, "causes: {late_start: {}}\n")
-    assert f"{defaults}: line {line}: causes.late_start.expected.sd: " in refused(folder).en
+    assert f"{defaults}: line {line}: causes.late_start.measure: " in refused(folder).en
 
 
 def test_errors_of_both_files_are_told_at_once(folder, defaults):
