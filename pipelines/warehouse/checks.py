@@ -14,7 +14,9 @@ from itertools import zip_longest
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from pipelines.settings.fields import Table, dictionary
 from pipelines.warehouse.suites import Check, Expectation
@@ -144,12 +146,14 @@ def _failures(
 ) -> Iterator[tuple[str, _Failed]]:
     """Yield the check and the failure of each expectation that does not hold.
 
-    One pass asks yes or no; only what failed is asked again for its rows, which costs more.
+    What is met beyond doubt is not asked of the library, which takes milliseconds for each. It is
+    asked yes or no for the rest, and only what failed again for its rows, which costs more.
     """
-    passed = _validate(frame, wanted, sets, name, {"result_format": "BOOLEAN_ONLY"})
+    doubted = [(check_id, item) for check_id, item in wanted if not surely_met(frame, item, sets)]
+    passed = _validate(frame, doubted, sets, name, {"result_format": "BOOLEAN_ONLY"})
     again = [
         (check_id, item)
-        for (check_id, item), result in zip(wanted, passed, strict=True)
+        for (check_id, item), result in zip(doubted, passed, strict=True)
         if not result.success
     ]
     details = {
@@ -170,6 +174,40 @@ def _failures(
                 keys=tuple("/".join(str(row[part]) for part in key) for row in rows),
             ),
         )
+
+
+def surely_met(frame: pd.DataFrame, item: Expectation, sets: Mapping[str, list[Any]]) -> bool:
+    """Return whether every row meets an expectation beyond doubt.
+
+    False says nothing: a kind that is not known here, a column that is absent or of another type.
+    Never true where Great Expectations would find a failing row: a test holds the two together.
+    """
+    asked = item.arguments
+    names = [asked[name] for name in ("column", "column_A", "column_B") if name in asked]
+    if not {*names, *asked.get("column_list", ())} <= set(frame.columns):
+        return False
+    columns = [frame[name] for name in names]
+    values = columns[0].dropna() if columns else pd.Series(dtype=object)
+    match item.type.removeprefix("expect_"), sorted(asked):
+        case "column_values_to_not_be_null", ["column"]:
+            return len(values) == len(frame)
+        case "column_values_to_be_between", ["column", "max_value", "min_value"]:
+            low, high = asked["min_value"], asked["max_value"]
+            is_number = is_numeric_dtype(values) and not is_bool_dtype(values)
+            over, under = low is None or values >= low, high is None or values <= high
+            return is_number and bool(np.all(over) and np.all(under))
+        case "column_values_to_be_in_set", ["column", "value_set"]:
+            allowed = asked["value_set"]
+            return bool(values.isin(sets[allowed] if isinstance(allowed, str) else allowed).all())
+        case "column_values_to_match_regex", ["column", "regex"]:
+            return bool(values.astype(str).str.contains(asked["regex"], regex=True).all())
+        case "column_values_to_be_unique", ["column"]:
+            return values.is_unique
+        case "compound_columns_to_be_unique", ["column_list"]:
+            return not frame.duplicated(asked["column_list"]).any()
+        case "column_pair_values_to_be_equal", ["column_A", "column_B"]:
+            return bool((columns[0] == columns[1]).all())
+    return False
 
 
 def _validate(
