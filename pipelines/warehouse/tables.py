@@ -5,7 +5,7 @@ good table until its checks have passed (write, audit, publish). `make_tables` m
 those of SQL and those of Python.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -248,11 +248,34 @@ _POLARS = {
 }
 
 
+def schema_of(*columns: str) -> dict[str, type[pl.DataType]]:
+    """Return the types of columns as the dictionary states them."""
+    return {column: _POLARS[dictionary().fields[column].type] for column in columns}
+
+
+def table_of(name: str, rows: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> pl.DataFrame:
+    """Return rows as a table with the dictionary's columns and types.
+
+    Args:
+        name: a table of the dictionary.
+        rows: records, in which what may be empty may be absent, or tuples in the order of the
+            table's columns.
+
+    Raises:
+        ValueError: if a record has other columns or lacks one.
+    """
+    rows, table = list(rows), dictionary().tables[name]
+    for row in rows:
+        if isinstance(row, Mapping):
+            wrong = row.keys() ^ table.columns
+            if wrong - (set(table.nullable) - row.keys()):
+                raise ValueError(f"{name}: not its columns, or not given: {sorted(wrong)}")
+    return pl.DataFrame(rows, schema=schema_of(*table.columns), orient="row")
+
+
 def nothing(name: str) -> pl.DataFrame:
     """Return a table without rows: what a step makes when the city has nothing to make it from."""
-    fields = dictionary().fields
-    columns = dictionary().tables[name].columns
-    return pl.DataFrame(schema={column: _POLARS[fields[column].type] for column in columns})
+    return table_of(name, ())
 
 
 @dataclass(frozen=True)
