@@ -1,4 +1,4 @@
-"""`table_of`: rows in the columns and types of the dictionary, or an error that names the column."""
+"""`table_of`: rows in the dictionary's columns and types, or an error that names the column."""
 
 import polars as pl
 import pytest
