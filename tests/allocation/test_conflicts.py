@@ -9,17 +9,15 @@ import pytest
 from hypothesis import given, settings
 
 from models.allocation import InfeasibleRules, solve
-from models.allocation.rules import (
-    EXCELLENCE,
+from models.allocation.rules.choice import (
     EverySchoolServed,
     Exclusive,
-    MoneyShare,
     MustDrop,
     MustKeep,
-    SchoolCap,
     SchoolCapacity,
-    SchoolFloor,
 )
+from models.allocation.rules.money import SchoolCap, SchoolFloor
+from models.allocation.rules.shares import EXCELLENCE, MoneyShare
 from models.allocation.solve.conflict import irreducible
 from models.allocation.solve.relaxation import RELAX_ORDER
 

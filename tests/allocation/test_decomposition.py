@@ -20,7 +20,8 @@ from models.allocation import (
     Total,
     solve,
 )
-from models.allocation.rules import Exclusive, SchoolCap, SchoolCapacity
+from models.allocation.rules.choice import Exclusive, SchoolCapacity
+from models.allocation.rules.money import SchoolCap
 
 from .cases import CASES, OWN, gain, is_allowed, option, plans, problem, problems, tied_problems
 

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from models.allocation import solve
 from models.allocation.account.explain import explain
 from models.allocation.account.turning_points import TurningPointSettings, turning_points
-from models.allocation.rules import EverySchoolServed, Exclusive, MustDrop, MustKeep, SchoolCapacity
+from models.allocation.rules.choice import (
+    EverySchoolServed,
+    Exclusive,
+    MustDrop,
+    MustKeep,
+    SchoolCapacity,
+)
 from models.keys import PAIR
 
 from .cases import best_plan, gain, is_allowed, option, plans, problem, problems

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from models.allocation.account.frontier import gamma_frontier, rule_prices
 from models.allocation.account.prices import shadow_prices
-from models.allocation.rules import EverySchoolServed
+from models.allocation.rules.choice import EverySchoolServed
 from models.allocation.solve.model import model_of
 from models.allocation.solve.resolve import Effort
 

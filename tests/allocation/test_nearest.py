@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from models.allocation import InfeasibleRules, best_near, solve
-from models.allocation.rules import MustDrop, MustKeep
+from models.allocation.rules.choice import MustDrop, MustKeep
 
 from .cases import best_plan, option, problem, problems
 

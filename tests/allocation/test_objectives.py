@@ -25,7 +25,7 @@ from models.allocation.account.explain import explain
 from models.allocation.account.firmness import stability
 from models.allocation.account.frontier import rule_prices
 from models.allocation.account.turning_points import turning_points
-from models.allocation.rules import MustKeep
+from models.allocation.rules.choice import MustKeep
 from models.allocation.solve.model import model_of
 from models.allocation.solve.resolve import Effort, best, with_benefit
 from models.keys import PAIR

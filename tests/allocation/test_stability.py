@@ -14,7 +14,7 @@ from models.allocation import solve
 from models.allocation.account.firmness import stability
 from models.allocation.account.information import value_of_partial_perfect_information
 from models.allocation.account.robust import robust_plans
-from models.allocation.rules import SchoolFloor
+from models.allocation.rules.money import SchoolFloor
 from models.allocation.solve.resolve import Effort
 from models.keys import PAIR
 
