@@ -18,7 +18,9 @@ from models.allocation.account.horizontal import (
     unequal_pairs,
 )
 
-FAST = settings(max_examples=100, deadline=None, derandomize=True)
+from .cases import examples
+
+FAST = settings(max_examples=examples(100), deadline=None, derandomize=True)
 
 
 def schools(rows):

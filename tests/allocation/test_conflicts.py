@@ -21,7 +21,7 @@ from models.allocation.rules.shares import EXCELLENCE, MoneyShare
 from models.allocation.solve.conflict import irreducible
 from models.allocation.solve.relaxation import RELAX_ORDER
 
-from .cases import CASES, OWN, is_allowed, option, plans, problem, problems
+from .cases import CASES, OWN, examples, is_allowed, option, plans, problem, problems
 from .test_rules import ONE_OF_EACH
 
 A, B = "100001", "100002"
@@ -215,7 +215,7 @@ def test_every_rule_that_may_give_way_has_a_place_in_the_order():
     assert kinds == set(RELAX_ORDER)
 
 
-@settings(CASES, max_examples=60)
+@settings(CASES, max_examples=examples(60))
 @given(problems(max_rules=4))
 def test_the_least_that_a_budget_must_give_way_equals_enumeration(case):
     try:

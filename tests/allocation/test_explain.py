@@ -23,7 +23,7 @@ from models.allocation.rules.choice import (
 )
 from models.keys import PAIR
 
-from .cases import best_plan, gain, is_allowed, option, plans, problem, problems
+from .cases import best_plan, examples, gain, is_allowed, option, plans, problem, problems
 
 EXACT = TurningPointSettings(effort=replace(TurningPointSettings().effort, gap_pct=0.0))
 """Need .9 and an offset of .1 weigh 1, so that weighted benefit is benefit."""
@@ -171,7 +171,7 @@ def test_an_incomplete_plan_is_seen():
     assert pair_of(explain(built, lines).pairs, "2")["reason_code"] == "overlooked"
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(problems(), st.randoms(use_true_random=False))
 def test_every_pair_has_a_reason_parts_add_up_and_swaps_are_the_best(built, random):
     best = best_plan(built)

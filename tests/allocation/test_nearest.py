@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from models.allocation import InfeasibleRules, best_near, solve
 from models.allocation.rules.choice import MustDrop, MustKeep
 
-from .cases import best_plan, option, problem, problems
+from .cases import best_plan, examples, option, problem, problems
 
 PAIR = ["semel_mosad", "response_id"]
 
@@ -28,7 +28,7 @@ def near(built, lines, gap_pct=0.0):
     return best_near(built, lines, gap_pct=gap_pct, time_limit_s=30)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=examples(40), deadline=None, derandomize=True)
 @given(problems())
 def test_it_is_within_the_gap_of_enumeration(built):
     best = best_plan(built)

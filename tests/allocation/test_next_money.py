@@ -13,7 +13,7 @@ from models.allocation import solve
 from models.allocation.account.next_money import next_money
 from models.allocation.solve.resolve import Effort
 
-from .cases import CASES, OWN, best_plan, feasible_problems, option, problem
+from .cases import CASES, OWN, best_plan, examples, feasible_problems, option, problem
 
 A, B = "100001", "100002"
 EXACT = Effort(gap_pct=0.0)
@@ -67,7 +67,7 @@ def test_a_budget_that_does_not_bind_has_no_next_money():
     assert next_money(case, solve(case).lines, step_agorot=100).is_empty()
 
 
-@settings(CASES, max_examples=60)
+@settings(CASES, max_examples=examples(60))
 @given(feasible_problems(), st.integers(1, 60_000_000))
 def test_the_gain_is_that_of_enumeration(case, step):
     plan = solve(case, gap_pct=0)

@@ -30,7 +30,7 @@ from models.allocation.solve.model import model_of
 from models.allocation.solve.resolve import Effort, best, with_benefit
 from models.keys import PAIR
 
-from .cases import option, problem
+from .cases import examples, option, problem
 
 LINE = [*PAIR, "dose_level"]
 OBJECTIVES = (Total(), Atkinson(3.0, baseline_sd=0.05), Maximin())
@@ -100,7 +100,7 @@ def test_prices_and_turning_points_follow_the_objective():
     assert turned == {Total(): [True], OBJECTIVES[1]: [False]}
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=examples(100), deadline=None, derandomize=True)
 @given(
     st.lists(st.integers(-6, 12), min_size=6, max_size=6),
     st.sampled_from([Atkinson(0.5), Atkinson(1.0, 0.05), Atkinson(2.0, 0.02)]),
