@@ -6,7 +6,6 @@ The oracle knows the rules only from their words: it shares no code with `models
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import replace
 from itertools import product
 
@@ -30,15 +29,9 @@ from models.allocation.rules.decided import ManualOverride, NoticePeriod
 from models.allocation.rules.money import SchoolCap, SchoolFloor, SourceExcluded
 from models.allocation.rules.pooling import Together
 from models.allocation.rules.shares import EXCELLENCE, MoneyShare, Part
+from tests.examples import examples
 
 OWN, GEFEN = "municipal_own", "gefen_school"
-
-
-def examples(most):
-    """How many cases a property is held on: all in `make validate`, a quarter in `make test`."""
-    return most if os.environ.get("TIKKUN_ALL_EXAMPLES") else max(10, most // 4)
-
-
 CASES = settings(max_examples=examples(200), deadline=None, derandomize=True)
 """Every property of an allocation is held on so many cases."""
 

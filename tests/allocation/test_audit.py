@@ -17,8 +17,7 @@ from models.allocation.account.horizontal import (
     stream_differences,
     unequal_pairs,
 )
-
-from .cases import examples
+from tests.examples import examples
 
 FAST = settings(max_examples=examples(100), deadline=None, derandomize=True)
 

@@ -20,8 +20,9 @@ from models.allocation.rules.money import SchoolCap, SchoolFloor
 from models.allocation.rules.shares import EXCELLENCE, MoneyShare
 from models.allocation.solve.conflict import irreducible
 from models.allocation.solve.relaxation import RELAX_ORDER
+from tests.examples import examples
 
-from .cases import CASES, OWN, examples, is_allowed, option, plans, problem, problems
+from .cases import CASES, OWN, is_allowed, option, plans, problem, problems
 from .test_rules import ONE_OF_EACH
 
 A, B = "100001", "100002"

@@ -22,19 +22,9 @@ from models.allocation import (
 )
 from models.allocation.rules.choice import Exclusive, SchoolCapacity
 from models.allocation.rules.money import SchoolCap
+from tests.examples import examples
 
-from .cases import (
-    CASES,
-    OWN,
-    examples,
-    gain,
-    is_allowed,
-    option,
-    plans,
-    problem,
-    problems,
-    tied_problems,
-)
+from .cases import CASES, OWN, gain, is_allowed, option, plans, problem, problems, tied_problems
 
 FEWER = settings(CASES, max_examples=examples(100))
 """A case of these is solved by search and by enumeration under several objectives: dearer ones."""

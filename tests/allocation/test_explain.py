@@ -22,8 +22,9 @@ from models.allocation.rules.choice import (
     SchoolCapacity,
 )
 from models.keys import PAIR
+from tests.examples import examples
 
-from .cases import best_plan, examples, gain, is_allowed, option, plans, problem, problems
+from .cases import best_plan, gain, is_allowed, option, plans, problem, problems
 
 EXACT = TurningPointSettings(effort=replace(TurningPointSettings().effort, gap_pct=0.0))
 """Need .9 and an offset of .1 weigh 1, so that weighted benefit is benefit."""

@@ -12,8 +12,9 @@ from models.allocation.account.prices import shadow_prices
 from models.allocation.rules.choice import EverySchoolServed
 from models.allocation.solve.model import model_of
 from models.allocation.solve.resolve import Effort
+from tests.examples import examples
 
-from .cases import best_plan, examples, option, problem, problems
+from .cases import best_plan, option, problem, problems
 
 EXACT = Effort(gap_pct=0.0)
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 
 from models.allocation import InfeasibleRules, best_near, solve
 from models.allocation.rules.choice import MustDrop, MustKeep
+from tests.examples import examples
 
-from .cases import best_plan, examples, option, problem, problems
+from .cases import best_plan, option, problem, problems
 
 PAIR = ["semel_mosad", "response_id"]
 

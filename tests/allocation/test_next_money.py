@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from models.allocation import solve
 from models.allocation.account.next_money import next_money
 from models.allocation.solve.resolve import Effort
+from tests.examples import examples
 
-from .cases import CASES, OWN, best_plan, examples, feasible_problems, option, problem
+from .cases import CASES, OWN, best_plan, feasible_problems, option, problem
 
 A, B = "100001", "100002"
 EXACT = Effort(gap_pct=0.0)

@@ -29,8 +29,9 @@ from models.allocation.rules.choice import MustKeep
 from models.allocation.solve.model import model_of
 from models.allocation.solve.resolve import Effort, best, with_benefit
 from models.keys import PAIR
+from tests.examples import examples
 
-from .cases import examples, option, problem
+from .cases import option, problem
 
 LINE = [*PAIR, "dose_level"]
 OBJECTIVES = (Total(), Atkinson(3.0, baseline_sd=0.05), Maximin())

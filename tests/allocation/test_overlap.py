@@ -18,8 +18,9 @@ from models.allocation.account.frontier import gamma_frontier
 from models.allocation.solve.certificate import certify
 from models.allocation.solve.model import model_of
 from models.allocation.solve.search_result import SearchResult
+from tests.examples import examples
 
-from .cases import OWN, best_plan, examples, gain, option, overlapping_problems, plans, problem
+from .cases import OWN, best_plan, gain, option, overlapping_problems, plans, problem
 from .test_allocation_properties import adds_up, data, solved
 from .test_decomposition import OBJECTIVES, check
 

@@ -12,8 +12,9 @@ from scipy import sparse
 
 from models.allocation import solve
 from models.allocation.solve.highs import Milp, minimise
+from tests.examples import examples
 
-from .cases import examples, option, problem
+from .cases import option, problem
 
 
 def test_nearly_proportional_amounts_do_not_mislead_the_presolve():

@@ -17,8 +17,9 @@ from models.allocation.account.robust import robust_plans
 from models.allocation.rules.money import SchoolFloor
 from models.allocation.solve.resolve import Effort
 from models.keys import PAIR
+from tests.examples import examples
 
-from .cases import best_plan, examples, gain, is_allowed, option, plans, problem, problems
+from .cases import best_plan, gain, is_allowed, option, plans, problem, problems
 
 EXACT = Effort(gap_pct=0.0)
 
