@@ -22,7 +22,7 @@ from pipelines.publish.pages.scenarios import render_scenarios
 from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.release import MANIFEST
 from pipelines.publish.suppression import Audience, Thresholds, gate, suppress
-from pipelines.publish.workbook import SHEETS, write_workbook
+from pipelines.publish.workbook import COVER, write_workbook
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
@@ -194,12 +194,12 @@ def _audit_workbook(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     """Reopen the workbook and compare the plan's sheet with the mart."""
     book = fastexcel.read_excel(path)
     _expect(
-        set(book.sheet_names) == {"שער", *(t for t, n in SHEETS.items() if n in tables)},
+        set(book.sheet_names)
+        == {COVER, *(title for name, title in dictionary().sheets.items() if name in tables)},
         path,
         "lacks a sheet",
     )
-    title = next(t for t, n in SHEETS.items() if n == "mart_allocation_school")
-    sheet = book.load_sheet(title).to_polars()
+    sheet = book.load_sheet(dictionary().sheets["mart_allocation_school"]).to_polars()
     costs = sheet[:, tables["mart_allocation_school"].columns.index("cost_agorot")].cast(pl.Float64)
     total = tables["mart_allocation_school"]["cost_agorot"].sum()
     _expect(

@@ -6,11 +6,12 @@ import fastexcel
 import polars as pl
 import pytest
 
+from pipelines.publish.pages.base import environment
 from pipelines.publish.pages.responses import _needs, _reach
-from pipelines.publish.pages.responses_words import explained_away
-from pipelines.publish.workbook import SHEETS
+from pipelines.settings.fields import dictionary
 
 TAGS = re.compile("<[^>]+>")
+explained_away = environment().get_template("explained_away.html.j2").module.explained_away
 
 
 def text_of(markup):
@@ -183,4 +184,4 @@ def test_what_the_page_tells_of_responses_is_in_the_workbook_too():
         "mart_decision",
         "mart_perception",
     ):
-        assert name in SHEETS.values()
+        assert name in dictionary().sheets

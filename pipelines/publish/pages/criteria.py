@@ -27,7 +27,8 @@ def render_criteria(tables: Mapping[str, pl.DataFrame], context: ReportContext) 
     criteria = tables["mart_criterion"].filter("is_current_version")
     lint = tables["mart_criterion_lint"]
     return page(
-        "criteria.html.j2",
+        "criteria",
+        tables,
         context,
         fields=_fields(criteria, lint),
         measure=_measure,

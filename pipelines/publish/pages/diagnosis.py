@@ -15,9 +15,9 @@ from markupsafe import Markup
 from models.keys import WHOLE
 from pipelines.publish import charts
 from pipelines.publish.pages.base import ReportContext, Rows, first_row, page
+from pipelines.publish.words import label
 from pipelines.settings.fields import dictionary
 
-UNEXPLAINED_HE = "ללא הסבר במדדים"
 MOST_PHENOMENA, MOST_SCHOOLS = 12, 12
 
 
@@ -28,22 +28,11 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         tables: the marts, as the audience may see them.
         context: what the page says about itself.
     """
-    names = dict(tables["mart_gap_school"].select("semel_mosad", "school_name_he").iter_rows())
-    causes = dict(tables["mart_cause"].select("cause_id", "cause_name_he").iter_rows())
-    responses = dict(tables["mart_response"].select("response_id", "response_name_he").iter_rows())
-    indicators = dict(
-        tables["mart_need_indicator"]
-        .select("indicator_id", "indicator_name_he")
-        .unique()
-        .iter_rows()
-    )
     return page(
-        "diagnosis.html.j2",
+        "diagnosis",
+        tables,
         context,
-        school=lambda code: names.get(code, code),
-        cause=lambda cause_id: causes.get(cause_id, UNEXPLAINED_HE),
-        response=lambda response_id: responses.get(response_id, response_id),
-        choice=lambda name: _choice(name, indicators),
+        choice=lambda name: _choice(name, tables["mart_need_indicator"]),
         city=tables["mart_gap_city"].sort("subject").to_dicts(),
         areas=_areas(tables["mart_gap_area"]),
         city_pattern=first_row(tables["mart_subject_pattern"].filter(place="city")),
@@ -84,18 +73,17 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         .sort("tier_changed_pct", "choice", descending=[True, False])
         .to_dicts(),
         indicators=tables["mart_indicator"].sort("indicator_id").to_dicts(),
-        indicator_names=indicators,
         fragile=_fragile(tables["mart_need_index"]),
         silent=_cannot_say(tables),
         charts=_charts(tables),
     )
 
 
-def _choice(name: str, indicators: Mapping[str, str]) -> str:
+def _choice(name: str, indicators: pl.DataFrame) -> str:
     """Return in words what was chosen otherwise (`choice` of `mart_need_choice`)."""
     kind, _, what = name.partition("_")
     if kind == "without":
-        return f"בלי המחוון: {indicators[what]}"
+        return f"בלי המחוון: {indicators.filter(indicator_id=what)['indicator_name_he'][0]}"
     if kind == "order":
         return f"סדר אחר של הממוצע המוכלל: {what}"
     return {"near": "משקלות קרובים לרשומים", "any": "משקלות כלשהם"}[what]
@@ -271,6 +259,8 @@ def _charts(tables: Mapping[str, pl.DataFrame]) -> dict[str, Markup | str]:
     )
     return {
         "groups": Markup(charts.contrast_chart(contrasts)) if contrasts.height else "",
-        "causes": Markup(charts.cause_chart(parts, names, UNEXPLAINED_HE)) if parts.height else "",
+        "causes": Markup(charts.cause_chart(parts, names, label("cause_id", "unexplained")))
+        if parts.height
+        else "",
         "adjusted": Markup(charts.adjusted_chart(standing)) if standing.height else "",
     }
