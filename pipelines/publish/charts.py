@@ -56,7 +56,7 @@ def _svg(chart: Any) -> str:
         )
         .configure_view(stroke=None)
     )
-    return _rendered(json.dumps(styled.to_dict(), sort_keys=True))
+    return _rendered(json.dumps(styled.to_dict(validate=False), sort_keys=True))
 
 
 @lru_cache(maxsize=32)  # audiences mostly see the same chart

@@ -198,6 +198,14 @@ def _text(names: Names, column: str, row: Row) -> Markup:
     return isolated(called(names, column, value)) if known.named_in else mark(column, value)
 
 
+def cells(drawn: Iterable[tuple[Any, ...]], row: Row) -> Markup:
+    """Return the cells of a row; the first one names it."""
+    shown = [(' class="n"' if is_number else "", draw(row)) for _, _, is_number, draw in drawn]
+    (first, name), *others = [(form, escape(text)) for form, text in shown]
+    rest = "".join(f"<td{form}>{text}</td>" for form, text in others)
+    return Markup(f'<th scope="row"{first}>{name}</th>{rest}')
+
+
 def totals(drawn: Iterable[tuple[Any, ...]], rows: Iterable[Row]) -> dict[str, Markup]:
     """Return the sums of the columns that add up."""
     added = [column for column, *_ in drawn if column and dictionary().unit(column).adds_up]
@@ -228,6 +236,7 @@ def environment() -> Environment:
         "mark": mark,
         "across": across,
         "totals": totals,
+        "cells": cells,
         "plain": lambda value: Markup(f'<bdi dir="ltr">{escape(value)}</bdi>'),
         "signs": dictionary().signs,
         "words": words,
