@@ -209,6 +209,8 @@ def what_stays(root: Path) -> tuple[str, str]:
 def _sync(folder: Path) -> None:
     """Have everything on disk before it becomes current."""
     for path in (*folder.rglob("*"), folder):
+        if path.is_file() and path.stat().st_nlink > 1:
+            continue  # a file of the release before: it is on disk
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from pipelines.publish import words
@@ -218,6 +218,7 @@ def environment() -> Environment:
     """Return the template environment of all pages; output is always escaped."""
     env = Environment(
         loader=FileSystemLoader(_HERE),
+        bytecode_cache=FileSystemBytecodeCache(),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
