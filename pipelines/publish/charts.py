@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from importlib.metadata import version
 from typing import Any
 
 import altair as alt
@@ -63,7 +64,7 @@ def _svg(chart: Any) -> str:
 
 def _rendered(chart: str) -> str:
     """Return the drawing, made once: audiences mostly see the same chart, and so do later pages."""
-    name = hashlib.sha256((vl_convert.__version__ + chart).encode()).hexdigest()
+    name = hashlib.sha256((version("vl-convert-python") + chart).encode()).hexdigest()
     held = PROJECT / ".work" / "charts" / f"{name}.svg"
     if not held.is_file():
         held.parent.mkdir(parents=True, exist_ok=True)

@@ -147,6 +147,7 @@ def render_dictionary(source: Dictionary) -> str:
         (layer, [table for table in source.tables.values() if table.layer == layer])
         for layer in ("core", "mart")
     ]
+    shown = {name for _, tables in layers for table in tables for name in table.columns}
     return (
         _environment()
         .get_template("dictionary.md.j2")
@@ -154,6 +155,7 @@ def render_dictionary(source: Dictionary) -> str:
             source=source,
             contracts=[(source_id, source.contract(source_id)) for source_id in source.sources],
             layers=layers,
+            columns=[field for name, field in sorted(source.fields.items()) if name in shown],
             kind=kind,
             privacy=_PRIVACY,
             example_of=example_of,
