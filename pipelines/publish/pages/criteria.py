@@ -117,7 +117,7 @@ def _judged(criteria: pl.DataFrame, tables: Mapping[str, pl.DataFrame]) -> Rows:
 def _methods(tables: Mapping[str, pl.DataFrame]) -> Rows:
     """Return for each field the matrix school × method, and how far the schools differ."""
     methods = tables["mart_identification_method"]
-    names = dict(tables["mart_need_index"].select("semel_mosad", "school_name_he").iter_rows())
+    names = dict(tables["mart_gap_school"].select("semel_mosad", "school_name_he").iter_rows())
     order = list(map(str, dictionary().fields["identification_method"].allowed))
     found = []
     for (field,), rows in methods.sort("criteria_field").group_by(

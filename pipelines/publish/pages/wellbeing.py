@@ -28,7 +28,7 @@ def render_wellbeing(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         tables: the marts, as the audience may see them.
         context: what the page says about itself.
     """
-    names = dict(tables["mart_need_index"].select("semel_mosad", "school_name_he").iter_rows())
+    names = dict(tables["mart_gap_school"].select("semel_mosad", "school_name_he").iter_rows())
     groups = tables["mart_group"].sort("group_dimension", "group_id")["group_id"].to_list()
     shares = tables["mart_pupil_share"]
     of_year = shares.filter(school_year=context.reference_year)
