@@ -47,7 +47,7 @@ class Field:
     n_for: tuple[str, ...] = ()
     form: str | None = None
     interval: tuple[str, ...] = ()
-    named_in: str | None = None
+    named_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def load(path: Path) -> Dictionary:
     fields = {}
     for name, entry in raw["fields"].items():
         read: dict[str, Any] = entry | {
-            key: tuple(entry.get(key, ())) for key in ("allowed", "n_for", "interval")
+            key: tuple(entry.get(key, ())) for key in ("allowed", "n_for", "interval", "named_in")
         }
         read["interval"] = read["interval"] or _interval(name, raw["fields"])
         field = Field(name=name, **read)

@@ -107,12 +107,36 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         shadow=_shadow(tables["mart_allocation_price"], tables["mart_allocation_rule"]),
         formula_pots=pots.to_dicts(),
         formula_heads={name: f"{name} (₪)" for name in pots["formula_part"]},
-        formula_parts=_by_school(tables["mart_allocation_formula_part"].sort("formula_part")),
+        formula_parts=(
+            {
+                str(code): own.to_dicts()
+                for (code,), own in tables["mart_allocation_formula_part"]
+                .sort("formula_part")
+                .group_by("semel_mosad", maintain_order=True)
+            }
+        ),
         next_money=tables["mart_allocation_next"].sort("funding_channel").to_dicts(),
-        firm=_counts(firmness, lines),
+        firm=(
+            {
+                "pairs": dict(firmness.group_by("stability").len().iter_rows()),
+                "agorot": dict(
+                    lines.group_by("stability").agg(pl.col("cost_agorot").sum()).iter_rows()
+                ),
+                "lines": dict(lines.group_by("stability").len().iter_rows()),
+                "draws": int(firmness["draws"].max() or 0),  # type: ignore[arg-type]
+            }
+        ),
         grounds=[{"stability": name} for name in dictionary().signs["stability"]],
         drawn=_drawn(tables["mart_allocation_draw"]),
-        doubtful=_doubtful(tables, firmness),
+        doubtful=(
+            firmness.filter(pl.col("stability") == "coin_flip")
+            .join(
+                tables["mart_allocation_reason"].select(*PAIR, "cost_agorot", "allocation_reason"),
+                on=PAIR,
+            )
+            .sort("cost_agorot", *PAIR, descending=[True, False, False])
+            .to_dicts()
+        ),
         robust=tables["mart_robust_plan"].sort("plan_id").to_dicts(),
         robust_names={
             name: words.label("plan_id", name)
@@ -185,16 +209,6 @@ def _answers(tables: Mapping[str, pl.DataFrame], lines: pl.DataFrame) -> dict[st
     }
 
 
-def _counts(firmness: pl.DataFrame, lines: pl.DataFrame) -> dict[str, Any]:
-    """Return how many decisions, and how much money, stand on which ground."""
-    return {
-        "pairs": dict(firmness.group_by("stability").len().iter_rows()),
-        "agorot": dict(lines.group_by("stability").agg(pl.col("cost_agorot").sum()).iter_rows()),
-        "lines": dict(lines.group_by("stability").len().iter_rows()),
-        "draws": int(firmness["draws"].max() or 0),  # type: ignore[arg-type]
-    }
-
-
 def _drawn(draws: pl.DataFrame) -> dict[str, Any]:
     """Return what the plan misses of the best over the draws."""
     regret = draws.filter("is_possible").select(
@@ -206,19 +220,6 @@ def _drawn(draws: pl.DataFrame) -> dict[str, Any]:
         "median_pct": regret.median(),
         "p90_pct": regret.quantile(0.9, "linear"),
     }
-
-
-def _doubtful(tables: Mapping[str, pl.DataFrame], firmness: pl.DataFrame) -> Rows:
-    """Return funded lines and unfunded pairs whose decision is a coin flip, the dearest first."""
-    return (
-        firmness.filter(pl.col("stability") == "coin_flip")
-        .join(
-            tables["mart_allocation_reason"].select(*PAIR, "cost_agorot", "allocation_reason"),
-            on=PAIR,
-        )
-        .sort("cost_agorot", *PAIR, descending=[True, False, False])
-        .to_dicts()
-    )
 
 
 def _shadow(prices: pl.DataFrame, rules: pl.DataFrame) -> dict[str, dict[str, Any]]:
@@ -243,14 +244,6 @@ def _shadow(prices: pl.DataFrame, rules: pl.DataFrame) -> dict[str, dict[str, An
             "schools": 0 if is_whole else len(rows),
         }
     return found
-
-
-def _by_school(rows: pl.DataFrame) -> dict[str, Rows]:
-    """Return the rows of each school, in the order they come."""
-    return {
-        str(code): own.to_dicts()
-        for (code,), own in rows.group_by("semel_mosad", maintain_order=True)
-    }
 
 
 def _by_response(lines: pl.DataFrame) -> Rows:

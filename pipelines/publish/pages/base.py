@@ -120,6 +120,12 @@ def first_row(frame: pl.DataFrame) -> dict[str, Any] | None:
     return next(frame.iter_rows(named=True), None)
 
 
+def counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
+    """Return how many rows have each value that a column may have."""
+    found = dict(frame.group_by(column).len().iter_rows())
+    return {name: found.get(name, 0) for name in map(str, dictionary().fields[column].allowed)}
+
+
 def across(
     heads: Mapping[Any, str], draw: Callable[..., object], *more: object, text: bool = False
 ) -> list[tuple[object, ...]]:
@@ -132,14 +138,12 @@ Names = Mapping[str, Mapping[str, str]]
 
 def names_of(tables: Mapping[str, pl.DataFrame]) -> Names:
     """Return what people call the codes of each column (`named_in` of the dictionary)."""
-    found: dict[str, dict[str, str]] = {}
-    for known in dictionary().fields.values():
-        mart, _, name = (known.named_in or "").partition(".")
-        if mart in tables:
-            code = dictionary().tables[mart].key[0]
-            code = known.name if known.name in tables[mart].columns else code
-            found[known.name] = dict(tables[mart].select(code, name).unique().iter_rows())
-    return found
+    named = {name: known.named_in for name, known in dictionary().fields.items() if known.named_in}
+    return {
+        column: dict(tables[mart].select(code, name).unique().iter_rows())
+        for column, (mart, code, name) in named.items()
+        if mart in tables
+    }
 
 
 def called(names: Names, column: str, code: str | None) -> str:
@@ -240,6 +244,7 @@ def environment() -> Environment:
         "cells": cells,
         "plain": lambda value: Markup(f'<bdi dir="ltr">{escape(value)}</bdi>'),
         "signs": dictionary().signs,
+        "labels": dictionary().labels,
         "words": words,
         "pages": PAGES,
     }

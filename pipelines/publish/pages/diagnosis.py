@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from models.keys import WHOLE
 from pipelines.publish import charts
-from pipelines.publish.pages.base import ReportContext, Rows, first_row, page
+from pipelines.publish.pages.base import ReportContext, Rows, counts, first_row, page
 from pipelines.publish.words import label
 from pipelines.settings.fields import dictionary
 
@@ -62,18 +62,28 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         phenomena_total=int(tables["mart_phenomenon"]["is_phenomenon"].sum()),
         false_alarms=_false_alarms(tables["mart_phenomenon"]),
         decomposition=_decomposition(tables["mart_gap_decomposition"]),
-        money=_last_year(tables["mart_money_inequality"]),
-        triangulation=_counts(tables["mart_triangulation"], "triangulation_label"),
+        money=(
+            tables["mart_money_inequality"]
+            .filter(pl.col("school_year") == pl.col("school_year").max())
+            .sort(pl.col("part") == "total", "part")
+            .to_dicts()
+        ),
+        triangulation=counts(tables["mart_triangulation"], "triangulation_label"),
         contradictions=tables["mart_triangulation"]
         .filter(pl.col("triangulation_label") == "contradict")
         .to_dicts(),
-        chains=_counts(tables["mart_chain"], "chain_link"),
+        chains=counts(tables["mart_chain"], "chain_link"),
         broken=tables["mart_chain"].filter("has_gap", pl.col("chain_link") != "whole").to_dicts(),
         choices=tables["mart_need_choice"]
         .sort("tier_changed_pct", "choice", descending=[True, False])
         .to_dicts(),
         indicators=tables["mart_indicator"].sort("indicator_id").to_dicts(),
-        fragile=_fragile(tables["mart_need_index"]),
+        fragile=(
+            tables["mart_need_index"]
+            .filter(pl.col("tier_acceptability_pct") < 60)
+            .sort("school_name_he", "semel_mosad")
+            .to_dicts()
+        ),
         silent=_cannot_say(tables),
         charts=_charts(tables),
     )
@@ -87,11 +97,6 @@ def _choice(name: str, indicators: pl.DataFrame) -> str:
     if kind == "order":
         return f"סדר אחר של הממוצע המוכלל: {what}"
     return {"near": "משקלות קרובים לרשומים", "any": "משקלות כלשהם"}[what]
-
-
-def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
-    counts = dict(frame.group_by(column).len().iter_rows())
-    return {name: counts.get(name, 0) for name in map(str, dictionary().fields[column].allowed)}
 
 
 def _areas(areas: pl.DataFrame) -> dict[str, Rows]:
@@ -155,15 +160,18 @@ def _widest(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
 def _parts(tables: Mapping[str, pl.DataFrame]) -> Rows:
     """Return the parts of the gap of the schools with the widest gaps, each with its causes."""
-    parts = tables["mart_cause_contribution"].drop_nulls("contribution_sd")
-    order = {row: place for place, row in enumerate(tables["mart_cause"]["cause_id"])}
-    found = []
-    for school in _widest(tables).to_dicts():
-        own = parts.filter(pl.col("semel_mosad") == school["semel_mosad"]).to_dicts()
-        if own:
-            own.sort(key=lambda row: order.get(row["cause_id"], len(order)))
-            found.append(school | {"parts": own, "gap_above_city_sd": own[0]["gap_above_city_sd"]})
-    return found
+    causes = tables["mart_cause"].select("cause_id").with_row_index("place")
+    parts = (
+        tables["mart_cause_contribution"]
+        .drop_nulls("contribution_sd")
+        .join(_widest(tables), on="semel_mosad")
+        .join(causes, on="cause_id", how="left")
+        .sort("school_name_he", "semel_mosad", "place", nulls_last=True, maintain_order=True)
+    )
+    return [
+        {"school_name_he": own["school_name_he"][0], "parts": own.to_dicts()}
+        for own in parts.partition_by("semel_mosad", maintain_order=True)
+    ]
 
 
 def _phenomena(found: pl.DataFrame) -> Rows:
@@ -191,23 +199,6 @@ def _decomposition(rows: pl.DataFrame) -> Rows:
         | ((pl.col("decomposition") == "twofold") & (pl.col("regressor") == "all"))
     )
     return whole.sort("decomposition", pl.col("part") == "total", "part").to_dicts()
-
-
-def _last_year(money: pl.DataFrame) -> Rows:
-    return (
-        money.filter(pl.col("school_year") == pl.col("school_year").max())
-        .sort(pl.col("part") == "total", "part")
-        .to_dicts()
-    )
-
-
-def _fragile(need: pl.DataFrame) -> Rows:
-    """Return the schools whose tier hangs on the weights."""
-    return (
-        need.filter(pl.col("tier_acceptability_pct") < 60)
-        .sort("school_name_he", "semel_mosad")
-        .to_dicts()
-    )
 
 
 def _cannot_say(tables: Mapping[str, pl.DataFrame]) -> dict[str, Any]:

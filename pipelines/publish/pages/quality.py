@@ -162,10 +162,9 @@ def _figure(figure_id: str) -> str:
 
 
 def _form(row: Mapping[str, Any]) -> str:
-    known = {"agorot": "nis", "percent": "percent", "pupil SD": "signed"}
-    value = row["observed_value"]
+    known, value = dictionary().units.get(row["unit"]), row["observed_value"]
     whole = abs(value) >= 1000 or value == int(value)
-    return known.get(row["unit"], "integer" if whole else "decimal")
+    return (known and known.form) or ("integer" if whole else "decimal")
 
 
 def _change(row: Mapping[str, Any]) -> str:

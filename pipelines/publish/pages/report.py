@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from models.keys import WHOLE
 from pipelines.publish import charts
-from pipelines.publish.pages.base import ReportContext, Rows, page
+from pipelines.publish.pages.base import ReportContext, Rows, counts, page
 from pipelines.settings.fields import dictionary
 
 
@@ -34,7 +34,7 @@ def render_report(tables: Mapping[str, pl.DataFrame], context: ReportContext) ->
         window="".join(f"{first}–{last}" for first, last in window[:1]),
         subjects=subjects,
         gap_rows=_gap_rows(gaps, subjects),
-        tier_counts=_tier_counts(gaps),
+        tier_counts=counts(gaps.filter(pl.col("subject") != WHOLE), "gap_tier"),
         need_rows=need.sort("need_tier", "school_name_he", "semel_mosad").to_dicts(),
         school_rows=schools.sort("need_tier", "school_name_he", "semel_mosad").to_dicts(),
         lines_of={
@@ -47,7 +47,10 @@ def render_report(tables: Mapping[str, pl.DataFrame], context: ReportContext) ->
         effects=tables["mart_effect"].sort("response_id", "subject").to_dicts(),
         certificate=tables["mart_allocation_certificate"].row(0, named=True),
         tracking=_tracking(tables["mart_plan_tracking"]),
-        unmeasured_of={name: _weakening(not_measured, name) for name in tables},
+        unmeasured_of={
+            name: ([item for item in not_measured if name in item["weakens"].split(",")])
+            for name in tables
+        },
         quality=_quality(tables["mart_data_quality"]),
         charts={
             "gaps": Markup(charts.gap_chart(overall)) if overall["is_measured"].any() else "",
@@ -69,11 +72,6 @@ def _gap_rows(gaps: pl.DataFrame, subjects: Iterable[str]) -> Rows:
         school | {"cells": {s: cells.get((school["semel_mosad"], s)) for s in subjects}}
         for school in schools.to_dicts()
     ]
-
-
-def _tier_counts(gaps: pl.DataFrame) -> dict[str, int]:
-    counts = dict(gaps.filter(pl.col("subject") != "all").group_by("gap_tier").len().iter_rows())
-    return {tier: counts.get(tier, 0) for tier in dictionary().signs["gap_tier"]}
 
 
 def _by_response(lines: pl.DataFrame, responses: pl.DataFrame) -> Rows:
@@ -118,10 +116,6 @@ def _tracking(tracking: pl.DataFrame) -> Rows:
     over = 100 * (pl.col("actual_agorot") - pl.col("plan_agorot")) / pl.col("plan_agorot")
     planned = grouped.with_columns(deviation_pct=pl.when(pl.col("plan_agorot") != 0).then(over))
     return planned.sort("plan_agorot", "response_id", descending=[True, False]).to_dicts()
-
-
-def _weakening(items: Rows, table: str) -> Rows:
-    return [item for item in items if table in item["weakens"].split(",")]
 
 
 def _quality(quality: pl.DataFrame) -> dict[str, int]:

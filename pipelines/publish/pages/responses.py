@@ -67,7 +67,19 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         classes=dictionary().labels["response_class"],
         needs=_needs(tables["mart_unmet_need"]),
         topics=tables["mart_topic"].sort("topic_id").to_dicts(),
-        covered=_over_coverage(tables["mart_over_coverage"]),
+        covered=(
+            tables["mart_over_coverage"]
+            .filter(pl.col("is_over_covered").fill_null(False))
+            .sort(
+                "in_need_none_pupils",
+                "semel_mosad",
+                "goal_id",
+                descending=[True, False, False],
+                nulls_last=True,
+            )
+            .head(MOST_PAIRS)
+            .to_dicts()
+        ),
         overlap=tables["mart_response_overlap"]
         .sort(
             "shared_pupils",
@@ -223,22 +235,6 @@ def _card(response_id: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, Any
             .any()
         ),
     }
-
-
-def _over_coverage(covered: pl.DataFrame) -> Rows:
-    """Return goals of schools where some pupils have several responses and others in need none."""
-    return (
-        covered.filter(pl.col("is_over_covered").fill_null(False))
-        .sort(
-            "in_need_none_pupils",
-            "semel_mosad",
-            "goal_id",
-            descending=[True, False, False],
-            nulls_last=True,
-        )
-        .head(MOST_PAIRS)
-        .to_dicts()
-    )
 
 
 def _tags(tags: pl.DataFrame) -> Rows:

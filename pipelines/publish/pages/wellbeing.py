@@ -52,11 +52,8 @@ def render_wellbeing(tables: Mapping[str, pl.DataFrame], context: ReportContext)
             STAYING,
         ),
         schools=_table(of_year.filter(pl.col("place") != CITY), "place", schools, STAYING),
-        informal=next(
-            iter(
-                _table(informal.filter(place=CITY, group_id=WHOLE), "place", [CITY], ("informal",))
-            ),
-            None,
+        informal=_table(
+            informal.filter(place=CITY, group_id=WHOLE), "place", [CITY], ("informal",)
         ),
         informal_groups=_table(
             informal.filter(pl.col("place") == CITY, pl.col("group_id") != WHOLE),
