@@ -6,6 +6,7 @@ Python steps are one asset a table; all of them share one pool, because DuckDB h
 
 import os
 import warnings
+from collections.abc import Iterator
 
 import dagster as dg
 
@@ -14,9 +15,9 @@ from pipelines.publish.due import Due, what_is_due
 from pipelines.publish.notices import tell_failure, tell_recovery
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.workspace import Workspace, workspace
+from pipelines.sources import fingerprint
 from pipelines.sources.collect import all_years, raw_assets
 from pipelines.sources.files import city_files_state
-from pipelines.sources.fingerprint import run_inputs
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.progress import progress_logger
 from pipelines.warehouse.run_store import CITY, end_broken_runs
@@ -39,6 +40,18 @@ def build(space: Workspace) -> dg.Definitions:
     """
     city = space.city()
     warehouse = Warehouse(path=str(space.warehouse_path))
+
+    @dg.resource(description="The working warehouse, locked and open while a run uses it.")
+    def held_warehouse(context: dg.InitResourceContext) -> Iterator[Warehouse]:
+        with warehouse.held(lambda said: context.log.info(said) if context.log else None) as held:
+            yield held
+
+    @dg.resource(description="Fingerprints of what the run is made from, taken when it begins.")
+    def inputs(_: dg.InitResourceContext) -> fingerprint.RunInputs:
+        return fingerprint.RunInputs(
+            fingerprint.fingerprints_or_none(space), every_key, after_scenarios_keys
+        )
+
     assets = [
         *raw_assets(city.city.school_years.all()),
         *sql_assets(),
@@ -49,6 +62,7 @@ def build(space: Workspace) -> dg.Definitions:
         *map(asset_key, decide.scenarios.STEPS[0].makes)
     ).downstream()
     after_scenarios_keys = after_scenarios.resolve(assets)
+    every_key = dg.AssetSelection.all().resolve(assets)
     whose = {CITY: space.name}
     by_stage = {
         stage: dg.AssetSelection.groups(stage)
@@ -156,10 +170,8 @@ def build(space: Workspace) -> dg.Definitions:
         sensors=[new_files, notice_of_failure, notice_of_recovery],
         resources={
             "workspace": space,
-            "warehouse": warehouse,
-            "inputs": run_inputs(
-                space, dg.AssetSelection.all().resolve(assets), after_scenarios_keys
-            ),
+            "warehouse": held_warehouse,
+            "inputs": inputs,
         },
         executor=dg.in_process_executor,
         loggers={"progress": progress_logger},

@@ -47,8 +47,8 @@ MARTS = tuple(name for name in dictionary().tables if name.startswith("mart_") a
 )
 def release(
     context: dg.AssetExecutionContext,
-    workspace: Workspace,
-    warehouse: Warehouse,
+    workspace: dg.ResourceParam[Workspace],
+    warehouse: dg.ResourceParam[Warehouse],
     inputs: dg.ResourceParam[RunInputs],
 ) -> dg.MaterializeResult:
     """Build, audit and publish; on any failure the last good release stays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ from pipelines.publish.pages.scenarios import render_scenarios
 from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.release import MANIFEST
 from pipelines.publish.suppression import Audience, Thresholds, gate, suppress
-from pipelines.publish.workbook import SHEETS, write_workbook
+from pipelines.publish.workbook import COVER, write_workbook
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
@@ -67,9 +68,9 @@ def build_release(
 
 
 def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
-    """Write a release that is another one with its pages drawn anew."""
+    """Write a release that is another one with its pages drawn anew; what stays is linked."""
     left = shutil.ignore_patterns(MANIFEST, *PAGES)
-    shutil.copytree(release, folder, ignore=left, dirs_exist_ok=True)
+    shutil.copytree(release, folder, ignore=left, dirs_exist_ok=True, copy_function=os.link)
     for audience in get_args(Audience):
         _draw(folder / audience, read_database(folder / audience / DATABASE), context)
 
@@ -86,6 +87,7 @@ def audit_release(folder: Path, context: ReportContext, thresholds: Thresholds) 
         PrivacyError: if a published cell breaks the suppression rule.
         AuditError: naming the audience, the file and what is wrong.
     """
+    audit_pages(folder, context)
     for audience in get_args(Audience):
         place = folder / audience
         tables = read_database(place / DATABASE)
@@ -94,23 +96,6 @@ def audit_release(folder: Path, context: ReportContext, thresholds: Thresholds) 
         _audit_money(place, tables)
         _audit_scenarios(place, tables)
         _audit_workbook(place / WORKBOOK, tables)
-        for page in PAGES:
-            text = (place / page).read_text(encoding="utf-8")
-            _expect(
-                not context.is_synthetic or SYNTHETIC_MARK in text,
-                place / page,
-                "lacks the synthetic mark",
-            )
-            _expect(
-                'dir="rtl"' in text and "<script" not in text,
-                place / page,
-                "is not a right-to-left page without scripts",
-            )
-            _expect(
-                "http://" not in text.replace("http://www.w3.org/", ""),
-                place / page,
-                "refers to another host",
-            )
         if "mart_data_quality" in tables:
             bad = tables["mart_data_quality"].filter(pl.col("is_blocking") & ~pl.col("is_passed"))
             _expect(
@@ -118,6 +103,22 @@ def audit_release(folder: Path, context: ReportContext, thresholds: Thresholds) 
                 place,
                 f"blocking checks failed: {bad.select('table_name', 'check_id').rows()[:5]}",
             )
+
+
+def audit_pages(folder: Path, context: ReportContext) -> None:
+    """Refuse pages that lack the synthetic mark, hold a script or refer to another host.
+
+    Raises:
+        AuditError: naming the page and what is wrong.
+    """
+    for place in (folder / audience / page for audience in get_args(Audience) for page in PAGES):
+        text = place.read_text(encoding="utf-8")
+        is_marked = not context.is_synthetic or SYNTHETIC_MARK in text
+        _expect(is_marked, place, "lacks the synthetic mark")
+        is_plain = 'dir="rtl"' in text and "<script" not in text
+        _expect(is_plain, place, "is not a right-to-left page without scripts")
+        is_alone = "http://" not in text.replace("http://www.w3.org/", "")
+        _expect(is_alone, place, "refers to another host")
 
 
 def _expect(holds: bool, where: Path, what: str) -> None:
@@ -194,12 +195,12 @@ def _audit_workbook(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     """Reopen the workbook and compare the plan's sheet with the mart."""
     book = fastexcel.read_excel(path)
     _expect(
-        set(book.sheet_names) == {"שער", *(t for t, n in SHEETS.items() if n in tables)},
+        set(book.sheet_names)
+        == {COVER, *(title for name, title in dictionary().sheets.items() if name in tables)},
         path,
         "lacks a sheet",
     )
-    title = next(t for t, n in SHEETS.items() if n == "mart_allocation_school")
-    sheet = book.load_sheet(title).to_polars()
+    sheet = book.load_sheet(dictionary().sheets["mart_allocation_school"]).to_polars()
     costs = sheet[:, tables["mart_allocation_school"].columns.index("cost_agorot")].cast(pl.Float64)
     total = tables["mart_allocation_school"]["cost_agorot"].sum()
     _expect(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from functools import lru_cache
+import os
+from importlib.metadata import version
 from typing import Any
 
 import altair as alt
@@ -12,6 +14,7 @@ import vl_convert
 
 from pipelines.publish.words import label
 from pipelines.settings.keys import AGOROT
+from pipelines.settings.workspace import PROJECT
 
 # A right-to-left mark at both ends keeps quotes, signs and brackets of a Hebrew label at their
 # place.
@@ -56,12 +59,19 @@ def _svg(chart: Any) -> str:
         )
         .configure_view(stroke=None)
     )
-    return _rendered(json.dumps(styled.to_dict(), sort_keys=True))
+    return _rendered(json.dumps(styled.to_dict(validate=False), sort_keys=True))
 
 
-@lru_cache(maxsize=32)  # audiences mostly see the same chart
 def _rendered(chart: str) -> str:
-    return vl_convert.vegalite_to_svg(chart)
+    """Return the drawing, made once: audiences mostly see the same chart, and so do later pages."""
+    name = hashlib.sha256((version("vl-convert-python") + chart).encode()).hexdigest()
+    held = PROJECT / ".work" / "charts" / f"{name}.svg"
+    if not held.is_file():
+        held.parent.mkdir(parents=True, exist_ok=True)
+        aside = held.with_suffix(f".{os.getpid()}")
+        aside.write_text(vl_convert.vegalite_to_svg(chart), encoding="utf-8")
+        aside.replace(held)
+    return held.read_text(encoding="utf-8")
 
 
 def _caterpillar(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from pipelines.publish.build import audit_release, draw_again
+from pipelines.publish.build import audit_pages, draw_again
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.release import manifest, publish, verify
-from pipelines.publish.suppression import Thresholds
 from pipelines.publish.words import hebrew_year
 from pipelines.settings.city import CityFolder
 from pipelines.settings.workspace import Workspace
@@ -29,12 +28,11 @@ def draw_pages(workspace: Workspace) -> Path:
     if origin["made_from"]:
         made_from = Fingerprints(**origin["made_from"])
         origin["made_from"] = asdict(made_from.drawn_by(pages_fingerprint()))
-    report, policy = context_of(city), city.policy.suppression
-    thresholds = Thresholds(policy.mean_pupils.value, policy.count_pupils.value)
+    report = context_of(city)
     return publish(
         marts,
         lambda folder: draw_again(folder, current, report),
-        lambda folder: audit_release(folder, report, thresholds),
+        lambda folder: audit_pages(folder, report),  # the rest is as it was audited
         about=about(city),
         origin=origin,
     )

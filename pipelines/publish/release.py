@@ -171,17 +171,26 @@ def _put(building: Path, release: Path) -> None:
         building.rename(release)
 
 
+_HASHED: dict[tuple[int, ...], str] = {}  # files that stay are hashed once, under any name
+
+
 def _hashes(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file; of a DuckDB file that of its content, not its bytes."""
     return {
-        str(path.relative_to(folder)): (
-            content_hash(path)
-            if path.suffix == ".duckdb"
-            else hashlib.sha256(path.read_bytes()).hexdigest()
-        )
+        str(path.relative_to(folder)): _hash(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
+
+
+def _hash(path: Path) -> str:
+    held = path.stat()
+    identity = (held.st_dev, held.st_ino, held.st_size, held.st_mtime_ns)
+    if identity not in _HASHED:
+        is_database = path.suffix == ".duckdb"
+        whole = content_hash(path) if is_database else hashlib.sha256(path.read_bytes()).hexdigest()
+        _HASHED[identity] = whole
+    return _HASHED[identity]
 
 
 def what_stays(root: Path) -> tuple[str, str]:
@@ -200,6 +209,8 @@ def what_stays(root: Path) -> tuple[str, str]:
 def _sync(folder: Path) -> None:
     """Have everything on disk before it becomes current."""
     for path in (*folder.rglob("*"), folder):
+        if path.is_file() and path.stat().st_nlink > 1:
+            continue  # a file of the release before: it is on disk
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

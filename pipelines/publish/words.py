@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
+from typing import Any
 
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT
-
-# Colour is never the sole carrier: each tier has a sign and a text of its own (R114).
-TIER_SIGNS = {
-    "surely_below": "▼▼",
-    "probably_below": "▼",
-    "cannot_tell": "?",
-    "probably_at_target": "▲",
-    "surely_at_target": "▲▲",
-    "not_measured": "–",
-}
 
 
 def nis(agorot: int) -> str:
@@ -112,6 +104,12 @@ def hebrew_year(school_year: int) -> str:
     return f'{letters[:-1]}"{letters[-1]}'
 
 
+def flag(field: str, value: bool) -> str:
+    """Return what a flag says in Hebrew: yes and no, where the dictionary has no other words."""
+    said = dictionary().labels.get(field, {"true": "כן", "false": "לא"})
+    return said["true" if value else "false"]
+
+
 def label(field: str, value: str | None) -> str:
     """Return the Hebrew name of a category's value; empty for none."""
     return "" if value is None else dictionary().label(field, value)
@@ -124,3 +122,23 @@ def subjects(names: str) -> str:
         if names != "none"
         else "אין פער ודאי"
     )
+
+
+FORMS: dict[str, Callable[[Any], str]] = {
+    form.__name__: form
+    for form in (
+        nis,
+        signed,
+        percent,
+        share,
+        probability,
+        integer,
+        decimal,
+        tenths,
+        nis_change,
+        integer_change,
+        tenths_change,
+        gap_percent,
+        code,
+    )
+}

@@ -19,73 +19,7 @@ from pipelines.publish.words import label, year
 from pipelines.settings.fields import Field, dictionary
 from pipelines.settings.keys import AGOROT
 
-# Sheet name -> table. Excel allows 31 characters and no punctuation in a sheet's name.
-SHEETS = {
-    "ממצאים": "mart_finding",
-    "פערים לפי בית ספר": "mart_gap_school",
-    "פערים לפי שכבה ושנה": "mart_gap_school_subject",
-    "פערים לפי אזור": "mart_gap_area",
-    "שינוי משנה לשנה": "mart_trend",
-    "מדד צורך": "mart_need_index",
-    "מחווני הצורך": "mart_need_indicator",
-    "הקצאה לבית ספר": "mart_allocation_school",
-    "הקצאה לפי מענה": "mart_allocation",
-    "כסף לפי ערוץ": "mart_allocation_money",
-    "ערוצי מימון": "mart_allocation_channel",
-    "נכסים בתכנית": "mart_allocation_asset",
-    "כללי ההקצאה": "mart_allocation_rule",
-    "נימוקי ההקצאה": "mart_allocation_reason",
-    "יציבות ההקצאה": "mart_allocation_stability",
-    "לעומת אשתקד": "mart_allocation_change",
-    "כסף לפי צורך וזרם": "mart_audit_group",
-    "מדדי ריכוז": "mart_audit_index",
-    "מידת ההעדפה המתקנת": "mart_frontier",
-    "מחיר הכללים": "mart_rule_price",
-    "תעודת ההקצאה": "mart_allocation_certificate",
-    "תרחישים": "mart_scenario",
-    "מה משנה כל תרחיש": "mart_scenario_change",
-    "תרחישים לפי קבוצה": "mart_scenario_group",
-    "תרחישים לפי מענה": "mart_scenario_response",
-    "תרחישים לפי בית ספר": "mart_scenario_school",
-    "מענים וראיות": "mart_effect",
-    "ספרות מול מקומי": "mart_effect_side",
-    "מערכים שנבדקו": "mart_effect_design",
-    "השפעה על היעדרות": "mart_effect_absence",
-    "מסקנות": "mart_verdict",
-    "כסף מול השפעה": "mart_alignment",
-    "כסף לפי מענה": "mart_response_money",
-    "מה להעריך": "mart_evaluation",
-    "הצעות": "mart_proposal",
-    "החלטות": "mart_decision",
-    "דירוגים": "mart_rating",
-    "דירוגים לפי תפקיד": "mart_rating_role",
-    "על מה נשענים הדירוגים": "mart_rating_evidence",
-    "דירוג מול אומדן": "mart_perception",
-    "מרשם הראיות": "mart_evidence",
-    "מפת מענים": "mart_response_map",
-    "מענים לפי קבוצה": "mart_response_group",
-    "צרכים ללא מענה": "mart_unmet_need",
-    "התמדה ופעילות": "mart_pupil_share",
-    "אקלים": "mart_climate",
-    "מי לא נבחן": "mart_test_participation",
-    "קריטריונים": "mart_criterion",
-    "ממצאים על קריטריונים": "mart_criterion_lint",
-    "הוגנות הקריטריונים": "mart_criterion_fairness",
-    "שיטות איתור": "mart_identification_method",
-    "איגום לפי מענה": "mart_pooling",
-    "איגום – קבוצות": "mart_pooling_set",
-    "איגום – בתי ספר": "mart_pooling_school",
-    "תוכנית עבודה": "mart_work_plan",
-    "תכנון מול ביצוע": "mart_plan_tracking",
-    "תקציב לפי תיוג": "mart_budget_tag",
-    "תשלומי הורים": "mart_parents_payment",
-    "מה לא נמדד": "mart_not_measured",
-    "תלמידים ובתי ספר": "mart_pupil_total",
-    "העיר": "mart_city",
-    "פרמטרים": "mart_parameter",
-    "איכות הנתונים": "mart_data_quality",
-    "שורות בהסגר": "mart_quarantine",
-}
+COVER = "שער"
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes of each run
 _WIDEST, _NARROWEST = 60, 11
 
@@ -136,8 +70,8 @@ def write_workbook(path: Path, tables: Mapping[str, pl.DataFrame], context: Repo
         ),
         "total_text": book.add_format({"bold": True, "top": 2, "reading_order": 2}),
     }
-    _cover(book.add_worksheet("שער"), context, styles)
-    for title, name in SHEETS.items():
+    _cover(book.add_worksheet(COVER), context, styles)
+    for name, title in dictionary().sheets.items():
         if name in tables:
             _sheet(book.add_worksheet(title), name, tables[name], styles, context)
     book.close()
@@ -200,9 +134,8 @@ def _sheet(
     for column, column_name in enumerate(frame.columns):
         field = fields[column_name]
         texts = [_shown(field, value) for value in frame[column_name]]
-        sheet.write_string(
-            0, column, f"{field.he} [{_unit(field)}]" if _unit(field) else field.he, styles["head"]
-        )
+        unit = dictionary().unit(column_name).he
+        sheet.write_string(0, column, f"{field.he} [{unit}]" if unit else field.he, styles["head"])
         for row, value in enumerate(texts, start=1):
             _write(sheet, row, column, field, value, styles)
         longest = max((len(_plain(value)) for value in texts), default=0)
@@ -214,25 +147,9 @@ def _sheet(
         _totals(sheet, name, frame, styles)
 
 
-# Rows of these overlap (one response by several kinds of money, one school under several scenarios,
-# the same lines under several tags, parts beside their total) or do not add up (values of knowing).
-_NO_TOTAL = (
-    "mart_allocation_certificate",
-    "mart_allocation_rule",
-    "mart_alignment",
-    "mart_budget_tag",
-    "mart_evaluation",
-    "mart_parents_payment",
-    "mart_scenario",
-    "mart_scenario_group",
-    "mart_scenario_response",
-    "mart_scenario_school",
-)
-
-
 def _totals(sheet: Worksheet, name: str, frame: pl.DataFrame, styles: Mapping[str, Format]) -> None:
-    added = [c for c in frame.columns if dictionary().fields[c].unit == "agorot"]
-    if not added or name in _NO_TOTAL:
+    added = [c for c in frame.columns if c in dictionary().total(name)]
+    if not added:
         return
     row = frame.height + 1
     first = frame.columns[0]
@@ -245,24 +162,6 @@ def _totals(sheet: Worksheet, name: str, frame: pl.DataFrame, styles: Mapping[st
             )
 
 
-def _unit(field: Field) -> str:
-    if field.unit.startswith("agorot"):
-        return "₪" + field.unit.removeprefix("agorot").replace(" per pupil", " לתלמיד").replace(
-            " per school", " לבית ספר"
-        ).replace(" per participant", " למשתתף").replace(" per payer", " למשלם").replace(
-            " in all", ""
-        )
-    return {
-        "pupils": "תלמידים",
-        "schools": "בתי ספר",
-        "percent": "%",
-        "probability": "הסתברות",
-        "pupil SD": "ס״ת",
-        "pupil SD per year": "ס״ת לשנה",
-        "decile": "עשירון",
-    }.get(field.unit, "")
-
-
 def _shown(field: Field, value: object) -> object:
     if value is None:
         return None
@@ -270,7 +169,9 @@ def _shown(field: Field, value: object) -> object:
         return value / AGOROT
     if isinstance(value, bool):
         return "כן" if value else "לא"
-    if isinstance(value, str):
+    if (
+        isinstance(value, str) and not field.named_in
+    ):  # codes stay codes: people look rows up by them
         return label(field.name, value)
     return value
 

@@ -7,6 +7,7 @@ gate all read this one object, so a column can mean only one thing.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ PRIVACY_CLASSES = ("public", "internal", "personal")
 # Where a row came from: every raw table has these beside the contract's columns.
 ROW = "file_row"
 PROVENANCE = ("file_name", "file_hash", ROW)
+_NUMBERS = ("INTEGER", "BIGINT", "DOUBLE")
+_NAMES = ("year", "category")  # units whose numbers are names: nobody adds or rounds them
 # Reasons to keep a row out by design, not by fault.
 NO_FAULT = ("skipped", "total_row", "no_consent")
 
@@ -42,6 +45,18 @@ class Field:
     digits: int | None = None
     example: str | None = None
     n_for: tuple[str, ...] = ()
+    form: str | None = None
+    interval: tuple[str, ...] = ()
+    named_in: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How numbers of a unit are shown: Hebrew name, form on pages, whether they add up."""
+
+    he: str = ""
+    form: str | None = None
+    adds_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,8 @@ class Table:
     contract: tuple[str, ...]
     contract_nullable: frozenset[str]
     references: tuple[tuple[str, str], ...]
+    he: str = ""
+    adds_up: bool = True
 
     @property
     def layer(self) -> str:
@@ -65,16 +82,55 @@ class Table:
 
 @dataclass(frozen=True)
 class Dictionary:
-    """All fields and tables, the Hebrew names of category values, and their other spellings."""
+    """All fields and tables, and the words, signs and sheets that readers see.
+
+    Attributes:
+        labels: Hebrew names of a category's values; signs beside them; other spellings in files.
+        units: how numbers of a unit are shown.
+        sheets: titles of the workbook's sheets by table, in order.
+    """
 
     fields: dict[str, Field]
     tables: dict[str, Table]
     labels: dict[str, dict[str, str]]
+    signs: dict[str, dict[str, str]]
+    units: dict[str, Unit]
+    sheets: dict[str, str]
     spellings: dict[str, dict[str, str]]
 
     def label(self, field: str, value: str) -> str:
-        """Return the Hebrew name of a category's value, or the value where it has none."""
-        return self.labels.get(field, {}).get(value, value)
+        """Return the Hebrew name of a category's value, or of each in a list of them.
+
+        A value without a name is returned as it is.
+        """
+        names = self.labels.get(field, {})
+        return "; ".join(names.get(part, part) for part in value.split(",")) if names else value
+
+    def sign(self, field: str, value: str) -> str:
+        """Return the sign beside a category's value; empty where it has none."""
+        return self.signs.get(field, {}).get(value, "")
+
+    def source_he(self, source_id: str) -> str:
+        """Return what people who send files call a logical source; empty for no known one."""
+        table = self.tables.get(f"stg_{source_id}")
+        return table.he if table else ""
+
+    def unit(self, field: str) -> Unit:
+        """Return how numbers of a field are shown."""
+        return self.units.get(self.fields[field].unit, Unit())
+
+    def form(self, field: str) -> str | None:
+        """Return the form of a field's numbers (`publish/words.py`); None where it holds none."""
+        known = self.fields[field]
+        if known.type not in _NUMBERS or known.unit in _NAMES:
+            return None
+        whole = "tenths" if known.type == "DOUBLE" else "integer"
+        return known.form or self.unit(field).form or whole
+
+    def total(self, table: str) -> tuple[str, ...]:
+        """Return the columns of a table whose rows add up."""
+        held = self.tables[table]
+        return tuple(c for c in held.columns if held.adds_up and self.unit(c).adds_up)
 
     def contract(self, source_id: str) -> Table:
         """Return the staged table that a logical source (`register__schools`) feeds.
@@ -102,6 +158,16 @@ def _names(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
     )
 
 
+def _interval(name: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the ends of a field's interval: its name with `lo` and `hi` in it, or at its end."""
+    parts = name.split("_")
+    for place in range(1, len(parts) + 1):
+        ends = tuple("_".join([*parts[:place], end, *parts[place:]]) for end in ("lo", "hi"))
+        if ends[0] in fields and ends[1] in fields:
+            return ends
+    return ()
+
+
 def load(path: Path) -> Dictionary:
     """Read and check a dictionary file.
 
@@ -113,8 +179,9 @@ def load(path: Path) -> Dictionary:
     fields = {}
     for name, entry in raw["fields"].items():
         read: dict[str, Any] = entry | {
-            key: tuple(entry.get(key, ())) for key in ("allowed", "n_for")
+            key: tuple(entry.get(key, ())) for key in ("allowed", "n_for", "interval", "named_in")
         }
+        read["interval"] = read["interval"] or _interval(name, raw["fields"])
         field = Field(name=name, **read)
         if field.privacy not in PRIVACY_CLASSES:
             raise ValueError(
@@ -136,6 +203,8 @@ def load(path: Path) -> Dictionary:
             contract=contract,
             contract_nullable=contract_nullable,
             references=tuple(entry.get("references", {}).items()),
+            he=entry.get("he", ""),
+            adds_up=entry.get("adds_up", True),
         )
         unknown = [c for c in (*columns, *contract) if c not in fields]
         if unknown:
@@ -158,7 +227,15 @@ def load(path: Path) -> Dictionary:
     for name, meant in spellings.items():
         if astray := sorted(set(meant.values()) - set(map(str, fields[name].allowed))):
             raise ValueError(f"{path}: spellings of '{name}' for values it cannot have: {astray}")
-    return Dictionary(fields=fields, tables=tables, labels=labels, spellings=spellings)
+    return Dictionary(
+        fields=fields,
+        tables=tables,
+        labels=labels,
+        signs=raw.get("signs", {}),
+        units={name: Unit(**entry) for name, entry in raw.get("units", {}).items()},
+        sheets=raw.get("sheets", {}),
+        spellings=spellings,
+    )
 
 
 @cache

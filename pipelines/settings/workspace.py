@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-
-from dagster import ConfigurableResource
 
 from pipelines.settings.city import CityFolder, load_city
 
@@ -13,7 +12,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 DEFAULT_CITY = "demo_city"
 
 
-class Workspace(ConfigurableResource):
+@dataclass(frozen=True)
+class Workspace:
     """One city's folders.
 
     Attributes:

@@ -89,7 +89,11 @@ def _raw_assets(
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
     )
-    def _raw(context: dg.AssetExecutionContext, workspace: Workspace, warehouse: Warehouse):
+    def _raw(
+        context: dg.AssetExecutionContext,
+        workspace: dg.ResourceParam[Workspace],
+        warehouse: dg.ResourceParam[Warehouse],
+    ):
         city = workspace.city()
         years = city.city.school_years.all()
         if context.has_partition_key_range:

@@ -11,13 +11,15 @@ import json
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import dagster as dg
+from typing import TYPE_CHECKING
 
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.scenario_files import scenario_files
 from pipelines.settings.workspace import PROJECT, Workspace
 from pipelines.sources.files import source_files
+
+if TYPE_CHECKING:  # what only draws pages does not load Dagster
+    import dagster as dg
 
 _CODE = (
     "pipelines/**/*.py",
@@ -118,18 +120,6 @@ class RunInputs:
         is_whole = made >= self.chain and is_every_year
         is_enough = made >= self.after_scenarios and tables_of == self.found.upstream
         return self.found if is_whole or is_enough else None
-
-
-def run_inputs(
-    space: Workspace, chain: Set[dg.AssetKey], after_scenarios: Set[dg.AssetKey]
-) -> dg.ResourceDefinition:
-    """Return the resource that looks at the inputs once, when a run that publishes begins."""
-
-    @dg.resource(description="Fingerprints of what the run is made from, taken when it begins.")
-    def inputs(_: dg.InitResourceContext) -> RunInputs:
-        return RunInputs(fingerprints_or_none(space), chain, after_scenarios)
-
-    return inputs
 
 
 def fingerprints_or_none(space: Workspace) -> Fingerprints | None:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 import polars as pl
-from dagster import ConfigurableResource, InitResourceContext
 from filelock import FileLock, Timeout
-from pydantic import PrivateAttr
 
 from pipelines.settings.fields import Table, dictionary
 
@@ -69,7 +68,8 @@ SHARED_RAW = {
 }
 
 
-class Warehouse(ConfigurableResource):
+@dataclass
+class Warehouse:
     """A city's DuckDB file.
 
     Attributes:
@@ -77,20 +77,17 @@ class Warehouse(ConfigurableResource):
     """
 
     path: str
-    _is_kept_open: bool = PrivateAttr(default=False)
-    _made_from_at_start: str | None = PrivateAttr(default=None)
+    _is_kept_open: bool = field(default=False, init=False)
+    _made_from_at_start: str | None = field(default=None, init=False)
 
     @contextmanager
-    def yield_for_execution(self, context: InitResourceContext) -> Iterator[Warehouse]:
+    def held(self, say: Callable[[str], object]) -> Iterator[Warehouse]:
         """Hold the run lock, and the file open, for as long as a Dagster run uses the warehouse.
 
         To open the file costs more than to write most tables; beside an open connection it costs
         nothing.
         """
-        with (
-            self.run_lock(lambda message: context.log.info(message) if context.log else None),
-            self.connect(),
-        ):
+        with self.run_lock(say), self.connect():
             self._is_kept_open = True
             self._made_from_at_start = self._made_from()
             try:

@@ -162,7 +162,7 @@ def _sql_assets(name: str, files: Sequence[SqlTable]) -> dg.AssetsDefinition:
         can_subset=True,
         pool=POOL,
     )
-    def _make(context: dg.AssetExecutionContext, warehouse: Warehouse):
+    def _make(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]):
         chosen = {
             sql.table.name: sql
             for sql in files

@@ -319,7 +319,11 @@ def python_asset(step: Step) -> dg.AssetsDefinition:
         ],
         pool=POOL,
     )
-    def _make(context: dg.AssetExecutionContext, warehouse: Warehouse, workspace: Workspace):
+    def _make(
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        workspace: dg.ResourceParam[Workspace],
+    ):
         given = warehouse.tables(step.reads) if step.reads else {}
         is_anew = ANEW in context.run.tags or not step.remembers
         held = {} if is_anew else warehouse.last(step.remembers)

@@ -20,7 +20,7 @@ import polars as pl
 
 from pipelines.publish.marts import read_database
 from pipelines.publish.release import MANIFEST
-from pipelines.publish.workbook import SHEETS
+from pipelines.settings.fields import dictionary
 
 CELL = "◦"  # stands in a text for a number that is compared as a cell
 
@@ -209,7 +209,7 @@ def _sheet(book: fastexcel.ExcelReader, title: str, beside: Path) -> Sheet:
         _values(texts[:, index], numbers[:, index], index in numeric)
         for index in range(texts.width)
     ]
-    table = SHEETS.get(title, "")
+    table = {he: name for name, he in dictionary().sheets.items()}.get(title, "")
     mart = beside / f"{table}.parquet"
     named = tuple(pl.read_parquet_schema(mart)) if mart.is_file() else ()
     heads = tuple(str(column[0]) for column in columns) if columns else ()

@@ -120,8 +120,8 @@ def tables():
                 "method_entropy": 0.5,
             },
         ),
-        "mart_need_index": table(
-            "mart_need_index",
+        "mart_gap_school": table(
+            "mart_gap_school",
             {"semel_mosad": "900001", "school_name_he": "אלון"},
             {"semel_mosad": "900002", "school_name_he": "ברוש"},
         ),
@@ -141,7 +141,7 @@ def row_of(html, start):
 def test_each_criterion_says_what_it_is_and_what_it_lacks(tables):
     html = render_criteria(tables, CONTEXT)
     whole = row_of(html, "מצוינות")
-    for words in ("איתור לאמירים", "ציונים", "לפחות 12.5", "מחלקת מחוננים", "01.09.2024", "✓ שלם"):
+    for words in ("איתור לאמירים", "ציונים", "לפחות 12.5", "מחלקת מחוננים", "1.9.2024", "✓ שלם"):
         assert words in re.sub(r" +", " ", whole)
     assert "לקריטריון אין בעלים" in row_of(html, "ספורט")
     assert "אין קריטריון בתחום זה" in row_of(html, "מעורבות חברתית")

@@ -9,7 +9,6 @@ import pytest
 from pipelines.publish.pages.dictionary import (
     PAGE,
     READS,
-    SOURCES_HE,
     example_of,
     reasons,
     render_dictionary,
@@ -46,9 +45,11 @@ def test_the_page_is_up_to_date(text):
 
 
 def test_every_source_has_a_hebrew_name_and_every_table_a_place(text):
-    assert set(SOURCES_HE) == set(WORDS.sources), "name the new source in SOURCES_HE"
+    assert all(map(WORDS.source_he, WORDS.sources)), (
+        "name the new source with `he:` in sql/fields.yaml"
+    )
     for source in WORDS.sources:
-        assert f"### `{source}` · {SOURCES_HE[source]}" in text
+        assert f"### `{source}` · {WORDS.source_he(source)}" in text
     for table in WORDS.tables.values():
         assert table.layer == "staging" or f"### `{table.name}`" in text
 

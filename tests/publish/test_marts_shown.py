@@ -7,7 +7,6 @@ import pytest
 
 import pipelines
 from pipelines.definitions import STEPS
-from pipelines.publish.workbook import SHEETS
 from pipelines.settings.fields import dictionary
 from pipelines.warehouse.sql_assets import sql_tables
 
@@ -39,4 +38,4 @@ def read():
 
 @pytest.mark.parametrize("mart", MARTS)
 def test_every_mart_has_a_reader(mart, named, read):
-    assert mart in {*SHEETS.values(), *named, *read}
+    assert mart in {*dictionary().sheets, *named, *read}

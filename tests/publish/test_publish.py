@@ -11,11 +11,11 @@ import pytest
 from pipelines.publish import words
 from pipelines.publish.build import PAGES, AuditError, audit_release, build_release
 from pipelines.publish.marts import content_hash, read_database, write_marts
-from pipelines.publish.pages.base import FORMATS, isolated
+from pipelines.publish.pages.base import isolated
 from pipelines.publish.redraw import context_of
 from pipelines.publish.release import ReleaseError, current_release, publish, verify
 from pipelines.publish.suppression import PrivacyError, Thresholds, gate, suppress
-from pipelines.publish.workbook import SHEETS, write_workbook
+from pipelines.publish.workbook import write_workbook
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 
@@ -198,7 +198,7 @@ class TestWorkbook:
         write_workbook(tmp_path / "a.xlsx", marts, context)
         book = fastexcel.read_excel(tmp_path / "a.xlsx")
         assert book.sheet_names[0] == "שער"
-        for title, name in SHEETS.items():
+        for name, title in dictionary().sheets.items():
             if name in marts:
                 assert title in book.sheet_names
         sheet = book.load_sheet("כסף לפי ערוץ").to_polars()
@@ -267,7 +267,7 @@ class TestReport:
             assert frame.height == 1, address
             exact = frame[column][0]
             assert str(exact) == value, address
-            assert shown in {form(exact) for form in FORMATS.values()}, address
+            assert shown in {form(exact) for form in words.FORMS.values()}, address
 
     def test_no_request_no_script_no_rank(self, page):
         assert all(link.startswith("#") or link.split("#")[0] in PAGES for link in page.links)
@@ -298,7 +298,7 @@ class TestReport:
 
     def test_tiers_have_text_and_sign_beside_colour(self, published):
         text = (published.current / "committee" / "report.html").read_text(encoding="utf-8")
-        for tier, sign in words.TIER_SIGNS.items():
+        for tier, sign in dictionary().signs["gap_tier"].items():
             assert sign in text
             assert words.label("gap_tier", tier) in text
 

@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 
 from pipelines.publish import pages
-from pipelines.publish.pages.base import FORMATS, ReportContext
-from pipelines.publish.pages.dictionary import SOURCES_HE
+from pipelines.publish.build import PAGES
+from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.quality import _QUESTIONS, _sentence, render_quality
 from pipelines.publish.suppression import Thresholds, suppress
+from pipelines.publish.words import FORMS
 from pipelines.settings.fields import dictionary
 
 CONTEXT = ReportContext(
@@ -223,7 +224,7 @@ def test_every_number_equals_its_mart_cell(page):
             frame = frame.filter(pl.col(name).cast(pl.String) == wanted)
         assert frame.height == 1, address
         assert str(frame[column][0]) == value, address
-        assert shown in {form(frame[column][0]) for form in FORMATS.values()}, address
+        assert shown in {form(frame[column][0]) for form in FORMS.values()}, address
 
 
 @pytest.mark.parametrize(
@@ -288,9 +289,9 @@ def test_each_dimension_has_a_tile_in_words(page):
 
 def test_who_is_not_measured_is_named_before_the_full_list(page):
     partial, every = page.text.split("כל המקורות והשנים")
-    assert SOURCES_HE["tests__pupil_scores"] in partial
-    assert SOURCES_HE["attendance__exits"] not in partial
-    assert SOURCES_HE["attendance__exits"] in every
+    assert dictionary().source_he("tests__pupil_scores") in partial
+    assert dictionary().source_he("attendance__exits") not in partial
+    assert dictionary().source_he("attendance__exits") in every
     assert "מדעים" in page.text
 
 
@@ -366,7 +367,8 @@ def test_the_page_is_accessible_and_stands_alone(page):
     regions = [attrs for _, attrs in page.tags if attrs.get("role") == "region"]
     assert len(regions) == 9
     assert all(attrs["aria-label"] and attrs["tabindex"] == "0" for attrs in regions)
-    assert all(attrs["href"] == "#content" for tag, attrs in page.tags if tag == "a")
+    links = {attrs["href"] for tag, attrs in page.tags if tag == "a"}
+    assert links == {"#content", *PAGES} - {"quality.html"}
 
 
 def test_text_of_files_cannot_become_markup():

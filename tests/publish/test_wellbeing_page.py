@@ -19,7 +19,7 @@ from tests.runs import make_place
 CONTEXT = ReportContext("עיר", False, 2026, 2027, "הכול", "נתונים", ())
 LIMITS = Thresholds(mean_pupils=10, count_pupils=5)
 USED = (
-    "mart_need_index",
+    "mart_gap_school",
     "mart_group",
     "mart_pupil_share",
     "mart_climate",
@@ -41,7 +41,7 @@ def table(name, *rows):
 
 
 SCHOOLS = table(
-    "mart_need_index",
+    "mart_gap_school",
     {"semel_mosad": "900001", "school_name_he": "אלון"},
     {"semel_mosad": "900002", "school_name_he": "ברוש"},
 )
@@ -70,7 +70,7 @@ def cells(html, start):
 
 def test_dropout_is_apart_from_transfer_and_what_is_missing_is_no_zero():
     html = page(
-        mart_need_index=SCHOOLS,
+        mart_gap_school=SCHOOLS,
         mart_pupil_share=table(
             "mart_pupil_share",
             SHARE,
@@ -137,7 +137,7 @@ def test_adapted_and_untested_are_marked_apart():
         for end in ("pct", "lo_pct", "hi_pct")
     }
     html = page(
-        mart_need_index=SCHOOLS,
+        mart_gap_school=SCHOOLS,
         mart_test_participation=table(
             "mart_test_participation",
             row | low | {"is_untested_high": False, "is_adapted_high": True},
@@ -185,7 +185,7 @@ def test_few_answers_in_the_file_are_hidden_and_a_low_rate_is_marked_on_the_page
     climate = rehearsed.table(sql)
     assert climate["respondents"].min() == 4
     named = SCHOOLS.with_columns(semel_mosad=pl.lit("900003")).head(1)
-    html = page(mart_need_index=named, mart_climate=climate)
+    html = page(mart_gap_school=named, mart_climate=climate)
     few, low = (row.split("</td>") for row in html.split("<tr>") if ">אלון<" in row)
     assert sum("מעט תלמידים" in cell for cell in few) == 6  # four facets, the number and the rate
     assert ">4<" not in "".join(few)

@@ -14,15 +14,12 @@ import polars as pl
 from markupsafe import Markup
 
 from models.keys import PAIR
-from pipelines.publish import charts
+from pipelines.publish import charts, words
 from pipelines.publish.pages.base import ReportContext, Rows, page
+from pipelines.settings.fields import dictionary
 from pipelines.settings.scenario_files import BASE
 
 MOST_PRICES, MOST_PAIRS = 12, 8
-# Colour is never alone: each degree of firmness has a sign (R114).
-STABILITY_SIGNS = {"firm": "●", "contested": "◐", "coin_flip": "○"}
-
-
 PER_UNIT = {
     "schools": "לבית ספר",
     "pupils": "למשתתף",
@@ -52,9 +49,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
             .group_by(PAIR, maintain_order=True)
         )
     }
-    names = dict(tables["mart_response"].select("response_id", "response_name_he").iter_rows())
     schools = tables["mart_allocation_school"].sort("need", "semel_mosad", descending=[True, False])
-    called = dict(schools.select("semel_mosad", "school_name_he").iter_rows())
     rules = dict(tables["mart_allocation_rule"].select("rule_id", "rule_he").iter_rows())
     firmness = tables["mart_allocation_stability"]
     lines = tables["mart_allocation"].join(
@@ -66,12 +61,9 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
     pots = tables["mart_allocation_formula_pot"].sort("formula_part")
     prices = tables["mart_rule_price"].filter(pl.col("worth_gain") > 0)
     return page(
-        "allocation.html.j2",
+        "allocation",
+        tables,
         context,
-        stability_signs=STABILITY_SIGNS,
-        name=lambda response_id: names.get(response_id, response_id),
-        school=lambda code: called.get(code, code),
-        rule=lambda rule_id: rules.get(rule_id, rule_id),
         ruled=lambda rule_id: str(rules.get(rule_id, rule_id)).rstrip("."),
         parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
         certificate=tables["mart_allocation_certificate"].row(0, named=True),
@@ -80,7 +72,6 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         checked=tables["mart_allocation_rule"].sort("rule_id").to_dicts(),
         channels=tables["mart_allocation_channel"].sort("funding_channel").to_dicts(),
         assets=tables["mart_allocation_asset"].sort("asset_id", "response_id").to_dicts(),
-        asset_names=dict(tables["mart_asset"].select("asset_id", "asset_name_he").iter_rows()),
         answers=_answers(tables, lines),
         indices=tables["mart_audit_index"].sort("view", "index_id").to_dicts(),
         groups=tables["mart_audit_group"].sort("audit_dimension", "view", "audit_group").to_dicts(),
@@ -115,13 +106,42 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         prices_total=prices.height,
         shadow=_shadow(tables["mart_allocation_price"], tables["mart_allocation_rule"]),
         formula_pots=pots.to_dicts(),
-        formula_heads=[f"#{name} (₪)" for name in pots["formula_part"]],
-        formula_parts=_by_school(tables["mart_allocation_formula_part"].sort("formula_part")),
+        formula_heads={name: f"{name} (₪)" for name in pots["formula_part"]},
+        formula_parts=(
+            {
+                str(code): own.to_dicts()
+                for (code,), own in tables["mart_allocation_formula_part"]
+                .sort("formula_part")
+                .group_by("semel_mosad", maintain_order=True)
+            }
+        ),
         next_money=tables["mart_allocation_next"].sort("funding_channel").to_dicts(),
-        firm=_counts(firmness, lines),
+        firm=(
+            {
+                "pairs": dict(firmness.group_by("stability").len().iter_rows()),
+                "agorot": dict(
+                    lines.group_by("stability").agg(pl.col("cost_agorot").sum()).iter_rows()
+                ),
+                "lines": dict(lines.group_by("stability").len().iter_rows()),
+                "draws": int(firmness["draws"].max() or 0),  # type: ignore[arg-type]
+            }
+        ),
+        grounds=[{"stability": name} for name in dictionary().signs["stability"]],
         drawn=_drawn(tables["mart_allocation_draw"]),
-        doubtful=_doubtful(tables, firmness),
+        doubtful=(
+            firmness.filter(pl.col("stability") == "coin_flip")
+            .join(
+                tables["mart_allocation_reason"].select(*PAIR, "cost_agorot", "allocation_reason"),
+                on=PAIR,
+            )
+            .sort("cost_agorot", *PAIR, descending=[True, False, False])
+            .to_dicts()
+        ),
         robust=tables["mart_robust_plan"].sort("plan_id").to_dicts(),
+        robust_names={
+            name: words.label("plan_id", name)
+            for name in tables["mart_robust_plan"].sort("plan_id")["plan_id"]
+        },
         robust_schools=_schools_by_plan(tables["mart_robust_line"]),
         information=tables["mart_plan_information"]
         .filter(pl.col("information_worth") > 0)
@@ -189,16 +209,6 @@ def _answers(tables: Mapping[str, pl.DataFrame], lines: pl.DataFrame) -> dict[st
     }
 
 
-def _counts(firmness: pl.DataFrame, lines: pl.DataFrame) -> dict[str, Any]:
-    """Return how many decisions, and how much money, stand on which ground."""
-    return {
-        "pairs": dict(firmness.group_by("stability").len().iter_rows()),
-        "agorot": dict(lines.group_by("stability").agg(pl.col("cost_agorot").sum()).iter_rows()),
-        "lines": dict(lines.group_by("stability").len().iter_rows()),
-        "draws": int(firmness["draws"].max() or 0),  # type: ignore[arg-type]
-    }
-
-
 def _drawn(draws: pl.DataFrame) -> dict[str, Any]:
     """Return what the plan misses of the best over the draws."""
     regret = draws.filter("is_possible").select(
@@ -210,19 +220,6 @@ def _drawn(draws: pl.DataFrame) -> dict[str, Any]:
         "median_pct": regret.median(),
         "p90_pct": regret.quantile(0.9, "linear"),
     }
-
-
-def _doubtful(tables: Mapping[str, pl.DataFrame], firmness: pl.DataFrame) -> Rows:
-    """Return funded lines and unfunded pairs whose decision is a coin flip, the dearest first."""
-    return (
-        firmness.filter(pl.col("stability") == "coin_flip")
-        .join(
-            tables["mart_allocation_reason"].select(*PAIR, "cost_agorot", "allocation_reason"),
-            on=PAIR,
-        )
-        .sort("cost_agorot", *PAIR, descending=[True, False, False])
-        .to_dicts()
-    )
 
 
 def _shadow(prices: pl.DataFrame, rules: pl.DataFrame) -> dict[str, dict[str, Any]]:
@@ -249,14 +246,6 @@ def _shadow(prices: pl.DataFrame, rules: pl.DataFrame) -> dict[str, dict[str, An
     return found
 
 
-def _by_school(rows: pl.DataFrame) -> dict[str, Rows]:
-    """Return the rows of each school, in the order they come."""
-    return {
-        str(code): own.to_dicts()
-        for (code,), own in rows.group_by("semel_mosad", maintain_order=True)
-    }
-
-
 def _by_response(lines: pl.DataFrame) -> Rows:
     """Return each funded response with its schools, money and benefit, the dearest first."""
     firm = pl.col("stability") == "firm"
@@ -281,8 +270,7 @@ def _school(
     firmness = tables["mart_allocation_stability"].select(
         *PAIR, "stability", "selection_share", "selection_lo", "selection_hi", "usual_dose_level"
     )
-    return {
-        "row": row,
+    return row | {
         "lines": (
             lines.filter(own)
             .sort("cost_agorot", "response_id", descending=[True, False])

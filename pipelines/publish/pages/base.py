@@ -1,39 +1,39 @@
-"""What all pages share: context, templates, and numbers that carry their mart cell (R116)."""
+"""What all pages share: context, frame, tables, and numbers that carry their mart cell (R116).
+
+A page is a function of the marts beside its template. The template extends `base.html.j2`, and
+draws tables with `show`: heads, forms, intervals, names and addresses come from the dictionary.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from pipelines.publish import words
 from pipelines.settings.fields import dictionary
 
+Row = Mapping[str, Any]
 Rows = list[dict[str, Any]]
 _HERE = Path(__file__).parent
 # A number with its sign, separators and percent; never the digits of an escaped character (&#39;).
 _NUMBER = re.compile(r"(?<![#\w])[+−-]?\d(?:[\d,./–]*\d)?%?(?![\w;])")
-FORMATS: dict[str, Callable[[Any], str]] = {
-    "nis": words.nis,
-    "signed": words.signed,
-    "percent": words.percent,
-    "share": words.share,
-    "probability": words.probability,
-    "integer": words.integer,
-    "decimal": words.decimal,
-    "tenths": words.tenths,
-    "nis_change": words.nis_change,
-    "integer_change": words.integer_change,
-    "tenths_change": words.tenths_change,
-    "gap_percent": words.gap_percent,
-    "code": words.code,
+PAGES = {
+    "report": "לדוח ההקצאה",
+    "diagnosis": "לאבחון הפערים",
+    "wellbeing": "להתמדה, אקלים ופעילות",
+    "criteria": "לקריטריונים",
+    "responses": "לדף המענים",
+    "allocation": "לנימוקי ההקצאה",
+    "scenarios": "לתרחישים",
+    "quality": "לאיכות הנתונים",
 }
 
 
@@ -60,29 +60,44 @@ class ReportContext:
     notes_he: tuple[str, ...]
 
 
-def address(table: str, row: Mapping[str, Any], column: str) -> str:
-    """Return the address of a mart cell: table/key=value;key=value/column."""
-    key = ";".join(f"{name}={row[name]}" for name in dictionary().tables[table].key)
-    return f"{table}/{key}/{column}"
+def number(table: str | None, row: Row, column: str, form: str = "") -> Markup:
+    """Return a number as text that keeps left to right, with the address of its cell.
 
-
-def number(table: str, row: Mapping[str, Any], column: str, form: str) -> Markup:
-    """Return a number as text that keeps left to right, with its address and exact value."""
+    Args:
+        table: the mart of the row; None where the number is reckoned from several cells.
+        row: holds the column, and the key of the mart.
+        column: says the form of the number.
+        form: another form (`words.FORMS`), where each row has its own.
+    """
     value = row[column]
     if value is None:
         return Markup('<span class="none">לא נמדד</span>')
-    return Markup('<bdi dir="ltr" data-cell="{}" data-value="{}">{}</bdi>').format(
-        address(table, row, column), value, FORMATS[form](value)
-    )
+    shown = escape(words.FORMS[form or dictionary().form(column) or "code"](value))
+    if table is None:
+        return Markup(f'<bdi dir="ltr">{shown}</bdi>')
+    key = ";".join(f"{name}={row[name]}" for name in dictionary().tables[table].key)
+    address = f'data-cell="{table}/{escape(key)}/{column}" data-value="{value}"'
+    return Markup(f'<bdi dir="ltr" {address}>{shown}</bdi>')
 
 
-def interval(table: str, row: Mapping[str, Any], low: str, high: str, form: str) -> Markup:
-    """Return the two ends of an interval."""
+def interval(table: str | None, row: Row, low: str, high: str = "") -> Markup:
+    """Return the two ends of an interval: two columns, or those of an estimate."""
+    low, high = (low, high) if high else dictionary().fields[low].interval
     if row[low] is None:
         return Markup("")
-    return Markup('<span class="interval">{} עד {}</span>').format(
-        number(table, row, low, form), number(table, row, high, form)
-    )
+    ends = number(table, row, low), number(table, row, high)
+    return Markup(f'<span class="interval">{ends[0]} עד {ends[1]}</span>')
+
+
+def estimate(table: str | None, row: Row, column: str) -> Markup:
+    """Return a number and, where its row has one, its interval."""
+    ends, shown = dictionary().fields[column].interval, number(table, row, column)
+    return Markup(f"{shown} {interval(table, row, *ends)}") if {*ends} & row.keys() else shown
+
+
+def ratio(table: str | None, row: Row, part: str, high: str) -> Markup:
+    """Return a part and the whole (`high`) that it is of."""
+    return Markup(f"{number(table, row, part)} / {number(table, row, high)}")
 
 
 def isolated(text: str) -> Markup:
@@ -90,16 +105,124 @@ def isolated(text: str) -> Markup:
     return Markup(_NUMBER.sub(r'<bdi dir="ltr">\g<0></bdi>', str(escape(text))))
 
 
+def mark(column: str, value: Any) -> Markup:
+    """Return a category in words, with its sign where it has one; a tier has its colour too."""
+    if isinstance(value, bool):
+        return escape(words.flag(column, value))
+    shown, sign = isolated(words.label(column, value)), dictionary().sign(column, value)
+    shown = Markup(f'<span aria-hidden="true">{sign}</span> {shown}') if sign else shown
+    kind = f"tier {value}" if column.endswith("_tier") else "verdict"
+    return Markup(f'<span class="{kind}">{shown}</span>') if sign or kind != "verdict" else shown
+
+
 def first_row(frame: pl.DataFrame) -> dict[str, Any] | None:
     """Return the first row, or None where there is none."""
     return next(frame.iter_rows(named=True), None)
 
 
+def counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
+    """Return how many rows have each value that a column may have."""
+    found = dict(frame.group_by(column).len().iter_rows())
+    return {name: found.get(name, 0) for name in map(str, dictionary().fields[column].allowed)}
+
+
+def across(
+    heads: Mapping[Any, str], draw: Callable[..., object], *more: object, text: bool = False
+) -> list[tuple[object, ...]]:
+    """Return a column for each key, of numbers or of text, drawn by draw(row, key, *more)."""
+    return [(head if text else f"#{head}", draw, key, *more) for key, head in heads.items()]
+
+
+Names = Mapping[str, Mapping[str, str]]
+
+
+def names_of(tables: Mapping[str, pl.DataFrame]) -> Names:
+    """Return what people call the codes of each column (`named_in` of the dictionary)."""
+    named = {name: known.named_in for name, known in dictionary().fields.items() if known.named_in}
+    return {
+        column: dict(tables[mart].select(code, name).unique().iter_rows())
+        for column, (mart, code, name) in named.items()
+        if mart in tables
+    }
+
+
+def called(names: Names, column: str, code: str | None) -> str:
+    """Return what people call a code, or the code itself."""
+    return names.get(column, {}).get(code or "") or words.label(column, code)
+
+
+def columns_of(names: Names, mart: str | None, columns: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """Return (column, head, whether it holds numbers, how a row's cell is drawn) for each column.
+
+    Args:
+        names: what people call codes.
+        mart: whose rows they are; None for rows that are reckoned.
+        columns: "column", "column: head", "column?" (empty where not known), "part/whole",
+            "low–high", or (head, draw, *more) for draw(row, *more); all of the mart if none.
+    """
+    given = list(columns) or list(dictionary().tables[mart or ""].columns)
+    apart = {part for said in given if isinstance(said, str) for part in _parts(said)[1:]}
+    return [_column(names, mart, said, apart) for said in given]
+
+
+def _parts(said: str) -> list[str]:
+    return re.split("[/–]", said.partition(": ")[0].rstrip("?"))
+
+
+def _column(names: Names, mart: str | None, said: Any, apart: set[str]) -> tuple[Any, ...]:
+    if not isinstance(said, str):
+        head, draw, *more = said
+        return "", head.removeprefix("#"), head[:1] == "#", lambda row: draw(row, *more)
+    (column, *second), (spec, _, head) = _parts(said), said.partition(": ")
+    known, unit = dictionary().fields[column], dictionary().unit(column).he
+    head = head or (f"{known.he} ({unit})" if unit not in known.he else known.he)
+    if dictionary().form(column) is None:
+        return column, head, False, partial(_text, names, column)
+    draw = number if apart.intersection(known.interval) else estimate
+    if second:
+        draw = partial(ratio if "/" in spec else interval, high=second[0])
+    is_open = spec.endswith("?")
+    return (
+        column,
+        head,
+        True,
+        lambda row: "" if is_open and row[column] is None else draw(mart, row, column),
+    )
+
+
+def _text(names: Names, column: str, row: Row) -> Markup:
+    """Return what a cell without a number says."""
+    value, known = row[column], dictionary().fields[column]
+    if value is None:
+        return Markup("")
+    if known.type == "DATE":
+        return isolated(words.day(value))
+    if known.unit == "year":
+        return isolated(words.year(value))
+    return isolated(called(names, column, value)) if known.named_in else mark(column, value)
+
+
+def cells(drawn: Iterable[tuple[Any, ...]], row: Row) -> Markup:
+    """Return the cells of a row; the first one names it."""
+    shown = [(' class="n"' if is_number else "", draw(row)) for _, _, is_number, draw in drawn]
+    (first, name), *others = [(form, escape(text)) for form, text in shown]
+    rest = "".join(f"<td{form}>{text}</td>" for form, text in others)
+    return Markup(f'<th scope="row"{first}>{name}</th>{rest}')
+
+
+def totals(drawn: Iterable[tuple[Any, ...]], rows: Iterable[Row]) -> dict[str, Markup]:
+    """Return the sums of the columns that add up."""
+    added = [column for column, *_ in drawn if column and dictionary().unit(column).adds_up]
+    sums = {column: sum(row[column] or 0 for row in rows) for column in added}
+    return {column: number(None, sums, column) for column in sums}
+
+
 @cache
 def environment() -> Environment:
-    """Return the template environment of reports and quality pages; output is always escaped."""
+    """Return the template environment of all pages; output is always escaped."""
     env = Environment(
         loader=FileSystemLoader(_HERE),
+        bytecode_cache=FileSystemBytecodeCache(),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -114,22 +237,48 @@ def environment() -> Environment:
     env.globals |= {
         "number": number,
         "interval": interval,
-        "signs": words.TIER_SIGNS,
-        "field": lambda name: dictionary().fields[name],
+        "estimate": estimate,
+        "mark": mark,
+        "across": across,
+        "totals": totals,
+        "cells": cells,
+        "plain": lambda value: Markup(f'<bdi dir="ltr">{escape(value)}</bdi>'),
+        "signs": dictionary().signs,
+        "labels": dictionary().labels,
+        "words": words,
+        "pages": PAGES,
     }
     return env
 
 
-def page(template: str, context: ReportContext, *, more_css: str = "", **values: Any) -> str:
+def page(
+    name: str, tables: Mapping[str, pl.DataFrame], context: ReportContext, **values: Any
+) -> str:
     """Return a page as one HTML text without scripts or requests, its style inside.
 
     Args:
-        template: file of the template, beside this module.
+        name: of the page: its template beside this module, and its own style where it has one.
+        tables: the marts, as the audience may see them.
         context: what the page says about itself.
-        more_css: file of the rules that only this page needs.
-        values: what the template reads.
+        values: what the template reads beside the marts.
     """
-    css = [_HERE / name for name in ("report.css", more_css) if name]
+    css = [path for path in (_HERE / "base.css", _HERE / f"{name}.css") if path.exists()]
     style = Markup("\n".join(path.read_text(encoding="utf-8") for path in css))
-    found = environment().get_template(template)
-    return found.render(context=context, style=style, words=words, **values)
+    name_of = partial(called, names_of(tables))
+    return (
+        environment()
+        .get_template(f"{name}.html.j2")
+        .render(
+            page_name=name,
+            context=context,
+            style=style,
+            tables=tables,
+            rows=lambda mart: tables[mart].to_dicts(),
+            sections=[],
+            columns_of=partial(columns_of, names_of(tables)),
+            name=name_of,
+            school=partial(name_of, "semel_mosad"),
+            response=partial(name_of, "response_id"),
+            **values,
+        )
+    )

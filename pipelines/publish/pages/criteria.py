@@ -27,11 +27,17 @@ def render_criteria(tables: Mapping[str, pl.DataFrame], context: ReportContext) 
     criteria = tables["mart_criterion"].filter("is_current_version")
     lint = tables["mart_criterion_lint"]
     return page(
-        "criteria.html.j2",
+        "criteria",
+        tables,
         context,
         fields=_fields(criteria, lint),
         measure=_measure,
-        older=_older(tables["mart_criterion"]),
+        older=(
+            tables["mart_criterion"]
+            .filter(~pl.col("is_current_version"), criterion_scope="authority")
+            .sort("criterion_id", "criterion_version")
+            .to_dicts()
+        ),
         schools_faults=_faults_of_schools(criteria, lint),
         judged=_judged(criteria, tables),
         methods=_methods(tables),
@@ -54,35 +60,19 @@ def _measure(row: Mapping[str, Any]) -> str:
 
 def _fields(criteria: pl.DataFrame, lint: pl.DataFrame) -> Rows:
     """Return every field of criteria, with the authority's criteria and their faults."""
-    faults: dict[str, list[str]] = {}
-    for name, sentence in (
-        lint.sort("criterion_id", "finding_code").select("criterion_id", "finding_he").iter_rows()
-    ):
-        faults.setdefault(name, []).append(sentence)
-    own = criteria.sort("criterion_id")
-    rows = []
-    for name in map(str, dictionary().fields["criteria_field"].allowed):
-        of_field = own.filter(criteria_field=name)
-        rows.append(
-            {
-                "criteria_field": name,
-                "criteria": [
-                    row | {"faults": faults.get(row["criterion_id"], [])}
-                    for row in of_field.filter(criterion_scope="authority").to_dicts()
-                ],
-                "schools": of_field.filter(criterion_scope="school")["semel_mosad"].n_unique(),
-            }
-        )
-    return rows
-
-
-def _older(criteria: pl.DataFrame) -> Rows:
-    """Return the versions that no longer, or do not yet, hold."""
-    return (
-        criteria.filter(~pl.col("is_current_version"), criterion_scope="authority")
-        .sort("criterion_id", "criterion_version")
-        .to_dicts()
+    faults = lint.sort("criterion_id", "finding_code").group_by("criterion_id")
+    own = criteria.join(faults.agg(faults="finding_he"), on="criterion_id", how="left")
+    authority, school = (
+        own.filter(criterion_scope=scope).sort("criterion_id") for scope in ("authority", "school")
     )
+    return [
+        {
+            "criteria_field": name,
+            "criteria": authority.filter(criteria_field=name).to_dicts(),
+            "schools": school.filter(criteria_field=name)["semel_mosad"].n_unique(),
+        }
+        for name in map(str, dictionary().fields["criteria_field"].allowed)
+    ]
 
 
 def _faults_of_schools(criteria: pl.DataFrame, lint: pl.DataFrame) -> Rows:
@@ -115,30 +105,18 @@ def _judged(criteria: pl.DataFrame, tables: Mapping[str, pl.DataFrame]) -> Rows:
 
 def _methods(tables: Mapping[str, pl.DataFrame]) -> Rows:
     """Return for each field the matrix school × method, and how far the schools differ."""
-    methods = tables["mart_identification_method"]
-    names = dict(tables["mart_need_index"].select("semel_mosad", "school_name_he").iter_rows())
-    order = list(map(str, dictionary().fields["identification_method"].allowed))
-    found = []
-    for (field,), rows in methods.sort("criteria_field").group_by(
-        "criteria_field", maintain_order=True
-    ):
-        used = [name for name in order if name in set(rows["identification_method"])]
-        schools: dict[str, set[str]] = {}
-        for code, method in rows.select("semel_mosad", "identification_method").iter_rows():
-            schools.setdefault(code, set()).add(method)
-        found.append(
-            {
-                "criteria_field": field,
-                "used": used,
-                "schools": sorted(
-                    (
-                        {"name": names.get(code, code), "methods": own}
-                        for code, own in schools.items()
-                    ),
-                    key=lambda school: school["name"],
-                ),
-                "counts": [sum(name in own for own in schools.values()) for name in used],
-                "first": rows.row(0, named=True),
-            }
+    names = tables["mart_gap_school"].select("semel_mosad", "school_name_he").unique()
+    methods = tables["mart_identification_method"].join(names, on="semel_mosad", how="left")
+    found = [
+        {
+            "first": own.sort("semel_mosad").row(0, named=True),
+            "counts": dict(own.group_by("identification_method").len().iter_rows()),
+            "schools": own.group_by("semel_mosad", maintain_order=True)
+            .agg(methods="identification_method")
+            .to_dicts(),
+        }
+        for own in methods.sort("criteria_field", "school_name_he", "semel_mosad").partition_by(
+            "criteria_field", maintain_order=True
         )
+    ]
     return sorted(found, key=lambda one: -len(one["schools"]))

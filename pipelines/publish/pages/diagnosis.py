@@ -14,10 +14,10 @@ from markupsafe import Markup
 
 from models.keys import WHOLE
 from pipelines.publish import charts
-from pipelines.publish.pages.base import ReportContext, Rows, first_row, page
+from pipelines.publish.pages.base import ReportContext, Rows, counts, first_row, page
+from pipelines.publish.words import label
 from pipelines.settings.fields import dictionary
 
-UNEXPLAINED_HE = "ללא הסבר במדדים"
 MOST_PHENOMENA, MOST_SCHOOLS = 12, 12
 
 
@@ -28,22 +28,11 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         tables: the marts, as the audience may see them.
         context: what the page says about itself.
     """
-    names = dict(tables["mart_gap_school"].select("semel_mosad", "school_name_he").iter_rows())
-    causes = dict(tables["mart_cause"].select("cause_id", "cause_name_he").iter_rows())
-    responses = dict(tables["mart_response"].select("response_id", "response_name_he").iter_rows())
-    indicators = dict(
-        tables["mart_need_indicator"]
-        .select("indicator_id", "indicator_name_he")
-        .unique()
-        .iter_rows()
-    )
     return page(
-        "diagnosis.html.j2",
+        "diagnosis",
+        tables,
         context,
-        school=lambda code: names.get(code, code),
-        cause=lambda cause_id: causes.get(cause_id, UNEXPLAINED_HE),
-        response=lambda response_id: responses.get(response_id, response_id),
-        choice=lambda name: _choice(name, indicators),
+        choice=lambda name: _choice(name, tables["mart_need_indicator"]),
         city=tables["mart_gap_city"].sort("subject").to_dicts(),
         areas=_areas(tables["mart_gap_area"]),
         city_pattern=first_row(tables["mart_subject_pattern"].filter(place="city")),
@@ -73,37 +62,41 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         phenomena_total=int(tables["mart_phenomenon"]["is_phenomenon"].sum()),
         false_alarms=_false_alarms(tables["mart_phenomenon"]),
         decomposition=_decomposition(tables["mart_gap_decomposition"]),
-        money=_last_year(tables["mart_money_inequality"]),
-        triangulation=_counts(tables["mart_triangulation"], "triangulation_label"),
+        money=(
+            tables["mart_money_inequality"]
+            .filter(pl.col("school_year") == pl.col("school_year").max())
+            .sort(pl.col("part") == "total", "part")
+            .to_dicts()
+        ),
+        triangulation=counts(tables["mart_triangulation"], "triangulation_label"),
         contradictions=tables["mart_triangulation"]
         .filter(pl.col("triangulation_label") == "contradict")
         .to_dicts(),
-        chains=_counts(tables["mart_chain"], "chain_link"),
+        chains=counts(tables["mart_chain"], "chain_link"),
         broken=tables["mart_chain"].filter("has_gap", pl.col("chain_link") != "whole").to_dicts(),
         choices=tables["mart_need_choice"]
         .sort("tier_changed_pct", "choice", descending=[True, False])
         .to_dicts(),
         indicators=tables["mart_indicator"].sort("indicator_id").to_dicts(),
-        indicator_names=indicators,
-        fragile=_fragile(tables["mart_need_index"]),
+        fragile=(
+            tables["mart_need_index"]
+            .filter(pl.col("tier_acceptability_pct") < 60)
+            .sort("school_name_he", "semel_mosad")
+            .to_dicts()
+        ),
         silent=_cannot_say(tables),
         charts=_charts(tables),
     )
 
 
-def _choice(name: str, indicators: Mapping[str, str]) -> str:
+def _choice(name: str, indicators: pl.DataFrame) -> str:
     """Return in words what was chosen otherwise (`choice` of `mart_need_choice`)."""
     kind, _, what = name.partition("_")
     if kind == "without":
-        return f"בלי המחוון: {indicators[what]}"
+        return f"בלי המחוון: {indicators.filter(indicator_id=what)['indicator_name_he'][0]}"
     if kind == "order":
         return f"סדר אחר של הממוצע המוכלל: {what}"
     return {"near": "משקלות קרובים לרשומים", "any": "משקלות כלשהם"}[what]
-
-
-def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
-    counts = dict(frame.group_by(column).len().iter_rows())
-    return {name: counts.get(name, 0) for name in map(str, dictionary().fields[column].allowed)}
 
 
 def _areas(areas: pl.DataFrame) -> dict[str, Rows]:
@@ -167,15 +160,18 @@ def _widest(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
 def _parts(tables: Mapping[str, pl.DataFrame]) -> Rows:
     """Return the parts of the gap of the schools with the widest gaps, each with its causes."""
-    parts = tables["mart_cause_contribution"].drop_nulls("contribution_sd")
-    order = {row: place for place, row in enumerate(tables["mart_cause"]["cause_id"])}
-    found = []
-    for school in _widest(tables).to_dicts():
-        own = parts.filter(pl.col("semel_mosad") == school["semel_mosad"]).to_dicts()
-        if own:
-            own.sort(key=lambda row: order.get(row["cause_id"], len(order)))
-            found.append(school | {"parts": own, "gap_above_city_sd": own[0]["gap_above_city_sd"]})
-    return found
+    causes = tables["mart_cause"].select("cause_id").with_row_index("place")
+    parts = (
+        tables["mart_cause_contribution"]
+        .drop_nulls("contribution_sd")
+        .join(_widest(tables), on="semel_mosad")
+        .join(causes, on="cause_id", how="left")
+        .sort("school_name_he", "semel_mosad", "place", nulls_last=True, maintain_order=True)
+    )
+    return [
+        {"school_name_he": own["school_name_he"][0], "parts": own.to_dicts()}
+        for own in parts.partition_by("semel_mosad", maintain_order=True)
+    ]
 
 
 def _phenomena(found: pl.DataFrame) -> Rows:
@@ -203,23 +199,6 @@ def _decomposition(rows: pl.DataFrame) -> Rows:
         | ((pl.col("decomposition") == "twofold") & (pl.col("regressor") == "all"))
     )
     return whole.sort("decomposition", pl.col("part") == "total", "part").to_dicts()
-
-
-def _last_year(money: pl.DataFrame) -> Rows:
-    return (
-        money.filter(pl.col("school_year") == pl.col("school_year").max())
-        .sort(pl.col("part") == "total", "part")
-        .to_dicts()
-    )
-
-
-def _fragile(need: pl.DataFrame) -> Rows:
-    """Return the schools whose tier hangs on the weights."""
-    return (
-        need.filter(pl.col("tier_acceptability_pct") < 60)
-        .sort("school_name_he", "semel_mosad")
-        .to_dicts()
-    )
 
 
 def _cannot_say(tables: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
@@ -271,6 +250,8 @@ def _charts(tables: Mapping[str, pl.DataFrame]) -> dict[str, Markup | str]:
     )
     return {
         "groups": Markup(charts.contrast_chart(contrasts)) if contrasts.height else "",
-        "causes": Markup(charts.cause_chart(parts, names, UNEXPLAINED_HE)) if parts.height else "",
+        "causes": Markup(charts.cause_chart(parts, names, label("cause_id", "unexplained")))
+        if parts.height
+        else "",
         "adjusted": Markup(charts.adjusted_chart(standing)) if standing.height else "",
     }

@@ -19,38 +19,6 @@ from pipelines.sources.quarantine import References, quarantine_query
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "data_dictionary.md"
 
-# Hebrew names of the logical sources, as people who send files call them.
-SOURCES_HE = {
-    "register__schools": "מרשם בתי הספר",
-    "register__merges": "מיזוגי מוסדות",
-    "register__pupils": "מרשם התלמידים",
-    "register__school_background": "רקע המוסדות (קובץ ארצי)",
-    "tests__pupil_scores": "ציוני תלמידים",
-    "tests__school_means": "ממוצעים בית־ספריים שפורסמו",
-    "tests__school_bands": "רצועות בית־ספריות שפורסמו",
-    "attendance__pupil_years": "נוכחות תלמידים",
-    "attendance__exits": "תלמידים שעזבו",
-    "attendance__entries": "תלמידים שהצטרפו",
-    "climate__facets": "סקר אקלים",
-    "informal__participation": "פעילות בלתי פורמלית",
-    "programmes__delivery": "מענים בבתי הספר",
-    "programmes__participation": "תלמידים במענים",
-    "programmes__registry": "רשימת המענים והמיזמים",
-    "finance__budget_lines": "שורות תקציב",
-    "finance__school_money": "כסף לבית הספר מחוץ לרשות",
-    "finance__parents_payments": "תשלומי הורים למענים",
-    "voice__excerpts": "מובאות מסקרים ומשיחות",
-    "voice__ratings": "דירוגי מענים",
-    "voice__cards": "תרגיל הכרטיסים",
-    "voice__ladders": "סולמות הגורמים",
-    "assets__inventory": "נכסים שאינם תקציב",
-    "aim__goals": "יעדי האגף",
-    "aim__targets": "יעדים מדידים",
-    "aim__criteria": "קריטריונים לאיתור",
-    "aim__decisions": "החלטות על מענים",
-    "context__authority_years": "רשויות מקומיות לפי שנה",
-    "context__stat_areas": "אזורים סטטיסטיים",
-}
 _TYPES = {
     "VARCHAR": "text · טקסט",
     "INTEGER": "whole number · מספר שלם",
@@ -179,6 +147,7 @@ def render_dictionary(source: Dictionary) -> str:
         (layer, [table for table in source.tables.values() if table.layer == layer])
         for layer in ("core", "mart")
     ]
+    shown = {name for _, tables in layers for table in tables for name in table.columns}
     return (
         _environment()
         .get_template("dictionary.md.j2")
@@ -186,7 +155,7 @@ def render_dictionary(source: Dictionary) -> str:
             source=source,
             contracts=[(source_id, source.contract(source_id)) for source_id in source.sources],
             layers=layers,
-            sources_he=SOURCES_HE,
+            columns=[field for name, field in sorted(source.fields.items()) if name in shown],
             kind=kind,
             privacy=_PRIVACY,
             example_of=example_of,

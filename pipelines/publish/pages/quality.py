@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 from pipelines.publish import words
 from pipelines.publish.pages.base import ReportContext, Rows, isolated, page
-from pipelines.publish.pages.dictionary import SOURCES_HE
 from pipelines.settings.fields import dictionary
 
 # level → sign, word for one, word for several; colour is never the sole carrier (R114).
@@ -48,26 +47,25 @@ def render_quality(tables: Mapping[str, pl.DataFrame], context: ReportContext) -
     checks = _levels(tables["mart_data_quality"]) if "mart_data_quality" in tables else []
     failed = [row for row in checks if row["level"] != "passed"]
     fields = dictionary().fields
-    rows = {name: frame.to_dicts() for name, frame in tables.items()}
+    coverage = tables.get("mart_coverage", pl.DataFrame())
     return page(
-        "quality.html.j2",
+        "quality",
+        tables,
         context,
-        more_css="quality.css",
         checks=checks,
         failed=failed,
         verdict=_verdict(checks),
         tiles=_tiles(checks),
-        rows=rows,
         partial=[
             row
-            for row in rows.get("mart_coverage", [])
+            for row in coverage.iter_rows(named=True)
             if row["schools_reporting"] < row["schools_in_plan"]
         ],
         drift=_drift(tables["mart_quality_drift"]) if "mart_quality_drift" in tables else None,
-        signs={level: sign for level, (sign, _, _) in _LEVELS.items()},
+        level_signs={level: sign for level, (sign, _, _) in _LEVELS.items()},
         badges=_BADGES,
         sentence=_sentence,
-        source_he=lambda source_id: SOURCES_HE.get(source_id, ""),
+        source_he=dictionary().source_he,
         column_he=lambda name: fields[name].he if name in fields else "",
     )
 
@@ -155,7 +153,7 @@ def _figure(figure_id: str) -> str:
     """Return the Hebrew name of a figure of `mart_quality_drift`, such as `pupils.official`."""
     kind, _, what = figure_id.partition(".")
     named = {
-        "rows": f"שורות: {SOURCES_HE.get(what, what)}",
+        "rows": f"שורות: {dictionary().source_he(what) or what}",
         "pupils": f"תלמידים: {words.label('scope', what)}",
         "schools": f"בתי ספר: {words.label('scope', what)}",
         "gap_raw": f"פער גולמי ממוצע: {words.label('subject', what)}",
@@ -164,10 +162,9 @@ def _figure(figure_id: str) -> str:
 
 
 def _form(row: Mapping[str, Any]) -> str:
-    known = {"agorot": "nis", "percent": "percent", "pupil SD": "signed"}
-    value = row["observed_value"]
+    known, value = dictionary().units.get(row["unit"]), row["observed_value"]
     whole = abs(value) >= 1000 or value == int(value)
-    return known.get(row["unit"], "integer" if whole else "decimal")
+    return (known and known.form) or ("integer" if whole else "decimal")
 
 
 def _change(row: Mapping[str, Any]) -> str:

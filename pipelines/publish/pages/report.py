@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 from markupsafe import Markup
 
-from pipelines.publish import charts, words
-from pipelines.publish.pages.base import ReportContext, Rows, page
+from models.keys import WHOLE
+from pipelines.publish import charts
+from pipelines.publish.pages.base import ReportContext, Rows, counts, page
 from pipelines.settings.fields import dictionary
 
 
@@ -21,39 +22,36 @@ def render_report(tables: Mapping[str, pl.DataFrame], context: ReportContext) ->
     """
     gaps, need = tables["mart_gap_school"], tables["mart_need_index"]
     schools, lines = tables["mart_allocation_school"], tables["mart_allocation"]
-    subjects = [
-        str(s)
-        for s in dictionary().fields["subject"].allowed
-        if s != "all" and s in gaps["subject"].unique()
-    ]
+    measured = set(gaps["subject"]) - {WHOLE}
+    subjects = {s: he for s, he in dictionary().labels["subject"].items() if s in measured}
     overall = gaps.filter(pl.col("subject") == "all")
-    total = schools["cost_agorot"].sum()
-    rows = {name: frame.to_dicts() for name, frame in tables.items()}
+    window = gaps.select("window_first_year", "window_last_year").unique().rows()
+    not_measured = tables["mart_not_measured"].to_dicts()
     return page(
-        "report.html.j2",
+        "report",
+        tables,
         context,
-        rows=rows,
+        window="".join(f"{first}–{last}" for first, last in window[:1]),
         subjects=subjects,
         gap_rows=_gap_rows(gaps, subjects),
-        tier_counts=_tier_counts(gaps),
+        tier_counts=counts(gaps.filter(pl.col("subject") != WHOLE), "gap_tier"),
         need_rows=need.sort("need_tier", "school_name_he", "semel_mosad").to_dicts(),
         school_rows=schools.sort("need_tier", "school_name_he", "semel_mosad").to_dicts(),
         lines_of={
             key[0]: part.sort("response_id").to_dicts()
             for key, part in lines.group_by("semel_mosad")
         },
-        by_response=_by_response(lines),
+        by_response=_by_response(lines, tables["mart_response"]),
         by_tier=_money_by(schools, "need_tier"),
         by_stream=_money_by(schools, "stream"),
-        responses={row["response_id"]: row for row in rows["mart_response"]},
         effects=tables["mart_effect"].sort("response_id", "subject").to_dicts(),
-        certificate=rows["mart_allocation_certificate"][0],
+        certificate=tables["mart_allocation_certificate"].row(0, named=True),
         tracking=_tracking(tables["mart_plan_tracking"]),
-        unmeasured_of={name: _weakening(rows["mart_not_measured"], name) for name in tables},
+        unmeasured_of={
+            name: ([item for item in not_measured if name in item["weakens"].split(",")])
+            for name in tables
+        },
         quality=_quality(tables["mart_data_quality"]),
-        total_agorot=total,
-        municipal_agorot=schools["municipal_agorot"].sum(),
-        formula_agorot=schools["formula_agorot"].sum(),
         charts={
             "gaps": Markup(charts.gap_chart(overall)) if overall["is_measured"].any() else "",
             "need": Markup(charts.need_chart(need)),
@@ -62,7 +60,7 @@ def render_report(tables: Mapping[str, pl.DataFrame], context: ReportContext) ->
     )
 
 
-def _gap_rows(gaps: pl.DataFrame, subjects: list[str]) -> Rows:
+def _gap_rows(gaps: pl.DataFrame, subjects: Iterable[str]) -> Rows:
     """Return a row a school with its cell for each subject."""
     cells = {(row["semel_mosad"], row["subject"]): row for row in gaps.to_dicts()}
     schools = (
@@ -71,25 +69,25 @@ def _gap_rows(gaps: pl.DataFrame, subjects: list[str]) -> Rows:
         .sort("stream", "school_name_he", "semel_mosad")
     )
     return [
-        school | {"cells": [cells.get((school["semel_mosad"], s)) for s in subjects]}
+        school | {"cells": {s: cells.get((school["semel_mosad"], s)) for s in subjects}}
         for school in schools.to_dicts()
     ]
 
 
-def _tier_counts(gaps: pl.DataFrame) -> dict[str, int]:
-    counts = dict(gaps.filter(pl.col("subject") != "all").group_by("gap_tier").len().iter_rows())
-    return {tier: counts.get(tier, 0) for tier in words.TIER_SIGNS}
-
-
-def _by_response(lines: pl.DataFrame) -> Rows:
-    grouped = lines.group_by("response_id", "response_name_he").agg(
+def _by_response(lines: pl.DataFrame, responses: pl.DataFrame) -> Rows:
+    grouped = lines.group_by("response_id").agg(
         pl.len().alias("schools"),
         pl.col("participants").sum(),
         pl.col("cost_agorot").sum(),
         pl.col("municipal_agorot").sum(),
         pl.col("benefit_sd_pupils").sum(),
     )
-    return grouped.sort("cost_agorot", "response_id", descending=[True, False]).to_dicts()
+    classes = responses.select("response_id", "response_class")
+    return (
+        grouped.join(classes, on="response_id", how="left")
+        .sort("cost_agorot", "response_id", descending=[True, False])
+        .to_dicts()
+    )
 
 
 def _money_by(schools: pl.DataFrame, column: str) -> Rows:
@@ -101,7 +99,7 @@ def _money_by(schools: pl.DataFrame, column: str) -> Rows:
         pl.col("formula_agorot").sum(),
     )
     return (
-        grouped.with_columns((pl.col("cost_agorot") // pl.col("pupils")).alias("per_pupil"))
+        grouped.with_columns((pl.col("cost_agorot") // pl.col("pupils")).alias("per_pupil_agorot"))
         .sort(column)
         .to_dicts()
     )
@@ -115,11 +113,9 @@ def _tracking(tracking: pl.DataFrame) -> Rows:
     grouped = last.group_by("response_id", "school_year").agg(
         pl.col("plan_agorot").sum(), pl.col("actual_agorot").sum()
     )
-    return grouped.sort("plan_agorot", "response_id", descending=[True, False]).to_dicts()
-
-
-def _weakening(items: Rows, table: str) -> Rows:
-    return [item for item in items if table in item["weakens"].split(",")]
+    over = 100 * (pl.col("actual_agorot") - pl.col("plan_agorot")) / pl.col("plan_agorot")
+    planned = grouped.with_columns(deviation_pct=pl.when(pl.col("plan_agorot") != 0).then(over))
+    return planned.sort("plan_agorot", "response_id", descending=[True, False]).to_dicts()
 
 
 def _quality(quality: pl.DataFrame) -> dict[str, int]:

@@ -16,13 +16,6 @@ from markupsafe import Markup
 from models.keys import WHOLE
 from pipelines.publish import charts
 from pipelines.publish.pages.base import ReportContext, Rows, page
-from pipelines.publish.pages.responses_words import (
-    COSTS,
-    DOUBTS,
-    REASONS,
-    VERDICT_SIGNS,
-    explained_away,
-)
 from pipelines.settings.fields import dictionary
 
 ELIGIBILITY = "eligibility"
@@ -39,10 +32,6 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
     alignment = tables["mart_alignment"].sort("alignment_place")
     municipal = alignment.filter(pl.col("money_kind") == "municipal")
     whole = tables["mart_verdict"].filter(pl.col("subject") == WHOLE)
-    names = dict(tables["mart_response"].select("response_id", "response_name_he").iter_rows())
-    schools = dict(tables["mart_gap_school"].select("semel_mosad", "school_name_he").iter_rows())
-    goals = dict(tables["mart_response"].select("goal_id", "goal_name_he").unique().iter_rows())
-    groups = dict(tables["mart_group"].select("group_id", "group_name_he").iter_rows())
     order = [
         *municipal["response_id"],
         *whole.filter(~pl.col("response_id").is_in(municipal["response_id"].implode()))[
@@ -52,17 +41,9 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         .sort(),
     ]
     return page(
-        "responses.html.j2",
+        "responses",
+        tables,
         context,
-        verdict_signs=VERDICT_SIGNS,
-        costs=COSTS,
-        explained_away=explained_away,
-        group=lambda group_id: groups.get(group_id, group_id),
-        name=lambda response_id: names.get(response_id, response_id),
-        school=lambda code: schools.get(code, code),
-        goal=lambda goal_id: goals.get(goal_id, goal_id),
-        doubts=lambda codes: [DOUBTS[code] for code in codes.split(",") if code],
-        reasons=lambda codes: [REASONS[code] for code in codes.split(",")],
         alignment=municipal.to_dicts(),
         apart={
             kind: alignment.filter(pl.col("money_kind") == kind).to_dicts()
@@ -83,9 +64,22 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         .sort(pl.col("perception") == "no_conflict", -pl.col("difference_z").abs(), "response_id")
         .to_dicts(),
         reach=_reach(tables["mart_response_group"]),
+        classes=dictionary().labels["response_class"],
         needs=_needs(tables["mart_unmet_need"]),
         topics=tables["mart_topic"].sort("topic_id").to_dicts(),
-        covered=_over_coverage(tables["mart_over_coverage"]),
+        covered=(
+            tables["mart_over_coverage"]
+            .filter(pl.col("is_over_covered").fill_null(False))
+            .sort(
+                "in_need_none_pupils",
+                "semel_mosad",
+                "goal_id",
+                descending=[True, False, False],
+                nulls_last=True,
+            )
+            .head(MOST_PAIRS)
+            .to_dicts()
+        ),
         overlap=tables["mart_response_overlap"]
         .sort(
             "shared_pupils",
@@ -101,7 +95,7 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         .sort("saving_agorot", "response_id", descending=[True, False])
         .to_dicts(),
         tags=_tags(tables["mart_budget_tag"]),
-        parents=_parents(tables["mart_parents_payment"], schools),
+        parents=_parents(tables["mart_parents_payment"], tables["mart_gap_school"]),
         pooled=_pooled(tables["mart_pooling_set"], tables["mart_pooling_school"]),
         evidence=tables["mart_evidence"]
         .filter(pl.col("quantity") != "served_share")
@@ -148,8 +142,7 @@ def _reach(by_group: pl.DataFrame) -> Rows:
     return [
         {
             "group_id": group,
-            "cells": [found.get((group, name)) for name in classes],
-            "classes": classes,
+            "cells": {name: found.get((group, name)) for name in classes},
         }
         for group in sorted(groups, key=lambda group: (group != WHOLE, group))
     ]
@@ -244,22 +237,6 @@ def _card(response_id: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, Any
     }
 
 
-def _over_coverage(covered: pl.DataFrame) -> Rows:
-    """Return goals of schools where some pupils have several responses and others in need none."""
-    return (
-        covered.filter(pl.col("is_over_covered").fill_null(False))
-        .sort(
-            "in_need_none_pupils",
-            "semel_mosad",
-            "goal_id",
-            descending=[True, False, False],
-            nulls_last=True,
-        )
-        .head(MOST_PAIRS)
-        .to_dicts()
-    )
-
-
 def _tags(tags: pl.DataFrame) -> Rows:
     """Return each school year's money by tag, the last year first, a tag's values by plan."""
     order = {name: place for place, name in enumerate(dictionary().fields["tag_kind"].allowed)}
@@ -275,12 +252,11 @@ def _tags(tags: pl.DataFrame) -> Rows:
     ]
 
 
-def _parents(paid: pl.DataFrame, schools: Mapping[str, str]) -> dict[str, Rows]:
+def _parents(paid: pl.DataFrame, gaps: pl.DataFrame) -> dict[str, Rows]:
     """Return what parents paid in the last year: in the city by response, and by school."""
     last = paid.filter(pl.col("school_year") == pl.col("school_year").max())
     city = last.filter(place="city").sort(pl.col("response_id") == WHOLE, "response_id")
-    own = last.filter(pl.col("place") != "city", response_id=WHOLE).to_dicts()
-    return {
-        "city": city.to_dicts(),
-        "schools": sorted(own, key=lambda row: (schools.get(row["place"], ""), row["place"])),
-    }
+    named = gaps.select(place="semel_mosad", school_name_he="school_name_he").unique()
+    own = last.filter(pl.col("place") != "city", response_id=WHOLE)
+    own = own.join(named, on="place", how="left").sort("school_name_he", "place", nulls_last=False)
+    return {"city": city.to_dicts(), "schools": own.to_dicts()}

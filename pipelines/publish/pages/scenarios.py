@@ -45,16 +45,15 @@ def render_scenarios(tables: Mapping[str, pl.DataFrame], context: ReportContext)
     )
     divisions = {
         dimension: (
-            groups.filter(scenario_dimension=dimension)
-            .select("division_id", "division_name_he")
-            .unique()
+            groups.filter(scenario_id=BASE, scenario_dimension=dimension)
             .sort("division_id")
-            .rows()
+            .to_dicts()
         )
         for dimension in ("need_quartile", "stream", "group")
     }
     return page(
-        "scenarios.html.j2",
+        "scenarios",
+        tables,
         context,
         base=BASE,
         scenarios=every.to_dicts(),
@@ -63,7 +62,7 @@ def render_scenarios(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         changes=tables["mart_scenario_change"].sort("scenario_id", "parameter_id").to_dicts(),
         parameter=_parameter,
         value=_value,
-        heads=[f"#{name}" for name in names.values()],
+        planned_names=names,
         divisions=divisions,
         group={
             (r["scenario_id"], r["scenario_dimension"], r["division_id"]): r
@@ -72,11 +71,11 @@ def render_scenarios(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         school_rows=schools.filter(scenario_id=BASE)
         .sort("stream", "school_name_he", "semel_mosad")
         .to_dicts(),
-        school={(r["scenario_id"], r["semel_mosad"]): r for r in schools.to_dicts()},
+        per_school={(r["scenario_id"], r["semel_mosad"]): r for r in schools.to_dicts()},
         response_rows=responses.filter(scenario_id=BASE)
         .sort("response_name_he", "response_id")
         .to_dicts(),
-        response={(r["scenario_id"], r["response_id"]): r for r in responses.to_dicts()},
+        per_response={(r["scenario_id"], r["response_id"]): r for r in responses.to_dicts()},
         chart=Markup(charts.scenario_chart(groups, names)) if len(names) > 1 else "",
     )
 

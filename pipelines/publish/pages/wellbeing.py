@@ -13,7 +13,8 @@ from typing import Any
 import polars as pl
 
 from models.keys import WHOLE
-from pipelines.publish.pages.base import ReportContext, Rows, first_row, page
+from pipelines.publish import words
+from pipelines.publish.pages.base import ReportContext, Rows, page
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import CITY
 
@@ -27,21 +28,17 @@ def render_wellbeing(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         tables: the marts, as the audience may see them.
         context: what the page says about itself.
     """
-    names = dict(tables["mart_need_index"].select("semel_mosad", "school_name_he").iter_rows())
-    groups = dict(
-        tables["mart_group"]
-        .sort("group_dimension", "group_id")
-        .select("group_id", "group_name_he")
-        .iter_rows()
-    )
+    names = dict(tables["mart_gap_school"].select("semel_mosad", "school_name_he").iter_rows())
+    groups = tables["mart_group"].sort("group_dimension", "group_id")["group_id"].to_list()
     shares = tables["mart_pupil_share"]
     of_year = shares.filter(school_year=context.reference_year)
     schools = sorted(names, key=lambda code: (names[code], code))
     informal = of_year.filter(share_id="informal")
     return page(
-        "wellbeing.html.j2",
+        "wellbeing",
+        tables,
         context,
-        staying=STAYING,
+        staying={place: words.label("share_id", name) for place, name in enumerate(STAYING)},
         years=_table(
             shares.filter(place=CITY, group_id=WHOLE),
             "school_year",
@@ -51,23 +48,23 @@ def render_wellbeing(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         groups=_table(
             of_year.filter(pl.col("place") == CITY, pl.col("group_id") != WHOLE),
             "group_id",
-            list(groups),
+            groups,
             STAYING,
         ),
         schools=_table(of_year.filter(pl.col("place") != CITY), "place", schools, STAYING),
-        informal=first_row(informal.filter(place=CITY, group_id=WHOLE)),
+        informal=_table(
+            informal.filter(place=CITY, group_id=WHOLE), "place", [CITY], ("informal",)
+        ),
         informal_groups=_table(
             informal.filter(pl.col("place") == CITY, pl.col("group_id") != WHOLE),
             "group_id",
-            list(groups),
+            groups,
             ("informal",),
         ),
         informal_schools=_table(
             informal.filter(pl.col("place") != CITY), "place", schools, ("informal",)
         ),
-        group=lambda group_id: groups[group_id],
-        school=lambda code: names.get(code, code),
-        facets=[str(name) for name in dictionary().fields["facet"].allowed],
+        facets=dictionary().labels["facet"],
         climate=_climate(tables["mart_climate"], names),
         participation=_last(tables["mart_test_participation"], names),
     )
@@ -76,9 +73,7 @@ def render_wellbeing(tables: Mapping[str, pl.DataFrame], context: ReportContext)
 def _table(shares: pl.DataFrame, by: str, order: list[Any], columns: tuple[str, ...]) -> Rows:
     """Return a row for each value of `by` with any share, its share of each kind or None."""
     cells = {(row[by], row["share_id"]): row for row in shares.iter_rows(named=True)}
-    rows = [
-        {"key": value, "cells": [cells.get((value, name)) for name in columns]} for value in order
-    ]
+    rows = [{by: value, "cells": [cells.get((value, name)) for name in columns]} for value in order]
     return [row for row in rows if any(cell and cell["is_measured"] for cell in row["cells"])]
 
 
