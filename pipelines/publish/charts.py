@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -39,6 +40,9 @@ CHANNEL_COLOURS = {
 }
 
 
+KEPT = 100  # drawings: those of the last few releases
+
+
 def _svg(chart: Any) -> str:
     styled = (
         chart.configure(font=FONT, background="transparent")
@@ -66,12 +70,17 @@ def _rendered(chart: str) -> str:
     """Return the drawing, made once: audiences mostly see the same chart, and so do later pages."""
     name = hashlib.sha256((version("vl-convert-python") + chart).encode()).hexdigest()
     held = PROJECT / ".work" / "charts" / f"{name}.svg"
-    if not held.is_file():
+    if held.is_file():
+        return held.read_text(encoding="utf-8")
+    drawn = vl_convert.vegalite_to_svg(chart)
+    with suppress(OSError):  # where nothing can be kept it is drawn again the next time
         held.parent.mkdir(parents=True, exist_ok=True)
+        for old in sorted(held.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+            old.unlink()
         aside = held.with_suffix(f".{os.getpid()}")
-        aside.write_text(vl_convert.vegalite_to_svg(chart), encoding="utf-8")
+        aside.write_text(drawn, encoding="utf-8")
         aside.replace(held)
-    return held.read_text(encoding="utf-8")
+    return drawn
 
 
 def _caterpillar(

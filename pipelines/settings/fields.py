@@ -48,6 +48,7 @@ class Field:
     form: str | None = None
     interval: tuple[str, ...] = ()
     named_in: tuple[str, ...] = ()
+    labels_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,9 @@ def load(path: Path) -> Dictionary:
             )
         tables[name] = table
     labels = raw.get("labels", {})
+    for field in fields.values():
+        if field.labels_of:
+            labels[field.name] = labels[field.labels_of] | labels.get(field.name, {})
     for name, names in labels.items():
         allowed = set(map(str, fields[name].allowed))
         if allowed and set(names) - allowed:
