@@ -48,11 +48,7 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
     components = fit_components(scored)
     cells = _with_bands(city, tables, scored, components)
     by_school = school_gaps(cells, components, first, last)
-    names = schools.select("semel_mosad", "school_name_he", "stream")
-    everyone = names.filter(
-        pl.col("semel_mosad").is_in(cells["semel_mosad"].implode())
-        | pl.col("semel_mosad").is_in(schools.filter("is_in_plan")["semel_mosad"].implode())
-    )
+    names = schools.filter("is_in_plan").select("semel_mosad", "school_name_he", "stream")
     subjects = by_school.select("subject").unique()
     window = cells.filter("is_measured", pl.col("school_year").is_between(first, last))
     known = [pl.col("tested_pupils").sum(), pl.col("is_band").all()]
@@ -63,7 +59,7 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
         ]
     )
     grid = (
-        everyone.join(subjects, how="cross")
+        names.join(subjects, how="cross")
         .join(by_school, on=["semel_mosad", "subject"], how="left")
         .join(tested, on=["semel_mosad", "subject"], how="left")
         .with_columns(
@@ -179,9 +175,7 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
     components = components.select("component", "component_sd")
     now = city_gaps(cells.filter(inside), components, schools=schools)
     spread = whole_or_part(by_school.filter("is_measured"), now, components, margin_sd=margin)
-    linked = _linked(cells, tables).with_columns(
-        pl.coalesce("link_id", "scale_id").alias("segment")
-    )
+    linked = _linked(cells, tables).rename({"ruler": "segment"})
     yearly = city_gaps(linked, components, schools=schools, by=["segment", "school_year"])
     places = pl.concat(
         [
@@ -263,8 +257,7 @@ def _whole(cells: pl.DataFrame) -> pl.DataFrame:
 
 
 def _linked(cells: pl.DataFrame, tables: Tables) -> pl.DataFrame:
-    links = tables["core_scale_year"].select("scale_id", "school_year", "link_id").unique()
-    return cells.join(links, on=["scale_id", "school_year"], how="left")
+    return cells.join(tables["core_scale_link"], on=["scale_id", "school_year"])
 
 
 def window_years(tables: Tables) -> tuple[int, int]:
@@ -295,7 +288,7 @@ STEPS = (
             "core_band_cell",
             "core_school",
             "core_school_year",
-            "core_scale_year",
+            "core_scale_link",
             "core_city",
         ),
         after=GATES,
@@ -321,7 +314,7 @@ STEPS = (
         ),
         reads=(
             "core_gap_cell",
-            "core_scale_year",
+            "core_scale_link",
             "core_city",
             "mart_gap_school",
             "mart_gap_component",

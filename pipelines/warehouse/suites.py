@@ -126,10 +126,11 @@ def _not_among(column: str, values: list[Any]) -> Expectation:
     return Expectation("expect_column_values_to_not_be_in_set", arguments)
 
 
-def _at_least(column: str, other: str) -> Expectation:
+def _at_least(column: str, other: str, *, where_known: bool = False) -> Expectation:
+    ignored = {"ignore_row_if": "either_value_is_missing"} if where_known else {}
     return Expectation(
         "expect_column_pair_values_a_to_be_greater_than_b",
-        {"column_A": column, "column_B": other, "or_equal": True},
+        {"column_A": column, "column_B": other, "or_equal": True, **ignored},
     )
 
 
@@ -258,18 +259,19 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             "consistency",
             REGISTRAR,
             Says(
-                "Needier schools do not clearly score higher, and do not lie in stronger areas: a"
-                " correlation beyond .4 the wrong way means a reversed column (nurture: 1 = strong,"
-                " 10 = weak; CBS cluster: 1 = weak, 10 = strong; band: 1 = low, 5 = high).",
-                "בתי ספר חלשים אינם בעלי הישגים גבוהים בבירור ואינם באזורים חזקים: מתאם הפוך מעל"
-                ' 0.4 מעיד על עמודה הפוכה (טיפוח: 1 חזק, 10 חלש; אשכול למ"ס: 1 חלש, 10 חזק; רצועה:'
-                " 1 נמוכה, 5 גבוהה).",
+                "Needier schools and pupils do not clearly score higher, and schools do not lie in"
+                " stronger areas: a correlation the wrong way beyond .4 over schools or .1 over"
+                " pupils means a reversed column (nurture: 1 = strong, 10 = weak; CBS cluster: 1 ="
+                " weak, 10 = strong; band: 1 = low, 5 = high).",
+                "בתי ספר ותלמידים חלשים אינם בעלי הישגים גבוהים בבירור, ובתי הספר אינם באזורים"
+                " חזקים: מתאם הפוך מעל 0.4 בין בתי ספר או מעל 0.1 בין תלמידים מעיד על עמודה הפוכה"
+                ' (טיפוח: 1 חזק, 10 חלש; אשכול למ"ס: 1 חלש, 10 חזק; רצועה: 1 נמוכה, 5 גבוהה).',
                 "Check the column of that year (of nurture, of the bands); map it the right way"
                 " round.",
                 "יש לבדוק את העמודה של אותה שנה (טיפוח או רצועה) ולתקן את הכיוון.",
             ),
-            (_between("signed_correlation", -0.4, None),),
-            ("signed_correlation",),
+            (_at_least("signed_correlation", "least_correlation", where_known=True),),
+            ("signed_correlation", "least_correlation"),
             blocks=True,
         ),
     ),

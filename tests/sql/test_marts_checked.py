@@ -77,8 +77,8 @@ def test_many_adapted_tests_are_warned_of(adapted, passes):
     assert result.failing_keys == (() if passes else ("1/2026/internal",))
 
 
-def means(*links):
-    """Two years of one school in one subject, each year on its own scale with this link id."""
+def means(*rulers):
+    """Two years of one school in one subject, each year on its own scale, by this ruler."""
     return {
         "core_school_subject_year": [
             {
@@ -104,25 +104,21 @@ def means(*links):
             }
             for n in (1, 2)
         ],
-        "core_scale_year": [
-            {
-                "test_source": "external",
-                "scale_id": f"L{n}",
-                "school_year": 2024 + n,
-                "link_id": link,
-            }
-            for n, link in enumerate(links, start=1)
+        "core_scale_link": [
+            {"scale_id": f"L{n}", "school_year": 2024 + n, "ruler": ruler}
+            for n, ruler in enumerate(rulers, start=1)
         ],
     }
 
 
 @pytest.mark.parametrize(
-    ("links", "change"), [(("A", "A"), 0.3), (("A", "B"), None), ((None, None), None)]
+    ("rulers", "change"),
+    [(("link A", "link A"), 0.3), (("link A", "link B"), None), (("scale L1", "scale L2"), None)],
 )
-def test_a_trend_across_unlinked_scales_is_empty_and_warned_of(links, change):
-    trend = run("mart_trend", means(*links)).row(0, named=True)
+def test_a_trend_across_unlinked_scales_is_empty_and_warned_of(rulers, change):
+    trend = run("mart_trend", means(*rulers)).row(0, named=True)
     assert trend["change_sd"] == (pytest.approx(change) if change else None)
-    result = found("mart_trend", "unlinked_scales", means(*links))
+    result = found("mart_trend", "unlinked_scales", means(*rulers))
     assert result.is_passed == (change is not None)
     assert result.check.severity == "WARN"
     assert not result.check.blocks
