@@ -43,7 +43,7 @@ def predicted_gaps(
         has no mean to start from: null, `not_measured`, with reason `no_reference`.
 
     Raises:
-        ValueError: as `fit_components` for the cells; if a component has no value; if a wanted cell
+        ValueError: as `fit_components` for the cells; if a component is absent; if a wanted cell
             is measured or repeats.
 
     Source: Robinson (1991); Raudenbush & Bryk (2002), ch. 3; R33, R36.

@@ -49,7 +49,7 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
     cells = _with_bands(city, tables, scored, components)
     by_school = school_gaps(cells, components, first, last)
     names = schools.filter("is_in_plan").select("semel_mosad", "school_name_he", "stream")
-    subjects = by_school.select("subject").unique()
+    subjects = pl.concat([by_school.select("subject"), pl.DataFrame({"subject": [WHOLE]})]).unique()
     window = cells.filter("is_measured", pl.col("school_year").is_between(first, last))
     known = [pl.col("tested_pupils").sum(), pl.col("is_band").all()]
     tested = pl.concat(
@@ -83,7 +83,7 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
             components,
             last_year,  # type: ignore[arg-type]
         ).filter("is_carried"),
-        "mart_gap_component": variance_shares(components),
+        "mart_gap_component": variance_shares(scored, components),
     }
 
 
@@ -136,10 +136,10 @@ def _among_others(
     measured = grid.filter("is_measured")
     ranks = pl.concat(
         [
-            rank_summary(part, policy.worst_k.value).with_columns(pl.lit(subject).alias("subject"))
-            for (subject,), part in measured.sort("subject").group_by(
-                "subject", maintain_order=True
-            )
+            rank_summary(
+                measured.filter(pl.col("subject") == subject), policy.worst_k.value
+            ).with_columns(pl.lit(subject).alias("subject"))
+            for subject in sorted({WHOLE, *measured["subject"]})
         ]
     )
     adjusted = adjusted_gaps(measured, _background(tables), ["nurture_index"])

@@ -261,10 +261,12 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             Says(
                 "Needier schools and pupils do not clearly score higher, and schools do not lie in"
                 " stronger areas: a correlation the wrong way beyond .4 over schools or .1 over"
-                " pupils means a reversed column (nurture: 1 = strong, 10 = weak; CBS cluster: 1 ="
-                " weak, 10 = strong; band: 1 = low, 5 = high).",
+                " pupils, and beyond what chance does to so few, means a reversed column (nurture:"
+                " 1 = strong, 10 = weak; CBS cluster: 1 = weak, 10 = strong; band: 1 = low, 5 ="
+                " high).",
                 "בתי ספר ותלמידים חלשים אינם בעלי הישגים גבוהים בבירור, ובתי הספר אינם באזורים"
-                " חזקים: מתאם הפוך מעל 0.4 בין בתי ספר או מעל 0.1 בין תלמידים מעיד על עמודה הפוכה"
+                " חזקים: מתאם הפוך מעל 0.4 בין בתי ספר או מעל 0.1 בין תלמידים, ומעבר למה שהמקרה"
+                " יוצר במספר קטן כזה, מעיד על עמודה הפוכה"
                 ' (טיפוח: 1 חזק, 10 חלש; אשכול למ"ס: 1 חלש, 10 חזק; רצועה: 1 נמוכה, 5 גבוהה).',
                 "Check the column of that year (of nurture, of the bands); map it the right way"
                 " round.",
@@ -478,20 +480,24 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             ("repair_code",),
         ),
     ),
-    "core_school": (
+    "core_school_code": (
         Check(
             "city_has_schools",
             "ERROR",
             "completeness",
             REGISTRAR,
             Says(
-                "The register holds schools of this city.",
-                "במרשם יש בתי ספר של העיר.",
-                "If not, `authority` in city.yaml is spelt otherwise than in the register.",
-                "אם לא, שם הרשות ב-city.yaml כתוב אחרת מאשר במרשם.",
+                "The register holds schools of this city of the plan's stage, type and legal status"
+                " (`scope` in city.yaml), with pupils.",
+                "במרשם יש בתי ספר של העיר בשלב, בסוג ובמעמד של התכנית (scope ב-city.yaml), ובהם"
+                " תלמידים.",
+                "If not, there is nothing to plan for: the city has no such school, or `authority`"
+                " in city.yaml is spelt otherwise than in the register.",
+                "אם לא, אין למי לתכנן: אין בעיר בית ספר כזה, או ששם הרשות ב-city.yaml כתוב אחרת"
+                " מאשר במרשם.",
             ),
             (Expectation("expect_table_row_count_to_be_between", {"min_value": 1}),),
-            ("semel_mosad",),
+            ("semel_mosad_old",),
             blocks=True,
         ),
     ),

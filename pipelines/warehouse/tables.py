@@ -155,6 +155,7 @@ def failure(blocked: Sequence[tuple[str, CheckResult]]) -> dg.Failure:
         f"{name}.{result.check.id}: {result.failing_rows} of {result.checked_rows} row(s) fail"
         f" ({'; '.join(result.failing_expectations)}); keys:"
         f" {', '.join(result.failing_keys) or 'none to show'}. {result.check.sentence}"
+        f" {result.check.says.he} {result.check.says.resolve_he}"
         for name, result in blocked
     ]
     return dg.Failure(

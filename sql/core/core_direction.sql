@@ -3,7 +3,7 @@
 -- Stage: collect.
 -- Needier schools and pupils score lower and lie in weaker areas, and a higher band is a better one; a clearly opposite correlation means that a column lies the
 -- wrong way round (R13): beyond .4 over a city's few schools, beyond .1 over its pupils, whose correlation is usually
--- -.2 to -.3 (Sirin 2005) and known to .02.
+-- -.2 to -.3 (Sirin 2005) and known to .02; and beyond what chance does to so few once in two hundred years (Fisher's z).
 WITH achievement AS (
     SELECT cells.semel_mosad, cells.school_year, avg((cells.score_mean - scales.reference_mean) / scales.reference_sd) AS level_sd
     FROM core.core_school_subject_year AS cells
@@ -56,7 +56,10 @@ SELECT
     CAST(any_value(expected_sign) AS INTEGER) AS expected_sign,
     CASE WHEN isfinite(corr(background, outcome)) THEN corr(background, outcome) END AS correlation,
     CASE WHEN isfinite(corr(background, outcome)) THEN corr(background, outcome) * any_value(expected_sign) END AS signed_correlation,
-    CAST(CASE indicator_id WHEN 'nurture_decile' THEN -0.1 ELSE -0.4 END AS DOUBLE) AS least_correlation,
+    least(
+        CASE indicator_id WHEN 'nurture_decile' THEN -0.1 ELSE -0.4 END,
+        CASE WHEN regr_count(background, outcome) > 3 THEN -tanh(2.575829 / sqrt(regr_count(background, outcome) - 3)) ELSE -1 END
+    ) AS least_correlation,
     CAST(count(DISTINCT semel_mosad) FILTER (WHERE background IS NOT NULL AND outcome IS NOT NULL) AS INTEGER) AS schools
 FROM pairs
 GROUP BY indicator_id, school_year
