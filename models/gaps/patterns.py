@@ -201,7 +201,7 @@ def variance_shares(cells: pl.DataFrame, components: pl.DataFrame) -> pl.DataFra
             chance = np.trace(own @ solved.covariance @ own.T)
             square = ((own @ solved.fixed) ** 2).sum() - chance
             found[name] = float(np.sqrt(max(square, 0.0) / levels))
-        found["residual"] = float(np.sqrt((measured["gap_sampling_sd"] ** 2).mean()))
+        found["residual"] = float(np.sqrt((measured["gap_sampling_sd"].to_numpy() ** 2).mean()))
     square = pl.col("component_sd") ** 2
     return pl.concat(
         [

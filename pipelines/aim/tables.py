@@ -143,6 +143,21 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
             ],
             schema=dict.fromkeys(("source_id", "semel_mosad", "silence_reason"), pl.String),
         ),
+        "core_emergency": pl.DataFrame(
+            [
+                {
+                    "school_year": year,
+                    "emergency_name_he": emergency.name_he,
+                    "source": emergency.source,
+                    "reason": emergency.reason,
+                }
+                for year, emergency in settings.emergencies.items()
+            ],
+            schema={
+                "school_year": pl.Int32,
+                **dict.fromkeys(("emergency_name_he", "source", "reason"), pl.String),
+            },
+        ),
         "core_source_mapping": (
             pl.DataFrame(
                 [
@@ -296,6 +311,7 @@ STEPS = (
             "core_goal",
             "core_response",
             "core_parameter",
+            "core_emergency",
             "core_source_mapping",
             "core_declared_silence",
             "core_group",

@@ -175,6 +175,7 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
     components = components.select("component", "component_sd")
     now = city_gaps(cells.filter(inside), components, schools=schools)
     spread = whole_or_part(by_school.filter("is_measured"), now, components, margin_sd=margin)
+    breaks = _breaks(tables)
     linked = _linked(cells, tables).rename({"ruler": "segment"})
     yearly = city_gaps(linked, components, schools=schools, by=["segment", "school_year"])
     places = pl.concat(
@@ -203,7 +204,13 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
         "mart_gap_city": (
             now.drop("schools_measured").join(spread.drop("city_gap_sd"), on="subject")
         ),
-        "mart_gap_trend": trends(places, city.planning_year),
+        "mart_gap_trend": trends(_apart(places, breaks), city.planning_year).join(
+            breaks.group_by("place").agg(
+                breaks=pl.format("{} {}", "school_year", "break_kind").str.join(", ")
+            ),
+            on="place",
+            how="left",
+        ),
         "mart_subject_pattern": general_or_subject(subject_rows, margin_sd=margin),
     }
     return {**answers, **_groups(every.filter(inside), components, first, last)}
@@ -250,6 +257,33 @@ def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int
         ),
         "mart_gap_group_school": pl.concat(by_school),
     }
+
+
+def _breaks(tables: Tables) -> pl.DataFrame:
+    """Return the breaks of every place: place, school_year, break_kind; the city's emergencies."""
+    breaks = tables["core_trend_break"].rename({"semel_mosad": "place"})
+    whole = breaks.filter(break_kind="emergency").with_columns(place=pl.lit(CITY)).unique()
+    return pl.concat([breaks, whole]).sort("place", "school_year", "break_kind")
+
+
+def _apart(places: pl.DataFrame, breaks: pl.DataFrame) -> pl.DataFrame:
+    """Give the years of an emergency, and those since a merger, segments of their own."""
+    emergency = breaks.filter(break_kind="emergency").select(
+        "place", "school_year", emergency=pl.format(" emergency {}", "school_year")
+    )
+    merger = breaks.filter(break_kind="merged").sort("place", "school_year")
+    return (
+        places.join(emergency, on=["place", "school_year"], how="left")
+        .sort("place", "school_year")
+        .join_asof(
+            merger.select("place", "school_year", merger=pl.format(" since {}", "school_year")),
+            on="school_year",
+            by="place",
+            check_sortedness=False,
+        )
+        .with_columns(pl.concat_str("segment", pl.col("emergency", "merger").fill_null("")))
+        .drop("emergency", "merger")
+    )
 
 
 def _whole(cells: pl.DataFrame) -> pl.DataFrame:
@@ -315,6 +349,7 @@ STEPS = (
         reads=(
             "core_gap_cell",
             "core_scale_link",
+            "core_trend_break",
             "core_city",
             "mart_gap_school",
             "mart_gap_component",

@@ -721,8 +721,8 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 "אם בעל המבחן פרסם קישור בין הסולמות יש למפות אותו (link_id); אחרת השנים שלפני"
                 " ואחרי אינן מגמה אחת.",
             ),
-            (_among("is_comparable", [True]),),
-            ("is_comparable",),
+            (_not_among("break_kind", ["scale"]),),
+            ("break_kind",),
         ),
     ),
     "mart_gap_area": (

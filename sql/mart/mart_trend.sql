@@ -1,7 +1,8 @@
 -- A row: one school × subject × grade × scale against the year before.
 -- Key: semel_mosad, subject, grade, scale_id, school_year.
 -- Stage: diagnose.
--- Where the ruler changed, the change is empty: it would compare two rulers (R9).
+-- Where the ruler changed, the change is empty: it would compare two rulers (R9). So it is in the year of a merger, and
+-- into and out of an emergency (R46).
 WITH cells AS (
     SELECT
         means.semel_mosad,
@@ -20,20 +21,36 @@ WITH cells AS (
         AND scales.subject = means.subject
     JOIN core.core_scale_link AS links ON links.scale_id = means.scale_id AND links.school_year = means.school_year
     WHERE means.group_id = 'all'
+),
+breaks AS (
+    SELECT semel_mosad, school_year, break_kind FROM core.core_trend_break
+    UNION
+    SELECT semel_mosad, school_year + 1, break_kind FROM core.core_trend_break WHERE break_kind = 'emergency'
+),
+pairs AS (
+    SELECT
+        now.*,
+        CASE WHEN before.ruler <> now.ruler THEN 'scale' ELSE breaks.break_kind END AS break_kind,
+        now.level_sd - before.level_sd AS change_sd
+    FROM cells AS now
+    JOIN cells AS before
+        ON before.semel_mosad = now.semel_mosad
+        AND before.subject = now.subject
+        AND before.grade = now.grade
+        AND before.school_year = now.school_year - 1
+    LEFT JOIN breaks ON breaks.semel_mosad = now.semel_mosad AND breaks.school_year = now.school_year
+    WHERE now.is_measured AND before.is_measured
 )
 SELECT
-    now.semel_mosad,
-    now.subject,
-    now.grade,
-    now.scale_id,
-    now.school_year,
-    bool_or(before.ruler = now.ruler) AS is_comparable,
-    max(now.level_sd - before.level_sd) FILTER (WHERE before.ruler = now.ruler) AS change_sd
-FROM cells AS now
-JOIN cells AS before
-    ON before.semel_mosad = now.semel_mosad
-    AND before.subject = now.subject
-    AND before.grade = now.grade
-    AND before.school_year = now.school_year - 1
-WHERE now.is_measured AND before.is_measured
-GROUP BY now.semel_mosad, now.subject, now.grade, now.scale_id, now.school_year
+    semel_mosad,
+    subject,
+    grade,
+    scale_id,
+    school_year,
+    bool_or(break_kind IS NULL) AS is_comparable,
+    -- Of several scales the year before, one by the same ruler is enough.
+    CASE WHEN NOT bool_or(break_kind IS NULL) THEN coalesce(min(break_kind) FILTER (WHERE break_kind <> 'scale'), 'scale') END
+        AS break_kind,
+    max(change_sd) FILTER (WHERE break_kind IS NULL) AS change_sd
+FROM pairs
+GROUP BY semel_mosad, subject, grade, scale_id, school_year
