@@ -705,6 +705,25 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             ("tested_share_hi_pct",),
         ),
     ),
+    "core_test_selection": (
+        Check(
+            "weak_tested",
+            "WARN",
+            "coverage",
+            TESTS,
+            Says(
+                "No school left more of its weak pupils untested than the city's other schools did,"
+                " beyond what chance does once in a hundred tests (R26).",
+                "אין בית ספר שהותיר מחוץ למבחן יותר מתלמידיו החלשים מכפי שעשו בתי הספר האחרים, מעבר"
+                " למה שקורה במקרה במבחן אחד ממאה.",
+                "Ask the school who was not tested and why: its mean may speak of other pupils than"
+                " its own.",
+                "יש לברר עם בית הספר מי לא נבחן ומדוע: ייתכן שהממוצע מדבר על חלק מתלמידיו.",
+            ),
+            (_between("selection_p", 0.01, None),),
+            ("selection_p",),
+        ),
+    ),
     "mart_trend": (
         Check(
             "unlinked_scales",
