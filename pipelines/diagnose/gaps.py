@@ -237,7 +237,24 @@ def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int
             ]
         )
         own = rows["semel_mosad"].n_unique()
-        city.append(city_gaps(rows, components, schools=own).select(named, pl.all()))
+        listed = rows.filter(pl.col("listed_pupils").is_not_null())
+        # Whole percent: how many were not tested is not to be read off it.
+        share = (
+            (100 * pl.col("tested_pupils").sum() / pl.col("listed_pupils").sum())
+            .round()
+            .alias("tested_share_pct")
+        )
+        shares = pl.concat(
+            [
+                listed.group_by("subject").agg(share),
+                listed.select(pl.lit(WHOLE).alias("subject"), share),
+            ]
+        )
+        city.append(
+            city_gaps(rows, components, schools=own)
+            .join(shares.fill_nan(None), on="subject", how="left")
+            .select(named, pl.all())
+        )
         by_school.append(
             school_gaps(rows, components, first, last)
             .filter("is_measured")
