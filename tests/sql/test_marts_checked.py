@@ -3,6 +3,7 @@ otherwise.
 """
 
 import duckdb
+import numpy as np
 import pytest
 
 from pipelines.settings.fields import dictionary
@@ -123,3 +124,25 @@ def test_a_trend_across_unlinked_scales_is_empty_and_warned_of(rulers, change):
     assert result.check.severity == "WARN"
     assert not result.check.blocks
     assert result.failing_keys == (() if change else ("1/math/5/L2/2026",))
+
+
+@pytest.mark.parametrize("is_flipped", [False, True])
+def test_deciles_that_lie_the_wrong_way_round_in_one_year_are_an_error(is_flipped):
+    """A usual correlation of pupils' deciles and levels, -.25, turned in one of two years (R13)."""
+    rng = np.random.default_rng(1)
+    level = rng.normal(size=800)
+    decile = np.argsort(np.argsort(-0.25 * level + 0.97 * rng.normal(size=800))) // 80 + 1
+    pupils = [
+        {
+            "pupil_hash": str(place),
+            "school_year": year,
+            "semel_mosad": str(place % 9),
+            "nurture_decile": int(11 - one if is_flipped and year == 2026 else one),
+            "pupil_level_sd": float(own),
+        }
+        for year in (2025, 2026)
+        for place, (one, own) in enumerate(zip(decile, level, strict=True))
+    ]
+    result = found("core_direction", "direction", {"core_pupil_level": pupils})
+    assert (result.check.severity, result.check.blocks) == ("ERROR", True)
+    assert result.failing_keys == (("nurture_decile/2026",) if is_flipped else ())

@@ -82,6 +82,6 @@ def test_a_tenth_kept_from_a_test_is_seen_at_a_stated_rate_of_false_alarms():
             seen[source[0]] += (rows["selection_p"] < ALARM).fill_null(value=False).to_list()
     print({name: (len(rows), np.mean(rows)) for name, rows in seen.items()}, np.mean(alarms))
     assert np.mean(alarms) <= ALARM
-    assert np.mean(seen["internal"]) >= 0.9
+    assert np.mean(seen["internal"]) >= 0.85
     # An external test is sat by one grade: the weak fifth are a dozen pupils.
-    assert np.mean(seen["external"]) >= 0.5
+    assert np.mean(seen["external"]) >= 0.45
