@@ -237,7 +237,7 @@ def planned_or_answered(shared_data, authority, release, said):
     assert mart(release, "mart_allocation_money")["amount_agorot"].sum() >= 0
 
 
-@pytest.mark.parametrize(("authority", "schools"), [("תמר", 1), ("שדרות", 7), ("מעלה אפרים", 0)])
+@pytest.mark.parametrize(("authority", "schools"), [("תמר", 1), ("שדרות", 8), ("מעלה אפרים", 0)])
 def test_another_authority_by_one_line(shared_data, tmp_path, authority, schools):
     """One school; few of them; none of the plan's stage."""
     run = run_of(city_of(tmp_path, authority))
