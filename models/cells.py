@@ -12,6 +12,8 @@ from models.checks import every_row, one_row_each
 
 MEAN_GROUP = ["scale_id", "subject", "grade", "school_year"]
 CELL_KEY = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
+# SD of a component that too few schools tell apart from chance: so wide that nothing is pooled.
+UNKNOWN_SD = 2.0
 COMPONENTS = ("school", "school_subject", "school_year", "school_subject_year")
 # Pupils who do well in one subject do well in another, and the same pupils come back a grade
 # higher: the sampling errors of one cohort's cells move together (test reliability .8, persistence
@@ -53,12 +55,14 @@ def component_variances(components: pl.DataFrame) -> np.ndarray:
     """Return the variances of the components, in the order of `COMPONENTS`.
 
     Args:
-        components: component, component_sd.
+        components: component, component_sd (null = not known: `UNKNOWN_SD`).
 
     Raises:
-        ValueError: if a component has no value.
+        ValueError: if a component is absent.
     """
-    by_name = dict(components.select("component", "component_sd").iter_rows())
-    if missing := [name for name in COMPONENTS if by_name.get(name) is None]:
+    by_name = dict(
+        components.select("component", pl.col("component_sd").fill_null(UNKNOWN_SD)).iter_rows()
+    )
+    if missing := [name for name in COMPONENTS if name not in by_name]:
         raise ValueError(f"variance components without a value: {', '.join(missing)}")
     return np.array([by_name[name] for name in COMPONENTS]) ** 2

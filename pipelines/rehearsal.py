@@ -74,7 +74,7 @@ def rehearse(city: CityFolder, *, checked: bool = True) -> Rehearsal:
         if checked:
             table = dictionary().tables[name]
             checks = checks_of(table)
-            if name == "core_school" and not _REGISTERS & city.city.sources.keys():
+            if name == "core_school_code" and not _REGISTERS & city.city.sources.keys():
                 # A folder that maps no register, such as one of national files, has no schools.
                 checks = tuple(check for check in checks if check.id != "city_has_schools")
             found = run_checks(connection, table, qualified(table), checks)

@@ -38,20 +38,21 @@ def fit_components(cells: pl.DataFrame) -> pl.DataFrame:
             measured), gap_sampling_sd (pupil SD).
 
     Returns:
-        component, component_sd (pupil SD), one row per component in the order of `COMPONENTS`.
+        component, component_sd (pupil SD), one row per component in the order of `COMPONENTS`; null
+        with fewer than six measured schools, which do not tell true differences from chance.
 
     Raises:
-        ValueError: if fewer than six schools are measured, a measured cell has no finite gap or no
-            positive sampling error, or a key repeats.
+        ValueError: if a measured cell has no finite gap or no positive sampling error, or a key
+            repeats.
 
     Source: Raudenbush & Bryk (2002), ch. 3; R36.
     """
     measured = measured_cells(cells)
     schools = measured["semel_mosad"].n_unique()
     if schools < LEAST_SCHOOLS:
-        raise ValueError(
-            f"only {schools} school(s) have measured achievement; at least {LEAST_SCHOOLS} are"
-            " needed to tell true differences from chance"
+        return pl.DataFrame(
+            {"component": COMPONENTS, "component_sd": [None] * len(COMPONENTS)},
+            schema={"component": pl.String, "component_sd": pl.Float64},
         )
     subjects, years = measured["subject"].n_unique() > 1, measured["school_year"].n_unique() > 1
     free = np.array([True, subjects, years, subjects and years])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from models.cells import component_variances
+from models.cells import MEAN_GROUP, component_variances, measured_cells
+from models.gaps.blocks import solve_means, stacks
 
 SURE = 0.90
 
@@ -33,7 +32,8 @@ def whole_or_part(
         whole_authority  the mean is surely below, and so are more than `most` of the schools
         part             the mean is not surely below, schools differ lastingly, some are below
         nowhere          the mean is surely not below; no school surely is, or none differs
-        cannot_tell      otherwise
+        cannot_tell      otherwise, and where so few schools are measured that it is not known
+                         whether they differ
 
     Args:
         schools: semel_mosad, subject, gap_sd, gap_se_sd of `school_gaps` (unmeasured rows are left
@@ -78,6 +78,7 @@ def whole_or_part(
     reach = float(norm.ppf(0.5 + level / 2))
     share = pl.col("schools_below") / pl.col("schools_measured")
     differ = bool(np.sqrt(component_variances(components)[:2].sum()) > margin_sd)
+    known = components["component_sd"].is_not_null().all()
     some = (pl.col("schools_surely_below") > 0) & differ
     return joined.select(
         "subject",
@@ -94,6 +95,8 @@ def whole_or_part(
         "spread_sd",
         pl.when((pl.col("p_city_below") >= SURE) & (share > most))
         .then(pl.lit("whole_authority"))
+        .when(pl.lit(not known))
+        .then(pl.lit("cannot_tell"))
         .when((pl.col("p_city_below") < SURE) & some)
         .then(pl.lit("part"))
         .when((pl.col("p_city_below") <= 1 - SURE) & ~some)
@@ -161,20 +164,51 @@ def general_or_subject(
     ).sort("place")
 
 
-def variance_shares(components: pl.DataFrame) -> pl.DataFrame:
-    """Return which share of the lasting and yearly differences between cells each component makes.
+def variance_shares(cells: pl.DataFrame, components: pl.DataFrame) -> pl.DataFrame:
+    """Return which share of the differences between raw gaps comes from what.
+
+    To the components of schools come those that all schools share: subjects and grades, as the main
+    effects of a least-squares fit of the means μ[s,k,g,t] on subject, grade and scale-year (the
+    variance of the estimated effects less that of their errors), and the residual, which is the
+    mean sampling variance of a cell.
 
     Args:
+        cells: as for `fit_components`.
         components: component, component_sd of `fit_components`.
 
     Returns:
-        component, component_sd, variance_share_pct (they sum to 100; 0 where there is no variance).
+        component (those of `COMPONENTS`, subject, grade, residual), component_sd (pupil SD),
+        variance_share_pct (they sum to 100); null where the components are not known.
 
-    Source: R39.
+    Source: Searle, Casella & McCulloch (1992), ch. 5; R39.
     """
-    squares: Mapping[str, float] = {
-        name: value**2 for name, value in components.select("component", "component_sd").iter_rows()
-    }
-    total = sum(squares.values())
-    shares = np.array(list(squares.values())) / total * 100 if total else np.zeros(len(squares))
-    return components.with_columns(pl.Series("variance_share_pct", shares))
+    measured = measured_cells(cells)
+    found = dict.fromkeys(("subject", "grade", "residual"))
+    if components["component_sd"].is_not_null().all():
+        solved = solve_means(list(stacks(measured)), component_variances(components))
+        groups = measured.select(MEAN_GROUP).unique().sort(MEAN_GROUP)
+        parts = [
+            groups.select(pl.struct(names).rank("dense")).to_series().to_dummies().to_numpy()
+            for names in (["subject"], ["grade"], ["scale_id", "school_year"])
+        ]
+        effects = np.linalg.pinv(np.hstack(parts).astype(float))
+        for name, start, levels in (
+            ("subject", 0, parts[0].shape[1]),
+            ("grade", parts[0].shape[1], parts[1].shape[1]),
+        ):
+            own = effects[start : start + levels]
+            own = own - own.mean(axis=0)
+            chance = np.trace(own @ solved.covariance @ own.T)
+            square = ((own @ solved.fixed) ** 2).sum() - chance
+            found[name] = float(np.sqrt(max(square, 0.0) / levels))
+        found["residual"] = float(np.sqrt((measured["gap_sampling_sd"].to_numpy() ** 2).mean()))
+    square = pl.col("component_sd") ** 2
+    return pl.concat(
+        [
+            components.select("component", "component_sd"),
+            pl.DataFrame(
+                {"component": list(found), "component_sd": list(found.values())},
+                schema={"component": pl.String, "component_sd": pl.Float64},
+            ),
+        ]
+    ).with_columns(variance_share_pct=100 * square / square.sum())

@@ -43,7 +43,7 @@ def predicted_gaps(
         has no mean to start from: null, `not_measured`, with reason `no_reference`.
 
     Raises:
-        ValueError: as `fit_components` for the cells; if a component has no value; if a wanted cell
+        ValueError: as `fit_components` for the cells; if a component is absent; if a wanted cell
             is measured or repeats.
 
     Source: Robinson (1991); Raudenbush & Bryk (2002), ch. 3; R33, R36.
@@ -115,13 +115,12 @@ def planned_missing_gaps(
     """Predict the cells of a year that were missing by design, where an earlier result is linked.
 
     National tests are sat in a part of the schools each year. A cell of `school_year` is predicted
-    for a school that has an earlier result in the same subject and grade by the same ruler: the
-    same link_id, or the same scale_id where a scale is not linked; never across a break of scales.
-    It is the prediction of `predicted_gaps`, with its wider interval, not the old figure.
+    for a school that has an earlier result in the same subject and grade by the same ruler. It is
+    the prediction of `predicted_gaps`, with its wider interval, not the old figure.
 
     Args:
-        cells: as for `fit_components`, with link_id where scales are linked (null = not linked);
-            rows without a gap name cells of the year that nobody may have sat.
+        cells: as for `fit_components`, with ruler (results of one ruler may be compared); rows
+            without a gap name cells of the year that nobody may have sat.
         components: component, component_sd.
         school_year: the year to predict.
         level: probability of the interval.
@@ -136,18 +135,13 @@ def planned_missing_gaps(
 
     Source: domain_methods §2a ("missing by design"); R9, R33.
     """
-    link = pl.col("link_id") if "link_id" in cells.columns else pl.lit(None, pl.String)
-    # Prefixed, so that a scale is never taken for a link of the same name.
-    ruled = cells.with_columns(
-        pl.coalesce("link " + link, "scale " + pl.col("scale_id")).alias("ruler")
-    )
-    measured = ruled.filter(pl.col("gap_raw_sd").is_not_null())
+    measured = cells.filter(pl.col("gap_raw_sd").is_not_null())
     before = (
         measured.filter(pl.col("school_year") < school_year)
         .group_by("semel_mosad", "subject", "grade", "ruler")
         .agg(pl.col("school_year").max().alias("carried_from_year"))
     )
-    now = ruled.filter(pl.col("school_year") == school_year).select(*MEAN_GROUP, "ruler").unique()
+    now = cells.filter(pl.col("school_year") == school_year).select(*MEAN_GROUP, "ruler").unique()
     wanted = now.join(before, on=["subject", "grade", "ruler"]).join(
         measured, on=CELL_KEY, how="anti"
     )

@@ -37,7 +37,7 @@ def shrunken_gaps(
         gap_tier; null and `not_measured` where a cell is not measured.
 
     Raises:
-        ValueError: as `fit_components` for the cells; if a component has no value.
+        ValueError: as `fit_components` for the cells; if a component is absent.
 
     Source: Raudenbush & Bryk (2002), ch. 3; Robinson (1991); R33, R36, R37.
     """
@@ -47,7 +47,7 @@ def shrunken_gaps(
         real = block.rows >= 0
         mean[block.rows[real]] = means[real]
         variance[block.rows[real]] = np.diagonal(covariances, axis1=1, axis2=2)[real]
-    signal = float((components["component_sd"] ** 2).sum())
+    signal = float(component_variances(components).sum())
     extra, limit = band_errors(measured)
     error = measured["gap_sampling_sd"] ** 2 + pl.Series(extra**2 + limit**2)
     estimated = measured.select(CELL_KEY).with_columns(

@@ -32,11 +32,12 @@ def city_gaps(
     gap = Σ n·gap_raw / Σ n over the cells of a subject; "all" is the mean over subjects. With a the
     weights of one school's cells and D their error covariance (one cohort's errors move together),
 
-        variance = Σ_schools a'D a + (1 - m/M)·s²/m
+        variance = Σ_schools a'D a + σ²(u)·Σ (b - 1/M)² + σ²(v)·Σ (c - 1/M)²/K²
 
-    where m of the M schools are measured and s² = σ²(school) + σ²(school × subject): schools that
-    were not measured may differ. `gap_lasting_se_sd` adds a'(σ²(w)W + σ²(x)X)a: how far this
-    window's result may lie from the lasting state, which is what a comparison of years needs.
+    where b is a measured school's share in the mean of K subjects, c its share in one of them, and
+    M schools there are: those not measured may differ. Of one subject with m measured schools the
+    last two are (1 - m/M)·(σ²(u) + σ²(v))/m. `gap_lasting_se_sd` adds a'(σ²(w)W + σ²(x)X)a: how
+    far this window's result may lie from the lasting state, which a comparison of years needs.
 
     Args:
         cells: semel_mosad, subject, grade, school_year, scale_id, gap_raw_sd, gap_sampling_sd,
@@ -68,16 +69,21 @@ def city_gaps(
     weights = np.zeros((measured.height, count))
     weights[np.arange(measured.height), target] = size
     weights /= weights.sum(axis=0)
+    there = np.zeros((seen, count))
+    there[measured.select(pl.col("semel_mosad").rank("dense") - 1).to_series(), target] = 1.0
+    there /= there.sum(axis=0)
     one = measured.group_by(key).agg(
         pl.col("semel_mosad").n_unique().alias("schools_measured"), pl.col("tested_pupils").sum()
     )
     rows = one.sort(key)
-    whole, whole_rows = _over_subjects(weights, rows, list(by))
-    weights = np.hstack([weights, whole])
+    mixed, whole_rows = _over_subjects(rows, list(by))
+    mix = np.hstack([np.eye(count), mixed])
+    weights = weights @ mix
     rows = pl.concat([rows, whole_rows.select(rows.columns)])
     estimate, sampling, lasting = _combine(measured, weights, variances)
-    missing = 1 - rows["schools_measured"].to_numpy() / schools
-    unseen = missing * (variances[0] + variances[1]) / rows["schools_measured"].to_numpy()
+    alike = ((there @ mix) ** 2).sum(axis=0) - 1 / schools
+    apart = ((there**2).sum(axis=0) - 1 / schools) @ mix**2
+    unseen = np.clip(variances[0] * alike + variances[1] * apart, 0.0, None)
     gap, error, *ends = interval(estimate, np.sqrt(sampling + unseen), level)
     return (
         rows.with_columns(
@@ -92,17 +98,17 @@ def city_gaps(
     )
 
 
-def _over_subjects(
-    weights: np.ndarray, rows: pl.DataFrame, by: list[str]
-) -> tuple[np.ndarray, pl.DataFrame]:
-    """Return the weights of the mean over subjects, and the rows they stand for."""
+def _over_subjects(rows: pl.DataFrame, by: list[str]) -> tuple[np.ndarray, pl.DataFrame]:
+    """Return the weight of each row in the means over subjects, and the rows these stand for."""
     numbered = rows.with_row_index("place")
     groups = numbered.group_by(by or [pl.lit(0).alias("whole")], maintain_order=True)
     whole = groups.agg(
         "place", pl.col("schools_measured").max(), pl.col("tested_pupils").sum()
     ).with_columns(pl.lit(WHOLE).alias("subject"))
-    columns = [weights[:, places].mean(axis=1) for places in whole["place"].to_list()]
-    return np.stack(columns, axis=1), whole
+    mix = np.zeros((rows.height, whole.height))
+    for column, places in enumerate(whole["place"].to_list()):
+        mix[places, column] = 1 / len(places)
+    return mix, whole
 
 
 def _combine(

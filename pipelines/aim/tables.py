@@ -102,6 +102,15 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
             for mapping in mappings
             for code, reason in mapping.not_reporting.items()
         ],
+        "core_emergency": [
+            {
+                "school_year": year,
+                "emergency_name_he": emergency.name_he,
+                "source": emergency.source,
+                "reason": emergency.reason,
+            }
+            for year, emergency in settings.emergencies.items()
+        ],
         "core_source_mapping": [
             {"source_id": source_id, "file_pattern": pattern, "sheet_name": sheet}
             for source_id, mappings in settings.sources.items()
@@ -217,6 +226,7 @@ STEPS = (
             "core_goal",
             "core_response",
             "core_parameter",
+            "core_emergency",
             "core_source_mapping",
             "core_declared_silence",
             "core_group",

@@ -28,8 +28,10 @@ def areas(city: CityFolder, tables: Tables) -> Tables:
         pl.col("group_id") == WHOLE,
         pl.col("school_year").is_between(*window_years(tables)),
     )
-    placed = tables["core_school"].select(
-        "semel_mosad", "is_in_plan", pl.col(KINDS).fill_null(NOWHERE)
+    placed = (
+        tables["core_school"]
+        .filter("is_in_plan")
+        .select("semel_mosad", pl.col(KINDS).fill_null(NOWHERE))
     )
     components = tables["mart_gap_component"].select("component", "component_sd")
     found = [
@@ -66,15 +68,9 @@ def _kind(
     for (area,), part in rows.sort(kind).group_by(kind, maintain_order=True):
         if not part["is_measured"].any():
             continue
-        # Of the schools of the area: those planned for, and any other that was measured.
-        there = placed.filter(pl.col(kind) == area)
-        schools = there.filter(
-            pl.col("is_in_plan") | pl.col("semel_mosad").is_in(part["semel_mosad"].implode())
-        ).height
+        schools = placed.filter(pl.col(kind) == area).height
         found.append(
-            city_gaps(
-                part.drop(*KINDS, "is_in_plan", "group_id"), components, schools=schools
-            ).select(
+            city_gaps(part.drop(*KINDS, "group_id"), components, schools=schools).select(
                 pl.lit(kind).alias("area_kind"),
                 pl.lit(area).alias("area"),
                 pl.all(),

@@ -48,12 +48,8 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
     components = fit_components(scored)
     cells = _with_bands(city, tables, scored, components)
     by_school = school_gaps(cells, components, first, last)
-    names = schools.select("semel_mosad", "school_name_he", "stream")
-    everyone = names.filter(
-        pl.col("semel_mosad").is_in(cells["semel_mosad"].implode())
-        | pl.col("semel_mosad").is_in(schools.filter("is_in_plan")["semel_mosad"].implode())
-    )
-    subjects = by_school.select("subject").unique()
+    names = schools.filter("is_in_plan").select("semel_mosad", "school_name_he", "stream")
+    subjects = pl.concat([by_school.select("subject"), pl.DataFrame({"subject": [WHOLE]})]).unique()
     window = cells.filter("is_measured", pl.col("school_year").is_between(first, last))
     known = [pl.col("tested_pupils").sum(), pl.col("is_band").all()]
     tested = pl.concat(
@@ -63,7 +59,7 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
         ]
     )
     grid = (
-        everyone.join(subjects, how="cross")
+        names.join(subjects, how="cross")
         .join(by_school, on=["semel_mosad", "subject"], how="left")
         .join(tested, on=["semel_mosad", "subject"], how="left")
         .with_columns(
@@ -87,7 +83,7 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
             components,
             last_year,  # type: ignore[arg-type]
         ).filter("is_carried"),
-        "mart_gap_component": variance_shares(components),
+        "mart_gap_component": variance_shares(scored, components),
     }
 
 
@@ -140,10 +136,10 @@ def _among_others(
     measured = grid.filter("is_measured")
     ranks = pl.concat(
         [
-            rank_summary(part, policy.worst_k.value).with_columns(pl.lit(subject).alias("subject"))
-            for (subject,), part in measured.sort("subject").group_by(
-                "subject", maintain_order=True
-            )
+            rank_summary(
+                measured.filter(pl.col("subject") == subject), policy.worst_k.value
+            ).with_columns(pl.lit(subject).alias("subject"))
+            for subject in sorted({WHOLE, *measured["subject"]})
         ]
     )
     adjusted = adjusted_gaps(measured, _background(tables), ["nurture_index"])
@@ -179,9 +175,8 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
     components = components.select("component", "component_sd")
     now = city_gaps(cells.filter(inside), components, schools=schools)
     spread = whole_or_part(by_school.filter("is_measured"), now, components, margin_sd=margin)
-    linked = _linked(cells, tables).with_columns(
-        pl.coalesce("link_id", "scale_id").alias("segment")
-    )
+    breaks = _breaks(tables)
+    linked = _linked(cells, tables).rename({"ruler": "segment"})
     yearly = city_gaps(linked, components, schools=schools, by=["segment", "school_year"])
     places = pl.concat(
         [
@@ -209,7 +204,13 @@ def patterns(city: CityFolder, tables: Tables) -> Tables:
         "mart_gap_city": (
             now.drop("schools_measured").join(spread.drop("city_gap_sd"), on="subject")
         ),
-        "mart_gap_trend": trends(places, city.planning_year),
+        "mart_gap_trend": trends(_apart(places, breaks), city.planning_year).join(
+            breaks.group_by("place").agg(
+                breaks=pl.format("{} {}", "school_year", "break_kind").str.join(", ")
+            ),
+            on="place",
+            how="left",
+        ),
         "mart_subject_pattern": general_or_subject(subject_rows, margin_sd=margin),
     }
     return {**answers, **_groups(every.filter(inside), components, first, last)}
@@ -236,7 +237,24 @@ def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int
             ]
         )
         own = rows["semel_mosad"].n_unique()
-        city.append(city_gaps(rows, components, schools=own).select(named, pl.all()))
+        listed = rows.filter(pl.col("listed_pupils").is_not_null())
+        # Whole percent: how many were not tested is not to be read off it.
+        share = (
+            (100 * pl.col("tested_pupils").sum() / pl.col("listed_pupils").sum())
+            .round()
+            .alias("tested_share_pct")
+        )
+        shares = pl.concat(
+            [
+                listed.group_by("subject").agg(share),
+                listed.select(pl.lit(WHOLE).alias("subject"), share),
+            ]
+        )
+        city.append(
+            city_gaps(rows, components, schools=own)
+            .join(shares.fill_nan(None), on="subject", how="left")
+            .select(named, pl.all())
+        )
         by_school.append(
             school_gaps(rows, components, first, last)
             .filter("is_measured")
@@ -258,13 +276,39 @@ def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int
     }
 
 
+def _breaks(tables: Tables) -> pl.DataFrame:
+    """Return the breaks of every place: place, school_year, break_kind; the city's emergencies."""
+    breaks = tables["core_trend_break"].rename({"semel_mosad": "place"})
+    whole = breaks.filter(break_kind="emergency").with_columns(place=pl.lit(CITY)).unique()
+    return pl.concat([breaks, whole]).sort("place", "school_year", "break_kind")
+
+
+def _apart(places: pl.DataFrame, breaks: pl.DataFrame) -> pl.DataFrame:
+    """Give the years of an emergency, and those since a merger, segments of their own."""
+    emergency = breaks.filter(break_kind="emergency").select(
+        "place", "school_year", emergency=pl.format(" emergency {}", "school_year")
+    )
+    merger = breaks.filter(break_kind="merged").sort("place", "school_year")
+    return (
+        places.join(emergency, on=["place", "school_year"], how="left")
+        .sort("place", "school_year")
+        .join_asof(
+            merger.select("place", "school_year", merger=pl.format(" since {}", "school_year")),
+            on="school_year",
+            by="place",
+            check_sortedness=False,
+        )
+        .with_columns(pl.concat_str("segment", pl.col("emergency", "merger").fill_null("")))
+        .drop("emergency", "merger")
+    )
+
+
 def _whole(cells: pl.DataFrame) -> pl.DataFrame:
     return cells.filter(pl.col("group_id") == WHOLE).drop("group_id")
 
 
 def _linked(cells: pl.DataFrame, tables: Tables) -> pl.DataFrame:
-    links = tables["core_scale_year"].select("scale_id", "school_year", "link_id").unique()
-    return cells.join(links, on=["scale_id", "school_year"], how="left")
+    return cells.join(tables["core_scale_link"], on=["scale_id", "school_year"])
 
 
 def window_years(tables: Tables) -> tuple[int, int]:
@@ -295,7 +339,7 @@ STEPS = (
             "core_band_cell",
             "core_school",
             "core_school_year",
-            "core_scale_year",
+            "core_scale_link",
             "core_city",
         ),
         after=GATES,
@@ -321,7 +365,8 @@ STEPS = (
         ),
         reads=(
             "core_gap_cell",
-            "core_scale_year",
+            "core_scale_link",
+            "core_trend_break",
             "core_city",
             "mart_gap_school",
             "mart_gap_component",

@@ -116,6 +116,27 @@ def not_measured(city: CityFolder, tables: Tables) -> Tables:
                 "mart_need_index,mart_allocation",
             )
         )
+    register = tables["core_school"]
+    outside = register.filter(~pl.col("is_in_plan")).height
+    if outside:
+        items.append(
+            (
+                "schools_not_counted",
+                "בתי ספר אחרים בעיר",
+                "Other schools of the city",
+                (
+                    "שלב, סוג או מעמד שאינם בהיקף התכנית, או בית ספר ללא תלמידים: אינם נספרים באף"
+                    " פער, מונה או מכנה"
+                ),
+                (
+                    "of a stage, type or legal status outside the plan's scope, or without pupils;"
+                    " no gap, count or denominator holds them"
+                ),
+                outside,
+                register.height,
+                "mart_gap_city,mart_gap_school,mart_gap_component",
+            )
+        )
     imputed = tables["core_gap_cell"].filter("tested_pupils_is_imputed")["semel_mosad"].n_unique()
     if imputed:
         items.append(
@@ -206,6 +227,7 @@ STEPS = (
             "core_budget_line",
             "core_attendance",
             "core_climate",
+            "core_school",
             "core_gap_cell",
             "core_band_cell",
             "core_school_year",

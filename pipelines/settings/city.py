@@ -127,6 +127,10 @@ class Scale(Cited):
         return self
 
 
+class Emergency(Named, Cited):
+    """A school year of an emergency, whose results no trend crosses (R46)."""
+
+
 class Email(Model):
     """The mail server that takes a city's notices, and whom they reach."""
 
@@ -152,6 +156,7 @@ class City(Model):
     city: Identity
     scope: Scope
     school_years: SchoolYears
+    emergencies: dict[Year, Emergency] = Field(default_factory=dict)
     subjects: tuple[Subject, ...]
     grades_per_school: Annotated[Whole, Field(ge=1, le=13)] = 6
     scales: dict[str, Scale] = Field(default_factory=dict)

@@ -126,10 +126,11 @@ def _not_among(column: str, values: list[Any]) -> Expectation:
     return Expectation("expect_column_values_to_not_be_in_set", arguments)
 
 
-def _at_least(column: str, other: str) -> Expectation:
+def _at_least(column: str, other: str, *, where_known: bool = False) -> Expectation:
+    ignored = {"ignore_row_if": "either_value_is_missing"} if where_known else {}
     return Expectation(
         "expect_column_pair_values_a_to_be_greater_than_b",
-        {"column_A": column, "column_B": other, "or_equal": True},
+        {"column_A": column, "column_B": other, "or_equal": True, **ignored},
     )
 
 
@@ -258,18 +259,21 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             "consistency",
             REGISTRAR,
             Says(
-                "Needier schools do not clearly score higher, and do not lie in stronger areas: a"
-                " correlation beyond .4 the wrong way means a reversed column (nurture: 1 = strong,"
-                " 10 = weak; CBS cluster: 1 = weak, 10 = strong; band: 1 = low, 5 = high).",
-                "בתי ספר חלשים אינם בעלי הישגים גבוהים בבירור ואינם באזורים חזקים: מתאם הפוך מעל"
-                ' 0.4 מעיד על עמודה הפוכה (טיפוח: 1 חזק, 10 חלש; אשכול למ"ס: 1 חלש, 10 חזק; רצועה:'
-                " 1 נמוכה, 5 גבוהה).",
+                "Needier schools and pupils do not clearly score higher, and schools do not lie in"
+                " stronger areas: a correlation the wrong way beyond .4 over schools or .1 over"
+                " pupils, and beyond what chance does to so few, means a reversed column (nurture:"
+                " 1 = strong, 10 = weak; CBS cluster: 1 = weak, 10 = strong; band: 1 = low, 5 ="
+                " high).",
+                "בתי ספר ותלמידים חלשים אינם בעלי הישגים גבוהים בבירור, ובתי הספר אינם באזורים"
+                " חזקים: מתאם הפוך מעל 0.4 בין בתי ספר או מעל 0.1 בין תלמידים, ומעבר למה שהמקרה"
+                " יוצר במספר קטן כזה, מעיד על עמודה הפוכה"
+                ' (טיפוח: 1 חזק, 10 חלש; אשכול למ"ס: 1 חלש, 10 חזק; רצועה: 1 נמוכה, 5 גבוהה).',
                 "Check the column of that year (of nurture, of the bands); map it the right way"
                 " round.",
                 "יש לבדוק את העמודה של אותה שנה (טיפוח או רצועה) ולתקן את הכיוון.",
             ),
-            (_between("signed_correlation", -0.4, None),),
-            ("signed_correlation",),
+            (_at_least("signed_correlation", "least_correlation", where_known=True),),
+            ("signed_correlation", "least_correlation"),
             blocks=True,
         ),
     ),
@@ -476,20 +480,24 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             ("repair_code",),
         ),
     ),
-    "core_school": (
+    "core_school_code": (
         Check(
             "city_has_schools",
             "ERROR",
             "completeness",
             REGISTRAR,
             Says(
-                "The register holds schools of this city.",
-                "במרשם יש בתי ספר של העיר.",
-                "If not, `authority` in city.yaml is spelt otherwise than in the register.",
-                "אם לא, שם הרשות ב-city.yaml כתוב אחרת מאשר במרשם.",
+                "The register holds schools of this city of the plan's stage, type and legal status"
+                " (`scope` in city.yaml), with pupils.",
+                "במרשם יש בתי ספר של העיר בשלב, בסוג ובמעמד של התכנית (scope ב-city.yaml), ובהם"
+                " תלמידים.",
+                "If not, there is nothing to plan for: the city has no such school, or `authority`"
+                " in city.yaml is spelt otherwise than in the register.",
+                "אם לא, אין למי לתכנן: אין בעיר בית ספר כזה, או ששם הרשות ב-city.yaml כתוב אחרת"
+                " מאשר במרשם.",
             ),
             (Expectation("expect_table_row_count_to_be_between", {"min_value": 1}),),
-            ("semel_mosad",),
+            ("semel_mosad_old",),
             blocks=True,
         ),
     ),
@@ -697,6 +705,25 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             ("tested_share_hi_pct",),
         ),
     ),
+    "core_test_selection": (
+        Check(
+            "weak_tested",
+            "WARN",
+            "coverage",
+            TESTS,
+            Says(
+                "No school left more of its weak pupils untested than the city's other schools did,"
+                " beyond what chance does once in a hundred tests (R26).",
+                "אין בית ספר שהותיר מחוץ למבחן יותר מתלמידיו החלשים מכפי שעשו בתי הספר האחרים, מעבר"
+                " למה שקורה במקרה במבחן אחד ממאה.",
+                "Ask the school who was not tested and why: its mean may speak of other pupils than"
+                " its own.",
+                "יש לברר עם בית הספר מי לא נבחן ומדוע: ייתכן שהממוצע מדבר על חלק מתלמידיו.",
+            ),
+            (_between("selection_p", 0.01, None),),
+            ("selection_p",),
+        ),
+    ),
     "mart_trend": (
         Check(
             "unlinked_scales",
@@ -713,8 +740,8 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 "אם בעל המבחן פרסם קישור בין הסולמות יש למפות אותו (link_id); אחרת השנים שלפני"
                 " ואחרי אינן מגמה אחת.",
             ),
-            (_among("is_comparable", [True]),),
-            ("is_comparable",),
+            (_not_among("break_kind", ["scale"]),),
+            ("break_kind",),
         ),
     ),
     "mart_gap_area": (

@@ -172,7 +172,11 @@ def make_tables(
 
 def failure(blocked: Sequence[tuple[str, CheckResult]]) -> dg.Failure:
     """Return the error of a blocked write, which no retry can heal."""
-    sentences = [f"{name}.{result.check.id}: {_told(result)}" for name, result in blocked]
+    sentences = [
+        f"{name}.{result.check.id}: {_told(result)} {result.check.says.he}"
+        f" {result.check.says.resolve_he}"
+        for name, result in blocked
+    ]
     return dg.Failure(
         description="Blocked, the last good table stays in place. " + " | ".join(sentences),
         allow_retries=False,

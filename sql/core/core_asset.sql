@@ -11,4 +11,4 @@ SELECT
     assets.hours_per_week,
     assets.hours_free_per_week
 FROM staging.stg_assets__inventory AS assets
-LEFT JOIN core.core_school_code AS codes ON codes.semel_mosad_old = assets.semel_mosad
+LEFT JOIN core.core_city_code AS codes ON codes.semel_mosad_old = assets.semel_mosad

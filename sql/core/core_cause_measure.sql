@@ -61,6 +61,7 @@ measures AS (
         ) AS measure_value,
         CAST(arg_max(years.pupils, years.school_year) AS INTEGER) AS measure_pupils
     FROM core.core_school_year AS years
+    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = years.semel_mosad
     CROSS JOIN city
     WHERE years.nurture_index IS NOT NULL AND years.school_year <= city.window_last_year
     GROUP BY years.semel_mosad

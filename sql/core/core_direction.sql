@@ -1,7 +1,9 @@
 -- A row: one background column against what it must go with, in one school year.
 -- Key: indicator_id, school_year.
 -- Stage: collect.
--- Needier schools score lower and lie in weaker areas, and a higher band is a better one; a clearly opposite correlation means that a column lies the wrong way round (R13).
+-- Needier schools and pupils score lower and lie in weaker areas, and a higher band is a better one; a clearly opposite correlation means that a column lies the
+-- wrong way round (R13): beyond .4 over a city's few schools, beyond .1 over its pupils, whose correlation is usually
+-- -.2 to -.3 (Sirin 2005) and known to .02; and beyond what chance does to so few once in two hundred years (Fisher's z).
 WITH achievement AS (
     SELECT cells.semel_mosad, cells.school_year, avg((cells.score_mean - scales.reference_mean) / scales.reference_sd) AS level_sd
     FROM core.core_school_subject_year AS cells
@@ -21,21 +23,24 @@ areas AS (
     HAVING count(DISTINCT locality_name) = 1
 ),
 pairs AS (
-    SELECT 'nurture_index' AS indicator_id, years.school_year, -1 AS expected_sign, years.nurture_index AS background, achievement.level_sd AS outcome
+    SELECT 'nurture_index' AS indicator_id, years.school_year, -1 AS expected_sign, years.nurture_index AS background, achievement.level_sd AS outcome, years.semel_mosad
     FROM core.core_school_year AS years
     JOIN achievement ON achievement.semel_mosad = years.semel_mosad AND achievement.school_year = years.school_year
     UNION ALL
-    SELECT 'nurture_vs_area_cluster', years.school_year, -1, years.nurture_index, areas.ses_cluster_cbs
+    SELECT 'nurture_vs_area_cluster', years.school_year, -1, years.nurture_index, areas.ses_cluster_cbs, years.semel_mosad
     FROM core.core_school_year AS years
-    JOIN core.core_school AS schools ON schools.semel_mosad = years.semel_mosad
+    JOIN core.core_school AS schools ON schools.semel_mosad = years.semel_mosad AND schools.is_in_plan
     JOIN areas ON areas.stat_area = schools.stat_area
     UNION ALL
-    SELECT 'ses_category', achievement.school_year, -1, schools.ses_category, achievement.level_sd
+    SELECT 'ses_category', achievement.school_year, -1, schools.ses_category, achievement.level_sd, achievement.semel_mosad
     FROM achievement
     JOIN core.core_school AS schools ON schools.semel_mosad = achievement.semel_mosad
     UNION ALL
+    SELECT 'nurture_decile', school_year, -1, nurture_decile, pupil_level_sd, semel_mosad
+    FROM core.core_pupil_level
+    UNION ALL
     -- A higher band is a better one. Of few schools with both, chance alone may say the opposite.
-    SELECT 'band', banded.school_year, 1, banded.band, achievement.level_sd
+    SELECT 'band', banded.school_year, 1, banded.band, achievement.level_sd, banded.semel_mosad
     FROM (
         SELECT codes.semel_mosad, bands.school_year, avg(bands.band) AS band
         FROM staging.stg_tests__school_bands AS bands
@@ -51,6 +56,10 @@ SELECT
     CAST(any_value(expected_sign) AS INTEGER) AS expected_sign,
     CASE WHEN isfinite(corr(background, outcome)) THEN corr(background, outcome) END AS correlation,
     CASE WHEN isfinite(corr(background, outcome)) THEN corr(background, outcome) * any_value(expected_sign) END AS signed_correlation,
-    CAST(count(*) FILTER (WHERE background IS NOT NULL AND outcome IS NOT NULL) AS INTEGER) AS schools
+    least(
+        CASE indicator_id WHEN 'nurture_decile' THEN -0.1 ELSE -0.4 END,
+        CASE WHEN regr_count(background, outcome) > 3 THEN -tanh(2.575829 / sqrt(regr_count(background, outcome) - 3)) ELSE -1 END
+    ) AS least_correlation,
+    CAST(count(DISTINCT semel_mosad) FILTER (WHERE background IS NOT NULL AND outcome IS NOT NULL) AS INTEGER) AS schools
 FROM pairs
 GROUP BY indicator_id, school_year

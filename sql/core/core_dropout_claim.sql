@@ -11,7 +11,7 @@ SELECT
             WHERE EXISTS (
                 SELECT 1
                 FROM staging.stg_register__pupils AS pupils
-                JOIN core.core_school_code AS elsewhere ON elsewhere.semel_mosad_old = pupils.semel_mosad
+                JOIN core.core_city_code AS elsewhere ON elsewhere.semel_mosad_old = pupils.semel_mosad
                 WHERE pupils.pupil_hash = exits.pupil_hash
                     AND pupils.school_year IN (exits.school_year, exits.school_year + 1)
                     AND elsewhere.semel_mosad <> codes.semel_mosad

@@ -10,7 +10,7 @@ WITH elementary AS (
     FROM core.core_school AS schools
     JOIN core.core_school_year AS years ON years.semel_mosad = schools.semel_mosad
     JOIN core.core_city AS city ON city.reference_year = years.school_year
-    WHERE schools.is_elementary
+    WHERE schools.is_elementary AND years.pupils > 0
 )
 SELECT scope, stream, CAST(count(*) AS INTEGER) AS schools, CAST(sum(pupils) AS INTEGER) AS pupils
 FROM elementary

@@ -23,11 +23,13 @@ counted AS (
     UNION ALL
     SELECT concat('pupils.', scope), sum(pupils) FROM core.core_pupil_total WHERE stream = 'total' GROUP BY scope
     UNION ALL
-    SELECT concat('served.', participation.response_id), count(DISTINCT participation.semel_mosad)
-    FROM core.core_participation AS participation
-    JOIN core.core_city AS city ON city.reference_year = participation.school_year
-    WHERE participation.participants > 0
-    GROUP BY participation.response_id
+    -- As declared: of all schools of the city, counted or not.
+    SELECT concat('served.', delivery.response_id), count(DISTINCT codes.semel_mosad)
+    FROM staging.stg_programmes__delivery AS delivery
+    JOIN core.core_city_code AS codes ON codes.semel_mosad_old = delivery.semel_mosad
+    JOIN core.core_city AS city ON city.reference_year = delivery.school_year
+    WHERE delivery.participants > 0
+    GROUP BY delivery.response_id
 )
 SELECT
     staged.reconciliation_id,

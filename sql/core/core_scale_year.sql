@@ -1,8 +1,14 @@
 -- A row: one scale of one kind of test in one school year.
 -- Key: test_source, scale_id, school_year.
 -- Stage: collect.
--- Scores of two scales are compared only through a common link id; a break is not a change (R9).
-WITH means AS (
+-- Scores of two years are compared only by one ruler; a break is not a change (R9).
+WITH sat AS (
+    SELECT scores.*
+    FROM staging.stg_tests__pupil_scores AS scores
+    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = scores.semel_mosad
+    WHERE scores.is_tested
+),
+means AS (
     SELECT
         test_source,
         scale_id,
@@ -10,15 +16,13 @@ WITH means AS (
         min(link_id) AS link_id,
         avg(score) AS score_mean,
         CAST(count(score) AS INTEGER) AS tested_pupils
-    FROM staging.stg_tests__pupil_scores
-    WHERE is_tested
+    FROM sat
     GROUP BY test_source, scale_id, school_year
 ),
 -- The mean of the year before over the same subjects and grades only: what was tested may differ.
 cells AS (
     SELECT test_source, scale_id, school_year, subject, grade, avg(score) AS score_mean, count(score) AS n
-    FROM staging.stg_tests__pupil_scores
-    WHERE is_tested
+    FROM sat
     GROUP BY test_source, scale_id, school_year, subject, grade
 ),
 shifts AS (
@@ -37,7 +41,11 @@ shifts AS (
         AND before.grade = now.grade
     GROUP BY now.test_source, now.scale_id, now.school_year
 ),
-linked AS (SELECT test_source, school_year, scale_id, link_id FROM means)
+ruled AS (
+    SELECT means.test_source, means.scale_id, means.school_year, links.ruler
+    FROM means
+    JOIN core.core_scale_link AS links ON links.scale_id = means.scale_id AND links.school_year = means.school_year
+)
 SELECT
     means.test_source,
     means.scale_id,
@@ -68,12 +76,14 @@ SELECT
     ) AS is_returning_scale,
     EXISTS (
         SELECT 1
-        FROM linked
-        WHERE linked.test_source = means.test_source
-            AND linked.school_year = means.school_year - 1
-            AND (linked.scale_id = means.scale_id OR linked.link_id = means.link_id)
+        FROM ruled AS earlier
+        WHERE earlier.test_source = means.test_source
+            AND earlier.school_year = means.school_year - 1
+            AND earlier.ruler = own.ruler
     ) AS is_comparable
 FROM means
+JOIN ruled AS own
+    ON own.test_source = means.test_source AND own.scale_id = means.scale_id AND own.school_year = means.school_year
 LEFT JOIN shifts
     ON shifts.test_source = means.test_source
     AND shifts.scale_id = means.scale_id

@@ -1,11 +1,11 @@
 -- A row: one institution of the city, as last registered.
 -- Key: semel_mosad.
 -- Stage: collect.
--- The background register alone knows no legal status or stage; such a school is shown, not planned for.
+-- The background register alone knows no legal status or stage; such a school is not counted. Nor is one without a pupil.
 WITH registered AS (
     SELECT codes.semel_mosad, schools.* EXCLUDE (semel_mosad), schools.semel_mosad = codes.semel_mosad AS is_own_code
     FROM staging.stg_register__schools AS schools
-    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = schools.semel_mosad
+    JOIN core.core_city_code AS codes ON codes.semel_mosad_old = schools.semel_mosad
 ),
 latest AS (
     SELECT *
@@ -34,9 +34,10 @@ merged AS (
         latest.is_self_managed,
         latest.location_east_m,
         latest.location_north_m,
+        latest.pupils,
         validity.valid_from_year,
         validity.valid_to_year
-    FROM (SELECT DISTINCT semel_mosad FROM core.core_school_code) AS today
+    FROM (SELECT DISTINCT semel_mosad FROM core.core_city_code) AS today
     LEFT JOIN latest USING (semel_mosad)
     LEFT JOIN validity USING (semel_mosad)
     LEFT JOIN staging.stg_register__school_background AS background USING (semel_mosad)
@@ -55,7 +56,7 @@ SELECT
     merged.education_stage,
     merged.education_type,
     elementary.education_stage IS NOT NULL AS is_elementary,
-    in_plan.legal_status IS NOT NULL AS is_in_plan,
+    in_plan.legal_status IS NOT NULL AND coalesce(merged.pupils, 0) > 0 AS is_in_plan,
     merged.choice_cluster,
     merged.uniqueness_cluster,
     merged.stat_area,

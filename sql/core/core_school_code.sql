@@ -1,22 +1,9 @@
--- A row: one institution code of the city, with the code it has today.
+-- A row: one institution code of a school that is counted, with the code it has today.
 -- Key: semel_mosad_old.
 -- Stage: collect.
--- A school belongs to the city if either national register says so; a merged code points to its heir.
-WITH codes AS (
-    SELECT DISTINCT schools.semel_mosad
-    FROM staging.stg_register__schools AS schools
-    CROSS JOIN core.core_city AS city
-    WHERE city.authority_name IS NULL OR schools.authority_name = city.authority_name
-    UNION
-    SELECT background.semel_mosad
-    FROM staging.stg_register__school_background AS background
-    CROSS JOIN core.core_city AS city
-    WHERE city.authority_name IS NULL OR background.authority_name = city.authority_name
-    UNION
-    SELECT merges.semel_mosad_old FROM staging.stg_register__merges AS merges
-)
-SELECT
-    codes.semel_mosad AS semel_mosad_old,
-    coalesce(merges.semel_mosad, codes.semel_mosad) AS semel_mosad
-FROM codes
-LEFT JOIN staging.stg_register__merges AS merges ON merges.semel_mosad_old = codes.semel_mosad
+-- The population (R121): the schools of the plan's stage, type and scope. Whatever is measured, summed, compared or
+-- divided by joins this table; the register (core_school, core_school_year) alone knows the city's other schools.
+SELECT codes.semel_mosad_old, codes.semel_mosad
+FROM core.core_city_code AS codes
+JOIN core.core_school AS schools ON schools.semel_mosad = codes.semel_mosad
+WHERE schools.is_in_plan

@@ -12,7 +12,7 @@ WITH registered AS (
             AS nurture_index,
         CAST(median(schools.nurture_quintile) AS INTEGER) AS nurture_quintile
     FROM staging.stg_register__schools AS schools
-    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = schools.semel_mosad
+    JOIN core.core_city_code AS codes ON codes.semel_mosad_old = schools.semel_mosad
     GROUP BY codes.semel_mosad, schools.school_year
 ),
 composition AS (
@@ -22,7 +22,7 @@ composition AS (
         100.0 * count(*) FILTER (WHERE pupils.years_in_israel <= 10) / count(*) AS immigrant_pct,
         100.0 * count(*) FILTER (WHERE pupils.is_sen_integration) / count(*) AS sen_integration_pct
     FROM staging.stg_register__pupils AS pupils
-    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = pupils.semel_mosad
+    JOIN core.core_city_code AS codes ON codes.semel_mosad_old = pupils.semel_mosad
     GROUP BY codes.semel_mosad, pupils.school_year
 ),
 money AS (
@@ -33,7 +33,7 @@ money AS (
         CAST(sum(money.gefen_agorot) AS BIGINT) AS gefen_agorot,
         CAST(sum(money.parents_agorot) AS BIGINT) AS parents_agorot
     FROM staging.stg_finance__school_money AS money
-    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = money.semel_mosad
+    JOIN core.core_city_code AS codes ON codes.semel_mosad_old = money.semel_mosad
     GROUP BY codes.semel_mosad, money.school_year
 )
 SELECT

@@ -26,7 +26,6 @@ reported AS (
     SELECT answers.topic_id, answers.aspect_id, answers.group_id, delivery.*
     FROM core.core_participation AS delivery
     JOIN last_report ON last_report.school_year = delivery.school_year
-    JOIN core.core_school AS schools ON schools.semel_mosad = delivery.semel_mosad AND schools.is_in_plan
     JOIN answers ON answers.response_id = delivery.response_id
     WHERE delivery.participants > 0
 ),
@@ -51,7 +50,6 @@ listed AS (
     SELECT DISTINCT answers.topic_id, answers.aspect_id, answers.group_id, lists.pupil_hash
     FROM core.core_response_participant AS lists
     JOIN last_report ON last_report.school_year = lists.school_year
-    JOIN core.core_school AS schools ON schools.semel_mosad = lists.semel_mosad AND schools.is_in_plan
     JOIN answers ON answers.response_id = lists.response_id
     LEFT JOIN whole_schools
         ON whole_schools.topic_id = answers.topic_id
@@ -63,7 +61,6 @@ members AS (
     SELECT members.pupil_hash, members.semel_mosad, members.group_id
     FROM core.core_pupil_group AS members
     JOIN last_report ON last_report.school_year = members.school_year
-    JOIN core.core_school AS schools ON schools.semel_mosad = members.semel_mosad AND schools.is_in_plan
 ),
 counts AS (
     SELECT

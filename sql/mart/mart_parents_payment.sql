@@ -14,7 +14,6 @@ spent AS (
 paid AS (
     SELECT payments.*, spent.other_agorot
     FROM core.core_parents_payment AS payments
-    JOIN schools ON schools.semel_mosad = payments.semel_mosad
     LEFT JOIN spent
         ON spent.semel_mosad = payments.semel_mosad
         AND spent.school_year = payments.school_year

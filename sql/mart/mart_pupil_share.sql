@@ -6,16 +6,10 @@
 -- school did not report is not measured, never zero. small_pupils is the fewest pupils a row could tell of, if too few;
 -- where schools, or groups that make up the whole, hide few in all, the next smallest is hidden with them, so that the
 -- total does not tell them.
-WITH schools AS (
-    SELECT codes.semel_mosad_old, codes.semel_mosad
-    FROM core.core_school_code AS codes
-    JOIN core.core_school AS schools ON schools.semel_mosad = codes.semel_mosad
-    WHERE schools.is_in_plan
-),
-registered AS (
-    SELECT pupils.pupil_hash, pupils.school_year, schools.semel_mosad
+WITH registered AS (
+    SELECT pupils.pupil_hash, pupils.school_year, codes.semel_mosad
     FROM staging.stg_register__pupils AS pupils
-    JOIN schools ON schools.semel_mosad_old = pupils.semel_mosad
+    JOIN core.core_school_code AS codes ON codes.semel_mosad_old = pupils.semel_mosad
 ),
 gone AS (
     SELECT

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.cells import COHORT_CORRELATION, COHORT_PERSISTENCE, COMPONENTS, measured_cells
-from models.gaps import fit_components, gap_tier, school_gaps, shrunken_gaps
+from models.gaps import (
+    fit_components,
+    gap_tier,
+    school_gaps,
+    shrunken_gaps,
+    variance_shares,
+)
 from models.gaps.blocks import stacks
 from models.gaps.components import restricted_loss
 from tests.gaps.cities import TRUE_SD, city
@@ -171,9 +177,17 @@ def test_one_subject_and_one_year_fold_into_what_they_coincide_with():
     assert fit_components(one)["component_sd"].to_list()[1:] == [0, 0, 0]
 
 
-def test_too_few_schools_and_bad_errors_are_refused():
-    with pytest.raises(ValueError, match="at least 6"):
-        fit_components(city(1, schools=5))
+def test_of_too_few_schools_nothing_is_pooled_nor_said_of_their_differences():
+    cells = city(1, schools=5, grades=(5,))
+    components = fit_components(cells)
+    assert components["component_sd"].null_count() == len(COMPONENTS)
+    found = shrunken_gaps(cells, components)
+    np.testing.assert_allclose(found["gap_sd"], found["gap_raw_sd"], atol=0.03)
+    np.testing.assert_allclose(found["gap_se_sd"], found["gap_sampling_sd"], rtol=0.03)
+    assert variance_shares(cells, components)["variance_share_pct"].is_null().all()
+
+
+def test_bad_errors_are_refused():
     with pytest.raises(ValueError, match="positive sampling error"):
         fit_components(city(1, schools=8).with_columns(pl.lit(0.0).alias("gap_sampling_sd")))
     cells = city(1, schools=8)
@@ -190,8 +204,7 @@ def test_a_school_alone_keeps_its_own_numbers():
 
 def test_a_city_without_any_measured_cell():
     cells = city(1, schools=8).with_columns(pl.lit(None, pl.Float64).alias("gap_raw_sd"))
-    with pytest.raises(ValueError, match="only 0"):
-        fit_components(cells)
+    assert fit_components(cells)["component_sd"].null_count() == len(COMPONENTS)
     found = shrunken_gaps(cells, TRUE)
     assert found.height == cells.height
     assert found["gap_sd"].null_count() == found.height

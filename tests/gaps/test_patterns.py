@@ -12,7 +12,7 @@ from models.gaps import (
     variance_shares,
     whole_or_part,
 )
-from tests.gaps.cities import city
+from tests.gaps.cities import TRUE_SD, city
 from tests.gaps.test_totals import sized
 
 HALF = {"school": 0.12, "school_subject": 0.065, "school_year": 0.06, "school_subject_year": 0.06}
@@ -100,8 +100,32 @@ def test_rules_of_general_or_subject():
     assert pattern(0.1, 0.12, 0.08)["subject_pattern"] == "cannot_tell"
 
 
-def test_shares_of_variance():
-    frame = pl.DataFrame({"component": ["a", "b"], "component_sd": [0.3, 0.1]})
-    assert variance_shares(frame)["variance_share_pct"].to_list() == pytest.approx([90, 10])
-    none = frame.with_columns(component_sd=pl.lit(0.0))
-    assert variance_shares(none)["variance_share_pct"].to_list() == [0, 0]
+def test_shares_of_variance_name_subject_grade_and_chance():
+    """Within a quarter of the planted shares, on average over cities (R39)."""
+    shift = pl.col("subject").replace_strict(
+        {"english": -0.3, "hebrew": -0.1, "math": 0.1, "science": 0.3}, return_dtype=pl.Float64
+    ) + pl.when(pl.col("grade") == 4).then(-0.25).otherwise(0.25)
+    found, planted = [], []
+    for seed in range(8):
+        cells = city(seed).with_columns(pl.col("gap_raw_sd", "truth") + shift)
+        shares = variance_shares(cells, fit_components(cells))
+        assert shares["variance_share_pct"].sum() == pytest.approx(100)
+        found.append(dict(shares.select("component", "component_sd").iter_rows()))
+        main = {
+            name: cells.group_by(name).agg(pl.col("truth").mean())["truth"].std(ddof=0)
+            for name in ("subject", "grade")
+        }
+        chance = (cells["gap_sampling_sd"] ** 2).mean() ** 0.5
+        planted.append(TRUE_SD | main | {"residual": chance})
+    for name in planted[0]:
+        squares = [np.mean([row[name] ** 2 for row in rows]) for rows in (found, planted)]
+        assert squares[0] == pytest.approx(squares[1], rel=0.25), name
+
+
+def test_shares_where_nothing_differs_or_nothing_is_known():
+    cells = city(1)
+    none = pl.DataFrame({"component": list(TRUE_SD), "component_sd": [0.0] * 4})
+    flat = cells.with_columns(pl.lit(0.0).alias("gap_raw_sd"))
+    assert variance_shares(flat, none)["variance_share_pct"].to_list() == pytest.approx(
+        [0] * 6 + [100]
+    )

@@ -123,9 +123,13 @@ def test_what_is_measured_or_asked_twice_is_refused():
         predicted_gaps(cells, nobody, TRUE.filter(pl.col("component") != "school"))
 
 
+def ruled(cells):
+    return cells.with_columns(pl.col("scale_id").alias("ruler"))
+
+
 def test_predicted_from_the_last_year_by_the_same_ruler():
     seen, hidden = by_turns(city(2, years=3))
-    found = planned_missing_gaps(seen, TRUE, 2022)
+    found = planned_missing_gaps(ruled(seen), TRUE, 2022)
     assert found.height == hidden.filter(pl.col("school_year") == 2022).height
     assert (found["carried_from_year"] == 2021).all()
     assert found["is_carried"].all()
@@ -135,8 +139,8 @@ def test_predicted_from_the_last_year_by_the_same_ruler():
         .otherwise("scale_id")
         .alias("scale_id")
     )
-    assert planned_missing_gaps(broken, TRUE, 2022).is_empty()
-    linked = planned_missing_gaps(broken.with_columns(link_id=pl.lit("L")), TRUE, 2022)
+    assert planned_missing_gaps(ruled(broken), TRUE, 2022).is_empty()
+    linked = planned_missing_gaps(broken.with_columns(ruler=pl.lit("L")), TRUE, 2022)
     assert (linked["scale_id"] == "NEW").all()
     assert linked["gap_sd"].to_list() == pytest.approx(found["gap_sd"].to_list(), abs=1e-12)
 
@@ -144,7 +148,7 @@ def test_predicted_from_the_last_year_by_the_same_ruler():
 def test_a_year_nobody_sat_is_listed_and_not_predicted():
     cells = city(3, years=3)
     empty = pl.when(pl.col("school_year") < 2022).then("gap_raw_sd").alias("gap_raw_sd")
-    found = planned_missing_gaps(cells.with_columns(empty), TRUE, 2022)
+    found = planned_missing_gaps(ruled(cells.with_columns(empty)), TRUE, 2022)
     assert found.height == cells.filter(pl.col("school_year") == 2022).height
     assert not found["is_carried"].any()
     assert (found["reason"] == "no_reference").all()
@@ -154,7 +158,7 @@ def test_only_an_earlier_year_is_used():
     """In the one year there is, half the schools sat the other of two linked scales."""
     half = pl.col("semel_mosad").str.slice(-1).cast(pl.Int32) % 2 == 0
     scale = pl.when(half).then(pl.lit("OTHER")).otherwise("scale_id").alias("scale_id")
-    cells = city(6, years=1).with_columns(scale, link_id=pl.lit("L"))
+    cells = city(6, years=1).with_columns(scale, ruler=pl.lit("L"))
     assert planned_missing_gaps(cells, TRUE, 2020).is_empty()
 
 
@@ -163,6 +167,6 @@ def test_a_school_is_not_predicted_in_a_grade_it_never_sat():
     small = (pl.col("semel_mosad") == "900003") & (
         (pl.col("grade") == 5) | (pl.col("school_year") == 2021)
     )
-    found = planned_missing_gaps(cells.filter(~small), TRUE, 2021)
+    found = planned_missing_gaps(ruled(cells.filter(~small)), TRUE, 2021)
     assert found["semel_mosad"].unique().to_list() == ["900003"]
     assert found["grade"].unique().to_list() == [4]

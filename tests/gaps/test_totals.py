@@ -70,6 +70,28 @@ def test_schools_that_were_not_measured_widen_the_interval():
         city_gaps(cells, TRUE, schools=30)
 
 
+def test_a_subject_measured_in_few_schools_widens_the_mean_of_subjects():
+    inside = []
+    for seed in range(150):
+        cells = sized(city(seed, years=2))
+        # The truth: every school's, each subject counting once.
+        truth = (
+            cells.group_by("subject")
+            .agg((pl.col("truth") * pl.col("tested_pupils")).sum() / pl.col("tested_pupils").sum())
+            .select(pl.col("truth").mean())
+            .item()
+        )
+        few = cells["semel_mosad"].unique().sort().sample(4, seed=seed)
+        some = cells.filter(
+            (pl.col("subject") != "math") | pl.col("semel_mosad").is_in(few.implode())
+        )
+        row = city_gaps(some, TRUE, schools=36).row(
+            by_predicate=pl.col("subject") == "all", named=True
+        )
+        inside.append(row["gap_lo_sd"] <= truth <= row["gap_hi_sd"])
+    assert 0.83 <= np.mean(inside) <= 0.95
+
+
 def test_by_year():
     cells = sized(city(5, years=3))
     found = city_gaps(cells, TRUE, schools=36, by=["school_year"])

@@ -25,7 +25,7 @@ READS = (
     "core_band_cell",
     "core_school",
     "core_school_year",
-    "core_scale_year",
+    "core_scale_link",
     "core_city",
 )
 CONTEXT = ReportContext(

@@ -38,6 +38,17 @@ def test_the_plan_covers_the_official_schools_or_all(asked):
     assert planned["all"].height == planned["official"].height + 1
 
 
+@pytest.mark.parametrize(
+    "table",
+    ["core_school_subject_year", "core_attendance", "core_budget_line", "core_pupil_outcome"],
+)
+def test_only_the_schools_of_the_scope_are_counted(asked, table):
+    for name, ask in asked.items():
+        counted = set(ask(f"SELECT semel_mosad FROM core.{table}")["semel_mosad"])
+        planned = set(ask("SELECT semel_mosad FROM core.core_school_code")["semel_mosad"])
+        assert counted == planned, name
+
+
 def test_totals_of_both_scopes_stand_side_by_side_in_every_run(asked):
     query = "SELECT scope, pupils FROM core.core_pupil_total WHERE stream = 'total' ORDER BY scope"
     totals = {name: dict(ask(query).iter_rows()) for name, ask in asked.items()}
@@ -97,5 +108,13 @@ def test_a_run_over_the_official_schools_publishes_only_them(published, tmp_path
     everyone = pl.read_parquet(published.current / "committee" / "mart_need_index.parquet")
     assert need.height == everyone.height - 1
     assert "recognised_unofficial" not in set(need["stream"])
+    for mart in ("mart_gap_school", "mart_gap_city"):
+        gaps, others = (
+            pl.read_parquet(where.current / "committee" / f"{mart}.parquet")
+            for where in (place, published)
+        )
+        if mart == "mart_gap_school":
+            assert set(gaps["semel_mosad"]) == set(need["semel_mosad"])
+        assert gaps["gap_sd"].to_list() != others["gap_sd"].to_list()
     for page in (place.current / "committee").glob("*.html"):
         assert "בתי הספר הרשמיים" in page.read_text(encoding="utf-8"), page.name

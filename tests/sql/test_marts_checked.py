@@ -3,6 +3,7 @@ otherwise.
 """
 
 import duckdb
+import numpy as np
 import pytest
 
 from pipelines.settings.fields import dictionary
@@ -77,8 +78,8 @@ def test_many_adapted_tests_are_warned_of(adapted, passes):
     assert result.failing_keys == (() if passes else ("1/2026/internal",))
 
 
-def means(*links):
-    """Two years of one school in one subject, each year on its own scale with this link id."""
+def means(*rulers):
+    """Two years of one school in one subject, each year on its own scale, by this ruler."""
     return {
         "core_school_subject_year": [
             {
@@ -104,26 +105,44 @@ def means(*links):
             }
             for n in (1, 2)
         ],
-        "core_scale_year": [
-            {
-                "test_source": "external",
-                "scale_id": f"L{n}",
-                "school_year": 2024 + n,
-                "link_id": link,
-            }
-            for n, link in enumerate(links, start=1)
+        "core_scale_link": [
+            {"scale_id": f"L{n}", "school_year": 2024 + n, "ruler": ruler}
+            for n, ruler in enumerate(rulers, start=1)
         ],
     }
 
 
 @pytest.mark.parametrize(
-    ("links", "change"), [(("A", "A"), 0.3), (("A", "B"), None), ((None, None), None)]
+    ("rulers", "change"),
+    [(("link A", "link A"), 0.3), (("link A", "link B"), None), (("scale L1", "scale L2"), None)],
 )
-def test_a_trend_across_unlinked_scales_is_empty_and_warned_of(links, change):
-    trend = run("mart_trend", means(*links)).row(0, named=True)
+def test_a_trend_across_unlinked_scales_is_empty_and_warned_of(rulers, change):
+    trend = run("mart_trend", means(*rulers)).row(0, named=True)
     assert trend["change_sd"] == (pytest.approx(change) if change else None)
-    result = found("mart_trend", "unlinked_scales", means(*links))
+    result = found("mart_trend", "unlinked_scales", means(*rulers))
     assert result.is_passed == (change is not None)
     assert result.check.severity == "WARN"
     assert not result.check.blocks
     assert result.failing_keys == (() if change else ("1/math/5/L2/2026",))
+
+
+@pytest.mark.parametrize("is_flipped", [False, True])
+def test_deciles_that_lie_the_wrong_way_round_in_one_year_are_an_error(is_flipped):
+    """A usual correlation of pupils' deciles and levels, -.25, turned in one of two years (R13)."""
+    rng = np.random.default_rng(1)
+    level = rng.normal(size=800)
+    decile = np.argsort(np.argsort(-0.25 * level + 0.97 * rng.normal(size=800))) // 80 + 1
+    pupils = [
+        {
+            "pupil_hash": str(place),
+            "school_year": year,
+            "semel_mosad": str(place % 9),
+            "nurture_decile": int(11 - one if is_flipped and year == 2026 else one),
+            "pupil_level_sd": float(own),
+        }
+        for year in (2025, 2026)
+        for place, (one, own) in enumerate(zip(decile, level, strict=True))
+    ]
+    result = found("core_direction", "direction", {"core_pupil_level": pupils})
+    assert (result.check.severity, result.check.blocks) == ("ERROR", True)
+    assert result.failing_keys == (("nurture_decile/2026",) if is_flipped else ())

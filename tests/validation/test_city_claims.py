@@ -86,6 +86,10 @@ def test_intervals_cover_the_school_s_own_state(clean):
     )
     assert 0.86 <= covered <= 0.94
     assert 0.86 <= window <= 0.96
+    # Of those pupils the raw mean tells more, with the error of the test alone.
+    reach = 1.645 * 0.6 / pl.col("tested_pupils").sqrt()
+    raw = ((pl.col("gap_raw_sd") - pl.col("truth_pupils")).abs() <= reach).mean()
+    assert actual < 0.7 < 0.86 <= cells.select(raw).item() <= 0.92
 
 
 def test_without_the_school_year_component_it_would_fail(clean):

@@ -95,7 +95,10 @@ def best(model: Model, effort: Effort) -> Resolved | None:
     if outcome.is_infeasible:
         return None
     if outcome.x is None:
-        raise NoPlanInTime(f"A re-solve found no plan within {limit_s:g} s.")
+        raise NoPlanInTime(
+            f"A re-solve found no plan within {limit_s:g} s. Allow more time (solver)."
+            f" לא נמצאה תכנית חלופית בתוך {limit_s:g} שניות; יש להקצות יותר זמן (solver)."
+        )
     x = model.polish(outcome.x[: model.matrix.shape[1]])
     worth = model.worth(x)
     return Resolved(x, worth, max(-outcome.bound / model.scale, worth))

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
+from models.gaps.components import LEAST_SCHOOLS
 from models.keys import WHOLE
 from pipelines.publish import charts
 from pipelines.publish.pages.base import ReportContext, Rows, counts, first_row, page
@@ -37,6 +38,7 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         areas=_areas(tables["mart_gap_area"]),
         city_pattern=first_row(tables["mart_subject_pattern"].filter(place="city")),
         components=tables["mart_gap_component"].to_dicts(),
+        least_schools=LEAST_SCHOOLS,
         domains=tables["mart_domain"].sort("domain_status", "domain_id").to_dicts(),
         groups=_groups(tables),
         standing=_standing(tables),
