@@ -107,7 +107,9 @@ def solve_means(blocks: Sequence[Stack], variances: np.ndarray) -> Solution:
 
 
 def stacks(measured: pl.DataFrame) -> Iterator[Stack]:
-    """Yield the blocks of all schools, grouped by size."""
+    """Yield the blocks of all schools, grouped by size; none where nothing is measured."""
+    if measured.is_empty():
+        return
     means = (
         measured.select(pl.struct(MEAN_GROUP).rank("dense").cast(pl.Int64) - 1)
         .to_series()

@@ -100,8 +100,8 @@ def city_gaps(
 
 def _over_subjects(rows: pl.DataFrame, by: list[str]) -> tuple[np.ndarray, pl.DataFrame]:
     """Return the weight of each row in the means over subjects, and the rows these stand for."""
-    numbered = rows.with_row_index("place")
-    groups = numbered.group_by(by or [pl.lit(0).alias("whole")], maintain_order=True)
+    numbered = rows.with_row_index("place").with_columns(pl.lit(0).alias("whole"))
+    groups = numbered.group_by(by or ["whole"], maintain_order=True)
     whole = groups.agg(
         "place", pl.col("schools_measured").max(), pl.col("tested_pupils").sum()
     ).with_columns(pl.lit(WHOLE).alias("subject"))

@@ -421,6 +421,14 @@ def _tests(d: _Dirt) -> None:
         f"{code_of('S06')}/*/{y2}/INT/*",
         "the weak are missing in every class of the school; in the larger ones it is sure",
     )
+    d.knock_on(
+        "D11",
+        source,
+        file,
+        "core_test_selection.weak_tested",
+        f"{code_of('S06')}/{y2}/internal/*",
+        "they are weak by their other results too",
+    )
 
     file = f"pupil_scores_{y3}.csv"
     rows = (

@@ -92,6 +92,12 @@ def test_a_subject_measured_in_few_schools_widens_the_mean_of_subjects():
     assert 0.83 <= np.mean(inside) <= 0.95
 
 
+def test_where_nothing_is_measured_there_is_no_row():
+    nothing = sized(city(1)).with_columns(pl.lit(None, pl.Float64).alias("gap_raw_sd"))
+    assert city_gaps(nothing, TRUE, schools=36).is_empty()
+    assert city_gaps(nothing, TRUE, schools=36, by=["school_year"]).is_empty()
+
+
 def test_by_year():
     cells = sized(city(5, years=3))
     found = city_gaps(cells, TRUE, schools=36, by=["school_year"])
