@@ -94,7 +94,7 @@ def generate(
     gains = programmes.Gains(len(people), effects)
 
     files: dict[str, pl.DataFrame] = {}
-    true_scores, participations, deliveries = [], [], []
+    true_scores, true_rates, participations, deliveries = [], [], [], []
     cutoffs: list[programmes.Cutoff] = []
     last_scores = np.full(len(people), np.nan)
     before_year: pl.DataFrame | None = None
@@ -124,18 +124,18 @@ def generate(
         last_scores[means["pupil"].to_numpy()] = means["score"].to_numpy()
         delivery = programmes.delivery_file(described, participation, now)
         factor = chosen.effect_factor
+        absent = wellbeing.expected_absence(described, participation, schools, factor, streams)
+        climate = wellbeing.expected_climate(described, participation, schools, factor, streams)
         files |= {
             f"schools_{year}.xlsx": school_tables.register_file(schools, described, last),
             f"pupils_{year}.csv": pupil_tables.pupils_file(described),
             f"pupil_scores_{year}.csv": rows.drop("pupil"),
             f"school_bands_{year}.csv": scores.bands_file(rows, schools),
-            f"attendance_{year}.csv": wellbeing.attendance_file(
-                described, participation, schools, factor, year, streams
-            ),
+            f"attendance_{year}.csv": wellbeing.attendance_file(described, absent, year, streams),
             f"exits_{year}.csv": wellbeing.exits_file(described, exits),
             f"entries_{year}.csv": wellbeing.entries_file(described, before_year, year, streams),
             f"climate_{year}.csv": wellbeing.climate_file(
-                described, participation, schools, factor, year, streams
+                described, climate, schools, year, streams
             ),
             f"informal_{year}.csv": wellbeing.informal_file(
                 described, participation, areas, now, factor, year, streams
@@ -150,6 +150,7 @@ def generate(
         }
         before_year = described
         true_scores.append(truth_tables.pupil_truth(described, score))
+        true_rates.append(truth_tables.rate_frame(described, schools, absent, climate))
         participations.append(participation)
         deliveries.append(delivery)
         cutoffs += admitted
@@ -178,6 +179,7 @@ def generate(
         "true_gap": gaps,
         "true_gap_grade": truth_tables.gap_frame(in_truth, schools, by_grade=True),
         "true_component": truth_tables.component_frame(parts, schools, years),
+        "true_rate": pl.concat(true_rates).sort("semel_mosad", "measure", "school_year"),
         "true_need": need,
         "true_effect": truth_tables.effect_frame(effects, schools, runs[:, :, -1]),
         "true_assignment": truth_tables.assignment_frame(pl.concat(deliveries), cutoffs),

@@ -8,10 +8,12 @@ from dataclasses import asdict
 import numpy as np
 import polars as pl
 import polars.selectors as cs
+from scipy.stats import nbinom
 
 from models.demo import spec
 from models.demo.profiles import Profile
 from models.demo.programmes import RESPONSE_IDS, Cutoff
+from models.demo.pupils import dropout_rate
 from models.demo.scores import Components
 
 TARGET_INTERNAL_SD = (spec.TARGET_INTERNAL - spec.INTERNAL_MEAN) / spec.INTERNAL_SD
@@ -110,6 +112,43 @@ def component_frame(parts: Components, schools: pl.DataFrame, years: Sequence[in
             )
         )
     return pl.concat(frames).sort("component", "semel_mosad", "subject", "school_year")
+
+
+def rate_frame(
+    described: pl.DataFrame, schools: pl.DataFrame, absent: np.ndarray, climate: np.ndarray
+) -> pl.DataFrame:
+    """Return what to expect of each school in one year, where files show one draw of it.
+
+    Args:
+        described: the year's pupils with their properties.
+        schools: the school table.
+        absent: expected days of absence, per row.
+        climate: percent expected to agree, school × facet.
+
+    Returns:
+        semel_mosad (current code), school_year, measure, rate_pct: chronic absence (a tenth of the
+        days or more), leaving unseen, and feeling safe, each of 100 pupils.
+    """
+    k, tenth = spec.ABSENCE_K, -(-spec.SCHOOL_DAYS // 10)
+    safe = climate[:, list(spec.CLIMATE_MEAN).index("safety")]
+    rates = {
+        "chronic_absence": 100 * nbinom.sf(tenth - 1, k, k / (k + absent)),
+        "overt_dropout": 100 * dropout_rate(described["decile"].to_numpy()),
+        "climate_safety": safe[described["school"].to_numpy()],
+    }
+    return (
+        described.select("school", "school_year")
+        .with_columns(pl.Series(name, rate) for name, rate in rates.items())
+        .group_by("school", "school_year")
+        .agg(pl.col(*rates).mean().round(_DECIMALS))
+        .join(schools.select("school", "semel_mosad"), on="school")
+        .unpivot(
+            list(rates),
+            index=["semel_mosad", "school_year"],
+            variable_name="measure",
+            value_name="rate_pct",
+        )
+    )
 
 
 def need_frame(gaps: pl.DataFrame, schools: pl.DataFrame, last_year: int) -> pl.DataFrame:
