@@ -162,7 +162,7 @@ def _rates(city: CityFolder, tables: Tables) -> pl.DataFrame:
     return rate_share(held).select(
         *_PLACES,
         pl.lit(False).alias("is_rule"),
-        pl.col("indicator_need").alias("p_need"),
+        "p_need",
         pl.col("n").cast(pl.Int32).alias("need_n"),
         *_SIZED[-3:],
     )

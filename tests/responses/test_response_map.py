@@ -178,6 +178,7 @@ def decided(city, folder, house):
                 "is_measured": pl.Boolean,
                 "indicator_value": pl.Float64,
                 "indicator_need": pl.Float64,
+                "p_need": pl.Float64,
                 "indicator_n": pl.Int32,
             }
         ),

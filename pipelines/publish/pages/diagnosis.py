@@ -84,6 +84,7 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         .sort("tier_changed_pct", "choice", descending=[True, False])
         .to_dicts(),
         indicators=tables["mart_indicator"].sort("indicator_id").to_dicts(),
+        off_weight=_off_weight(tables["mart_indicator"]),
         indicator_names=indicators,
         fragile=_fragile(tables["mart_need_index"]),
         silent=_cannot_say(tables),
@@ -211,6 +212,16 @@ def _last_year(money: pl.DataFrame) -> Rows:
         .sort(pl.col("part") == "total", "part")
         .to_dicts()
     )
+
+
+def _off_weight(indicators: pl.DataFrame) -> dict[str, list[str]]:
+    """Return the indicators that decide far less or far more than their weight says."""
+    told, says = pl.col("importance_pct"), pl.col("weight_pct")
+    rows = indicators.sort("indicator_id")
+    return {
+        "less": rows.filter(told < says / 2)["indicator_id"].to_list(),
+        "more": rows.filter(told > says * 1.5)["indicator_id"].to_list(),
+    }
 
 
 def _fragile(need: pl.DataFrame) -> Rows:
