@@ -17,6 +17,7 @@ from models.demo.pupils import dropout_rate
 from models.demo.scores import Components
 
 TARGET_INTERNAL_SD = (spec.TARGET_INTERNAL - spec.INTERNAL_MEAN) / spec.INTERNAL_SD
+FAR_BELOW_SD = 0.5
 _DECIMALS = 9  # beyond it, sums depend on the order in which threads add
 _GROUPS = {
     "all": pl.lit(True),
@@ -49,10 +50,11 @@ def gap_frame(pupils: pl.DataFrame, schools: pl.DataFrame, by_grade: bool) -> pl
         by_grade: per grade, or over the tested grades.
 
     Returns:
-        per school (current code) × subject (× grade) × year × group: `pupils`, `true_mean_sd`
-        and the gaps (positive = below target) against the mean of the city's pupils up to decile
-        5 in the same grade (`gap_reference_sd`), 72 % correct (`gap_internal_sd`), and 500 on L1
-        = 510 on L2 (`gap_external_sd`). Only pupils of the register, tested or not; no test error.
+        per school (current code) × subject (× grade) × year × group: `pupils`, `true_mean_sd`,
+        `far_below_pupils` (half an SD or more below 72 % correct), and the gaps (positive = below
+        target) against the mean of the city's pupils up to decile 5 in the same grade
+        (`gap_reference_sd`), 72 % correct (`gap_internal_sd`), and 500 on L1 = 510 on L2
+        (`gap_external_sd`). Only pupils of the register, tested or not; no test error.
     """
     stage = ["school_year", "subject", "grade"]
     reference = (
@@ -73,6 +75,9 @@ def gap_frame(pupils: pl.DataFrame, schools: pl.DataFrame, by_grade: bool) -> pl
                 group_id=pl.lit(group),
                 pupils=pl.len().cast(pl.Int64),
                 true_mean_sd=mean,
+                far_below_pupils=(TARGET_INTERNAL_SD - pl.col("true_score_sd") >= FAR_BELOW_SD)
+                .sum()
+                .cast(pl.Int64),
                 gap_reference_sd=(pl.col("reference") - pl.col("true_score_sd")).mean(),
                 gap_internal_sd=TARGET_INTERNAL_SD - mean,
                 gap_external_sd=-mean,
@@ -245,18 +250,20 @@ def cause_frame(schools: pl.DataFrame, profile: Profile) -> pl.DataFrame:
 
 
 def unmet_need_frame(need: pl.DataFrame, schools: pl.DataFrame, runs: np.ndarray) -> pl.DataFrame:
-    """Return the ten schools of greatest need that a response admits but does not serve."""
+    """Return the schools that a response admits but does not serve, by need × pupils (R54)."""
     frames = []
     for response_id, lowest in spec.ELIGIBLE_NURTURE.items():
         served = pl.Series(runs[RESPONSE_IDS.index(response_id)])
         unserved = schools.filter(~served & (schools["nurture"] >= lowest))
         frames.append(
-            need.filter(pl.col("semel_mosad").is_in(unserved["semel_mosad"].implode()))
-            .head(10)
+            need.join(unserved.select("semel_mosad", "pupils"), on="semel_mosad")
+            .with_columns(unmet=pl.col("need_sd").clip(lower_bound=0) * pl.col("pupils"))
+            .sort("unmet", "semel_mosad", descending=[True, False])
             .select(
                 pl.lit(response_id).alias("response_id"),
                 "semel_mosad",
                 "need_sd",
+                "pupils",
                 pl.int_range(1, pl.len() + 1).alias("rank"),
             )
         )

@@ -29,13 +29,13 @@ def need_from_anchors(values: pl.DataFrame, anchor_low: float, anchor_high: floa
     the held value, so a value far beyond an anchor is surely 0 or 1.
 
     Args:
-        values: semel_mosad, value, se (0 where exact), n (pupils).
+        values: semel_mosad, value, se (0 where exact), n (pupils); any other columns.
         anchor_low: value that means no need; above `anchor_high` where small values are bad.
         anchor_high: value that means the greatest need.
 
     Returns:
-        semel_mosad, indicator_value, indicator_need, indicator_need_se, indicator_n, p_need
-        (probability that the value is beyond `anchor_low`); sorted by school.
+        semel_mosad and other columns, indicator_value, indicator_need, indicator_need_se,
+        indicator_n, p_need (probability that the value is beyond `anchor_low`); sorted by school.
 
     Raises:
         ValueError: if the anchors are equal, a value is empty, or an error is empty or negative.
@@ -44,7 +44,7 @@ def need_from_anchors(values: pl.DataFrame, anchor_low: float, anchor_high: floa
     every_row(
         values, known, "each value needs an error (se), 0 where exact; drop unmeasured schools"
     )
-    values = values.sort("semel_mosad")
+    values = values.sort("semel_mosad", maintain_order=True)
     sign = 1.0 if anchor_high > anchor_low else -1.0
     mean = sign * values["value"].to_numpy()
     sd = np.maximum(values["se"].to_numpy(), _EXACT)
@@ -130,7 +130,7 @@ def _result(
     square = (second - 2 * low * first + low**2 * share) / width**2 + beyond
     spread = np.sqrt(np.maximum(square - need**2, 0))
     return frame.select(
-        "semel_mosad",
+        pl.exclude("value", "se", "n", "events"),
         value.cast(pl.Float64).alias("indicator_value"),
         pl.Series("indicator_need", need, dtype=pl.Float64),
         pl.Series(

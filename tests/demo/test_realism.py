@@ -312,7 +312,7 @@ def test_truth_answers(clean):
     assert need["rank"].to_list() == list(range(1, 37))
     assert need["tier"].value_counts().sort("tier").rows() == [(t, 9) for t in "ABCD"]
     assert need["need_sd"].is_sorted(descending=True)
-    assert len(clean.truth["true_unmet_need"]) == 10
+    assert len(clean.truth["true_unmet_need"]) == 19
     overlap = {(a, b): n for a, b, n, _ in clean.truth["true_overlap"].rows()}
     assert overlap["milat", "merchav"] == overlap["milat", "rvadim"] == 3
     assert overlap["merchav", "rvadim"] == 2

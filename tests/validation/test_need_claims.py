@@ -32,33 +32,32 @@ def judged(city, seed):
     return [part.with_columns(named) for part in (indicators, index, tables["mart_indicator"])]
 
 
-def claims(indicators, index, label):
-    """Print and return what is claimed: correlations by city, and pairs of schools .3 SD apart."""
-    correlation = (
-        index.group_by("seed").agg(r=pl.corr("need", "need_true")).sort("seed")["r"].to_list()
-    )
-    gap = indicators.filter("is_measured", pl.col("unit") == "pupil SD").with_columns(
-        pl.col("indicator_value_true").alias("gap")
-    )
-    inside = gap.filter(pl.col("indicator_need_true").is_between(0, 1, closed="none"))
-    on = ["seed", "indicator_id"]
-    pairs = inside.join(inside, on=on, suffix="_less").filter(
-        (pl.col("gap") - pl.col("gap_less")).is_between(APART_SD - NEAR_SD, APART_SD + NEAR_SD)
-    )
-    apart = pairs["indicator_need"] - pairs["indicator_need_less"]
-    found = {
-        "correlation": sum(correlation) / len(correlation),
-        "worst": min(correlation),
-        "apart": apart.mean(),
-        "share": (apart >= 0.1).mean(),
-    }
+def correlations(index):
+    """Print and return by city how the index goes with the truth's."""
+    found = index.group_by("seed").agg(r=pl.corr("need", "need_true")).sort("seed")["r"]
     print(
-        f"{label}: correlation of the index with the truth's, mean {found['correlation']:.3f},"
-        f" worst {found['worst']:.3f} (n = {len(correlation)} cities); indicators of schools"
-        f" {APART_SD} SD apart differ by {found['apart']:.3f}, by .1 or more in"
-        f" {found['share']:.3f} (n = {len(apart)} pairs)"
+        f"correlation of the index with the truth's: mean {found.mean():.3f}, worst"
+        f" {found.min():.3f} (n = {len(found)} cities)"
     )
     return found
+
+
+def differences(indicators, column):
+    """Print and return by how much a column tells schools apart whose true gaps lie .3 SD apart."""
+    inside = indicators.filter(
+        "is_measured",
+        pl.col("unit") == "pupil SD",
+        pl.col("indicator_need_true").is_between(0, 1, closed="none"),
+    ).select("seed", "indicator_id", pl.col("indicator_value_true").alias("gap"), column)
+    pairs = inside.join(inside, on=["seed", "indicator_id"], suffix="_less").filter(
+        (pl.col("gap") - pl.col("gap_less")).is_between(APART_SD - NEAR_SD, APART_SD + NEAR_SD)
+    )
+    apart = pairs[column] - pairs[f"{column}_less"]
+    print(
+        f"{column} of schools {APART_SD} SD apart: {apart.mean():.3f} apart on the mean, .1 or more"
+        f" in {(apart >= 0.1).mean():.3f} (n = {len(apart)} pairs)"
+    )
+    return apart
 
 
 @pytest.fixture(scope="module")
@@ -66,32 +65,23 @@ def city(small_city):
     return load_city(small_city)
 
 
-def as_probability(indicators):
-    """Return gap indicators as the probability of a gap, which saturates: the claims must fail."""
-    return indicators.with_columns(pl.coalesce("p_need", "indicator_need").alias("indicator_need"))
-
-
 @pytest.mark.slow
 def test_the_index_is_the_truth_s_and_tells_sizes_apart(city):
     indicators, index, weights = map(pl.concat, zip(*(judged(city, s) for s in SEEDS), strict=True))
-    found = claims(indicators, index, "size of the need")
-    assert found["correlation"] >= 0.975
-    assert found["worst"] >= 0.94
-    assert found["apart"] >= 0.15
-    assert found["share"] >= 0.80
-    blind = claims(as_probability(indicators), index, "probability of a need")
-    assert blind["apart"] < 0.15
+    found, apart = correlations(index), differences(indicators, "indicator_need")
+    assert found.mean() >= 0.975
+    assert found.min() >= 0.94
+    assert apart.mean() >= 0.15
+    assert (apart >= 0.1).mean() >= 0.80
+    # What the index was made of before says of large gaps only that they are there.
+    assert differences(indicators, "p_need").mean() < 0.15
     told = weights.group_by("indicator_id", "weight_pct").agg(
         pl.col("importance_pct").mean().alias("effective_pct"), pl.len().alias("cities")
     )
     print(told.sort("indicator_id"))
-    assert (
-        weights.group_by("seed").agg(pl.col("importance_pct").sum())[:, 1] - 100
-    ).abs().max() < 1e-6
 
 
 def test_one_city_s_index_is_near_the_truth_s(city):
     indicators, index, _ = judged(city, 1)
-    found = claims(indicators, index, "one city")
-    assert found["correlation"] >= 0.94
-    assert found["share"] >= 0.80
+    assert correlations(index).item() >= 0.94
+    assert (differences(indicators, "indicator_need") >= 0.1).mean() >= 0.80
