@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from models.demo import (
+    coefficients,
     committee,
     money,
     programmes,
@@ -87,11 +88,15 @@ def generate(
     people = people.with_columns(
         pupil_id=pl.Series(pupil_tables.pupil_ids(people["pupil"].to_numpy()))
     )
-    parts = scores.components(schools, years, chosen, streams)
+    planted = coefficients.drawn(streams)
+    parts = scores.components(schools, years, chosen, planted, streams)
     theta = scores.persistence(people, years, streams)
     runs = programmes.running(schools, years, streams)
-    effects = programmes.true_effects(chosen.effect_factor, len(schools), streams)
-    gains = programmes.Gains(len(people), effects)
+    factor = chosen.effect_factor
+    effects = factor * programmes.true_effects(planted.effects, len(schools), streams)
+    gains = programmes.Gains(len(people), effects, planted)
+    # What a response leaves of absence, where it has an effect at all.
+    leaves = {key: 1 + (left - 1) * factor for key, left in planted.absence_factor.items()}
 
     files: dict[str, pl.DataFrame] = {}
     true_scores, true_rates, participations, deliveries = [], [], [], []
@@ -123,8 +128,7 @@ def generate(
         means = scores.mean_internal(rows)
         last_scores[means["pupil"].to_numpy()] = means["score"].to_numpy()
         delivery = programmes.delivery_file(described, participation, now)
-        factor = chosen.effect_factor
-        absent = wellbeing.expected_absence(described, participation, schools, factor, streams)
+        absent = wellbeing.expected_absence(described, participation, schools, leaves, streams)
         climate = wellbeing.expected_climate(described, participation, schools, factor, streams)
         files |= {
             f"schools_{year}.xlsx": school_tables.register_file(schools, described, last),
@@ -181,9 +185,10 @@ def generate(
         "true_component": truth_tables.component_frame(parts, schools, years),
         "true_rate": pl.concat(true_rates).sort("semel_mosad", "measure", "school_year"),
         "true_need": need,
-        "true_effect": truth_tables.effect_frame(effects, schools, runs[:, :, -1]),
+        "true_effect": truth_tables.effect_frame(effects, schools, runs[:, :, -1], planted),
+        "true_coefficient": planted.frame(),
         "true_assignment": truth_tables.assignment_frame(pl.concat(deliveries), cutoffs),
-        "true_cause": truth_tables.cause_frame(schools, chosen),
+        "true_cause": truth_tables.cause_frame(schools, chosen, planted),
         "true_unmet_need": truth_tables.unmet_need_frame(need, schools, runs[:, :, -1]),
         "true_overlap": truth_tables.overlap_frame(pl.concat(participations), runs[:, :, -1], last),
         "true_voice": stances,

@@ -11,6 +11,7 @@ import polars.selectors as cs
 from scipy.stats import nbinom
 
 from models.demo import spec
+from models.demo.coefficients import Coefficients
 from models.demo.profiles import Profile
 from models.demo.programmes import RESPONSE_IDS, Cutoff
 from models.demo.pupils import dropout_rate
@@ -171,13 +172,15 @@ def need_frame(gaps: pl.DataFrame, schools: pl.DataFrame, last_year: int) -> pl.
     )
 
 
-def effect_frame(effects: np.ndarray, schools: pl.DataFrame, runs: np.ndarray) -> pl.DataFrame:
+def effect_frame(
+    effects: np.ndarray, schools: pl.DataFrame, runs: np.ndarray, planted: Coefficients
+) -> pl.DataFrame:
     """Return the true effect of each response on its participants in each school, served or not.
 
     `effect_sd` is per year at full dose; `effect_weak_sd` for pupils of decile 8 and above.
     """
     response, school, subject = (index.ravel() for index in np.indices(effects.shape))
-    factor = np.array([spec.WEAK_DECILE_FACTOR.get(name, 1.0) for name in RESPONSE_IDS])
+    factor = np.array([planted.weak_factor.get(name, 1.0) for name in RESPONSE_IDS])
     return pl.DataFrame(
         {
             "response_id": np.array(RESPONSE_IDS)[response],
@@ -213,11 +216,11 @@ def assignment_frame(delivery: pl.DataFrame, cutoffs: Sequence[Cutoff]) -> pl.Da
     )
 
 
-def cause_frame(schools: pl.DataFrame, profile: Profile) -> pl.DataFrame:
+def cause_frame(schools: pl.DataFrame, profile: Profile, planted: Coefficients) -> pl.DataFrame:
     """Return the planted causes; the citywide cause (background) has no school."""
     rows: list[dict[str, object]] = []
     if profile.slope_factor:
-        slope = profile.slope_factor * (spec.PUPIL_SLOPE + spec.SCHOOL_SLOPE)
+        slope = profile.slope_factor * planted.slope * (spec.PUPIL_SLOPE + spec.SCHOOL_SLOPE)
         rows.append(
             {
                 "cause_id": "socio_economic",
@@ -233,7 +236,7 @@ def cause_frame(schools: pl.DataFrame, profile: Profile) -> pl.DataFrame:
                     "semel_mosad": code,
                     "cause_id": cause.cause_id,
                     "subjects": ",".join(cause.subjects),
-                    "shift_sd": cause.shift_sd,
+                    "shift_sd": planted.cause_shift[cause.cause_id],
                     "signal": cause.signal,
                 }
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 
@@ -23,18 +25,21 @@ def expected_absence(
     described: pl.DataFrame,
     participation: pl.DataFrame,
     schools: pl.DataFrame,
-    effect_factor: float,
+    factors: Mapping[str, float],
     streams: Streams,
 ) -> np.ndarray:
-    """Return the days of absence to be expected of each pupil of one year."""
+    """Return the days of absence to be expected of each pupil of one year.
+
+    `factors` says what each response leaves of its participants' absence.
+    """
     of_school = streams("absence_schools").normal(0, spec.ABSENCE_SCHOOL_SD, len(schools))
     planted = (schools["cause"] == "absence").fill_null(False).to_numpy()
     of_school = of_school + spec.CAUSE_ABSENCE_DAYS * planted
     mean = spec.ABSENCE_MEAN + of_school[described["school"].to_numpy()]
     mean += spec.ABSENCE_PER_DECILE * (described["decile"].to_numpy() - spec.CENTRE_DECILE)
     mean = np.maximum(mean, 2.0)
-    for response_id, factor in spec.ABSENCE_EFFECT.items():
-        mean[_takes_part(described, participation, response_id)] *= 1 + (factor - 1) * effect_factor
+    for response_id, factor in factors.items():
+        mean[_takes_part(described, participation, response_id)] *= factor
     return mean
 
 
