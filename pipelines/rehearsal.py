@@ -25,7 +25,6 @@ from pipelines.warehouse.checks import CheckResult, run_checks
 from pipelines.warehouse.database import LAYERS, create_typed, qualified, swap
 from pipelines.warehouse.sql_assets import sql_tables, write_sql
 from pipelines.warehouse.suites import checks_of
-from pipelines.warehouse.tables import nothing
 
 _REGISTERS = {"register__schools", "register__school_background"}
 
@@ -99,17 +98,17 @@ def _make(connection: duckdb.DuckDBPyConnection, city: CityFolder) -> Iterator[s
     order = TopologicalSorter(
         {name: needed & needs.keys() for name, needed in needs.items()}
     ).static_order()
+    made: dict[str, pl.DataFrame] = {}
     for name in order:
         table = dictionary().tables[name]
         if name in files:
             write_sql(files[name])(connection, qualified(table))
         else:
-            given = {
-                read: connection.sql(f"SELECT * FROM staging.{read}").pl()
-                for read in steps[name].reads
-            }
-            made = steps[name].compute(city, given)[name]
-            # A frame without rows, as of a folder without scales or goals, may know no columns.
-            frame = nothing(name) if made.is_empty() else made
-            create_typed(connection, table, frame, qualified(table))
+            if name not in made:
+                given = {
+                    read: connection.sql(f"SELECT * FROM staging.{read}").pl()
+                    for read in steps[name].reads
+                }
+                made |= steps[name].compute(city, given)
+            create_typed(connection, table, made[name], qualified(table))
         yield name

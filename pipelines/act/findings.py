@@ -10,21 +10,15 @@ import polars as pl
 from pipelines.diagnose.not_measured import BANDS_ONLY
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
-from pipelines.warehouse.tables import Step, Tables
+from pipelines.warehouse.tables import Step, Tables, table_of
 
 
 def main_findings(tables: Tables) -> pl.DataFrame:
     """Return the findings in order of importance: gaps, reach, money, and what is not measured."""
     sentences = [_gaps(tables), _money(tables), *_unmet(tables), _blind(tables)]
-    return pl.DataFrame(
+    return table_of(
+        "mart_finding",
         [(order, he, en, table) for order, (he, en, table) in enumerate(sentences[:3], start=1)],
-        schema={
-            "finding_order": pl.Int32,
-            "finding_he": pl.String,
-            "finding_en": pl.String,
-            "table_name": pl.String,
-        },
-        orient="row",
     )
 
 

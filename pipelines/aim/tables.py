@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import polars as pl
 
 from pipelines.settings.city import CityError, CityFolder
+from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT
 from pipelines.settings.policy import BandPolicy
-from pipelines.warehouse.tables import Step, Tables, nothing
+from pipelines.warehouse.tables import Step, Tables, table_of
 
 
 def aim(city: CityFolder, tables: Tables) -> Tables:
@@ -23,253 +25,172 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
     settings, policy = city.city, city.policy
     last = settings.school_years.last
     subjects = settings.subjects
-    return {
-        "core_city": pl.DataFrame(
-            [
-                {
-                    "city_id": settings.city.id,
-                    "city_name_he": settings.city.name_he,
-                    "city_name_en": settings.city.name_en,
-                    "authority_name": settings.city.authority,
-                    "is_synthetic": settings.city.is_synthetic,
-                    "scope": settings.scope.name,
-                    "reference_year": settings.school_years.reference,
-                    "planning_year": city.planning_year,
-                    "window_first_year": last - policy.need.window_years.value + 1,
-                    "window_last_year": last,
-                    "grades_per_school": settings.grades_per_school,
-                    "class_design_effect": policy.class_design_effect.value,
-                }
-            ],
-            schema_overrides={"authority_name": pl.String},
-        ),
-        "core_plan_scope": pl.DataFrame(
-            [
-                {"education_stage": stage, "education_type": type_, "legal_status": status}
-                for stage in settings.scope.education_stages
-                for type_ in settings.scope.education_types
-                for status in settings.scope.legal_statuses
-            ]
-        ),
-        "core_policy_scale": pl.DataFrame(
-            [
-                {
-                    "scale_id": scale_id,
-                    "scale_kind": scale.kind,
-                    "scale_mean": scale.mean,
-                    "scale_sd": scale.sd,
-                    "source": scale.source,
-                    "reason": scale.reason,
-                }
-                for scale_id, scale in settings.scales.items()
-            ],
-            schema_overrides={"scale_mean": pl.Float64},
-        ),
-        "core_group": pl.DataFrame(
-            [
-                {
-                    "group_id": group_id,
-                    "valid_from_year": version.valid_from,
-                    "group_name_he": version.name_he,
-                    "group_dimension": version.dimension,
-                    "attribute": version.attribute,
-                    "at_least": version.at_least,
-                    "at_most": version.at_most,
-                    "equals": version.equals,
-                    "source": version.source,
-                    "reason": version.reason,
-                }
-                for group_id, versions in policy.groups.items()
-                for version in versions
-            ],
-            schema={
-                "group_id": pl.String,
-                "valid_from_year": pl.Int32,
-                "group_name_he": pl.String,
-                "group_dimension": pl.String,
-                "attribute": pl.String,
-                "at_least": pl.Float64,
-                "at_most": pl.Float64,
-                "equals": pl.String,
-                "source": pl.String,
-                "reason": pl.String,
-            },
-        ),
-        "core_cause": pl.DataFrame(
-            [
-                {
-                    "cause_id": cause_id,
-                    "cause_name_he": cause.name_he,
-                    "cause_name_en": cause.name_en,
-                    "cause_measure": cause.measure,
-                    "expected_sd_per_unit": cause.expected and cause.expected.mean,
-                    "expected_spread": cause.expected and cause.expected.sd,
-                    "is_in_power": cause.is_in_power,
-                    "action_channel": cause.action_channel,
-                    "themes": ",".join(cause.themes),
-                    "source": cause.source,
-                    "reason": cause.reason,
-                }
-                for cause_id, cause in policy.causes.items()
-            ],
-            schema={
-                "cause_id": pl.String,
-                "cause_name_he": pl.String,
-                "cause_name_en": pl.String,
-                "cause_measure": pl.String,
-                "expected_sd_per_unit": pl.Float64,
-                "expected_spread": pl.Float64,
-                "is_in_power": pl.Boolean,
-                "action_channel": pl.String,
-                "themes": pl.String,
-                "source": pl.String,
-                "reason": pl.String,
-            },
-        ),
-        "core_cause_action": pl.DataFrame(
-            [
-                {"cause_id": cause_id, "response_id": response_id}
-                for cause_id, cause in policy.causes.items()
-                for response_id in cause.responses
-            ],
-            schema={"cause_id": pl.String, "response_id": pl.String},
-        ),
-        "core_declared_silence": pl.DataFrame(
-            [
-                {"source_id": source_id, "semel_mosad": code, "silence_reason": reason}
-                for source_id, mappings in settings.sources.items()
+    rows: dict[str, list[dict[str, Any]]] = {
+        "core_city": [
+            {
+                "city_id": settings.city.id,
+                "city_name_he": settings.city.name_he,
+                "city_name_en": settings.city.name_en,
+                "authority_name": settings.city.authority,
+                "is_synthetic": settings.city.is_synthetic,
+                "scope": settings.scope.name,
+                "reference_year": settings.school_years.reference,
+                "planning_year": city.planning_year,
+                "window_first_year": last - policy.need.window_years.value + 1,
+                "window_last_year": last,
+                "grades_per_school": settings.grades_per_school,
+                "class_design_effect": policy.class_design_effect.value,
+            }
+        ],
+        "core_plan_scope": [
+            {"education_stage": stage, "education_type": type_, "legal_status": status}
+            for stage in settings.scope.education_stages
+            for type_ in settings.scope.education_types
+            for status in settings.scope.legal_statuses
+        ],
+        "core_policy_scale": [
+            {
+                "scale_id": scale_id,
+                "scale_kind": scale.kind,
+                "scale_mean": scale.mean,
+                "scale_sd": scale.sd,
+                "source": scale.source,
+                "reason": scale.reason,
+            }
+            for scale_id, scale in settings.scales.items()
+        ],
+        "core_group": [
+            {
+                "group_id": group_id,
+                "valid_from_year": version.valid_from,
+                "group_name_he": version.name_he,
+                "group_dimension": version.dimension,
+                "attribute": version.attribute,
+                "at_least": version.at_least,
+                "at_most": version.at_most,
+                "equals": version.equals,
+                "source": version.source,
+                "reason": version.reason,
+            }
+            for group_id, versions in policy.groups.items()
+            for version in versions
+        ],
+        "core_cause": [
+            {
+                "cause_id": cause_id,
+                "cause_name_he": cause.name_he,
+                "cause_name_en": cause.name_en,
+                "cause_measure": cause.measure,
+                "expected_sd_per_unit": cause.expected and cause.expected.mean,
+                "expected_spread": cause.expected and cause.expected.sd,
+                "is_in_power": cause.is_in_power,
+                "action_channel": cause.action_channel,
+                "themes": ",".join(cause.themes),
+                "source": cause.source,
+                "reason": cause.reason,
+            }
+            for cause_id, cause in policy.causes.items()
+        ],
+        "core_cause_action": [
+            {"cause_id": cause_id, "response_id": response_id}
+            for cause_id, cause in policy.causes.items()
+            for response_id in cause.responses
+        ],
+        "core_declared_silence": [
+            {"source_id": source_id, "semel_mosad": code, "silence_reason": reason}
+            for source_id, mappings in settings.sources.items()
+            for mapping in mappings
+            for code, reason in mapping.not_reporting.items()
+        ],
+        "core_source_mapping": [
+            {"source_id": source_id, "file_pattern": pattern, "sheet_name": sheet}
+            for source_id, mappings in settings.sources.items()
+            for pattern, sheet in {
+                (mapping.file.replace("{school_year}", "*"), str(mapping.sheet)): None
                 for mapping in mappings
-                for code, reason in mapping.not_reporting.items()
-            ],
-            schema=dict.fromkeys(("source_id", "semel_mosad", "silence_reason"), pl.String),
-        ),
-        "core_source_mapping": (
-            pl.DataFrame(
-                [
-                    {
-                        "source_id": source_id,
-                        "file_pattern": mapping.file.replace("{school_year}", "*"),
-                        "sheet_name": str(mapping.sheet),
-                    }
-                    for source_id, mappings in settings.sources.items()
-                    for mapping in mappings
-                    if mapping.format in ("xlsx", "xls")
-                ],
-                schema=dict.fromkeys(("source_id", "file_pattern", "sheet_name"), pl.String),
-            ).unique(maintain_order=True)
-        ),
-        "core_policy_target": _with_files(
-            city,
-            tables["stg_aim__targets"],
-            ("scale_id", "subject", "valid_from"),
-            pl.DataFrame(
-                [
-                    {
-                        "scale_id": scale_id,
-                        "subject": subject,
-                        "valid_from": target.valid_from,
-                        "target_type": target.type,
-                        "desired_value": target.value,
-                        "source": target.source,
-                    }
-                    for target in policy.targets
-                    for scale_id in target.scales
-                    for subject in (subjects if target.subjects == "all" else target.subjects)
-                ],
-                schema={
-                    "scale_id": pl.String,
-                    "subject": pl.String,
-                    "valid_from": pl.Date,
-                    "target_type": pl.String,
-                    "desired_value": pl.Float64,
-                    "source": pl.String,
-                },
-            ),
-        ),
+                if mapping.format in ("xlsx", "xls")
+            }
+        ],
+        "core_policy_target": [
+            {
+                "scale_id": scale_id,
+                "subject": subject,
+                "valid_from": target.valid_from,
+                "target_type": target.type,
+                "desired_value": target.value,
+                "source": target.source,
+            }
+            for target in policy.targets
+            for scale_id in target.scales
+            for subject in (subjects if target.subjects == "all" else target.subjects)
+        ],
         "core_policy_band": _bands(policy.diagnose.bands),
-        "core_expected": pl.DataFrame(
-            [
-                {"reconciliation_id": key, "expected_value": float(value)}
-                for key, value in settings.expected.items()
-            ],
-            schema={"reconciliation_id": pl.String, "expected_value": pl.Float64},
-        ),
-        "core_goal": _with_files(
-            city,
-            tables["stg_aim__goals"],
-            ("goal_id",),
-            pl.DataFrame(
-                [
-                    {"goal_id": goal_id, "goal_name_he": goal.name_he, "goal_name_en": goal.name_en}
-                    for goal_id, goal in policy.goals.items()
-                ],
-                schema=dict.fromkeys(("goal_id", "goal_name_he", "goal_name_en"), pl.String),
-            ),
-        ),
-        "core_response": pl.DataFrame(
-            [
-                {
-                    "response_id": response_id,
-                    "response_name_he": response.name_he,
-                    "response_name_en": response.name_en,
-                    "response_class": response.response_class,
-                    "action_channel": response.action_channel,
-                    "goal_id": response.goal,
-                    "is_goal_measured": policy.is_goal_tested(response_id),
-                    "horizon": response.horizon,
-                    "is_excellence": response.is_excellence,
-                    "is_allocated": response.is_allocated,
-                    "nurture_index_min": (
-                        response.eligibility and response.eligibility.nurture_index_min
-                    ),
-                    "eligibility_reason_he": (
-                        response.eligibility and response.eligibility.reason_he
-                    ),
-                    "eligibility_reason_en": (
-                        response.eligibility and response.eligibility.reason_en
-                    ),
-                    "fixed_cost_agorot": round(response.fixed_cost.value * AGOROT),
-                    "unit_cost_agorot": round(response.unit_cost.value * AGOROT),
-                    "source": response.fixed_cost.source,
-                    "reason": response.fixed_cost.reason,
-                }
-                for response_id, response in policy.responses.items()
-            ],
-            schema_overrides={
-                "nurture_index_min": pl.Float64,
-                "eligibility_reason_he": pl.String,
-                "eligibility_reason_en": pl.String,
-            },
-        ),
-        "core_parameter": pl.DataFrame(city.parameters()),
+        "core_expected": [
+            {"reconciliation_id": key, "expected_value": float(value)}
+            for key, value in settings.expected.items()
+        ],
+        "core_goal": [
+            {"goal_id": goal_id, "goal_name_he": goal.name_he, "goal_name_en": goal.name_en}
+            for goal_id, goal in policy.goals.items()
+        ],
+        "core_response": [
+            {
+                "response_id": response_id,
+                "response_name_he": response.name_he,
+                "response_name_en": response.name_en,
+                "response_class": response.response_class,
+                "action_channel": response.action_channel,
+                "goal_id": response.goal,
+                "is_goal_measured": policy.is_goal_tested(response_id),
+                "horizon": response.horizon,
+                "is_excellence": response.is_excellence,
+                "is_allocated": response.is_allocated,
+                "nurture_index_min": (
+                    response.eligibility and response.eligibility.nurture_index_min
+                ),
+                "eligibility_reason_he": (response.eligibility and response.eligibility.reason_he),
+                "eligibility_reason_en": (response.eligibility and response.eligibility.reason_en),
+                "fixed_cost_agorot": round(response.fixed_cost.value * AGOROT),
+                "unit_cost_agorot": round(response.unit_cost.value * AGOROT),
+                "source": response.fixed_cost.source,
+                "reason": response.fixed_cost.reason,
+            }
+            for response_id, response in policy.responses.items()
+        ],
+        "core_parameter": city.parameters(),
     }
+    made = {name: table_of(name, content) for name, content in rows.items()}
+    for name, staged in _FILES.items():
+        made[name] = _with_files(city, name, made[name], tables[staged])
+    return made
 
 
-def _bands(policy: BandPolicy | None) -> pl.DataFrame:
+def _bands(policy: BandPolicy | None) -> list[dict[str, Any]]:
     """Return the limits of each band; the lowest and the highest are open."""
     if policy is None:
-        return nothing("core_policy_band")
+        return []
     limits = policy.limits_sd
-    ends = [None, *limits.value, None]
-    return pl.DataFrame(
-        [
-            {
-                "band": band,
-                "band_lo_sd": low,
-                "band_hi_sd": high,
-                "source": limits.source,
-                "reason": limits.reason,
-            }
-            for band, (low, high) in enumerate(pairwise(ends), start=1)
-        ],
-        schema_overrides={"band_lo_sd": pl.Float64, "band_hi_sd": pl.Float64},
-    )
+    return [
+        {
+            "band": band,
+            "band_lo_sd": low,
+            "band_hi_sd": high,
+            "source": limits.source,
+            "reason": limits.reason,
+        }
+        for band, (low, high) in enumerate(pairwise([None, *limits.value, None]), start=1)
+    ]
+
+
+_FILES = {"core_goal": "stg_aim__goals", "core_policy_target": "stg_aim__targets"}
+"""What the city may also state in files of its own."""
 
 
 def _with_files(
-    city: CityFolder, staged: pl.DataFrame, key: tuple[str, ...], stated: pl.DataFrame
+    city: CityFolder, name: str, stated: pl.DataFrame, staged: pl.DataFrame
 ) -> pl.DataFrame:
     """Return the rows of the policy and of the city's file together, each once."""
+    key = dictionary().tables[name].key
     both = pl.concat([stated, staged.select(stated.columns)]).unique(maintain_order=True)
     twice = both.filter(pl.struct(key).is_duplicated())
     if not twice.is_empty():
@@ -302,7 +223,7 @@ STEPS = (
             "core_cause",
             "core_cause_action",
         ),
-        reads=("stg_aim__goals", "stg_aim__targets"),
+        reads=tuple(_FILES.values()),
         compute=aim,
     ),
 )

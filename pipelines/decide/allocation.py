@@ -29,7 +29,7 @@ from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.formula import FormulaPart
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import refuse_unknown_schools
-from pipelines.warehouse.tables import Step, Tables
+from pipelines.warehouse.tables import Step, Tables, schema_of
 
 NEXT_NIS = 100_000
 
@@ -160,13 +160,7 @@ def costs(city: CityFolder, choices: pl.DataFrame) -> pl.DataFrame:
             rows.append((semel_mosad, response_id, level, channel, amount))
     return pl.DataFrame(
         rows,
-        schema={
-            "semel_mosad": pl.String,
-            "response_id": pl.String,
-            "dose_level": pl.Int32,
-            "funding_channel": pl.String,
-            "amount_agorot": pl.Int64,
-        },
+        schema=schema_of(*OPTION, "funding_channel", "amount_agorot"),
         orient="row",
     )
 
@@ -178,22 +172,14 @@ def channels(city: CityFolder) -> pl.DataFrame:
             (channel, round(AGOROT * entry.budget.value) if entry.budget else None)
             for channel, entry in city.policy.channels.items()
         ],
-        schema={"funding_channel": pl.String, "budget_agorot": pl.Int64},
+        schema=schema_of("funding_channel", "budget_agorot"),
         orient="row",
     )
 
 
 def school_channels(city: CityFolder, tables: Tables) -> pl.DataFrame:
     """Return caps of a channel in one school: its Gefen basket, reported or assumed per pupil."""
-    frames = [
-        pl.DataFrame(
-            schema={
-                "funding_channel": pl.String,
-                "semel_mosad": pl.String,
-                "budget_agorot": pl.Int64,
-            }
-        )
-    ]
+    frames = [pl.DataFrame(schema=schema_of("funding_channel", "semel_mosad", "budget_agorot"))]
     latest = tables["core_school_year"].sort("school_year").group_by("semel_mosad").last()
     planned = tables["mart_need_index"].select("semel_mosad", "pupils")
     for channel, entry in city.policy.channels.items():

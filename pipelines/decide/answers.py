@@ -6,7 +6,7 @@ import polars as pl
 
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import MUNICIPAL
-from pipelines.warehouse.tables import Step, Tables
+from pipelines.warehouse.tables import Step, Tables, table_of
 
 READS = (
     "mart_allocation",
@@ -69,15 +69,9 @@ def answers(_: CityFolder, tables: Tables) -> Tables:
         *((8, code, firm.get(code, 0), "lines") for code in ("firm", "contested", "coin_flip")),
     ]
     return {
-        "mart_allocation_answer": pl.DataFrame(
+        "mart_allocation_answer": table_of(
+            "mart_allocation_answer",
             [(question, name, float(value), unit) for question, name, value, unit in rows],
-            schema={
-                "question": pl.Int32,
-                "answer_id": pl.String,
-                "answer_value": pl.Float64,
-                "unit": pl.String,
-            },
-            orient="row",
         )
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from models.allocation.rules import AssetHours
+from models.allocation.rules.assets import AssetHours
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.policy import AssetUse
 from pipelines.warehouse.tables import Tables

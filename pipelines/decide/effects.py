@@ -25,7 +25,7 @@ from models.effects import (
 from models.keys import WHOLE
 from pipelines.decide import pupils as columns
 from pipelines.settings.city import CityFolder
-from pipelines.warehouse.tables import Step, Tables
+from pipelines.warehouse.tables import Step, Tables, schema_of
 
 RESPONSE_SUBJECT = ["response_id", "subject"]
 # Schools that gave places by lot or by a score have a design of their own; the rest is compared
@@ -54,14 +54,9 @@ def priors(city: CityFolder) -> pl.DataFrame:
     named = {key: f"{work.authors} {work.year}" for key, work in works.items()}
     return pl.DataFrame(
         rows,
-        schema={
-            "response_id": pl.String,
-            "subject": pl.String,
-            "prior_sd": pl.Float64,
-            "prior_se_sd": pl.Float64,
-            "transport_discount": pl.Float64,
-            "source": pl.String,
-        },
+        schema=schema_of(
+            *RESPONSE_SUBJECT, "prior_sd", "prior_se_sd", "transport_discount", "source"
+        ),
         orient="row",
     ).with_columns(pl.col("source").replace(named))
 

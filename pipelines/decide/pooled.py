@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from models.allocation.rules import Together
+from models.allocation.rules.pooling import Together
 from models.apportionment import split_by_share
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import AGOROT

@@ -7,7 +7,7 @@ from models.need import need_from_anchors
 from models.responses import PoolingLimits, far_below, pool_schools, rate_share, unmet_needs
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import AGOROT
-from pipelines.warehouse.tables import Step, Tables, nothing
+from pipelines.warehouse.tables import Step, Tables, nothing, table_of
 
 GAP, ELIGIBILITY = "gap", "eligibility"
 NEAR, PROFILE = "near", "profile"
@@ -64,26 +64,22 @@ def frame(city: CityFolder, _: Tables) -> Tables:
         for aspect_id, aspect in sides.items()
     ]
     return {
-        "core_need": pl.DataFrame(needs, schema=nothing("core_need").schema, orient="row"),
-        "core_need_answer": pl.DataFrame(
-            answers, schema=nothing("core_need_answer").schema, orient="row"
-        ),
-        "core_topic_aspect": pl.DataFrame(
+        "core_need": table_of("core_need", needs),
+        "core_need_answer": table_of("core_need_answer", answers),
+        "core_topic_aspect": table_of(
+            "core_topic_aspect",
             [
                 (topic, key, aspect.name_he, aspect.group, aspect.source, aspect.reason)
                 for topic, key, aspect in aspects
             ],
-            schema=nothing("core_topic_aspect").schema,
-            orient="row",
         ),
-        "core_topic_answer": pl.DataFrame(
+        "core_topic_answer": table_of(
+            "core_topic_answer",
             [
                 (topic, key, response)
                 for topic, key, aspect in aspects
                 for response in aspect.responses
             ],
-            schema=nothing("core_topic_answer").schema,
-            orient="row",
         ),
     }
 
@@ -246,7 +242,7 @@ def pooling(city: CityFolder, tables: Tables) -> Tables:
         summary.append(row)
     names = tables["core_need"].select("need_id", "need_name_he")
     return {
-        "mart_pooling": pl.DataFrame(summary, schema=nothing("mart_pooling").schema),
+        "mart_pooling": table_of("mart_pooling", summary),
         "mart_pooling_set": (
             pl.concat(sets).join(names, on="need_id") if sets else nothing("mart_pooling_set")
         ),

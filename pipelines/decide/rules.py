@@ -7,30 +7,26 @@ from collections.abc import Iterator
 import polars as pl
 
 from models.allocation.account.audit import with_quartile
-from models.allocation.rules import (
-    EXCELLENCE,
+from models.allocation.problem.rule import Rule
+from models.allocation.rules.change import HoldHarmless, RiseCap
+from models.allocation.rules.choice import (
+    EverySchoolServed,
+    Exclusive,
+    MustDrop,
+    MustKeep,
+    ParticipantCapacity,
+    SchoolCapacity,
+)
+from models.allocation.rules.conditions import MinimumGroup, Prerequisite
+from models.allocation.rules.decided import (
     Commitment,
     DecidedDrop,
     DecidedKeep,
-    EverySchoolServed,
-    Exclusive,
-    HoldHarmless,
     ManualOverride,
-    MinimumGroup,
-    MoneyShare,
-    MustDrop,
-    MustKeep,
     NoticePeriod,
-    Part,
-    ParticipantCapacity,
-    Prerequisite,
-    RiseCap,
-    Rule,
-    SchoolCap,
-    SchoolCapacity,
-    SchoolFloor,
-    SourceExcluded,
 )
+from models.allocation.rules.money import SchoolCap, SchoolFloor, SourceExcluded
+from models.allocation.rules.shares import EXCELLENCE, MoneyShare, Part
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL

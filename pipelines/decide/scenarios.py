@@ -23,7 +23,7 @@ from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE, Scenario, load_scenarios
 from pipelines.sources.fingerprint import code_fingerprint
-from pipelines.warehouse.tables import Step, Tables, nothing
+from pipelines.warehouse.tables import Step, Tables, nothing, table_of
 
 _CODE = (
     "models/allocation/**/*.py",
@@ -80,15 +80,15 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
         rows.append(_row(scenario.scenario_id, order, own, names | found))
         lines.append(bought)
     return {
-        "core_scenario": pl.DataFrame(rows, schema=nothing("core_scenario").schema),
+        "core_scenario": table_of("core_scenario", rows),
         "core_scenario_line": pl.concat(lines, how="vertical_relaxed"),
-        "mart_scenario_change": pl.DataFrame(
+        "mart_scenario_change": table_of(
+            "mart_scenario_change",
             [
                 {"scenario_id": scenario.scenario_id} | change.model_dump()
                 for scenario in scenarios
                 for change in scenario.changes
             ],
-            schema=nothing("mart_scenario_change").schema,
         ),
     }
 

@@ -14,7 +14,9 @@ import polars as pl
 
 from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near
 from models.allocation.account.comparison import Comparison, compare_plans
-from models.allocation.rules import EXCELLENCE, MoneyShare, Rule, SchoolFloor
+from models.allocation.problem.rule import Rule
+from models.allocation.rules.money import SchoolFloor
+from models.allocation.rules.shares import EXCELLENCE, MoneyShare
 from models.keys import PAIR
 from pipelines.decide import allocation
 from pipelines.decide.scenarios import LINE, effect_spread, with_benefit_share

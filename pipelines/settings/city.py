@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,7 +38,7 @@ from pipelines.settings.parameters import (
     Year,
 )
 from pipelines.settings.policy import Policy
-from pipelines.settings.policy_defaults import whole_policy
+from pipelines.settings.policy_defaults import DEFAULTS, whole_policy
 from pipelines.settings.validation import validated
 from pipelines.settings.yaml_files import (
     CityError,
@@ -327,6 +328,13 @@ def load_city(folder: Path) -> CityFolder:
     """
     folder = folder.resolve()
     refuse_yml(folder, "city", "policy")
+    files = (folder / "city.yaml", folder / "policy.yaml", DEFAULTS)
+    return _loaded(folder, tuple(path.is_file() and path.read_bytes() for path in files))
+
+
+@lru_cache(maxsize=4)  # a run asks some fifty times, and reading strictly takes a while
+def _loaded(folder: Path, content: tuple[bytes | bool, ...]) -> CityFolder:
+    """Read what the files of a city hold; `content` names it, so that nothing old is given."""
     city = validated(folder / "city.yaml", read_yaml(folder / "city.yaml"), City)
     path = folder / "policy.yaml"
     whole = whole_policy(path)

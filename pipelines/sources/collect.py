@@ -135,7 +135,7 @@ def _collect(
         connection, _raw_table(table), target + ASIDE, _applicable(city, source_id)
     )
     record_results(connection, f"raw_{source_id}", results)
-    yield from (as_dagster(key, result) for result in results)
+    yield from as_dagster(key, results)
     if blocked := _failed(source_id, results):
         connection.execute(f"DROP TABLE {target}{ASIDE}")
         faults.append(str(failure(blocked).description))

@@ -5,7 +5,7 @@ good table until its checks have passed (write, audit, publish). `make_tables` m
 those of SQL and those of Python.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -98,11 +98,33 @@ def table_spec(table: Table, stage: str, reads: Sequence[str], *, kinds: set[str
     )
 
 
+MUST_HOLD, SHOULD_HOLD = "must_hold", "should_hold"
+"""The two checks of a table on the Dagster page: what stops the chain, and what is only told."""
+
+
+def _by_force(checks: Sequence[Check]) -> dict[str, list[Check]]:
+    """Return the checks under the name Dagster knows them by.
+
+    An event costs milliseconds and a city has some eight hundred checks, so Dagster is told of two
+    for each table; `mart_data_quality` has a row for each.
+    """
+    parted = {
+        MUST_HOLD: [check for check in checks if check.blocks],
+        SHOULD_HOLD: [check for check in checks if not check.blocks],
+    }
+    return {name: part for name, part in parted.items() if part}
+
+
 def check_specs(key: dg.AssetKey, checks: Sequence[Check]) -> list[dg.AssetCheckSpec]:
     """Describe the checks of one table to Dagster."""
     return [
-        dg.AssetCheckSpec(check.id, asset=key, description=check.sentence, blocking=check.blocks)
-        for check in checks
+        dg.AssetCheckSpec(
+            name,
+            asset=key,
+            description="\n".join(f"- {check.id}: {check.sentence}" for check in part),
+            blocking=name == MUST_HOLD,
+        )
+        for name, part in _by_force(checks).items()
     ]
 
 
@@ -130,8 +152,7 @@ def make_tables(
         for table in tables:
             results = run_checks(connection, table, aside[table.name], checks_of(table), aside)
             record_results(connection, table.name, results)
-            for result in results:
-                yield as_dagster(asset_key(table.name), result)
+            yield from as_dagster(asset_key(table.name), results)
             blocked += [(table.name, r) for r in results if not r.is_passed and r.check.blocks]
         if blocked:
             for relation in aside.values():
@@ -151,33 +172,35 @@ def make_tables(
 
 def failure(blocked: Sequence[tuple[str, CheckResult]]) -> dg.Failure:
     """Return the error of a blocked write, which no retry can heal."""
-    sentences = [
-        f"{name}.{result.check.id}: {result.failing_rows} of {result.checked_rows} row(s) fail"
-        f" ({'; '.join(result.failing_expectations)}); keys:"
-        f" {', '.join(result.failing_keys) or 'none to show'}. {result.check.sentence}"
-        for name, result in blocked
-    ]
+    sentences = [f"{name}.{result.check.id}: {_told(result)}" for name, result in blocked]
     return dg.Failure(
         description="Blocked, the last good table stays in place. " + " | ".join(sentences),
         allow_retries=False,
     )
 
 
-def as_dagster(key: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:
-    """Return a check's result for the Dagster page: counts and keys, no values."""
-    error = result.check.severity == "ERROR"
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=result.check.id,
-        passed=result.is_passed,
-        severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
-        description=result.check.sentence,
-        metadata={
-            "checked_rows": result.checked_rows,
-            "failing_rows": result.failing_rows,
-            "failing_keys": ", ".join(result.failing_keys),
-            "failing_expectations": "; ".join(result.failing_expectations),
-        },
+def as_dagster(key: dg.AssetKey, results: Sequence[CheckResult]) -> Iterator[dg.AssetCheckResult]:
+    """Yield a table's results for the Dagster page: what failed with counts and keys, no values."""
+    found = {result.check.id: result for result in results}
+    for name, part in _by_force([result.check for result in results]).items():
+        failed = [found[check.id] for check in part if not found[check.id].is_passed]
+        is_error = any(result.check.severity == "ERROR" for result in failed)
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name=name,
+            passed=not failed,
+            severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
+            metadata={"checks": len(part), "checked_rows": results[0].checked_rows}
+            | {result.check.id: _told(result) for result in failed},
+        )
+
+
+def _told(result: CheckResult) -> str:
+    """Return what failed in a sentence: counts, expectations and keys."""
+    return (
+        f"{result.failing_rows} of {result.checked_rows} row(s) fail"
+        f" ({'; '.join(result.failing_expectations)}); keys:"
+        f" {', '.join(result.failing_keys) or 'none to show'}. {result.check.sentence}"
     )
 
 
@@ -225,11 +248,34 @@ _POLARS = {
 }
 
 
+def schema_of(*columns: str) -> dict[str, type[pl.DataType]]:
+    """Return the types of columns as the dictionary states them."""
+    return {column: _POLARS[dictionary().fields[column].type] for column in columns}
+
+
+def table_of(name: str, rows: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> pl.DataFrame:
+    """Return rows as a table with the dictionary's columns and types.
+
+    Args:
+        name: a table of the dictionary.
+        rows: records, in which what may be empty may be absent, or tuples in the order of the
+            table's columns.
+
+    Raises:
+        ValueError: if a record has other columns or lacks one.
+    """
+    rows, table = list(rows), dictionary().tables[name]
+    for row in rows:
+        if isinstance(row, Mapping):
+            wrong = row.keys() ^ table.columns
+            if wrong - (set(table.nullable) - row.keys()):
+                raise ValueError(f"{name}: not its columns, or not given: {sorted(wrong)}")
+    return pl.DataFrame(rows, schema=schema_of(*table.columns), orient="row")
+
+
 def nothing(name: str) -> pl.DataFrame:
     """Return a table without rows: what a step makes when the city has nothing to make it from."""
-    fields = dictionary().fields
-    columns = dictionary().tables[name].columns
-    return pl.DataFrame(schema={column: _POLARS[fields[column].type] for column in columns})
+    return table_of(name, ())
 
 
 @dataclass(frozen=True)

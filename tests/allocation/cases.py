@@ -14,31 +14,25 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from models.allocation import Overlap, Problem
-from models.allocation.rules import (
-    EXCELLENCE,
-    AssetHours,
+from models.allocation.rules.assets import AssetHours
+from models.allocation.rules.change import HoldHarmless, RiseCap
+from models.allocation.rules.choice import (
     EverySchoolServed,
     Exclusive,
-    HoldHarmless,
-    ManualOverride,
-    MinimumGroup,
-    MoneyShare,
     MustDrop,
     MustKeep,
-    NoticePeriod,
-    Part,
     ParticipantCapacity,
-    Prerequisite,
-    RiseCap,
-    SchoolCap,
     SchoolCapacity,
-    SchoolFloor,
-    SourceExcluded,
-    Together,
 )
+from models.allocation.rules.conditions import MinimumGroup, Prerequisite
+from models.allocation.rules.decided import ManualOverride, NoticePeriod
+from models.allocation.rules.money import SchoolCap, SchoolFloor, SourceExcluded
+from models.allocation.rules.pooling import Together
+from models.allocation.rules.shares import EXCELLENCE, MoneyShare, Part
+from tests.examples import examples
 
 OWN, GEFEN = "municipal_own", "gefen_school"
-CASES = settings(max_examples=200, deadline=None, derandomize=True)
+CASES = settings(max_examples=examples(200), deadline=None, derandomize=True)
 """Every property of an allocation is held on so many cases."""
 
 

@@ -17,8 +17,9 @@ from models.allocation.account.horizontal import (
     stream_differences,
     unequal_pairs,
 )
+from tests.examples import examples
 
-FAST = settings(max_examples=100, deadline=None, derandomize=True)
+FAST = settings(max_examples=examples(100), deadline=None, derandomize=True)
 
 
 def schools(rows):

@@ -9,19 +9,18 @@ import pytest
 from hypothesis import given, settings
 
 from models.allocation import InfeasibleRules, solve
-from models.allocation.rules import (
-    EXCELLENCE,
+from models.allocation.rules.choice import (
     EverySchoolServed,
     Exclusive,
-    MoneyShare,
     MustDrop,
     MustKeep,
-    SchoolCap,
     SchoolCapacity,
-    SchoolFloor,
 )
+from models.allocation.rules.money import SchoolCap, SchoolFloor
+from models.allocation.rules.shares import EXCELLENCE, MoneyShare
 from models.allocation.solve.conflict import irreducible
 from models.allocation.solve.relaxation import RELAX_ORDER
+from tests.examples import examples
 
 from .cases import CASES, OWN, is_allowed, option, plans, problem, problems
 from .test_rules import ONE_OF_EACH
@@ -217,7 +216,7 @@ def test_every_rule_that_may_give_way_has_a_place_in_the_order():
     assert kinds == set(RELAX_ORDER)
 
 
-@settings(CASES, max_examples=60)
+@settings(CASES, max_examples=examples(60))
 @given(problems(max_rules=4))
 def test_the_least_that_a_budget_must_give_way_equals_enumeration(case):
     try:

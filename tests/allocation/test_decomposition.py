@@ -20,11 +20,13 @@ from models.allocation import (
     Total,
     solve,
 )
-from models.allocation.rules import Exclusive, SchoolCap, SchoolCapacity
+from models.allocation.rules.choice import Exclusive, SchoolCapacity
+from models.allocation.rules.money import SchoolCap
+from tests.examples import examples
 
 from .cases import CASES, OWN, gain, is_allowed, option, plans, problem, problems, tied_problems
 
-FEWER = settings(CASES, max_examples=100)
+FEWER = settings(CASES, max_examples=examples(100))
 """A case of these is solved by search and by enumeration under several objectives: dearer ones."""
 KEY = ["semel_mosad", "response_id", "dose_level"]
 OBJECTIVES = (
@@ -116,7 +118,7 @@ def test_atkinson_by_tangents_equals_enumeration(case, objective):
         assert plan.certificate.objective >= best * (1 - 2e-4) - 1e-5
 
 
-@settings(CASES, max_examples=40)
+@settings(CASES, max_examples=examples(40))
 @given(problems(max_rules=3), st.sampled_from(OBJECTIVES), st.randoms(use_true_random=False))
 def test_order_of_tables_changes_nothing_by_decomposition(case, objective, random):
     def shuffled(frame):
@@ -137,7 +139,7 @@ def test_order_of_tables_changes_nothing_by_decomposition(case, objective, rando
     assert one.certificate == two.certificate
 
 
-@settings(CASES, max_examples=40)
+@settings(CASES, max_examples=examples(40))
 @given(problems(max_rules=4))
 def test_both_paths_name_the_same_conflict(case):
     one, two = answered(case, method="milp"), answered(case)

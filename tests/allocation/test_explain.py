@@ -14,8 +14,15 @@ from hypothesis import strategies as st
 from models.allocation import solve
 from models.allocation.account.explain import explain
 from models.allocation.account.turning_points import TurningPointSettings, turning_points
-from models.allocation.rules import EverySchoolServed, Exclusive, MustDrop, MustKeep, SchoolCapacity
+from models.allocation.rules.choice import (
+    EverySchoolServed,
+    Exclusive,
+    MustDrop,
+    MustKeep,
+    SchoolCapacity,
+)
 from models.keys import PAIR
+from tests.examples import examples
 
 from .cases import best_plan, gain, is_allowed, option, plans, problem, problems
 
@@ -165,7 +172,7 @@ def test_an_incomplete_plan_is_seen():
     assert pair_of(explain(built, lines).pairs, "2")["reason_code"] == "overlooked"
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(problems(), st.randoms(use_true_random=False))
 def test_every_pair_has_a_reason_parts_add_up_and_swaps_are_the_best(built, random):
     best = best_plan(built)

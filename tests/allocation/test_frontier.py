@@ -9,9 +9,10 @@ from hypothesis import given, settings
 
 from models.allocation.account.frontier import gamma_frontier, rule_prices
 from models.allocation.account.prices import shadow_prices
-from models.allocation.rules import EverySchoolServed
+from models.allocation.rules.choice import EverySchoolServed
 from models.allocation.solve.model import model_of
 from models.allocation.solve.resolve import Effort
+from tests.examples import examples
 
 from .cases import best_plan, option, problem, problems
 
@@ -54,7 +55,7 @@ def test_the_price_of_a_rule_and_of_money_by_hand():
     assert more["budget:municipal_own"]["worth_gain"] == pytest.approx(9)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=examples(40), deadline=None, derandomize=True)
 @given(problems())
 def test_prices_of_rules_equal_enumeration(built):
     best = best_plan(built)
@@ -78,7 +79,7 @@ def test_prices_of_rules_equal_enumeration(built):
     assert (frontier["benefit_sd_pupils"] <= blind + 1e-6).all()
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(problems())
 def test_shadow_prices_bound_every_plan(built):
     """Weak duality: no plan is worth more than its limits at the prices, and the bound says so."""

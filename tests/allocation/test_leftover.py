@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.allocation import solve
-from models.allocation.rules import SchoolCapacity
+from models.allocation.rules.choice import SchoolCapacity
 
 from .cases import option, problem
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 
 from models.allocation import InfeasibleRules, best_near, solve
-from models.allocation.rules import MustDrop, MustKeep
+from models.allocation.rules.choice import MustDrop, MustKeep
+from tests.examples import examples
 
 from .cases import best_plan, option, problem, problems
 
@@ -28,7 +29,7 @@ def near(built, lines, gap_pct=0.0):
     return best_near(built, lines, gap_pct=gap_pct, time_limit_s=30)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=examples(40), deadline=None, derandomize=True)
 @given(problems())
 def test_it_is_within_the_gap_of_enumeration(built):
     best = best_plan(built)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from models.allocation import solve
 from models.allocation.account.next_money import next_money
 from models.allocation.solve.resolve import Effort
+from tests.examples import examples
 
 from .cases import CASES, OWN, best_plan, feasible_problems, option, problem
 
@@ -67,7 +68,7 @@ def test_a_budget_that_does_not_bind_has_no_next_money():
     assert next_money(case, solve(case).lines, step_agorot=100).is_empty()
 
 
-@settings(CASES, max_examples=60)
+@settings(CASES, max_examples=examples(60))
 @given(feasible_problems(), st.integers(1, 60_000_000))
 def test_the_gain_is_that_of_enumeration(case, step):
     plan = solve(case, gap_pct=0)

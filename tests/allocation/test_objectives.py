@@ -25,10 +25,11 @@ from models.allocation.account.explain import explain
 from models.allocation.account.firmness import stability
 from models.allocation.account.frontier import rule_prices
 from models.allocation.account.turning_points import turning_points
-from models.allocation.rules import MustKeep
+from models.allocation.rules.choice import MustKeep
 from models.allocation.solve.model import model_of
 from models.allocation.solve.resolve import Effort, best, with_benefit
 from models.keys import PAIR
+from tests.examples import examples
 
 from .cases import option, problem
 
@@ -100,7 +101,7 @@ def test_prices_and_turning_points_follow_the_objective():
     assert turned == {Total(): [True], OBJECTIVES[1]: [False]}
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=examples(100), deadline=None, derandomize=True)
 @given(
     st.lists(st.integers(-6, 12), min_size=6, max_size=6),
     st.sampled_from([Atkinson(0.5), Atkinson(1.0, 0.05), Atkinson(2.0, 0.02)]),

@@ -18,12 +18,13 @@ from models.allocation.account.frontier import gamma_frontier
 from models.allocation.solve.certificate import certify
 from models.allocation.solve.model import model_of
 from models.allocation.solve.search_result import SearchResult
+from tests.examples import examples
 
 from .cases import OWN, best_plan, gain, option, overlapping_problems, plans, problem
 from .test_allocation_properties import adds_up, data, solved
 from .test_decomposition import OBJECTIVES, check
 
-CASES = settings(max_examples=30, deadline=None, derandomize=True)
+CASES = settings(max_examples=examples(30), deadline=None, derandomize=True)
 KEY = ["semel_mosad", "response_id", "dose_level"]
 
 
@@ -40,7 +41,7 @@ def two_responses(share, **other):
     return problem(options, overlaps=(group(share),), equity_gamma=0.0, **other)
 
 
-@settings(CASES, max_examples=200)
+@settings(CASES, max_examples=examples(200))
 @given(overlapping_problems())
 def test_optimum_equals_full_enumeration(case):
     best = best_plan(case)
@@ -109,7 +110,7 @@ def test_counted_once_a_second_response_is_not_bought_for_its_own_sake():
     assert kept.lines["response_id"].to_list() == ["amirim"]
 
 
-@settings(CASES, max_examples=40)
+@settings(CASES, max_examples=examples(40))
 @given(overlapping_problems())
 def test_counted_once_no_line_adds_nothing_unless_a_rule_needs_it(case):
     once = replace(
@@ -163,7 +164,7 @@ def test_groups_that_contradict_are_refused(overlaps, words):
         solve(replace(two_responses(0.5), overlaps=overlaps))
 
 
-@settings(CASES, max_examples=60)
+@settings(CASES, max_examples=examples(60))
 @given(overlapping_problems(), st.sampled_from(OBJECTIVES))
 def test_the_national_path_counts_the_same(case, objective):
     answer = check(case, objective, "decomposition", slack=1e-12)
@@ -172,7 +173,7 @@ def test_the_national_path_counts_the_same(case, objective):
         assert plan.rules["is_satisfied"].all()
 
 
-@settings(CASES, max_examples=40)
+@settings(CASES, max_examples=examples(40))
 @given(overlapping_problems(), st.sampled_from(OBJECTIVES[1:]))
 def test_atkinson_is_made_of_counted_gains(case, objective):
     answer = check(case, objective, "milp", gap_pct=0.01, slack=1e-6)

@@ -8,16 +8,15 @@ import polars as pl
 import pytest
 
 from models.allocation import NoPlanInTime, solve
-from models.allocation.rules import (
-    EXCELLENCE,
-    ChannelBudget,
+from models.allocation.rules.choice import (
     EverySchoolServed,
     Exclusive,
-    MoneyShare,
     MustKeep,
     ParticipantCapacity,
     SchoolCapacity,
 )
+from models.allocation.rules.money import ChannelBudget
+from models.allocation.rules.shares import EXCELLENCE, MoneyShare
 
 from .cases import OWN, option, problem
 

@@ -12,36 +12,36 @@ from models.allocation.account.frontier import rule_prices
 from models.allocation.account.turning_points import turning_points
 from models.allocation.problem.columns import Columns
 from models.allocation.problem.plan import Plan
-from models.allocation.rules import (
-    EXCELLENCE,
-    AssetHours,
-    BenefitFloor,
-    ChannelBudget,
-    Commitment,
-    DecidedDrop,
-    DecidedKeep,
+from models.allocation.problem.rule import Rule
+from models.allocation.rules.assets import AssetHours
+from models.allocation.rules.benefit import BenefitFloor
+from models.allocation.rules.change import HoldHarmless, RiseCap
+from models.allocation.rules.choice import (
     Eligibility,
     EverySchoolServed,
     Exclusive,
-    HoldHarmless,
-    ManualOverride,
-    MinimumGroup,
-    MoneyShare,
     MustDrop,
     MustKeep,
-    NoticePeriod,
-    Part,
     ParticipantCapacity,
-    Prerequisite,
-    RiseCap,
-    Rule,
-    SchoolCap,
     SchoolCapacity,
+)
+from models.allocation.rules.conditions import MinimumGroup, Prerequisite
+from models.allocation.rules.decided import (
+    Commitment,
+    DecidedDrop,
+    DecidedKeep,
+    ManualOverride,
+    NoticePeriod,
+)
+from models.allocation.rules.money import (
+    ChannelBudget,
+    SchoolCap,
     SchoolChannelCap,
     SchoolFloor,
     SourceExcluded,
-    Together,
 )
+from models.allocation.rules.pooling import Together
+from models.allocation.rules.shares import EXCELLENCE, MoneyShare, Part
 from models.allocation.solve.model import Model
 
 from .cases import GEFEN, OWN, option, problem

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from models.allocation import solve
 from models.allocation.solve.highs import Milp, minimise
+from tests.examples import examples
 
 from .cases import option, problem
 
@@ -55,7 +56,7 @@ def adversarial(draw):
     return cost, rows, [*(-np.inf for _ in budgets), 0, least], [*upper, np.inf, np.inf]
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=examples(300), deadline=None, derandomize=True)
 @given(adversarial())
 def test_optimum_equals_enumeration_to_the_agora(case):
     cost, rows, lower, upper = case

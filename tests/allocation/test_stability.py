@@ -14,9 +14,10 @@ from models.allocation import solve
 from models.allocation.account.firmness import stability
 from models.allocation.account.information import value_of_partial_perfect_information
 from models.allocation.account.robust import robust_plans
-from models.allocation.rules import SchoolFloor
+from models.allocation.rules.money import SchoolFloor
 from models.allocation.solve.resolve import Effort
 from models.keys import PAIR
+from tests.examples import examples
 
 from .cases import best_plan, gain, is_allowed, option, plans, problem, problems
 
@@ -148,7 +149,7 @@ def _top_plans(built):
     ]
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=examples(40), deadline=None, derandomize=True)
 @given(drawn_problems(), st.randoms(use_true_random=False))
 def test_every_draw_is_solved_as_enumeration_does(case, random):
     built, drawn = case
@@ -185,7 +186,7 @@ def test_every_draw_is_solved_as_enumeration_does(case, random):
     assert again.draws.equals(found.draws)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=examples(40), deadline=None, derandomize=True)
 @given(drawn_problems(), st.sampled_from([0.0, 0.5, 0.8]))
 def test_robust_plans_equal_enumeration(case, alpha):
     """The best expected worth, tail mean and regret over all plans there are."""
@@ -251,7 +252,7 @@ def _settled(built, by_draw):
     return worths
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=examples(25), deadline=None, derandomize=True)
 @given(drawn_problems(most=3))
 def test_value_of_information_equals_enumeration(case):
     built, drawn = case

@@ -9,13 +9,8 @@ import polars as pl
 import yaml
 
 from models.allocation import Problem
-from models.allocation.rules import (
-    EXCELLENCE,
-    EverySchoolServed,
-    Exclusive,
-    MoneyShare,
-    SchoolCapacity,
-)
+from models.allocation.rules.choice import EverySchoolServed, Exclusive, SchoolCapacity
+from models.allocation.rules.shares import EXCELLENCE, MoneyShare
 from models.apportionment import split_by_share
 
 POLICY = Path(__file__).parents[2] / "pipelines/demo/policy.yaml"

@@ -14,14 +14,8 @@ import pytest
 
 from models.allocation import Atkinson, Problem, Total, solve
 from models.allocation.account.firmness import stability
-from models.allocation.rules import (
-    EXCELLENCE,
-    EverySchoolServed,
-    Exclusive,
-    MoneyShare,
-    MustKeep,
-    SchoolCapacity,
-)
+from models.allocation.rules.choice import EverySchoolServed, Exclusive, MustKeep, SchoolCapacity
+from models.allocation.rules.shares import EXCELLENCE, MoneyShare
 from models.allocation.solve.model import model_of
 from models.apportionment import split_by_share
 from pipelines.decide.account import drawn

@@ -7,9 +7,12 @@ import dagster as dg
 import pytest
 
 from pipelines.definitions import CHAIN, build
+from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import Workspace
 from pipelines.sources.collect import RANGE_END, RANGE_START, all_years, school_year, year_key
-from pipelines.warehouse.tables import STAGES
+from pipelines.warehouse.checks import CheckResult
+from pipelines.warehouse.suites import Check, Says, checks_of
+from pipelines.warehouse.tables import MUST_HOLD, SHOULD_HOLD, STAGES, as_dagster
 
 SNAPSHOT = Path(__file__).parent / "snapshot.json"
 
@@ -67,17 +70,47 @@ def test_all_steps_share_one_pool(definitions):
         assert asset.node_def.pools == {"warehouse"}, asset.key
 
 
-def test_blocking_checks_are_the_errors(definitions):
-    from pipelines.settings.fields import dictionary
-    from pipelines.warehouse.suites import checks_of
+def test_dagster_is_told_of_every_check_and_which_ones_stop_the_chain(definitions):
+    specs = {
+        (spec.asset_key.path[-1], spec.name): spec
+        for asset in definitions.assets
+        for spec in asset.check_specs
+    }
+    tables = [dictionary().tables[name] for name, _ in specs if name in dictionary().tables]
+    for table in tables:
+        for check in checks_of(table):
+            spec = specs[table.name, MUST_HOLD if check.blocks else SHOULD_HOLD]
+            assert f"- {check.id}: {check.sentence}" in spec.description
+            assert spec.blocking == check.blocks
+            assert check.severity == "ERROR" or not check.blocks
 
-    for asset in definitions.assets:
-        for spec in asset.check_specs:
-            table = dictionary().tables.get(spec.asset_key.path[-1])
-            if table is not None:
-                check = {check.id: check for check in checks_of(table)}[spec.name]
-                assert spec.blocking == check.blocks
-                assert check.severity == "ERROR" or not check.blocks
+
+def test_what_failed_is_told_with_its_keys():
+    blocks, told, passes = (
+        CheckResult(check, is_passed, 9, rows, keys, failing)
+        for check, is_passed, rows, keys, failing in (
+            (_check("a", "ERROR", blocks=True), False, 2, ("900001",), ("no nulls",)),
+            (_check("b", "WARN", blocks=False), False, 1, (), ("in range",)),
+            (_check("c", "ERROR", blocks=True), True, 0, (), ()),
+        )
+    )
+    found = {
+        result.check_name: result
+        for result in as_dagster(dg.AssetKey("table"), [blocks, told, passes])
+    }
+    assert not found[MUST_HOLD].passed
+    assert found[MUST_HOLD].severity == dg.AssetCheckSeverity.ERROR
+    assert set(found[MUST_HOLD].metadata) == {"checks", "checked_rows", "a"}
+    assert "2 of 9 row(s) fail (no nulls); keys: 900001" in found[MUST_HOLD].metadata["a"].value
+    assert found[SHOULD_HOLD].severity == dg.AssetCheckSeverity.WARN
+    assert "none to show" in found[SHOULD_HOLD].metadata["b"].value
+    (only,) = as_dagster(dg.AssetKey("table"), [passes])
+    assert only.passed
+
+
+def _check(name, severity, *, blocks):
+    says = Says("It holds.", "מתקיים.", "Look.", "יש לבדוק.")
+    return Check(name, severity, "validity", "owner", says, (), blocks=blocks)
 
 
 def test_jobs_split_the_chain(definitions):

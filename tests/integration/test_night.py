@@ -18,16 +18,23 @@ from tests.integration.conftest import change_policy
 from tests.runs import make_place
 
 
+def ask(place, history):
+    """Let the schedule decide, and return its request or why it asks none."""
+    definitions = build(place.workspace())
+    schedule = definitions.resolve_schedule_def("nightly")
+    tick = schedule.evaluate_tick(dg.build_schedule_context(instance=history))
+    if not tick.run_requests:
+        return definitions, tick.skip_message
+    (request,) = tick.run_requests
+    return definitions, request
+
+
 def night(place):
-    """Let the schedule decide, run what it asks for, and return its request or why it asks none."""
-    space = place.workspace()
-    with patch.dict(os.environ, place.env), instance(space) as history:
-        definitions = build(space)
-        schedule = definitions.resolve_schedule_def("nightly")
-        tick = schedule.evaluate_tick(dg.build_schedule_context(instance=history))
-        if not tick.run_requests:
-            return tick.skip_message
-        (request,) = tick.run_requests
+    """Run what the schedule asks for, and return its request or why it asks none."""
+    with patch.dict(os.environ, place.env), instance(place.workspace()) as history:
+        definitions, request = ask(place, history)
+        if isinstance(request, str):
+            return request
         done = definitions.resolve_job_def(CHAIN).execute_in_process(
             instance=history, tags=request.tags, asset_selection=request.asset_selection
         )
@@ -55,20 +62,25 @@ def looks(monkeypatch):
     return seen
 
 
-def test_nights(small_city, tmp_path, looks):
+def test_a_city_without_a_release_is_run_whole(small_city, tmp_path):
     place = make_place(tmp_path, small_city)
-    first = night(place)
-    assert first.asset_selection is None
-    assert first.tags[CITY] == "demo_city"
-    assert len(looks) == 1  # once a run, not once a step
-    one = verify(place.marts)
-    assert manifest(one)["compared_with"] is None
+    with patch.dict(os.environ, place.env), instance(place.workspace()) as history:
+        _, request = ask(place, history)
+    assert request.asset_selection is None
+    assert request.tags[CITY] == "demo_city"
 
+
+def test_nights(place, looks):
+    """The night knows what the command published, rests, and goes on from it."""
+    one = current_release(place.marts)
+    assert manifest(one)["compared_with"] is None
     assert "nothing has changed" in night(place)
     assert current_release(place.marts) == one
 
     change_policy(place, "channels", "municipal_own", "budget", "value", value=1_500_000)
+    looks.clear()
     assert night(place).asset_selection is None
+    assert len(looks) == 1  # once a run, not once a step
     three = verify(place.marts)
     assert three != one
     assert manifest(three)["compared_with"] == one.name

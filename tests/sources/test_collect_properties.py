@@ -14,6 +14,7 @@ from pipelines.settings.fields import dictionary
 from pipelines.warehouse.checks import run_checks
 from pipelines.warehouse.sql_assets import sql_tables, write_sql
 from pipelines.warehouse.suites import checks_of
+from tests.examples import examples
 from tests.sources.tables import frame_of, write
 
 # Where a row stood and which bytes it came in is told, and changes with the order.
@@ -168,7 +169,9 @@ def test_a_row_lost_on_its_way_to_staging_is_missed_in_its_file(small):
 
 
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(10),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(seed=st.integers(0, 10**6))
 def test_the_order_of_rows_columns_and_files_says_nothing(several, wanted, tmp_path_factory, seed):
@@ -245,7 +248,7 @@ REFERRED_TO = {"register__schools", "register__merges", "programmes__registry", 
 
 
 @settings(
-    max_examples=8,
+    max_examples=examples(12),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -8,23 +8,18 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from models.allocation.rules import (
+from models.allocation.rules.change import HoldHarmless, RiseCap
+from models.allocation.rules.choice import EverySchoolServed, MustDrop, MustKeep
+from models.allocation.rules.conditions import MinimumGroup, Prerequisite
+from models.allocation.rules.decided import (
     Commitment,
     DecidedDrop,
     DecidedKeep,
-    EverySchoolServed,
-    HoldHarmless,
     ManualOverride,
-    MinimumGroup,
-    MoneyShare,
-    MustDrop,
-    MustKeep,
     NoticePeriod,
-    Prerequisite,
-    RiseCap,
-    SchoolFloor,
-    SourceExcluded,
 )
+from models.allocation.rules.money import SchoolFloor, SourceExcluded
+from models.allocation.rules.shares import MoneyShare
 from models.allocation.solve.relaxation import RELAX_ORDER
 from pipelines.decide.rules import minimum_groups, rules
 from pipelines.settings.policy_rules import Rules

@@ -21,7 +21,7 @@ from models.allocation.account.reasons import sentences
 from models.allocation.account.swaps import best_swaps
 from models.allocation.problem.choices import refuse
 from models.allocation.problem.problem import Problem
-from models.allocation.rules import MustDrop, MustKeep
+from models.allocation.rules.choice import MustDrop, MustKeep
 from models.allocation.solve.model import Model, Moves, model_of
 from models.allocation.solve.resolve import linear_at, plan_vector
 from models.keys import PAIR

@@ -15,7 +15,7 @@ import polars as pl
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.problem import Problem
 from models.allocation.problem.words import channel_en, channel_he, first_few, nis
-from models.allocation.rules import ChannelBudget
+from models.allocation.rules.money import ChannelBudget
 from models.allocation.solve.model import model_of
 from models.allocation.solve.nearest import best_near
 from models.allocation.solve.resolve import Effort, plan_vector

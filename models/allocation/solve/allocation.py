@@ -13,7 +13,7 @@ from models.allocation.problem.objective import Maximin, Total
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.problem import Problem
 from models.allocation.problem.rule import Rule
-from models.allocation.rules import MustKeep
+from models.allocation.rules.choice import MustKeep
 from models.allocation.solve.certificate import Certificate, certify
 from models.allocation.solve.maximin import highest_floor
 from models.allocation.solve.milp import best_by_milp

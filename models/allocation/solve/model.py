@@ -16,7 +16,8 @@ from models.allocation.problem.overlap import Counting
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.problem import Problem
 from models.allocation.problem.rule import Measure, Row, Rule
-from models.allocation.rules import ChannelBudget, Eligibility, SchoolChannelCap
+from models.allocation.rules.choice import Eligibility
+from models.allocation.rules.money import ChannelBudget, SchoolChannelCap
 from models.allocation.solve.highs import Milp
 
 _LARGEST_WORTH = 1000.0

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.allocation.problem.rule import Rule
 from models.allocation.problem.words import channel_en, channel_he, nis
-from models.allocation.rules import ChannelBudget, SchoolChannelCap
+from models.allocation.rules.money import ChannelBudget, SchoolChannelCap
 from models.allocation.solve.model import Model
 
 
