@@ -128,6 +128,7 @@ class NeedPolicy(Model):
     ]
     draws: Annotated[Parameter[Annotated[Whole, Field(ge=1, le=100_000)]], In("draws")]
     seed: Annotated[Parameter[Seed], In("seed")]
+    not_measured: Annotated[Parameter[Literal["mean of the others"]], In("what it counts as")]
     greatest: GreatestNeed
     indicators: dict[str, NeedIndicator]
 

@@ -33,6 +33,7 @@ from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.sources.admission import hash_ids
 from pipelines.warehouse.tables import nothing
+from tests.validation.expectations import expected
 from tests.validation.planted import cells_of, with_truth
 from tests.validation.planted_effects import tables_of as effect_tables
 from tests.validation.planted_need import true_need
@@ -386,7 +387,11 @@ def plans_of(planned, seed):
     wrong = misled(planned, of_another_response, seed)
     dealt = misled(planned, of_another_subject, seed)
     equal = equal_money(fitted)
-    found = {
+    otherwise = {
+        f"posterior, {kind}": planned.with_effects(under_expectation(planned, kind, seed))
+        for kind in ("right", "neutral")
+    }
+    found = otherwise | {
         "oracle": planned.problem(planned.truth),
         "posterior": fitted,
         "data_only": planned.with_effects(data_only(own)),
@@ -460,6 +465,17 @@ def misled(planned, change, seed):
     designs = planned.designs.rename({"design_sd": "effect_sd", "design_se_sd": "effect_se_sd"})
     local = local_estimates(designs).join(known, on=KEY, how="semi")
     return combine(known.drop("source").with_columns(mean), local)
+
+
+def under_expectation(planned, kind, seed):
+    """The posterior under expectations that are right or neutral (`expectations.expected`)."""
+    true = planned.truth["mart_effect"].rename({"effect_sd": "truth"})
+    known = priors(planned.city).join(true, on=KEY, how="left")
+    known = known.with_columns(pl.col("truth").fill_null(0.0)).sort(KEY)
+    designs = planned.designs.rename({"design_sd": "effect_sd", "design_se_sd": "effect_se_sd"})
+    local = local_estimates(designs).join(known, on=KEY, how="semi")
+    changed = expected(known, kind, np.random.default_rng(seed))
+    return combine(changed.drop("source", "truth"), local)
 
 
 def equal_money(fitted):
