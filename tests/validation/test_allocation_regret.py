@@ -18,8 +18,9 @@ oracle's.
   and kept places stay, and the plan is solved, so it spends what it may and is no straw man. Drawn
   anew in every city.
 - equal_by_evidence (for information): the same equal money, spent by Tikkun's effects without need.
-- prior_only (for information): the discounted literature alone. The policy's priors happen to lie
-  near the planted effects, so it does better here than in any real city.
+- prior_only (for information): the discounted literature alone.
+- right, neutral: the posterior where the literature errs around the truth by what it says, and
+  where it expects nothing (`expectations`), for information.
 - misled: every response has the prior means of another; dealt: the means of all responses and
   subjects dealt out anew. The posterior and prior_only each again.
 

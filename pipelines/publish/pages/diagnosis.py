@@ -80,6 +80,7 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         .sort("tier_changed_pct", "choice", descending=[True, False])
         .to_dicts(),
         indicators=tables["mart_indicator"].sort("indicator_id").to_dicts(),
+        off_weight=_off_weight(tables["mart_indicator"]),
         fragile=(
             tables["mart_need_index"]
             .filter(pl.col("tier_acceptability_pct") < 60)
@@ -256,4 +257,14 @@ def _charts(tables: Mapping[str, pl.DataFrame]) -> dict[str, Markup | str]:
         if parts.height
         else "",
         "adjusted": Markup(charts.adjusted_chart(standing)) if standing.height else "",
+    }
+
+
+def _off_weight(indicators: pl.DataFrame) -> dict[str, Rows]:
+    """Return the indicators that decide far less or far more than their weight says."""
+    told, says = pl.col("importance_pct"), pl.col("weight_pct")
+    rows = indicators.sort("indicator_id")
+    return {
+        "less": rows.filter(told < says / 2).to_dicts(),
+        "more": rows.filter(told > says * 1.5).to_dicts(),
     }

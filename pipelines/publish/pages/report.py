@@ -35,6 +35,7 @@ def render_report(tables: Mapping[str, pl.DataFrame], context: ReportContext) ->
         subjects=subjects,
         gap_rows=_gap_rows(gaps, subjects),
         tier_counts=counts(gaps.filter(pl.col("subject") != WHOLE), "gap_tier"),
+        unplaced=need.filter(pl.col("outcome_need").is_null())["school_name_he"].sort().to_list(),
         need_rows=need.sort("need_tier", "school_name_he", "semel_mosad").to_dicts(),
         school_rows=schools.sort("need_tier", "school_name_he", "semel_mosad").to_dicts(),
         lines_of={
