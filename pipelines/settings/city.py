@@ -57,11 +57,23 @@ _EXAMPLE = Path(__file__).parents[1] / "demo" / "policy.yaml"
 
 
 class Identity(Named):
-    """Who the city is."""
+    """Who the city is; `{authority}` in its names is the authority's: one line changes it."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     authority: str | None = None
     is_synthetic: Flag
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_for_its_authority(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("authority"), str):
+            return given
+        named = {
+            name: given[name].replace("{authority}", given["authority"])
+            for name in ("name_he", "name_en")
+            if isinstance(given.get(name), str)
+        }
+        return given | named
 
 
 class Scope(Model):

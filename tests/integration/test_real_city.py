@@ -253,6 +253,7 @@ def test_another_authority_by_one_line(shared_data, tmp_path, authority, schools
     assert (release is not None) == (schools > 0), run.said
     planned_or_answered(shared_data, authority, release, run.said)
     if release:
+        assert authority in mart(release, "mart_city")["city_name_he"].item()
         components = mart(release, "mart_gap_component")["component_sd"]
         measured = mart(release, "mart_gap_school").filter(pl.col("subject") == "all")
         assert components.is_null().all() == (measured["is_measured"].sum() < 6)
