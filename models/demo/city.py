@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from models.demo import (
+    coefficients,
     committee,
     money,
     programmes,
@@ -87,14 +88,18 @@ def generate(
     people = people.with_columns(
         pupil_id=pl.Series(pupil_tables.pupil_ids(people["pupil"].to_numpy()))
     )
-    parts = scores.components(schools, years, chosen, streams)
+    planted = coefficients.drawn(streams)
+    parts = scores.components(schools, years, chosen, planted, streams)
     theta = scores.persistence(people, years, streams)
     runs = programmes.running(schools, years, streams)
-    effects = programmes.true_effects(chosen.effect_factor, len(schools), streams)
-    gains = programmes.Gains(len(people), effects)
+    factor = chosen.effect_factor
+    effects = factor * programmes.true_effects(planted.effects, len(schools), streams)
+    gains = programmes.Gains(len(people), effects, planted)
+    # What a response leaves of absence, where it has an effect at all.
+    leaves = {key: 1 + (left - 1) * factor for key, left in planted.absence_factor.items()}
 
     files: dict[str, pl.DataFrame] = {}
-    true_scores, participations, deliveries = [], [], []
+    true_scores, true_rates, participations, deliveries = [], [], [], []
     cutoffs: list[programmes.Cutoff] = []
     last_scores = np.full(len(people), np.nan)
     before_year: pl.DataFrame | None = None
@@ -123,19 +128,18 @@ def generate(
         means = scores.mean_internal(rows)
         last_scores[means["pupil"].to_numpy()] = means["score"].to_numpy()
         delivery = programmes.delivery_file(described, participation, now)
-        factor = chosen.effect_factor
+        absent = wellbeing.expected_absence(described, participation, schools, leaves, streams)
+        climate = wellbeing.expected_climate(described, participation, schools, factor, streams)
         files |= {
             f"schools_{year}.xlsx": school_tables.register_file(schools, described, last),
             f"pupils_{year}.csv": pupil_tables.pupils_file(described),
             f"pupil_scores_{year}.csv": rows.drop("pupil"),
             f"school_bands_{year}.csv": scores.bands_file(rows, schools),
-            f"attendance_{year}.csv": wellbeing.attendance_file(
-                described, participation, schools, factor, year, streams
-            ),
+            f"attendance_{year}.csv": wellbeing.attendance_file(described, absent, year, streams),
             f"exits_{year}.csv": wellbeing.exits_file(described, exits),
             f"entries_{year}.csv": wellbeing.entries_file(described, before_year, year, streams),
             f"climate_{year}.csv": wellbeing.climate_file(
-                described, participation, schools, factor, year, streams
+                described, climate, schools, year, streams
             ),
             f"informal_{year}.csv": wellbeing.informal_file(
                 described, participation, areas, now, factor, year, streams
@@ -150,6 +154,7 @@ def generate(
         }
         before_year = described
         true_scores.append(truth_tables.pupil_truth(described, score))
+        true_rates.append(truth_tables.rate_frame(described, schools, absent, climate))
         participations.append(participation)
         deliveries.append(delivery)
         cutoffs += admitted
@@ -178,10 +183,12 @@ def generate(
         "true_gap": gaps,
         "true_gap_grade": truth_tables.gap_frame(in_truth, schools, by_grade=True),
         "true_component": truth_tables.component_frame(parts, schools, years),
+        "true_rate": pl.concat(true_rates).sort("semel_mosad", "measure", "school_year"),
         "true_need": need,
-        "true_effect": truth_tables.effect_frame(effects, schools, runs[:, :, -1]),
+        "true_effect": truth_tables.effect_frame(effects, schools, runs[:, :, -1], planted),
+        "true_coefficient": planted.frame(),
         "true_assignment": truth_tables.assignment_frame(pl.concat(deliveries), cutoffs),
-        "true_cause": truth_tables.cause_frame(schools, chosen),
+        "true_cause": truth_tables.cause_frame(schools, chosen, planted),
         "true_unmet_need": truth_tables.unmet_need_frame(need, schools, runs[:, :, -1]),
         "true_overlap": truth_tables.overlap_frame(pl.concat(participations), runs[:, :, -1], last),
         "true_voice": stances,

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from models.demo import spec
+from models.demo.coefficients import Coefficients
 from models.demo.streams import Streams
 
 RESPONSE_IDS = tuple(response.response_id for response in spec.RESPONSES)
@@ -50,17 +51,21 @@ def running(schools: pl.DataFrame, years: Sequence[int], streams: Streams) -> np
     return result
 
 
-def true_effects(effect_factor: float, n_schools: int, streams: Streams) -> np.ndarray:
+def true_effects(mean: np.ndarray, n_schools: int, streams: Streams) -> np.ndarray:
     """Return the effect on participants in SD per year: response × school × subject.
+
+    Args:
+        mean: the responses' means, response × subject.
+        n_schools: number of schools.
+        streams: random streams.
 
     Effects differ between schools around the response's mean; a response without an effect on a
     subject has none anywhere.
     """
-    mean = np.array([response.effects for response in spec.RESPONSES])[:, None, :]
     spread = streams("effects").normal(
         0, spec.EFFECT_SCHOOL_SD, (len(spec.RESPONSES), n_schools, len(spec.SUBJECTS))
     )
-    return effect_factor * np.where(mean == 0, 0.0, mean + spread)
+    return np.where(mean[:, None] == 0, 0.0, mean[:, None] + spread)
 
 
 def lowest_in_school(school: np.ndarray, score: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -199,8 +204,8 @@ def _selection_score(
 class Gains:
     """What pupils keep of responses, year after year: pupil × response × subject, in SD."""
 
-    def __init__(self, n_pupils: int, effects: np.ndarray) -> None:
-        self._effects = effects
+    def __init__(self, n_pupils: int, effects: np.ndarray, planted: Coefficients) -> None:
+        self._effects, self._planted = effects, planted
         self._stock = np.zeros((n_pupils, len(spec.RESPONSES), len(spec.SUBJECTS)))
 
     def advance(
@@ -213,7 +218,7 @@ class Gains:
         """Move one year on and return what each pupil of the year keeps: row × subject.
 
         Participants have the full effect (discounted where several responses meet in one pupil);
-        whoever left keeps half of it, then a quarter, and so on.
+        whoever left keeps a part of it, then that part of the part, and so on.
 
         Args:
             described: the year's pupils.
@@ -234,12 +239,12 @@ class Gains:
                 dose[:, column] = active[column, school]
         now = dose[:, :, None] * self._effects.transpose(1, 0, 2)[school]
         weak = described["decile"].to_numpy() >= spec.WEAK_DECILE
-        for name, factor in spec.WEAK_DECILE_FACTOR.items():
+        for name, factor in self._planted.weak_factor.items():
             now[weak, column_of[name]] *= factor
         several = ((dose > 0) & _TARGETED).sum(1) >= 2
-        now[np.ix_(several, _TARGETED)] *= spec.OVERLAP_FACTOR
-        kept = np.where(dose[:, :, None] > 0, now, spec.FADE_OUT * self._stock[pupil])
-        self._stock *= spec.FADE_OUT
+        now[np.ix_(several, _TARGETED)] *= self._planted.overlap
+        kept = np.where(dose[:, :, None] > 0, now, self._planted.kept * self._stock[pupil])
+        self._stock *= self._planted.kept
         self._stock[pupil] = kept
         return kept.sum(1)
 

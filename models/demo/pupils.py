@@ -281,12 +281,16 @@ def _planted(schools: pl.DataFrame, cause_id: str) -> np.ndarray:
     return (schools["cause"] == cause_id).fill_null(False).to_numpy()
 
 
+def dropout_rate(decile: np.ndarray) -> np.ndarray:
+    """Return the chance that a pupil leaves within a year and nobody knows where to."""
+    return spec.DROPOUT_RATE * np.exp(spec.DROPOUT_PER_DECILE * (decile - spec.CENTRE_DECILE))
+
+
 def _destinations(decile: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw who leaves during the year: index into DESTINATIONS, −1 for pupils who stay."""
     rates = np.tile([*spec.EXIT_RATES.values(), 0.0], (len(decile), 1))
     rates[:, _MOVED] += spec.MOBILITY_PER_DECILE * np.maximum(decile - 5.5, 0)
-    dropout = np.exp(spec.DROPOUT_PER_DECILE * (decile - spec.CENTRE_DECILE))
-    rates[:, -1] = spec.DROPOUT_RATE * dropout
+    rates[:, -1] = dropout_rate(decile)
     reached = rng.random(len(decile))[:, None] < rates.cumsum(1)
     return np.where(reached.any(1), reached.argmax(1), -1)
 

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from models.demo import spec
+from models.demo.coefficients import Coefficients
 from models.demo.profiles import Profile
 from models.demo.streams import Streams
 
@@ -29,7 +30,9 @@ class Components:
         school_year: w, school × year.
         school_subject_year: x, school × subject × year.
         planted: shifts of the profile and the planted causes, school × subject × grade.
-        slope_factor: how strong the slopes on nurture and the gaps of pupil groups are.
+        slope_factor: how strong the gaps of pupil groups are.
+        slopes: of achievement on the pupil's and on the school's nurture, in SD per decile.
+        class_sd: SD of the classes of a grade.
     """
 
     school: np.ndarray
@@ -38,10 +41,16 @@ class Components:
     school_subject_year: np.ndarray
     planted: np.ndarray
     slope_factor: float
+    slopes: tuple[float, float]
+    class_sd: float
 
 
 def components(
-    schools: pl.DataFrame, years: Sequence[int], profile: Profile, streams: Streams
+    schools: pl.DataFrame,
+    years: Sequence[int],
+    profile: Profile,
+    planted: Coefficients,
+    streams: Streams,
 ) -> Components:
     """Draw the school components of a city.
 
@@ -52,14 +61,17 @@ def components(
     rng = streams("components")
     n, subjects = len(schools), len(spec.SUBJECTS)
     nurture = schools["nurture"].to_numpy()
+    slope = profile.slope_factor * planted.slope
     lasting = _calibrated(rng.normal(0, 1, (n, 1 + subjects)), nurture) * profile.school_factor
     return Components(
         school=spec.SD_SCHOOL * lasting[:, 0],
         school_subject=spec.SD_SCHOOL_SUBJECT * lasting[:, 1:],
         school_year=rng.normal(0, spec.SD_SCHOOL_YEAR, (n, len(years))),
         school_subject_year=rng.normal(0, spec.SD_SCHOOL_SUBJECT_YEAR, (n, subjects, len(years))),
-        planted=_planted(schools, profile),
+        planted=_planted(schools, profile, planted),
         slope_factor=profile.slope_factor,
+        slopes=(slope * spec.PUPIL_SLOPE, slope * spec.SCHOOL_SLOPE),
+        class_sd=planted.class_sd,
     )
 
 
@@ -70,7 +82,7 @@ def _calibrated(draw: np.ndarray, nurture: np.ndarray) -> np.ndarray:
     return rest / rest.std(axis=0)
 
 
-def _planted(schools: pl.DataFrame, profile: Profile) -> np.ndarray:
+def _planted(schools: pl.DataFrame, profile: Profile, planted: Coefficients) -> np.ndarray:
     labels = schools["label"].to_numpy()
     shift = np.full((len(schools), len(spec.SUBJECTS), len(spec.GRADES)), profile.shift)
     shift[np.isin(labels, profile.low_schools)] += profile.low_shift
@@ -80,7 +92,8 @@ def _planted(schools: pl.DataFrame, profile: Profile) -> np.ndarray:
         if cause.cause_id == "late_start":
             by_grade = np.array(spec.LATE_START_BY_GRADE)
         for subject in cause.subjects:
-            shift[labels == cause.label, spec.SUBJECTS.index(subject)] += cause.shift_sd * by_grade
+            size = planted.cause_shift[cause.cause_id] * by_grade
+            shift[labels == cause.label, spec.SUBJECTS.index(subject)] += size
     return shift
 
 
@@ -123,8 +136,8 @@ def true_scores(
     school = described["school"].to_numpy()
     grade = described["grade"].to_numpy()
     nurture = schools["nurture"].to_numpy()[school]
-    slopes = spec.PUPIL_SLOPE * (described["decile"].to_numpy() - spec.CENTRE_DECILE)
-    slopes = slopes + spec.SCHOOL_SLOPE * (nurture - spec.CENTRE_DECILE)
+    slopes = parts.slopes[0] * (described["decile"].to_numpy() - spec.CENTRE_DECILE)
+    slopes = slopes + parts.slopes[1] * (nurture - spec.CENTRE_DECILE)
     groups = (
         np.outer(described["is_girl"].to_numpy(), spec.GIRLS)
         + np.outer(described["is_recent"].to_numpy(), spec.RECENT_IMMIGRANTS)
@@ -132,7 +145,7 @@ def true_scores(
     )
     class_number = described["class_no"].to_numpy()
     classes = rng.normal(
-        0, spec.SD_CLASS, (len(schools), len(spec.GRADES), int(class_number.max(initial=1)))
+        0, parts.class_sd, (len(schools), len(spec.GRADES), int(class_number.max(initial=1)))
     )
     of_school = (
         parts.school[:, None]
@@ -142,7 +155,8 @@ def true_scores(
     )
     of_pupil = theta + classes[school, grade - 1, class_number - 1]
     return (
-        parts.slope_factor * (slopes[:, None] + groups)
+        slopes[:, None]
+        + parts.slope_factor * groups
         + of_school[school]
         + parts.planted[school, :, grade - 1]
         + of_pupil[:, None]

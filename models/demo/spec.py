@@ -2,7 +2,8 @@
 
 Everything is synthetic: no real school, pupil, address or institution code. School and pupil
 counts of the last year equal the source documents; all other numbers are assumptions, calibrated
-so that the realised spread of scores resembles published Israeli figures.
+so that the realised spread of scores resembles published Israeli figures. What is planted (effects,
+causes, slopes, fading) is drawn around these for each city (`coefficients`).
 Units: effects and score components in pupil SD, money in NIS, shares between 0 and 1.
 """
 
@@ -407,9 +408,11 @@ STARTS = {
 LAGGED = ("icei",)  # works one year later
 HALF_DOSE = {"posh": 0.3}  # share of participants who come once a week instead of twice
 EFFECT_SCHOOL_SD = 0.03
-WEAK_DECILE, WEAK_DECILE_FACTOR = 8, {"milat": 1.5}
-OVERLAP_FACTOR = 0.6
-FADE_OUT = 0.5
+WEAK_DECILE, WEAK_DECILE_FACTOR = 8, {"milat": (1.2, 1.8)}
+OVERLAP_FACTOR, FADE_OUT = (0.5, 0.9), (0.2, 0.6)
+# SD of the logarithm of what a city has over what stands here: effects and causes, each subject of
+# an effect and the classes, the slopes.
+RESPONSE_SPREAD, SUBJECT_SPREAD, SLOPE_SPREAD = 0.35, 0.2, 0.15
 SELECTION_PER_DECILE, SELECTION_NOISE = 0.1, 0.8
 ELIGIBLE_NURTURE = {"milat": 5.0}
 

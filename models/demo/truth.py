@@ -8,13 +8,17 @@ from dataclasses import asdict
 import numpy as np
 import polars as pl
 import polars.selectors as cs
+from scipy.stats import nbinom
 
 from models.demo import spec
+from models.demo.coefficients import Coefficients
 from models.demo.profiles import Profile
 from models.demo.programmes import RESPONSE_IDS, Cutoff
+from models.demo.pupils import dropout_rate
 from models.demo.scores import Components
 
 TARGET_INTERNAL_SD = (spec.TARGET_INTERNAL - spec.INTERNAL_MEAN) / spec.INTERNAL_SD
+FAR_BELOW_SD = 0.5
 _DECIMALS = 9  # beyond it, sums depend on the order in which threads add
 _GROUPS = {
     "all": pl.lit(True),
@@ -47,10 +51,11 @@ def gap_frame(pupils: pl.DataFrame, schools: pl.DataFrame, by_grade: bool) -> pl
         by_grade: per grade, or over the tested grades.
 
     Returns:
-        per school (current code) × subject (× grade) × year × group: `pupils`, `true_mean_sd`
-        and the gaps (positive = below target) against the mean of the city's pupils up to decile
-        5 in the same grade (`gap_reference_sd`), 72 % correct (`gap_internal_sd`), and 500 on L1
-        = 510 on L2 (`gap_external_sd`). Only pupils of the register, tested or not; no test error.
+        per school (current code) × subject (× grade) × year × group: `pupils`, `true_mean_sd`,
+        `far_below_pupils` (half an SD or more below 72 % correct), and the gaps (positive = below
+        target) against the mean of the city's pupils up to decile 5 in the same grade
+        (`gap_reference_sd`), 72 % correct (`gap_internal_sd`), and 500 on L1 = 510 on L2
+        (`gap_external_sd`). Only pupils of the register, tested or not; no test error.
     """
     stage = ["school_year", "subject", "grade"]
     reference = (
@@ -71,6 +76,9 @@ def gap_frame(pupils: pl.DataFrame, schools: pl.DataFrame, by_grade: bool) -> pl
                 group_id=pl.lit(group),
                 pupils=pl.len().cast(pl.Int64),
                 true_mean_sd=mean,
+                far_below_pupils=(TARGET_INTERNAL_SD - pl.col("true_score_sd") >= FAR_BELOW_SD)
+                .sum()
+                .cast(pl.Int64),
                 gap_reference_sd=(pl.col("reference") - pl.col("true_score_sd")).mean(),
                 gap_internal_sd=TARGET_INTERNAL_SD - mean,
                 gap_external_sd=-mean,
@@ -112,6 +120,43 @@ def component_frame(parts: Components, schools: pl.DataFrame, years: Sequence[in
     return pl.concat(frames).sort("component", "semel_mosad", "subject", "school_year")
 
 
+def rate_frame(
+    described: pl.DataFrame, schools: pl.DataFrame, absent: np.ndarray, climate: np.ndarray
+) -> pl.DataFrame:
+    """Return what to expect of each school in one year, where files show one draw of it.
+
+    Args:
+        described: the year's pupils with their properties.
+        schools: the school table.
+        absent: expected days of absence, per row.
+        climate: percent expected to agree, school × facet.
+
+    Returns:
+        semel_mosad (current code), school_year, measure, rate_pct: chronic absence (a tenth of the
+        days or more), leaving unseen, and feeling safe, each of 100 pupils.
+    """
+    k, tenth = spec.ABSENCE_K, -(-spec.SCHOOL_DAYS // 10)
+    safe = climate[:, list(spec.CLIMATE_MEAN).index("safety")]
+    rates = {
+        "chronic_absence": 100 * nbinom.sf(tenth - 1, k, k / (k + absent)),
+        "overt_dropout": 100 * dropout_rate(described["decile"].to_numpy()),
+        "climate_safety": safe[described["school"].to_numpy()],
+    }
+    return (
+        described.select("school", "school_year")
+        .with_columns(pl.Series(name, rate) for name, rate in rates.items())
+        .group_by("school", "school_year")
+        .agg(pl.col(*rates).mean().round(_DECIMALS))
+        .join(schools.select("school", "semel_mosad"), on="school")
+        .unpivot(
+            list(rates),
+            index=["semel_mosad", "school_year"],
+            variable_name="measure",
+            value_name="rate_pct",
+        )
+    )
+
+
 def need_frame(gaps: pl.DataFrame, schools: pl.DataFrame, last_year: int) -> pl.DataFrame:
     """Return schools by true need: the mean gap of the subjects in the last year; 1 = greatest."""
     quarter = ((pl.col("rank") - 1) * 4 // pl.len()).cast(pl.Int64)
@@ -127,13 +172,15 @@ def need_frame(gaps: pl.DataFrame, schools: pl.DataFrame, last_year: int) -> pl.
     )
 
 
-def effect_frame(effects: np.ndarray, schools: pl.DataFrame, runs: np.ndarray) -> pl.DataFrame:
+def effect_frame(
+    effects: np.ndarray, schools: pl.DataFrame, runs: np.ndarray, planted: Coefficients
+) -> pl.DataFrame:
     """Return the true effect of each response on its participants in each school, served or not.
 
     `effect_sd` is per year at full dose; `effect_weak_sd` for pupils of decile 8 and above.
     """
     response, school, subject = (index.ravel() for index in np.indices(effects.shape))
-    factor = np.array([spec.WEAK_DECILE_FACTOR.get(name, 1.0) for name in RESPONSE_IDS])
+    factor = np.array([planted.weak_factor.get(name, 1.0) for name in RESPONSE_IDS])
     return pl.DataFrame(
         {
             "response_id": np.array(RESPONSE_IDS)[response],
@@ -169,11 +216,11 @@ def assignment_frame(delivery: pl.DataFrame, cutoffs: Sequence[Cutoff]) -> pl.Da
     )
 
 
-def cause_frame(schools: pl.DataFrame, profile: Profile) -> pl.DataFrame:
+def cause_frame(schools: pl.DataFrame, profile: Profile, planted: Coefficients) -> pl.DataFrame:
     """Return the planted causes; the citywide cause (background) has no school."""
     rows: list[dict[str, object]] = []
     if profile.slope_factor:
-        slope = profile.slope_factor * (spec.PUPIL_SLOPE + spec.SCHOOL_SLOPE)
+        slope = profile.slope_factor * planted.slope * (spec.PUPIL_SLOPE + spec.SCHOOL_SLOPE)
         rows.append(
             {
                 "cause_id": "socio_economic",
@@ -189,7 +236,7 @@ def cause_frame(schools: pl.DataFrame, profile: Profile) -> pl.DataFrame:
                     "semel_mosad": code,
                     "cause_id": cause.cause_id,
                     "subjects": ",".join(cause.subjects),
-                    "shift_sd": cause.shift_sd,
+                    "shift_sd": planted.cause_shift[cause.cause_id],
                     "signal": cause.signal,
                 }
             )
@@ -206,18 +253,20 @@ def cause_frame(schools: pl.DataFrame, profile: Profile) -> pl.DataFrame:
 
 
 def unmet_need_frame(need: pl.DataFrame, schools: pl.DataFrame, runs: np.ndarray) -> pl.DataFrame:
-    """Return the ten schools of greatest need that a response admits but does not serve."""
+    """Return the schools that a response admits but does not serve, by need × pupils (R54)."""
     frames = []
     for response_id, lowest in spec.ELIGIBLE_NURTURE.items():
         served = pl.Series(runs[RESPONSE_IDS.index(response_id)])
         unserved = schools.filter(~served & (schools["nurture"] >= lowest))
         frames.append(
-            need.filter(pl.col("semel_mosad").is_in(unserved["semel_mosad"].implode()))
-            .head(10)
+            need.join(unserved.select("semel_mosad", "pupils"), on="semel_mosad")
+            .with_columns(unmet=pl.col("need_sd").clip(lower_bound=0) * pl.col("pupils"))
+            .sort("unmet", "semel_mosad", descending=[True, False])
             .select(
                 pl.lit(response_id).alias("response_id"),
                 "semel_mosad",
                 "need_sd",
+                "pupils",
                 pl.int_range(1, pl.len() + 1).alias("rank"),
             )
         )

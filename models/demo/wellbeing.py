@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 
@@ -19,25 +21,34 @@ def _takes_part(
     return described["pupil"].is_in(chosen.implode()).to_numpy()
 
 
-def attendance_file(
+def expected_absence(
     described: pl.DataFrame,
     participation: pl.DataFrame,
     schools: pl.DataFrame,
-    effect_factor: float,
-    year: int,
+    factors: Mapping[str, float],
     streams: Streams,
-) -> pl.DataFrame:
-    """Return one year's absences (contract of `attendance__pupil_years`, raw pupil ids)."""
+) -> np.ndarray:
+    """Return the days of absence to be expected of each pupil of one year.
+
+    `factors` says what each response leaves of its participants' absence.
+    """
     of_school = streams("absence_schools").normal(0, spec.ABSENCE_SCHOOL_SD, len(schools))
     planted = (schools["cause"] == "absence").fill_null(False).to_numpy()
     of_school = of_school + spec.CAUSE_ABSENCE_DAYS * planted
     mean = spec.ABSENCE_MEAN + of_school[described["school"].to_numpy()]
     mean += spec.ABSENCE_PER_DECILE * (described["decile"].to_numpy() - spec.CENTRE_DECILE)
     mean = np.maximum(mean, 2.0)
-    for response_id, factor in spec.ABSENCE_EFFECT.items():
-        mean[_takes_part(described, participation, response_id)] *= 1 + (factor - 1) * effect_factor
+    for response_id, factor in factors.items():
+        mean[_takes_part(described, participation, response_id)] *= factor
+    return mean
+
+
+def attendance_file(
+    described: pl.DataFrame, expected: np.ndarray, year: int, streams: Streams
+) -> pl.DataFrame:
+    """Return one year's absences (contract of `attendance__pupil_years`, raw pupil ids)."""
     rng = streams(f"absence_{year}")
-    days = rng.negative_binomial(spec.ABSENCE_K, spec.ABSENCE_K / (spec.ABSENCE_K + mean))
+    days = rng.negative_binomial(spec.ABSENCE_K, spec.ABSENCE_K / (spec.ABSENCE_K + expected))
     days = np.minimum(days, spec.SCHOOL_DAYS)
     return described.select(
         "pupil_id",
@@ -85,15 +96,14 @@ def entries_file(
     )
 
 
-def climate_file(
+def expected_climate(
     described: pl.DataFrame,
     participation: pl.DataFrame,
     schools: pl.DataFrame,
     effect_factor: float,
-    year: int,
     streams: Streams,
-) -> pl.DataFrame:
-    """Return one year's climate survey (contract of `climate__facets`)."""
+) -> np.ndarray:
+    """Return the percent of pupils to be expected to agree: school × facet."""
     facets = list(spec.CLIMATE_MEAN)
     base = np.array(list(spec.CLIMATE_MEAN.values())) + streams("climate_schools").normal(
         0, spec.CLIMATE_SCHOOL_SD, (len(schools), len(facets))
@@ -108,7 +118,18 @@ def climate_file(
         inside = described["school"].to_numpy()[_takes_part(described, participation, response_id)]
         share = np.bincount(inside, minlength=len(schools)) / np.maximum(size, 1)
         base[:, facets.index(facet)] += effect_factor * points * share
+    return base.clip(2, 98)
 
+
+def climate_file(
+    described: pl.DataFrame,
+    expected: np.ndarray,
+    schools: pl.DataFrame,
+    year: int,
+    streams: Streams,
+) -> pl.DataFrame:
+    """Return one year's climate survey (contract of `climate__facets`)."""
+    facets = list(spec.CLIMATE_MEAN)
     cells = (
         described.filter(pl.col("grade").is_in(spec.CLIMATE_GRADES))
         .group_by(_CELL)
@@ -121,7 +142,7 @@ def climate_file(
     rate[(schools["label"] == spec.LOW_RESPONSE_SCHOOL).to_numpy()] = spec.LOW_RESPONSE_RATE
     respondents = np.maximum(rng.binomial(cells["eligible_pupils"].to_numpy(), rate[school]), 1)
     class_sd = spec.CLIMATE_CLASS_SD / np.sqrt(cells["classes"].to_numpy())
-    share = base[school] + rng.normal(0, 1, (len(cells), len(facets))) * class_sd[:, None]
+    share = expected[school] + rng.normal(0, 1, (len(cells), len(facets))) * class_sd[:, None]
     agree = rng.binomial(respondents[:, None], np.clip(share, 2, 98) / 100)
     agree_pct = (100 * agree / respondents[:, None]).round(1)
     return pl.concat(

@@ -1,7 +1,7 @@
 """Need: registered indicators on fixed anchors, an index with an interval, and tiers."""
 
 from models.need.index import need_draws, need_index
-from models.need.indicators import need_from_anchors, need_from_gap, need_from_rate
+from models.need.indicators import need_from_anchors, need_from_rate
 from models.need.robustness import Robustness, indicator_quality, need_robustness, need_shares
 
 __all__ = [
@@ -9,7 +9,6 @@ __all__ = [
     "indicator_quality",
     "need_draws",
     "need_from_anchors",
-    "need_from_gap",
     "need_from_rate",
     "need_index",
     "need_robustness",

@@ -28,15 +28,14 @@ def need_index(
 ) -> pl.DataFrame:
     """Combine the indicators' needs into one index per school.
 
-    need = (Σ w·x^p / Σ w)^(1/p) over the measured indicators; p = 1 adds, p → 0 is geometric, p < 1
-    limits how far the absence of one need makes up for another. The point uses the means, so it
-    depends on the school alone; the interval comes from draws: each indicator as Φ(Φ⁻¹(need) + τε),
-    ε ~ N(0, 1), with τ such that the draws' standard deviation is its standard error. (A beta
-    distribution of the same mean and error piles up on 0 and 1 and calls a need of .98 ± .1
-    certain.) An indicator the school lacks but others have is drawn from the other schools' values,
-    so a school that was not measured has a wider interval; one that nobody has is left out and
-    shows in `measured_weight_pct`. An interval that imputation has pulled away is widened to hold
-    the point.
+    need = (Σ w·x^p / Σ w)^(1/p); p = 1 adds, p → 0 is geometric, p < 1 limits how far the absence
+    of one need makes up for another. The point uses the means, the interval comes from draws: each
+    indicator as Φ(c + τε), ε ~ N(0, 1), with c and τ such that the draws have its mean and its
+    standard error. (A beta distribution of the same mean and error piles up on 0 and 1 and calls a
+    need of .98 ± .1 certain.) An indicator that a school lacks but others have counts at their mean
+    and is drawn from their values: nobody is placed by silence, and a school that was not measured
+    stands in the middle with the whole spread of the city. One that nobody has is left out and
+    shows in `measured_weight_pct`. The interval is widened to hold the point.
 
     Args:
         indicators: semel_mosad, indicator_id, indicator_kind ('outcome' | 'background'),
@@ -52,24 +51,21 @@ def need_index(
         semel_mosad, need, need_lo, need_hi, outcome_need, background_need, need_tier, p_need_tier
         (share of draws in the tier), rank_lo, rank_hi (1 = greatest need; ties are broken at random
         in each draw, so equal schools share their ranks), measured_weight_pct; sorted by school.
+        The two parts are null where the school has no indicator of the kind.
 
     Raises:
         ValueError: if the weights do not sum to 100, are negative or do not name the indicators
             exactly; if an indicator has not one known kind; if a measured need is outside 0..1 or
-            has no error; if a key repeats; if a school has no measured indicator at all; if the
-            order is negative.
+            has no error; if a key repeats; if nothing that has a weight is measured in any school;
+            if the order is negative.
 
     Source: OECD/JRC Handbook on Constructing Composite Indicators (2008); R37, R43.
     """
     _check_orders(order_p)
     names, school_codes, need, error, measured, weight = _matrices(indicators, weights)
     kinds = dict(indicators.select("indicator_id", "indicator_kind").unique().iter_rows())
-    any_measured: np.ndarray = np.any(measured, axis=1)
-    if not any_measured.all():
-        lone = [code for code, some in zip(school_codes, any_measured, strict=True) if not some]
-        raise ValueError(f"schools without any measured indicator: {', '.join(lone)}")
-
-    point = _mean(need, weight * measured, order_p)
+    used = weight * measured.any(axis=0)
+    point = _mean(need, used, order_p)
     generator = np.random.default_rng(seed)
     drawn = _drawn(need, error, measured, weight, order_p, draws, generator)
     tail = (1 - level) / 2
@@ -77,12 +73,12 @@ def need_index(
     ranks = _ranks(drawn, generator)
     rank_low, rank_high = np.quantile(ranks, [tail, 1 - tail], axis=0, method="closest_observation")
     tier, probability = _tiers(ranks, len(tiers))
-    parts = {
-        column: _mean(
-            need, weight * measured * np.array([kinds[name] == kind for name in names]), order_p
+    parts = {}
+    for column, kind in KINDS.items():
+        own = np.array([kinds[name] == kind for name in names])
+        parts[column] = np.where(
+            (measured & own).any(axis=1), _mean(need, used * own, order_p), np.nan
         )
-        for column, kind in KINDS.items()
-    }
     return pl.DataFrame(
         {
             "semel_mosad": school_codes,
@@ -109,7 +105,7 @@ def need_draws(
 ) -> pl.DataFrame:
     """Return joint draws of the needs that `need_index` summarises (R96).
 
-    Args and errors as `need_index`, without a demand that every school has a measured indicator.
+    Args and errors as `need_index`.
 
     Returns:
         draw (0 …), semel_mosad, need (0..1); by draw and school.
@@ -148,7 +144,10 @@ def _drawn(
 def _matrices(
     indicators: pl.DataFrame, weights: pl.DataFrame
 ) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return indicator names, school codes, (school, indicator) need, error, measured, weights."""
+    """Return indicator names, school codes, (school, indicator) need, error, measured, weights.
+
+    A need that is not measured is the mean of those that are, where any is.
+    """
     total = float(weights["weight_pct"].sum())
     if abs(total - 100) > 1e-6:
         raise ValueError(f"the weights must sum to 100, not {total:g}")
@@ -187,16 +186,13 @@ def _matrices(
     )
     shape = (len(schools), len(names))
     measured = full["is_measured"].fill_null(False).to_numpy().reshape(shape)
-    need = full["indicator_need"].fill_null(0.0).to_numpy().reshape(shape)
-    error = full["indicator_need_se"].fill_null(0.0).to_numpy().reshape(shape)
-    return (
-        names,
-        schools.to_list(),
-        np.where(measured, need, 0.0),
-        np.where(measured, error, 0.0),
-        measured,
-        weights.sort("indicator_id")["weight_pct"].to_numpy(),
-    )
+    need = full["indicator_need"].fill_null(0.0).to_numpy().reshape(shape) * measured
+    error = full["indicator_need_se"].fill_null(0.0).to_numpy().reshape(shape) * measured
+    weight = weights.sort("indicator_id")["weight_pct"].to_numpy()
+    if not (weight * measured).any():
+        raise ValueError("nothing that has a weight is measured in any school")
+    mean = need.sum(axis=0) / np.maximum(measured.sum(axis=0), 1)
+    return names, schools.to_list(), np.where(measured, need, mean), error, measured, weight
 
 
 def _mean(values: np.ndarray, weight: np.ndarray, order: float) -> np.ndarray:
@@ -219,30 +215,32 @@ def _draw(
 ) -> np.ndarray:
     """Return (draws, school, indicator) samples of the needs."""
     uncertain = error > _LEAST_SPREAD
-    centre = ndtri(np.clip(need, _EDGE, 1 - _EDGE))
-    width = _probit_width(centre, error)
+    mean = np.clip(need, _EDGE, 1 - _EDGE)
+    width = _probit_width(mean, error)
+    centre = ndtri(mean) * np.sqrt(1 + width**2)
     noise = generator.standard_normal((draws, *need.shape))
     sample = np.where(uncertain, ndtr(centre + width * noise), need)
+    # One place for all indicators of a school in a draw: what is lacking together is drawn from one
+    # school, whose needs belong together.
+    place = generator.random((draws, len(need)))
     for column in range(need.shape[1]):
         have = np.flatnonzero(measured[:, column])
         lack = np.flatnonzero(~measured[:, column])
         if len(have) and len(lack):
-            donors = generator.choice(have, size=(draws, len(lack)))
+            donors = have[(place[:, lack] * len(have)).astype(int)]
             sample[:, lack, column] = np.take_along_axis(sample[:, :, column], donors, axis=1)
     return sample
 
 
-def _probit_width(centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Return the τ for which Φ(centre + τε) has the given standard deviation, by bisection.
+def _probit_width(mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Return the τ for which Φ(h√(1+τ²) + τε), of mean Φ(h), has the given standard deviation.
 
-    With h = centre/√(1+τ²): E Φ = Φ(h) and E Φ² = Φ(h) - 2T(h, 1/√(1+2τ²)), T being Owen's
-    function.
+    By bisection: E Φ² = Φ(h) - 2T(h, 1/√(1+2τ²)), T being Owen's function.
     """
-    low, high = np.zeros_like(centre), np.full_like(centre, 50.0)
+    low, high, h = np.zeros_like(mean), np.full_like(mean, 50.0), ndtri(mean)
     for _ in range(50):
         width = (low + high) / 2
-        h = centre / np.sqrt(1 + width**2)
-        variance = ndtr(h) - 2 * owens_t(h, 1 / np.sqrt(1 + 2 * width**2)) - ndtr(h) ** 2
+        variance = mean - 2 * owens_t(h, 1 / np.sqrt(1 + 2 * width**2)) - mean**2
         wide = variance > spread**2
         low, high = np.where(wide, low, width), np.where(wide, width, high)
     return (low + high) / 2

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata
 
-from models.need.index import _check_orders, _matrices, _mean
+from models.need.index import _EDGE, _check_orders, _matrices, _mean
 
 _CHUNK = 250  # draws at a time: a country's schools fit in the cache
 
@@ -56,7 +56,7 @@ def need_robustness(
 
     A school whose tier survives them stands there on the data; one that does not, on the choices.
     The acceptability is over the weight draws of both kinds. An indicator of weight 0 was decided
-    against and stays at 0. A school left without any indicator keeps its registered weights.
+    against and stays at 0. What a school lacks counts as in the index, at the mean of the others.
     Schools of equal need share their ranks and their tier.
 
     Args:
@@ -70,8 +70,8 @@ def need_robustness(
         tiers: names of the tiers, greatest need first.
 
     Raises:
-        ValueError: as `need_index`; if fewer than one draw is asked for, an order is negative, the
-            concentration is not positive, or all that is measured of a school weighs nothing.
+        ValueError: as `need_index`; if fewer than one draw is asked for, an order is negative, or
+            the concentration is not positive.
 
     Source: OECD/JRC Handbook (2008), step 7; Saisana, Saltelli & Tarantola (2005); R43.
     """
@@ -80,10 +80,10 @@ def need_robustness(
     if not concentration > 0:
         raise ValueError(f"the concentration must be above 0, not {concentration:g}")
     _check_orders(order_p, *orders)
-    names, codes, need, measured, registered = _inputs(indicators, weights)
+    names, codes, need, registered = _inputs(indicators, weights)
     counted = np.flatnonzero(registered)
     generator = np.random.default_rng(seed)
-    own = _ranked(need, measured, registered, registered[None], order_p).mean(axis=0)[0]
+    own = _ranked(need, registered[None], order_p).mean(axis=0)[0]
     own_tier = _tier_of(own, len(tiers))
     rows, kept = [], []
     for choice, alpha in (
@@ -92,18 +92,18 @@ def need_robustness(
     ):
         weight = np.zeros((draws, len(names)))
         weight[:, counted] = generator.dirichlet(alpha, draws)
-        parts = [_ranked(need, measured, registered, part, order_p) for part in _parts(weight)]
+        parts = [_ranked(need, part, order_p) for part in _parts(weight)]
         kept.append(np.concatenate(parts, axis=1))
         rows.append(_compare(choice, kept[-1].mean(axis=0), own, own_tier, len(tiers)))
     for order in orders:
         if order != order_p:
-            ranks = _ranked(need, measured, registered, registered[None], order).mean(axis=0)
+            ranks = _ranked(need, registered[None], order).mean(axis=0)
             rows.append(_compare(f"order_{order:g}", ranks, own, own_tier, len(tiers)))
     for place, name in enumerate(names):
         without = registered.copy()
         without[place] = 0
-        if registered[place] > 0 and without.sum() > 0 and measured[:, place].any():
-            ranks = _ranked(need, measured, registered, without[None], order_p).mean(axis=0)
+        if registered[place] > 0 and without.sum() > 0:
+            ranks = _ranked(need, without[None], order_p).mean(axis=0)
             rows.append(_compare(f"without_{name}", ranks, own, own_tier, len(tiers)))
     first, last = np.concatenate(kept, axis=1)
     tier_of = _tier_of((first + last) / 2, len(tiers))
@@ -146,26 +146,21 @@ def _parts(weight: np.ndarray) -> Iterator[np.ndarray]:
 
 def _inputs(
     indicators: pl.DataFrame, weights: pl.DataFrame
-) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]:
-    """Return names, codes, (school, indicator) need and measured, and weights as shares of 1."""
+) -> tuple[list[str], list[str], np.ndarray, np.ndarray]:
+    """Return names, codes, (school, indicator) need and weights as shares of 1.
+
+    Only of indicators that some school has.
+    """
     names, codes, need, _, measured, weight = _matrices(indicators, weights)
-    registered = weight / 100
-    if lone := [code for code, held in zip(codes, measured @ registered, strict=True) if held <= 0]:
-        raise ValueError(
-            f"schools of which nothing that has a weight is measured: {', '.join(lone)}; "
-            "list them as not measured"
-        )
-    return names, codes, need, measured, registered
+    some: np.ndarray = np.any(measured, axis=0)
+    kept = [name for name, has in zip(names, some, strict=True) if has]
+    return kept, codes, need[:, some], weight[some] / weight[some].sum()
 
 
-def _ranked(
-    need: np.ndarray, measured: np.ndarray, registered: np.ndarray, weight: np.ndarray, order: float
-) -> np.ndarray:
+def _ranked(need: np.ndarray, weight: np.ndarray, order: float) -> np.ndarray:
     """Return (2, draws, schools): the first and the last rank a school shares with its equals."""
-    held = weight[:, None, :] * measured
-    empty = held.sum(axis=-1, keepdims=True) <= 0
     # Rounded, because schools of equal need must not be ranked by the last bit.
-    values = -np.round(_mean(need, np.where(empty, registered * measured, held), order), 12)
+    values = -np.round(_mean(need, weight[:, None, :], order), 12)
     return np.stack([rankdata(values, axis=1, method=end) for end in ("min", "max")])
 
 
@@ -199,8 +194,8 @@ def need_shares(
         order_p: order of the generalised mean.
 
     Returns:
-        semel_mosad, indicator_id, need_share_pct (null where not measured; 0 for all where the
-        index is 0); sorted.
+        semel_mosad, indicator_id, need_share_pct (what is lacking at the mean of the others; 0 for
+        all where the index is 0); sorted; without an indicator that no school has.
 
     Raises:
         ValueError: as `need_robustness`.
@@ -208,20 +203,18 @@ def need_shares(
     Source: OECD/JRC Handbook (2008), step 9; R43.
     """
     _check_orders(order_p)
-    names, codes, need, measured, registered = _inputs(indicators, weights)
-    held = registered * measured
-    parts = held * (need**order_p if order_p else np.ones_like(need))
+    names, codes, need, registered = _inputs(indicators, weights)
+    parts = registered * (need**order_p if order_p else np.ones_like(need))
     if not order_p:  # one need of 0 makes the whole product 0
-        parts = np.where(((held > 0) & (need == 0)).any(axis=1, keepdims=True), 0.0, parts)
+        parts = np.where(((registered > 0) & (need == 0)).any(axis=1, keepdims=True), 0.0, parts)
     total = parts.sum(axis=1, keepdims=True)
-    shares = np.where(measured, 100 * parts / np.where(total > 0, total, 1.0), np.nan)
     return pl.DataFrame(
         {
             "semel_mosad": np.repeat(codes, len(names)),
             "indicator_id": names * len(codes),
-            "need_share_pct": shares.ravel(),
+            "need_share_pct": (100 * parts / np.where(total > 0, total, 1.0)).ravel(),
         }
-    ).with_columns(pl.col("need_share_pct").fill_nan(None))
+    )
 
 
 def indicator_quality(
@@ -230,9 +223,11 @@ def indicator_quality(
     """Return what each indicator is worth: reliability, effective importance, its nearest twin.
 
     reliability = 1 - mean error variance / variance between schools, held within 0 and 1: below .6
-    an indicator is mostly noise. importance = squared correlation of the indicator with the index,
-    as a share of the sum over indicators: what the weight really does, which need not be what it
-    says. A twin with |r| ≥ .8 counts the same thing twice.
+    an indicator is mostly noise. importance = covariance share: need^p = Σ w·x^p is a sum, and each
+    summand's covariance with it is its share of the variance between schools. It is what the weight
+    does to who is needier, and need not be what it says: an indicator in which schools are alike
+    decides little, one that goes with others decides more, one that goes against them less than
+    nothing. A twin with |r| ≥ .8 counts the same thing twice.
 
     Args:
         indicators: as for `need_index`.
@@ -241,34 +236,36 @@ def indicator_quality(
 
     Returns:
         indicator_id, schools_measured, indicator_reliability (null with fewer than three schools or
-        no spread), importance_pct, twin_indicator_id, twin_correlation (null without a pair);
-        sorted.
+        no spread), importance_pct (sums to 100; null where the index sets no two schools apart),
+        twin_indicator_id, twin_correlation (null without a pair); sorted.
 
-    Source: Paruolo, Saisana & Saltelli (2013), J. R. Stat. Soc. A 176; OECD/JRC Handbook, steps 2,
-        4; R43.
+    Source: Shorrocks (1982), Econometrica 50, for the shares; OECD/JRC Handbook, steps 2, 4; R43.
     """
+    _check_orders(order_p)
     names, _, need, error, measured, weight = _matrices(indicators, weights)
-    index = _mean(need, weight * measured, order_p)
-    squared, rows = [], []
+    summands = (
+        weight
+        * measured.any(axis=0)
+        * (need**order_p if order_p else np.log(np.maximum(need, _EDGE)))
+    )
+    apart = summands - summands.mean(axis=0)
+    covariance = (apart * apart.sum(axis=1, keepdims=True)).sum(axis=0)
+    total, rows = covariance.sum(), []
     for place, name in enumerate(names):
         has = measured[:, place]
         own, noise = need[has, place], error[has, place]
         spread = own.var(ddof=1) if len(own) >= 3 else 0.0
         reliability = float(np.clip(1 - (noise**2).mean() / spread, 0, 1)) if spread > 0 else None
-        squared.append(_correlation(own, index[has]) ** 2 if spread > 0 else 0.0)
         twins = []
         for other, other_name in enumerate(names):
             both = has & measured[:, other]
             if other != place and both.sum() >= 3:
                 twins.append((_correlation(need[both, place], need[both, other]), other_name))
         best = max(twins, key=lambda pair: (abs(pair[0]), pair[1]), default=(None, None))
-        rows.append((name, int(has.sum()), reliability, best[1], best[0]))
-    total = sum(squared)
+        share = 100 * covariance[place] / total if total > 0 else None
+        rows.append((name, int(has.sum()), reliability, share, best[1], best[0]))
     return pl.DataFrame(
-        [
-            (*row[:3], 100 * value / total if total else None, *row[3:])
-            for row, value in zip(rows, squared, strict=True)
-        ],
+        rows,
         schema={
             "indicator_id": pl.String,
             "schools_measured": pl.Int32,

@@ -81,13 +81,13 @@ def unmet_needs(needs: pl.DataFrame, significant: float) -> pl.DataFrame:
     Pupils in need = share × pupils of the group; unmet = pupils in need - participants at full
     dose, at least 0. That takes every participant for a pupil in need, so unmet need is a least
     number. A need is listed where it is surely enough there (or follows from a rule) and one pupil
-    or more is left; needs are ordered by probability × unmet pupils (R54), equal ones by need and
-    school.
+    or more is left; needs are ordered by size × unmet pupils (R54), equal ones by need and school.
 
     Args:
-        needs: need_id, semel_mosad, is_rule (the need follows from a rule, whatever its
-            probability), p_need, group_pupils (empty or 0 = nobody), share, share_lo, share_hi
-            (ends may be empty), is_measured (participation is known), participants,
+        needs: need_id, semel_mosad, is_rule (the need follows from a rule and has no probability),
+            p_need, need_size (0 none to 1 greatest), group_pupils (those who can have the need;
+            empty or 0 = nobody), share, share_lo, share_hi (ends may be empty), is_measured
+            (participation is known), participants,
             participants_full (empty where it is not); any other columns.
         significant: least probability of a need that counts, between 0 and 1.
 
@@ -97,16 +97,20 @@ def unmet_needs(needs: pl.DataFrame, significant: float) -> pl.DataFrame:
         last five are empty where participation is not measured. Sorted by need and school.
 
     Raises:
-        ValueError: if a need × school comes twice, a probability or share is empty or not between 0
-            and 1, or participation is called measured but empty.
+        ValueError: if a need × school comes twice, a probability, size or share is empty or not
+            between 0 and 1, or participation is called measured but empty.
     """
     one_row_each(needs, ["need_id", "semel_mosad"], "a need comes twice in one school")
-    between = pl.all_horizontal(pl.col("p_need", "share").is_between(0, 1).fill_null(False))
+    between = pl.all_horizontal(
+        pl.col("need_size", "share").is_between(0, 1).fill_null(False),
+        pl.col("is_rule") | pl.col("p_need").is_between(0, 1).fill_null(False),
+    )
     whole = ~pl.col("is_measured") | pl.col("participants_full").is_not_null()
     every_row(
         needs,
         between & whole,
-        "each need has a probability and a share between 0 and 1, and participants where measured",
+        "each need has a probability, a size and a share between 0 and 1, and participants where"
+        " measured",
     )
     size = pl.col("group_pupils").fill_null(0)
     reached = pl.when("is_measured").then("participants_full")
@@ -128,7 +132,7 @@ def unmet_needs(needs: pl.DataFrame, significant: float) -> pl.DataFrame:
     )
     ordered = (
         listed.with_columns(
-            (pl.col("p_need") * unmet).alias("unmet_need"),
+            (pl.col("need_size") * unmet).alias("unmet_need"),
             pl.when(~pl.col("is_measured"))
             .then(pl.lit(NOT_MEASURED))
             .when(pl.col("participants") == 0)

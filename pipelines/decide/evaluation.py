@@ -168,10 +168,8 @@ def propose(city: CityFolder, tables: Tables) -> Tables:
         tables["mart_unmet_need"]
         .group_by("need_id")
         .agg(
-            # A gap somewhere is a gap; where nobody measured, it is not known.
-            (pl.col("p_need") >= policy.response_map.significant.value)
-            .any(ignore_nulls=False)
-            .alias("is_gap")
+            # A gap somewhere is a gap; what a rule admits is none, and has no probability.
+            (pl.col("p_need") >= policy.response_map.significant.value).any().alias("is_gap")
         )
     )
     serves = (

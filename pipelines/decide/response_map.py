@@ -3,6 +3,7 @@
 import polars as pl
 
 from models.keys import WHOLE
+from models.need import need_from_anchors
 from models.responses import PoolingLimits, far_below, pool_schools, rate_share, unmet_needs
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import AGOROT
@@ -11,7 +12,7 @@ from pipelines.warehouse.tables import Step, Tables, nothing, table_of
 GAP, ELIGIBILITY = "gap", "eligibility"
 NEAR, PROFILE = "near", "profile"
 _PLACES = ["need_id", "semel_mosad"]
-_SIZED = [*_PLACES, "is_rule", "p_need", "need_n", "share", "share_lo", "share_hi"]
+_SIZED = [*_PLACES, "is_rule", "p_need", "need_size", "need_n", "share", "share_lo", "share_hi"]
 
 
 def frame(city: CityFolder, _: Tables) -> Tables:
@@ -88,7 +89,7 @@ def unmet(city: CityFolder, tables: Tables) -> Tables:
     policy = city.policy.response_map
     sized = pl.concat(
         [
-            _gaps(tables, policy.in_need_below_sd.value),
+            _gaps(city, tables),
             _rates(city, tables),
             _eligible(city, tables),
         ]
@@ -109,8 +110,10 @@ def unmet(city: CityFolder, tables: Tables) -> Tables:
     return {"mart_unmet_need": unmet_needs(rows, policy.significant.value)}
 
 
-def _gaps(tables: Tables, below_sd: float) -> pl.DataFrame:
+def _gaps(city: CityFolder, tables: Tables) -> pl.DataFrame:
     """Return the needs that are gaps: of whole schools and of groups, with the share far below."""
+    below_sd = city.policy.response_map.in_need_below_sd.value
+    greatest = city.policy.need.greatest.gap.value
     needs = tables["core_need"].filter(pl.col("need_measure") == GAP).drop_nulls("subject")
     columns = [
         "semel_mosad",
@@ -131,12 +134,19 @@ def _gaps(tables: Tables, below_sd: float) -> pl.DataFrame:
         ]
     )
     held = known.join(needs.select("need_id", "subject", "group_id"), on=["subject", "group_id"])
-    return far_below(held, below_sd).select(
-        *_PLACES,
-        pl.lit(False).alias("is_rule"),
-        pl.col("p_below_target").alias("p_need"),
-        pl.col("tested_pupils").cast(pl.Int32).alias("need_n"),
-        *_SIZED[-3:],
+    values = held.select(*_PLACES, value="gap_sd", se="gap_se_sd", n="tested_pupils")
+    sizes = need_from_anchors(values, 0, greatest).rename({"indicator_need": "need_size"})
+    return (
+        far_below(held, below_sd)
+        .join(sizes.select(*_PLACES, "need_size"), on=_PLACES)
+        .select(
+            *_PLACES,
+            pl.lit(False).alias("is_rule"),
+            pl.col("p_below_target").alias("p_need"),
+            "need_size",
+            pl.col("tested_pupils").cast(pl.Int32).alias("need_n"),
+            *_SIZED[-3:],
+        )
     )
 
 
@@ -158,7 +168,8 @@ def _rates(city: CityFolder, tables: Tables) -> pl.DataFrame:
     return rate_share(held).select(
         *_PLACES,
         pl.lit(False).alias("is_rule"),
-        pl.col("indicator_need").alias("p_need"),
+        "p_need",
+        pl.col("indicator_need").alias("need_size"),
         pl.col("n").cast(pl.Int32).alias("need_n"),
         *_SIZED[-3:],
     )
@@ -183,7 +194,8 @@ def _eligible(city: CityFolder, tables: Tables) -> pl.DataFrame:
         .select(
             *_PLACES,
             pl.lit(True).alias("is_rule"),
-            pl.col("need").alias("p_need"),
+            pl.lit(None, pl.Float64).alias("p_need"),
+            pl.col("need").alias("need_size"),
             pl.lit(None, pl.Int32).alias("need_n"),
             pl.col("served_share").alias("share"),
             *(pl.lit(None, pl.Float64).alias(name) for name in _SIZED[-2:]),

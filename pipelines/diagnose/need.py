@@ -7,7 +7,6 @@ import polars as pl
 from models.need import (
     indicator_quality,
     need_from_anchors,
-    need_from_gap,
     need_from_rate,
     need_index,
     need_robustness,
@@ -16,11 +15,11 @@ from models.need import (
 from pipelines.diagnose.gaps import window_years
 from pipelines.diagnose.gates import GATES
 from pipelines.settings.city import CityFolder
-from pipelines.settings.policy import NeedIndicator
 from pipelines.warehouse.tables import Step, Tables
 
 # A category or a quintile stands for a range of values: half its width over √3 is its SD.
 _QUINTILE_SD, _CATEGORY_SD = 1 / 3**0.5, 0.5 / 3**0.5
+_SCALE_BEGINS = 1  # the nurture index and the category both count from 1, the strongest
 
 
 def need(city: CityFolder, tables: Tables) -> Tables:
@@ -36,7 +35,7 @@ def need(city: CityFolder, tables: Tables) -> Tables:
     rows = pl.concat(
         [
             plan.select("semel_mosad")
-            .join(_indicator(indicator, tables, latest), on="semel_mosad", how="left")
+            .join(_indicator(city, indicator_id, tables, latest), on="semel_mosad", how="left")
             .select(
                 "semel_mosad",
                 pl.lit(indicator_id).alias("indicator_id"),
@@ -47,6 +46,11 @@ def need(city: CityFolder, tables: Tables) -> Tables:
                 pl.col("indicator_value").cast(pl.Float64),
                 pl.col("indicator_need").cast(pl.Float64),
                 pl.col("indicator_need_se").cast(pl.Float64),
+                (
+                    pl.lit(None, pl.Float64)
+                    if indicator.kind == "background"
+                    else pl.col("p_need").cast(pl.Float64)
+                ).alias("p_need"),
                 pl.col("indicator_n").cast(pl.Int32),
                 pl.lit(float(indicator.weight_pct.value)).alias("weight_pct"),
             )
@@ -58,10 +62,7 @@ def need(city: CityFolder, tables: Tables) -> Tables:
         schema=["indicator_id", "weight_pct"],
         orient="row",
     )
-    # A school of which nothing at all is measured cannot be placed; it is listed as not measured.
-    known = rows.filter("is_measured")["semel_mosad"].unique()
-    placed = rows.filter(pl.col("semel_mosad").is_in(known.implode()))
-    held = placed.select(
+    held = rows.select(
         "semel_mosad",
         "indicator_id",
         "indicator_kind",
@@ -103,20 +104,24 @@ _UNITS = {
 }
 
 
-def _indicator(indicator: NeedIndicator, tables: Tables, latest: pl.DataFrame) -> pl.DataFrame:
-    """Return an indicator where measured: semel_mosad, indicator_value, _need, _need_se, _n."""
+def _indicator(city: CityFolder, key: str, tables: Tables, latest: pl.DataFrame) -> pl.DataFrame:
+    """Return an indicator where it is measured, as `need_from_anchors` does."""
+    indicator = city.policy.need.indicators[key]
+    greatest: float = getattr(city.policy.need.greatest, indicator.measure).value
     in_window = pl.col("school_year").is_between(*window_years(tables))
     if indicator.measure == "gap":
         measured = tables["mart_gap_school"].filter(
             "is_measured", pl.col("subject") == indicator.subject
         )
-        return need_from_gap(
+        return need_from_anchors(
             measured.select(
                 "semel_mosad",
                 pl.col("gap_sd").alias("value"),
                 pl.col("gap_se_sd").alias("se"),
                 pl.col("tested_pupils").alias("n"),
-            )
+            ),
+            0,
+            greatest,
         )
     if indicator.measure in ("nurture_index", "ses_category"):
         frame = (
@@ -136,33 +141,23 @@ def _indicator(indicator: NeedIndicator, tables: Tables, latest: pl.DataFrame) -
                 pl.lit(_CATEGORY_SD).alias("se"),
             )
         )
-        low, high = indicator.anchor_low, indicator.anchor_high
-        if low is None or high is None:
-            raise ValueError(
-                f"policy.yaml: need.indicators: {indicator.measure} needs anchor_low and"
-                " anchor_high"
-            )
-        return need_from_anchors(frame.drop_nulls("value").rename({"pupils": "n"}), low, high)
-    if indicator.target is None:
-        raise ValueError(f"policy.yaml: need.indicators: {indicator.measure} needs a target")
-    target = indicator.target.value / 100
-    if indicator.measure == "climate_safety":
-        events = (pl.col("respondents") * (100 - pl.col("agree_pct")) / 100).round()
-        rows = tables["core_climate"].filter(in_window, pl.col("facet") == "safety")
-        rows, target = (
-            rows.select("semel_mosad", events.alias("events"), pl.col("respondents").alias("n")),
-            1 - target,
+        return need_from_anchors(
+            frame.drop_nulls("value").rename({"pupils": "n"}), _SCALE_BEGINS, greatest
         )
+    target = indicator.target.value  # type: ignore[union-attr]  # the policy refuses a rate without
+    if indicator.measure == "climate_safety":
+        target, greatest = 100 - target, 100 - greatest
+        rows = tables["core_climate"].filter(in_window, pl.col("facet") == "safety")
+        events = (pl.col("respondents") * (100 - pl.col("agree_pct")) / 100).round()
+        n = pl.col("respondents")
     else:
         events = pl.col(f"{indicator.measure}_pupils")
         rows = tables["core_attendance"].filter(in_window).drop_nulls(f"{indicator.measure}_pupils")
-        rows = rows.select(
-            "semel_mosad", events.alias("events"), pl.col("attendance_pupils").alias("n")
-        )
+        n = pl.col("attendance_pupils")
     totals = rows.group_by("semel_mosad").agg(
-        pl.col("events").sum().cast(pl.Int64), pl.col("n").sum()
+        events.sum().cast(pl.Int64).alias("events"), n.sum().alias("n")
     )
-    return need_from_rate(totals, target)
+    return need_from_rate(totals, target / 100, greatest / 100)
 
 
 STEPS = (

@@ -96,23 +96,23 @@ def not_measured(city: CityFolder, tables: Tables) -> Tables:
                     "mart_need_index,mart_allocation",
                 )
             )
-    nowhere = tables["mart_need_indicator"]["semel_mosad"].n_unique() - total
+    nowhere = tables["mart_need_index"]["outcome_need"].null_count()
     if nowhere:
         items.append(
             (
-                "schools_without_indicator",
-                "בתי ספר שאין עליהם שום נתון",
-                "Schools of which nothing is measured",
+                "schools_without_outcome",
+                "בתי ספר שלא נמדדה בהם אף תוצאה",
+                "Schools of which no outcome is measured",
                 (
-                    "אין לבית הספר ציונים, מדד טיפוח או רמה חברתית־כלכלית; הוא אינו בתוכנית עד"
-                    " שיימצא נתון"
+                    "תוצאותיהם נספרות כממוצע של שאר בתי הספר, עם כל הפיזור שביניהם: היעדר נתון אינו"
+                    " מקדם ואינו מאחר איש"
                 ),
                 (
-                    "the school has no score, nurture index or SES category; it is not in the plan"
-                    " until one is found"
+                    "their outcomes count at the mean of the other schools, with the whole spread"
+                    " between them: nobody is put first or last by silence"
                 ),
                 nowhere,
-                total + nowhere,
+                total,
                 "mart_need_index,mart_allocation",
             )
         )

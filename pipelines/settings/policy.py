@@ -73,6 +73,9 @@ class Target(Model):
         return self
 
 
+RATES = ("chronic_absence", "overt_dropout", "climate_safety")
+
+
 class NeedIndicator(Model):
     """One registered indicator of the need index (R43)."""
 
@@ -87,8 +90,6 @@ class NeedIndicator(Model):
         Parameter[Annotated[Number, Field(ge=0, le=100)]] | None,
         In("percent of pupils", ("percent positive",)),
     ] = None
-    anchor_low: Score | None = None
-    anchor_high: Score | None = None
 
     @model_validator(mode="after")
     def _target_is_a_percentage(self) -> NeedIndicator:
@@ -103,6 +104,21 @@ class NeedIndicator(Model):
         return self
 
 
+class GreatestNeed(Model):
+    """Where the need of an indicator is greatest, by its measure.
+
+    There is none at the target: of a gap 0, of a rate the indicator's own, of the two scales of
+    background, which begin at 1, their first step.
+    """
+
+    gap: Annotated[Parameter[PositiveSd], In("pupil SD below the target")]
+    chronic_absence: Annotated[Parameter[Percent], In("percent of pupils")]
+    overt_dropout: Annotated[Parameter[Percent], In("percent of pupils")]
+    climate_safety: Annotated[Parameter[Percent], In("percent positive")]
+    nurture_index: Annotated[Parameter[Annotated[Number, Field(gt=1, le=10)]], In("decile")]
+    ses_category: Annotated[Parameter[Annotated[Number, Field(gt=1, le=3)]], In("category")]
+
+
 class NeedPolicy(Model):
     """How need is computed."""
 
@@ -112,7 +128,31 @@ class NeedPolicy(Model):
     ]
     draws: Annotated[Parameter[Annotated[Whole, Field(ge=1, le=100_000)]], In("draws")]
     seed: Annotated[Parameter[Seed], In("seed")]
+    greatest: GreatestNeed
     indicators: dict[str, NeedIndicator]
+
+    @model_validator(mode="after")
+    def _targets_lie_before_the_greatest_need(self) -> NeedPolicy:
+        for key, indicator in self.indicators.items():
+            if indicator.measure not in RATES:
+                continue
+            place = ("indicators", key, "target")
+            if indicator.target is None:
+                raise RefusedError(
+                    f"{indicator.measure} needs a target", "למחוון זה דרוש יעד (target)", *place
+                )
+            target = indicator.target.value
+            greatest = getattr(self.greatest, indicator.measure).value
+            is_good = indicator.measure == "climate_safety"  # the others count what is bad
+            if target == greatest or (target > greatest) != is_good:
+                raise RefusedError(
+                    f"the target ({target:g}) must be better than where need is greatest"
+                    f" (need.greatest: {greatest:g})",
+                    f"היעד ({target:g}) צריך להיות טוב מן הערך שבו הצורך מרבי ({greatest:g})",
+                    *place,
+                    "value",
+                )
+        return self
 
     @model_validator(mode="after")
     def _weights_sum_to_100(self) -> NeedPolicy:

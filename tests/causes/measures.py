@@ -2,50 +2,70 @@
 years.
 """
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 
+import pipelines.demo
 from models.causes.shapley import UNEXPLAINED, cause_contributions
-from models.demo import SyntheticCity
+from models.demo import SyntheticCity, spec
+from pipelines.settings.policy_defaults import whole_policy
 
+POLICY = Path(pipelines.demo.__file__).with_name("policy.yaml")
 YEARS = 3
 BOTH_STAGES = ("hebrew", "math")  # tested from grade 2 to grade 6
 
-# One value per cause, for all schools, subjects and seeds. The reason gives the expected difference
-# in pupil SD; schools differ by .33 SD (ICC .11), in teaching by 6 points and in climate by 3.5.
-CATALOGUE = pl.DataFrame(
-    [
-        (
-            "socio_economic",
-            0.10,
-            "published gap of .56 SD between deciles 1-3 and 8-10, and more between schools",
-        ),
-        ("home_internet", 0.006, "pupils without internet at home are .6 SD behind"),
-        (
-            "absence",
-            0.025,
-            "a school's absence goes with several times the .008 SD of a pupil's one day",
-        ),
-        (
-            "teacher_turnover",
-            0.02,
-            "teaching as pupils see it correlates by about .35 with achievement",
-        ),
-        (
-            "immigrant_language",
-            0.03,
-            "-.45 SD in a pupil's first years, and classes that take many in",
-        ),
-        ("late_start", 0.8, "a gap that starts at d and closes has a mean of most of d"),
-        ("climate", 0.02, "climate correlates by about .2 with achievement"),
-    ],
-    schema=["cause_id", "prior_sd_per_unit", "source"],
-    orient="row",
-).with_columns(
-    # Published values of one cause differ by about a third of their mean.
-    cause_group=pl.col("cause_id"),
-    prior_spread=0.3 * pl.col("prior_sd_per_unit"),
-)
+KINDS = ("right", "registered", "neutral", "wrong")
+DOUBT = 0.3  # spread of an expectation that is held to be right, as a part of it
+ANYTHING = 0.5  # pupil SD that one SD of a measure may go with where nothing is expected
+
+
+def per_unit(city: SyntheticCity) -> dict[str, float]:
+    """Return what was planted in the city, in pupil SD per unit of each cause's measure."""
+    shift = dict(city.truth["true_cause"].select("cause_id", "shift_sd").iter_rows())
+    of_school = {school.label: school for school in spec.SCHOOLS}
+    place = next(cause.label for cause in spec.CAUSES if cause.cause_id == "immigrant_language")
+    recent = spec.CAUSE_RECENT_SHARE - spec.IMMIGRANT_YEARS[spec.RECENT_YEARS]
+    late = spec.LATE_START_BY_GRADE
+    units = {
+        "socio_economic": 1.0,
+        "home_internet": 100 * -spec.CAUSE_INTERNET,
+        "absence": spec.CAUSE_ABSENCE_DAYS,
+        "teacher_turnover": -spec.CAUSE_TEACHING_POINTS,
+        "immigrant_language": of_school[place].immigrant_pct * recent,
+        # Grades 2 and 3 less 5 and 6, of a gap that is its mean over the grades with tests.
+        "late_start": -shift["late_start"]
+        * float((np.mean(late[1:3]) - np.mean(late[4:])) / np.mean(late[1:])),
+        "climate": -spec.CAUSE_CLIMATE_POINTS,
+    }
+    return {cause: -shift[cause] / unit for cause, unit in units.items()}
+
+
+def catalogue(city: SyntheticCity, known: pl.DataFrame, kind: str) -> pl.DataFrame:
+    """Return the causes under one kind of expectation.
+
+    right: what was planted; registered: the demonstration policy's; neutral: nothing, widely;
+    wrong: each cause has what is right of another, per SD of the measure.
+    """
+    spread = dict(known.group_by("cause_id").agg(pl.col("measure").std()).iter_rows())
+    right = per_unit(city)
+    names = sorted(right)
+    if kind == "registered":
+        stated = whole_policy(POLICY).raw["causes"]
+        of = {name: stated["ses" if name == "socio_economic" else name] for name in names}
+        expected = {name: (of[name]["expected"]["mean"], of[name]["expected"]["sd"]) for name in of}
+    elif kind == "neutral":
+        expected = {name: (0.0, ANYTHING / spread[name]) for name in names}
+    else:
+        donor = dict(zip(names, [*names[1:], names[0]] if kind == "wrong" else names, strict=True))
+        mean = {name: right[donor[name]] * spread[donor[name]] / spread[name] for name in names}
+        expected = {name: (mean[name], DOUBT * mean[name]) for name in names}
+    return pl.DataFrame(
+        [(name, name, *expected[name], kind) for name in names],
+        schema=["cause_id", "cause_group", "prior_sd_per_unit", "prior_spread", "source"],
+        orient="row",
+    )
 
 
 def rows(city: SyntheticCity, stem: str) -> pl.DataFrame:
@@ -69,8 +89,9 @@ def measures(city: SyntheticCity) -> pl.DataFrame:
         _climate(city),
         _late_start(city),
     ]
-    every = places.join(CATALOGUE.select("cause_id"), how="cross")
-    return every.join(pl.concat(frames), on=["semel_mosad", "cause_id"], how="left").with_columns(
+    found = pl.concat(frames)
+    every = places.join(found.select("cause_id").unique(maintain_order=True), how="cross")
+    return every.join(found, on=["semel_mosad", "cause_id"], how="left").with_columns(
         is_measured=pl.col("measure").is_not_null()
     )
 
@@ -94,14 +115,15 @@ def gaps(city: SyntheticCity, subjects: list[str], seed: int) -> pl.DataFrame:
     )
 
 
-def ranks(city: SyntheticCity, seed: int) -> dict[str, int]:
+def ranks(city: SyntheticCity, seed: int, kind: str = "registered") -> dict[str, int]:
     """Rank of each planted cause among the contributions at its school; 1 = largest."""
     known, found = measures(city), {}
+    causes_known = catalogue(city, known, kind)
     planted = city.truth["true_cause"].filter(pl.col("semel_mosad").is_not_null())
     place = ["semel_mosad", "cause_id"]
     for (subjects,), causes in planted.group_by("subjects", maintain_order=True):
         gap = gaps(city, subjects.split(","), seed)
-        shares = cause_contributions(gap, known, CATALOGUE, draws=20)
+        shares = cause_contributions(gap, known, causes_known, draws=20)
         order = (
             shares.filter(pl.col("cause_group") != UNEXPLAINED)
             .rename({"cause_group": "cause_id"})

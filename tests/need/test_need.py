@@ -5,9 +5,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
 
-from models.need import need_from_anchors, need_from_gap, need_from_rate, need_index
+from models.need import need_draws, need_from_anchors, need_from_rate, need_index
 
 WEIGHTS = pl.DataFrame({"indicator_id": ["a", "b", "c"], "weight_pct": [50.0, 30.0, 20.0]})
 KINDS = {"a": "outcome", "b": "outcome", "c": "background"}
@@ -85,26 +84,39 @@ def test_what_is_missing_widens_and_is_reported():
     assert holed["need"][1:].equals(whole["need"][1:])
 
 
-@pytest.mark.parametrize("z", [0.0, 1.0, 2.0, 3.0])
-def test_draws_are_those_of_measuring_again(z):
-    """A gap of z errors, measured again, gives a need of Φ(z + ε); the interval must be that
-    one's.
-    """
-    schools = pl.DataFrame({"semel_mosad": ["1"], "value": [z], "se": [1.0], "n": [9]})
-    one = need_from_gap(schools).with_columns(
-        pl.lit("a").alias("indicator_id"),
-        pl.lit("outcome").alias("indicator_kind"),
-        pl.lit(True).alias("is_measured"),
-    )
+def test_what_a_school_lacks_counts_as_the_mean_of_the_others():
+    needs = [(0.2, 0.4, 0.6), (0.6, 0.2, 0.4), (0.9, 0.9, 0.9)]
+    found = need_index(indicators(needs, missing={(2, "a"), (2, "b")}), WEIGHTS, order_p=1)
+    assert found["need"][2] == pytest.approx(0.5 * 0.4 + 0.3 * 0.3 + 0.2 * 0.9)
+    assert found["outcome_need"][2] is None
+    assert found["background_need"][2] == pytest.approx(0.9)
+
+
+def test_a_school_without_any_measurement_stands_in_the_middle_with_the_spread_of_the_city():
+    needs = [(x, x, x) for x in np.linspace(0.05, 0.95, 19)]
+    silent = need_index(
+        indicators([*needs, (0, 0, 0)], se=0.01, missing={(19, name) for name in "abc"}), WEIGHTS
+    ).row(19, named=True)
+    assert silent["need"] == pytest.approx(0.5, abs=1e-9)
+    assert (silent["need_lo"], silent["need_hi"]) == pytest.approx((0.05, 0.95), abs=0.03)
+    assert (silent["rank_lo"], silent["rank_hi"]) == pytest.approx((1, 20), abs=1)
+    assert silent["measured_weight_pct"] == 0
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(0.5, 0.2), (0.1, 0.08), (0.97, 0.05)])
+def test_draws_have_the_mean_and_the_error_of_the_indicator(mean, spread):
+    one = indicators([(mean,) * 3], se=spread).filter(pl.col("indicator_id") == "a")
     weights = pl.DataFrame({"indicator_id": ["a"], "weight_pct": [100.0]})
-    found = need_index(one, weights, draws=20_000).row(0, named=True)
-    assert found["need_lo"] == pytest.approx(norm.cdf(z - 1.645), abs=0.015)
-    assert found["need_hi"] == pytest.approx(norm.cdf(z + 1.645), abs=0.015)
+    drawn = need_draws(one, weights, draws=20_000)["need"]
+    assert drawn.mean() == pytest.approx(mean, abs=0.005)
+    assert drawn.std() == pytest.approx(spread, abs=0.005)
 
 
 @pytest.mark.parametrize("edge", [0.0, 1.0])
 def test_an_uncertain_need_at_the_edge_stays_uncertain(edge):
-    found = need_index(indicators([(edge,) * 3] + [(0.5,) * 3] * 3, se=0.06), WEIGHTS)
+    at = pl.DataFrame({"semel_mosad": ["1"], "value": [edge], "se": [0.06], "n": [9]})
+    need, se = need_from_anchors(at, 0, 1).select("indicator_need", "indicator_need_se").row(0)
+    found = need_index(indicators([(need,) * 3] + [(0.5,) * 3] * 3, se=se), WEIGHTS)
     assert found["need_hi"][0] - found["need_lo"][0] > 0.02
     certain = need_index(indicators([(edge,) * 3] + [(0.5,) * 3] * 3, se=0.0), WEIGHTS)
     assert certain["need_hi"][0] - certain["need_lo"][0] == 0
@@ -133,7 +145,7 @@ def test_tiers_hold_equal_numbers_and_a_is_the_neediest():
         (lambda i, w: (pl.concat([i, i]), w), "twice"),
         (
             lambda i, w: (i.with_columns(pl.lit(False).alias("is_measured")), w),
-            "without any measured",
+            "measured in any school",
         ),
         (
             lambda i, w: (
@@ -184,29 +196,15 @@ def test_a_negative_order_is_refused():
         need_index(indicators([(0.1, 0.2, 0.3)] * 4), WEIGHTS, order_p=-1)
 
 
-def test_need_from_gap_is_the_probability_below_target():
-    found = need_from_gap(
-        pl.DataFrame(
-            {
-                "semel_mosad": ["1", "2", "3"],
-                "value": [0.0, 1.0, -1.0],
-                "se": [0.1] * 3,
-                "n": [9] * 3,
-            }
-        )
-    )
-    assert found["indicator_need"].to_list() == pytest.approx([0.5, 1.0, 0.0], abs=1e-9)
-    # A z drawn anew around 0 gives a uniform Φ(z), whose SD is √(1/12).
-    assert found["indicator_need_se"][0] == pytest.approx(12**-0.5, abs=2e-3)
-    assert found["indicator_need_se"][1] < 1e-3
-    for value, se in [(None, 0.1), (0.1, 0.0), (0.1, None)]:
-        with pytest.raises(ValueError, match="positive error"):
-            need_from_gap(
-                pl.DataFrame(
-                    {"semel_mosad": ["1"], "value": [value], "se": [se], "n": [9]},
-                    schema_overrides={"value": pl.Float64, "se": pl.Float64},
-                )
-            )
+@settings(max_examples=30, deadline=None)
+@given(st.floats(-1, 2), st.floats(0.01, 0.6), st.integers(0, 99))
+def test_need_is_the_mean_of_what_the_gap_may_be_held_within_the_anchors(gap, se, seed):
+    one = pl.DataFrame({"semel_mosad": ["1"], "value": [gap], "se": [se], "n": [9]})
+    found = need_from_anchors(one, 0, 1).row(0, named=True)
+    drawn = np.random.default_rng(seed).normal(gap, se, 40_000)
+    assert found["indicator_need"] == pytest.approx(np.clip(drawn, 0, 1).mean(), abs=0.01)
+    assert found["indicator_need_se"] == pytest.approx(np.clip(drawn, 0, 1).std(), abs=0.01)
+    assert found["p_need"] == pytest.approx((drawn > 0).mean(), abs=0.015)
 
 
 def test_need_from_anchors_either_direction():
@@ -251,19 +249,21 @@ def test_need_from_rate_trusts_large_schools_more():
             {"semel_mosad": "tiny", "events": 1, "n": 5},
         ]
     )
-    found = {row["semel_mosad"]: row for row in need_from_rate(counts, 0.10).to_dicts()}
-    assert found["big"]["indicator_need"] > 0.99
+    found = {row["semel_mosad"]: row for row in need_from_rate(counts, 0.10, 0.30).to_dicts()}
+    assert found["big"]["p_need"] > 0.99
+    assert 0.3 < found["big"]["indicator_need"] < 0.5  # near the middle between 10 and 30 %
     assert found["tiny"]["indicator_value"] == 20
     assert found["tiny"]["indicator_need"] < found["big"]["indicator_need"]
+    assert found["tiny"]["p_need"] < found["big"]["p_need"]
     assert found["big"]["indicator_value"] == 20
     with pytest.raises(ValueError, match="events"):
-        need_from_rate(pl.DataFrame({"semel_mosad": ["1"], "events": [5], "n": [3]}), 0.1)
+        need_from_rate(pl.DataFrame({"semel_mosad": ["1"], "events": [5], "n": [3]}), 0.1, 0.3)
 
 
 def test_a_small_city_of_equal_schools_is_not_certain():
     counts = pl.DataFrame(
         {"semel_mosad": [str(i) for i in range(6)], "events": [5, 6, 5, 5, 6, 5], "n": [50] * 6}
     )
-    found = need_from_rate(counts, 0.10)
+    found = need_from_rate(counts, 0.10, 0.30)
     # 32 of 300 is hardly above 10 %; schools that look alike must not turn that into a certainty.
-    assert found["indicator_need"].is_between(0.5, 0.8).all()
+    assert found["p_need"].is_between(0.5, 0.8).all()

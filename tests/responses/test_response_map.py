@@ -92,8 +92,14 @@ def build(city, folder, delivery=None, participation=None):
         folder,
         {name: response_map.nothing(name) for name in ("stg_aim__goals", "stg_aim__targets")},
     )
-    frames = {**policy, **response_map.frame(folder, {})}
+    tested = city.truth["true_gap_grade"].filter(
+        pl.col("group_id") == "all", pl.col("school_year") == YEAR
+    )
+    cells = tested.with_columns(pl.lit(True).alias("is_measured"), tested_pupils="pupils")
+    frames = {**policy, **response_map.frame(folder, {}), "core_gap_cell": cells}
     for name in (
+        "core_city",
+        "core_gap_cell",
         "core_response",
         "core_group",
         "core_parameter",
@@ -178,6 +184,7 @@ def decided(city, folder, house):
                 "is_measured": pl.Boolean,
                 "indicator_value": pl.Float64,
                 "indicator_need": pl.Float64,
+                "p_need": pl.Float64,
                 "indicator_n": pl.Int32,
             }
         ),

@@ -26,6 +26,7 @@ def need(need_id="math", school="1", **given):
         "semel_mosad": school,
         "is_rule": False,
         "p_need": 1.0,
+        "need_size": 1.0,
         "group_pupils": 100,
         "share": 0.5,
         "share_lo": 0.4,
@@ -39,6 +40,8 @@ def need(need_id="math", school="1", **given):
 
 def found(*rows, significant=0.9):
     schema = {
+        "p_need": pl.Float64,
+        "need_size": pl.Float64,
         "share_lo": pl.Float64,
         "share_hi": pl.Float64,
         "participants_full": pl.Float64,
@@ -112,12 +115,12 @@ def test_what_is_not_reported_is_neither_zero_nor_unserved():
 
 def test_a_rule_is_listed_whatever_its_probability():
     rows = found(
-        need("rule", is_rule=True, p_need=0.2, share_lo=None, share_hi=None),
+        need("rule", is_rule=True, p_need=None, need_size=0.2, share_lo=None, share_hi=None),
         need(
             "rule",
             "2",
             is_rule=True,
-            p_need=0.9,
+            p_need=None,
             share_lo=None,
             share_hi=None,
             participants=50,
@@ -133,6 +136,8 @@ def test_a_rule_is_listed_whatever_its_probability():
     [
         ([need(), need()], "twice"),
         ([need(p_need=1.2)], "between 0 and 1"),
+        ([need(p_need=None)], "between 0 and 1"),
+        ([need(need_size=None)], "between 0 and 1"),
         ([need(participants_full=None)], "where measured"),
     ],
 )
@@ -156,6 +161,7 @@ needs = st.lists(
             n,
             school,
             p_need=p,
+            need_size=share,
             group_pupils=size,
             share=share,
             share_lo=share,

@@ -181,7 +181,7 @@ def test_an_error_of_the_city_has_its_line_in_the_city(folder):
 
 
 def test_an_error_of_the_defaults_has_its_line_there(folder, defaults):
-    line = edit(defaults, "class_sd: {value: 0.1,", "class_sd: {value: -1,")
+    line = edit(defaults, "class_sd: {value: 0.13,", "class_sd: {value: -1,")
     said = refused(folder)
     assert f"\n  {defaults}: line {line}: effects.class_sd.value: " in said.en
     assert f"{defaults}: effects.class_sd.value (שורה {line})" in said.he
@@ -195,7 +195,7 @@ def test_an_error_of_a_catalogue_has_its_line_there(folder, defaults):
 
 
 def test_errors_of_both_files_are_told_at_once(folder, defaults):
-    there = edit(defaults, "class_sd: {value: 0.1,", "class_sd: {value: -1,")
+    there = edit(defaults, "class_sd: {value: 0.13,", "class_sd: {value: -1,")
     here = append(folder, "surprise: 1\n")
     said = refused(folder).en
     assert "2 field(s)" in said

@@ -8,7 +8,7 @@ from models.gaps import class_variance
 CELL = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
 TARGET = {"INT": (72.0, 14.0), "L1": (500.0, 100.0), "L2": (510.0, 100.0)}
 YEARS = range(2022, 2027)
-CLASS_DESIGN_EFFECT = 1.27  # policy.yaml
+CLASS_DESIGN_EFFECT = 1.45  # policy.yaml
 
 
 def cells_of(city):

@@ -11,6 +11,14 @@ INTERNAL_MEAN, INTERNAL_SD = spec.INTERNAL_MEAN, spec.INTERNAL_SD
 KEY = ["pupil_hash", "school_year"]
 
 
+def planted_coefficient(city, name, of=None):
+    """Return a planted coefficient of a generated city."""
+    held = pl.col("of").is_null() if of is None else pl.col("of") == of
+    return (
+        city.truth["true_coefficient"].filter(held, pl.col("coefficient") == name)["value"].item()
+    )
+
+
 def tables_of(city):
     """Return the tables that the step `effects` reads."""
     years = city.years
@@ -124,7 +132,7 @@ def truth_of(city, least_decile=1):
         )
         .with_columns(
             pl.when("is_several")
-            .then(pl.col("effect") * spec.OVERLAP_FACTOR)
+            .then(pl.col("effect") * planted_coefficient(city, "overlap"))
             .otherwise("effect")
             .alias("effect")
         )

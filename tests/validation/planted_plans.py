@@ -5,15 +5,13 @@ without files, SQL or Dagster; `test_allocation_regret` holds the resulting prob
 all that.
 
 **The truth.** A school's true gap is its own state (`planted.with_truth`) against the target on the
-internal scale, meaned over the pupils of the window. It goes through the city's own need index with
-no error, so "the probability of being below target" is 0 or 1, in the need and in the fit to
-subjects. The generator keeps no truth for absence, dropout and climate (a fifth of the index):
-there the measured indicator stands in every plan and in the truth alike, as does the nurture index,
-which is exact. A response's true effect on a subject is its planted effect at full dose, its pupils
-of deciles 8–10 counted with theirs, meaned over the pupils of all schools: of what differs by
-school and chance alone no plan can know, and `by_school` says what an oracle who knows it would
-gain. Overlapping responses count by the policy's shares, in the plans and in the truth alike.
-Schools are not pooled here: what they lack together is no table of these steps.
+internal scale, meaned over the pupils of the window. With the true rates of absence, dropout and
+safety it makes the true need (`planted_need`), and in the fit to subjects "the probability of being
+below target" is 0 or 1. A response's true effect on a subject is its planted effect at full dose,
+its pupils of deciles 8–10 counted with theirs, meaned over the pupils of all schools: of what
+differs by school and chance alone no plan can know, and `by_school` says what an oracle who knows
+it would gain. Overlapping responses count by the policy's shares, in the plans and in the truth
+alike. Schools are not pooled here: what they lack together is no table of these steps.
 """
 
 from dataclasses import dataclass, replace
@@ -37,6 +35,7 @@ from pipelines.sources.admission import hash_ids
 from pipelines.warehouse.tables import nothing
 from tests.validation.planted import cells_of, with_truth
 from tests.validation.planted_effects import tables_of as effect_tables
+from tests.validation.planted_need import true_need
 
 KEY = ["response_id", "subject"]
 CERTAIN = 1e-9  # SD of the error of a gap that is known
@@ -88,7 +87,8 @@ def planned_city(city, seed, profile="clean"):
     gap = true_gaps(tables, made)
     by_school = true_effects(made)
     truth = tables | {"mart_gap_school": gap}
-    truth |= {"mart_need_index": need(city, truth)["mart_need_index"]}
+    true = true_need(city, tables, made, gap).index
+    truth["mart_need_index"] = tables["mart_need_index"].drop("need").join(true, on="semel_mosad")
     pupils = tables["mart_need_index"].select("semel_mosad", "pupils")
     mean = (pl.col("effect_sd") * pl.col("pupils")).sum() / pl.col("pupils").sum()
     truth["mart_effect"] = (

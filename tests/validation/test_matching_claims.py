@@ -12,6 +12,7 @@ import pytest
 from models.demo import generate, spec
 from models.effects.local import BIAS_SD
 from models.effects.matching import matched
+from tests.validation.planted_effects import planted_coefficient
 
 pytestmark = pytest.mark.slow
 SEEDS = range(201, 211)
@@ -96,7 +97,7 @@ def truth_of(city, response):
     together, rest = pl.col("does").sum(), pl.col("does").filter(~own).sum()
 
     def discount(count):
-        return pl.when(count >= 2).then(spec.OVERLAP_FACTOR).otherwise(1.0)
+        return pl.when(count >= 2).then(planted_coefficient(city, "overlap")).otherwise(1.0)
 
     return (
         all_years(city, "participation")
