@@ -56,6 +56,7 @@ def test_one_draw_by_hand():
     assert found.effect_sd == pytest.approx(1.0)  # half a dose made half of it
     # Every score is .5 from its side's mean: residual variance .25, 20 on each side.
     plain = (0.25 / 20 + 0.25 / 20) ** 0.5 * (40 / 39 * 39 / 38) ** 0.5
+    plain *= 1.6848751 / 1.6448536  # Student's t of 39 pupils
     assert found.itt_se_sd == pytest.approx(plain)
     assert found.effect_se_sd == pytest.approx(2 * plain)
     assert found.p_value <= 0.01

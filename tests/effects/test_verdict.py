@@ -13,7 +13,7 @@ from models.effects.verdict import verdicts
 TARGET = pl.DataFrame({"response_id": ["r"], "subject": ["math"]})
 
 
-STRONG = {"schools": 9, "doubts": "", "is_weak": False}
+STRONG = {"design_shares": "A 100", "schools": 9, "doubts": "", "is_weak": False}
 
 
 def posterior(
