@@ -85,7 +85,8 @@ def design_frame(
 
     Returns:
         response_id, subject, design, the fields of `Estimate` (doubts joined by commas;
-        shown_bias_sd is in bias_sd), bias_sd (null where there is no estimate), is_used, is_weak; sorted.
+        shown_bias_sd is in bias_sd), bias_sd (null where there is no estimate), is_used, is_weak;
+        sorted.
     """
     rows = pl.DataFrame(
         [

@@ -234,16 +234,15 @@ def _attrition(
         return 0.0
     mean = pl.col("outcome_sd").mean().over("stratum", "is_offered")
     own = (known["outcome_sd"] - known.select(mean).to_series()).to_numpy()
-    sides = known["is_offered"].to_numpy()
+    sides, offered = known["is_offered"].to_numpy(), rows["is_offered"].to_numpy()
+    kept = np.array([1 - lost["lost"].to_numpy()[offered == one].mean() for one in (True, False)])
     if unbalanced:
         low, high = np.quantile(own, [0.05, 0.95])
-        share = lost.group_by("is_offered").agg(pl.col("lost").mean())
-        return float(max(-low, high) * share["lost"].sum())
+        return float(max(-low, high) * (1 - kept).sum())
     # The side that lost less has too many: without its lowest, or its highest.
     fuller = apart is not None and apart[0] < 0
     side = np.sort(own[sides == fuller])
-    excess = lost.group_by("is_offered").agg(kept=1 - pl.col("lost").mean())["kept"]
-    cut = round(len(side) * (1 - float(excess.min()) / float(excess.max())))
+    cut = round(len(side) * (1 - kept.min() / kept.max()))
     return float(max(abs(side[cut:].mean()), abs(side[: len(side) - cut].mean())))
 
 

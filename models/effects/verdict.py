@@ -51,7 +51,9 @@ def verdicts(
     The row "all" holds the verdict: the mean over the response's target subjects. How the subjects'
     errors move together is unknown (the same pupils, studies and faults of the design), so the
     error of the mean is the mean of the errors, as if they moved as one: none is larger. The rows
-    of single subjects show where it comes from. Subjects that are no target are shown beside it and
+    of single subjects show where it comes from; neither a subject nor a group of pupils is called
+    effective where the whole (group "all") has insufficient evidence: of several parts one often
+    stands out by luck. Subjects that are no target are shown beside it and
     judge nothing: as side effects where the response may well change them, else as placebos.
 
     Args:
@@ -149,6 +151,7 @@ def verdicts(
         .then(pl.lit("wide"))
         .otherwise(pl.lit("undecided"))
     )
+    whole = pl.col("subject") == WHOLE
     colours = {
         "below_worthwhile": "not_effective",
         "positive": "fairly_effective",
@@ -164,6 +167,12 @@ def verdicts(
     strength = (pl.col("local_sd") / pl.col("local_se_sd")).abs()
     return (
         rows.with_columns(reason.alias("verdict_reason"), cut.alias("cut"))
+        .with_columns(_no_better_than(whole, key).alias("verdict_reason"))
+        .with_columns(
+            _no_better_than(whole & (pl.col("group_id") == WHOLE), ["response_id"])
+            if "group_id" in key
+            else pl.col("verdict_reason")
+        )
         .with_columns(
             pl.when(pl.col("verdict_reason").is_not_null())
             .then(pl.col("verdict_reason").replace_strict(colours, default="insufficient_evidence"))
@@ -238,6 +247,20 @@ def _singles(posterior: pl.DataFrame, targets: pl.DataFrame, key: list[str]) -> 
             "effect_sd",
             "effect_se_sd",
         )
+    )
+
+
+def _no_better_than(whole: pl.Expr, key: list[str]) -> pl.Expr:
+    """Return the reasons, where no part is effective beside a whole that is not shown to be."""
+    reason = pl.col("verdict_reason")
+    shown = ["positive", "worthwhile"]
+    of_whole = reason.filter(whole).first().over(key)
+    is_lone = reason.is_in(shown) & ~of_whole.is_in([*shown, "below_worthwhile"])
+    return (
+        pl.when(is_lone.fill_null(False))
+        .then(pl.lit("undecided"))
+        .otherwise(reason)
+        .alias("verdict_reason")
     )
 
 

@@ -349,3 +349,13 @@ def test_bad_cells_are_named():
         panel(good, seed=0, year_noise_sd=-1.0)
     with pytest.raises(ValueError, match="draws must be"):
         panel(good, seed=0, draws=0)
+
+
+def test_half_of_a_thousand_schools_can_be_compared():
+    """The sets of 515 among 1,031 schools are more than a float can hold."""
+    cells = school_cells(
+        np.random.default_rng(0), schools=1031, treated=515, share=1.0, effect=0.1, years=5
+    )
+    found = panel(cells, seed=1, draws=19)
+    assert found.effect_sd == pytest.approx(0.1, abs=0.03)
+    assert found.clusters == 1031

@@ -140,6 +140,21 @@ def test_groups_have_their_own_verdicts():
     assert found["verdict"].to_list() == ["not_effective", "very_effective"]
 
 
+def test_no_part_is_effective_beside_insufficient_evidence():
+    """Of several subjects or groups one often stands out by luck."""
+    frame = several({"math": 0.2, "hebrew": -0.15}, 0.05, 0.1, 0.04, "A")
+    targets = frame.select("response_id", "subject")
+    found = verdicts(frame, targets)
+    assert found["verdict"][0] == "insufficient_evidence"
+    assert not found["is_effective"].any()
+    wide, clear = posterior(0.05, 0.1, 0.1, 0.1), posterior(0.05, 0.1, 0.2, 0.03)
+    frames = [
+        one.with_columns(pl.lit(name).alias("group_id"))
+        for name, one in (("all", wide), ("weak", clear))
+    ]
+    assert not verdicts(pl.concat(frames), TARGET)["is_effective"].any()
+
+
 def test_the_order_of_rows_and_columns_decides_nothing():
     frame = several({"a": 0.11, "b": 0.07, "c": 0.05}, 0.1, 0.1, 0.05, "C")
     targets = pl.DataFrame({"response_id": ["r"] * 3, "subject": ["a", "b", "c"]})

