@@ -14,8 +14,8 @@ from tests.validation.worlds import PLANTED_SD, WORLDS, judged
 pytestmark = pytest.mark.slow
 DRAWINGS = int(os.environ.get("TIKKUN_VERDICT_WORLDS", "60"))
 Z90 = 1.6448536
-# Not reached, and held where they are. With three earlier years no rule holds 5 % and four fifths of
-# the power: the best test (Neyman & Pearson) of a rise of .05 a year against an effect of .15, at
+# Not reached, and held where they are. With three earlier years no rule holds 5 % and four fifths
+# of the power: the best test (Neyman & Pearson) of a rise of .05 a year against an effect of .15, at
 # this spread of levels, is wrong in a tenth.
 UNREACHED = {
     "steady rise, 3 earlier years": 0.22,
@@ -25,9 +25,9 @@ UNREACHED = {
 KEPT = 0.80  # of the power before
 
 
-def slack(share):
-    """Return what chance adds to a share of DRAWINGS, two errors."""
-    return 2 * np.sqrt(share * (1 - share) / DRAWINGS)
+def slack(share, drawings=DRAWINGS):
+    """Return what chance adds to a share of drawings, two errors."""
+    return 2 * np.sqrt(share * (1 - share) / drawings)
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
@@ -43,7 +43,7 @@ def test_verdicts_in_worlds_of_known_truth(world):
     ]
     covered = 1 - np.sum(claimed) / len(null)
     line = (
-        f"{world.name}, {world.design}: effective {false:.3f} ± {slack(max(false, 0.01)) / 2:.3f},"
+        f"{world.name}, {world.design}: effective {false:.3f} ± {slack(max(false, 0.01), drawings) / 2:.3f},"
         f" covered {covered:.3f}"
     )
     if world.power is not None:
@@ -53,5 +53,5 @@ def test_verdicts_in_worlds_of_known_truth(world):
         assert power >= KEPT * world.power - slack(world.power), line
     print(line)
     most = UNREACHED.get(world.name, 0.05)
-    assert false <= most + slack(most), line
-    assert covered >= 0.85 - slack(0.85), line
+    assert false <= most + slack(most, drawings), line
+    assert covered >= 0.85 - slack(0.85, drawings), line
