@@ -15,8 +15,8 @@ pytestmark = pytest.mark.slow
 DRAWINGS = int(os.environ.get("TIKKUN_VERDICT_WORLDS", "60"))
 Z90 = 1.6448536
 # Not reached, and held where they are. With three earlier years no rule holds 5 % and four fifths
-# of the power: the best test (Neyman & Pearson) of a rise of .05 a year against an effect of .15, at
-# this spread of levels, is wrong in a tenth.
+# of the power: the best test (Neyman & Pearson) of a rise of .05 a year against an effect of .15
+# is wrong in a tenth at this spread of levels.
 UNREACHED = {
     "steady rise, 3 earlier years": 0.22,
     "chosen by slope, SD .03": 0.07,
@@ -43,8 +43,8 @@ def test_verdicts_in_worlds_of_known_truth(world):
     ]
     covered = 1 - np.sum(claimed) / len(null)
     line = (
-        f"{world.name}, {world.design}: effective {false:.3f} ± {slack(max(false, 0.01), drawings) / 2:.3f},"
-        f" covered {covered:.3f}"
+        f"{world.name}, {world.design}: effective {false:.3f} ±"
+        f" {slack(max(false, 0.01), drawings) / 2:.3f}, covered {covered:.3f}"
     )
     if world.power is not None:
         planted = [judged(world, seed, PLANTED_SD)[0] for seed in range(drawings)]
