@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from math import comb
 
 import numpy as np
-from scipy.stats import norm, t
 
-from models.effects.estimate import LEVEL
+from models.effects.estimate import widening
 from models.effects.school_panel import NEVER, SchoolPanel
 
 CHUNK = 3_000_000  # numbers held at once
@@ -46,6 +45,7 @@ class Comparisons:
     total: np.ndarray
     weight: np.ndarray
     anticipation_years: int
+    outcome: str
 
     @property
     def event_years(self) -> np.ndarray:
@@ -62,9 +62,24 @@ class Comparisons:
         """Mark the last year before the start and the years of anticipation, slot × year."""
         return self.event_years == -1 - self.anticipation_years
 
+    @property
+    def years_before(self) -> np.ndarray:
+        """Mark the measured years before the start, slot × year."""
+        base = self.event_years < -self.anticipation_years
+        measured = ~np.isnan(self.panel.values[self.outcome][self.slots]).all(axis=1)
+        return base & measured
+
+    @property
+    def trend_years(self) -> np.ndarray:
+        """Return each year before the start less their mean, 0 from the start on, slot × year."""
+        before = self.years_before
+        mean = (self.event_years * before).sum(axis=1) / np.maximum(before.sum(axis=1), 1)
+        return (self.event_years - mean[:, None]) * before
+
     def average(self, cells: np.ndarray, per_share: float | None = None) -> Average | None:
         """Return the pupil-weighted mean effect over `cells` (slot × year), or None without any.
 
+        With coefficients that sum to zero in place of marks it is the slope on them: `trend_years`.
         Error: what the same mean spreads over random assignments, once the response's own part
         (`per_share` × served share; by default as estimated here) is taken out of the levels.
         Each draw is divided by its expected error, which grows where small schools are drawn
@@ -72,7 +87,7 @@ class Comparisons:
         few schools as there are. p-value: studentised, under no effect on any school.
         """
         weight = self.weight * cells
-        whole = weight.sum(axis=(1, 2))
+        whole = (weight * cells).sum(axis=(1, 2))
         held = whole > 0
         if not held[0] or not held[1:].any():
             return None
@@ -87,19 +102,18 @@ class Comparisons:
         null = chance if abs(share[0]) < 1e-12 else value[1:] / scale[1:]
         freedom = len(self.panel.schools) - 2
         spread = np.sqrt(np.mean(chance**2) * (freedom + 1) / freedom)
-        widened = t.ppf(0.5 + LEVEL / 2, freedom) / norm.ppf(0.5 + LEVEL / 2)
         drawn = np.abs(null) >= abs(value[0]) / scale[0] * (1 - 1e-9)
         return Average(
             value=float(value[0]),
             share=float(share[0]),
-            se=float(spread * widened * scale[0]),
+            se=float(spread * widening(freedom) * scale[0]),
             p_value=float((1 + drawn.sum()) / (1 + drawn.size)),
         )
 
     def _scale(self, weight: np.ndarray, held: np.ndarray) -> np.ndarray:
         """Return each draw's expected error up to a factor: of served and of other schools."""
         panel, schools = self.panel, self.schools[held]
-        served = (weight.sum(axis=2) ** 2 * panel.noise[schools]).sum(axis=1)
+        served = (np.abs(weight).sum(axis=2) ** 2 * panel.noise[schools]).sum(axis=1)
         clean = self.starts[held][:, :, None] - self.anticipation_years > panel.years
         tested = ~np.isnan(next(iter(panel.values.values()))).all(axis=1)
         background = np.einsum(
@@ -165,6 +179,7 @@ def compare(
         total=np.concatenate([part[0] for part in parts], axis=1),
         weight=np.concatenate([part[1] for part in parts]),
         anticipation_years=anticipation_years,
+        outcome=outcome,
     )
 
 
@@ -200,9 +215,9 @@ def _effects(
     return (effect * tested).sum(axis=3), tested.sum(axis=2)
 
 
-def _assignments(stratum: np.ndarray, pool: np.ndarray, slots: np.ndarray) -> float:
+def _assignments(stratum: np.ndarray, pool: np.ndarray, slots: np.ndarray) -> int:
     """Return how many sets of schools could have been served."""
-    ways = 1.0
+    ways = 1  # whole: of a thousand schools they are more than a float holds
     for one in np.unique(stratum[slots]):
         ways *= comb(int((pool & (stratum == one)).sum()), int((stratum[slots] == one).sum()))
     return ways

@@ -9,10 +9,21 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from models.effects.estimate import FEW_SCHOOLS, Estimate, GroupContrast
+from models.effects.estimate import Estimate, GroupContrast
 
 # What a design can get wrong even with many pupils, in pupil SD (domain_methods §2d).
 BIAS_SD = {"A": 0.0, "B": 0.02, "C": 0.05, "D": 0.10}
+# The best grade that an estimate with a doubt can have; E: it shows nothing by itself.
+DOUBTS = {
+    "pre_trend": "E",
+    "reversion_unchecked": "E",
+    "few_schools": "E",
+    "poor_overlap": "E",
+    "attrition": "D",
+    "placebo_fails": "D",
+    "placebo_subject": "D",
+    "uneven_density": "D",
+}
 KEY = ["response_id", "subject"]
 # These two compare the same pupils; a lottery or a threshold has schools of its own.
 _ONE_OF = ("panel", "matching")
@@ -34,6 +45,7 @@ _DESIGNS = {
     "placebo_sd": pl.Float64,
     "placebo_se_sd": pl.Float64,
     "mde_sd": pl.Float64,
+    "shown_bias_sd": pl.Float64,
     "doubts": pl.String,
 }
 
@@ -53,24 +65,27 @@ def design_frame(
     *,
     school_spread_sd: float,
     bias_sd: Mapping[str, float] = BIAS_SD,
+    doubts: Mapping[str, str] = DOUBTS,
 ) -> pl.DataFrame:
     """Return every design's estimate with the bias it may have, and whether it is used.
 
-    bias² = bias(grade)² + school_spread² / schools + max(0, placebo² - (1.645 placebo error)²). The
-    second part: what one or two schools' participants gain is not what those of all schools gain.
-    The third: a placebo off zero beyond chance shows a bias that no number of pupils removes; not
-    in a lottery, where only luck can move it. Of panel and matching, which compare the same
-    pupils, only the one with the smaller total error is used. Grade E is no estimate.
+    The grade is the worst of the design's own and of what its doubts allow.
+    bias² = bias(grade)² + school_spread² / schools + shown² + max(0, placebo² - (1.645 placebo
+    error)²). The second part: what one or two schools' participants gain is not what those of all
+    schools gain. The third: what the design itself shows, such as bounds. The last: a placebo off
+    zero beyond chance shows a bias that no number of pupils removes. Of panel and matching, which
+    compare the same pupils, only the one with the smaller total error is used. A weak estimate is
+    used only where there is no other.
 
     Args:
         estimates: the estimate of each response, subject and design.
         school_spread_sd: how far effects differ between schools, pupil SD.
         bias_sd: what each grade can get wrong even with many pupils, pupil SD.
+        doubts: the best grade an estimate with a doubt can have; E: it is weak, whatever it says.
 
     Returns:
-        response_id, subject, design, the fields of `Estimate` (doubts joined by commas), bias_sd
-        (null where there is no estimate), is_used, is_weak (grade D by fewer than five schools,
-        where the doubt `few_schools` or `reversion_unchecked` says that they may have been lucky);
+        response_id, subject, design, the fields of `Estimate` (doubts joined by commas;
+        shown_bias_sd is in bias_sd), bias_sd (null where there is no estimate), is_used, is_weak;
         sorted.
     """
     rows = pl.DataFrame(
@@ -78,16 +93,20 @@ def design_frame(
             {
                 **asdict(one),
                 "doubts": ",".join(one.doubts),
+                "design_grade": max(
+                    one.design_grade, *(min(doubts.get(code, "A"), "D") for code in one.doubts), "A"
+                ),
+                "is_weak": any(doubts.get(code) == "E" for code in one.doubts),
                 "response_id": r,
                 "subject": s,
                 "design": d,
             }
             for (r, s, d), one in estimates.items()
         ],
-        schema=_DESIGNS,
+        schema=_DESIGNS | {"is_weak": pl.Boolean},
     ).sort(*KEY, "design")
     beyond = (pl.col("placebo_sd") ** 2 - (_CHANCE * pl.col("placebo_se_sd")) ** 2).clip(0)
-    shown = pl.when(pl.col("design") == "lottery").then(0.0).otherwise(beyond.fill_null(0.0))
+    shown = pl.col("shown_bias_sd") ** 2 + beyond.fill_null(0.0)
     elsewhere = (
         pl.when(pl.col("schools") > 0).then(school_spread_sd**2 / pl.col("schools")).otherwise(0.0)
     )
@@ -96,40 +115,38 @@ def design_frame(
     )
     total = pl.col("effect_se_sd") ** 2 + pl.col("bias_sd") ** 2
     is_rival = pl.col("design").is_in(_ONE_OF)
-    return rows.with_columns(
-        pl.when(pl.col("effect_sd").is_not_null() & (pl.col("effect_se_sd") > 0))
-        .then((grade**2 + elsewhere + shown).sqrt())
-        .alias("bias_sd")
-    ).with_columns(
-        (
-            pl.col("bias_sd").is_not_null()
-            & (~is_rival | (total == total.min().over([*KEY, is_rival])))
+    known = pl.col("bias_sd").is_not_null()
+    # Where any design is not weak, the weak ones have no say.
+    asked = known & (~pl.col("is_weak") | ~(known & ~pl.col("is_weak")).any().over(KEY))
+    return (
+        rows.with_columns(
+            pl.when(pl.col("effect_sd").is_not_null() & (pl.col("effect_se_sd") > 0))
+            .then((grade**2 + elsewhere + shown).sqrt())
+            .alias("bias_sd")
         )
-        .fill_null(False)
-        .alias("is_used"),
-        _is_weak().alias("is_weak"),
+        .with_columns(asked.alias("is_used"))
+        .with_columns(
+            pl.col("is_used")
+            & (~is_rival | (total == total.min().over([*KEY, is_rival, "is_used"]))).fill_null(
+                False
+            )
+        )
+        .drop("shown_bias_sd")
     )
-
-
-def _is_weak() -> pl.Expr:
-    doubts = pl.col("doubts").str.split(",")
-    may_be_luck = doubts.list.contains("few_schools") | (
-        doubts.list.contains("reversion_unchecked") & (pl.col("schools") < FEW_SCHOOLS)
-    )
-    return (pl.col("design_grade") == "D") & may_be_luck
 
 
 def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
     """Return one local estimate per response and subject: the used designs, by total precision.
 
     With weights w ∝ 1 / (se² + bias²) the error's two parts stay apart: se² = Σ w² se², bias² =
-    Σ w² bias². The grade named is that of the weightiest design.
+    Σ w² bias². The grade named is the weakest of them, and their shares stand beside it.
 
     Args:
         designs: rows of `design_frame`.
 
     Returns:
-        response_id, subject, local_sd, local_se_sd, local_bias_sd, design_grade, treated_pupils,
+        response_id, subject, local_sd, local_se_sd, local_bias_sd, design_grade, design_shares
+        (percent of the weight by grade, such as "A 25, D 75"), treated_pupils,
         schools (the most that a used design had: two designs may share theirs), doubts (of the used
         designs, comma-separated), is_weak (all used designs are); sorted; only where a design gave
         an estimate.
@@ -143,7 +160,15 @@ def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
         .agg(
             (pl.col("weight") / pl.col("weight").sum()).alias("share"),
             pl.col("effect_sd", "effect_se_sd", "bias_sd"),
-            pl.col("design_grade").sort_by("weight", descending=True).first(),
+            pl.col("design_grade").max(),
+            (
+                pl.col("design_grade")
+                + " "
+                + (100 * pl.col("weight") / pl.col("weight").sum()).round().cast(pl.Int32).cast(str)
+            )
+            .sort()
+            .str.join(", ")
+            .alias("design_shares"),
             pl.col("treated_pupils").sum(),
             pl.col("schools").max(),
             pl.col("doubts").str.split(",").explode(),
@@ -162,7 +187,9 @@ def local_estimates(designs: pl.DataFrame) -> pl.DataFrame:
             (pl.col("share") * pl.col("effect_sd")).sum().alias("local_sd"),
             ((pl.col("share") * pl.col("effect_se_sd")) ** 2).sum().sqrt().alias("local_se_sd"),
             ((pl.col("share") * pl.col("bias_sd")) ** 2).sum().sqrt().alias("local_bias_sd"),
-            pl.col("design_grade", "treated_pupils", "schools", "doubts", "is_weak").first(),
+            pl.col(
+                "design_grade", "design_shares", "treated_pupils", "schools", "doubts", "is_weak"
+            ).first(),
         )
     )
 

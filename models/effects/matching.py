@@ -13,7 +13,8 @@ from threadpoolctl import threadpool_limits
 from models.checks import every_row, has_columns, one_row_each
 from models.effects.contrast import LEAST, Fit, any_known, fit_effect
 from models.effects.crossfit import MOST_DRAWS
-from models.effects.estimate import ALPHA, DETECTABLE_ERRORS, Estimate
+from models.effects.estimate import ALPHA, DETECTABLE_ERRORS, FEW_SCHOOLS, Estimate, widening
+from models.effects.least_squares import dense
 
 KEY = ["pupil_id", "school_year"]
 CELL = ["semel_mosad", "grade", "school_year"]
@@ -31,6 +32,7 @@ def matched(
     earlier: Sequence[str] = (),
     placebos: Sequence[str] = (),
     groups: Sequence[str] = (),
+    cluster: str | None = None,
     seed: int,
     most_draws: int = MOST_DRAWS,
 ) -> Estimate:
@@ -88,6 +90,8 @@ def matched(
             is reported. Scores that serve as instruments, and the only prior, are not tried.
         groups: yes/no columns of groups of pupils; a group with under 30 participants or comparison
             pupils, inside it or outside, is left out.
+        cluster: column of what shares its luck, such as a class or school, if not each pupil; the
+            error is widened by Student's t of the clusters.
         seed: of the folds.
         most_draws: how often the folds are drawn at most and the estimates averaged; with hundreds
             of participants one or two draws change an effect by less than a tenth of its error.
@@ -104,6 +108,7 @@ def matched(
     Abadie, Athey, Imbens & Wooldridge (2023) on the level of clustering.
     """
     named = [*covariates, *priors, *earlier, *placebos, *groups]
+    has_columns(pupils, [cluster] if cluster else [], "pupils")
     known = _checked(pupils, named)
     took_part = known.filter(pl.col("dose") > 0, pl.col("outcome_sd").is_not_null())
     rows = known.filter(pl.col("dose_before") == 0)
@@ -163,16 +168,26 @@ def matched(
     elif abs(worst.effect) > norm.ppf(1 - ALPHA / (2 * len(held))) * worst.error:
         doubts.add("placebo_fails")
 
+    error = main.error
+    if cluster:
+        luck = rows.sort("pupil").unique("pupil", keep="first", maintain_order=True)
+        group = dense(luck[cluster])
+        summed = np.bincount(group, main.influence[luck["pupil"].to_numpy()])
+        summed = summed[summed != 0]
+        error = float(np.sqrt((summed**2).sum() * summed.size / max(summed.size - 1, 1)))
+        error *= widening(summed.size - 1)
+        if summed.size < FEW_SCHOOLS:
+            doubts.add("few_schools")
     return Estimate(
         "D",
         effect_sd=main.effect,
-        effect_se_sd=main.error,
+        effect_se_sd=error,
         treated_pupils=main.treated,
         control_pupils=main.controls,
         clusters=main.pupils,
         placebo_sd=worst.effect if worst else None,
         placebo_se_sd=worst.error if worst else None,
-        mde_sd=DETECTABLE_ERRORS * main.error,
+        mde_sd=DETECTABLE_ERRORS * error,
         doubts=tuple(sorted(doubts)),
         groups=main.groups,
     )

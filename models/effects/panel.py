@@ -8,10 +8,19 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from models.effects.estimate import ALPHA, DETECTABLE_ERRORS, FEW_SCHOOLS, Estimate
+from models.effects.estimate import (
+    ALPHA,
+    DETECTABLE_ERRORS,
+    FEW_SCHOOLS,
+    TREND_ALPHA,
+    Estimate,
+)
 from models.effects.group_time import Comparisons, compare
 from models.effects.reversion import mean_reversion
-from models.effects.school_panel import SchoolPanel, levels_around_start, read_panel
+from models.effects.school_panel import SERIES, SchoolPanel, levels_around_start, read_panel
+
+LEVEL_BEFORE = "level_before_sd"
+CHECKED_YEARS = 3  # before the start; with fewer a trend and one year's luck look alike
 
 
 def panel(
@@ -40,13 +49,19 @@ def panel(
     Left out: years after a school stopped (who left keeps part of the gain and is not untreated
     again; served_share 0 after the start), and served schools with no measured year before.
 
-    Placebos: the last year before the start against the earlier ones and, if given, a subject that
-    the response does not teach. A last year that stands out hints at schools chosen by that year's
-    luck (Ashenfelter's dip; doubt `mean_reversion`), and with few schools such a choice can seldom
-    be ruled out (`mean_reversion` in `reversion.py`). The last year is then no base: at once where
-    it stands out; where it only might have decided, if each school keeps a base without it and the
-    years before it can still be checked (`last_year_left_out`). Else the estimate stays, a grade
-    down (`reversion_unchecked`). Where last year's results are known to have decided, hand in
+    *Trend*: the slope over all years before the start, served less other schools, by the same
+    assignments. Towards the effect it is the doubt `pre_trend`, already where chance alone would
+    show as much in 15 of 100 designs: at .05 harmful trends are seen too seldom (Roth 2022).
+
+    *Mean reversion*: a last year that stands out against the effect hints at schools chosen by that
+    year's luck (Ashenfelter's dip; doubt `mean_reversion`): it is then no base. With few schools a
+    choice by the levels can seldom be ruled out (`mean_reversion` in `reversion.py`); the estimate
+    is then the one at equal levels before the start (`level_adjusted`; a grade down with fewer than
+    three years before): the slope of the change on the level, as the compared schools show it, is
+    taken out. Schools chosen by their levels have the effect there, schools chosen by what lasts
+    have it in the plain difference, and others between (Ding & Li 2019): how far the two are apart
+    is the estimate's bias. Where the level cannot be adjusted for, the plain difference stays
+    (`reversion_unchecked`). Where last year's results are known to have decided, hand in
     anticipation_years=1.
 
     Args:
@@ -71,38 +86,59 @@ def panel(
         stays possible; E with no effect if nothing can be compared. `placebo_sd` is the unrelated
         subject's, or else the last year's before the start, on the effect's scale. Pupils are
         counted once a year. Doubts: too_few_schools, nothing_served, no_pre_period, few_schools
-        (fewer than five with the response), single_pre_year, mean_reversion, last_year_left_out,
+        (fewer than five with the response), single_pre_year, mean_reversion, level_adjusted,
         reversion_unchecked, pre_trend, placebo_subject.
 
     Raises:
         ValueError: if a column lacks, a cell comes twice or contradicts itself; names the cells.
 
     Source: Callaway & Sant'Anna (2021), J. Econometrics 225(2); Ferman & Pinto (2019), REStat
-    101(3); MacKinnon & Webb (2020), J. Econometrics 218(2); Ashenfelter (1978), REStat 60(1); R61.
+    101(3); MacKinnon & Webb (2020), J. Econometrics 218(2); Ashenfelter (1978), REStat 60(1); Roth
+    (2022), AER: Insights 4(3); Ding & Li (2019), Political Analysis 27(4); R61.
     """
     outcomes = ("outcome_sd", *([placebo] if placebo else []))
 
-    def attempt(years: int) -> tuple[Estimate, bool, int]:
+    def attempt(years: int, *, by_level: bool = False) -> tuple[Estimate, bool, int]:
         known = read_panel(
-            cells,
+            _with_level(cells, years) if by_level else cells,
             outcomes=outcomes,
-            covariates=covariates,
+            covariates=[*covariates, *([LEVEL_BEFORE] if by_level else [])],
             strata=strata,
             year_noise_sd=year_noise_sd,
             anticipation_years=years,
         )
-        return *_estimate(known, placebo, years, draws, seed), len(known.left_out)
+        return _estimate(known, placebo, years, draws, seed)
 
-    estimate, dipped, left_out = attempt(anticipation_years)
+    estimate, dipped, years = attempt(anticipation_years)
     if estimate.effect_sd is None or not (dipped or _may_revert(cells, anticipation_years)):
         return estimate
-    again, still, left_out_again = attempt(anticipation_years + 1)
-    checked = "single_pre_year" not in again.doubts and again.effect_sd is not None
+    trend = {"pre_trend"} & {*estimate.doubts}  # told once, by the years as they are
     if dipped:
-        return _with(again, "mean_reversion", *(["pre_trend"] if still else []), down=still)
-    if checked and left_out_again == left_out:
-        return _with(again, "last_year_left_out", *(["pre_trend"] if still else []), down=still)
-    return _with(estimate, "reversion_unchecked", down=True)
+        again, still, _ = attempt(anticipation_years + 1)
+        return _with(again, "mean_reversion", *trend, down=still)
+    level, *_ = attempt(anticipation_years, by_level=True)
+    level = replace(level, doubts=tuple(code for code in level.doubts if code != "pre_trend"))
+    if level.effect_sd is None:
+        return _with(estimate, "reversion_unchecked", down=True)
+    apart = abs(level.effect_sd - estimate.effect_sd)
+    level = replace(level, shown_bias_sd=apart)
+    return _with(level, "level_adjusted", *trend, down=years < CHECKED_YEARS)
+
+
+def _with_level(cells: pl.DataFrame, anticipation_years: int) -> pl.DataFrame:
+    """Return the cells with each school's level before the first start, where it is known."""
+    series = [name for name in SERIES if name in cells.columns]
+    first = pl.col("started_year").min() - anticipation_years
+    before = (
+        cells.filter(pl.col("school_year") < first, pl.col("outcome_sd").is_not_null())
+        .sort("semel_mosad", "school_year", *series)
+        .with_columns(
+            pl.col("outcome_sd") - pl.col("outcome_sd").mean().over("school_year", *series)
+        )
+        .group_by("semel_mosad")
+        .agg(pl.col("outcome_sd").mean().alias(LEVEL_BEFORE))
+    )
+    return cells.join(before, on="semel_mosad")
 
 
 def _may_revert(cells: pl.DataFrame, anticipation_years: int) -> bool:
@@ -120,23 +156,26 @@ def _with(estimate: Estimate, *doubts: str, down: bool) -> Estimate:
 
 def _estimate(
     known: SchoolPanel, placebo: str | None, anticipation_years: int, draws: int, seed: int
-) -> tuple[Estimate, bool]:
-    """Return the estimate, and whether the last base year stands out from the earlier ones."""
+) -> tuple[Estimate, bool, int]:
+    """Return the estimate, whether the last base year stands out against it, and the base years."""
     doubts = {"no_pre_period"} if known.left_out else set()
     comparisons = compare(
         known, "outcome_sd", anticipation_years=anticipation_years, draws=draws, seed=seed
     )
     if comparisons is None:
-        return Estimate("E", doubts=tuple(sorted(doubts | {"too_few_schools"}))), False
+        return Estimate("E", doubts=tuple(sorted(doubts | {"too_few_schools"}))), False, 0
     main = comparisons.average(comparisons.served_years)
     if main is None or main.share <= 0:
-        return Estimate("E", doubts=tuple(sorted(doubts | {"nothing_served"}))), False
+        return Estimate("E", doubts=tuple(sorted(doubts | {"nothing_served"}))), False, 0
     if comparisons.slots.size < FEW_SCHOOLS:
         doubts.add("few_schools")
     per_share = main.value / main.share
     control = shown = comparisons.average(comparisons.last_base_years, per_share)
     if control is None:
         doubts.add("single_pre_year")
+    trend = comparisons.average(comparisons.trend_years, per_share)
+    if trend and trend.value * main.value > 0 and trend.p_value < 2 * TREND_ALPHA:
+        doubts.add("pre_trend")
     if placebo:
         other = compare(
             known, placebo, anticipation_years=anticipation_years, draws=draws, seed=seed
@@ -162,7 +201,8 @@ def _estimate(
         mde_sd=float(DETECTABLE_ERRORS * main.se / main.share),
         doubts=tuple(sorted(doubts)),
     )
-    return estimate, control is not None and control.p_value < ALPHA
+    dipped = bool(control and control.value * main.value < 0 and control.p_value < ALPHA)
+    return estimate, dipped, int(comparisons.years_before.sum(axis=1).max())
 
 
 def _counts(comparisons: Comparisons) -> tuple[int, int, int]:

@@ -22,14 +22,15 @@ def combine(
         priors: response_id, subject, prior_sd (m), prior_se_sd (s > 0), transport_discount (d),
             effects on participants in pupil SD per year.
         local: rows of `local_estimates`: response_id, subject, local_sd, local_se_sd (> 0),
-            local_bias_sd (≥ 0), design_grade, treated_pupils, schools, doubts, is_weak; a row
-            without local_sd is no estimate.
+            local_bias_sd (≥ 0), design_grade, design_shares, treated_pupils, schools, doubts,
+            is_weak; a row without local_sd is no estimate.
         level: probability of the interval.
 
     Returns:
         The priors with is_measured, local_sd, local_se_sd (bias included; null without a local
-        estimate), design_grade ('E' = none), treated_pupils, schools, doubts, is_weak, effect_sd,
-        effect_se_sd, effect_lo_sd, effect_hi_sd and p_positive; sorted by response and subject.
+        estimate), local_luck_sd (without), design_grade ('E' = none), design_shares,
+        treated_pupils, schools, doubts, is_weak, effect_sd, effect_se_sd, effect_lo_sd,
+        effect_hi_sd and p_positive; sorted by response and subject.
 
     Raises:
         ValueError: if a prior is empty or has no positive spread; if a local estimate has no
@@ -53,6 +54,7 @@ def combine(
                     for name in ("", "se_", "bias_")
                 ),
                 pl.lit(None, pl.String).alias("design_grade"),
+                pl.lit(None, pl.String).alias("design_shares"),
                 pl.lit(None, pl.Int32).alias("treated_pupils"),
                 pl.lit(None, pl.Int32).alias("schools"),
                 pl.lit(None, pl.String).alias("doubts"),
@@ -73,7 +75,9 @@ def combine(
         *KEY,
         "local_sd",
         (pl.col("local_se_sd") ** 2 + pl.col("local_bias_sd") ** 2).sqrt().alias("local_se_sd"),
+        pl.col("local_se_sd").alias("local_luck_sd"),
         "design_grade",
+        "design_shares",
         "treated_pupils",
         "schools",
         "doubts",

@@ -9,7 +9,7 @@ import polars as pl
 from scipy.stats import norm, t
 
 from models.checks import every_row, has_columns, one_row_each
-from models.effects.estimate import ALPHA, LEVEL
+from models.effects.estimate import ALPHA, LEVEL, widening
 
 HARMLESS_SD = 0.02  # reversion below the smallest bias that any design is charged with
 _Z = float(norm.ppf(0.5 + LEVEL / 2))
@@ -128,21 +128,16 @@ class _Contrast:
         slope = float(self._within @ value) / self.square
         rest = value - slope * self._within
         error = np.sqrt(rest @ rest / self.freedom / self.square)
-        return slope, float(error * _widening(self.freedom))
+        return slope, float(error * widening(self.freedom))
 
     def _centred(self, value: np.ndarray) -> np.ndarray:
         return value - (np.bincount(self._kind, value) / self._size)[self._kind]
 
 
-def _widening(freedom: int) -> float:
-    """Return by how much an error of few units must grow to be read as a normal one."""
-    return float(t.ppf(0.5 + LEVEL / 2, freedom) / _Z)
-
-
 def _p_value(value: float, widened: float, freedom: int) -> float:
     if not widened > 0:
         return float(value == 0)
-    return float(2 * t.sf(abs(value) / widened * _widening(freedom), freedom))
+    return float(2 * t.sf(abs(value) / widened * widening(freedom), freedom))
 
 
 def _complete(units: pl.DataFrame) -> pl.DataFrame:

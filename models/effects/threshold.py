@@ -9,7 +9,7 @@ import polars as pl
 from scipy.stats import binomtest, norm
 
 from models.checks import has_columns, one_row_each
-from models.effects.estimate import ALPHA, DETECTABLE_ERRORS, Estimate
+from models.effects.estimate import ALPHA, DETECTABLE_ERRORS, FEW_SCHOOLS, Estimate, widening
 from models.effects.least_squares import Undetermined, clustered, dense, independent, within
 
 LEAST = 30  # pupils with weight on each side; below there is no estimate
@@ -23,6 +23,7 @@ def threshold(
     *,
     covariates: Sequence[str] = (),
     placebo: str | None = None,
+    cluster: str = "unit",
     donut: float = 0.0,
 ) -> Estimate:
     """Estimate the effect of one response on one subject at the cut-off that decided (R61).
@@ -35,7 +36,8 @@ def threshold(
     makes intervals cover (Calonico, Cattaneo & Farrell). A line with such a bandwidth is biased
     where the truth bends, and its interval too short; the estimate is therefore the local
     *quadratic* with it, which is the line corrected for its bias, with the error of the correction
-    (Calonico, Cattaneo & Titiunik, with both bandwidths equal). Errors are clustered by pupil.
+    (Calonico, Cattaneo & Titiunik, with both bandwidths equal). Errors are clustered by `cluster`,
+    widened by Student's t of the clusters.
 
     Doubts: `too_few_near_cutoff` (no estimate), `weak_take_up` (no effect on participants),
     `uneven_density` (more pupils on one side than chance allows: the score may have been steered),
@@ -47,6 +49,7 @@ def threshold(
             named below.
         covariates: known before; a null counts as the mean.
         placebo: column that the response cannot have changed.
+        cluster: column of what shares its luck: the pupil, or a group, class or school.
         donut: width left out on each side for the check, in units of running; 0 = a tenth of the
             bandwidth.
 
@@ -61,26 +64,28 @@ def threshold(
     Econometrica 82(6), remark 7; Calonico, Cattaneo & Farrell (2020), Econometrics Journal 23;
     Cattaneo, Titiunik & Vazquez-Bare (2017) on the even sides.
     """
-    named = ["stratum", "unit", "running", "dose", "outcome_sd", *covariates]
+    named = ["stratum", "unit", cluster, "running", "dose", "outcome_sd", *covariates]
     has_columns(pupils, [*named, *([placebo] if placebo else [])], "pupils")
     one_row_each(pupils, ["stratum", "unit"], "a pupil comes twice in one stratum")
     if pupils["running"].null_count():
         raise ValueError("every pupil needs a running score; leave out those without one")
     everyone = pupils.sort("stratum", "unit")
     known = everyone.drop_nulls("outcome_sd")
-    jump = _jump(known, "outcome_sd", covariates)
+    jump = _jump(known, "outcome_sd", covariates, cluster)
     if jump is None:
         return Estimate("B", doubts=("too_few_near_cutoff",))
-    doubts = set()
+    doubts = {"few_schools"} if jump.clusters < FEW_SCHOOLS else set()
     if not _even(everyone["running"].to_numpy()):
         doubts.add("uneven_density")
     held = None
     if placebo:
-        held = _jump(known.drop_nulls(placebo), placebo, [c for c in covariates if c != placebo])
+        held = _jump(
+            known.drop_nulls(placebo), placebo, [c for c in covariates if c != placebo], cluster
+        )
     if held and abs(held.itt) > norm.ppf(1 - ALPHA / 2) * held.itt_se:
         doubts.add("placebo_fails")
     gap = donut or 0.1 * jump.bandwidth
-    outside = _jump(known.filter(pl.col("running").abs() > gap), "outcome_sd", covariates)
+    outside = _jump(known.filter(pl.col("running").abs() > gap), "outcome_sd", covariates, cluster)
     if outside and abs(outside.itt - jump.itt) > norm.ppf(1 - ALPHA / 2) * outside.itt_se:
         doubts.add("donut_moves")
     if jump.effect is None:
@@ -93,7 +98,7 @@ def threshold(
         itt_se_sd=jump.itt_se,
         treated_pupils=jump.below,
         control_pupils=jump.above,
-        clusters=jump.pupils,
+        clusters=jump.clusters,
         placebo_sd=held.itt if held else None,
         placebo_se_sd=held.itt_se if held else None,
         mde_sd=None if jump.error is None else DETECTABLE_ERRORS * jump.error,
@@ -105,7 +110,12 @@ class _Jump:
     """A jump at the cut-off."""
 
     def __init__(
-        self, rows: pl.DataFrame, column: str, covariates: Sequence[str], bandwidth: float
+        self,
+        rows: pl.DataFrame,
+        column: str,
+        covariates: Sequence[str],
+        bandwidth: float,
+        cluster: str,
     ) -> None:
         running = rows["running"].to_numpy()
         weight = np.maximum(0.0, 1 - np.abs(running) / bandwidth)
@@ -113,8 +123,8 @@ class _Jump:
         weight, running = weight[weight > 0], running[weight > 0]
         self.bandwidth = bandwidth
         self.below, self.above = int((running <= 0).sum()), int((running > 0).sum())
-        stratum, unit = dense(near["stratum"]), dense(near["unit"])
-        self.pupils = int(unit.max()) + 1
+        stratum, unit = dense(near["stratum"]), dense(near[cluster])
+        self.clusters = int(unit.max()) + 1
         admitted = (running <= 0).astype(float)
         scaled = running / bandwidth
         terms = [scaled, scaled**2, scaled * admitted, scaled**2 * admitted]
@@ -129,12 +139,14 @@ class _Jump:
         outcome = within(near[column].cast(pl.Float64).to_numpy(), stratum, weight)
         dose = within(near["dose"].cast(pl.Float64).to_numpy(), stratum, weight)
         x = np.column_stack([offer, kept])
-        self.itt, self.itt_se = clustered(outcome, x, unit, lost=lost, weight=weight)
+        wider = widening(self.clusters - 1)
+        self.itt, itt_se = clustered(outcome, x, unit, lost=lost, weight=weight)
+        self.itt_se = itt_se * wider
         take_up, _ = clustered(dose, x, unit, lost=lost, weight=weight)
         self.effect: float | None = None
         self.error: float | None = None
         if take_up >= WEAKEST_TAKE_UP:
-            self.effect, self.error = clustered(
+            self.effect, error = clustered(
                 outcome,
                 np.column_stack([dose, kept]),
                 unit,
@@ -142,9 +154,10 @@ class _Jump:
                 weight=weight,
                 instrument=offer,
             )
+            self.error = error * wider
 
 
-def _jump(rows: pl.DataFrame, column: str, covariates: Sequence[str]) -> _Jump | None:
+def _jump(rows: pl.DataFrame, column: str, covariates: Sequence[str], cluster: str) -> _Jump | None:
     """Return the jump of a column, or None where too few pupils are near the cut-off."""
     running = rows["running"].to_numpy()
     if min((running <= 0).sum(), (running > 0).sum()) < LEAST:
@@ -161,7 +174,7 @@ def _jump(rows: pl.DataFrame, column: str, covariates: Sequence[str]) -> _Jump |
             * 1.01
         )
     try:
-        return _Jump(rows, column, covariates, float(bandwidth))
+        return _Jump(rows, column, covariates, float(bandwidth), cluster)
     except Undetermined:  # too few pupils for so many covariates
         return None
 

@@ -11,7 +11,7 @@ from models.keys import WHOLE
 
 WORTHWHILE_SD = 0.05  # Kraft (2020): below .05 SD a year an effect is small
 _MEANS = ("literature_sd", "prior_se_sd", "effect_sd", "effect_se_sd")
-_LOCAL = ("local_sd", "local_se_sd")
+_LOCAL = ("local_sd", "local_se_sd", "local_luck_sd")
 
 
 def verdicts(
@@ -43,20 +43,23 @@ def verdicts(
         insufficient_evidence  wide                the interval reaches from -δ to δ
                                undecided           none of these
 
-    θ̂ is shown to be positive if θ̂ / e ≥ z(1 - own_error). No prior can stand in for that, so a
-    response without any effect is called effective in at most `own_error` of cases whatever the
-    literature says of it, provided e is honest.
+    θ̂ is shown to be positive if θ̂ / e ≥ z(1 - own_error), and by luck alone (e without bias) θ̂ /
+    e ≥ z(1 - own_error / 2). No prior can stand in for that: without any effect and any bias a
+    response is called effective in half of `own_error` at most, whatever the literature says of it,
+    and with as much bias as its design is charged with in about `own_error`.
 
     The row "all" holds the verdict: the mean over the response's target subjects. How the subjects'
     errors move together is unknown (the same pupils, studies and faults of the design), so the
     error of the mean is the mean of the errors, as if they moved as one: none is larger. The rows
-    of single subjects show where it comes from. Subjects that are no target are shown beside it and
+    of single subjects show where it comes from; neither a subject nor a group of pupils is called
+    effective where the whole (group "all") has insufficient evidence: of several parts one often
+    stands out by luck. Subjects that are no target are shown beside it and
     judge nothing: as side effects where the response may well change them, else as placebos.
 
     Args:
         posterior: rows of `combine`: response_id, subject, prior_sd, prior_se_sd,
-            transport_discount, local_sd, local_se_sd, design_grade, is_weak, effect_sd,
-            effect_se_sd; with group_id, each pupil group has its own verdict.
+            transport_discount, local_sd, local_se_sd, local_luck_sd, design_grade, is_weak,
+            effect_sd, effect_se_sd; with group_id, each pupil group has its own verdict.
         targets: response_id, subject: what each response was chosen to improve.
         side_effects: response_id, subject: what it may change as well; those are no placebos.
         worthwhile_sd: smallest effect worth its place, pupil SD per year (≥ 0).
@@ -122,8 +125,10 @@ def verdicts(
     rows = rows.with_columns(
         _above(rows, 0.0, "p_positive"), _above(rows, worthwhile_sd, "p_worthwhile")
     )
-    is_positive = (pl.col("local_sd") >= norm.ppf(1 - own_error) * pl.col("local_se_sd")) & (
-        pl.col("p_positive") >= sure
+    is_positive = (
+        (pl.col("local_sd") >= norm.ppf(1 - own_error) * pl.col("local_se_sd"))
+        & (pl.col("local_sd") >= norm.ppf(1 - own_error / 2) * pl.col("local_luck_sd"))
+        & (pl.col("p_positive") >= sure)
     )
     is_wide = (pl.col("effect_lo_sd") <= -worthwhile_sd) & (pl.col("effect_hi_sd") >= worthwhile_sd)
     is_below = (pl.col("p_worthwhile") <= 1 - sure) & (pl.col("local_sd") < worthwhile_sd)
@@ -146,6 +151,7 @@ def verdicts(
         .then(pl.lit("wide"))
         .otherwise(pl.lit("undecided"))
     )
+    whole = pl.col("subject") == WHOLE
     colours = {
         "below_worthwhile": "not_effective",
         "positive": "fairly_effective",
@@ -161,6 +167,12 @@ def verdicts(
     strength = (pl.col("local_sd") / pl.col("local_se_sd")).abs()
     return (
         rows.with_columns(reason.alias("verdict_reason"), cut.alias("cut"))
+        .with_columns(_no_better_than(whole, key).alias("verdict_reason"))
+        .with_columns(
+            _no_better_than(whole & (pl.col("group_id") == WHOLE), ["response_id"])
+            if "group_id" in key
+            else pl.col("verdict_reason")
+        )
         .with_columns(
             pl.when(pl.col("verdict_reason").is_not_null())
             .then(pl.col("verdict_reason").replace_strict(colours, default="insufficient_evidence"))
@@ -229,11 +241,26 @@ def _singles(posterior: pl.DataFrame, targets: pl.DataFrame, key: list[str]) -> 
             "local_sd",
             # An error without an estimate must not enter the mean of the errors.
             pl.when(is_measured).then("local_se_sd").alias("local_se_sd"),
+            pl.when(is_measured).then("local_luck_sd").alias("local_luck_sd"),
             pl.when(is_measured).then("design_grade").otherwise(pl.lit("E")).alias("design_grade"),
             (is_measured & pl.col("is_weak")).fill_null(False).alias("is_weak"),
             "effect_sd",
             "effect_se_sd",
         )
+    )
+
+
+def _no_better_than(whole: pl.Expr, key: list[str]) -> pl.Expr:
+    """Return the reasons, where no part is effective beside a whole that is not shown to be."""
+    reason = pl.col("verdict_reason")
+    shown = ["positive", "worthwhile"]
+    of_whole = reason.filter(whole).first().over(key)
+    is_lone = reason.is_in(shown) & ~of_whole.is_in([*shown, "below_worthwhile"])
+    return (
+        pl.when(is_lone.fill_null(False))
+        .then(pl.lit("undecided"))
+        .otherwise(reason)
+        .alias("verdict_reason")
     )
 
 

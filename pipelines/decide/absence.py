@@ -59,6 +59,7 @@ def absences(city: CityFolder, tables: Tables) -> Tables:
         ),
         school_spread_sd=policy.school_spread_sd.value,
         bias_sd=policy.bias_sd.value.model_dump(),
+        doubts=policy.doubts.value.model_dump(),
     )
     posterior = combine(
         _expected(designs["response_id"].unique().sort(), policy.absence_spread.value / spread_pct),

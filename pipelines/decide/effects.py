@@ -85,6 +85,7 @@ def effects(city: CityFolder, tables: Tables) -> Tables:
         found,
         school_spread_sd=policy.school_spread_sd.value,
         bias_sd=policy.bias_sd.value.model_dump(),
+        doubts=policy.doubts.value.model_dump(),
     )
     posterior = combine(
         known.drop("source"),
@@ -236,11 +237,13 @@ def by_design(
     )
     found = {}
     if not drawn.is_empty():
-        estimate = lottery(drawn, covariates=known, placebo=placebo, seed=seed)
+        estimate = lottery(
+            drawn, covariates=known, placebo=placebo, cluster=_luck(drawn), seed=seed
+        )
         found[response_id, subject, "lottery"] = replace(estimate, schools=_schools(drawn))
     if not scored.is_empty():
         with_cut = _from_cut_off(scored)
-        estimate = threshold(with_cut, covariates=known, placebo=placebo)
+        estimate = threshold(with_cut, covariates=known, placebo=placebo, cluster=_luck(with_cut))
         found[response_id, subject, "threshold"] = replace(estimate, schools=_schools(with_cut))
     return found
 
@@ -259,6 +262,11 @@ def _from_cut_off(scored: pl.DataFrame) -> pl.DataFrame:
     return scored.with_columns((pl.col("selection_score") - cut).alias("running")).drop_nulls(
         "running"
     )
+
+
+def _luck(rows: pl.DataFrame) -> str:
+    """Return what shares its luck: a school's participants have one group, teacher and year."""
+    return "semel_mosad" if rows["semel_mosad"].n_unique() > 1 else "unit"
 
 
 def _schools(rows: pl.DataFrame) -> int:
@@ -381,6 +389,7 @@ def _groups(
         "transport_discount",
         "local_sd",
         "local_se_sd",
+        "local_luck_sd",
         "design_grade",
         "is_weak",
         "effect_sd",
@@ -401,6 +410,7 @@ def _groups(
                     "prior_se_sd": math.hypot(whole["prior_se_sd"], both.spread_sd),
                     "local_sd": here.plain_sd,
                     "local_se_sd": here.plain_se_sd,
+                    "local_luck_sd": here.plain_se_sd,
                     "effect_sd": both.effect_sd,
                     "effect_se_sd": both.effect_se_sd,
                 }

@@ -84,7 +84,9 @@ def sides(_: CityFolder, tables: Tables) -> Tables:
     it.
     """
     key = ["response_id", "subject"]
-    prior = tables["mart_effect"].select(*key, "prior_sd", "transport_discount", "treated_pupils")
+    prior = tables["mart_effect"].select(
+        *key, "prior_sd", "transport_discount", "treated_pupils", "design_shares"
+    )
     used = (
         tables["mart_effect_design"]
         .filter("is_used")

@@ -347,6 +347,22 @@ class DesignBias(Model):
     D: Sd
 
 
+Weakest = Literal["B", "C", "D", "E"]
+
+
+class DoubtGrades(Model):
+    """The best grade that an estimate with a doubt can have; E: no verdict rests on it alone."""
+
+    pre_trend: Weakest
+    reversion_unchecked: Weakest
+    few_schools: Weakest
+    poor_overlap: Weakest
+    attrition: Weakest
+    placebo_fails: Weakest
+    placebo_subject: Weakest
+    uneven_density: Weakest
+
+
 class EffectsPolicy(Model):
     """How effects are judged and what knowing them is worth (R61–R68)."""
 
@@ -359,6 +375,7 @@ class EffectsPolicy(Model):
         Parameter[Share], In("share of the prior's variance that local data removed")
     ]
     bias_sd: Annotated[Parameter[DesignBias], In("pupil SD, by design grade")]
+    doubts: Annotated[Parameter[DoubtGrades], In("best design grade, by doubt")]
     groups: tuple[str, ...]
     group_spread_sd: Annotated[Parameter[PositiveSd], In("pupil SD per year")]
     school_spread_sd: Annotated[Parameter[Sd], In("pupil SD per year")]

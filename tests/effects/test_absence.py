@@ -45,7 +45,7 @@ def test_what_is_told_is_in_days_and_shrunk_towards_nothing(told):
     assert (rows["absence_saved"] < rows["absence_saved_hi"]).all()
     # A bias of a tenth of an SD is in every error of grade D: of absence, some .38 days in a
     # hundred.
-    graded = rows.filter(pl.col("design_grade") == "D")
+    graded = rows.filter(pl.col("designs") == "matching")
     assert (graded["absence_saved_local_se"] > 0.3).all()
     assert (
         told.filter(pl.col("absence_saved_local").is_null())

@@ -288,6 +288,7 @@ def judged(error: float, seed: int) -> pl.DataFrame:
         local_se_sd=pl.lit(error),
         local_bias_sd=pl.lit(0.0),
         design_grade=pl.lit("A"),
+        design_shares=pl.lit("A 100"),
         treated_pupils=pl.lit(100),
         schools=pl.lit(9),
         doubts=pl.lit(""),

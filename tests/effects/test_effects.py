@@ -27,6 +27,7 @@ def local(value, se, grade):
             "local_se_sd": [se],
             "local_bias_sd": [BIAS_SD.get(grade)],
             "design_grade": [grade],
+            "design_shares": [f"{grade} 100"],
             "treated_pupils": [100],
             "schools": [9],
             "doubts": [""],

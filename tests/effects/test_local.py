@@ -12,6 +12,7 @@ from models.effects import (
     group_effect,
     local_estimates,
 )
+from models.effects.local import DOUBTS
 
 
 def test_weights_by_hand():
@@ -90,22 +91,36 @@ def test_what_the_data_alone_say_of_a_group_is_its_own_estimate():
     assert (found.plain_sd, found.plain_se_sd) == pytest.approx((own, noise[0]))
 
 
-def test_few_schools_make_a_weak_design_and_a_lottery_beside_it_a_strong_one():
-    panel = Estimate("D", 0.3, 0.05, schools=2, doubts=("few_schools", "reversion_unchecked"))
-    dip = Estimate("D", 0.3, 0.05, schools=4, doubts=("reversion_unchecked",))
-    many = Estimate("D", 0.3, 0.05, schools=9, doubts=("reversion_unchecked",))
-    checked = Estimate("C", 0.3, 0.05, schools=4, doubts=("few_schools",))
+def test_every_doubt_costs():
+    """Each lowers the grade, or leaves no verdict to the design that has it."""
+    for code, best in DOUBTS.items():
+        whole = Estimate("A", 0.3, 0.05, schools=9)
+        doubted = replace(whole, doubts=(code,))
+        found = {("a", "math", "lottery"): doubted, ("b", "math", "lottery"): whole}
+        row, plain = design_frame(found, school_spread_sd=0.05).iter_rows(named=True)
+        assert row["is_weak"] == (best == "E")
+        assert row["design_grade"] == "D" > plain["design_grade"]
+        assert row["bias_sd"] > plain["bias_sd"]
+
+
+def test_a_weak_design_has_no_say_beside_another():
+    weak = Estimate("D", 0.9, 0.05, schools=2, doubts=("few_schools",))
+    found = {("a", "math", "panel"): weak, ("b", "math", "panel"): weak}
+    found["b", "math", "lottery"] = Estimate("A", 0.3, 0.05, schools=2)
+    alone, beside = local_estimates(design_frame(found, school_spread_sd=0.05)).iter_rows(
+        named=True
+    )
+    assert (alone["is_weak"], alone["local_sd"]) == (True, pytest.approx(0.9))
+    assert (beside["is_weak"], beside["local_sd"]) == (False, pytest.approx(0.3))
+
+
+def test_a_mixture_shows_its_shares_and_the_weakest_grade():
     found = {
-        (name, "math", "panel"): one
-        for name, one in zip("abcd", (panel, dip, many, checked), strict=True)
+        ("a", "math", "lottery"): Estimate("A", 0.3, 0.10, schools=9),
+        ("a", "math", "matching"): Estimate("D", 0.1, 0.01, schools=9),
     }
-    found["e", "math", "panel"] = panel
-    found["e", "math", "lottery"] = Estimate("A", 0.3, 0.05, schools=2)
-    rows = local_estimates(design_frame(found, school_spread_sd=0.05))
-    assert rows["is_weak"].to_list() == [True, True, False, False, False]
-    assert rows["schools"].to_list() == [2, 4, 9, 4, 2]
-    assert rows["doubts"][0] == "few_schools,reversion_unchecked"
-    assert rows["doubts"][4] == "few_schools,reversion_unchecked"
+    row = local_estimates(design_frame(found, school_spread_sd=0.0)).row(0, named=True)
+    assert (row["design_grade"], row["design_shares"]) == ("D", "A 50, D 50")
 
 
 def test_what_one_school_shows_is_not_what_all_gain():

@@ -56,6 +56,7 @@ def test_one_draw_by_hand():
     assert found.effect_sd == pytest.approx(1.0)  # half a dose made half of it
     # Every score is .5 from its side's mean: residual variance .25, 20 on each side.
     plain = (0.25 / 20 + 0.25 / 20) ** 0.5 * (40 / 39 * 39 / 38) ** 0.5
+    plain *= 1.6848751 / 1.6448536  # Student's t of 39 pupils
     assert found.itt_se_sd == pytest.approx(plain)
     assert found.effect_se_sd == pytest.approx(2 * plain)
     assert found.p_value <= 0.01
@@ -187,3 +188,30 @@ def test_as_many_unknowns_as_rows_leave_no_error():
     rng = np.random.default_rng(1)
     with pytest.raises(Undetermined, match="12 rows cannot determine 12 unknowns"):
         clustered(rng.normal(size=12), rng.normal(size=(12, 9)), np.arange(12), lost=3)
+
+
+@pytest.mark.parametrize("at_opposite_ends", [False, True])
+def test_who_lacks_an_outcome_widens_the_bias(at_opposite_ends):
+    """The weakest drawn lost, and as many of the strongest others: no share tells of the latter."""
+    rng = np.random.default_rng(3)
+    ability = rng.normal(0, 1, 400)
+    offered = np.tile([True, False], 200)
+    lost = offered & (ability < -1)
+    if at_opposite_ends:
+        lost |= ~offered & (ability > 1)
+    frame = pl.DataFrame(
+        {
+            "stratum": ["a"] * 400,
+            "unit": np.arange(400),
+            "is_offered": offered,
+            "dose": offered.astype(float),
+            "outcome_sd": np.where(lost, np.nan, ability + rng.normal(0, 0.5, 400)),
+            "before_sd": ability + rng.normal(0, 0.5, 400),
+        }
+    ).with_columns(pl.col("outcome_sd").fill_nan(None))
+    found = lottery(frame, seed=1, draws=19)
+    blind = lottery(frame, covariates=["before_sd"], seed=1, draws=19)
+    assert "attrition" in blind.doubts
+    assert blind.effect_sd < 1.645 * np.hypot(blind.effect_se_sd, blind.shown_bias_sd)
+    if not at_opposite_ends:  # Lee's lower bound is near the truth
+        assert found.effect_sd - found.shown_bias_sd == pytest.approx(0.0, abs=0.25)

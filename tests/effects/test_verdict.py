@@ -13,7 +13,7 @@ from models.effects.verdict import verdicts
 TARGET = pl.DataFrame({"response_id": ["r"], "subject": ["math"]})
 
 
-STRONG = {"schools": 9, "doubts": "", "is_weak": False}
+STRONG = {"design_shares": "A 100", "schools": 9, "doubts": "", "is_weak": False}
 
 
 def posterior(
@@ -138,6 +138,21 @@ def test_groups_have_their_own_verdicts():
     ]
     found = verdicts(pl.concat(frames), TARGET).filter(pl.col("subject") == "all")
     assert found["verdict"].to_list() == ["not_effective", "very_effective"]
+
+
+def test_no_part_is_effective_beside_insufficient_evidence():
+    """Of several subjects or groups one often stands out by luck."""
+    frame = several({"math": 0.2, "hebrew": -0.15}, 0.05, 0.1, 0.04, "A")
+    targets = frame.select("response_id", "subject")
+    found = verdicts(frame, targets)
+    assert found["verdict"][0] == "insufficient_evidence"
+    assert not found["is_effective"].any()
+    wide, clear = posterior(0.05, 0.1, 0.1, 0.1), posterior(0.05, 0.1, 0.2, 0.03)
+    frames = [
+        one.with_columns(pl.lit(name).alias("group_id"))
+        for name, one in (("all", wide), ("weak", clear))
+    ]
+    assert not verdicts(pl.concat(frames), TARGET)["is_effective"].any()
 
 
 def test_the_order_of_rows_and_columns_decides_nothing():

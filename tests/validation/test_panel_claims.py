@@ -125,7 +125,7 @@ def test_choosing_schools_by_a_bad_year_is_no_effect(choice, first):
     seen = np.mean(["mean_reversion" in one.doubts for one in found])
     handled = np.mean(
         [
-            bool({"mean_reversion", "last_year_left_out", "reversion_unchecked"} & {*one.doubts})
+            bool({"mean_reversion", "level_adjusted", "reversion_unchecked"} & {*one.doubts})
             for one in found
         ]
     )
