@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from models.allocation.account.frontier import gamma_frontier, rule_prices
 from models.allocation.account.prices import shadow_prices
-from models.allocation.rules.choice import EverySchoolServed
+from models.allocation.rules.choice import EverySchoolServed, MustKeep
 from models.allocation.solve.model import model_of
 from models.allocation.solve.resolve import Effort
 from tests.examples import examples
@@ -101,6 +101,22 @@ def test_shadow_prices_bound_every_plan(built):
     assert total + left.clip(min=0).sum() >= prices.bound - 1e-6
     if not built.overlaps:
         assert total + left.clip(min=0).sum() == pytest.approx(prices.bound, abs=1e-6)
+
+
+def test_two_responses_that_a_school_must_keep_have_one_price_the_dearest():
+    options = [
+        option("1", "milat", 1, 1, 400),
+        option("1", "merchav", 1, 2, 300),
+        option("1", "rvadim", 1, 9, 100),
+        option("2", "rvadim", 1, 9, 100),
+    ]
+    keep = MustKeep((("1", "milat", 0.5), ("1", "merchav", 0.5)))
+    model = model_of(problem(options, budget=850, rules=[keep]).canonical())
+    prices = shadow_prices(model)
+    of_rule = prices.row[[model.rules[owner].rule_id == "must_keep" for owner in model.owner]]
+    assert (of_rule < 0).sum() == 2
+    table = prices.table(model).filter(rule_id="must_keep")
+    assert table["price"].to_list() == [of_rule.min()]
 
 
 def test_the_far_end_lifts_the_least_served_first():

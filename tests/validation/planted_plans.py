@@ -218,7 +218,7 @@ def core_tables(city, made):
             for name in ("mart_design_option", "mart_pooling_set", "mart_pooling_school")
         },
         "core_band_cell": nothing("core_band_cell"),  # every band of a generated city has its score
-        "core_scale_year": nothing("core_scale_year"),  # only carries gaps across scales
+        "core_scale_link": nothing("core_scale_link"),  # only carries gaps across scales
         "mart_response_map": (
             schools.select("semel_mosad")
             .join(stated["core_response"], how="cross")

@@ -288,4 +288,5 @@ def _tolerance(held: pl.DataFrame, settings: AuditSettings) -> float:
 def _share(column: str) -> pl.Expr:
     """Percent of the column's sum; null where that is zero."""
     total = pl.col(column).sum()
-    return pl.when(total > 0).then(100 * pl.col(column) / total)
+    # Divided first: of one school the share is 100, not a last digit more.
+    return pl.when(total > 0).then(100 * (pl.col(column) / total))

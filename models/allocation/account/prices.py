@@ -33,6 +33,8 @@ class Prices:
     def table(self, model: Model) -> pl.DataFrame:
         """The prices that are not zero, of rules that have one.
 
+        Where a rule has several rows in a school, such as two responses to keep, it is the dearest.
+
         Returns:
             rule_id, semel_mosad (null = all schools), price (SD·pupils for one unit more of the
             rule's row: agorot, pupils or responses), price_per_thousand (of 1,000 NIS more room in
@@ -50,16 +52,21 @@ class Prices:
             for rule in [model.rules[owner]]
             if rule.is_priced
         ]
-        return pl.DataFrame(
-            rows,
-            schema={
-                "rule_id": pl.String,
-                "semel_mosad": pl.String,
-                "price": pl.Float64,
-                "price_per_thousand": pl.Float64,
-            },
-            orient="row",
-        ).sort("rule_id", "semel_mosad")
+        key = ["rule_id", "semel_mosad"]
+        return (
+            pl.DataFrame(
+                rows,
+                schema={
+                    "rule_id": pl.String,
+                    "semel_mosad": pl.String,
+                    "price": pl.Float64,
+                    "price_per_thousand": pl.Float64,
+                },
+                orient="row",
+            )
+            .sort(*key, -pl.col("price").abs())
+            .unique(key, keep="first", maintain_order=True)
+        )
 
 
 def shadow_prices(model: Model) -> Prices:
