@@ -337,7 +337,8 @@ def test_every_rule_is_looked_at():
         for kind in vars(module).values()
         if isinstance(kind, type)
         and issubclass(kind, Rule)
-        and "id_template" in vars(kind)  # else what several rules share
+        and kind.__module__ == module.__name__
+        and {"id_template", "rule_id"} & vars(kind).keys()  # else what several rules share
     }
     assert {type(rule) for rule in ONE_OF_EACH} == rules
     assert {type(case[0]) for case in MEASURED} == rules
