@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 from filelock import FileLock
 
@@ -32,8 +33,6 @@ class Place:
 
     def workspace(self):
         """Return the workspace the place's commands use."""
-        from unittest.mock import patch
-
         from pipelines.settings.workspace import workspace
 
         with patch.dict(os.environ, self.env):
@@ -53,8 +52,6 @@ class Place:
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run the same command inside this process, which spares the imports of a new one."""
-        from unittest.mock import patch
-
         from pipelines.commands.run import main
 
         out = io.StringIO()
@@ -172,7 +169,9 @@ def _made(folder: Path, city: str) -> Run | None:
     if end["code"] == 0:
         space = place.workspace()
         tables_of = Warehouse(path=str(space.warehouse_path)).made_from()
-        if what_is_due(space).what != "nothing" or tables_of != fingerprints(space.city()).upstream:
+        with patch.dict(os.environ, place.env):  # which says where the shared files are
+            due, inputs = what_is_due(space), fingerprints(space.city())
+        if due.what != "nothing" or tables_of != inputs.upstream:
             return None
     return Run(place, **end)
 
