@@ -112,25 +112,31 @@ def panel(
     estimate, dipped, years = attempt(anticipation_years)
     if estimate.effect_sd is None or not (dipped or _may_revert(cells, anticipation_years)):
         return estimate
-    trend = {"pre_trend"} & {*estimate.doubts}  # told once, by the years as they are
+    # Told once, by the years and schools as they are.
+    told = {"pre_trend", "no_pre_period"} & {*estimate.doubts}
     if dipped:
         again, still, _ = attempt(anticipation_years + 1)
-        return _with(again, "mean_reversion", *trend, down=still)
+        return _with(again, "mean_reversion", *told, down=still)
     level, *_ = attempt(anticipation_years, by_level=True)
     level = replace(level, doubts=tuple(code for code in level.doubts if code != "pre_trend"))
     if level.effect_sd is None:
         return _with(estimate, "reversion_unchecked", down=True)
     apart = abs(level.effect_sd - estimate.effect_sd)
     level = replace(level, shown_bias_sd=apart)
-    return _with(level, "level_adjusted", *trend, down=years < CHECKED_YEARS)
+    return _with(level, "level_adjusted", *told, down=years < CHECKED_YEARS)
 
 
 def _with_level(cells: pl.DataFrame, anticipation_years: int) -> pl.DataFrame:
     """Return the cells with each school's level before the first start, where it is known."""
     series = [name for name in SERIES if name in cells.columns]
-    first = pl.col("started_year").min() - anticipation_years
+    # A school that was served from the first year on has no level before, and is left out anyway.
+    clean = cells.filter(
+        pl.col("outcome_sd").is_not_null(),
+        pl.col("started_year").is_null()
+        | (pl.col("school_year") < pl.col("started_year") - anticipation_years),
+    )
     before = (
-        cells.filter(pl.col("school_year") < first, pl.col("outcome_sd").is_not_null())
+        clean.filter(pl.col("school_year") < pl.col("started_year").min() - anticipation_years)
         .sort("semel_mosad", "school_year", *series)
         .with_columns(
             pl.col("outcome_sd") - pl.col("outcome_sd").mean().over("school_year", *series)

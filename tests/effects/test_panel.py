@@ -310,6 +310,20 @@ def test_one_year_before_costs_a_grade():
     assert found.placebo_sd is None
 
 
+def test_a_school_served_from_the_first_year_on_does_not_keep_the_level_from_the_others():
+    levels = wobbling(24)
+    started = {f"c{i:02d}": 2023 for i in range(3)}
+    alone = panel(cells_of(levels, started=started), seed=1, draws=99)
+    assert "level_adjusted" in alone.doubts
+    beside = panel(
+        cells_of(levels | {"z": [3.0, 3.0, 3.0, 3.0]}, started=started | {"z": YEARS[0]}),
+        seed=1,
+        draws=99,
+    )
+    assert beside.effect_sd == pytest.approx(alone.effect_sd)
+    assert beside.doubts == tuple(sorted({*alone.doubts, "no_pre_period"}))
+
+
 def test_the_p_value_is_a_permutation_test_within_strata():
     levels = wobbling(24, seed=8) | {"a": [0, 0, 3, 3]}
     cells = cells_of(levels, started={"a": 2023})
