@@ -70,8 +70,8 @@ formula: setup ## share money by a declared formula (FILE=declaration.yaml TABLE
 test: setup browser ## the tests (minutes)
 	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder
 
-test-quick: setup ## the tests that need no run of a city: units, formulas, golden SQL, causes, need, responses (a minute)
-	@$(PY) -m pytest -m "not slow" $(addprefix tests/,unit formula sql causes need responses) -n 2 --dist loadfile
+test-quick: setup ## the quickest tests: units, formulas, golden SQL, settings (under a minute)
+	@$(PY) -m pytest -m "not slow" $(addprefix tests/,unit formula sql settings) -n 2 --dist loadfile
 
 browser: # Debian's chromium and a Hebrew font for the browser tests; without them those tests are skipped, with the reason
 	@sh tests/browser/setup.sh
