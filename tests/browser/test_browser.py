@@ -5,6 +5,7 @@ Pictures are kept in tests/screenshots.
 """
 
 import contextlib
+import re
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import urllib.request
 import polars as pl
 import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
+from playwright.sync_api import expect
 
 from tests.runs import PROJECT
 
@@ -299,7 +301,9 @@ def test_the_studio_solves_again_when_a_slider_moves(studio, published, page):
             break
     else:
         pytest.fail("no budget above nothing gave another plan")
-    assert int(moved.inner_text()) > 0
-    assert page.locator("table[data-studio=schools] tbody tr").count() == base["schools"].item()
+    # The cells of the page are drawn one after another: wait for each.
+    expect(moved).to_have_text(re.compile(r"^[1-9]\d*$"), timeout=30_000)
+    rows = page.locator("table[data-studio=schools] tbody tr")
+    expect(rows).to_have_count(base["schools"].item(), timeout=30_000)
     page.screenshot(path=SCREENSHOTS / "studio.png")
     assert only_here(page, studio) == []
