@@ -61,7 +61,7 @@ def _money(tables: Tables) -> tuple[str, str, str]:
     top = schools.filter(pl.col("need_tier") == "A")
     money = _percentage(top, schools, "cost_agorot")
     pupils = _percentage(top, schools, "pupils")
-    total = certificate["cost_agorot"] / 100
+    total = (certificate["cost_agorot"] - certificate["city_services_agorot"]) / 100
     return (
         (
             f"התכנית מקצה {total:,.0f} ₪ ל־{schools.height} בתי ספר: {money:.0f}% מהכסף מגיע"

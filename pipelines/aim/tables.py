@@ -154,6 +154,7 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
                 "horizon": response.horizon,
                 "is_excellence": response.is_excellence,
                 "is_allocated": response.is_allocated,
+                "is_city_service": response.serves == "city",
                 "nurture_index_min": (
                     response.eligibility and response.eligibility.nurture_index_min
                 ),

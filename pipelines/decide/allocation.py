@@ -20,14 +20,14 @@ from models.allocation.problem.persistence import lasting_share
 from models.apportionment import split_by_share
 from models.formula import FormulaError, share
 from models.keys import OPTION, PAIR
-from pipelines.decide import assets
+from pipelines.decide import assets, city_services, parents
 from pipelines.decide.pooled import READS as POOL_READS
 from pipelines.decide.pooled import together, with_pooled
 from pipelines.decide.rules import READS as RULE_READS
 from pipelines.decide.rules import minimum_groups, rules
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.formula import FormulaPart
-from pipelines.settings.keys import AGOROT, MUNICIPAL
+from pipelines.settings.keys import AGOROT, MUNICIPAL, PARENTS
 from pipelines.settings.scenario_files import refuse_unknown_schools
 from pipelines.warehouse.tables import Step, Tables, schema_of
 
@@ -56,8 +56,7 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
                 round(AGOROT * r.fixed_cost.value),
                 round(AGOROT * r.unit_cost.value),
             )
-            for i, r in policy.responses.items()
-            if r.is_allocated
+            for i, r in policy.school_responses.items()
         ],
         schema=["response_id", "served_share", "lasting_share", "fixed_agorot", "unit_agorot"],
         orient="row",
@@ -213,8 +212,10 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
         costs=costs(city, choices),
         channels=channels(city),
         school_channels=school_channels(city, tables),
+        services=city_services.paid(city, tables),
         rules=(
             *rules(city, tables),
+            *parents.rules(city, tables),
             *minimum_groups(city, choices),
             *together(choices),
             *assets.asset_rules(tables, choices),
@@ -255,26 +256,31 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
     policy = city.policy
     need = tables["mart_need_index"]
     posed = problem(city, tables)
+    services = posed.services.drop("is_excellence")
     plan = solve(
         posed,
         gap_pct=policy.solver.gap_pct.value,
         time_limit_s=policy.solver.time_limit_s.value,
     )
     lines = (
-        with_municipal(plan.lines, plan.money)
+        with_payers(city, plan.lines, plan.money)
         .join(need.select("semel_mosad", "school_name_he"), on="semel_mosad")
         .join(tables["core_response"].select("response_id", "response_name_he"), on="response_id")
         .join(posed.options.select(*OPTION, "host_semel_mosad", "asset_id"), on=OPTION)
         .pipe(lambda bought: with_replaceable(city, bought))
     )
     certificate, left = plan.certificate, still_needed(city, tables, lines)
+    of_services = services.filter(funding_channel=MUNICIPAL)
     return {
         "mart_allocation": lines,
         "mart_allocation_remaining": left,
-        "mart_allocation_money": plan.money,
+        "mart_allocation_money": with_confirmation(city, plan.money),
+        "mart_city_service": city_services.told(city, tables),
+        "mart_city_service_money": with_confirmation(city, services),
+        "mart_parents_plan": parents.told(city, tables, lines, posed.services),
         "mart_allocation_asset": assets.uses(tables, posed.options, _priced(posed), plan.lines),
         "mart_allocation_channel": plan.channels,
-        "mart_allocation_rule": plan.rules,
+        "mart_allocation_rule": pl.concat([plan.rules, parents.unchecked(city, tables)]),
         "mart_allocation_certificate": pl.DataFrame(
             [
                 {
@@ -290,8 +296,10 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
                     "equal_gain_sd": certificate.equal_gain_sd,
                     "floor_sd": certificate.floor_sd,
                     "floor_bound_sd": certificate.floor_bound_sd,
-                    "cost_agorot": int(lines["cost_agorot"].sum()),
-                    "municipal_agorot": int(lines["municipal_agorot"].sum()),
+                    "cost_agorot": int(lines["cost_agorot"].sum()) + posed.services_agorot,
+                    "municipal_agorot": int(lines["municipal_agorot"].sum())
+                    + int(of_services["amount_agorot"].sum()),
+                    "city_services_agorot": posed.services_agorot,
                     "schools": need.height,
                     "need_gap_before": float(left["need_gap_before"].sum()),
                     "need_gap_after": float(left["need_gap_after"].sum()),
@@ -340,11 +348,33 @@ def _priced(posed: Problem) -> pl.DataFrame:
     return posed.costs.group_by(OPTION).agg(cost_agorot=pl.col("amount_agorot").sum())
 
 
-def with_municipal(lines: pl.DataFrame, money: pl.DataFrame) -> pl.DataFrame:
-    """Add municipal_agorot: what the municipality itself pays of each line, in the lines' order."""
-    own = money.filter(funding_channel=MUNICIPAL).select(*PAIR, municipal_agorot="amount_agorot")
-    return lines.join(own, on=PAIR, how="left", maintain_order="left").with_columns(
-        pl.col("municipal_agorot").fill_null(0)
+def with_confirmation(city: CityFolder, money: pl.DataFrame) -> pl.DataFrame:
+    """Add confirmation: whether who pays has confirmed it, by response and channel."""
+    return money.with_columns(
+        confirmation=pl.Series(
+            [
+                city.policy.confirmation(*paid)
+                for paid in money.select("response_id", "funding_channel").iter_rows()
+            ],
+            dtype=pl.String,
+        )
+    )
+
+
+def with_payers(city: CityFolder, lines: pl.DataFrame, money: pl.DataFrame) -> pl.DataFrame:
+    """Add what the municipality pays of each line, what parents, and what nobody has confirmed."""
+    amount, channel = pl.col("amount_agorot"), pl.col("funding_channel")
+    paid = (
+        with_confirmation(city, money)
+        .group_by(PAIR)
+        .agg(
+            municipal_agorot=amount.filter(channel == MUNICIPAL).sum(),
+            parents_agorot=amount.filter(channel == PARENTS).sum(),
+            unconfirmed_agorot=amount.filter(pl.col("confirmation") != "confirmed").sum(),
+        )
+    )
+    return lines.join(paid, on=PAIR, how="left", maintain_order="left").with_columns(
+        pl.col("municipal_agorot", "parents_agorot", "unconfirmed_agorot").fill_null(0)
     )
 
 
@@ -445,6 +475,8 @@ READS = (
     *RULE_READS,
     *POOL_READS,
     *assets.READS,
+    *city_services.READS,
+    *parents.READS,
 )
 STEPS = (
     Step(
@@ -453,6 +485,9 @@ STEPS = (
         makes=(
             "mart_allocation",
             "mart_allocation_money",
+            "mart_city_service",
+            "mart_city_service_money",
+            "mart_parents_plan",
             "mart_allocation_channel",
             "mart_allocation_rule",
             "mart_allocation_certificate",

@@ -12,6 +12,8 @@ READS = (
     "mart_allocation",
     "mart_allocation_money",
     "mart_allocation_stability",
+    "mart_city_service",
+    "mart_city_service_money",
     "mart_asset",
     "mart_response",
 )
@@ -20,22 +22,24 @@ READS = (
 def answers(_: CityFolder, tables: Tables) -> Tables:
     """Return what the plan answers in numbers: question (1 to 8), answer_id, answer_value, unit."""
     # A sum of floats depends on the order of rows.
+    known = tables["mart_response"].select("response_id", "goal_id", "horizon", "is_excellence")
     lines = (
-        tables["mart_allocation"]
-        .join(
-            tables["mart_response"].select("response_id", "goal_id", "horizon", "is_excellence"),
-            on="response_id",
-        )
-        .sort("semel_mosad", "response_id")
+        tables["mart_allocation"].join(known, on="response_id").sort("semel_mosad", "response_id")
     )
-    money = tables["mart_allocation_money"]
+    services = (
+        tables["mart_city_service"].filter(pl.col("places") > 0).join(known, on="response_id")
+    )
+    funded = pl.concat([lines, services], how="diagonal_relaxed")
+    money = pl.concat(
+        [tables["mart_allocation_money"], tables["mart_city_service_money"]], how="diagonal"
+    )
     by_gefen = money.filter(pl.col("funding_channel").cast(pl.String).str.starts_with("gefen"))
     municipal = money.filter(pl.col("funding_channel") == MUNICIPAL)
     alone = municipal.join(by_gefen.select("response_id").unique(), on="response_id", how="anti")
-    total, own = int(lines["cost_agorot"].sum()), int(municipal["amount_agorot"].sum())
-    excellent = int(lines.filter("is_excellence")["municipal_agorot"].sum())
+    total, own = int(funded["cost_agorot"].sum()), int(municipal["amount_agorot"].sum())
+    excellent = int(funded.filter("is_excellence")["municipal_agorot"].sum())
     not_school = int(alone["amount_agorot"].sum())
-    long = int(lines.filter(pl.col("horizon") == "long")["cost_agorot"].sum())
+    long = int(funded.filter(pl.col("horizon") == "long")["cost_agorot"].sum())
     firm = dict(
         lines.join(tables["mart_allocation_stability"], on=["semel_mosad", "response_id"])
         .group_by("stability")
@@ -50,7 +54,7 @@ def answers(_: CityFolder, tables: Tables) -> Tables:
         (3, "municipal_agorot", own, "agorot"),
         (4, "not_school_agorot", not_school, "agorot"),
         (4, "not_school_pct", _pct(not_school, own), "percent"),
-        (6, "goals", lines["goal_id"].n_unique(), "goals"),
+        (6, "goals", funded["goal_id"].n_unique(), "goals"),
         (6, "goals_all", tables["mart_response"]["goal_id"].n_unique(), "goals"),
         (
             6,

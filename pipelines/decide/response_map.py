@@ -213,9 +213,7 @@ def pooling(city: CityFolder, tables: Tables) -> Tables:
     # Staffs share guidance: nobody travels, and the number of pupils is no limit.
     profile = PoolingLimits(limits.max_profile_distance.value, limits.max_schools.value, None, 0)
     summary, sets, members = [], [], []
-    for response_id, response in city.policy.responses.items():
-        if not response.is_allocated:
-            continue
+    for response_id, response in city.policy.school_responses.items():
         kind = PROFILE if response.action_channel == "staff_training" else NEAR
         row: dict[str, object] = {"response_id": response_id, "pooling_kind": kind}
         demand = _demand(response_id, response.served_share.value, kind, tables)

@@ -114,8 +114,8 @@ def _kept_and_dropped(city: CityFolder, tables: Tables) -> Iterator[Rule]:
         yield MustKeep(tuple((*pair, doses[level - 1]) for pair, level in least.items()))
     committed = [
         (school, response_id, doses[0])
-        for response_id, response in city.policy.responses.items()
-        if response.is_allocated and (response.committed_until or 0) >= year
+        for response_id, response in city.policy.school_responses.items()
+        if (response.committed_until or 0) >= year
         for school in _served(response_id, "committed_until", tables)
     ]
     if committed:
@@ -164,12 +164,10 @@ def _decisions(city: CityFolder, tables: Tables) -> Iterator[Rule]:
         .filter(pl.col("planning_year") == city.planning_year)
         .sort("response_id")
     )
-    allocated = {name for name, item in city.policy.responses.items() if item.is_allocated}
+    given = city.policy.school_responses
 
     def of(decision: str) -> list[str]:
-        return [
-            name for name in decided.filter(decision=decision)["response_id"] if name in allocated
-        ]
+        return [name for name in decided.filter(decision=decision)["response_id"] if name in given]
 
     anyway = _must_keep(city, tables)
     kept = [

@@ -16,12 +16,12 @@ from models.allocation.account.audit import with_quartile
 from models.allocation.account.comparison import compare_plans
 from models.allocation.solve.model import model_of
 from models.keys import PAIR
-from pipelines.decide import allocation
-from pipelines.decide.allocation import problem, with_municipal
+from pipelines.decide import allocation, city_services
+from pipelines.decide.allocation import problem, with_payers
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
-from pipelines.settings.scenario_files import BASE, Scenario, load_scenarios
+from pipelines.settings.scenario_files import BASE, Scenario, confirmed_only, load_scenarios
 from pipelines.sources.fingerprint import code_fingerprint
 from pipelines.warehouse.tables import Step, Tables, nothing, table_of
 
@@ -29,6 +29,8 @@ _CODE = (
     "models/allocation/**/*.py",
     "models/*.py",
     "pipelines/decide/allocation.py",
+    "pipelines/decide/city_services.py",
+    "pipelines/decide/parents.py",
     "pipelines/decide/scenarios.py",
     "requirements.lock",
 )
@@ -42,6 +44,7 @@ LINE = [
     "full_benefit_sd_pupils",
     "cost_agorot",
     "municipal_agorot",
+    "parents_agorot",
 ]
 _MADE = ("core_scenario", "core_scenario_line")
 _BASE_HE, _BASE_EN = "התכנית", "The plan"
@@ -56,7 +59,7 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
     base = tables["mart_allocation"].sort(PAIR)
     certificate = tables["mart_allocation_certificate"].row(0, named=True)
     code = code_fingerprint(_CODE)
-    scenarios = load_scenarios(city)
+    scenarios = _scenarios(city)
     plan = {
         "scenario_name_he": _BASE_HE,
         "scenario_name_en": _BASE_EN,
@@ -91,6 +94,11 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
             ],
         ),
     }
+
+
+def _scenarios(city: CityFolder) -> tuple[Scenario, ...]:
+    """The product's own scenario, then those of the city's files."""
+    return (*confirmed_only(city.policy), *load_scenarios(city))
 
 
 def _row(scenario_id: str, order: int, city: CityFolder, found: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +162,7 @@ def _solved(
             "conflict_he": "לא נמצאה תכנית במסגרת הזמן שבמדיניות.",
             "solve_key": key,
         }, none
-    bought = with_municipal(found.lines, found.money)
+    bought = with_payers(city, found.lines, found.money)
     return {
         "scenario_status": "solved",
         "optimality_gap_pct": found.gap_pct,
@@ -176,6 +184,7 @@ def _key(asked: Problem, base: pl.DataFrame, city: CityFolder, code: str) -> str
         *[part.astype(float).tobytes() for part in parts],
         _csv(model.columns.options),
         _csv(asked.costs),
+        _csv(asked.services),
         _csv(base.select(LINE)),
         asked.overlaps,
         asked.objective,
@@ -203,6 +212,7 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
     planned = scenarios.filter(pl.col("scenario_status").is_in(["base", "solved"]))
     lines = with_benefit_share(city, tables["core_scenario_line"])
     names, members = _members(city, tables, need)
+    policies = {BASE: city.policy} | {one.scenario_id: one.policy for one in _scenarios(city)}
     found = compare_plans(
         lines,
         need.select("semel_mosad", "pupils", "need"),
@@ -211,6 +221,12 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
         plans=planned["scenario_id"].to_list(),
         base=BASE,
         seed=city.policy.need.seed.value,
+        services=pl.concat(
+            city_services.as_lines(
+                city.model_copy(update={"policy": policies[scenario_id]}), tables
+            ).select(pl.lit(scenario_id).alias("scenario_id"), pl.all())
+            for scenario_id in planned["scenario_id"]
+        ),
     )
     per_sd = city.policy.effects.months_per_sd.value
     months = {
@@ -362,6 +378,7 @@ STEPS = (
             "mart_response",
             "mart_group",
             "core_group_school",
+            *city_services.READS,
         ),
         compute=compare_scenarios,
     ),

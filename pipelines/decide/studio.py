@@ -18,7 +18,7 @@ from models.allocation.problem.rule import Rule
 from models.allocation.rules.money import SchoolFloor
 from models.allocation.rules.shares import EXCELLENCE, MoneyShare
 from models.keys import PAIR
-from pipelines.decide import allocation
+from pipelines.decide import allocation, city_services
 from pipelines.decide.scenarios import LINE, effect_spread, with_benefit_share
 from pipelines.settings.city import CityFolder, load_city
 from pipelines.settings.keys import AGOROT, MUNICIPAL
@@ -32,7 +32,11 @@ _UNNAMED = (
 )
 _NOT_IN_TIME = "לא נמצאה תכנית בזמן הקצר. ייתכן שיש תכנית: קובץ תרחיש מחפש זמן רב יותר."
 # Tables of the warehouse that are published under another name.
-_PUBLISHED = {"core_response": "mart_response", "core_school_year": "mart_school_money"}
+_PUBLISHED = {
+    "core_response": "mart_response",
+    "core_school_year": "mart_school_money",
+    "core_city_service": "mart_city_service",
+}
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,7 @@ class Studio:
         except NoPlanInTime:
             conflict = _NOT_IN_TIME
         else:
-            bought, gap = allocation.with_municipal(found.lines, found.money), found.gap_pct
+            bought, gap = allocation.with_payers(self.city, found.lines, found.money), found.gap_pct
         compared = self._compared(bought.select(LINE))
         need = self.tables["mart_need_index"].select(
             "semel_mosad", "school_name_he", "stream", "need_tier", "pupils"
@@ -190,6 +194,7 @@ class Studio:
             frame.select(pl.lit(name).alias("scenario_id"), *LINE)
             for name, frame in ((BASE, self.base), (DRAFT, bought))
         )
+        services = city_services.as_lines(self.city, self.tables)
         return compare_plans(
             with_benefit_share(self.city, lines),
             self.problem.schools,
@@ -198,6 +203,10 @@ class Studio:
             plans=[BASE, DRAFT],
             base=BASE,
             seed=self.city.policy.need.seed.value,
+            services=pl.concat(
+                services.select(pl.lit(name).alias("scenario_id"), pl.all())
+                for name in (BASE, DRAFT)
+            ),
         )
 
 

@@ -146,25 +146,31 @@ def _audit_parquet(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
 def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     """Every way of adding up the plan's money gives the same sum, to the agora."""
     plan, money = tables["mart_allocation"], tables["mart_allocation_money"]
+    of_city, of_city_own = (
+        tables["mart_city_service"].select(pl.col("cost_agorot", "municipal_agorot").sum()).row(0)
+    )
     certificate = tables["mart_allocation_certificate"].row(0, named=True)
+    by_channel = tables["mart_city_service_money"]["amount_agorot"]
     sums = {
-        "lines": plan["cost_agorot"].sum(),
-        "lines by channel": money["amount_agorot"].sum(),
-        "schools": tables["mart_allocation_school"]["cost_agorot"].sum(),
+        "lines": int(plan["cost_agorot"].sum()) + of_city,
+        "lines by channel": int(money["amount_agorot"].sum()) + int(by_channel.sum()),
+        "states": tables["mart_allocation_confirmation"]["allocated_agorot"].sum(),
+        "schools": int(tables["mart_allocation_school"]["cost_agorot"].sum()) + of_city,
         "channels": tables["mart_allocation_channel"]["allocated_agorot"].sum(),
         "work plan": tables["mart_work_plan"]["cost_agorot"].sum(),
         "certificate": certificate["cost_agorot"],
     }
     _expect(len(set(sums.values())) == 1, place, f"totals differ: {sums}")
+    own = money.filter(pl.col("funding_channel") == MUNICIPAL)["amount_agorot"]
     municipal = {
-        plan["municipal_agorot"].sum(),
-        tables["mart_allocation_school"]["municipal_agorot"].sum(),
-        money.filter(pl.col("funding_channel") == MUNICIPAL)["amount_agorot"].sum(),
+        int(plan["municipal_agorot"].sum()) + of_city_own,
+        int(tables["mart_allocation_school"]["municipal_agorot"].sum()) + of_city_own,
+        int(own.sum()) + of_city_own,
         certificate["municipal_agorot"],
     }
     _expect(len(municipal) == 1, place, f"municipal totals differ: {sorted(municipal)}")
     _expect(
-        bool(tables["mart_allocation_rule"]["is_satisfied"].all()),
+        bool(tables["mart_allocation_rule"]["is_satisfied"].drop_nulls().all()),
         place,
         "a rule of the allocation is broken",
     )
@@ -181,14 +187,24 @@ def _audit_scenarios(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     certificate = tables["mart_allocation_certificate"].row(0, named=True)
     base = (certificate["cost_agorot"], certificate["municipal_agorot"])
     _expect(whole[BASE] == base, place, "the scenario of the plan is not the plan")
-    for name in ("mart_scenario_school", "mart_scenario_response"):
-        summed = (
-            tables[name]
-            .group_by("scenario_id")
-            .agg(pl.col("cost_agorot", "municipal_agorot").sum())
+    money = pl.col("cost_agorot", "municipal_agorot").sum()
+    summed = tables["mart_scenario_response"].group_by("scenario_id").agg(money)
+    parts = {row[0]: row[1:] for row in summed.iter_rows()}
+    _expect(parts == whole, place, "the responses of scenarios do not add up to their money")
+    of_schools = (
+        tables["mart_scenario_school"]
+        .group_by("scenario_id")
+        .agg(pl.col("cost_agorot").sum())
+        .join(
+            tables["mart_scenario"].select("scenario_id", "city_services_agorot"), on="scenario_id"
         )
-        parts = {row[0]: row[1:] for row in summed.iter_rows()}
-        _expect(parts == whole, place, f"{name}: totals differ from those of the scenarios")
+        .select("scenario_id", pl.col("cost_agorot") + pl.col("city_services_agorot"))
+    )
+    _expect(
+        dict(of_schools.iter_rows()) == {name: row[0] for name, row in whole.items()},
+        place,
+        "schools and services of scenarios do not add up to their money",
+    )
 
 
 def _audit_workbook(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:

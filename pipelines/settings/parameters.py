@@ -101,6 +101,7 @@ Channel = Literal[
     "partner_ngo",
     "parents",
 ]
+Confirmation = Literal["confirmed", "expected", "assumed"]
 ActionChannel = Literal[
     "parent_guidance", "staff_training", "infrastructure_access", "educational_programs"
 ]

@@ -16,6 +16,7 @@ from pipelines.settings.parameters import (
     Amount,
     Channel,
     Cited,
+    Confirmation,
     Count,
     Day,
     EffectSd,
@@ -46,8 +47,13 @@ from pipelines.settings.yaml_files import RefusedError
 
 
 class ChannelPolicy(Model):
-    """Money of one funding channel: a budget of its own, a cap inside each school, or neither."""
+    """Money of one funding channel: a budget of its own, a cap inside each school, or neither.
 
+    Attributes:
+        confirmation: "confirmed" by whoever pays it, "expected" as in former years, or "assumed".
+    """
+
+    confirmation: Annotated[Parameter[Confirmation], In("state of confirmation")]
     budget: Annotated[Parameter[Money] | None, In("NIS per year")] = None
     per_school_from: Literal["gefen_agorot"] | None = None
     per_pupil: Annotated[Parameter[UnitCost] | None, In("NIS per pupil per year")] = None
@@ -229,7 +235,14 @@ class GoalAbsence(Cited):
 
 
 class Response(Named):
-    """One response of the registry (R14), with its registered cost and prior effects."""
+    """One response of the registry (R14), with its registered cost and prior effects.
+
+    Attributes:
+        serves: whom it is for: pupils of a school that has it, or of the whole city. A service of
+            the city is one line of the plan and never sliced by school; its fixed cost is paid
+            once.
+        confirmation: the state of its part of a channel, where that is not the channel's.
+    """
 
     response_class: Literal[
         "talented_by_schools",
@@ -247,6 +260,7 @@ class Response(Named):
     lag_years: Annotated[Whole, Field(ge=0, le=3)] = 0
     is_excellence: Flag = False
     is_allocated: Flag = True
+    serves: Literal["schools", "city"] = "schools"
     schools_can_buy: Annotated[Parameter[Flag] | None, In("yes or no")] = None
     eligibility: Eligibility | None = None
     served_share: Annotated[Parameter[Share], In("share of pupils")]
@@ -254,6 +268,9 @@ class Response(Named):
     unit_cost: Annotated[Parameter[UnitCost], In("NIS per participant per year")]
     funding: dict[Channel, Share]
     funding_source: str
+    confirmation: dict[Channel, Annotated[Parameter[Confirmation], In("state of confirmation")]] = (
+        Field(default_factory=dict)
+    )
     effects: dict[Subject, Effect]
     effect_source: str
     effect_reason: Words
@@ -534,8 +551,9 @@ class Policy(Model):
         """Yield everything that is named by its id: where, of which kind, by which id."""
         for response_id, response in self.responses.items():
             yield ("responses", response_id, "goal"), "goal", response.goal
-            for channel in response.funding:
-                yield ("responses", response_id, "funding", channel), "channel", channel
+            for stated in ("funding", "confirmation"):
+                for channel in getattr(response, stated):
+                    yield ("responses", response_id, stated, channel), "channel", channel
         for part_id, part in self.formula.items():
             if part.pot.channel:
                 yield ("formula", part_id, "pot", "channel"), "channel", part.pot.channel
@@ -571,6 +589,19 @@ class Policy(Model):
                     f"no such {kind}: {name}; write one of: {meant}",
                     f"אין {kind_he} בשם {name}; יש לכתוב אחד מאלה: {meant}",
                     *place,
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _services_of_the_city_are_not_sliced(self) -> Policy:
+        for place, response_id in self.rules.named():
+            if (place[0] == "city_places") != (self.responses[response_id].serves == "city"):
+                raise RefusedError(
+                    f"{response_id}: a service of the whole city (serves: city) is one line of the"
+                    " plan; rules.city_places alone speaks of it, and of no other response",
+                    f"{response_id}: שירות של העיר כולה (serves: city) הוא שורה אחת בתכנית;"
+                    " rules.city_places לבדו חל עליו, ורק עליו",
+                    *("rules", *place),
                 )
         return self
 
@@ -655,6 +686,29 @@ class Policy(Model):
                         *("rules", rule, index, "decided_on"),
                     )
         return self
+
+    @property
+    def school_responses(self) -> dict[str, Response]:
+        """What the plan allocates to schools."""
+        return {
+            name: item
+            for name, item in self.responses.items()
+            if item.is_allocated and item.serves == "schools"
+        }
+
+    @property
+    def city_services(self) -> dict[str, Response]:
+        """What the plan pays for the whole city, in one line each."""
+        return {
+            name: item
+            for name, item in self.responses.items()
+            if item.is_allocated and item.serves == "city"
+        }
+
+    def confirmation(self, response_id: str, channel: Channel) -> Confirmation:
+        """Return the state of a channel's part of a response."""
+        own = self.responses[response_id].confirmation.get(channel)
+        return (own or self.channels[channel].confirmation).value
 
     def is_goal_tested(self, response_id: str) -> bool:
         """Whether tests measure the goal that a response was chosen for."""

@@ -22,6 +22,7 @@ from pipelines.settings.parameters import (
     Parameter,
     Percent,
     UnitCost,
+    Whole,
     Year,
 )
 
@@ -97,6 +98,12 @@ class MinimumGroup(OfResponse):
     participants: Count
 
 
+class CityPlaces(OfResponse):
+    """How many places a service of the whole city has, by decision; 0 ends it."""
+
+    places: Annotated[Whole, Field(ge=0, le=100_000)]
+
+
 class Rules(Model):
     """The rules of the allocation (R82–R93). A rule that is not declared does not hold.
 
@@ -111,6 +118,10 @@ class Rules(Model):
         exploration_max: greatest share for them.
         decisions: whether what people decided on responses for the planned year binds the plan:
             what is kept stays where it runs, what is dropped is given to nobody (R68).
+        city_places: places of services of the whole city where they were decided; not given =
+            whoever is placed keeps the place, unless the service is decided to be dropped.
+        parents_payments: whether parents of a school may pay no more per pupil than last year, for
+            all that schools have (R18).
         pooling: whether the suggested sets of schools may open a response together (R87).
         exclusive: sets of responses of which a school has one at most.
         school_floor_per_pupil: least money per pupil of every school, over all channels.
@@ -149,6 +160,8 @@ class Rules(Model):
     ] = None
     exploration_min: Annotated[Parameter[Percent] | None, In("percent of all money")] = None
     exploration_max: Annotated[Parameter[Percent] | None, In("percent of all money")] = None
+    city_places: tuple[CityPlaces, ...] = ()
+    parents_payments: Annotated[Parameter[Flag] | None, In("yes or no")] = None
     pooling: Annotated[Parameter[Flag] | None, In("yes or no")] = None
     exclusive: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     relax_order: tuple[RuleKind, ...] = ()

@@ -19,12 +19,14 @@ from pipelines.settings.city import CityFolder, parameters_of
 from pipelines.settings.parameters import Model, Named, Words
 from pipelines.settings.policy import Policy
 from pipelines.settings.policy_defaults import whole_policy
+from pipelines.settings.policy_rules import CityPlaces, MustDrop
 from pipelines.settings.validation import validated
 from pipelines.settings.yaml_files import CityError, line_of, read_yaml, refuse_yml
 
 Keys = tuple[str | int, ...]
 FOLDER = "scenarios"
 BASE = "base"
+CONFIRMED = "confirmed_only"
 DECISIONS = ("equity_gamma", "need_offset", "channels", "rules", "assets", "formula")
 """Parts of the policy that only the allocation, and the formula beside it, read as decisions."""
 
@@ -104,37 +106,101 @@ def load_scenarios(city: CityFolder) -> tuple[Scenario, ...]:
     refuse_yml(city.folder / FOLDER)
     files = scenario_files(city.folder)
     base = whole_policy(city.folder / "policy.yaml").raw if files else {}
-    before = {
-        row["parameter_id"]: row["parameter_value"] for row in parameters_of("policy", city.policy)
-    }
-    return tuple(_load(path, base, before) for path in files)
+    return tuple(_load(path, base, city.policy) for path in files)
 
 
-def _load(path: Path, base: dict[str, Any], before: dict[str, str]) -> Scenario:
-    if path.stem == BASE or not path.stem.replace("_", "a").isalnum() or not path.stem.isascii():
+def confirmed_only(policy: Policy) -> tuple[Scenario, ...]:
+    """Return the product's own scenario: the plan without what nobody has confirmed.
+
+    There is none where all money is confirmed. Whoever has confirmed a part of a response carries
+    all of it, by their shares; what nobody has confirmed is given to nobody. Rules that hold a
+    school to last year's money do not hold: it was of all who pay, and most are not there.
+    """
+    funded, over = {}, []
+    for name, item in {**policy.school_responses, **policy.city_services}.items():
+        sure = {
+            c: s for c, s in item.funding.items() if policy.confirmation(name, c) == "confirmed"
+        }
+        if not sum(sure.values()):
+            over.append(name)
+        elif len(sure) < len(item.funding):
+            whole = sum(sure.values())
+            shares = {channel: share / whole for channel, share in sure.items()}
+            funded[name] = item.model_copy(update={"funding": shares})
+    if not (funded or over):
+        return ()
+    cites = {"source": f"scenario {CONFIRMED}", "reason": "nobody has confirmed to pay for it"}
+    stated = policy.rules
+    dropped = [
+        MustDrop.model_validate(cites | {"response": name})
+        for name in over
+        if name in policy.school_responses
+    ]
+    ended = [
+        CityPlaces.model_validate(cites | {"response": name, "places": 0})
+        for name in over
+        if name in policy.city_services
+    ]
+    rules = stated.model_copy(
+        update={
+            "must_drop": (*stated.must_drop, *dropped),
+            "city_places": (*stated.city_places, *ended),
+            "hold_harmless": None,
+            "rise_cap": None,
+        }
+    )
+    changed = policy.model_copy(update={"responses": policy.responses | funded, "rules": rules})
+    made = Scenario(
+        scenario_id=CONFIRMED,
+        name_he="בלי כסף שלא אושר",
+        name_en="Without money that is not confirmed",
+        reason=(
+            "כסף של אחרים שאיש לא אישר אינו ניתן, ומי שאישר נושא בכל העלות; כללים הנשענים על"
+            " הסכום של אשתקד אינם חלים, כי רובו היה של אחרים"
+        ),
+        policy=changed,
+        changes=_changes(policy, changed),
+    )
+    return (made,)
+
+
+def _changes(base: Policy, policy: Policy) -> tuple[Change, ...]:
+    """What a policy sets otherwise than another."""
+    before, after = (
+        {row["parameter_id"]: row["parameter_value"] for row in parameters_of("policy", held)}
+        for held in (base, policy)
+    )
+    return tuple(
+        Change(parameter_id=name, base_value=before.get(name), scenario_value=after.get(name))
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    )
+
+
+def _load(path: Path, base: dict[str, Any], before: Policy) -> Scenario:
+    if (
+        path.stem in (BASE, CONFIRMED)
+        or not path.stem.replace("_", "a").isalnum()
+        or not path.stem.isascii()
+    ):
         raise CityError(
             f"{path}: the file's name is the scenario's id: letters, digits and _, and not"
-            f" '{BASE}', which is the plan itself.",
-            f"{path}: שם הקובץ הוא מזהה התרחיש: אותיות לטיניות, ספרות וקו תחתון, ולא {BASE}, שהוא"
-            " התכנית עצמה.",
+            f" '{BASE}' or '{CONFIRMED}', which are the plan itself and the product's own.",
+            f"{path}: שם הקובץ הוא מזהה התרחיש: אותיות לטיניות, ספרות וקו תחתון, ולא {BASE} או"
+            f" {CONFIRMED}, שהם התכנית עצמה ותרחיש של המערכת.",
         )
     file = validated(path, read_yaml(path, may_be_empty=("changes",)), _File)
     _refuse_measured(path, file.changes, base)
     cites = {"source": f"scenario {path.stem}", "reason": file.reason}
     merged = _Merge(path, cites).of(base, file.changes, ("changes",))
     policy = validated(path, merged, Policy, under=("changes",))
-    after = {row["parameter_id"]: row["parameter_value"] for row in parameters_of("policy", policy)}
     return Scenario(
         scenario_id=path.stem,
         name_he=file.name_he,
         name_en=file.name_en,
         reason=file.reason,
         policy=policy,
-        changes=tuple(
-            Change(parameter_id=name, base_value=before.get(name), scenario_value=after.get(name))
-            for name in sorted({*before, *after})
-            if before.get(name) != after.get(name)
-        ),
+        changes=_changes(before, policy),
     )
 
 

@@ -2,7 +2,7 @@
 -- Key: place, response_id, school_year.
 -- Stage: review.
 -- Their share is of all that was spent there on the response, by the budget's other channels; it is unknown where the
--- budget says nothing (R18). One school's payers of one response are not shown: the totals would tell the few. small_pupils
+-- budget says nothing (R18). A service of the whole city is never told by school: a school has all that schools have. One school's payers of one response are not shown: the totals would tell the few. small_pupils
 -- is the number of payers where too small; where schools or responses hide few in all, the next smallest is hidden too.
 WITH schools AS (SELECT semel_mosad FROM core.core_school WHERE is_in_plan),
 spent AS (
@@ -12,24 +12,39 @@ spent AS (
     GROUP BY semel_mosad, school_year, response_id
 ),
 paid AS (
-    SELECT payments.*, spent.other_agorot
+    SELECT payments.*, spent.other_agorot, coalesce(responses.is_city_service, FALSE) AS is_city_service
     FROM core.core_parents_payment AS payments
+    LEFT JOIN core.core_response AS responses ON responses.response_id = payments.response_id
     LEFT JOIN spent
         ON spent.semel_mosad = payments.semel_mosad
         AND spent.school_year = payments.school_year
         AND spent.response_id = payments.response_id
 ),
+told AS (
+    SELECT 'city' AS place, response_id, school_year, payers, paid_agorot, other_agorot FROM paid
+    UNION ALL
+    SELECT 'city', 'all', school_year, payers, paid_agorot, other_agorot FROM paid
+    UNION ALL
+    SELECT
+        semel_mosad,
+        'all',
+        school_year,
+        CASE WHEN is_city_service THEN 0 ELSE payers END,
+        CASE WHEN is_city_service THEN 0 ELSE paid_agorot END,
+        CASE WHEN is_city_service THEN 0 ELSE other_agorot END
+    FROM paid
+),
 summed AS (
     SELECT
-        coalesce(semel_mosad, 'city') AS place,
-        coalesce(response_id, 'all') AS response_id,
+        place,
+        response_id,
         school_year,
         sum(payers) AS payers,
         sum(paid_agorot) AS paid_agorot,
         -- A total of which a part is unknown is unknown.
         CASE WHEN count(other_agorot) = count(*) THEN sum(other_agorot) END AS other_agorot
-    FROM paid
-    GROUP BY GROUPING SETS ((semel_mosad, school_year), (response_id, school_year), (school_year))
+    FROM told
+    GROUP BY place, response_id, school_year
 ),
 registered AS (
     SELECT years.semel_mosad AS place, years.school_year, years.pupils

@@ -1,7 +1,8 @@
 -- A row: one funded response in one school, as work to do.
 -- Key: plan_row_id.
 -- Stage: act.
--- Every funded unit has a row and every row its gap, or says that none is sure (R102).
+-- Every funded unit has a row and every row its gap, or says that none is sure (R102); a service of the whole city is a
+-- row of no school.
 WITH sure AS (
     SELECT semel_mosad, string_agg(subject, ',' ORDER BY subject) AS addresses
     FROM mart.mart_gap_school
@@ -28,3 +29,19 @@ FROM mart.mart_allocation AS allocation
 CROSS JOIN core.core_city AS city
 JOIN core.core_response AS responses ON responses.response_id = allocation.response_id
 LEFT JOIN sure ON sure.semel_mosad = allocation.semel_mosad
+UNION ALL
+SELECT
+    concat('city/', services.response_id),
+    NULL,
+    'העיר כולה',
+    services.response_id,
+    services.response_name_he,
+    city.planning_year,
+    'מחלקת החינוך',
+    CAST(services.places AS INTEGER),
+    services.cost_agorot,
+    'none',
+    'מספר המשובצים בפועל מול המקומות'
+FROM mart.mart_city_service AS services
+CROSS JOIN core.core_city AS city
+WHERE services.places > 0

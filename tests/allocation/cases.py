@@ -26,7 +26,12 @@ from models.allocation.rules.choice import (
 )
 from models.allocation.rules.conditions import MinimumGroup, Prerequisite
 from models.allocation.rules.decided import ManualOverride, NoticePeriod
-from models.allocation.rules.money import SchoolCap, SchoolFloor, SourceExcluded
+from models.allocation.rules.money import (
+    ParentsPayments,
+    SchoolCap,
+    SchoolFloor,
+    SourceExcluded,
+)
 from models.allocation.rules.pooling import Together
 from models.allocation.rules.shares import EXCELLENCE, MoneyShare, Part
 from tests.examples import examples
@@ -117,8 +122,16 @@ def is_allowed(case: Problem, plan) -> bool:
     """Whether a plan keeps every rule, in whole agorot."""
     pupils = dict(case.schools.select("semel_mosad", "pupils").iter_rows())
 
-    def paid(channel=None, school=None, excellence_only=False):
+    def of_city(channel, holds):
         return sum(
+            row["amount_agorot"]
+            for row in case.services.iter_rows(named=True)
+            if channel in (None, row["funding_channel"]) and holds(row)
+        )
+
+    def paid(channel=None, school=None, excellence_only=False):
+        whole = of_city(channel, lambda row: row["is_excellence"] or not excellence_only)
+        return (0 if school else whole) + sum(
             amount
             for row in plan
             for name, amount in row["money"].items()
@@ -134,11 +147,19 @@ def is_allowed(case: Problem, plan) -> bool:
             if (part.schools is None or row["semel_mosad"] in part.schools)
             and (part.responses is None or row["response_id"] in part.responses)
         ]
-        return lambda channel: sum(
-            amount
-            for row in own
-            for name, amount in row["money"].items()
-            if channel in (None, name)
+
+        def of_part(service):
+            named = part.responses is None or service["response_id"] in part.responses
+            return part.schools is None and named
+
+        return lambda channel: (
+            of_city(channel, of_part)
+            + sum(
+                amount
+                for row in own
+                for name, amount in row["money"].items()
+                if channel in (None, name)
+            )
         )
 
     def keeps(rule) -> bool:
@@ -189,6 +210,8 @@ def is_allowed(case: Problem, plan) -> bool:
                     for r in plan
                     if r["response_id"] in rule.response_ids
                 )
+            case ParentsPayments():
+                return all(paid(rule.funding_channel, s) <= most for s, most in rule.caps)
             case SchoolFloor():
                 least = rule.agorot_per_pupil
                 return all(paid(rule.funding_channel, s) >= least * n for s, n in pupils.items())
@@ -315,10 +338,20 @@ def problems(draw, *, max_rules: int = 2):
     schools = {code: (draw(st.integers(0, 300)), draw(needs)) for code in codes}
     amounts = st.integers(0, 16).map(lambda n: n * 10_000_001 - n % 2)
     baskets = draw(st.dictionaries(st.sampled_from(codes), amounts))
+    budget = draw(st.none() | amounts)
+    taken = draw(st.sampled_from([0, 7, 10_000_001]))
     case = problem(
         options,
         schools=schools,
-        budget=draw(st.none() | amounts),
+        budget=budget,
+        services=pl.DataFrame(
+            {
+                "response_id": ["centre"],
+                "funding_channel": [OWN],
+                "amount_agorot": [taken if budget is None else min(taken, budget)],
+                "is_excellence": [draw(st.booleans())],
+            }
+        ),
         gefen=draw(st.none() | amounts),
         baskets=baskets,
         equity_gamma=draw(st.sampled_from([0.0, 0.5, 1.0, 2.0])),
@@ -358,6 +391,7 @@ def problems(draw, *, max_rules: int = 2):
             ),
         ),
         SourceExcluded(GEFEN, ("milat",)),
+        ParentsPayments(GEFEN, ((codes[0], draw(st.integers(0, 12)) * 3_333_333),)),
         SchoolFloor(draw(st.integers(0, 3)) * 50_000),
         SchoolCap(draw(st.integers(1, 9)) * 500_000, OWN),
         MoneyShare("at_least", draw(st.sampled_from([8.0, 20.0, 33.3, 50.0])), EXCELLENCE, OWN),

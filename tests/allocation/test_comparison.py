@@ -22,11 +22,11 @@ MEMBERS = pl.DataFrame(
 )
 LINES = pl.DataFrame(
     [
-        ("base", "1", "a", 2, 80, 1.0, 8.0, 1000, 400),
-        ("base", "1", "b", 1, 40, 0.6, 4.0, 500, 500),
-        ("base", "2", "a", 1, 100, 0.6, 6.0, 900, 100),
-        ("other", "1", "a", 1, 80, 0.6, 5.0, 700, 300),
-        ("other", "3", "b", 1, 50, 0.6, 3.0, 600, 600),
+        ("base", "1", "a", 2, 80, 1.0, 8.0, 1000, 400, 30),
+        ("base", "1", "b", 1, 40, 0.6, 4.0, 500, 500, 0),
+        ("base", "2", "a", 1, 100, 0.6, 6.0, 900, 100, 50),
+        ("other", "1", "a", 1, 80, 0.6, 5.0, 700, 300, 10),
+        ("other", "3", "b", 1, 50, 0.6, 3.0, 600, 600, 0),
     ],
     schema=[
         "scenario_id",
@@ -38,9 +38,11 @@ LINES = pl.DataFrame(
         "benefit_sd_pupils",
         "cost_agorot",
         "municipal_agorot",
+        "parents_agorot",
     ],
     orient="row",
 )
+MONEY = ["cost_agorot", "municipal_agorot", "parents_agorot"]
 Z = 1.6448536269514722
 
 
@@ -125,6 +127,40 @@ def test_schools_and_responses(compared):
         response["cost_change_agorot"],
     ) == (1, -1, -1200)
     assert compared.responses.height == 6
+
+
+def test_services_of_the_city_are_in_the_money_and_in_no_school():
+    services = pl.DataFrame(
+        [("base", "s", 9, 900, 300, 90), ("other", "s", 4, 400, 400, 0)],
+        schema=["scenario_id", "response_id", "participants", *MONEY],
+        orient="row",
+    )
+    with_them, without = (
+        compare_plans(
+            LINES, SCHOOLS, MEMBERS, SPREAD, plans=["base", "other"], base="base", seed=1, **more
+        )
+        for more in ({"services": services}, {})
+    )
+    base, other = (row(with_them.plans, scenario_id=name) for name in ("base", "other"))
+    assert [base[name] for name in MONEY] == [3300, 1300, 170]
+    assert (base["city_services_agorot"], other["city_services_agorot"]) == (900, 400)
+    assert (other["cost_change_agorot"], other["parents_change_agorot"]) == (-1600, -160)
+    assert base["participants"] == 220, "places of schools alone"
+    line = row(with_them.responses, scenario_id="other", response_id="s")
+    assert (line["participants"], line["cost_change_agorot"], line["schools_served"]) == (
+        4,
+        -500,
+        0,
+    )
+    assert_frame_equal(with_them.schools, without.schools)
+    assert_frame_equal(with_them.groups, without.groups)
+
+
+def test_parents_are_told_of_whole_schools_only(compared):
+    streams = compared.groups.filter(scenario_dimension="stream", scenario_id="base")
+    assert streams["parents_agorot"].to_list() == [80, 0]
+    group = row(compared.groups, scenario_dimension="group", scenario_id="base")
+    assert group["parents_agorot"] is None
 
 
 def test_a_plan_that_buys_nothing_has_no_indices(compared):

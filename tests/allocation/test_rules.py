@@ -38,6 +38,7 @@ from models.allocation.rules.decided import (
 )
 from models.allocation.rules.money import (
     ChannelBudget,
+    ParentsPayments,
     SchoolCap,
     SchoolChannelCap,
     SchoolFloor,
@@ -80,6 +81,8 @@ MEASURED = [
     (SchoolChannelCap(GEFEN, ((A, 200), (B, 400))), (2, 4), 100, True, False),
     (SchoolChannelCap(GEFEN, ((A, 199),)), (1,), 100 * 100 / 199, True, True),
     (SchoolChannelCap(GEFEN, ((A, 199),)), (2,), 100 * 200 / 199, False, True),
+    (ParentsPayments(GEFEN, ((A, 200), (B, 400))), (2, 4), 100, True, False),
+    (ParentsPayments(GEFEN, ((A, 199),)), (2,), 100 * 200 / 199, False, True),
     (Eligibility(), (0, 4), 0, True, False),
     (Eligibility(), (0, 5), 1, False, False),
     (SchoolCapacity("milat", 2), (2, 4), 2, True, True),
@@ -311,6 +314,7 @@ ONE_OF_EACH = [
     MustDrop(((A, "milat"),)),
     MustKeep(((A, "milat", 0.5),)),
     NoticePeriod("milat", (A,), 2027, response_he="מילת", response_en="MILAT"),
+    ParentsPayments(GEFEN, ((A, 1),)),
     ParticipantCapacity("milat", 1, response_he="מילת", response_en="MILAT"),
     MoneyShare("at_most", 10.0, MILAT),
     MoneyShare("at_least", 10.0, MILAT),

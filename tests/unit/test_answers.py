@@ -42,6 +42,16 @@ def tables():
         "mart_allocation_stability": lines.select(
             "semel_mosad", "response_id", stability=pl.Series(["firm", "firm", "contested"])
         ),
+        "mart_city_service": pl.DataFrame(
+            [("amirim", 4, 300, 100), ("shefach", None, None, None)],
+            schema=["response_id", "places", "cost_agorot", "municipal_agorot"],
+            orient="row",
+        ),
+        "mart_city_service_money": pl.DataFrame(
+            [("amirim", "municipal_own", 100), ("amirim", "ministry_other", 200)],
+            schema=["response_id", "funding_channel", "amount_agorot"],
+            orient="row",
+        ),
         "mart_asset": pl.DataFrame({"asset_id": ["a", "b"], "hours_free_per_week": [3.0, 4.0]}),
         "mart_response": pl.DataFrame(
             [
@@ -60,16 +70,16 @@ def test_every_figure_by_hand():
     assert dict(found.select("answer_id", "answer_value").iter_rows()) == pytest.approx(
         {
             "benefit": 6,
-            "excellence_agorot": 400,
-            "excellence_pct": 40,
-            "total_agorot": 2_000,
-            "municipal_agorot": 1_000,
-            "not_school_agorot": 400,
-            "not_school_pct": 40,
+            "excellence_agorot": 500,
+            "excellence_pct": 100 * 500 / 1_100,
+            "total_agorot": 2_300,
+            "municipal_agorot": 1_100,
+            "not_school_agorot": 500,
+            "not_school_pct": 100 * 500 / 1_100,
             "goals": 2,
             "goals_all": 3,
             "several": 1,
-            "long_pct": 75,
+            "long_pct": 100 * 1_500 / 2_300,
             "assets": 2,
             "hours_free": 7,
             "firm": 2,
@@ -82,7 +92,7 @@ def test_every_figure_by_hand():
 
 def test_a_plan_that_buys_nothing_has_answers_too():
     none = {
-        name: table.clear() if name.startswith("mart_allocation") else table
+        name: table.clear() if name.startswith(("mart_allocation", "mart_city")) else table
         for name, table in tables().items()
     }
     values = dict(

@@ -66,8 +66,8 @@ def test_both_shipped_policies_are_valid(small_city):
         ),
         (
             "policy.yaml",
-            ("overlaps", "outstanding_pupils", "responses"),
-            ["amirim", "posh"],
+            ("overlaps", "core_subjects", "responses"),
+            ["milat", "posh", "posh"],
             "'posh' is in overlaps.core_subjects already",
         ),
         (

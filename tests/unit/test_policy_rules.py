@@ -47,6 +47,7 @@ def city(stated, **responses):
     policy = SimpleNamespace(
         rules=Rules.model_validate(stated),
         responses=known,
+        school_responses={name: item for name, item in known.items() if item.is_allocated},
         dose_response=SimpleNamespace(value={0.5: 0.6, 1.0: 1.0}),
         equity_gamma=SimpleNamespace(value=1.0),
         need_offset=SimpleNamespace(value=0.5),

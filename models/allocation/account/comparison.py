@@ -23,7 +23,14 @@ from models.allocation.problem.choices import require
 
 _Z90 = 1.6448536269514722
 _LINE = ["scenario_id", "semel_mosad", "response_id"]
-_MONEY = ["cost_agorot", "municipal_agorot"]
+_MONEY = ["cost_agorot", "municipal_agorot", "parents_agorot"]
+
+
+_NO_SERVICES = pl.DataFrame(
+    schema=dict.fromkeys(("scenario_id", "response_id"), pl.String)
+    | dict.fromkeys(("participants", *_MONEY), pl.Int64)
+)
+_WHOLE = ["cost_agorot", "parents_agorot", "reached_lo_pupils", "reached_hi_pupils"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,8 @@ class Comparison:
     """Several plans beside the base plan; every difference is the plan less the base.
 
     Attributes:
-        plans: scenario_id, cost_agorot, municipal_agorot, their changes, lines_count,
+        plans: scenario_id, cost_agorot, municipal_agorot, parents_agorot (services of the whole
+            city too), their changes, city_services_agorot, lines_count,
             pairs_changed, participants, bounds of the pupils reached, benefit_sd_pupils with its
             interval, its change with its interval, the indices with intervals (null where nothing
             is spent), schools, schools_without, schools_moved, schools_gaining, schools_losing,
@@ -59,13 +67,15 @@ def compare_plans(
     plans: list[str],
     base: str,
     seed: int,
+    services: pl.DataFrame = _NO_SERVICES,
 ) -> Comparison:
     """Compare plans.
 
     Args:
         lines: scenario_id, semel_mosad, response_id, dose_level, participants, benefit_share (of
             the full dose, 0..1, less what overlaps with the school's other lines),
-            benefit_sd_pupils (as counted beside them), cost_agorot, municipal_agorot.
+            benefit_sd_pupils (as counted beside them), cost_agorot, municipal_agorot,
+            parents_agorot.
         schools: semel_mosad, pupils, need: every school of the plan.
         members: scenario_dimension, division_id, semel_mosad, member_share (0..1 of the school's
             pupils), member_pupils.
@@ -74,6 +84,8 @@ def compare_plans(
         plans: ids to compare; a plan without a line buys nothing.
         base: the plan that the others are compared with.
         seed: of the intervals of the indices.
+        services: scenario_id, response_id, participants and the money of the services of the whole
+            city, which are of no school and of no benefit that is compared.
 
     Raises:
         ValueError: a key is there twice or a value is missing; the base is not among the plans.
@@ -84,6 +96,8 @@ def compare_plans(
         [*_LINE, "dose_level", "participants", "benefit_share", "benefit_sd_pupils", *_MONEY],
         key=_LINE,
     )
+    paid = ["scenario_id", "response_id"]
+    require(services, "services", [*paid, "participants", *_MONEY], key=paid)
     require(schools, "schools", ["semel_mosad", "pupils", "need"], key=["semel_mosad"])
     require(
         members,
@@ -100,10 +114,10 @@ def compare_plans(
     every = pl.DataFrame({"scenario_id": plans}, schema={"scenario_id": pl.String})
     by_school = _by_school(lines, every, schools.sort("semel_mosad"), base)
     return Comparison(
-        _plans(lines, every, by_school, spread, base, seed),
+        _plans(lines, services, every, by_school, spread, base, seed),
         _groups(lines, every, by_school, members, spread, base),
         by_school.drop("need", "pupils", "reached_lo_pupils", "reached_hi_pupils"),
-        _responses(lines, every, base),
+        _responses(lines, services, every, base),
     )
 
 
@@ -141,6 +155,7 @@ def _by_school(
 
 def _plans(
     lines: pl.DataFrame,
+    services: pl.DataFrame,
     every: pl.DataFrame,
     by_school: pl.DataFrame,
     spread: pl.DataFrame,
@@ -149,10 +164,6 @@ def _plans(
 ) -> pl.DataFrame:
     change = pl.col("cost_change_agorot")
     totals = by_school.group_by("scenario_id", maintain_order=True).agg(
-        *[
-            pl.col(name).sum()
-            for name in (*_MONEY, "cost_change_agorot", "municipal_change_agorot")
-        ],
         lines_count=pl.col("responses_count").sum(),
         participants=pl.col("participants").sum(),
         reached_lo_pupils=pl.col("reached_lo_pupils").sum(),
@@ -163,6 +174,14 @@ def _plans(
         schools_gaining=(change > 0).sum(),
         schools_losing=(change < 0).sum(),
         gained_agorot=change.filter(change > 0).sum(),
+    )
+    paid = pl.concat(
+        [by_school.select("scenario_id", *_MONEY), services.select("scenario_id", *_MONEY)]
+    )
+    money = paid.group_by("scenario_id").agg(pl.col(_MONEY).sum())
+    of_base = money.filter(scenario_id=base).row(0, named=True)
+    of_services = services.group_by("scenario_id").agg(
+        city_services_agorot=pl.col("cost_agorot").sum()
     )
     whole = (
         by_school.select("semel_mosad").unique().sort("semel_mosad").with_columns(member_share=1.0)
@@ -175,7 +194,11 @@ def _plans(
         ]
     )
     return (
-        totals.join(progress.drop("participants"), on="scenario_id", maintain_order="left")
+        totals.join(money, on="scenario_id", maintain_order="left")
+        .with_columns((pl.col(n) - of_base[n]).alias(_change_of(n)) for n in _MONEY)
+        .join(of_services, on="scenario_id", how="left", maintain_order="left")
+        .with_columns(pl.col("city_services_agorot").fill_null(0))
+        .join(progress.drop("participants"), on="scenario_id", maintain_order="left")
         .join(_pairs_changed(lines, every, base), on="scenario_id", maintain_order="left")
         .join(indices, on="scenario_id", maintain_order="left")
     )
@@ -199,7 +222,7 @@ def _groups(
     summed = (
         by_school.join(members, on="semel_mosad", maintain_order="left")
         .group_by("scenario_id", *by, maintain_order=True)
-        .agg(*[pl.col(n).sum() for n in ("cost_agorot", "reached_lo_pupils", "reached_hi_pupils")])
+        .agg(pl.col(_WHOLE).sum())
     )
     whole = pl.col("is_whole")
     all_benefit = by_school.group_by("scenario_id", maintain_order=True).agg(
@@ -211,10 +234,7 @@ def _groups(
         .join(summed, on=["scenario_id", *by], maintain_order="left")
         .join(all_benefit, on="scenario_id", maintain_order="left")
         .with_columns(
-            *[
-                pl.when(whole).then(n).alias(n)
-                for n in ("cost_agorot", "reached_lo_pupils", "reached_hi_pupils")
-            ],
+            *[pl.when(whole).then(n).alias(n) for n in _WHOLE],
             benefit_share_pct=pl.when(pl.col("of_all") > 0).then(
                 100 * pl.col("benefit_sd_pupils") / pl.col("of_all")
             ),
@@ -282,13 +302,16 @@ def _progress(
     )
 
 
-def _responses(lines: pl.DataFrame, every: pl.DataFrame, base: str) -> pl.DataFrame:
-    summed = lines.group_by("scenario_id", "response_id", maintain_order=True).agg(
+def _responses(
+    lines: pl.DataFrame, services: pl.DataFrame, every: pl.DataFrame, base: str
+) -> pl.DataFrame:
+    of_schools = lines.group_by("scenario_id", "response_id", maintain_order=True).agg(
         pl.col("participants", "benefit_sd_pupils", *_MONEY).sum(),
         schools_served=pl.len().cast(pl.Int64),
     )
+    summed = pl.concat([of_schools, services], how="diagonal_relaxed")
     found = (
-        every.join(lines.select("response_id").unique().sort("response_id"), how="cross")
+        every.join(summed.select("response_id").unique().sort("response_id"), how="cross")
         .join(summed, on=["scenario_id", "response_id"], how="left", maintain_order="left")
         .with_columns(pl.exclude("scenario_id", "response_id").fill_null(0))
     )

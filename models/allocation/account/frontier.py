@@ -82,7 +82,7 @@ def gamma_frontier(
             how="left",
             maintain_order="left",
         ).with_columns(pl.col("amount_agorot").fill_null(0))
-        cost = int(spent["amount_agorot"].sum())
+        cost = int(spent["amount_agorot"].sum()) + problem.services_agorot
         rows.append(
             (
                 objective,
@@ -148,7 +148,9 @@ def rule_prices(
             changes.append((rule.rule_id, "left_out", without_rule(problem, rule.rule_id)))
         elif rule.is_budget:
             own = model.owner == k
-            more = np.where(own, np.floor(model.upper * (1 + budget_step_pct / 100)), model.upper)
+            fixed = np.array([row.fixed for row in model.rows])
+            step = np.floor((model.upper + fixed) * (1 + budget_step_pct / 100)) - fixed
+            more = np.where(own, step, model.upper)
             changes.append((rule.rule_id, "raised", replace(model, upper=more)))
     now, *others = best_plans([model, *(other for *_, other in changes)], effort, workers)
     rows = []

@@ -157,7 +157,7 @@ def robust_plans(
                 float(judged_tail @ np.sort(got)),
                 got.min(),
                 (tops - worths @ z).max(),
-                int(cost @ x.astype(np.int64)),
+                int(cost @ x.astype(np.int64)) + problem.services_agorot,
                 missing,
                 int(x.sum()),
                 int((x * lines_planned).sum()),

@@ -224,12 +224,13 @@ class _Search:
 
     def _budget(self, row: int, is_in: bool) -> _Lever:
         """The lever of one budget's row."""
-        now = float(self.model.upper[row])
+        fixed = self.model.rows[row].fixed
+        now = float(self.model.upper[row]) + fixed
         share = (-1 if is_in else 1) * self.settings.budget_limit_pct / 100
 
         def at(value: float) -> Model:
             upper = self.model.upper.copy()
-            upper[row] = np.floor(value)
+            upper[row] = np.floor(value) - fixed
             return replace(self.model, upper=upper)
 
         return _Lever(

@@ -11,6 +11,15 @@ from models.allocation.problem.objective import Maximin, Objective, Total
 from models.allocation.problem.overlap import Overlap, check_overlaps
 from models.keys import OPTION
 
+NO_SERVICES = pl.DataFrame(
+    schema={
+        "response_id": pl.String,
+        "funding_channel": pl.String,
+        "amount_agorot": pl.Int64,
+        "is_excellence": pl.Boolean,
+    }
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
@@ -26,6 +35,9 @@ class Choices:
         channels: funding_channel, budget_agorot (null = no cap of its own).
         school_channels: funding_channel, semel_mosad, budget_agorot: a cap of a channel inside
             one school, such as its Gefen basket; a school without a row has no such cap.
+        services: response_id, funding_channel, amount_agorot (Int64 ≥ 0), is_excellence: what
+            services of the whole city take of the channels before schools compete. It is in every
+            budget and every share of the money, and of no school.
         equity_gamma: corrective preference γ in W(n) = (a + n)^γ; 0 = need-blind (R80).
         need_offset: a in W(n); above 0, so that a school of no need still counts for something.
         overlaps: groups of responses whose benefits in one school are not counted twice (R92).
@@ -40,12 +52,18 @@ class Choices:
     costs: pl.DataFrame
     channels: pl.DataFrame
     school_channels: pl.DataFrame
+    services: pl.DataFrame = field(default_factory=NO_SERVICES.clone)
     equity_gamma: float = 1.0
     need_offset: float = 0.1
     overlaps: tuple[Overlap, ...] = ()
     objective: Objective | Maximin = Total()  # noqa: RUF009 - frozen
     response_names: dict[str, tuple[str, str]] = field(default_factory=dict)
     relax_order: tuple[str, ...] = ()
+
+    @property
+    def services_agorot(self) -> int:
+        """What services of the whole city cost over all channels."""
+        return int(self.services["amount_agorot"].sum())
 
 
 def require(
@@ -96,6 +114,12 @@ def check_tables(choices: Choices) -> None:
         key=["funding_channel"],
         nullable=["budget_agorot"],
     )
+    require(
+        choices.services,
+        "services",
+        NO_SERVICES.columns,
+        key=["response_id", "funding_channel"],
+    )
     cap_key = ["funding_channel", "semel_mosad"]
     require(caps, "school_channels", [*cap_key, "budget_agorot"], key=cap_key)
     if options.is_empty():
@@ -108,6 +132,7 @@ def check_tables(choices: Choices) -> None:
         ("costs", costs, "amount_agorot"),
         ("channels", channels.drop_nulls("budget_agorot"), "budget_agorot"),
         ("school_channels", caps, "budget_agorot"),
+        ("services", choices.services, "amount_agorot"),
     ]:
         if frame.height and not frame.schema[column].is_integer():
             raise ValueError(f"{name}: {column} must be whole numbers, not {frame.schema[column]}.")
@@ -123,6 +148,11 @@ def check_tables(choices: Choices) -> None:
     refuse("options", "an unknown school", options.join(schools, on="semel_mosad", how="anti"))
     refuse("costs", "no such option", costs.join(options, on=OPTION, how="anti"))
     refuse("costs", "an unknown channel", costs.join(channels, on="funding_channel", how="anti"))
+    refuse(
+        "services",
+        "an unknown channel",
+        choices.services.join(channels, on="funding_channel", how="anti"),
+    )
     refuse(
         "options",
         "no cost (give a row of 0 agorot to a free one)",

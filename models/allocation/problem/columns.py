@@ -60,6 +60,13 @@ class Columns:
         amounts[own["column"].to_numpy()] = own["amount_agorot"].to_numpy()
         return amounts
 
+    def services(self, channel: str | None) -> pl.DataFrame:
+        """What services of the city take from a channel, or from all: as `Plan.money`."""
+        taken = self.choices.services.filter(pl.col("amount_agorot") > 0).select(
+            pl.lit(None, pl.String).alias("semel_mosad"), pl.all()
+        )
+        return taken if channel is None else taken.filter(pl.col("funding_channel") == channel)
+
     def where(self, condition: pl.Expr) -> np.ndarray:
         """Positions of the options that meet a condition."""
         return self.options.filter(condition)["column"].to_numpy().astype(np.int64)

@@ -19,7 +19,8 @@ class Plan:
         schools: semel_mosad, pupils, need.
         lines: the options that are bought; benefit_sd_pupils and weighted_benefit as counted beside
             the school's other lines, full_benefit_sd_pupils as of the line alone.
-        money: semel_mosad, response_id, funding_channel, amount_agorot > 0, is_excellence.
+        money: semel_mosad, response_id, funding_channel, amount_agorot > 0, is_excellence; a
+            service of the whole city has no school (null).
         steps: eligible options that would do the school more good than what the pair has now,
             with participants_step and cost_step = what they would add to what the pair has now.
         step_money: what each step would take from each channel (amount_step > 0), is_excellence.
@@ -63,14 +64,25 @@ class Plan:
             .with_columns(amount_step=pl.col("amount_agorot") - pl.col("amount_now").fill_null(0))
             .filter(pl.col("amount_step") > 0)
         )
-        money = paid.filter(pl.col("amount_agorot") > 0).select(
-            *PAIR, "funding_channel", "amount_agorot", "is_excellence"
+        money = pl.concat(
+            [
+                paid.filter(pl.col("amount_agorot") > 0).select(
+                    *PAIR, "funding_channel", "amount_agorot", "is_excellence"
+                ),
+                columns.services(None),
+            ]
         )
         return cls(columns.schools, lines, money, steps, step_money)
 
     def money_of(self, channel: str | None) -> pl.DataFrame:
         """The payments from a channel; all payments where it is None."""
         return _from(self.money, channel)
+
+    @property
+    def school_money(self) -> pl.DataFrame:
+        """The payments for the lines: semel_mosad, response_id, funding_channel, amount_agorot."""
+        lines = self.money.drop_nulls("semel_mosad").drop("is_excellence")
+        return lines.sort(*PAIR, "funding_channel")
 
     def spent(self, channel: str | None) -> int:
         """Agorot spent from a channel; from all of them together where it is None."""

@@ -62,6 +62,12 @@ class Problem(Choices):
                 pl.col("semel_mosad").cast(pl.String),
                 pl.col("budget_agorot").cast(pl.Int64),
             ).sort("funding_channel", "semel_mosad"),
+            services=self.services.select(
+                "response_id",
+                "funding_channel",
+                pl.col("amount_agorot").cast(pl.Int64),
+                "is_excellence",
+            ).sort("response_id", "funding_channel"),
             rules=rules,
             overlaps=tuple(sorted(self.overlaps, key=lambda overlap: overlap.overlap_id)),
         )

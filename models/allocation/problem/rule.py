@@ -18,10 +18,11 @@ from models.keys import OPTION
 
 @dataclass(frozen=True)
 class Row:
-    """One linear condition: lower ≤ Σ coefficient · [option is bought] ≤ upper.
+    """One linear condition: lower ≤ fixed + Σ coefficient · [option is bought] ≤ upper.
 
     Coefficients and limits are whole numbers (agorot, pupils, pairs), so that a row holds exactly
     or not at all. `semel_mosad` is the school a row is about, so that a conflict can name it.
+    `fixed` is what stands in the sum whatever is bought: the services of the whole city.
     `leading` are coefficients ≥ 0 that come on top where an option leads its overlap group; only
     a row with no upper limit may have them.
     """
@@ -32,6 +33,7 @@ class Row:
     upper: float = np.inf
     semel_mosad: str | None = None
     leading: np.ndarray | None = None
+    fixed: int = 0
 
     @classmethod
     def counting(

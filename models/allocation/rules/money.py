@@ -41,8 +41,12 @@ class ChannelBudget(ChannelRule):
         return nis(self.budget_agorot)
 
     def rows(self, columns: Columns) -> Iterator[Row]:
-        """Over all schools: money from the channel."""
-        yield money_row(columns.money(self.funding_channel), upper=self.budget_agorot)
+        """Over all schools: money from the channel, with what services of the city take."""
+        yield money_row(
+            columns.money(self.funding_channel),
+            upper=self.budget_agorot,
+            fixed=int(columns.services(self.funding_channel)["amount_agorot"].sum()),
+        )
 
     def measure(self, plan: Plan) -> Measure:
         """Agorot spent; binding where not even the cheapest further step fits."""
@@ -144,6 +148,22 @@ class SchoolChannelCap(SchoolMoneyRule):
         given = plan.per_school(self.funding_channel).join(caps, on="semel_mosad")
         pct = 100 * pl.col("spent") / pl.col("limit")
         return given.with_columns(value=pl.when(pl.col("limit") > 0).then(pct))
+
+
+@dataclass(frozen=True)
+class ParentsPayments(SchoolChannelCap):
+    """In no school do parents pay more per pupil than last year (R18).
+
+    Attributes:
+        caps: (semel_mosad, last year's payment per pupil × this year's pupils, in agorot), of the
+            schools whose payments of last year are known.
+    """
+
+    unit = "percent of last year"
+    is_budget = False
+    id_template = "parents_payments"
+    template_en = "In each of {rule.count} school(s) parents pay no more per pupil than last year."
+    template_he = "בכל אחד מ־{rule.count} בתי ספר ההורים אינם משלמים לתלמיד יותר מאשתקד."
 
 
 @dataclass(frozen=True)
@@ -255,7 +275,8 @@ def money_row(
     upper: float = np.inf,
     at: np.ndarray | None = None,
     school: str | None = None,
+    fixed: int = 0,
 ) -> Row:
     """A row of money over all options, or over the options at some positions."""
     positions = np.flatnonzero(amounts) if at is None else at[amounts[at] != 0]
-    return Row(positions, amounts[positions], lower, upper, school)
+    return Row(positions, amounts[positions], lower, upper, school, fixed=fixed)

@@ -123,7 +123,12 @@ class MoneyShare(ChannelRule):
         is_in = columns.options.select(is_in=self.part.holds)["is_in"].to_numpy().astype(np.int64)
         amounts = columns.money(self.funding_channel)
         above = amounts * (share.denominator * is_in - share.numerator)
-        yield money_row(above, lower=0) if self.is_floor else money_row(above, upper=0)
+        services = columns.services(self.funding_channel)
+        inside = int(services.filter(self.part.holds)["amount_agorot"].sum())
+        total = int(services["amount_agorot"].sum())
+        fixed = share.denominator * inside - share.numerator * total
+        lower, upper = (0, np.inf) if self.is_floor else (-np.inf, 0)
+        yield money_row(above, lower=lower, upper=upper, fixed=fixed)
 
     def measure(self, plan: Plan) -> Measure:
         """The share; binding where the largest further step against it would break it."""

@@ -36,8 +36,9 @@ class Allocation:
             need_weight, benefit_sd_pupils, full_benefit_sd_pupils, weighted_benefit, cost_agorot;
             by school and response. Benefits are as counted beside the school's other lines, so that
             they add up to what the plan gains; full_benefit_sd_pupils is the line's alone.
-        money: semel_mosad, response_id, funding_channel, amount_agorot > 0.
-        channels: funding_channel, budget_agorot, allocated_agorot, left_agorot, left_reason_he,
+        money: semel_mosad, response_id, funding_channel, amount_agorot > 0, of the lines.
+        channels: funding_channel, budget_agorot, allocated_agorot (services of the city too),
+            left_agorot, left_reason_he,
             left_reason_en; the last three are null where the channel has no cap, the reasons
             also where nothing is left.
         rules: rule_id, rule_he, rule_en, unit, rule_limit, rule_value, is_satisfied, is_binding;
@@ -126,11 +127,10 @@ def solve(
     plan = Plan.of(columns, np.flatnonzero(found.x))
     checked = _checked_rules(rules, plan)
     lines = _lines(plan, rules)
-    money = plan.money.drop("is_excellence").sort(*PAIR, "funding_channel")
-    channels = _channels(problem, model, found.x, money)
-    _check_totals(lines, money, channels)
+    channels = _channels(problem, model, found.x, plan.money)
+    _check_totals(lines, problem.services_agorot, plan.money, channels)
     certificate = certify(problem, lines, model.summed, found, floor)
-    return Allocation(lines, money, channels, checked, certificate)
+    return Allocation(lines, plan.school_money, channels, checked, certificate)
 
 
 def _checked_rules(rules: tuple[Rule, ...], plan: Plan) -> pl.DataFrame:
@@ -202,10 +202,12 @@ def _channels(problem: Problem, model: Model, x: np.ndarray, money: pl.DataFrame
     )
 
 
-def _check_totals(lines: pl.DataFrame, money: pl.DataFrame, channels: pl.DataFrame) -> None:
-    """Raise unless lines, payments and channels add up to the same agorot."""
+def _check_totals(
+    lines: pl.DataFrame, services: int, money: pl.DataFrame, channels: pl.DataFrame
+) -> None:
+    """Raise unless lines with services, payments and channels add up to the same agorot."""
     totals = {
-        "lines": lines["cost_agorot"].sum(),
+        "lines": int(lines["cost_agorot"].sum()) + services,
         "money": money["amount_agorot"].sum(),
         "channels": channels["allocated_agorot"].sum(),
     }

@@ -17,7 +17,7 @@ from models.allocation.problem.problem import Problem
 from models.allocation.solve.conflict import explain
 from models.allocation.solve.model import model_of, recheck
 from models.allocation.solve.resolve import Effort, best, plan_vector, with_bonus
-from models.keys import OPTION, PAIR
+from models.keys import OPTION
 
 _SHORT_TEST_S = 0.1
 
@@ -93,7 +93,7 @@ def best_near(
             "full_benefit_sd_pupils",
             "cost_agorot",
         ).sort(OPTION),
-        plan.money.drop("is_excellence").sort(*PAIR, "funding_channel"),
+        plan.school_money,
         worth,
         max(found.bound, worth),
     )

@@ -171,7 +171,7 @@ def _relaxed(model: Model, i: int, conflict: list[int], time_limit_s: float) -> 
     again = _solved_again(model, soft, over, time_limit_s) if resolves_all else None
     plan = Plan.of(model.columns, np.flatnonzero((x if again is None else again) > 0.5))
     measure = rule.measure(plan)
-    cost = None if again is None else int(plan.lines["cost_agorot"].sum())
+    cost = None if again is None else plan.spent(None)
     where = tuple(place for row in moved if (place := place_of(model, int(row))))
     words = _sentences(
         rule, amount, measure.value, measure.limit, where, cost, resolves_all=resolves_all

@@ -65,7 +65,7 @@ def _stop(rule: Rule) -> tuple[str, str]:
                 f"ערוץ אחר מוצה: {channel_he(channel)}",
                 f"another channel is exhausted: {channel_en(channel)}",
             )
-        case SchoolChannelCap(funding_channel=channel):
+        case SchoolChannelCap(funding_channel=channel, is_budget=True):
             return (
                 f"הסל של בית הספר מוצה: {channel_he(channel)}",
                 f"the school's own basket is exhausted: {channel_en(channel)}",

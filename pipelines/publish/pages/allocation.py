@@ -17,7 +17,8 @@ from models.keys import PAIR
 from pipelines.publish import charts, words
 from pipelines.publish.pages.base import ReportContext, Rows, page
 from pipelines.settings.fields import dictionary
-from pipelines.settings.scenario_files import BASE
+from pipelines.settings.keys import CITY
+from pipelines.settings.scenario_files import BASE, CONFIRMED
 
 MOST_PRICES, MOST_PAIRS = 12, 8
 PER_UNIT = {
@@ -115,6 +116,16 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
                 .group_by("semel_mosad", maintain_order=True)
             }
         ),
+        services=tables["mart_city_service"].sort("response_id").to_dicts(),
+        services_paid=tables["mart_city_service_money"]
+        .sort("response_id", "funding_channel")
+        .to_dicts(),
+        states=tables["mart_allocation_confirmation"]
+        .sort("confirmation", "funding_channel")
+        .to_dicts(),
+        state_totals=_state_totals(tables["mart_allocation_confirmation"]),
+        sure=_without_unconfirmed(tables),
+        parents=_parents(tables["mart_parents_plan"]),
         next_money=tables["mart_allocation_next"].sort("funding_channel").to_dicts(),
         firm=(
             {
@@ -147,7 +158,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         .filter(pl.col("information_worth") > 0)
         .sort("information_worth", "response_id", descending=[True, False])
         .to_dicts(),
-        by_response=_by_response(lines),
+        by_response=_by_response(lines, tables["mart_city_service"]),
         by_school=[_school(row, lines, tables) for row in schools.to_dicts()],
         close_calls=_close_calls(tables["mart_allocation_flip"]),
     )
@@ -209,6 +220,52 @@ def _answers(tables: Mapping[str, pl.DataFrame], lines: pl.DataFrame) -> dict[st
     }
 
 
+def _state_totals(states: pl.DataFrame) -> Rows:
+    """Return the plan's money by state of confirmation, what is sure first."""
+    return (
+        states.group_by("confirmation")
+        .agg(pl.col("schools_agorot", "city_services_agorot", "allocated_agorot").sum())
+        .sort(pl.col("confirmation").replace_strict({"confirmed": 0, "expected": 1, "assumed": 2}))
+        .to_dicts()
+    )
+
+
+def _without_unconfirmed(tables: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
+    """Return the plan beside the plan without what nobody has confirmed; empty where all is.
+
+    Keys: plan, alone (rows of mart_scenario), responses and schools (what changes in each).
+    """
+    every = {row["scenario_id"]: row for row in tables["mart_scenario"].to_dicts()}
+    if CONFIRMED not in every:
+        return {}
+    own = pl.col("scenario_id") == CONFIRMED
+    moved = pl.col("cost_change_agorot") != 0
+    return {
+        "both": [every[BASE], every[CONFIRMED]],
+        "alone": every[CONFIRMED],
+        "responses": tables["mart_scenario_response"]
+        .filter(own, moved)
+        .sort("cost_change_agorot", "response_id")
+        .to_dicts(),
+        "schools": tables["mart_scenario_school"]
+        .filter(own, moved)
+        .sort("cost_change_agorot", "semel_mosad")
+        .to_dicts(),
+    }
+
+
+def _parents(paid: pl.DataFrame) -> dict[str, Any]:
+    """Return what parents pay, the city's row and the quarters first; empty of what is unknown."""
+    known = not paid.filter(payment_scope=CITY).drop_nulls("last_year_paid_agorot").is_empty()
+    return {
+        "is_measured": known,
+        "whole": paid.filter(pl.col("payment_scope") != "school")
+        .sort(pl.col("payment_scope") == CITY, "division_id")
+        .to_dicts(),
+        "schools": paid.filter(payment_scope="school").sort("division_id").to_dicts(),
+    }
+
+
 def _drawn(draws: pl.DataFrame) -> dict[str, Any]:
     """Return what the plan misses of the best over the draws."""
     regret = draws.filter("is_possible").select(
@@ -246,10 +303,16 @@ def _shadow(prices: pl.DataFrame, rules: pl.DataFrame) -> dict[str, dict[str, An
     return found
 
 
-def _by_response(lines: pl.DataFrame) -> Rows:
-    """Return each funded response with its schools, money and benefit, the dearest first."""
+def _by_response(lines: pl.DataFrame, services: pl.DataFrame) -> Rows:
+    """Return each funded response with its schools, money and benefit, the dearest first.
+
+    A service of the whole city is of no school, and no benefit of it is counted.
+    """
     firm = pl.col("stability") == "firm"
-    return (
+    of_city = services.filter(pl.col("places") > 0).select(
+        "response_id", "cost_agorot", "municipal_agorot", participants="places"
+    )
+    of_schools = (
         lines.sort(PAIR)
         .group_by("response_id", maintain_order=True)
         .agg(
@@ -257,6 +320,9 @@ def _by_response(lines: pl.DataFrame) -> Rows:
             pl.col("participants", "cost_agorot", "municipal_agorot", "benefit_sd_pupils").sum(),
             firm.sum().alias("firm"),
         )
+    )
+    return (
+        pl.concat([of_schools, of_city], how="diagonal_relaxed")
         .sort("cost_agorot", "response_id", descending=[True, False])
         .to_dicts()
     )

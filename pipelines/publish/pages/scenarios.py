@@ -26,6 +26,9 @@ PARAMETERS = {
     "rules.must_keep": "חובה לשמר",
     "rules.must_drop": "יש להפסיק",
     "rules.capacity": "תקרת קיבולת",
+    "rules.hold_harmless": "רצפה מול הסכום של אשתקד (%)",
+    "rules.city_places": "מקומות בשירות של העיר",
+    "rules.parents_payments": "הורים אינם משלמים יותר מאשתקד",
     "channels.municipal_own.budget": "תקציב הרשות (₪)",
 }
 
