@@ -36,8 +36,11 @@ def adds_up(case, plan):
     assert (plan.money["amount_agorot"] > 0).all()
     paid = dict(plan.channels.select("funding_channel", "allocated_agorot").iter_rows())
     for channel in (OWN, GEFEN):
-        own = plan.money.filter(pl.col("funding_channel") == channel)
-        assert own["amount_agorot"].sum() == paid[channel]
+        own, of_city = (
+            table.filter(pl.col("funding_channel") == channel)["amount_agorot"].sum()
+            for table in (plan.money, case.services)
+        )
+        assert own + of_city == paid[channel]
 
 
 def data(frame: pl.DataFrame) -> bytes:

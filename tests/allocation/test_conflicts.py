@@ -234,8 +234,9 @@ def test_the_least_that_a_budget_must_give_way_equals_enumeration(case):
                 budget_agorot=pl.when(pl.col("funding_channel") != channel).then("budget_agorot")
             ),
         )
+        of_city = case.services.filter(funding_channel=channel)["amount_agorot"].sum()
         paid = (
-            sum(row["money"].get(channel, 0) for row in plan)
+            of_city + sum(row["money"].get(channel, 0) for row in plan)
             for plan in plans(free)
             if is_allowed(free, plan)
         )
