@@ -146,7 +146,7 @@ def test_without_payments_the_rule_cannot_be_checked_and_says_so():
     assert parents.unchecked(city(parents_rule=False), tables).is_empty()
 
 
-def told(*last, few=None):
+def told(*last):
     lines = pl.DataFrame(
         {"semel_mosad": ["a", "a", "d"], "parents_agorot": [500, 600, 40]},
         schema={"semel_mosad": pl.String, "parents_agorot": pl.Int64},
