@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.decide import scenarios as step
 from pipelines.settings.fields import dictionary
+from pipelines.settings.scenario_files import CONFIRMED
 from pipelines.warehouse.database import Warehouse
 from tests.integration.conftest import hashes
 from tests.integration.test_run_errors import expect_error
@@ -61,7 +62,7 @@ def made_when(place):
 
 def test_every_scenario_is_a_row_beside_the_plan(published):
     rows = mart(published).sort("scenario_order")
-    assert rows["scenario_id"].to_list() == ["base", *BASE_FILES]
+    assert rows["scenario_id"].to_list() == ["base", CONFIRMED, *BASE_FILES]
     by_id = {row["scenario_id"]: row for row in rows.iter_rows(named=True)}
     certificate = mart(published, "mart_allocation_certificate").row(0, named=True)
     assert by_id["base"]["cost_agorot"] == certificate["cost_agorot"]
@@ -70,20 +71,21 @@ def test_every_scenario_is_a_row_beside_the_plan(published):
     assert "must_drop" in by_id["without_amirim"]["conflict_en"]
     assert "אין תכנית" in by_id["without_amirim"]["conflict_he"]
     assert by_id["without_amirim"]["cost_agorot"] is None
-    for name in BASE_FILES[:4]:
+    for name in (CONFIRMED, *BASE_FILES[:4]):
         row = by_id[name]
         assert row["scenario_status"] == "solved"
         assert row["optimality_gap_pct"] <= 0.011
         assert row["cost_change_agorot"] == row["cost_agorot"] - certificate["cost_agorot"]
-    # Sums of schools and responses are those of the plan, to the agora.
-    for part in ("school", "response"):
+    # Sums of schools, with the services of the city, and of responses are the plan's, to the agora.
+    for part, apart in (("school", "city_services_agorot"), ("response", None)):
         sums = dict(
             mart(published, f"mart_scenario_{part}")
             .group_by("scenario_id")
             .agg(pl.col("cost_agorot").sum())
             .iter_rows()
         )
-        assert sums == {name: by_id[name]["cost_agorot"] for name in sums}
+        for name, total in sums.items():
+            assert total + (by_id[name][apart] if apart else 0) == by_id[name]["cost_agorot"]
     assert (
         mart(published, "mart_scenario_school")
         .filter(scenario_id="base")
@@ -91,6 +93,10 @@ def test_every_scenario_is_a_row_beside_the_plan(published):
         .to_list()
         == mart(published, "mart_allocation_school").sort("semel_mosad")["cost_agorot"].to_list()
     )
+    sure = by_id[CONFIRMED]
+    assert sure["cost_agorot"] == sure["municipal_agorot"], "nobody else has confirmed"
+    assert sure["parents_agorot"] == 0 < by_id["base"]["parents_agorot"]
+    assert sure["city_services_agorot"] == certificate["city_services_agorot"] > 0
     assert not (published.current / "committee" / "scenarios" / "need_blind.yaml").exists()
     assert (published.current / "analyst" / "scenarios" / "need_blind.yaml").is_file()
 
@@ -127,9 +133,10 @@ def test_a_changed_scenario_makes_again_only_what_depends_on_it(place, solved):
     again = {name for name, at in made_when(place).items() if made[name] != at}
     assert again == SCENARIO_TABLES | {"mart_data_quality", "release"}
     now = mart(place)
-    assert set(now["scenario_id"]) == {"base", "ghost", *BASE_FILES} - {"more_excellence"}
+    expected = {"base", CONFIRMED, "ghost", *BASE_FILES} - {"more_excellence"}
+    assert set(now["scenario_id"]) == expected
     assert "more_excellence" not in mart(place, "mart_scenario_school")["scenario_id"].to_list()
-    same = pl.col("scenario_id").is_in(["base", "budget_minus_tenth", "without_amirim"])
+    same = pl.col("scenario_id").is_in(["base", CONFIRMED, "budget_minus_tenth", "without_amirim"])
     assert now.filter(same).drop("scenario_order").equals(rows.filter(same).drop("scenario_order"))
     assert now.filter(scenario_id="need_blind")["equity_gamma"].item() == 0.5
     strong = now.filter(scenario_id="stronger_preference")["scenario_name_en"].item()
@@ -151,7 +158,7 @@ def test_a_short_run_makes_the_bytes_of_a_whole_one(place, solved):
     after = hashes(place)
     solved.clear()
     assert place.call("--force").returncode == 0
-    assert len(solved) == len(BASE_FILES)
+    assert len(solved) == len((CONFIRMED, *BASE_FILES))
     assert hashes(place) == after
 
 
@@ -178,7 +185,7 @@ def test_a_changed_effect_solves_every_scenario(asked, solved):
     city, tables = asked
     larger = tables["mart_effect"].with_columns(pl.col("effect_sd") * 1.5)
     step.solve_scenarios(city, tables | {"mart_effect": larger})
-    assert len(solved) == len(BASE_FILES)
+    assert len(solved) == len((CONFIRMED, *BASE_FILES))
 
 
 def test_an_invalid_scenario_stops_before_any_work(place):

@@ -21,7 +21,9 @@ def test_untouched_it_is_the_published_plan(studio, published):
     plan = pl.read_parquet(published.current / "analyst" / "mart_allocation_school.parquet")
     assert draft.conflict_he is None
     assert draft.totals["pairs_changed"] == draft.totals["schools_moved"] == 0
-    assert draft.totals["cost_agorot"] == plan["cost_agorot"].sum()
+    of_city = draft.totals["city_services_agorot"]
+    assert draft.totals["cost_agorot"] - of_city == plan["cost_agorot"].sum()
+    assert of_city > 0
     both = draft.schools.join(plan, on="semel_mosad", suffix="_plan")
     assert both.height == plan.height
     assert (both["cost_agorot"] == both["cost_agorot_plan"]).all()
@@ -35,7 +37,7 @@ def test_the_problem_is_the_one_the_run_solved(studio, published):
     space = published.workspace()
     tables = Warehouse(path=str(space.warehouse_path)).tables(allocation.STEPS[0].reads)
     asked = allocation.problem(space.city(), tables).canonical()
-    for name in ("schools", "options", "costs", "channels", "school_channels"):
+    for name in ("schools", "options", "costs", "channels", "school_channels", "services"):
         assert getattr(studio.problem, name).equals(getattr(asked, name)), name
     assert {r.rule_id for r in studio.problem.rules} == {r.rule_id for r in asked.rules}
 
