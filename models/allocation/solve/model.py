@@ -100,8 +100,8 @@ class Model:
             size,
         )
         leading.eliminate_zeros()
-        lower = np.array([row.lower - row.fixed for row in rows])
-        upper = np.array([row.upper - row.fixed for row in rows])
+        lower = np.array([row.lower - row.fixed for row in rows], dtype=float)
+        upper = np.array([row.upper - row.fixed for row in rows], dtype=float)
         owner = np.array([i for i, _ in owned])
         return cls(columns, rules, rows, owner, matrix, lower, upper, leading, objective)
 
