@@ -12,7 +12,7 @@ from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.settings.formula import engines
 from pipelines.settings.keys import AGOROT
-from pipelines.settings.scenario_files import BASE, load_scenarios
+from pipelines.settings.scenario_files import BASE, every_scenario
 from pipelines.warehouse.tables import Step, Tables, nothing, table_of
 
 _READS = ("mart_need_index", "core_school_year", "mart_last_plan")
@@ -71,7 +71,7 @@ def _float(value: Fraction | None) -> float | None:
 def beside_plans(city: CityFolder, tables: Tables) -> Tables:
     """Return, for the plan and every scenario: the formula gives, the plan gives, and why (R98)."""
     rows = [(BASE, city)]
-    for scenario in load_scenarios(city):
+    for scenario in every_scenario(city):
         rows.append((scenario.scenario_id, city.model_copy(update={"policy": scenario.policy})))
     return {
         "mart_formula_school": pl.concat(

@@ -21,7 +21,7 @@ from pipelines.decide.allocation import problem, with_payers
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
-from pipelines.settings.scenario_files import BASE, Scenario, confirmed_only, load_scenarios
+from pipelines.settings.scenario_files import BASE, Scenario, every_scenario
 from pipelines.sources.fingerprint import code_fingerprint
 from pipelines.warehouse.tables import Step, Tables, nothing, table_of
 
@@ -59,7 +59,7 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
     base = tables["mart_allocation"].sort(PAIR)
     certificate = tables["mart_allocation_certificate"].row(0, named=True)
     code = code_fingerprint(_CODE)
-    scenarios = _scenarios(city)
+    scenarios = every_scenario(city)
     plan = {
         "scenario_name_he": _BASE_HE,
         "scenario_name_en": _BASE_EN,
@@ -94,11 +94,6 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
             ],
         ),
     }
-
-
-def _scenarios(city: CityFolder) -> tuple[Scenario, ...]:
-    """The product's own scenario, then those of the city's files."""
-    return (*confirmed_only(city.policy), *load_scenarios(city))
 
 
 def _row(scenario_id: str, order: int, city: CityFolder, found: dict[str, Any]) -> dict[str, Any]:
@@ -212,7 +207,7 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
     planned = scenarios.filter(pl.col("scenario_status").is_in(["base", "solved"]))
     lines = with_benefit_share(city, tables["core_scenario_line"])
     names, members = _members(city, tables, need)
-    policies = {BASE: city.policy} | {one.scenario_id: one.policy for one in _scenarios(city)}
+    policies = {BASE: city.policy} | {one.scenario_id: one.policy for one in every_scenario(city)}
     found = compare_plans(
         lines,
         need.select("semel_mosad", "pupils", "need"),

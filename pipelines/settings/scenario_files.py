@@ -109,6 +109,15 @@ def load_scenarios(city: CityFolder) -> tuple[Scenario, ...]:
     return tuple(_load(path, base, city.policy) for path in files)
 
 
+def every_scenario(city: CityFolder) -> tuple[Scenario, ...]:
+    """Return the product's own scenario, where there is one, and those of the city's files.
+
+    Raises:
+        CityError: as `load_scenarios`.
+    """
+    return (*confirmed_only(city.policy), *load_scenarios(city))
+
+
 def confirmed_only(policy: Policy) -> tuple[Scenario, ...]:
     """Return the product's own scenario: the plan without what nobody has confirmed.
 
