@@ -19,10 +19,10 @@ from models.keys import PAIR
 from pipelines.decide import allocation, city_services
 from pipelines.decide.allocation import problem, with_payers
 from pipelines.settings.city import CityError, CityFolder
+from pipelines.settings.code import code_fingerprint
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE, Scenario, every_scenario
-from pipelines.sources.fingerprint import code_fingerprint
 from pipelines.warehouse.tables import Step, Tables, nothing, table_of
 
 _CODE = (

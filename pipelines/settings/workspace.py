@@ -43,6 +43,11 @@ class Workspace:
         """The working DuckDB file."""
         return Path(self.work_folder) / "warehouse.duckdb"
 
+    @property
+    def memory_path(self) -> Path:
+        """The folder of what each step has made (`pipelines.warehouse.memory`)."""
+        return Path(self.work_folder) / "memory"
+
 
 def workspace(city: str | None = None, scope: str | None = None) -> Workspace:
     """Return the workspace of a city: the one named, `TIKKUN_CITY`, or the demonstration city.

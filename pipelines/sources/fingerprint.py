@@ -7,15 +7,15 @@ keeps the fingerprints of its inputs in its manifest.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Set
+from collections.abc import Set
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.settings.city import CityError, CityFolder
+from pipelines.settings.code import code_fingerprint, hashed, project_files
 from pipelines.settings.scenario_files import scenario_files
-from pipelines.settings.workspace import PROJECT, Workspace
+from pipelines.settings.seen import digest
+from pipelines.settings.workspace import Workspace
 from pipelines.sources.files import source_files
 
 if TYPE_CHECKING:  # what only draws pages does not load Dagster
@@ -54,40 +54,27 @@ class Fingerprints:
 
 def pages_fingerprint() -> str:
     """Return the SHA-256 over what draws the pages, by content."""
-    return _hashed(_files(_PAGES))
+    return code_fingerprint(_PAGES)
 
 
 def fingerprints(city: CityFolder) -> Fingerprints:
     """Return the SHA-256 over every input of a run, by content.
 
+    The city's settings count by what they say: a remark or a line's end in them changes nothing.
+
     Raises:
         CityError: if a file of the city is missing.
     """
-    files = {city.folder / "city.yaml", city.folder / "policy.yaml"}
+    files = set()
     for source_id in city.city.sources:
         files |= {
             path for path, _, _ in source_files(city, source_id, city.city.school_years.all())
         }
-    files |= _files(_CODE) - _files(_PAGES)
-    scope = city.city.scope.model_dump_json()  # a run may plan for another scope than the file's
-    upstream = hashlib.sha256((_hashed(files) + scope).encode()).hexdigest()
-    solved = hashlib.sha256((upstream + _hashed(scenario_files(city.folder))).encode()).hexdigest()
+    files |= project_files(_CODE) - project_files(_PAGES)
+    said = digest(city.city) + digest(city.policy)
+    upstream = hashlib.sha256((hashed(files) + said).encode()).hexdigest()
+    solved = hashlib.sha256((upstream + hashed(scenario_files(city.folder))).encode()).hexdigest()
     return Fingerprints(upstream, solved, whole="").drawn_by(pages_fingerprint())
-
-
-def code_fingerprint(patterns: Iterable[str]) -> str:
-    """Return the SHA-256 over files of the project, by content."""
-    return _hashed(_files(patterns))
-
-
-def _files(patterns: Iterable[str]) -> set[Path]:
-    return {path for pattern in patterns for path in PROJECT.glob(pattern) if path.is_file()}
-
-
-def _hashed(files: Iterable[Path]) -> str:
-    # In the order of names and contents, so that it does not matter where a city's folder stands.
-    held = sorted((path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files)
-    return hashlib.sha256(json.dumps(held).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

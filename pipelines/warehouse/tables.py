@@ -27,6 +27,7 @@ from pipelines.warehouse.database import (
     qualified,
     swap,
 )
+from pipelines.warehouse.memory import Memory
 from pipelines.warehouse.suites import Check, checks_of
 
 STAGES = ("aim", "collect", "diagnose", "decide", "act", "review")
@@ -329,10 +330,11 @@ def python_asset(step: Step) -> dg.AssetsDefinition:
         workspace: dg.ResourceParam[Workspace],
     ):
         given = warehouse.tables(step.reads) if step.reads else {}
-        is_anew = ANEW in context.run.tags or not step.remembers
-        held = {} if is_anew else warehouse.last(step.remembers)
+        is_anew = ANEW in context.run.tags
+        held = {} if is_anew or not step.remembers else warehouse.last(step.remembers)
         given |= {name: held.get(name, nothing(name)) for name in step.remembers}
-        made = step.compute(workspace.city(), given)
+        memory = Memory(workspace.memory_path)
+        made = memory.made(step.name, workspace.city(), given, step.compute, is_anew=is_anew)
         writers = {
             table.name: lambda connection, target, table=table: create_typed(
                 connection, table, made[table.name], target

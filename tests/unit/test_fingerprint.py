@@ -1,5 +1,6 @@
 """What a release is made from is part of its fingerprint."""
 
+from pipelines.settings.code import project_files
 from pipelines.settings.workspace import PROJECT
 from pipelines.sources import fingerprint
 
@@ -9,7 +10,7 @@ BESIDE = ("pipelines/demo/", "pipelines/sources/open_files.yaml")
 
 
 def test_every_file_that_a_run_reads_is_counted():
-    counted = fingerprint._files(fingerprint._CODE) | fingerprint._files(fingerprint._PAGES)
+    counted = project_files(fingerprint._CODE) | project_files(fingerprint._PAGES)
     kept = [PROJECT / name for name in ("pipelines", "models", "sql")]
     read = {
         path

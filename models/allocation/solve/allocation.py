@@ -15,11 +15,11 @@ from models.allocation.problem.problem import Problem
 from models.allocation.problem.rule import Rule
 from models.allocation.rules.choice import MustKeep
 from models.allocation.solve.certificate import Certificate, certify
+from models.allocation.solve.clock import countdown
 from models.allocation.solve.maximin import highest_floor
 from models.allocation.solve.milp import best_by_milp
 from models.allocation.solve.model import Model, all_rules, recheck
 from models.allocation.solve.national.decomposition import best_by_decomposition
-from models.allocation.solve.search_result import countdown
 from models.allocation.solve.unspent import unspent_reason
 from models.keys import PAIR
 

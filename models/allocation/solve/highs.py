@@ -18,6 +18,8 @@ import highspy
 import numpy as np
 from scipy import sparse
 
+from models.allocation.solve import clock
+
 _LARGEST_COEFFICIENT = 1_000_000
 _MAX_CUTS = 200
 _TOLERANCE = 1e-6
@@ -241,6 +243,8 @@ def _run(
     stopped = status in (known.kTimeLimit, known.kSolutionLimit, known.kInterrupt)
     if not (infeasible or stopped or status == known.kOptimal):
         raise RuntimeError(f"The solver stopped with {highs.modelStatusToString(status)}.")
+    if status == known.kTimeLimit:
+        clock.stopped()
     x = None
     if info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
         x = np.array(highs.getSolution().col_value)

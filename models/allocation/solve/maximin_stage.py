@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from models.allocation.problem.objective import Maximin, Total
 from models.allocation.problem.problem import Problem
+from models.allocation.solve.clock import countdown
 from models.allocation.solve.maximin import floor_rule, highest_floor
 from models.allocation.solve.model import model_of
-from models.allocation.solve.search_result import countdown
 
 
 def with_given_floor(problem: Problem, floor_sd: float | None) -> Problem:

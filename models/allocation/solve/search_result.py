@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,9 +27,3 @@ class SearchResult:
     bound: float
     status: str
     method: str
-
-
-def countdown(seconds: float) -> Callable[[], float]:
-    """Seconds left of a limit: a safety net for searches that count their steps, not the time."""
-    end = time.monotonic() + seconds
-    return lambda: end - time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from models.allocation.solve.clock import countdown
 from models.allocation.solve.conflict import explain
 from models.allocation.solve.milp import best_by_milp
 from models.allocation.solve.model import Model
@@ -11,7 +12,7 @@ from models.allocation.solve.national.lagrangian import relax
 from models.allocation.solve.national.repair import whole_plan
 from models.allocation.solve.national.school_blocks import BySchool
 from models.allocation.solve.national.school_plans import Search
-from models.allocation.solve.search_result import SearchResult, countdown
+from models.allocation.solve.search_result import SearchResult
 
 _SHARE_OF_GAP = 0.1
 """The prices are sought to a tenth of the gap, so that the rest is left to the whole plan."""
