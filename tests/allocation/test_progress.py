@@ -38,7 +38,7 @@ def test_by_hand():
     # a: 40 exposed, three quarters of them weak, .1 SD each; b has no list.
     assert found["weak"]["progress_sd_pupils"] == pytest.approx(3.0)
     assert found["weak"]["progress_sd"] == pytest.approx(3.0 / 100)
-    assert (found["weak"]["participants"], found["weak"]["listed_participants"]) == (60, 30)
+    assert (found["weak"]["participants"], found["weak"]["banded_participants"]) == (60, 30)
     assert found["middle"]["progress_sd_pupils"] == 0
     assert found["strong"]["progress_sd_pupils"] == pytest.approx(1.0)
     assert found["not_known"]["progress_sd_pupils"] == pytest.approx(2.0)
@@ -53,6 +53,7 @@ def test_without_lists_of_pupils_the_bands_are_not_known():
     found = told([("a", 80, 40.0)], REACH.clear())
     assert found["weak"]["pupils"] is None
     assert found["weak"]["progress_sd"] is None
+    assert found["weak"]["progress_sd_pupils"] is None  # and not 0
     assert found["not_known"]["progress_sd_pupils"] == found["all"]["progress_sd_pupils"] == 4
 
 

@@ -34,10 +34,10 @@ def progress(
 
     Returns:
         level_band (the three, "not_known", "all"), pupils (of the band: `pupils` by the bands'
-        sizes; null = not known), participants (places, rounded), listed_participants (that the
-        split stands on), progress_sd_pupils with progress_lo_sd_pupils and progress_hi_sd_pupils
-        (90 %), and progress_sd with progress_lo_sd and progress_hi_sd: the same for each pupil of
-        the band; without lines of counted responses 0.
+        sizes; null = not known), participants (places, rounded), banded_participants (that the
+        split stands on; null = no lists), progress_sd_pupils with progress_lo_sd_pupils and
+        progress_hi_sd_pupils (90 %), and progress_sd with progress_lo_sd and progress_hi_sd: the
+        same for each pupil of the band; 0 without lines, null of bands that are not known.
 
     Raises:
         ValueError: keys twice, empty values, a line without an effect.
@@ -56,14 +56,13 @@ def progress(
     )
     known = lines.join(split.rename({"participants": "listed"}), on="response_id")
     silent = lines.join(split, on="response_id", how="anti").with_columns(
-        level_band=pl.lit(UNKNOWN), share=1.0, listed=0
+        level_band=pl.lit(UNKNOWN), share=1.0, listed=None
     )
-    whole = lines.with_columns(level_band=pl.lit(WHOLE), share=1.0)
-    whole = whole.join(
+    whole = lines.with_columns(level_band=pl.lit(WHOLE), share=1.0).join(
         split.group_by("response_id").agg(listed=pl.col("participants").sum()),
         on="response_id",
         how="left",
-    ).with_columns(pl.col("listed").fill_null(0))
+    )
     columns = ["response_id", "level_band", "participants", "exposure", "share", "listed"]
     gain, error = (
         pl.col("share") * pl.col("exposure") * pl.col(name)
@@ -78,7 +77,9 @@ def progress(
         .group_by("level_band")
         .agg(
             participants=(pl.col("share") * pl.col("participants")).sum().round().cast(pl.Int32),
-            listed_participants=pl.col("listed").sum().cast(pl.Int32),
+            banded_participants=pl.when(pl.col("listed").count() > 0)
+            .then(pl.col("listed").sum())
+            .cast(pl.Int32),
             progress_sd_pupils=gain.sum(),
             half=_Z90 * (error**2).sum().sqrt(),
         )
@@ -96,7 +97,11 @@ def progress(
         )
         .join(summed, on="level_band", how="left", maintain_order="left")
         .with_columns(
-            pl.col("participants", "listed_participants", "progress_sd_pupils", "half").fill_null(0)
+            # Of a band of which there are no pupils known nothing is known; 0 is another thing.
+            pl.when(pl.col("size").is_not_null() | (pl.col("level_band") == UNKNOWN))
+            .then(pl.col(name).fill_null(0))
+            .alias(name)
+            for name in ("participants", "progress_sd_pupils", "half")
         )
         .with_columns(
             progress_lo_sd_pupils=pl.col("progress_sd_pupils") - pl.col("half"),
@@ -113,7 +118,7 @@ def progress(
         "level_band",
         "pupils",
         "participants",
-        "listed_participants",
+        "banded_participants",
         *(f"progress{end}_sd_pupils" for end in ("", "_lo", "_hi")),
         *(f"progress{end}_sd" for end in ("", "_lo", "_hi")),
     )

@@ -68,7 +68,9 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
         certificate=tables["mart_allocation_certificate"].row(0, named=True),
         remaining=left.to_dicts(),
-        progress=tables["mart_plan_progress"].to_dicts(),
+        progress=tables["mart_plan_progress"]
+        .sort(pl.col("level_band").cast(pl.Enum(list(dictionary().labels["level_band"]))))
+        .to_dicts(),
         plan_evidence=tables["mart_plan_evidence"].sort("evidence_kind").to_dicts(),
         amounts=tables["mart_committee_amount"].sort("response_id").to_dicts(),
         contradictions=tables["mart_contradiction"].sort("contradiction", "response_id").to_dicts(),
