@@ -65,6 +65,13 @@ def test_what_cannot_hold_beside_it_is_a_named_conflict():
     assert "הוועדה" in refused.value.he
 
 
+def test_what_contradicts_without_it_is_named_without_it():
+    rules = [CLUBS, MustKeep(((C, "tutoring", 1.0),)), MustDrop(((C, "tutoring"),))]
+    with pytest.raises(InfeasibleRules) as refused:
+        solve(problem(offered(), budget=100, rules=rules))
+    assert refused.value.rules == ("must_drop", "must_keep")
+
+
 def test_its_reason_is_the_committee_s_amount_where_it_is_and_where_it_is_not():
     case = problem(offered(), budget=350, rules=[CLUBS])
     lines = solve(case).lines

@@ -211,6 +211,12 @@ class CommitteeAmount(ResponseRule):
         """The amount in words."""
         return f"{self.amount_agorot / 100:,.0f}"
 
+    def check(self, choices: Choices) -> None:
+        """Every school must have an option of the response at its dose."""
+        offered = set(choices.options.filter(self.own).select("semel_mosad", "dose").iter_rows())
+        if lacking := sorted(set(self.doses) - offered):
+            raise ValueError(f"Rule {self.rule_id}: there is no such option: {lacking[:5]}.")
+
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per school: one option at the dose settled, none elsewhere."""
         settled = dict(self.doses)
