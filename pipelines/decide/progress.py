@@ -83,8 +83,8 @@ def by_evidence(_: CityFolder, tables: Tables) -> Tables:
             [
                 (
                     kind,
-                    worth[kind],
-                    100 * worth[kind] / total,
+                    None if kind == COMMITTEE else worth[kind],  # not known is not zero
+                    None if kind == COMMITTEE else 100 * worth[kind] / total,
                     money["cost"][kind],
                     100 * money["cost"][kind] / paid["cost"],
                     money["municipal"][kind],
