@@ -71,13 +71,19 @@ class Planned:
         The committee's amounts are those of the city's own data, whatever else is known: no plan
         that is compared decides on them.
         """
-        held, _ = settled(self.city, self.tables, unsettled(self.city, self.tables))
-        posed = unsettled(self.city, tables)
-        return replace(posed, rules=(*posed.rules, *held))
+        return self._with_amounts(unsettled(self.city, tables))
 
-    def before(self, tables):
-        """Return the problem as it was before goals and evidence: all effects count, no amounts."""
-        return unsettled(counting_all(self.city), tables)
+    def before(self, tables, *, has_amounts=False):
+        """Return the problem as it was before goals and evidence: every effect counts.
+
+        No amount was the committee's then; with them, what is compared is the choice alone.
+        """
+        posed = unsettled(counting_all(self.city), tables)
+        return self._with_amounts(posed) if has_amounts else posed
+
+    def _with_amounts(self, posed):
+        held, _ = settled(self.city, self.tables, unsettled(self.city, self.tables))
+        return replace(posed, rules=(*posed.rules, *held))
 
     def with_effects(self, effect):
         """Return the city's problem as it would be with other effects."""
@@ -440,14 +446,16 @@ def plans_of(planned, seed):
     }
     was = replace(planned, city=counting_all(city))
     earlier = {
-        "before": misled(was, lambda known, _: known["prior_sd"], seed),
-        "before, misled": misled(was, of_another_response, seed),
-        "before, dealt": misled(was, of_another_subject, seed),
-        "before, right": under_expectation(was, "right", seed),
-        "before, neutral": under_expectation(was, "neutral", seed),
+        "": misled(was, lambda known, _: known["prior_sd"], seed),
+        ", misled": misled(was, of_another_response, seed),
+        ", dealt": misled(was, of_another_subject, seed),
+        ", right": under_expectation(was, "right", seed),
+        ", neutral": under_expectation(was, "neutral", seed),
     }
     found = otherwise | {
-        name: planned.before(tables | {"mart_effect": effect}) for name, effect in earlier.items()
+        f"{name}{how}": planned.before(tables | {"mart_effect": effect}, has_amounts=has_amounts)
+        for how, effect in earlier.items()
+        for name, has_amounts in (("before", False), ("before with amounts", True))
     }
     found |= {
         "oracle of all": planned.before(planned.truth),

@@ -22,8 +22,9 @@ oracle's. What nothing measures is bought by the committee's amounts, the same i
 - right, neutral: the posterior where the literature errs around the truth by what it says, and
   where it expects nothing (`expectations`), for information.
 - before: as plans were made before goals and evidence counted: every effect on every test,
-  assumptions at their means, no committee's amounts; under the same expectations again. It is no
-  plan of the same problem, so its regret may be below 0.
+  assumptions at their means, no committee's amounts; under the same expectations again. It is free
+  to spend the amounts on what tests measure, so it is no plan of the same problem and its regret
+  may be below 0. "Before with amounts" holds them too: there the choices alone are compared.
 - misled: every response has the prior means of another; dealt: the means of all responses and
   subjects dealt out anew. The posterior and prior_only each again.
 
@@ -122,9 +123,12 @@ def test_where_the_literature_misleads_the_plan_beats_the_data(regrets):
 def test_goals_and_evidence_lose_less_where_expectations_mislead_and_no_more_where_right(
     regrets, how
 ):
-    """By goal; by all effects, as it was judged before, it is printed only."""
-    more_than(regrets, f"posterior{how}", f"before{how}", "by all")
-    mean, error = more_than(regrets, f"posterior{how}", f"before{how}")
+    """By goal, under the same amounts. By all effects, and against plans without amounts, as it was
+    before, it is printed only: there the price of what the committee decides is in it.
+    """
+    for judge in ("by all", "by goal"):
+        more_than(regrets, f"posterior{how}", f"before{how}", judge)
+    mean, error = more_than(regrets, f"posterior{how}", f"before with amounts{how}")
     assert mean > (0 if how in (", misled", ", dealt") else -(error + BAND))
 
 
