@@ -23,8 +23,9 @@ said AS (
         coalesce(planned.allocated_agorot, 0) AS allocated_agorot,
         CASE
             WHEN planned.response_id IS NULL THEN 'not_funded'
-            WHEN amounts.response_id IS NOT NULL THEN 'committee'
+            WHEN amounts.amount_agorot IS NOT NULL THEN 'committee'
             WHEN planned.is_must_keep THEN 'must_keep'
+            WHEN amounts.response_id IS NOT NULL THEN 'rule'
             ELSE 'worth'
         END AS funded_by
     FROM mart.mart_proposal AS proposals
