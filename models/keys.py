@@ -28,6 +28,7 @@ RuleKind = Literal[
     "participant_capacity",
     "asset_hours",
     "minimum_group",
+    "committee_amount",
     "must_drop",
     "must_keep",
     "every_school_served",

@@ -4,6 +4,7 @@ from models.effects.agreement import agreement, rated_alike, rated_by_role
 from models.effects.alignment import alignment, money_follows_effect, perceived, placement
 from models.effects.cost import cost_per_month, response_money
 from models.effects.estimate import Estimate, GroupContrast
+from models.effects.evidence import evidence_shares
 from models.effects.local import BIAS_SD, design_frame, group_effect, local_estimates
 from models.effects.lottery import draw_lottery, lottery
 from models.effects.matching import matched
@@ -38,6 +39,7 @@ __all__ = [
     "draw_lottery",
     "evaluate_first",
     "evaluation_records",
+    "evidence_shares",
     "group_effect",
     "local_estimates",
     "lottery",

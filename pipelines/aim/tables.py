@@ -150,7 +150,7 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
                 "response_class": response.response_class,
                 "action_channel": response.action_channel,
                 "goal_id": response.goal,
-                "is_goal_measured": policy.is_goal_tested(response_id),
+                "is_goal_measured": bool(policy.goal_subjects(response_id)),
                 "horizon": response.horizon,
                 "is_excellence": response.is_excellence,
                 "is_allocated": response.is_allocated,

@@ -65,7 +65,7 @@ def absences(city: CityFolder, tables: Tables) -> Tables:
         _expected(designs["response_id"].unique().sort(), policy.absence_spread.value / spread_pct),
         local_estimates(designs),
     )
-    goals = [key for key, response in city.policy.responses.items() if response.goal_absence]
+    goals = [key for key in city.policy.responses if city.policy.has_goal_absence(key)]
     judged = verdicts(
         posterior,
         posterior.filter(pl.col("response_id").is_in(goals)).select("response_id", "subject"),

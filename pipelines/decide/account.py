@@ -19,7 +19,8 @@ from models.allocation.solve.resolve import Effort
 from models.keys import PAIR
 from models.need import need_draws
 from pipelines.decide.allocation import STEPS as ALLOCATION
-from pipelines.decide.allocation import planned, problem, subject_fit
+from pipelines.decide.allocation import planned, problem
+from pipelines.decide.goals import gains
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import MUNICIPAL
 from pipelines.warehouse.tables import Step, Tables, nothing
@@ -142,16 +143,7 @@ def drawn(city: CityFolder, tables: Tables) -> pl.DataFrame:
         seed=settings.seed.value,
     )
     offered = problem(city, tables).options.select(PAIR).unique()
-    effects = (
-        subject_fit(tables)
-        .rename({"fit": "subject_weight"})
-        .join(
-            tables["mart_effect"].select("response_id", "subject", "effect_sd", "effect_se_sd"),
-            on="subject",
-        )
-        .join(offered, on=PAIR, how="semi")
-        .select(*PAIR, "subject", "subject_weight", "effect_sd", "effect_se_sd")
-    )
+    effects = gains(city, tables).join(offered, on=PAIR, how="semi")
     return joint_draws(
         needs,
         tables["mart_need_index"].select("semel_mosad", "need"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 
 from models.allocation import (
@@ -20,6 +22,10 @@ from models.allocation.problem.persistence import lasting_share
 from models.apportionment import split_by_share
 from models.keys import OPTION, PAIR
 from pipelines.decide import assets, city_services, parents
+from pipelines.decide.committee import READS as COMMITTEE_READS
+from pipelines.decide.committee import settled
+from pipelines.decide.goals import READS as GOAL_READS
+from pipelines.decide.goals import gains
 from pipelines.decide.pooled import READS as POOL_READS
 from pipelines.decide.pooled import together, with_pooled
 from pipelines.decide.rules import READS as RULE_READS
@@ -37,11 +43,13 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
 
     The benefit of a response in a school is participants × share of the full benefit at the dose ×
     share of it that falls into the years looked at × the mean over the city's subjects of its
-    expected effect, weighted towards the subjects in which the school is likelier to be below
-    target. The weights of one school average 1, so a school's level of need enters only once,
-    through the need weight (domain_methods, trap 8). What all plans are worth therefore rises with
-    need: worth ranks plans, and success is `still_needed` (R81). A negative expected effect buys
-    nothing and counts as zero.
+    expected effect on those that measure its goals, weighted towards the subjects in which the
+    school is likelier to be below target (`gains`). The weights of one school average 1, so a
+    school's level of need enters only once, through the need weight (domain_methods, trap 8). What
+    all plans are worth therefore rises with need: worth ranks plans, and success is told as
+    progress (`progress`) and as what remains (`still_needed`, R81). A negative expected effect buys
+    nothing and counts as zero. What nothing counts for is not worth nothing: it is bought by the
+    committee's amount (`committee`).
     """
     policy = city.policy
     years, kept = policy.effects.decision_years.value, policy.effects.kept_share.value
@@ -69,19 +77,10 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         schema=["dose_level", "dose", "benefit_share"],
         orient="row",
     )
-    fit = subject_fit(tables)
-    subjects = fit["subject"].n_unique()
     per_participant = (
-        fit.join(tables["mart_effect"].select("response_id", "subject", "effect_sd"), on="subject")
-        .sort(*PAIR, "subject")
+        gains(city, tables)
         .group_by(PAIR, maintain_order=True)
-        .agg(
-            (pl.col("effect_sd") * pl.col("fit"))
-            .sum()
-            .truediv(subjects)
-            .clip(lower_bound=0)
-            .alias("gain_sd")
-        )
+        .agg(gain_sd=(pl.col("effect_sd") * pl.col("subject_weight")).sum().clip(lower_bound=0))
     )
     return (
         tables["mart_need_index"]
@@ -111,32 +110,6 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
         .sort(OPTION)
         .pipe(lambda choices: with_pooled(city, tables, choices))
         .pipe(lambda choices: assets.with_assets(city, tables, choices))
-    )
-
-
-def subject_fit(tables: Tables) -> pl.DataFrame:
-    """Return how far each subject counts in a school: fit, more where likelier below, mean 1."""
-    measured = tables["mart_gap_school"].filter(pl.col("subject") != "all")
-    # Joins and groups come in any order, and a mean of floats depends on it.
-    city_level = (
-        measured.sort("subject", "semel_mosad")
-        .group_by("subject", maintain_order=True)
-        .agg(pl.col("p_below_target").mean().alias("city_p"))
-    )
-    return (
-        tables["mart_need_index"]
-        .select("semel_mosad")
-        .join(city_level, how="cross")
-        .join(
-            measured.select("semel_mosad", "subject", "p_below_target"),
-            on=["semel_mosad", "subject"],
-            how="left",
-        )
-        .with_columns(pl.coalesce("p_below_target", "city_p", pl.lit(0.5)).alias("p"))
-        .sort("semel_mosad", "subject")
-        .with_columns(
-            (pl.col("p") / pl.col("p").mean().over("semel_mosad")).fill_nan(1.0).alias("fit")
-        )
     )
 
 
@@ -202,6 +175,12 @@ def problem(city: CityFolder, tables: Tables) -> Problem:
     Raises:
         CityError: a rule names a school that the register does not have.
     """
+    posed = unsettled(city, tables)
+    return replace(posed, rules=(*posed.rules, *settled(city, tables, posed)[0]))
+
+
+def unsettled(city: CityFolder, tables: Tables) -> Problem:
+    """Return the problem before the committee's amounts are settled in it."""
     refuse_unknown_schools(city, set(tables["core_school_year"]["semel_mosad"]))
     choices = options(city, tables)
     return Problem(
@@ -253,7 +232,9 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
     """Solve the allocation and lay it out as marts, with its certificate and re-checked rules."""
     policy = city.policy
     need = tables["mart_need_index"]
-    posed = problem(city, tables)
+    posed = unsettled(city, tables)
+    fixed, amounts = settled(city, tables, posed)
+    posed = replace(posed, rules=(*posed.rules, *fixed))
     services = posed.services.drop("is_excellence")
     plan = solve(
         posed,
@@ -266,12 +247,14 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         .join(tables["core_response"].select("response_id", "response_name_he"), on="response_id")
         .join(posed.options.select(*OPTION, "host_semel_mosad", "asset_id"), on=OPTION)
         .pipe(lambda bought: with_replaceable(city, bought))
+        .pipe(lambda bought: without_uncounted(amounts, bought))
     )
     certificate, left = plan.certificate, still_needed(city, tables, lines)
     of_services = services.filter(funding_channel=MUNICIPAL)
     return {
         "mart_allocation": lines,
         "mart_allocation_remaining": left,
+        "mart_committee_amount": spent(amounts, lines),
         "mart_allocation_money": with_confirmation(city, plan.money),
         "mart_city_service": city_services.told(city, tables),
         "mart_city_service_money": with_confirmation(city, services),
@@ -388,6 +371,28 @@ def with_replaceable(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def without_uncounted(amounts: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """Empty the benefit of lines of which nothing counts: it is not known, and is not zero."""
+    is_counted = ~pl.col("response_id").is_in(amounts["response_id"].implode())
+    return lines.with_columns(
+        pl.when(is_counted).then(name).alias(name)
+        for name in ("benefit_sd_pupils", "full_benefit_sd_pupils", "weighted_benefit")
+    )
+
+
+def spent(amounts: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """Return the committee's amounts with what the plan gives of each, and to how many schools."""
+    given = lines.group_by("response_id").agg(
+        schools=pl.len().cast(pl.Int32), allocated_agorot=pl.col("cost_agorot").sum()
+    )
+    return (
+        amounts.join(given, on="response_id", how="left")
+        .with_columns(pl.col("schools", "allocated_agorot").fill_null(0))
+        .with_columns(left_agorot=pl.col("amount_agorot") - pl.col("allocated_agorot"))
+        .sort("response_id")
+    )
+
+
 def next_bought(city: CityFolder, tables: Tables) -> Tables:
     """Return what the next 100,000 NIS of each channel that is used up would buy (R82)."""
     step = round(AGOROT * NEXT_NIS)
@@ -403,7 +408,6 @@ def next_bought(city: CityFolder, tables: Tables) -> Tables:
 READS = (
     "mart_need_index",
     "mart_gap_school",
-    "mart_effect",
     "mart_response_map",
     "core_response",
     "core_school_year",
@@ -412,6 +416,8 @@ READS = (
     *assets.READS,
     *city_services.READS,
     *parents.READS,
+    *GOAL_READS,
+    *COMMITTEE_READS,
 )
 STEPS = (
     Step(
@@ -428,6 +434,7 @@ STEPS = (
             "mart_allocation_certificate",
             "mart_allocation_asset",
             "mart_allocation_remaining",
+            "mart_committee_amount",
         ),
         reads=READS,
         compute=allocate,

@@ -37,7 +37,10 @@ FOLD_DRAWS = 1
 
 
 def priors(city: CityFolder) -> pl.DataFrame:
-    """Return the prior effect of each response on each subject it is known for, with its source."""
+    """Return the prior effect of each response on each subject it is known for, with its source.
+
+    Of an assumption nothing is carried here: its transport_discount is 0 (R122).
+    """
     works = city.policy.works
     rows = [
         (
@@ -45,7 +48,7 @@ def priors(city: CityFolder) -> pl.DataFrame:
             subject,
             effect.mean,
             effect.sd,
-            response.transport_discount.value,
+            city.policy.carried_share(response_id),
             response.effect_source,
         )
         for response_id, response in city.policy.responses.items()
@@ -121,8 +124,9 @@ def judged_by_absence(judged: pl.DataFrame, absence: pl.DataFrame) -> pl.DataFra
     """Return the verdicts, with that on absence for responses whose goal absence measures (R59).
 
     The row "all" of such a response holds no effect: its unit is days, which `mart_effect_absence`
-    tells.
+    tells. A response whose goals tests measure, too, keeps the verdict on tests.
     """
+    tested = judged.filter("is_target", pl.col("subject") != WHOLE).select("response_id").unique()
     key = ["response_id", "group_id", "subject"]
     by_absence = [
         "design_grade",
@@ -133,8 +137,10 @@ def judged_by_absence(judged: pl.DataFrame, absence: pl.DataFrame) -> pl.DataFra
         "verdict_reason",
         "is_effective",
     ]
-    goals = absence.filter("is_goal").select(
-        "response_id", *by_absence, group_id=pl.lit(WHOLE), subject=pl.lit(WHOLE)
+    goals = (
+        absence.filter("is_goal")
+        .join(tested, on="response_id", how="anti")
+        .select("response_id", *by_absence, group_id=pl.lit(WHOLE), subject=pl.lit(WHOLE))
     )
     return judged.update(goals, on=key)
 

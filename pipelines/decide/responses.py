@@ -22,6 +22,7 @@ from pipelines.warehouse.tables import Step, Tables, nothing
 
 # Half of a 90 % interval in errors of a normal.
 _REACH = 1.6448536269514722
+_NOTHING_CARRIED = "of an assumption nothing is carried: it enters with mean 0 and its own spread"
 
 
 def of_all_pupils(tables: Tables) -> pl.DataFrame:
@@ -31,9 +32,11 @@ def of_all_pupils(tables: Tables) -> pl.DataFrame:
 
 def evidence(city: CityFolder, _: Tables) -> Tables:
     """Return every registered prior effect and cost, with what it rests on (R62)."""
-    works = city.policy.works
+    policy = city.policy
+    works = policy.works
     rows = []
-    for response_id, response in city.policy.responses.items():
+    for response_id, response in policy.responses.items():
+        is_assumed = policy.is_assumed(response_id)
         work = works.get(response.effect_source)
         discount = response.transport_discount
         for subject, effect in response.effects.items():
@@ -44,14 +47,14 @@ def evidence(city: CityFolder, _: Tables) -> Tables:
                     "evidence_value": effect.mean,
                     "evidence_spread": effect.sd,
                     "unit": "pupil SD per year",
-                    "transport_discount": discount.value,
-                    "discount_reason": discount.reason,
+                    "transport_discount": policy.carried_share(response_id),
+                    "discount_reason": _NOTHING_CARRIED if is_assumed else discount.reason,
                     "source": (
                         f"{work.authors} ({work.year}). {work.title}. {work.where}"
                         if work
                         else response.effect_source
                     ),
-                    "is_assumed": work is None,
+                    "is_assumed": is_assumed,
                     "finding": work.finding if work else None,
                     "read_on": work.read_on if work else response.registered_on,
                     "reason": response.effect_reason,

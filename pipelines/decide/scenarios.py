@@ -18,6 +18,8 @@ from models.allocation.solve.model import model_of
 from models.keys import PAIR
 from pipelines.decide import allocation, city_services
 from pipelines.decide.allocation import problem, with_payers
+from pipelines.decide.goals import READS as GOAL_READS
+from pipelines.decide.goals import mean_effects
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.code import code_fingerprint
 from pipelines.settings.fields import dictionary
@@ -56,7 +58,7 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
     The plan itself is the first row and is not solved again. A scenario without a plan is a row
     with its conflict in words.
     """
-    base = tables["mart_allocation"].sort(PAIR)
+    base = as_counted(tables["mart_allocation"])
     certificate = tables["mart_allocation_certificate"].row(0, named=True)
     code = code_fingerprint(_CODE)
     scenarios = every_scenario(city)
@@ -94,6 +96,13 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
             ],
         ),
     }
+
+
+def as_counted(lines: pl.DataFrame) -> pl.DataFrame:
+    """Return the plan's lines as its worth counts them, in order: with 0 where nothing counts."""
+    return lines.sort(PAIR).with_columns(
+        pl.col("benefit_sd_pupils", "full_benefit_sd_pupils").fill_null(0.0)
+    )
 
 
 def _row(scenario_id: str, order: int, city: CityFolder, found: dict[str, Any]) -> dict[str, Any]:
@@ -212,7 +221,7 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
         lines,
         need.select("semel_mosad", "pupils", "need"),
         members,
-        effect_spread(tables),
+        mean_effects(city, tables).select("response_id", "effect_se_sd"),
         plans=planned["scenario_id"].to_list(),
         base=BASE,
         seed=city.policy.need.seed.value,
@@ -264,22 +273,6 @@ def with_benefit_share(city: CityFolder, lines: pl.DataFrame) -> pl.DataFrame:
             dict(city.policy.dose_response.value), return_dtype=pl.Float64
         )
         * pl.when(alone > 0).then(counted / alone).otherwise(1.0)
-    )
-
-
-def effect_spread(tables: Tables) -> pl.DataFrame:
-    """Standard error of each response's effect on a participant, as the allocation counts effects.
-
-    That is a mean over the measured subjects of the city, with errors that go together; the
-    school's own weights of the subjects average 1 and are left out.
-    """
-    gaps = tables["mart_gap_school"]
-    measured = gaps.filter(pl.col("subject") != "all")["subject"].unique().sort()
-    effects = tables["mart_effect"].filter(pl.col("subject").is_in(measured.implode()))
-    return (
-        effects.sort("response_id", "subject")
-        .group_by("response_id", maintain_order=True)
-        .agg(effect_se_sd=pl.col("effect_se_sd").sum() / max(len(measured), 1))
     )
 
 
@@ -369,7 +362,7 @@ STEPS = (
             *_MADE,
             "mart_need_index",
             "mart_gap_school",
-            "mart_effect",
+            *GOAL_READS,
             "mart_response",
             "mart_group",
             "core_group_school",

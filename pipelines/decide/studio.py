@@ -17,9 +17,9 @@ from models.allocation.account.comparison import Comparison, compare_plans
 from models.allocation.problem.rule import Rule
 from models.allocation.rules.money import SchoolFloor
 from models.allocation.rules.shares import EXCELLENCE, MoneyShare
-from models.keys import PAIR
 from pipelines.decide import allocation, city_services
-from pipelines.decide.scenarios import LINE, effect_spread, with_benefit_share
+from pipelines.decide.goals import mean_effects
+from pipelines.decide.scenarios import LINE, as_counted, with_benefit_share
 from pipelines.settings.city import CityFolder, load_city
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
@@ -96,7 +96,7 @@ class Studio:
             name: pl.read_parquet(release / f"{_PUBLISHED.get(name, name)}.parquet")
             for name in sorted(reads)
         }
-        base = tables["mart_allocation"].sort(PAIR).select(LINE)
+        base = as_counted(tables["mart_allocation"]).select(LINE)
         return cls(city, tables, allocation.planned(city, tables).canonical(), base)
 
     @property
@@ -199,7 +199,7 @@ class Studio:
             with_benefit_share(self.city, lines),
             self.problem.schools,
             _NO_GROUPS,
-            effect_spread(self.tables),
+            mean_effects(self.city, self.tables).select("response_id", "effect_se_sd"),
             plans=[BASE, DRAFT],
             base=BASE,
             seed=self.city.policy.need.seed.value,

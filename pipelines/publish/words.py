@@ -20,6 +20,11 @@ def signed(value: float) -> str:
     return "0.00" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
 
 
+def thousandths(value: float) -> str:
+    """Return a small gain with its sign and three decimals."""
+    return "0.000" if abs(value) < 0.0005 else f"{value:+.3f}".replace("-", "−")
+
+
 def percent(value: float) -> str:
     """Return a percentage with at most one decimal."""
     text = f"{value:.1f}".removesuffix(".0").replace("-", "−")
@@ -129,6 +134,7 @@ FORMS: dict[str, Callable[[Any], str]] = {
     for form in (
         nis,
         signed,
+        thousandths,
         percent,
         share,
         probability,

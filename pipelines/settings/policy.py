@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -231,13 +231,32 @@ class GoalTests(Cited):
 
 
 class GoalAbsence(Cited):
-    """That absence measures a response's goal, which no test does (R59)."""
+    """That absence measures a response's goal (R59)."""
+
+
+class FurtherGoal(Cited):
+    """A goal that a response serves beside the one it was chosen for, and what measures it."""
+
+    tests: GoalTests | None = None
+    absence: GoalAbsence | None = None
+
+
+class GoalMeasure(NamedTuple):
+    """What measures one goal of a response: the tests of some subjects, absence, or nothing."""
+
+    subjects: tuple[Subject, ...]
+    has_absence: bool
 
 
 class Response(Named):
     """One response of the registry (R14), with its registered cost and prior effects.
 
     Attributes:
+        goal: what it was chosen for; `goal_tests` and `goal_absence` say what measures that.
+        effect_about: whether the work it names studied this kind of response or another one, which
+            is an assumption about this one (R122).
+        committee_amount: what the committee gives where no measure counts what it does; not given =
+            last year's budget line.
         serves: whom it is for: pupils of a school that has it, or of the whole city. A service of
             the city is one line of the plan and never sliced by school; its fixed cost is paid
             once.
@@ -255,6 +274,7 @@ class Response(Named):
     goal: str
     goal_tests: GoalTests | None = None
     goal_absence: GoalAbsence | None = None
+    further_goals: dict[str, FurtherGoal] = Field(default_factory=dict)
     horizon: Literal["short", "long"]
     committed_until: Year | None = None
     lag_years: Annotated[Whole, Field(ge=0, le=3)] = 0
@@ -273,11 +293,13 @@ class Response(Named):
     )
     effects: dict[Subject, Effect]
     effect_source: str
+    effect_about: Literal["this_kind", "another_kind"] = "this_kind"
     effect_reason: Words
     effect_reason_he: Words
     cost_reason_he: Words
     registered_on: Day
     transport_discount: Annotated[Parameter[Share], In("share")]
+    committee_amount: Annotated[Parameter[Money] | None, In("NIS per year")] = None
 
     @model_validator(mode="after")
     def _allocated_has_a_price(self) -> Response:
@@ -350,9 +372,13 @@ class SolverPolicy(Model):
 
 
 class Goal(Named):
-    """One department goal; the tests measure it only where it is about achievement."""
+    """One goal of the department, or a duty of the administration.
+
+    The tests measure it only where it is about achievement.
+    """
 
     is_achievement: Flag = False
+    is_duty: Flag = False
 
 
 class DesignBias(Model):
@@ -398,6 +424,9 @@ class EffectsPolicy(Model):
     school_spread_sd: Annotated[Parameter[Sd], In("pupil SD per year")]
     worthwhile_absence: Annotated[Parameter[Positive], In("absence days saved per 100 school days")]
     absence_spread: Annotated[Parameter[Positive], In("absence days per 100 school days")]
+    sd_per_absence: Annotated[
+        Parameter[Positive] | None, In("pupil SD per absence day saved per 100 school days")
+    ] = None
     months_per_sd: Annotated[Parameter[Positive], In("months of progress in one pupil SD")]
     value_per_sd: Annotated[Parameter[Positive], In("NIS for one pupil SD of one pupil")]
     decision_years: Annotated[Parameter[Count], In("school years")]
@@ -551,6 +580,8 @@ class Policy(Model):
         """Yield everything that is named by its id: where, of which kind, by which id."""
         for response_id, response in self.responses.items():
             yield ("responses", response_id, "goal"), "goal", response.goal
+            for goal in response.further_goals:
+                yield ("responses", response_id, "further_goals", goal), "goal", goal
             for stated in ("funding", "confirmation"):
                 for channel in getattr(response, stated):
                     yield ("responses", response_id, stated, channel), "channel", channel
@@ -609,19 +640,24 @@ class Policy(Model):
     def _responses_can_be_judged(self) -> Policy:
         works = {ASSUMED, *self.works}
         for response_id, response in self.responses.items():
-            tested = response.goal_tests.subjects if response.goal_tests else ()
-            if silent := sorted(set(tested) - set(response.effects)):
+            if silent := sorted(set(self.goal_subjects(response_id)) - set(response.effects)):
                 raise RefusedError(
                     f"no effect is registered on {', '.join(silent)}; register a prior effect, or"
                     " leave the subject out",
                     f"לא נרשמה השפעה על {', '.join(silent)}; יש לרשום השפעה, או להשמיט את המקצוע",
                     *("responses", response_id, "goal_tests"),
                 )
-            if response.goal_absence and self.is_goal_tested(response_id):
+            if response.goal_absence and self.goal_measures(response_id)[response.goal].subjects:
                 raise RefusedError(
-                    "its goal is measured by tests already; a response is judged by one of the two",
-                    "היעד כבר נמדד במבחנים; מענה נשפט לפי אחד מהשניים",
+                    "its goal is measured by tests already; a goal is measured by one of the two",
+                    "היעד כבר נמדד במבחנים; יעד נמדד באחד מהשניים",
                     *("responses", response_id, "goal_absence"),
+                )
+            if response.goal in response.further_goals:
+                raise RefusedError(
+                    f"'{response.goal}' is its goal already; a goal is named once",
+                    f"'{response.goal}' הוא כבר היעד שלו; יעד נרשם פעם אחת",
+                    *("responses", response_id, "further_goals", response.goal),
                 )
             if response.effect_source not in works:
                 named = ", ".join(sorted(works - {ASSUMED}))
@@ -710,20 +746,52 @@ class Policy(Model):
         own = self.responses[response_id].confirmation.get(channel)
         return (own or self.channels[channel].confirmation).value
 
-    def is_goal_tested(self, response_id: str) -> bool:
-        """Whether tests measure the goal that a response was chosen for."""
-        response = self.responses[response_id]
-        return self.goals[response.goal].is_achievement or response.goal_tests is not None
+    def goal_measures(self, response_id: str) -> dict[str, GoalMeasure]:
+        """Return what measures each goal of a response, the one it was chosen for first (R122).
 
-    def goal_subjects(self, response_id: str) -> tuple[Subject, ...]:
-        """Return the subjects that a response is judged by; none where no test measures its goal.
-
-        Those that its goal names, or else all that it has a registered effect on.
+        The tests of the subjects that are named for a goal, or of all that the response has a
+        registered effect on where the goal is about achievement; else nothing.
         """
         response = self.responses[response_id]
-        if response.goal_tests is not None:
-            return response.goal_tests.subjects
-        return tuple(response.effects) if self.goals[response.goal].is_achievement else ()
+        stated = {response.goal: (response.goal_tests, response.goal_absence)} | {
+            goal: (item.tests, item.absence) for goal, item in response.further_goals.items()
+        }
+        of_all = tuple(response.effects)
+        return {
+            goal: GoalMeasure(
+                tests.subjects if tests else of_all if self.goals[goal].is_achievement else (),
+                absence is not None,
+            )
+            for goal, (tests, absence) in stated.items()
+        }
+
+    def goal_subjects(self, response_id: str) -> tuple[Subject, ...]:
+        """Return the subjects that a response is judged by; none where no test measures a goal."""
+        measures = self.goal_measures(response_id).values()
+        return tuple(dict.fromkeys(name for item in measures for name in item.subjects))
+
+    def has_goal_absence(self, response_id: str) -> bool:
+        """Whether absence measures a goal of a response."""
+        return any(item.has_absence for item in self.goal_measures(response_id).values())
+
+    def is_assumed(self, response_id: str) -> bool:
+        """Whether nothing but an assumption stands behind the registered effects of a response.
+
+        A study of another kind of response is an assumption about this one.
+        """
+        response = self.responses[response_id]
+        return response.effect_source == ASSUMED or response.effect_about == "another_kind"
+
+    def carried_share(self, response_id: str) -> float:
+        """Return the share of the registered effect that is expected here; of an assumption none.
+
+        It enters with mean 0 and its own spread.
+        """
+        return (
+            0.0
+            if self.is_assumed(response_id)
+            else self.responses[response_id].transport_discount.value
+        )
 
     @property
     def works(self) -> dict[str, Work]:

@@ -25,7 +25,7 @@ from models.allocation.rules.choice import (
     SchoolCapacity,
 )
 from models.allocation.rules.conditions import MinimumGroup, Prerequisite
-from models.allocation.rules.decided import ManualOverride, NoticePeriod
+from models.allocation.rules.decided import CommitteeAmount, ManualOverride, NoticePeriod
 from models.allocation.rules.money import (
     ParentsPayments,
     SchoolCap,
@@ -184,6 +184,9 @@ def is_allowed(case: Problem, plan) -> bool:
             case NoticePeriod():
                 held = {r["semel_mosad"] for r in plan if r["response_id"] == rule.response_id}
                 return held == set(rule.schools)
+            case CommitteeAmount():
+                own = [r for r in plan if r["response_id"] == rule.response_id]
+                return {(r["semel_mosad"], r["dose"]) for r in own} == set(rule.doses)
             case ManualOverride():
                 held = [
                     r
@@ -377,6 +380,7 @@ def problems(draw, *, max_rules: int = 2):
         MustDrop(((codes[1], "milat"),)),
         EverySchoolServed(draw(st.sampled_from([(), (codes[0],)]))),
         NoticePeriod("milat", (codes[0],), 2027),
+        CommitteeAmount("milat", ((codes[0], draw(st.integers(1, level)) / 2),), 100),
         ManualOverride(
             "amirim", codes[0], draw(st.booleans()), "r", "role", draw(st.sampled_from([None, 1]))
         ),

@@ -31,6 +31,7 @@ from models.allocation.rules.choice import (
 from models.allocation.rules.conditions import MinimumGroup, Prerequisite
 from models.allocation.rules.decided import (
     Commitment,
+    CommitteeAmount,
     DecidedDrop,
     DecidedKeep,
     ManualOverride,
@@ -155,6 +156,9 @@ MEASURED = [
     (DecidedKeep(((A, "milat", 0.5),)), (3,), 0, False, True),
     (DecidedDrop(((A, "milat"),)), (3,), 0, True, True),
     (DecidedDrop(((A, "milat"),)), (2,), 1, False, False),
+    (CommitteeAmount("milat", ((A, 1.0), (B, 0.5)), 9), (2, 4), 2, True, True),
+    (CommitteeAmount("milat", ((A, 1.0), (B, 0.5)), 9), (1, 4), 1, False, True),
+    (CommitteeAmount("milat", ((A, 0.5),), 9), (1, 4), 1, False, True),
     (NoticePeriod("milat", (A,), 2027), (1, 3), 1, True, True),
     (NoticePeriod("milat", (A,), 2027), (1, 4), 1, False, True),
     (NoticePeriod("milat", (A,), 2027), (3,), 0, False, True),
@@ -299,6 +303,7 @@ ONE_OF_EACH = [
     BenefitFloor(0.1, ((A, 1),)),
     ChannelBudget(OWN, 1),
     Commitment(((A, "milat", 0.5),)),
+    CommitteeAmount("milat", ((A, 0.5),), 900, response_he="מילת", response_en="MILAT"),
     DecidedDrop(((A, "milat"),)),
     DecidedKeep(((A, "milat", 0.5),)),
     Eligibility(),

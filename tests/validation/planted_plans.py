@@ -25,12 +25,15 @@ from models.demo.schools import REGISTER_HEADERS
 from models.effects import combine, local_estimates
 from models.keys import OPTION, PAIR
 from pipelines.aim.tables import aim
-from pipelines.decide.allocation import problem, subject_fit
-from pipelines.decide.effects import effects, priors
+from pipelines.decide.allocation import unsettled
+from pipelines.decide.committee import settled
+from pipelines.decide.effects import effects, goal_subjects, priors
+from pipelines.decide.goals import subject_fit
 from pipelines.diagnose.gaps import gaps
 from pipelines.diagnose.need import need
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import AGOROT, MUNICIPAL
+from pipelines.settings.policy import GoalTests
 from pipelines.sources.admission import hash_ids
 from pipelines.warehouse.tables import nothing
 from tests.validation.expectations import expected
@@ -63,8 +66,24 @@ class Planned:
     by_school: pl.DataFrame
 
     def problem(self, tables):
-        """Return the city's problem as the pipeline makes it."""
-        return problem(self.city, tables)
+        """Return the city's problem as the pipeline makes it.
+
+        The committee's amounts are those of the city's own data, whatever else is known: no plan
+        that is compared decides on them.
+        """
+        return self._with_amounts(unsettled(self.city, tables))
+
+    def before(self, tables, *, has_amounts=False):
+        """Return the problem as it was before goals and evidence: every effect counts.
+
+        No amount was the committee's then; with them, what is compared is the choice alone.
+        """
+        posed = unsettled(counting_all(self.city), tables)
+        return self._with_amounts(posed) if has_amounts else posed
+
+    def _with_amounts(self, posed):
+        held, _ = settled(self.city, self.tables, unsettled(self.city, self.tables))
+        return replace(posed, rules=(*posed.rules, *held))
 
     def with_effects(self, effect):
         """Return the city's problem as it would be with other effects."""
@@ -97,6 +116,7 @@ def planned_city(city, seed, profile="clean"):
         .sort(*KEY, "semel_mosad")
         .group_by(KEY, maintain_order=True)
         .agg(mean.alias("effect_sd"))
+        .with_columns(effect_se_sd=0.0, is_measured=True, transport_discount=1.0)
     )
     return Planned(city, tables, found["mart_effect_design"], truth, by_school)
 
@@ -105,6 +125,26 @@ def without_pooling(city):
     """Return the city without shared responses."""
     rules = city.policy.rules.model_copy(update={"pooling": None})
     return city.model_copy(update={"policy": city.policy.model_copy(update={"rules": rules})})
+
+
+def counting_all(city):
+    """Return the city as it was before: every registered effect is a goal's and no assumption."""
+    responses = {
+        name: item.model_copy(
+            update={
+                "goal_tests": (
+                    GoalTests(subjects=tuple(item.effects), source="assumed", reason="as before")
+                    if item.effects
+                    else None
+                ),
+                "effect_source": next(iter(city.policy.works)),
+                "effect_about": "this_kind",
+            }
+        )
+        for name, item in city.policy.responses.items()
+    }
+    policy = city.policy.model_copy(update={"responses": responses})
+    return city.model_copy(update={"policy": policy})
 
 
 def without_groups(city):
@@ -212,7 +252,13 @@ def core_tables(city, made):
         "mart_decision": (
             made.files["decisions.csv"].with_columns(pl.col("planning_year").cast(pl.Int32))
         ),
-        "mart_last_plan": last_plan(made, all_years("budget"), stated["core_response"]),
+        "mart_last_plan": last_plan(
+            made, all_years("budget"), stated["core_response"], "semel_mosad"
+        ),
+        "mart_last_line": last_plan(
+            made, all_years("budget"), stated["core_response"], "response_id"
+        ),
+        "mart_effect_absence": nothing("mart_effect_absence"),
         **{
             name: nothing(name)
             for name in ("mart_design_option", "mart_pooling_set", "mart_pooling_school")
@@ -244,13 +290,15 @@ def core_tables(city, made):
     }
 
 
-def last_plan(made, budget, responses):
-    """Return mart_last_plan: what the last year planned for the responses that are decided on."""
+def last_plan(made, budget, responses, key):
+    """Return mart_last_plan or mart_last_line: what the last year planned for the responses that
+    are decided on, by school or by response.
+    """
     decided = budget.filter(pl.col("school_year") == made.years[-1]).join(
         responses.filter("is_allocated"), on="response_id", how="semi"
     )
     amount = (pl.col("plan_nis").cast(pl.Float64) * AGOROT).round().cast(pl.Int64)
-    return decided.group_by("semel_mosad").agg(amount.sum().alias("last_year_agorot"))
+    return decided.group_by(key).agg(amount.sum().alias("last_year_agorot"))
 
 
 def _register(made, moved):
@@ -379,6 +427,11 @@ def counted(planned, bought):
     return held["true_benefit"].sum() - ((1 - spared["share"]) * spared["further"]).sum()
 
 
+def goal_effects(planned, effect):
+    """Return the effects on what measures a goal of the response, those alone (R122)."""
+    return effect.join(goal_subjects(planned.city), on=KEY, how="semi")
+
+
 def plans_of(planned, seed):
     """Return the plans that are compared: name -> lines of the plan."""
     tables, city = planned.tables, planned.city
@@ -386,12 +439,26 @@ def plans_of(planned, seed):
     fitted = planned.problem(tables)
     wrong = misled(planned, of_another_response, seed)
     dealt = misled(planned, of_another_subject, seed)
-    equal = equal_money(fitted)
+    equal = equal_money(planned, fitted)
     otherwise = {
         f"posterior, {kind}": planned.with_effects(under_expectation(planned, kind, seed))
         for kind in ("right", "neutral")
     }
+    was = replace(planned, city=counting_all(city))
+    earlier = {
+        "": misled(was, lambda known, _: known["prior_sd"], seed),
+        ", misled": misled(was, of_another_response, seed),
+        ", dealt": misled(was, of_another_subject, seed),
+        ", right": under_expectation(was, "right", seed),
+        ", neutral": under_expectation(was, "neutral", seed),
+    }
     found = otherwise | {
+        f"{name}{how}": planned.before(tables | {"mart_effect": effect}, has_amounts=has_amounts)
+        for how, effect in earlier.items()
+        for name, has_amounts in (("before", False), ("before with amounts", True))
+    }
+    found |= {
+        "oracle of all": planned.before(planned.truth),
         "oracle": planned.problem(planned.truth),
         "posterior": fitted,
         "data_only": planned.with_effects(data_only(own)),
@@ -404,7 +471,7 @@ def plans_of(planned, seed):
         "posterior, dealt": planned.with_effects(dealt),
         "prior_only, dealt": planned.with_effects(prior_only(dealt)),
     }
-    exact = worth(planned, fitted.options, planned.by_school)
+    exact = worth(planned, fitted.options, goal_effects(planned, planned.by_school))
     options = fitted.options.drop("benefit_sd_pupils").join(exact, on=OPTION)
     known = pl.col("benefit_sd_pupils").clip(lower_bound=0)
     found["oracle by school"] = replace(
@@ -478,17 +545,26 @@ def under_expectation(planned, kind, seed):
     return combine(changed.drop("source", "truth"), local)
 
 
-def equal_money(fitted):
-    """The problem where every school has the same municipal money per pupil, all rules as they
-    are.
+def equal_money(planned, fitted):
+    """The problem where schools have the same municipal money per pupil beside what is held anyway.
+
+    Held is what rules and the committee's amounts ask for where nothing is expected of anything.
     """
     budget = fitted.channels.filter(pl.col("funding_channel") == MUNICIPAL)["budget_agorot"].item()
-    caps = fitted.schools.select(
+    nothing_good = fitted.options.with_columns(benefit_sd_pupils=pl.lit(0.0))
+    asked = planned.solved(replace(fitted, options=nothing_good), EQUAL_GAP_PCT)
+    held = (
+        fitted.costs.filter(pl.col("funding_channel") == MUNICIPAL)
+        .join(asked, on=OPTION, how="semi")
+        .group_by("semel_mosad")
+        .agg(held=pl.col("amount_agorot").sum())
+    )
+    rest = budget - held["held"].sum()
+    size = pl.col("pupils").cast(pl.Int64)
+    caps = fitted.schools.join(held, on="semel_mosad", how="left").select(
         pl.lit(MUNICIPAL).alias("funding_channel"),
         "semel_mosad",
-        (pl.col("pupils").cast(pl.Int64) * budget // pl.col("pupils").cast(pl.Int64).sum()).alias(
-            "budget_agorot"
-        ),
+        (pl.col("held").fill_null(0) + size * rest // size.sum()).alias("budget_agorot"),
     )
     return replace(fitted, school_channels=pl.concat([fitted.school_channels, caps]))
 
@@ -518,15 +594,18 @@ def random_choice(equal, rng):
 def study(city, seed):
     """Return one city's regrets: seed, judge, plan, true_worth, regret.
 
-    `judge` is "by response" (one true effect of a response in all schools) or "by school".
+    `judge` is "by goal" (one true effect of a response in all schools, on what measures its goals),
+    "by goal and school" (the same, as planted in that very school) or "by all" (its effects on all
+    tests, as plans were judged before).
     """
     planned = planned_city(city, seed)
     plans = plans_of(planned, seed)
     options = planned.problem(planned.tables).options
     rows = []
     for judge, effect, oracle in (
-        ("by response", planned.truth["mart_effect"], "oracle"),
-        ("by school", planned.by_school, "oracle by school"),
+        ("by goal", goal_effects(planned, planned.truth["mart_effect"]), "oracle"),
+        ("by goal and school", goal_effects(planned, planned.by_school), "oracle by school"),
+        ("by all", planned.truth["mart_effect"], "oracle of all"),
     ):
         value = worth(planned, options, effect)
         truly = {

@@ -22,6 +22,7 @@ from models.allocation.account.swaps import best_swaps
 from models.allocation.problem.choices import refuse
 from models.allocation.problem.problem import Problem
 from models.allocation.rules.choice import MustDrop, MustKeep
+from models.allocation.rules.decided import CommitteeAmount
 from models.allocation.solve.model import Model, Moves, model_of
 from models.allocation.solve.resolve import linear_at, plan_vector
 from models.keys import PAIR
@@ -73,8 +74,9 @@ def explain(
     a rule would break without it), "fills_what_is_left" (below it; the money would not buy a better
     one whole). Not in the plan: "not_eligible", "must_drop", "no_benefit", "below_line", "rule"
     (another rule stands in its way), "overlap" (beside the school's other responses it adds
-    nothing), "budget" (above the line, but there is no room for all of it),
-    "overlooked" (it would do good and fit: the plan is not at its best).
+    nothing), "budget" (above the line, but there is no room for all of it), "overlooked" (it would
+    do good and fit: the plan is not at its best). In it or not: "committee" (nothing counts for the
+    response, and its amount is shared by need).
 
     Args:
         problem: the tables and rules.
@@ -162,6 +164,14 @@ def _reason(
     stops: dict[int, list[int]],
 ) -> tuple[str, list[int]]:
     """The code of one option, and the rules that decide it."""
+    own = model.columns.options["response_id"][j]
+    amounts = [
+        k
+        for k, rule in enumerate(model.rules)
+        if isinstance(rule, CommitteeAmount) and rule.response_id == own
+    ]
+    if amounts and (x[j] > 0.5 or model.columns.options["is_eligible"][j]):
+        return "committee", amounts
     if x[j] > 0.5:
         move = int(np.flatnonzero((moves.drop == j) & (moves.add < 0))[0])
         rules = [k for k in stops.get(move, []) if not model.rules[k].is_budget]

@@ -16,6 +16,13 @@ def sentences(row: Mapping[str, Any], rules: Sequence[Rule]) -> tuple[str, str]:
     line_he = f"תועלת משוקללת {got} מול {price} שכספו היה מביא במקום אחר"
     line_en = f"a weighted benefit of {got} against {price} that its money would bring elsewhere"
     match row["reason_code"]:
+        case "committee" if row["plan_dose_level"] is not None:
+            return f"במימון מסכום שקבעה הוועדה: {he}", f"Funded from the committee's amount: {en}"
+        case "committee":
+            return (
+                f"סכום הוועדה אינו מגיע לכאן: {he}",
+                f"The committee's amount does not reach this school: {en}",
+            )
         case "worth_its_price":
             return f"במימון: {line_he}.", f"Funded: {line_en}."
         case "must_keep":

@@ -173,3 +173,64 @@ class ManualOverride(ResponseRule):
         held, limit = plan.lines.filter(self.own).height, int(self.is_forced)
         binding = self.is_forced or not plan.steps.filter(self.own).is_empty()
         return Measure(held, limit, held == limit, binding)
+
+
+@dataclass(frozen=True)
+class CommitteeAmount(ResponseRule):
+    """A response that no measure judges: a set amount, shared by need (R122).
+
+    Which schools have it, and at which dose, is settled before the plan; which of the options at
+    that dose (shared with others, leaning on an asset) is the plan's to choose.
+
+    Attributes:
+        doses: (semel_mosad, dose) of the schools that have it.
+        amount_agorot: the amount, for the sentence.
+    """
+
+    doses: tuple[tuple[str, float], ...]
+    amount_agorot: int
+    unit = "schools"
+    relaxed_in = "pairs"
+    id_template = "committee_amount:{rule.response_id}"
+    template_en = (
+        "No measure counts what {rule.name_en} does for its goals: the committee's amount,"
+        " {rule.nis} NIS, goes to {rule.count} school(s) by their registered need."
+    )
+    template_he = (
+        "אין מדד שסופר את מה ש{rule.name_he} מועיל ליעדיו: הסכום שקבעה הוועדה, {rule.nis} ₪,"
+        " מתחלק ל־{rule.count} בתי ספר לפי הצורך הרשום שלהם."
+    )
+
+    @property
+    def count(self) -> int:
+        """How many schools have it."""
+        return len(self.doses)
+
+    @property
+    def nis(self) -> str:
+        """The amount in words."""
+        return f"{self.amount_agorot / 100:,.0f}"
+
+    def check(self, choices: Choices) -> None:
+        """Every school must have an option of the response at its dose."""
+        offered = set(choices.options.filter(self.own).select("semel_mosad", "dose").iter_rows())
+        if lacking := sorted(set(self.doses) - offered):
+            raise ValueError(f"Rule {self.rule_id}: there is no such option: {lacking[:5]}.")
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Per school: one option at the dose settled, none elsewhere."""
+        settled = dict(self.doses)
+        doses = columns.options["dose"].to_numpy()
+        for school, positions in columns.by_school(self.own):
+            if school in settled:
+                at_dose = positions[doses[positions] == settled[school]]
+                yield Row.counting(at_dose, lower=1, semel_mosad=school)
+            elif len(positions):
+                yield Row.counting(positions, upper=0, semel_mosad=school)
+
+    def measure(self, plan: Plan) -> Measure:
+        """Schools that have it as settled, of those that have it or should."""
+        held = set(plan.lines.filter(self.own).select("semel_mosad", "dose").iter_rows())
+        settled = set(self.doses)
+        every = {school for school, _ in held | settled}
+        return Measure(len(held & settled), len(every), held == settled, binding=bool(settled))

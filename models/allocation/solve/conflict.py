@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from models.allocation.problem.words import first_few, nis
+from models.allocation.rules.decided import CommitteeAmount
 from models.allocation.solve.highs import minimise
 from models.allocation.solve.model import Model
 from models.allocation.solve.relaxation import Relaxation, least_slack, place_of, relaxations
@@ -104,9 +105,9 @@ def explain(model: Model, *, time_limit_s: float, within_s: float | None = None)
         for i in range(len(model.rules))
         if np.any(model.owner == i)
     }
-    owners = irreducible(
-        list(rows_of), lambda some: has_no_plan([row for i in some for row in rows_of[i]])
-    )
+    # What contradicts without the committee's amounts is named without them.
+    asked = sorted(rows_of, key=lambda i: isinstance(model.rules[i], CommitteeAmount))
+    owners = irreducible(asked, lambda some: has_no_plan([row for i in some for row in rows_of[i]]))
     if within_s is not None:
         text = _message(model, sorted(owners), [], _NO_REPAIR, ())
         ids = tuple(model.rules[i].rule_id for i in sorted(owners))

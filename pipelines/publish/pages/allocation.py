@@ -69,6 +69,12 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
         certificate=tables["mart_allocation_certificate"].row(0, named=True),
         remaining=left.to_dicts(),
+        progress=tables["mart_plan_progress"]
+        .sort(pl.col("level_band").cast(pl.Enum(list(dictionary().labels["level_band"]))))
+        .to_dicts(),
+        plan_evidence=tables["mart_plan_evidence"].sort("evidence_kind").to_dicts(),
+        amounts=tables["mart_committee_amount"].sort("response_id").to_dicts(),
+        contradictions=tables["mart_contradiction"].sort("contradiction", "response_id").to_dicts(),
         gap_unknown=left.filter(pl.col("need_gap_before").is_null()).to_dicts(),
         checked=tables["mart_allocation_rule"].sort("rule_id").to_dicts(),
         channels=tables["mart_allocation_channel"].sort("funding_channel").to_dicts(),
@@ -315,7 +321,10 @@ def _by_response(lines: pl.DataFrame, services: pl.DataFrame) -> Rows:
         .group_by("response_id", maintain_order=True)
         .agg(
             pl.len().alias("schools"),
-            pl.col("participants", "cost_agorot", "municipal_agorot", "benefit_sd_pupils").sum(),
+            pl.col("participants", "cost_agorot", "municipal_agorot").sum(),
+            pl.when(pl.col("benefit_sd_pupils").count() > 0).then(
+                pl.col("benefit_sd_pupils").sum()
+            ),
             firm.sum().alias("firm"),
         )
     )

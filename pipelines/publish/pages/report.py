@@ -81,7 +81,7 @@ def _by_response(lines: pl.DataFrame, responses: pl.DataFrame) -> Rows:
         pl.col("participants").sum(),
         pl.col("cost_agorot").sum(),
         pl.col("municipal_agorot").sum(),
-        pl.col("benefit_sd_pupils").sum(),
+        pl.when(pl.col("benefit_sd_pupils").count() > 0).then(pl.col("benefit_sd_pupils").sum()),
     )
     classes = responses.select("response_id", "response_class")
     return (

@@ -101,6 +101,8 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         .filter(pl.col("quantity") != "served_share")
         .sort("response_id", "quantity")
         .to_dicts(),
+        goals=tables["mart_response_goal"].sort("response_id", "goal_id").to_dicts(),
+        weights=tables["mart_response_evidence"].sort("response_id", "evidence_kind").to_dicts(),
         chart=(
             Markup(charts.alignment_chart(municipal))
             if municipal.drop_nulls("effect_sd").height

@@ -1,0 +1,195 @@
+"""What nothing counts for is the committee's to decide: its amount, shared by need (R122).
+
+The amount is the policy's (`committee_amount`), else last year's budget line. The formula engine
+shares it by participants × W(registered need), between what the least and the full dose cost in a
+school; a school whose share buys not even the least dose gives way, the least need first. Whole
+doses are bought; eligibility, capacity, decisions and budgets hold. A response of which no amount
+is known is given nothing by formula, and the page says so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from models.allocation import Problem
+from models.allocation.problem.columns import Columns
+from models.allocation.rules.alone import Alone
+from models.allocation.rules.decided import CommitteeAmount
+from models.allocation.solve.model import all_rules
+from models.formula import Bound, Formula, Term, share
+from models.keys import OPTION
+from pipelines.decide.goals import uncounted
+from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import AGOROT
+from pipelines.warehouse.tables import Tables, schema_of
+
+READS = ("mart_need_indicator", "mart_last_line")
+_BY_NEED = Formula(
+    terms=(Term((("participants", 1.0),), times=("weight",)),),
+    floors=(Bound(1.0, "floor_agorot"),),
+    caps=(Bound(1.0, "cap_agorot"),),
+)
+
+
+def settled(
+    city: CityFolder, tables: Tables, posed: Problem
+) -> tuple[tuple[CommitteeAmount, ...], pl.DataFrame]:
+    """Return the rules that hold the committee's amounts in a problem, and what they rest on.
+
+    Args:
+        city: the policy.
+        tables: need and last year's money.
+        posed: the problem without these rules; its options have host_semel_mosad and asset_id.
+
+    Returns:
+        A rule for each response with an amount, and the rows of `mart_committee_amount` but for
+        what the plan then spends.
+    """
+    tidy = posed.canonical()
+    columns = Columns.of(tidy)
+    alone = Alone.of(columns, all_rules(tidy))
+    by_itself = posed.options.filter(
+        pl.all_horizontal(pl.col("host_semel_mosad", "asset_id").is_null())
+    )
+    offered = columns.options.with_columns(
+        is_possible=pl.Series(alone.is_possible), is_kept=pl.Series(alone.is_kept)
+    ).join(by_itself.select(OPTION), on=OPTION, how="semi", maintain_order="left")
+    reasons = uncounted(city, tables)
+    x = np.zeros(columns.options.height)
+    kept = offered.filter("is_possible", "is_kept", ~pl.col("response_id").is_in(list(reasons)))
+    x[
+        kept.sort("cost_agorot", "column")
+        .unique(["semel_mosad", "response_id"], keep="first")["column"]
+        .to_numpy()
+    ] = 1
+    rules, rows = [], []
+    for response_id, reason in sorted(reasons.items()):
+        amount, source = _amount(city, tables, response_id)
+        need, basis = registered_need(city, tables, response_id)
+        rows.append((response_id, reason, source, basis, amount))
+        if amount is None:
+            continue
+        own = offered.filter("is_possible", pl.col("response_id") == response_id)
+        bought = _bought(city, own, need, amount, x, alone)
+        x[bought["column"].to_numpy()] = 1
+        item = city.policy.responses[response_id]
+        doses = tuple(bought.sort("semel_mosad").select("semel_mosad", "dose").iter_rows())
+        rules.append(
+            CommitteeAmount(
+                response_id, doses, amount, response_he=item.name_he, response_en=item.name_en
+            )
+        )
+    named = ("response_id", "uncounted_reason", "amount_source", "need_basis", "amount_agorot")
+    return tuple(rules), pl.DataFrame(rows, schema=schema_of(*named), orient="row")
+
+
+def _amount(city: CityFolder, tables: Tables, response_id: str) -> tuple[int | None, str]:
+    """The committee's amount in agorot, and whose it is."""
+    stated = city.policy.responses[response_id].committee_amount
+    if stated is not None:
+        return round(AGOROT * stated.value), "policy"
+    last = tables["mart_last_line"].filter(response_id=response_id)["last_year_agorot"]
+    return (int(last.item()), "last_year") if len(last) else (None, "none")
+
+
+def registered_need(city: CityFolder, tables: Tables, response_id: str) -> tuple[pl.DataFrame, str]:
+    """Return how much each school needs what a response is for: semel_mosad, need (0..1).
+
+    The mean of the indicators that measure the needs registered for its goals: those that name the
+    response, if any do. Where a school has none of them measured, or no such need is registered,
+    the need index. Beside it the indicators, comma-separated ("need_index" = no indicator).
+    """
+    policy = city.policy
+    goals = policy.goal_measures(response_id)
+    of_goal = [need for need in policy.response_map.needs.values() if need.goal in goals]
+    named = [need for need in of_goal if response_id in need.responses] or of_goal
+    wanted = sorted(
+        key
+        for key, item in policy.need.indicators.items()
+        if any(
+            need.measure == item.measure and need.subject in (None, "all", item.subject)
+            for need in named
+        )
+    )
+    measured = (
+        tables["mart_need_indicator"]
+        .filter("is_measured", pl.col("indicator_id").is_in(wanted))
+        .sort("semel_mosad", "indicator_id")
+        .group_by("semel_mosad", maintain_order=True)
+        .agg(own=pl.col("indicator_need").mean())
+    )
+    need = (
+        tables["mart_need_index"]
+        .select("semel_mosad", "need")
+        .join(measured, on="semel_mosad", how="left")
+        .select("semel_mosad", need=pl.coalesce("own", "need"))
+    )
+    return need, ",".join(wanted) or "need_index"
+
+
+def _bought(
+    city: CityFolder,
+    own: pl.DataFrame,
+    need: pl.DataFrame,
+    amount: int,
+    x: np.ndarray,
+    alone: Alone,
+) -> pl.DataFrame:
+    """The options that an amount buys: for the most schools, in order of need, that it serves."""
+    policy = city.policy
+    weight = (policy.need_offset.value + pl.col("need")) ** policy.equity_gamma.value
+    schools = (
+        own.drop("need")
+        .group_by("semel_mosad")
+        .agg(
+            pl.col("participants").first(),
+            pl.col("is_kept").any(),
+            least_agorot=pl.col("cost_agorot").min(),
+            cap_agorot=pl.col("cost_agorot").max(),
+        )
+        .join(need, on="semel_mosad")
+        .with_columns(
+            weight=weight,
+            floor_agorot=pl.when("is_kept").then("least_agorot").otherwise(0),
+        )
+        .sort("is_kept", "weight", "semel_mosad", descending=[True, True, False])
+    )
+    kept = int(schools["is_kept"].sum())
+    for count in range(schools.height, kept - 1, -1):
+        bought = _whole_doses(own, schools.head(count), amount)
+        if bought is not None and (count == kept or _fits(bought, x, alone)):
+            return bought
+    return own.clear()
+
+
+def _whole_doses(own: pl.DataFrame, schools: pl.DataFrame, amount: int) -> pl.DataFrame | None:
+    """The option of each school that its share of the amount buys; None where one cannot.
+
+    What is left over by whole doses goes on to the neediest whose next dose it buys.
+    """
+    floors, caps = int(schools["floor_agorot"].sum()), int(schools["cap_agorot"].sum())
+    pot = min(max(amount, floors), caps)
+    shares = share(_BY_NEED, schools, pot).amounts.select("semel_mosad", "amount_agorot")
+    steps = own.join(shares, on="semel_mosad").sort("semel_mosad", "cost_agorot", "column")
+    bought = steps.filter(pl.col("cost_agorot") <= pl.col("amount_agorot")).unique(
+        "semel_mosad", keep="last", maintain_order=True
+    )
+    if bought.height < schools.height:
+        return None
+    left = pot - int(bought["cost_agorot"].sum())
+    now = {row["semel_mosad"]: row for row in bought.iter_rows(named=True)}
+    for school in schools["semel_mosad"]:
+        for step in steps.filter(semel_mosad=school).iter_rows(named=True):
+            extra = step["cost_agorot"] - now[school]["cost_agorot"]
+            if 0 < extra <= left:
+                left, now[school] = left - extra, step
+    chosen = [row["column"] for row in now.values()]
+    return own.filter(pl.col("column").is_in(chosen))
+
+
+def _fits(bought: pl.DataFrame, x: np.ndarray, alone: Alone) -> bool:
+    """Whether the options keep every limit that schools share, beside what is settled already."""
+    both = x.copy()
+    both[bought["column"].to_numpy()] = 1
+    return all(row.coefficients @ both[row.columns] <= row.upper for row in alone.shared)
