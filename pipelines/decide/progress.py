@@ -78,8 +78,9 @@ def by_evidence(_: CityFolder, tables: Tables) -> Tables:
         for name, amount in zip(money, amounts, strict=True):
             money[name].update(split_by_share(amount, own))
     # A service of the whole city is the committee's line.
-    for amounts in tables["mart_city_service"].select(*_PAID).drop_nulls().iter_rows():
-        for name, amount in zip(money, amounts, strict=True):
+    services = tables["mart_city_service"].select(*_PAID).sum()
+    for name, amount in zip(money, services.row(0), strict=True):
+        if amount:
             money[name][COMMITTEE] += amount
     total = sum(worth.values()) or 1.0
     paid = {name: max(sum(parts.values()), 1) for name, parts in money.items()}

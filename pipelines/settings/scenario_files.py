@@ -122,8 +122,9 @@ def confirmed_only(policy: Policy) -> tuple[Scenario, ...]:
     """Return the product's own scenario: the plan without what nobody has confirmed.
 
     There is none where all money is confirmed. Whoever has confirmed a part of a response carries
-    all of it, by their shares; what nobody has confirmed is given to nobody. Rules that hold a
-    school to last year's money do not hold: it was of all who pay, and most are not there.
+    all of it, by their shares; what nobody has confirmed is given to nobody. Two rules that lean on
+    others' money do not hold: the floor at last year's money, which was of all who paid, and the
+    ceiling of excellence in municipal money, of which others were to pay a part.
     """
     funded, over = {}, []
     for name, item in {**policy.school_responses, **policy.city_services}.items():
@@ -155,7 +156,7 @@ def confirmed_only(policy: Policy) -> tuple[Scenario, ...]:
             "must_drop": (*stated.must_drop, *dropped),
             "city_places": (*stated.city_places, *ended),
             "hold_harmless": None,
-            "rise_cap": None,
+            "excellence_max": None,
         }
     )
     changed = policy.model_copy(update={"responses": policy.responses | funded, "rules": rules})
@@ -164,8 +165,8 @@ def confirmed_only(policy: Policy) -> tuple[Scenario, ...]:
         name_he="בלי כסף שלא אושר",
         name_en="Without money that is not confirmed",
         reason=(
-            "כסף של אחרים שאיש לא אישר אינו ניתן, ומי שאישר נושא בכל העלות; כללים הנשענים על"
-            " הסכום של אשתקד אינם חלים, כי רובו היה של אחרים"
+            "כסף של אחרים שאיש לא אישר אינו ניתן, ומי שאישר נושא בכל העלות; הרצפה מול הסכום של"
+            " אשתקד ותקרת המצוינות אינן חלות, כי נקבעו בהנחה שגם אחרים משלמים"
         ),
         policy=changed,
         changes=_changes(policy, changed),

@@ -109,6 +109,7 @@ GHOST = (
 SCENARIO_TABLES = {
     "core_scenario",
     "core_scenario_line",
+    "mart_formula_school",
     "mart_scenario_change",
     "mart_scenario",
     "mart_scenario_group",

@@ -184,7 +184,8 @@ def test_the_plan_without_what_is_not_confirmed_has_whoever_confirmed_pay_all(sm
     for name, item in made.policy.school_responses.items():
         assert sum(item.funding.values()) == pytest.approx(1)
         assert {policy.confirmation(name, channel) for channel in item.funding} == {"confirmed"}
-    assert made.policy.rules.hold_harmless is None
+    assert made.policy.rules.hold_harmless is made.policy.rules.excellence_max is None
+    assert made.policy.rules.excellence_min == policy.rules.excellence_min
     assert made.policy.rules.must_keep == policy.rules.must_keep
     said = {change.parameter_id for change in made.changes}
     assert "policy.responses.milat.funding.ministry_other" in said
