@@ -69,7 +69,6 @@ def test_what_nothing_counts_for_and_why(city):
         "perach": "no_measure",
         "hebrew_immigrants": "assumed_only",
         "amirim": "assumed_only",
-        "gifted_center": "assumed_only",
         "tikshuv": "no_measure",
         "informal_clubs": "no_measure",
     }
