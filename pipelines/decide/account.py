@@ -8,6 +8,7 @@ import polars as pl
 
 from models.allocation import Problem
 from models.allocation.account.audit import AuditSettings, audit, changes
+from models.allocation.account.envy import envy_sentences, remaining_envies
 from models.allocation.account.explain import Explanation, explain
 from models.allocation.account.firmness import stability
 from models.allocation.account.frontier import gamma_frontier, rule_prices
@@ -19,7 +20,7 @@ from models.allocation.solve.resolve import Effort
 from models.keys import PAIR
 from models.need import need_draws
 from pipelines.decide.allocation import STEPS as ALLOCATION
-from pipelines.decide.allocation import planned, problem, subject_fit
+from pipelines.decide.allocation import fairness, planned, problem, subject_fit
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import MUNICIPAL
 from pipelines.warehouse.tables import Step, Tables, nothing
@@ -57,7 +58,32 @@ def explained(city: CityFolder, tables: Tables) -> Tables:
         "mart_allocation_flip": turned(
             posed, lines, closest(found, city.policy.account.flip_pairs.value)
         ),
+        "mart_allocation_envy": envied(city, tables, posed),
     }
+
+
+def envied(city: CityFolder, tables: Tables, posed: Problem) -> pl.DataFrame:
+    """Return the envies that remain, what turning each would cost, and both in words."""
+    if tables["mart_allocation_certificate"]["fair_band_pct"].item() is None:
+        return nothing("mart_allocation_envy")
+    found = remaining_envies(
+        posed, tables["mart_allocation"], fairness(city, tables).needier, workers=WORKERS
+    )
+    months = city.policy.effects.months_per_sd.value
+    called = tables["mart_need_index"].select("semel_mosad", "school_name_he", "need")
+    needier = called.rename({name: f"needier_{name}" for name in called.columns})
+    named = (
+        found.with_columns(months_lost=months * pl.col("benefit_loss_sd_pupils"))
+        .join(called, on="semel_mosad", maintain_order="left")
+        .join(needier, on="needier_semel_mosad", maintain_order="left")
+    )
+    said = [envy_sentences(row, posed.response_names) for row in named.iter_rows(named=True)]
+    return named.drop(
+        "school_name_he", "needier_school_name_he", "benefit_loss_sd_pupils"
+    ).with_columns(
+        envy_he=pl.Series([he for he, _ in said], dtype=pl.String),
+        envy_en=pl.Series([en for _, en in said], dtype=pl.String),
+    )
 
 
 def closest(found: Explanation, count: int) -> pl.DataFrame:
@@ -300,6 +326,7 @@ STEPS = (
             "mart_allocation_part",
             "mart_allocation_price",
             "mart_allocation_flip",
+            "mart_allocation_envy",
         ),
         reads=(*READS, "mart_allocation", "mart_allocation_certificate"),
         compute=explained,
@@ -343,7 +370,7 @@ STEPS = (
         "plan_prices",
         "decide",
         makes=("mart_frontier", "mart_rule_price"),
-        reads=(*READS, "mart_allocation_certificate"),
+        reads=(*READS, "mart_allocation", "mart_allocation_certificate"),
         compute=priced,
     ),
 )

@@ -67,6 +67,9 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         ruled=lambda rule_id: str(rules.get(rule_id, rule_id)).rstrip("."),
         parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
         certificate=tables["mart_allocation_certificate"].row(0, named=True),
+        envies=tables["mart_allocation_envy"]
+        .sort("cost_agorot", *PAIR, descending=[True, False, False])
+        .to_dicts(),
         remaining=left.to_dicts(),
         gap_unknown=left.filter(pl.col("need_gap_before").is_null()).to_dicts(),
         checked=tables["mart_allocation_rule"].sort("rule_id").to_dicts(),
