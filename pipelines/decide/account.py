@@ -192,7 +192,9 @@ def drawn(city: CityFolder, tables: Tables) -> pl.DataFrame:
 def audited(city: CityFolder, tables: Tables) -> Tables:
     """Return whether money goes to need, equally to equals and streams; who gains and loses."""
     settings = city.policy.account
-    schools = tables["mart_need_index"].select("semel_mosad", "stream", "pupils", "need")
+    schools = with_nurture_band(
+        tables, tables["mart_need_index"].select("semel_mosad", "stream", "pupils", "need")
+    )
     money = views(tables, schools)
     found = audit(
         schools,
@@ -221,11 +223,30 @@ def audited(city: CityFolder, tables: Tables) -> Tables:
     }
 
 
+def with_nurture_band(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
+    """Add nurture_band: the latest nurture index in three bands, from the strongest."""
+    latest = tables["core_school_year"].sort("school_year").group_by("semel_mosad").last()
+    index = pl.col("nurture_index")
+    band = (
+        pl.when(index.is_null())
+        .then(pl.lit("unknown"))
+        .when(index < 4)
+        .then(pl.lit("1_3"))
+        .when(index < 8)
+        .then(pl.lit("4_7"))
+        .otherwise(pl.lit("8_10"))
+    )
+    return schools.join(
+        latest.select("semel_mosad", nurture_band=band), on="semel_mosad", how="left"
+    ).with_columns(pl.col("nurture_band").fill_null("unknown"))
+
+
 def views(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
     """Return the money of each school as it can be looked at: view, semel_mosad, amount_agorot.
 
     `plan` is the plan's; `municipal_own` what the authority itself pays of it; `total` the plan
-    with the Ministry's money and the whole Gefen basket, unknown where either is. A view of which
+    with the Ministry's money and the whole Gefen basket, unknown where either is; `without_plan`
+    these two alone, so that the two beside each other tell what the plan changes. A view of which
     nothing is known, or that holds no money, is left out.
     """
     paid = (
@@ -253,10 +274,11 @@ def views(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
             total=pl.col("plan")
             - pl.col("gefen")
             + pl.col("ministry_agorot")
-            + pl.col("gefen_agorot")
+            + pl.col("gefen_agorot"),
+            without_plan=pl.col("ministry_agorot") + pl.col("gefen_agorot"),
         )
         .unpivot(
-            ["plan", "municipal_own", "total"],
+            ["plan", "municipal_own", "total", "without_plan"],
             index="semel_mosad",
             variable_name="view",
             value_name="amount_agorot",

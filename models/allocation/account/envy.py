@@ -11,7 +11,7 @@ import polars as pl
 from models.allocation.problem.fairness import Fairness
 from models.allocation.problem.problem import Problem
 from models.allocation.problem.words import nis
-from models.allocation.rules.order import NeedOrder
+from models.allocation.rules.order import NeedOrder, SpendingKept
 from models.allocation.solve.fair import envies_of
 from models.allocation.solve.model import model_of
 from models.allocation.solve.resolve import Effort, best_of_each, plan_vector
@@ -40,7 +40,8 @@ def remaining_envies(
     """Each envied line of a plan, with the price of its being envied by nobody.
 
     The price is found by solving again: the line goes, or all its enviers get the response; every
-    rule is kept and no other line becomes envied.
+    rule is kept, no channel spends less (equality by taking away is none), and no other line
+    becomes envied.
 
     Args:
         problem: the tables and rules, those of fairness among them (`fair.fairness_rules`).
@@ -62,7 +63,9 @@ def remaining_envies(
     fairness = Fairness(0, needier, columns.pairs.clear()).canonical(columns)
     envied, pairs = envies_of(model, fairness.needier).of_plan(x), columns.pairs.rows()
     order = next((rule for rule in problem.rules if isinstance(rule, NeedOrder)), NeedOrder(()))
-    others = tuple(rule for rule in problem.rules if rule is not order)
+    money = [(c, columns.money(c)) for c in problem.channels["funding_channel"]]
+    spending = SpendingKept(tuple((c, int(m[x > 0.5].sum())) for c, m in money if m[x > 0.5].any()))
+    others = (*(rule for rule in problem.rules if rule is not order), spending)
     need = dict(problem.schools.select("semel_mosad", "need").iter_rows())
     turned = (
         model_of(
@@ -115,8 +118,8 @@ def envy_sentences(row: Mapping[str, Any], names: Mapping[str, tuple[str, str]])
     )
     if row["worth_loss"] is None:
         return (
-            f"{he} אין תכנית שמתקנת זאת, מקיימת את כל הכללים ואינה יוצרת קנאה אחרת.",
-            f"{en} No plan that keeps the rules turns this without another envy.",
+            f"{he} אין תכנית שמתקנת זאת, מקיימת את הכללים, מוציאה לא פחות ואינה יוצרת קנאה אחרת.",
+            f"{en} No plan that keeps the rules and spends as much turns it without another.",
         )
     price, months = f"{row['worth_loss_pct']:.2f}", f"{row['months_lost']:,.0f}"
     return (

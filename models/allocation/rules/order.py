@@ -58,6 +58,32 @@ class NeedOrder(Rule):
 
 
 @dataclass(frozen=True)
+class SpendingKept(Rule):
+    """Every channel spends at least so much, so that nothing is made equal by taking it away.
+
+    Attributes:
+        least: (funding_channel, agorot).
+    """
+
+    least: tuple[tuple[str, int], ...]
+    unit = "channels"
+    id_template = "spending_kept"
+    template_en = "Every channel spends at least what the plan spends of it."
+    template_he = "מכל ערוץ מוצא לפחות מה שהתכנית מוציאה ממנו."
+
+    def rows(self, columns: Columns) -> Iterator[Row]:
+        """Per channel: its money."""
+        everything = np.arange(columns.options.height)
+        for channel, agorot in self.least:
+            yield Row(everything, columns.money(channel), lower=agorot)
+
+    def measure(self, plan: Plan) -> Measure:
+        """Channels that spend less; none may."""
+        less = sum(plan.spent(channel) < agorot for channel, agorot in self.least)
+        return Measure(less, 0, less == 0, binding=True)
+
+
+@dataclass(frozen=True)
 class LinesKept(Rule):
     """Of what schools had last year, so much goes on at least.
 

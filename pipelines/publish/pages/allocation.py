@@ -60,6 +60,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
     )
     pots = tables["mart_allocation_formula_pot"].sort("formula_part")
     prices = tables["mart_rule_price"].filter(pl.col("worth_gain") > 0)
+    needy_loses = (pl.col("need_quartile") == 1) & (pl.col("change_agorot") < 0).fill_null(False)
     return page(
         "allocation",
         tables,
@@ -94,7 +95,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         .sort("view", "need", "semel_mosad", descending=[False, True, False])
         .to_dicts(),
         changes=tables["mart_allocation_change"]
-        .sort("change_agorot", "semel_mosad", nulls_last=True)
+        .sort(~needy_loses, "change_agorot", "semel_mosad", nulls_last=True)
         .to_dicts(),
         frontier=tables["mart_frontier"]
         .sort(pl.col("objective_id") == "maximin", "equity_gamma")
