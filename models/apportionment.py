@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from math import lcm
 
 
 def exact(value: float | int) -> Fraction:
@@ -11,7 +12,7 @@ def exact(value: float | int) -> Fraction:
     return Fraction(value) if isinstance(value, int) else Fraction(str(value))
 
 
-def largest_remainder(total: int, weights: Sequence[Fraction]) -> list[int]:
+def largest_remainder(total: int, weights: Sequence[Fraction | int]) -> list[int]:
     """Split `total` in proportion to `weights` by the method of largest remainders (Hamilton).
 
     Ties of remainders go to the earlier position, so the caller's order is the tie-break.
@@ -21,14 +22,16 @@ def largest_remainder(total: int, weights: Sequence[Fraction]) -> list[int]:
     """
     if total < 0 or any(weight < 0 for weight in weights):
         raise ValueError("The amount to split and every weight must be zero or more.")
-    whole = sum(weights, Fraction(0))
+    one = lcm(*{weight.denominator for weight in weights})
+    counts = [weight.numerator * (one // weight.denominator) for weight in weights]
+    whole = sum(counts)
     if whole == 0:
         if total:
             raise ValueError(f"{total} agorot cannot be split: no weight is above zero.")
         return [0] * len(weights)
-    quotas = [total * weight / whole for weight in weights]
-    parts = [int(quota) for quota in quotas]
-    by_remainder = sorted(range(len(quotas)), key=lambda i: (parts[i] - quotas[i], i))
+    parts = [total * count // whole for count in counts]
+    remainders = [parts[i] * whole - total * count for i, count in enumerate(counts)]
+    by_remainder = sorted(range(len(counts)), key=remainders.__getitem__)
     for position in by_remainder[: total - sum(parts)]:
         parts[position] += 1
     return parts

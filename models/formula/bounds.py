@@ -4,35 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor
 
-import polars as pl
+import numpy as np
 
 from models.apportionment import exact
 from models.formula.declaration import Formula
+from models.formula.numbers import Numbers
 from models.formula.refusal import FormulaError
-from models.formula.units import some
+from models.formula.units import Units
 
 
 @dataclass(frozen=True)
 class Limits:
-    """By unit: least and most (None = no end), what is in hand included, and what sets them."""
+    """By unit: least and most, what is in hand included, and what sets them.
 
-    lower: list[Fraction]
-    upper: list[Fraction | None]
-    why_least: list[str | None]
-    why_most: list[str | None]
+    Attributes:
+        lower, upper: agorot; upper is any number where `has_end` is false.
+        has_end: whether there is a most.
+        why_least, why_most: names of what sets them; None = nothing.
+    """
+
+    lower: Numbers
+    upper: Numbers
+    has_end: np.ndarray
+    why_least: np.ndarray
+    why_most: np.ndarray
 
 
-def limits(
-    formula: Formula, units: pl.DataFrame, held: list[Fraction], counted: list[bool], key: str
-) -> Limits:
-    """The limits of every unit; what is given beside the money in hand is a multiple of the unit.
+def limits(formula: Formula, units: Units, held: Numbers, counted: np.ndarray) -> Limits:
+    """The limits of every unit; what is given beside the money in hand is a multiple of the step.
 
     Raises:
-        ValueError: a unit's least is above its most.
+        FormulaError: a unit's least is above its most.
     """
-    step, size = formula.rounding.unit_agorot, units.height
+    step = formula.rounding.unit_agorot
     least = [("floor", exact(b.agorot), b.per) for b in formula.floors]
     most = [("cap", exact(b.agorot), b.per) for b in formula.caps]
     if formula.guarantee_pct is not None:
@@ -40,39 +45,35 @@ def limits(
     if formula.growth_cap_pct is not None:
         most.append(("growth_cap", exact(formula.growth_cap_pct) / 100, formula.last_year))
 
-    def amounts(each: Fraction, per: str | None) -> list[Fraction | None]:
-        """A bound by unit; None where it does not apply."""
-        counts = units[per].to_list() if per else [1] * size
-        return [
-            each * exact(count) if is_in and count is not None else None
-            for count, is_in in zip(counts, counted, strict=True)
-        ]
+    def amounts(each: Fraction, per: str | None) -> tuple[np.ndarray, Numbers]:
+        """Where a bound applies, and what it is."""
+        if per is None:
+            return counted, units.same(each)
+        is_last = per == formula.last_year
+        known, counts = units.known(per) if is_last else (counted, units.numbers(per))
+        return counted & known, counts * units.same(each)
 
-    lower: list[Fraction] = list(held)
-    upper: list[Fraction | None] = [None] * size
-    why_least: list[str | None] = ["in_hand" if has else None for has in held]
-    why_most: list[str | None] = [None] * size
+    lower, upper, has_end = held, held, np.zeros(len(units), dtype=bool)
+    why_least = np.where(held.num > 0, "in_hand", None)  # type: ignore[call-overload]
+    why_most = np.full(len(units), None, dtype=object)
     for why, each, per in least:
-        for i, amount in enumerate(amounts(each, per)):
-            if amount is not None and amount > lower[i]:
-                lower[i] = held[i] + step * ceil((amount - held[i]) / step)
-                why_least[i] = why
+        applies, amount = amounts(each, per)
+        raises = applies & lower.is_below(amount)
+        lower = (held + (amount - held).rounded(Fraction(step), "up")).where(raises, lower)
+        why_least[raises] = why
     for why, each, per in most:
-        for i, amount in enumerate(amounts(each, per)):
-            known = upper[i]
-            if amount is not None and (known is None or amount < known):
-                upper[i] = held[i] + step * floor((amount - held[i]) / step)
-                why_most[i] = why
-    crossed = [
-        name
-        for name, low, high in zip(units[key].to_list(), lower, upper, strict=True)
-        if high is not None and low > high
-    ]
-    if crossed:
+        applies, amount = amounts(each, per)
+        cuts = applies & (~has_end | amount.is_below(upper))
+        room = amount - held
+        whole = Numbers(room.num // (room.den * step) * step)
+        upper, has_end = (held + whole).where(cuts, upper), has_end | cuts
+        why_most[cuts] = why
+    crossed = has_end & upper.is_below(lower)
+    if crossed.any():
         raise FormulaError(
             "the least amount (floor, guarantee or money in hand) is above the most (cap or growth "
-            f"cap) at {some(crossed)}; lower the one or raise the other.",
+            f"cap) at {units.some(crossed)}; lower the one or raise the other.",
             "הסכום המזערי (רצפה, הבטחה או כסף שכבר ביד) גבוה מן המרבי (תקרה או תקרת גידול) ב: "
-            f"{some(crossed)}; יש להוריד את האחד או להעלות את האחר.",
+            f"{units.some(crossed)}; יש להוריד את האחד או להעלות את האחר.",
         )
-    return Limits(lower, upper, why_least, why_most)
+    return Limits(lower, upper, has_end, why_least, why_most)

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
 
+import numpy as np
 import polars as pl
 
-from models.formula.bounds import limits
+from models.apportionment import exact
+from models.formula.bounds import Limits, limits
 from models.formula.declaration import Formula
-from models.formula.level import Unspendable, at_level, common_level
+from models.formula.level import Bounded, Unspendable
+from models.formula.numbers import Numbers
 from models.formula.refusal import FormulaError
-from models.formula.units import checked, counted, numbers, phased, points
+from models.formula.units import Units
 
 
 @dataclass(frozen=True)
@@ -48,58 +51,121 @@ def share(
         FormulaError: a column is missing, a value is bad, limits contradict each other, or no
             level uses up the pot; the message says what, at which units or by how much.
     """
+    return shared(formula, Units.of(units, key), pot_agorot)
+
+
+def shared(formula: Formula, units: Units, pot_agorot: int) -> Given:
+    """The same for units that earlier parts have given numbers to."""
     if pot_agorot < 0:
         raise FormulaError(
             f"the pot must be zero or more, not {pot_agorot} agorot.",
             "הסכום לחלוקה אינו יכול להיות שלילי.",
         )
-    units = checked(formula, units, key)
-    is_in, pot = counted(formula, units), Fraction(pot_agorot)
-    summed = points(formula, units)
-    claims = phased(formula, units, summed, pot)
-    held = numbers(units, formula.in_hand) if formula.in_hand else [Fraction(0)] * units.height
-    limit = limits(formula, units, held, is_in, key)
-    pools = _members(
-        units[formula.pool_by].to_list() if formula.pool_by else units[key].to_list(), is_in
-    )
-
-    # A pool has no limits but what it holds; a unit on its own has its own.
-    claim = [sum((claims[i] for i in own), Fraction(0)) for own in pools]
-    hold = [sum((held[i] for i in own), Fraction(0)) for own in pools]
-    lower = [sum((limit.lower[i] for i in own), Fraction(0)) for own in pools]
-    upper = [limit.upper[own[0]] for own in pools]
-    in_hand = sum(hold, Fraction(0))
+    counted, nothing = units.flags(formula.only_where), units.same(Fraction(0))
+    summed = _points(formula, units).where(counted, nothing)
+    if (summed.num < 0).any():
+        shown = units.some((summed.num < 0).astype(bool))
+        raise FormulaError(
+            f"points: they must be zero or more, but see {shown}.",
+            f"הנקודות אינן יכולות להיות שליליות; כך ב: {shown}.",
+        )
+    claims = _phased(formula, units, summed, counted, Fraction(pot_agorot))
+    held = units.numbers(formula.in_hand) if formula.in_hand else nothing
+    limit = limits(formula, units, held, counted)
+    names, member = units.groups(formula.pool_by or units.key)
+    bounded, holds = _pools(claims, held, limit, counted, member, len(names))
+    in_hand = holds.total()
     try:
-        level = common_level(claim, lower, upper, pot + in_hand)
+        level = bounded.level(pot_agorot + in_hand)
     except Unspendable as refused:
         raise _unspendable(refused, in_hand, pot_agorot) from None
-    given = [Fraction(0)] * units.height
-    bound: list[str | None] = [None] * units.height
-    for k, own in enumerate(pools):
-        more = at_level(level, claim[k], lower[k], upper[k]) - hold[k]
-        high = upper[k]
-        at = limit.why_least if level * claim[k] < lower[k] else limit.why_most
-        is_bound = level * claim[k] < lower[k] or (high is not None and level * claim[k] > high)
-        for i in own:
-            given[i] = more * (claims[i] / claim[k] if claim[k] else Fraction(1, len(own)))
-            bound[i] = at[i] if is_bound else None
-    amounts = formula.rounding.apply(given)
-    table = units.select(
-        key,
-        points=pl.Series([float(p) for p in summed], dtype=pl.Float64),
+    given = (bounded.at(level) - holds).at(member)
+    if formula.pool_by:
+        given = given * _within_pools(claims, counted, member, bounded.points)
+    amounts = formula.rounding.apply(given.where(counted, nothing))
+    asked = bounded.asked(level)
+    is_raised = asked.is_below(bounded.lower)[member] & counted
+    is_cut = (bounded.has_end & bounded.upper.is_below(asked))[member] & counted
+    bound = np.full(len(units), None, dtype=object)
+    bound[is_cut], bound[is_raised] = limit.why_most[is_cut], limit.why_least[is_raised]
+    table = units.table.select(
+        units.key,
+        points=pl.Series(summed.floats(), dtype=pl.Float64),
         amount_agorot=pl.Series(amounts, dtype=pl.Int64),
-        bound=pl.Series(bound, dtype=pl.String),
+        bound=pl.Series(bound.tolist(), dtype=pl.String),
     )
     return Given(table, level, pot_agorot - sum(amounts))
 
 
-def _members(pools: list[object], is_in: list[bool]) -> list[list[int]]:
-    """Positions of the units of each pool that count."""
-    members: dict[object, list[int]] = {}
-    for i, (pool, counts) in enumerate(zip(pools, is_in, strict=True)):
-        if counts:
-            members.setdefault(pool, []).append(i)
-    return list(members.values())
+def _points(formula: Formula, units: Units) -> Numbers:
+    """The sum of the terms, by unit."""
+    summed = units.same(Fraction(0))
+    for term in formula.terms:
+        count = units.same(Fraction(0))
+        for name, weight in term.weights:
+            count = count + units.numbers(name) * units.same(exact(weight))
+        for name in term.times:
+            count = count * units.numbers(name)
+        summed = summed + count
+    return summed
+
+
+def _phased(
+    formula: Formula, units: Units, summed: Numbers, counted: np.ndarray, pot: Fraction
+) -> Numbers:
+    """Points moved towards last year's amounts, which are first scaled to this year's money.
+
+    A unit without a last year keeps its whole formula amount; the others share what is left.
+    """
+    whole, way = summed.total(), exact(formula.phase_in_pct) / 100
+    if formula.last_year is None:
+        return summed
+    known, last = units.known(formula.last_year)
+    if way == 1 or not whole:
+        return summed
+    target = summed * units.same(pot / whole)
+    known = known & counted
+    before = last.at(known).total()
+    if not before:
+        return target
+    rest = target.at(known).total()
+    moved = target * units.same(way) + last * units.same((1 - way) * rest / before)
+    return moved.where(known, target)
+
+
+def _pools(
+    claims: Numbers,
+    held: Numbers,
+    limit: Limits,
+    counted: np.ndarray,
+    member: np.ndarray,
+    size: int,
+) -> tuple[Bounded, Numbers]:
+    """Claims, bounds and money in hand of every pool; a unit alone is a pool of its own.
+
+    A pool of several has no limits but what it holds.
+    """
+    none = Numbers.same(Fraction(0), len(claims))
+    claim, lower, hold, upper = (
+        values.where(counted, none).totals(member, size)
+        for values in (claims, limit.lower, held, limit.upper)
+    )
+    has_end = np.zeros(size, dtype=bool)
+    has_end[member[counted & limit.has_end]] = True
+    return Bounded(claim, lower, upper, has_end), hold
+
+
+def _within_pools(
+    claims: Numbers, counted: np.ndarray, member: np.ndarray, pooled: Numbers
+) -> Numbers:
+    """Each unit's part of its pool: in proportion to its claim, or equal where there is none."""
+    one = np.where(counted, 1, 0).astype(object)
+    size = Numbers(one).totals(member, len(pooled))
+    has_claim = (pooled.num > 0).astype(bool)
+    ones = Numbers.same(Fraction(1), len(pooled))
+    own = claims.where(has_claim[member], Numbers(one))
+    whole = pooled.where(has_claim, size.largest(ones))
+    return own.over(whole.at(member))
 
 
 def _unspendable(refused: Unspendable, in_hand: Fraction, pot: int) -> FormulaError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
-_NOTHING = Fraction(0)
+import numpy as np
+
+from models.formula.numbers import Numbers
 
 
 class Unspendable(Exception):  # noqa: N818 - a result about the bounds, not a programming error
@@ -21,54 +23,60 @@ class Unspendable(Exception):  # noqa: N818 - a result about the bounds, not a p
         self.least, self.most = least, most
 
 
-def common_level(
-    points: Sequence[Fraction],
-    lower: Sequence[Fraction],
-    upper: Sequence[Fraction | None],
-    total: Fraction,
-) -> Fraction:
-    """The least λ ≥ 0 with Σ min(max(λ·points, lower), upper) = total, exactly.
+@dataclass(frozen=True)
+class Bounded:
+    """Claims between bounds.
 
-    Water-filling: the sum rises in λ along straight pieces that meet where a unit leaves its lower
-    bound or reaches its upper one; the pieces are walked until one crosses the total.
-
-    Args:
+    Attributes:
         points: of each unit, zero or more.
         lower: least of each unit, zero or more.
-        upper: most of each unit, at least its lower; None = no end.
-        total: what all take together.
-
-    Raises:
-        Unspendable: the total is below all lower bounds, or above what can be taken.
+        upper: most of each unit, at least its lower; any number where there is no end.
+        has_end: whether there is a most.
     """
-    least = sum(lower, _NOTHING)
-    # A unit's slope starts at lower/points and ends at upper/points.
-    bends: list[tuple[Fraction, Fraction]] = []
-    is_endless, most = False, least
-    for claim, low, high in zip(points, lower, upper, strict=True):
-        if claim == 0:
-            continue
-        bends.append((low / claim, claim))
-        if high is None:
-            is_endless = True
-        else:
-            bends.append((high / claim, -claim))
-            most += high - low
-    if total < least or (not is_endless and total > most):
-        raise Unspendable(least, None if is_endless else most)
-    bends.sort()
-    level, taken, slope = _NOTHING, least, _NOTHING
-    for bend, change in bends:
-        reached = taken + slope * (bend - level)
-        if reached >= total:
-            break
-        level, taken, slope = bend, reached, slope + change
-    return level if taken == total else level + (total - taken) / slope
 
+    points: Numbers
+    lower: Numbers
+    upper: Numbers
+    has_end: np.ndarray
 
-def at_level(
-    level: Fraction, points: Fraction, lower: Fraction, upper: Fraction | None
-) -> Fraction:
-    """What one unit takes at a level."""
-    taken = max(level * points, lower)
-    return taken if upper is None else min(taken, upper)
+    def level(self, total: Fraction) -> Fraction:
+        """The least λ ≥ 0 with Σ min(max(λ·points, lower), upper) = total, exactly.
+
+        Water-filling: the sum rises in λ along straight pieces that meet where a unit leaves its
+        lower bound or reaches its upper one. From a meeting on the sum is
+        least − risen + λ·slope, where every unit that rises adds its points to the slope and the
+        bound that it left to what has risen.
+
+        Raises:
+            Unspendable: the total is below all lower bounds, or above what can be taken.
+        """
+        claims = (self.points.num > 0).astype(bool)
+        ends = claims & self.has_end
+        least = self.lower.total()
+        is_endless = bool((claims & ~self.has_end).any())
+        most = least + self.upper.at(ends).total() - self.lower.at(ends).total()
+        if total < least or (not is_endless and total > most):
+            raise Unspendable(least, None if is_endless else most)
+        if total == least or not claims.any():
+            return Fraction(0)
+        points = self.points.at(claims).joined(self.points.at(ends))
+        bounds = self.lower.at(claims).joined(self.upper.at(ends))
+        sign = np.where(np.arange(len(points)) < claims.sum(), 1, -1).astype(object)
+        meetings = bounds.over(points)
+        order = np.array(sorted(range(len(points)), key=meetings.order_keys().__getitem__))
+        slope = Numbers(points.num * sign, points.den).at(order).running()
+        risen = Numbers(bounds.num * sign, bounds.den).at(order).running()
+        missing = Numbers.same(total - least, len(order)) + risen
+        # The last meeting at which all together have not yet reached the total.
+        is_short = (meetings.at(order) * slope).is_below(missing)
+        last = np.flatnonzero(is_short)[-1:]
+        return missing.at(last).total() / slope.at(last).total()
+
+    def at(self, level: Fraction) -> Numbers:
+        """What each unit takes at a level."""
+        taken = self.asked(level).largest(self.lower)
+        return taken.smallest(self.upper).where(self.has_end, taken)
+
+    def asked(self, level: Fraction) -> Numbers:
+        """What each unit would take without bounds."""
+        return self.points * Numbers.same(level, len(self.points))

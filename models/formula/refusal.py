@@ -1,4 +1,4 @@
-"""Why a formula cannot be applied, told in English and in Hebrew."""
+"""Why a formula cannot be read or applied, told in English and in Hebrew."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ class FormulaError(ValueError):
 
     Attributes:
         he: the same in Hebrew, for a municipal user; columns keep their names.
+        place: keys that lead to what is wrong, from the part of the declaration that was read.
     """
 
-    def __init__(self, en: str, he: str) -> None:
+    def __init__(self, en: str, he: str, place: tuple[str | int, ...] = ()) -> None:
         super().__init__(en)
-        self.he = he
+        self.he, self.place = he, place

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor
 from typing import Literal
 
 from models.apportionment import largest_remainder
+from models.formula.numbers import Numbers, Ties
 
-Method = Literal["largest_remainder", "half_even", "half_up", "down"]
+Method = Literal["largest_remainder", Ties]
 
 
 @dataclass(frozen=True)
@@ -35,26 +34,17 @@ class Rounding:
         if self.method == "largest_remainder" and self.unit_agorot != 1:
             raise ValueError(
                 "rounding: largest_remainder spends the pot to the agora, so its unit is 1; round "
-                "half_even, half_up or down to a larger unit."
+                "half_even, half_up, half_down, up or down to a larger unit."
             )
 
-    def apply(self, amounts: Sequence[Fraction]) -> list[int]:
+    def apply(self, amounts: Numbers) -> list[int]:
         """Whole agorot for exact amounts; remainders that tie go to the earlier position.
 
         An amount that is already a multiple of the unit never changes, and none moves by a unit
         or more.
         """
         if self.method == "largest_remainder":
-            return largest_remainder(round(sum(amounts, Fraction(0))), amounts)
-        unit = self.unit_agorot
-        return [unit * self._whole(amount / unit) for amount in amounts]
-
-    def _whole(self, value: Fraction) -> int:
-        """One amount in units."""
-        match self.method:
-            case "half_even":
-                return round(value)
-            case "half_up":
-                return floor(value + Fraction(1, 2))
-            case _:
-                return floor(value)
+            weights = amounts.over_one().num.tolist()
+            return largest_remainder(round(amounts.total()), weights)
+        whole: list[int] = amounts.rounded(Fraction(self.unit_agorot), self.method).num.tolist()
+        return whole

@@ -1,118 +1,156 @@
-"""What units bring to a formula: checked columns, points, and last year's amounts."""
+"""What the units bring to a formula: checked columns, and what earlier parts gave."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import prod
 
+import numpy as np
 import polars as pl
 
-from models.apportionment import exact
-from models.formula.declaration import Formula
+from models.formula.numbers import Numbers
 from models.formula.refusal import FormulaError
 
 _SHOWN = 10
+_NUMBER = r"^[0-9]+(\.[0-9]+)?$"
 
 
-def checked(formula: Formula, units: pl.DataFrame, key: str) -> pl.DataFrame:
-    """The units in order of the key; ValueError at the first thing that is wrong with them."""
-    read = formula.columns()
-    if missing := [name for name in (key, *read) if name not in units.columns]:
-        known = ", ".join(units.columns)
-        raise FormulaError(
-            f"no column {', '.join(missing)} among the units; there are: {known}.",
-            f"חסרות עמודות בטבלת היחידות: {', '.join(missing)}; יש בה: {known}.",
-        )
-    twice = units.filter(pl.col(key).is_duplicated() | pl.col(key).is_null())
-    if twice.height:
-        shown = some(twice[key].unique().sort().to_list())
-        raise FormulaError(
-            f"{key}: every unit needs one row of its own, but see {shown}.",
-            f"{key}: לכל יחידה דרושה שורה אחת משלה; לא כך ב: {shown}.",
-        )
-    for name in read:
-        _check_column(formula, units, key, name)
-    return units.sort(key)
+@dataclass(frozen=True)
+class Units:
+    """The units of a formula in order of their key, with the numbers that parts have given them.
 
+    Attributes:
+        table: one row a unit.
+        key: the column that names a unit.
+        made: by part, what it gave each unit.
+        later: parts whose turn has not come.
+    """
 
-def _check_column(formula: Formula, units: pl.DataFrame, key: str, name: str) -> None:
-    """Raise ValueError where a column holds what the formula cannot count with."""
-    column, kind = pl.col(name), units.schema[name]
-    bad = pl.lit(False) if name == formula.last_year else column.is_null()
-    if name == formula.only_where:
-        if kind != pl.Boolean:
+    table: pl.DataFrame
+    key: str
+    made: Mapping[str, Numbers] = field(default_factory=dict)
+    later: frozenset[str] = frozenset()
+    _read: dict[str, Numbers] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, table: pl.DataFrame, key: str) -> Units:
+        """The units of a table.
+
+        Raises:
+            FormulaError: there is no such key, or a unit has no row of its own.
+        """
+        units = cls(table, key)
+        units._require(key)
+        twice = table.filter(pl.col(key).is_duplicated() | pl.col(key).is_null())
+        if twice.height:
+            shown = some(twice[key].unique().sort().to_list())
             raise FormulaError(
-                f"{name}: must be true or false, not {kind}.",
+                f"{key}: every unit needs one row of its own, but see {shown}.",
+                f"{key}: לכל יחידה דרושה שורה אחת משלה; לא כך ב: {shown}.",
+            )
+        return replace(units, table=table.sort(key))
+
+    def __len__(self) -> int:
+        """How many units there are."""
+        return self.table.height
+
+    def same(self, value: Fraction) -> Numbers:
+        """One number for every unit."""
+        return Numbers.same(value, len(self))
+
+    def numbers(self, name: str) -> Numbers:
+        """A column of numbers, zero or more, known at every unit; or what an earlier part gave."""
+        if name in self.made:
+            return self.made[name]
+        known, values = self.known(name)
+        self._refuse(
+            name,
+            ~known,
+            "a value is needed at every unit, but it is empty at",
+            "לכל יחידה נדרש ערך; הוא ריק ב",
+        )
+        return values
+
+    def known(self, name: str) -> tuple[np.ndarray, Numbers]:
+        """Where a column of numbers is not empty, and its numbers; zero stands in elsewhere."""
+        if name in self.made:
+            return np.ones(len(self), dtype=bool), self.made[name]
+        self._require(name)
+        column = self.table[name]
+        if not column.dtype.is_numeric():
+            text = column.cast(pl.String)
+            bad = text.is_not_null() & ~text.str.contains(_NUMBER).fill_null(False)
+            shown = self.some(bad.to_numpy())
+            raise FormulaError(
+                f"{name}: must be numbers, zero or more, but see {shown}.",
+                f"{name}: נדרשים מספרים שאינם שליליים; לא כך ב: {shown}.",
+            )
+        bad = (column < 0) | ~column.cast(pl.Float64).is_finite()
+        self._refuse(
+            name,
+            bad.fill_null(False).to_numpy(),
+            "a value must be zero or more and no infinity, but see",
+            "ערך אינו יכול להיות שלילי או אינסופי; כך ב",
+        )
+        if name not in self._read:
+            self._read[name] = Numbers.written(column.fill_null(0))
+        return column.is_not_null().to_numpy(), self._read[name]
+
+    def flags(self, name: str | None) -> np.ndarray:
+        """A column of true and false; true everywhere where no column is named."""
+        if name is None:
+            return np.ones(len(self), dtype=bool)
+        self._require(name)
+        if self.table.schema[name] != pl.Boolean:
+            raise FormulaError(
+                f"{name}: must be true or false, not {self.table.schema[name]}.",
                 f"{name}: נדרש ערך של כן או לא.",
             )
-    elif name != formula.pool_by:
-        if not kind.is_numeric():
-            raise FormulaError(f"{name}: must be numbers, not {kind}.", f"{name}: נדרשים מספרים.")
-        bad = bad | (column < 0) | ~column.cast(pl.Float64).is_finite()
-    rows = units.filter(bad.fill_null(False))
-    if rows.height:
-        shown = some(rows[key].sort().to_list())
-        raise FormulaError(
-            f"{name}: a value that is not empty, below zero or infinite is needed at every unit, "
-            f"but see {shown}.",
-            f"{name}: לכל יחידה נדרש ערך שאינו ריק, שלילי או אינסופי; לא כך ב: {shown}.",
+        return self._full(name).to_numpy()
+
+    def groups(self, name: str) -> tuple[list[object], np.ndarray]:
+        """The values of a column of names, and by unit the position of its own among them."""
+        self._require(name)
+        values = self._full(name).to_list()
+        names = list(dict.fromkeys(values))
+        position = {value: place for place, value in enumerate(names)}
+        return names, np.array([position[value] for value in values], dtype=int)
+
+    def some(self, chosen: np.ndarray) -> str:
+        """The first of the units chosen."""
+        return some(self.table.filter(pl.Series(chosen, dtype=pl.Boolean))[self.key].to_list())
+
+    def _full(self, name: str) -> pl.Series:
+        """A column that is not empty anywhere."""
+        column = self.table[name]
+        self._refuse(
+            name,
+            column.is_null().to_numpy(),
+            "a value is needed at every unit, but it is empty at",
+            "לכל יחידה נדרש ערך; הוא ריק ב",
         )
+        return column
 
+    def _require(self, name: str) -> None:
+        """Raise FormulaError unless the units have a column."""
+        if name in self.later:
+            raise FormulaError(
+                f"{name} is a part that comes later; put it before the parts that use it.",
+                f"{name} הוא חלק שבא בהמשך; יש להקדים אותו לחלקים שמשתמשים בו.",
+            )
+        if name not in self.table.columns:
+            known = ", ".join([*self.table.columns, *self.made])
+            raise FormulaError(
+                f"no column {name} among the units; there are: {known}.",
+                f"חסרה עמודה בטבלת היחידות: {name}; יש בה: {known}.",
+            )
 
-def numbers(units: pl.DataFrame, name: str) -> list[Fraction]:
-    """A column as the decimals a person wrote."""
-    return [exact(value) for value in units[name].to_list()]
-
-
-def points(formula: Formula, units: pl.DataFrame) -> list[Fraction]:
-    """The sum of the terms, by unit; zero where a unit does not count."""
-    summed = [Fraction(0)] * units.height
-    for term in formula.terms:
-        times = [numbers(units, name) for name in term.times]
-        for name, weight in term.weights:
-            each = exact(weight)
-            for i, count in enumerate(units[name].to_list()):
-                if count:
-                    summed[i] += prod((column[i] for column in times), start=each * exact(count))
-    return [
-        p if is_in else Fraction(0)
-        for p, is_in in zip(summed, counted(formula, units), strict=True)
-    ]
-
-
-def counted(formula: Formula, units: pl.DataFrame) -> list[bool]:
-    """Whether each unit counts."""
-    return units[formula.only_where].to_list() if formula.only_where else [True] * units.height
-
-
-def phased(
-    formula: Formula, units: pl.DataFrame, summed: list[Fraction], pot: Fraction
-) -> list[Fraction]:
-    """Points moved towards last year's amounts, which are first scaled to this year's money.
-
-    A unit without a last year keeps its whole formula amount; the others share what is left.
-    """
-    whole, way = sum(summed, Fraction(0)), exact(formula.phase_in_pct) / 100
-    if formula.last_year is None or way == 1 or not whole:
-        return summed
-    target = [pot * p / whole for p in summed]
-    last = [
-        exact(amount) if amount is not None and is_in else None
-        for amount, is_in in zip(
-            units[formula.last_year].to_list(), counted(formula, units), strict=True
-        )
-    ]
-    known = sum((before for before in last if before is not None), Fraction(0))
-    rest = sum(
-        (t for t, before in zip(target, last, strict=True) if before is not None), Fraction(0)
-    )
-    if not known:
-        return target
-    return [
-        t if before is None else way * t + (1 - way) * rest * before / known
-        for t, before in zip(target, last, strict=True)
-    ]
+    def _refuse(self, name: str, bad: np.ndarray, en: str, he: str) -> None:
+        """Raise FormulaError where a column is bad at any unit."""
+        if bad.any():
+            shown = self.some(bad)
+            raise FormulaError(f"{name}: {en} {shown}.", f"{name}: {he}: {shown}.")
 
 
 def some(names: Sequence[object]) -> str:

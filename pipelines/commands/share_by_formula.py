@@ -1,8 +1,9 @@
 """Share money by a declared formula.
 
-    python -m pipelines.commands.share_by_formula DECLARATION.yaml ROWS.csv|.parquet
+    python -m pipelines.commands.share_by_formula DECLARATION.yaml ROWS.csv|.xlsx|.parquet
 
-The amounts of every part and unit are written to a CSV file, with the limit at which a unit stands.
+What every part gives every unit is written to a CSV file, with the limit at which a unit stands.
+Rows of totals are set aside and named.
 """
 
 from __future__ import annotations
@@ -23,21 +24,22 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m pipelines.commands.share_by_formula", description=__doc__
     )
     parser.add_argument("declaration", type=Path, help="YAML: the parts of the formula")
-    parser.add_argument("table", type=Path, help="one row for each unit: CSV (UTF-8) or Parquet")
+    parser.add_argument("table", type=Path, help="one row for each unit: CSV, xlsx or Parquet")
     parser.add_argument("--pot", type=float, help="NIS, for parts whose pot is a funding channel")
     parser.add_argument("--key", default="semel_mosad", help="column that names a unit")
     parser.add_argument("--out", type=Path, help="where to write; default: TABLE with .formula.csv")
     asked = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)
     try:
-        parts, units = declared(asked.declaration), units_of(asked.table, asked.key)
-        found, said = shared(parts, units, asked.key, asked.pot)
+        parts = declared(asked.declaration)
+        units, aside = units_of(asked.table, asked.key)
+        found, said = shared(asked.declaration, parts, units, asked.key, asked.pot)
     except CityError as error:
         console.print(f"[red]{escape(error.en)}\n{escape(error.he)}[/red]")
         return 1
     out = asked.out or asked.table.with_suffix(".formula.csv")
     found.write_csv(out, include_bom=True)
-    for line in said:
+    for line in aside + said:
         console.print(escape(line))
     console.print(f"written to {escape(str(out))}")
     return 0

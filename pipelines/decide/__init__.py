@@ -7,6 +7,7 @@ from pipelines.decide import (
     answers,
     effects,
     evaluation,
+    formula,
     response_map,
     responses,
     scenarios,
@@ -22,4 +23,5 @@ STEPS = (
     *account.STEPS,
     *answers.STEPS,
     *scenarios.STEPS,
+    *formula.STEPS,
 )

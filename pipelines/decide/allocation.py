@@ -20,15 +20,13 @@ from models.allocation.account.next_money import next_money
 from models.allocation.account.remaining import remaining
 from models.allocation.problem.persistence import lasting_share
 from models.apportionment import split_by_share
-from models.formula import FormulaError, share
 from models.keys import OPTION, PAIR
 from pipelines.decide import assets
 from pipelines.decide.pooled import READS as POOL_READS
 from pipelines.decide.pooled import together, with_pooled
 from pipelines.decide.rules import READS as RULE_READS
 from pipelines.decide.rules import minimum_groups, rules
-from pipelines.settings.city import CityError, CityFolder
-from pipelines.settings.formula import FormulaPart
+from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import refuse_unknown_schools
 from pipelines.warehouse.tables import Step, Tables, schema_of
@@ -409,69 +407,6 @@ def next_bought(city: CityFolder, tables: Tables) -> Tables:
     }
 
 
-def formula(city: CityFolder, tables: Tables) -> Tables:
-    """Return scenario zero: what the policy's formula gives each school, part by part.
-
-    A part may read any column of the need index, of the school's latest year (`core_school_year`),
-    and `last_year_agorot`, what last year's plan gave the school (empty where it gave nothing).
-
-    Raises:
-        CityError: the formula names a column the schools do not have, or its pot cannot be shared
-            so.
-    """
-    latest = (
-        tables["core_school_year"]
-        .sort("semel_mosad", "school_year")
-        .group_by("semel_mosad", maintain_order=True)
-        .last()
-    )
-    need = tables["mart_need_index"]
-    schools = need.join(
-        latest.drop(
-            [name for name in latest.columns if name in need.columns and name != "semel_mosad"]
-        ),
-        on="semel_mosad",
-        how="left",
-    ).join(
-        tables["mart_last_plan"].select("semel_mosad", "last_year_agorot"),
-        on="semel_mosad",
-        how="left",
-    )
-    parts, pots = [], []
-    for name, part in city.policy.formula.items():
-        pot = pot_agorot(city, part)
-        try:
-            given = share(part.engine(), schools, pot)
-        except FormulaError as error:
-            where = f"policy.yaml: formula.{name}"
-            raise CityError(f"{where}: {error}", f"{where}: {error.he}") from None
-        parts.append(given.amounts.with_columns(formula_part=pl.lit(name)))
-        pots.append((name, pot, float(given.level), given.left_agorot))
-    found = pl.concat(parts).rename({"bound": "formula_bound", "points": "formula_points"})
-    total = found.group_by("semel_mosad").agg(formula_agorot=pl.col("amount_agorot").sum())
-    return {
-        "mart_allocation_formula": total.sort("semel_mosad"),
-        "mart_allocation_formula_part": (
-            found.with_columns(pl.col("formula_bound").fill_null("level")).sort(
-                "formula_part", "semel_mosad"
-            )
-        ),
-        "mart_allocation_formula_pot": pl.DataFrame(
-            pots,
-            schema=["formula_part", "pot_agorot", "level_agorot", "formula_left_agorot"],
-            orient="row",
-        ),
-    }
-
-
-def pot_agorot(city: CityFolder, part: FormulaPart) -> int:
-    """Return the money a part of the formula shares; nothing where its channel has no budget."""
-    if part.pot.agorot:
-        return part.pot.agorot.value
-    channel = city.policy.channels[part.pot.channel] if part.pot.channel else None
-    return round(AGOROT * channel.budget.value) if channel and channel.budget else 0
-
-
 READS = (
     "mart_need_index",
     "mart_need_order",
@@ -506,16 +441,5 @@ STEPS = (
         makes=("mart_allocation_next",),
         reads=(*READS, "mart_allocation", "mart_allocation_certificate"),
         compute=next_bought,
-    ),
-    Step(
-        "formula",
-        "decide",
-        makes=(
-            "mart_allocation_formula",
-            "mart_allocation_formula_part",
-            "mart_allocation_formula_pot",
-        ),
-        reads=("mart_need_index", "core_school_year", "mart_last_plan"),
-        compute=formula,
     ),
 )

@@ -542,7 +542,7 @@ class Policy(Model):
             for channel in response.funding:
                 yield ("responses", response_id, "funding", channel), "channel", channel
         for part_id, part in self.formula.items():
-            if part.pot.channel:
+            if part.pot and part.pot.channel:
                 yield ("formula", part_id, "pot", "channel"), "channel", part.pot.channel
         for place, response_id in self.rules.named():
             yield ("rules", *place), "response", response_id

@@ -18,7 +18,7 @@ import yaml
 
 from pipelines.settings.parameters import Model
 from pipelines.settings.validation import validated
-from pipelines.settings.yaml_files import CityError, line_of, read_yaml
+from pipelines.settings.yaml_files import CityError, line_of, place_of, read_yaml
 
 DEFAULTS = Path(__file__).with_suffix(".yaml")
 ANY = "*"
@@ -59,8 +59,8 @@ class WholePolicy:
     raw: Any
     origins: Mapping[Keys, tuple[Path, Keys]]
 
-    def where(self, place: Sequence[str | int]) -> tuple[Path, int]:
-        """Return the file and the line (from 1) of the deepest part of a place that is stated."""
+    def where(self, place: Sequence[str | int]) -> tuple[Path, tuple[int, int]]:
+        """Return the file, and line and column in it, of the deepest stated part of a place."""
         known: Keys = ()
         rest: Keys = ()
         for key in place:
@@ -69,7 +69,7 @@ class WholePolicy:
             else:
                 rest = (*rest, key)
         path, keys = self.origins[known]
-        return path, line_of(path, (*keys, *rest))
+        return path, place_of(path, (*keys, *rest))
 
     def text(self, remark: Callable[[Path, int], str] | None = None) -> str:
         """Return the policy as a YAML file of one line per decision.
@@ -89,7 +89,8 @@ class WholePolicy:
                 yield start
                 yield from self._lines(value, here, remark)
             else:
-                said = f"  # {remark(*self.where(here))}" if remark else ""
+                file, (line, _) = self.where(here)
+                said = f"  # {remark(file, line)}" if remark else ""
                 yield f"{start} {_flow(value)}{said}"
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipelines.settings.yaml_files import CityError, RefusedError, line_of
+from pipelines.settings.yaml_files import CityError, RefusedError, place_of
 
 T = TypeVar("T")
 _NUMBER = "יש לכתוב מספר: בלי מרכאות, פסיקים או אחוז, ולא true או false"
@@ -48,7 +48,7 @@ def validated(
     raw: Any,
     kind: type[T] | TypeAdapter[T],
     under: tuple[str, ...] = (),
-    where_stated: Callable[[Sequence[str | int]], tuple[Path, int]] | None = None,
+    where_stated: Callable[[Sequence[str | int]], tuple[Path, tuple[int, int]]] | None = None,
 ) -> T:
     """Return what was read as what it must be.
 
@@ -57,11 +57,12 @@ def validated(
         raw: what was read.
         kind: what it must be: a model, or an adapter of another type.
         under: keys of the file below which `raw` lies in it.
-        where_stated: gives the file and the line of a place of `raw`, if it comes from several
-            files.
+        where_stated: gives the file, and line and column in it, of a place of `raw`, if it comes
+            from several files.
 
     Raises:
-        CityError: naming each field that is not valid, with its line and what to write instead.
+        CityError: naming each field that is not valid, with its line and column and what to write
+            instead.
     """
     adapter = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
     try:
@@ -71,13 +72,13 @@ def validated(
         for item in error.errors():
             place = (*item["loc"], *_refused_at(item))
             where = ".".join([*under, *_written(raw, place)]) or "(whole file)"
-            file, line = (
-                where_stated(place) if where_stated else (path, line_of(path, (*under, *place)))
+            file, (line, column) = (
+                where_stated(place) if where_stated else (path, place_of(path, (*under, *place)))
             )
             other = "" if file == path else f"{file}: "
             said, said_he = _said(item, adapter._type)
-            en.append(f"  {other}line {line}: {where}: {said}")
-            he.append(f"  {other}{where} (שורה {line}): {said_he}")
+            en.append(f"  {other}line {line}, column {column}: {where}: {said}")
+            he.append(f"  {other}{where} (שורה {line}, עמודה {column}): {said_he}")
     raise CityError(
         "\n".join([f"{path}: {len(en)} field(s) are not valid:", *en]),
         "\n".join([f"{path}: {len(he)} שדות אינם תקינים; יש לתקן ולהריץ שוב:", *he]),
@@ -85,8 +86,7 @@ def validated(
 
 
 def _refused_at(item: ErrorDetails) -> tuple[str | int, ...]:
-    found = item.get("ctx", {}).get("error")
-    return found.place if isinstance(found, RefusedError) else ()
+    return getattr(item.get("ctx", {}).get("error"), "place", ())
 
 
 def _said(item: ErrorDetails, kind: Any) -> tuple[str, str]:

@@ -104,23 +104,31 @@ def read_yaml(path: Path, may_be_empty: Sequence[str] | None = None) -> Any:
 
 
 def line_of(path: Path, keys: Sequence[str | int]) -> int:
-    """Return the line (from 1) of the deepest of nested `keys` that the file has.
+    """Return the line (from 1) of the deepest of nested `keys` that the file has."""
+    return place_of(path, keys)[0]
+
+
+def place_of(path: Path, keys: Sequence[str | int]) -> tuple[int, int]:
+    """Return line and column (from 1) of the deepest of nested `keys` that the file has.
 
     Keys that the file does not have are passed over, as the steps of a validator's path may name
     no key of the file.
     """
     node = _composed(path, _text(path))
-    line = 1
+    line, column = 1, 1
     for key in keys:
         if isinstance(node, yaml.MappingNode):
             found = [(name, value) for name, value in node.value if name.value == str(key)]
             if not found:
                 continue
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
+            mark, node = found[0][0].start_mark, found[0][1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
             node = node.value[key]
-            line = node.start_mark.line + 1
-    return line
+            mark = node.start_mark
+        else:
+            continue
+        line, column = mark.line + 1, mark.column + 1
+    return line, column
 
 
 def refuse_yml(folder: Path, *names: str) -> None:

@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from models.formula import share
-from pipelines.decide.allocation import formula
+from pipelines.decide.formula import formula
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.formula import declaration
 
@@ -35,7 +35,7 @@ def declared(**changes):
 
 
 def test_every_word_reaches_the_engine():
-    engine = declared().engine()
+    engine = declared().formula()
     assert engine.columns() == ["pupils", "last"]
     assert (engine.guarantee_pct, engine.rounding.method, engine.phase_in_pct) == (90, "down", 100)
     units = pl.DataFrame({"semel_mosad": ["1", "2"], "pupils": [10, 30], "last": [500, 0]})
@@ -55,7 +55,7 @@ def test_every_word_reaches_the_engine():
             "greater than or equal to 0",
         ),
         (
-            {"rounding": {"method": "up", "source": "s", "reason": "r"}},
+            {"rounding": {"method": "near", "source": "s", "reason": "r"}},
             "by_pupils.rounding.method",
             "largest_remainder",
         ),
@@ -77,8 +77,8 @@ def test_a_citys_formula_errs_with_field_and_line_in_both_languages(small_city, 
     with pytest.raises(CityError) as found:
         load_city(tmp_path)
     line = 1 + broken[: broken.index("pot: {channel: lottery}")].count("\n")
-    assert f"line {line}: formula.by_pupils.pot.channel" in found.value.en
-    assert f"formula.by_pupils.pot.channel (שורה {line})" in found.value.he
+    assert f"line {line}, column 11: formula.by_pupils.pot.channel" in found.value.en
+    assert f"formula.by_pupils.pot.channel (שורה {line}, עמודה 11)" in found.value.he
 
     unknown = policy.replace("times: [need]", "times: [nead]")
     (tmp_path / "policy.yaml").write_text(unknown, encoding="utf-8")

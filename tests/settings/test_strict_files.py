@@ -180,7 +180,7 @@ def test_the_dictionary_and_a_declaration_are_read_as_strictly(tmp_path):
         "  last_year: last\n  guarantee_pct: {value: 0.95, unit: percent, source: s, reason: r}\n"
     )
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(CityError, match=r"line 5: base\.guarantee_pct\.value: .*write 95"):
+    with pytest.raises(CityError, match=r"line 5, column 19: base.*value: .*write 95"):
         declared(path)
     path.write_text(text.replace("0.95", "95"), encoding="utf-8")
     assert declared(path)["base"].guarantee_pct.value == 95

@@ -73,7 +73,7 @@ def test_a_list_replaces_the_list(folder):
 
 
 def test_a_budget_that_no_policy_has_needs_its_unit(folder):
-    with pytest.raises(CityError, match=r"line 7: changes\.channels\.ministry_other\.budget\.unit"):
+    with pytest.raises(CityError, match=r"line 7, column \d+: .*ministry_other\.budget\.unit"):
         load(folder, HEAD + "  channels:\n    ministry_other:\n      budget: {value: 5}\n")
 
 

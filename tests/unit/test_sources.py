@@ -106,7 +106,7 @@ def test_an_option_that_means_nothing_is_refused_with_its_line(copy, option, sai
     settings = yaml.safe_load((copy / "city.yaml").read_text(encoding="utf-8"))
     settings["sources"]["climate__facets"] |= option
     (copy / "city.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
-    with pytest.raises(CityError, match=rf"line \d+: sources.climate__facets.*{said}"):
+    with pytest.raises(CityError, match=rf"line \d+, column \d+: sources.climate__facets.*{said}"):
         load_city(copy)
 
 

@@ -126,5 +126,5 @@ def envy_sentences(row: Mapping[str, Any], names: Mapping[str, tuple[str, str]])
     does_he, does_en = ("גורע", "takes") if is_loss else ("מוסיף", "adds")
     return (
         f"{he} לתקן זאת עולה {price}% מערך התכנית ו{does_he} {months} חודשי תלמיד.",
-        f"{en} To turn it costs {price} % of the plan's worth and {does_en} {months} pupils' months.",
+        f"{en} To turn it costs {price} % of its worth and {does_en} {months} pupils' months.",
     )

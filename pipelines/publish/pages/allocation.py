@@ -110,15 +110,13 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         prices_total=prices.height,
         shadow=_shadow(tables["mart_allocation_price"], tables["mart_allocation_rule"]),
         formula_pots=pots.to_dicts(),
-        formula_heads={name: f"{name} (₪)" for name in pots["formula_part"]},
-        formula_parts=(
-            {
-                str(code): own.to_dicts()
-                for (code,), own in tables["mart_allocation_formula_part"]
-                .sort("formula_part")
-                .group_by("semel_mosad", maintain_order=True)
-            }
-        ),
+        formula_steps=pots.filter(
+            (pl.col("formula_kind") != "pot") | (pl.col("formula_left") != 0)
+        ).to_dicts(),
+        formula_schools=tables["mart_formula_school"]
+        .filter(scenario_id=BASE)
+        .sort("school_name_he", "semel_mosad")
+        .to_dicts(),
         next_money=tables["mart_allocation_next"].sort("funding_channel").to_dicts(),
         firm=(
             {

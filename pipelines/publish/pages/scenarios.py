@@ -7,6 +7,7 @@ stands beside a table of the same numbers. A scenario without a plan shows its c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 from markupsafe import Markup
@@ -68,6 +69,7 @@ def render_scenarios(tables: Mapping[str, pl.DataFrame], context: ReportContext)
             (r["scenario_id"], r["scenario_dimension"], r["division_id"]): r
             for r in groups.to_dicts()
         },
+        formulas=_formulas(tables, names),
         school_rows=schools.filter(scenario_id=BASE)
         .sort("stream", "school_name_he", "semel_mosad")
         .to_dicts(),
@@ -78,6 +80,21 @@ def render_scenarios(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         per_response={(r["scenario_id"], r["response_id"]): r for r in responses.to_dicts()},
         chart=Markup(charts.scenario_chart(groups, names)) if len(names) > 1 else "",
     )
+
+
+def _formulas(
+    tables: Mapping[str, pl.DataFrame], names: Mapping[str, str]
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return the name of each scenario that changes the formula, and what that gives by school."""
+    changed = tables["mart_scenario_change"].filter(
+        pl.col("parameter_id").str.starts_with("policy.formula")
+    )
+    rows = tables["mart_formula_school"].sort("school_name_he", "semel_mosad")
+    return [
+        (names[name], rows.filter(scenario_id=name).to_dicts())
+        for name in changed["scenario_id"].unique().sort()
+        if name in names
+    ]
 
 
 def _parameter(parameter_id: str) -> str:
