@@ -137,7 +137,8 @@ def solve(
         fair = fairest(
             model, by_worth, fairness, gap=gap_pct / 100, time_limit_s=max(seconds_left(), 1.0)
         )
-        found = replace(found, x=fair.x)
+        status = "time limit" if fair.is_time_out else found.status
+        found = replace(found, x=fair.x, status=status)
         rules = (*rules, *fairness_rules(model, fair.x, fairness))
         model = Model.of(columns, rules, model.objective)
     plan = Plan.of(columns, np.flatnonzero(found.x))
