@@ -20,7 +20,7 @@ from models.allocation.solve.resolve import Effort
 from models.keys import PAIR
 from models.need import need_draws
 from pipelines.decide.allocation import STEPS as ALLOCATION
-from pipelines.decide.allocation import fairness, planned, problem, subject_fit
+from pipelines.decide.allocation import by_worth, fairness, planned, problem, subject_fit
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import MUNICIPAL
 from pipelines.warehouse.tables import Step, Tables, nothing
@@ -123,7 +123,7 @@ def turned(posed: Problem, lines: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataF
 
 def firm(city: CityFolder, tables: Tables) -> Tables:
     """Return how often each line is chosen when needs, effects, places and costs are drawn."""
-    settings, posed, lines = city.policy.account, planned(city, tables), tables["mart_allocation"]
+    settings, posed, lines = city.policy.account, by_worth(city, tables), tables["mart_allocation"]
     draws = drawn(city, tables)
     found = stability(posed, lines, draws, workers=WORKERS)
     few = draws.filter(pl.col("draw") < settings.scenarios.value)
