@@ -122,6 +122,35 @@ def need_draws(
     )
 
 
+def surely_needier(draws: pl.DataFrame, sure: float) -> pl.DataFrame:
+    """Return the pairs of schools of which the first surely needs more than the second.
+
+    Args:
+        draws: draw, semel_mosad, need, as `need_draws` returns them.
+        sure: least share of the draws in which it does, above .5.
+
+    Returns:
+        semel_mosad, less_needy_semel_mosad, p_needier (share of the draws, ≥ sure), by both.
+
+    Raises:
+        ValueError: if sure is not above .5: two schools could then each need more.
+    """
+    if not 0.5 < sure <= 1:
+        raise ValueError(f"sure must be above .5 and at most 1, not {sure:g}")
+    table = draws.sort("draw").pivot(on="draw", index="semel_mosad", values="need")
+    table = table.sort("semel_mosad")
+    codes, need = table["semel_mosad"], table.drop("semel_mosad").to_numpy()
+    share = np.stack([(own > need).mean(axis=1) for own in need])
+    first, second = np.nonzero(share >= sure)
+    return pl.DataFrame(
+        {
+            "semel_mosad": codes.gather(first),
+            "less_needy_semel_mosad": codes.gather(second),
+            "p_needier": share[first, second],
+        }
+    )
+
+
 def _check_orders(*orders: float) -> None:
     if wrong := [order for order in orders if not order >= 0]:
         raise ValueError(f"an order of the generalised mean must be 0 or above, not {wrong[0]:g}")

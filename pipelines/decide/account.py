@@ -8,6 +8,7 @@ import polars as pl
 
 from models.allocation import Problem
 from models.allocation.account.audit import AuditSettings, audit, changes
+from models.allocation.account.envy import envy_sentences, remaining_envies
 from models.allocation.account.explain import Explanation, explain
 from models.allocation.account.firmness import stability
 from models.allocation.account.frontier import gamma_frontier, rule_prices
@@ -19,7 +20,7 @@ from models.allocation.solve.resolve import Effort
 from models.keys import PAIR
 from models.need import need_draws
 from pipelines.decide.allocation import STEPS as ALLOCATION
-from pipelines.decide.allocation import planned, problem
+from pipelines.decide.allocation import by_worth, fairness, planned, problem
 from pipelines.decide.goals import gains
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import MUNICIPAL
@@ -58,7 +59,32 @@ def explained(city: CityFolder, tables: Tables) -> Tables:
         "mart_allocation_flip": turned(
             posed, lines, closest(found, city.policy.account.flip_pairs.value)
         ),
+        "mart_allocation_envy": envied(city, tables, posed),
     }
+
+
+def envied(city: CityFolder, tables: Tables, posed: Problem) -> pl.DataFrame:
+    """Return the envies that remain, what turning each would cost, and both in words."""
+    if tables["mart_allocation_certificate"]["fair_band_pct"].item() is None:
+        return nothing("mart_allocation_envy")
+    found = remaining_envies(
+        posed, tables["mart_allocation"], fairness(city, tables).needier, workers=WORKERS
+    )
+    months = city.policy.effects.months_per_sd.value
+    called = tables["mart_need_index"].select("semel_mosad", "school_name_he", "need")
+    needier = called.rename({name: f"needier_{name}" for name in called.columns})
+    named = (
+        found.with_columns(months_lost=months * pl.col("benefit_loss_sd_pupils"))
+        .join(called, on="semel_mosad", maintain_order="left")
+        .join(needier, on="needier_semel_mosad", maintain_order="left")
+    )
+    said = [envy_sentences(row, posed.response_names) for row in named.iter_rows(named=True)]
+    return named.drop(
+        "school_name_he", "needier_school_name_he", "benefit_loss_sd_pupils"
+    ).with_columns(
+        envy_he=pl.Series([he for he, _ in said], dtype=pl.String),
+        envy_en=pl.Series([en for _, en in said], dtype=pl.String),
+    )
 
 
 def closest(found: Explanation, count: int) -> pl.DataFrame:
@@ -98,7 +124,7 @@ def turned(posed: Problem, lines: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataF
 
 def firm(city: CityFolder, tables: Tables) -> Tables:
     """Return how often each line is chosen when needs, effects, places and costs are drawn."""
-    settings, posed, lines = city.policy.account, planned(city, tables), tables["mart_allocation"]
+    settings, posed, lines = city.policy.account, by_worth(city, tables), tables["mart_allocation"]
     draws = drawn(city, tables)
     found = stability(posed, lines, draws, workers=WORKERS)
     few = draws.filter(pl.col("draw") < settings.scenarios.value)
@@ -158,7 +184,9 @@ def drawn(city: CityFolder, tables: Tables) -> pl.DataFrame:
 def audited(city: CityFolder, tables: Tables) -> Tables:
     """Return whether money goes to need, equally to equals and streams; who gains and loses."""
     settings = city.policy.account
-    schools = tables["mart_need_index"].select("semel_mosad", "stream", "pupils", "need")
+    schools = with_nurture_band(
+        tables, tables["mart_need_index"].select("semel_mosad", "stream", "pupils", "need")
+    )
     money = views(tables, schools)
     found = audit(
         schools,
@@ -187,11 +215,30 @@ def audited(city: CityFolder, tables: Tables) -> Tables:
     }
 
 
+def with_nurture_band(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
+    """Add nurture_band: the latest nurture index in three bands, from the strongest."""
+    latest = tables["core_school_year"].sort("school_year").group_by("semel_mosad").last()
+    index = pl.col("nurture_index")
+    band = (
+        pl.when(index.is_null())
+        .then(pl.lit("unknown"))
+        .when(index < 4)
+        .then(pl.lit("1_3"))
+        .when(index < 8)
+        .then(pl.lit("4_7"))
+        .otherwise(pl.lit("8_10"))
+    )
+    return schools.join(
+        latest.select("semel_mosad", nurture_band=band), on="semel_mosad", how="left"
+    ).with_columns(pl.col("nurture_band").fill_null("unknown"))
+
+
 def views(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
     """Return the money of each school as it can be looked at: view, semel_mosad, amount_agorot.
 
     `plan` is the plan's; `municipal_own` what the authority itself pays of it; `total` the plan
-    with the Ministry's money and the whole Gefen basket, unknown where either is. A view of which
+    with the Ministry's money and the whole Gefen basket, unknown where either is; `without_plan`
+    these two alone, so that the two beside each other tell what the plan changes. A view of which
     nothing is known, or that holds no money, is left out.
     """
     paid = (
@@ -219,10 +266,11 @@ def views(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
             total=pl.col("plan")
             - pl.col("gefen")
             + pl.col("ministry_agorot")
-            + pl.col("gefen_agorot")
+            + pl.col("gefen_agorot"),
+            without_plan=pl.col("ministry_agorot") + pl.col("gefen_agorot"),
         )
         .unpivot(
-            ["plan", "municipal_own", "total"],
+            ["plan", "municipal_own", "total", "without_plan"],
             index="semel_mosad",
             variable_name="view",
             value_name="amount_agorot",
@@ -292,6 +340,7 @@ STEPS = (
             "mart_allocation_part",
             "mart_allocation_price",
             "mart_allocation_flip",
+            "mart_allocation_envy",
         ),
         reads=(*READS, "mart_allocation", "mart_allocation_certificate"),
         compute=explained,
@@ -335,7 +384,7 @@ STEPS = (
         "plan_prices",
         "decide",
         makes=("mart_frontier", "mart_rule_price"),
-        reads=(*READS, "mart_allocation_certificate"),
+        reads=(*READS, "mart_allocation", "mart_allocation_certificate"),
         compute=priced,
     ),
 )

@@ -8,6 +8,7 @@ import polars as pl
 
 from models.allocation import (
     Atkinson,
+    Fairness,
     Maximin,
     Objective,
     Overlap,
@@ -15,6 +16,7 @@ from models.allocation import (
     Total,
     solve,
     with_given_floor,
+    with_order_kept,
 )
 from models.allocation.account.next_money import next_money
 from models.allocation.account.remaining import remaining
@@ -209,11 +211,36 @@ def unsettled(city: CityFolder, tables: Tables) -> Problem:
     )
 
 
+def fairness(city: CityFolder, tables: Tables) -> Fairness:
+    """Return how nearly equal plans are told apart: who is surely needier, what was given last."""
+    return Fairness(
+        city.policy.solver.fair_band_pct.value,
+        tables["mart_need_order"].select("semel_mosad", "less_needy_semel_mosad"),
+        tables["mart_response_map"].filter("is_served").select(PAIR),
+    )
+
+
 def planned(city: CityFolder, tables: Tables) -> Problem:
-    """Return the problem as the plan answers it: under the maximin, with the floor it reached."""
+    """Return the problem as the plan answers it: with the floor and the fairness it reached."""
+    return in_plan_order(city, tables, by_worth(city, tables))
+
+
+def by_worth(city: CityFolder, tables: Tables) -> Problem:
+    """Return the problem without what only tells nearly equal plans apart: for draws of costs.
+
+    Under dearer draws the order that the plan kept may not be payable, and to prove so takes longer
+    than all draws without it.
+    """
     return with_given_floor(
         problem(city, tables), tables["mart_allocation_certificate"]["floor_sd"].item()
     )
+
+
+def in_plan_order(city: CityFolder, tables: Tables, posed: Problem) -> Problem:
+    """Return a problem with the order of need and the lines of last year that the plan kept."""
+    if tables["mart_allocation_certificate"]["fair_band_pct"].item() is None:
+        return posed
+    return with_order_kept(posed, tables["mart_allocation"], fairness(city, tables))
 
 
 def objective(city: CityFolder) -> Objective | Maximin:
@@ -240,6 +267,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         posed,
         gap_pct=policy.solver.gap_pct.value,
         time_limit_s=policy.solver.time_limit_s.value,
+        fairness=fairness(city, tables),
     )
     lines = (
         with_payers(city, plan.lines, plan.money)
@@ -251,6 +279,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
     )
     certificate, left = plan.certificate, still_needed(city, tables, lines)
     of_services = services.filter(funding_channel=MUNICIPAL)
+    fair = certificate.fairness
     return {
         "mart_allocation": lines,
         "mart_allocation_remaining": left,
@@ -277,6 +306,13 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
                     "equal_gain_sd": certificate.equal_gain_sd,
                     "floor_sd": certificate.floor_sd,
                     "floor_bound_sd": certificate.floor_bound_sd,
+                    "fair_band_pct": fair.band_pct if fair else None,
+                    "worth_best": fair.worth_best if fair else None,
+                    "envied_lines": fair.envied_lines if fair else None,
+                    "envied_lines_best": fair.envied_lines_best if fair else None,
+                    "envy_agorot": fair.envy_agorot if fair else None,
+                    "envy_best_agorot": fair.envy_agorot_best if fair else None,
+                    "envy_bound_agorot": fair.envy_bound_agorot if fair else None,
                     "cost_agorot": int(lines["cost_agorot"].sum()) + posed.services_agorot,
                     "municipal_agorot": int(lines["municipal_agorot"].sum())
                     + int(of_services["amount_agorot"].sum()),
@@ -287,8 +323,17 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
                     "gap_known_schools": left["need_gap_before"].count(),
                 }
             ],
-            schema_overrides=dict.fromkeys(
-                ("equal_gain_sd", "floor_sd", "floor_bound_sd"), pl.Float64
+            schema_overrides=schema_of(
+                "equal_gain_sd",
+                "floor_sd",
+                "floor_bound_sd",
+                "fair_band_pct",
+                "worth_best",
+                "envied_lines",
+                "envied_lines_best",
+                "envy_agorot",
+                "envy_best_agorot",
+                "envy_bound_agorot",
             ),
         ),
     }
@@ -407,6 +452,7 @@ def next_bought(city: CityFolder, tables: Tables) -> Tables:
 
 READS = (
     "mart_need_index",
+    "mart_need_order",
     "mart_gap_school",
     "mart_response_map",
     "core_response",

@@ -121,7 +121,7 @@ def _solved(
     """The outcome and the lines of one scenario, from the last run where nothing has changed."""
     none = nothing("core_scenario_line")
     try:
-        asked = problem(city, tables).canonical()
+        asked = allocation.in_plan_order(city, tables, problem(city, tables)).canonical()
         key = _key(asked, base, city, code)
     except (CityError, ValueError) as error:
         # The rules name what the city does not have: told in a row, like a conflict, and by the

@@ -162,6 +162,9 @@ class Studio:
     def draft(self, settings: Settings) -> Draft:
         """Solve again, to within `GAP_PCT` and near the published plan."""
         gap, conflict, bought = None, None, self.base.clear()
+        if settings == self.settings:  # What is published is not searched for again.
+            certificate = self.tables["mart_allocation_certificate"]
+            return self._shown(self.base, certificate["optimality_gap_pct"].item(), None)
         try:
             found = best_near(
                 self.changed(settings),
@@ -176,6 +179,10 @@ class Studio:
             conflict = _NOT_IN_TIME
         else:
             bought, gap = allocation.with_payers(self.city, found.lines, found.money), found.gap_pct
+        return self._shown(bought, gap, conflict)
+
+    def _shown(self, bought: pl.DataFrame, gap: float | None, conflict: str | None) -> Draft:
+        """The plan beside the published one."""
         compared = self._compared(bought.select(LINE))
         need = self.tables["mart_need_index"].select(
             "semel_mosad", "school_name_he", "stream", "need_tier", "pupils"

@@ -6,11 +6,13 @@ import polars as pl
 
 from models.need import (
     indicator_quality,
+    need_draws,
     need_from_anchors,
     need_from_rate,
     need_index,
     need_robustness,
     need_shares,
+    surely_needier,
 )
 from pipelines.diagnose.gaps import window_years
 from pipelines.diagnose.gates import GATES
@@ -74,6 +76,9 @@ def need(city: CityFolder, tables: Tables) -> Tables:
     index = need_index(
         held, weights, order_p=order, draws=policy.draws.value, seed=policy.seed.value
     )
+    draws = need_draws(
+        held, weights, order_p=order, draws=policy.draws.value, seed=policy.seed.value
+    )
     robust = need_robustness(held, weights, order_p=order, seed=policy.seed.value)
     shares = need_shares(held, weights, order)
     return {
@@ -89,6 +94,7 @@ def need(city: CityFolder, tables: Tables) -> Tables:
                 on=["semel_mosad", "need_tier"],
             )
         ),
+        "mart_need_order": surely_needier(draws, policy.sure.value),
         "mart_need_choice": robust.choices,
         "mart_indicator": indicator_quality(held, weights, order).join(weights, on="indicator_id"),
     }
@@ -167,6 +173,7 @@ STEPS = (
         makes=(
             "mart_need_indicator",
             "mart_need_index",
+            "mart_need_order",
             "mart_need_choice",
             "mart_indicator",
         ),

@@ -134,6 +134,7 @@ class NeedPolicy(Model):
     ]
     draws: Annotated[Parameter[Annotated[Whole, Field(ge=1, le=100_000)]], In("draws")]
     seed: Annotated[Parameter[Seed], In("seed")]
+    sure: Annotated[Parameter[Annotated[Number, Field(gt=0.5, le=1)]], In("probability")]
     not_measured: Annotated[Parameter[Literal["mean of the others"]], In("what it counts as")]
     greatest: GreatestNeed
     indicators: dict[str, NeedIndicator]
@@ -369,6 +370,10 @@ class SolverPolicy(Model):
         Parameter[Literal["total", "atkinson", "maximin"]], In("name of the objective")
     ]
     epsilon: Annotated[Parameter[Amount], In("aversion to inequality, used by atkinson only")]
+    fair_band_pct: Annotated[
+        Parameter[Annotated[Number, Field(ge=0, le=10)]],
+        In("percent of the worth of the plan by worth"),
+    ]
 
 
 class Goal(Named):

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.need import need_draws, need_from_anchors, need_from_rate, need_index
+from models.need import (
+    need_draws,
+    need_from_anchors,
+    need_from_rate,
+    need_index,
+    surely_needier,
+)
 
 WEIGHTS = pl.DataFrame({"indicator_id": ["a", "b", "c"], "weight_pct": [50.0, 30.0, 20.0]})
 KINDS = {"a": "outcome", "b": "outcome", "c": "background"}
@@ -267,3 +273,16 @@ def test_a_small_city_of_equal_schools_is_not_certain():
     found = need_from_rate(counts, 0.10, 0.30)
     # 32 of 300 is hardly above 10 %; schools that look alike must not turn that into a certainty.
     assert found["p_need"].is_between(0.5, 0.8).all()
+
+
+def test_surely_needier_counts_joint_draws_and_orders_nobody_both_ways():
+    draws = pl.DataFrame(
+        {
+            "draw": [0, 0, 0, 1, 1, 1],
+            "semel_mosad": ["a", "b", "c"] * 2,
+            "need": [0.9, 0.5, 0.5, 0.8, 0.7, 0.9],
+        }
+    )
+    assert surely_needier(draws, 0.9).rows() == [("a", "b", 1.0)]
+    with pytest.raises(ValueError, match=r"above \.5"):
+        surely_needier(draws, 0.5)

@@ -21,6 +21,7 @@ def named(value):
             "time_limit_s": {"value": 60, "unit": "seconds", **BASE},
             "objective": {"value": value, "unit": "name of the objective", **BASE},
             "epsilon": {"value": 2.0, "unit": "aversion to inequality", **BASE},
+            "fair_band_pct": {"value": 1.0, "unit": "percent", **BASE},
         }
     )
     return objective(SimpleNamespace(policy=SimpleNamespace(solver=solver)))

@@ -52,7 +52,8 @@ class Audit:
     Attributes:
         indices: as `concentration`.
         curve: as `concentration_curve`.
-        groups: as `by_group`, for dimension "need_quartile" and "stream".
+        groups: as `by_group`, for dimension "need_quartile", "stream" and,
+            where the schools have one, "nurture_band".
         residuals: as `residuals`.
         horizontal: as `horizontal_summary`, with unequal_pairs and equal_pairs_tolerance_agorot.
         pairs: as `unequal_pairs`.
@@ -74,7 +75,7 @@ def audit(schools: pl.DataFrame, money: pl.DataFrame, settings: AuditSettings) -
     """Audit an allocation under one or more views of the money.
 
     Args:
-        schools: semel_mosad, stream, pupils (≥ 0), need (0..1).
+        schools: semel_mosad, stream, pupils (≥ 0), need (0..1); nurture_band where there is one.
         money: view, semel_mosad, amount_agorot (Int64 ≥ 0; null = not known, which is not zero);
             a school without a row has nothing in that view.
         settings: what counts as equal.
@@ -83,6 +84,7 @@ def audit(schools: pl.DataFrame, money: pl.DataFrame, settings: AuditSettings) -
         ValueError: bad rows; a view without money, whose concentration is undefined.
     """
     require(schools, "schools", ["semel_mosad", "stream", "pupils", "need"], key=["semel_mosad"])
+    dimensions = ["need_quartile", *(d for d in ("stream", "nurture_band") if d in schools.columns)]
     require(
         money,
         "money",
@@ -135,7 +137,7 @@ def audit(schools: pl.DataFrame, money: pl.DataFrame, settings: AuditSettings) -
         indices=each(lambda held: concentration(held, seed=settings.seed, draws=settings.draws)),
         curve=each(concentration_curve),
         groups=pl.concat(
-            [each(partial(by_group, dimension=d)) for d in ("need_quartile", "stream")]
+            [each(partial(by_group, dimension=dimension)) for dimension in dimensions]
         ),
         residuals=each(residuals),
         horizontal=each(horizontal),
@@ -148,14 +150,14 @@ def audit(schools: pl.DataFrame, money: pl.DataFrame, settings: AuditSettings) -
 
 
 def by_group(schools: pl.DataFrame, dimension: str) -> pl.DataFrame:
-    """Money per pupil by need quartile or by stream (R85).
+    """Money per pupil by need quartile, stream or band of the nurture index (R85).
 
     Quartiles hold a quarter of the pupils each, as nearly as whole schools allow: a school belongs
     where its middle pupil is, schools of one need together; 1 is the neediest.
 
     Args:
         schools: semel_mosad, stream, pupils, need, amount_agorot (null = unknown).
-        dimension: "need_quartile" or "stream".
+        dimension: "need_quartile", "stream" or "nurture_band".
 
     Returns:
         dimension, group, schools, schools_unknown (money not known; in none of the sums), pupils,

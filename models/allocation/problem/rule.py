@@ -86,6 +86,9 @@ class Rule(ABC):
     """False where the rows only tie options to each other: their prices move worth and cost none,
     and to leave them out would buy what there is not, such as a part of a shared response."""
 
+    is_preference: bool = False
+    """True where it only chooses between nearly equal plans: under other decisions it gives way."""
+
     relaxed_in: str | None = None
     """What its rows are counted in where it may give way in a conflict ("agorot", "pupils"…); None
     where it is not the city's to relax."""

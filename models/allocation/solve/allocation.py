@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from models.allocation.problem.columns import Columns
+from models.allocation.problem.fairness import Fairness
 from models.allocation.problem.objective import Maximin, Total
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.problem import Problem
 from models.allocation.problem.rule import Rule
 from models.allocation.rules.choice import MustKeep
-from models.allocation.solve.certificate import Certificate, certify
+from models.allocation.solve.certificate import Certificate, certify, certify_fairness
 from models.allocation.solve.clock import countdown
+from models.allocation.solve.fair import fairest, fairness_rules
 from models.allocation.solve.maximin import highest_floor
 from models.allocation.solve.milp import best_by_milp
 from models.allocation.solve.model import Model, all_rules, recheck
@@ -59,6 +61,7 @@ def solve(
     gap_pct: float = 0.01,
     time_limit_s: float = 60,
     method: Literal["auto", "milp", "decomposition"] = "auto",
+    fairness: Fairness | None = None,
 ) -> Allocation:
     """The plan of the greatest worth that keeps every rule (R79, R80, R97).
 
@@ -87,6 +90,11 @@ def solve(
     of the schools' plans. Last, every single step that still does good, or saves money at no loss,
     is taken, so that an option of no benefit is bought only where a rule needs it.
 
+    **Fairness.** With `fairness` the plan is, of those within its band that spend as much in every
+    channel, the one of least envy that is found (`fair.fairest`); its order of need and what it
+    keeps of last year then count among its rules. A band of zero, a country taken apart and an
+    objective that already minds how gains are spread (Atkinson) take the plan by worth.
+
     The time limit is the one thing that depends on the machine: a plan that runs into it may
     differ between runs, and says "time limit".
 
@@ -95,6 +103,7 @@ def solve(
         gap_pct: stop when the plan is proven this near to the best (percent).
         time_limit_s: seconds for the search; the best plan so far is returned with its gap.
         method: the path; "auto" goes by the number of options.
+        fairness: how nearly equal plans are told apart; None = they are not.
 
     Raises:
         ValueError: a table or rule contradicts itself.
@@ -124,12 +133,25 @@ def solve(
     start = floor.plan if floor else None
     found = best(model, gap=gap_pct / 100, time_limit_s=left_s, start=start)
 
+    fair, by_worth = None, found.x
+    if fairness and fairness.band_pct > 0 and not is_apart and model.summed.is_linear:
+        fair = fairest(
+            model, by_worth, fairness, gap=gap_pct / 100, time_limit_s=max(seconds_left(), 1.0)
+        )
+        status = "time limit" if fair.is_time_out else found.status
+        found = replace(found, x=fair.x, status=status)
+        rules = (*rules, *fairness_rules(model, fair.x, fairness))
+        model = Model.of(columns, rules, model.objective)
     plan = Plan.of(columns, np.flatnonzero(found.x))
     checked = _checked_rules(rules, plan)
     lines = _lines(plan, rules)
     channels = _channels(problem, model, found.x, plan.money)
     _check_totals(lines, problem.services_agorot, plan.money, channels)
     certificate = certify(problem, lines, model.summed, found, floor)
+    if fair and fairness:
+        certificate = replace(
+            certificate, fairness=certify_fairness(model, by_worth, fair, fairness)
+        )
     return Allocation(lines, plan.school_money, channels, checked, certificate)
 
 

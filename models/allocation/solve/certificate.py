@@ -8,14 +8,42 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from models.allocation.problem.fairness import Fairness
 from models.allocation.problem.objective import Atkinson, Objective
 from models.allocation.problem.problem import Problem
+from models.allocation.solve.fair import Fair
 from models.allocation.solve.highs import solver_text
 from models.allocation.solve.maximin import Floor
+from models.allocation.solve.model import Model
 from models.allocation.solve.search_result import SearchResult
 from models.keys import PAIR
 
 _RECHECK = 1e-9
+
+
+@dataclass(frozen=True)
+class FairnessCertificate:
+    """How fair the plan is beside the plan by worth, and how we know.
+
+    Attributes:
+        band_pct: the plan is worth at most so much less than the plan by worth.
+        worth_best: what the plan by worth is worth.
+        envied_lines: lines that a surely needier school could have had and lacks.
+        envied_lines_best: the same of the plan by worth.
+        envy_agorot: what the envied lines cost.
+        envy_agorot_best: the same of the plan by worth.
+        envy_bound_agorot: no plan of the band that spends as much in every channel has less.
+        is_time_out: the time limit cut the search short.
+    """
+
+    band_pct: float
+    worth_best: float
+    envied_lines: int
+    envied_lines_best: int
+    envy_agorot: int
+    envy_agorot_best: int
+    envy_bound_agorot: int
+    is_time_out: bool
 
 
 @dataclass(frozen=True)
@@ -38,6 +66,8 @@ class Certificate:
         floor_sd: maximin only: the need-weighted gain in SD per pupil under which no school is
             left that could have it.
         floor_bound_sd: maximin only: no plan lifts that floor above this (proven).
+        fairness: how fair it is; None where nearly equal plans were not told apart. The worth is
+            then at least (1 − band) times that of the plan by worth.
     """
 
     objective: float
@@ -51,6 +81,7 @@ class Certificate:
     equal_gain_sd: float | None = None
     floor_sd: float | None = None
     floor_bound_sd: float | None = None
+    fairness: FairnessCertificate | None = None
 
 
 def certify(
@@ -88,6 +119,31 @@ def certify(
         ),
         floor_sd=floor.floor_sd if floor else None,
         floor_bound_sd=floor.bound_sd if floor else None,
+    )
+
+
+def certify_fairness(
+    model: Model, best: np.ndarray, fair: Fair, fairness: Fairness
+) -> FairnessCertificate:
+    """How fair a plan is beside the plan by worth.
+
+    Raises:
+        RuntimeError: it leaves more envy, or is worth less than the band lets it be: a defect.
+    """
+    worth, worth_best = model.worth(fair.x), model.worth(best)
+    envied, envied_best = fair.envies.of_plan(fair.x), fair.envies.of_plan(best)
+    envy, envy_best = fair.envies.agorot(fair.x), fair.envies.agorot(best)
+    if envy > envy_best or worth < (1 - fairness.band_pct / 100) * worth_best * (1 - _RECHECK):
+        raise RuntimeError("The fair plan is less fair than the plan by worth, or below its band.")
+    return FairnessCertificate(
+        band_pct=fairness.band_pct,
+        worth_best=worth_best,
+        envied_lines=len(envied),
+        envied_lines_best=len(envied_best),
+        envy_agorot=envy,
+        envy_agorot_best=envy_best,
+        envy_bound_agorot=fair.envy_bound_agorot,
+        is_time_out=fair.is_time_out,
     )
 
 

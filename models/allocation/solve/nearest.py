@@ -7,7 +7,7 @@ the lines of the plan in hand, so that a line changes only where the changed dec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -56,6 +56,8 @@ def best_near(
 ) -> Nearby:
     """The best plan to within the gap and, of those, one near the plan in hand.
 
+    Where no plan keeps all rules, those that are preferences give way first, one after the other.
+
     Args:
         problem: the tables and rules, as changed.
         lines: the plan in hand: semel_mosad, response_id, dose_level; it need not keep the rules.
@@ -71,12 +73,17 @@ def best_near(
         NoPlanInTime: the time limit came before any plan.
         RuntimeError: the re-check found a broken rule: a defect.
     """
-    model = model_of(problem.canonical())
+    problem = problem.canonical()
+    model = model_of(problem)
     held = plan_vector(model, lines)
-    bonus = gap_pct / 200 * model.worth(held) / max(held.sum(), 1.0)
-    found = best(
-        with_bonus(model, bonus * held), Effort(gap_pct=gap_pct / 2, time_limit_s=time_limit_s)
-    )
+    bonus = gap_pct / 200 * model.worth(held) / max(held.sum(), 1.0) * held
+    effort = Effort(gap_pct=gap_pct / 2, time_limit_s=time_limit_s)
+    found = best(with_bonus(model, bonus), effort)
+    for rule in problem.rules:
+        if found is None and rule.is_preference:
+            problem = replace(problem, rules=tuple(r for r in problem.rules if r is not rule))
+            model = model_of(problem)
+            found = best(with_bonus(model, bonus), effort)
     if found is None:
         limit = time_limit_s if explain_within_s is None else _SHORT_TEST_S
         raise explain(model, time_limit_s=limit, within_s=explain_within_s)

@@ -61,6 +61,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
     )
     pots = tables["mart_allocation_formula_pot"].sort("formula_part")
     prices = tables["mart_rule_price"].filter(pl.col("worth_gain") > 0)
+    needy_loses = (pl.col("need_quartile") == 1) & (pl.col("change_agorot") < 0).fill_null(False)
     return page(
         "allocation",
         tables,
@@ -68,6 +69,9 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         ruled=lambda rule_id: str(rules.get(rule_id, rule_id)).rstrip("."),
         parts_of=lambda reason: parts.get((reason["semel_mosad"], reason["response_id"]), []),
         certificate=tables["mart_allocation_certificate"].row(0, named=True),
+        envies=tables["mart_allocation_envy"]
+        .sort("cost_agorot", *PAIR, descending=[True, False, False])
+        .to_dicts(),
         remaining=left.to_dicts(),
         progress=tables["mart_plan_progress"]
         .sort(pl.col("level_band").cast(pl.Enum(list(dictionary().labels["level_band"]))))
@@ -98,7 +102,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         .sort("view", "need", "semel_mosad", descending=[False, True, False])
         .to_dicts(),
         changes=tables["mart_allocation_change"]
-        .sort("change_agorot", "semel_mosad", nulls_last=True)
+        .sort(~needy_loses, "change_agorot", "semel_mosad", nulls_last=True)
         .to_dicts(),
         frontier=tables["mart_frontier"]
         .sort(pl.col("objective_id") == "maximin", "equity_gamma")

@@ -1,0 +1,192 @@
+"""Fairness among nearly equal plans: the least envy, proven against full enumeration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.allocation import Atkinson, Fairness, best_near, solve, with_order_kept
+from models.allocation.account.envy import remaining_envies
+from models.allocation.rules.choice import MustKeep, SchoolCapacity
+from models.keys import PAIR
+
+from .cases import CASES, GEFEN, OWN, feasible_problems, is_allowed, option, plans, problem
+
+NONE = pl.DataFrame(schema=dict.fromkeys(PAIR, pl.String))
+ORDER = {"semel_mosad": pl.String, "less_needy_semel_mosad": pl.String}
+
+
+def fairness(case, *, band_pct=20.0, apart=0.1, last_year=NONE):
+    """Who is needier by more than `apart` is so surely."""
+    needs = case.schools.select("semel_mosad", "need").rows()
+    needier = [(a, b) for a, more in needs for b, less in needs if more > less + apart]
+    return Fairness(band_pct, pl.DataFrame(needier, schema=ORDER, orient="row"), last_year)
+
+
+def envied(case, fair, lines):
+    """The envied lines of a plan by the words of the issue: no rule holds or bars anything here."""
+    able = set(case.options.filter("is_eligible").select(PAIR).rows())
+    has = {(line["semel_mosad"], line["response_id"]) for line in lines}
+    above = fair.needier.rows()
+    return [
+        line
+        for line in lines
+        if any((a, line["response_id"]) in able - has for a, b in above if b == line["semel_mosad"])
+    ]
+
+
+def money(lines):
+    """What lines cost, all channels together."""
+    return sum(sum(line["money"].values()) for line in lines)
+
+
+def rows_of(case, plan):
+    """The lines of a plan as the oracle has them."""
+    picks = set(plan.lines.select(*PAIR, "dose_level").rows())
+    held = (
+        row
+        for row in case.options.iter_rows(named=True)
+        if (row["semel_mosad"], row["response_id"], row["dose_level"]) in picks
+    )
+    costs = {}
+    for *key, channel, amount in case.costs.select(
+        *PAIR, "dose_level", "funding_channel", "amount_agorot"
+    ).iter_rows():
+        costs.setdefault(tuple(key), {})[channel] = amount
+    return [
+        row | {"money": costs[row["semel_mosad"], row["response_id"], row["dose_level"]]}
+        for row in held
+    ]
+
+
+@CASES
+@given(feasible_problems(max_rules=0))
+def test_no_plan_of_the_band_that_spends_as_much_has_less_envy(case):
+    fair = fairness(case)
+    by_worth, plan = solve(case, gap_pct=0), solve(case, gap_pct=0, fairness=fair)
+    spent = dict(by_worth.channels.select("funding_channel", "allocated_agorot").iter_rows())
+    worth = by_worth.certificate.objective
+    least = min(
+        money(envied(case, fair, lines))
+        for lines in plans(case)
+        if is_allowed(case, lines)
+        and sum(line["good"] for line in lines) >= 0.8 * worth - 1e-9
+        and all(sum(line["money"][c] for line in lines) >= spent[c] for c in (OWN, GEFEN))
+    )
+    told = plan.certificate.fairness
+    assert told.envy_agorot == money(envied(case, fair, rows_of(case, plan))) == least
+    assert told.envy_agorot_best == money(envied(case, fair, rows_of(case, by_worth)))
+    assert told.envy_bound_agorot <= least
+
+
+@CASES
+@given(feasible_problems(max_rules=4), st.sampled_from([1.0, 20.0]))
+def test_it_keeps_rules_worth_and_every_channels_spending(case, band_pct):
+    fair = fairness(case, band_pct=band_pct)
+    by_worth, plan = solve(case, gap_pct=0), solve(case, gap_pct=0, fairness=fair)
+    told, spent = plan.certificate.fairness, "allocated_agorot"
+    assert plan.rules["is_satisfied"].all()
+    assert told.worth_best == pytest.approx(by_worth.certificate.objective)
+    assert plan.certificate.objective >= (1 - band_pct / 100) * told.worth_best - 1e-8
+    assert (plan.channels[spent] >= by_worth.channels[spent]).all()
+    assert told.envy_bound_agorot <= told.envy_agorot <= told.envy_agorot_best
+
+
+@CASES
+@given(feasible_problems(max_rules=4), st.randoms(use_true_random=False))
+def test_order_of_rows_changes_nothing(case, random):
+    def shuffled(frame):
+        return frame[random.sample(range(frame.height), frame.height)]
+
+    fair = fairness(case, last_year=case.options.select(PAIR).unique().sort(PAIR)[::2])
+    other = replace(
+        case,
+        **{n: shuffled(getattr(case, n)) for n in ("schools", "options", "costs", "channels")},
+        rules=tuple(random.sample(case.rules, len(case.rules))),
+    )
+    turned = replace(fair, needier=shuffled(fair.needier), last_year=shuffled(fair.last_year))
+    one, two = solve(case, fairness=fair), solve(other, fairness=turned)
+    assert one.lines.equals(two.lines)
+    assert one.rules.equals(two.rules)
+    assert one.certificate == two.certificate
+
+
+# Two schools, one place: by worth the larger school of little need, within the band the needy one.
+NEAR = {
+    "options": [option("100001", "milat", 1, 1.0, 100), option("100002", "milat", 1, 10.1, 100)],
+    "schools": {"100001": (100, 0.9), "100002": (900, 0.0)},
+    "rules": [SchoolCapacity("milat", 1)],
+}
+
+
+def test_a_place_goes_to_the_surely_needier_school_where_it_costs_little():
+    case = problem(**NEAR, budget=200)
+    assert solve(case).lines["semel_mosad"].to_list() == ["100002"]
+    assert solve(case, fairness=fairness(case)).lines["semel_mosad"].to_list() == ["100001"]
+
+
+def test_it_stays_where_it_costs_more_than_the_band_and_has_its_price():
+    case, fair = problem(**NEAR, budget=200), fairness(problem(**NEAR, budget=200), band_pct=0.5)
+    plan = solve(case, fairness=fair)
+    assert plan.lines["semel_mosad"].to_list() == ["100002"]
+    kept = with_order_kept(case, plan.lines, fair)
+    row = remaining_envies(kept, plan.lines, fair.needier).row(0, named=True)
+    assert (row["semel_mosad"], row["needier_semel_mosad"], row["enviers"]) == (
+        "100002",
+        "100001",
+        1,
+    )
+    assert row["worth_loss"] == pytest.approx(0.1 * 10.1 - 1.0)
+    assert row["benefit_loss_sd_pupils"] == pytest.approx(9.1)
+
+
+def test_what_a_rule_holds_or_bars_is_envied_by_nobody():
+    kept = MustKeep((("100002", "milat", 0.5),))
+    case = problem(**NEAR | {"rules": [SchoolCapacity("milat", 1), kept]}, budget=200)
+    told = solve(case, fairness=fairness(case)).certificate.fairness
+    assert told.envied_lines_best == 0
+    barred = [option("100001", "milat", 1, 1.0, 100, is_eligible=False), NEAR["options"][1]]
+    case = problem(**NEAR | {"options": barred}, budget=200)
+    assert solve(case, fairness=fairness(case)).certificate.fairness.envied_lines_best == 0
+
+
+def test_envy_held_the_lines_of_last_year_go_on():
+    options = [option(code, "a", 1, good, 100) for code, good in (("100001", 5.0), ("100002", 5.1))]
+    case = problem(options, budget=100)
+    last = pl.DataFrame([("100001", "a")], schema=PAIR, orient="row")
+    fair = fairness(case, last_year=last)
+    assert solve(case).lines["semel_mosad"].to_list() == ["100002"]
+    plan = solve(case, fairness=fair)
+    assert plan.lines["semel_mosad"].to_list() == ["100001"]
+    assert "lines_kept" in plan.rules["rule_id"].to_list()
+    again = best_near(
+        with_order_kept(case, plan.lines, fair), plan.lines, gap_pct=0, time_limit_s=9
+    )
+    assert again.lines.select(PAIR).equals(plan.lines.select(PAIR))
+
+
+def test_under_other_decisions_what_is_only_preferred_gives_way():
+    case = problem(**NEAR, budget=200)
+    fair = fairness(case)
+    kept = with_order_kept(case, solve(case, fairness=fair).lines, fair)
+    forced = replace(kept, rules=(*kept.rules, MustKeep((("100002", "milat", 0.5),))))
+    found = best_near(forced, kept.options.head(0), gap_pct=0, time_limit_s=9)
+    assert found.lines["semel_mosad"].to_list() == ["100002"]
+
+
+@pytest.mark.parametrize("change", [{"band_pct": 0.0}, {"objective": Atkinson(1.0)}])
+def test_no_band_and_an_objective_of_its_own_take_the_plan_by_worth(change):
+    case = problem(**NEAR, budget=200, objective=change.get("objective", problem(**NEAR).objective))
+    fair = fairness(case, band_pct=change.get("band_pct", 20.0))
+    assert solve(case, fairness=fair).certificate == solve(case).certificate
+
+
+def test_two_schools_cannot_each_be_needier():
+    case = problem(**NEAR, budget=200)
+    both = pl.DataFrame([("100001", "100002"), ("100002", "100001")], schema=ORDER, orient="row")
+    with pytest.raises(ValueError, match="both ways"):
+        solve(case, fairness=Fairness(1.0, both, NONE))
