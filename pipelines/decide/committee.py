@@ -89,8 +89,12 @@ def _amount(city: CityFolder, tables: Tables, response_id: str) -> tuple[int | N
     stated = city.policy.responses[response_id].committee_amount
     if stated is not None:
         return round(AGOROT * stated.value), "policy"
-    last = tables["mart_last_line"].filter(response_id=response_id)["last_year_agorot"]
-    return (int(last.item()), "last_year") if len(last) else (None, "none")
+    # Who does not pay by the policy, as where money is not confirmed, gives no part of it.
+    last = tables["mart_last_line"].filter(
+        pl.col("funding_channel").is_in(list(city.policy.responses[response_id].funding)),
+        response_id=response_id,
+    )["last_year_agorot"]
+    return (int(last.sum()), "last_year") if len(last) else (None, "none")
 
 
 def registered_need(city: CityFolder, tables: Tables, response_id: str) -> tuple[pl.DataFrame, str]:

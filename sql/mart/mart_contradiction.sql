@@ -36,7 +36,11 @@ said AS (
         END AS funded_by
     FROM mart.mart_proposal AS proposals
     LEFT JOIN planned ON planned.response_id = proposals.response_id
-    LEFT JOIN mart.mart_last_line AS last_lines ON last_lines.response_id = proposals.response_id
+    LEFT JOIN (
+        SELECT response_id, CAST(sum(last_year_agorot) AS BIGINT) AS last_year_agorot
+        FROM mart.mart_last_line
+        GROUP BY response_id
+    ) AS last_lines ON last_lines.response_id = proposals.response_id
     LEFT JOIN mart.mart_committee_amount AS amounts ON amounts.response_id = proposals.response_id
 ),
 found AS (

@@ -116,7 +116,7 @@ def need_tables(amounts=None):
             list((amounts or {}).items()),
             schema={"response_id": pl.String, "last_year_agorot": pl.Int64},
             orient="row",
-        ),
+        ).with_columns(funding_channel=pl.lit("municipal_own")),
     }
 
 

@@ -256,7 +256,7 @@ def core_tables(city, made):
             made, all_years("budget"), stated["core_response"], "semel_mosad"
         ),
         "mart_last_line": last_plan(
-            made, all_years("budget"), stated["core_response"], "response_id"
+            made, all_years("budget"), stated["core_response"], ["response_id", "funding_channel"]
         ),
         "mart_effect_absence": nothing("mart_effect_absence"),
         **{
