@@ -276,7 +276,7 @@ def test_the_studio_solves_again_when_a_slider_moves(studio, published, page):
     cost, moved = (page.locator(f"[data-studio={name}]") for name in ("cost", "moved"))
     cost.wait_for(timeout=90_000)
     # Untouched, it is the published plan.
-    assert cost.inner_text() == f"{base['cost_agorot'].item() // 100:,}"
+    assert cost.inner_text() == f"{round(base['cost_agorot'].item() / 100):,}"
     assert moved.inner_text() == "0"
     text = page.inner_text("body")
     assert "נתונים סינתטיים" in text
@@ -287,7 +287,7 @@ def test_the_studio_solves_again_when_a_slider_moves(studio, published, page):
     budget.press("Home")  # no municipal money at all: commitments cannot be kept
     page.locator("[data-studio=conflict]").wait_for(timeout=60_000)
     assert "אין תכנית" in page.locator("[data-studio=conflict]").inner_text()
-    was = f"{base['cost_agorot'].item() // 100:,}"
+    was = f"{round(base['cost_agorot'].item() / 100):,}"
     solved = (
         "(was) => { const now = document.querySelector('[data-studio=cost]'); return now &&"
         " now.textContent !== was; }"

@@ -167,7 +167,8 @@ def test_money_stays_within_the_envelope_and_adds_up(ashkelon):
     )
     assert money["amount_agorot"].sum() == mart(ashkelon, "mart_allocation")["cost_agorot"].sum()
     assert mart(ashkelon, "mart_allocation_formula")["formula_agorot"].sum() == envelope
-    assert mart(ashkelon, "mart_allocation_certificate")["optimality_gap_pct"].item() <= 0.01
+    told = mart(ashkelon, "mart_allocation_certificate").row(0, named=True)
+    assert told["optimality_gap_pct"] <= 0.01 + told["fair_band_pct"]  # both together are told
     eligible = (
         mart(ashkelon, "mart_response_map")
         .filter("is_eligible")

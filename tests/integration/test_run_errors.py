@@ -66,7 +66,7 @@ def test_a_budget_below_the_must_keeps(place, make_only):
     for rule in ("every_school_served", "decisions"):
         change_policy(place, "rules", rule, "value", value=False)
     change_policy(place, "rules", "hold_harmless", value=None)
-    expect_error(place, "must_keep", "budget:municipal_own", "NIS", "Nothing was published")
+    expect_error(place, "budget:municipal_own", "NIS", "Nothing was published")
 
 
 def test_an_output_folder_that_cannot_be_written(published, tmp_path):
