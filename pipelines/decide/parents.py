@@ -12,7 +12,7 @@ from models.allocation.account.audit import with_quartile
 from models.allocation.rules.money import ParentsPayments
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import CITY, PARENTS
-from pipelines.warehouse.tables import Tables
+from pipelines.warehouse.tables import Tables, table_of
 
 READS = ("mart_parents_payment",)
 _TOLD = ["payment_scope", "division_id", "school_year", "small_pupils"]
@@ -44,28 +44,13 @@ def unchecked(city: CityFolder, tables: Tables) -> pl.DataFrame:
     """Return the rule's row where it holds and nobody reported what parents paid (re-check)."""
     stated = city.policy.rules.parents_payments
     is_open = stated and stated.value and not rules(city, tables)
-    he, en = (
-        ("ההורים אינם משלמים לתלמיד יותר מאשתקד: לא ניתן לבדיקה, כי אין נתוני תשלומי הורים."),
-        (
-            "Parents pay no more per pupil than last year: this cannot be checked, as no payments"
-            " of parents are reported."
-        ),
+    he = "ההורים אינם משלמים לתלמיד יותר מאשתקד: לא ניתן לבדיקה, כי אין נתוני תשלומי הורים."
+    en = (
+        "Parents pay no more per pupil than last year: this cannot be checked, as no payments of"
+        " parents are reported."
     )
     rows = [(ParentsPayments.id_template, he, en, ParentsPayments.unit, 100.0, None, None, False)]
-    return pl.DataFrame(
-        rows if is_open else [],
-        schema={
-            "rule_id": pl.String,
-            "rule_he": pl.String,
-            "rule_en": pl.String,
-            "unit": pl.String,
-            "rule_limit": pl.Float64,
-            "rule_value": pl.Float64,
-            "is_satisfied": pl.Boolean,
-            "is_binding": pl.Boolean,
-        },
-        orient="row",
-    )
+    return table_of("mart_allocation_rule", rows if is_open else ())
 
 
 def told(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -17,6 +18,8 @@ from models.allocation.rules.choice import (
 )
 from models.allocation.rules.money import ChannelBudget
 from models.allocation.rules.shares import EXCELLENCE, MoneyShare
+from models.allocation.solve.certificate import certify
+from models.allocation.solve.search_result import SearchResult
 
 from .cases import OWN, option, problem
 
@@ -92,6 +95,15 @@ def test_canonical_order_and_types():
 
 def test_of_two_equal_schools_the_lower_code_is_funded():
     assert solve(CASE).lines["semel_mosad"].to_list() == [A]
+
+
+def test_a_worth_near_nothing_has_no_price():
+    """An authority whose least served schools gain next to nothing: no infinite agorot."""
+    posed = problem([option("100001", "milat", 1, 1e-303, 500_000_000_000)]).canonical()
+    plan = solve(posed, gap_pct=0)
+    found = SearchResult(np.ones(1), 1.0, "gap left", "milp")
+    told = certify(posed, plan.lines, posed.objective, found, None)
+    assert (told.optimality_gap_agorot, told.optimality_gap_pct) == (0, 100)
 
 
 def test_the_certificate_speaks_for_the_plan():

@@ -19,6 +19,8 @@ from models.allocation.solve.search_result import SearchResult
 from models.keys import PAIR
 
 _RECHECK = 1e-9
+_LEAST_WORTH = 1e-9
+"""Below it a plan is worth nothing that the solver could tell, and its worth has no price."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class Certificate:
             benefit, or what it counts under an inequality-averse objective.
         objective_bound: no plan under these rules can be worth more (proven).
         optimality_gap_pct: the plan misses at most this share of the bound.
-        optimality_gap_agorot: the gap at the plan's own average price of a unit of objective.
+        optimality_gap_agorot: the gap at the plan's own average price of a unit of objective; 0
+            where the plan is worth nothing that has a price.
         equity_gamma: corrective preference γ.
         solver: solver and version.
         status: "optimal" (within the gap asked for), "gap left" (the search ended at its fixed
@@ -104,7 +107,7 @@ def certify(
         worth = float(objective.worth(gain, pupils).sum())
     bound = max(found.bound, worth)
     gap = bound - worth
-    price = int(lines["cost_agorot"].sum()) / worth if worth else 0.0
+    price = int(lines["cost_agorot"].sum()) / worth if worth > _LEAST_WORTH else 0.0
     return Certificate(
         objective=worth,
         objective_bound=bound,

@@ -126,7 +126,7 @@ class _Programme:
         milp: minimises envy.
         size: columns of the model: options and leads.
         sets: the enviers of each u.
-        rows_of: of each z: its pair's options and its u.
+        owners: of each z: its pair's options and its u.
     """
 
     model: Model
