@@ -6,7 +6,8 @@ and each is judged by the truth (`planted_plans`): regret = 1 - true need-weight
 oracle's. What nothing measures is bought by the committee's amounts, the same in every plan (R122).
 
 - oracle: the same problem with true needs and effects.
-- posterior: Tikkun, as `make run` plans.
+- posterior: Tikkun by worth; the published plan is the fairest within 1 % of it, so it may lose so
+  much more.
 - data_only: the local estimates alone; what was not measured is taken to do nothing.
 - data_or_prior (for information): the local estimate where there is one, else the discounted
   literature. What is not measured, such as the equipment that all schools have, is then not lost,
