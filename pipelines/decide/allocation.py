@@ -439,15 +439,14 @@ def spent(amounts: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def next_bought(city: CityFolder, tables: Tables) -> Tables:
-    """Return what the next 100,000 NIS of each channel that is used up would buy (R82)."""
-    step = round(AGOROT * NEXT_NIS)
-    return {
-        "mart_allocation_next": (
-            next_money(planned(city, tables), tables["mart_allocation"], step_agorot=step).rename(
-                {"gap_pct": "optimality_gap_pct"}
-            )
-        )
-    }
+    """Return what 100,000 NIS more in each channel that limits would buy, and less cost (R82)."""
+    found = next_money(
+        planned(city, tables),
+        tables["mart_allocation"],
+        step_agorot=round(AGOROT * NEXT_NIS),
+        months_per_sd=city.policy.effects.months_per_sd.value,
+    )
+    return {"mart_allocation_next": found.rename({"gap_pct": "optimality_gap_pct"})}
 
 
 READS = (

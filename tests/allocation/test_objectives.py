@@ -31,7 +31,11 @@ from models.allocation.solve.resolve import Effort, best, with_benefit
 from models.keys import PAIR
 from tests.examples import examples
 
-from .cases import option, problem
+from .cases import (
+    MONTHS,
+    option,
+    problem,
+)
 
 LINE = [*PAIR, "dose_level"]
 OBJECTIVES = (Total(), Atkinson(3.0, baseline_sd=0.05), Maximin())
@@ -64,7 +68,9 @@ def test_what_is_asked_again_unchanged_is_the_plan_itself(objective):
     told = stability(held, lines, unchanged)
     assert (told.pairs["agreement_share"] == 1).all()
     assert told.draws["plan_worth"][0] == pytest.approx(plan.certificate.objective)
-    taken = explain(held, lines).pairs.filter(pl.col("plan_dose_level").is_not_null())
+    taken = explain(held, lines, months_per_sd=MONTHS).pairs.filter(
+        pl.col("plan_dose_level").is_not_null()
+    )
     assert set(taken["reason_code"]) <= {"worth_its_price", "rule"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -229,9 +229,7 @@ class _Search:
         share = (-1 if is_in else 1) * self.settings.budget_limit_pct / 100
 
         def at(value: float) -> Model:
-            upper = self.model.upper.copy()
-            upper[row] = np.floor(value) - fixed
-            return replace(self.model, upper=upper)
+            return self.model.with_limits(np.array([row]), upper=np.floor(value) - fixed)
 
         return _Lever(
             "budget",
