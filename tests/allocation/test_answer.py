@@ -44,7 +44,7 @@ def test_who_would_make_room_and_what_that_costs():
         B,
     )
     assert he.startswith("מיל״ת בבית ספר 100002 (צורך 0.90): לא בתכנית.")
-    assert "לו ניתן כאן: היו יוצאים מיל״ת בבית ספר 100001." in he
+    assert "אילו ניתן כאן: היו יוצאים: מיל״ת בבית ספר 100001." in he
     assert "10 חודשי התקדמות צפויים פחות (בסך כל התלמידים), 3 מקומות פחות" in he
     assert "20.00% פחות" in he
     assert "With it: out: MILAT at בית ספר 100001." in en
@@ -60,7 +60,7 @@ def test_what_would_come_instead_of_a_line():
         case(option(A, "milat", 1, 5, 1_000), option(B, "posh", 1, 4, 1_000), budget=1_500),
         A,
     )
-    assert "בלעדיו: היו נכנסים פו״ש בבית ספר 100002." in he
+    assert "בלעדיו: היו נכנסים: פו״ש בבית ספר 100002." in he
     assert "Without it: in: POSH at" in en
 
 
@@ -98,7 +98,7 @@ def test_a_pair_that_no_plan_can_have_says_so():
         rules=(MustKeep(((A, "milat", 0.5),)),),
     )
     he, en = told(built, B)
-    assert "לו ניתן כאן: אין תכנית שמקיימת אז את כל הכללים." in he
+    assert "אילו ניתן כאן: אין תכנית שמקיימת אז את כל הכללים." in he
     assert "With it: no plan keeps all rules then." in en
 
 
@@ -108,7 +108,7 @@ def test_who_is_not_eligible_is_told_that_alone():
     )
     he, _ = told(built, B)
     assert "אינו זכאי" in he
-    assert "לו ניתן כאן" not in he
+    assert "אילו ניתן כאן" not in he
 
 
 def test_the_overlap_that_keeps_it_out_is_named():
@@ -116,6 +116,7 @@ def test_the_overlap_that_keeps_it_out_is_named():
         option(A, "posh", 1, 6, 100),
         option(A, "milat", 1, 5, 1_000),
         option(B, "milat", 1, 4, 1_000),
+        option(C, "milat", 1, 2, 1_000),
         budget=1_600,
     )
     same = Overlap("same", "same", "אותם", ("milat", "posh"), 0.2)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from models.allocation import solve
 from models.allocation.account.next_money import next_money
-from models.allocation.rules.choice import EverySchoolServed, SchoolCapacity
+from models.allocation.rules.choice import EverySchoolServed, Exclusive, SchoolCapacity
+from models.allocation.rules.money import SchoolCap
 from models.allocation.solve.resolve import Effort
 from tests.examples import examples
 
@@ -46,7 +47,7 @@ def test_the_next_money_buys_what_just_did_not_fit():
         row["next_en"]
         == "5 NIS more for the municipality's own budget – in: POSH at בית ספר 100002. In all: 36"
         " expected months of progress more (over all pupils), 10 places more; the plan's"
-        " need-weighted worth 80.00 % more."
+        " need-weighted worth 80.000 % more."
     )
     assert "נכנסים: פו״ש בבית ספר 100002." in row["next_he"]
     # 500 are left and may go: a cut of as much changes nothing.
@@ -61,7 +62,7 @@ def test_a_cut_takes_what_is_worth_least():
     assert (more["worth_change"], more["lines_bought"]) == (0, 0)
     assert "buy nothing whole" in more["next_en"]
     assert cut["worth_change"] == pytest.approx(-0.6 * 4)
-    assert cut["worth_change_limit"] == pytest.approx(-0.6 * 4)
+    assert (cut["worth_change_lo"], cut["worth_change_hi"]) == (pytest.approx(-2.4),) * 2
     assert (cut["months_change"], cut["participants_change"]) == (pytest.approx(-36), -10)
     assert "out: POSH" in cut["next_en"]
     assert "קיצוץ של 5 ₪" in cut["next_he"]
@@ -77,16 +78,18 @@ def test_a_cut_that_no_plan_bears_says_so():
 
 def test_money_may_turn_one_line_into_another_and_a_dose_into_a_larger_one():
     options = [
-        option(A, "milat", 1, 2, 1_000),
+        option(A, "milat", 1, 3, 1_000),
         option(A, "milat", 2, 4, 1_500),
-        option(B, "posh", 1, 1, 500),
-        option(B, "milat", 1, 4, 1_500),
+        option(B, "posh", 1, 2, 500),
+        option(B, "milat", 1, 4.5, 1_500),
     ]
-    case = problem(options, budget=1_500, response_names=NAMES)
-    plan = pl.DataFrame(
-        {"semel_mosad": [A, B], "response_id": ["milat", "posh"], "dose_level": [1, 1]}
+    case = problem(
+        options,
+        budget=1_500,
+        response_names=NAMES,
+        rules=(Exclusive("one", ("milat", "posh")), SchoolCap(15, OWN)),
     )
-    row, _ = next_of(case, plan, step=1_500)
+    row, _ = next_of(case, step=1_500)
     assert (row["lines_bought"], row["lines_dropped"]) == (2, 2)
     assert "in: MILAT at" in row["next_en"]
     assert "out: POSH at" in row["next_en"]
@@ -127,3 +130,13 @@ def test_the_change_is_that_of_enumeration(case, step):
         else:
             change = best[0] - best_plan(case)[0]
             assert row["worth_change"] == pytest.approx(change, abs=1e-6)
+            assert row["worth_change_lo"] - 1e-6 <= change <= row["worth_change_hi"] + 1e-6
+
+
+def test_a_plan_that_is_not_the_best_is_not_told_as_what_the_money_buys():
+    """B's line is worth more than A's; more money buys what the best plan has no money for."""
+    options = [option(A, "milat", 1, 1, 1_000), option(B, "milat", 1, 4, 1_000)]
+    plan = pl.DataFrame({"semel_mosad": [A], "response_id": ["milat"], "dose_level": [1]})
+    more, _ = next_of(problem(options, budget=1_000), plan, step=1_000)
+    assert more["worth_change"] == pytest.approx(0.6)
+    assert (more["lines_bought"], more["lines_dropped"]) == (1, 0)

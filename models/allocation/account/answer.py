@@ -7,6 +7,7 @@ are found by solving again (R94). Hebrew and English say the same, line by line.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from models.allocation.account.turning_points import TurningPointSettings, turni
 from models.allocation.problem.problem import Problem
 from models.allocation.problem.words import channel_en, channel_he, first_few, nis
 from models.allocation.rules.money import ChannelBudget, SchoolChannelCap
+from models.allocation.rules.order import NeedOrder
 from models.allocation.solve.model import Model, model_of
 from models.allocation.solve.nearest import nearest
 from models.allocation.solve.resolve import Effort, plan_vector
@@ -62,6 +64,7 @@ def answer(
         _head(model, row),
         (row["reason_he"], row["reason_en"]),
         *_owners(model, row["reason_rules"]),
+        *_needier(model, held, row),
         _who_has_it(model, held, row),
     ]
     if row["reason_code"] != "not_eligible":
@@ -74,7 +77,7 @@ def answer(
             ),
             *(
                 (f"– {he}", f"- {en}")
-                for lever in turned.sort("lever", "rule_id").iter_rows(named=True)
+                for lever in turned.iter_rows(named=True)
                 for he, en in [_turn(model, lever)]
             ),
         ]
@@ -96,6 +99,25 @@ def _owners(model: Model, rule_ids: str) -> Iterator[Said]:
     named = set(rule_ids.split(","))
     for he, en in dict.fromkeys(whose(rule) for rule in model.rules if rule.rule_id in named):
         yield f"מי מחליט על כך: {he}.", f"Whose decision that is: {en}."
+
+
+def _needier(model: Model, held: np.ndarray, row: Mapping[str, Any]) -> Iterator[Said]:
+    """Which surely needier schools lack it, where the order of need keeps it out."""
+    named = row["reason_rules"].split(",")
+    has = set(model.columns.pair[np.flatnonzero(held > 0.5)].tolist())
+    with_line = {pair for k, pair in enumerate(model.columns.pairs.rows()) if k in has}
+    called = dict(model.columns.schools.select("semel_mosad", "school_name_he").iter_rows())
+    for rule in model.rules:
+        if isinstance(rule, NeedOrder) and rule.rule_id in named:
+            lacking = [
+                called[above] or above
+                for above, below, response in rule.pairs
+                if (below, response) == (row["semel_mosad"], row["response_id"])
+                and (above, response) not in with_line
+            ]
+            he = first_few(lacking, _SHOWN, " ועוד {}", between=", ")
+            en = first_few(lacking, _SHOWN, " and {} more", between=", ")
+            yield f"נזקקים ממנו בוודאות וחסרים אותו: {he}.", f"Surely needier and without it: {en}."
 
 
 def _who_has_it(model: Model, held: np.ndarray, row: Mapping[str, Any]) -> Said:
@@ -135,7 +157,8 @@ def _instead(
     """
     is_in = row["plan_dose_level"] is not None
     own = (row["semel_mosad"], row["response_id"])
-    start_he, start_en = ("בלעדיו", "Without it") if is_in else ("לו ניתן כאן", "With it")
+    problem = _order_of_others(problem, *own)
+    start_he, start_en = ("בלעדיו", "Without it") if is_in else ("אילו ניתן כאן", "With it")
     model, found = nearest(problem, lines, _EFFORT, partial(_decided, pair=own, is_in=not is_in))
     if found is None:
         return (
@@ -146,9 +169,9 @@ def _instead(
     change, worth = Difference.of(model, held, found.x), model.worth(held)
     hebrew, english = [], []
     for pairs, said_he, said_en in (
-        ([p for p in change.comes if p != own], "היו נכנסים", "in"),
-        ([p for p in change.goes if p != own], "היו יוצאים", "out"),
-        (change.moves, "היו משתנים במינון או במסלול", "at another dose or way"),
+        ([p for p in change.comes if p != own], "היו נכנסים:", "in"),
+        ([p for p in change.goes if p != own], "היו יוצאים:", "out"),
+        (change.moves, "היו משתנים במינון או במסלול:", "at another dose or way"),
     ):
         if pairs:
             names_he, names_en = lines_in_words(model, pairs, _SHOWN)
@@ -166,6 +189,24 @@ def _instead(
         f"{start_he}: {moved_he}. בסך הכול: {all_he}; ערך התכנית, המשוקלל בצורך, {size_he}.",
         f"{start_en}: {moved_en}. In all: {all_en}; the plan's need-weighted worth: {size_en}.",
     )
+
+
+def _order_of_others(problem: Problem, school: str, response: str) -> Problem:
+    """The problem whose order of need says nothing of one pair: it may be envied, or envy."""
+    rules = (
+        replace(
+            rule,
+            pairs=tuple(
+                (above, below, of)
+                for above, below, of in rule.pairs
+                if of != response or school not in (above, below)
+            ),
+        )
+        if isinstance(rule, NeedOrder)
+        else rule
+        for rule in problem.rules
+    )
+    return replace(problem, rules=tuple(rules))
 
 
 def _decided(model: Model, *, pair: tuple[str, str], is_in: bool) -> Model:

@@ -1,8 +1,9 @@
 """What the next money would buy and what a cut would cost: solved again (R82, R94).
 
 A shadow price says what a little more money is worth where it could be spent in part. What can only
-be bought whole is found by solving again, near the plan, so that a line moves only where the money
-moves it.
+be bought whole is found by solving again, best plan against best plan by worth: both near the plan
+in hand, so that a line moves only where the money moves it, and neither with what only tells nearly
+equal plans apart, which would hide what money does.
 """
 
 from __future__ import annotations
@@ -15,21 +16,22 @@ import polars as pl
 from models.allocation.account.difference import Difference, change_in_words, lines_in_words
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.problem import Problem
-from models.allocation.problem.words import channel_en, channel_he, nis
+from models.allocation.problem.words import NO_PLAN, channel_en, channel_he, nis
 from models.allocation.rules.money import ChannelBudget
-from models.allocation.solve.model import Model, model_of
+from models.allocation.solve.model import Model
 from models.allocation.solve.nearest import nearest
 from models.allocation.solve.resolve import Effort, plan_vector
+from models.keys import OPTION
 
-_EFFORT = Effort(gap_pct=0.1)
+_EFFORT = Effort(gap_pct=0.01)
 _SHOWN = 6
 _SCHEMA = {
     "funding_channel": pl.String,
     "step_agorot": pl.Int64,
     "worth_change": pl.Float64,
-    "worth_change_limit": pl.Float64,
+    "worth_change_lo": pl.Float64,
+    "worth_change_hi": pl.Float64,
     "worth_change_pct": pl.Float64,
-    "gap_pct": pl.Float64,
     "months_change": pl.Float64,
     "participants_change": pl.Int64,
     "lines_bought": pl.Int64,
@@ -53,7 +55,7 @@ def next_money(
     it has less left than the step, so that a cut would be felt.
 
     Args:
-        problem: the tables and rules.
+        problem: the tables and rules, without those that only tell nearly equal plans apart.
         lines: semel_mosad, response_id, dose_level: the plan.
         step_agorot: above 0.
         months_per_sd: months of progress that a pupil's SD stands for.
@@ -61,11 +63,11 @@ def next_money(
 
     Returns:
         funding_channel, step_agorot (below 0 = a cut), worth_change (need-weighted; never below 0
-        for more money: the plan itself is still there), worth_change_limit (no plan changes it by
-        more), worth_change_pct (of the plan), gap_pct (what the new plan may miss of the best),
-        months_change and participants_change (of all pupils, unweighted), lines_bought and
-        lines_dropped (another dose is one of each), next_he, next_en; two rows for each channel
-        that limits, by channel. Empty but for the sentences where no plan keeps the rules.
+        for more money), worth_change_lo and worth_change_hi (it is between these, by the bounds of
+        both solves), worth_change_pct (of the plan by worth), months_change and participants_change
+        (of all pupils, unweighted), lines_bought and lines_dropped (another dose is one of each),
+        next_he, next_en; two rows for each channel that limits, by channel. Empty but for the
+        sentences where no plan keeps the rules.
 
     Raises:
         ValueError: a step that is not above zero, bad tables, or a line that is no option.
@@ -74,10 +76,13 @@ def next_money(
     if not step_agorot > 0:
         raise ValueError("step_agorot must be above zero.")
     problem = problem.canonical()
-    model = model_of(problem)
-    held = plan_vector(model, lines)
-    plan, worth = Plan.of(model.columns, held.nonzero()[0]), model.worth(held)
-    rows = []
+    model, base = nearest(problem, lines, effort)
+    if base is None:
+        raise ValueError(NO_PLAN)
+    columns, worth = model.columns, base.worth
+    held = columns.options.filter(pl.Series(base.x > 0.5)).select(OPTION)
+    plan = Plan.of(columns, plan_vector(model, lines).nonzero()[0])
+    rows: list[tuple] = []
     for rule in model.rules:
         if not isinstance(rule, ChannelBudget):
             continue
@@ -85,16 +90,17 @@ def next_money(
         if not measure.binding and measure.limit - measure.value >= step_agorot:
             continue
         for step in (step_agorot, -step_agorot):
-            other, found = nearest(
-                problem, lines, effort, partial(_with_more, rule_id=rule.rule_id, agorot=step)
-            )
+            more = partial(_with_more, rule_id=rule.rule_id, agorot=step)
+            other, found = nearest(problem, held, effort, more)
             if found is None:
                 said = _in_words(model, channel, step, None, 0.0, 0.0)
                 rows.append((channel, step, *(None,) * 6, 0, 0, *said))
                 continue
-            stays = found.worth <= worth and other.keeps(held)
-            change = Difference.of(model, held, held if stays else found.x)
+            stays = found.worth <= worth and other.keeps(base.x)
+            change = Difference.of(model, base.x, base.x if stays else found.x)
             gain = 0.0 if stays else found.worth - worth
+            least, most = min(gain, found.worth - base.bound), max(gain, found.bound - worth)
+            least, most = (max(least, 0.0), most) if step > 0 else (least, min(most, 0.0))
             pct = 100 * gain / worth if worth else 0.0
             months = months_per_sd * change.benefit_sd_pupils
             rows.append(
@@ -102,9 +108,9 @@ def next_money(
                     channel,
                     step,
                     gain,
-                    max(found.bound - worth, gain),
+                    least,
+                    most,
                     pct,
-                    found.gap_pct,
                     months,
                     change.participants,
                     change.lines_bought,
@@ -162,7 +168,7 @@ def _in_words(
     more_he, more_en = ("יותר", "more") if pct > 0 else ("פחות", "less")
     return (
         f"{start_he} – {'. '.join(hebrew)}. בסך הכול: {all_he}; ערך התכנית, המשוקלל בצורך,"
-        f" {abs(pct):,.2f}% {more_he}.",
+        f" {abs(pct):,.3f}% {more_he}.",
         f"{start_en} – {'; '.join(english)}. In all: {all_en}; the plan's need-weighted worth"
-        f" {abs(pct):,.2f} % {more_en}.",
+        f" {abs(pct):,.3f} % {more_en}.",
     )

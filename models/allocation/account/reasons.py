@@ -131,8 +131,8 @@ def sentences(
             )
         case "rule":
             return (
-                f"שווה את עלותו, אך כלל מונע: {he}",
-                f"Worth its cost, but a rule stands in the way: {en}",
+                f"שווה את עלותו: {line_he}{beside_he}; אך כלל מונע. {he}",
+                f"Worth its cost: {line_en}{beside_en}; but a rule stands in the way. {en}",
             )
         case "budget":
             return (

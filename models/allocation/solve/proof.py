@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import NamedTuple
@@ -41,7 +41,7 @@ WORTH_UNITS = 10**9
 """Units of worth in one SD·pupil."""
 PRICE_UNITS = 10**6
 """Units of a multiplier in one unit of worth."""
-_TARGET = 1e-7
+_TARGET = 1e-5
 _STEPS = 300_000
 _OUTWARD = 1e-9
 
@@ -51,12 +51,12 @@ class Proof:
     """A bound with all that it follows from, in whole numbers.
 
     Attributes:
-        options: semel_mosad, response_id, dose_level, overlap_group (number; null = in none),
-            worth_units (in any case) and lead_units (besides, where it leads its group), rounded
-            up; WORTH_UNITS to one SD·pupil.
+        options: proof_column, semel_mosad, response_id, dose_level, overlap_group (number; null =
+            in none), worth_units (in any case) and lead_units (besides, where it leads its group),
+            rounded up; WORTH_UNITS to one SD·pupil.
         rows: proof_row, rule_id, rule_scope (a school, or "all"), row_limit (of Σ a·x ≤ b),
             multiplier_units (≥ 0; PRICE_UNITS to one unit of worth and one of the row).
-        entries: proof_row, semel_mosad, response_id, dose_level, coefficient.
+        entries: proof_row, proof_column, coefficient.
         constant_units: worth beside that of the options (of tangents; 0 where worth is linear).
         bound_units: no plan that keeps the rows is worth more.
         worth_units: of the plan in hand, rounded down.
@@ -97,6 +97,7 @@ def prove(problem: Problem, lines: pl.DataFrame) -> Proof:
     linear, constant = linear_at(model, x), _above_tangents(model, x)
     group = linear.counting.group
     options = model.columns.options.select(
+        pl.col("column").cast(pl.Int32).alias("proof_column"),
         *OPTION,
         overlap_group=pl.when(pl.Series(group >= 0)).then(pl.Series(group)),
         worth_units=_whole_worth(linear.counting.each),
@@ -153,12 +154,11 @@ def _rows(model: Model) -> tuple[pl.DataFrame, pl.DataFrame]:
         },
     )
     entry = matrix.tocoo()
-    entries = model.columns.options[entry.col.tolist()].select(
-        pl.Series("proof_row", entry.row, dtype=pl.Int32),
-        *OPTION,
-        pl.Series("coefficient", entry.data).cast(pl.Int64),
+    entries = pl.DataFrame(
+        {"proof_row": entry.row, "proof_column": entry.col, "coefficient": entry.data.astype(int)},
+        schema_overrides={"proof_row": pl.Int32, "proof_column": pl.Int32},
     )
-    return rows, entries.sort("proof_row", *OPTION)
+    return rows, entries.sort("proof_row", "proof_column")
 
 
 def _prices(model: Model) -> list[int]:
@@ -190,43 +190,46 @@ def bound_of(options: pl.DataFrame, rows: pl.DataFrame, entries: pl.DataFrame) -
     """
     limit = dict(rows.select("proof_row", "row_limit").iter_rows())
     price = dict(rows.select("proof_row", "multiplier_units").iter_rows())
-    use: dict[tuple[str, str, int], dict[int, int]] = {}
-    for row, school, response, level, coefficient in entries.iter_rows():
-        use.setdefault((school, response, level), {})[row] = coefficient
+    use: dict[int, dict[int, int]] = defaultdict(dict)
+    for row, column, coefficient in entries.iter_rows():
+        use[column][row] = coefficient
+    schools: list[list[tuple[int | None, list[_Choice]]]] = []
     # Pairs of one overlap group stand together.
-    ordered = options.sort("semel_mosad", "overlap_group", "response_id", "dose_level")
-    schools = []
+    ordered = options.sort("semel_mosad", "overlap_group", "response_id", "proof_column").select(
+        "semel_mosad", "overlap_group", "response_id", "proof_column", "worth_units", "lead_units"
+    )
     for _, own in groupby(ordered.iter_rows(), key=lambda option: option[0]):
-        pairs: list[tuple[int | None, list[_Choice]]] = []
-        for (_, _, group), same in groupby(own, key=lambda o: (o[0], o[1], o[3])):
+        pairs = []
+        for (group, _), same in groupby(own, key=lambda option: option[1:3]):
             choices = []
-            for *option, _, worth, lead in same:
-                used = use.get((option[0], option[1], option[2]), {})
-                paid = sum(price[row] * count for row, count in used.items())
-                choices.append(_Choice(PRICE_UNITS * worth - paid, PRICE_UNITS * lead, used))
-            choices.sort(key=lambda c: -c.value - c.lead)
+            for *_, column, worth, lead in same:
+                paid = sum(price[row] * count for row, count in use[column].items())
+                choices.append(_Choice(PRICE_UNITS * worth - paid, PRICE_UNITS * lead, use[column]))
+            choices.sort(key=lambda choice: -choice.value - choice.lead)
             pairs.append((group, choices))
         schools.append(pairs)
-    least = [_least(choices for _, choices in pairs) for pairs in schools]
+    least = [_extreme((choices for _, choices in pairs), min) for pairs in schools]
     everywhere: dict[int, int] = defaultdict(int)
-    for own in least:
-        for row, count in own.items():
+    for used in least:
+        for row, count in used.items():
             everywhere[row] += count
     found = [
-        _best(pairs, {row: limit[row] - everywhere[row] + count for row, count in own.items()})
-        for pairs, own in zip(schools, least, strict=True)
+        _best(pairs, {row: limit[row] - everywhere[row] + count for row, count in used.items()})
+        for pairs, used in zip(schools, least, strict=True)
     ]
     total = sum(price[row] * limit[row] for row in price) + sum(most for most, _ in found)
     return -(-total // PRICE_UNITS), sum(not is_exact for _, is_exact in found)
 
 
-def _least(pairs: Iterable[list[_Choice]]) -> dict[int, int]:
-    """The least of each row that is used by some pairs, one choice or none of each."""
-    least: dict[int, int] = defaultdict(int)
+def _extreme(
+    pairs: Iterable[list[_Choice]], which: Callable[[Iterable[int]], int]
+) -> dict[int, int]:
+    """The least, or the most, of each row that pairs use with one choice or none of each."""
+    total: dict[int, int] = defaultdict(int)
     for choices in pairs:
         for row in {row for choice in choices for row in choice.use}:
-            least[row] += min(0, *(choice.use.get(row, 0) for choice in choices))
-    return least
+            total[row] += which([0, *(choice.use.get(row, 0) for choice in choices)])
+    return total
 
 
 def _best(pairs: list[tuple[int | None, list[_Choice]]], room: dict[int, int]) -> tuple[int, bool]:
@@ -237,16 +240,17 @@ def _best(pairs: list[tuple[int | None, list[_Choice]]], room: dict[int, int]) -
     """
     last, groups = len(pairs), [group for group, _ in pairs]
     starts = [g is None or i == 0 or groups[i - 1] != g for i, g in enumerate(groups)]
-    leads = [max(choice.lead for choice in choices) for _, choices in pairs]
+    most_used = _extreme((choices for _, choices in pairs), max)
+    room = {row: limit for row, limit in room.items() if most_used[row] > limit}
     value_left, lead_left, same_left = ([0] * (last + 1) for _ in range(3))
     low_left: list[dict[int, int]] = [dict.fromkeys(room, 0)] * (last + 1)
     for i in reversed(range(last)):
         choices = pairs[i][1]
         value_left[i] = value_left[i + 1] + max(0, *(choice.value for choice in choices))
-        in_group = max(leads[i], same_left[i + 1])
+        in_group = max(same_left[i + 1], *(choice.lead for choice in choices))
         same_left[i] = 0 if starts[i] else in_group
         lead_left[i] = lead_left[i + 1] + (in_group if starts[i] else 0)
-        low = _least([choices])
+        low = _extreme([choices], min)
         low_left[i] = {row: count + low.get(row, 0) for row, count in low_left[i + 1].items()}
     nothing = _Choice(0, 0, {})
     best: int | None = None
@@ -254,19 +258,19 @@ def _best(pairs: list[tuple[int | None, list[_Choice]]], room: dict[int, int]) -
 
     def search(i: int, value: int, lead: int, used: dict[int, int]) -> None:
         nonlocal best, steps
-        most = value + value_left[i] + lead_left[i] + max(0, same_left[i] - lead)
-        if best is not None and most <= best:
-            return
         if i == last or steps > _STEPS:
-            best = most
+            best = value + value_left[i] + lead_left[i] + max(0, same_left[i] - lead)
             return
+        led, low = 0 if starts[i] else lead, low_left[i + 1]
         for choice in (*pairs[i][1], nothing):
             steps += 1
-            now = {row: count + choice.use.get(row, 0) for row, count in used.items()}
-            if all(count + low_left[i + 1][row] <= room[row] for row, count in now.items()):
-                led = 0 if starts[i] else lead
-                more = choice.value + max(0, choice.lead - led)
-                search(i + 1, value + more, max(led, choice.lead), now)
+            leads = max(led, choice.lead)
+            then = value + choice.value + leads - led
+            rest = value_left[i + 1] + lead_left[i + 1] + max(0, same_left[i + 1] - leads)
+            if best is None or then + rest > best:
+                now = {row: count + choice.use.get(row, 0) for row, count in used.items()}
+                if all(count + low[row] <= room[row] for row, count in now.items()):
+                    search(i + 1, then, leads, now)
 
     search(0, 0, 0, dict.fromkeys(room, 0))
     if best is None:
