@@ -31,7 +31,7 @@ def test_nearly_proportional_amounts_do_not_mislead_the_presolve():
 
 
 def test_a_solver_that_wrongly_sees_no_plan_is_not_believed(monkeypatch):
-    """Told that there is none, the search goes on without the rewriting that is most often wrong."""
+    """Told that there is none, the search goes on without rewriting the problem first."""
     case = problem(
         [option("100001", "milat", 1, 5, 100), option("100002", "milat", 1, 4, 100)], budget=100
     )
