@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from models.allocation import (
     Atkinson,
     Maximin,
+    Overlap,
     Total,
     best_near,
     solve,
@@ -147,3 +148,21 @@ def test_harm_counts_as_it_is_under_a_concave_objective(signed, objective, is_fo
     assert found.worth == pytest.approx(by_words(found.x), abs=1e-9)
     assert found.worth == pytest.approx(top, abs=1e-5)
     assert found.bound >= top - 1e-9
+
+
+def test_a_plan_under_a_floor_is_explained_though_its_benefits_overlap():
+    """A floor counts leaders in full: in parts, too, or no plan seems to keep it."""
+    options = [
+        option("100001", "milat", 1, 4, 100),
+        option("100001", "posh", 1, 4, 100),
+        option("100002", "milat", 1, 4, 100),
+    ]
+    case = replace(
+        problem(options, budget=300),
+        overlaps=(Overlap("same", "same", "אותם", ("milat", "posh"), 0.0),),
+        objective=Maximin(),
+    )
+    plan = solve(case, gap_pct=0)
+    held = with_given_floor(case, plan.certificate.floor_sd)
+    found = explain(held, plan.lines, months_per_sd=MONTHS)
+    assert "overlooked" not in found.pairs["reason_code"]

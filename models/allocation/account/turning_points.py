@@ -14,6 +14,7 @@ from models.allocation.problem.problem import Problem
 from models.allocation.problem.words import NO_PLAN
 from models.allocation.solve.model import Model, model_of, without_rule
 from models.allocation.solve.resolve import Effort, best, linear_at, plan_vector, with_benefit
+from models.allocation.solve.search_result import NoPlanInTime
 from models.keys import PAIR
 
 _SCHEMA = {
@@ -52,7 +53,7 @@ class TurningPointSettings:
 
 
 class _SpentError(Exception):
-    """No solves are left."""
+    """No solves are left, or no time for this one."""
 
 
 def turning_points(
@@ -82,16 +83,15 @@ def turning_points(
         verified ends), value_limit, status, solves; by pair as asked, then by lever. Status:
         "found"; "not_found" (verified not to turn at value_limit); "within_gap" (an equally good
         plan, to the gap, decides the other way already); "not_possible" (no plan keeps the rules at
-        the limit); "not_searched" (max_solves was used up).
+        the limit); "not_searched" (max_solves, or the time of a solve, was used up).
 
     Raises:
         ValueError: bad tables; a line or pair that is not among the options; no plan at all.
-        NoPlanInTime: a solve ran into its time limit without a plan.
     """
     problem = problem.canonical()
     model = model_of(problem)
     held = plan_vector(model, lines)
-    search = _Search(problem, model, linear_at(model, held), settings)
+    search = _Search(problem, model, linear_at(model, held), settings, held)
     rows: list[tuple] = []
     for school, response in pairs.select(PAIR).iter_rows():
         own = (
@@ -123,12 +123,20 @@ class _Search:
     """Solves, counted, around one problem."""
 
     def __init__(
-        self, problem: Problem, model: Model, linear: Model, settings: TurningPointSettings
+        self,
+        problem: Problem,
+        model: Model,
+        linear: Model,
+        settings: TurningPointSettings,
+        held: np.ndarray,
     ) -> None:
-        """Solve once at the present values."""
+        """Solve once at the present values, or take the plan in hand where time runs out."""
         self.problem, self.model, self.settings, self.solves = problem, model, settings, 0
         self.prices = shadow_prices(linear)
-        found = self.solve(model)
+        try:
+            found = self.solve(model)
+        except _SpentError:
+            found = held
         if found is None:
             raise ValueError(NO_PLAN)
         self.base = found
@@ -138,7 +146,10 @@ class _Search:
         if self.solves >= self.settings.max_solves:
             raise _SpentError
         self.solves += 1
-        found = best(model, self.settings.effort)
+        try:
+            found = best(model, self.settings.effort)
+        except NoPlanInTime as error:
+            raise _SpentError from error
         return None if found is None else found.x
 
     def levers(self, school: str, own: np.ndarray, is_in: bool) -> list[_Lever]:
