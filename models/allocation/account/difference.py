@@ -11,6 +11,8 @@ from models.allocation.problem.words import first_few
 from models.allocation.solve.model import Model
 
 Pair = tuple[str, str]
+_SEEN = 0.05
+"""Months below which a change is none to a reader, who is shown tenths."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +81,17 @@ def lines_in_words(model: Model, pairs: Iterable[Pair], most: int) -> tuple[str,
 
 def change_in_words(months: float, participants: int) -> tuple[str, str]:
     """What a change brings pupils in all, in Hebrew and English."""
-    whole = round(months)
+    whole, is_moved = round(months), abs(months) >= _SEEN
     he = [
         f"{abs(whole):,} חודשי התקדמות צפויים {'יותר' if whole > 0 else 'פחות'} (בסך כל התלמידים)"
         if whole
-        else "ההתקדמות הצפויה אינה משתנה"
+        else f"ההתקדמות הצפויה {'כמעט ' if is_moved else ''}אינה משתנה"
     ]
     en = [
         f"{abs(whole):,} expected months of progress {'more' if whole > 0 else 'fewer'}"
         " (over all pupils)"
         if whole
-        else "the expected progress does not change"
+        else f"the expected progress {'hardly changes' if is_moved else 'does not change'}"
     ]
     if participants:
         he.append(f"{abs(participants):,} מקומות {'יותר' if participants > 0 else 'פחות'}")
