@@ -11,6 +11,7 @@ from models.allocation.account.answer import answer
 from models.allocation.account.turning_points import TurningPointSettings
 from models.allocation.problem.overlap import Overlap
 from models.allocation.rules.choice import MustDrop, MustKeep, SchoolCapacity
+from models.allocation.rules.order import NeedOrder
 from models.allocation.solve.resolve import Effort
 
 from .cases import MONTHS, option, problem
@@ -124,3 +125,20 @@ def test_the_overlap_that_keeps_it_out_is_named():
     assert "אותו כסף מועיל יותר במקום אחר" in he
     assert "לבדו היו צפויים 50 חודשי התקדמות, אך פו״ש כבר ניתן כאן" in he
     assert "POSH is here for the same goals" in en
+
+
+def test_needier_schools_that_lack_it_go_before_and_a_higher_need_turns_it():
+    """A is needier and dear; B may have it only if A has. At another need the order is unknown."""
+    built = case(
+        option(A, "milat", 1, 1, 3_000),
+        option(B, "milat", 1, 9, 1_000),
+        option(C, "posh", 1, 2, 1_000),
+        needs=(0.9, 0.2, 0.5),
+        budget=1_000,
+        rules=(NeedOrder(((A, B, "milat"),)),),
+    )
+    he, en = told(built, B)
+    assert "נזקקים ממנו בוודאות וחסרים אותו: בית ספר 100001." in he
+    assert "אילו ניתן כאן, לפני הנזקקים ממנו: היו יוצאים: פו״ש בבית ספר 100003." in he
+    assert "With it, before the needier: out: POSH" in en
+    assert "הצורך של בית הספר: מתהפכת ב־" in he

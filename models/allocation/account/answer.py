@@ -60,17 +60,18 @@ def answer(
     row = explain(problem, lines, pair, months_per_sd=months_per_sd).pairs.row(0, named=True)
     model = model_of(problem)
     held = plan_vector(model, lines)
+    needier = _needier(model, held, row)
     said = [
         _head(model, row),
         (row["reason_he"], row["reason_en"]),
         *_owners(model, row["reason_rules"]),
-        *_needier(model, held, row),
+        *_order_told(needier),
         _who_has_it(model, held, row),
     ]
     if row["reason_code"] != "not_eligible":
         turned = turning_points(problem, lines, pair, settings)
         said += [
-            _instead(problem, lines, row, months_per_sd),
+            _instead(problem, lines, row, months_per_sd, is_before_needier=bool(needier)),
             (
                 "מה היה הופך את ההחלטה (כל תשובה אומתה בפתרון חוזר):",
                 "What would turn it (solved again):",
@@ -101,23 +102,27 @@ def _owners(model: Model, rule_ids: str) -> Iterator[Said]:
         yield f"מי מחליט על כך: {he}.", f"Whose decision that is: {en}."
 
 
-def _needier(model: Model, held: np.ndarray, row: Mapping[str, Any]) -> Iterator[Said]:
-    """Which surely needier schools lack it, where the order of need keeps it out."""
-    named = row["reason_rules"].split(",")
+def _order_told(needier: list[str]) -> Iterator[Said]:
+    """Who goes before the school, if anyone."""
+    if needier:
+        he = first_few(needier, _SHOWN, " ועוד {}", between=", ")
+        en = first_few(needier, _SHOWN, " and {} more", between=", ")
+        yield f"נזקקים ממנו בוודאות וחסרים אותו: {he}.", f"Surely needier and without it: {en}."
+
+
+def _needier(model: Model, held: np.ndarray, row: Mapping[str, Any]) -> list[str]:
+    """The surely needier schools that lack it and that the order of need puts before this one."""
     has = set(model.columns.pair[np.flatnonzero(held > 0.5)].tolist())
     with_line = {pair for k, pair in enumerate(model.columns.pairs.rows()) if k in has}
     called = dict(model.columns.schools.select("semel_mosad", "school_name_he").iter_rows())
-    for rule in model.rules:
-        if isinstance(rule, NeedOrder) and rule.rule_id in named:
-            lacking = [
-                called[above] or above
-                for above, below, response in rule.pairs
-                if (below, response) == (row["semel_mosad"], row["response_id"])
-                and (above, response) not in with_line
-            ]
-            he = first_few(lacking, _SHOWN, " ועוד {}", between=", ")
-            en = first_few(lacking, _SHOWN, " and {} more", between=", ")
-            yield f"נזקקים ממנו בוודאות וחסרים אותו: {he}.", f"Surely needier and without it: {en}."
+    return [
+        called[above] or above
+        for rule in model.rules
+        if isinstance(rule, NeedOrder)
+        for above, below, response in rule.pairs
+        if (below, response) == (row["semel_mosad"], row["response_id"])
+        and (above, response) not in with_line
+    ]
 
 
 def _who_has_it(model: Model, held: np.ndarray, row: Mapping[str, Any]) -> Said:
@@ -149,7 +154,12 @@ def _who_has_it(model: Model, held: np.ndarray, row: Mapping[str, Any]) -> Said:
 
 
 def _instead(
-    problem: Problem, lines: pl.DataFrame, row: Mapping[str, Any], months_per_sd: float
+    problem: Problem,
+    lines: pl.DataFrame,
+    row: Mapping[str, Any],
+    months_per_sd: float,
+    *,
+    is_before_needier: bool,
 ) -> Said:
     """Who would make room, or would have the room: the best plan with the pair decided otherwise.
 
@@ -159,6 +169,8 @@ def _instead(
     own = (row["semel_mosad"], row["response_id"])
     problem = _order_of_others(problem, *own)
     start_he, start_en = ("בלעדיו", "Without it") if is_in else ("אילו ניתן כאן", "With it")
+    if is_before_needier:
+        start_he, start_en = f"{start_he}, לפני הנזקקים ממנו", f"{start_en}, before the needier"
     model, found = nearest(problem, lines, _EFFORT, partial(_decided, pair=own, is_in=not is_in))
     if found is None:
         return (

@@ -12,6 +12,7 @@ import polars as pl
 from models.allocation.account.prices import shadow_prices
 from models.allocation.problem.problem import Problem
 from models.allocation.problem.words import NO_PLAN
+from models.allocation.rules.order import NeedOrder
 from models.allocation.solve.model import Model, model_of, without_rule
 from models.allocation.solve.resolve import Effort, best, linear_at, plan_vector, with_benefit
 from models.allocation.solve.search_result import NoPlanInTime
@@ -219,7 +220,11 @@ class _Search:
         weight = (self.problem.need_offset + need) ** self.problem.equity_gamma
         own = (options["semel_mosad"] == school).to_numpy()
         benefit = weight * options["benefit_sd_pupils"].to_numpy()
-        return with_benefit(self.model, np.where(own, benefit, self.model.weighted))
+        # Who is needier than the school, or less needy, is not known of another need.
+        touches = np.diff(self.model.matrix[:, np.flatnonzero(own)].tocsr().indptr) > 0
+        ordered = [k >= 0 and isinstance(self.model.rules[k], NeedOrder) for k in self.model.owner]
+        free = self.model.with_limits(touches & np.array(ordered))
+        return with_benefit(free, np.where(own, benefit, self.model.weighted))
 
     def _budget_row(self, own: np.ndarray) -> int | None:
         """The budget or basket that weighs most on the pair, by price and else by money used."""
