@@ -46,6 +46,8 @@ _REPAIR_TYPES = {
     "repaired_rows": pl.Int32,
     "first_row": pl.Int32,
 }
+# Percents of which a whole file of at most 1 is not thinkable, as it is of dropout.
+_NEVER_ALL_SMALL, _ENOUGH_VALUES = frozenset(("agree_pct", "attended_pct", "bagrut_pct")), 3
 # Anything a cleaned value does not have: marks, tabs and line breaks, several spaces together.
 _MESS = rf"{INVISIBLE}|[\t\n\x0b\x0c\r\u00a0]|  "
 
@@ -216,6 +218,7 @@ def _read_file(
     rows = pl.DataFrame(columns).with_columns(
         **{key: pl.lit(value) for key, value in provenance.items()}, **{ROW: read.rows[ROW]}
     )
+    _refuse_shares(city, source_id, number, path, mapping, columns)
     rejected = _rejected(rows, cells, mapping, dictionary().contract(source_id).key)
     extra = [name for name in cells.columns if name not in mapping.columns.values()]
     return Reading(
@@ -358,6 +361,28 @@ def _columns(
         if fields[name].type == "DATE" and (unsure := unsure_days(column, mapping)).any():
             touched[name, "day_month_unsure"] = unsure
     return columns, touched
+
+
+def _refuse_shares(
+    city: CityFolder,
+    source_id: str,
+    number: int,
+    path: Path,
+    mapping: SourceMapping,
+    columns: Mapping[str, pl.Series],
+) -> None:
+    """Refuse a file whose percents are shares: cells shown as 85 % hold 0.85 (R129)."""
+    for name in _NEVER_ALL_SMALL & columns.keys() - mapping.units.keys():
+        values = columns[name].cast(pl.Float64, strict=False).drop_nulls()
+        if len(values) >= _ENOUGH_VALUES and bool((values <= 1).all()) and bool((values > 0).any()):
+            header = mapping.columns[name]
+            raise CityError(
+                f"{path}: all {len(values)} values of '{header}' ({name}) are at most 1 percent:"
+                f" they seem to be shares. If so, write units: {{{name}: share}} at"
+                f" {where_mapped(city, source_id, number)}.",
+                f"{path}: כל {len(values)} הערכים בעמודה '{header}' הם אחוז אחד לכל היותר;"
+                f" כנראה אלה חלקים מאחד. אם כן, יש להוסיף למיפוי units: {{{name}: share}}.",
+            )
 
 
 def _cleaned(column: pl.Series, mapping: SourceMapping) -> pl.Series:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import dictionary
 from pipelines.sources.admission import DEMO_KEY, hash_ids, pupil_key
-from pipelines.sources.files import city_files_state, read_source
+from pipelines.sources.files import city_files_state, read_source, source_files
 from pipelines.sources.quarantine import References, quarantine_query
 from pipelines.warehouse.generated_sql import generated_sql
 
@@ -112,6 +112,19 @@ def test_a_programme_called_total_is_kept_and_a_row_of_totals_is_not(copy):
     found = read_source(load_city(copy), "programmes__registry", YEARS)
     assert "tpr" in found.rows["response_id"].to_list()
     assert found.rejected["reason_code"].to_list() == ["total_row"]
+
+
+def test_percents_that_are_shares_are_refused_with_what_to_write(copy):
+    city = load_city(copy)
+    ((path, *_), *_) = source_files(city, "climate__facets", [2026])
+    mapping = city.city.sources["climate__facets"][0]
+    header = mapping.columns["agree_pct"]
+    held = pl.read_csv(path, infer_schema=False)
+    shares = held.with_columns((pl.col(header).cast(pl.Float64) / 100).cast(pl.String))
+    shares.write_csv(path)
+    with pytest.raises(CityError, match=r"units: \{agree_pct: share\}") as told:
+        read_source(city, "climate__facets", [2026])
+    assert "אחוזים" in told.value.he
 
 
 def test_what_an_office_programme_lays_beside_an_open_workbook_is_passed_over(copy):
