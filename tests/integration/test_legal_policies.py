@@ -11,8 +11,7 @@ from collections import Counter
 import pytest
 
 from pipelines.warehouse.database import Warehouse
-
-from .random_policies import QUICK, READS, outcome
+from tests.integration.random_policies import QUICK, READS, outcome
 
 DRAWS = int(os.environ.get("TIKKUN_POLICIES", "300"))
 FIRST = int(os.environ.get("TIKKUN_POLICY_SEED", "0"))
@@ -28,6 +27,12 @@ def base(published):
 def test_a_few_draws(seed, base, published, tmp_path):
     end = outcome(seed, base, published.raw, tmp_path, steps=QUICK, most=4)
     assert end in ("planned", "conflict", "refused")
+
+
+@pytest.mark.parametrize("seed", [6])
+def test_draws_that_once_stopped_a_run(seed, base, published, tmp_path):
+    """6: the maximin's floor counted leaders that another draw of effects does not have."""
+    assert outcome(seed, base, published.raw, tmp_path, most=4) == "planned"
 
 
 @pytest.mark.slow

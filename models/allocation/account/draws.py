@@ -11,7 +11,7 @@ import polars as pl
 from models.allocation.problem.choices import refuse, require
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.model import Model, model_of
-from models.allocation.solve.resolve import with_benefit
+from models.allocation.solve.resolve import under_draw
 from models.keys import PAIR
 
 _MULTIPLIERS = ["benefit_multiplier", "cost_multiplier"]
@@ -68,7 +68,7 @@ class Draws:
         pairs, pair = model.columns.pairs, model.columns.pair
         for benefit, cost in zip(self.benefit, self.cost, strict=True):
             drawn = model if np.all(cost == 1) else model_of(_at_costs(problem, pairs, cost))
-            yield with_benefit(drawn, model.weighted * benefit[pair])
+            yield under_draw(drawn, model.weighted * benefit[pair])
 
     def worths(self, model: Model) -> np.ndarray:
         """Draw × option: the weighted benefit of money spent as planned.

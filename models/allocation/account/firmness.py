@@ -17,7 +17,7 @@ from models.keys import PAIR
 FIRM, CONTESTED = 0.9, 0.6
 """Share of draws that decide as the plan does, from which on a decision is firm, or contested."""
 
-QUICK = Effort(gap_pct=0.5, time_limit_s=30.0)
+QUICK = Effort(gap_pct=0.5)
 """Of a draw's re-solve: draws move single benefits by tens of percent, and the single moves after
 the search take back most of the half percent."""
 

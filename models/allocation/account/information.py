@@ -8,7 +8,7 @@ import polars as pl
 from models.allocation.account.draws import Draws
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.model import model_of
-from models.allocation.solve.resolve import Effort, best_plans, linear_at, plan_vector, with_benefit
+from models.allocation.solve.resolve import Effort, best_plans, linear_at, plan_vector, under_draw
 
 
 def value_of_partial_perfect_information(
@@ -57,7 +57,7 @@ def value_of_partial_perfect_information(
     model = linear_at(model, planned)
     worths = Draws.of(problem, model, draws).worths(model)
     mean = worths.mean(axis=0)
-    (average,) = best_plans([with_benefit(model, mean)], effort)
+    (average,) = best_plans([under_draw(model, mean)], effort)
     in_hand = [average.x, planned] if model.keeps(planned) else [average.x]
 
     responses = model.columns.options["response_id"]
@@ -65,7 +65,7 @@ def value_of_partial_perfect_information(
     owned = [(responses == name).to_numpy() for name in names]
     parted = [_parts(worths[:, own].sum(axis=1), groups) for own in owned]
     asked = [
-        with_benefit(model, np.where(own, worths[part].mean(axis=0), mean))
+        under_draw(model, np.where(own, worths[part].mean(axis=0), mean))
         for own, parts in zip(owned, parted, strict=True)
         for part in parts
     ]

@@ -31,7 +31,7 @@ from models.allocation.problem.overlap import Counting
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.highs import Milp, minimise
 from models.allocation.solve.model import Model, model_of
-from models.allocation.solve.resolve import Effort, best_plans, linear_at, plan_vector, with_benefit
+from models.allocation.solve.resolve import Effort, best_plans, linear_at, plan_vector, under_draw
 from models.keys import OPTION
 
 _ROUNDS = 40
@@ -91,9 +91,9 @@ def robust_plans(
     planned = plan_vector(model, lines)
     model = linear_at(model, planned)
     alone = Draws.of(problem, model, scenarios).worths(model)
-    tops_of = [with_benefit(model, worth) for worth in alone]
+    tops_of = [under_draw(model, worth) for worth in alone]
     model = _led_by_means(
-        with_benefit(model, alone.mean(axis=0)), [drawn.counting for drawn in tops_of]
+        under_draw(model, alone.mean(axis=0)), [drawn.counting for drawn in tops_of]
     )
     mean = model.benefit()
     (expected,) = best_plans([model], effort)
@@ -103,10 +103,7 @@ def robust_plans(
         worths
         if judges is None
         else _worths(
-            [
-                with_benefit(model, worth)
-                for worth in Draws.of(problem, model, judges).worths(model)
-            ],
+            [under_draw(model, worth) for worth in Draws.of(problem, model, judges).worths(model)],
             model,
         )
     )

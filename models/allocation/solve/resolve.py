@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 import polars as pl
+from scipy import sparse
 
 from models.allocation.problem.choices import refuse
 from models.allocation.problem.objective import Total
@@ -35,7 +36,7 @@ class Effort:
     """
 
     gap_pct: float = 0.01
-    time_limit_s: float = 30.0
+    time_limit_s: float = 300.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,20 @@ def with_benefit(model: Model, benefit: np.ndarray) -> Model:
     options = columns.options.with_columns(weighted_benefit=pl.Series(benefit))
     counting = columns.counting.at(benefit)
     return replace(model, columns=replace(columns, options=options, counting=counting))
+
+
+def under_draw(model: Model, benefit: np.ndarray) -> Model:
+    """The same model with benefits that were drawn: other responses may lead where some overlap.
+
+    Rows that count leaders, as a floor of gains does, mean those of the benefits that are expected.
+    Under a draw they count what overlaps in full, which allows more: every plan that keeps the
+    rows still does.
+    """
+    drawn = with_benefit(model, benefit)
+    if not model.leading.nnz:
+        return drawn
+    in_full = (model.matrix + model.leading).tocsr()
+    return replace(drawn, matrix=in_full, leading=sparse.csr_array(model.leading.shape))
 
 
 def linear_at(model: Model, x: np.ndarray) -> Model:
