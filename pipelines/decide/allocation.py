@@ -217,6 +217,7 @@ def fairness(city: CityFolder, tables: Tables) -> Fairness:
         city.policy.solver.fair_band_pct.value,
         tables["mart_need_order"].select("semel_mosad", "less_needy_semel_mosad"),
         tables["mart_response_map"].filter("is_served").select(PAIR),
+        city.policy.effects.seed.value,
     )
 
 

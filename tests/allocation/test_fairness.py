@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import polars as pl
 import pytest
@@ -13,6 +14,7 @@ from models.allocation import Atkinson, Fairness, best_near, solve, with_order_k
 from models.allocation.account.envy import remaining_envies
 from models.allocation.rules.choice import MustKeep, SchoolCapacity
 from models.keys import PAIR
+from models.lottery import draw_lottery, lottery_seed
 
 from .cases import CASES, GEFEN, OWN, feasible_problems, is_allowed, option, plans, problem
 
@@ -20,11 +22,11 @@ NONE = pl.DataFrame(schema=dict.fromkeys(PAIR, pl.String))
 ORDER = {"semel_mosad": pl.String, "less_needy_semel_mosad": pl.String}
 
 
-def fairness(case, *, band_pct=20.0, apart=0.1, last_year=NONE):
+def fairness(case, *, band_pct=20.0, apart=0.1, last_year=NONE, seed=1):
     """Who is needier by more than `apart` is so surely."""
     needs = case.schools.select("semel_mosad", "need").rows()
     needier = [(a, b) for a, more in needs for b, less in needs if more > less + apart]
-    return Fairness(band_pct, pl.DataFrame(needier, schema=ORDER, orient="row"), last_year)
+    return Fairness(band_pct, pl.DataFrame(needier, schema=ORDER, orient="row"), last_year, seed)
 
 
 def envied(case, fair, lines):
@@ -191,4 +193,92 @@ def test_two_schools_cannot_each_be_needier():
     case = problem(**NEAR, budget=200)
     both = pl.DataFrame([("100001", "100002"), ("100002", "100001")], schema=ORDER, orient="row")
     with pytest.raises(ValueError, match="both ways"):
-        solve(case, fairness=Fairness(1.0, both, NONE))
+        solve(case, fairness=Fairness(1.0, both, NONE, seed=1))
+
+
+ALIKE = [option(f"10000{k}", "milat", 1, 2.0, 100) for k in range(1, 6)]
+
+
+def ties_of(case, **other):
+    """The ties that the plan of a problem tells of, and its schools."""
+    plan = solve(case, fairness=fairness(case, **other))
+    return plan.certificate.fairness.ties, plan.lines["semel_mosad"].to_list()
+
+
+def test_schools_that_are_alike_are_drawn_by_the_registered_lottery():
+    case = problem(ALIKE, budget=200)
+    seen = []
+    for seed in range(40):
+        (tie,), bought = ties_of(case, seed=seed)
+        assert tie.schools == tuple(row["semel_mosad"] for row in ALIKE)
+        lot = draw_lottery(pl.DataFrame({"unit": tie.schools}), 2, seed=tie.seed)
+        assert list(tie.drawn) == bought == lot.filter("is_offered")["unit"].sort().to_list()
+        assert tie.seed == lottery_seed(seed, "milat")
+        seen += bought
+    assert {seen.count(school) for school in tie.schools} <= set(range(6, 27))  # 16 expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"budget": 500},  # there is enough for all
+        {"rules": [MustKeep((("100001", "milat", 0.5), ("100002", "milat", 0.5)))]},
+        {"options": [ALIKE[0], *(row | {"benefit_sd_pupils": 1.9} for row in ALIKE[1:])]},
+        {"options": [ALIKE[0], *(row | {OWN: 101} for row in ALIKE[1:])], "budget": 100},
+    ],
+)
+def test_where_something_decides_nothing_is_drawn(change):
+    alone = {"budget": 100} if "options" in change else {"budget": 200}
+    assert ties_of(problem(**{"options": ALIKE} | alone | change))[0] == ()
+
+
+def test_need_and_last_year_decide_before_the_lot():
+    needs = {row["semel_mosad"]: (100, 0.5) for row in ALIKE} | {"100003": (100, 0.9)}
+    case = problem(ALIKE, schools=needs, budget=200, equity_gamma=0.0)
+    last = pl.DataFrame([("100002", "milat")], schema=PAIR, orient="row")
+    for seed in range(9):
+        (tie,), bought = ties_of(case, seed=seed)
+        assert "100003" in bought and "100003" not in tie.schools
+        assert ties_of(case, last_year=last, seed=seed) == ((), ["100002", "100003"])
+
+
+def test_who_is_surely_needier_within_the_tied_is_not_drawn_with_them():
+    """Two lots: whoever is drawn of the first three leaves the same envy, whoever of others not."""
+    needs = {row["semel_mosad"]: (100, need) for row, need in zip(ALIKE, (9, 9, 9, 1, 1))}
+    needs = {code: (pupils, need / 10) for code, (pupils, need) in needs.items()}
+    case = problem(ALIKE, schools=needs, budget=400, equity_gamma=0.0)
+    (tie,), bought = ties_of(case)
+    assert tie.schools == ("100004", "100005") and len(tie.drawn) == 1
+    assert bought[:3] == ["100001", "100002", "100003"]
+
+
+@CASES
+@given(feasible_problems(max_rules=0), st.booleans())
+def test_every_way_of_a_tie_is_as_good_a_plan(case, has_last_year):
+    last = case.options.select(PAIR).unique().sort(PAIR)[::2] if has_last_year else NONE
+    fair = fairness(case, last_year=last)
+    plan = solve(case, gap_pct=0, fairness=fair)
+    bought, last = rows_of(case, plan), set(last.rows())
+
+    def judged(lines):
+        kept = sum((line["semel_mosad"], line["response_id"]) in last for line in lines)
+        return kept, money(envied(case, fair, lines)), sum(line["good"] for line in lines)
+
+    for tie in plan.certificate.fairness.ties[-1:]:  # the last: later draws do not move it
+        own = (tie.response_id, tie.dose_level)
+        rest = [
+            line
+            for line in bought
+            if (line["response_id"], line["dose_level"]) != own
+            or line["semel_mosad"] not in tie.schools
+        ]
+        choices = {
+            row["semel_mosad"]: row
+            for lines in plans(case)
+            for row in lines
+            if (row["response_id"], row["dose_level"]) == own
+        }
+        for way in combinations(tie.schools, len(tie.drawn)):
+            lines = [*rest, *(choices[school] for school in way)]
+            assert is_allowed(case, lines)
+            assert judged(lines) == pytest.approx(judged([*rest, *map(choices.get, tie.drawn)]))

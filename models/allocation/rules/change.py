@@ -82,6 +82,24 @@ class HoldHarmless(_ChangeRule):
 
 
 @dataclass(frozen=True)
+class NeediestKept(HoldHarmless):
+    """No school that is surely among the neediest falls below a share of last year's money (R90).
+
+    `last_year` names these schools alone.
+    """
+
+    id_template = "neediest_kept"
+    template_en = (
+        "No school that is surely among the neediest gets less than {rule.share_pct:g} % of last"
+        " year's money."
+    )
+    template_he = (
+        "אף בית ספר שהוא בוודאות מן הנזקקים ביותר אינו מקבל פחות מ־{rule.share_pct:g}% מן הסכום של"
+        " אשתקד."
+    )
+
+
+@dataclass(frozen=True)
 class RiseCap(_ChangeRule):
     """No school that had money last year gets more than a share of it (R90).
 

@@ -16,6 +16,7 @@ from models.allocation.solve.highs import solver_text
 from models.allocation.solve.maximin import Floor
 from models.allocation.solve.model import Model
 from models.allocation.solve.search_result import SearchResult
+from models.allocation.solve.ties import Tie
 from models.keys import PAIR
 
 _RECHECK = 1e-9
@@ -36,6 +37,7 @@ class FairnessCertificate:
         envy_agorot_best: the same of the plan by worth.
         envy_bound_agorot: no plan of the band that spends as much in every channel has less.
         is_time_out: the time limit cut the search short.
+        ties: which schools the registered lottery decided between.
     """
 
     band_pct: float
@@ -46,6 +48,7 @@ class FairnessCertificate:
     envy_agorot_best: int
     envy_bound_agorot: int
     is_time_out: bool
+    ties: tuple[Tie, ...]
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,7 @@ def certify_fairness(
         envy_agorot_best=envy_best,
         envy_bound_agorot=fair.envy_bound_agorot,
         is_time_out=fair.is_time_out,
+        ties=fair.ties,
     )
 
 

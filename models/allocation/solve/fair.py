@@ -6,7 +6,8 @@ where its enviers all have it: the envied agorot. Sets within one another share 
 a city of 36 schools has some nine hundred.
 
 Four steps, each with the ones before it as rows: the least envy; the fewest lines of last year that
-end; the most worth; and the single moves that still do good. All are limited by nodes.
+end; the most worth; and the single moves that still do good. All are limited by nodes. What is tied
+then is drawn by lot (`ties`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from models.allocation.solve.clock import countdown
 from models.allocation.solve.highs import Milp, around, minimise
 from models.allocation.solve.model import Model, model_of
 from models.allocation.solve.resolve import plan_vector
+from models.allocation.solve.ties import Tie, draw_ties
 from models.keys import PAIR
 
 _UNIT = 10_000_000
@@ -50,12 +52,14 @@ class Fair:
         envy_bound_agorot: no plan of the band that spends as much in every channel leaves less
             envied money (the solver's).
         is_time_out: the time limit came first.
+        ties: which schools the lot decided between.
     """
 
     x: np.ndarray
     envies: Envies
     envy_bound_agorot: int
     is_time_out: bool
+    ties: tuple[Tie, ...]
 
 
 def envies_of(model: Model, needier: pl.DataFrame) -> Envies:
@@ -258,9 +262,9 @@ def fairest(
     held = _Held.of(model, best, fairness)
     search = _Search(model, envies, fairness, held, countdown(time_limit_s))
     x, bound, is_time_out = search.least_envy(best) if envies.enviers else (best, 0, False)
-    x = search.least_change(x, gap)
+    x, ties = search.drawn(search.least_change(x, gap), gap)
     envy = envies.agorot(x)
-    return Fair(x, envies, min(bound, envy), is_time_out)
+    return Fair(x, envies, min(bound, envy), is_time_out, ties)
 
 
 @dataclass(frozen=True)
@@ -372,6 +376,23 @@ class _Search:
         x = self._in_order(x, -goes_on.to_numpy(), last.clear(), gap)
         x = self._in_order(x, -model.benefit() * model.scale, last, gap)
         return self._kept(self._ruled(x, last).polish(x), x)
+
+    def drawn(self, x: np.ndarray, gap: float) -> tuple[np.ndarray, tuple[Tie, ...]]:
+        """What is tied, drawn by lot."""
+        near = gap * abs(self.model.worth(x)) + _NEAR
+        pair, pairs = self.model.columns.pair, self.model.columns.pairs
+        last = pairs.with_row_index().join(self.fairness.last_year, on=PAIR, how="semi")["index"]
+        went_on = np.isin(pair, last.to_numpy())
+
+        def is_as_good(y: np.ndarray, x: np.ndarray) -> bool:
+            return (
+                abs(self.model.worth(y) - self.model.worth(x)) <= near
+                and y[went_on].sum() == x[went_on].sum()
+                and self.held.by(y)
+                and self.envies.agorot(y) == self.envies.agorot(x)
+            )
+
+        return draw_ties(self.model, x, is_as_good, near=near, seed=self.fairness.seed)
 
     def _ruled(self, x: np.ndarray, last_year: pl.DataFrame) -> Model:
         """The model with what a fair plan keeps as rules."""
