@@ -35,6 +35,7 @@ class FairnessCertificate:
         envied_lines_best: the same of the plan by worth.
         envy_agorot: what the envied lines cost.
         envy_agorot_best: the same of the plan by worth.
+        envy_agorot_start: the same of the linear stand-in from which least envy was sought.
         envy_bound_agorot: no plan of the band that spends as much in every channel has less.
         is_time_out: the time limit cut the search short.
         ties: which schools the registered lottery decided between.
@@ -46,6 +47,7 @@ class FairnessCertificate:
     envied_lines_best: int
     envy_agorot: int
     envy_agorot_best: int
+    envy_agorot_start: int
     envy_bound_agorot: int
     is_time_out: bool
     ties: tuple[Tie, ...]
@@ -148,6 +150,7 @@ def certify_fairness(
         envied_lines_best=len(envied_best),
         envy_agorot=envy,
         envy_agorot_best=envy_best,
+        envy_agorot_start=fair.envies.agorot(fair.start),
         envy_bound_agorot=fair.envy_bound_agorot,
         is_time_out=fair.is_time_out,
         ties=fair.ties,
