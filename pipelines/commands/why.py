@@ -62,9 +62,26 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 1
     found = explain(studio.problem, studio.base, pair)
-    for line in answer(found, turning_points(studio.problem, studio.base, pair)):
+    ties = pl.read_parquet(release / "mart_allocation_tie.parquet").join(pair, on=PAIR, how="semi")
+    for line in (*lots(ties), *answer(found, turning_points(studio.problem, studio.base, pair))):
         console.print(escape(line))
     return 0
+
+
+def lots(ties: pl.DataFrame) -> list[str]:
+    """Return that the lottery decided, where it did, in both languages."""
+    return [
+        sentence
+        for row in ties.sort("tie_number").iter_rows(named=True)
+        for sentence in (
+            f"The registered lottery decided: {row['tied_schools']} schools were equal for"
+            f" {row['tied_places']} place(s), a chance of {row['chance_pct']:.0f} % each; this one"
+            f" was {'' if row['is_drawn'] else 'not '}drawn (seed {row['lottery_seed']}).",
+            f"ההגרלה הרשומה הכריעה: {row['tied_schools']} בתי ספר היו שווים על {row['tied_places']}"
+            f" מקומות, סיכוי של {row['chance_pct']:.0f}% לכל אחד; בית ספר זה"
+            f" {'עלה' if row['is_drawn'] else 'לא עלה'} בגורל (זרע {row['lottery_seed']}).",
+        )
+    ]
 
 
 def answer(found: Explanation, levers: pl.DataFrame) -> list[str]:

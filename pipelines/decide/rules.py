@@ -336,7 +336,8 @@ def _changes(city: CityFolder, tables: Tables) -> Iterator[Rule]:
     if last.is_empty():
         raise ValueError(
             "policy.yaml: rules.hold_harmless, rules.neediest_kept and rules.rise_cap compare with"
-            " last year's money, but no budget of a former year is reported in this city; take them off the policy."
+            " last year's money, but no budget of a former year is reported in this city; take them"
+            " off the policy."
         )
     planned = last.join(tables["mart_need_index"], on="semel_mosad", how="semi")
     money = tuple(planned.select("semel_mosad", "last_year_agorot").iter_rows())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from models.allocation import Atkinson, Fairness, best_near, solve, with_order_kept
 from models.allocation.account.envy import remaining_envies
 from models.allocation.rules.choice import MustKeep, SchoolCapacity
-from models.keys import PAIR
+from models.keys import OPTION, PAIR
 from models.lottery import draw_lottery, lottery_seed
 
 from .cases import CASES, GEFEN, OWN, feasible_problems, is_allowed, option, plans, problem
@@ -65,6 +65,29 @@ def rows_of(case, plan):
     ]
 
 
+@st.composite
+def cities_alike(draw):
+    """Schools of which many are alike in need and offers, and money for some (half have ties)."""
+    codes = [f"10000{k}" for k in range(1, draw(st.integers(3, 4)) + 1)]
+    offers = {
+        response: draw(st.lists(st.sampled_from([(1.0, 100), (2.0, 100), (2.0, 150)]), max_size=2))
+        or [(2.0, 100)]
+        for response in ("amirim", "milat")
+    }
+    options = [
+        option(code, response, 1, *draw(st.sampled_from(kinds)))
+        for code in codes
+        for response, kinds in offers.items()
+    ]
+    needs = st.sampled_from([0.2, 0.2, 0.8])
+    return problem(
+        options,
+        schools={code: (100, draw(needs)) for code in codes},
+        budget=draw(st.integers(1, 6)) * 100,
+        equity_gamma=draw(st.sampled_from([0.0, 0.0, 1.0])),
+    )
+
+
 @CASES
 @given(feasible_problems(max_rules=0))
 def test_no_plan_of_the_band_that_spends_as_much_has_less_envy(case):
@@ -101,7 +124,7 @@ def test_it_keeps_rules_worth_and_every_channels_spending(case, band_pct):
 
 
 @CASES
-@given(feasible_problems(max_rules=4), st.randoms(use_true_random=False))
+@given(feasible_problems(max_rules=4) | cities_alike(), st.randoms(use_true_random=False))
 def test_order_of_rows_changes_nothing(case, random):
     def shuffled(frame):
         return frame[random.sample(range(frame.height), frame.height)]
@@ -238,47 +261,44 @@ def test_need_and_last_year_decide_before_the_lot():
     last = pl.DataFrame([("100002", "milat")], schema=PAIR, orient="row")
     for seed in range(9):
         (tie,), bought = ties_of(case, seed=seed)
-        assert "100003" in bought and "100003" not in tie.schools
+        assert "100003" in bought
+        assert "100003" not in tie.schools
         assert ties_of(case, last_year=last, seed=seed) == ((), ["100002", "100003"])
 
 
-def test_who_is_surely_needier_within_the_tied_is_not_drawn_with_them():
-    """Two lots: whoever is drawn of the first three leaves the same envy, whoever of others not."""
-    needs = {row["semel_mosad"]: (100, need) for row, need in zip(ALIKE, (9, 9, 9, 1, 1))}
-    needs = {code: (pupils, need / 10) for code, (pupils, need) in needs.items()}
+def test_schools_of_surely_other_need_are_not_drawn_together():
+    needs = {row["semel_mosad"]: (100, 0.9) for row in ALIKE[:3]}
+    needs |= {row["semel_mosad"]: (100, 0.1) for row in ALIKE[3:]}
     case = problem(ALIKE, schools=needs, budget=400, equity_gamma=0.0)
     (tie,), bought = ties_of(case)
-    assert tie.schools == ("100004", "100005") and len(tie.drawn) == 1
+    assert tie.schools == ("100004", "100005")
+    assert len(tie.drawn) == 1
     assert bought[:3] == ["100001", "100002", "100003"]
 
 
 @CASES
-@given(feasible_problems(max_rules=0), st.booleans())
+@given(cities_alike(), st.booleans())
 def test_every_way_of_a_tie_is_as_good_a_plan(case, has_last_year):
     last = case.options.select(PAIR).unique().sort(PAIR)[::2] if has_last_year else NONE
     fair = fairness(case, last_year=last)
     plan = solve(case, gap_pct=0, fairness=fair)
-    bought, last = rows_of(case, plan), set(last.rows())
+    last = set(last.rows())
+    every = {
+        (row["semel_mosad"], row["response_id"], row["dose_level"]): row
+        for lines in plans(case)
+        for row in lines
+    }
+    bought = set(plan.lines.select(OPTION).rows())
 
-    def judged(lines):
-        kept = sum((line["semel_mosad"], line["response_id"]) in last for line in lines)
+    def judged(keys):
+        lines = [every[key] for key in keys]
+        assert is_allowed(case, lines)
+        kept = sum(key[:2] in last for key in keys)
         return kept, money(envied(case, fair, lines)), sum(line["good"] for line in lines)
 
     for tie in plan.certificate.fairness.ties[-1:]:  # the last: later draws do not move it
         own = (tie.response_id, tie.dose_level)
-        rest = [
-            line
-            for line in bought
-            if (line["response_id"], line["dose_level"]) != own
-            or line["semel_mosad"] not in tie.schools
-        ]
-        choices = {
-            row["semel_mosad"]: row
-            for lines in plans(case)
-            for row in lines
-            if (row["response_id"], row["dose_level"]) == own
-        }
+        rest = bought - {(school, *own) for school in tie.schools}
         for way in combinations(tie.schools, len(tie.drawn)):
-            lines = [*rest, *(choices[school] for school in way)]
-            assert is_allowed(case, lines)
-            assert judged(lines) == pytest.approx(judged([*rest, *map(choices.get, tie.drawn)]))
+            ours = rest | {(school, *own) for school in way}
+            assert judged(ours) == pytest.approx(judged(bought))

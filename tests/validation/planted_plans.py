@@ -310,7 +310,11 @@ def last_plan(made, budget, responses, key):
 def city_services(city, made, responses, delivered):
     """Return core_city_service, where the plan reads it: places kept, and what was decided."""
     placed = delivered.group_by("response_id").agg(placed=pl.col("participants").sum())
-    decided = made.files["decisions.csv"].select("response_id", "decision")
+    decided = (
+        made.files["decisions.csv"]
+        .filter(planning_year=city.planning_year)
+        .select("response_id", "decision")
+    )
     few = city.policy.suppression.count_pupils.value
     kept = pl.when(pl.col("placed") > 0).then(pl.col("placed").clip(lower_bound=few))
     return (

@@ -25,7 +25,7 @@ from models.allocation.problem.problem import Problem
 from models.allocation.problem.rule import Rule
 from models.allocation.rules.order import LinesKept, NeedOrder
 from models.allocation.solve.clock import countdown
-from models.allocation.solve.highs import Milp, around, bound_near, minimise, refine
+from models.allocation.solve.highs import Milp, around, minimise, refine
 from models.allocation.solve.model import Model, model_of
 from models.allocation.solve.resolve import plan_vector
 from models.allocation.solve.ties import Tie, draw_ties
@@ -36,7 +36,7 @@ _UNIT = 10_000_000
 _NEAR = 1e-9
 _SPARE = 0.02
 """Worth of the whole band counts as much as this share of the envy, while envy is sought."""
-_ROUNDS, _AT_ONCE, _DOSES = 2, 4, 2
+_ROUNDS, _AT_ONCE, _DOSES = 1, 4, 2
 _STAND_IN_GAP = 0.01
 _SEED = 0
 _LEAST_S = 1.0
@@ -350,9 +350,13 @@ class _Search:
             parts += [np.isin(response, order[k : k + _AT_ONCE]) for k in at]
         for free in parts:
             x = self._improved(programme, both, x, free)
-        proven = bound_near(milp, x, time_limit_s=max(self.seconds_left(), _LEAST_S))
-        bound = math.ceil(proven * _UNIT - 1) if np.isfinite(proven) else 0
-        return self._kept(x[: len(best)], start), max(bound, 0), self.seconds_left() <= 0
+        left_s = max(self.seconds_left(), _LEAST_S)
+        proven = minimise(milp, gap=_NEAR, time_limit_s=left_s, max_nodes=1, start=x)
+        bound = math.ceil(proven.bound * _UNIT - 1) if np.isfinite(proven.bound) else 0
+        found = self._kept(x[: len(best)], start)
+        if proven.x is not None:
+            found = self._kept(proven.x[: len(best)], found)
+        return found, max(bound, 0), self.seconds_left() <= 0
 
     def stand_in(self, best: np.ndarray) -> np.ndarray:
         """The plan of the band with the least money on lines that a surely needier school could

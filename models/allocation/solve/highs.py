@@ -195,11 +195,6 @@ def refine(
     return (x if x is not None and is_better else start), outcome.seconds
 
 
-def bound_near(milp: Milp, start: np.ndarray, *, time_limit_s: float) -> float:
-    """A proven lower bound: that of the first node, without the searches, which do not move it."""
-    return _run(milp, 0.0, time_limit_s, _REFINE | {"mip_max_nodes": 1}, start).bound
-
-
 def around(milp: Milp, start: np.ndarray, *, time_limit_s: float) -> np.ndarray | None:
     """A point at least as good as `start`, after a short search (40 nodes); rows hold as given.
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import polars as pl
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
@@ -110,7 +109,10 @@ def _groups(
         return
     count, part = connected_components(graph, directed=False)
     for k in range(count):
-        rows, columns = np.flatnonzero(part[: len(held)] == k), np.flatnonzero(part[len(held) :] == k)
+        rows, columns = (
+            np.flatnonzero(part[: len(held)] == k),
+            np.flatnonzero(part[len(held) :] == k),
+        )
         while (within := tied[np.ix_(rows, columns)]).size and not within.all():
             of_row, of_column = within.mean(axis=1), within.mean(axis=0)
             least = min(of_row.min(), of_column.min())
