@@ -43,8 +43,8 @@ def price_of_keeping(
 
     Returns:
         semel_mosad, most_agorot (no plan that keeps the rules gives the school more: the solver's
-        bound), worth_loss (need-weighted SD·pupils; null where no plan keeps the
-        rules), worth_loss_lo (at least this, proven), worth_loss_pct; by school.
+        bound), worth_loss (need-weighted SD·pupils; null where no plan keeps the rules and the
+        sum), worth_loss_lo (at least this, proven), worth_loss_pct; by school.
 
     Raises:
         ValueError: no plan keeps the rules as they are.
@@ -84,12 +84,13 @@ def _most(model: Model, school: str, x: np.ndarray, effort: Effort) -> int:
     options = model.columns.options
     is_own = options["semel_mosad"].to_numpy() == school
     cost = np.where(is_own, options["cost_agorot"].to_numpy() / 100, 0.0)
+    milp = model.milp(-cost)
     found = minimise(
-        model.milp(-cost),
+        milp,
         gap=effort.gap_pct / 100,
         time_limit_s=effort.time_limit_s,
         max_nodes=_NODES,
-        start=x,
+        start=model.filled(x) if milp.matrix.shape[1] > len(x) else x,
     )
     return int(np.floor(-found.bound * 100 + 1e-3))
 
