@@ -29,7 +29,9 @@ from pipelines.settings.keys import MUNICIPAL
 from pipelines.warehouse.tables import Step, Tables, nothing
 
 WORKERS = 2
-SOLVES_OF_A_PAIR = 20
+TURNING = TurningPointSettings(
+    max_solves=20, need_step=0.05, budget_step_pct=5.0, budget_limit_pct=25.0
+)
 READS = ALLOCATION[0].reads
 CLOSE = Effort(gap_pct=0.1)
 # Rounds of a robust plan grow steeply with precision; what it may miss is told beside it.
@@ -42,7 +44,7 @@ GEFEN = "gefen_school"
 def explained(city: CityFolder, tables: Tables) -> Tables:
     """Return why each school has a response or not, what rules cost, what turns close calls."""
     posed, lines = planned(city, tables), tables["mart_allocation"]
-    found = explain(posed, lines)
+    found = explain(posed, lines, months_per_sd=city.policy.effects.months_per_sd.value)
     return {
         "mart_allocation_reason": found.pairs.rename(
             {"reason_code": "allocation_reason", "dose_code": "dose_reason"}
@@ -129,12 +131,9 @@ def closest(found: Explanation, count: int) -> pl.DataFrame:
 
 def turned(posed: Problem, lines: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     """Return what would turn the decision on each pair, verified by solving again (R94)."""
-    settings = TurningPointSettings(
-        max_solves=SOLVES_OF_A_PAIR, need_step=0.05, budget_step_pct=5.0, budget_limit_pct=25.0
-    )
 
     def one(at: int) -> pl.DataFrame:
-        return turning_points(posed, lines, pairs[at], settings)
+        return turning_points(posed, lines, pairs[at], TURNING)
 
     with ThreadPoolExecutor(WORKERS) as pool:
         rows = list(pool.map(one, range(pairs.height)))

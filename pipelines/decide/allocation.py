@@ -22,6 +22,7 @@ from models.allocation import (
 from models.allocation.account.next_money import next_money
 from models.allocation.account.remaining import remaining
 from models.allocation.problem.persistence import lasting_share
+from models.allocation.solve.proof import WORTH_UNITS, prove
 from models.allocation.solve.ties import Tie
 from models.apportionment import split_by_share
 from models.keys import OPTION, PAIR
@@ -37,7 +38,7 @@ from pipelines.decide.rules import minimum_groups, rules
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import AGOROT, MUNICIPAL, PARENTS
 from pipelines.settings.scenario_files import refuse_unknown_schools
-from pipelines.warehouse.tables import Step, Tables, schema_of, table_of
+from pipelines.warehouse.tables import Step, Tables, nothing, schema_of, table_of
 
 NEXT_NIS = 100_000
 
@@ -312,6 +313,8 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
                     "floor_bound_sd": certificate.floor_bound_sd,
                     "fair_band_pct": fair.band_pct if fair else None,
                     "worth_best": fair.worth_best if fair else None,
+                    "best_gap_pct": fair.best_gap_pct if fair else None,
+                    "fair_least_pct": fair.least_pct if fair else None,
                     "envied_lines": fair.envied_lines if fair else None,
                     "envied_lines_best": fair.envied_lines_best if fair else None,
                     "envy_agorot": fair.envy_agorot if fair else None,
@@ -333,6 +336,8 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
                 "floor_bound_sd",
                 "fair_band_pct",
                 "worth_best",
+                "best_gap_pct",
+                "fair_least_pct",
                 "envied_lines",
                 "envied_lines_best",
                 "envy_agorot",
@@ -463,17 +468,41 @@ def spent(amounts: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def next_bought(city: CityFolder, tables: Tables) -> Tables:
-    """Return what the next 100,000 NIS of each channel that is used up would buy (R82)."""
-    step = round(AGOROT * NEXT_NIS)
+    """Return what 100,000 NIS more in each channel that limits would buy, and less cost (R82)."""
     return {
-        "mart_allocation_next": (
-            next_money(planned(city, tables), tables["mart_allocation"], step_agorot=step).rename(
-                {"gap_pct": "optimality_gap_pct"}
-            )
+        "mart_allocation_next": next_money(
+            by_worth(city, tables),
+            tables["mart_allocation"],
+            step_agorot=round(AGOROT * NEXT_NIS),
+            months_per_sd=city.policy.effects.months_per_sd.value,
         )
     }
 
 
+def bounded(city: CityFolder, tables: Tables) -> Tables:
+    """Return the bound of the plan that anyone can recompute, with all that it rests on.
+
+    Empty for a country, whose bound comes from prices already and is not written out.
+    """
+    posed = by_worth(city, tables)
+    if tables["mart_allocation_certificate"]["solve_method"].item() != "milp":
+        return {name: nothing(name) for name in BOUND}
+    found = prove(posed, tables["mart_allocation"])
+    argument = {"total": "prices", "atkinson": "tangents", "maximin": "without_floor"}
+    row = {
+        "bound_argument": argument[city.policy.solver.objective.value],
+        "recomputed_bound": found.bound_units / WORTH_UNITS,
+        "recomputed_gap_pct": found.gap_pct,
+        "schools_open": found.schools_open,
+        "constant_units": found.constant_units,
+        "bound_units": found.bound_units,
+        "plan_units": found.worth_units,
+    }
+    tables_of = (pl.DataFrame([row]), found.options, found.rows, found.entries)
+    return dict(zip(BOUND, tables_of, strict=True))
+
+
+BOUND = ("mart_allocation_bound", "mart_bound_option", "mart_bound_row", "mart_bound_entry")
 READS = (
     "mart_need_index",
     "mart_need_order",
@@ -516,5 +545,12 @@ STEPS = (
         makes=("mart_allocation_next",),
         reads=(*READS, "mart_allocation", "mart_allocation_certificate"),
         compute=next_bought,
+    ),
+    Step(
+        "plan_bound",
+        "decide",
+        makes=BOUND,
+        reads=(*READS, "mart_allocation", "mart_allocation_certificate"),
+        compute=bounded,
     ),
 )

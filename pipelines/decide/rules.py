@@ -270,7 +270,10 @@ def _shares(city: CityFolder, tables: Tables) -> Iterator[Rule]:
         part = Part("long_term", "long-term responses", "מענים לטווח ארוך", responses=long)
         yield MoneyShare("at_least", stated.long_term_min.value, part)
     if stated.neediest_quarter_min:
-        first = with_quartile(tables["mart_need_index"]).filter(pl.col("need_quartile") == 1)
+        # Where a school, or equals together, have more pupils than two quarters, nobody is in the
+        # first; the neediest are then whoever come first.
+        quartile = pl.col("need_quartile")
+        first = with_quartile(tables["mart_need_index"]).filter(quartile == quartile.min())
         part = Part(
             "neediest_quarter",
             "the neediest quarter",

@@ -37,6 +37,8 @@ from models.allocation.rules.shares import EXCELLENCE, MoneyShare, Part
 from tests.examples import examples
 
 OWN, GEFEN = "municipal_own", "gefen_school"
+MONTHS = 10.0
+"""Months of progress that a pupil's SD stands for."""
 CASES = settings(max_examples=examples(200), deadline=None, derandomize=True)
 """Every property of an allocation is held on so many cases."""
 

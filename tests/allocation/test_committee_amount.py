@@ -16,7 +16,11 @@ from models.allocation.rules.choice import MustDrop, MustKeep, SchoolCapacity
 from models.allocation.rules.decided import CommitteeAmount
 from models.allocation.solve.model import all_rules
 
-from .cases import option, problem
+from .cases import (
+    MONTHS,
+    option,
+    problem,
+)
 
 A, B, C = "100001", "100002", "100003"
 CLUBS = CommitteeAmount("clubs", ((A, 1.0), (B, 0.5)), 150)
@@ -77,7 +81,9 @@ def test_its_reason_is_the_committee_s_amount_where_it_is_and_where_it_is_not():
     lines = solve(case).lines
     reasons = {
         row["semel_mosad"]: (row["reason_code"], row["reason_en"])
-        for row in explain(case, lines).pairs.filter(response_id="clubs").to_dicts()
+        for row in explain(case, lines, months_per_sd=MONTHS)
+        .pairs.filter(response_id="clubs")
+        .to_dicts()
     }
     assert {code for code, _ in reasons.values()} == {"committee"}
     assert reasons[A][1].startswith("Funded from the committee's amount")

@@ -79,7 +79,8 @@ def test_shortfall_of_baskets_adds_up_over_schools():
     error = conflict(case)
     assert error.rules == ("every_school_served", "school_channel_cap:gefen_school")
     assert error.shortfall_agorot == {"school_channel_cap:gefen_school": 900}
-    assert len(error.schools) == 1, "one school is enough for the conflict"
+    assert error.schools == (A, B), "each school where the two rules meet"
+    assert error.further == (), "the same rules are one conflict"
 
 
 def test_where_more_than_money_is_missing_elsewhere_the_conflict_still_gets_its_figure():

@@ -24,7 +24,16 @@ from models.allocation.rules.choice import (
 from models.keys import PAIR
 from tests.examples import examples
 
-from .cases import best_plan, gain, is_allowed, option, plans, problem, problems
+from .cases import (
+    MONTHS,
+    best_plan,
+    gain,
+    is_allowed,
+    option,
+    plans,
+    problem,
+    problems,
+)
 
 EXACT = TurningPointSettings(effort=replace(TurningPointSettings().effort, gap_pct=0.0))
 """Need .9 and an offset of .1 weigh 1, so that weighted benefit is benefit."""
@@ -41,7 +50,7 @@ def pair_of(frame, school, response="milat"):
 
 
 def explained(built):
-    return explain(built, solve(built, gap_pct=0).lines)
+    return explain(built, solve(built, gap_pct=0).lines, months_per_sd=MONTHS)
 
 
 def five_schools(**other):
@@ -73,8 +82,9 @@ def test_the_price_line_by_hand():
     third, first = pair_of(found.pairs, "3"), pair_of(found.pairs, "1")
     assert (third["other_semel_mosad"], third["swap_loss"]) == ("2", 3)
     assert (first["other_semel_mosad"], first["swap_loss"]) == ("3", 7)
-    assert "3.00" in third["reason_en"]
+    assert "30 months of progress are expected of it; for its cost, 1 NIS, 30" in third["reason_en"]
     assert "municipality's own budget" in third["reason_en"]
+    assert "צפויים ממנו 30 חודשי התקדמות" in third["reason_he"]
     assert "תקציב הרשות" in third["reason_he"]
 
 
@@ -169,7 +179,10 @@ def test_an_incomplete_plan_is_seen():
     """A plan that leaves a useful response out although it fits is told so."""
     built = five_schools()
     lines = pl.DataFrame({"semel_mosad": ["1"], "response_id": ["milat"], "dose_level": [1]})
-    assert pair_of(explain(built, lines).pairs, "2")["reason_code"] == "overlooked"
+    assert (
+        pair_of(explain(built, lines, months_per_sd=MONTHS).pairs, "2")["reason_code"]
+        == "overlooked"
+    )
 
 
 @settings(max_examples=examples(60), deadline=None, derandomize=True)
@@ -179,7 +192,7 @@ def test_every_pair_has_a_reason_parts_add_up_and_swaps_are_the_best(built, rand
     if best is None:
         return
     plan = solve(built, gap_pct=0)
-    found = explain(built, plan.lines)
+    found = explain(built, plan.lines, months_per_sd=MONTHS)
     assert found.pairs.select(PAIR).equals(built.options.select(PAIR).unique().sort(PAIR))
     assert not found.pairs["reason_code"].is_null().any()
     assert "overlooked" not in found.pairs["reason_code"]
@@ -209,7 +222,7 @@ def test_every_pair_has_a_reason_parts_add_up_and_swaps_are_the_best(built, rand
         built,
         options=built.options[random.sample(range(built.options.height), built.options.height)],
     )
-    assert explain(shuffled, plan.lines.reverse()).pairs.equals(found.pairs)
+    assert explain(shuffled, plan.lines.reverse(), months_per_sd=MONTHS).pairs.equals(found.pairs)
 
 
 def _all_options(built):
@@ -242,12 +255,17 @@ def test_only_what_is_asked_is_explained():
     built = five_schools()
     lines = solve(built).lines
     asked = pl.DataFrame({"semel_mosad": ["4", "2"], "response_id": ["milat"] * 2})
-    whole, part = explain(built, lines), explain(built, lines, asked)
+    whole, part = (
+        explain(built, lines, months_per_sd=MONTHS),
+        explain(built, lines, asked, months_per_sd=MONTHS),
+    )
     assert part.pairs.equals(whole.pairs.filter(pl.col("semel_mosad").is_in(["2", "4"])))
     with pytest.raises(ValueError, match=r"asked: 2 row.* no such"):
-        explain(built, lines, asked.with_columns(response_id=pl.lit("amirim")))
+        explain(
+            built, lines, asked.with_columns(response_id=pl.lit("amirim")), months_per_sd=MONTHS
+        )
     with pytest.raises(ValueError, match=r"lines: .* no such option"):
-        explain(built, lines.with_columns(dose_level=pl.lit(3)))
+        explain(built, lines.with_columns(dose_level=pl.lit(3)), months_per_sd=MONTHS)
 
 
 # ---- what turns a decision ----------------------------------------------------------------------

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from models.allocation import (
     Atkinson,
     Maximin,
+    Overlap,
     Total,
     best_near,
     solve,
@@ -31,7 +32,11 @@ from models.allocation.solve.resolve import Effort, best, with_benefit
 from models.keys import PAIR
 from tests.examples import examples
 
-from .cases import option, problem
+from .cases import (
+    MONTHS,
+    option,
+    problem,
+)
 
 LINE = [*PAIR, "dose_level"]
 OBJECTIVES = (Total(), Atkinson(3.0, baseline_sd=0.05), Maximin())
@@ -64,7 +69,9 @@ def test_what_is_asked_again_unchanged_is_the_plan_itself(objective):
     told = stability(held, lines, unchanged)
     assert (told.pairs["agreement_share"] == 1).all()
     assert told.draws["plan_worth"][0] == pytest.approx(plan.certificate.objective)
-    taken = explain(held, lines).pairs.filter(pl.col("plan_dose_level").is_not_null())
+    taken = explain(held, lines, months_per_sd=MONTHS).pairs.filter(
+        pl.col("plan_dose_level").is_not_null()
+    )
     assert set(taken["reason_code"]) <= {"worth_its_price", "rule"}
 
 
@@ -141,3 +148,21 @@ def test_harm_counts_as_it_is_under_a_concave_objective(signed, objective, is_fo
     assert found.worth == pytest.approx(by_words(found.x), abs=1e-9)
     assert found.worth == pytest.approx(top, abs=1e-5)
     assert found.bound >= top - 1e-9
+
+
+def test_a_plan_under_a_floor_is_explained_though_its_benefits_overlap():
+    """A floor counts leaders in full: in parts, too, or no plan seems to keep it."""
+    options = [
+        option("100001", "milat", 1, 4, 100),
+        option("100001", "posh", 1, 4, 100),
+        option("100002", "milat", 1, 4, 100),
+    ]
+    case = replace(
+        problem(options, budget=300),
+        overlaps=(Overlap("same", "same", "אותם", ("milat", "posh"), 0.0),),
+        objective=Maximin(),
+    )
+    plan = solve(case, gap_pct=0)
+    held = with_given_floor(case, plan.certificate.floor_sd)
+    found = explain(held, plan.lines, months_per_sd=MONTHS)
+    assert "overlooked" not in found.pairs["reason_code"]

@@ -20,7 +20,16 @@ from models.allocation.solve.model import model_of
 from models.allocation.solve.search_result import SearchResult
 from tests.examples import examples
 
-from .cases import OWN, best_plan, gain, option, overlapping_problems, plans, problem
+from .cases import (
+    MONTHS,
+    OWN,
+    best_plan,
+    gain,
+    option,
+    overlapping_problems,
+    plans,
+    problem,
+)
 from .test_allocation_properties import adds_up, data, solved
 from .test_decomposition import OBJECTIVES, check
 
@@ -187,19 +196,39 @@ def test_a_response_that_adds_nothing_says_so():
     1.
     """
     case = two_responses(0.0)
-    found = explain(case, solve(case).lines).pairs.rows_by_key(
+    found = explain(case, solve(case).lines, months_per_sd=MONTHS).pairs.rows_by_key(
         "response_id", named=True, unique=True
     )
     assert found["milat"]["reason_code"] == "overlap"
     assert (found["milat"]["benefit_sd_pupils"], found["milat"]["weighted_benefit"]) == (0, 0)
     assert found["amirim"]["weighted_benefit"] == 4
+    assert "בית הספר הוא אינו מוסיף" in found["milat"]["reason_he"]
+
+
+def test_what_takes_a_part_of_a_benefit_is_named():
+    """Of 4 and 3 at half: milat adds 1.5 where it would bring 3 alone, as amirim leads."""
+    case = replace(
+        two_responses(0.5), response_names={"amirim": ("אמירים", "A"), "milat": ("מיל״ת", "M")}
+    )
+    found = explain(case, solve(case).lines, months_per_sd=MONTHS).pairs.rows_by_key(
+        "response_id", named=True, unique=True
+    )
+    milat = found["milat"]
+    assert milat["overlap_response_id"] == "amirim"
+    assert (milat["benefit_sd_pupils"], milat["full_benefit_sd_pupils"]) == (1.5, 3)
+    assert "לבדו היו צפויים 30 חודשי התקדמות, אך אמירים כבר ניתן כאן" in milat["reason_he"]
+    assert "30 months of progress by itself, but A is here" in milat["reason_en"]
+    one = case.options.filter(response_id="milat")
+    alone = replace(case, options=one, costs=case.costs.join(one, on=one.columns[:3], how="semi"))
+    row = explain(alone, solve(alone).lines, months_per_sd=MONTHS).pairs.row(0, named=True)
+    assert row["overlap_response_id"] is None
 
 
 def test_a_line_is_held_against_what_it_adds_to_the_rest():
     """Of 4 and 3 at half the plan gains 5.5: without the first 3, without the second 4."""
     case = two_responses(0.5)
     lines = solve(case).lines
-    pairs = explain(case, lines).pairs
+    pairs = explain(case, lines, months_per_sd=MONTHS).pairs
     assert pairs["weighted_benefit"].to_list() == [2.5, 1.5]
     assert lines["weighted_benefit"].to_list() == [4, 1.5]
 

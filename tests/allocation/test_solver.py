@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from models.allocation import solve
+from models.allocation.solve import milp, tangents
 from models.allocation.solve.highs import Milp, minimise
 from tests.examples import examples
 
@@ -26,6 +28,25 @@ def test_nearly_proportional_amounts_do_not_mislead_the_presolve():
     ]
     plan = solve(problem(options, budget=50_000_004), gap_pct=0)
     assert plan.lines["semel_mosad"].to_list() == ["100003"]
+
+
+def test_a_solver_that_wrongly_sees_no_plan_is_not_believed(monkeypatch):
+    """Told that there is none, the search goes on without rewriting the problem first."""
+    case = problem(
+        [option("100001", "milat", 1, 5, 100), option("100002", "milat", 1, 4, 100)], budget=100
+    )
+    asked = []
+
+    def blind(model, **how):
+        asked.append(how.get("presolve", True))
+        found = tangents.maximise(model, **how)
+        return replace(found, x=None, is_infeasible=True) if asked[-1] else found
+
+    monkeypatch.setattr(milp, "maximise", blind)
+    plan = solve(case, gap_pct=0)
+    assert asked == [True, False]
+    assert plan.lines["semel_mosad"].to_list() == ["100001"]
+    assert plan.certificate.optimality_gap_pct == pytest.approx(0, abs=1e-6)
 
 
 def whole(cost, rows, lower, upper):

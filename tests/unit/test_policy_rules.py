@@ -123,6 +123,22 @@ def test_the_neediest_quarter_is_a_quarter_of_the_pupils():
     assert rule.part.schools == ("a",)
 
 
+@pytest.mark.parametrize(
+    ("needs", "neediest"),
+    [
+        ([0.5], ("a",)),
+        ([0.5, 0.5], ("a", "b")),
+        ([0.9, 0.1], ("a",)),
+        ([0.5, 0.5, 0.5, 0.5], ("a", "b", "c", "d")),
+    ],
+)
+def test_some_schools_are_the_neediest_quarter_however_few_or_equal_they_are(needs, neediest):
+    few = tables()["mart_need_index"].head(len(needs)).with_columns(need=pl.Series(needs))
+    stated = city({"neediest_quarter_min": parameter(40)})
+    (rule,) = rules(stated, tables(mart_need_index=few))
+    assert rule.part.schools == neediest
+
+
 def test_exploration_is_what_is_not_known_and_can_be_evaluated():
     stated = {"exploration_min": parameter(2), "exploration_max": parameter(9)}
     (least,), (most,) = shares("at_least", stated), shares("at_most", stated)

@@ -43,6 +43,8 @@ class Explanation:
               stands highest above the price line;
             - benefit_sd_pupils, weighted_benefit: what it adds to the rest of the plan (the latter
               as the objective counts a little more there); cost_agorot;
+            - full_benefit_sd_pupils: what it would bring alone; overlap_response_id: what leads its
+              overlap group besides it, where that makes it less (null = nothing does);
             - money_price: weighted benefit that its money would bring elsewhere;
             - above_line: weighted_benefit − money_price;
             - reason_code, reason_rules (ids that decide it, comma-separated), reason_he, reason_en;
@@ -66,7 +68,11 @@ class Explanation:
 
 
 def explain(
-    problem: Problem, lines: pl.DataFrame, asked: pl.DataFrame | None = None
+    problem: Problem,
+    lines: pl.DataFrame,
+    asked: pl.DataFrame | None = None,
+    *,
+    months_per_sd: float,
 ) -> Explanation:
     """Give every school × response its reason, price and nearest alternative, without re-solving.
 
@@ -83,6 +89,7 @@ def explain(
         lines: semel_mosad, response_id, dose_level: the plan.
         asked: semel_mosad, response_id: the pairs to explain (a country asks for one school at a
             time); all of them where it is not given.
+        months_per_sd: months of progress that a pupil's SD stands for, for the sentences.
 
     Raises:
         ValueError: bad tables; a line or pair that is not among the options; no plan keeps the
@@ -119,6 +126,8 @@ def explain(
         dose_level=options["dose_level"],
         benefit_sd_pupils=pl.Series(unweighted[shown]),
         weighted_benefit=pl.Series(value[shown]),
+        full_benefit_sd_pupils=pl.Series(alone[shown]),
+        overlap_response_id=pl.Series(_overlapping(model, x, shown), dtype=pl.String),
         cost_agorot=options["cost_agorot"],
         money_price=pl.Series(money[shown]),
         above_line=pl.Series(above[shown]),
@@ -130,7 +139,7 @@ def explain(
     ).hstack(swaps)
     worded = table.hstack(options.select("eligibility_reason_he", "eligibility_reason_en"))
     worded_reasons = [
-        sentences(row, [model.rules[k] for k in ks])
+        sentences(row, [model.rules[k] for k in ks], problem.response_names, months_per_sd)
         for row, (_, ks) in zip(worded.iter_rows(named=True), reasons, strict=True)
     ]
     table = table.with_columns(
@@ -152,6 +161,17 @@ def _shown(model: Model, x: np.ndarray, pair: np.ndarray, above: np.ndarray) -> 
     eligible = model.columns.options["is_eligible"].to_numpy()
     order = np.lexsort((np.arange(len(x)), -above, ~eligible, x < 0.5, pair))
     return order[np.flatnonzero(np.append(True, np.diff(pair[order]) > 0))]
+
+
+def _overlapping(model: Model, x: np.ndarray, shown: np.ndarray) -> list[str | None]:
+    """Of each option, the response that leads its group besides it and so takes a part of it."""
+    counting, response = model.counting, model.columns.options["response_id"]
+    leaders = np.vstack([counting.leaders(x), [[-1, -1]]])[counting.group[shown]]
+    own = model.columns.pair[shown]
+    of_pair = np.append(model.columns.pair, -1)
+    first = np.where(of_pair[leaders[:, 0]] == own, leaders[:, 1], leaders[:, 0])
+    takes = (first >= 0) & (counting.first[shown] > 0) & (counting.first[first] > 0)
+    return [response[int(k)] if is_less else None for k, is_less in zip(first, takes, strict=True)]
 
 
 def _reason(

@@ -85,8 +85,8 @@ def shadow_prices(model: Model) -> Prices:
     benefit, leads = model.benefit(), len(model.lead)
     unit = model.weighted.max() or 1.0
     top = np.append(model.columns.options["is_eligible"].to_numpy().astype(float), np.ones(leads))
-    none = sparse.csr_array((len(size), leads))
-    scaled = sparse.hstack([scaled, none], format="csr")
+    led = sparse.diags_array(1 / size) @ model.leading[:, model.lead]
+    scaled = sparse.hstack([scaled, led], format="csr")
     found = optimize.linprog(
         -benefit / unit,
         A_ub=sparse.vstack([scaled[at_most], -scaled[at_least], held], format="csr"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -12,8 +12,10 @@ import polars as pl
 from models.allocation.account.prices import shadow_prices
 from models.allocation.problem.problem import Problem
 from models.allocation.problem.words import NO_PLAN
+from models.allocation.rules.order import NeedOrder
 from models.allocation.solve.model import Model, model_of, without_rule
 from models.allocation.solve.resolve import Effort, best, linear_at, plan_vector, with_benefit
+from models.allocation.solve.search_result import NoPlanInTime
 from models.keys import PAIR
 
 _SCHEMA = {
@@ -52,7 +54,7 @@ class TurningPointSettings:
 
 
 class _SpentError(Exception):
-    """No solves are left."""
+    """No solves are left, or no time for this one."""
 
 
 def turning_points(
@@ -82,16 +84,15 @@ def turning_points(
         verified ends), value_limit, status, solves; by pair as asked, then by lever. Status:
         "found"; "not_found" (verified not to turn at value_limit); "within_gap" (an equally good
         plan, to the gap, decides the other way already); "not_possible" (no plan keeps the rules at
-        the limit); "not_searched" (max_solves was used up).
+        the limit); "not_searched" (max_solves, or the time of a solve, was used up).
 
     Raises:
         ValueError: bad tables; a line or pair that is not among the options; no plan at all.
-        NoPlanInTime: a solve ran into its time limit without a plan.
     """
     problem = problem.canonical()
     model = model_of(problem)
     held = plan_vector(model, lines)
-    search = _Search(problem, model, linear_at(model, held), settings)
+    search = _Search(problem, model, linear_at(model, held), settings, held)
     rows: list[tuple] = []
     for school, response in pairs.select(PAIR).iter_rows():
         own = (
@@ -123,12 +124,20 @@ class _Search:
     """Solves, counted, around one problem."""
 
     def __init__(
-        self, problem: Problem, model: Model, linear: Model, settings: TurningPointSettings
+        self,
+        problem: Problem,
+        model: Model,
+        linear: Model,
+        settings: TurningPointSettings,
+        held: np.ndarray,
     ) -> None:
-        """Solve once at the present values."""
+        """Solve once at the present values, or take the plan in hand where time runs out."""
         self.problem, self.model, self.settings, self.solves = problem, model, settings, 0
         self.prices = shadow_prices(linear)
-        found = self.solve(model)
+        try:
+            found = self.solve(model)
+        except _SpentError:
+            found = held
         if found is None:
             raise ValueError(NO_PLAN)
         self.base = found
@@ -138,7 +147,10 @@ class _Search:
         if self.solves >= self.settings.max_solves:
             raise _SpentError
         self.solves += 1
-        found = best(model, self.settings.effort)
+        try:
+            found = best(model, self.settings.effort)
+        except NoPlanInTime as error:
+            raise _SpentError from error
         return None if found is None else found.x
 
     def levers(self, school: str, own: np.ndarray, is_in: bool) -> list[_Lever]:
@@ -208,7 +220,11 @@ class _Search:
         weight = (self.problem.need_offset + need) ** self.problem.equity_gamma
         own = (options["semel_mosad"] == school).to_numpy()
         benefit = weight * options["benefit_sd_pupils"].to_numpy()
-        return with_benefit(self.model, np.where(own, benefit, self.model.weighted))
+        # Who is needier than the school, or less needy, is not known of another need.
+        touches = np.diff(self.model.matrix[:, np.flatnonzero(own)].tocsr().indptr) > 0
+        ordered = [k >= 0 and isinstance(self.model.rules[k], NeedOrder) for k in self.model.owner]
+        free = self.model.with_limits(touches & np.array(ordered))
+        return with_benefit(free, np.where(own, benefit, self.model.weighted))
 
     def _budget_row(self, own: np.ndarray) -> int | None:
         """The budget or basket that weighs most on the pair, by price and else by money used."""
@@ -229,9 +245,7 @@ class _Search:
         share = (-1 if is_in else 1) * self.settings.budget_limit_pct / 100
 
         def at(value: float) -> Model:
-            upper = self.model.upper.copy()
-            upper[row] = np.floor(value) - fixed
-            return replace(self.model, upper=upper)
+            return self.model.with_limits(np.array([row]), upper=np.floor(value) - fixed)
 
         return _Lever(
             "budget",

@@ -54,7 +54,7 @@ class Measure:
 
     `binding` is true where the plan stands at the rule's limit: a further step that would do good
     (for a floor, a step back) would break the rule. Options are indivisible, so a budget with
-    money left is binding where not even its cheapest useful step fits.
+    money left is binding where a useful step needs more than that.
     """
 
     value: float

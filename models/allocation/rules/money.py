@@ -17,7 +17,6 @@ from models.allocation.problem.rule import (
     Measure,
     Row,
     check_known,
-    is_full,
 )
 from models.allocation.problem.words import nis
 
@@ -49,10 +48,11 @@ class ChannelBudget(ChannelRule):
         )
 
     def measure(self, plan: Plan) -> Measure:
-        """Agorot spent; binding where not even the cheapest further step fits."""
+        """Agorot spent; binding where a further step that would do good does not fit."""
         spent, limit = plan.spent(self.funding_channel), self.budget_agorot
-        steps = plan.step_money_of(self.funding_channel)["amount_step"]
-        return Measure(spent, limit, spent <= limit, is_full(spent, limit, steps))
+        dearest = max(plan.step_money_of(self.funding_channel)["amount_step"].to_list(), default=0)
+        binding = spent == limit or spent + dearest > limit
+        return Measure(spent, limit, spent <= limit, binding)
 
 
 class SchoolMoneyRule(ChannelRule):

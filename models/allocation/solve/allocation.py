@@ -149,9 +149,8 @@ def solve(
     _check_totals(lines, problem.services_agorot, plan.money, channels)
     certificate = certify(problem, lines, model.summed, found, floor)
     if fair and fairness:
-        certificate = replace(
-            certificate, fairness=certify_fairness(model, by_worth, fair, fairness)
-        )
+        told = certify_fairness(model, by_worth, fair, fairness, found.bound)
+        certificate = replace(certificate, fairness=told)
     return Allocation(lines, plan.school_money, channels, checked, certificate)
 
 

@@ -31,6 +31,7 @@ class FairnessCertificate:
     Attributes:
         band_pct: the plan is worth at most so much less than the plan by worth.
         worth_best: what the plan by worth is worth.
+        best_gap_pct: what that plan may miss of the bound; g.
         envied_lines: lines that a surely needier school could have had and lacks.
         envied_lines_best: the same of the plan by worth.
         envy_agorot: what the envied lines cost.
@@ -43,6 +44,7 @@ class FairnessCertificate:
 
     band_pct: float
     worth_best: float
+    best_gap_pct: float
     envied_lines: int
     envied_lines_best: int
     envy_agorot: int
@@ -51,6 +53,11 @@ class FairnessCertificate:
     envy_bound_agorot: int
     is_time_out: bool
     ties: tuple[Tie, ...]
+
+    @property
+    def least_pct(self) -> float:
+        """The plan is worth at least this share of the bound: (1 − band)(1 − g), in percent."""
+        return (100 - self.band_pct) * (100 - self.best_gap_pct) / 100
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,8 @@ class Certificate:
             left that could have it.
         floor_bound_sd: maximin only: no plan lifts that floor above this (proven).
         fairness: how fair it is; None where nearly equal plans were not told apart. The worth is
-            then at least (1 − band) times that of the plan by worth.
+            then at least (1 − band) times that of the plan by worth, which misses at most g of the
+            bound: at least (1 − band)(1 − g) × the bound.
     """
 
     objective: float
@@ -131,9 +139,9 @@ def certify(
 
 
 def certify_fairness(
-    model: Model, best: np.ndarray, fair: Fair, fairness: Fairness
+    model: Model, best: np.ndarray, fair: Fair, fairness: Fairness, bound: float
 ) -> FairnessCertificate:
-    """How fair a plan is beside the plan by worth.
+    """How fair a plan is beside the plan by worth, of which `bound` is proven.
 
     Raises:
         RuntimeError: it leaves more envy, or is worth less than the band lets it be: a defect.
@@ -146,6 +154,7 @@ def certify_fairness(
     return FairnessCertificate(
         band_pct=fairness.band_pct,
         worth_best=worth_best,
+        best_gap_pct=100 * max(bound - worth_best, 0.0) / bound if bound > 0 else 0.0,
         envied_lines=len(envied),
         envied_lines_best=len(envied_best),
         envy_agorot=envy,

@@ -1,18 +1,24 @@
-"""Why no plan exists: the smallest set of rules that contradict each other, and what would help."""
+"""Why no plan exists: the smallest sets of rules that contradict each other, and what would help.
+
+A set of rules is asked first whether it holds in parts of options: that contradicts in milliseconds
+where anything does, and a contradiction there is one in whole options. Only what is left is asked
+in whole options, by a search of so many nodes.
+"""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from scipy import optimize, sparse
 
 from models.allocation.problem.words import first_few, nis
 from models.allocation.rules.decided import CommitteeAmount
-from models.allocation.solve.highs import minimise
+from models.allocation.solve.clock import countdown
+from models.allocation.solve.highs import Milp, minimise
 from models.allocation.solve.model import Model
 from models.allocation.solve.relaxation import Relaxation, least_slack, place_of, relaxations
 
@@ -22,6 +28,11 @@ _TOP_UP_UNIT = 100_000
 """Extra money is a column of thousands of NIS; the solver likes numbers near 1."""
 
 _SHOWN = 10
+_NODES = 50
+_MOST_CONFLICTS = 12
+_TESTS_S, _WAYS_S = 10.0, 15.0
+_EMPTY = 2
+"""How `linprog` says that nothing keeps the rows."""
 
 
 class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not a programming error
@@ -38,6 +49,7 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
             message says how far it may be from the least where a short search cannot prove it,
             and where it settles only the rules of this conflict.
         is_irreducible: whether every rule was tested; without time for that more may be named.
+        further: the rules of other conflicts, which stay when those of the first give way.
         relaxations: how far one rule alone would have to give way, for each that may, in the
             policy's order; verified by solving again.
     """
@@ -51,6 +63,7 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
         shortfall_agorot: dict[str, int],
         *,
         is_irreducible: bool = True,
+        further: tuple[tuple[str, ...], ...] = (),
         relaxations: tuple[Relaxation, ...] = (),
     ) -> None:
         super().__init__(f"{en}\n{he}")
@@ -59,6 +72,7 @@ class InfeasibleRules(Exception):  # noqa: N818 - a result about the rules, not 
         self.schools = schools
         self.shortfall_agorot = shortfall_agorot
         self.is_irreducible = is_irreducible
+        self.further = further
         self.relaxations = relaxations
 
 
@@ -75,11 +89,13 @@ _NO_REPAIR = _Repair({}, all_rules_hold=False, above_least_agorot=0)
 
 
 def explain(model: Model, *, time_limit_s: float, within_s: float | None = None) -> InfeasibleRules:
-    """Name the conflict of a model that has no plan.
+    """Name the conflicts of a model that has no plan.
 
     First the rules, then the rows of those rules are reduced until every one that is left is
-    needed. A single test that runs into the time limit counts as "a plan may exist", so a set may
-    then be larger than it must be, never wrong.
+    needed. A single test that its nodes or the time limit end counts as "a plan may exist", so a
+    set may then be larger than it must be, never wrong. A further conflict is one that stays when
+    the rows of the conflicts before it that may give way are left out; conflicts of the same rules
+    are one.
 
     Args:
         model: a model without a plan.
@@ -87,44 +103,113 @@ def explain(model: Model, *, time_limit_s: float, within_s: float | None = None)
         within_s: for a person who waits: name the rules in about so many seconds, without the
             schools and the money that would settle it; what is not tested by then stays named.
     """
-    end = math.inf if within_s is None else time.monotonic() + within_s
-    is_out_of_time = False
+    tests = _Tests(model, time_limit_s, countdown(within_s or _TESTS_S))
+    pool = model.owner >= 0
 
-    def has_no_plan(rows: Sequence[int]) -> bool:
-        nonlocal is_out_of_time
-        if time.monotonic() > end:
-            is_out_of_time = True
-            return False
-        kept = model.owner < 0
-        kept[list(rows)] = True
-        milp = model.milp(np.zeros(model.matrix.shape[1]), kept)
-        return minimise(milp, gap=0.0, time_limit_s=time_limit_s).is_infeasible
+    def rows_in(some: Sequence[int]) -> list[int]:
+        return np.flatnonzero(pool & np.isin(model.owner, some)).tolist()
 
-    rows_of = {
-        i: np.flatnonzero(model.owner == i).tolist()
-        for i in range(len(model.rules))
-        if np.any(model.owner == i)
-    }
-    # What contradicts without the committee's amounts is named without them.
-    asked = sorted(rows_of, key=lambda i: isinstance(model.rules[i], CommitteeAmount))
-    owners = irreducible(asked, lambda some: has_no_plan([row for i in some for row in rows_of[i]]))
-    if within_s is not None:
-        text = _message(model, sorted(owners), [], _NO_REPAIR, ())
-        ids = tuple(model.rules[i].rule_id for i in sorted(owners))
-        return InfeasibleRules(*text, ids, (), {}, is_irreducible=not is_out_of_time)
-    rows = irreducible([row for i in owners for row in rows_of[i]], has_no_plan)
-    schools = sorted({s for row in rows if (s := model.rows[row].semel_mosad) is not None})
-    conflict = sorted(owners)
-    repair = _repair(model, conflict, time_limit_s)
-    ways = relaxations(model, conflict, time_limit_s)
-    places = list(dict.fromkeys(place for row in sorted(rows) if (place := place_of(model, row))))
+    found: dict[tuple[int, ...], list[int]] = {}
+    is_irreducible = True
+    for _ in range(_MOST_CONFLICTS if within_s is None else 1):
+        if found and not tests.have_no_plan(np.flatnonzero(pool).tolist()):
+            break
+        # What contradicts without the committee's amounts is named without them.
+        asked = sorted(
+            set(model.owner[pool].tolist()),
+            key=lambda i: (isinstance(model.rules[i], CommitteeAmount), i),
+        )
+        conflict = tuple(sorted(tests.smallest(asked, rows_in)))
+        if within_s is not None:
+            found[conflict], is_irreducible = [], not tests.is_cut
+            break
+        rows = tests.smallest(rows_in(conflict), list)
+        if found and tests.is_cut:
+            break
+        is_irreducible = not tests.is_cut
+        found.setdefault(conflict, []).extend(rows)
+        gives_way = [row for row in rows if model.rules[model.owner[row]].relaxed_in]
+        pool[gives_way] = False
+        if not gives_way:
+            break
+    conflicts, named = list(found), [row for rows in found.values() for row in sorted(rows)]
+    ids = [tuple(model.rules[i].rule_id for i in conflict) for conflict in conflicts]
+    repair: _Repair = _NO_REPAIR
+    ways: tuple[Relaxation, ...] = ()
+    if within_s is None:
+        repair, ways = _ways_out(model, conflicts, tests.again().limit_s)
+    places = list(dict.fromkeys(place for row in named if (place := place_of(model, row))))
     return InfeasibleRules(
-        *_message(model, conflict, places, repair, ways),
-        tuple(model.rules[i].rule_id for i in conflict),
-        tuple(schools),
+        *_message(model, conflicts, places, repair, ways, tests.is_cut, is_irreducible),
+        ids[0],
+        tuple(sorted({s for row in named if (s := model.rows[row].semel_mosad) is not None})),
         repair.extra_agorot,
+        is_irreducible=is_irreducible,
+        further=tuple(ids[1:]),
         relaxations=ways,
     )
+
+
+@dataclass
+class _Tests:
+    """Asks whether rows have a plan; notes whether the clock ended the asking."""
+
+    model: Model
+    single_s: float
+    seconds_left: Callable[[], float]
+    is_cut: bool = False
+
+    def again(self) -> _Tests:
+        """The same with all its time again: for the ways out."""
+        return replace(self, seconds_left=countdown(_WAYS_S))
+
+    def limit_s(self) -> float:
+        """Seconds for one search more: an emergency brake."""
+        return max(min(self.single_s, self.seconds_left()), 1.0)
+
+    def smallest(
+        self, items: Sequence[Item], rows_in: Callable[[Sequence[Item]], Sequence[int]]
+    ) -> Sequence[Item]:
+        """A part of some items, rules or rows, of which no part has no plan by itself."""
+
+        def in_parts(some: Sequence[Item]) -> bool:
+            return self._are_empty_in_parts(rows_in(some))
+
+        def in_whole(some: Sequence[Item]) -> bool:
+            return self.have_no_plan(rows_in(some))
+
+        return irreducible(irreducible(items, in_parts) if in_parts(items) else items, in_whole)
+
+    def have_no_plan(self, rows: Sequence[int]) -> bool:
+        """Whether it is proven that no plan keeps these rows and one dose a pair."""
+        if self._are_empty_in_parts(rows):
+            return True
+        if self.is_cut or self.seconds_left() <= 0:
+            self.is_cut = True
+            return False
+        found = minimise(self._milp(rows), gap=0.0, time_limit_s=self.limit_s(), max_nodes=_NODES)
+        return found.is_infeasible
+
+    def _milp(self, rows: Sequence[int]) -> Milp:
+        """The rows, and one dose a pair, with nothing to minimise."""
+        kept = self.model.owner < 0
+        kept[list(rows)] = True
+        return self.model.milp(np.zeros(self.model.matrix.shape[1]), kept)
+
+    def _are_empty_in_parts(self, rows: Sequence[int]) -> bool:
+        """Whether not even options in parts keep the rows; these are scaled to be near 1."""
+        milp = self._milp(rows)
+        size = np.maximum(abs(milp.matrix).max(axis=1).toarray().ravel(), 1.0)
+        matrix = (sparse.diags_array(1 / size) @ milp.matrix).tocsr()
+        up, down = np.isfinite(milp.upper), np.isfinite(milp.lower)
+        found = optimize.linprog(
+            np.zeros(len(milp.cost)),
+            A_ub=sparse.vstack([matrix[up], -matrix[down]], format="csr"),
+            b_ub=np.concatenate([(milp.upper / size)[up], -(milp.lower / size)[down]]),
+            bounds=(0, 1),
+            method="highs-ds",
+        )
+        return bool(found.status == _EMPTY)
 
 
 def irreducible(
@@ -150,18 +235,35 @@ def irreducible(
     return reduce([], list(items), is_new=False)
 
 
-def _repair(model: Model, conflict: list[int], time_limit_s: float) -> _Repair:
-    """The least extra money with which all rules hold.
+def _ways_out(
+    model: Model, conflicts: Sequence[tuple[int, ...]], limit_s: Callable[[], float]
+) -> tuple[_Repair, tuple[Relaxation, ...]]:
+    """The least extra money with which all rules hold, and what each rule could give way.
 
-    Where more than money is missing elsewhere, it is what the rules of this conflict need.
+    A budget is named once, with one sum: where several need money they are settled together, and
+    where more than money is missing a budget's sum is what its own conflict needs.
     """
-    if not any(model.rules[i].is_budget for i in conflict):
-        return _NO_REPAIR
-    everything = np.ones(len(model.rows), dtype=bool)
-    repair = _top_up(model, everything, time_limit_s)
-    if repair is None:
-        repair = _top_up(model, np.isin(model.owner, [-1, *conflict]), time_limit_s)
-    return repair or _NO_REPAIR
+    named = {i for conflict in conflicts for i in conflict}
+    money = _top_up(model, np.ones(len(model.rows), dtype=bool), limit_s())
+    if money and len(money.extra_agorot) > 1:
+        others = [[i for i in one if not model.rules[i].is_budget] for one in conflicts]
+        return money, relaxations(model, conflicts, others, limit_s)
+    ways = relaxations(model, conflicts, conflicts, limit_s)
+    own = [
+        way
+        for way in ways
+        if any(model.rules[i].rule_id == way.rule_id and model.rules[i].is_budget for i in named)
+    ]
+    if not own:
+        return money or _NO_REPAIR, ways
+    return (
+        _Repair(
+            {way.rule_id: way.amount for way in own},
+            any(way.resolves_all for way in own),
+            max(way.above_least for way in own),
+        ),
+        ways,
+    )
 
 
 def _top_up(model: Model, kept: np.ndarray, time_limit_s: float) -> _Repair | None:
@@ -184,18 +286,32 @@ def _top_up(model: Model, kept: np.ndarray, time_limit_s: float) -> _Repair | No
 
 def _message(
     model: Model,
-    conflict: list[int],
+    conflicts: Sequence[tuple[int, ...]],
     places: list[tuple[str, str]],
     repair: _Repair,
     ways: tuple[Relaxation, ...],
+    is_cut: bool,
+    is_irreducible: bool,
 ) -> tuple[str, str]:
-    """The conflict in English and Hebrew."""
+    """The conflicts in English and Hebrew."""
     rules = {rule.rule_id: rule for rule in model.rules}
-    named = [model.rules[i] for i in conflict]
-    english = ["No plan can keep these rules together:"]
-    english += [f"- {rule.sentence_en} [{rule.rule_id}]" for rule in named]
-    hebrew = ["אין תכנית שמקיימת יחד את הכללים האלה:"]
-    hebrew += [f"- {rule.sentence_he} [{rule.rule_id}]" for rule in named]
+    english, hebrew = (
+        ["No plan can keep these rules together:"],
+        ["אין תכנית שמקיימת יחד את הכללים האלה:"],
+    )
+    for number, conflict in enumerate(conflicts):
+        if number:
+            english.append("Nor these, though what is named above gave way:")
+            hebrew.append("וגם לא את אלה, אף אילו ויתרו על מה שנמנה למעלה:")
+        named = [model.rules[i] for i in conflict]
+        english += [f"- {rule.sentence_en} [{rule.rule_id}]" for rule in named]
+        hebrew += [f"- {rule.sentence_he} [{rule.rule_id}]" for rule in named]
+    if is_cut and is_irreducible:
+        english.append("There may be further conflicts: time ran out.")
+        hebrew.append("ייתכן שיש סתירות נוספות: הזמן לא הספיק לחפש אותן.")
+    elif is_cut:
+        english.append("Whether all of them are needed was not tested to the end: time ran out.")
+        hebrew.append("לא נבדק עד הסוף אם כולם נחוצים לסתירה: הזמן לא הספיק.")
     if places:
         shown = first_few([en for _, en in places], _SHOWN, " and {} more")
         english.append(f"Where they meet: {shown}.")
@@ -211,8 +327,17 @@ def _message(
         english.append("This settles the rules named here; others may still be in conflict.")
         hebrew.append("התוספת פותרת את הכללים שכאן; ייתכן שכללים אחרים עדיין סותרים.")
     if ways:
-        english.append("Ways out, each enough by itself, in the policy's order:")
+        is_one = len(conflicts) == 1
+        english.append(
+            "Ways out, each enough by itself, in the policy's order:"
+            if is_one
+            else "Ways out, in the policy's order; what does not settle all of it says so:"
+        )
         english += [f"{place}. {way.en}" for place, way in enumerate(ways, start=1)]
-        hebrew.append("דרכים לצאת מן הסתירה, כל אחת מספיקה לבדה, לפי הסדר שבמדיניות:")
+        hebrew.append(
+            "דרכים לצאת מן הסתירה, כל אחת מספיקה לבדה, לפי הסדר שבמדיניות:"
+            if is_one
+            else "דרכים לצאת מן הסתירות, לפי הסדר שבמדיניות; מה שאינו פותר את כולן אומר זאת:"
+        )
         hebrew += [f"{place}. {way.he}" for place, way in enumerate(ways, start=1)]
     return "\n".join(english), "\n".join(hebrew)

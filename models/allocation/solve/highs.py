@@ -155,10 +155,13 @@ def minimise(
     time_limit_s: float,
     max_nodes: int | None = None,
     start: np.ndarray | None = None,
+    presolve: bool = True,
 ) -> Outcome:
     """Solve with one thread and a fixed seed, to a relative gap; whole rows hold exactly.
 
-    A `start` is a point to begin from; it need not keep the rows.
+    A `start` is a point to begin from; it need not keep the rows. Without `presolve` the solver
+    does not rewrite the problem first, which is where most of its known wrong answers come from
+    (HiGHS issues 2122, 2402, 2446, 2874).
 
     Raises:
         RuntimeError: the solver fails, or point after point breaks a row by its rounding.
@@ -167,6 +170,8 @@ def minimise(
     options: dict[str, bool | int | float | str] = {}
     if max_nodes is not None:
         options["mip_max_nodes"] = max_nodes
+    if not presolve:
+        options["presolve"] = "off"
     for _ in range(_MAX_CUTS):
         outcome = _run(milp, gap, max(time_limit_s - seconds, 0.01), options, start)
         seconds += outcome.seconds

@@ -6,13 +6,14 @@ import numpy as np
 from scipy import sparse
 
 from models.allocation.solve.conflict import explain
-from models.allocation.solve.highs import refine
+from models.allocation.solve.highs import minimise, refine
 from models.allocation.solve.model import Model
 from models.allocation.solve.search_result import NoPlanInTime, SearchResult
 from models.allocation.solve.tangents import maximise
 
 _AGOROT_PER_COST_UNIT = 100_000
 _FINEST = 1e-7
+_NODES = 200
 
 
 def best_by_milp(
@@ -32,7 +33,15 @@ def best_by_milp(
     best = maximise(model, gap=gap, time_limit_s=time_limit_s, start=start)
     kept = (sparse.csr_array(model.benefit()[None, :]) if is_linear else model.gain_rows()) * scale
     if best.is_infeasible:
-        raise explain(model, time_limit_s=max(time_limit_s / 10, 1.0))
+        # Never its word alone: a plan found without rewriting the problem proves it wrong.
+        nothing = model.milp(np.zeros(options))
+        again = minimise(
+            nothing, gap=gap, time_limit_s=time_limit_s, max_nodes=_NODES, presolve=False
+        )
+        if again.x is None:
+            raise explain(model, time_limit_s=max(time_limit_s / 10, 1.0))
+        held = again.x[:options]
+        best = maximise(model, gap=gap, time_limit_s=time_limit_s, start=held, presolve=False)
     if best.x is None or (best.is_time_out and model.counting.total(best.x[:options]) == 0):
         raise NoPlanInTime(
             f"No plan of value was found within {time_limit_s:g} s. Allow more time or a wider "

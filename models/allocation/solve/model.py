@@ -261,6 +261,14 @@ class Model:
                 broken.setdefault(int(move), set()).add(int(self.owner[row]))
         return {move: sorted(rules) for move, rules in broken.items()}
 
+    def with_limits(
+        self, rows: np.ndarray, *, lower: float = -np.inf, upper: float = np.inf
+    ) -> Model:
+        """The same model with other limits of some rows."""
+        lowest, highest = self.lower.copy(), self.upper.copy()
+        lowest[rows], highest[rows] = lower, upper
+        return replace(self, lower=lowest, upper=highest)
+
     def activity(self, x: np.ndarray) -> np.ndarray:
         """What a plan makes of every row."""
         return self.matrix @ x + self.leading @ self.counting.leads(x)

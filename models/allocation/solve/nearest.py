@@ -7,6 +7,7 @@ the lines of the plan in hand, so that a line changes only where the changed dec
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +16,8 @@ import polars as pl
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.conflict import explain
-from models.allocation.solve.model import model_of, recheck
-from models.allocation.solve.resolve import Effort, best, plan_vector, with_bonus
+from models.allocation.solve.model import Model, model_of, recheck
+from models.allocation.solve.resolve import Effort, Resolved, best, plan_vector, with_bonus
 from models.keys import OPTION
 
 _SHORT_TEST_S = 0.1
@@ -73,24 +74,12 @@ def best_near(
         NoPlanInTime: the time limit came before any plan.
         RuntimeError: the re-check found a broken rule: a defect.
     """
-    problem = problem.canonical()
-    model = model_of(problem)
-    held = plan_vector(model, lines)
-    bonus = gap_pct / 200 * model.worth(held) / max(held.sum(), 1.0) * held
-    effort = Effort(gap_pct=gap_pct / 2, time_limit_s=time_limit_s)
-    found = best(with_bonus(model, bonus), effort)
-    for rule in problem.rules:
-        if found is None and rule.is_preference:
-            problem = replace(problem, rules=tuple(r for r in problem.rules if r is not rule))
-            model = model_of(problem)
-            found = best(with_bonus(model, bonus), effort)
+    model, found = nearest(problem, lines, Effort(gap_pct, time_limit_s))
     if found is None:
         limit = time_limit_s if explain_within_s is None else _SHORT_TEST_S
         raise explain(model, time_limit_s=limit, within_s=explain_within_s)
     plan = Plan.of(model.columns, np.flatnonzero(found.x > 0.5))
     recheck(model.rules, plan)
-    worth = model.worth(found.x)
-    # The bonus is never negative, so a bound on benefit and bonus is one on the benefit.
     return Nearby(
         plan.lines.select(
             *OPTION,
@@ -101,6 +90,49 @@ def best_near(
             "cost_agorot",
         ).sort(OPTION),
         plan.school_money,
-        worth,
-        max(found.bound, worth),
+        found.worth,
+        found.bound,
     )
+
+
+def _as_it_is(model: Model) -> Model:
+    return model
+
+
+def nearest(
+    problem: Problem,
+    lines: pl.DataFrame,
+    effort: Effort,
+    change: Callable[[Model], Model] = _as_it_is,
+) -> tuple[Model, Resolved | None]:
+    """The search of `best_near` in a model that may be changed after the rules are laid out.
+
+    Args:
+        problem: the tables and rules.
+        lines: the plan in hand: semel_mosad, response_id, dose_level; it need not keep the rules.
+        effort: the gap, half of it for the plan in hand, and the safety limit.
+        change: other limits of the model's rows, such as more money.
+
+    Returns:
+        The model, without the preferences that gave way; and the plan with its worth and bound
+        under the model's own weights, None where no plan keeps the rules.
+
+    Raises:
+        ValueError, NoPlanInTime: as `best_near`.
+    """
+    problem = problem.canonical()
+    model = change(model_of(problem))
+    held = plan_vector(model, lines)
+    bonus = effort.gap_pct / 200 * model.worth(held) / max(held.sum(), 1.0) * held
+    half = replace(effort, gap_pct=effort.gap_pct / 2)
+    found = best(with_bonus(model, bonus), half)
+    for rule in problem.rules:
+        if found is None and rule.is_preference:
+            problem = replace(problem, rules=tuple(r for r in problem.rules if r is not rule))
+            model = change(model_of(problem))
+            found = best(with_bonus(model, bonus), half)
+    if found is None:
+        return model, None
+    worth = model.worth(found.x)
+    # The bonus is never negative, so a bound on benefit and bonus is one on the benefit.
+    return model, Resolved(found.x, worth, max(found.bound, worth))

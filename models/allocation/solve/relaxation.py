@@ -9,6 +9,7 @@ solved again, which verifies the way out and says what the best plan of it costs
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -62,6 +63,7 @@ class Relaxation:
         rule_id: the rule.
         amount: by how much its limits move in all: agorot, or a count of `unit`.
         unit: what the amount is counted in.
+        above_least: by how much it may be above the least, as far as a short search proves.
         value: what the rule measures on the plan found then, in its own unit, against `limit`.
         limit: the rule's limit.
         resolves_all: whether all rules hold then; False = only those of this conflict, as others
@@ -76,6 +78,7 @@ class Relaxation:
     rule_id: str
     amount: int
     unit: str
+    above_least: int
     value: float
     limit: float
     resolves_all: bool
@@ -85,25 +88,30 @@ class Relaxation:
     he: str
 
 
-def relaxations(model: Model, conflict: list[int], time_limit_s: float) -> tuple[Relaxation, ...]:
-    """The ways out of a conflict, each by itself enough, in the policy's order.
+def relaxations(
+    model: Model,
+    conflicts: Sequence[Sequence[int]],
+    asked: Sequence[Sequence[int]],
+    limit_s: Callable[[], float],
+) -> tuple[Relaxation, ...]:
+    """The ways out of conflicts, one for each rule that may give way, in the policy's order.
+
+    Each is enough by itself for all of them, or else for the first conflict that the rule is in.
 
     Args:
         model: a model without a plan.
-        conflict: positions of the rules of an irreducible conflict.
-        time_limit_s: of a single search.
+        conflicts: positions of the rules of each irreducible conflict.
+        asked: those of them for which a way out is sought.
+        limit_s: seconds for the next search: an emergency brake.
     """
     order = model.columns.choices.relax_order
     kinds = [*order, *(kind for kind in RELAX_ORDER if kind not in order)]
-
-    def place(rule: Rule) -> int:
-        return kinds.index(rule.rule_id.split(":")[0])
-
-    asked = [i for i in conflict if model.rules[i].relaxed_in]
-    found = (
-        _relaxed(model, i, conflict, time_limit_s)
-        for i in sorted(asked, key=lambda i: place(model.rules[i]))
+    own = {i: conflict for conflict in reversed(conflicts) for i in conflict}
+    sought = sorted(
+        {i for some in asked for i in some if model.rules[i].relaxed_in},
+        key=lambda i: (kinds.index(model.rules[i].rule_id.split(":")[0]), i),
     )
+    found = (_relaxed(model, i, own[i], limit_s) for i in sought)
     return tuple(way for way in found if way is not None)
 
 
@@ -151,7 +159,9 @@ def least_slack(
     return x, np.maximum(over, 0.0), outcome.bound
 
 
-def _relaxed(model: Model, i: int, conflict: list[int], time_limit_s: float) -> Relaxation | None:
+def _relaxed(
+    model: Model, i: int, conflict: Sequence[int], limit_s: Callable[[], float]
+) -> Relaxation | None:
     """The least by which one rule must give way; None where that alone is no way out."""
     rule = model.rules[i]
     soft = np.flatnonzero(model.owner == i)
@@ -159,27 +169,30 @@ def _relaxed(model: Model, i: int, conflict: list[int], time_limit_s: float) -> 
     unit = np.ones(len(model.rows))
     unit[soft] = rule.relaxed_per * (_THOUSAND_NIS if is_money else 1)
     everything = np.ones(len(model.rows), dtype=bool)
-    found, resolves_all = least_slack(model, soft, unit, everything, time_limit_s), True
+    found, resolves_all = least_slack(model, soft, unit, everything, limit_s()), True
     if found is None:
         kept = np.isin(model.owner, [-1, *conflict])
-        found, resolves_all = least_slack(model, soft, unit, kept, time_limit_s), False
+        found, resolves_all = least_slack(model, soft, unit, kept, limit_s()), False
     if found is None:
         return None
-    x, over, _ = found
+    x, over, least = found
     moved = soft[over > 0]
     amount = math.ceil(over.sum() / rule.relaxed_per)
-    again = _solved_again(model, soft, over, time_limit_s) if resolves_all else None
+    proven = math.ceil(round(least * (_THOUSAND_NIS if is_money else 1), 1))
+    again = _solved_again(model, soft, over, limit_s()) if resolves_all else None
     plan = Plan.of(model.columns, np.flatnonzero((x if again is None else again) > 0.5))
     measure = rule.measure(plan)
     cost = None if again is None else plan.spent(None)
     where = tuple(place for row in moved if (place := place_of(model, int(row))))
+    above = max(amount - proven, 0)
     words = _sentences(
-        rule, amount, measure.value, measure.limit, where, cost, resolves_all=resolves_all
+        rule, amount, above, measure.value, measure.limit, where, cost, resolves_all=resolves_all
     )
     return Relaxation(
         rule.rule_id,
         amount,
         str(rule.relaxed_in),
+        above,
         measure.value,
         measure.limit,
         resolves_all,
@@ -203,7 +216,7 @@ def _solved_again(
     relaxed = replace(model, lower=lower, upper=upper)
     scale = _SCALE / (np.abs(model.benefit()).max(initial=0.0) or 1.0)
     milp = relaxed.milp(-model.benefit() * scale)
-    outcome = minimise(milp, gap=_GAP, time_limit_s=time_limit_s)
+    outcome = minimise(milp, gap=_GAP, time_limit_s=time_limit_s, max_nodes=_NODES)
     if outcome.is_infeasible:
         raise RuntimeError("The re-solve found no plan under limits that one was found to keep.")
     return None if outcome.x is None else outcome.x[: model.matrix.shape[1]]
@@ -230,6 +243,7 @@ def place_of(model: Model, row: int) -> tuple[str, str] | None:
 def _sentences(
     rule: Rule,
     amount: int,
+    above: int,
     value: float,
     limit: float,
     where: tuple[tuple[str, str], ...],
@@ -240,6 +254,9 @@ def _sentences(
     """The way out in English and Hebrew."""
     if rule.relaxed_in == "agorot":
         much_en, much_he = f"{nis(amount)} NIS", f"{nis(amount)} ₪"
+        if above:
+            much_en += f" (at most {nis(above)} NIS above the least)"
+            much_he += f" (לכל היותר {nis(above)} ₪ מעל המזערי)"
     else:
         one_en, more_en, one_he, more_he = _ONE_AND_MORE[str(rule.relaxed_in)]
         much_en = one_en if amount == 1 else more_en.format(f"{amount:,}")

@@ -16,23 +16,31 @@ _OUTWARD = 1e-6
 
 
 def maximise(
-    model: Model, *, gap: float, time_limit_s: float, start: np.ndarray | None = None
+    model: Model,
+    *,
+    gap: float,
+    time_limit_s: float,
+    start: np.ndarray | None = None,
+    presolve: bool = True,
 ) -> Outcome:
     """The best plan under the model's objective: minus its worth, times the model's scale.
 
     A `start` is a plan to begin from; where the objective is not linear it is not used.
     """
     if not model.summed.is_linear:
-        return _maximise_by_tangents(model, gap=gap, time_limit_s=time_limit_s)
+        return _maximise_by_tangents(model, gap=gap, time_limit_s=time_limit_s, presolve=presolve)
     return minimise(
         model.milp(-model.benefit() * model.scale),
         gap=gap,
         time_limit_s=time_limit_s,
         start=None if start is None else model.filled(start),
+        presolve=presolve,
     )
 
 
-def _maximise_by_tangents(model: Model, *, gap: float, time_limit_s: float) -> Outcome:
+def _maximise_by_tangents(
+    model: Model, *, gap: float, time_limit_s: float, presolve: bool
+) -> Outcome:
     """The best plan under a concave objective, by outer approximation, with a proven bound.
 
     A school's worth is a column of its own, held under tangents of the objective (Kelley 1960;
@@ -44,6 +52,7 @@ def _maximise_by_tangents(model: Model, *, gap: float, time_limit_s: float) -> O
             gain.
         gap: stop at this relative gap.
         time_limit_s: for all programmes together.
+        presolve: as `highs.minimise`.
 
     Returns:
         The plan as 0/1 per option, and minus the bound (times `scale`).
@@ -72,7 +81,7 @@ def _maximise_by_tangents(model: Model, *, gap: float, time_limit_s: float) -> O
             milp = _under_tangent(milp, objective, gains, at, pupils, scale, depth)
         left = max(time_limit_s - seconds, 0.01)
         start = None if x is None else np.append(model.filled(x), np.zeros(schools))
-        found = minimise(milp, gap=gap / 2, time_limit_s=left, start=start)
+        found = minimise(milp, gap=gap / 2, time_limit_s=left, start=start, presolve=presolve)
         seconds += found.seconds
         bound = min(bound, schools * _OUTWARD - found.bound - float(depth.sum()))
         if found.x is not None:

@@ -138,7 +138,10 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         state_totals=_state_totals(tables["mart_allocation_confirmation"]),
         sure=_without_unconfirmed(tables),
         parents=_parents(tables["mart_parents_plan"]),
-        next_money=tables["mart_allocation_next"].sort("funding_channel").to_dicts(),
+        bounds=tables["mart_allocation_bound"].to_dicts(),
+        next_money=tables["mart_allocation_next"]
+        .sort("funding_channel", "step_agorot", descending=[False, True])
+        .to_dicts(),
         firm=(
             {
                 "pairs": dict(firmness.group_by("stability").len().iter_rows()),
