@@ -18,6 +18,7 @@ RuleKind = Literal[
     "excellence_share_max",
     "excellence_share_min",
     "hold_harmless",
+    "neediest_kept",
     "parents_payments",
     "school_cap",
     "school_floor",

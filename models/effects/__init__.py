@@ -6,7 +6,7 @@ from models.effects.cost import cost_per_month, response_money
 from models.effects.estimate import Estimate, GroupContrast
 from models.effects.evidence import evidence_shares
 from models.effects.local import BIAS_SD, design_frame, group_effect, local_estimates
-from models.effects.lottery import draw_lottery, lottery
+from models.effects.lottery import lottery
 from models.effects.matching import matched
 from models.effects.next_evaluation import (
     Variances,
@@ -36,7 +36,6 @@ __all__ = [
     "cut_off",
     "design_frame",
     "detectable",
-    "draw_lottery",
     "evaluate_first",
     "evaluation_records",
     "evidence_shares",

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from models.checks import every_row, one_row_each
 from models.effects.estimate import FEW_SCHOOLS
 from models.effects.local import BIAS_SD
+from models.lottery import lottery_seed
 
 GRADES = {"lottery": "A", "threshold": "B", "panel": "C", "matching": "D", "none": "E"}
 _NOTHING = 1e-12
@@ -382,7 +383,7 @@ def evaluation_records(first: pl.DataFrame, entries: pl.DataFrame, *, seed: int)
         *((pl.col("design") != design) | holds for design, holds in can_be_used.items())
     )
     drawn = {
-        name: int(np.random.SeedSequence([seed, *name.encode()]).generate_state(1)[0])
+        name: lottery_seed(seed, name)
         for name in chosen.filter(pl.col("design") == "lottery")["response_id"]
     }
     return used.group_by("response_id", "design", "design_grade", maintain_order=True).agg(

@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from models.effects import draw_lottery
+from models.lottery import draw_lottery
 from pipelines.decide.lottery import entrants_of, registered_seed
 from pipelines.settings.workspace import workspace
 from pipelines.sources.spreadsheet import write_csv

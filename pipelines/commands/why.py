@@ -50,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
             f" {known}[/red]"
         )
         return 1
+    ties = pl.read_parquet(release / "mart_allocation_tie.parquet").join(pair, on=PAIR, how="semi")
     hebrew, english = answer(
         studio.problem,
         studio.base,
@@ -58,9 +59,25 @@ def main(arguments: list[str] | None = None) -> int:
         months_per_sd=studio.city.policy.effects.months_per_sd.value,
         settings=TURNING,
     )
-    for line in (*hebrew, "", *english):
+    for line in (*lots(ties), *hebrew, "", *english):
         console.print(escape(line))
     return 0
+
+
+def lots(ties: pl.DataFrame) -> list[str]:
+    """Return that the lottery decided, where it did, in both languages."""
+    return [
+        sentence
+        for row in ties.sort("tie_number").iter_rows(named=True)
+        for sentence in (
+            f"The registered lottery decided: {row['tied_schools']} schools were equal for"
+            f" {row['tied_places']} place(s), a chance of {row['chance_pct']:.0f} % each; this one"
+            f" was {'' if row['is_drawn'] else 'not '}drawn (seed {row['lottery_seed']}).",
+            f"ההגרלה הרשומה הכריעה: {row['tied_schools']} בתי ספר היו שווים על {row['tied_places']}"
+            f" מקומות, סיכוי של {row['chance_pct']:.0f}% לכל אחד; בית ספר זה"
+            f" {'עלה' if row['is_drawn'] else 'לא עלה'} בגורל (זרע {row['lottery_seed']}).",
+        )
+    ]
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from models.allocation.account.explain import Explanation, explain
 from models.allocation.account.firmness import stability
 from models.allocation.account.frontier import gamma_frontier, rule_prices
 from models.allocation.account.information import value_of_partial_perfect_information
+from models.allocation.account.keeping import keeping_sentences, price_of_keeping
 from models.allocation.account.robust import robust_plans
 from models.allocation.account.turning_points import TurningPointSettings, turning_points
 from models.allocation.problem.uncertainty import Spread, joint_draws
@@ -22,6 +23,7 @@ from models.need import need_draws
 from pipelines.decide.allocation import STEPS as ALLOCATION
 from pipelines.decide.allocation import by_worth, fairness, planned, problem
 from pipelines.decide.goals import gains
+from pipelines.decide.rules import surely_neediest
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import MUNICIPAL
 from pipelines.warehouse.tables import Step, Tables, nothing
@@ -62,7 +64,30 @@ def explained(city: CityFolder, tables: Tables) -> Tables:
             posed, lines, closest(found, city.policy.account.flip_pairs.value)
         ),
         "mart_allocation_envy": envied(city, tables, posed),
+        "mart_needy_fall": fallen(city, tables),
     }
+
+
+def fallen(city: CityFolder, tables: Tables) -> pl.DataFrame:
+    """Return the schools surely among the neediest that get less than last year, and its price."""
+    need = tables["mart_need_index"]
+    sure = need.filter(pl.col("semel_mosad").is_in(surely_neediest(city, tables).implode()))
+    lose = (
+        changed(tables, need)
+        .filter(pl.col("change_agorot") < 0)
+        .select("semel_mosad", "amount_agorot", "last_year_agorot", "change_pct")
+        .join(sure.select("semel_mosad", "school_name_he", "need", "p_need_tier"), on="semel_mosad")
+    )
+    if lose.is_empty():
+        return nothing("mart_needy_fall")
+    found = lose.join(
+        price_of_keeping(by_worth(city, tables), lose, workers=WORKERS), on="semel_mosad"
+    ).sort("semel_mosad")
+    said = [keeping_sentences(row) for row in found.iter_rows(named=True)]
+    return found.drop("school_name_he").with_columns(
+        fall_he=pl.Series([he for he, _ in said], dtype=pl.String),
+        fall_en=pl.Series([en for _, en in said], dtype=pl.String),
+    )
 
 
 def envied(city: CityFolder, tables: Tables, posed: Problem) -> pl.DataFrame:
@@ -340,6 +365,7 @@ STEPS = (
             "mart_allocation_price",
             "mart_allocation_flip",
             "mart_allocation_envy",
+            "mart_needy_fall",
         ),
         reads=(*READS, "mart_allocation", "mart_allocation_certificate"),
         compute=explained,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import polars as pl
@@ -22,6 +23,7 @@ from models.allocation.account.next_money import next_money
 from models.allocation.account.remaining import remaining
 from models.allocation.problem.persistence import lasting_share
 from models.allocation.solve.proof import WORTH_UNITS, prove
+from models.allocation.solve.ties import Tie
 from models.apportionment import split_by_share
 from models.keys import OPTION, PAIR
 from pipelines.decide import assets, city_services, parents
@@ -36,7 +38,7 @@ from pipelines.decide.rules import minimum_groups, rules
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import AGOROT, MUNICIPAL, PARENTS
 from pipelines.settings.scenario_files import refuse_unknown_schools
-from pipelines.warehouse.tables import Step, Tables, nothing, schema_of
+from pipelines.warehouse.tables import Step, Tables, nothing, schema_of, table_of
 
 NEXT_NIS = 100_000
 
@@ -218,6 +220,7 @@ def fairness(city: CityFolder, tables: Tables) -> Fairness:
         city.policy.solver.fair_band_pct.value,
         tables["mart_need_order"].select("semel_mosad", "less_needy_semel_mosad"),
         tables["mart_response_map"].filter("is_served").select(PAIR),
+        city.policy.effects.seed.value,
     )
 
 
@@ -292,6 +295,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         "mart_allocation_asset": assets.uses(tables, posed.options, _priced(posed), plan.lines),
         "mart_allocation_channel": plan.channels,
         "mart_allocation_rule": pl.concat([plan.rules, parents.unchecked(city, tables)]),
+        "mart_allocation_tie": tied(fair.ties if fair else ()),
         "mart_allocation_certificate": pl.DataFrame(
             [
                 {
@@ -342,6 +346,26 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
             ),
         ),
     }
+
+
+def tied(ties: Iterable[Tie]) -> pl.DataFrame:
+    """Return the schools among which the registered lottery decided, each with its chance."""
+    rows = [
+        (
+            tie.response_id,
+            tie.dose_level,
+            school,
+            number,
+            len(tie.schools),
+            len(tie.drawn),
+            100 * len(tie.drawn) / len(tie.schools),
+            school in tie.drawn,
+            tie.seed,
+        )
+        for number, tie in enumerate(ties, start=1)
+        for school in tie.schools
+    ]
+    return table_of("mart_allocation_tie", rows)
 
 
 def still_needed(city: CityFolder, tables: Tables, lines: pl.DataFrame) -> pl.DataFrame:
@@ -506,6 +530,7 @@ STEPS = (
             "mart_parents_plan",
             "mart_allocation_channel",
             "mart_allocation_rule",
+            "mart_allocation_tie",
             "mart_allocation_certificate",
             "mart_allocation_asset",
             "mart_allocation_remaining",

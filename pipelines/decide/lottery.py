@@ -11,12 +11,17 @@ def registered_seed(marts: Path, response_id: str) -> int:
     """Return the seed that the current release names for a lottery of the response.
 
     Raises:
-        ValueError: nothing is published, or the release proposes no lottery for the response.
+        ValueError: nothing is published, or the release has no lottery for the response.
     """
-    path = marts / "current" / "analyst" / "mart_evaluation.parquet"
-    if not path.is_file():
-        raise ValueError(f"{path}: nothing is published there yet; run `make run` first.")
-    proposed = pl.read_parquet(path).drop_nulls("lottery_seed")
+    release = marts / "current" / "analyst"
+    paths = [release / f"{name}.parquet" for name in ("mart_evaluation", "mart_allocation_tie")]
+    if missing := [path for path in paths if not path.is_file()]:
+        raise ValueError(f"{missing[0]}: nothing is published there yet; run `make run` first.")
+    proposed = (
+        pl.concat([pl.read_parquet(path).select("response_id", "lottery_seed") for path in paths])
+        .drop_nulls()
+        .unique()
+    )
     own = proposed.filter(pl.col("response_id") == response_id)
     if own.is_empty():
         known = ", ".join(proposed["response_id"].sort()) or "none"

@@ -8,7 +8,7 @@ import polars as pl
 
 from models.allocation.account.audit import with_quartile
 from models.allocation.problem.rule import Rule
-from models.allocation.rules.change import HoldHarmless, RiseCap
+from models.allocation.rules.change import HoldHarmless, NeediestKept, RiseCap
 from models.allocation.rules.choice import (
     EverySchoolServed,
     Exclusive,
@@ -333,17 +333,29 @@ def _streams(city: CityFolder, tables: Tables, tolerance_pct: float) -> Iterator
 def _changes(city: CityFolder, tables: Tables) -> Iterator[Rule]:
     """How far a school's money may move from last year's (R90)."""
     stated = city.policy.rules
-    if not (stated.hold_harmless or stated.rise_cap):
+    if not (stated.hold_harmless or stated.neediest_kept or stated.rise_cap):
         return
     last = tables["mart_last_plan"].sort("semel_mosad")
     if last.is_empty():
         raise ValueError(
-            "policy.yaml: rules.hold_harmless and rules.rise_cap compare with last year's money,"
-            " but no budget of a former year is reported in this city; take them off the policy."
+            "policy.yaml: rules.hold_harmless, rules.neediest_kept and rules.rise_cap compare with"
+            " last year's money, but no budget of a former year is reported in this city; take them"
+            " off the policy."
         )
     planned = last.join(tables["mart_need_index"], on="semel_mosad", how="semi")
     money = tuple(planned.select("semel_mosad", "last_year_agorot").iter_rows())
     if stated.hold_harmless:
         yield HoldHarmless(money, stated.hold_harmless.value)
+    if stated.neediest_kept:
+        first = set(surely_neediest(city, tables))
+        own = tuple(row for row in money if row[0] in first)
+        yield NeediestKept(own, stated.neediest_kept.value)
     if stated.rise_cap:
         yield RiseCap(money, stated.rise_cap.value)
+
+
+def surely_neediest(city: CityFolder, tables: Tables) -> pl.Series:
+    """Return the schools of the first tier of need that surely belong to it (`need.sure`)."""
+    first = pl.col("need_tier") == pl.col("need_tier").min()
+    sure = pl.col("p_need_tier") >= city.policy.need.sure.value
+    return tables["mart_need_index"].filter(first, sure)["semel_mosad"].sort()

@@ -109,6 +109,7 @@ class Rules(Model):
 
     Attributes:
         hold_harmless: least share of last year's money that a school keeps.
+        neediest_kept: the same for schools surely of the first tier of need (`need.sure`).
         rise_cap: greatest share of last year's money that a school with any can reach, 100 or more.
         long_term_min: least share of the money for responses of a long horizon.
         neediest_quarter_min: least share for the schools of the neediest quarter of the pupils.
@@ -149,6 +150,7 @@ class Rules(Model):
     excellence_min: Annotated[Parameter[Percent] | None, In("percent of municipal money")] = None
     excellence_max: Annotated[Parameter[Percent] | None, In("percent of municipal money")] = None
     hold_harmless: Annotated[Parameter[Percent] | None, In("percent of last year's money")] = None
+    neediest_kept: Annotated[Parameter[Percent] | None, In("percent of last year's money")] = None
     rise_cap: Annotated[
         Parameter[Annotated[Number, Field(ge=100, le=1000)]] | None,
         In("percent of last year's money"),

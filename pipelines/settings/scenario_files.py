@@ -156,6 +156,7 @@ def confirmed_only(policy: Policy) -> tuple[Scenario, ...]:
             "must_drop": (*stated.must_drop, *dropped),
             "city_places": (*stated.city_places, *ended),
             "hold_harmless": None,
+            "neediest_kept": None,
             "excellence_max": None,
         }
     )

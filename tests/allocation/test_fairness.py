@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import polars as pl
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from models.allocation import Atkinson, Fairness, best_near, solve, with_order_kept
 from models.allocation.account.envy import remaining_envies
 from models.allocation.rules.choice import MustKeep, SchoolCapacity
-from models.keys import PAIR
+from models.keys import OPTION, PAIR
+from models.lottery import draw_lottery, lottery_seed
 
 from .cases import CASES, GEFEN, OWN, feasible_problems, is_allowed, option, plans, problem
 
@@ -20,11 +22,11 @@ NONE = pl.DataFrame(schema=dict.fromkeys(PAIR, pl.String))
 ORDER = {"semel_mosad": pl.String, "less_needy_semel_mosad": pl.String}
 
 
-def fairness(case, *, band_pct=20.0, apart=0.1, last_year=NONE):
+def fairness(case, *, band_pct=20.0, apart=0.1, last_year=NONE, seed=1):
     """Who is needier by more than `apart` is so surely."""
     needs = case.schools.select("semel_mosad", "need").rows()
     needier = [(a, b) for a, more in needs for b, less in needs if more > less + apart]
-    return Fairness(band_pct, pl.DataFrame(needier, schema=ORDER, orient="row"), last_year)
+    return Fairness(band_pct, pl.DataFrame(needier, schema=ORDER, orient="row"), last_year, seed)
 
 
 def envied(case, fair, lines):
@@ -63,6 +65,29 @@ def rows_of(case, plan):
     ]
 
 
+@st.composite
+def cities_alike(draw):
+    """Schools of which many are alike in need and offers, and money for some (half have ties)."""
+    codes = [f"10000{k}" for k in range(1, draw(st.integers(3, 4)) + 1)]
+    offers = {
+        response: draw(st.lists(st.sampled_from([(1.0, 100), (2.0, 100), (2.0, 150)]), max_size=2))
+        or [(2.0, 100)]
+        for response in ("amirim", "milat")
+    }
+    options = [
+        option(code, response, 1, *draw(st.sampled_from(kinds)))
+        for code in codes
+        for response, kinds in offers.items()
+    ]
+    needs = st.sampled_from([0.2, 0.2, 0.8])
+    return problem(
+        options,
+        schools={code: (100, draw(needs)) for code in codes},
+        budget=draw(st.integers(1, 6)) * 100,
+        equity_gamma=draw(st.sampled_from([0.0, 0.0, 1.0])),
+    )
+
+
 @CASES
 @given(feasible_problems(max_rules=0))
 def test_no_plan_of_the_band_that_spends_as_much_has_less_envy(case):
@@ -99,7 +124,7 @@ def test_it_keeps_rules_worth_and_every_channels_spending(case, band_pct):
 
 
 @CASES
-@given(feasible_problems(max_rules=4), st.randoms(use_true_random=False))
+@given(feasible_problems(max_rules=4) | cities_alike(), st.randoms(use_true_random=False))
 def test_order_of_rows_changes_nothing(case, random):
     def shuffled(frame):
         return frame[random.sample(range(frame.height), frame.height)]
@@ -191,4 +216,89 @@ def test_two_schools_cannot_each_be_needier():
     case = problem(**NEAR, budget=200)
     both = pl.DataFrame([("100001", "100002"), ("100002", "100001")], schema=ORDER, orient="row")
     with pytest.raises(ValueError, match="both ways"):
-        solve(case, fairness=Fairness(1.0, both, NONE))
+        solve(case, fairness=Fairness(1.0, both, NONE, seed=1))
+
+
+ALIKE = [option(f"10000{k}", "milat", 1, 2.0, 100) for k in range(1, 6)]
+
+
+def ties_of(case, **other):
+    """The ties that the plan of a problem tells of, and its schools."""
+    plan = solve(case, fairness=fairness(case, **other))
+    return plan.certificate.fairness.ties, plan.lines["semel_mosad"].to_list()
+
+
+def test_schools_that_are_alike_are_drawn_by_the_registered_lottery():
+    case = problem(ALIKE, budget=200)
+    seen = []
+    for seed in range(40):
+        (tie,), bought = ties_of(case, seed=seed)
+        assert tie.schools == tuple(row["semel_mosad"] for row in ALIKE)
+        lot = draw_lottery(pl.DataFrame({"unit": tie.schools}), 2, seed=tie.seed)
+        assert list(tie.drawn) == bought == lot.filter("is_offered")["unit"].sort().to_list()
+        assert tie.seed == lottery_seed(seed, "milat")
+        seen += bought
+    assert {seen.count(school) for school in tie.schools} <= set(range(6, 27))  # 16 expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"budget": 500},  # there is enough for all
+        {"rules": [MustKeep((("100001", "milat", 0.5), ("100002", "milat", 0.5)))]},
+        {"options": [ALIKE[0], *(row | {"benefit_sd_pupils": 1.9} for row in ALIKE[1:])]},
+        {"options": [ALIKE[0], *(row | {OWN: 101} for row in ALIKE[1:])], "budget": 100},
+    ],
+)
+def test_where_something_decides_nothing_is_drawn(change):
+    alone = {"budget": 100} if "options" in change else {"budget": 200}
+    assert ties_of(problem(**{"options": ALIKE} | alone | change))[0] == ()
+
+
+def test_need_and_last_year_decide_before_the_lot():
+    needs = {row["semel_mosad"]: (100, 0.5) for row in ALIKE} | {"100003": (100, 0.9)}
+    case = problem(ALIKE, schools=needs, budget=200, equity_gamma=0.0)
+    last = pl.DataFrame([("100002", "milat")], schema=PAIR, orient="row")
+    for seed in range(9):
+        (tie,), bought = ties_of(case, seed=seed)
+        assert "100003" in bought
+        assert "100003" not in tie.schools
+        assert ties_of(case, last_year=last, seed=seed) == ((), ["100002", "100003"])
+
+
+def test_schools_of_surely_other_need_are_not_drawn_together():
+    needs = {row["semel_mosad"]: (100, 0.9) for row in ALIKE[:3]}
+    needs |= {row["semel_mosad"]: (100, 0.1) for row in ALIKE[3:]}
+    case = problem(ALIKE, schools=needs, budget=400, equity_gamma=0.0)
+    (tie,), bought = ties_of(case)
+    assert tie.schools == ("100004", "100005")
+    assert len(tie.drawn) == 1
+    assert bought[:3] == ["100001", "100002", "100003"]
+
+
+@CASES
+@given(cities_alike(), st.booleans())
+def test_every_way_of_a_tie_is_as_good_a_plan(case, has_last_year):
+    last = case.options.select(PAIR).unique().sort(PAIR)[::2] if has_last_year else NONE
+    fair = fairness(case, last_year=last)
+    plan = solve(case, gap_pct=0, fairness=fair)
+    last = set(last.rows())
+    every = {
+        (row["semel_mosad"], row["response_id"], row["dose_level"]): row
+        for lines in plans(case)
+        for row in lines
+    }
+    bought = set(plan.lines.select(OPTION).rows())
+
+    def judged(keys):
+        lines = [every[key] for key in keys]
+        assert is_allowed(case, lines)
+        kept = sum(key[:2] in last for key in keys)
+        return kept, money(envied(case, fair, lines)), sum(line["good"] for line in lines)
+
+    for tie in plan.certificate.fairness.ties[-1:]:  # the last: later draws do not move it
+        own = (tie.response_id, tie.dose_level)
+        rest = bought - {(school, *own) for school in tie.schools}
+        for way in combinations(tie.schools, len(tie.drawn)):
+            ours = rest | {(school, *own) for school in way}
+            assert judged(ours) == pytest.approx(judged(bought))

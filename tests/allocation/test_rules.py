@@ -18,7 +18,7 @@ from models.allocation.problem.plan import Plan
 from models.allocation.problem.rule import Rule
 from models.allocation.rules.assets import AssetHours
 from models.allocation.rules.benefit import BenefitFloor
-from models.allocation.rules.change import HoldHarmless, RiseCap
+from models.allocation.rules.change import HoldHarmless, NeediestKept, RiseCap
 from models.allocation.rules.choice import (
     Eligibility,
     EverySchoolServed,
@@ -136,6 +136,8 @@ MEASURED = [
     (HoldHarmless(LAST_YEAR, 80.0), (1,), 80, True, True),
     (HoldHarmless(LAST_YEAR, 80.0), (0,), 20, False, True),
     (HoldHarmless(LAST_YEAR, 80.0), (0, 2), 160, True, False),
+    (NeediestKept(LAST_YEAR[:1], 80.0), (0,), 20, False, True),
+    (NeediestKept(LAST_YEAR[:1], 20.0), (0,), 20, True, True),
     (RiseCap(LAST_YEAR, 160.0), (0, 2, 4), 160, True, False),  # no useful step is left in A
     (RiseCap(LAST_YEAR, 159.0), (0, 2, 4), 160, False, True),
     (RiseCap(LAST_YEAR, 99.0), (1,), 80, True, True),
@@ -312,6 +314,7 @@ ONE_OF_EACH = [
     MoneyShare("at_least", 8, EXCELLENCE, OWN),
     Exclusive("x", ("milat",), "אחד", "one"),
     HoldHarmless(LAST_YEAR, 80.0),
+    NeediestKept(LAST_YEAR, 80.0),
     ManualOverride(
         "milat", A, True, "promised", "head", 1, "בית ספר", response_he="מילת", response_en="MILAT"
     ),

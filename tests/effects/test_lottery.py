@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.effects.least_squares import Undetermined, clustered
-from models.effects.lottery import draw_lottery, lottery
+from models.effects.lottery import lottery
+from models.lottery import draw_lottery
 
 
 def drawn(seed, *, effect=0.2, strata=6, size=40, take_up=1.0, loss=0.0, prior=0.8):

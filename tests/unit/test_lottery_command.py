@@ -18,6 +18,9 @@ def lists(monkeypatch, tmp_path):
     pl.DataFrame({"response_id": ["milat", "posh"], "lottery_seed": [SEED, None]}).write_parquet(
         release / "mart_evaluation.parquet"
     )
+    pl.DataFrame({"response_id": ["rvadim"] * 2, "lottery_seed": [SEED + 1] * 2}).write_parquet(
+        release / "mart_allocation_tie.parquet"
+    )
     monkeypatch.setenv("TIKKUN_DATA_MARTS", str(tmp_path / "marts"))
     return tmp_path
 
@@ -44,6 +47,11 @@ def test_anyone_with_the_list_draws_the_same_places(lists, capsys):
     said = capsys.readouterr().out
     assert "2 of 5 entrants" in said
     assert "p1" not in said
+
+
+def test_schools_that_the_plan_found_tied_can_be_drawn_again(lists):
+    assert main(["town", "rvadim", entrants(lists, "unit\n900001\n900002\n"), "--places", "1"]) == 0
+    assert pl.read_csv(lists / "entrants.drawn.csv")["seed"].unique().to_list() == [SEED + 1]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from models.allocation.rules.change import HoldHarmless, RiseCap
+from models.allocation.rules.change import HoldHarmless, NeediestKept, RiseCap
 from models.allocation.rules.choice import EverySchoolServed, MustDrop, MustKeep
 from models.allocation.rules.conditions import MinimumGroup, Prerequisite
 from models.allocation.rules.decided import (
@@ -51,6 +51,7 @@ def city(stated, **responses):
         dose_response=SimpleNamespace(value={0.5: 0.6, 1.0: 1.0}),
         equity_gamma=SimpleNamespace(value=1.0),
         need_offset=SimpleNamespace(value=0.5),
+        need=SimpleNamespace(sure=SimpleNamespace(value=0.9)),
     )
     return SimpleNamespace(policy=policy, planning_year=2027)
 
@@ -65,6 +66,8 @@ def tables(**others):
                 "stream": ["state", "state", "haredi", "haredi"],
                 "pupils": [100, 100, 100, 100],
                 "need": [0.9, 0.7, 0.3, 0.1],
+                "need_tier": ["A", "A", "B", "B"],
+                "p_need_tier": [0.9, 0.89, 0.9, 1.0],
             }
         ),
         "mart_response_map": pl.DataFrame(
@@ -158,6 +161,11 @@ def test_last_year_is_that_of_the_schools_of_the_plan():
     (kept,), (capped,) = of_kind(HoldHarmless, stated), of_kind(RiseCap, stated)
     assert kept.last_year == capped.last_year == (("a", 900), ("d", 50))
     assert (kept.share_pct, capped.share_pct) == (80, 150)
+
+
+def test_the_neediest_are_those_surely_of_the_first_tier():
+    (rule,) = of_kind(NeediestKept, {"neediest_kept": parameter(90)})
+    assert (rule.last_year, rule.share_pct) == ((("a", 900),), 90)
 
 
 def test_without_last_year_s_money_the_rule_is_refused():

@@ -219,9 +219,8 @@ def core_tables(city, made):
     known = register.join(money, on=year, how="left").with_columns(
         pl.lit(False).alias("nurture_index_is_imputed")
     )
-    served = all_years("delivery").filter(
-        pl.col("school_year") == made.years[-1], pl.col("participants") > 0
-    )
+    latest_delivery = all_years("delivery").filter(pl.col("school_year") == made.years[-1])
+    served = latest_delivery.filter(pl.col("participants") > 0)
     latest = known.filter(pl.col("school_year") == made.years[-1])
     return {
         "core_city": stated["core_city"],
@@ -253,10 +252,17 @@ def core_tables(city, made):
             made.files["decisions.csv"].with_columns(pl.col("planning_year").cast(pl.Int32))
         ),
         "mart_last_plan": last_plan(
-            made, all_years("budget"), stated["core_response"], "semel_mosad"
+            made,
+            all_years("budget"),
+            stated["core_response"].filter(~pl.col("is_city_service")),
+            "semel_mosad",
         ),
         "mart_last_line": last_plan(
             made, all_years("budget"), stated["core_response"], ["response_id", "funding_channel"]
+        ),
+        "core_city_service": city_services(city, made, stated["core_response"], latest_delivery),
+        "mart_parents_payment": parents_payments(
+            all_years("parents_payments"), register, stated["core_response"]
         ),
         "mart_effect_absence": nothing("mart_effect_absence"),
         **{
@@ -299,6 +305,43 @@ def last_plan(made, budget, responses, key):
     )
     amount = (pl.col("plan_nis").cast(pl.Float64) * AGOROT).round().cast(pl.Int64)
     return decided.group_by(key).agg(amount.sum().alias("last_year_agorot"))
+
+
+def city_services(city, made, responses, delivered):
+    """Return core_city_service, where the plan reads it: places kept, and what was decided."""
+    placed = delivered.group_by("response_id").agg(placed=pl.col("participants").sum())
+    decided = (
+        made.files["decisions.csv"]
+        .filter(planning_year=city.planning_year)
+        .select("response_id", "decision")
+    )
+    few = city.policy.suppression.count_pupils.value
+    kept = pl.when(pl.col("placed") > 0).then(pl.col("placed").clip(lower_bound=few))
+    return (
+        responses.filter("is_city_service")
+        .join(placed, on="response_id", how="left")
+        .join(decided, on="response_id", how="left")
+        .select("response_id", "decision", places_kept=kept.otherwise("placed"))
+    )
+
+
+def parents_payments(paid, register, responses):
+    """Return mart_parents_payment, where the plan reads it: each school's payments together."""
+    whole = responses.filter("is_city_service").select("response_id")
+    return (
+        paid.join(whole, on="response_id", how="anti")
+        .group_by("semel_mosad", "school_year")
+        .agg(paid_agorot=(pl.col("paid_nis") * AGOROT).round().cast(pl.Int64).sum())
+        .join(register, on=["semel_mosad", "school_year"])
+        .select(
+            "paid_agorot",
+            "pupils",
+            "school_year",
+            place="semel_mosad",
+            response_id=pl.lit("all"),
+            small_pupils=pl.lit(None, pl.Int32),
+        )
+    )
 
 
 def _register(made, moved):

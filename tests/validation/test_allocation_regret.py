@@ -114,7 +114,7 @@ def test_the_plan_loses_little_and_less_than_the_baselines(regrets):
 
 def test_where_the_literature_misleads_the_plan_is_no_worse_than_the_data(regrets):
     """Whether it beats the data or that literature is printed, not claimed: what assumptions bought
-    is no longer the plan's choice, and 4 cities told of no difference from the data.
+    is no longer the plan's choice, and 20 cities told of no difference from the data.
     """
     for how in ("misled", "dealt"):
         more_than(regrets, f"posterior, {how}", f"prior_only, {how}")
@@ -126,7 +126,7 @@ def test_where_the_literature_misleads_the_plan_is_no_worse_than_the_data(regret
 def test_goals_and_evidence_lose_no_more_than_before(regrets, how):
     """By goal, under the same amounts, beyond the error and the band.
 
-    That they lose less where expectations mislead is printed, not claimed: 4 cities did not tell.
+    That they lose less where expectations mislead is printed, not claimed: 20 cities did not tell.
     By all effects, and against plans without amounts, as it was before, it is printed only: there
     the price of what the committee decides is in it.
     """

@@ -60,7 +60,7 @@ def remaining_envies(
     problem = problem.canonical()
     model = model_of(problem)
     x, columns = plan_vector(model, lines), model.columns
-    fairness = Fairness(0, needier, columns.pairs.clear()).canonical(columns)
+    fairness = Fairness(0, needier, columns.pairs.clear(), seed=0).canonical(columns)
     envied, pairs = envies_of(model, fairness.needier).of_plan(x), columns.pairs.rows()
     order = next((rule for rule in problem.rules if isinstance(rule, NeedOrder)), NeedOrder(()))
     money = [(c, columns.money(c)) for c in problem.channels["funding_channel"]]

@@ -26,11 +26,13 @@ class Fairness:
         band_pct: plans worth no less than this below the best by worth count as nearly equal.
         needier: semel_mosad, less_needy_semel_mosad: the first surely needs more.
         last_year: semel_mosad, response_id: what was given last year.
+        seed: of the year's lotteries, which decide between schools that are tied.
     """
 
     band_pct: float
     needier: pl.DataFrame
     last_year: pl.DataFrame
+    seed: int
 
     def canonical(self, columns: Columns) -> Fairness:
         """The same, checked, in one fixed order, of the options' schools and responses only.
@@ -51,6 +53,7 @@ class Fairness:
             self.band_pct,
             self.needier.select(order).sort(order),
             columns.pairs.join(self.last_year, on=PAIR, how="semi").sort(PAIR),
+            self.seed,
         )
 
 

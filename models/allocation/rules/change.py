@@ -48,7 +48,7 @@ class _ChangeRule(SchoolMoneyRule):
             raise ValueError(f"Rule {self.rule_id}: amounts and percent must be zero or more.")
 
     @abstractmethod
-    def _limit(self, amount: int) -> int:
+    def limit_of(self, amount: int) -> int:
         """The share of an amount, in whole agorot, rounded towards allowing more."""
 
     def school_limits(self, columns: Columns) -> Iterator[tuple[str, int, np.ndarray]]:
@@ -56,11 +56,11 @@ class _ChangeRule(SchoolMoneyRule):
         last = dict(self.last_year)
         for school, positions in columns.by_school():
             if last.get(school):
-                yield school, self._limit(last[school]), positions
+                yield school, self.limit_of(last[school]), positions
 
     def against_limit(self, plan: Plan) -> pl.DataFrame:
         """The value is the percent of last year's money; schools that had none are left out."""
-        rows = [(code, amount, self._limit(amount)) for code, amount in self.last_year if amount]
+        rows = [(code, amount, self.limit_of(amount)) for code, amount in self.last_year if amount]
         schema = {"semel_mosad": pl.String, "last": pl.Int64, "limit": pl.Int64}
         last = pl.DataFrame(rows, schema=schema, orient="row")
         given = plan.per_school(None).join(last, on="semel_mosad", maintain_order="left")
@@ -76,9 +76,27 @@ class HoldHarmless(_ChangeRule):
     template_en = "No school gets less than {rule.share_pct:g} % of last year's money."
     template_he = "אף בית ספר אינו מקבל פחות מ־{rule.share_pct:g}% מן הסכום של אשתקד."
 
-    def _limit(self, amount: int) -> int:
+    def limit_of(self, amount: int) -> int:
         """Rounded down."""
         return int(exact(self.share_pct) * amount // 100)
+
+
+@dataclass(frozen=True)
+class NeediestKept(HoldHarmless):
+    """No school that is surely among the neediest falls below a share of last year's money (R90).
+
+    `last_year` names these schools alone.
+    """
+
+    id_template = "neediest_kept"
+    template_en = (
+        "No school that is surely among the neediest gets less than {rule.share_pct:g} % of last"
+        " year's money."
+    )
+    template_he = (
+        "אף בית ספר שהוא בוודאות מן הנזקקים ביותר אינו מקבל פחות מ־{rule.share_pct:g}% מן הסכום של"
+        " אשתקד."
+    )
 
 
 @dataclass(frozen=True)
@@ -93,6 +111,6 @@ class RiseCap(_ChangeRule):
     template_en = "No school gets more than {rule.share_pct:g} % of last year's money."
     template_he = "אף בית ספר אינו מקבל יותר מ־{rule.share_pct:g}% מן הסכום של אשתקד."
 
-    def _limit(self, amount: int) -> int:
+    def limit_of(self, amount: int) -> int:
         """Rounded up."""
         return int(-(-exact(self.share_pct) * amount // 100))

@@ -16,6 +16,7 @@ from models.allocation.solve.highs import solver_text
 from models.allocation.solve.maximin import Floor
 from models.allocation.solve.model import Model
 from models.allocation.solve.search_result import SearchResult
+from models.allocation.solve.ties import Tie
 from models.keys import PAIR
 
 _RECHECK = 1e-9
@@ -35,8 +36,10 @@ class FairnessCertificate:
         envied_lines_best: the same of the plan by worth.
         envy_agorot: what the envied lines cost.
         envy_agorot_best: the same of the plan by worth.
+        envy_agorot_start: the same of the linear stand-in from which least envy was sought.
         envy_bound_agorot: no plan of the band that spends as much in every channel has less.
         is_time_out: the time limit cut the search short.
+        ties: which schools the registered lottery decided between.
     """
 
     band_pct: float
@@ -46,8 +49,10 @@ class FairnessCertificate:
     envied_lines_best: int
     envy_agorot: int
     envy_agorot_best: int
+    envy_agorot_start: int
     envy_bound_agorot: int
     is_time_out: bool
+    ties: tuple[Tie, ...]
 
     @property
     def least_pct(self) -> float:
@@ -154,8 +159,10 @@ def certify_fairness(
         envied_lines_best=len(envied_best),
         envy_agorot=envy,
         envy_agorot_best=envy_best,
+        envy_agorot_start=fair.envies.agorot(fair.start),
         envy_bound_agorot=fair.envy_bound_agorot,
         is_time_out=fair.is_time_out,
+        ties=fair.ties,
     )
 
 

@@ -6,7 +6,8 @@ where its enviers all have it: the envied agorot. Sets within one another share 
 a city of 36 schools has some nine hundred.
 
 Four steps, each with the ones before it as rows: the least envy; the fewest lines of last year that
-end; the most worth; and the single moves that still do good. All are limited by nodes.
+end; the most worth; and the single moves that still do good. All are limited by nodes. What is tied
+then is drawn by lot (`ties`).
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from models.allocation.problem.problem import Problem
 from models.allocation.problem.rule import Rule
 from models.allocation.rules.order import LinesKept, NeedOrder
 from models.allocation.solve.clock import countdown
-from models.allocation.solve.highs import Milp, around, minimise
+from models.allocation.solve.highs import Milp, around, minimise, refine
 from models.allocation.solve.model import Model, model_of
 from models.allocation.solve.resolve import plan_vector
+from models.allocation.solve.ties import Tie, draw_ties
 from models.keys import PAIR
 
 _UNIT = 10_000_000
@@ -34,8 +36,8 @@ _UNIT = 10_000_000
 _NEAR = 1e-9
 _SPARE = 0.02
 """Worth of the whole band counts as much as this share of the envy, while envy is sought."""
-_ROUNDS, _AT_ONCE, _DOSES = 3, 4, 2
-_NODES, _PROOF_NODES = 20, 1
+_ROUNDS, _AT_ONCE, _DOSES = 1, 4, 2
+_STAND_IN_GAP = 0.01
 _SEED = 0
 _LEAST_S = 1.0
 
@@ -46,16 +48,20 @@ class Fair:
 
     Attributes:
         x: 0/1 per option.
+        start: the linear stand-in from which least envy was sought.
         envies: who could envy whom.
         envy_bound_agorot: no plan of the band that spends as much in every channel leaves less
             envied money (the solver's).
         is_time_out: the time limit came first.
+        ties: which schools the lot decided between.
     """
 
     x: np.ndarray
+    start: np.ndarray
     envies: Envies
     envy_bound_agorot: int
     is_time_out: bool
+    ties: tuple[Tie, ...]
 
 
 def envies_of(model: Model, needier: pl.DataFrame) -> Envies:
@@ -257,10 +263,13 @@ def fairest(
     envies = envies_of(model, fairness.needier)
     held = _Held.of(model, best, fairness)
     search = _Search(model, envies, fairness, held, countdown(time_limit_s))
-    x, bound, is_time_out = search.least_envy(best) if envies.enviers else (best, 0, False)
-    x = search.least_change(x, gap)
+    start, x, bound, is_time_out = best, best, 0, False
+    if envies.enviers:
+        start = search.stand_in(best)
+        x, bound, is_time_out = search.least_envy(start, best)
+    x, ties = search.drawn(search.least_change(x, gap), gap)
     envy = envies.agorot(x)
-    return Fair(x, envies, min(bound, envy), is_time_out)
+    return Fair(x, start, envies, min(bound, envy), is_time_out, ties)
 
 
 @dataclass(frozen=True)
@@ -320,16 +329,16 @@ class _Search:
     held: _Held
     seconds_left: Callable[[], float]
 
-    def least_envy(self, best: np.ndarray) -> tuple[np.ndarray, int, bool]:
+    def least_envy(self, start: np.ndarray, best: np.ndarray) -> tuple[np.ndarray, int, bool]:
         """The plan of least envy found, in agorot a bound for all of the band, and time-out.
 
-        Parts of the programme are searched around the plan in hand: first two doses of each pair,
-        then a few responses at a time with all their doses. Worth that is left over counts a
-        little, so that it can pay for the next step. The bound is that of the whole programme's
-        first node.
+        The search begins from a plan of the band, and never leaves more envy than that. Parts of
+        the programme are searched around the plan in hand: first two doses of each pair, then a few
+        responses at a time with all their doses. Worth that is left over counts a little, so that
+        it can pay for the next step. The bound is that of the whole programme's first node.
         """
         model, programme = self.model, _Programme.of(self.model, self.envies)
-        milp, x = self.held.on(programme.milp), programme.filled(best)
+        milp, x = self.held.on(programme.milp), programme.filled(start)
         band = max(model.worth(best) - self.held.worth, _NEAR)
         spare = _SPARE * self.envies.agorot(best) / _UNIT / band
         both = replace(milp, cost=milp.cost - spare * programme.wide(model.benefit()))
@@ -342,10 +351,29 @@ class _Search:
         for free in parts:
             x = self._improved(programme, both, x, free)
         left_s = max(self.seconds_left(), _LEAST_S)
-        proven = minimise(milp, gap=_NEAR, time_limit_s=left_s, max_nodes=_PROOF_NODES, start=x)
+        proven = minimise(milp, gap=_NEAR, time_limit_s=left_s, max_nodes=1, start=x)
         bound = math.ceil(proven.bound * _UNIT - 1) if np.isfinite(proven.bound) else 0
-        found = x[: len(best)] if proven.x is None else self._kept(proven.x[: len(best)], x)
-        return found[: len(best)], max(bound, 0), self.seconds_left() <= 0
+        found = self._kept(x[: len(best)], start)
+        if proven.x is not None:
+            found = self._kept(proven.x[: len(best)], found)
+        return found, max(bound, 0), self.seconds_left() <= 0
+
+    def stand_in(self, best: np.ndarray) -> np.ndarray:
+        """The plan of the band with the least money on lines that a surely needier school could
+        have too, whether it has or not: linear in the options, and near the least envy.
+        """
+        could = np.isin(self.model.columns.pair, list(self.envies.enviers))
+        cost = np.where(could, self.model.columns.options["cost_agorot"].to_numpy(), 0) / _UNIT
+        size = len(self.model.benefit())
+        milp = self.held.on(self.model.milp(np.append(cost, np.zeros(size - len(cost)))))
+        found = minimise(
+            milp,
+            gap=_STAND_IN_GAP,
+            time_limit_s=max(self.seconds_left(), _LEAST_S),
+            max_nodes=1,
+            start=self.model.filled(best),
+        )
+        return best if found.x is None else self._kept(found.x[: len(best)], best)
 
     def _improved(
         self, programme: _Programme, milp: Milp, x: np.ndarray, free: np.ndarray
@@ -373,6 +401,23 @@ class _Search:
         x = self._in_order(x, -model.benefit() * model.scale, last, gap)
         return self._kept(self._ruled(x, last).polish(x), x)
 
+    def drawn(self, x: np.ndarray, gap: float) -> tuple[np.ndarray, tuple[Tie, ...]]:
+        """What is tied, drawn by lot."""
+        near = gap * abs(self.model.worth(x)) + _NEAR
+        pair, pairs = self.model.columns.pair, self.model.columns.pairs
+        last = pairs.with_row_index().join(self.fairness.last_year, on=PAIR, how="semi")["index"]
+        went_on = np.isin(pair, last.to_numpy())
+
+        def is_as_good(y: np.ndarray, x: np.ndarray) -> bool:
+            return (
+                abs(self.model.worth(y) - self.model.worth(x)) <= near
+                and y[went_on].sum() == x[went_on].sum()
+                and self.held.by(y)
+                and self.envies.agorot(y) == self.envies.agorot(x)
+            )
+
+        return draw_ties(self.model, x, is_as_good, near=near, seed=self.fairness.seed)
+
     def _ruled(self, x: np.ndarray, last_year: pl.DataFrame) -> Model:
         """The model with what a fair plan keeps as rules."""
         kept = fairness_rules(self.model, x, replace(self.fairness, last_year=last_year))
@@ -391,14 +436,10 @@ class _Search:
         milp = self.held.on(plain).with_row(
             np.append(agorot, none), upper=self.envies.agorot(x), is_whole=True
         )
-        found = minimise(
-            milp,
-            gap=gap,
-            time_limit_s=max(self.seconds_left(), _LEAST_S),
-            max_nodes=_NODES,
-            start=ruled.filled(x) if len(none) else x,
-        )
-        return x if found.x is None else self._kept(found.x[: len(x)], x)
+        left_s = max(self.seconds_left(), _LEAST_S)
+        start = ruled.filled(x) if len(none) else x
+        found, _ = refine(milp, start, gap=gap, time_limit_s=left_s)
+        return self._kept(found[: len(x)], x)
 
     def _kept(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """The first plan where it is still one of the band and leaves no more envy."""

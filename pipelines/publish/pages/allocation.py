@@ -72,6 +72,10 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         envies=tables["mart_allocation_envy"]
         .sort("cost_agorot", *PAIR, descending=[True, False, False])
         .to_dicts(),
+        ties=tables["mart_allocation_tie"].sort("tie_number", "semel_mosad").to_dicts(),
+        falls=tables["mart_needy_fall"]
+        .sort("need", "semel_mosad", descending=[True, False])
+        .to_dicts(),
         remaining=left.to_dicts(),
         progress=tables["mart_plan_progress"]
         .sort(pl.col("level_band").cast(pl.Enum(list(dictionary().labels["level_band"]))))

@@ -28,6 +28,7 @@ PARAMETERS = {
     "rules.must_drop": "יש להפסיק",
     "rules.capacity": "תקרת קיבולת",
     "rules.hold_harmless": "רצפה מול הסכום של אשתקד (%)",
+    "rules.neediest_kept": "רצפה מול הסכום של אשתקד לנזקקים בוודאות (%)",
     "rules.city_places": "מקומות בשירות של העיר",
     "rules.parents_payments": "הורים אינם משלמים יותר מאשתקד",
     "channels.municipal_own.budget": "תקציב הרשות (₪)",
