@@ -82,7 +82,7 @@ def _(escape, mo, studio):
     title = "font-size:1.6rem;font-weight:700;margin:.6rem 0"
     mo.Html(f"""<div dir="rtl" lang="he">{mark}
         <h1 style="{title}">אולפן תרחישים – {escape(identity.name_he)}</h1>
-        <p><strong>טיוטה, לא החלטה.</strong> הזיזו החלטה, והתכנית תיפתר מחדש.
+        <p><strong>טיוטה, לא החלטה.</strong> הזיזו החלטה, והתוכנית תיפתר מחדש.
         הפערים, הצורך וההשפעות אינם משתנים.
         דבר אינו נשמר: תרחיש שכדאי לדון בו נכתב כקובץ בתיקיית scenarios של העיר.</p></div>""")
     return
@@ -209,7 +209,7 @@ def _(
             "grid-template-columns:repeat(auto-fit,minmax(11rem,1fr))"
         )
         shown = f"""<div dir="rtl" lang="he"><ul style="{grid}">{cards}</ul>
-        <p><small>מתחת לכל מספר ההפרש מהתכנית (להתקדמות ולמדד: טווח של 90%);
+        <p><small>מתחת לכל מספר ההפרש מהתוכנית (להתקדמות ולמדד: טווח של 90%);
         n = {total["schools"]} בתי ספר. נפתר ב־{seconds:.1f} שניות;
         המרחק מהטוב ביותר לכל היותר <bdi dir="ltr">{gap_percent(draft.gap_pct)}</bdi>.
         ההתקדמות היא אומדן לפי ההשפעות המשוערות.</small></p></div>"""
@@ -246,10 +246,10 @@ def _(draft, escape, integer, label, mo, nis, nis_change):
         "זרם",
         "דרגת צורך",
         "תלמידים",
-        "בתכנית (₪)",
+        "בתוכנית (₪)",
         "בטיוטה (₪)",
         "הפרש (₪)",
-        "לעומת התכנית",
+        "לעומת התוכנית",
     ]
     head = "".join(f'<th scope="col" style="text-align:right">{name}</th>' for name in heads)
     caption = "הקצאה לבית ספר, לפי זרם ושם ולא לפי דירוג: טיוטה, לא החלטה"

@@ -64,7 +64,7 @@ def _money(tables: Tables) -> tuple[str, str, str]:
     total = (certificate["cost_agorot"] - certificate["city_services_agorot"]) / 100
     return (
         (
-            f"התכנית מקצה {total:,.0f} ₪ ל־{schools.height} בתי ספר: {money:.0f}% מהכסף מגיע"
+            f"התוכנית מקצה {total:,.0f} ₪ ל־{schools.height} בתי ספר: {money:.0f}% מהכסף מגיע"
             f" ל־{top.height} בתי הספר בדרגת הצורך הגבוהה (A), שבהם {pupils:.0f}% מהתלמידים."
         ),
         (
@@ -123,7 +123,7 @@ def _blind(tables: Tables) -> tuple[str, str, str]:
     items_he = ", ".join(absent.sort("item_id")["item_he"])
     items_en = ", ".join(absent.sort("item_id")["item_en"])
     return (
-        f"לא נמדדו כלל {absent.height} דברים שהתכנית הייתה צריכה לדעת: {items_he}.",
+        f"לא נמדדו כלל {absent.height} דברים שהתוכנית הייתה צריכה לדעת: {items_he}.",
         (
             f"{absent.height} things that the plan would need to know are not measured at all:"
             f" {items_en}."

@@ -398,7 +398,7 @@ def scenario_chart(groups: pl.DataFrame, names: dict[str, str]) -> str:
         pl.col("division_id").alias("part"),
         (pl.col("cost_agorot") / AGOROT / 1_000_000).alias("value"),
     )
-    return _bars(rows, order, parts, QUARTER_COLOURS, "מיליוני ₪ בתכנית, לפי רבעי הצורך")
+    return _bars(rows, order, parts, QUARTER_COLOURS, "מיליוני ₪ בתוכנית, לפי רבעי הצורך")
 
 
 def _bars(

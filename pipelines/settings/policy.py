@@ -635,7 +635,7 @@ class Policy(Model):
                 raise RefusedError(
                     f"{response_id}: a service of the whole city (serves: city) is one line of the"
                     " plan; rules.city_places alone speaks of it, and of no other response",
-                    f"{response_id}: שירות של העיר כולה (serves: city) הוא שורה אחת בתכנית;"
+                    f"{response_id}: שירות של העיר כולה (serves: city) הוא שורה אחת בתוכנית;"
                     " rules.city_places לבדו חל עליו, ורק עליו",
                     *("rules", *place),
                 )

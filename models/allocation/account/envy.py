@@ -118,13 +118,13 @@ def envy_sentences(row: Mapping[str, Any], names: Mapping[str, tuple[str, str]])
     )
     if row["worth_loss"] is None:
         return (
-            f"{he} אין תכנית שמתקנת זאת, מקיימת את הכללים, מוציאה לא פחות ואינה יוצרת קנאה אחרת.",
+            f"{he} אין תוכנית שמתקנת זאת, מקיימת את הכללים, מוציאה לא פחות ואינה יוצרת קנאה אחרת.",
             f"{en} No plan that keeps the rules and spends as much turns it without another.",
         )
     price, months = f"{row['worth_loss_pct']:.2f}", f"{abs(row['months_lost']):,.0f}"
     is_loss = row["months_lost"] >= 0
     does_he, does_en = ("גורע", "takes") if is_loss else ("מוסיף", "adds")
     return (
-        f"{he} לתקן זאת עולה {price}% מערך התכנית ו{does_he} {months} חודשי תלמיד.",
+        f"{he} לתקן זאת עולה {price}% מערך התוכנית ו{does_he} {months} חודשי תלמיד.",
         f"{en} To turn it costs {price} % of its worth and {does_en} {months} pupils' months.",
     )

@@ -113,7 +113,7 @@ def _sentences(
         return (
             (
                 f"{nis(step)} ₪ נוספים מ{he} לא היו משנים דבר: אין מה שהיה נקנה בהם כשלם ומוסיף"
-                " לתכנית."
+                " לתוכנית."
             ),
             (
                 f"The next {nis(step)} NIS from {en} would change nothing: they buy nothing whole"
@@ -134,7 +134,7 @@ def _sentences(
             hebrew.append(f"{said_he}: {_listed(problem, pairs, 0)}")
             english.append(f"{said_en}: {_listed(problem, pairs, 1)}")
     return (
-        f"{nis(step)} ₪ נוספים מ{he} היו מוסיפים {pct:,.2f}% לערך התכנית. {'. '.join(hebrew)}.",
+        f"{nis(step)} ₪ נוספים מ{he} היו מוסיפים {pct:,.2f}% לערך התוכנית. {'. '.join(hebrew)}.",
         (
             f"The next {nis(step)} NIS from {en} would add {pct:,.2f} % to what the plan is worth;"
             f" {'; '.join(english)}."

@@ -194,7 +194,7 @@ def _message(
     named = [model.rules[i] for i in conflict]
     english = ["No plan can keep these rules together:"]
     english += [f"- {rule.sentence_en} [{rule.rule_id}]" for rule in named]
-    hebrew = ["אין תכנית שמקיימת יחד את הכללים האלה:"]
+    hebrew = ["אין תוכנית שמקיימת יחד את הכללים האלה:"]
     hebrew += [f"- {rule.sentence_he} [{rule.rule_id}]" for rule in named]
     if places:
         shown = first_few([en for _, en in places], _SHOWN, " and {} more")
