@@ -167,12 +167,26 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
             }
             for response_id, response in policy.responses.items()
         ],
-        "core_parameter": city.parameters(),
+        "core_parameter": [*city.parameters(), *_references()],
     }
     made = {name: table_of(name, content) for name, content in rows.items()}
     for name, staged in _FILES.items():
         made[name] = _with_files(city, name, made[name], tables[staged])
     return made
+
+
+def _references() -> list[dict[str, str]]:
+    """Return the units of reference, which no city decides, as parameters."""
+    return [
+        {
+            "parameter_id": f"reference.{name}",
+            "parameter_value": f"{item.value:g} ({item.low:g}–{item.high:g})",
+            "unit": item.unit,
+            "source": item.source,
+            "reason": item.reason,
+        }
+        for name, item in dictionary().references.items()
+    ]
 
 
 def _bands(policy: BandPolicy | None) -> list[dict[str, Any]]:

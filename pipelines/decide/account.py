@@ -23,6 +23,7 @@ from pipelines.decide.allocation import STEPS as ALLOCATION
 from pipelines.decide.allocation import by_worth, fairness, planned, problem
 from pipelines.decide.goals import gains
 from pipelines.settings.city import CityFolder
+from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import MUNICIPAL
 from pipelines.warehouse.tables import Step, Tables, nothing
 
@@ -70,7 +71,7 @@ def envied(city: CityFolder, tables: Tables, posed: Problem) -> pl.DataFrame:
     found = remaining_envies(
         posed, tables["mart_allocation"], fairness(city, tables).needier, workers=WORKERS
     )
-    months = city.policy.effects.months_per_sd.value
+    months = dictionary().references["months_per_sd"].value
     called = tables["mart_need_index"].select("semel_mosad", "school_name_he", "need")
     needier = called.rename({name: f"needier_{name}" for name in called.columns})
     named = (

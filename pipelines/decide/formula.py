@@ -139,7 +139,8 @@ def _why_he(counted: list[tuple[str, int, str]], lines: list[tuple[str, str, int
     parts = [f"{name} {_nis(agorot)} ₪ ({bounds[bound]})" for name, agorot, bound in counted]
     bought = [f"{name} {_nis(agorot)} ₪" for name, _, agorot in lines[:_SHOWN]]
     more = f" ועוד {len(lines) - _SHOWN}" if len(lines) > _SHOWN else ""
-    return f"הנוסחה: {', '.join(parts) or 'דבר'}. התוכנית מממנת: {', '.join(bought) or 'דבר'}{more}."
+    given, paid = ", ".join(parts) or "דבר", ", ".join(bought) or "דבר"
+    return f"הנוסחה: {given}. התוכנית מממנת: {paid}{more}."
 
 
 def _why_en(counted: list[tuple[str, int, str]], lines: list[tuple[str, str, int]]) -> str:

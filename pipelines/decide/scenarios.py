@@ -232,7 +232,7 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
             for scenario_id in planned["scenario_id"]
         ),
     )
-    per_sd = city.policy.effects.months_per_sd.value
+    per_sd = dictionary().references["months_per_sd"].value
     months = {
         f"plan_months{end}": (
             pl.when(pl.col("participants") > 0).then(

@@ -432,7 +432,6 @@ class EffectsPolicy(Model):
     sd_per_absence: Annotated[
         Parameter[Positive] | None, In("pupil SD per absence day saved per 100 school days")
     ] = None
-    months_per_sd: Annotated[Parameter[Positive], In("months of progress in one pupil SD")]
     value_per_sd: Annotated[Parameter[Positive], In("NIS for one pupil SD of one pupil")]
     decision_years: Annotated[Parameter[Count], In("school years")]
     kept_share: Annotated[Parameter[Share], In("share of an effect left a year later")]

@@ -10,7 +10,7 @@ import polars as pl
 
 from models.allocation.problem.fairness import Fairness
 from models.allocation.problem.problem import Problem
-from models.allocation.problem.words import nis
+from models.allocation.problem.words import nis, told_apart
 from models.allocation.rules.order import NeedOrder, SpendingKept
 from models.allocation.solve.fair import envies_of
 from models.allocation.solve.model import model_of
@@ -110,7 +110,8 @@ def envy_sentences(row: Mapping[str, Any], names: Mapping[str, tuple[str, str]])
     """
     name_he, name_en = names.get(row["response_id"], (row["response_id"],) * 2)
     own, other = row["school_name_he"], row["needier_school_name_he"]
-    need, more, money = f"{row['need']:.2f}", f"{row['needier_need']:.2f}", nis(row["cost_agorot"])
+    need, more = told_apart(row["need"], row["needier_need"])
+    money = nis(row["cost_agorot"])
     he = f"{name_he}: {other} (צורך {more}) זכאי וחסר, ו{own} (צורך {need}) מקבל, {money} ₪."
     en = (
         f"{name_en}: {row['needier_semel_mosad']} (need {more}) could have had it and lacks it;"

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.allocation.problem.rule import Rule
+from models.allocation.problem.words import told_apart
 
 
 def sentences(row: Mapping[str, Any], rules: Sequence[Rule]) -> tuple[str, str]:
     """One sentence in Hebrew and English from a row of `Explanation.pairs` and its rules."""
-    got, price = f"{row['weighted_benefit']:.2f}", f"{row['money_price']:.2f}"
+    got, price = told_apart(row["weighted_benefit"], row["money_price"])
     he = " ".join(rule.sentence_he for rule in rules)
     en = " ".join(rule.sentence_en for rule in rules)
     line_he = f"תועלת משוקללת {got} מול {price} שכספו היה מביא במקום אחר"

@@ -4,66 +4,89 @@ from __future__ import annotations
 
 import polars as pl
 
+from models.keys import WHOLE
 from pipelines.settings.city import CityFolder
-from pipelines.warehouse.tables import Step, Tables
+from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import CITY
+from pipelines.warehouse.tables import Step, Tables, table_of
 
-# What is never measured per school by any source, or not by this issue's sources (R35): Hebrew,
-# English, reason.
-_NEVER = (
-    (
-        "cognitive_understanding",
-        "הבנה קוגניטיבית",
-        "Cognitive understanding",
-        "אין מקור נתונים",
-        "no source measures it",
-        "mart_need_index",
-    ),
-    (
-        "social_skills",
-        "כישורים חברתיים",
-        "Social skills",
-        "אין מקור נתונים",
-        "no source measures it",
-        "mart_need_index",
-    ),
-    (
-        "local_effects",
-        "השפעת המענים בעיר עצמה",
-        "Effects of the responses in this city",
-        "עדיין לא נאמדה: מוצגת הערכה מהספרות בלבד",
-        "not estimated yet: only discounted priors from the literature are shown",
-        "mart_effect,mart_allocation",
-    ),
-)
+# What is not measured where a table holds no row: item, table, Hebrew, English, what it weakens.
+_PLAN = "mart_allocation"
+_NEED = "mart_need_index,mart_allocation"
 _ABSENT_SOURCES = (
     (
         "participation",
         "core_participation",
         "השתתפות במענים",
         "Participation in responses",
-        "mart_response_map,mart_response_group,mart_unmet_need,mart_over_coverage,mart_pooling,mart_topic,mart_effect,mart_allocation",
+        "mart_response_map,mart_response_group,mart_unmet_need,mart_over_coverage,mart_pooling,mart_topic,mart_effect,mart_city_service,mart_allocation",
     ),
     (
         "budget_lines",
         "core_budget_line",
-        "תקציב וביצוע לפי מענה",
-        "Plan and actual money by response",
-        "mart_plan_tracking,mart_allocation",
+        "תקציב וביצוע לפי מענה, גם של השנה שעברה",
+        "Plan and actual money by response, last year's too",
+        "mart_plan_tracking,mart_alignment,mart_budget_tag,mart_allocation_change,mart_allocation",
     ),
     (
         "attendance",
         "core_attendance",
-        "היעדרות ונשירה ברמת בית הספר",
-        "Absence and dropout per school",
-        "mart_need_index,mart_allocation",
+        "היעדרות, נשירה ומעבר ברמת בית הספר",
+        "Absence, dropout and transfer per school",
+        f"mart_pupil_share,{_NEED}",
+    ),
+    ("climate", "core_climate", "אקלים בית ספרי", "School climate", f"mart_climate,{_NEED}"),
+    (
+        "pupil_tests",
+        "core_pupil_level",
+        "ציונים של תלמידים, ומהם פערים בין קבוצות ורמות",
+        "Scores of pupils, and from them gaps between groups and levels",
+        "mart_gap_group,mart_plan_progress,mart_test_participation",
     ),
     (
-        "climate",
-        "core_climate",
-        "אקלים בית ספרי",
-        "School climate",
-        "mart_need_index,mart_allocation",
+        "expected_absence",
+        "mart_expected_absence",
+        "היעדרות כרונית צפויה",
+        "Chronic absence to be expected",
+        "mart_expected_absence",
     ),
+    (
+        "informal",
+        "core_informal",
+        "פעילות בלתי פורמלית",
+        "Informal activity",
+        "mart_pupil_share",
+    ),
+    ("excerpts", "core_excerpt_theme", "אמירות מן השטח", "What people say", "mart_triangulation"),
+    (
+        "ratings",
+        "core_rating",
+        "דירוגים של המענים",
+        "Ratings of the responses",
+        "mart_rating,mart_perception",
+    ),
+    (
+        "parents_payments",
+        "core_parents_payment",
+        "תשלומי הורים לפי מענה",
+        "Parents' payments by response",
+        "mart_parents_payment,mart_parents_plan",
+    ),
+    (
+        "identification",
+        "mart_identification_method",
+        "כיצד בתי הספר מאתרים תלמידים",
+        "How schools identify pupils",
+        "mart_identification_method",
+    ),
+    (
+        "identified_pupils",
+        "mart_criterion_fairness",
+        "מי אותר לפי כל קריטריון",
+        "Who is identified by each criterion",
+        "mart_criterion_fairness",
+    ),
+    ("assets", "core_asset", "נכסים מעבר לתקציב", "Assets beyond the budget", _PLAN),
 )
 BANDS_ONLY = "bands_only"
 _NO_FILE = ("אין קובץ כזה בנתוני העיר", "the city's files hold no such source")
@@ -73,7 +96,7 @@ def not_measured(city: CityFolder, tables: Tables) -> Tables:
     """Return what could not be measured, why, for how many schools, and what it weakens."""
     plan = tables["mart_need_index"]["semel_mosad"]
     total = plan.len()
-    items = [(*item[:5], total, total, item[5]) for item in _NEVER]
+    items = [*_domains(tables, total), *_local_effects(tables, total)]
     for item_id, table, he, en, weakens in _ABSENT_SOURCES:
         if tables[table].is_empty():
             items.append((item_id, he, en, *_NO_FILE, total, total, weakens))
@@ -152,6 +175,7 @@ def not_measured(city: CityFolder, tables: Tables) -> Tables:
             )
         )
     items += _bands(tables, total)
+    items += _in_part(tables, total)
     background = tables["core_school_year"].filter(
         "nurture_index_is_imputed", pl.col("semel_mosad").is_in(plan.implode())
     )
@@ -168,17 +192,79 @@ def not_measured(city: CityFolder, tables: Tables) -> Tables:
                 "mart_need_index,mart_response_map,mart_allocation",
             )
         )
-    columns = (
-        "item_id",
-        "item_he",
-        "item_en",
-        "reason_he",
-        "reason_en",
-        "schools_not_measured",
-        "schools",
-        "weakens",
+    return {"mart_not_measured": table_of("mart_not_measured", items)}
+
+
+def _domains(tables: Tables, total: int) -> list[tuple]:
+    """Return the domains of learning that nothing in the city's data measures, even nearly."""
+    absent = tables["mart_domain"].filter(domain_status="not_measured").sort("domain_id")
+    names = dictionary().labels["domain_id"]
+    return [
+        (
+            f"domain.{domain_id}",
+            names[domain_id],
+            domain_id.replace("_", " ").capitalize(),
+            "אין בנתוני העיר מקור שמודד אותו, גם לא בקירוב",
+            "no source of the city measures it, even nearly",
+            total,
+            total,
+            "mart_need_index",
+        )
+        for domain_id in absent["domain_id"]
+    ]
+
+
+def _local_effects(tables: Tables, total: int) -> list[tuple]:
+    """Return the effects that were not estimated on the city's own pupils; no row if all were.
+
+    What is missing are responses, not schools: schools are counted only where there is none.
+    """
+    estimated = tables["mart_effect"].group_by("response_id").agg(pl.col("is_measured").any())
+    known, every = int(estimated["is_measured"].sum()), estimated.height
+    if known == every:
+        return []
+    return [
+        (
+            "local_effects",
+            f"השפעה שנאמדה בעיר עצמה: חסרה ב־{every - known} מתוך {every} המענים שהשפעתם רשומה",
+            f"Effects estimated in this city: absent for {every - known} of {every} responses"
+            " with a registered effect",
+            "אין מי שהשתתפו בו ונבחנו, או שאין עם מי להשוותם: מוצגת הספרות לאחר הפחתה",
+            "nobody took part and was tested, or nobody compares: the discounted literature stands",
+            None if known else total,
+            None if known else total,
+            "mart_effect,mart_effect_side,mart_allocation",
+        )
+    ]
+
+
+def _in_part(tables: Tables, total: int) -> list[tuple]:
+    """Return what is measured in some schools, subjects or years and not in others."""
+    pairs = tables["mart_gap_school"].filter(~pl.col("is_measured"), pl.col("subject") != WHOLE)
+    shares = tables["mart_pupil_share"].filter(~pl.col("is_measured"), pl.col("place") != CITY)
+    items = (
+        (
+            "subject_results",
+            "תוצאות במקצוע אחד לפחות",
+            "Results in one subject at least",
+            "אין נבחנים במקצוע הזה בשנות החלון",
+            "nobody was tested in it in the years of the window",
+            pairs["semel_mosad"].n_unique(),
+            total,
+            "mart_gap_school,mart_cause_contribution,mart_allocation_remaining",
+        ),
+        (
+            "pupil_shares",
+            "היעדרות, עזיבה או פעילות בשנה אחת לפחות",
+            "Absence, leaving or activity in one year at least",
+            "בית הספר לא דיווח באותה שנה",
+            "the school did not report in that year",
+            shares["place"].n_unique(),
+            total,
+            "mart_pupil_share",
+        ),
     )
-    return {"mart_not_measured": pl.DataFrame(items, schema=columns, orient="row")}
+    return [item for item in items if item[5]]
 
 
 def _bands(tables: Tables, total: int) -> list[tuple]:
@@ -220,20 +306,21 @@ def _bands(tables: Tables, total: int) -> list[tuple]:
 STEPS = (
     Step(
         "not_measured",
-        "diagnose",
+        "act",
         makes=("mart_not_measured",),
         reads=(
-            "core_participation",
-            "core_budget_line",
-            "core_attendance",
-            "core_climate",
+            *(table for _, table, *_ in _ABSENT_SOURCES),
             "core_school",
             "core_gap_cell",
             "core_band_cell",
             "core_school_year",
+            "mart_gap_school",
             "mart_gap_school_subject",
+            "mart_pupil_share",
             "mart_need_indicator",
             "mart_need_index",
+            "mart_domain",
+            "mart_effect",
         ),
         compute=not_measured,
     ),
