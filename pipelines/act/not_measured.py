@@ -8,6 +8,7 @@ from models.keys import WHOLE
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import CITY
+from pipelines.settings.policy import Response
 from pipelines.warehouse.tables import Step, Tables, table_of
 
 # What is not measured where a table holds no row: item, table, Hebrew, English, what it weakens.
@@ -96,7 +97,11 @@ def not_measured(city: CityFolder, tables: Tables) -> Tables:
     """Return what could not be measured, why, for how many schools, and what it weakens."""
     plan = tables["mart_need_index"]["semel_mosad"]
     total = plan.len()
-    items = [*_domains(tables, total), *_local_effects(tables, total)]
+    items = [
+        *_domains(tables, total),
+        *_local_effects(tables, total),
+        *_groups(city, tables, total),
+    ]
     for item_id, table, he, en, weakens in _ABSENT_SOURCES:
         if tables[table].is_empty():
             items.append((item_id, he, en, *_NO_FILE, total, total, weakens))
@@ -214,6 +219,29 @@ def _domains(tables: Tables, total: int) -> list[tuple]:
     ]
 
 
+def _groups(city: CityFolder, tables: Tables, total: int) -> list[tuple]:
+    """Return the groups that a response is for and nobody counted: it is given to no school."""
+    known = set(tables["core_group_school"]["group_id"])
+    wanted: dict[str, list[Response]] = {}
+    for _, response in sorted(city.policy.responses.items()):
+        if response.serves_group and response.serves_group not in known:
+            wanted.setdefault(response.serves_group, []).append(response)
+    return [
+        (
+            f"group.{group_id}",
+            f"מספר התלמידים בכל בית ספר מן הקבוצה של: {', '.join(r.name_he for r in responses)}",
+            f"How many pupils of each school are of the group of: "
+            f"{', '.join(r.name_en for r in responses)}",
+            "אין רשימת תלמידים שאפשר לספור ממנה, ולכן המענה אינו ניתן לאף בית ספר לפי חישוב",
+            "no list of pupils tells, so no calculation gives the response to any school",
+            total,
+            total,
+            "mart_response_map,mart_allocation",
+        )
+        for group_id, responses in sorted(wanted.items())
+    ]
+
+
 def _local_effects(tables: Tables, total: int) -> list[tuple]:
     """Return the effects that were not estimated on the city's own pupils; no row if all were.
 
@@ -310,6 +338,7 @@ STEPS = (
         makes=("mart_not_measured",),
         reads=(
             *(table for _, table, *_ in _ABSENT_SOURCES),
+            "core_group_school",
             "core_school",
             "core_gap_cell",
             "core_band_cell",

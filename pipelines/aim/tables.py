@@ -158,6 +158,7 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
                 "nurture_index_min": (
                     response.eligibility and response.eligibility.nurture_index_min
                 ),
+                "served_group": response.serves_group,
                 "eligibility_reason_he": (response.eligibility and response.eligibility.reason_he),
                 "eligibility_reason_en": (response.eligibility and response.eligibility.reason_en),
                 "fixed_cost_agorot": round(response.fixed_cost.value * AGOROT),

@@ -284,6 +284,7 @@ class Response(Named):
     serves: Literal["schools", "city"] = "schools"
     schools_can_buy: Annotated[Parameter[Flag] | None, In("yes or no")] = None
     eligibility: Eligibility | None = None
+    serves_group: str | None = None
     served_share: Annotated[Parameter[Share], In("share of pupils")]
     fixed_cost: Annotated[Parameter[Money], In("NIS per school per year")]
     unit_cost: Annotated[Parameter[UnitCost], In("NIS per participant per year")]
