@@ -49,6 +49,7 @@ class Field:
     interval: tuple[str, ...] = ()
     named_in: tuple[str, ...] = ()
     labels_of: str | None = None
+    empty: str = "לא נמדד"
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ class NeedOrder(Rule):
         " envied lines that the plan lists."
     )
     template_he = (
-        "בית ספר אינו מקבל מענה שחסר בבית ספר זכאי הנזקק ממנו בהסתברות 90% ומעלה, מלבד השורות שהתוכנית מונה."
+        "בית ספר אינו מקבל מענה שחסר בבית ספר זכאי הנזקק ממנו בהסתברות 90% ומעלה, מלבד השורות"
+        " שהתוכנית מונה."
     )
 
     def rows(self, columns: Columns) -> Iterator[Row]:

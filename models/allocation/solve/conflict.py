@@ -195,7 +195,7 @@ def _message(
     english = ["No plan can keep these rules together:"]
     english += [f"- {rule.sentence_en} [{rule.rule_id}]" for rule in named]
     hebrew = ["אין תוכנית שמקיימת יחד את הכללים האלה:"]
-    hebrew += [f"- {rule.sentence_he} [{rule.rule_id}]" for rule in named]
+    hebrew += [f"- {rule.sentence_he}" for rule in named]
     if places:
         shown = first_few([en for _, en in places], _SHOWN, " and {} more")
         english.append(f"Where they meet: {shown}.")

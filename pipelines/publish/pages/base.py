@@ -72,9 +72,7 @@ def number(table: str | None, row: Row, column: str, form: str = "") -> Markup:
     """
     value = row[column]
     if value is None:
-        return Markup('<span class="none"{}>לא נמדד</span>').format(
-            Markup(f' data-none="{table}/{column}"') if table else ""
-        )
+        return Markup('<span class="none">{}</span>').format(dictionary().fields[column].empty)
     shown = escape(words.FORMS[form or dictionary().form(column) or "code"](value))
     if table is None:
         return Markup(f'<bdi dir="ltr">{shown}</bdi>')
