@@ -213,7 +213,7 @@ def _domains(tables: Tables, total: int) -> list[tuple]:
             "no source of the city measures it, even nearly",
             total,
             total,
-            "mart_need_index",
+            "mart_domain,mart_need_index",
         )
         for domain_id in absent["domain_id"]
     ]

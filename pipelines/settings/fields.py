@@ -123,6 +123,7 @@ class Dictionary:
         sheets: titles of the workbook's sheets by table, in order.
         references: units told in another, the same in every city.
         meanings: of the words of counting and sureness.
+        spelled: how a term is spelled, and how it is not.
     """
 
     fields: dict[str, Field]
@@ -133,6 +134,7 @@ class Dictionary:
     sheets: dict[str, str]
     references: dict[str, Reference]
     meanings: dict[str, Meaning]
+    spelled: dict[str, list[str]]
     spellings: dict[str, dict[str, str]]
 
     def label(self, field: str, value: str) -> str:
@@ -279,6 +281,7 @@ def load(path: Path) -> Dictionary:
             name: Meaning(**entry | {"words": tuple(entry["words"])})
             for name, entry in raw.get("meanings", {}).items()
         },
+        spelled=raw.get("spelled", {}),
         spellings=spellings,
     )
 
