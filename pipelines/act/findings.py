@@ -59,7 +59,8 @@ def _stands_on(tables: Tables) -> tuple[str, str, str]:
         tables["mart_plan_evidence"].select("evidence_kind", "worth_share_pct").iter_rows()
     )
     own = sum(pct or 0.0 for kind, pct in worth.items() if kind.startswith("own_"))
-    budget, cost = (_pct(part, total) for part in (channels["allocated_agorot"].sum(), by_cost))
+    by_envelope = int(channels["allocated_agorot"].sum())
+    budget, cost = _pct(by_envelope, total), _pct(by_cost, total)
     said = worth.get("assumed") or 0.0, worth.get("literature") or 0.0
     whose_he, whose_en = "של מי שכתב את קובץ המדיניות", "of who wrote the policy file"
     return (
@@ -80,7 +81,7 @@ def _stands_on(tables: Tables) -> tuple[str, str, str]:
     )
 
 
-def _pct(part: int, whole: int) -> str:
+def _pct(part: float, whole: float) -> str:
     return f"{100 * part / max(whole, 1):.0f}"
 
 

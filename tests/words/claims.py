@@ -43,9 +43,9 @@ def _named(text: str) -> list[str]:
 
 def _most(tables: Tables, match: re.Match[str]) -> bool:
     """More than half of the pairs surely below are in the subject named."""
-    surely, (subject,) = _surely(tables), _named(match[1])
-    own = surely.filter(subject=subject).height
-    return own == int(match[2]) and 2 * own > surely.height
+    surely, named = _surely(tables), _named(match[1])
+    own = surely.filter(pl.col("subject").is_in(named)).height
+    return len(named) == 1 and own == int(match[2]) and 2 * own > surely.height
 
 
 def _more_than_elsewhere(tables: Tables, match: re.Match[str]) -> bool:
@@ -113,6 +113,11 @@ def _no_role(tables: Tables, match: re.Match[str]) -> bool:
     return not tables["mart_rating_role"]["is_rated_differently"].any()
 
 
+def _without_outcome(tables: Tables, match: re.Match[str]) -> bool:
+    need = tables["mart_need_index"].filter(pl.col("outcome_need").is_null())
+    return sorted(match[1].split(", ")) == sorted(need["school_name_he"])
+
+
 def _neediest_first(tables: Tables, match: re.Match[str]) -> bool:
     """The quarter called neediest is the one with the greatest need for its pupils."""
     rows = tables["mart_audit_group"].filter(view="plan", audit_dimension="need_quartile")
@@ -154,6 +159,7 @@ CLAIMS = (
     _claim(r"^▼▼ מתחת ליעד בוודאות$", _has_tier("surely_below")),
     _claim(r"^▲▲ ביעד או מעליו בוודאות$", _has_tier("surely_at_target")),
     _claim(r"היכן השרשרת נקטעת בבתי ספר שמתחת ליעד בוודאות \((\d+)\)", _broken),
+    _claim(r"לא נמדדה אף תוצאה ב([^:]+):", _without_outcome),
     _claim(r"(\d+) מן השורות הממומנות יציבות", _lines("firm")),
     _claim(r"^● יציב", _firm),
     _claim(r"לא סומן אף בית ספר", _nobody_marked),

@@ -98,8 +98,8 @@ class Release:
 
     Attributes:
         tables: the committee's marts.
-        pages: by name.
-        others: texts without markup: workbook, terminal, studio, findings.
+        markup: of the pages, by name.
+        others: texts without markup, by where they stand: workbook, terminal, studio, findings.
     """
 
     tables: dict[str, pl.DataFrame]
@@ -115,12 +115,6 @@ class Release:
     def texts(self) -> dict[str, str]:
         """Every text by where it stands."""
         return {name: page.text for name, page in self.pages.items()} | self.others
-
-    def saying(self, place: str, text: str) -> Release:
-        """The same release with another text at a place."""
-        if place in self.others:
-            return Release(self.tables, self.markup, self.others | {place: text})
-        return Release(self.tables, self.markup | {place: text}, self.others)
 
 
 def read_release(current: Path, terminal: str = "", studio: str = "") -> Release:
