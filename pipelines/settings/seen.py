@@ -36,27 +36,32 @@ class Watched:
         """A field of the model, noted."""
         model, path = self._model, f"{self._path}.{name}"
         if name not in type(model).model_fields:
-            self.seen[self._path] = digest(model)
+            self._note(self._path, model)
             return getattr(model, name)
         value = getattr(model, name)
         if isinstance(value, BaseModel):
             return Watched(value, path, self.seen)
-        self.seen[path] = digest(value)
+        self._note(path, value)
         return value
+
+    def _note(self, path: str, value: object) -> None:
+        # Models of settings are frozen: what a path held once it holds to the end.
+        if path not in self.seen:
+            self.seen[path] = digest(value)
 
     def __eq__(self, other: object) -> bool:
         """As the model, all of which is read."""
-        self.seen[self._path] = digest(self._model)
+        self._note(self._path, self._model)
         return bool(self._model == other)
 
     def __hash__(self) -> int:
         """As the model, all of which is read."""
-        self.seen[self._path] = digest(self._model)
+        self._note(self._path, self._model)
         return hash(self._model)
 
     def __iter__(self) -> Any:
         """As the model, all of which is read."""
-        self.seen[self._path] = digest(self._model)
+        self._note(self._path, self._model)
         return iter(self._model)
 
 

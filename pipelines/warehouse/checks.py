@@ -182,10 +182,13 @@ def surely_met(frame: pd.DataFrame, item: Expectation, sets: Mapping[str, list[A
     False says nothing: a kind that is not known here, a column that is absent or of another type.
     Never true where Great Expectations would find a failing row: a test holds the two together.
     """
-    asked = item.arguments
+    asked = dict(item.arguments)
     names = [asked[name] for name in ("column", "column_A", "column_B") if name in asked]
     if not {*names, *asked.get("column_list", ())} <= set(frame.columns):
         return False
+    if asked.get("ignore_row_if") == "either_value_is_missing":
+        del asked["ignore_row_if"]
+        frame = frame.dropna(subset=names)
     columns = [frame[name] for name in names]
     values = columns[0].dropna() if columns else pd.Series(dtype=object)
     match item.type.removeprefix("expect_"), sorted(asked):
@@ -206,7 +209,14 @@ def surely_met(frame: pd.DataFrame, item: Expectation, sets: Mapping[str, list[A
         case "compound_columns_to_be_unique", ["column_list"]:
             return not frame.duplicated(asked["column_list"]).any()
         case "column_pair_values_to_be_equal", ["column_A", "column_B"]:
-            return bool((columns[0] == columns[1]).all())
+            return bool((columns[0] == columns[1]).fillna(False).all())
+        case "column_pair_values_a_to_be_greater_than_b", ["column_A", "column_B", "or_equal"]:
+            are_numbers = all(is_numeric_dtype(c) and not is_bool_dtype(c) for c in columns)
+            return are_numbers and bool((columns[0] >= columns[1]).fillna(False).all())
+        case "column_values_to_not_be_in_set", ["column", "value_set"]:
+            return not values.isin(asked["value_set"]).any()
+        case "table_row_count_to_be_between", ["min_value"]:
+            return len(frame) >= asked["min_value"]
     return False
 
 

@@ -99,34 +99,20 @@ def table_spec(table: Table, stage: str, reads: Sequence[str], *, kinds: set[str
     )
 
 
-MUST_HOLD, SHOULD_HOLD = "must_hold", "should_hold"
-"""The two checks of a table on the Dagster page: what stops the chain, and what is only told."""
-
-
-def _by_force(checks: Sequence[Check]) -> dict[str, list[Check]]:
-    """Return the checks under the name Dagster knows them by.
-
-    An event costs milliseconds and a city has some eight hundred checks, so Dagster is told of two
-    for each table; `mart_data_quality` has a row for each.
-    """
-    parted = {
-        MUST_HOLD: [check for check in checks if check.blocks],
-        SHOULD_HOLD: [check for check in checks if not check.blocks],
-    }
-    return {name: part for name, part in parted.items() if part}
+HOLDS = "holds"
+"""The check of a table on the Dagster page. An event costs milliseconds and a city has some eight
+hundred checks, so Dagster is told of one a table; `mart_data_quality` has a row for each.
+"""
 
 
 def check_specs(key: dg.AssetKey, checks: Sequence[Check]) -> list[dg.AssetCheckSpec]:
-    """Describe the checks of one table to Dagster."""
-    return [
-        dg.AssetCheckSpec(
-            name,
-            asset=key,
-            description="\n".join(f"- {check.id}: {check.sentence}" for check in part),
-            blocking=name == MUST_HOLD,
-        )
-        for name, part in _by_force(checks).items()
-    ]
+    """Describe the checks of one table to Dagster, and which of them stop the chain."""
+    if not checks:
+        return []
+    stops = {True: " It stops the chain.", False: ""}
+    told = "\n".join(f"- {check.id}: {check.sentence}{stops[check.blocks]}" for check in checks)
+    is_blocking = any(check.blocks for check in checks)
+    return [dg.AssetCheckSpec(HOLDS, asset=key, description=told, blocking=is_blocking)]
 
 
 def make_tables(
@@ -185,19 +171,22 @@ def failure(blocked: Sequence[tuple[str, CheckResult]]) -> dg.Failure:
 
 
 def as_dagster(key: dg.AssetKey, results: Sequence[CheckResult]) -> Iterator[dg.AssetCheckResult]:
-    """Yield a table's results for the Dagster page: what failed with counts and keys, no values."""
-    found = {result.check.id: result for result in results}
-    for name, part in _by_force([result.check for result in results]).items():
-        failed = [found[check.id] for check in part if not found[check.id].is_passed]
-        is_error = any(result.check.severity == "ERROR" for result in failed)
-        yield dg.AssetCheckResult(
-            asset_key=key,
-            check_name=name,
-            passed=not failed,
-            severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
-            metadata={"checks": len(part), "checked_rows": results[0].checked_rows}
-            | {result.check.id: _told(result) for result in failed},
-        )
+    """Yield a table's results for the Dagster page: what failed with counts and keys, no values.
+
+    Dagster stops at a failed check of severity ERROR, so that is kept for what blocks.
+    """
+    if not results:
+        return
+    failed = [result for result in results if not result.is_passed]
+    is_blocked = any(result.check.blocks for result in failed)
+    yield dg.AssetCheckResult(
+        asset_key=key,
+        check_name=HOLDS,
+        passed=not failed,
+        severity=dg.AssetCheckSeverity.ERROR if is_blocked else dg.AssetCheckSeverity.WARN,
+        metadata={"checks": len(results), "checked_rows": results[0].checked_rows}
+        | {result.check.id: _told(result) for result in failed},
+    )
 
 
 def _told(result: CheckResult) -> str:

@@ -28,6 +28,7 @@ def is_range(low, high):
     return (low, high) != (None, None) and (None in (low, high) or low <= high)
 
 
+IGNORED = st.sampled_from([{}, {"ignore_row_if": "either_value_is_missing"}])
 LIMIT = st.one_of(st.none(), st.sampled_from([-1, 0, 1, 2.5]))
 EXPECTATIONS = st.one_of(
     st.builds(lambda c: ("column_values_to_not_be_null", {"column": c}), NAME),
@@ -56,9 +57,31 @@ EXPECTATIONS = st.one_of(
         st.lists(NAME, min_size=2, max_size=3, unique=True),
     ),
     st.builds(
-        lambda a, b: ("column_pair_values_to_be_equal", {"column_A": a, "column_B": b}),
-        st.just("t"),
-        st.just("u"),
+        lambda c, others: (
+            "column_values_to_not_be_in_set",
+            {"column": c, "value_set": others},
+        ),
+        NAME,
+        st.sampled_from([["a", "b"], [0, 1], [True], [1.0]]),
+    ),
+    st.builds(
+        lambda pair, ignored: (
+            "column_pair_values_to_be_equal",
+            {"column_A": pair[0], "column_B": pair[1], **ignored},
+        ),
+        st.sampled_from(["tu", "id"]),
+        IGNORED,
+    ),
+    st.builds(
+        lambda pair, ignored: (
+            "column_pair_values_a_to_be_greater_than_b",
+            {"column_A": pair[0], "column_B": pair[1], "or_equal": True, **ignored},
+        ),
+        st.sampled_from(["id", "di"]),
+        IGNORED,
+    ),
+    st.builds(
+        lambda least: ("table_row_count_to_be_between", {"min_value": least}), st.integers(0, 4)
     ),
 )
 ROWS = st.lists(st.tuples(*(values for _, values in COLUMNS.values())), max_size=5)
@@ -94,6 +117,14 @@ def test_what_is_surely_met_is_met(rows, asked):
         (Expectation("expect_column_values_to_not_be_null", {"column": "t"}), True),
         (Expectation("expect_column_values_to_not_be_null", {"column": "none"}), False),
         (Expectation("expect_column_values_to_not_be_in_set", {"column": "t"}), False),
+        (
+            Expectation(
+                "expect_column_values_to_not_be_in_set", {"column": "t", "value_set": ["c"]}
+            ),
+            True,
+        ),
+        (Expectation("expect_table_row_count_to_be_between", {"min_value": 2}), True),
+        (Expectation("expect_table_row_count_to_be_between", {"min_value": 3}), False),
         (Expectation("expect_column_values_to_be_unique", {"column": "t"}), True),
         (Expectation("expect_column_values_to_be_unique", {"column": "n"}), False),
         (
