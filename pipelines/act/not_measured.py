@@ -121,7 +121,7 @@ def not_measured(city: CityFolder, tables: Tables) -> Tables:
                     "no value for these schools in the years of the window",
                     absent,
                     total,
-                    "mart_need_index,mart_allocation",
+                    f"mart_indicator,{_NEED}",
                 )
             )
     nowhere = tables["mart_need_index"]["outcome_need"].null_count()

@@ -115,7 +115,15 @@ def _no_role(tables: Tables, match: re.Match[str]) -> bool:
 
 def _without_outcome(tables: Tables, match: re.Match[str]) -> bool:
     need = tables["mart_need_index"].filter(pl.col("outcome_need").is_null())
-    return sorted(match[1].split(", ")) == sorted(need["school_name_he"])
+    return sorted(match[1].removeprefix("־").split(", ")) == sorted(need["school_name_he"])
+
+
+def _some_without_outcome(tables: Tables, match: re.Match[str]) -> bool:
+    """The row that names such schools counts them."""
+    told = tables["mart_not_measured"].filter(item_id="schools_without_outcome")
+    count = tables["mart_need_index"]["outcome_need"].null_count()
+    is_counted = match[1] is None or int(match[1]) == count
+    return told["schools_not_measured"].to_list() == [count] and is_counted
 
 
 def _neediest_first(tables: Tables, match: re.Match[str]) -> bool:
@@ -160,6 +168,7 @@ CLAIMS = (
     _claim(r"^▲▲ ביעד או מעליו בוודאות$", _has_tier("surely_at_target")),
     _claim(r"היכן השרשרת נקטעת בבתי ספר שמתחת ליעד בוודאות \((\d+)\)", _broken),
     _claim(r"לא נמדדה אף תוצאה ב([^:]+):", _without_outcome),
+    _claim(r"שלא נמדדה בהם אף תוצאה(?: \((\d+) מתוך)?", _some_without_outcome),
     _claim(r"(\d+) מן השורות הממומנות יציבות", _lines("firm")),
     _claim(r"^● יציב", _firm),
     _claim(r"לא סומן אף בית ספר", _nobody_marked),

@@ -474,7 +474,7 @@ CONCEPTS = (
     Concept(
         "lines of the work plan",
         lambda t: (whole(t["mart_work_plan"].height),),
-        ('תוכנית העבודה לשנת תשפ"ז (2026/27): # שורות',),
+        ("תוכנית העבודה (שורות: #)",),
     ),
     Concept("phenomena", _phenomena, ("נמצאו # תופעות",)),
 )
