@@ -14,6 +14,8 @@ MEAN_GROUP = ["scale_id", "subject", "grade", "school_year"]
 CELL_KEY = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
 # SD of a component that too few schools tell apart from chance: so wide that nothing is pooled.
 UNKNOWN_SD = 2.0
+LEAST_SCHOOLS = 6
+"""Measured schools, at the least, that tell the parts of a variance apart."""
 COMPONENTS = ("school", "school_subject", "school_year", "school_subject_year")
 # Pupils who do well in one subject do well in another, and the same pupils come back a grade
 # higher: the sampling errors of one cohort's cells move together (test reliability .8, persistence

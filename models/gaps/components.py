@@ -9,10 +9,9 @@ import polars as pl
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-from models.cells import COMPONENTS, measured_cells
+from models.cells import COMPONENTS, LEAST_SCHOOLS, measured_cells
 from models.gaps.blocks import Stack, solve_means, stacks
 
-LEAST_SCHOOLS = 6
 _START, _MOST = 0.02, 4.0  # variances in SD²
 _MANY, _EVERY = 500, 8
 

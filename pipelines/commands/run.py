@@ -91,7 +91,7 @@ def _run(space: Workspace, console: Console, due: Due, *, is_forced: bool) -> bo
     from pipelines.definitions import CHAIN, SCENARIOS, build
     from pipelines.sources.collect import all_years
     from pipelines.warehouse.progress import Progress
-    from pipelines.warehouse.run_store import end_broken_runs, instance
+    from pipelines.warehouse.run_store import end_broken_runs, instance, usual_seconds
     from pipelines.warehouse.tables import ANEW, SCOPE
 
     definitions = build(space)
@@ -100,12 +100,16 @@ def _run(space: Workspace, console: Console, due: Due, *, is_forced: bool) -> bo
         console.print(due.why)
     job = definitions.resolve_job_def(SCENARIOS if is_short else CHAIN)
     tags = {SCOPE: space.city().city.scope.name} | ({} if is_short else all_years(space.city()))
+    made = {node.name for node in job.nodes}
     stages = {
         asset.node_def.name: next(iter(asset.group_names_by_key.values()))
         for asset in definitions.assets or ()
-        if isinstance(asset, dg.AssetsDefinition)
+        if isinstance(asset, dg.AssetsDefinition) and asset.node_def.name in made
     }
-    with instance(space) as history, Progress(console, stages):
+    with (
+        instance(space) as history,
+        Progress(console, stages, usual_seconds(history, job.name) if console.is_terminal else {}),
+    ):
         end_broken_runs(history, Warehouse(path=str(space.warehouse_path)))
         result = job.execute_in_process(
             instance=history,

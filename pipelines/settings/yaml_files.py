@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -59,6 +59,12 @@ _SLIPS = (
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b-\u200d\u2060\ufeff]")
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map")}
 _TAGS |= {f"tag:yaml.org,2002:{name}" for name in ("seq", "timestamp", "merge")}
+
+
+@cache  # most scalars of a file are said again and again
+def _is_text(text: str) -> bool:
+    """Whether YAML 1.1 and this reader both take a plain scalar as text."""
+    return not _FLOAT.fullmatch(text) and not any(slip.fullmatch(text) for slip, *_ in _SLIPS)
 
 
 class CityError(Exception):
@@ -316,7 +322,7 @@ class _Reading:
                 "‏http:// יגרום לדף מתפרסם להפנות לאתר אחר; יש לכתוב https://, או את שם המקור",
             )
         if getattr(node, "style", None) not in _PLAIN or (
-            node.tag.endswith(":str") and self._is_text(text)
+            node.tag.endswith(":str") and _is_text(text)
         ):
             return text
         for slip, en, he in _SLIPS:
@@ -336,11 +342,6 @@ class _Reading:
             except ValueError:
                 self._refuse(node, f"there is no day {text}", f"אין תאריך {text}")
         return text
-
-    @staticmethod
-    def _is_text(text: str) -> bool:
-        """Whether YAML 1.1 and this reader both take a plain scalar as text."""
-        return not _FLOAT.fullmatch(text) and not any(slip.fullmatch(text) for slip, *_ in _SLIPS)
 
     def _finite(self, node: yaml.Node, text: str) -> float:
         number = float(text)

@@ -20,9 +20,9 @@ from pipelines.settings.scenario_files import scenario_files
 from pipelines.settings.yaml_files import line_of
 from pipelines.sources.admission import admit, header_shown
 from pipelines.sources.normalise import spelling, unsure_days
-from pipelines.sources.personal import MASK, mask_personal
+from pipelines.sources.personal import MASK
 from pipelines.sources.second_sheet import join_sheet, sheet_mapping
-from pipelines.sources.tabular import INVISIBLE, TOTAL, Content, read_content
+from pipelines.sources.tabular import INVISIBLE, TOTAL, Content, UnreadableError, read_content
 
 REGISTRY = "programmes__registry"
 _PROVENANCE_TYPES = {"file_name": pl.String, "file_hash": pl.String, ROW: pl.Int32}
@@ -282,12 +282,11 @@ def _sheet(
     try:
         read = read_content(content, mapping)
     except Exception as error:  # any reader's own error becomes one that names the file
-        said = mask_personal(str(error).strip().splitlines()[0] if str(error).strip() else "")
+        en, he = _why_unreadable(error)
         raise CityError(
-            f"{path}: cannot be read as {mapping.format} ({mapping.encoding}):"
-            f" {type(error).__name__}: {said[:200] or 'no further detail'} (source {source_id},"
-            f" {where_mapped(city, source_id, number, *where)}).",
-            f"{path}: לא ניתן לקרוא את הקובץ כ-{mapping.format} בקידוד {mapping.encoding}.",
+            f"{path}: cannot be read as {mapping.format} ({mapping.encoding}): {en} (source"
+            f" {source_id}, {where_mapped(city, source_id, number, *where)}).",
+            f"{path}: לא ניתן לקרוא את הקובץ כ-{mapping.format} בקידוד {mapping.encoding}: {he}.",
         ) from None
     held = read.rows.columns
     absent = sorted({header for header in mapping.columns.values() if header not in held})
@@ -302,6 +301,25 @@ def _sheet(
             " הקובץ.",
         )
     return read
+
+
+def _why_unreadable(error: Exception) -> tuple[str, str]:
+    """Return why a file cannot be read, in English and Hebrew.
+
+    A library's own message is not passed on: it may hold a value of the file (R110).
+    """
+    if isinstance(error, UnreadableError):
+        return str(error), error.he
+    if isinstance(error, UnicodeDecodeError):
+        return (
+            f"its byte {error.start + 1} is none of {error.encoding}",
+            f"הבית ה-{error.start + 1} אינו בקידוד {error.encoding}",
+        )
+    kind = type(error).__name__
+    return (
+        f"its reader stopped with {kind}; is it the kind of file that the mapping says?",
+        f"הקריאה נעצרה ({kind}); האם סוג הקובץ הוא זה שבמיפוי?",
+    )
 
 
 def _columns(

@@ -9,6 +9,7 @@ should not have held a name, it does not allow one.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from pipelines.sources.names import (
     GIVEN,
@@ -51,13 +52,13 @@ _ANY_SURNAME = (
 )
 # What stands before a surname is a given name, unless it is a word that often does.
 _FIRST = rf"(?![ושלמבכה]?{_one_of(NO_NAME)}{_AFTER})[א-ת]{{2,}}(?:['׳][א-ת]*)?"
-_NAMES = re.compile(
+_NAMES = (
     rf"{_BEFORE}{_one_of(GIVEN)}(?:[ -]{_ANY_SURNAME})?{_AFTER}"
     rf"|{_BEFORE}{_one_of(GIVEN_OR_WORD)}[ -]{_ANY_SURNAME}{_AFTER}"
     rf"|{_BEFORE}{_one_of(SURNAMES)}(?:[ -]{_one_of(GIVEN_OR_WORD)})?{_AFTER}"
     rf"|(?<![א-ת\"']){_FIRST}[ -]{_one_of(SURNAMES)}{_AFTER}"
 )
-_ANNOUNCED = re.compile(
+_ANNOUNCED = (
     r"(?<![א-ת])((?:ש?קוראים ל(?:ו|ה|י)|ו?בשם|ו?שמ(?:ו|ה|י)|מר|גב'|גב׳|הגב')\s+)"
     rf"(?!ה?ז(?:ה|ו)\b)({_WORD}(?:\s+{_ANY_SURNAME})?)"
 )
@@ -70,5 +71,10 @@ def mask_numbers(text: str) -> str:
 
 def mask_personal(text: str) -> str:
     """Mask id numbers, phones, e-mail addresses and names."""
-    masked = _ANNOUNCED.sub(rf"\1{MASK}", mask_numbers(text))
-    return _NAMES.sub(MASK, masked)
+    announced, names = _patterns()
+    return names.sub(MASK, announced.sub(rf"\1{MASK}", mask_numbers(text)))
+
+
+@cache  # compiled once, and not by those who read no text: it takes a second
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    return re.compile(_ANNOUNCED), re.compile(_NAMES)

@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import fastexcel
@@ -31,7 +32,29 @@ TOTAL = r"^(סה[\"״']*כ|סך[ -]?הכו?ל|total|grand total)\b"
 # How Python writes a byte that does not fit its encoding.
 _ESCAPED = re.compile("[\udc80-\udcff]")
 # A quoted field may hold line breaks; one that is still open after so many lines is a stray quote.
-_MOST_LINES = 20
+_MOST_LINES = 500
+_SHORT_SHARE = 0.1  # fewer short lines than this are faults, not a spreadsheet's habit
+_NUMBER = r"^\s*[-+]?[0-9][0-9,.]*%?\s*$"
+# A first line by which some spreadsheets are told the delimiter.
+_SEPARATOR_LINE = re.compile(r"(?i)\ufeff?\"?sep=(.)\"?")
+
+
+# A Hebrew letter of UTF-8 that was taken for two Western letters and encoded again.
+_TWICE = re.compile(
+    "×[\x80-\xbf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u02dc\u2013-\u203a\u2122\ufffd]"
+)
+
+
+class UnreadableError(ValueError):
+    """A file is not what its mapping says; the message holds no value of it.
+
+    Attributes:
+        he: the same in Hebrew.
+    """
+
+    def __init__(self, en: str, he: str) -> None:
+        super().__init__(en)
+        self.he = he
 
 
 @dataclass(frozen=True)
@@ -51,7 +74,8 @@ def read_content(content: bytes, mapping: SourceMapping) -> Content:
     """Split a file into records as its mapping says.
 
     Raises:
-        ValueError: if the file ends before its header, or its header names no column.
+        UnreadableError: if the file ends before its header, its header names no column, or its
+            Hebrew was encoded twice.
         Exception: whatever the format's reader raises on a file of another kind.
     """
     if mapping.format == "csv":
@@ -115,37 +139,124 @@ def unix_lines(text: str) -> str:
 
 def _csv(text: str, bad: frozenset[int], mapping: SourceMapping) -> Content:
     """Split a text; a record with a line in `bad` is set aside."""
-    top = unix_lines(text).split("\n", mapping.first_data_row - 1)[mapping.header_row - 1 :]
-    if len(top) < mapping.header_rows:
-        raise ValueError(
-            f"the file ends before row {mapping.header_row}, where its header should be"
-        )
-    top, rest = top[: mapping.header_rows], top[mapping.header_rows :]
-    delimiter = _delimiter(top[-1], mapping)
-    names = header_names([next(csv.reader([line], delimiter=delimiter), []) for line in top])
-    lines = pl.select(pl.lit(rest).list.explode().str.split("\n").list.explode().alias("line"))
-    numbered = lines.with_columns(
-        (pl.int_range(pl.len(), dtype=pl.Int32) + mapping.first_data_row).alias(ROW)
-    ).filter(pl.col("line").str.strip_chars(f" \t{delimiter}") != "")
-    has_quote = pl.col("line").str.contains('"', literal=True)
+    lines = unix_lines(text.rstrip("\x1a")).split("\n")
+    declared = _SEPARATOR_LINE.fullmatch(lines[0]) if mapping.header_row == 1 else None
+    start = mapping.header_row - 1 + bool(declared)
+    top = lines[start : start + mapping.header_rows]
+    delimiter = declared[1] if declared else _delimiter(top, mapping)
+    header: list[list[str]] = []
+    while len(header) < mapping.header_rows:
+        cells, length = _record(lines[start : start + _MOST_LINES], None, _Marks(delimiter))
+        if not length:
+            row = mapping.header_row
+            raise UnreadableError(
+                f"the file ends before row {row}, where its header should be",
+                f"הקובץ מסתיים לפני שורה {row}, שבה אמורות להיות הכותרות",
+            )
+        # A header whose marks do not match is still a header.
+        found = cells or next(csv.reader(lines[start : start + 1], delimiter=delimiter), [])
+        header.append([cell or "" for cell in found])
+        start += length
+    names, lines, first = header_names(header), lines[start:], start + 1
+    marks = _Marks(delimiter, _quote(lines, delimiter))
+    numbered = (
+        pl.DataFrame({"line": lines}, schema={"line": pl.String})
+        .with_columns((pl.int_range(pl.len(), dtype=pl.Int32) + first).alias(ROW))
+        .filter(pl.col("line").str.strip_chars(f" \t{delimiter}") != "")
+    )
+    bad |= _encoded_twice(numbered)
+    has_quote = pl.col("line").str.contains(marks.quote, literal=True)
+    plain = _as_wide(numbered.filter(~has_quote), len(names), delimiter)
     fits = pl.col("line").str.count_matches(delimiter, literal=True) == len(names) - 1
     if bad:
         fits &= ~pl.col(ROW).is_in(list(bad))
-    plain = numbered.filter(~has_quote)
     rows = _split(plain.filter(fits), names, delimiter)
     broken = plain.filter(~fits)[ROW].to_list()
-    with_quotes = numbered.filter(has_quote)
-    if not with_quotes.is_empty():
-        rows, broken = _with_quoted(
-            rows, broken, with_quotes, lines["line"], bad, names, delimiter, mapping
-        )
+    quoted = numbered.filter(has_quote)
+    if not quoted.is_empty():
+        rows, broken = _with_quoted(rows, broken, quoted, lines, first, bad, names, marks)
     return Content(rows, tuple(sorted(broken)))
 
 
-def _delimiter(header: str, mapping: SourceMapping) -> str:
+def _encoded_twice(lines: pl.DataFrame) -> frozenset[int]:
+    """Return the rows whose Hebrew was encoded twice.
+
+    Raises:
+        UnreadableError: if most rows that are not plain ASCII are such.
+    """
+    strange = lines.filter(pl.col("line").str.contains("[^\\x00-\\x7f]"))
+    twice = strange.filter(pl.col("line").str.contains(_TWICE.pattern))
+    if twice.height * 2 > strange.height:
+        raise UnreadableError(
+            f"the Hebrew of {twice.height} row(s) was encoded twice (UTF-8 that was taken for a"
+            " Western code page); export the file again from where it comes",
+            f"העברית ב-{twice.height} שורות קודדה פעמיים (יוניקוד שנקרא כקידוד מערבי); יש לייצא את"
+            " הקובץ שוב ממערכת המקור",
+        )
+    return frozenset(twice[ROW])
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """What stands between fields, and what around a field that holds it or a line break."""
+
+    delimiter: str
+    quote: str = '"'
+
+
+def _delimiter(header: list[str], mapping: SourceMapping) -> str:
     if mapping.delimiter != "auto":
         return "\t" if mapping.delimiter == "tab" else mapping.delimiter
-    return max(",;\t|", key=header.count)
+    return max(",;\t|", key="".join(header).count)
+
+
+def _quote(lines: list[str], delimiter: str) -> str:
+    """Return an apostrophe where it stands around fields and no quotation mark does."""
+    around = re.compile(rf"(?:^|{re.escape(delimiter)})\s*'[^']*'\s*(?:$|{re.escape(delimiter)})")
+    with_apostrophe = [line for line in lines if "'" in line]
+    is_apostrophe = (
+        with_apostrophe
+        and all(around.search(line) for line in with_apostrophe)
+        and not any('"' in line for line in lines)
+    )
+    return "'" if is_apostrophe else '"'
+
+
+def _as_wide(lines: pl.DataFrame, fields: int, delimiter: str) -> pl.DataFrame:
+    """Give lines the width of the header where the whole file has another one for a plain reason.
+
+    A delimiter at the end of most lines makes an empty field too many. Spreadsheets leave out last
+    fields that are empty, in many lines; that is taken for so only where what is left has numbers
+    where the whole lines have them, since a field lost within a line would move the others.
+    """
+    count = pl.col("line").str.count_matches(delimiter, literal=True) + 1
+    ends_empty = pl.col("line").str.ends_with(delimiter)
+    wide = lines.filter((count == fields + 1) & ends_empty)
+    if 2 * wide.height > lines.height:
+        is_wide = (count == fields + 1) & ends_empty
+        cut = pl.col("line").str.head(-len(delimiter))
+        return lines.with_columns(line=pl.when(is_wide).then(cut).otherwise("line"))
+    short, whole = lines.filter(count < fields), lines.filter(count == fields)
+    if short.height < max(2, _SHORT_SHARE * lines.height) or whole.is_empty():
+        return lines
+    is_number = [_are_numbers(whole, place, delimiter) for place in range(fields)]
+    parts = pl.col("line").str.split(delimiter)
+    same = pl.lit(value=any(is_number))
+    for place, expected in enumerate(is_number):
+        part = parts.list.get(place, null_on_oob=True)
+        own = part.is_null() | (part.str.strip_chars() == "") | part.str.contains(_NUMBER)
+        same &= own if expected else ~part.str.contains(_NUMBER).fill_null(value=False)
+    missing = pl.lit(delimiter).repeat_by(fields - count).list.join("")
+    return lines.with_columns(
+        line=pl.when((count < fields) & same).then(pl.col("line") + missing).otherwise("line")
+    )
+
+
+def _are_numbers(lines: pl.DataFrame, place: int, delimiter: str) -> bool:
+    """Return whether every filled field of a column is a number, and there is one."""
+    column = lines["line"].str.split(delimiter).list.get(place).str.strip_chars()
+    filled = column.filter(column != "")
+    return not filled.is_empty() and bool(filled.str.contains(_NUMBER).all())
 
 
 def _split(lines: pl.DataFrame, names: list[str], delimiter: str) -> pl.DataFrame:
@@ -167,50 +278,92 @@ def _with_quoted(
     rows: pl.DataFrame,
     broken: list[int],
     starts: pl.DataFrame,
-    lines: pl.Series,
+    lines: list[str],
+    first: int,
     bad: frozenset[int],
     names: list[str],
-    delimiter: str,
-    mapping: SourceMapping,
+    marks: _Marks,
 ) -> tuple[pl.DataFrame, list[int]]:
     """Add the records that begin in lines with quotes, and drop the lines that lie inside them."""
     records, done = [], 0
     inside: set[int] = set()
-    for line, row in starts.iter_rows():
+    for row in starts[ROW]:
         if row <= done:
             continue
-        first = row - mapping.first_data_row
-        record, length = _record(line, lines[first : first + _MOST_LINES], len(names), delimiter)
+        at = row - first
+        record, length = _record(lines[at : at + _MOST_LINES], len(names), marks)
         done = row + length - 1
         inside.update(range(row + 1, done + 1))
         if record is None or not bad.isdisjoint(range(row, done + 1)):
             broken.append(row)
         else:
             records.append([*record, row])
-    quoted = pl.DataFrame(records, schema=[*names, ROW], orient="row")
-    quoted = quoted.cast({**dict.fromkeys(names, pl.String), ROW: pl.Int32})
+    schema = {**dict.fromkeys(names, pl.String), ROW: pl.Int32}
+    quoted = pl.DataFrame(records, schema=schema, orient="row")
     together = pl.concat([rows, quoted]).filter(~pl.col(ROW).is_in(list(inside))).sort(ROW)
     return together, [row for row in broken if row not in inside]
 
 
 def _record(
-    line: str, following: pl.Series, fields: int, delimiter: str
+    lines: Sequence[str], fields: int | None, marks: _Marks
 ) -> tuple[list[str | None] | None, int]:
-    """Read one record, taking in further lines while a quotation is open; None if there is none."""
-    text = line
-    for length in range(1, len(following) + 1):
-        if length > 1:
-            text += "\n" + following[length - 1]
+    """Read the record that begins in the first of some lines; None if it is none of so many fields.
+
+    A quotation takes in further lines while it is open. Where half of those it would take in are
+    as wide as the header themselves, its mark is a stray one.
+
+    Returns:
+        Its fields, and how many lines it takes (0 where there is no line).
+    """
+    text = ""
+    for length, line in enumerate(lines, start=1):
+        text = f"{text}\n{line}" if length > 1 else line
+        if length > 1 and marks.quote not in line:
+            continue  # what is open stays open
         try:
-            record = next(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), [])
+            reader = csv.reader(
+                io.StringIO(text),
+                delimiter=marks.delimiter,
+                quotechar=marks.quote,
+                skipinitialspace=True,
+                strict=True,
+            )
+            record = next(reader, [])
         except csv.Error as error:
             if "end of data" in str(error):
                 continue
             return None, 1
-        if len(record) == fields:
+        if fields is None:
+            return list(record), length
+        inner = [part.count(marks.delimiter) == fields - 1 for part in lines[1 : length - 1]]
+        is_stray = inner and 2 * sum(inner) >= len(inner)
+        if len(record) == fields and not is_stray and not _is_shifted(text, marks):
             return [value or None for value in record], length
         return None, 1
-    return None, 1
+    return None, min(len(lines), 1)
+
+
+def _is_shifted(text: str, marks: _Marks) -> bool:
+    """Return whether a delimiter is missing before a quotation, so that its own ones part fields.
+
+    Then a field has a mark in it that opens nothing, and a later one ends with a mark that was
+    never opened.
+    """
+    parts, is_after, at = text.split(marks.delimiter), False, 0
+    while at < len(parts):
+        part = parts[at].strip()
+        if part.startswith(marks.quote):
+            while part.count(marks.quote) % 2 and at + 1 < len(parts):
+                at += 1
+                part += parts[at]
+            is_after = False
+        else:
+            is_odd, ends = part.count(marks.quote) % 2 == 1, part.endswith(marks.quote)
+            if is_after and is_odd and ends:
+                return True
+            is_after = is_after if marks.quote not in part else is_odd and not ends
+        at += 1
+    return False
 
 
 # ---- workbooks --------------------------------------------------------------------------------
@@ -223,8 +376,9 @@ def _workbook(content: bytes, mapping: SourceMapping) -> Content:
     cells = sheet.to_polars()
     top = cells.slice(mapping.header_row - 1, mapping.header_rows)
     if len(top) < mapping.header_rows:
-        raise ValueError(
-            f"the sheet has {len(cells)} row(s), its header should be in row {mapping.header_row}"
+        raise UnreadableError(
+            f"the sheet has {len(cells)} row(s), its header should be in row {mapping.header_row}",
+            f"בגיליון {len(cells)} שורות, והכותרות אמורות להיות בשורה {mapping.header_row}",
         )
     names = header_names([["" if v is None else v for v in row] for row in top.iter_rows()])
     body = cells.slice(mapping.first_data_row - 1).rename(
@@ -248,7 +402,7 @@ def header_names(rows: list[list[str]]) -> list[str]:
     spaces go; a repeated name gets " (2)", a column without a name "column 7".
 
     Raises:
-        ValueError: if no column has a name.
+        UnreadableError: if no column has a name.
     """
     width = max((len(row) for row in rows), default=0)
     cleaned = [[clean_text(value) for value in [*row, *[""] * (width - len(row))]] for row in rows]
@@ -263,7 +417,7 @@ def header_names(rows: list[list[str]]) -> list[str]:
         copies = sum(name == joined or name.rsplit(" (", 1)[0] == joined for name in names)
         names.append(joined if not copies else f"{joined} ({copies + 1})")
     if not any(any(row) for row in cleaned):
-        raise ValueError("the header row is empty")
+        raise UnreadableError("the header row is empty", "שורת הכותרות ריקה")
     return names
 
 

@@ -31,6 +31,7 @@ CITY = "tikkun/city"
 _SETTINGS = PROJECT / ".dagster" / "dagster.yaml"
 _INDEX = "index"
 _KEPT_RUNS = 4
+_LOOKED_AT_RUNS = 3
 _BUSY_SECONDS = 30
 _STARTING_SECONDS = 300
 
@@ -155,6 +156,21 @@ def instance(space: Workspace) -> Iterator[dg.DagsterInstance]:
     os.environ["DAGSTER_HOME"] = str(home(space))
     with dg.DagsterInstance.get() as found:
         yield found
+
+
+def usual_seconds(found: dg.DagsterInstance, job: str) -> dict[str, float]:
+    """Return the most seconds each step took in the last runs of a job that ended well.
+
+    The most, as a step that was remembered once may have to be computed now.
+    """
+    ended = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS])
+    seconds: dict[str, float] = {}
+    for run in found.get_runs(ended, limit=_LOOKED_AT_RUNS):
+        for step in found.get_run_step_stats(run.run_id):
+            if step.start_time and step.end_time:
+                took = step.end_time - step.start_time
+                seconds[step.step_key] = max(took, seconds.get(step.step_key, 0.0))
+    return seconds
 
 
 def end_broken_runs(found: dg.DagsterInstance, warehouse: Warehouse) -> None:

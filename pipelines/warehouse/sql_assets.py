@@ -101,6 +101,7 @@ def upstream(sql: SqlTable) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+@cache
 def column_lineage(sql: SqlTable) -> dg.TableColumnLineage:
     """Return, for each column, the columns of other tables it is computed from."""
     # Untrimmed: the trimmed copies of each SELECT are for drawing, and cost three quarters of the

@@ -34,6 +34,8 @@ STAGES = ("aim", "collect", "diagnose", "decide", "act", "review")
 POOL = "warehouse"
 ANEW = "tikkun/anew"
 """Tag of a run that must compute everything, though a step remembers its last result."""
+REMEMBERED = "tikkun/remembered"
+"""Metadata of a table that its step did not compute, as nothing it depends on had changed."""
 SCOPE = "tikkun/scope"
 """Tag of a run: which schools its plan covers (R3)."""
 OWNERS = ["team:education-department"]
@@ -322,14 +324,20 @@ def python_asset(step: Step) -> dg.AssetsDefinition:
         is_anew = ANEW in context.run.tags
         held = {} if is_anew or not step.remembers else warehouse.last(step.remembers)
         given |= {name: held.get(name, nothing(name)) for name in step.remembers}
+        computed = []
+
+        def compute(city: CityFolder, tables: Tables) -> Tables:
+            computed.append(step.name)
+            return step.compute(city, tables)
+
         memory = Memory(workspace.memory_path)
-        made = memory.made(step.name, workspace.city(), given, step.compute, is_anew=is_anew)
+        made = memory.made(step.name, workspace.city(), given, compute, is_anew=is_anew)
         writers = {
             table.name: lambda connection, target, table=table: create_typed(
                 connection, table, made[table.name], target
             )
             for table in tables
         }
-        yield from make_tables(warehouse, writers)
+        yield from make_tables(warehouse, writers, lambda _: {} if computed else {REMEMBERED: True})
 
     return _make

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.settings.fields import ROW
 from pipelines.settings.mapping import SourceMapping
-from pipelines.sources.tabular import header_names, read_content
+from pipelines.sources.tabular import UnreadableError, header_names, read_content
 
 COLUMNS = {"semel_mosad_old": "סמל קודם", "semel_mosad": "סמל מוסד", "school_year": "שנה"}
 TEXT = "סמל קודם,סמל מוסד,שנה\n900900,900029,2024\n900901,900030,2025\n"
@@ -66,6 +66,109 @@ def test_a_stray_quote_and_a_short_row_stay_alone():
     found = read_content(text.encode(), mapping(columns={"x": "a"}))
     assert found.rows.rows() == [("4", "5", "6", 3), ("9", "10", "11", 5)]
     assert found.broken == (2, 4)
+
+
+CODES = [510000 + number for number in range(120)]
+
+
+@pytest.mark.parametrize("quote", ['"', ""])
+def test_a_column_that_is_filled_late(quote):
+    """Whatever the first hundred records hold, and with a Hebrew abbreviation in each."""
+    late = [quote + ("מאוחר" if number >= 100 else "") + quote for number in range(120)]
+    lines = [f'{code},בי"ס {code},{note}' for code, note in zip(CODES, late, strict=True)]
+    found = read_content("\n".join(["א,ב,ג", *lines]).encode(), mapping(columns={"x": "א"}))
+    assert found.broken == ()
+    assert found.rows["ג"].to_list() == [None] * 100 + ["מאוחר"] * 20
+    assert found.rows["ב"][7] == 'בי"ס 510007'
+
+
+@pytest.mark.parametrize(
+    ("line", "is_sound"),
+    [
+        ('2,ברוש"גדול, 310",כן', False),  # a delimiter is missing before the quotation
+        ('2,ברוש"גדול, בן, 310"', False),
+        ('2,חמ"ד,310,בי"ס', True),
+        ('2,12",14",כן', True),
+        ('2,"ברוש, גדול",310,כן', True),
+        ('2, "ברוש, גדול", 310, כן', True),
+    ],
+)
+def test_nothing_is_shifted_in_silence(line, is_sound):
+    text = f"א,ב,ג,ד\n1,אלון,300,כן\n{line}\n3,אלה,320,כן\n"
+    found = read_content(text.encode(), mapping(columns={"x": "א"}))
+    assert found.rows["א"].to_list() == (["1", "2", "3"] if is_sound else ["1", "3"])
+    assert found.broken == (() if is_sound else (3,))
+
+
+def test_a_long_quotation_is_one_record_and_a_stray_mark_takes_no_neighbour():
+    note = "\n".join(["שורה"] * 12 + ["999999,רפאים,אין כזה"] + ["שורה"] * 20)
+    text = f'א,ב,ג\n1,אלון,"{note}"\n2,ברוש,כן\n'
+    found = read_content(text.encode(), mapping(columns={"x": "א"}))
+    assert found.rows["א"].to_list() == ["1", "2"]
+    assert found.rows["ג"][0] == note
+    stray = ['1,"אלון,כן', *(f"{number},ברוש,כן" for number in range(2, 40)), '40,גפן",כן']
+    found = read_content("\n".join(["א,ב,ג", *stray]).encode(), mapping(columns={"x": "א"}))
+    assert found.broken == (2,)
+    assert found.rows["א"].to_list() == [str(number) for number in range(2, 41)]
+
+
+def test_an_empty_field_too_many_in_every_line_and_empty_fields_left_out():
+    wide = "\n".join(["א,ב,ג", *(f"{code},אלון,{code % 7}," for code in CODES)])
+    found = read_content(wide.encode(), mapping(columns={"x": "א"}))
+    assert (found.rows.height, found.broken) == (120, ())
+    short = ["א,ב,ג,ד", *(f"{code},אלון,3" + ",כן" * (code % 3 == 0) for code in CODES)]
+    found = read_content("\n".join(short).encode(), mapping(columns={"x": "א"}))
+    assert (found.rows.height, found.broken) == (120, ())
+    assert found.rows["ד"].null_count() == 80
+
+
+def test_a_field_that_was_lost_within_a_line_moves_no_other():
+    lines = [f"{code},אלון,3" + ",כן" * (code % 3 == 0) for code in CODES]
+    lines[7] = "510007,4,כן"  # the name is lost, not the last field
+    found = read_content("\n".join(["א,ב,ג,ד", *lines]).encode(), mapping(columns={"x": "א"}))
+    assert found.broken == (9,)
+    one = [f"{code},אלון,3,כן" for code in CODES]
+    one[7] = "510007,אלון,3"  # a single short line is a fault
+    found = read_content("\n".join(["א,ב,ג,ד", *one]).encode(), mapping(columns={"x": "א"}))
+    assert found.broken == (9,)
+
+
+def test_hebrew_that_was_encoded_twice_is_named():
+    def twice(text):
+        return "".join(
+            chr(byte) if byte in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else bytes([byte]).decode("cp1252")
+            for byte in text.encode()
+        )
+
+    all_of_it = f"semel,school\n510001,{twice('אלון')}\n510002,{twice('ברוש')}\n"
+    with pytest.raises(UnreadableError, match="encoded twice") as told:
+        read_content(all_of_it.encode(), mapping(columns={"x": "semel"}))
+    assert "פעמיים" in told.value.he
+    one = f"semel,school\n510001,{twice('אלון')}\n510002,ברוש\n510003,3×4\n"
+    found = read_content(one.encode(), mapping(columns={"x": "semel"}))
+    assert found.broken == (2,)
+    assert found.rows["school"].to_list() == ["ברוש", "3×4"]
+
+
+def test_what_spreadsheets_and_old_systems_add():
+    head_break = 'א,"תלמידים\n(סך הכול)",ג\n1,300,12\n2,310,13\n'
+    found = read_content(head_break.encode(), mapping(columns={"x": "א"})).rows
+    assert found.columns == ["א", "תלמידים (סך הכול)", "ג", ROW]
+    assert found[ROW].to_list() == [3, 4]
+    unmatched = read_content('א,"ב"ס,ג\n1,2,3\n'.encode(), mapping(columns={"x": "א"}))
+    assert unmatched.rows.rows() == [("1", "2", "3", 2)]
+    named = read_content("sep=;\nא;ב\n1;אלון\n".encode(), mapping(columns={"x": "א"}))
+    assert named.rows.rows() == [("1", "אלון", 3)]
+    ended = read_content("א,ב\r\n1,אלון\r\n\x1a".encode(), mapping(columns={"x": "א"}))
+    assert (ended.rows.height, ended.broken) == (1, ())
+    apostrophes = "א,ב,ג\n1,'אלון','אחת, שתיים'\n2,'ברוש','ג'\n"
+    found = read_content(apostrophes.encode(), mapping(columns={"x": "א"}))
+    assert found.rows.drop(ROW).rows() == [("1", "אלון", "אחת, שתיים"), ("2", "ברוש", "ג")]
+    geresh = "א,ב\n1,כיתה ג'\n2,'ברוש\n"
+    assert read_content(geresh.encode(), mapping(columns={"x": "א"})).rows["ב"].to_list() == [
+        "כיתה ג'",
+        "'ברוש",
+    ]
 
 
 def test_a_workbook_with_two_header_rows_and_merged_cells():

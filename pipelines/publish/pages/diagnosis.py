@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from models.gaps.components import LEAST_SCHOOLS
+from models.cells import LEAST_SCHOOLS
 from models.keys import WHOLE
 from pipelines.publish import charts
 from pipelines.publish.pages.base import ReportContext, Rows, counts, first_row, page
