@@ -55,7 +55,7 @@ class SourceMapping(Model):
         file: name or pattern below one of the city's roots; `{school_year}` stands for each
             school year, `*` for any text.
         format: kind of file.
-        encoding: codec of a CSV; `auto` reads the byte-order mark, else UTF-8, else cp1255.
+        encoding: codec of a CSV; `auto` reads the byte-order mark, else UTF-8, cp862 or cp1255.
         delimiter: of a CSV; `auto` takes the one that splits the header most.
         sheet: name or number (from 0) of the sheet of a workbook.
         header_row: first row of the header, 1 being the first row of the file.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 from pathlib import Path
 
 import polars as pl
@@ -21,22 +22,26 @@ from pipelines.sources import personal
 from pipelines.sources.normalise import normalise
 
 DEMO_KEY = "tikkun-demonstration-key-not-for-real-pupils"
+_LEAST_SIGNS = 8
 _ID_DIGITS = 9
+_NO_PART_OF_AN_ID = re.compile(r"[\s'’׳\-‐-―−־]")
+_WITH_EXPONENT = re.compile(r"(\d)(?:\.(\d+))?[eE]\+?0*(\d+)")
 
 
 def pupil_key(*, is_synthetic: bool) -> bytes:
     """Return the key of the keyed hash.
 
     Raises:
-        CityError: if a real city has no key, or uses the demonstration key.
+        CityError: if a real city has no key, uses the demonstration key in any disguise, or one
+            that is too short or repeats few signs.
     """
-    key = os.environ.get("TIKKUN_PUPIL_KEY", "")
+    key = os.environ.get("TIKKUN_PUPIL_KEY", "").strip()
     key_file = os.environ.get("TIKKUN_PUPIL_KEY_FILE", "")
     if not key and key_file:
         key = Path(key_file).read_text(encoding="utf-8").strip()
     if is_synthetic:
         return (key or DEMO_KEY).encode()
-    if not key or key == DEMO_KEY:
+    if not key or DEMO_KEY in "".join(key.split()).casefold():
         raise CityError(
             "This city has pupil files, so it needs its own secret key: set TIKKUN_PUPIL_KEY or"
             " TIKKUN_PUPIL_KEY_FILE (at least 32 random characters, kept outside the database). The"
@@ -44,10 +49,12 @@ def pupil_key(*, is_synthetic: bool) -> bytes:
             "לעיר יש קובצי תלמידים ולכן נדרש מפתח סודי משלה: TIKKUN_PUPIL_KEY או"
             " TIKKUN_PUPIL_KEY_FILE. מפתח ההדגמה אינו מתקבל.",
         )
-    if len(key) < 32:
+    if len(key) < 32 or len(set(key)) < _LEAST_SIGNS:
         raise CityError(
-            "TIKKUN_PUPIL_KEY is shorter than 32 characters; use a longer random key.",
-            "המפתח הסודי קצר מ-32 תווים; יש להשתמש במפתח אקראי ארוך יותר.",
+            f"TIKKUN_PUPIL_KEY is shorter than 32 characters or repeats fewer than {_LEAST_SIGNS}"
+            " different ones; use a longer random key.",
+            f"המפתח הסודי קצר מ-32 תווים, או חוזר על פחות מ-{_LEAST_SIGNS} תווים שונים; יש להשתמש"
+            " במפתח אקראי ארוך יותר.",
         )
     return key.encode()
 
@@ -55,18 +62,27 @@ def pupil_key(*, is_synthetic: bool) -> bytes:
 def hash_ids(ids: pl.Series, *, is_synthetic: bool) -> pl.Series:
     """Replace ids by 32 hex digits of their keyed hash; empty stays empty.
 
-    An id that became a number (a leading zero lost, ".0" added) is the same id.
+    An id that became a number (leading zeros lost, ".0" added, 3.1E+08 written out by a spreadsheet
+    with all its digits) or is spelt with blanks, an apostrophe before it or a hyphen before its
+    check digit is the same id.
     """
     known = ids.drop_nulls().unique()
     if known.is_empty():
         return ids
     key = pupil_key(is_synthetic=is_synthetic)
-    same = known.str.replace(r"\.0+$", "")
-    same = pl.select(
-        pl.when(same.str.contains(r"^\d{7,9}$")).then(same.str.zfill(_ID_DIGITS)).otherwise(same)
-    ).to_series()
-    hashes = [hmac.digest(key, value.encode(), "sha256").hex()[:32] for value in same]
+    hashes = [hmac.digest(key, _same_id(text).encode(), "sha256").hex()[:32] for text in known]
     return ids.replace_strict(known, pl.Series(hashes, dtype=pl.String), default=None)
+
+
+def _same_id(text: str) -> str:
+    """Return the one spelling of an id: nine digits where it is made of digits."""
+    bare = _NO_PART_OF_AN_ID.sub("", text)
+    if power := _WITH_EXPONENT.fullmatch(bare):
+        whole, parts, exponent = power[1], power[2] or "", int(power[3])
+        if len(parts) == exponent:  # with fewer, digits are lost
+            bare = whole + parts
+    bare = re.sub(r"\.0+$", "", bare)
+    return bare.zfill(_ID_DIGITS) if bare.isdecimal() and len(bare) <= _ID_DIGITS else text
 
 
 def admit(

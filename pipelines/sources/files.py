@@ -46,6 +46,8 @@ _REPAIR_TYPES = {
     "repaired_rows": pl.Int32,
     "first_row": pl.Int32,
 }
+# Percents of which a whole file of at most 1 is not thinkable, as it is of dropout.
+_NEVER_ALL_SMALL, _ENOUGH_VALUES = frozenset(("agree_pct", "attended_pct", "bagrut_pct")), 3
 # Anything a cleaned value does not have: marks, tabs and line breaks, several spaces together.
 _MESS = rf"{INVISIBLE}|[\t\n\x0b\x0c\r\u00a0]|  "
 
@@ -112,7 +114,9 @@ def where_mapped(city: CityFolder, source_id: str, number: int = 0, *option: str
 
 def _find(city: CityFolder, source_id: str, name: str, number: int) -> list[Path]:
     for root in city.roots:
+        # "~$name.xlsx" is what an office programme lays beside a workbook while it is open.
         held = sorted(root.glob(name)) if "*" in name else [root / name]
+        held = [path for path in held if not path.name.startswith("~$")]
         if any(path.is_file() for path in held):
             return [path for path in held if path.is_file()]
     searched = ", ".join(str(root) for root in city.roots)
@@ -214,7 +218,8 @@ def _read_file(
     rows = pl.DataFrame(columns).with_columns(
         **{key: pl.lit(value) for key, value in provenance.items()}, **{ROW: read.rows[ROW]}
     )
-    rejected = _rejected(rows, cells, mapping)
+    _refuse_shares(city, source_id, number, path, mapping, columns)
+    rejected = _rejected(rows, cells, mapping, dictionary().contract(source_id).key)
     extra = [name for name in cells.columns if name not in mapping.columns.values()]
     return Reading(
         rows.join(rejected, on=ROW, how="anti"),
@@ -358,6 +363,28 @@ def _columns(
     return columns, touched
 
 
+def _refuse_shares(
+    city: CityFolder,
+    source_id: str,
+    number: int,
+    path: Path,
+    mapping: SourceMapping,
+    columns: Mapping[str, pl.Series],
+) -> None:
+    """Refuse a file whose percents are shares: cells shown as 85 % hold 0.85 (R129)."""
+    for name in _NEVER_ALL_SMALL & columns.keys() - mapping.units.keys():
+        values = columns[name].cast(pl.Float64, strict=False).drop_nulls()
+        if len(values) >= _ENOUGH_VALUES and bool((values <= 1).all()) and bool((values > 0).any()):
+            header = mapping.columns[name]
+            raise CityError(
+                f"{path}: all {len(values)} values of '{header}' ({name}) are at most 1 percent:"
+                f" they seem to be shares. If so, write units: {{{name}: share}} at"
+                f" {where_mapped(city, source_id, number)}.",
+                f"{path}: כל {len(values)} הערכים בעמודה '{header}' הם אחוז אחד לכל היותר;"
+                f" כנראה אלה חלקים מאחד. אם כן, יש להוסיף למיפוי units: {{{name}: share}}.",
+            )
+
+
 def _cleaned(column: pl.Series, mapping: SourceMapping) -> pl.Series:
     column = column.str.strip_chars()
     if column.str.contains(_MESS).any():
@@ -376,9 +403,12 @@ def _resolved(column: pl.Series, aliases: Mapping[str, str]) -> pl.Series:
     return column.replace(pairs) if pairs else column
 
 
-def _rejected(rows: pl.DataFrame, cells: pl.DataFrame, mapping: SourceMapping) -> pl.DataFrame:
+def _rejected(
+    rows: pl.DataFrame, cells: pl.DataFrame, mapping: SourceMapping, key: Sequence[str]
+) -> pl.DataFrame:
     """Return rows that are no records (by the mapping, or totals), and excerpts without consent.
 
+    A row of totals has no key of its own; a thing whose name begins with "Total" has.
     Nobody agreed to the latter (R19), so their content is not stored.
     """
 
@@ -395,7 +425,15 @@ def _rejected(rows: pl.DataFrame, cells: pl.DataFrame, mapping: SourceMapping) -
         found.append(because("skipped", name, texts.str.contains(f"^(?:{pattern})$")))
     looked_at = list(dict.fromkeys([cells.columns[0], *mapping.columns.values()]))[:3]
     words = pl.col(looked_at).str.strip_chars().str.to_lowercase()
-    total = cells.select(pl.any_horizontal(words.str.contains(TOTAL)).fill_null(value=False))
+    held = list(dict.fromkeys(mapping.columns[name] for name in key if name in mapping.columns))
+    own = pl.col(held).str.strip_chars().str.to_lowercase()
+    is_keyed = (
+        pl.all_horizontal((own.fill_null("") != "") & ~own.str.contains(TOTAL))
+        if held
+        else pl.lit(value=False)
+    )
+    is_total = pl.any_horizontal(words.str.contains(TOTAL)) & ~is_keyed.fill_null(value=False)
+    total = cells.select(is_total.fill_null(value=False))
     found.append(because("total_row", None, total.to_series()))
     if "has_consent" in rows.columns:
         agreed = (pl.col("has_consent") == "true").fill_null(value=False)

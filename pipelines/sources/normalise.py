@@ -67,6 +67,7 @@ _LETTERS = dict(
         strict=True,
     )
 ) | dict(zip("ךםןףץ", (20, 40, 50, 80, 90), strict=True))
+_GRADE_WORDS, _LAST_GRADE = ("כיתה", "כתה", "שכבה", "שכבת"), 12
 _QUOTES = str.maketrans(
     {"״": '"', "”": '"', "“": '"', "׳": "'", "’": "'", "־": "-", "–": "-", "—": "-"}
 )
@@ -169,9 +170,10 @@ def _hebrew_day(text: str) -> str | None:
 
 
 def hebrew_year(text: str) -> int | None:
-    """Read תשפ"ו or ה'תשפ"ו as 5786."""
-    letters = text.translate(_QUOTES).replace('"', "").replace("ה'", "", 1).replace("'", "")
-    value = _gematria(letters)
+    """Read תשפ"ו, ה'תשפ"ו or התשפ"ו as 5786."""
+    letters = text.translate(_QUOTES).replace('"', "").replace("'", "")
+    # Letters of a number stand from the largest on: a first ה counts the thousands.
+    value = _gematria(letters.removeprefix("ה"))
     return 5000 + value if 700 <= value < 900 else None
 
 
@@ -179,6 +181,15 @@ def _gematria(text: str) -> int:
     letters = text.translate(_QUOTES).replace('"', "").replace("'", "")
     known = all(letter in _LETTERS for letter in letters)
     return sum(_LETTERS[letter] for letter in letters) if known else 0
+
+
+def grade(text: str) -> str | None:
+    """Read ד, ד', כיתה ד or י"ב as the number of the grade; 4 and 4.0 too."""
+    words = text.translate(_QUOTES).replace('"', "").replace("'", "").split()
+    if words and words[0] in _GRADE_WORDS:
+        words = words[1:]
+    found = _gematria(words[0]) if len(words) == 1 else 0
+    return str(found) if 1 <= found <= _LAST_GRADE else whole_number(text)
 
 
 def school_year(text: str) -> str | None:
@@ -222,6 +233,8 @@ def _reader(field: Field, mapping: SourceMapping) -> Callable[[str], str | None]
     """Return what reads a value of this field that is not in the contract's spelling."""
     if field.name == "school_year":
         return school_year
+    if field.name == "grade":
+        return grade
     if field.type in ("INTEGER", "BIGINT"):
         return whole_number
     if field.type == "DOUBLE" or field.type.startswith("DECIMAL"):

@@ -199,6 +199,10 @@ _CANNOT_EXCEED = (
 )
 
 
+# Source → its scores, which have to lie on the scale that the row names.
+_SCORES = {"tests__pupil_scores": "score", "tests__school_means": "score_mean"}
+
+
 def _number(name: str) -> str:
     return f"TRY_CAST({name} AS DOUBLE)"
 
@@ -208,15 +212,24 @@ def _row_rules(source_id: str, known: References) -> Iterator[tuple[str, str, st
     for source, column, most, en, he in _CANNOT_EXCEED:
         if source == source_id:
             yield column, "implausible", f"{_number(column)} > {_number(most)}", en, he
-    if source_id == "tests__pupil_scores":
-        score = _number("score")
+    if source_id in _SCORES:
+        column = _SCORES[source_id]
+        score = _number(column)
         for scale_id, (low, high) in sorted(known.scales.items()):
             # A share between 0 and 1 on a scale of hundreds was written in another unit.
             share = f" OR ({score} > 0 AND {score} < 1)" if high >= 100 else ""
             outside = f"{score} < {low} OR {score} > {high}{share}"
             condition = f"scale_id = {_text(scale_id)} AND ({outside})"
             rule = f"{scale_id}: {low:g}…{high:g}"
-            yield "score", "outside_scale", condition, rule, rule
+            yield column, "outside_scale", condition, rule, rule
+    if source_id == "tests__school_means":
+        yield (
+            "score_mean",
+            "implausible",
+            f"{_number('score_mean')} = 0 OR {_number('tested_pupils')} = 0",
+            "a mean of 0, or of no tested pupil: write nothing where a school was not measured",
+            "ממוצע 0, או ממוצע בלי נבחנים: יש להשאיר ריק היכן שבית הספר לא נמדד",
+        )
     grade = _number("grade")
     if source_id in ("register__pupils", "tests__pupil_scores", "attendance__exits"):
         yield (

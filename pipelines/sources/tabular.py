@@ -45,6 +45,11 @@ _TWICE = re.compile(
 )
 
 
+_PAGE = re.compile(rb"(?i)<(!doctype html|html|table|head)")
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_DOS_HEBREW = bytes(range(0x80, 0x9B))  # the letters of cp862, which in cp1255 are marks
+
+
 class UnreadableError(ValueError):
     """A file is not what its mapping says; the message holds no value of it.
 
@@ -78,6 +83,7 @@ def read_content(content: bytes, mapping: SourceMapping) -> Content:
             Hebrew was encoded twice.
         Exception: whatever the format's reader raises on a file of another kind.
     """
+    _refuse_other_kinds(content)
     if mapping.format == "csv":
         return _csv(*decode(content, mapping.encoding), mapping)
     if mapping.format == "parquet":
@@ -87,12 +93,35 @@ def read_content(content: bytes, mapping: SourceMapping) -> Content:
     return _workbook(content, mapping)
 
 
+def _refuse_other_kinds(content: bytes) -> None:
+    """Refuse what is often saved or sent in a table's place, by its name.
+
+    Raises:
+        UnreadableError: it is a web page, an archive, or locked with a password.
+    """
+    if content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and _PAGE.search(content[:4096]):
+        raise UnreadableError(
+            "it is an HTML page under another name: open it in a spreadsheet and save it as xlsx",
+            "זהו דף HTML בשם אחר: יש לפתוח אותו בגיליון אלקטרוני ולשמור כ-xlsx",
+        )
+    if content.startswith(b"PK\x03\x04") and b"xl/" not in content:
+        raise UnreadableError(
+            "it is a zip archive: unpack it and put the files inside in its place",
+            "זהו קובץ zip: יש לחלץ אותו ולהניח את הקבצים שבתוכו במקומו",
+        )
+    if content.startswith(_OLE) and "EncryptedPackage".encode("utf-16-le") in content:
+        raise UnreadableError(
+            "it is locked with a password: save it without a password",
+            "הקובץ מוגן בסיסמה: יש לשמור אותו בלי סיסמה",
+        )
+
+
 def decode(content: bytes, encoding: str) -> tuple[str, frozenset[int]]:
     """Return the text of a CSV, and its lines that hold bytes of another encoding.
 
     Under `auto`: by the byte-order mark; else UTF-8 if most bytes beyond ASCII are UTF-8, so that
-    one broken byte spoils its own line and not the file; else cp1255. Bytes that do not fit become
-    "\ufffd".
+    one broken byte spoils its own line and not the file; else cp862 if nearly all are its Hebrew
+    letters; else cp1255. Bytes that do not fit become "\ufffd".
 
     Raises:
         UnicodeDecodeError: if the bytes are not in a declared encoding, or not in UTF-16.
@@ -116,6 +145,8 @@ def decode(content: bytes, encoding: str) -> tuple[str, frozenset[int]]:
     beyond_ascii = len(content) - len(content.translate(None, bytes(range(128, 256))))
     if 2 * strange < beyond_ascii:
         return _by_lines(text)
+    if 10 * (len(content) - len(content.translate(None, _DOS_HEBREW))) > 9 * beyond_ascii:
+        return _by_lines(content.decode("cp862", "surrogateescape"))
     return _by_lines(content.decode("cp1255", "surrogateescape"))
 
 

@@ -94,6 +94,9 @@ def test_every_day_is_read_back_in_each_spelling(value):
     [
         ('תשפ"ו', "2026"),
         ("תשפ״ו", "2026"),
+        ("התשפ״ו", "2026"),
+        ("התשפו", "2026"),
+        ("ה'תשפ\"ו", "2026"),
         ("2025/26", "2026"),
         ("2025-2026", "2026"),
         ('תשפ"ו (2025/26)', "2026"),
@@ -105,6 +108,24 @@ def test_every_day_is_read_back_in_each_spelling(value):
 )
 def test_school_years(text, value):
     assert school_year(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("ד", "4"),
+        ("ד'", "4"),
+        ("כיתה ד׳", "4"),
+        ("שכבה ו", "6"),
+        ('י"ב', "12"),
+        ("4.0", "4"),
+        ("ד1", None),
+        ("כ", None),
+        ("כיתה", None),
+    ],
+)
+def test_grades(text, value):
+    assert read("grade", text) == [value or text]
 
 
 def test_codes_get_their_digits_back():

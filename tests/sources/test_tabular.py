@@ -1,6 +1,7 @@
 """Bytes to records: encodings, headers, quotes; a broken record never takes its neighbours."""
 
 import io
+import zipfile
 
 import polars as pl
 import pytest
@@ -131,6 +132,27 @@ def test_a_field_that_was_lost_within_a_line_moves_no_other():
     one[7] = "510007,אלון,3"  # a single short line is a fault
     found = read_content("\n".join(["א,ב,ג,ד", *one]).encode(), mapping(columns={"x": "א"}))
     assert found.broken == (9,)
+
+
+def test_what_is_no_table_is_refused_by_its_name():
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.csv", TEXT)
+    locked = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le")
+    page = b"\xef\xbb\xbf <html><table><tr><td>semel</td></tr></table></html>"
+    for content, en, he in (
+        (packed.getvalue(), "zip", "zip"),
+        (locked, "password", "בסיסמה"),
+        (page, "HTML", "HTML"),
+    ):
+        for form in ("csv", "xlsx"):
+            with pytest.raises(UnreadableError, match=en) as told:
+                read_content(content, mapping(format=form))
+            assert he in told.value.he
+
+
+def test_dos_hebrew_is_read():
+    assert read_content(TEXT.encode("cp862"), mapping()).rows.columns[0] == "סמל קודם"
 
 
 def test_hebrew_that_was_encoded_twice_is_named():

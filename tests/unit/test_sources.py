@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import dictionary
 from pipelines.sources.admission import DEMO_KEY, hash_ids, pupil_key
-from pipelines.sources.files import city_files_state, read_source
-from pipelines.sources.quarantine import quarantine_query
+from pipelines.sources.files import city_files_state, read_source, source_files
+from pipelines.sources.quarantine import References, quarantine_query
 from pipelines.warehouse.generated_sql import generated_sql
 
 YEARS = (2022, 2023, 2024, 2025, 2026)
@@ -27,11 +27,11 @@ def copy(small_city, tmp_path):
     return folder
 
 
-def quarantined(source_id, rows):
+def quarantined(source_id, rows, known=None):
     connection = duckdb.connect()
     connection.register("rows", rows)
     connection.execute("CREATE TABLE raw AS SELECT * FROM rows")
-    return connection.sql(quarantine_query(source_id, "raw")).pl()
+    return connection.sql(quarantine_query(source_id, "raw", known)).pl()
 
 
 def test_hebrew_headers_and_values_of_a_workbook_become_ours(copy):
@@ -71,14 +71,104 @@ def test_a_decision_without_a_reason_or_signed_by_a_person_is_set_aside(copy):
 
 
 def test_a_real_city_may_not_use_the_demonstration_key(monkeypatch):
-    for value in ("", DEMO_KEY, "short"):
+    disguised = (f" {DEMO_KEY}\n", DEMO_KEY.upper(), DEMO_KEY.replace("-", " -"), f"{DEMO_KEY}x")
+    for value in ("", DEMO_KEY, *disguised, "short", "k" * 40, "ab" * 20):
         monkeypatch.setenv("TIKKUN_PUPIL_KEY", value)
         with pytest.raises(CityError, match="key"):
             pupil_key(is_synthetic=False)
-    monkeypatch.setenv("TIKKUN_PUPIL_KEY", "k" * 40)
+    monkeypatch.setenv("TIKKUN_PUPIL_KEY", "0123456789abcdef" * 2)
     hashed = hash_ids(pl.Series(["991", None, "992", "991"]), is_synthetic=False)
     assert hashed[0] == hashed[3] != hashed[2]
     assert hashed[1] is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12345678",
+        "12345678.0",
+        "01234567-8",
+        "012 345 678",
+        "'012345678",
+        "1.2345678E+07",
+        "012345678\u00a0",
+    ],
+)
+def test_one_child_is_one_child_however_the_id_is_spelt(text):
+    same, other = hash_ids(pl.Series(["012345678", "1.23E+07"]), is_synthetic=True)
+    assert hash_ids(pl.Series([text]), is_synthetic=True)[0] == same
+    assert other != hash_ids(pl.Series(["12300000"]), is_synthetic=True)[0], "its digits are lost"
+
+
+def test_a_programme_called_total_is_kept_and_a_row_of_totals_is_not(copy):
+    held = pl.read_excel(copy / "files" / "registry.xlsx", infer_schema_length=0)
+    code, name = held.columns[0], "מענה (באנגלית)"
+    added = held.head(2).with_columns(pl.Series(code, ["tpr", 'סה"כ']))
+    added = added.with_columns(pl.Series(name, ["Total Physical Response", None]))
+    pl.concat([held, added]).write_csv(copy / "files" / "registry.csv")
+    source = (copy / "city.yaml").read_text(encoding="utf-8")
+    as_csv = source.replace("registry.xlsx\n    format: xlsx", "registry.csv\n    format: csv")
+    (copy / "city.yaml").write_text(as_csv, encoding="utf-8")
+    found = read_source(load_city(copy), "programmes__registry", YEARS)
+    assert "tpr" in found.rows["response_id"].to_list()
+    assert found.rejected["reason_code"].to_list() == ["total_row"]
+
+
+def test_percents_that_are_shares_are_refused_with_what_to_write(copy):
+    city = load_city(copy)
+    ((path, *_), *_) = source_files(city, "climate__facets", [2026])
+    mapping = city.city.sources["climate__facets"][0]
+    header = mapping.columns["agree_pct"]
+    held = pl.read_csv(path, infer_schema=False)
+    shares = held.with_columns((pl.col(header).cast(pl.Float64) / 100).cast(pl.String))
+    shares.write_csv(path)
+    with pytest.raises(CityError, match=r"units: \{agree_pct: share\}") as told:
+        read_source(city, "climate__facets", [2026])
+    assert "אחוזים" in told.value.he
+
+
+def test_what_an_office_programme_lays_beside_an_open_workbook_is_passed_over(copy):
+    before = read_source(load_city(copy), "register__merges", YEARS).rows
+    source = (copy / "city.yaml").read_text(encoding="utf-8")
+    assert "file: merges.csv" in source
+    changed = source.replace("file: merges.csv", "file: '*merges.csv'")
+    (copy / "city.yaml").write_text(changed, encoding="utf-8")
+    (copy / "files" / "~$merges.csv").write_bytes(b"\x05dana")
+    assert read_source(load_city(copy), "register__merges", YEARS).rows.equals(before)
+
+
+@pytest.mark.parametrize(
+    ("mean", "tested", "code"),
+    [
+        ("540", "30", "outside_scale"),
+        ("0.71", "30", "outside_scale"),
+        ("-3", "30", "outside_scale"),
+        ("0", "30", "implausible"),
+        ("71", "0", "implausible"),
+        ("71", "30", None),
+    ],
+)
+def test_a_published_mean_lies_on_its_scale_and_stands_on_somebody(mean, tested, code):
+    row = {
+        "semel_mosad": "900001",
+        "school_year": "2026",
+        "grade": "5",
+        "subject": "math",
+        "scale_id": "int",
+        "score_mean": mean,
+        "score_sd": "12",
+        "tested_pupils": tested,
+        "link_id": None,
+    }
+    rows = pl.DataFrame(
+        [row | {"file_name": "f.csv", "file_hash": "0", "file_row": 2}],
+        schema_overrides=dict.fromkeys(row, pl.String),
+    )
+    known = References(scales={"int": (0.0, 100.0)})
+    found = quarantined("tests__school_means", rows, known)
+    assert found.filter(pl.col("reason_code").is_in(["outside_scale", "implausible"]))[
+        "reason_code"
+    ].unique().to_list() == ([code] if code else [])
 
 
 def test_rows_the_mapping_leaves_out_are_kept_apart_with_their_rows(copy):
