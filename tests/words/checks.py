@@ -232,10 +232,10 @@ def hedging(release: Release) -> Iterator[str]:
 
 
 def units(release: Release) -> Iterator[str]:
-    """Standard deviations stand in annexes alone: what is folded away, and the list of terms."""
+    """SD stand in annexes alone: what is folded away, the list of terms, the page of checks."""
     for name, page in release.pages.items():
         for node in page.nodes:
-            is_annex = node.within("details") or node.within("dl")
+            is_annex = name in IDENTIFIERS or node.within("details") or node.within("dl")
             if not is_annex and re.search(r"ס״ת|סטיו?ת תקן|סטיית תקן", node.text):
                 yield f"{name}: {node.text!r}"
 
