@@ -106,8 +106,8 @@ def gap_percent(value: float) -> str:
 
 
 def decimal(value: float) -> str:
-    """Return a number with up to four significant digits."""
-    return f"{value:,.4g}".replace("-", "−")
+    """Return a number with up to four significant digits; what is only rounding error is 0."""
+    return "0" if abs(value) < 1e-9 else f"{value:,.4g}".replace("-", "−")
 
 
 def code(value: int) -> str:
