@@ -106,8 +106,14 @@ def gap_percent(value: float) -> str:
 
 
 def decimal(value: float) -> str:
-    """Return a number with up to four significant digits; what is only rounding error is 0."""
-    return "0" if abs(value) < 1e-9 else f"{value:,.4g}".replace("-", "−")
+    """Return a number with up to four significant digits and no power of ten.
+
+    What is only rounding error is 0.
+    """
+    if abs(value) < 1e-9:
+        return "0"
+    text = f"{value:,.4g}" if 1e-4 <= abs(value) < 1e4 else f"{value:,.9f}".rstrip("0").rstrip(".")
+    return text.replace("-", "−")
 
 
 def code(value: int) -> str:
