@@ -31,9 +31,9 @@ def _():
         label,
         nis,
         nis_change,
+        pupil_months,
+        pupil_months_change,
         signed,
-        tenths,
-        tenths_change,
     )
 
     return (
@@ -49,9 +49,9 @@ def _():
         nis_change,
         os,
         project,
+        pupil_months,
+        pupil_months_change,
         signed,
-        tenths,
-        tenths_change,
         time,
     )
 
@@ -82,7 +82,7 @@ def _(escape, mo, studio):
     title = "font-size:1.6rem;font-weight:700;margin:.6rem 0"
     mo.Html(f"""<div dir="rtl" lang="he">{mark}
         <h1 style="{title}">אולפן תרחישים – {escape(identity.name_he)}</h1>
-        <p><strong>טיוטה, לא החלטה.</strong> הזיזו החלטה, והתכנית תיפתר מחדש.
+        <p><strong>טיוטה, לא החלטה.</strong> הזיזו החלטה, והתוכנית תיפתר מחדש.
         הפערים, הצורך וההשפעות אינם משתנים.
         דבר אינו נשמר: תרחיש שכדאי לדון בו נכתב כקובץ בתיקיית scenarios של העיר.</p></div>""")
     return
@@ -149,7 +149,17 @@ def _(Settings, base, budget, excellence, floor, gamma, start, studio, time):
 
 @app.cell
 def _(
-    draft, escape, gap_percent, integer, mo, nis, nis_change, seconds, signed, tenths, tenths_change
+    draft,
+    escape,
+    gap_percent,
+    integer,
+    mo,
+    nis,
+    nis_change,
+    pupil_months,
+    pupil_months_change,
+    seconds,
+    signed,
 ):
     def ltr(name, text):
         return f'<b dir="ltr" data-studio="{name}" style="font-size:1.35rem">{text}</b>'
@@ -175,12 +185,12 @@ def _(
                 nis_change(total["municipal_change_agorot"]),
             ),
             (
-                "התקדמות צפויה (ס״ת × תלמידים)",
-                ltr("benefit", tenths(total["benefit_sd_pupils"])),
+                "התקדמות צפויה (חודשי תלמיד)",
+                ltr("benefit", pupil_months(total["benefit_sd_pupils"])),
                 (
-                    f"{tenths_change(total['benefit_change_sd_pupils'])}"
-                    f" ({tenths_change(total['benefit_change_lo_sd_pupils'])} …"
-                    f" {tenths_change(total['benefit_change_hi_sd_pupils'])})"
+                    f"{pupil_months_change(total['benefit_change_sd_pupils'])}"
+                    f" ({pupil_months_change(total['benefit_change_lo_sd_pupils'])} …"
+                    f" {pupil_months_change(total['benefit_change_hi_sd_pupils'])})"
                 ),
             ),
             ("מקומות", ltr("participants", integer(total["participants"])), ""),
@@ -209,7 +219,7 @@ def _(
             "grid-template-columns:repeat(auto-fit,minmax(11rem,1fr))"
         )
         shown = f"""<div dir="rtl" lang="he"><ul style="{grid}">{cards}</ul>
-        <p><small>מתחת לכל מספר ההפרש מהתכנית (להתקדמות ולמדד: טווח של 90%);
+        <p><small>מתחת לכל מספר ההפרש מהתוכנית (להתקדמות ולמדד: טווח של 90%);
         n = {total["schools"]} בתי ספר. נפתר ב־{seconds:.1f} שניות;
         המרחק מהטוב ביותר לכל היותר <bdi dir="ltr">{gap_percent(draft.gap_pct)}</bdi>.
         ההתקדמות היא אומדן לפי ההשפעות המשוערות.</small></p></div>"""
@@ -230,7 +240,7 @@ def _(draft, escape, integer, label, mo, nis, nis_change):
         cells = [
             f'<th scope="row" style="text-align:right">{name}</th>',
             cell(label("stream", row["stream"])),
-            cell(row["need_tier"]),
+            cell(label("need_tier", row["need_tier"])),
             amount(integer(row["pupils"])),
             amount(nis(row["cost_agorot"] - row["cost_change_agorot"])),
             amount(nis(row["cost_agorot"])),
@@ -246,10 +256,10 @@ def _(draft, escape, integer, label, mo, nis, nis_change):
         "זרם",
         "דרגת צורך",
         "תלמידים",
-        "בתכנית (₪)",
+        "בתוכנית (₪)",
         "בטיוטה (₪)",
         "הפרש (₪)",
-        "לעומת התכנית",
+        "לעומת התוכנית",
     ]
     head = "".join(f'<th scope="col" style="text-align:right">{name}</th>' for name in heads)
     caption = "הקצאה לבית ספר, לפי זרם ושם ולא לפי דירוג: טיוטה, לא החלטה"

@@ -7,8 +7,11 @@ import polars as pl
 from scipy.stats import norm
 
 from models.cells import MEAN_GROUP, component_variances, measured_cells
+from models.gaps import tiers
 from models.gaps.blocks import solve_means, stacks
 
+# That a gap matters, being wider than the margin, is asked with this; that a school lies below its
+# target at all, with `tiers.SURE`, the one meaning of "surely below".
 SURE = 0.90
 
 
@@ -46,14 +49,18 @@ def whole_or_part(
 
     Returns:
         subject, schools_measured, city_gap_sd, p_city_below, schools_below, schools_below_lo,
-        schools_below_hi (expected schools), schools_surely_below, spread_sd (SD of the schools'
-        true gaps), pattern; sorted by subject.
+        schools_below_hi (expected schools beyond the margin), schools_surely_below (in the tier of
+        that name, without a margin), spread_sd (SD of the schools' true gaps), pattern; sorted by
+        subject.
 
     Source: R38; domain_methods §2a ("whole or part").
     """
     z = (pl.col("gap_sd") - margin_sd) / pl.col("gap_se_sd")
     below = schools.filter(pl.col("gap_sd").is_not_null()).with_columns(
-        z.map_batches(lambda s: pl.Series(norm.cdf(s.to_numpy()))).alias("p")
+        z.map_batches(lambda s: pl.Series(norm.cdf(s.to_numpy()))).alias("p"),
+        (pl.col("gap_sd") / pl.col("gap_se_sd"))
+        .map_batches(lambda s: pl.Series(norm.cdf(s.to_numpy())))
+        .alias("p_below"),
     )
     # The spread of true gaps is that of their estimates plus the doubt that is left in each.
     by_subject = (
@@ -63,7 +70,8 @@ def whole_or_part(
             pl.len().cast(pl.Int32).alias("schools_measured"),
             pl.col("p").sum().alias("schools_below"),
             (pl.col("p") * (1 - pl.col("p"))).sum().sqrt().alias("doubt"),
-            (pl.col("p") >= SURE).sum().cast(pl.Int32).alias("schools_surely_below"),
+            (pl.col("p") >= SURE).sum().alias("beyond"),
+            (pl.col("p_below") >= tiers.SURE).sum().cast(pl.Int32).alias("schools_surely_below"),
             (pl.col("gap_sd").var(ddof=1).fill_null(0.0) + (pl.col("gap_se_sd") ** 2).mean())
             .sqrt()
             .alias("spread_sd"),
@@ -79,7 +87,7 @@ def whole_or_part(
     share = pl.col("schools_below") / pl.col("schools_measured")
     differ = bool(np.sqrt(component_variances(components)[:2].sum()) > margin_sd)
     known = components["component_sd"].is_not_null().all()
-    some = (pl.col("schools_surely_below") > 0) & differ
+    some = (pl.col("beyond") > 0) & differ
     return joined.select(
         "subject",
         "schools_measured",

@@ -284,8 +284,9 @@ def _reliability(truth: np.ndarray, risk: np.ndarray, level: float) -> pl.DataFr
         .sort("bin")
         .with_columns(
             pl.col("bin").cast(pl.Int32),
-            (100 * (centre - reach)).alias("observed_lo_pct"),
-            (100 * (centre + reach)).alias("observed_hi_pct"),
+            # Where nobody was absent the end is 0, and rounding may put it a hair below.
+            (100 * (centre - reach)).clip(lower_bound=0.0).alias("observed_lo_pct"),
+            (100 * (centre + reach)).clip(upper_bound=100.0).alias("observed_hi_pct"),
         )
     )
 

@@ -7,77 +7,153 @@ from __future__ import annotations
 
 import polars as pl
 
-from pipelines.diagnose.not_measured import BANDS_ONLY
+from models.hebrew import counted
+from models.keys import WHOLE
+from pipelines.act.not_measured import BANDS_ONLY
+from pipelines.publish import words
 from pipelines.settings.city import CityFolder
+from pipelines.settings.evidence import ASSUMED
 from pipelines.settings.fields import dictionary
 from pipelines.warehouse.tables import Step, Tables, table_of
 
+# What "most" means (`meanings:` in sql/fields.yaml).
+_MOST = 0.5
+
 
 def main_findings(tables: Tables) -> pl.DataFrame:
-    """Return the findings in order of importance: gaps, reach, money, and what is not measured."""
-    sentences = [_gaps(tables), _money(tables), *_unmet(tables), _blind(tables)]
+    """Return what the plan stands on, and after it the findings: gaps, money, what is missing."""
+    sentences = [_gaps(tables), _money(tables), *_unmet(tables), _blind(tables)][:3]
     return table_of(
         "mart_finding",
-        [(order, he, en, table) for order, (he, en, table) in enumerate(sentences[:3], start=1)],
+        [
+            (order, he, en, table)
+            for order, (he, en, table) in enumerate([_stands_on(tables), *sentences], start=1)
+        ],
     )
 
 
+def _stands_on(tables: Tables) -> tuple[str, str, str]:
+    """Say how much of the plan hangs on assumptions, and whose they are (R124).
+
+    Money hangs on an assumed envelope where the parameter of its channel names no source, and on
+    assumed costs where those of the response do not; worth hangs on what its effects rest on.
+    """
+    certificate = tables["mart_allocation_certificate"].row(0, named=True)
+    total = certificate["cost_agorot"]
+    parameters = tables["mart_parameter"].filter(
+        pl.col("parameter_id").str.contains(r"^policy\.channels\.\w+\.(budget|per_pupil)$")
+    )
+    envelopes = parameters.select(
+        funding_channel=pl.col("parameter_id").str.split(".").list.get(2),
+        is_assumed=pl.col("source").str.starts_with(ASSUMED),
+    ).filter("is_assumed")["funding_channel"]
+    channels = tables["mart_allocation_channel"].filter(
+        pl.col("funding_channel").is_in(envelopes.implode())
+    )
+    costs = tables["mart_evidence"].filter(pl.col("quantity").is_in(["fixed_cost", "unit_cost"]))
+    guessed = costs.filter("is_assumed")["response_id"].unique()
+    priced = tables["mart_allocation"].filter(pl.col("response_id").is_in(guessed.implode()))
+    services = tables["mart_city_service"].filter(pl.col("response_id").is_in(guessed.implode()))
+    by_cost = int(priced["cost_agorot"].sum()) + int(services["cost_agorot"].sum())
+    worth = dict(
+        tables["mart_plan_evidence"].select("evidence_kind", "worth_share_pct").iter_rows()
+    )
+    own = sum(pct or 0.0 for kind, pct in worth.items() if kind.startswith("own_"))
+    by_envelope = int(channels["allocated_agorot"].sum())
+    budget, cost = _pct(by_envelope, total), _pct(by_cost, total)
+    said = worth.get("assumed") or 0.0, worth.get("literature") or 0.0
+    whose_he, whose_en = "של מי שכתב את קובץ המדיניות", "of who wrote the policy file"
+    return (
+        (
+            f"על מה עומדת התוכנית ({words.nis(total)} ₪): {budget}% מן הכסף ממסגרות תקציב שהן הנחה,"
+            f" {cost}% לפי עלויות שהן הנחה – {whose_he}, ולא נתון של הרשות; מן הערך הצפוי"
+            f" {words.percent(said[0])} נשען על השפעות שהן הנחה, {words.percent(said[1])} על ספרות"
+            f" ממקומות אחרים ו־{words.percent(own)} על תלמידי העיר."
+        ),
+        (
+            f"What the plan stands on ({words.nis(total)} NIS): {budget} % of the money comes from"
+            f" assumed envelopes and {cost} % is spent by assumed costs, {whose_en} and no figure"
+            f" of the municipality; of the expected worth {words.percent(said[0])} rests on"
+            f" assumed effects, {words.percent(said[1])} on literature from elsewhere and"
+            f" {words.percent(own)} on the city's own pupils."
+        ),
+        "mart_plan_evidence",
+    )
+
+
+def _pct(part: float, whole: float) -> str:
+    return f"{100 * part / max(whole, 1):.0f}"
+
+
 def _gaps(tables: Tables) -> tuple[str, str, str]:
-    cells = tables["mart_gap_school"].filter(pl.col("subject") != "all")
+    cells = tables["mart_gap_school"].filter(pl.col("subject") != WHOLE)
     measured = cells.filter("is_measured")
     surely = measured.filter(pl.col("gap_tier") == "surely_below")
     unsure = measured.filter(pl.col("gap_tier") == "cannot_tell")
     absent = cells.height - measured.height
-    worst = surely.group_by("subject").len().sort("len", "subject", descending=[True, False])
-    worst_he = (
-        f", רובם ב{dictionary().label('subject', worst['subject'][0])} ({worst['len'][0]})"
-        if worst.height
-        else ""
-    )
-    worst_en = (
-        f", most of them in {worst['subject'][0]} ({worst['len'][0]})" if worst.height else ""
-    )
-    bands = measured["is_band"].sum()
+    first_he, first_en = _most_often(surely)
+    bands = int(measured["is_band"].sum())
     bands_he = f" (מהם {bands} ידועים רק כרצועה)" if bands else ""
     bands_en = f" ({bands} of them known only as a band)" if bands else ""
     return (
         (
-            f"מתוך {measured.height} צירופים של בית ספר ומקצוע שנמדדו{bands_he}, {surely.height}"
-            f" נמצאים בוודאות (95% ומעלה) מתחת ליעד{worst_he}; ב־{unsure.height} אי אפשר לדעת,"
-            f" ו־{absent} לא נמדדו כלל."
+            f"מתוך {counted(measured.height, 'צירוף אחד', 'צירופים')} של בית ספר ומקצוע"
+            f" שנמדדו{bands_he}, {surely.height} מתחת ליעד בוודאות (95% ומעלה){first_he};"
+            f" ב־{unsure.height} אי אפשר לדעת, ו־{absent} לא נמדדו כלל."
         ),
         (
             f"Of {measured.height} measured school × subject pairs{bands_en}, {surely.height} are"
-            f" surely (95 % or more) below target{worst_en}; {unsure.height} cannot be told apart"
+            f" surely (95 % or more) below target{first_en}; {unsure.height} cannot be told apart"
             f" from it, and {absent} were not measured."
         ),
         "mart_gap_school",
     )
 
 
-def _money(tables: Tables) -> tuple[str, str, str]:
-    schools = tables["mart_allocation_school"]
-    certificate = tables["mart_allocation_certificate"].row(0, named=True)
-    top = schools.filter(pl.col("need_tier") == "A")
-    money = _percentage(top, schools, "cost_agorot")
-    pupils = _percentage(top, schools, "pupils")
-    total = (certificate["cost_agorot"] - certificate["city_services_agorot"]) / 100
+def _most_often(surely: pl.DataFrame) -> tuple[str, str]:
+    """Say in which subjects most of the pairs are, or, where those are no majority, the most."""
+    if surely.is_empty():
+        return "", ""
+    counts = surely.group_by("subject").len()
+    top = counts.filter(pl.col("len") == pl.col("len").max()).sort("subject")
+    many, names = int(top["len"][0]), top["subject"].to_list()
+    he = " וב".join(dictionary().label("subject", name) for name in names)
+    is_most = len(names) == 1 and many > _MOST * surely.height
+    each_he, each_en = (" בכל אחד", " in each") if len(names) > 1 else ("", "")
     return (
-        (
-            f"התכנית מקצה {total:,.0f} ₪ ל־{schools.height} בתי ספר: {money:.0f}% מהכסף מגיע"
-            f" ל־{top.height} בתי הספר בדרגת הצורך הגבוהה (A), שבהם {pupils:.0f}% מהתלמידים."
-        ),
-        (
-            f"The plan allocates {total:,.0f} NIS to {schools.height} schools: {money:.0f} % of the"
-            f" money goes to the {top.height} schools of the greatest need (tier A), which have"
-            f" {pupils:.0f} % of the pupils."
-        ),
-        "mart_allocation_school",
+        f", {'רובם' if is_most else 'יותר מכול'} ב{he} ({many}{each_he})",
+        f", {'most of them' if is_most else 'more than anywhere'} in {' and '.join(names)}"
+        f" ({many}{each_en})",
     )
 
 
-def _percentage(part: pl.DataFrame, whole: pl.DataFrame, column: str) -> float:
-    return 100 * int(part[column].sum()) / max(int(whole[column].sum()), 1)
+def _money(tables: Tables) -> tuple[str, str, str]:
+    """Say who gets the schools' money; the neediest quarter is the audit's, of pupils."""
+    schools = tables["mart_allocation_school"]
+    total = int(schools["cost_agorot"].sum())
+    quarter = tables["mart_audit_group"].filter(
+        view="plan", audit_dimension="need_quartile", audit_group="1"
+    )
+    if quarter.is_empty():
+        return (
+            f"התוכנית מקצה {words.nis(total)} ₪ ל־{schools.height} בתי ספר.",
+            f"The plan allocates {words.nis(total)} NIS to {schools.height} schools.",
+            "mart_allocation_school",
+        )
+    row = quarter.row(0, named=True)
+    money, pupils = (words.percent(row[f"{of}_share_pct"]) for of in ("money", "pupils"))
+    return (
+        (
+            f"התוכנית מקצה {words.nis(total)} ₪ ל־{schools.height} בתי ספר: {money} מן הכסף לבתי"
+            f" הספר של הרבע הנזקק ביותר ({row['schools']} בתי ספר, {pupils} מן התלמידים)."
+        ),
+        (
+            f"The plan allocates {words.nis(total)} NIS to {schools.height} schools: {money} of"
+            f" the money to those of the neediest quarter ({row['schools']} schools, {pupils} of"
+            " the pupils)."
+        ),
+        "mart_audit_group",
+    )
 
 
 def _unmet(tables: Tables) -> list[tuple[str, str, str]]:
@@ -100,8 +176,9 @@ def _unmet(tables: Tables) -> list[tuple[str, str, str]]:
     return [
         (
             (
-                f"צורך שלא נענה: {count} בתי ספר זכאים ל{name['response_name_he']} ואינם מקבלים"
-                " אותו כיום."
+                "צורך שלא נענה: "
+                + counted(count, "בית ספר אחד זכאי", "בתי ספר זכאים")
+                + f" ל{name['response_name_he']} בלי לקבלו כיום."
             ),
             (
                 f"Unmet need: {count} schools are eligible for {name['response_name_en']} and do"
@@ -123,7 +200,7 @@ def _blind(tables: Tables) -> tuple[str, str, str]:
     items_he = ", ".join(absent.sort("item_id")["item_he"])
     items_en = ", ".join(absent.sort("item_id")["item_en"])
     return (
-        f"לא נמדדו כלל {absent.height} דברים שהתכנית הייתה צריכה לדעת: {items_he}.",
+        f"לא נמדדו כלל דברים שהתוכנית הייתה צריכה לדעת ({absent.height}): {items_he}.",
         (
             f"{absent.height} things that the plan would need to know are not measured at all:"
             f" {items_en}."
@@ -144,9 +221,15 @@ STEPS = (
         makes=("mart_finding",),
         reads=(
             "mart_gap_school",
-            "mart_need_index",
+            "mart_allocation",
             "mart_allocation_school",
             "mart_allocation_certificate",
+            "mart_allocation_channel",
+            "mart_audit_group",
+            "mart_city_service",
+            "mart_evidence",
+            "mart_parameter",
+            "mart_plan_evidence",
             "mart_response_map",
             "mart_response",
             "mart_not_measured",

@@ -158,6 +158,7 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
                 "nurture_index_min": (
                     response.eligibility and response.eligibility.nurture_index_min
                 ),
+                "served_group": response.serves_group,
                 "eligibility_reason_he": (response.eligibility and response.eligibility.reason_he),
                 "eligibility_reason_en": (response.eligibility and response.eligibility.reason_en),
                 "fixed_cost_agorot": round(response.fixed_cost.value * AGOROT),
@@ -167,12 +168,26 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
             }
             for response_id, response in policy.responses.items()
         ],
-        "core_parameter": city.parameters(),
+        "core_parameter": [*city.parameters(), *_references()],
     }
     made = {name: table_of(name, content) for name, content in rows.items()}
     for name, staged in _FILES.items():
         made[name] = _with_files(city, name, made[name], tables[staged])
     return made
+
+
+def _references() -> list[dict[str, str]]:
+    """Return the units of reference, which no city decides, as parameters."""
+    return [
+        {
+            "parameter_id": f"reference.{name}",
+            "parameter_value": f"{item.value:g} ({item.low:g}–{item.high:g})",
+            "unit": item.unit,
+            "source": item.source,
+            "reason": item.reason,
+        }
+        for name, item in dictionary().references.items()
+    ]
 
 
 def _bands(policy: BandPolicy | None) -> list[dict[str, Any]]:

@@ -146,7 +146,7 @@ def _tell(marts: Path, console: Console) -> None:
     if release is None:
         return
     findings = pl.read_parquet(release / "analyst" / "mart_finding.parquet").sort("finding_order")
-    console.print("\n[bold]The three most important findings[/bold]")
+    console.print("\n[bold]What the plan stands on, and the main findings[/bold]")
     for order, he, en in findings.select("finding_order", "finding_he", "finding_en").iter_rows():
         console.print(f"  {order}. {en}")
         console.print(f"     {he}")

@@ -20,6 +20,7 @@ from models.allocation.account.answer import answer
 from models.keys import PAIR
 from pipelines.decide.account import TURNING
 from pipelines.decide.studio import Studio
+from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import workspace
 
 
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(
             f"[red]no school {school} with the response {response} among the plan's options;"
             f" responses are: {known}\n"
-            f"אין בית ספר {school} עם המענה {response} בין אפשרויות התכנית; המענים:"
+            f"אין בית ספר {school} עם המענה {response} בין אפשרויות התוכנית; המענים:"
             f" {known}[/red]"
         )
         return 1
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         studio.base,
         asked.school,
         asked.response,
-        months_per_sd=studio.city.policy.effects.months_per_sd.value,
+        months_per_sd=dictionary().references["months_per_sd"].value,
         settings=TURNING,
     )
     for line in (*lots(ties), *hebrew, "", *english):

@@ -25,6 +25,7 @@ from pipelines.decide.allocation import by_worth, fairness, planned, problem
 from pipelines.decide.goals import gains
 from pipelines.decide.rules import surely_neediest
 from pipelines.settings.city import CityFolder
+from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import MUNICIPAL
 from pipelines.warehouse.tables import Step, Tables, nothing
 
@@ -44,7 +45,7 @@ GEFEN = "gefen_school"
 def explained(city: CityFolder, tables: Tables) -> Tables:
     """Return why each school has a response or not, what rules cost, what turns close calls."""
     posed, lines = planned(city, tables), tables["mart_allocation"]
-    found = explain(posed, lines, months_per_sd=city.policy.effects.months_per_sd.value)
+    found = explain(posed, lines, months_per_sd=dictionary().references["months_per_sd"].value)
     return {
         "mart_allocation_reason": found.pairs.rename(
             {"reason_code": "allocation_reason", "dose_code": "dose_reason"}
@@ -97,7 +98,7 @@ def envied(city: CityFolder, tables: Tables, posed: Problem) -> pl.DataFrame:
     found = remaining_envies(
         posed, tables["mart_allocation"], fairness(city, tables).needier, workers=WORKERS
     )
-    months = city.policy.effects.months_per_sd.value
+    months = dictionary().references["months_per_sd"].value
     called = tables["mart_need_index"].select("semel_mosad", "school_name_he", "need")
     needier = called.rename({name: f"needier_{name}" for name in called.columns})
     named = (

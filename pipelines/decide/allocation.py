@@ -36,6 +36,7 @@ from pipelines.decide.pooled import together, with_pooled
 from pipelines.decide.rules import READS as RULE_READS
 from pipelines.decide.rules import minimum_groups, rules
 from pipelines.settings.city import CityFolder
+from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL, PARENTS
 from pipelines.settings.scenario_files import refuse_unknown_schools
 from pipelines.warehouse.tables import Step, Tables, nothing, schema_of, table_of
@@ -474,7 +475,7 @@ def next_bought(city: CityFolder, tables: Tables) -> Tables:
             by_worth(city, tables),
             tables["mart_allocation"],
             step_agorot=round(AGOROT * NEXT_NIS),
-            months_per_sd=city.policy.effects.months_per_sd.value,
+            months_per_sd=dictionary().references["months_per_sd"].value,
         )
     }
 

@@ -136,10 +136,15 @@ def _counted(results: list[Result], school: str) -> list[tuple[str, int, str]]:
 
 def _why_he(counted: list[tuple[str, int, str]], lines: list[tuple[str, str, int]]) -> str:
     bounds = dictionary().labels["formula_bound"]
-    parts = [f"{name} {_nis(agorot)} ₪ ({bounds[bound]})" for name, agorot, bound in counted]
+    named = dictionary().labels["formula_part"]
+    parts = [
+        f"{named.get(name, name)} {_nis(agorot)} ₪ ({bounds[bound]})"
+        for name, agorot, bound in counted
+    ]
     bought = [f"{name} {_nis(agorot)} ₪" for name, _, agorot in lines[:_SHOWN]]
     more = f" ועוד {len(lines) - _SHOWN}" if len(lines) > _SHOWN else ""
-    return f"הנוסחה: {', '.join(parts) or 'דבר'}. התכנית מממנת: {', '.join(bought) or 'דבר'}{more}."
+    given, paid = ", ".join(parts) or "דבר", ", ".join(bought) or "דבר"
+    return f"הנוסחה: {given}. התוכנית מממנת: {paid}{more}."
 
 
 def _why_en(counted: list[tuple[str, int, str]], lines: list[tuple[str, str, int]]) -> str:

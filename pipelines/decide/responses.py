@@ -18,6 +18,7 @@ from models.effects import (
 from models.keys import WHOLE
 from pipelines.settings.city import CityFolder
 from pipelines.settings.evidence import ASSUMED
+from pipelines.settings.fields import dictionary
 from pipelines.warehouse.tables import Step, Tables, nothing
 
 # Half of a 90 % interval in errors of a normal.
@@ -133,7 +134,7 @@ def money(city: CityFolder, tables: Tables) -> Tables:
     whole = judged.filter(pl.col("subject") == WHOLE)
     return {
         "mart_response_money": cost_per_month(
-            spent, whole, months_per_sd=policy.months_per_sd.value
+            spent, whole, months_per_sd=dictionary().references["months_per_sd"].value
         ),
         "mart_alignment": alignment(judged, spent).rename({"place": "alignment_place"}),
         "mart_money_effect": money_follows_effect(judged, spent, seed=policy.seed.value),

@@ -49,7 +49,7 @@ LINE = [
     "parents_agorot",
 ]
 _MADE = ("core_scenario", "core_scenario_line")
-_BASE_HE, _BASE_EN = "התכנית", "The plan"
+_BASE_HE, _BASE_EN = "התוכנית", "The plan"
 
 
 def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
@@ -163,7 +163,7 @@ def _solved(
         return {
             "scenario_status": "no_plan_in_time",
             "conflict_en": str(error),
-            "conflict_he": "לא נמצאה תכנית במסגרת הזמן שבמדיניות.",
+            "conflict_he": "לא נמצאה תוכנית במסגרת הזמן שבמדיניות.",
             "solve_key": key,
         }, none
     bought = with_payers(city, found.lines, found.money)
@@ -232,7 +232,7 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
             for scenario_id in planned["scenario_id"]
         ),
     )
-    per_sd = city.policy.effects.months_per_sd.value
+    per_sd = dictionary().references["months_per_sd"].value
     months = {
         f"plan_months{end}": (
             pl.when(pl.col("participants") > 0).then(

@@ -1,6 +1,6 @@
-"""Stage `diagnose`: where the gaps are, how sure, who needs most, what drives it, what we miss."""
+"""Stage `diagnose`: where the gaps are, how sure, who needs most, what drives it."""
 
-from pipelines.diagnose import areas, causes, criteria, gaps, need, not_measured, retention
+from pipelines.diagnose import areas, causes, criteria, gaps, need, retention
 
 STEPS = (
     *criteria.STEPS,
@@ -9,5 +9,4 @@ STEPS = (
     *need.STEPS,
     *causes.STEPS,
     *retention.STEPS,
-    *not_measured.STEPS,
 )

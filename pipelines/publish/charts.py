@@ -14,6 +14,7 @@ import polars as pl
 import vl_convert
 
 from pipelines.publish.words import label
+from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT
 from pipelines.settings.workspace import PROJECT
 
@@ -113,12 +114,12 @@ def _caterpillar(
 def gap_chart(gaps: pl.DataFrame) -> str:
     """Return the gaps over all subjects with intervals, by tier and then by name."""
     measured = gaps.filter("is_measured", pl.col("gap_sd").is_not_null())
-    return _gaps(measured, "gap", "פער בסטיות תקן (ימינה מהקו = מתחת ליעד)")
+    return _gaps(measured, "gap", "מרחק מהיעד בחודשי למידה (שמאלה מהקו = מתחת ליעד)")
 
 
 def adjusted_chart(gaps: pl.DataFrame) -> str:
     """Return the gap against the like in background, with intervals, by tier and then by name."""
-    title = "פער מול בתי ספר דומים ברקע, בסטיות תקן (ימינה = חלש מהם)"
+    title = "מרחק מבתי ספר דומים ברקע, בחודשי למידה (שמאלה מהקו = חלש מהם)"
     return _gaps(gaps, "gap_adjusted", title)
 
 
@@ -127,12 +128,22 @@ def _gaps(gaps: pl.DataFrame, name: str, title: str) -> str:
     order = pl.col(tier).replace_strict({t: i for i, t in enumerate(TIER_COLOURS)})
     frame = gaps.sort(order, "school_name_he", "semel_mosad").select(
         _school(),
-        pl.col(f"{name}_sd").alias("value"),
-        pl.col(f"{name}_lo_sd").alias("lo"),
-        pl.col(f"{name}_hi_sd").alias("hi"),
+        _distance(f"{name}_sd").alias("value"),
+        _distance(f"{name}_hi_sd").alias("lo"),
+        _distance(f"{name}_lo_sd").alias("hi"),
         tier,
     )
     return _caterpillar(frame, title, tier, TIER_COLOURS, 0.0)
+
+
+def _months(column: str) -> pl.Expr:
+    """Return pupil SD as months of learning."""
+    return dictionary().references["months_per_sd"].value * pl.col(column)
+
+
+def _distance(column: str) -> pl.Expr:
+    """Return a gap as readers see it: distance in months, minus where it is below."""
+    return -_months(column)
 
 
 def need_chart(need: pl.DataFrame) -> str:
@@ -215,13 +226,14 @@ def contrast_chart(groups: pl.DataFrame) -> str:
     """Return how far each group is behind the other pupils, within schools and between them."""
     parts = {"within_sd": "בתוך בתי הספר", "between_sd": "בין בתי הספר"}
     ordered = groups.sort("contrast_sd", "group_id", descending=[True, False])
-    ordered = ordered.select(_marked(pl.col("group_name_he")).alias("of"), *parts)
+    drawn = [_distance(part).alias(part) for part in parts]
+    ordered = ordered.select(_marked(pl.col("group_name_he")).alias("of"), *drawn)
     return _bars(
         ordered.unpivot(list(parts), index="of", variable_name="part", value_name="value"),
         ordered["of"].to_list(),
         parts,
         ["#1f3a5f", "#d9a441"],
-        "פער מול שאר התלמידים בסטיות תקן (ימינה = מאחור)",
+        "מרחק משאר התלמידים בחודשי למידה (שמאלה = מאחור)",
     )
 
 
@@ -253,14 +265,14 @@ def cause_chart(parts: pl.DataFrame, names: dict[str, str], unexplained: str) ->
     rows = parts.join(ordered, on="semel_mosad").select(
         pl.col("school").alias("of"),
         pl.col("cause_id").alias("part"),
-        pl.col("contribution_sd").alias("value"),
+        _distance("contribution_sd").alias("value"),
     )
     return _bars(
         rows,
         ordered["school"].to_list(),
         known,
         colours,
-        "חלק מהפער שמעבר לממוצע העיר, בסטיות תקן (ימינה = מרחיב)",
+        "חלק מן המרחק מממוצע העיר, בחודשי למידה (שמאלה = מאחור)",
     )
 
 
@@ -284,9 +296,9 @@ def alignment_chart(money: pl.DataFrame) -> str:
         .select(
             pl.col("alignment_place").cast(pl.String).alias("name"),
             (pl.col("amount_agorot") / AGOROT / 1000).alias("x"),
-            pl.col("effect_sd").alias("y"),
-            pl.col("effect_lo_sd").alias("lo"),
-            pl.col("effect_hi_sd").alias("hi"),
+            _months("effect_sd").alias("y"),
+            _months("effect_lo_sd").alias("lo"),
+            _months("effect_hi_sd").alias("hi"),
             pl.col("verdict")
             .cast(pl.String)
             .replace_strict({v: label("verdict", v) for v in VERDICT_COLOURS})
@@ -306,7 +318,7 @@ def alignment_chart(money: pl.DataFrame) -> str:
     base = alt.Chart(data)
     ranges = base.mark_rule(opacity=0.55).encode(
         x=x,
-        y=alt.Y("lo:Q", title=f"{RLM}השפעה משוערת בסטיות תקן לשנה{RLM}"),
+        y=alt.Y("lo:Q", title=f"{RLM}השפעה משוערת בחודשי למידה בשנה{RLM}"),
         y2="hi:Q",
         color=alt.Color("verdict:N", scale=scale, title=None),
     )
@@ -333,7 +345,7 @@ def frontier_chart(frontier: pl.DataFrame) -> str:
             pl.col("price_of_fairness_pct").alias("y"),
             (pl.col("objective_id") == "maximin").alias("is_floor"),
             pl.when(pl.col("objective_id") == "maximin")
-            .then(pl.lit("maximin"))
+            .then(pl.lit("הרצפה תחילה"))
             .otherwise(pl.format("γ = {}", "equity_gamma"))
             .alias("name"),
         )
@@ -398,7 +410,7 @@ def scenario_chart(groups: pl.DataFrame, names: dict[str, str]) -> str:
         pl.col("division_id").alias("part"),
         (pl.col("cost_agorot") / AGOROT / 1_000_000).alias("value"),
     )
-    return _bars(rows, order, parts, QUARTER_COLOURS, "מיליוני ₪ בתכנית, לפי רבעי הצורך")
+    return _bars(rows, order, parts, QUARTER_COLOURS, "מיליוני ₪ בתוכנית, לפי רבעי הצורך")
 
 
 def _bars(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.settings.fields import dictionary
+
 _KEY = ("figure_id", "school_year")
 
 
@@ -51,7 +53,10 @@ def _figures(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         totals.select(pl.format("pupils.{}", "scope"), year, "pupils", pl.lit("pupils")),
         totals.select(pl.format("schools.{}", "scope"), year, "schools", pl.lit("schools")),
         gaps.select(
-            pl.format("gap_raw.{}", "subject"), "school_year", "gap_raw_sd", pl.lit("pupil SD")
+            pl.format("gap_raw.{}", "subject"),
+            "school_year",
+            "gap_raw_sd",
+            pl.lit(dictionary().fields["gap_raw_sd"].unit),
         ),
     ]
     names = ("figure_id", "school_year", "observed_value", "unit")

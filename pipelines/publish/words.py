@@ -25,6 +25,40 @@ def thousandths(value: float) -> str:
     return "0.000" if abs(value) < 0.0005 else f"{value:+.3f}".replace("-", "−")
 
 
+def months(value: float) -> str:
+    """Return pupil SD as months of learning, with a sign and one decimal: .1 is '+1.2'."""
+    return tenths_change(_months(value))
+
+
+def months_fine(value: float) -> str:
+    """Return few pupil SD as months of learning, with a sign and two decimals."""
+    return signed(_months(value))
+
+
+def months_size(value: float) -> str:
+    """Return a spread or an error in pupil SD as months of learning, without a sign."""
+    return tenths(_months(value))
+
+
+def months_from_target(gap: float) -> str:
+    """Return a gap in pupil SD as distance from the target in months: below it is minus."""
+    return months(-gap)
+
+
+def pupil_months(value: float) -> str:
+    """Return SD × pupils as months of learning summed over pupils."""
+    return integer(_months(value))
+
+
+def pupil_months_change(value: float) -> str:
+    """Return a change of SD × pupils as months summed over pupils, with its sign."""
+    return integer_change(_months(value))
+
+
+def _months(pupil_sd: float) -> float:
+    return dictionary().references["months_per_sd"].value * pupil_sd
+
+
 def percent(value: float) -> str:
     """Return a percentage with at most one decimal."""
     text = f"{value:.1f}".removesuffix(".0").replace("-", "−")
@@ -72,8 +106,14 @@ def gap_percent(value: float) -> str:
 
 
 def decimal(value: float) -> str:
-    """Return a number with up to four significant digits."""
-    return f"{value:,.4g}".replace("-", "−")
+    """Return a number with up to four significant digits and no power of ten.
+
+    What is only rounding error is 0.
+    """
+    if abs(value) < 1e-9:
+        return "0"
+    text = f"{value:,.4g}" if 1e-4 <= abs(value) < 1e4 else f"{value:,.9f}".rstrip("0").rstrip(".")
+    return text.replace("-", "−")
 
 
 def code(value: int) -> str:
@@ -135,6 +175,12 @@ FORMS: dict[str, Callable[[Any], str]] = {
         nis,
         signed,
         thousandths,
+        months,
+        months_fine,
+        months_size,
+        months_from_target,
+        pupil_months,
+        pupil_months_change,
         percent,
         share,
         probability,

@@ -70,14 +70,19 @@ def write_workbook(path: Path, tables: Mapping[str, pl.DataFrame], context: Repo
         ),
         "total_text": book.add_format({"bold": True, "top": 2, "reading_order": 2}),
     }
-    _cover(book.add_worksheet(COVER), context, styles)
+    _cover(book.add_worksheet(COVER), tables, context, styles)
     for name, title in dictionary().sheets.items():
         if name in tables:
             _sheet(book.add_worksheet(title), name, tables[name], styles, context)
     book.close()
 
 
-def _cover(sheet: Worksheet, context: ReportContext, styles: Mapping[str, Format]) -> None:
+def _cover(
+    sheet: Worksheet,
+    tables: Mapping[str, pl.DataFrame],
+    context: ReportContext,
+    styles: Mapping[str, Format],
+) -> None:
     sheet.right_to_left()
     sheet.hide_gridlines(2)
     sheet.set_column(0, 0, 110)
@@ -99,8 +104,8 @@ def _cover(sheet: Worksheet, context: ReportContext, styles: Mapping[str, Format
         ("איך קוראים", "title"),
         (
             (
-                "פער הוא המצב הרצוי פחות המצב המצוי, בסטיות תקן של תלמידים: מספר חיובי פירושו מתחת"
-                " ליעד."
+                "מרחק מהיעד הוא המצב המצוי פחות המצב הרצוי, בסטיות תקן של תלמידים (ס״ת): מספר"
+                " שלילי פירושו מתחת ליעד. בדפים הוא בחודשי למידה."
             ),
             "text",
         ),
@@ -111,8 +116,14 @@ def _cover(sheet: Worksheet, context: ReportContext, styles: Mapping[str, Format
             ),
             "text",
         ),
-        ("אין בחוברת דירוג בתי ספר: דרגות, הסתברויות וטווחים בלבד.", "text"),
-        ("השפעת המענים היא אומדן מהספרות המקצועית ולא תוצאה שנמדדה בעיר.", "text"),
+        (
+            (
+                "מקומו של בית ספר הוא תמיד טווח של 90%: ”1 עד 1“ פירושו שבכל הטווח הוא הראשון."
+                " אין בחוברת סדר של בתי ספר לפי הישג."
+            ),
+            "text",
+        ),
+        *((said, "text") for said in tables["mart_finding"].sort("finding_order")["finding_he"]),
         ("הסכומים בשקלים; הסכום בשורה האחרונה שווה לסכום השורות.", "text"),
     ]
     for row, (text, style) in enumerate(lines):
@@ -126,7 +137,7 @@ def _sheet(
     styles: Mapping[str, Format],
     context: ReportContext,
 ) -> None:
-    fields = dictionary().fields
+    fields, frame = dictionary().fields, _turned(frame)
     sheet.right_to_left()
     sheet.freeze_panes(1, 0)
     if context.is_synthetic:
@@ -134,7 +145,8 @@ def _sheet(
     for column, column_name in enumerate(frame.columns):
         field = fields[column_name]
         texts = [_shown(field, value) for value in frame[column_name]]
-        unit = dictionary().unit(column_name).he
+        known = dictionary().unit(column_name)
+        unit = known.annex_he or known.he
         sheet.write_string(0, column, f"{field.he} [{unit}]" if unit else field.he, styles["head"])
         for row, value in enumerate(texts, start=1):
             _write(sheet, row, column, field, value, styles)
@@ -145,6 +157,22 @@ def _sheet(
     if frame.height:
         sheet.autofilter(0, 0, frame.height, len(frame.columns) - 1)
         _totals(sheet, name, frame, styles)
+
+
+def _turned(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table as readers see it: what is told as its negative is, with its ends swapped."""
+    fields = dictionary().fields
+    other = {
+        end: opposite
+        for name in frame.columns
+        if len(ends := fields[name].interval) == 2
+        for end, opposite in (ends, ends[::-1])
+    }
+    return frame.with_columns(
+        (-pl.col(other.get(name, name))).alias(name)
+        for name in frame.columns
+        if dictionary().unit(name).turned
+    )
 
 
 def _totals(sheet: Worksheet, name: str, frame: pl.DataFrame, styles: Mapping[str, Format]) -> None:

@@ -49,15 +49,47 @@ class Field:
     interval: tuple[str, ...] = ()
     named_in: tuple[str, ...] = ()
     labels_of: str | None = None
+    empty: str = "לא נמדד"
 
 
 @dataclass(frozen=True)
 class Unit:
-    """How numbers of a unit are shown: Hebrew name, form on pages, whether they add up."""
+    """How numbers of a unit are shown.
+
+    Attributes:
+        he: Hebrew name on pages.
+        annex_he: Hebrew name in the workbook, where that tells the unit as it is stored.
+        form: on pages (`publish/words.py`).
+        adds_up: whether a column of it has a total.
+        turned: readers see its negative, so that plus is good.
+    """
 
     he: str = ""
+    annex_he: str = ""
     form: str | None = None
     adds_up: bool = False
+    turned: bool = False
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A unit told in another: how much of it, between what that may lie, on whose word."""
+
+    value: float
+    low: float
+    high: float
+    unit: str
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a word of counting or sureness means in every sentence: its name, meaning and forms."""
+
+    he: str
+    means_he: str
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -89,6 +121,9 @@ class Dictionary:
         labels: Hebrew names of a category's values; signs beside them; other spellings in files.
         units: how numbers of a unit are shown.
         sheets: titles of the workbook's sheets by table, in order.
+        references: units told in another, the same in every city.
+        meanings: of the words of counting and sureness.
+        spelled: how a term is spelled, and how it is not.
     """
 
     fields: dict[str, Field]
@@ -97,6 +132,9 @@ class Dictionary:
     signs: dict[str, dict[str, str]]
     units: dict[str, Unit]
     sheets: dict[str, str]
+    references: dict[str, Reference]
+    meanings: dict[str, Meaning]
+    spelled: dict[str, list[str]]
     spellings: dict[str, dict[str, str]]
 
     def label(self, field: str, value: str) -> str:
@@ -238,6 +276,12 @@ def load(path: Path) -> Dictionary:
         signs=raw.get("signs", {}),
         units={name: Unit(**entry) for name, entry in raw.get("units", {}).items()},
         sheets=raw.get("sheets", {}),
+        references={name: Reference(**entry) for name, entry in raw.get("references", {}).items()},
+        meanings={
+            name: Meaning(**entry | {"words": tuple(entry["words"])})
+            for name, entry in raw.get("meanings", {}).items()
+        },
+        spelled=raw.get("spelled", {}),
         spellings=spellings,
     )
 

@@ -284,6 +284,7 @@ class Response(Named):
     serves: Literal["schools", "city"] = "schools"
     schools_can_buy: Annotated[Parameter[Flag] | None, In("yes or no")] = None
     eligibility: Eligibility | None = None
+    serves_group: str | None = None
     served_share: Annotated[Parameter[Share], In("share of pupils")]
     fixed_cost: Annotated[Parameter[Money], In("NIS per school per year")]
     unit_cost: Annotated[Parameter[UnitCost], In("NIS per participant per year")]
@@ -432,7 +433,6 @@ class EffectsPolicy(Model):
     sd_per_absence: Annotated[
         Parameter[Positive] | None, In("pupil SD per absence day saved per 100 school days")
     ] = None
-    months_per_sd: Annotated[Parameter[Positive], In("months of progress in one pupil SD")]
     value_per_sd: Annotated[Parameter[Positive], In("NIS for one pupil SD of one pupil")]
     decision_years: Annotated[Parameter[Count], In("school years")]
     kept_share: Annotated[Parameter[Share], In("share of an effect left a year later")]
@@ -635,7 +635,7 @@ class Policy(Model):
                 raise RefusedError(
                     f"{response_id}: a service of the whole city (serves: city) is one line of the"
                     " plan; rules.city_places alone speaks of it, and of no other response",
-                    f"{response_id}: שירות של העיר כולה (serves: city) הוא שורה אחת בתכנית;"
+                    f"{response_id}: שירות של העיר כולה (serves: city) הוא שורה אחת בתוכנית;"
                     " rules.city_places לבדו חל עליו, ורק עליו",
                     *("rules", *place),
                 )

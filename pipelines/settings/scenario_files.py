@@ -198,7 +198,7 @@ def _load(path: Path, base: dict[str, Any], before: Policy) -> Scenario:
             f"{path}: the file's name is the scenario's id: letters, digits and _, and not"
             f" '{BASE}' or '{CONFIRMED}', which are the plan itself and the product's own.",
             f"{path}: שם הקובץ הוא מזהה התרחיש: אותיות לטיניות, ספרות וקו תחתון, ולא {BASE} או"
-            f" {CONFIRMED}, שהם התכנית עצמה ותרחיש של המערכת.",
+            f" {CONFIRMED}, שהם התוכנית עצמה ותרחיש של המערכת.",
         )
     file = validated(path, read_yaml(path, may_be_empty=("changes",)), _File)
     _refuse_measured(path, file.changes, base)

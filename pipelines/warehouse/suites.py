@@ -419,7 +419,7 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 "Every school of the plan has rows in every pupil-level source, or city.yaml says"
                 " why not (not_reporting). A silent school is not measured; it is never read as"
                 " zero.",
-                "לכל בית ספר בתכנית יש נתונים בכל מקור ברמת תלמיד, או שסיבת ההיעדר מוצהרת"
+                "לכל בית ספר בתוכנית יש נתונים בכל מקור ברמת תלמיד, או שסיבת ההיעדר מוצהרת"
                 ' ב-city.yaml. בית ספר שלא דיווח הוא "לא נמדד", ולעולם לא אפס.',
                 "Ask the school for its data, or state the reason under not_reporting.",
                 "יש לבקש מבית הספר את נתוניו, או לציין את הסיבה תחת not_reporting.",
@@ -489,7 +489,7 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             Says(
                 "The register holds schools of this city of the plan's stage, type and legal status"
                 " (`scope` in city.yaml), with pupils.",
-                "במרשם יש בתי ספר של העיר בשלב, בסוג ובמעמד של התכנית (scope ב-city.yaml), ובהם"
+                "במרשם יש בתי ספר של העיר בשלב, בסוג ובמעמד של התוכנית (scope ב-city.yaml), ובהם"
                 " תלמידים.",
                 "If not, there is nothing to plan for: the city has no such school, or `authority`"
                 " in city.yaml is spelt otherwise than in the register.",
@@ -906,7 +906,7 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             ANALYST,
             Says(
                 "Every rule, recomputed without the solver, is kept by the plan.",
-                "כל כלל, בחישוב חוזר ללא הפותרן, מתקיים בתכנית.",
+                "כל כלל, בחישוב חוזר ללא הפותרן, מתקיים בתוכנית.",
                 "A broken rule is a fault of the software: report it; nothing is published.",
                 "כלל שהופר הוא תקלת תוכנה: יש לדווח; דבר אינו מתפרסם.",
             ),
@@ -923,7 +923,7 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             ANALYST,
             Says(
                 "The plan is proven to be within 0.1 % of the best possible one.",
-                "הוכח שהתכנית רחוקה לכל היותר 0.1% מן הטובה ביותר.",
+                "הוכח שהתוכנית רחוקה לכל היותר 0.1% מן הטובה ביותר.",
                 "Allow the solver more time in policy.yaml.",
                 "יש לתת לפותרן זמן רב יותר ב-policy.yaml.",
             ),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from models.allocation import solve
 from models.allocation.account.explain import explain
 from models.allocation.account.turning_points import TurningPointSettings, turning_points
+from models.allocation.problem.words import told_apart
 from models.allocation.rules.choice import (
     EverySchoolServed,
     Exclusive,
@@ -372,3 +373,15 @@ def test_unknown_pairs_are_refused():
     built = five_schools()
     with pytest.raises(ValueError, match="no option of milat in school 9"):
         turning_points(built, solve(built).lines, asked("9"), EXACT)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        (0.11, 0.3, ("0.11", "0.30")),
+        (0.1141, 0.1138, ("0.1141", "0.1138")),
+        (0.1100004, 0.1100001, ("0.11", "0.11")),
+    ],
+)
+def test_two_numbers_that_differ_are_not_written_alike(one, other, told):
+    assert told_apart(one, other) == told

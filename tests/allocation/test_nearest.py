@@ -89,7 +89,7 @@ def test_a_conflict_has_both_languages_and_a_short_answer_names_the_same_rules()
     assert whole.value.rules == short.value.rules == ("must_drop", "must_keep")
     assert short.value.is_irreducible
     assert "No plan" in whole.value.en
-    assert "אין תכנית" in whole.value.he
+    assert "אין תוכנית" in whole.value.he
     with pytest.raises(InfeasibleRules) as late:
         best_near(built, plan(), gap_pct=0.1, time_limit_s=5, explain_within_s=-1)
     assert not late.value.is_irreducible

@@ -188,7 +188,7 @@ def test_scenarios(published, browser, width):
     assert page.evaluate("getComputedStyle(document.body).direction") == "rtl"
     assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
     assert page.locator("#groups svg").bounding_box()["height"] > 60
-    assert "אין תכנית שמקיימת יחד" in page.locator("#what").inner_text()
+    assert "אין תוכנית שמקיימת יחד" in page.locator("#what").inner_text()
     assert asked == [f"file://{file.resolve()}"]
     page.close()
 
@@ -286,7 +286,7 @@ def test_the_studio_solves_again_when_a_slider_moves(studio, published, page):
     budget.focus()
     budget.press("Home")  # no municipal money at all: commitments cannot be kept
     page.locator("[data-studio=conflict]").wait_for(timeout=60_000)
-    assert "אין תכנית" in page.locator("[data-studio=conflict]").inner_text()
+    assert "אין תוכנית" in page.locator("[data-studio=conflict]").inner_text()
     was = f"{round(base['cost_agorot'].item() / 100):,}"
     solved = (
         "(was) => { const now = document.querySelector('[data-studio=cost]'); return now &&"

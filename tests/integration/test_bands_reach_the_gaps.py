@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from pipelines.act.findings import _gaps as gap_sentence
+from pipelines.act.not_measured import STEPS, not_measured
 from pipelines.act.release import DRIFT
 from pipelines.diagnose.gaps import gaps
-from pipelines.diagnose.not_measured import STEPS, not_measured
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.diagnosis import render_diagnosis
 from pipelines.settings.city import load_city

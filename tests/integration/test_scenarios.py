@@ -69,7 +69,7 @@ def test_every_scenario_is_a_row_beside_the_plan(published):
     assert by_id["base"]["optimality_gap_pct"] == certificate["optimality_gap_pct"]
     assert by_id["without_amirim"]["scenario_status"] == "infeasible"
     assert "must_drop" in by_id["without_amirim"]["conflict_en"]
-    assert "אין תכנית" in by_id["without_amirim"]["conflict_he"]
+    assert "אין תוכנית" in by_id["without_amirim"]["conflict_he"]
     assert by_id["without_amirim"]["cost_agorot"] is None
     for name in (CONFIRMED, *BASE_FILES[:4]):
         row = by_id[name]

@@ -64,7 +64,7 @@ def test_moved_decisions_are_kept_by_the_draft(studio):
 
 def test_no_plan_is_said_in_words(studio):
     draft = studio.draft(replace(studio.settings, municipal_nis=0))
-    assert "אין תכנית" in draft.conflict_he
+    assert "אין תוכנית" in draft.conflict_he
     assert draft.gap_pct is None
 
 

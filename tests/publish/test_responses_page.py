@@ -35,15 +35,16 @@ def design(**changes):
 def test_what_would_explain_a_gain_away_goes_with_high_scores():
     assert (
         text_of(explained_away(design()))
-        == "כדי להסביר את כל האומדן ( +0.12 ) נדרש גורם שלא נמדד, הקשור ביחס סיכונים של 1.46 לפחות"
-        " גם להשתתפות וגם לציון גבוה; כדי שטווח ה־ 90% יכלול אפס די ביחס של 1.21 . במונחי שונות:"
+        == "כדי להסביר את כל האומדן ( +1.4 חודשי למידה) נדרש גורם שלא נמדד, הקשור ביחס סיכונים"
+        " של 1.46 לפחות גם להשתתפות וגם לציון גבוה; כדי שטווח ה־ 90%"
+        " יכלול אפס די ביחס של 1.21 . במונחי שונות:"
         " גורם שמסביר 5.9% ממה שנותר גם בהשתתפות וגם בציון (עד לגבול הטווח: 2% )."
     )
 
 
 def test_what_would_explain_a_loss_away_goes_with_low_scores():
     said = text_of(explained_away(design(design_sd=-0.12)))
-    assert "( −0.12 )" in said
+    assert "( −1.4 חודשי למידה)" in said
     assert "וגם לציון נמוך" in said
     assert "גבוה" not in said
 

@@ -42,7 +42,7 @@ def test_a_number_has_the_address_of_its_cell_and_its_exact_value():
     drawn = number("mart_gap_school", GAP, "gap_sd")
     assert drawn == (
         '<bdi dir="ltr" data-cell="mart_gap_school/semel_mosad=900001;subject=math/gap_sd"'
-        ' data-value="-0.256">−0.26</bdi>'
+        ' data-value="-0.256">+3.1</bdi>'
     )
     assert number(None, {"cost_agorot": 123456789}, "cost_agorot") == (
         '<bdi dir="ltr">1,234,568</bdi>'
@@ -50,15 +50,16 @@ def test_a_number_has_the_address_of_its_cell_and_its_exact_value():
 
 
 def test_an_estimate_brings_its_interval_where_the_row_has_one():
-    assert text(estimate("mart_gap_school", GAP, "gap_sd")) == "−0.26 −0.40 עד +0.10"
+    # A gap of −.256 SD is 3.1 months of learning above the target; the ends turn round with it.
+    assert text(estimate("mart_gap_school", GAP, "gap_sd")) == "+3.1 −1.2 עד +4.8"
     alone = {name: GAP[name] for name in ("semel_mosad", "subject", "gap_sd")}
-    assert text(estimate("mart_gap_school", alone, "gap_sd")) == "−0.26"
+    assert text(estimate("mart_gap_school", alone, "gap_sd")) == "+3.1"
     assert interval("mart_gap_school", GAP | {"gap_lo_sd": None}, "gap_sd") == ""
 
 
 def test_an_interval_with_a_column_of_its_own_is_not_told_twice():
     drawn = row(["semel_mosad", "gap_sd", "gap_lo_sd–gap_hi_sd: טווח 90%"])
-    assert text(drawn) == "אלון −0.26 −0.40 עד +0.10"
+    assert text(drawn) == "אלון +3.1 −1.2 עד +4.8"
 
 
 def test_what_is_not_known_is_no_zero_and_is_left_empty_only_where_that_is_said():
@@ -74,8 +75,8 @@ def test_heads_carry_the_unit_unless_the_page_says_another():
     field = dictionary().fields
     assert [head for _, head, *_ in drawn] == [
         "בית ספר",
-        f"{field['gap_sd'].he} (ס״ת)",
-        f"{field['tested_pupils'].he} (תלמידים)",
+        f"{field['gap_sd'].he} (חודשי למידה)",
+        field["tested_pupils"].he,
     ]
     assert [is_number for _, _, is_number, _ in drawn] == [False, True, True]
 

@@ -119,9 +119,21 @@ def test_dropout_is_apart_from_transfer_and_what_is_missing_is_no_zero():
 
 
 def test_a_city_that_reports_nothing_says_so():
+    items = ("attendance", "informal", "climate", "pupil_tests")
+    absent = table(
+        "mart_not_measured",
+        *({"item_id": item, "item_he": f"דבר {item}", "reason_he": "אין קובץ"} for item in items),
+    )
+    html = page(mart_not_measured=absent)
+    assert re.findall(r'data-item="(\w+)"', html) == list(items)
+    assert all(f"דבר {item}" in html for item in items)
+    assert html.count("אין קובץ") == 4
+
+
+def test_what_has_rows_but_nothing_to_show_is_not_called_unmeasured():
     html = page()
-    assert html.count("לא נמדד.") == 3
-    assert "לא ידוע מי לא נבחן" in html
+    assert "data-item" not in html
+    assert html.count("יש נתונים, אך אין מהם דבר שאפשר להציג כאן") == 4
 
 
 def test_adapted_and_untested_are_marked_apart():

@@ -90,7 +90,7 @@ def _head(model: Model, row: Mapping[str, Any]) -> Said:
     he, en = lines_in_words(model, [(row["semel_mosad"], row["response_id"])], 1)
     need, is_in = f"{row['need']:.2f}", row["plan_dose_level"] is not None
     return (
-        f"{he} (צורך {need}): {'בתכנית' if is_in else 'לא בתכנית'}.",
+        f"{he} (צורך {need}): {'בתוכנית' if is_in else 'לא בתוכנית'}.",
         f"{en} (need {need}): {'in' if is_in else 'not in'} the plan.",
     )
 
@@ -174,7 +174,7 @@ def _instead(
     model, found = nearest(problem, lines, _EFFORT, partial(_decided, pair=own, is_in=not is_in))
     if found is None:
         return (
-            f"{start_he}: אין תכנית שמקיימת אז את כל הכללים.",
+            f"{start_he}: אין תוכנית שמקיימת אז את כל הכללים.",
             f"{start_en}: no plan keeps all rules then.",
         )
     held = plan_vector(model, lines)
@@ -198,7 +198,7 @@ def _instead(
     size_he = f"שווה עד כדי {_EFFORT.gap_pct}%" if same else f"{abs(pct):.2f}% {more_he}"
     size_en = f"the same to within {_EFFORT.gap_pct} %" if same else f"{abs(pct):.2f} % {more_en}"
     return (
-        f"{start_he}: {moved_he}. בסך הכול: {all_he}; ערך התכנית, המשוקלל בצורך, {size_he}.",
+        f"{start_he}: {moved_he}. בסך הכול: {all_he}; ערך התוכנית, המשוקלל בצורך, {size_he}.",
         f"{start_en}: {moved_en}. In all: {all_en}; the plan's need-weighted worth: {size_en}.",
     )
 
@@ -264,12 +264,12 @@ def _turn(model: Model, lever: Mapping[str, Any]) -> Said:
             return f"{name_he}: אינה מתהפכת.", f"{name_en}: it does not turn."
         case "within_gap":
             return (
-                f"{name_he}: תכנית שערכה שווה, עד כדי דיוק החיפוש, מחליטה אחרת כבר היום.",
+                f"{name_he}: תוכנית שערכה שווה, עד כדי דיוק החיפוש, מחליטה אחרת כבר היום.",
                 f"{name_en}: a plan of equal worth, to the search's precision, decides otherwise.",
             )
         case "not_possible":
             return (
-                f"{name_he}: אין תכנית שמקיימת אז את הכללים.",
+                f"{name_he}: אין תוכנית שמקיימת אז את הכללים.",
                 f"{name_en}: no plan keeps the rules then.",
             )
         case _:

@@ -10,7 +10,7 @@ import polars as pl
 
 from models.allocation.problem.fairness import Fairness
 from models.allocation.problem.problem import Problem
-from models.allocation.problem.words import nis
+from models.allocation.problem.words import nis, told_apart
 from models.allocation.rules.order import NeedOrder, SpendingKept
 from models.allocation.solve.fair import envies_of
 from models.allocation.solve.model import model_of
@@ -110,7 +110,8 @@ def envy_sentences(row: Mapping[str, Any], names: Mapping[str, tuple[str, str]])
     """
     name_he, name_en = names.get(row["response_id"], (row["response_id"],) * 2)
     own, other = row["school_name_he"], row["needier_school_name_he"]
-    need, more, money = f"{row['need']:.2f}", f"{row['needier_need']:.2f}", nis(row["cost_agorot"])
+    need, more = told_apart(row["need"], row["needier_need"])
+    money = nis(row["cost_agorot"])
     he = f"{name_he}: {other} (צורך {more}) זכאי וחסר, ו{own} (צורך {need}) מקבל, {money} ₪."
     en = (
         f"{name_en}: {row['needier_semel_mosad']} (need {more}) could have had it and lacks it;"
@@ -118,13 +119,13 @@ def envy_sentences(row: Mapping[str, Any], names: Mapping[str, tuple[str, str]])
     )
     if row["worth_loss"] is None:
         return (
-            f"{he} אין תכנית שמתקנת זאת, מקיימת את הכללים, מוציאה לא פחות ואינה יוצרת קנאה אחרת.",
+            f"{he} אין תוכנית שמתקנת זאת, מקיימת את הכללים, מוציאה לא פחות ואינה יוצרת קנאה אחרת.",
             f"{en} No plan that keeps the rules and spends as much turns it without another.",
         )
     price, months = f"{row['worth_loss_pct']:.2f}", f"{abs(row['months_lost']):,.0f}"
     is_loss = row["months_lost"] >= 0
     does_he, does_en = ("גורע", "takes") if is_loss else ("מוסיף", "adds")
     return (
-        f"{he} לתקן זאת עולה {price}% מערך התכנית ו{does_he} {months} חודשי תלמיד.",
+        f"{he} לתקן זאת עולה {price}% מערך התוכנית ו{does_he} {months} חודשי תלמיד.",
         f"{en} To turn it costs {price} % of its worth and {does_en} {months} pupils' months.",
     )

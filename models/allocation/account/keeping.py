@@ -114,11 +114,11 @@ def keeping_sentences(row: Mapping[str, Any]) -> tuple[str, str]:
     )
     if row["worth_loss_pct"] is None:
         return (
-            f"{he} אין תכנית שמקיימת את הכללים ונותנת לו יותר מ־{most} ₪.",
+            f"{he} אין תוכנית שמקיימת את הכללים ונותנת לו יותר מ־{most} ₪.",
             f"{en} No plan that keeps the rules gives it more than {most} NIS.",
         )
     price = f"{row['worth_loss_pct']:.2f}"
     return (
-        f"{he} שמירה על הסכום של אשתקד עולה {price}% מערך התכנית הטובה ביותר לפי ערך.",
+        f"{he} שמירה על הסכום של אשתקד עולה {price}% מערך התוכנית הטובה ביותר לפי ערך.",
         f"{en} To keep last year's sum costs {price} % of the worth of the best plan by worth.",
     )

@@ -138,20 +138,20 @@ def _in_words(
     start_en = f"{amount} NIS more for {en}" if step > 0 else f"A cut of {amount} NIS from {en}"
     if change is None:
         return (
-            f"{start_he}: אין תכנית שמקיימת אז את כל הכללים.",
+            f"{start_he}: אין תוכנית שמקיימת אז את כל הכללים.",
             f"{start_en}: no plan keeps all rules then.",
         )
     if not change.lines_bought and not change.lines_dropped:
         why_he, why_en = (
             (
-                " – אין מה שהיה נקנה בהם כשלם ומוסיף לתכנית",
+                " – אין מה שהיה נקנה בהם כשלם ומוסיף לתוכנית",
                 ": they buy nothing whole that adds to it",
             )
             if step > 0
             else ("", "")
         )
         return (
-            f"{start_he} לא היה משנה את התכנית{why_he}.",
+            f"{start_he} לא היה משנה את התוכנית{why_he}.",
             f"{start_en} would not change the plan{why_en}.",
         )
     hebrew, english = [], []
@@ -167,7 +167,7 @@ def _in_words(
     all_he, all_en = change_in_words(months, change.participants)
     more_he, more_en = ("יותר", "more") if pct > 0 else ("פחות", "less")
     return (
-        f"{start_he} – {'. '.join(hebrew)}. בסך הכול: {all_he}; ערך התכנית, המשוקלל בצורך,"
+        f"{start_he} – {'. '.join(hebrew)}. בסך הכול: {all_he}; ערך התוכנית, המשוקלל בצורך,"
         f" {abs(pct):,.3f}% {more_he}.",
         f"{start_en} – {'; '.join(english)}. In all: {all_en}; the plan's need-weighted worth"
         f" {abs(pct):,.3f} % {more_en}.",

@@ -141,6 +141,6 @@ def sentences(
             )
         case _:
             return (
-                "היה מועיל ונכנס בתקציב: התכנית אינה הטובה ביותר.",
+                "היה מועיל ונכנס בתקציב: התוכנית אינה הטובה ביותר.",
                 "It would do good and fit: the plan is not at its best.",
             )

@@ -22,6 +22,18 @@ def nis(agorot: int | float) -> str:
     return f"{agorot / 100:,.2f}".removesuffix(".00")
 
 
+def told_apart(one: float, other: float) -> tuple[str, str]:
+    """Two numbers with two decimals, and with as many more as tell them apart if they differ.
+
+    Numbers that agree in six decimals are written alike: what is below is the solver's tolerance.
+    """
+    for decimals in range(2, 7):
+        texts = f"{one:.{decimals}f}", f"{other:.{decimals}f}"
+        if texts[0] != texts[1]:
+            return texts
+    return f"{one:.2f}", f"{other:.2f}"
+
+
 def channel_he(channel: str | None) -> str:
     """The channel's name in Hebrew; all channels together where none is given."""
     return "כל הערוצים" if channel is None else _CHANNEL_LABELS.get(channel, (channel, channel))[0]

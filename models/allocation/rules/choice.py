@@ -54,7 +54,7 @@ class SchoolCapacity(ResponseRule):
     relaxed_in = "schools"
     id_template = "school_capacity:{rule.response_id}"
     template_en = "The response {rule.name_en} can stand in at most {rule.max_schools} school(s)."
-    template_he = "המענה {rule.name_he} יינתן לכל היותר ב־{rule.max_schools} בתי ספר."
+    template_he = "המענה {rule.name_he} יינתן בבתי ספר, לכל היותר: {rule.max_schools}."
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Over all schools: chosen options of the response."""
@@ -109,7 +109,7 @@ class MustKeep(Rule):
     relaxed_in = "pairs"
     id_template = "must_keep"
     template_en = "{rule.count} response(s) that the policy must keep stay in their schools."
-    template_he = "{rule.count} מענים שחובה לשמר נשארים בבתי הספר שלהם."
+    template_he = "מענים שחובה לשמר נשארים בבתי הספר שלהם ({rule.count})."
 
     @property
     def count(self) -> int:
@@ -152,7 +152,7 @@ class MustDrop(Rule):
     relaxed_in = "pairs"
     id_template = "must_drop"
     template_en = "{rule.count} response(s) that the policy must drop leave their schools."
-    template_he = "{rule.count} מענים שהמדיניות מסיימת יוצאים מבתי הספר שלהם."
+    template_he = "מענים שהמדיניות מסיימת יוצאים מבתי הספר שלהם ({rule.count})."
 
     @property
     def count(self) -> int:

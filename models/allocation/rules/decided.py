@@ -21,7 +21,7 @@ class Commitment(MustKeep):
 
     id_template = "commitment"
     template_en = "{rule.count} commitment(s) of former years are kept."
-    template_he = "{rule.count} התחייבויות משנים קודמות מתקיימות."
+    template_he = "התחייבויות משנים קודמות מתקיימות ({rule.count})."
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class DecidedKeep(MustKeep):
 
     id_template = "decided_keep"
     template_en = "{rule.count} response(s) that people decided to keep stay in their schools."
-    template_he = "{rule.count} מענים שהוחלט לשמר נשארים בבתי הספר שלהם."
+    template_he = "מענים שהוחלט לשמר נשארים בבתי הספר שלהם ({rule.count})."
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class DecidedDrop(MustDrop):
 
     id_template = "decided_drop"
     template_en = "{rule.count} response(s) that people decided to drop are given to no school."
-    template_he = "{rule.count} מענים שהוחלט לוותר עליהם אינם ניתנים לאף בית ספר."
+    template_he = "מענים שהוחלט לוותר עליהם אינם ניתנים לאף בית ספר ({rule.count})."
 
     @property
     def count(self) -> int:
@@ -67,7 +67,7 @@ class NoticePeriod(ResponseRule):
     )
     template_he = (
         "המענה {rule.name_he} מסתיים בתום הודעה מוקדמת עד שנת {rule.last_year}: עד אז הוא נמשך"
-        " ב־{rule.count} בתי ספר ואינו נפתח בבתי ספר אחרים."
+        " בבתי הספר שבהם הוא פועל ({rule.count}) ואינו נפתח באחרים."
     )
 
     @property
@@ -198,7 +198,7 @@ class CommitteeAmount(ResponseRule):
     )
     template_he = (
         "אין מדד שסופר את מה ש{rule.name_he} מועיל ליעדיו: הסכום שקבעה הוועדה, {rule.nis} ₪,"
-        " מתחלק ל־{rule.count} בתי ספר לפי הצורך הרשום שלהם."
+        " מתחלק בין בתי הספר ({rule.count}) לפי הצורך הרשום שלהם."
     )
 
     @property

@@ -124,9 +124,7 @@ class SchoolChannelCap(SchoolMoneyRule):
         "In each of {rule.count} school(s) the money from {rule.channel_en} is at most the "
         "school's own basket."
     )
-    template_he = (
-        "בכל אחד מ־{rule.count} בתי ספר, הכסף מ{rule.channel_he} אינו עולה על הסל של בית הספר."
-    )
+    template_he = "בכל בית ספר ({rule.count}), הכסף מ{rule.channel_he} אינו עולה על הסל שלו."
 
     @property
     def count(self) -> int:
@@ -163,7 +161,7 @@ class ParentsPayments(SchoolChannelCap):
     is_budget = False
     id_template = "parents_payments"
     template_en = "In each of {rule.count} school(s) parents pay no more per pupil than last year."
-    template_he = "בכל אחד מ־{rule.count} בתי ספר ההורים אינם משלמים לתלמיד יותר מאשתקד."
+    template_he = "בכל בית ספר ({rule.count}) ההורים אינם משלמים לתלמיד יותר מאשתקד."
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ class NeedOrder(Rule):
         " envied lines that the plan lists."
     )
     template_he = (
-        "בית ספר אינו מקבל מענה שחסר בבית ספר זכאי הנזקק ממנו בוודאות, מלבד השורות שהתכנית מונה."
+        "בית ספר אינו מקבל מענה שחסר בבית ספר זכאי הנזקק ממנו בהסתברות 90% ומעלה, מלבד השורות"
+        " שהתוכנית מונה."
     )
 
     def rows(self, columns: Columns) -> Iterator[Row]:
@@ -69,7 +70,7 @@ class SpendingKept(Rule):
     unit = "channels"
     id_template = "spending_kept"
     template_en = "Every channel spends at least what the plan spends of it."
-    template_he = "מכל ערוץ מוצא לפחות מה שהתכנית מוציאה ממנו."
+    template_he = "מכל ערוץ מוצא לפחות מה שהתוכנית מוציאה ממנו."
 
     def rows(self, columns: Columns) -> Iterator[Row]:
         """Per channel: its money."""

@@ -297,7 +297,7 @@ def _message(
     rules = {rule.rule_id: rule for rule in model.rules}
     english, hebrew = (
         ["No plan can keep these rules together:"],
-        ["אין תכנית שמקיימת יחד את הכללים האלה:"],
+        ["אין תוכנית שמקיימת יחד את הכללים האלה:"],
     )
     for number, conflict in enumerate(conflicts):
         if number:
@@ -305,7 +305,7 @@ def _message(
             hebrew.append("וגם לא את אלה, אף אילו ויתרו על מה שנמנה למעלה:")
         named = [model.rules[i] for i in conflict]
         english += [f"- {rule.sentence_en} [{rule.rule_id}]" for rule in named]
-        hebrew += [f"- {rule.sentence_he} [{rule.rule_id}]" for rule in named]
+        hebrew += [f"- {rule.sentence_he}" for rule in named]
     if is_cut and is_irreducible:
         english.append("There may be further conflicts: time ran out.")
         hebrew.append("ייתכן שיש סתירות נוספות: הזמן לא הספיק לחפש אותן.")

@@ -46,7 +46,7 @@ def best_by_milp(
         raise NoPlanInTime(
             f"No plan of value was found within {time_limit_s:g} s. Allow more time or a wider "
             "gap, or look for rules that nearly contradict each other."
-            f" לא נמצאה תכנית בתוך {time_limit_s:g} שניות: יש להקצות יותר זמן או פער רחב יותר,"
+            f" לא נמצאה תוכנית בתוך {time_limit_s:g} שניות: יש להקצות יותר זמן או פער רחב יותר,"
             " או לחפש כללים שכמעט סותרים זה את זה."
         )
     x, left_s = best.x[:options], max(time_limit_s - best.seconds, 1.0)

@@ -275,7 +275,7 @@ def _sentences(
     english, hebrew = english + ".", hebrew + "."
     if cost is not None:
         english += f" The best plan then costs {nis(cost)} NIS."
-        hebrew += f" עלות התכנית המיטבית אז: {nis(cost)} ₪."
+        hebrew += f" עלות התוכנית המיטבית אז: {nis(cost)} ₪."
     if not resolves_all:
         english += " This settles the rules named here; others may still be in conflict."
         hebrew += " זה פותר את הכללים שכאן; ייתכן שכללים אחרים עדיין סותרים."

@@ -112,7 +112,7 @@ def best(model: Model, effort: Effort) -> Resolved | None:
     if outcome.x is None:
         raise NoPlanInTime(
             f"A re-solve found no plan within {limit_s:g} s. Allow more time (solver)."
-            f" לא נמצאה תכנית חלופית בתוך {limit_s:g} שניות; יש להקצות יותר זמן (solver)."
+            f" לא נמצאה תוכנית חלופית בתוך {limit_s:g} שניות; יש להקצות יותר זמן (solver)."
         )
     x = model.polish(outcome.x[: model.matrix.shape[1]])
     worth = model.worth(x)

@@ -10,6 +10,7 @@ from models.allocation.problem.rule import Rule
 from models.allocation.problem.words import channel_en, channel_he, nis
 from models.allocation.rules.money import ChannelBudget, SchoolChannelCap
 from models.allocation.solve.model import Model
+from models.hebrew import counted
 
 
 def unspent_reason(
@@ -52,7 +53,8 @@ def unspent_reason(
         english.append(f"{en} ({n})")
     total = int(fits.sum())
     return (
-        f"{total} צעדים מועילים נוספים היו נכנסים ביתרה, אך: {'; '.join(hebrew)}.",
+        counted(total, "צעד מועיל אחד נוסף היה נכנס", "צעדים מועילים נוספים היו נכנסים")
+        + f" ביתרה, אך: {'; '.join(hebrew)}.",
         f"{total} further useful step(s) would fit what is left, but: {'; '.join(english)}.",
     )
 

@@ -50,14 +50,17 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
             .group_by(PAIR, maintain_order=True)
         )
     }
-    schools = tables["mart_allocation_school"].sort("need", "semel_mosad", descending=[True, False])
+    schools = tables["mart_allocation_school"].sort("need_tier", "school_name_he", "semel_mosad")
     rules = dict(tables["mart_allocation_rule"].select("rule_id", "rule_he").iter_rows())
     firmness = tables["mart_allocation_stability"]
     lines = tables["mart_allocation"].join(
         firmness.select(*PAIR, "stability", "selection_share", "draws"), on=PAIR
     )
-    left = tables["mart_allocation_remaining"].sort(
-        "need_gap_after", "semel_mosad", descending=[True, False], nulls_last=True
+    named = schools.select("semel_mosad", "school_name_he")
+    left = (
+        tables["mart_allocation_remaining"]
+        .join(named, on="semel_mosad", how="left")
+        .sort("school_name_he", "semel_mosad")
     )
     pots = tables["mart_allocation_formula_pot"].sort("formula_part")
     prices = tables["mart_rule_price"].filter(pl.col("worth_gain") > 0)
@@ -193,6 +196,7 @@ def _schools_by_plan(lines: pl.DataFrame) -> Rows:
 def _answers(tables: Mapping[str, pl.DataFrame], lines: pl.DataFrame) -> dict[str, Any]:
     """Return the figures behind the eight budget questions of the committee (D004)."""
     figures = {row["answer_id"]: row for row in tables["mart_allocation_answer"].to_dicts()}
+    streams = tables["mart_audit_stream"].filter(view="plan").sort("stream")
     return {
         "figures": figures,
         "expected": tables["mart_scenario"].filter(scenario_id=BASE).row(0, named=True),
@@ -227,11 +231,8 @@ def _answers(tables: Mapping[str, pl.DataFrame], lines: pl.DataFrame) -> dict[st
             .filter(pl.col("view") == "plan", pl.col("index_id") == "concentration")
             .to_dicts()
         ),
-        "warned": (
-            tables["mart_audit_stream"]
-            .filter(pl.col("view") == "plan", pl.col("audit_status") == "WARN")
-            .to_dicts()
-        ),
+        "warned": streams.filter(audit_status="WARN").to_dicts(),
+        "unsure": streams.filter(audit_status="cannot_tell").to_dicts(),
     }
 
 

@@ -17,6 +17,7 @@ import polars as pl
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from models import hebrew
 from pipelines.publish import words
 from pipelines.settings.fields import dictionary
 
@@ -71,7 +72,7 @@ def number(table: str | None, row: Row, column: str, form: str = "") -> Markup:
     """
     value = row[column]
     if value is None:
-        return Markup('<span class="none">לא נמדד</span>')
+        return Markup('<span class="none">{}</span>').format(dictionary().fields[column].empty)
     shown = escape(words.FORMS[form or dictionary().form(column) or "code"](value))
     if table is None:
         return Markup(f'<bdi dir="ltr">{shown}</bdi>')
@@ -85,6 +86,8 @@ def interval(table: str | None, row: Row, low: str, high: str = "") -> Markup:
     low, high = (low, high) if high else dictionary().fields[low].interval
     if row[low] is None:
         return Markup("")
+    if dictionary().unit(low).turned:
+        low, high = high, low
     ends = number(table, row, low), number(table, row, high)
     return Markup(f'<span class="interval">{ends[0]} עד {ends[1]}</span>')
 
@@ -97,7 +100,7 @@ def estimate(table: str | None, row: Row, column: str) -> Markup:
 
 def ratio(table: str | None, row: Row, part: str, high: str) -> Markup:
     """Return a part and the whole (`high`) that it is of."""
-    return Markup(f"{number(table, row, part)} / {number(table, row, high)}")
+    return Markup(f"{number(table, row, part)} מתוך {number(table, row, high)}")
 
 
 def isolated(text: str) -> Markup:
@@ -113,6 +116,11 @@ def mark(column: str, value: Any) -> Markup:
     shown = Markup(f'<span aria-hidden="true">{sign}</span> {shown}') if sign else shown
     kind = f"tier {value}" if column.endswith("_tier") else "verdict"
     return Markup(f'<span class="{kind}">{shown}</span>') if sign or kind != "verdict" else shown
+
+
+def counted(count: int, one: str, many: str) -> Markup:
+    """Return a count and what is counted, which agree (`models.hebrew.counted`)."""
+    return isolated(hebrew.counted(count, one, many))
 
 
 def first_row(frame: pl.DataFrame) -> dict[str, Any] | None:
@@ -238,6 +246,7 @@ def environment() -> Environment:
         "number": number,
         "interval": interval,
         "estimate": estimate,
+        "ratio": ratio,
         "mark": mark,
         "across": across,
         "totals": totals,
@@ -246,9 +255,15 @@ def environment() -> Environment:
         "signs": dictionary().signs,
         "labels": dictionary().labels,
         "words": words,
+        "counted": counted,
+        "meanings": dictionary().meanings,
         "pages": PAGES,
     }
     return env
+
+
+def _not_measured(tables: Mapping[str, pl.DataFrame]) -> Rows:
+    return tables["mart_not_measured"].to_dicts() if "mart_not_measured" in tables else []
 
 
 def page(
@@ -274,6 +289,7 @@ def page(
             style=style,
             tables=tables,
             rows=lambda mart: tables[mart].to_dicts(),
+            not_measured={row["item_id"]: row for row in _not_measured(tables)},
             sections=[],
             columns_of=partial(columns_of, names_of(tables)),
             name=name_of,

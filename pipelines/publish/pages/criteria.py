@@ -49,7 +49,7 @@ def _measure(row: Mapping[str, Any]) -> str:
     if row["measure_id"] is None:
         return ""
     known = dictionary().fields.get(row["measure_id"])
-    name = known.he if known else row["measure_id"]
+    name = known.he if known else "מדד שאינו נקלט"
     if row["threshold"] is None or row["threshold_side"] is None:
         return name
     return (

@@ -58,6 +58,8 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         causes=tables["mart_cause"]
         .sort("mean_contribution_sd", "cause_id", descending=[True, False], nulls_last=True)
         .to_dicts(),
+        causes_schools=int(tables["mart_cause"]["schools_measured"].max() or 0),  # type: ignore[arg-type]
+        margin_sd=_margin(tables["mart_parameter"]),
         parts=_parts(tables),
         agreement=first_row(tables["mart_ladder_agreement"].filter(about_role=WHOLE)),
         phenomena=_phenomena(tables["mart_phenomenon"]),
@@ -90,6 +92,12 @@ def render_diagnosis(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         silent=_cannot_say(tables),
         charts=_charts(tables),
     )
+
+
+def _margin(parameters: pl.DataFrame) -> float:
+    """Return the smallest gap that matters, pupil SD, as the policy registers it."""
+    own = parameters.filter(parameter_id="policy.diagnose.margin_sd")
+    return float(own["parameter_value"][0])
 
 
 def _choice(name: str, indicators: pl.DataFrame) -> str:

@@ -156,7 +156,7 @@ def _figure(figure_id: str) -> str:
         "rows": f"שורות: {dictionary().source_he(what) or what}",
         "pupils": f"תלמידים: {words.label('scope', what)}",
         "schools": f"בתי ספר: {words.label('scope', what)}",
-        "gap_raw": f"פער גולמי ממוצע: {words.label('subject', what)}",
+        "gap_raw": f"מרחק גולמי ממוצע מהיעד (חודשי למידה): {words.label('subject', what)}",
     }
     return named.get(kind, "")
 
@@ -174,7 +174,9 @@ def _change(row: Mapping[str, Any]) -> str:
         return "אין פרסום קודם"
     if now == before:
         return "ללא שינוי"
-    way = "עלייה" if now > before else "ירידה"
+    unit = dictionary().units.get(row["unit"])
+    is_up = (now > before) != bool(unit and unit.turned)
+    way = "עלייה" if is_up else "ירידה"
     # A share of zero or of a value that may be negative says nothing.
     return f"{way} של {abs(now / before - 1):.1%}" if before > 0 and now >= 0 else way
 

@@ -47,6 +47,7 @@ def render_report(tables: Mapping[str, pl.DataFrame], context: ReportContext) ->
         by_stream=_money_by(schools, "stream"),
         effects=tables["mart_effect"].sort("response_id", "subject").to_dicts(),
         certificate=tables["mart_allocation_certificate"].row(0, named=True),
+        reference=dictionary().references["months_per_sd"],
         tracking=_tracking(tables["mart_plan_tracking"]),
         unmeasured_of={
             name: ([item for item in not_measured if name in item["weakens"].split(",")])

@@ -6,14 +6,16 @@ stands beside a table of the same numbers. A scenario without a plan shows its c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import polars as pl
 from markupsafe import Markup
 
-from pipelines.publish import charts
-from pipelines.publish.pages.base import ReportContext, page
+from pipelines.publish import charts, words
+from pipelines.publish.pages.base import ReportContext, called, names_of, page
 from pipelines.settings.scenario_files import BASE
 
 # What a scenario may change, as people call it; the path stands beside it.
@@ -45,6 +47,7 @@ def render_scenarios(tables: Mapping[str, pl.DataFrame], context: ReportContext)
     every = tables["mart_scenario"].sort("scenario_order")
     planned = every.filter(pl.col("scenario_status").is_in([BASE, "solved"]))
     names = dict(planned.select("scenario_id", "scenario_name_he").iter_rows())
+    name = partial(called, names_of(tables), "response_id")
     groups, schools, responses = (
         tables[f"mart_scenario_{of}"] for of in ("group", "school", "response")
     )
@@ -65,8 +68,8 @@ def render_scenarios(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         planned=planned.to_dicts(),
         without=every.filter(pl.col("conflict_he").is_not_null()).to_dicts(),
         changes=tables["mart_scenario_change"].sort("scenario_id", "parameter_id").to_dicts(),
-        parameter=_parameter,
-        value=_value,
+        parameter=partial(_parameter, name),
+        value=partial(_value, name),
         planned_names=names,
         divisions=divisions,
         group={
@@ -101,18 +104,27 @@ def _formulas(
     ]
 
 
-def _parameter(parameter_id: str) -> str:
-    """Return what people call a parameter, or its path where nobody named it."""
+def _parameter(name: Callable[[str], str], parameter_id: str) -> str:
+    """Return what people call a parameter; `name` says what they call a response."""
     path = parameter_id.removeprefix("policy.")
+    if share := re.fullmatch(r"responses\.(\w+)\.funding\.(\w+)", path):
+        response_id, channel = share.groups()
+        return f"חלק המימון של {words.label('funding_channel', channel)} ב{name(response_id)}"
     return next(
-        (said for name, said in PARAMETERS.items() if path == name or path.startswith(f"{name}.")),
-        path,
+        (
+            said
+            for start, said in PARAMETERS.items()
+            if path == start or path.startswith(f"{start}.")
+        ),
+        "החלטה אחרת של המדיניות",
     )
 
 
-def _value(text: str) -> str:
+def _value(name: Callable[[str], str], text: str) -> str:
     """Return a parameter's value as people write it: 8100000.0 is 8,100,000."""
     try:
         return f"{float(text):,.10g}"
     except ValueError:
-        return text
+        return {"all": "כולם", "served": "היכן שהוא פועל", "true": "כן", "false": "לא"}.get(
+            text, name(text)
+        )
