@@ -93,13 +93,22 @@ def plan(shared_data):
 
 
 def elementary(shared_data, authority):
-    """The regular elementary schools of an authority that have pupils."""
+    """The regular elementary schools of an authority that have pupils.
+
+    A school is the authority's if either national register says so.
+    """
     budget = pl.read_csv(
         shared_data / "israel" / "moe_school_budget_2014_15" / "budget_clean.csv",
         infer_schema_length=None,
     )
+    background = pl.read_csv(
+        shared_data / "israel" / "rama_meitzav_scores_background" / "school_background_info.csv",
+        encoding="cp1255",
+        infer_schema=False,
+    )
+    named = background.filter(rashut_teur=authority)["semel_mosad"].cast(pl.Int64).to_list()
     return budget.filter(
-        pl.col("authority_name") == authority,
+        (pl.col("authority_name") == authority) | pl.col("semel").is_in(named),
         pl.col("education_stage") == "יסודי בלבד",
         pl.col("education_type") == "רגיל",
         pl.col("students_regular") > 0,
