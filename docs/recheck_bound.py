@@ -17,15 +17,23 @@ UNIT = 10**6  # of a multiplier in one unit of worth
 def recheck(folder: Path) -> tuple[int, int]:
     """Return the bound and what the plan is worth, in 10⁻⁹ SD × pupils."""
     frame = {
-        name: pl.read_parquet(folder / f"mart_{name}.parquet")
-        for name in ("allocation", "allocation_bound", "bound_option", "bound_row", "bound_entry")
+        name: pl.read_parquet(folder / f"{name}.parquet")
+        for name in (
+            "mart_allocation",
+            "mart_allocation_bound",
+            "mart_bound_option",
+            "mart_bound_row",
+            "mart_bound_entry",
+        )
     }
-    row = {r["proof_row"]: r for r in frame["bound_row"].iter_rows(named=True)}
+    row = {r["proof_row"]: r for r in frame["mart_bound_row"].iter_rows(named=True)}
     use, schools, lines = defaultdict(dict), defaultdict(lambda: defaultdict(list)), set()
-    for number, column, count in frame["bound_entry"].iter_rows():
+    for number, column, count in frame["mart_bound_entry"].iter_rows():
         use[column][number] = count
-    bought = set(frame["allocation"].select("semel_mosad", "response_id", "dose_level").rows())
-    for column, school, response, dose, group, worth, lead in frame["bound_option"].iter_rows():
+    bought = set(frame["mart_allocation"].select("semel_mosad", "response_id", "dose_level").rows())
+    for column, school, response, dose, group, worth, lead in frame[
+        "mart_bound_option"
+    ].iter_rows():
         paid = sum(row[r]["multiplier_units"] * n for r, n in use[column].items())
         option = (column, group, UNIT * worth - paid, UNIT * lead)
         schools[school][group or -1, response].append(option)
@@ -45,8 +53,8 @@ def recheck(folder: Path) -> tuple[int, int]:
     assert min(r["multiplier_units"] for r in row.values()) >= 0
     for r in row:
         assert sum(use[c].get(r, 0) for c in lines) <= row[r]["row_limit"], f"row {r} is broken"
-    told, worth, led = frame["allocation_bound"].row(0, named=True), 0, defaultdict(int)
-    for column, school, _, _, group, units, lead in frame["bound_option"].iter_rows():
+    told, worth, led = frame["mart_allocation_bound"].row(0, named=True), 0, defaultdict(int)
+    for column, school, _, _, group, units, lead in frame["mart_bound_option"].iter_rows():
         if column in lines:
             worth, led[school, group] = worth + units, max(led[school, group], lead)
     bound = told["constant_units"] - (-bound // UNIT)

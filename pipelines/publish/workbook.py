@@ -86,6 +86,8 @@ def _cover(
     sheet.right_to_left()
     sheet.hide_gridlines(2)
     sheet.set_column(0, 0, 110)
+    found = tables.get("mart_finding")
+    findings = [] if found is None else found.sort("finding_order")["finding_he"].to_list()
     lines = [
         (f"הקצאת משאבים מבוססת נתונים – {context.city_name_he}", "title"),
         *(
@@ -123,7 +125,7 @@ def _cover(
             ),
             "text",
         ),
-        *((said, "text") for said in tables["mart_finding"].sort("finding_order")["finding_he"]),
+        *((said, "text") for said in findings),
         ("הסכומים בשקלים; הסכום בשורה האחרונה שווה לסכום השורות.", "text"),
     ]
     for row, (text, style) in enumerate(lines):

@@ -44,7 +44,7 @@ def test_who_would_make_room_and_what_that_costs():
         ),
         B,
     )
-    assert he.startswith("מיל״ת בבית ספר 100002 (צורך 0.90): לא בתכנית.")
+    assert he.startswith("מיל״ת בבית ספר 100002 (צורך 0.90): לא בתוכנית.")
     assert "אילו ניתן כאן: היו יוצאים: מיל״ת בבית ספר 100001." in he
     assert "10 חודשי התקדמות צפויים פחות (בסך כל התלמידים), 3 מקומות פחות" in he
     assert "20.00% פחות" in he
@@ -99,7 +99,7 @@ def test_a_pair_that_no_plan_can_have_says_so():
         rules=(MustKeep(((A, "milat", 0.5),)),),
     )
     he, en = told(built, B)
-    assert "אילו ניתן כאן: אין תכנית שמקיימת אז את כל הכללים." in he
+    assert "אילו ניתן כאן: אין תוכנית שמקיימת אז את כל הכללים." in he
     assert "With it: no plan keeps all rules then." in en
 
 

@@ -11,13 +11,15 @@ from pipelines.settings.fields import dictionary
 from pipelines.warehouse.sql_assets import sql_tables
 
 HOME = Path(pipelines.__file__).parent
-# Where tables reach people: pages, commands, the studio, the findings, and what has drifted.
+# Where tables reach people: pages, commands, the studio, the findings, what has drifted,
+# and the program by which a stranger checks the bound.
 SHOWN_IN = [
     *(HOME / "publish" / "pages").glob("*"),
     *(HOME / "commands").glob("*.py"),
     HOME / "decide" / "studio.py",
     HOME / "act" / "findings.py",
     HOME / "publish" / "drift.py",
+    HOME.parent / "docs" / "recheck_bound.py",
 ]
 MARTS = [name for name in dictionary().tables if name.startswith("mart_")]
 

@@ -124,7 +124,7 @@ def test_percents_that_are_shares_are_refused_with_what_to_write(copy):
     shares.write_csv(path)
     with pytest.raises(CityError, match=r"units: \{agree_pct: share\}") as told:
         read_source(city, "climate__facets", [2026])
-    assert "אחוזים" in told.value.he
+    assert "אחוז אחד" in told.value.he
 
 
 def test_what_an_office_programme_lays_beside_an_open_workbook_is_passed_over(copy):
