@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import stats
 
 from models.allocation.account.draws import Draws
 from models.allocation.problem.problem import Problem
-from models.allocation.solve.model import model_of
+from models.allocation.solve.model import Model, model_of
 from models.allocation.solve.resolve import Effort, best_of_each, plan_vector
 from models.keys import PAIR
 
@@ -77,15 +78,22 @@ def stability(
     chosen = np.zeros((pairs.height, int(level.max()) + 1), dtype=np.int64)
     drawn = Draws.of(problem, model, draws)
     outcomes: list[tuple[int, bool, float | None, float | None, float | None]] = []
-    under = list(drawn.models(problem, model))
-    plans = best_of_each(under, effort, workers)
-    for number, held, found in zip(drawn.numbers, under, plans, strict=True):
+    worths = []
+
+    def under() -> Iterator[Model]:
+        # One after the other, so that the first are solved while the rest are laid out.
+        for held in drawn.models(problem, model):
+            worths.append(held.worth(plan))
+            yield held
+
+    plans = best_of_each(under(), effort, workers)
+    for number, worth, found in zip(drawn.numbers, worths, plans, strict=True):
         if found is None:
             outcomes.append((number, False, None, None, None))
             continue
         taken = np.flatnonzero(found.x > 0.5)
         chosen[pair[taken], level[taken]] += 1
-        outcomes.append((number, True, found.worth, held.worth(plan), found.gap_pct))
+        outcomes.append((number, True, found.worth, worth, found.gap_pct))
     table = pl.DataFrame(
         outcomes,
         schema={
