@@ -18,6 +18,7 @@ from rich.markup import escape
 from models.lottery import draw_lottery
 from pipelines.decide.lottery import entrants_of, registered_seed
 from pipelines.settings.workspace import workspace
+from pipelines.settings.yaml_files import CityError
 from pipelines.sources.spreadsheet import write_csv
 
 
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("city", help="folder under data_raw")
     parser.add_argument("response", help="response_id, such as milat")
     parser.add_argument(
-        "entrants", type=Path, help="CSV (UTF-8) with a column `unit`, the id of each entrant"
+        "entrants", type=Path, help="CSV or xlsx with a column `unit`, the id of each entrant"
     )
     parser.add_argument(
         "--places", type=int, required=True, help="places, in each stratum if there are strata"
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         seed = registered_seed(Path(workspace(asked.city).marts_folder), asked.response)
         drawn = draw_lottery(entrants_of(asked.entrants, by), asked.places, seed=seed, by=by)
-    except ValueError as error:
+    except (CityError, ValueError) as error:
         console.print(f"[red]{escape(str(error))}[/red]")
         return 1
     out = asked.out or asked.entrants.with_suffix(".drawn.csv")

@@ -6,6 +6,14 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.settings.fields import ROW
+from pipelines.settings.mapping import SourceMapping
+from pipelines.settings.yaml_files import CityError
+from pipelines.sources.admission import same_id
+from pipelines.sources.tabular import TOTAL, UnreadableError, clean_text, read_content
+
+_SHOWN = 5
+
 
 def registered_seed(marts: Path, response_id: str) -> int:
     """Return the seed that the current release names for a lottery of the response.
@@ -33,18 +41,56 @@ def registered_seed(marts: Path, response_id: str) -> int:
 
 
 def entrants_of(path: Path, by: list[str]) -> pl.DataFrame:
-    """Return the list of entrants, every value as text.
+    """Return the list of entrants, every value as text, read as the files of a city are.
+
+    Nobody may have two chances, or none: what is no entrant is named by its row; no id is shown.
 
     Raises:
-        ValueError: it cannot be read, or lacks a column.
+        CityError: it cannot be read, lacks a column, or has rows that are broken, of totals,
+            without an id or a stratum, or of a child that stands there in another spelling.
     """
+    mapping: dict[str, object] = {
+        "file": path.name,
+        "format": "xlsx" if path.suffix.lower() == ".xlsx" else "csv",
+        "columns": {},
+    }
     try:
-        entrants = pl.read_csv(path, infer_schema=False)
-    except (OSError, pl.exceptions.PolarsError):
-        raise ValueError(
-            f"{path}: cannot be read as a CSV file in UTF-8; save it so, with a header in the first"
-            " row."
+        read = read_content(path.read_bytes(), SourceMapping.model_validate(mapping))
+    except UnreadableError as error:
+        raise CityError(f"{path}: {error}.", f"{path}: {error.he}.") from None
+    except Exception:  # whatever the format's reader raises; its message may hold an id
+        raise CityError(
+            f"{path}: cannot be read as CSV or Excel (xlsx), with a header in the first row.",
+            f"{path}: לא ניתן לקרוא את הקובץ; נדרש CSV או Excel (xlsx) עם כותרות בשורה הראשונה.",
         ) from None
-    if missing := sorted({"unit", *by} - set(entrants.columns)):
-        raise ValueError(f"{path}: column(s) {', '.join(missing)} are missing from the header.")
-    return entrants
+    wanted = ["unit", *by]
+    if missing := sorted(set(wanted) - set(read.rows.columns)):
+        raise CityError(
+            f"{path}: column(s) {', '.join(missing)} are missing from the header.",
+            f"{path}: העמודות {', '.join(missing)} חסרות בכותרת.",
+        )
+    rows = read.rows.select(*wanted, ROW).with_columns(
+        pl.col(wanted).map_elements(clean_text, return_dtype=pl.String).replace("", None)
+    )
+    same = rows["unit"].map_elements(same_id, return_dtype=pl.String)
+    total = pl.any_horizontal(pl.col(wanted).str.to_lowercase().str.contains(TOTAL))
+    faults = (
+        (list(read.broken), "does not fit the header", "אינה מתאימה לכותרת"),
+        (rows.filter(total)[ROW], "is one of totals", "היא שורת סיכום"),
+        (
+            rows.filter(pl.any_horizontal(pl.col(wanted).is_null()))[ROW],
+            "has no id, or no value of a column that makes strata",
+            "היא בלי מזהה, או בלי ערך בעמודת החלוקה",
+        ),
+        (
+            rows.filter(same.is_duplicated() & same.is_not_null())[ROW],
+            "names a child that another row names too, perhaps spelt otherwise: every entrant needs"
+            " an id of its own",
+            "מציינת ילד/ה שגם שורה אחרת מציינת, אולי בכתיב אחר: לכל משתתף דרוש מזהה משלו",
+        ),
+    )
+    for found, en, he in faults:
+        if shown := ", ".join(map(str, found[:_SHOWN])):
+            more = " …" if len(found) > _SHOWN else ""
+            raise CityError(f"{path}: row {shown}{more} {en}.", f"{path}: שורה {shown}{more} {he}.")
+    return rows.drop(ROW)

@@ -70,12 +70,15 @@ def hash_ids(ids: pl.Series, *, is_synthetic: bool) -> pl.Series:
     if known.is_empty():
         return ids
     key = pupil_key(is_synthetic=is_synthetic)
-    hashes = [hmac.digest(key, _same_id(text).encode(), "sha256").hex()[:32] for text in known]
+    hashes = [hmac.digest(key, same_id(text).encode(), "sha256").hex()[:32] for text in known]
     return ids.replace_strict(known, pl.Series(hashes, dtype=pl.String), default=None)
 
 
-def _same_id(text: str) -> str:
-    """Return the one spelling of an id: nine digits where it is made of digits."""
+def same_id(text: str) -> str:
+    """Return the one spelling of an id: nine digits where it is made of digits.
+
+    12345678, 012345678, 01234567-8, '12345678, 12345678.0 and 1.2345678E+07 are one child.
+    """
     bare = _NO_PART_OF_AN_ID.sub("", text)
     if power := _WITH_EXPONENT.fullmatch(bare):
         whole, parts, exponent = power[1], power[2] or "", int(power[3])

@@ -49,6 +49,15 @@ def test_anyone_with_the_list_draws_the_same_places(lists, capsys):
     assert "p1" not in said
 
 
+def test_a_stratum_is_one_however_it_is_spaced(lists):
+    text = "unit;school\np1;a\np2; a \np3;a  \n"
+    asked = ["town", "milat", entrants(lists, text), "--places", "1", "--by", "school"]
+    assert main(asked) == 0
+    drawn = pl.read_csv(lists / "entrants.drawn.csv")
+    assert drawn["school"].unique().to_list() == ["a"]
+    assert drawn["is_offered"].sum() == 1
+
+
 def test_schools_that_the_plan_found_tied_can_be_drawn_again(lists):
     assert main(["town", "rvadim", entrants(lists, "unit\n900001\n900002\n"), "--places", "1"]) == 0
     assert pl.read_csv(lists / "entrants.drawn.csv")["seed"].unique().to_list() == [SEED + 1]
@@ -60,8 +69,12 @@ def test_schools_that_the_plan_found_tied_can_be_drawn_again(lists):
         ("town", "posh", "unit\np1\n", "1", "proposes no lottery for 'posh'"),
         ("village", "milat", "unit\np1\n", "1", "nothing is published"),
         ("town", "milat", "pupil\np1\n", "1", "column(s) unit"),
-        ("town", "milat", "", "1", "cannot be read"),
-        ("town", "milat", "unit\np1\np1\n", "1", "id of its own"),
+        ("town", "milat", "", "1", "header row is empty"),
+        ("town", "milat", "unit\np1\np1\n", "1", "row 2, 3 names a child"),
+        ("town", "milat", "unit\n012345674\n1\n12345674.0\n01234567-4\n", "1", "row 2, 4, 5"),
+        ("town", "milat", 'unit\np1\nסה"כ\n', "1", "שורה 3 היא שורת סיכום"),
+        ("town", "milat", "unit,school\np1,a\n,a\n", "1", "row 3 has no id"),
+        ("town", "milat", "unit,school\np1,a\np2\n", "1", "row 3 does not fit"),
         ("town", "milat", "unit\np1\n", "-1", "must not be negative"),
     ],
 )
