@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.sources.propose import UnreadableFileError, propose
+from pipelines.sources.propose import propose
+from pipelines.sources.tabular import UnreadableError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.out:
             with given.out.open("x", encoding="utf-8") as file:
                 file.write(text)
-    except UnreadableFileError as error:
-        return _refuse(f"{given.file}: the file {error}.", f"{given.file}: {error.he}.")
+    except UnreadableError as error:
+        return _refuse(f"{given.file}: {error}.", f"{given.file}: {error.he}.")
     except KeyError as error:
         return _refuse(str(error.args[0]) + ".", "אין מקור בשם הזה.")
     except FileExistsError:

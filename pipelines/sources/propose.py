@@ -41,10 +41,12 @@ from pipelines.sources.guess import (
 from pipelines.sources.personal import mask_personal
 from pipelines.sources.tabular import (
     TOTAL,
+    UnreadableError,
     clean_text,
     decode,
     header_names,
     read_content,
+    refuse_other_kinds,
     unix_lines,
 )
 
@@ -56,18 +58,6 @@ NEXT_COMMAND = "python -m pipelines.commands.check CITY"
 _FITS = 0.35  # a source below it is named, but doubted
 _NUMBER = re.compile(r"[-(]?[₪ ]*\d[\d,]*(\.\d+)?[-)%]?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}( .*)?")
 _YEAR = re.compile(r"(19|20)\d\d")
-
-
-class UnreadableFileError(Exception):
-    """A file of which no mapping can be drafted; says why and what to do.
-
-    Attributes:
-        he: the same in Hebrew.
-    """
-
-    def __init__(self, en: str, he: str) -> None:
-        super().__init__(en)
-        self.he = he
 
 
 @dataclass(frozen=True)
@@ -97,16 +87,18 @@ def layouts(path: Path) -> list[Layout]:
     """Return the tables of a file: one, or one per sheet of a workbook that has a header.
 
     Raises:
-        UnreadableFileError: if the file is missing or empty, of no known format, or has no header.
+        UnreadableError: if the file is missing or empty, of no known format, or has no header;
+            says why and what to do.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UnreadableFileError(
-            f"cannot be opened ({error.strerror})", "לא ניתן לפתוח את הקובץ"
+        raise UnreadableError(
+            f"it cannot be opened ({error.strerror})", "לא ניתן לפתוח את הקובץ"
         ) from None
     if not content.strip():
-        raise UnreadableFileError("is empty", "הקובץ ריק")
+        raise UnreadableError("it is empty", "הקובץ ריק")
+    refuse_other_kinds(content)
     form, note = _format(path, content)
     read = _sheets if form in ("xlsx", "xls") else _lines
     try:
@@ -118,15 +110,15 @@ def layouts(path: Path) -> list[Layout]:
             if (header := find_header(grid))
         ]
     except (fastexcel.FastExcelError, pl.exceptions.PolarsError, ValueError, csv.Error) as error:
-        raise UnreadableFileError(
-            f"looks like {form} but cannot be read as such ({type(error).__name__}); open it in a"
-            " spreadsheet program and save it again",
+        raise UnreadableError(
+            f"it looks like {form} but cannot be read as such ({type(error).__name__}); open it"
+            " in a spreadsheet program and save it again",
             f"לא ניתן לקרוא את הקובץ כ-{form}; יש לפתוח אותו בגיליון אלקטרוני ולשמור מחדש",
         ) from None
     if not found:
-        raise UnreadableFileError(
-            "has no header row that could be found: its first rows look like data, or there is no"
-            " table; add a header row",
+        raise UnreadableError(
+            "it has no header row that could be found: its first rows look like data, or there is"
+            " no table; add a header row",
             "לא נמצאה שורת כותרות; יש להוסיף שורת כותרות מעל הנתונים",
         )
     return found
@@ -475,7 +467,7 @@ def propose(path: Path, source_id: str | None = None) -> str:
     """Return the draft mapping of a file, for the source it fits best or the one named.
 
     Raises:
-        UnreadableFileError: if the file cannot be read, has no header, or none that is known.
+        UnreadableError: if the file cannot be read, has no header, or none that is known.
         KeyError: naming the known sources, if there is no such source.
     """
     ranked = []
@@ -484,9 +476,9 @@ def propose(path: Path, source_id: str | None = None) -> str:
         ranked.append((layout, rank(columns, [source_id] if source_id else None)))
     layout, candidates = max(ranked, key=_worth)
     if not source_id and not candidates[0].guesses:
-        raise UnreadableFileError(
-            "has no header that the contract of a source knows: is the first row a header, and is"
-            " it the right file? The source can be named by --source",
+        raise UnreadableError(
+            "it has no header that the contract of a source knows: is the first row a header, and"
+            " is it the right file? The source can be named by --source",
             "אף כותרת בקובץ אינה מוכרת; יש לבדוק שהשורה הראשונה היא שורת כותרות ושזה הקובץ הנכון",
         )
     others = [item.options["sheet"] for item, _ in ranked if item is not layout]

@@ -83,7 +83,7 @@ def read_content(content: bytes, mapping: SourceMapping) -> Content:
             Hebrew was encoded twice.
         Exception: whatever the format's reader raises on a file of another kind.
     """
-    _refuse_other_kinds(content)
+    refuse_other_kinds(content)
     if mapping.format == "csv":
         return _csv(*decode(content, mapping.encoding), mapping)
     if mapping.format == "parquet":
@@ -93,7 +93,7 @@ def read_content(content: bytes, mapping: SourceMapping) -> Content:
     return _workbook(content, mapping)
 
 
-def _refuse_other_kinds(content: bytes) -> None:
+def refuse_other_kinds(content: bytes) -> None:
     """Refuse what is often saved or sent in a table's place, by its name.
 
     Raises:

@@ -11,8 +11,8 @@ from pipelines.commands.propose import main
 from pipelines.settings.city import load_city
 from pipelines.settings.mapping import SourceMapping
 from pipelines.sources.guess import date_order, shape
-from pipelines.sources.propose import UnreadableFileError, find_header, layouts, propose
-from pipelines.sources.tabular import read_content
+from pipelines.sources.propose import find_header, layouts, propose
+from pipelines.sources.tabular import UnreadableError, read_content
 
 
 def mapping_in(text: str) -> tuple[str, SourceMapping]:
@@ -293,17 +293,18 @@ def test_names_without_a_header_are_not_taken_for_headers(tmp_path, capsys):
         ("broken.parquet", b"PAR1 and no more"),
         ("bytes.csv", bytes(range(256)) * 4),
         ("empty.csv", b" \n"),
+        ("page.xls", b"<html><table><tr><td>semel</td></tr></table></html>"),
     ],
 )
 def test_an_unreadable_file_is_a_sentence_in_two_languages(tmp_path, capsys, name, content):
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(UnreadableFileError):
+    with pytest.raises(UnreadableError):
         layouts(path)
     assert main([str(path)]) == 2
     english, hebrew = capsys.readouterr().err.strip().splitlines()
-    assert english.startswith(f"{path}: the file ")
-    assert "הקובץ" in hebrew
+    assert english.startswith(f"{path}: it ")
+    assert "קובץ" in hebrew or "דף HTML" in hebrew
 
 
 def test_a_missing_file_and_an_unknown_source(tmp_path, budget, capsys):
