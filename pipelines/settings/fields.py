@@ -94,7 +94,10 @@ class Meaning:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: what a row is, its key, its columns in order, and what its columns refer to."""
+    """One table: what a row is, its key, its columns in order, and what its columns refer to.
+
+    A source that people fill has the instruction of its empty form (`form`).
+    """
 
     name: str
     row: str
@@ -106,6 +109,7 @@ class Table:
     references: tuple[tuple[str, str], ...]
     he: str = ""
     adds_up: bool = True
+    form: str = ""
 
     @property
     def layer(self) -> str:
@@ -124,6 +128,7 @@ class Dictionary:
         references: units told in another, the same in every city.
         meanings: of the words of counting and sureness.
         spelled: how a term is spelled, and how it is not.
+        families: the roles of each family of roles.
     """
 
     fields: dict[str, Field]
@@ -136,6 +141,7 @@ class Dictionary:
     meanings: dict[str, Meaning]
     spelled: dict[str, list[str]]
     spellings: dict[str, dict[str, str]]
+    families: dict[str, tuple[str, ...]]
 
     def label(self, field: str, value: str) -> str:
         """Return the Hebrew name of a category's value, or of each in a list of them.
@@ -244,6 +250,7 @@ def load(path: Path) -> Dictionary:
             references=tuple(entry.get("references", {}).items()),
             he=entry.get("he", ""),
             adds_up=entry.get("adds_up", True),
+            form=entry.get("form", ""),
         )
         unknown = [c for c in (*columns, *contract) if c not in fields]
         if unknown:
@@ -269,6 +276,15 @@ def load(path: Path) -> Dictionary:
     for name, meant in spellings.items():
         if astray := sorted(set(meant.values()) - set(map(str, fields[name].allowed))):
             raise ValueError(f"{path}: spellings of '{name}' for values it cannot have: {astray}")
+    families = {name: tuple(roles) for name, roles in raw.get("families", {}).items()}
+    told = sorted(role for roles in families.values() for role in roles)
+    if families and (
+        told != sorted(map(str, fields["role"].allowed))
+        or set(families) != set(fields["role_family"].allowed)
+    ):
+        raise ValueError(
+            f"{path}: every role must stand in one family, and in one only (families, fields.role)"
+        )
     return Dictionary(
         fields=fields,
         tables=tables,
@@ -283,6 +299,7 @@ def load(path: Path) -> Dictionary:
         },
         spelled=raw.get("spelled", {}),
         spellings=spellings,
+        families=families,
     )
 
 

@@ -30,6 +30,12 @@ GROUP BY source_id, file_name
         "core_staged_count": f"""{_header(source.tables["core_staged_count"])}
 {_union(_count(name, table) for name, table in contracts.items())}
 """,
+        "core_role": f"""{_header(source.tables["core_role"])}
+SELECT *
+FROM (VALUES
+{",".join(f"    ('{role}', '{name}')" for name, roles in source.families.items() for role in roles)}
+) AS roles (role, role_family)
+""",
     }
 
 
