@@ -167,12 +167,13 @@ def generate(
     )
     said, stances = voice.excerpts(signs, last, streams)
     codes = described["semel_mosad"].unique().sort().to_list()
+    people_said, planted_voices = voices(codes, last, streams)
+    files |= people_said
     files |= {
         "merges.csv": school_tables.merges_file(schools, last),
         "stat_areas.csv": areas,
         "ratings.csv": voice.ratings_file(last, streams),
         "excerpts.csv": said,
-        "cards.csv": committee.cards_file(streams),
         "ladders.csv": committee.ladders_file(streams),
         "registry.xlsx": registry.registry_file(),
         "assets.csv": registry.assets_file(codes),
@@ -192,9 +193,33 @@ def generate(
         "true_unmet_need": truth_tables.unmet_need_frame(need, schools, runs[:, :, -1]),
         "true_overlap": truth_tables.overlap_frame(pl.concat(participations), runs[:, :, -1], last),
         "true_voice": stances,
+        **planted_voices,
         "true_silent": schools.filter(pl.col("label") == spec.SILENT_SCHOOL).select("semel_mosad"),
     }
     return SyntheticCity(files, truth, profile, seed, years, _expected(schools, delivery))
+
+
+def voices(
+    codes: list[str], last_year: int, streams: Streams
+) -> tuple[dict[str, pl.DataFrame], dict[str, pl.DataFrame]]:
+    """Return what people say in and beside the meetings, as files, and what is planted of it.
+
+    Args:
+        codes: schools of the city.
+        last_year: the school year of the meetings; the cycle plans for the next.
+        streams: random streams.
+    """
+    planned, table = last_year + 1, committee.the_table(streams)
+    forms, first_need = voice.forms_file(table.members, codes, planned, streams)
+    files = {
+        "cards.csv": committee.cards_file(table, planned, streams),
+        "considerations.csv": committee.considerations_file(table, planned),
+        "consideration_scores.csv": committee.consideration_scores_file(planned, streams),
+        "forms.csv": forms,
+        "wheel.csv": committee.wheel_file(planned, streams),
+        "practices.csv": voice.practices_file(codes, last_year, streams),
+    }
+    return files, table.truth() | {"true_first_need": first_need}
 
 
 def _expected(schools: pl.DataFrame, delivery: pl.DataFrame) -> dict[str, int]:

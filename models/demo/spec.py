@@ -473,6 +473,29 @@ RATED = tuple(response.response_id for response in RESPONSES if response.has_mon
 RATING_LEVELS = ("not_effective", "fairly_effective", "very_effective")
 PLANTED_RATINGS = {"makom_balev": (0, 4, 10), "posh": (7, 6, 1)}  # means 2.7 and 1.6 of 3
 RATING_SLOPE, RATING_LIKING_SD, RATING_MEMBER_SD = 8.0, 0.25, 0.5
+# Those who sit at the table of meeting 3 beside the raters, with the group they speak for.
+REPRESENTATIVES = (
+    ("נציגת תלמידים", ""),
+    ("נציג תלמידים", ""),
+    ("נציגת תלמידים", ""),
+    ("נציגת קבוצה", "immigrant_10"),
+    ("נציג קבוצה", "sen_integration"),
+    ("נציגת קבוצה", "decile_8_10"),
+)
+# A family of roles or a group of pupils that stays away, by city; "" where all come.
+MISSING_VOICES = ("", "inspectorate", "services", "immigrant_10")
+ROLES_OF_MISSING = {
+    "inspectorate": ("מפקחת",),
+    "services": ("יועצת חינוכית", "פסיכולוגית חינוכית", "קצין ביקור סדיר", "רכז נוער וקהילה"),
+}
+PLANTED_CARDS = {"posh": "change_or_drop", "makom_balev": "proven"}
+CARD_LIKING = {"indispensable": 3.0, "proven": 1.6, "change_or_drop": -2.5}
+CARD_LIKING_SD = 0.3
+NEW_RESPONSES = ("ספרייה ניידת", "מרכז למידה לערב", "גינה קהילתית לומדת")
+NEW_RESPONSE_SHARE = 2 / 3
+FORM_FILLERS = {"הורה": 60, "אם": 30, "תלמידה": 15, "תלמיד": 15}
+FORM_NEEDS = ("gap_math", "gap_hebrew", "gap_english", "climate_safety", "chronic_absence", "other")
+FIRST_NEED_ODDS = 3.0  # of the city's planted first need against each other one
 EXCERPTS_PER_SCHOOL = 260 / 36
 STANCES = {"agree": 0.6, "contradict": 0.2, "silent": 0.2}
 WITHOUT_CONSENT = 0.05

@@ -1,10 +1,11 @@
-"""Voices: how the committee rates responses, and coded excerpts from talks with the field.
+"""Voices: how the committee rates responses, excerpts from talks, forms, and what schools do well.
 
 All sentences are invented; they name no person, no school and no place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
@@ -58,6 +59,15 @@ _SENTENCES = {  # theme: (said of a weak school, said of a strong one)
     ),
 }
 _SILENT_THEMES = ("parents_cost", "staff_stability", "belonging")  # no hard data speak of them
+
+_COMMENTS = ("חסרה עזרה בשיעורי הבית", "הכיתה גדולה מדי", "כדאי להתחיל מוקדם יותר", "")
+_PRACTICES = (  # field, what
+    ("learning_gap", "שיחה אישית של המחנכת עם כל תלמיד פעם בחודש"),
+    ("learning_gap", "קבוצות קריאה קטנות בתחילת היום"),
+    ("excellence", "פרויקט חקר לכל מי שרוצה, לא רק למאותרים"),
+    ("leadership", "תלמידים בוגרים מלווים את ילדי כיתה א"),
+    ("social_involvement", "הורים מלמדים מלאכה פעם בשבוע"),
+)
 
 
 def ratings_file(last_year: int, streams: Streams) -> pl.DataFrame:
@@ -212,3 +222,81 @@ def excerpts(
         ),
         frame.select("excerpt_id", "stance"),
     )
+
+
+def forms_file(
+    members: Sequence[tuple[str, str, str]],
+    codes: list[str],
+    planning_year: int,
+    streams: Streams,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the forms of parents, pupils and representatives, and the need planted first.
+
+    Args:
+        members: name, role and group spoken for of those at the table; groups' representatives fill
+            in forms too.
+        codes: schools of the city.
+        planning_year: the cycle.
+        streams: random streams.
+
+    Returns:
+        forms: contract of `voice__forms`; up to three needs a person, some without consent.
+        truth: `need_id`, the one that most people put first.
+    """
+    rng = streams("forms")
+    first = spec.FORM_NEEDS[rng.integers(len(spec.FORM_NEEDS) - 1)]
+    odds = np.array([spec.FIRST_NEED_ODDS if need == first else 1.0 for need in spec.FORM_NEEDS])
+    odds /= odds.sum()
+    speakers = [(name, role, group) for name, role, group in members if group]
+    speakers += [
+        (f"טופס {role} {number:03d}", role, "")
+        for role, count in spec.FORM_FILLERS.items()
+        for number in range(count)
+    ]
+    rows = []
+    for name, role, group in speakers:
+        agreed = bool(rng.random() >= spec.WITHOUT_CONSENT)
+        school = codes[int(rng.integers(len(codes)))]
+        day = date(planning_year - 1, int(rng.integers(2, 6)), 3 + int(rng.integers(20)))
+        chosen = rng.choice(spec.FORM_NEEDS, rng.integers(1, 4), replace=False, p=odds)
+        rows += [
+            (
+                planning_year,
+                day,
+                name,
+                role,
+                group or None,
+                school,
+                need,
+                place + 1,
+                _COMMENTS[rng.integers(len(_COMMENTS))] or None,
+                agreed,
+            )
+            for place, need in enumerate(chosen.tolist())
+        ]
+    names = ["planning_year", "said_on", "participant", "role", "speaks_for", "semel_mosad", "need"]
+    frame = pl.DataFrame(
+        rows,
+        schema=[*names, "priority", "comment", "has_consent"],
+        orient="row",
+        infer_schema_length=None,
+    )
+    return frame, pl.DataFrame({"need_id": [first]})
+
+
+def practices_file(codes: list[str], last_year: int, streams: Streams) -> pl.DataFrame:
+    """Return what schools do that others can come and see (contract of `voice__practices`)."""
+    rng = streams("practices")
+    rows = [
+        (
+            date(last_year, 3, 1 + number),
+            "מנהלת בית ספר",
+            codes[int(rng.integers(len(codes)))],
+            field,
+            what,
+            last_year - int(rng.integers(0, 6)),
+        )
+        for number, (field, what) in enumerate(_PRACTICES)
+    ]
+    names = ["said_on", "role", "semel_mosad", "criteria_field", "practice", "since"]
+    return pl.DataFrame(rows, schema=names, orient="row")

@@ -21,14 +21,15 @@ _MOST = 0.5
 
 
 def main_findings(tables: Tables) -> pl.DataFrame:
-    """Return what the plan stands on, and after it the findings: gaps, money, what is missing."""
+    """Return what the plan stands on, and after it the findings: gaps, money, what is missing.
+
+    Where people say one thing and the plan does another, that is told too.
+    """
     sentences = [_gaps(tables), _money(tables), *_unmet(tables), _blind(tables)][:3]
+    found = [_stands_on(tables), *sentences, *_voices(tables)]
     return table_of(
         "mart_finding",
-        [
-            (order, he, en, table)
-            for order, (he, en, table) in enumerate([_stands_on(tables), *sentences], start=1)
-        ],
+        [(order, he, en, table) for order, (he, en, table) in enumerate(found, start=1)],
     )
 
 
@@ -189,6 +190,38 @@ def _unmet(tables: Tables) -> list[tuple[str, str, str]]:
     ]
 
 
+def _voices(tables: Tables) -> list[tuple[str, str, str]]:
+    """Tell the first contradiction with what people say, and of which responses there are more.
+
+    Those who ask to change or drop what the plan funds as far as it can stand first.
+    """
+    found = tables["mart_voice_conflict"].join(tables["mart_voice_plan"], on="response_id")
+    if found.is_empty():
+        return []
+    kinds = dictionary().fields["voice_conflict"].allowed
+    order = pl.col("voice_conflict").replace_strict(kinds, range(len(kinds)))
+    found = found.sort(
+        order, "is_at_most", "asking_people", "response_id", descending=[False, True, True, False]
+    )
+    first, names = found.row(0, named=True), tables["mart_response"]
+    others = names.filter(
+        pl.col("response_id").is_in(found["response_id"].implode()),
+        pl.col("response_id") != first["response_id"],
+    ).sort("response_id")
+    also_he = f" גם ב: {', '.join(others['response_name_he'])}." if others.height else ""
+    also_en = f" Also: {', '.join(others['response_name_en'])}." if others.height else ""
+    return [
+        (
+            f"אנשים אומרים אחרת מן התוכנית או מן הראיות. {first['voice_conflict_he']}{also_he}",
+            (
+                "People say otherwise than the plan or the evidence."
+                f" {first['voice_conflict_en']}{also_en}"
+            ),
+            "mart_voice_conflict",
+        )
+    ]
+
+
 def _blind(tables: Tables) -> tuple[str, str, str]:
     # A missing source says it once; the indicators it would have fed need not repeat it. A band is
     # a coarse measurement, not a missing one.
@@ -233,6 +266,8 @@ STEPS = (
             "mart_response_map",
             "mart_response",
             "mart_not_measured",
+            "mart_voice_conflict",
+            "mart_voice_plan",
         ),
         compute=findings,
     ),

@@ -13,6 +13,7 @@ from pipelines.decide import (
     response_map,
     responses,
     scenarios,
+    voices,
 )
 
 STEPS = (
@@ -28,4 +29,5 @@ STEPS = (
     *scenarios.STEPS,
     *progress.STEPS,
     *formula.STEPS,
+    *voices.STEPS,
 )

@@ -129,6 +129,7 @@ class Dictionary:
         meanings: of the words of counting and sureness.
         spelled: how a term is spelled, and how it is not.
         families: the roles of each family of roles.
+        quotas: how many cards of each category one may choose.
     """
 
     fields: dict[str, Field]
@@ -142,6 +143,7 @@ class Dictionary:
     spelled: dict[str, list[str]]
     spellings: dict[str, dict[str, str]]
     families: dict[str, tuple[str, ...]]
+    quotas: dict[str, int]
 
     def label(self, field: str, value: str) -> str:
         """Return the Hebrew name of a category's value, or of each in a list of them.
@@ -300,6 +302,7 @@ def load(path: Path) -> Dictionary:
         spelled=raw.get("spelled", {}),
         spellings=spellings,
         families=families,
+        quotas=raw.get("quotas", {}),
     )
 
 

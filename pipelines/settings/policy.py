@@ -447,6 +447,19 @@ class EffectsPolicy(Model):
     seed: Annotated[Parameter[Seed], In("seed")]
 
 
+class VoicesPolicy(Model):
+    """How what people say is told, and how considerations are weighed (R71–R78).
+
+    `least_people` has a floor: what one or two people said is what persons said.
+    """
+
+    least_people: Annotated[
+        Parameter[Annotated[Whole, Field(ge=3, le=1_000_000)]], In("people of a family of roles")
+    ]
+    draws: Annotated[Parameter[Count], In("weights drawn")]
+    seed: Annotated[Parameter[Seed], In("seed")]
+
+
 class AccountPolicy(Model):
     """How the plan is accounted for: what is drawn, asked again and held equal (R85–R96)."""
 
@@ -571,6 +584,7 @@ class Policy(Model):
     causes: dict[str, Cause] = Field(default_factory=dict)
     evidence: dict[str, Work] = Field(default_factory=dict)
     effects: EffectsPolicy
+    voices: VoicesPolicy
     responses: dict[str, Response]
     response_map: ResponseMap
     overlaps: dict[str, OverlapGroup] = Field(default_factory=dict)

@@ -21,6 +21,7 @@ from pipelines.settings.yaml_files import line_of
 from pipelines.sources.admission import admit, header_shown
 from pipelines.sources.normalise import spelling, unsure_days
 from pipelines.sources.personal import MASK
+from pipelines.sources.quarantine import OTHER
 from pipelines.sources.second_sheet import join_sheet, sheet_mapping
 from pipelines.sources.tabular import INVISIBLE, TOTAL, Content, UnreadableError, read_content
 
@@ -150,8 +151,7 @@ def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> Readi
         )
     ]
     if source_id in city.city.sources:
-        speaks_of_responses = "response_id" in table.contract and source_id != REGISTRY
-        aliases = response_names(city) if speaks_of_responses else {}
+        aliases = {} if source_id == REGISTRY else _names(city, table.contract)
         parts += [
             _read_file(city, source_id, number, path, year, aliases)
             for path, year, number in source_files(city, source_id, years)
@@ -162,6 +162,24 @@ def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> Readi
             for name in ("rows", "files", "rejected", "repairs")
         )
     )
+
+
+def _names(city: CityFolder, columns: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return ids by the names that people write, for each column that names a thing of the city."""
+    policy = city.policy
+    named = {
+        "need_id": {
+            dictionary().label("need_id", OTHER): OTHER,
+            **{need.name_he: need_id for need_id, need in policy.response_map.needs.items()},
+        },
+        "group_id": {held[-1].name_he: group_id for group_id, held in policy.groups.items()},
+    }
+    found = {
+        column: {spelling(name): key for name, key in names.items()}
+        for column, names in named.items()
+        if column in columns
+    }
+    return found | ({"response_id": response_names(city)} if "response_id" in columns else {})
 
 
 def response_names(city: CityFolder) -> dict[str, str]:
@@ -201,7 +219,7 @@ def _read_file(
     number: int,
     path: Path,
     year: int | None,
-    aliases: Mapping[str, str],
+    aliases: Mapping[str, Mapping[str, str]],
 ) -> Reading:
     content = path.read_bytes()
     read, mapping = _open(city, source_id, number, path, content)
@@ -333,7 +351,7 @@ def _columns(
     mapping: SourceMapping,
     cells: pl.DataFrame,
     year: int | None,
-    aliases: Mapping[str, str],
+    aliases: Mapping[str, Mapping[str, str]],
 ) -> tuple[dict[str, pl.Series], dict[tuple[str, str], pl.Series]]:
     """Return the contract's columns, and which rows each repair touched."""
     table, fields = dictionary().contract(source_id), dictionary().fields
@@ -352,8 +370,8 @@ def _columns(
             column = column.forward_fill()
         if name in mapping.values:
             column = column.replace(mapping.values[name])
-        if name == "response_id":
-            column = _resolved(column, aliases)
+        if name in aliases:
+            column = _resolved(column, aliases[name])
         columns[name], repairs = admit(
             column, fields[name], mapping, is_synthetic=city.city.city.is_synthetic
         )
@@ -394,7 +412,7 @@ def _cleaned(column: pl.Series, mapping: SourceMapping) -> pl.Series:
 
 
 def _resolved(column: pl.Series, aliases: Mapping[str, str]) -> pl.Series:
-    """Return response ids for the names a response is mentioned by (R15); unknown ones stay."""
+    """Return ids for the names a thing is mentioned by (R15); unknown ones stay."""
     pairs = {
         text: aliases[spelling(text)]
         for text in column.drop_nulls().unique()

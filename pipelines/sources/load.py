@@ -226,16 +226,20 @@ def _count_presence(connection: duckdb.DuckDBPyConnection, source_id: str) -> No
 
 
 def _delete_withdrawn(connection: duckdb.DuckDBPyConnection, source_id: str) -> None:
-    """Delete from the history of excerpts whatever is not loaded, with consent, today (R19).
+    """Delete from the history of what needs consent whatever is not loaded, with it, today (R19).
 
     Who no longer agrees is not known by name: a text that is not among those agreed to now is gone
     from the past as well, whichever id it had.
     """
-    past = f"history.raw_{source_id}"
-    if "has_consent" in dictionary().contract(source_id).contract and exists(connection, past):
+    past, table = f"history.raw_{source_id}", dictionary().contract(source_id)
+    if "has_consent" in table.contract and exists(connection, past):
+        texts = [name for name in table.contract if dictionary().fields[name].door == "mask"]
+        same = " AND ".join(
+            f"held.{name} IS NOT DISTINCT FROM past.{name}" for name in (*table.key, *texts)
+        )
         connection.execute(
             f"DELETE FROM {past} AS past WHERE NOT EXISTS (SELECT 1 FROM {raw_name(source_id)} AS"
-            " held WHERE held.excerpt_id = past.excerpt_id AND held.excerpt_he = past.excerpt_he)"
+            f" held WHERE {same})"
         )
 
 

@@ -7,7 +7,7 @@ say together. A row may have several reasons. The query is one pass over the raw
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.settings.city import CityFolder
@@ -46,6 +46,22 @@ SENTENCES = {
         "לפי המיפוי אינה רשומה של המקור (skip_where)",
         "no record of this source, says its mapping (skip_where)",
     ),
+    "over_quota": (
+        "נבחרו יותר מן המכסה ({rule_he}), ואין יודעים מה עודף; יש לברר מה להשאיר",
+        "more were chosen than the quota ({rule}), and nobody can tell which; ask what to keep",
+    ),
+    "outside_cycle": (
+        "התאריך בעמודה «{he}» אינו במחזור של שנת התכנון ({rule_he})",
+        "column '{name}' is outside the cycle of its planning year ({rule})",
+    ),
+    "computed": (
+        "השיקול בעמודה «{he}» מחושב מן הנתונים, ואין לדרג אותו ביד",
+        "column '{name}' names a consideration that is computed from data and not scored by hand",
+    ),
+    "formula": (
+        "הטקסט בעמודה «{he}» מתחיל כנוסחה של גיליון; יש למחוק את הסימן שבראשו (= + - @)",
+        "column '{name}' begins as a spreadsheet's formula; delete the sign before it (= + - @)",
+    ),
     "total_row": ("שורת סיכום, אינה רשומה", "a total row, no record"),
     "broken_row": (
         (
@@ -64,6 +80,9 @@ SENTENCES = {
 }
 # What the reader itself rejects; all but broken rows by design rather than by fault.
 REJECTIONS = ("skipped", "total_row", "broken_row", "no_consent")
+OTHER = "other"
+# What a spreadsheet takes for a formula; a hyphen before Hebrew words begins a list.
+_FORMULA = r"^\s*([=+@＝＋＠]|[-−–]\s*[0-9A-Za-z(=+@|])"
 # Of several rows with one key these tables keep one, the first by content: without a register row a
 # whole school would be lost. Elsewhere nobody can tell which of the rows is right.
 _KEEPS_ONE = ("stg_register__schools", "stg_programmes__registry")
@@ -78,6 +97,8 @@ class References:
             institution code is a fault; national files hold schools of other authorities too.
         responses: ids of the policy and the registry.
         goals: ids of the department goals; empty if the city states none.
+        needs: ids of the policy's needs.
+        groups: ids of the policy's groups of pupils.
         scales: least and greatest possible score of each scale.
         last_grade: highest grade of an elementary school of the city.
     """
@@ -85,6 +106,8 @@ class References:
     is_municipal: bool = False
     responses: tuple[str, ...] = ()
     goals: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     last_grade: int = 12
 
@@ -98,6 +121,8 @@ def references_of(
         is_municipal=settings.city.authority is None,
         responses=tuple(sorted({*city.policy.responses, *responses})),
         goals=tuple(sorted({*city.policy.goals, *goals})),
+        needs=tuple(sorted(city.policy.response_map.needs)),
+        groups=tuple(sorted(city.policy.groups)),
         scales={
             scale_id: (scale.min, scale.max)
             for scale_id, scale in settings.scales.items()
@@ -155,6 +180,10 @@ def _references(source_id: str, table: Table, known: References) -> Iterator[tup
         )
     if "goal_id" in table.contract and known.goals and source_id != "aim__goals":
         yield "goal_id", f"goal_id NOT IN ({_listed(known.goals)})", "the department goals"
+    if "need_id" in table.contract and known.needs:
+        yield "need_id", f"need_id NOT IN ({_listed((*known.needs, OTHER))})", "the needs"
+    if "group_id" in table.contract and known.groups:
+        yield "group_id", f"group_id NOT IN ({_listed(known.groups)})", "the groups of pupils"
     if "semel_mosad" in table.contract and known.is_municipal and source_id != "register__schools":
         registered = (
             "SELECT semel_mosad FROM raw.raw_register__schools WHERE semel_mosad IS NOT NULL"
@@ -250,6 +279,107 @@ def _row_rules(source_id: str, known: References) -> Iterator[tuple[str, str, st
         )
 
 
+def _of_people(table: Table) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield the rules of what people fill in, by the columns that the source has (R69, R78)."""
+    has = set(table.contract).issuperset
+    for name in table.contract if table.form else ():
+        if dictionary().fields[name].door == "mask":
+            yield name, "formula", f"regexp_matches({name}, {_text(_FORMULA)})", "", ""
+    if has(("planning_year", "said_on")):
+        day, year = "TRY_CAST(said_on AS DATE)", "TRY_CAST(planning_year AS INTEGER)"
+        first, last = f"make_date({year} - 2, 9, 1)", f"make_date({year}, 8, 31)"
+        yield (
+            "said_on",
+            "outside_cycle",
+            f"{day} NOT BETWEEN {first} AND {last}",
+            "from 1 September, two years before, to 31 August",
+            "מ־1 בספטמבר של השנתיים שלפניה ועד 31 באוגוסט שלה",
+        )
+    if has(("role", "voice_mode")):
+        yield "role", "missing", "role IS NULL AND voice_mode = 'single'", "", ""
+    if has(("role", "group_id")):
+        yield "group_id", "missing", "group_id IS NULL AND role = 'group_rep'", "", ""
+    if has(("consideration", "consideration_he")):
+        free = f"consideration_he IS NULL AND consideration = '{OTHER}'"
+        yield "consideration_he", "missing", free, "", ""
+
+
+# What one source alone says: source, column, reason code, condition, rule in English and Hebrew.
+_OWN_RULES = (
+    (
+        "voice__cards",
+        "response_id",
+        "missing",
+        "response_id IS NULL AND new_response_he IS NULL",
+        "",
+        "",
+    ),
+    (
+        "voice__cards",
+        "new_response_he",
+        "implausible",
+        "response_id IS NOT NULL AND new_response_he IS NOT NULL",
+        "a card is of one response: of the registry, or a new one",
+        "כרטיס הוא של מענה אחד: רשום או חדש",
+    ),
+    (
+        "voice__consideration_scores",
+        "consideration",
+        "computed",
+        "consideration IN ('pooling', 'corrective_preference', 'short_term', 'long_term',"
+        " 'breadth')",
+        "",
+        "",
+    ),
+    (
+        "voice__practices",
+        "practice_since",
+        "implausible",
+        "TRY_CAST(practice_since AS INTEGER) > year(TRY_CAST(said_on AS DATE)) + 1",
+        "a practice that begins after it was told",
+        "הפרקטיקה מתחילה אחרי שסופר עליה",
+    ),
+)
+# Source, column, reason code, what its rows are counted by, what of them together is too much, the
+# rule in English and Hebrew. Nobody can tell which rows are too many, so all are set aside.
+_PER_PERSON = ("planning_year", "participant_hash")
+_TOGETHER = (
+    (
+        "voice__cards",
+        "card_category",
+        "over_quota",
+        (*_PER_PERSON, "card_category"),
+        "count(DISTINCT (response_id, new_response_he)) > {quota}",
+        "5, 4, 3, 2 and 1 cards by category",
+        "5, 4, 3, 2 ו־1 כרטיסים לפי הקטגוריה",
+    ),
+    (
+        "voice__forms",
+        "need_priority",
+        "over_quota",
+        (*_PER_PERSON, "need_priority"),
+        "count(DISTINCT need_id) > 1",
+        "one need a priority",
+        "צורך אחד לכל עדיפות",
+    ),
+    (
+        "voice__considerations",
+        "consideration_weight",
+        "implausible",
+        _PER_PERSON,
+        "sum(TRY_CAST(consideration_weight AS DOUBLE)) > 100",
+        "more than 100 points over the considerations of one who gives them",
+        "ממלא אחד חילק יותר מ־100 נקודות",
+    ),
+)
+
+
+def _quota() -> str:
+    """Return the quota of a card's category, in SQL."""
+    quotas = dictionary().quotas.items()
+    return f"CASE card_category {' '.join(f'WHEN {_text(key)} THEN {n}' for key, n in quotas)} END"
+
+
 def _reasons(
     source_id: str,
     item: Field,
@@ -264,7 +394,7 @@ def _reasons(
         for sentence in SENTENCES[code]
     )
     shown = f"left({item.name}, 60)"
-    if item.privacy == "personal":
+    if item.privacy == "personal" or code == "formula":
         shown = f"CASE WHEN {item.name} IS NULL THEN NULL ELSE '•••' END"
     return (
         f"SELECT {_text(source_id)} AS source_id, file_name, file_row, {_text(item.name)} AS"
@@ -296,22 +426,51 @@ def quarantine_query(source_id: str, raw: str, known: References | None = None) 
     ]
     parts += [
         _reasons(source_id, fields[name], code, raw, condition, rule, rule_he)
-        for name, code, condition, rule, rule_he in _row_rules(source_id, known)
+        for name, code, condition, rule, rule_he in (
+            *_row_rules(source_id, known),
+            *_of_people(table),
+            *(rule[1:] for rule in _OWN_RULES if rule[0] == source_id),
+        )
+    ]
+    parts += [
+        _reasons(
+            source_id,
+            fields[name],
+            code,
+            _sharing(raw, by, f"HAVING {having.format(quota=_quota())}"),
+            f"{name} IS NOT NULL",
+            rule,
+            rule_he,
+        )
+        for source, name, code, by, having, rule, rule_he in _TOGETHER
+        if source == source_id
     ]
     key, content = ", ".join(table.key), ", ".join(table.contract)
-    repeated = (
-        f"SELECT {key} FROM {raw} WHERE {' AND '.join(f'{name} IS NOT NULL' for name in table.key)}"
-        f" GROUP BY {key} HAVING count(*) > 1"
-    )
+    repeated = _sharing(raw, table.key, "HAVING count(*) > 1", table)
     numbered = (
         f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY {content}, file_name, file_row)"
         f" AS copy, row_number() OVER (PARTITION BY {content} ORDER BY file_name, file_row) AS"
         f" same, count(*) OVER (PARTITION BY {key}) AS with_key, count(*) OVER (PARTITION BY"
-        f" {content}) AS with_content FROM {raw} SEMI JOIN ({repeated}) USING ({key}))"
+        f" {content}) AS with_content FROM {repeated})"
     )
     surplus = "copy > 1" if table.name in _KEEPS_ONE else "same > 1 OR with_key > with_content"
     parts.append(_reasons(source_id, fields[table.key[0]], "duplicate_key", numbered, surplus, key))
     return "\nUNION ALL\n".join(parts)
+
+
+def _sharing(raw: str, by: Sequence[str], having: str, table: Table | None = None) -> str:
+    """Return the rows of which those that share some columns meet a condition together.
+
+    A row that lacks one of the columns shares nothing, unless its table lets it be empty.
+    """
+    may_lack = table.contract_nullable if table else frozenset()
+    given = " AND ".join(f"{name} IS NOT NULL" for name in by if name not in may_lack)
+    same = " AND ".join(
+        f"held.{name} {'IS NOT DISTINCT FROM' if name in may_lack else '='} found.{name}"
+        for name in by
+    )
+    shared = f"SELECT {', '.join(by)} FROM {raw} WHERE {given} GROUP BY {', '.join(by)} {having}"
+    return f"(SELECT held.* FROM {raw} AS held SEMI JOIN ({shared}) AS found ON {same})"
 
 
 def rejected_query(source_id: str, rejected: str) -> str:

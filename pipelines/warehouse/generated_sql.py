@@ -30,17 +30,30 @@ GROUP BY source_id, file_name
         "core_staged_count": f"""{_header(source.tables["core_staged_count"])}
 {_union(_count(name, table) for name, table in contracts.items())}
 """,
-        "core_role": f"""{_header(source.tables["core_role"])}
-SELECT *
-FROM (VALUES
-{",".join(f"    ('{role}', '{name}')" for name, roles in source.families.items() for role in roles)}
-) AS roles (role, role_family)
-""",
+        "core_role": _listed(
+            source.tables["core_role"],
+            [f"'{role}', '{name}'" for name, roles in source.families.items() for role in roles],
+        ),
+        "core_card_quota": _listed(
+            source.tables["core_card_quota"],
+            [f"'{category}', {quota}" for category, quota in source.quotas.items()],
+        ),
     }
 
 
 def _header(table: Table) -> str:
     return f"-- A row: {table.row}.\n-- Key: {', '.join(table.key)}.\n-- Stage: collect."
+
+
+def _listed(table: Table, rows: Iterable[str]) -> str:
+    """A table whose rows the dictionary lists."""
+    values = ",\n".join(f"    ({row})" for row in rows)
+    return f"""{_header(table)}
+SELECT *
+FROM (VALUES
+{values}
+) AS listed ({", ".join(table.columns)})
+"""
 
 
 def _union(parts: Iterable[str]) -> str:
@@ -70,11 +83,14 @@ def _typed(name: str, table: Table, types: dict[str, str]) -> str:
 
 
 def _found(source_id: str, table: Table, types: dict[str, str]) -> str:
-    """Rows of a source that are found in staging by their key."""
+    """Rows of a source that are found in staging by their key, of which a part may be empty."""
     same = "\n        AND ".join(
-        f"staged.{name} = given.{name}"
-        if types[name] == "VARCHAR"
-        else f"staged.{name} = TRY_CAST(given.{name} AS {types[name]})"
+        f"staged.{name} {'IS NOT DISTINCT FROM' if name in table.nullable else '='} "
+        + (
+            f"given.{name}"
+            if types[name] == "VARCHAR"
+            else f"TRY_CAST(given.{name} AS {types[name]})"
+        )
         for name in table.key
     )
     return f"""    SELECT '{source_id}' AS source_id, given.file_name, given.file_row

@@ -290,7 +290,7 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 " again.",
                 "לכל שורה מצוינים קובץ, שורה, עמודה וסיבה: יש לתקן את הקובץ ולהריץ שוב.",
             ),
-            (_among("reason_code", [*NO_FAULT, "missing", "duplicate_key"]),),
+            (_among("reason_code", [*NO_FAULT, "missing", "duplicate_key", "over_quota"]),),
             ("reason_code",),
         ),
         Check(
@@ -308,6 +308,22 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 "לכל שורה מצוינים קובץ, שורה ועמודה: יש לבקש את הערך משולח הקובץ.",
             ),
             (_not_among("reason_code", ["missing"]),),
+            ("reason_code",),
+        ),
+        Check(
+            "nothing_beyond_quota",
+            "ERROR",
+            "validity",
+            COMMITTEE,
+            Says(
+                "No row is in quarantine because somebody chose more than a quota allows (cards by"
+                " category 5/4/3/2/1, one need a priority).",
+                "אין בהסגר שורות של מי שבחר יותר מן המכסה (כרטיסים לפי קטגוריה 5/4/3/2/1, צורך אחד"
+                " לכל עדיפות).",
+                "Each row here names its file and row: ask who filled it in what to keep.",
+                "לכל שורה מצוינים קובץ ושורה: יש לברר עם מי שמילא מה להשאיר.",
+            ),
+            (_not_among("reason_code", ["over_quota"]),),
             ("reason_code",),
         ),
         Check(
@@ -880,22 +896,6 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             (_between("found_elsewhere", 0, 0),),
             ("found_elsewhere",),
             blocks=True,
-        ),
-    ),
-    "core_card_tally": (
-        Check(
-            "quota",
-            "ERROR",
-            "validity",
-            COMMITTEE,
-            Says(
-                "Nobody chose more cards in a category than its quota (5/4/3/2/1).",
-                "איש לא בחר בקטגוריה יותר כרטיסים מן המכסה (5/4/3/2/1).",
-                "Ask the participant which cards to keep.",
-                "יש לברר עם המשתתף אילו כרטיסים להשאיר.",
-            ),
-            (_at_least("card_quota", "nominations"),),
-            ("card_quota", "nominations"),
         ),
     ),
     "mart_allocation_rule": (

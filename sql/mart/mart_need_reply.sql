@@ -1,0 +1,29 @@
+-- A row: one need that people named on forms, and what the plan does about it.
+-- Key: need_id.
+-- Stage: decide.
+-- A response may answer several needs, so that its money stands beside each of them (R75).
+WITH answered AS (
+    SELECT
+        answers.need_id,
+        CAST(count(DISTINCT lines.response_id) AS INTEGER) AS responses,
+        CAST(count(DISTINCT lines.semel_mosad) AS INTEGER) AS schools,
+        CAST(sum(lines.cost_agorot) AS BIGINT) AS allocated_agorot,
+        string_agg(DISTINCT lines.response_name_he, ', ' ORDER BY lines.response_name_he) AS responses_he
+    FROM core.core_need_answer AS answers
+    JOIN mart.mart_allocation AS lines ON lines.response_id = answers.response_id
+    GROUP BY answers.need_id
+)
+SELECT
+    named.need_id,
+    named.need_name_he,
+    named.form_people,
+    named.first_people,
+    named.speakers,
+    CASE WHEN needs.need_id IS NOT NULL THEN coalesce(answered.responses, 0) END AS responses,
+    answered.responses_he,
+    CASE WHEN needs.need_id IS NOT NULL THEN coalesce(answered.schools, 0) END AS schools,
+    CASE WHEN needs.need_id IS NOT NULL THEN coalesce(answered.allocated_agorot, 0) END AS allocated_agorot
+FROM mart.mart_form_need AS named
+LEFT JOIN core.core_need AS needs ON needs.need_id = named.need_id
+LEFT JOIN answered ON answered.need_id = named.need_id
+WHERE named.speaker_kind = 'all'
