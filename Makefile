@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup run pages serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
+.PHONY: help setup forms run pages serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -36,6 +36,9 @@ check: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## h
 
 policy: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the whole policy of CITY with its defaults, and the file and line of each decision
 	@$(PY) -m pipelines.commands.policy $(CITY)
+
+forms: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## write the empty forms of what people of CITY fill in (cards, considerations, parents' forms, …) to its folder forms/
+	@$(PY) -m pipelines.commands.forms $(CITY)
 
 history: setup ## the versions of a source's files, or its rows on a day (CITY, SOURCE=id, DAY=2026-03-01)
 	@$(PY) -m pipelines.commands.history $(CITY) $(SOURCE) $(if $(DAY),--as-of $(DAY))

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from pipelines.settings.fields import dictionary
-from pipelines.settings.mapping import SourceMapping
+from pipelines.settings.mapping import SourceMapping, form_mapping
 from pipelines.settings.parameters import (
     Cited,
     Flag,
@@ -183,7 +183,14 @@ class City(Model):
     def _one_mapping_is_a_list_of_one(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        return {key: item if isinstance(item, list) else [item] for key, item in given.items()}
+        listed = {key: item if isinstance(item, list) else [item] for key, item in given.items()}
+        return {
+            key: [
+                form_mapping(key, item) if isinstance(item, dict) and "form" in item else item
+                for item in items
+            ]
+            for key, items in listed.items()
+        }
 
     @model_validator(mode="after")
     def _mappings_fit_the_contracts(self) -> City:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,36 @@ FACTORS: dict[Unit, str] = {
     "agorot": "0.01",
     "share": "100",
 }
+
+FORM_SHEET, FORM_HEADER_ROW = "טופס", 4
+"""Sheet and row of the header in a form that the product writes (`pipelines/sources/forms.py`)."""
+
+
+def form_mapping(source_id: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the mapping of a form of the product, of which a city names the file alone.
+
+    Args:
+        source_id: a source that has a form.
+        given: `form` (the file), and options such as `accept_older`.
+
+    Raises:
+        RefusedError: if no form is written for the source.
+    """
+    table = dictionary().tables.get(f"stg_{source_id}")
+    if table is None or not table.form:
+        raise RefusedError(
+            f"no form is written for source '{source_id}'; map its columns",
+            f"אין טופס למקור '{source_id}'; יש למפות את העמודות",
+            *("sources", source_id, "form"),
+        )
+    others = {name: value for name, value in given.items() if name != "form"}
+    return others | {
+        "file": given["form"],
+        "format": "xlsx",
+        "sheet": FORM_SHEET,
+        "header_row": FORM_HEADER_ROW,
+        "columns": {name: dictionary().fields[name].he for name in table.contract},
+    }
 
 
 class Beside(Model):

@@ -168,6 +168,7 @@ def _names(city: CityFolder, columns: Sequence[str]) -> dict[str, dict[str, str]
     """Return ids by the names that people write, for each column that names a thing of the city."""
     policy = city.policy
     named = {
+        "goal_id": {goal.name_he: goal_id for goal_id, goal in policy.goals.items()},
         "need_id": {
             dictionary().label("need_id", OTHER): OTHER,
             **{need.name_he: need_id for need_id, need in policy.response_map.needs.items()},

@@ -259,6 +259,9 @@ def _row_rules(source_id: str, known: References) -> Iterator[tuple[str, str, st
             "a mean of 0, or of no tested pupil: write nothing where a school was not measured",
             "ממוצע 0, או ממוצע בלי נבחנים: יש להשאיר ריק היכן שבית הספר לא נמדד",
         )
+    if source_id == "voice__forms":
+        roles = dictionary().families["families"]
+        yield "role", "not_allowed", f"role NOT IN ({_listed(roles)})", ", ".join(roles), ""
     grade = _number("grade")
     if source_id in ("register__pupils", "tests__pupil_scores", "attendance__exits"):
         yield (

@@ -1,0 +1,153 @@
+"""Forms: written empty, filled in, read through the door as any other file, equal (R69–R75)."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+
+import fastexcel
+import polars as pl
+import pytest
+import yaml
+
+from pipelines.commands.forms import main
+from pipelines.settings.city import CityError, load_city
+from pipelines.settings.fields import PROVENANCE, dictionary
+from pipelines.settings.mapping import FORM_HEADER_ROW, FORM_SHEET
+from pipelines.sources.files import read_source
+from pipelines.sources.forms import form_sources, write_form
+from pipelines.sources.quarantine import quarantine_query, references_of
+from tests.sources.test_load import connection  # noqa: F401
+
+OF_PEOPLE = (
+    "voice__cards",
+    "voice__considerations",
+    "voice__consideration_scores",
+    "voice__forms",
+    "voice__wheel",
+    "voice__practices",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(small_city, tmp_path_factory):
+    place = tmp_path_factory.mktemp("forms") / "demo_city"
+    shutil.copytree(small_city, place, ignore=shutil.ignore_patterns("truth"))
+    return place
+
+
+def mapped(folder, place, **sources):
+    """Return the city with some sources mapped otherwise, in a folder of its own."""
+    shutil.copytree(folder, place)
+    settings = yaml.safe_load((place / "city.yaml").read_text(encoding="utf-8"))
+    settings["sources"] |= sources
+    (place / "city.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+    return place
+
+
+def test_every_source_of_people_has_a_form():
+    assert set(OF_PEOPLE) <= set(form_sources())
+
+
+@pytest.mark.parametrize("source_id", OF_PEOPLE)
+def test_what_is_filled_in_is_read_as_it_was_meant(source_id, folder, tmp_path):
+    """The generated answers, written in a form in the words of people and read back."""
+    city = load_city(folder)
+    given = read_source(city, source_id, (2026,)).rows.drop(PROVENANCE)
+    other = mapped(folder, tmp_path / "demo_city", **{source_id: {"form": "filled.xlsx"}})
+    written = given
+    if "participant_hash" in given.columns:
+        # Codes are hashed at the door: what is read twice is hashed twice, and equal once sorted.
+        codes = {key: f"k{n}" for n, key in enumerate(given["participant_hash"].unique().sort())}
+        written = given.with_columns(pl.col("participant_hash").replace(codes))
+    write_form(source_id, other / "files" / "filled.xlsx", city, typed(written))
+    again = read_source(load_city(other), source_id, (2026,))
+    read = again.rows.drop(PROVENANCE)
+    assert again.rejected.is_empty()
+    assert given.height > 4
+    if "participant_hash" in given.columns:
+        pairs = pl.DataFrame({"a": given["participant_hash"], "b": read["participant_hash"]})
+        assert pairs.unique().height == given["participant_hash"].n_unique()
+        given, read = (frame.drop("participant_hash") for frame in (given, read))
+    assert read.equals(given)
+
+
+def typed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return texts of the contract as the types in which a form holds them."""
+    fields = dictionary().fields
+    read = {
+        "DATE": lambda name: pl.col(name).str.to_date(),
+        "INTEGER": lambda name: pl.col(name).cast(pl.Int64),
+        "DOUBLE": lambda name: pl.col(name).cast(pl.Float64),
+    }
+    return rows.with_columns(
+        read[fields[name].type](name) for name in rows.columns if fields[name].type in read
+    )
+
+
+def test_the_command_writes_each_form_once_and_touches_none_that_is_there(folder, capsys):
+    assert main([str(folder)]) == 0
+    paths = sorted((folder / "forms").glob("*.xlsx"))
+    assert [path.stem for path in paths] == sorted(form_sources())
+    paths[0].write_bytes(b"filled in by somebody")
+    assert main([str(folder)]) == 0
+    assert "left as it is" in capsys.readouterr().out
+    assert paths[0].read_bytes() == b"filled in by somebody"
+
+
+@pytest.mark.parametrize("source_id", OF_PEOPLE)
+def test_a_form_is_right_to_left_locked_with_lists_and_its_columns(source_id, folder, tmp_path):
+    path = tmp_path / "form.xlsx"
+    write_form(source_id, path, load_city(folder))
+    table, fields = dictionary().contract(source_id), dictionary().fields
+    with zipfile.ZipFile(path) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+        styles = book.read("xl/styles.xml").decode()
+    assert 'rightToLeft="1"' in sheet
+    assert "<sheetProtection" in sheet
+    assert 'protection locked="0"' in styles
+    listed = [name for name in table.contract if fields[name].allowed or name == "semel_mosad"]
+    assert sheet.count('type="list"') >= len(listed)
+    read = fastexcel.read_excel(path).load_sheet(FORM_SHEET, header_row=FORM_HEADER_ROW - 1)
+    assert [column.name for column in read.available_columns()] == [
+        fields[name].he for name in table.contract
+    ]
+
+
+def test_an_empty_form_holds_no_row(folder, tmp_path):
+    city = load_city(folder)
+    other = mapped(folder, tmp_path / "demo_city", voice__wheel={"form": "empty.xlsx"})
+    write_form("voice__wheel", other / "files" / "empty.xlsx", city)
+    assert read_source(load_city(other), "voice__wheel", (2026,)).rows.is_empty()
+
+
+def test_the_same_form_twice_is_the_same_bytes(folder, tmp_path):
+    city = load_city(folder)
+    for name in ("a.xlsx", "b.xlsx"):
+        write_form("voice__cards", tmp_path / name, city)
+    assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()
+
+
+def test_a_form_of_a_source_without_one_is_refused_in_both_languages(folder, tmp_path):
+    other = mapped(folder, tmp_path / "demo_city", tests__pupil_scores={"form": "x.xlsx"})
+    with pytest.raises(CityError, match="no form is written for source") as error:
+        load_city(other)
+    assert "אין טופס למקור" in error.value.he
+
+
+def test_a_form_filled_in_carelessly_is_told_by_its_rows(folder, tmp_path, connection):  # noqa: F811
+    """What a locked list would refuse can be pasted all the same: the reader checks it again."""
+    city = load_city(folder)
+    rows = read_source(city, "voice__practices", (2026,)).rows.drop(PROVENANCE).head(2)
+    rows = rows.with_columns(criteria_field=pl.Series(["learning_gap", "no such field"]))
+    other = mapped(folder, tmp_path / "demo_city", voice__practices={"form": "p.xlsx"})
+    write_form("voice__practices", other / "files" / "p.xlsx", city, typed(rows))
+    read = read_source(load_city(other), "voice__practices", (2026,)).rows
+    connection.register("read", read)
+    connection.execute("CREATE TABLE raw.raw_register__schools AS SELECT '900001' AS semel_mosad")
+    connection.execute(
+        "CREATE TABLE raw.raw_register__merges AS SELECT '900001' AS semel_mosad_old"
+    )
+    query = quarantine_query("voice__practices", "read", references_of(city, (), ()))
+    found = connection.sql(query).pl().filter(column_name="criteria_field")
+    assert found["file_row"].to_list() == [FORM_HEADER_ROW + 2]
