@@ -184,11 +184,11 @@ def cards_file(table: Table, planning_year: int, streams: Streams) -> pl.DataFra
             rows += [(name, role, group, mode, category, response, "") for response in chosen]
         if table.new_response and (mode == "group" or rng.random() < 0.3):
             rows.append((name, role, group, mode, "unique", "", table.new_response))
-    names = ["participant", "role", "speaks_for", "who", "card_category"]
-    names += ["response_id", "new_response"]
+    names = ["participant", "role", "group_id", "voice_mode", "card_category"]
+    names += ["response_id", "new_response_he"]
     frame = _said(rows, names, planning_year, date(planning_year - 1, 6, 9))
     return frame.with_columns(
-        meeting=pl.lit(3),
+        meeting_number=pl.lit(3),
         card_reason=pl.col("card_category").replace_strict(_REASONS, return_dtype=pl.String),
     )
 
@@ -215,10 +215,11 @@ def considerations_file(table: Table, planning_year: int) -> pl.DataFrame:
         for number, (name, role, _) in enumerate(table.members)
         for step in (0, 1)
     ]
-    names = ["participant", "role", "who", "consideration", "worded", "weight"]
+    names = ["participant", "role", "voice_mode", "consideration"]
+    names += ["consideration_he", "consideration_weight"]
     day = date(planning_year - 1, 6, 9)
     frame = _said([*together, *alone], names, planning_year, day)
-    return frame.with_columns(meeting=pl.lit(3))
+    return frame.with_columns(meeting_number=pl.lit(3))
 
 
 def consideration_scores_file(planning_year: int, streams: Streams) -> pl.DataFrame:
@@ -238,7 +239,8 @@ def consideration_scores_file(planning_year: int, streams: Streams) -> pl.DataFr
         if consideration in ("municipal_impact", "conception_fit", "other")
         for response in spec.RATED
     ]
-    names = ["participant", "role", "who", "consideration", "worded", "response_id", "score"]
+    names = ["participant", "role", "voice_mode", "consideration", "consideration_he"]
+    names += ["response_id", "consideration_score"]
     return _said(rows, names, planning_year, date(planning_year - 1, 6, 9))
 
 
@@ -255,9 +257,10 @@ def wheel_file(planning_year: int, streams: Streams) -> pl.DataFrame:
         for level in _WHEEL_ANSWERS
         if rng.random() < 0.7
     ]
-    names = ["participant", "role", "who", "problem", "stage", "level", "answer"]
+    names = ["participant", "role", "voice_mode", "problem_he"]
+    names += ["cycle_stage", "perspective_level", "answer_he"]
     frame = _said(rows, names, planning_year, date(planning_year - 1, 4, 21))
-    return frame.with_columns(meeting=pl.lit(2))
+    return frame.with_columns(meeting_number=pl.lit(2))
 
 
 def decisions_file(planning_year: int) -> pl.DataFrame:

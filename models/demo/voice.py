@@ -274,10 +274,10 @@ def forms_file(
             )
             for place, need in enumerate(chosen.tolist())
         ]
-    names = ["planning_year", "said_on", "participant", "role", "speaks_for", "semel_mosad", "need"]
+    names = ["planning_year", "said_on", "participant", "role", "group_id", "semel_mosad"]
     frame = pl.DataFrame(
         rows,
-        schema=[*names, "priority", "comment", "has_consent"],
+        schema=[*names, "need_id", "need_priority", "comment_he", "has_consent"],
         orient="row",
         infer_schema_length=None,
     )
@@ -298,5 +298,5 @@ def practices_file(codes: list[str], last_year: int, streams: Streams) -> pl.Dat
         )
         for number, (field, what) in enumerate(_PRACTICES)
     ]
-    names = ["said_on", "role", "semel_mosad", "criteria_field", "practice", "since"]
-    return pl.DataFrame(rows, schema=names, orient="row")
+    names = ["said_on", "role", "semel_mosad", "criteria_field", "practice_he"]
+    return pl.DataFrame(rows, schema=[*names, "practice_since"], orient="row")

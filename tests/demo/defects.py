@@ -860,19 +860,22 @@ def _voices(d: _Dirt) -> None:
     )
     member = d.files[file][0, "participant"]
     held = d.files[file].filter(pl.col("participant") == member)
-    role = held["role"][0]
-    front = held.filter(pl.col("card_category") == "indispensable")["response_id"].to_list()
-    others = held.filter(~pl.col("response_id").is_in(front))["response_id"].to_list()
-    for response in others[: 6 - len(front)]:
-        d.add(
+    front = d.rows(
+        file, (pl.col("participant") == member) & (pl.col("card_category") == "indispensable")
+    )
+    taken = d.files[file][front]["response_id"].to_list()
+    others = [name for name in held["response_id"].drop_nulls() if name not in taken]
+    added = [d.copy(file, front[0], response_id=name) for name in others[: 6 - len(front)]]
+    for index in (*front, *added):
+        d.note(
+            "D29",
+            "quarantine",
+            "voice__cards",
             file,
-            participant=member,
-            role=role,
-            card_category="indispensable",
-            response_id=response,
-            card_reason="חשוב",
+            "over_quota",
+            index=index,
+            column="card_category",
         )
-    d.note("D29", "check", "voice__cards", file, "core_card_tally.quota", key="indispensable")
     d.plant(None, file, 30, "card_reason", defect="D29", source="voice__cards", **_MISSING)
 
     file = "ratings.csv"

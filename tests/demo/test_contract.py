@@ -73,6 +73,8 @@ def test_all_files_and_truth_exist(city_of, profile):
     expected = {f"{name}_{year}.csv" for name in yearly for year in city.years}
     expected |= {f"schools_{year}.xlsx" for year in city.years}
     expected |= {"merges.csv", "stat_areas.csv", "ratings.csv", "excerpts.csv", "cards.csv"}
+    expected |= {"considerations.csv", "consideration_scores.csv", "forms.csv", "wheel.csv"}
+    expected |= {"practices.csv"}
     expected |= {"ladders.csv", "criteria.csv", "decisions.csv", "assets.csv", "registry.xlsx"}
     assert set(city.files) == expected
     assert set(city.truth) >= {
@@ -84,6 +86,10 @@ def test_all_files_and_truth_exist(city_of, profile):
         "true_cause",
         "true_unmet_need",
         "true_overlap",
+        "true_card",
+        "true_new_response",
+        "true_missing_voice",
+        "true_first_need",
     }
 
 
@@ -176,7 +182,9 @@ def test_cards_keep_their_quotas_and_ladders_their_rungs(clean):
     cards, ladders = clean.files["cards.csv"], clean.files["ladders.csv"]
     tally = cards.group_by("participant", "card_category").len()
     assert all(n <= QUOTAS[category] for _, category, n in tally.iter_rows())
-    assert not cards.select("participant", "response_id").is_duplicated().any()
+    named = cards.drop_nulls("response_id")
+    assert not named.select("participant", "response_id").is_duplicated().any()
+    assert cards.filter(pl.col("response_id").is_null())["new_response_he"].null_count() == 0
     rungs = ladders.group_by("participant").agg(pl.col("ladder_rung").sort())["ladder_rung"]
     assert set(map(tuple, rungs)) == {tuple(range(1, 9))}
 
