@@ -14,7 +14,8 @@ def ranks(city: CityFolder, tables: Tables) -> Tables:
     policy, scores = city.policy.voices, tables["mart_consideration_score"]
     if scores.is_empty():
         return {"mart_acceptability": nothing("mart_acceptability")}
-    name = pl.concat_str("consideration", "worded_he", separator=" ").str.strip_chars()
+    # A free consideration has no name but its wording.
+    name = pl.when(pl.col("worded_he") == "").then("consideration").otherwise("worded_he")
     found = acceptability(
         scores.select("response_id", name.alias("consideration"), value="consideration_value"),
         tables["mart_consideration"].select(name.alias("consideration"), weight="weight_points"),

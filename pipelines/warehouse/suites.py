@@ -898,6 +898,41 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             blocks=True,
         ),
     ),
+    "mart_voice_family": (
+        Check(
+            "every_family_came",
+            "WARN",
+            "completeness",
+            COMMITTEE,
+            Says(
+                "Every family of roles took part in the cards (schools, families and groups,"
+                " inspectorate, city, services).",
+                "כל משפחת תפקידים השתתפה בכרטיסים (בתי ספר, הורים ותלמידים וקבוצות, פיקוח, רשות,"
+                " שירותים).",
+                "Ask the family that is absent before the decision, or decide knowing that it did"
+                " not speak.",
+                "יש לשאול את מי שלא השתתף לפני ההחלטה, או להחליט בידיעה שקולו לא נשמע.",
+            ),
+            (_not_among("family_presence", ["absent"]),),
+            ("family_presence",),
+        ),
+    ),
+    "mart_voice_group": (
+        Check(
+            "groups_in_a_gap_spoke",
+            "WARN",
+            "completeness",
+            COMMITTEE,
+            Says(
+                "For every group of pupils in a gap somebody spoke (R74).",
+                "בשם כל קבוצת תלמידים שבפער דיבר מישהו.",
+                "Invite a representative of the group, or hand out forms to it.",
+                "יש להזמין נציג של הקבוצה, או לחלק לה טפסים.",
+            ),
+            (_among("has_spoken", [True]),),
+            ("has_spoken",),
+        ),
+    ),
     "mart_allocation_rule": (
         Check(
             "rules_kept",

@@ -40,5 +40,6 @@ SELECT
             THEN ordered.card_people > 0 AND ordered.at_least_as_many <= ordered.card_quota
     END AS is_single_pick
 FROM ordered
+JOIN core.core_response AS responses ON responses.response_id = ordered.response_id
 CROSS JOIN players
 JOIN core.core_parameter AS least ON least.parameter_id = 'policy.voices.least_people'

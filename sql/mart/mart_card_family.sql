@@ -10,5 +10,6 @@ SELECT
     families.card_players
 FROM core.core_nomination AS nominations
 JOIN core.core_card_family AS families ON families.role_family = nominations.chosen_by
-WHERE NOT nominations.is_new AND families.family_presence = 'told'
+JOIN core.core_response AS responses ON responses.response_id = nominations.nominated
+WHERE families.family_presence = 'told'
 GROUP BY nominations.nominated, nominations.card_category, families.role_family, families.card_players

@@ -39,7 +39,7 @@ SELECT
         WHEN held.consideration = 'breadth' THEN CAST(coalesce(answers.needs, 0) AS DOUBLE)
         ELSE scored.mean_score
     END AS consideration_value,
-    scored.response_id IS NULL AS is_computed
+    held.consideration NOT IN ('municipal_impact', 'conception_fit', 'other') AS is_computed
 FROM held
 CROSS JOIN core.core_response AS responses
 LEFT JOIN mart.mart_pooling AS pooling ON pooling.response_id = responses.response_id

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from models.keys import PAIR
 from pipelines.publish import charts, words
 from pipelines.publish.pages.base import ReportContext, Rows, page
+from pipelines.publish.pages.voices import voices
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import CITY
 from pipelines.settings.scenario_files import BASE, CONFIRMED
@@ -85,6 +86,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         .to_dicts(),
         plan_evidence=tables["mart_plan_evidence"].sort("evidence_kind").to_dicts(),
         amounts=tables["mart_committee_amount"].sort("response_id").to_dicts(),
+        voices=voices(tables),
         contradictions=tables["mart_contradiction"].sort("contradiction", "response_id").to_dicts(),
         gap_unknown=left.filter(pl.col("need_gap_before").is_null()).to_dicts(),
         checked=tables["mart_allocation_rule"].sort("rule_id").to_dicts(),

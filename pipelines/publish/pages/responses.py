@@ -16,6 +16,7 @@ from markupsafe import Markup
 from models.keys import WHOLE
 from pipelines.publish import charts
 from pipelines.publish.pages.base import ReportContext, Rows, page
+from pipelines.publish.pages.voices import voices
 from pipelines.settings.fields import dictionary
 
 ELIGIBILITY = "eligibility"
@@ -103,6 +104,7 @@ def render_responses(tables: Mapping[str, pl.DataFrame], context: ReportContext)
         .to_dicts(),
         goals=tables["mart_response_goal"].sort("response_id", "goal_id").to_dicts(),
         weights=tables["mart_response_evidence"].sort("response_id", "evidence_kind").to_dicts(),
+        voices=voices(tables),
         chart=(
             Markup(charts.alignment_chart(municipal))
             if municipal.drop_nulls("effect_sd").height
