@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.hebrew import counted
 from models.voices import conflicts
 from pipelines.publish import words
 from pipelines.settings.city import CityFolder
@@ -61,7 +60,7 @@ def people_say(row: dict[str, Any]) -> tuple[str, str]:
         parts_en.append(
             f"{people} of {whole} people {'ask to change or drop it' if asks else 'favour it'}"
         )
-    return ", ו".join(parts_he), " and ".join(parts_en)
+    return ", ו־".join(parts_he), " and ".join(parts_en)
 
 
 def plan_says(row: dict[str, Any]) -> tuple[str, str]:
@@ -76,7 +75,7 @@ def plan_says(row: dict[str, Any]) -> tuple[str, str]:
         he += f" (אשתקד {words.nis(last)} ₪)"
         en += f" (last year {words.nis(last)} NIS)"
     if row["schools"]:
-        he += f", ב{counted(row['schools'], 'בית ספר אחד', 'בתי ספר')}"
+        he += ", " + ("בבית ספר אחד" if row["schools"] == 1 else f"ב־{row['schools']:,} בתי ספר")
         en += f", in {row['schools']} school(s)"
     if row["is_at_most"]:
         he += " – כל מה שהזכאות והקיבולת מאפשרות"
