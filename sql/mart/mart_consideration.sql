@@ -26,8 +26,11 @@ SELECT
     any_value(speakers.speakers) AS speakers,
     CAST(count(held.consideration_weight) FILTER (WHERE held.is_group) AS INTEGER) AS weighing_groups,
     avg(held.consideration_weight) FILTER (WHERE held.is_group) AS weight_points,
-    min(held.consideration_weight) FILTER (WHERE held.is_group) AS weight_lo_points,
-    max(held.consideration_weight) FILTER (WHERE held.is_group) AS weight_hi_points
+    -- One weight has no range.
+    CASE WHEN count(held.consideration_weight) FILTER (WHERE held.is_group) > 1
+        THEN min(held.consideration_weight) FILTER (WHERE held.is_group) END AS weight_lo_points,
+    CASE WHEN count(held.consideration_weight) FILTER (WHERE held.is_group) > 1
+        THEN max(held.consideration_weight) FILTER (WHERE held.is_group) END AS weight_hi_points
 FROM held
 CROSS JOIN speakers
 JOIN core.core_parameter AS least ON least.parameter_id = 'policy.voices.least_people'

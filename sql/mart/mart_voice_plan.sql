@@ -8,7 +8,7 @@ WITH planned AS (
     FROM mart.mart_allocation
     GROUP BY response_id
     UNION ALL
-    SELECT response_id, 0, cost_agorot FROM mart.mart_city_service WHERE places > 0
+    SELECT response_id, NULL, cost_agorot FROM mart.mart_city_service WHERE places > 0
 ),
 eligible AS (
     SELECT response_id, CAST(count(*) FILTER (WHERE is_eligible) AS INTEGER) AS eligible_schools

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
@@ -18,11 +19,13 @@ def voices(tables: Mapping[str, pl.DataFrame]) -> dict[str, Rows]:
     """
     kinds = [str(kind) for kind in dictionary().fields["voice_conflict"].allowed]
     cards = tables["mart_card"].sort("response_id")
-    said = tables["mart_voice_plan"].sort("card_say", "response_id")
+    # Of what nobody named and no plan pays for there is nothing to say.
+    is_silent = (pl.col("card_say") == "not_named") & (pl.col("plan_say") == "not_planned")
+    said = tables["mart_voice_plan"].filter(~is_silent).sort("card_say", "response_id")
     stages = [str(stage) for stage in dictionary().fields["cycle_stage"].allowed]
-    turned = {row["cycle_stage"]: {} for row in tables["mart_wheel"].to_dicts()}
+    turned: dict[str, dict[str, dict[str, Any]]] = {}
     for row in tables["mart_wheel"].to_dicts():
-        turned[row["cycle_stage"]][row["perspective_level"]] = row
+        turned.setdefault(row["cycle_stage"], {})[row["perspective_level"]] = row
     needs = tables["mart_form_need"].filter(pl.col("speaker_kind") != "all")
     return {
         "plan": said.to_dicts(),
