@@ -222,6 +222,26 @@ def test_what_is_missing_is_named_beside_what_it_weakens(ashkelon):
     assert "נתונים סינתטיים" not in report
 
 
+def test_where_nobody_spoke_the_release_says_so(ashkelon):
+    items = set(mart(ashkelon, "mart_not_measured")["item_id"])
+    absent = {"cards", "considerations", "forms", "wheel", "practices"}
+    assert absent <= items
+    for name in (
+        "mart_voice_plan",
+        "mart_voice_conflict",
+        "mart_voice_family",
+        "mart_acceptability",
+    ):
+        assert mart(ashkelon, name).is_empty()
+    responses, allocation = (
+        (ashkelon / "committee" / f"{name}.html").read_text(encoding="utf-8")
+        for name in ("responses", "allocation")
+    )
+    assert all(f'data-item="{item}"' in responses for item in absent)
+    assert 'data-item="cards"' in allocation
+    assert "mart_voice_conflict" not in set(mart(ashkelon, "mart_finding")["table_name"])
+
+
 def test_schools_without_scores_are_not_measured_but_planned_for(ashkelon):
     schools = mart(ashkelon, "mart_need_index")
     gaps = mart(ashkelon, "mart_gap_school").filter(pl.col("subject") == "all")

@@ -60,3 +60,26 @@ def test_a_key_outside_the_table_is_refused(tmp_path):
 def test_unknown_source_names_the_known_ones():
     with pytest.raises(KeyError, match="register__schools"):
         dictionary().contract("nonsense")
+
+
+ROLES = (
+    "fields:\n"
+    "  role: {type: VARCHAR, unit: category, he: ת, en: R, description: d, allowed: [a, b],"
+    " privacy: public}\n"
+    "  role_family: {type: VARCHAR, unit: category, he: מ, en: F, description: d, allowed: [x, y],"
+    " privacy: public}\n"
+    "tables: {}\n"
+)
+
+
+@pytest.mark.parametrize(
+    "families",
+    ["{x: [a], y: [a, b]}", "{x: [a], y: []}", "{x: [a, b]}", "{x: [a], y: [b], z: []}"],
+)
+def test_a_role_stands_in_one_family_and_no_other(tmp_path, families):
+    with pytest.raises(ValueError, match="every role must stand in one family"):
+        load(write(tmp_path, f"{ROLES}families: {families}\n"))
+    assert load(write(tmp_path, f"{ROLES}families: {{x: [a], y: [b]}}\n")).families == {
+        "x": ("a",),
+        "y": ("b",),
+    }
