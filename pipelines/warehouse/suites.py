@@ -913,8 +913,8 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 " not speak.",
                 "יש לשאול את מי שלא השתתף לפני ההחלטה, או להחליט בידיעה שקולו לא נשמע.",
             ),
-            (_not_among("family_presence", ["absent"]),),
-            ("family_presence",),
+            (_not_among("part_presence", ["absent"]),),
+            ("part_presence",),
         ),
     ),
     "mart_voice_group": (

@@ -3,15 +3,16 @@
 -- Stage: decide.
 -- What more than half of those who chose said of it is their say; the numbers of the categories are quotas and no scores (R69,
 -- R70, R74). Fewer single people than the least number say nothing that may be told (R78).
-WITH parts AS (
+WITH families AS (SELECT * FROM core.core_voice_part WHERE voice_channel = 'cards'),
+parts AS (
     SELECT 'group' AS voice_mode, 'none' AS left_out, 'group' AS chosen_by
     UNION ALL
-    SELECT 'single', 'none', role_family FROM core.core_card_family
+    SELECT 'single', 'none', voice_part FROM families
     UNION ALL
-    SELECT 'single', without.role_family, others.role_family
-    FROM core.core_card_family AS without
-    JOIN core.core_card_family AS others ON others.role_family <> without.role_family
-    WHERE without.family_presence = 'told'
+    SELECT 'single', without.voice_part, others.voice_part
+    FROM families AS without
+    JOIN families AS others ON others.voice_part <> without.voice_part
+    WHERE without.part_presence = 'told'
 ),
 said AS (
     SELECT parts.voice_mode, parts.left_out, nominations.participant_hash, nominations.nominated, nominations.card_category

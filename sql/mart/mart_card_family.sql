@@ -5,11 +5,12 @@
 SELECT
     nominations.nominated AS response_id,
     nominations.card_category,
-    families.role_family,
+    families.voice_part AS role_family,
     CAST(count(*) AS INTEGER) AS card_people,
-    families.card_players
+    families.speakers AS card_players
 FROM core.core_nomination AS nominations
-JOIN core.core_card_family AS families ON families.role_family = nominations.chosen_by
+JOIN core.core_voice_part AS families
+    ON families.voice_part = nominations.chosen_by AND families.voice_channel = 'cards'
 JOIN core.core_response AS responses ON responses.response_id = nominations.nominated
-WHERE families.family_presence = 'told'
-GROUP BY nominations.nominated, nominations.card_category, families.role_family, families.card_players
+WHERE families.part_presence = 'told'
+GROUP BY nominations.nominated, nominations.card_category, families.voice_part, families.speakers

@@ -18,11 +18,12 @@ WITH changed AS (
 ),
 asked AS (SELECT DISTINCT left_out FROM core.core_card_say)
 SELECT
-    families.role_family,
-    families.card_players,
-    families.family_presence,
+    families.voice_part AS role_family,
+    families.speakers AS card_players,
+    families.part_presence,
     CASE WHEN asked.left_out IS NOT NULL THEN coalesce(changed.says_changed, 0) END AS says_changed,
     changed.changed_he
-FROM core.core_card_family AS families
-LEFT JOIN asked ON asked.left_out = families.role_family
-LEFT JOIN changed ON changed.left_out = families.role_family
+FROM core.core_voice_part AS families
+LEFT JOIN asked ON asked.left_out = families.voice_part
+LEFT JOIN changed ON changed.left_out = families.voice_part
+WHERE families.voice_channel = 'cards'

@@ -38,6 +38,8 @@ PUBLIC = ("990077777", "זלמן.planted@example.org")
 FREE = {
     "excerpt_he",
     "card_reason",
+    "comment_he",
+    "answer_he",
     "rationale",
     "provider",
     "target_group",

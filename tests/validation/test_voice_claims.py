@@ -39,7 +39,8 @@ MADE = (
     "core_card_quota",
     *(f"stg_voice__{name}" for name in SOURCES),
     "core_nomination",
-    "core_card_family",
+    "core_form_answer",
+    "core_voice_part",
     "core_card_say",
     "mart_voice_plan",
     "mart_voice_family",
@@ -204,7 +205,7 @@ def test_single_people_say_what_was_planted(cities):
 def test_who_is_missing_is_told_and_nobody_else(cities):
     for seed, (made, truth) in cities.items():
         missing = set(truth["true_missing_voice"]["missing"])
-        absent = made["mart_voice_family"].filter(family_presence="absent")["role_family"]
+        absent = made["mart_voice_family"].filter(part_presence="absent")["role_family"]
         unheard = made["mart_voice_group"].filter(~pl.col("has_spoken"))["group_id"]
         assert {*absent, *unheard} == missing, seed
     planted = [truth["true_missing_voice"].height for _, truth in cities.values()]
@@ -234,5 +235,5 @@ def test_no_family_is_given_away_by_subtraction(cities):
     """What is left of the total beside the families told is of nobody, or of three and more."""
     for seed, (made, _) in cities.items():
         families = made["mart_voice_family"]
-        hidden = families.filter(family_presence="few")["card_players"].sum()
+        hidden = families.filter(part_presence="few")["card_players"].sum()
         assert hidden == 0 or hidden >= 3, seed
