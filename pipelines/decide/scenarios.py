@@ -49,6 +49,7 @@ LINE = [
     "parents_agorot",
 ]
 _MADE = ("core_scenario", "core_scenario_line")
+_CONFIRMED_BY = ("mart_allocation_money", "mart_city_service_money")
 _BASE_HE, _BASE_EN = "התוכנית", "The plan"
 
 
@@ -61,7 +62,7 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
     base = as_counted(tables["mart_allocation"])
     certificate = tables["mart_allocation_certificate"].row(0, named=True)
     code = code_fingerprint(_CODE)
-    scenarios = every_scenario(city)
+    scenarios = every_scenario(as_confirmed(city, tables))
     plan = {
         "scenario_name_he": _BASE_HE,
         "scenario_name_en": _BASE_EN,
@@ -96,6 +97,36 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
             ],
         ),
     }
+
+
+def as_confirmed(city: CityFolder, tables: Tables) -> CityFolder:
+    """Return the city with its policy's states of confirmation as the plan's money has them.
+
+    A part of a response is confirmed where all that the plan asks for it is; a letter can confirm
+    what the policy expects, and withdraw what it holds for confirmed (R83).
+    """
+    names = ["response_id", "funding_channel", "confirmation"]
+    found = (
+        pl.concat(tables[name].select(names) for name in _CONFIRMED_BY)
+        .group_by("response_id", "funding_channel")
+        .agg((pl.col("confirmation") == "confirmed").all().alias("is_whole"))
+        .sort("response_id", "funding_channel")
+    )
+    policy, changed = city.policy, {}
+    for response_id, channel, is_whole in found.iter_rows():
+        stated = policy.confirmation(response_id, channel)
+        if (stated == "confirmed") != is_whole:
+            own = policy.channels[channel].confirmation.model_copy(
+                update={"value": "confirmed" if is_whole else "expected"}
+            )
+            item = changed.get(response_id, policy.responses[response_id])
+            changed[response_id] = item.model_copy(
+                update={"confirmation": item.confirmation | {channel: own}}
+            )
+    if not changed:
+        return city
+    whole = policy.model_copy(update={"responses": policy.responses | changed})
+    return city.model_copy(update={"policy": whole})
 
 
 def as_counted(lines: pl.DataFrame) -> pl.DataFrame:
@@ -166,7 +197,7 @@ def _solved(
             "conflict_he": "לא נמצאה תוכנית במסגרת הזמן שבמדיניות.",
             "solve_key": key,
         }, none
-    bought = with_payers(city, found.lines, found.money)
+    bought = with_payers(city, tables, found.lines, found.money)
     return {
         "scenario_status": "solved",
         "optimality_gap_pct": found.gap_pct,
@@ -216,7 +247,9 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
     planned = scenarios.filter(pl.col("scenario_status").is_in(["base", "solved"]))
     lines = with_benefit_share(city, tables["core_scenario_line"])
     names, members = _members(city, tables, need)
-    policies = {BASE: city.policy} | {one.scenario_id: one.policy for one in every_scenario(city)}
+    policies = {BASE: city.policy} | {
+        one.scenario_id: one.policy for one in every_scenario(as_confirmed(city, tables))
+    }
     found = compare_plans(
         lines,
         need.select("semel_mosad", "pupils", "need"),
@@ -345,7 +378,12 @@ STEPS = (
         "solve_scenarios",
         "decide",
         makes=(*_MADE, "mart_scenario_change"),
-        reads=(*allocation.STEPS[0].reads, "mart_allocation", "mart_allocation_certificate"),
+        reads=(
+            *allocation.STEPS[0].reads,
+            "mart_allocation",
+            "mart_allocation_certificate",
+            *_CONFIRMED_BY,
+        ),
         compute=solve_scenarios,
         remembers=_MADE,
     ),
@@ -360,6 +398,7 @@ STEPS = (
         ),
         reads=(
             *_MADE,
+            *_CONFIRMED_BY,
             "mart_need_index",
             "mart_gap_school",
             *GOAL_READS,

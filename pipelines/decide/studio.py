@@ -36,6 +36,8 @@ _PUBLISHED = {
     "core_response": "mart_response",
     "core_school_year": "mart_school_money",
     "core_city_service": "mart_city_service",
+    "core_decision": "mart_decision_log",
+    "core_confirmation": "mart_confirmation",
 }
 
 
@@ -178,7 +180,10 @@ class Studio:
         except NoPlanInTime:
             conflict = _NOT_IN_TIME
         else:
-            bought, gap = allocation.with_payers(self.city, found.lines, found.money), found.gap_pct
+            bought, gap = (
+                allocation.with_payers(self.city, self.tables, found.lines, found.money),
+                found.gap_pct,
+            )
         return self._shown(bought, gap, conflict)
 
     def _shown(self, bought: pl.DataFrame, gap: float | None, conflict: str | None) -> Draft:

@@ -71,7 +71,7 @@ def fingerprints(city: CityFolder) -> Fingerprints:
             path for path, _, _ in source_files(city, source_id, city.city.school_years.all())
         }
     files |= project_files(_CODE) - project_files(_PAGES)
-    said = digest(city.city) + digest(city.policy)
+    said = digest(city.city) + digest(city.policy) + digest([one.hash for one in city.decided])
     upstream = hashlib.sha256((hashed(files) + said).encode()).hexdigest()
     solved = hashlib.sha256((upstream + hashed(scenario_files(city.folder))).encode()).hexdigest()
     return Fingerprints(upstream, solved, whole="").drawn_by(pages_fingerprint())
