@@ -28,8 +28,9 @@ def focused_weights(declared: pl.DataFrame, focus: pl.DataFrame) -> pl.DataFrame
             f"the focus names {', '.join(map(str, unknown)) or 'an indicator twice'}; indicators"
             f" of need are {', '.join(declared['indicator_id'])}"
         )
-    named = focus["weight_pct"].sum()
-    rest = declared.join(focus, on="indicator_id", how="anti")["weight_pct"].sum()
+    named = float(focus["weight_pct"].sum())
+    others = declared.join(focus, on="indicator_id", how="anti")
+    rest = float(others["weight_pct"].sum())
     if named > 100 or (focus["weight_pct"] < 0).any() or (named < 100 and rest <= 0):
         raise ValueError(
             f"the weights of the focus sum to {named:g} %: they must be at least 0 and at most 100"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 
@@ -540,6 +541,32 @@ def bounded(city: CityFolder, tables: Tables) -> Tables:
     }
     tables_of = (pl.DataFrame([row]), found.options, found.rows, found.entries)
     return dict(zip(BOUND, tables_of, strict=True))
+
+
+# Tables of the warehouse that are published under another name.
+_PUBLISHED = {
+    "core_response": "mart_response",
+    "core_school_year": "mart_school_money",
+    "core_city_service": "mart_city_service",
+    "core_decision": "mart_decision_log",
+    "core_confirmation": "mart_confirmation",
+}
+
+
+def release_tables(release: Path, names: Iterable[str]) -> dict[str, pl.DataFrame]:
+    """Return what a plan is posed from, as the release of the analysts holds it.
+
+    Raises:
+        FileNotFoundError: nothing is published there.
+    """
+    tables = {
+        name: pl.read_parquet(release / f"{_PUBLISHED.get(name, name)}.parquet")
+        for name in sorted(names)
+    }
+    if "core_confirmation" in tables:  # what was asked and not answered is no answer
+        answered = pl.col("confirmation_word").is_not_null()
+        tables["core_confirmation"] = tables["core_confirmation"].filter(answered)
+    return tables
 
 
 BOUND = ("mart_allocation_bound", "mart_bound_option", "mart_bound_row", "mart_bound_entry")

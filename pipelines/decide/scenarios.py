@@ -7,6 +7,7 @@ a hash over the whole problem, the plan it is compared with and the code that so
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -23,7 +24,8 @@ from pipelines.decide.goals import mean_effects
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.code import code_fingerprint
 from pipelines.settings.fields import dictionary
-from pipelines.settings.keys import AGOROT, MUNICIPAL
+from pipelines.settings.keys import AGOROT, CITY, MUNICIPAL
+from pipelines.settings.policy import Policy, Response
 from pipelines.settings.scenario_files import BASE, Scenario, every_scenario
 from pipelines.warehouse.tables import Step, Tables, nothing, table_of
 
@@ -112,7 +114,8 @@ def as_confirmed(city: CityFolder, tables: Tables) -> CityFolder:
         .agg((pl.col("confirmation") == "confirmed").all().alias("is_whole"))
         .sort("response_id", "funding_channel")
     )
-    policy, changed = city.policy, {}
+    policy = city.policy
+    changed: dict[str, Response] = {}
     for response_id, channel, is_whole in found.iter_rows():
         stated = policy.confirmation(response_id, channel)
         if (stated == "confirmed") != is_whole:
@@ -173,16 +176,8 @@ def _solved(
     if held.height:
         kept = ("scenario_status", "conflict_he", "conflict_en", "optimality_gap_pct", "solve_key")
         return held.select(kept).row(0, named=True), lines
-    solver = city.policy.solver
     try:
-        found = best_near(
-            with_highest_floor(
-                asked, gap_pct=solver.gap_pct.value, time_limit_s=solver.time_limit_s.value
-            ),
-            base,
-            gap_pct=solver.gap_pct.value,
-            time_limit_s=solver.time_limit_s.value,
-        )
+        found = _near(city, asked, base)
     except InfeasibleRules as error:
         return {
             "scenario_status": "infeasible",
@@ -203,6 +198,73 @@ def _solved(
         "optimality_gap_pct": found.gap_pct,
         "solve_key": key,
     }, bought.select(pl.lit(scenario.scenario_id).alias("scenario_id"), *LINE)
+
+
+def _near(city: CityFolder, asked: Problem, base: pl.DataFrame) -> Any:
+    """The best plan of a scenario that stays near the plan."""
+    solver = city.policy.solver
+    limits = {"gap_pct": solver.gap_pct.value, "time_limit_s": solver.time_limit_s.value}
+    return best_near(with_highest_floor(asked, **limits), base, **limits)
+
+
+def plan_of(
+    city: CityFolder, release: Path, scenario_id: str
+) -> tuple[pl.DataFrame, pl.DataFrame, Policy | None]:
+    """Return the lines and the money of a plan of a release, as a decision keeps them.
+
+    The plan itself is read; a scenario is solved again, as the release holds its totals alone.
+
+    Args:
+        city: the city as the release's analysts have it.
+        release: the release of the analysts.
+        scenario_id: `base`, or a scenario that has a plan there.
+
+    Returns:
+        lines: plan_row_id, semel_mosad (null = the whole city), response_id, dose_level,
+            participants, cost_agorot.
+        money: plan_row_id, semel_mosad, response_id, funding_channel, amount_agorot.
+        policy: what the scenario stands for; None = that of the city.
+
+    Raises:
+        CityError: if the scenario solved again costs another sum than was published.
+    """
+    tables = allocation.release_tables(release, {*STEPS[0].reads, "mart_scenario"})
+    own, policy = city, None
+    if scenario_id == BASE:
+        lines, money = tables["mart_allocation"], tables["mart_allocation_money"]
+    else:
+        known = every_scenario(as_confirmed(city, tables))
+        policy = next(one.policy for one in known if one.scenario_id == scenario_id)
+        own = city.model_copy(update={"policy": policy})
+        asked = allocation.in_plan_order(own, tables, problem(own, tables)).canonical()
+        found = _near(own, asked, as_counted(tables["mart_allocation"]))
+        lines, money = found.lines, found.money
+    services = city_services.as_lines(own, tables)
+    published = tables["mart_scenario"].filter(scenario_id=scenario_id)["cost_agorot"].item()
+    cost = int(lines["cost_agorot"].sum()) + int(services["cost_agorot"].sum())
+    if cost != published:
+        raise CityError(
+            f"{release}: the plan '{scenario_id}' was published at {published / AGOROT:,.2f} NIS"
+            f" and costs {cost / AGOROT:,.2f} when solved again with this code; run again and"
+            " decide on the new release.",
+            f"{release}: התוכנית '{scenario_id}' פורסמה בסכום {published / AGOROT:,.2f} ₪, ובפתרון"
+            f" חוזר עלותה {cost / AGOROT:,.2f}; יש להריץ שוב ולהחליט על הפרסום החדש.",
+        )
+    of_school = pl.concat_str("semel_mosad", pl.lit("/"), "response_id").alias("plan_row_id")
+    of_city = pl.concat_str(pl.lit(f"{CITY}/"), "response_id").alias("plan_row_id")
+    return (
+        pl.concat(
+            [lines.with_columns(of_school), services.with_columns(of_city)], how="diagonal_relaxed"
+        ),
+        pl.concat(
+            [
+                money.with_columns(of_school),
+                city_services.paid(own, tables).with_columns(of_city),
+            ],
+            how="diagonal_relaxed",
+        ),
+        policy,
+    )
 
 
 def _key(asked: Problem, base: pl.DataFrame, city: CityFolder, code: str) -> str:

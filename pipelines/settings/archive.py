@@ -24,6 +24,8 @@ from pipelines.settings.parameters import Model, Words, Year
 from pipelines.settings.yaml_files import CityError
 
 FOLDER, CHAIN, RECORD = "decided", "chain.txt", "decision.json"
+NEXT_CHAIN = ".chain.next"
+"""The chain with the decision that is being added; left behind only by a kill."""
 RELEASE, POLICY = "release", "policy.yaml"
 LINES, MONEY, OVERRIDES, EFFECTS = (
     f"{name}.parquet" for name in ("lines", "money", "overrides", "effects")
@@ -42,6 +44,8 @@ class Record(Model):
         replaces: the version that this one takes the place of.
         window: first and last school year of the data behind the estimates.
         before: hash of the decision before it, of any cycle; None = the first.
+        inputs: the city's files when it was decided, and the SHA-256 of each.
+        code: hash of the code that made the release.
         files: every other file of the archive and its SHA-256.
     """
 
@@ -59,6 +63,8 @@ class Record(Model):
     replaces: Annotated[int, Field(ge=1, le=99)] | None = None
     window: tuple[Year, Year]
     before: _Hash | None = None
+    inputs: dict[str, _Hash]
+    code: _Hash
     files: dict[str, _Hash]
 
 
@@ -117,8 +123,11 @@ def read_archives(city_folder: Path) -> tuple[DecidedPlan, ...]:
     root = city_folder / FOLDER
     if not root.is_dir():
         return ()
-    chain = list(_chain(root))
     found = sorted(path.relative_to(root).as_posix() for path in root.glob("*/v*") if path.is_dir())
+    if not found and not (root / CHAIN).exists():
+        return ()
+    _finish(root, found)
+    chain = list(_chain(root / CHAIN))
     if astray := sorted({*found} ^ {place for place, _ in chain}):
         raise _broken(
             root / CHAIN,
@@ -144,8 +153,14 @@ def in_force(decided: tuple[DecidedPlan, ...], cycle: int) -> DecidedPlan | None
     return next((one for one in reversed(decided) if one.record.cycle == cycle), None)
 
 
-def _chain(root: Path) -> Iterator[tuple[str, str]]:
-    path = root / CHAIN
+def _finish(root: Path, found: list[str]) -> None:
+    """Make good a kill between an archive's coming into place and its line in the chain."""
+    following = root / NEXT_CHAIN
+    if following.is_file() and sorted(place for place, _ in _chain(following)) == found:
+        following.replace(root / CHAIN)
+
+
+def _chain(path: Path) -> Iterator[tuple[str, str]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

@@ -77,6 +77,27 @@ def fingerprints(city: CityFolder) -> Fingerprints:
     return Fingerprints(upstream, solved, whole="").drawn_by(pages_fingerprint())
 
 
+def input_hashes(city: CityFolder) -> tuple[dict[str, str], str]:
+    """Return the SHA-256 of every file of a city by its place, and one over the code.
+
+    A file outside the city's folder is named by its last two parts.
+    """
+    files = {
+        path
+        for source_id in city.city.sources
+        for path, _, _ in source_files(city, source_id, city.city.school_years.all())
+    }
+    hashes = {
+        (
+            path.relative_to(city.folder).as_posix()
+            if path.is_relative_to(city.folder)
+            else "/".join(path.parts[-2:])
+        ): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(files)
+    }
+    return hashes, code_fingerprint(_CODE)
+
+
 @dataclass(frozen=True)
 class RunInputs:
     """What a run found when it began, and which runs answer for all of it.
