@@ -258,7 +258,7 @@ def wheel_file(planning_year: int, streams: Streams) -> pl.DataFrame:
         if rng.random() < 0.7
     ]
     names = ["participant", "role", "voice_mode", "problem_he"]
-    names += ["cycle_stage", "perspective_level", "answer_he"]
+    names += ["stage_id", "perspective_level", "answer_he"]
     frame = _said(rows, names, planning_year, date(planning_year - 1, 4, 21))
     return frame.with_columns(meeting_number=pl.lit(2))
 

@@ -31,12 +31,6 @@ _UNNAMED = (
     "אין תוכנית שמקיימת את כל הכללים. אילו מהם סותרים לא התברר בזמן הקצר; קובץ תרחיש ינקוב בשמם."
 )
 _NOT_IN_TIME = "לא נמצאה תוכנית בזמן הקצר. ייתכן שיש תוכנית: קובץ תרחיש מחפש זמן רב יותר."
-# Tables of the warehouse that are published under another name.
-_PUBLISHED = {
-    "core_response": "mart_response",
-    "core_school_year": "mart_school_money",
-    "core_city_service": "mart_city_service",
-}
 
 
 @dataclass(frozen=True)
@@ -92,10 +86,7 @@ class Studio:
         """
         city = load_city(release)
         reads = {*allocation.STEPS[0].reads, "mart_allocation", "mart_allocation_certificate"}
-        tables = {
-            name: pl.read_parquet(release / f"{_PUBLISHED.get(name, name)}.parquet")
-            for name in sorted(reads)
-        }
+        tables = allocation.release_tables(release, reads)
         base = as_counted(tables["mart_allocation"]).select(LINE)
         return cls(city, tables, allocation.planned(city, tables).canonical(), base)
 
@@ -178,7 +169,10 @@ class Studio:
         except NoPlanInTime:
             conflict = _NOT_IN_TIME
         else:
-            bought, gap = allocation.with_payers(self.city, found.lines, found.money), found.gap_pct
+            bought, gap = (
+                allocation.with_payers(self.city, self.tables, found.lines, found.money),
+                found.gap_pct,
+            )
         return self._shown(bought, gap, conflict)
 
     def _shown(self, bought: pl.DataFrame, gap: float | None, conflict: str | None) -> Draft:

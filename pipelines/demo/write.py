@@ -16,6 +16,7 @@ import xlsxwriter
 import yaml
 
 from models.demo import Layout, SyntheticCity
+from pipelines.settings.archive import FOLDER as DECIDED
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
 
 TEMPLATES = Path(__file__).parent
@@ -79,7 +80,8 @@ def _may_replace(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     names = {entry.name for entry in folder.iterdir()}
-    return not names or {_FILES, _TRUTH, *_YAML} <= names
+    # What was decided on it is kept, and with it the city it was decided on.
+    return not names or ({_FILES, _TRUTH, *_YAML} <= names and DECIDED not in names)
 
 
 def _fill_templates(city: SyntheticCity, templates: Path) -> dict[str, str]:

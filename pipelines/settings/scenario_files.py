@@ -19,7 +19,7 @@ from pipelines.settings.city import CityFolder, parameters_of
 from pipelines.settings.parameters import Model, Named, Words
 from pipelines.settings.policy import Policy
 from pipelines.settings.policy_defaults import whole_policy
-from pipelines.settings.policy_rules import CityPlaces, MustDrop
+from pipelines.settings.policy_rules import SCENARIO_SOURCE, CityPlaces, MustDrop
 from pipelines.settings.validation import validated
 from pipelines.settings.yaml_files import CityError, line_of, read_yaml, refuse_yml
 
@@ -139,7 +139,10 @@ def confirmed_only(policy: Policy) -> tuple[Scenario, ...]:
             funded[name] = item.model_copy(update={"funding": shares})
     if not (funded or over):
         return ()
-    cites = {"source": f"scenario {CONFIRMED}", "reason": "nobody has confirmed to pay for it"}
+    cites = {
+        "source": f"{SCENARIO_SOURCE}{CONFIRMED}",
+        "reason": "nobody has confirmed to pay for it",
+    }
     stated = policy.rules
     dropped = [
         MustDrop.model_validate(cites | {"response": name})
@@ -202,7 +205,7 @@ def _load(path: Path, base: dict[str, Any], before: Policy) -> Scenario:
         )
     file = validated(path, read_yaml(path, may_be_empty=("changes",)), _File)
     _refuse_measured(path, file.changes, base)
-    cites = {"source": f"scenario {path.stem}", "reason": file.reason}
+    cites = {"source": f"{SCENARIO_SOURCE}{path.stem}", "reason": file.reason}
     merged = _Merge(path, cites).of(base, file.changes, ("changes",))
     policy = validated(path, merged, Policy, under=("changes",))
     return Scenario(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import Field, Table, dictionary
+from pipelines.sources.committee import committee_rules, cycle_rules
 
 # reason code -> sentence in Hebrew and English; {he}/{name} is the column, {rule} what is expected.
 SENTENCES = {
@@ -49,10 +50,6 @@ SENTENCES = {
     "over_quota": (
         "נבחרו יותר מן המכסה ({rule_he}), ואין יודעים מה עודף; יש לברר מה להשאיר",
         "more were chosen than the quota ({rule}), and nobody can tell which; ask what to keep",
-    ),
-    "outside_cycle": (
-        "התאריך בעמודה «{he}» אינו במחזור של שנת התכנון ({rule_he})",
-        "column '{name}' is outside the cycle of its planning year ({rule})",
     ),
     "computed": (
         "השיקול בעמודה «{he}» מחושב מן הנתונים, ואין לדרג אותו ביד",
@@ -101,6 +98,9 @@ class References:
         groups: ids of the policy's groups of pupils.
         scales: least and greatest possible score of each scale.
         last_grade: highest grade of an elementary school of the city.
+        planning_year: the school year that the city plans for.
+        indicators: ids of the indicators of need.
+        releases: ids of all releases that were published; None = not known.
     """
 
     is_municipal: bool = False
@@ -110,12 +110,21 @@ class References:
     groups: tuple[str, ...] = ()
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     last_grade: int = 12
+    planning_year: int | None = None
+    indicators: tuple[str, ...] = ()
+    releases: tuple[str, ...] | None = None
 
 
 def references_of(
-    city: CityFolder, responses: tuple[str, ...], goals: tuple[str, ...]
+    city: CityFolder,
+    responses: tuple[str, ...],
+    goals: tuple[str, ...],
+    releases: tuple[str, ...] | None = None,
 ) -> References:
-    """Return what a city knows, given the ids of its registry's responses and its goals file."""
+    """Return what a city knows, given the ids of its registry's responses and its goals file.
+
+    `releases`: ids of all releases that were published, where that is known.
+    """
     settings = city.city
     return References(
         is_municipal=settings.city.authority is None,
@@ -129,6 +138,9 @@ def references_of(
             if scale.min is not None and scale.max is not None
         },
         last_grade=settings.grades_per_school if settings.city.authority is None else 12,
+        planning_year=city.policy.planning_year.value,
+        indicators=tuple(city.policy.need.indicators),
+        releases=releases,
     )
 
 
@@ -238,6 +250,13 @@ def _number(name: str) -> str:
 
 def _row_rules(source_id: str, known: References) -> Iterator[tuple[str, str, str, str, str]]:
     """Yield (column, reason code, condition, rule in English, in Hebrew) over several columns."""
+    for column, condition, en, he in committee_rules(
+        source_id,
+        planning_year=known.planning_year,
+        indicators=known.indicators,
+        releases=known.releases,
+    ):
+        yield column, "implausible", condition, en, he
     for source, column, most, en, he in _CANNOT_EXCEED:
         if source == source_id:
             yield column, "implausible", f"{_number(column)} > {_number(most)}", en, he
@@ -282,22 +301,15 @@ def _row_rules(source_id: str, known: References) -> Iterator[tuple[str, str, st
         )
 
 
-def _of_people(table: Table) -> Iterator[tuple[str, str, str, str, str]]:
+def _of_people(table: Table, known: References) -> Iterator[tuple[str, str, str, str, str]]:
     """Yield the rules of what people fill in, by the columns that the source has (R69, R78)."""
     has = set(table.contract).issuperset
     for name in table.contract if table.form else ():
         if dictionary().fields[name].door == "mask":
             yield name, "formula", f"regexp_matches({name}, {_text(_FORMULA)})", "", ""
     if has(("planning_year", "said_on")):
-        day, year = "TRY_CAST(said_on AS DATE)", "TRY_CAST(planning_year AS INTEGER)"
-        first, last = f"make_date({year} - 2, 9, 1)", f"make_date({year}, 8, 31)"
-        yield (
-            "said_on",
-            "outside_cycle",
-            f"{day} NOT BETWEEN {first} AND {last}",
-            "from 1 September, two years before, to 31 August",
-            "מ־1 בספטמבר של השנתיים שלפניה ועד 31 באוגוסט שלה",
-        )
+        for column, condition, en, he in cycle_rules("said_on", known.planning_year):
+            yield column, "implausible", condition, en, he
     if has(("role", "voice_mode")):
         yield "role", "missing", "role IS NULL AND voice_mode = 'single'", "", ""
     if has(("role", "group_id")):
@@ -431,7 +443,7 @@ def quarantine_query(source_id: str, raw: str, known: References | None = None) 
         _reasons(source_id, fields[name], code, raw, condition, rule, rule_he)
         for name, code, condition, rule, rule_he in (
             *_row_rules(source_id, known),
-            *_of_people(table),
+            *_of_people(table, known),
             *(rule[1:] for rule in _OWN_RULES if rule[0] == source_id),
         )
     ]

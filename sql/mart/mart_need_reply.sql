@@ -1,4 +1,4 @@
--- A row: one need that people named on forms, and what the plan does about it.
+-- A row: one need that people named on forms, and what the plan in force does about it.
 -- Key: need_id.
 -- Stage: decide.
 -- A response may answer several needs, so that its money stands beside each of them (R75).
@@ -8,9 +8,10 @@ WITH answered AS (
         CAST(count(DISTINCT lines.response_id) AS INTEGER) AS responses,
         CAST(count(DISTINCT lines.semel_mosad) AS INTEGER) AS schools,
         CAST(sum(lines.cost_agorot) AS BIGINT) AS allocated_agorot,
-        string_agg(DISTINCT lines.response_name_he, ', ' ORDER BY lines.response_name_he) AS responses_he
+        string_agg(DISTINCT named.response_name_he, ', ' ORDER BY named.response_name_he) AS responses_he
     FROM core.core_need_answer AS answers
-    JOIN mart.mart_allocation AS lines ON lines.response_id = answers.response_id
+    JOIN mart.mart_plan_line AS lines ON lines.response_id = answers.response_id
+    JOIN core.core_response AS named ON named.response_id = answers.response_id
     GROUP BY answers.need_id
 )
 SELECT

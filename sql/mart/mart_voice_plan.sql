@@ -1,14 +1,15 @@
 -- A row: what people say, what data say and what the plan says of one response.
 -- Key: response_id.
 -- Stage: decide.
--- The groups' joint say is the default, that of single people where no group played (R70, R125). The plan is compared with last
--- year's budget line; it gives the most it can where every eligible school has the response, or as many as its capacity holds.
+-- The groups' joint say is the default, that of single people where no group played (R70, R125). The plan in force is compared
+-- with last year's line; it gives the most it can where every eligible school has the response, or as many as its capacity holds.
 WITH planned AS (
-    SELECT response_id, CAST(count(*) AS INTEGER) AS schools, CAST(sum(cost_agorot) AS BIGINT) AS allocated_agorot
-    FROM mart.mart_allocation
+    SELECT
+        response_id,
+        CAST(nullif(count(semel_mosad), 0) AS INTEGER) AS schools,
+        CAST(sum(cost_agorot) AS BIGINT) AS allocated_agorot
+    FROM mart.mart_plan_line
     GROUP BY response_id
-    UNION ALL
-    SELECT response_id, NULL, cost_agorot FROM mart.mart_city_service WHERE places > 0
 ),
 eligible AS (
     SELECT response_id, CAST(count(*) FILTER (WHERE is_eligible) AS INTEGER) AS eligible_schools

@@ -1,5 +1,5 @@
 -- A row: one stage and level of the wheel of evaluation.
--- Key: cycle_stage, perspective_level.
+-- Key: stage_id, perspective_level.
 -- Stage: decide.
 -- Only counts leave the answers; a stage and level without one is a question that nobody answered (R78, A2).
 WITH answered AS (
@@ -8,12 +8,12 @@ WITH answered AS (
     JOIN core.core_city AS city ON city.planning_year = wheel.planning_year
 ),
 cells AS (
-    SELECT stages.cycle_stage, levels.perspective_level
-    FROM (SELECT unnest(['aim', 'collect', 'diagnose', 'decide', 'act', 'review']) AS cycle_stage) AS stages
+    SELECT stages.stage_id, levels.perspective_level
+    FROM (SELECT unnest(['aim', 'collect', 'diagnose', 'decide', 'act', 'review']) AS stage_id) AS stages
     CROSS JOIN (SELECT unnest(['events', 'patterns', 'structures', 'mental_models', 'vision']) AS perspective_level) AS levels
 )
 SELECT
-    cells.cycle_stage,
+    cells.stage_id,
     cells.perspective_level,
     CAST(count(answered.answer_he) AS INTEGER) AS wheel_answers,
     CAST(count(DISTINCT answered.problem_he) AS INTEGER) AS problems_answered,
@@ -21,6 +21,6 @@ SELECT
 FROM cells
 CROSS JOIN (SELECT CAST(count(DISTINCT problem_he) AS INTEGER) AS problems FROM answered) AS problems
 LEFT JOIN answered
-    ON answered.cycle_stage = cells.cycle_stage AND answered.perspective_level = cells.perspective_level
+    ON answered.stage_id = cells.stage_id AND answered.perspective_level = cells.perspective_level
 WHERE problems.problems > 0
-GROUP BY cells.cycle_stage, cells.perspective_level, problems.problems
+GROUP BY cells.stage_id, cells.perspective_level, problems.problems

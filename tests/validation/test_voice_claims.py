@@ -72,7 +72,7 @@ def beside(seed):
             {"response_id": name, "funding_channel": "x", "last_year_agorot": last}
             for name, (last, _) in money.items()
         ],
-        "mart_allocation": [
+        "mart_plan_line": [
             {"semel_mosad": "1", "response_id": name, "cost_agorot": given}
             for name, (_, given) in money.items()
             if given

@@ -34,6 +34,7 @@ PAGES = {
     "responses": "לדף המענים",
     "allocation": "לנימוקי ההקצאה",
     "scenarios": "לתרחישים",
+    "decisions": "להחלטות",
     "quality": "לאיכות הנתונים",
 }
 

@@ -22,10 +22,10 @@ def voices(tables: Mapping[str, pl.DataFrame]) -> dict[str, Rows]:
     # Of what nobody named and no plan pays for there is nothing to say.
     is_silent = (pl.col("card_say") == "not_named") & (pl.col("plan_say") == "not_planned")
     said = tables["mart_voice_plan"].filter(~is_silent).sort("card_say", "response_id")
-    stages = [str(stage) for stage in dictionary().fields["cycle_stage"].allowed]
+    stages = [str(stage) for stage in dictionary().fields["stage_id"].allowed]
     turned: dict[str, dict[str, dict[str, Any]]] = {}
     for row in tables["mart_wheel"].to_dicts():
-        turned.setdefault(row["cycle_stage"], {})[row["perspective_level"]] = row
+        turned.setdefault(row["stage_id"], {})[row["perspective_level"]] = row
     needs = tables["mart_form_need"].filter(pl.col("speaker_kind") != "all")
     return {
         "plan": said.to_dicts(),
@@ -50,7 +50,7 @@ def voices(tables: Mapping[str, pl.DataFrame]) -> dict[str, Rows]:
         .to_dicts(),
         "needs": needs.sort("speaker_kind", "form_people", descending=[False, True]).to_dicts(),
         "wheel": [
-            {"cycle_stage": stage, "cells": turned[stage]} for stage in stages if stage in turned
+            {"stage_id": stage, "cells": turned[stage]} for stage in stages if stage in turned
         ],
         "practices": tables["mart_practice"]
         .sort("criteria_field", "school_name_he", "practice_he")
