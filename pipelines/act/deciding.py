@@ -217,16 +217,23 @@ def _refuse(asked: Decision, before: DecidedPlan | None, cycle: int, today: date
         )
 
 
+def plans_of(analyst: Path) -> dict[str, str]:
+    """Return the plans of a release that can be decided on, and their Hebrew names."""
+    planned = pl.read_parquet(analyst / "mart_scenario.parquet").filter(
+        pl.col("scenario_status").is_in([BASE, "solved"])
+    )
+    return dict(
+        planned.sort("scenario_order").select("scenario_id", "scenario_name_he").iter_rows()
+    )
+
+
 def _scenario_name(analyst: Path, scenario: str) -> str:
     """Return the Hebrew name of a scenario that has a plan.
 
     Raises:
         CityError: if the release has no plan of that name.
     """
-    planned = pl.read_parquet(analyst / "mart_scenario.parquet").filter(
-        pl.col("scenario_status").is_in([BASE, "solved"])
-    )
-    names = dict(planned.select("scenario_id", "scenario_name_he").iter_rows())
+    names = plans_of(analyst)
     if scenario not in names:
         _wrong(
             f"'{scenario}' is no plan of this release; its plans are: {', '.join(names)}",

@@ -1,7 +1,7 @@
 """What the scenario studio shows: a published plan solved again under other decisions (R98).
 
 It reads a release, never the warehouse, and builds the problem by the function that the run itself
-uses. What it shows is a draft: nothing is written and nothing decided.
+uses. What it shows is a draft, until somebody saves it as a scenario of the city.
 """
 
 from __future__ import annotations
@@ -149,6 +149,28 @@ class Studio:
             rules=tuple(rules),
             equity_gamma=settings.gamma,
         )
+
+    def changes(self, settings: Settings) -> dict[str, Any]:
+        """What a scenario with these decisions sets otherwise, in the words of the policy."""
+        base, found = self.settings, dict[str, Any]()
+        if settings.gamma != base.gamma:
+            found["equity_gamma"] = settings.gamma
+        if settings.municipal_nis != base.municipal_nis:
+            found["channels"] = {MUNICIPAL: {"budget": {"value": settings.municipal_nis}}}
+        rules = dict[str, Any]()
+        for place, name in enumerate(("excellence_min", "excellence_max")):
+            if settings.excellence_pct[place] != base.excellence_pct[place]:
+                rules[name] = self._parameter(name, settings.excellence_pct[place])
+        if settings.floor_nis != base.floor_nis:
+            name = "school_floor_per_pupil"
+            rules[name] = self._parameter(name, settings.floor_nis) if settings.floor_nis else None
+        return found | ({"rules": rules} if rules else {})
+
+    def _parameter(self, name: str, value: float) -> dict[str, Any]:
+        """A rule's value, with its unit where the policy has no such rule yet."""
+        has_one = getattr(self.city.policy.rules, name) is not None
+        unit = self.city.policy.rules.parameter_units()[name].unit
+        return {"value": value} | ({} if has_one else {"unit": unit})
 
     def draft(self, settings: Settings) -> Draft:
         """Solve again, to within `GAP_PCT` and near the published plan."""

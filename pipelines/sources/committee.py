@@ -130,8 +130,17 @@ def _decisions(indicators: Sequence[str]) -> Iterator[Rule]:
             f"a stage is one of {', '.join(stages)}, and is closed or reopened",
             f"שלב הוא אחד מאלה: {', '.join(stages)}, והוא closed או reopened",
         ),
-        "goal": _NEEDS_OBJECT,
-        "criterion": _NEEDS_OBJECT,
+        "goal": (
+            f"decision_object IS NULL OR {_not_in('decision_value', ('adopted', 'dropped'))}",
+            "a goal is named and is adopted or dropped",
+            "יש לנקוב ביעד ולכתוב adopted או dropped",
+        ),
+        "criterion": (
+            "decision_object IS NULL OR decision_value IS NULL OR NOT"
+            " regexp_full_match(decision_value, '[0-9]+|dropped')",
+            "a criterion is named with the version that holds, or dropped",
+            "יש לנקוב בקריטריון ובגרסה שתחול, או dropped",
+        ),
     }
     for kind, (condition, en, he) in named.items():
         yield "decision_kind", f"decision_kind = '{kind}' AND ({condition})", en, he
@@ -165,13 +174,6 @@ def _decisions(indicators: Sequence[str]) -> Iterator[Rule]:
         "a second decision on the same thing: say in replaces_id which one it replaces",
         "החלטה שנייה על אותו דבר: יש לכתוב ב־replaces_id איזו החלטה היא מחליפה",
     )
-
-
-_NEEDS_OBJECT = (
-    "decision_object IS NULL",
-    "say what it is about (decision_object)",
-    "יש לכתוב על מה ההחלטה (decision_object)",
-)
 
 
 def _letters() -> Iterator[Rule]:

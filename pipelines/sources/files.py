@@ -482,7 +482,9 @@ def _states(city: CityFolder) -> Iterator[str]:
     for name in ("city.yaml", "policy.yaml"):
         yield _state(city.folder / name)
     yield from map(_state, scenario_files(city.folder))
-    yield _state(city.folder / DECIDED / CHAIN)
+    chain = city.folder / DECIDED / CHAIN
+    if chain.is_file():  # nothing was decided yet
+        yield _state(chain)
     for source_id in sorted(city.city.sources):
         try:
             found = source_files(city, source_id, city.city.school_years.all())

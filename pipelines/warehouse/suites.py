@@ -369,8 +369,8 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             "validity",
             ANALYST,
             Says(
-                "At most 5 % of a file's rows are in quarantine, of what people write by hand at"
-                " most half.",
+                "At most 5 % of a file's rows are in quarantine, of what people write at most"
+                " half.",
                 "לכל היותר 5% משורות הקובץ בהסגר, ובקבצים שאנשים ממלאים לכל היותר מחצית.",
                 "More means that the mapping or the file is wrong as a whole: look at the reasons.",
                 "שיעור גבוה יותר מעיד שהמיפוי או הקובץ כולו שגויים: יש לבדוק את הסיבות.",

@@ -20,8 +20,18 @@ SELECT
     decisions.votes_abstained,
     decisions.replaces_id,
     decisions.is_in_force,
+    CASE decisions.decision_kind
+        WHEN 'focus' THEN focus.indicator_name_he
+        WHEN 'goal' THEN goals.goal_name_he
+        WHEN 'criterion' THEN criteria.criterion_name_he
+    END AS object_name_he,
     prices.worth_gain_pct AS override_worth_gain_pct
 FROM core.core_decision AS decisions
+LEFT JOIN mart.mart_focus AS focus ON focus.indicator_id = decisions.decision_object
+LEFT JOIN core.core_goal AS goals ON goals.goal_id = decisions.decision_object
+LEFT JOIN (
+    SELECT criterion_id, max(criterion_name_he) AS criterion_name_he FROM core.core_criterion GROUP BY criterion_id
+) AS criteria ON criteria.criterion_id = decisions.decision_object
 LEFT JOIN mart.mart_rule_price AS prices
     ON decisions.decision_kind = 'override'
     AND prices.rule_id = concat(
@@ -47,5 +57,6 @@ SELECT
     votes_abstained,
     CASE WHEN replaces_version IS NOT NULL THEN concat(planning_year, '/v', replaces_version) END,
     is_in_force,
+    scenario_name_he,
     NULL
 FROM core.core_decided
