@@ -27,7 +27,7 @@ from pipelines.warehouse.database import LAYERS, swap
 from pipelines.warehouse.sql_assets import sql_tables
 from tests.sources.test_forms import mapped
 
-pytestmark = pytest.mark.claim
+pytestmark = pytest.mark.slow
 
 SEEDS = range(1, 21)
 MOST_FALSE = 0.05
