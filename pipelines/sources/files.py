@@ -22,8 +22,8 @@ from pipelines.settings.scenario_files import scenario_files
 from pipelines.settings.yaml_files import line_of
 from pipelines.sources.admission import admit, header_shown
 from pipelines.sources.normalise import spelling, unsure_days
+from pipelines.sources.people import OTHER
 from pipelines.sources.personal import MASK
-from pipelines.sources.quarantine import OTHER
 from pipelines.sources.second_sheet import join_sheet, sheet_mapping
 from pipelines.sources.tabular import INVISIBLE, TOTAL, Content, UnreadableError, read_content
 

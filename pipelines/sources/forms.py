@@ -22,7 +22,7 @@ from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import Field, dictionary
 from pipelines.settings.mapping import FORM_HEADER_ROW, FORM_SHEET
 from pipelines.sources.files import REGISTRY, read_source
-from pipelines.sources.quarantine import OTHER
+from pipelines.sources.people import OTHER
 
 ROWS = 300
 """Empty rows of a form, to be filled in."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import Field, Table, dictionary
-from pipelines.sources.committee import committee_rules, cycle_rules
+from pipelines.sources.committee import committee_rules
+from pipelines.sources.people import OTHER, rules_of_people, rules_together
 
 # reason code -> sentence in Hebrew and English; {he}/{name} is the column, {rule} what is expected.
 SENTENCES = {
@@ -77,9 +78,6 @@ SENTENCES = {
 }
 # What the reader itself rejects; all but broken rows by design rather than by fault.
 REJECTIONS = ("skipped", "total_row", "broken_row", "no_consent")
-OTHER = "other"
-# What a spreadsheet takes for a formula; a hyphen before Hebrew words begins a list.
-_FORMULA = r"^\s*([=+@＝＋＠]|[-−–]\s*[0-9A-Za-z(=+@|])"
 # Of several rows with one key these tables keep one, the first by content: without a register row a
 # whole school would be lost. Elsewhere nobody can tell which of the rows is right.
 _KEEPS_ONE = ("stg_register__schools", "stg_programmes__registry")
@@ -278,9 +276,6 @@ def _row_rules(source_id: str, known: References) -> Iterator[tuple[str, str, st
             "a mean of 0, or of no tested pupil: write nothing where a school was not measured",
             "ממוצע 0, או ממוצע בלי נבחנים: יש להשאיר ריק היכן שבית הספר לא נמדד",
         )
-    if source_id == "voice__forms":
-        roles = dictionary().families["families"]
-        yield "role", "not_allowed", f"role NOT IN ({_listed(roles)})", ", ".join(roles), ""
     grade = _number("grade")
     if source_id in ("register__pupils", "tests__pupil_scores", "attendance__exits"):
         yield (
@@ -299,100 +294,6 @@ def _row_rules(source_id: str, known: References) -> Iterator[tuple[str, str, st
             "the birth year does not fit the grade",
             "שנת הלידה אינה מתאימה לשכבה",
         )
-
-
-def _of_people(table: Table, known: References) -> Iterator[tuple[str, str, str, str, str]]:
-    """Yield the rules of what people fill in, by the columns that the source has (R69, R78)."""
-    has = set(table.contract).issuperset
-    for name in table.contract if table.form else ():
-        if dictionary().fields[name].door == "mask":
-            yield name, "formula", f"regexp_matches({name}, {_text(_FORMULA)})", "", ""
-    if has(("planning_year", "said_on")):
-        for column, condition, en, he in cycle_rules("said_on", known.planning_year):
-            yield column, "implausible", condition, en, he
-    if has(("role", "voice_mode")):
-        yield "role", "missing", "role IS NULL AND voice_mode = 'single'", "", ""
-    if has(("role", "group_id")):
-        yield "group_id", "missing", "group_id IS NULL AND role = 'group_rep'", "", ""
-    if has(("consideration", "consideration_he")):
-        free = f"consideration_he IS NULL AND consideration = '{OTHER}'"
-        yield "consideration_he", "missing", free, "", ""
-
-
-# What one source alone says: source, column, reason code, condition, rule in English and Hebrew.
-_OWN_RULES = (
-    (
-        "voice__cards",
-        "response_id",
-        "missing",
-        "response_id IS NULL AND new_response_he IS NULL",
-        "",
-        "",
-    ),
-    (
-        "voice__cards",
-        "new_response_he",
-        "implausible",
-        "response_id IS NOT NULL AND new_response_he IS NOT NULL",
-        "a card is of one response: of the registry, or a new one",
-        "כרטיס הוא של מענה אחד: רשום או חדש",
-    ),
-    (
-        "voice__consideration_scores",
-        "consideration",
-        "computed",
-        "consideration IN ('pooling', 'corrective_preference', 'short_term', 'long_term',"
-        " 'breadth')",
-        "",
-        "",
-    ),
-    (
-        "voice__practices",
-        "practice_since",
-        "implausible",
-        "TRY_CAST(practice_since AS INTEGER) > year(TRY_CAST(said_on AS DATE)) + 1",
-        "a practice that begins after it was told",
-        "הפרקטיקה מתחילה אחרי שסופר עליה",
-    ),
-)
-# Source, column, reason code, what its rows are counted by, what of them together is too much, the
-# rule in English and Hebrew. Nobody can tell which rows are too many, so all are set aside.
-_PER_PERSON = ("planning_year", "participant_hash")
-_TOGETHER = (
-    (
-        "voice__cards",
-        "card_category",
-        "over_quota",
-        (*_PER_PERSON, "card_category"),
-        "count(DISTINCT (response_id, new_response_he)) > {quota}",
-        "5, 4, 3, 2 and 1 cards by category",
-        "5, 4, 3, 2 ו־1 כרטיסים לפי הקטגוריה",
-    ),
-    (
-        "voice__forms",
-        "need_priority",
-        "over_quota",
-        (*_PER_PERSON, "need_priority"),
-        "count(DISTINCT need_id) > 1",
-        "one need a priority",
-        "צורך אחד לכל עדיפות",
-    ),
-    (
-        "voice__considerations",
-        "consideration_weight",
-        "implausible",
-        _PER_PERSON,
-        "sum(TRY_CAST(consideration_weight AS DOUBLE)) > 100",
-        "more than 100 points over the considerations of one who gives them",
-        "ממלא אחד חילק יותר מ־100 נקודות",
-    ),
-)
-
-
-def _quota() -> str:
-    """Return the quota of a card's category, in SQL."""
-    quotas = dictionary().quotas.items()
-    return f"CASE card_category {' '.join(f'WHEN {_text(key)} THEN {n}' for key, n in quotas)} END"
 
 
 def _reasons(
@@ -443,25 +344,24 @@ def quarantine_query(source_id: str, raw: str, known: References | None = None) 
         _reasons(source_id, fields[name], code, raw, condition, rule, rule_he)
         for name, code, condition, rule, rule_he in (
             *_row_rules(source_id, known),
-            *_of_people(table, known),
-            *(rule[1:] for rule in _OWN_RULES if rule[0] == source_id),
+            *rules_of_people(source_id, known.planning_year),
         )
     ]
+    key, content = ", ".join(table.key), ", ".join(table.contract)
+    each = f"(SELECT DISTINCT {content} FROM {raw})"  # copies of a row are one row
     parts += [
         _reasons(
             source_id,
             fields[name],
             code,
-            _sharing(raw, by, f"HAVING {having.format(quota=_quota())}"),
+            _sharing(raw, each, by, having),
             f"{name} IS NOT NULL",
             rule,
             rule_he,
         )
-        for source, name, code, by, having, rule, rule_he in _TOGETHER
-        if source == source_id
+        for name, code, by, having, rule, rule_he in rules_together(source_id)
     ]
-    key, content = ", ".join(table.key), ", ".join(table.contract)
-    repeated = _sharing(raw, table.key, "HAVING count(*) > 1", table)
+    repeated = _sharing(raw, raw, table.key, "count(*) > 1", table.contract_nullable)
     numbered = (
         f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY {content}, file_name, file_row)"
         f" AS copy, row_number() OVER (PARTITION BY {content} ORDER BY file_name, file_row) AS"
@@ -473,18 +373,20 @@ def quarantine_query(source_id: str, raw: str, known: References | None = None) 
     return "\nUNION ALL\n".join(parts)
 
 
-def _sharing(raw: str, by: Sequence[str], having: str, table: Table | None = None) -> str:
+def _sharing(
+    raw: str, counted: str, by: Sequence[str], having: str, may_lack: frozenset[str] = frozenset()
+) -> str:
     """Return the rows of which those that share some columns meet a condition together.
 
-    A row that lacks one of the columns shares nothing, unless its table lets it be empty.
+    A row that lacks one of the columns shares nothing, unless the column may be empty.
     """
-    may_lack = table.contract_nullable if table else frozenset()
     given = " AND ".join(f"{name} IS NOT NULL" for name in by if name not in may_lack)
     same = " AND ".join(
         f"held.{name} {'IS NOT DISTINCT FROM' if name in may_lack else '='} found.{name}"
         for name in by
     )
-    shared = f"SELECT {', '.join(by)} FROM {raw} WHERE {given} GROUP BY {', '.join(by)} {having}"
+    listed = ", ".join(by)
+    shared = f"SELECT {listed} FROM {counted} WHERE {given} GROUP BY {listed} HAVING {having}"
     return f"(SELECT held.* FROM {raw} AS held SEMI JOIN ({shared}) AS found ON {same})"
 
 

@@ -1,4 +1,4 @@
-"""What people say in a release: contradictions where the committee looks, no person's words (R78)."""
+"""What people say in a release: contradictions where it is looked for, no person's words (R78)."""
 
 from __future__ import annotations
 
