@@ -1,11 +1,11 @@
 """What nothing counts for is the committee's to decide: its amount, shared by need (R122).
 
-The amount is what the committee last decided (its log), else the policy's (`committee_amount`), else
-last year's budget line. The formula engine
-shares it by participants × W(registered need), between what the least and the full dose cost in a
-school; a school whose share buys not even the least dose gives way, the least need first. Whole
-doses are bought; eligibility, capacity, decisions and budgets hold. A response of which no amount
-is known is given nothing by formula, and the page says so.
+The amount is what the committee decided in its log, else the policy's (`committee_amount`), else
+last year's budget line. The formula engine shares it by participants × W(registered need), between
+what the least and the full dose cost in a school; a school whose share buys not even the least dose
+gives way, the least need first. Whole doses are bought; eligibility, capacity, decisions and
+budgets hold. A response of which no amount is known is given nothing by formula, and the page says
+so.
 """
 
 from __future__ import annotations
