@@ -108,9 +108,12 @@ def _decisions(indicators: Sequence[str]) -> Iterator[Rule]:
             "על תוכנית או תרחיש מחליטים בפקודה make decide, ששומרת אותם; ביומן אין די בכך",
         ),
         "response": (
-            f"response_id IS NULL OR {_not_in('decision_value', decided)}",
-            f"a decision on a response names it and says {', '.join(decided)}",
-            "החלטה על מענה נוקבת בו ואומרת: לשמר, לשנות, לוותר או להעריך",
+            "response_id IS NULL OR decision_value IS NULL OR NOT regexp_full_match(decision_value,"
+            f" '{'|'.join(decided)}|keep:[0-9]+')",
+            f"a decision on a response names it and says {', '.join(decided)}, or keep:<NIS a year>"
+            " of one that no measure judges",
+            "החלטה על מענה נוקבת בו ואומרת: לשמר, לשנות, לוותר או להעריך; ולמענה שאין לו מדד אפשר"
+            " לכתוב keep:<סכום בש״ח>",
         ),
         "override": (
             "response_id IS NULL OR semel_mosad IS NULL OR decision_value IS NULL OR NOT"

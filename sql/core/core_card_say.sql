@@ -1,8 +1,8 @@
 -- A row: what is said of one response by the groups together, by all single people, or by them without one family.
 -- Key: response_id, voice_mode, left_out.
 -- Stage: decide.
--- What more than half of those who chose said of it is their say; the numbers of the categories are quotas and no scores (R69,
--- R70, R74). Fewer single people than the least number say nothing that may be told (R78).
+-- What more than half of those who chose said of it is their say; the numbers of the categories are quotas and no
+-- scores (R69, R70, R74). Fewer single people than the least number say nothing that may be told (R78).
 WITH families AS (SELECT * FROM core.core_voice_part WHERE voice_channel = 'cards'),
 parts AS (
     SELECT 'group' AS voice_mode, 'none' AS left_out, 'group' AS chosen_by

@@ -1,8 +1,8 @@
 -- A row: one response in one category of the cards.
 -- Key: response_id, card_category.
 -- Stage: decide.
--- The joint pick is what more than half of the groups chose; the single pick is by approval, as many as the quota holds: where
--- a tie would overflow it none of the tied is one. Counts are of people and groups, never scores (R69, R70).
+-- The joint pick is what more than half of the groups chose; the single pick is by approval, as many as the quota
+-- holds: where a tie would overflow it none of the tied is one. Counts are of people and groups, never scores (R69, R70).
 WITH counted AS (
     SELECT
         nominated AS response_id,

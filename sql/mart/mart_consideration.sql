@@ -1,8 +1,8 @@
 -- A row: one guiding consideration of meeting 3, a free one by its wording.
 -- Key: consideration, worded_he.
 -- Stage: decide.
--- Wordings and weights are those of groups, who word them together; of single people only how many hold a named one is told, from
--- the least number of speakers on (R71, R78).
+-- Wordings and weights are those of groups, who word them together; of single people only how many hold a named one is
+-- told, from the least number of speakers on (R71, R78).
 WITH held AS (
     SELECT
         considerations.*,
@@ -17,7 +17,8 @@ speakers AS (
 SELECT
     held.consideration,
     held.worded_he,
-    string_agg(DISTINCT held.consideration_he, '; ' ORDER BY held.consideration_he) FILTER (WHERE held.is_group) AS consideration_he,
+    string_agg(DISTINCT held.consideration_he, '; ' ORDER BY held.consideration_he) FILTER (WHERE held.is_group)
+        AS consideration_he,
     CAST(count(DISTINCT held.participant_hash) FILTER (WHERE held.is_group) AS INTEGER) AS joint_groups,
     CASE
         WHEN any_value(speakers.speakers) >= CAST(any_value(least.parameter_value) AS INTEGER)

@@ -6,7 +6,7 @@ SELECT
     decisions.planning_year,
     decisions.response_id,
     registry.response_name_he,
-    decisions.decision_value AS decision,
+    split_part(decisions.decision_value, ':', 1) AS decision,
     decisions.decided_by_role,
     decisions.decided_on,
     decisions.decision_reason

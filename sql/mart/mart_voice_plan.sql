@@ -1,8 +1,9 @@
 -- A row: what people say, what data say and what the plan says of one response.
 -- Key: response_id.
 -- Stage: decide.
--- The groups' joint say is the default, that of single people where no group played (R70, R125). The plan in force is compared
--- with last year's line; it gives the most it can where every eligible school has the response, or as many as its capacity holds.
+-- The groups' joint say is the default, that of single people where no group played (R70, R125). The plan in force is
+-- compared with last year's line; it gives the most it can where every eligible school has the response, or as many as
+-- its capacity holds.
 WITH planned AS (
     SELECT
         response_id,
@@ -47,8 +48,8 @@ SELECT
     CASE WHEN responses.is_allocated THEN coalesce(planned.allocated_agorot, 0) END AS allocated_agorot,
     planned.schools,
     eligible.eligible_schools,
-    planned.schools > 0 AND planned.schools >= least(eligible.eligible_schools, coalesce(capacities.rule_limit, eligible.eligible_schools))
-        AS is_at_most
+    -- Without a capacity `least` takes the eligible schools alone.
+    planned.schools > 0 AND planned.schools >= least(eligible.eligible_schools, capacities.rule_limit) AS is_at_most
 FROM core.core_response AS responses
 LEFT JOIN together ON together.response_id = responses.response_id
 LEFT JOIN alone ON alone.response_id = responses.response_id

@@ -10,7 +10,9 @@ WITH answered AS (
 cells AS (
     SELECT stages.stage_id, levels.perspective_level
     FROM (SELECT unnest(['aim', 'collect', 'diagnose', 'decide', 'act', 'review']) AS stage_id) AS stages
-    CROSS JOIN (SELECT unnest(['events', 'patterns', 'structures', 'mental_models', 'vision']) AS perspective_level) AS levels
+    CROSS JOIN (
+        SELECT unnest(['events', 'patterns', 'structures', 'mental_models', 'vision']) AS perspective_level
+    ) AS levels
 )
 SELECT
     cells.stage_id,

@@ -104,6 +104,12 @@ WRONG = [
     ),
     (
         "decide__log",
+        {"decision_kind": "response", "decision_value": "keep:a lot"},
+        "decision_kind",
+        "keep:<NIS",
+    ),
+    (
+        "decide__log",
         {"decision_kind": "focus", "decision_object": "sports", "decision_value": "10"},
         "decision_kind",
         "indicator of need",
