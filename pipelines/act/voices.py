@@ -37,30 +37,51 @@ def told_conflicts(_: CityFolder, tables: Tables) -> Tables:
 
 
 def people_say(row: dict[str, Any]) -> tuple[str, str]:
-    """Return what groups and single people say of a response, each with how many they are."""
-    asks = row["card_say"] == "change_or_drop"
-    what_he = "לשנות או לוותר" if asks else dictionary().label("card_say", row["card_say"])
-    what_en = "to change or drop" if asks else row["card_say"]
-    parts_he, parts_en = [], []
-    if row["groups_playing"]:
-        groups = row["asking_groups"] if asks else row["favouring_groups"]
-        whole = row["groups_playing"]
-        parts_he.append(
-            f"הקבוצה בחרה יחד ”{what_he}“"
-            if whole == 1
-            else f"{groups} מתוך {whole} קבוצות בחרו {'בכך' if asks else 'בו לטובה'} (”{what_he}“)"
+    """Return what groups and single people say of a response, each with how many they are.
+
+    The category is told of those whose say it is: the groups, or single people without them.
+    """
+    groups, parts = row["groups_playing"], []
+    if groups == 1:
+        category = _category(row)
+        parts.append(
+            ("הקבוצה ביקשה יחד לשנות או לוותר", "the group together asks to change or drop it")
+            if _asks(row)
+            else (f"הקבוצה בחרה בו יחד {category[0]}", f"the group together chose it {category[1]}")
         )
-        parts_en.append(f"{groups} of {whole} group(s) together chose '{what_en}'")
+    elif groups:
+        parts.append(_counted(row, "groups", ("קבוצות", "groups"), groups, is_say=True))
     if row["card_players"]:
-        people = row["asking_people"] if asks else row["favouring_people"]
-        whole = row["card_players"]
-        parts_he.append(
-            f"{people} מתוך {whole} משתתפים {'ביקשו לשנות או לוותר' if asks else 'בחרו בו לטובה'}"
+        who = ("משתתפים", "people")
+        parts.append(_counted(row, "people", who, row["card_players"], is_say=not groups))
+    return ", ו־".join(he for he, _ in parts), " and ".join(en for _, en in parts)
+
+
+def _asks(row: dict[str, Any]) -> bool:
+    return row["card_say"] == "change_or_drop"
+
+
+def _category(row: dict[str, Any]) -> tuple[str, str]:
+    label = dictionary().label("card_say", row["card_say"])
+    return f"בקטגוריה ”{label}“", f"as '{row['card_say']}'"
+
+
+def _counted(
+    row: dict[str, Any], column: str, who: tuple[str, str], whole: int, *, is_say: bool
+) -> tuple[str, str]:
+    """Return how many of some chose so, and their category where the say is theirs."""
+    if _asks(row):
+        count, he, en = (
+            row[f"asking_{column}"],
+            "ביקשו לשנות או לוותר",
+            "ask to change or drop it",
         )
-        parts_en.append(
-            f"{people} of {whole} people {'ask to change or drop it' if asks else 'favour it'}"
-        )
-    return ", ו־".join(parts_he), " and ".join(parts_en)
+    else:
+        count, he, en = row[f"favouring_{column}"], "בחרו בו לטובה", "favour it"
+        if is_say:
+            category = _category(row)
+            he, en = f"{he}, יותר ממחצית {category[0]}", f"{en}, more than half {category[1]}"
+    return f"{count} מתוך {whole} {who[0]} {he}", f"{count} of {whole} {who[1]} {en}"
 
 
 def plan_says(row: dict[str, Any]) -> tuple[str, str]:

@@ -92,9 +92,21 @@ def test_the_words_are_made_from_the_numbers():
 
 def test_groups_stand_first_and_are_counted_where_there_are_several():
     one = {"groups_playing": 1, "asking_groups": 1, "said_by": "group"}
-    assert "הקבוצה בחרה יחד ”לשנות או לוותר“, ו־11 מתוך 14" in said(one)["voice_conflict_he"][0]
+    assert "הקבוצה ביקשה יחד לשנות או לוותר, ו־11 מתוך 14" in said(one)["voice_conflict_he"][0]
     many = one | {"groups_playing": 3, "asking_groups": 2}
-    assert "2 מתוך 3 קבוצות" in said(many)["voice_conflict_he"][0]
+    assert "2 מתוך 3 קבוצות ביקשו לשנות או לוותר, ו־11" in said(many)["voice_conflict_he"][0]
+
+
+def test_the_category_is_told_of_those_whose_say_it_is():
+    """A say of groups is not put into the mouth of people, nor all favour into one category."""
+    kept = {"card_say": "indispensable", "plan_say": "less", "is_at_most": False}
+    alone = said(kept)["voice_conflict_he"][0]
+    assert "2 מתוך 14 משתתפים בחרו בו לטובה, יותר ממחצית בקטגוריה ”אי־אפשר בלעדיהם“" in alone
+    groups = {"groups_playing": 3, "favouring_groups": 3, "said_by": "group"}
+    together = said(kept | groups)["voice_conflict_he"][0]
+    assert "3 מתוך 3 קבוצות בחרו בו לטובה, יותר ממחצית בקטגוריה" in together
+    assert together.count("בקטגוריה") == 1
+    assert "2 מתוך 14 משתתפים בחרו בו לטובה;" in together
 
 
 def test_what_is_not_known_is_not_said():
