@@ -107,7 +107,7 @@ def _verdict(checks: Rows) -> dict[str, Any]:
     numbers = {level: _count(checks, level) for level in _LEVELS}
     blocking, errors, warnings = (_counted(numbers[level], level) for level in _LEVELS)
     joined = f"{blocking}, {errors} ו{'־' if warnings[0].isdigit() else ''}{warnings}"
-    among = f"מתוך {len(checks)} בדיקות" if len(checks) > 1 else "בבדיקה אחת"
+    among = f"מתוך {len(checks):,} בדיקות" if len(checks) > 1 else "בבדיקה אחת"
     for level, lead in (
         ("blocking", "עדיין אין להסתמך על הנתונים"),
         ("error", "אפשר להשתמש בנתונים, בזהירות"),
