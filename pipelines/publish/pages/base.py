@@ -35,6 +35,7 @@ PAGES = {
     "allocation": "לנימוקי ההקצאה",
     "scenarios": "לתרחישים",
     "decisions": "להחלטות",
+    "plan": "לתוכנית העבודה",
     "quality": "לאיכות הנתונים",
 }
 
@@ -314,7 +315,7 @@ def page(
             rows=lambda mart: tables[mart].to_dicts(),
             not_measured={row["item_id"]: row for row in _not_measured(tables)},
             sections=[],
-            standing=_standing(tables, context) if name in _OF_THE_PLAN else "",
+            plan_standing=_standing(tables, context) if name in _OF_THE_PLAN else "",
             columns_of=partial(columns_of, names_of(tables)),
             name=name_of,
             school=partial(name_of, "semel_mosad"),
