@@ -421,7 +421,8 @@ def with_confirmation(city: CityFolder, tables: Tables, money: pl.DataFrame) -> 
         ["response_id", "funding_channel", "school_or_city"],
         ["response_id", "funding_channel"],
     )
-    place = pl.col("semel_mosad") if "semel_mosad" in money.columns else pl.lit(CITY)
+    has_schools = "semel_mosad" in money.columns
+    place = pl.col("semel_mosad").fill_null(CITY) if has_schools else pl.lit(CITY)
     answers = tables["core_confirmation"].filter(
         pl.col("planning_year") == city.policy.planning_year.value
     )

@@ -17,6 +17,7 @@ from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.criteria import render_criteria
 from pipelines.publish.pages.decisions import render_decisions
 from pipelines.publish.pages.diagnosis import render_diagnosis
+from pipelines.publish.pages.plan import render_plan
 from pipelines.publish.pages.quality import render_quality
 from pipelines.publish.pages.report import render_report
 from pipelines.publish.pages.responses import render_responses
@@ -39,6 +40,7 @@ PAGES = {
     "allocation.html": render_allocation,
     "scenarios.html": render_scenarios,
     "decisions.html": render_decisions,
+    "plan.html": render_plan,
     "quality.html": render_quality,
 }
 SYNTHETIC_MARK = "נתונים סינתטיים"

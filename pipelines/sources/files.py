@@ -483,8 +483,7 @@ def _states(city: CityFolder) -> Iterator[str]:
         yield _state(city.folder / name)
     yield from map(_state, scenario_files(city.folder))
     chain = city.folder / DECIDED / CHAIN
-    if chain.is_file():  # nothing was decided yet
-        yield _state(chain)
+    yield _state(chain) if chain.is_file() else "nothing decided"
     for source_id in sorted(city.city.sources):
         try:
             found = source_files(city, source_id, city.city.school_years.all())
