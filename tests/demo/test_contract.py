@@ -76,6 +76,7 @@ def test_all_files_and_truth_exist(city_of, profile):
     expected |= {"considerations.csv", "consideration_scores.csv", "forms.csv", "wheel.csv"}
     expected |= {"practices.csv"}
     expected |= {"ladders.csv", "criteria.csv", "decisions.csv", "assets.csv", "registry.xlsx"}
+    expected |= {"meetings.csv", "decision_log.csv", "confirmations.csv"}
     assert set(city.files) == expected
     assert set(city.truth) >= {
         "true_gap",
