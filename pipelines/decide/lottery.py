@@ -10,7 +10,8 @@ from pipelines.settings.fields import ROW
 from pipelines.settings.mapping import SourceMapping
 from pipelines.settings.yaml_files import CityError
 from pipelines.sources.admission import same_id
-from pipelines.sources.tabular import TOTAL, UnreadableError, clean_text, read_content
+from pipelines.sources.tabular import TOTAL, clean_text, read_content
+from pipelines.sources.workbook import UnreadableError
 
 _SHOWN = 5
 

@@ -456,6 +456,16 @@ _UNITS: tuple[tuple[Unit, str], ...] = (
 )
 
 
+def _is_number(field: Field) -> bool:
+    return field.type in ("INTEGER", "BIGINT", "DOUBLE") or field.type.startswith("DECIMAL")
+
+
+def stated_unit(field: Field, header: str) -> Unit | None:
+    """Return the unit that a header states for a column of numbers, if it is not the contract's."""
+    found = (unit for unit, pattern in _UNITS if re.search(pattern, header, re.IGNORECASE))
+    return next(found, None) if _is_number(field) else None
+
+
 def unit_of(field: Field, column: Column, title: str) -> tuple[Unit, str] | None:
     """Guess the file's unit where it is not the contract's, and say why.
 
@@ -464,11 +474,11 @@ def unit_of(field: Field, column: Column, title: str) -> tuple[Unit, str] | None
         column: the column.
         title: what stands above the header; it speaks of money only.
     """
-    if field.type not in ("INTEGER", "BIGINT", "DOUBLE") and not field.type.startswith("DECIMAL"):
+    if unit := stated_unit(field, column.header):
+        return unit, "the header says so"
+    if not _is_number(field):
         return None
     for unit, pattern in _UNITS:
-        if re.search(pattern, column.header, re.IGNORECASE):
-            return unit, "the header says so"
         if "NIS" in field.unit and re.search(pattern, title, re.IGNORECASE):
             return unit, "the text above the header says so"
     numbers = [float(found) for value in column.values if (found := normalise.number(value))]

@@ -41,7 +41,6 @@ from pipelines.sources.guess import (
 from pipelines.sources.personal import mask_personal
 from pipelines.sources.tabular import (
     TOTAL,
-    UnreadableError,
     clean_text,
     decode,
     header_names,
@@ -49,6 +48,7 @@ from pipelines.sources.tabular import (
     refuse_other_kinds,
     unix_lines,
 )
+from pipelines.sources.workbook import UnreadableError
 
 _LOOKED_AT = 200  # rows in which a header is looked for
 _MOST_HEADER_ROWS = 5

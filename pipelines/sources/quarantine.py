@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pipelines.settings.city import CityFolder
-from pipelines.settings.fields import Field, Table, dictionary
+from pipelines.settings.fields import NO_FAULT, Field, Table, dictionary
 
 # reason code -> sentence in Hebrew and English; {he}/{name} is the column, {rule} what is expected.
 SENTENCES = {
@@ -42,11 +42,23 @@ SENTENCES = {
         "the score is not possible on its scale ({rule})",
     ),
     "implausible": ("הנתון אינו סביר: {rule_he}", "not plausible: {rule}"),
+    "error_cell": (
+        (
+            "בתא יש שגיאה של הגיליון (#N/A, #REF! וכדומה) או נוסחה שתוצאתה לא נשמרה; יש לפתוח את"
+            " הקובץ, לתקן ולשמור"
+        ),
+        (
+            "the cell holds an error of the spreadsheet (#N/A, #REF! …) or a formula whose result"
+            " was not stored: open the file, correct it and save it"
+        ),
+    ),
     "skipped": (
         "לפי המיפוי אינה רשומה של המקור (skip_where)",
         "no record of this source, says its mapping (skip_where)",
     ),
     "total_row": ("שורת סיכום, אינה רשומה", "a total row, no record"),
+    "footnote": ("הערה מתחת לטבלה, אינה רשומה", "a note below the table, no record"),
+    "repeated_header": ("שורת הכותרות שוב, אינה רשומה", "the header once more, no record"),
     "broken_row": (
         (
             "מספר העמודות בשורה אינו כמספר הכותרות, או שיש בה מירכאות פתוחות או תווים שאינם בקידוד"
@@ -62,8 +74,8 @@ SENTENCES = {
         "nobody consented to being quoted, so the row's content was not stored",
     ),
 }
-# What the reader itself rejects; all but broken rows by design rather than by fault.
-REJECTIONS = ("skipped", "total_row", "broken_row", "no_consent")
+# What the reader itself rejects, by design or by fault.
+REJECTIONS = (*NO_FAULT, "broken_row", "error_cell")
 # Of several rows with one key these tables keep one, the first by content: without a register row a
 # whole school would be lost. Elsewhere nobody can tell which of the rows is right.
 _KEEPS_ONE = ("stg_register__schools", "stg_programmes__registry")

@@ -10,16 +10,22 @@ import codecs
 import csv
 import io
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import fastexcel
 import polars as pl
 
 from pipelines.settings.fields import ROW
 from pipelines.settings.mapping import SourceMapping
+from pipelines.sources.workbook import UnreadableError, read_sheet
 
 # Marks that right-to-left editors leave inside cells, and NUL bytes; never part of a value.
+# Points and accents of Hebrew, and letters that hold them; the maqaf is no point.
+_POINTS = re.compile("[\u0591-\u05bd\u05bf-\u05c5\u05c7]")
+POINTED = "[\u0591-\u05bd\u05bf-\u05c5\u05c7\ufb1d-\ufb4f]"
+_POINTED = re.compile(POINTED)
 INVISIBLE = "[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\u0000]"
 _INVISIBLE = re.compile(INVISIBLE)
 _MARKS = (
@@ -50,18 +56,6 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _DOS_HEBREW = bytes(range(0x80, 0x9B))  # the letters of cp862, which in cp1255 are marks
 
 
-class UnreadableError(ValueError):
-    """A file is not what its mapping says; the message holds no value of it.
-
-    Attributes:
-        he: the same in Hebrew.
-    """
-
-    def __init__(self, en: str, he: str) -> None:
-        super().__init__(en)
-        self.he = he
-
-
 @dataclass(frozen=True)
 class Content:
     """One file as texts.
@@ -69,10 +63,14 @@ class Content:
     Attributes:
         rows: a text column per header, then `file_row` (Int32, from 1 = first row of the file).
         broken: rows of the file that could not be split into the header's columns.
+        told: what else people should know: a repair code, how many rows, the first of them.
+        is_1904: whether day numbers of the workbook count from 1 January 1904.
     """
 
     rows: pl.DataFrame
     broken: tuple[int, ...]
+    told: tuple[tuple[str, int, int], ...] = ()
+    is_1904: bool = False
 
 
 def read_content(content: bytes, mapping: SourceMapping) -> Content:
@@ -401,10 +399,8 @@ def _is_shifted(text: str, marks: _Marks) -> bool:
 
 
 def _workbook(content: bytes, mapping: SourceMapping) -> Content:
-    sheet = fastexcel.read_excel(content).load_sheet(
-        mapping.sheet, header_row=None, skip_rows=0, dtypes="string"
-    )
-    cells = sheet.to_polars()
+    sheet = read_sheet(content, mapping.sheet)
+    cells = sheet.cells
     top = cells.slice(mapping.header_row - 1, mapping.header_rows)
     if len(top) < mapping.header_rows:
         raise UnreadableError(
@@ -418,19 +414,19 @@ def _workbook(content: bytes, mapping: SourceMapping) -> Content:
     body = body.with_columns(
         (pl.int_range(pl.len(), dtype=pl.Int32) + mapping.first_data_row).alias(ROW)
     )
-    return Content(
-        body.filter(
-            ~pl.all_horizontal(pl.col(names).is_null() | (pl.col(names).str.strip_chars() == ""))
-        ),
-        (),
-    )
+    is_empty = pl.all_horizontal(pl.col(names).is_null() | (pl.col(names).str.strip_chars() == ""))
+    told = [("hidden_sheet", body.height, mapping.header_row)] if sheet.is_hidden else []
+    if sheet.hidden_rows:
+        told.append(("hidden_rows", sheet.hidden_rows, mapping.first_data_row))
+    return Content(body.filter(~is_empty), (), tuple(told), sheet.is_1904)
 
 
 def header_names(rows: list[list[str]]) -> list[str]:
     """Join the rows of a header into one unique name per column.
 
     In every row but the last a merged cell is written once and holds to its right. Marks and double
-    spaces go; a repeated name gets " (2)", a column without a name "column 7".
+    spaces go. A name that stands there twice is "name (1)" and "name (2)", so that nobody means
+    one of them unawares; a column without a name is "column 7".
 
     Raises:
         UnreadableError: if no column has a name.
@@ -440,18 +436,29 @@ def header_names(rows: list[list[str]]) -> list[str]:
     for row in cleaned[:-1]:
         for column in range(1, width):
             row[column] = row[column] or row[column - 1]
+    # A cell merged downwards repeats itself in no row, one written twice says nothing new.
+    joined = [
+        " / ".join(dict.fromkeys(row[column] for row in cleaned if row[column]))
+        or f"column {column + 1}"
+        for column in range(width)
+    ]
+    copies = Counter(joined)
     names: list[str] = []
-    for column in range(width):
-        parts = [row[column] for row in cleaned if row[column]]
-        # A cell merged downwards repeats itself in no row, one written twice says nothing new.
-        joined = " / ".join(dict.fromkeys(parts)) or f"column {column + 1}"
-        copies = sum(name == joined or name.rsplit(" (", 1)[0] == joined for name in names)
-        names.append(joined if not copies else f"{joined} ({copies + 1})")
+    for name in joined:
+        number = sum(known.rsplit(" (", 1)[0] == name for known in names) + 1
+        names.append(f"{name} ({number})" if copies[name] > 1 else name)
     if not any(any(row) for row in cleaned):
         raise UnreadableError("the header row is empty", "שורת הכותרות ריקה")
     return names
 
 
 def clean_text(value: str) -> str:
-    """Return a text without invisible marks, with single spaces, and without outer spaces."""
-    return " ".join(_INVISIBLE.sub("", value).split())
+    """Return a text without invisible marks, points and forms of letters, with single spaces."""
+    return " ".join(plain_letters(_INVISIBLE.sub("", value)).split())
+
+
+def plain_letters(text: str) -> str:
+    """Return Hebrew as it is typed: presentation forms as letters, without points and accents."""
+    if not _POINTED.search(text):
+        return text
+    return _POINTS.sub("", unicodedata.normalize("NFKC", text))

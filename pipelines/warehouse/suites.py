@@ -377,6 +377,41 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             ("is_odd_file",),
         ),
     ),
+    "core_file_finding": (
+        Check(
+            "whole_file",
+            "ERROR",
+            "drift",
+            ANALYST,
+            Says(
+                "The levels, ids and columns of a source's files are those of its other school"
+                " years, of what was loaded before, and of what they refer to.",
+                "הרמות, המזהים והעמודות בקובצי המקור הם כבשנים אחרות, כבתוכן שנקלט קודם וכבמקורות"
+                " שהם מפנים אליהם.",
+                "Correct the file or its mapping (units, columns); if all is right, confirm the"
+                " file in city.yaml (confirmed).",
+                "יש לתקן את הקובץ או את המיפוי (units, columns); אם הכול נכון, יש לאשר את הקובץ"
+                " ב-city.yaml (confirmed).",
+            ),
+            (_among("is_blocking", [False]),),
+            ("is_blocking",),
+            blocks=True,
+        ),
+        Check(
+            "whole_file_doubt",
+            "WARN",
+            "drift",
+            ANALYST,
+            Says(
+                "Nothing about a source's files as a whole is odd.",
+                "אין בקובצי המקור, ככלל, דבר חריג.",
+                "Look whether the change is real; nothing is held back.",
+                "יש לבדוק אם השינוי אמיתי; דבר אינו נעצר.",
+            ),
+            (_not_among("file_finding", list(dictionary().fields["file_finding"].allowed)),),
+            ("file_finding",),
+        ),
+    ),
     "core_source_year": (
         Check(
             "volume",

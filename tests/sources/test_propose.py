@@ -12,7 +12,8 @@ from pipelines.settings.city import load_city
 from pipelines.settings.mapping import SourceMapping
 from pipelines.sources.guess import date_order, shape
 from pipelines.sources.propose import find_header, layouts, propose
-from pipelines.sources.tabular import UnreadableError, read_content
+from pipelines.sources.tabular import read_content
+from pipelines.sources.workbook import UnreadableError
 
 
 def mapping_in(text: str) -> tuple[str, SourceMapping]:

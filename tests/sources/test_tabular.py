@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipelines.settings.fields import ROW
 from pipelines.settings.mapping import SourceMapping
-from pipelines.sources.tabular import UnreadableError, header_names, read_content
+from pipelines.sources.tabular import header_names, read_content
+from pipelines.sources.workbook import UnreadableError
 
 COLUMNS = {"semel_mosad_old": "סמל קודם", "semel_mosad": "סמל מוסד", "school_year": "שנה"}
 TEXT = "סמל קודם,סמל מוסד,שנה\n900900,900029,2024\n900901,900030,2025\n"

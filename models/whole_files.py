@@ -1,0 +1,413 @@
+"""A file judged as a whole: its levels against its own past, its ids against what they refer to.
+
+A row may be possible by itself and the file still be wrong: amounts in thousands, percents as
+shares, two columns or two channels swapped, ids that nobody knows (R129). Like is compared with
+like: the same line (a school's response from a channel, a subject of a grade) in other school years
+and in the content that was loaded before, so that new programmes and schools move no level.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import polars as pl
+
+YEAR = "school_year"
+LEVEL = {
+    "part": pl.String,
+    YEAR: pl.String,
+    "against": pl.String,
+    "rows": pl.UInt32,
+    "level": pl.Float64,
+    "usual": pl.Float64,
+    "deviation": pl.Float64,
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is no longer a development but another unit, column or scale.
+
+    Attributes:
+        ratio_told, ratio_blocks: of an amount to its usual level, either way. Units slip by 10, 12,
+            100 or 1000; what a programme costs seldom triples within a year.
+        shift_told, shift_blocks: of a percent or score, in SD of its values.
+        spread_told: ratio of two SD.
+        line_told: ratio of one line to the same line before; a school's programme may well double.
+        known_told, known_blocks: least share of ids that a register knows.
+        same_told: least share of a register's ids that the year beside it has too.
+        least_rows: fewest rows that make a level.
+        moved_told: least share of the money of two channels that a swap explains.
+    """
+
+    ratio_told: float = 3
+    ratio_blocks: float = 8
+    shift_told: float = 1
+    shift_blocks: float = 2
+    spread_told: float = 3
+    line_told: float = 20
+    known_told: float = 0.98
+    known_blocks: float = 0.8
+    same_told: float = 0.5
+    least_rows: int = 4
+    moved_told: float = 0.02
+
+
+LIMITS = Limits()
+
+
+def profile(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Describe columns of numbers, each school year apart.
+
+    Args:
+        rows: texts; `school_year` if the source has one.
+        columns: which hold numbers.
+
+    Returns:
+        `column_name`, `school_year`, `values` (how many), `missing`, `least`, `middle`, `greatest`;
+        what is no number counts as missing.
+    """
+    year = YEAR if YEAR in rows.columns else None
+    by = pl.col(year) if year else pl.lit(None, pl.String).alias(YEAR)
+    parts = [
+        rows.group_by(by.alias(YEAR))
+        .agg(
+            values=number.count(),
+            missing=number.null_count(),
+            least=number.min(),
+            middle=number.median(),
+            greatest=number.max(),
+        )
+        .select(pl.lit(name).alias("column_name"), pl.all())
+        for name in columns
+        for number in (pl.col(name).cast(pl.Float64, strict=False),)
+    ]
+    return pl.concat(parts).sort("column_name", YEAR) if parts else pl.DataFrame()
+
+
+def lines(
+    now: pl.DataFrame, past: pl.DataFrame, column: str, cell: Sequence[str], *, is_amount: bool
+) -> pl.DataFrame:
+    """Compare each line with itself in other school years, and in the content loaded before.
+
+    Args:
+        now: rows as texts; `school_year` if the source has one.
+        past: rows of other content of the same source that was loaded before, if any.
+        column: which holds the numbers.
+        cell: columns that make a line, with the school year.
+        is_amount: whether levels are compared as ratios (of positive values), else as differences
+            in SD of the other values.
+
+    Returns:
+        `cell`, `school_year`, `against` ("years" or "past"), `rows`, `level`, `usual`, and `deviation`: the
+        natural logarithm of their ratio, or their difference in SD.
+    """
+    held = [_middles(frame, column, cell, is_amount=is_amount) for frame in (now, past)]
+    mine, before = held
+    other = pl.concat([mine, before.join(mine.select(YEAR).unique(), on=YEAR, how="anti")])
+    pairs = [
+        mine.join(other, on=list(cell), suffix="_other", nulls_equal=True)
+        .filter(pl.col(YEAR) != pl.col(f"{YEAR}_other"))
+        .with_columns(against=pl.lit("years"))
+        if cell
+        else mine.join(other, how="cross", suffix="_other")
+        .filter(pl.col(YEAR) != pl.col(f"{YEAR}_other"))
+        .with_columns(against=pl.lit("years")),
+        mine.join(before, on=[*cell, YEAR], suffix="_other", nulls_equal=True).with_columns(
+            against=pl.lit("past")
+        ),
+    ]
+    both = pl.concat(
+        [
+            pair.group_by(*cell, YEAR, "against").agg(
+                rows=pl.col("rows").first(),
+                level=pl.col("level").first(),
+                usual=pl.col("level_other").median(),
+            )
+            for pair in pairs
+        ]
+    )
+    if is_amount:
+        deviation = (pl.col("level") / pl.col("usual")).log()
+    else:
+        deviation = (pl.col("level") - pl.col("usual")) / _spread(now, past, column)
+    return both.with_columns(deviation=deviation).sort(*cell, YEAR, "against")
+
+
+def _middles(
+    rows: pl.DataFrame, column: str, cell: Sequence[str], *, is_amount: bool
+) -> pl.DataFrame:
+    number = pl.col(column).cast(pl.Float64, strict=False)
+    year = pl.col(YEAR) if YEAR in rows.columns else pl.lit("", pl.String).alias(YEAR)
+    return (
+        rows.select(*cell, year, level=number)
+        .filter((pl.col("level") > 0) if is_amount else pl.col("level").is_not_null())
+        .group_by(*cell, YEAR)
+        .agg(pl.col("level").median(), rows=pl.len())
+    )
+
+
+def _spread(now: pl.DataFrame, past: pl.DataFrame, column: str) -> float:
+    """Return the usual SD of a column's values: the median of its school years', old and new."""
+    number = pl.col(column).cast(pl.Float64, strict=False)
+    spreads = [
+        value
+        for frame in (now, past)
+        for part in (frame.partition_by(YEAR) if YEAR in frame.columns else [frame])
+        if (value := part.select(number.std()).item())
+    ]
+    return float(pl.Series(spreads).median() or math.inf) if spreads else math.inf  # type: ignore[arg-type]
+
+
+def breaks(
+    found: pl.DataFrame, parts: Sequence[str], told: float, limits: Limits = LIMITS
+) -> pl.DataFrame:
+    """Return the school years in which the middle line of all, or of a part, left its level.
+
+    Args:
+        found: as `lines` gives them.
+        parts: columns each of whose values is looked at by itself too.
+        told: least deviation, either way.
+        limits: how many rows make a level.
+
+    Returns:
+        As `LEVEL`: `part` is "column=value", empty for all lines. A part is left out where all
+        lines of that year moved too.
+    """
+    groups = [
+        found.group_by(YEAR, "against").agg(*_middle()).with_columns(part=pl.lit("")),
+        *(
+            found.filter(pl.col(name).is_not_null())
+            .group_by(name, YEAR, "against")
+            .agg(*_middle())
+            .with_columns(part=pl.concat_str(pl.lit(f"{name}="), pl.col(name)))
+            .drop(name)
+            for name in parts
+        ),
+    ]
+    levels = pl.concat([group.select(list(LEVEL)) for group in groups])
+    broken = levels.filter(pl.col("rows") >= limits.least_rows, pl.col("deviation").abs() >= told)
+    whole = broken.filter(pl.col("part") == "")
+    return pl.concat(
+        [whole, broken.filter(pl.col("part") != "").join(whole, on=[YEAR, "against"], how="anti")]
+    ).sort("part", YEAR, "against")
+
+
+def _middle() -> tuple[pl.Expr, ...]:
+    return (
+        pl.col("rows").sum(),
+        pl.col("level").median(),
+        pl.col("usual").median(),
+        pl.col("deviation").median(),
+    )
+
+
+def spreads(now: pl.DataFrame, past: pl.DataFrame, column: str, least: int = 30) -> pl.DataFrame:
+    """Return the SD of a column by school year beside its usual one (the other years' median).
+
+    Returns:
+        As `LEVEL`, `level` and `usual` being SD and `deviation` the logarithm of their ratio.
+    """
+    number = pl.col(column).cast(pl.Float64, strict=False)
+    if YEAR not in now.columns:
+        return pl.DataFrame(schema=LEVEL)
+    mine, before = (
+        frame.group_by(YEAR)
+        .agg(level=number.std(), rows=number.count())
+        .filter(pl.col("rows") >= least, pl.col("level") > 0)
+        for frame in (now, past)
+    )
+    other = pl.concat([mine, before.join(mine, on=YEAR, how="anti")])
+    return (
+        mine.join(other, how="cross", suffix="_other")
+        .filter(pl.col(YEAR) != pl.col(f"{YEAR}_other"))
+        .group_by(YEAR)
+        .agg(
+            rows=pl.col("rows").first(),
+            level=pl.col("level").first(),
+            usual=pl.col("level_other").median(),
+        )
+        .with_columns(
+            part=pl.lit(""),
+            against=pl.lit("years"),
+            deviation=(pl.col("level") / pl.col("usual")).log(),
+        )
+        .select(list(LEVEL))
+        .sort(YEAR)
+    )
+
+
+def known_ids(rows: pl.DataFrame, column: str, register: pl.Series) -> pl.DataFrame:
+    """Count the distinct ids of each school year, and those that a register knows.
+
+    Returns:
+        `school_year`, `ids`, `known`.
+    """
+    year = pl.col(YEAR) if YEAR in rows.columns else pl.lit("", pl.String).alias(YEAR)
+    ids = rows.select(year, pl.col(column)).drop_nulls(column).unique()
+    return (
+        ids.group_by(YEAR)
+        .agg(ids=pl.len(), known=pl.col(column).is_in(register.unique().implode()).sum())
+        .sort(YEAR)
+    )
+
+
+def carried_over(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Count the ids of each school year of a register that a year beside it has too.
+
+    Returns:
+        `school_year`, `ids`, `known` (the greater count of both neighbours); none for one year.
+    """
+    ids = {
+        year: set(part[column].drop_nulls())
+        for (year,), part in rows.group_by(YEAR)
+        if year is not None and str(year).isdecimal()
+    }
+    found = []
+    for year, held in sorted(ids.items()):
+        beside = [ids[str(int(year) + step)] for step in (-1, 1) if str(int(year) + step) in ids]
+        if beside and held:
+            found.append((year, len(held), max(len(held & other) for other in beside)))
+    return pl.DataFrame(
+        found, schema={YEAR: pl.String, "ids": pl.Int64, "known": pl.Int64}, orient="row"
+    )
+
+
+def swapped(
+    now: pl.DataFrame,
+    past: pl.DataFrame,
+    category: str,
+    within: str,
+    amount: str,
+    limits: Limits = LIMITS,
+) -> pl.DataFrame:
+    """Find two values of a category that stand for each other in one school year.
+
+    The money of each thing (a response) has its usual shares by category (a channel), those of the
+    other years or of the content loaded before. Where exchanging two values brings the year much
+    nearer to them, the two were swapped.
+
+    Returns:
+        `school_year`, `first`, `second`, `moved` (share of their money that stands elsewhere than
+        usual, 0 to 1), `left` (the same after exchanging them).
+    """
+    years = sorted(now[YEAR].drop_nulls().unique())
+    found = []
+    for year in years:
+        mine = now.filter(pl.col(YEAR) == year)
+        same = past.filter(pl.col(YEAR) == year)
+        others = pl.concat([frame.filter(pl.col(YEAR) != year) for frame in (now, past)])
+        for usual in (same, others):
+            if usual.is_empty():
+                continue
+            for first, second in combinations(sorted(mine[category].drop_nulls().unique()), 2):
+                moved = _moved(mine, usual, category, within, amount, (first, second), swap=False)
+                left = _moved(mine, usual, category, within, amount, (first, second), swap=True)
+                if moved >= limits.moved_told and left < moved / 2:
+                    found.append((year, first, second, moved, left))
+    schema = {YEAR: pl.String, "first": pl.String, "second": pl.String}
+    return pl.DataFrame(
+        found, {**schema, "moved": pl.Float64, "left": pl.Float64}, orient="row"
+    ).unique([YEAR, "first", "second"], keep="first", maintain_order=True)
+
+
+def _moved(
+    mine: pl.DataFrame,
+    usual: pl.DataFrame,
+    category: str,
+    within: str,
+    amount: str,
+    pair: tuple[str, str],
+    *,
+    swap: bool,
+) -> float:
+    """Return the share of two categories' money that stands elsewhere than usual."""
+    first, second = pair
+    exchanged = {first: second, second: first} if swap else {}
+    shares = []
+    for frame, names in ((mine, exchanged), (usual, {})):
+        money = (
+            frame.select(
+                within,
+                pl.col(category).replace(names),
+                pl.col(amount).cast(pl.Float64, strict=False),
+            )
+            .group_by(within, category)
+            .agg(pl.col(amount).sum())
+        )
+        shares.append(money.with_columns(share=pl.col(amount) / pl.col(amount).sum().over(within)))
+    here, there = shares
+    both = here.join(there, on=[within, category], how="full", coalesce=True, suffix="_usual").join(
+        here.select(within).unique().join(there.select(within).unique(), on=within), on=within
+    )
+    total = pl.col(amount).sum().over(within)
+    weighed = both.with_columns(
+        weight=total,
+        apart=(pl.col("share").fill_null(0) - pl.col("share_usual").fill_null(0)).abs(),
+    ).filter(pl.col(category).is_in(pair))
+    if weighed.is_empty():
+        return 0.0
+    apart = (weighed["weight"] * weighed["apart"]).sum()
+    whole = here.filter(pl.col(category).is_in(pair))[amount].sum()
+    return float(apart) / 2 / float(whole) if whole > 0 else 0.0
+
+
+def is_planned_like_spent(rows: pl.DataFrame, plan: str, spent: str, least: int = 20) -> bool:
+    """Whether the plan's amounts are odd sums and what was spent is round: swapped columns.
+
+    Plans are made in round sums (whole tens of shekels), spending is not; needs so many lines.
+    """
+    round_ = [
+        (pl.col(name).cast(pl.Float64, strict=False) % 10 == 0).mean() for name in (plan, spent)
+    ]
+    both = rows.drop_nulls([plan, spent])
+    if both.height < least:
+        return False
+    planned, done = both.select(round_[0].alias("plan"), round_[1].alias("spent")).row(0)
+    return done - planned > 0.5
+
+
+def outside_costs(
+    totals: pl.DataFrame, costs: Mapping[str, tuple[float, float]], limits: Limits = LIMITS
+) -> pl.DataFrame:
+    """Return school years and responses whose middle school costs far off what the policy knows.
+
+    Args:
+        totals: `school_year`, `response_id`, `total` (NIS of one school over all channels),
+            `pupils` (of that school, null if not known).
+        costs: response → NIS per school, NIS per participant.
+        limits: how far is far.
+
+    Returns:
+        `school_year`, `response_id`, `schools`, `level` (NIS, the middle school), `low`, `high`:
+        NIS for one participant and for every pupil of the school.
+    """
+    known = pl.DataFrame(
+        [(name, *cost) for name, cost in costs.items()],
+        schema={"response_id": pl.String, "fixed": pl.Float64, "each": pl.Float64},
+        orient="row",
+    )
+    return (
+        totals.join(known, on="response_id")
+        .drop_nulls(["total", "pupils"])
+        .filter(pl.col("total") > 0)
+        .with_columns(
+            low=pl.col("fixed") + pl.col("each"),
+            high=pl.col("fixed") + pl.col("each") * pl.col("pupils"),
+        )
+        .group_by(YEAR, "response_id")
+        .agg(
+            schools=pl.len(),
+            level=pl.col("total").median(),
+            low=pl.col("low").median(),
+            high=pl.col("high").median(),
+        )
+        .filter(
+            (pl.col("level") < pl.col("low") / limits.ratio_blocks)
+            | (pl.col("level") > pl.col("high") * limits.ratio_told)
+        )
+        .sort(YEAR, "response_id")
+    )
