@@ -98,7 +98,7 @@ def number(text: str) -> str | None:
     elif text.endswith("-"):
         text, sign = text[:-1].strip(), -1
     text = text.removesuffix("%").strip()
-    if re.search(r"\de\+?[1-9]", text):  # 1E+07: a spreadsheet has rounded the digits away
+    if re.search(r"\de\+\d", text):  # 1E+07: a spreadsheet has rounded the digits away
         return None
     factor = 1
     for suffix, value in _SUFFIXES.items():
@@ -286,6 +286,8 @@ def _reader(field: Field, mapping: SourceMapping) -> Callable[[str], str | None]
     if field.allowed:
         known = known_spellings(field.name)
         return lambda text: known.get(spelling(text))
+    if field.name == "stat_area":  # a number within its locality, written with and without zeros
+        return lambda text: re.sub(r"^0+(?=\d+$)", "", re.sub(r"\.0+$", "", text))
     if field.unit == "code":
         return lambda text: code(text, field.digits)
     return None

@@ -92,6 +92,7 @@ class References:
         goals: ids of the department goals; empty if the city states none.
         scales: least and greatest possible score of each scale.
         last_grade: highest grade of an elementary school of the city.
+        last_year: the latest school year a row may speak of, that of the plan.
     """
 
     is_municipal: bool = False
@@ -99,6 +100,7 @@ class References:
     goals: tuple[str, ...] = ()
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     last_grade: int = 12
+    last_year: int = 2100
 
 
 def references_of(
@@ -116,6 +118,7 @@ def references_of(
             if scale.min is not None and scale.max is not None
         },
         last_grade=settings.grades_per_school if settings.city.authority is None else 12,
+        last_year=max(city.planning_year, settings.school_years.last),
     )
 
 
@@ -202,6 +205,13 @@ _CANNOT_EXCEED = (
         "ימי ההיעדרות המוצדקת רבים מימי ההיעדרות",
     ),
     (
+        "finance__school_money",
+        "gefen_nis",
+        "ministry_nis",
+        "a Gefen basket of more than all the Ministry's money",
+        'סל גפ"ן גדול מכל כספי המשרד',
+    ),
+    (
         "assets__inventory",
         "hours_free_per_week",
         "hours_per_week",
@@ -213,6 +223,19 @@ _CANNOT_EXCEED = (
 
 # Source → its scores, which have to lie on the scale that the row names.
 _SCORES = {"tests__pupil_scores": "score", "tests__school_means": "score_mean"}
+# Source → the day that lies in the school year of its row.
+_DAYS = {"tests__pupil_scores": "test_date", "voice__excerpts": "collected_on"}
+# Money that nobody owes: a negative sum is a correction, and no budget line.
+_NEVER_NEGATIVE = ("finance__budget_lines", "finance__school_money")
+# What a spreadsheet makes of 4-1.
+_MONTH = (
+    "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+    "|ינו|פבר|מרץ|אפר|מאי|יונ|יול|אוג|ספט|אוק|נוב|דצמ)[\\w׳']*"
+)
+_DATE_LIKE = (
+    rf"(?i)\d{{1,2}}[-/. ]?{_MONTH}([-/. ]?\d{{2,4}})?|{_MONTH}[-/. ]?\d{{1,2}}"
+    r"|\d{4}-\d\d-\d\d.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}"
+)
 
 
 def _number(name: str) -> str:
@@ -224,6 +247,43 @@ def _row_rules(source_id: str, known: References) -> Iterator[tuple[str, str, st
     for source, column, most, en, he in _CANNOT_EXCEED:
         if source == source_id:
             yield column, "implausible", f"{_number(column)} > {_number(most)}", en, he
+    if source_id in _NEVER_NEGATIVE:
+        for column in dictionary().contract(source_id).contract:
+            if column.endswith("_nis"):
+                yield (
+                    column,
+                    "implausible",
+                    f"{_number(column)} < 0",
+                    "a negative sum",
+                    "סכום שלילי",
+                )
+    if {"school_year", "semel_mosad"} <= set(dictionary().contract(source_id).contract):
+        yield (
+            "school_year",
+            "implausible",
+            f"{_number('school_year')} BETWEEN {known.last_year + 1} AND 2100",
+            f"a school year after {known.last_year}, the year of the plan",
+            f"שנת לימודים שאחרי {known.last_year}, שנת התכנון",
+        )
+    if source_id in _DAYS:
+        day = f"TRY_CAST({_DAYS[source_id]} AS DATE)"
+        year = "TRY_CAST(school_year AS INTEGER)"
+        yield (
+            _DAYS[source_id],
+            "implausible",
+            f"{year} BETWEEN 2000 AND 2100 AND {day} NOT BETWEEN make_date({year} - 1, 9, 1) AND"
+            f" make_date({year}, 8, 31)",
+            "a day outside the row's school year (1 September to 31 August)",
+            "תאריך מחוץ לשנת הלימודים של השורה (1 בספטמבר עד 31 באוגוסט)",
+        )
+    if source_id == "register__pupils":
+        yield (
+            "class_id",
+            "implausible",
+            f"regexp_full_match(class_id, {_text(_DATE_LIKE)})",
+            "a class that a spreadsheet has made a date of: save the column as text",
+            "כיתה שהגיליון הפך לתאריך: יש לשמור את העמודה כטקסט",
+        )
     if source_id in _SCORES:
         column = _SCORES[source_id]
         score = _number(column)
