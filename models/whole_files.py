@@ -59,35 +59,6 @@ class Limits:
 LIMITS = Limits()
 
 
-def profile(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Describe columns of numbers, each school year apart.
-
-    Args:
-        rows: texts; `school_year` if the source has one.
-        columns: which hold numbers.
-
-    Returns:
-        `column_name`, `school_year`, `values` (how many), `missing`, `least`, `middle`, `greatest`;
-        what is no number counts as missing.
-    """
-    year = YEAR if YEAR in rows.columns else None
-    by = pl.col(year) if year else pl.lit(None, pl.String).alias(YEAR)
-    parts = [
-        rows.group_by(by.alias(YEAR))
-        .agg(
-            values=number.count(),
-            missing=number.null_count(),
-            least=number.min(),
-            middle=number.median(),
-            greatest=number.max(),
-        )
-        .select(pl.lit(name).alias("column_name"), pl.all())
-        for name in columns
-        for number in (pl.col(name).cast(pl.Float64, strict=False),)
-    ]
-    return pl.concat(parts).sort("column_name", YEAR) if parts else pl.DataFrame()
-
-
 def lines(
     now: pl.DataFrame, past: pl.DataFrame, column: str, cell: Sequence[str], *, is_amount: bool
 ) -> pl.DataFrame:
@@ -102,8 +73,8 @@ def lines(
             in SD of the other values.
 
     Returns:
-        `cell`, `school_year`, `against` ("years" or "past"), `rows`, `level`, `usual`, and `deviation`: the
-        natural logarithm of their ratio, or their difference in SD.
+        `cell`, `school_year`, `against` ("years" or "past"), `rows`, `level`, `usual`, and
+        `deviation`: the natural logarithm of their ratio, or their difference in SD.
     """
     held = [_middles(frame, column, cell, is_amount=is_amount) for frame in (now, past)]
     mine, before = held

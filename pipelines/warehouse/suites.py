@@ -500,6 +500,22 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             ("repair_code",),
         ),
         Check(
+            "hidden",
+            "WARN",
+            "completeness",
+            ANALYST,
+            Says(
+                "No sheet or row that was read is hidden in its workbook.",
+                "אין גיליון או שורה שנקראו והם מוסתרים בחוברת.",
+                "What people do not see may be last year's copy or rows that a filter left out:"
+                " look at them, and delete what does not belong.",
+                "מה שאינו נראה עלול להיות עותק משנה קודמת או שורות שסוננו: יש לבדוק ולמחוק מה"
+                " שאינו שייך.",
+            ),
+            (_not_among("repair_code", ["hidden_rows", "hidden_sheet"]),),
+            ("repair_code",),
+        ),
+        Check(
             "personal",
             "ERROR",
             "privacy",

@@ -595,11 +595,10 @@ def test_several_sheets_of_one_workbook_by_several_mappings(tmp_path):
         ("hebrew", 70),
         ("math", 61),
     ]
+    folder = folder_of(tmp_path / "twice", {"m.xlsx": xlsx_of(*sheets)}, **{T: [mappings[0]] * 2})
+    city = load_sources(folder)
     with pytest.raises(CityError, match="more than one pattern"):
-        folder = folder_of(
-            tmp_path / "twice", {"m.xlsx": xlsx_of(*sheets)}, **{T: [mappings[0]] * 2}
-        )
-        read_source(load_sources(folder), T, [2026])
+        read_source(city, T, [2026])
 
 
 @pytest.mark.parametrize(
