@@ -17,6 +17,7 @@ from pipelines.settings.city import CityError
 from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import workspace
 from pipelines.sources.history import as_of, versions
+from pipelines.sources.normalise import spelling
 from pipelines.sources.spreadsheet import write_csv
 from pipelines.warehouse.database import Warehouse
 
@@ -27,13 +28,14 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m pipelines.commands.history", description=__doc__
     )
     parser.add_argument("city", help="name of a folder in data_raw")
-    parser.add_argument("source", choices=dictionary().sources)
+    parser.add_argument("source", help="id of a source, or its Hebrew name")
     parser.add_argument(
         "--as-of", type=date.fromisoformat, help="day, such as 2026-03-01 (its end, UTC)"
     )
     parser.add_argument("--out", type=Path, help="write the rows to this CSV file")
     options = parser.parse_args(arguments)
     try:
+        options.source = _source(options.source)
         warehouse = Warehouse(path=str(workspace(options.city).warehouse_path))
         if not Path(warehouse.path).is_file():
             raise CityError(
@@ -52,11 +54,32 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if options.out:
         write_csv(found, options.out)
-        print(f"{options.out}: {len(found):,} rows")
+        print(f"{options.out}: {len(found):,} rows · שורות")
     else:
         with pl.Config(tbl_rows=50, tbl_cols=-1, tbl_width_chars=180):
             print(found)
     return 0
+
+
+def _source(name: str) -> str:
+    """Return the id of a source that is called by its id or its Hebrew name.
+
+    Raises:
+        CityError: listing the sources.
+    """
+    words = dictionary()
+    named = {
+        spelling(text): source
+        for source in words.sources
+        for text in (source, words.contract(source).he)
+    }
+    if spelling(name) not in named:
+        known = ", ".join(words.sources)
+        raise CityError(
+            f"'{name}' is no source; there are: {known}.",
+            f"'{name}' אינו מקור; יש: {known}.",
+        )
+    return named[spelling(name)]
 
 
 if __name__ == "__main__":
