@@ -265,65 +265,55 @@ def swapped(
         `school_year`, `first`, `second`, `moved` (share of their money that stands elsewhere than
         usual, 0 to 1), `left` (the same after exchanging them).
     """
-    years = sorted(now[YEAR].drop_nulls().unique())
-    found = []
-    for year in years:
+    swaps = []
+    for year in sorted(now[YEAR].drop_nulls().unique()):
         mine = now.filter(pl.col(YEAR) == year)
         same = past.filter(pl.col(YEAR) == year)
         others = pl.concat([frame.filter(pl.col(YEAR) != year) for frame in (now, past)])
         for usual in (same, others):
             if usual.is_empty():
                 continue
-            for first, second in combinations(sorted(mine[category].drop_nulls().unique()), 2):
-                moved = _moved(mine, usual, category, within, amount, (first, second), swap=False)
-                left = _moved(mine, usual, category, within, amount, (first, second), swap=True)
+            apart = _apart(mine, usual, category, within, amount)
+            odd = [name for name, (moved, own) in apart.items() if moved > limits.moved_told * own]
+            for pair in combinations(sorted(odd), 2):
+                names = {pair[0]: pair[1], pair[1]: pair[0]}
+                exchanged = mine.with_columns(pl.col(category).replace(names))
+                after = _apart(exchanged, usual, category, within, amount)
+                moved, left = (_share(pair, found) for found in (apart, after))
                 if moved >= limits.moved_told and left < moved / 2:
-                    found.append((year, first, second, moved, left))
+                    swaps.append((year, *pair, moved, left))
     schema = {YEAR: pl.String, "first": pl.String, "second": pl.String}
     return pl.DataFrame(
-        found, {**schema, "moved": pl.Float64, "left": pl.Float64}, orient="row"
+        swaps, {**schema, "moved": pl.Float64, "left": pl.Float64}, orient="row"
     ).unique([YEAR, "first", "second"], keep="first", maintain_order=True)
 
 
-def _moved(
-    mine: pl.DataFrame,
-    usual: pl.DataFrame,
-    category: str,
-    within: str,
-    amount: str,
-    pair: tuple[str, str],
-    *,
-    swap: bool,
-) -> float:
+def _share(pair: Sequence[str], apart: Mapping[str, tuple[float, float]]) -> float:
     """Return the share of two categories' money that stands elsewhere than usual."""
-    first, second = pair
-    exchanged = {first: second, second: first} if swap else {}
-    shares = []
-    for frame, names in ((mine, exchanged), (usual, {})):
-        money = (
-            frame.select(
-                within,
-                pl.col(category).replace(names),
-                pl.col(amount).cast(pl.Float64, strict=False),
-            )
-            .group_by(within, category)
-            .agg(pl.col(amount).sum())
-        )
-        shares.append(money.with_columns(share=pl.col(amount) / pl.col(amount).sum().over(within)))
-    here, there = shares
-    both = here.join(there, on=[within, category], how="full", coalesce=True, suffix="_usual").join(
-        here.select(within).unique().join(there.select(within).unique(), on=within), on=within
+    moved, own = (sum(apart.get(name, (0, 0))[place] for name in pair) for place in (0, 1))
+    return moved / 2 / own if own else 0.0
+
+
+def _apart(
+    mine: pl.DataFrame, usual: pl.DataFrame, category: str, within: str, amount: str
+) -> dict[str, tuple[float, float]]:
+    """Return of each category the money off its usual share of each thing, and its money in all."""
+    here, there = (
+        frame.group_by(within, category)
+        .agg(pl.col(amount).cast(pl.Float64, strict=False).sum())
+        .with_columns(share=pl.col(amount) / pl.col(amount).sum().over(within))
+        for frame in (mine, usual)
     )
-    total = pl.col(amount).sum().over(within)
-    weighed = both.with_columns(
-        weight=total,
-        apart=(pl.col("share").fill_null(0) - pl.col("share_usual").fill_null(0)).abs(),
-    ).filter(pl.col(category).is_in(pair))
-    if weighed.is_empty():
-        return 0.0
-    apart = (weighed["weight"] * weighed["apart"]).sum()
-    whole = here.filter(pl.col(category).is_in(pair))[amount].sum()
-    return float(apart) / 2 / float(whole) if whole > 0 else 0.0
+    both = here.join(there, on=[within, category], how="full", coalesce=True, suffix="_usual")
+    known = here.select(within).join(there, on=within, how="semi").unique()
+    off = (pl.col("share").fill_null(0) - pl.col("share_usual").fill_null(0)).abs()
+    found = (
+        both.join(known, on=within)
+        .with_columns(moved=off * pl.col(amount).sum().over(within))
+        .group_by(category)
+        .agg(pl.col("moved").sum(), pl.col(amount).sum())
+    )
+    return {name: (moved, own) for name, moved, own in found.iter_rows()}
 
 
 def is_planned_like_spent(rows: pl.DataFrame, plan: str, spent: str, least: int = 20) -> bool:

@@ -29,7 +29,7 @@ from pipelines.sources.tabular import (
     POINTED,
     TOTAL,
     Content,
-    plain_letters,
+    clean_text,
     read_content,
 )
 from pipelines.sources.workbook import ERROR_CELL, UnreadableError, visible_sheets
@@ -58,8 +58,9 @@ _REPAIR_TYPES = {
 }
 # Percents of which a whole file of at most 1 is not thinkable, as it is of dropout.
 _NEVER_ALL_SMALL, _ENOUGH_VALUES = frozenset(("agree_pct", "attended_pct", "bagrut_pct")), 3
-# Anything a cleaned value does not have: marks, tabs and line breaks, several spaces together.
-_MESS = rf"{INVISIBLE}|[\t\n\x0b\x0c\r\u00a0]|  "
+_MOST_NOTES = 100  # below a table
+# What a cleaned value does not have: marks, points, tabs, line breaks, several spaces together.
+_MESS = rf"{INVISIBLE}|{POINTED}|[\t\n\x0b\x0c\r\u00a0]|  "
 
 
 @dataclass(frozen=True)
@@ -247,14 +248,15 @@ def _read_file(
             " השנים שנמדדו.",
         )
     _refuse_headers(city, source_id, number, path, mapping)
-    _refuse_visual_order(path, cells)
-    columns, touched = _columns(city, source_id, mapping, read, year, aliases)
+    _refuse_visual_order(path, cells, mapping)
+    errors = _error_cells(cells, mapping)
+    columns, touched = _columns(city, source_id, mapping, read, year, aliases, errors)
     provenance = {"file_name": name, "file_hash": hashlib.sha256(content).hexdigest()}
     rows = pl.DataFrame(columns).with_columns(
         **{key: pl.lit(value) for key, value in provenance.items()}, **{ROW: read.rows[ROW]}
     )
     _refuse_shares(city, source_id, number, path, mapping, columns)
-    rejected = _rejected(rows, cells, mapping, dictionary().contract(source_id).key)
+    rejected = _rejected(rows, cells, mapping, dictionary().contract(source_id).key, errors)
     extra = [header for header in cells.columns if header not in mapping.columns.values()]
     return Reading(
         rows.join(rejected, on=ROW, how="anti"),
@@ -393,6 +395,7 @@ def _columns(
     read: Content,
     year: int | None,
     aliases: Mapping[str, str],
+    errors: Mapping[str, pl.Series],
 ) -> tuple[dict[str, pl.Series], dict[tuple[str, str], pl.Series]]:
     """Return the contract's columns, and which rows each repair touched."""
     table, fields = dictionary().contract(source_id), dictionary().fields
@@ -410,8 +413,8 @@ def _columns(
             continue
         values = mapping.values.get(name, {})
         column = _cleaned(cells[mapping.columns[name]], mapping, values.get("")).alias(name)
-        if (errors := _error_cells(column)).any():
-            column = column.set(errors, None)
+        if name in errors:
+            column = column.set(errors[name], None)
         if name in mapping.fill_down:
             column = column.forward_fill()
         if values:
@@ -467,11 +470,14 @@ def _refuse_headers(
             )
 
 
-def _refuse_visual_order(path: Path, cells: pl.DataFrame) -> None:
+def _refuse_visual_order(path: Path, cells: pl.DataFrame, mapping: SourceMapping) -> None:
     """Refuse a file whose Hebrew stands in visual order: words begin with final letters."""
     begins = ends = 0
-    for column in cells.iter_columns():
-        texts = column.drop_nulls().unique()
+    for name, header in mapping.columns.items():
+        field = dictionary().fields[name]
+        if field.type != "VARCHAR" or field.door == "hash" or field.allowed or field.pattern:
+            continue
+        texts = cells[header].drop_nulls().unique()
         begins += int(texts.str.count_matches(r"(^|[\s\"'(-])[ךםןףץ][א-ת]").sum())
         ends += int(texts.str.count_matches(r"[א-ת][ךםןףץ]($|[\s\"'),.-])").sum())
     if begins > max(1, ends):
@@ -487,15 +493,11 @@ def _cleaned(column: pl.Series, mapping: SourceMapping, empty: str | None = None
     """Return texts without marks, null for no value; `empty` stands for an empty cell."""
     column = column.str.strip_chars()
     if column.str.contains(_MESS).any():
-        column = column.str.replace_all(INVISIBLE, "").str.replace_all(r"\s+", " ")
-        column = column.str.strip_chars()
-    pointed = column.filter(column.str.contains(POINTED)).unique().drop_nulls()
-    if not pointed.is_empty():
-        column = column.replace({text: plain_letters(text) for text in pointed})
-    column = column.replace("", None)
+        odd = column.filter(column.str.contains(_MESS)).unique().drop_nulls()
+        column = column.replace({text: clean_text(text) for text in odd})
     if empty is not None:
-        column = column.fill_null(empty)
-    return column.replace([*mapping.nulls], None)
+        column = column.fill_null("").replace("", empty)
+    return column.replace(["", *mapping.nulls], None)
 
 
 def _resolved(column: pl.Series, aliases: Mapping[str, str]) -> pl.Series:
@@ -509,7 +511,11 @@ def _resolved(column: pl.Series, aliases: Mapping[str, str]) -> pl.Series:
 
 
 def _rejected(
-    rows: pl.DataFrame, cells: pl.DataFrame, mapping: SourceMapping, key: Sequence[str]
+    rows: pl.DataFrame,
+    cells: pl.DataFrame,
+    mapping: SourceMapping,
+    key: Sequence[str],
+    errors: Mapping[str, pl.Series],
 ) -> pl.DataFrame:
     """Return rows that are no records (by the mapping, or totals), and excerpts without consent.
 
@@ -541,37 +547,51 @@ def _rejected(
     total = cells.select(is_total.fill_null(value=False))
     found.append(because("total_row", None, total.to_series()))
     found.append(because("footnote", None, _footnotes(cells)))
-    if mapping.header_rows == 1:
-        again = pl.all_horizontal(
-            pl.col(header).str.strip_chars() == header for header in set(mapping.columns.values())
-        )
+    again = pl.all_horizontal(
+        pl.col(header).str.strip_chars() == header for header in set(mapping.columns.values())
+    )
+    if any(header in cells[header] for header in mapping.columns.values()):
         is_header = cells.select(again.fill_null(value=False)).to_series()
         found.append(because("repeated_header", None, is_header))
-    for name, header in mapping.columns.items():
-        errors = _error_cells(cells[header].replace([*mapping.nulls], None))
-        found.append(because("error_cell", name, errors))
+    found += [because("error_cell", name, where) for name, where in errors.items()]
     if "has_consent" in rows.columns:
         agreed = (pl.col("has_consent") == "true").fill_null(value=False)
         found.append(because("no_consent", "has_consent", ~agreed))
     return pl.concat(found).unique(ROW, keep="first", maintain_order=True)
 
 
-def _error_cells(column: pl.Series) -> pl.Series:
-    """Return which cells hold an error, or a formula without its result: broken, not absent."""
-    return column.str.strip_chars().str.contains(ERROR_CELL).fill_null(value=False)
+def _error_cells(cells: pl.DataFrame, mapping: SourceMapping) -> dict[str, pl.Series]:
+    """Return which cells of a column hold an error, or a formula without its result.
+
+    They are broken, not absent; columns without any are left out.
+    """
+    found = {}
+    marked = cells.select(
+        pl.col(header).str.contains("#", literal=True).any()
+        for header in set(mapping.columns.values())
+    )
+    for name, header in mapping.columns.items():
+        if marked[header].item():
+            text = cells[header].str.strip_chars()
+            is_error = text.str.contains(ERROR_CELL) & ~text.is_in([*mapping.nulls])
+            if is_error.any():
+                found[name] = is_error.fill_null(value=False)
+    return found
 
 
 def _footnotes(cells: pl.DataFrame) -> pl.Series:
-    """Return which rows lie below the table and hold one cell only."""
-    filled = cells.select(
+    """Return which rows lie below the table and hold one cell only, among the last hundred."""
+    tail = cells.tail(_MOST_NOTES)
+    filled = tail.select(
         pl.sum_horizontal(
             (pl.col(name).str.strip_chars() != "").fill_null(value=False).cast(pl.Int32)
             for name in cells.columns
         )
     ).to_series()
     last = (filled > 1).arg_true()
-    below = pl.int_range(len(cells), eager=True) > (last[-1] if len(last) else len(cells))
-    return below & (filled == 1)
+    first = last[-1] + 1 if len(last) else len(tail)
+    notes = (pl.int_range(len(tail), eager=True) >= first) & (filled == 1)
+    return pl.concat([pl.repeat(False, len(cells) - len(tail), eager=True), notes])
 
 
 def _broken(read: Content) -> pl.DataFrame:

@@ -299,13 +299,19 @@ def findings(
     hashes = reading.files["file_hash"].to_list()
     past = reading.rows.clear()
     if exists(connection, raw_name(source_id)):
-        held = connection.sql(f"SELECT * FROM {raw_name(source_id)}").pl()
-        past = held.filter(~pl.col("file_hash").is_in(hashes))
-        past = past.select(pl.col(name) for name in reading.rows.columns if name in past.columns)
-        past = pl.concat([reading.rows.clear(), past], how="diagonal_relaxed")
+        query = f"SELECT * FROM {raw_name(source_id)} WHERE NOT list_contains(?, file_hash)"
+        held = connection.sql(query, params=[hashes]).pl()
+        past = pl.concat([past, held.select(set(held.columns) & set(past.columns))], how="diagonal")
+    wanted = {
+        register: f"DISTINCT {name}"
+        for name, register in _IDS.items()
+        if name in reading.rows.columns
+    }
+    if source_id == _BUDGET:
+        wanted["register__schools"] = f"semel_mosad, {YEAR}, pupils"
     registers = {
-        name: connection.sql(f"SELECT * FROM {raw_name(name)}").pl()
-        for name in {*_IDS.values(), "register__schools"}
+        name: connection.sql(f"SELECT {columns} FROM {raw_name(name)}").pl()
+        for name, columns in wanted.items()
         if name != source_id and exists(connection, raw_name(name))
     }
     costs = {
