@@ -15,7 +15,8 @@ from itertools import combinations
 
 import polars as pl
 
-YEAR = "school_year"
+YEAR, SCALE = "school_year", "scale_id"
+_NEAREST = 4  # school years that a line is compared with: a trend of ten is no break
 LEVEL = {
     "part": pl.String,
     YEAR: pl.String,
@@ -34,9 +35,12 @@ class Limits:
     Attributes:
         ratio_told, ratio_blocks: of an amount to its usual level, either way. Units slip by 10, 12,
             100 or 1000; what a programme costs seldom triples within a year.
-        shift_told, shift_blocks: of a percent or score, in SD of its values.
+        shift_told, shift_schools, shift_blocks: of a percent or score, in SD of its values, or of
+            schools' means, which move more beside their own SD.
         spread_told: ratio of two SD.
         line_told: ratio of one line to the same line before; a school's programme may well double.
+        apart_told, apart_ratio: of the middle distance of lines from themselves in other years, a
+            ratio, and how many times the usual distance it is: rows that were mixed up.
         known_told, known_blocks: least share of ids that a register knows.
         same_told: least share of a register's ids that the year beside it has too.
         least_rows: fewest rows that make a level.
@@ -47,8 +51,11 @@ class Limits:
     ratio_blocks: float = 8
     shift_told: float = 1
     shift_blocks: float = 2
+    shift_schools: float = 1.5
     spread_told: float = 3
     line_told: float = 20
+    apart_told: float = 1.3
+    apart_ratio: float = 3
     known_told: float = 0.98
     known_blocks: float = 0.8
     same_told: float = 0.5
@@ -62,7 +69,7 @@ LIMITS = Limits()
 def lines(
     now: pl.DataFrame, past: pl.DataFrame, column: str, cell: Sequence[str], *, is_amount: bool
 ) -> pl.DataFrame:
-    """Compare each line with itself in other school years, and in the content loaded before.
+    """Compare each line with itself in the nearest school years, and in what was loaded before.
 
     Args:
         now: rows as texts; `school_year` if the source has one.
@@ -79,17 +86,22 @@ def lines(
     held = [_middles(frame, column, cell, is_amount=is_amount) for frame in (now, past)]
     mine, before = held
     other = pl.concat([mine, before.join(mine.select(YEAR).unique(), on=YEAR, how="anti")])
-    pairs = [
+    beside = (
         mine.join(other, on=list(cell), suffix="_other", nulls_equal=True)
-        .filter(pl.col(YEAR) != pl.col(f"{YEAR}_other"))
-        .with_columns(against=pl.lit("years"))
         if cell
         else mine.join(other, how="cross", suffix="_other")
-        .filter(pl.col(YEAR) != pl.col(f"{YEAR}_other"))
-        .with_columns(against=pl.lit("years")),
-        mine.join(before, on=[*cell, YEAR], suffix="_other", nulls_equal=True).with_columns(
-            against=pl.lit("past")
-        ),
+    )
+    years = (pl.col(name).cast(pl.Int32, strict=False) for name in (YEAR, f"{YEAR}_other"))
+    distance = abs(next(years) - next(years))
+    near = (
+        beside.with_columns(distance=distance)
+        .filter(pl.col("distance") > 0)
+        .filter(pl.col("distance").rank("min").over(*cell, YEAR) <= _NEAREST)
+    )
+    again = mine.join(before, on=[*cell, YEAR], suffix="_other", nulls_equal=True)
+    pairs = [
+        near.with_columns(against=pl.lit("years")),
+        again.with_columns(against=pl.lit("past")),
     ]
     both = pl.concat(
         [
@@ -102,10 +114,20 @@ def lines(
         ]
     )
     if is_amount:
-        deviation = (pl.col("level") / pl.col("usual")).log()
-    else:
-        deviation = (pl.col("level") - pl.col("usual")) / _spread(now, past, column)
-    return both.with_columns(deviation=deviation).sort(*cell, YEAR, "against")
+        return both.with_columns(deviation=(pl.col("level") / pl.col("usual")).log()).sort(
+            *cell, YEAR, "against"
+        )
+    ruler = [name for name in cell if name == SCALE]
+    return (
+        (
+            both.join(_usual_spread(now, past, column, ruler), on=ruler, nulls_equal=True)
+            if ruler
+            else both.join(_usual_spread(now, past, column, ruler), how="cross")
+        )
+        .with_columns(deviation=(pl.col("level") - pl.col("usual")) / pl.col("spread"))
+        .drop("spread")
+        .sort(*cell, YEAR, "against")
+    )
 
 
 def _middles(
@@ -121,16 +143,21 @@ def _middles(
     )
 
 
-def _spread(now: pl.DataFrame, past: pl.DataFrame, column: str) -> float:
-    """Return the usual SD of a column's values: the median of its school years', old and new."""
+def _usual_spread(
+    now: pl.DataFrame, past: pl.DataFrame, column: str, ruler: Sequence[str]
+) -> pl.DataFrame:
+    """Return the usual SD of a column's values on each scale: the median over school years."""
     number = pl.col(column).cast(pl.Float64, strict=False)
     spreads = [
-        value
+        frame.group_by(*ruler, *([YEAR] if YEAR in frame.columns else [pl.lit("").alias(YEAR)]))
+        .agg(spread=number.std())
+        .select(*ruler, "spread")
         for frame in (now, past)
-        for part in (frame.partition_by(YEAR) if YEAR in frame.columns else [frame])
-        if (value := part.select(number.std()).item())
     ]
-    return float(pl.Series(spreads).median() or math.inf) if spreads else math.inf  # type: ignore[arg-type]
+    every = pl.concat(spreads).filter(pl.col("spread") > 0)
+    if not ruler:
+        return every.select(pl.col("spread").median()).drop_nulls()
+    return every.group_by(ruler).agg(pl.col("spread").median())
 
 
 def breaks(
@@ -173,6 +200,44 @@ def _middle() -> tuple[pl.Expr, ...]:
         pl.col("level").median(),
         pl.col("usual").median(),
         pl.col("deviation").median(),
+    )
+
+
+def mixed(found: pl.DataFrame, limits: Limits = LIMITS) -> pl.DataFrame:
+    """Return the school years in which most lines lie far from themselves, this way and that.
+
+    So it is when one column of a table was sorted by itself: the level stays, and no line is right.
+
+    Args:
+        found: as `lines` gives them, of amounts.
+        limits: how far is far.
+
+    Returns:
+        As `LEVEL`, `level` and `usual` being the middle distance of lines as a ratio, of the year
+        and of the other years.
+    """
+    apart = (
+        found.filter(pl.col("against") == "years")
+        .group_by(YEAR)
+        .agg(
+            pl.col("rows").sum(),
+            level=(pl.col("deviation") - pl.col("deviation").median()).abs().median(),
+        )
+        .filter(pl.col("rows") >= 2 * limits.least_rows)
+    )
+    return (
+        apart.join(apart, how="cross", suffix="_other")
+        .filter(pl.col(YEAR) != pl.col(f"{YEAR}_other"))
+        .group_by(YEAR)
+        .agg(pl.col("rows", "level").first(), usual=pl.col("level_other").median())
+        .filter(
+            pl.col("level") >= math.log(limits.apart_told),
+            pl.col("level") >= limits.apart_ratio * pl.col("usual"),
+        )
+        .with_columns(pl.col("level", "usual").exp(), part=pl.lit(""), against=pl.lit("years"))
+        .with_columns(deviation=(pl.col("level") / pl.col("usual")).log())
+        .select(list(LEVEL))
+        .sort(YEAR)
     )
 
 
@@ -334,7 +399,10 @@ def is_planned_like_spent(rows: pl.DataFrame, plan: str, spent: str, least: int 
 def outside_costs(
     totals: pl.DataFrame, costs: Mapping[str, tuple[float, float]], limits: Limits = LIMITS
 ) -> pl.DataFrame:
-    """Return school years and responses whose middle school costs far off what the policy knows.
+    """Return school years and responses whose cost is far off what the policy knows.
+
+    It is if the middle school costs far less than one participant, or a school far more than if
+    all its pupils took part.
 
     Args:
         totals: `school_year`, `response_id`, `total` (NIS of one school over all channels),
@@ -343,8 +411,8 @@ def outside_costs(
         limits: how far is far.
 
     Returns:
-        `school_year`, `response_id`, `schools`, `level` (NIS, the middle school), `low`, `high`:
-        NIS for one participant and for every pupil of the school.
+        `school_year`, `response_id`, `schools` (how many are off), `level` (NIS, the middle one of
+        these), `low`, `high`: NIS for one participant and for every pupil of such a school.
     """
     known = pl.DataFrame(
         [(name, *cost) for name, cost in costs.items()],
@@ -359,16 +427,18 @@ def outside_costs(
             low=pl.col("fixed") + pl.col("each"),
             high=pl.col("fixed") + pl.col("each") * pl.col("pupils"),
         )
+        .with_columns(
+            is_low=(pl.col("total") / pl.col("low")).median().over(YEAR, "response_id")
+            < 1 / limits.ratio_blocks,
+            is_high=pl.col("total") > pl.col("high") * limits.ratio_told,
+        )
+        .filter(pl.col("is_low") | pl.col("is_high"))
         .group_by(YEAR, "response_id")
         .agg(
             schools=pl.len(),
             level=pl.col("total").median(),
             low=pl.col("low").median(),
             high=pl.col("high").median(),
-        )
-        .filter(
-            (pl.col("level") < pl.col("low") / limits.ratio_blocks)
-            | (pl.col("level") > pl.col("high") * limits.ratio_told)
         )
         .sort(YEAR, "response_id")
     )

@@ -86,26 +86,26 @@ def _levels(source_id: str, rows: pl.DataFrame, past: pl.DataFrame) -> Iterator[
     for name, is_amount in quantities(table).items():
         field = fields[name]
         lines = model.lines(rows, past, name, cell, is_amount=is_amount)
-        whole, alone, blocks = (
-            (
-                math.log(LIMITS.ratio_told),
-                math.log(LIMITS.ratio_told),
-                math.log(LIMITS.ratio_blocks),
-            )
+        told, blocks = (
+            (math.log(LIMITS.ratio_told), math.log(LIMITS.ratio_blocks))
             if is_amount
-            else (LIMITS.shift_told, LIMITS.shift_blocks, LIMITS.shift_blocks)
+            else (
+                LIMITS.shift_schools if "semel_mosad" in cell else LIMITS.shift_told,
+                LIMITS.shift_blocks,
+            )
         )
-        # One school's mean may really move far, its money not by a factor.
-        parts = cell if is_amount else [name for name in cell if name != "semel_mosad"]
-        broken = model.breaks(lines, parts, min(whole, alone)).filter(
-            (pl.col("part") == "") | (pl.col("deviation").abs() >= alone)
-        )
+        # One school's mean, or how many of it answered, may really move far; its money hardly.
+        parts = cell if "NIS" in field.unit else [part for part in cell if part != "semel_mosad"]
+        broken = model.breaks(lines, parts, told)
         for row in broken.iter_rows(named=True):
             yield _level(field, row, blocks=abs(row["deviation"]) >= blocks)
         if is_amount and "NIS" in field.unit:
             odd = lines.filter(pl.col("deviation").abs() >= math.log(LIMITS.line_told))
             for row in odd.join(broken, on=[YEAR, "against"], how="anti").iter_rows(named=True):
                 yield _line(field, row, cell)
+        if is_amount and "semel_mosad" in cell:
+            for row in model.mixed(lines).iter_rows(named=True):
+                yield _mixed(field, row)
         if not is_amount and broken.is_empty():
             spread = model.spreads(rows, past, name).filter(
                 pl.col("deviation").abs() >= math.log(LIMITS.spread_told)
@@ -139,6 +139,21 @@ def _line(field: Field, row: Mapping[str, object], cell: list[str]) -> Finding:
         True,
         f"'{field.name}'{_year_en(row)}: the line of {key} is {level[0]}, where {en} {usual[0]}",
         f"«{field.he}»{_year_he(row)}: בשורה של {key} רשום {level[1]}, ו{he} {usual[1]}",
+    )
+
+
+def _mixed(field: Field, row: Mapping[str, float]) -> Finding:
+    apart, usual = (f"{100 * (row[name] - 1):,.0f}" for name in ("level", "usual"))
+    return Finding(
+        "mixed",
+        str(row[YEAR]),
+        True,
+        f"'{field.name}'{_year_en(row)}: half of {row['rows']:,} rows differ by {apart} % or more"
+        f" from the same rows of other school years, where {usual} % is usual: the rows seem to be"
+        " mixed up, as when one column is sorted by itself",
+        f"«{field.he}»{_year_he(row)}: מחצית מ-{row['rows']:,} השורות שונות ב-{apart}% או יותר"
+        f" מאותן שורות בשנים אחרות, וכרגיל {usual}%: נראה שהשורות התערבבו, כמו במיון של עמודה אחת"
+        " לבדה",
     )
 
 
@@ -249,8 +264,8 @@ def _budget(
             "costs",
             row[YEAR],
             True,
-            f"'plan_nis', {row[YEAR]}, {row['response_id']}: the middle of {row['schools']} schools"
-            f" is {money['level']} NIS, where the policy's costs give {money['low']} (one"
+            f"'plan_nis', {row[YEAR]}, {row['response_id']}: the middle of {row['schools']}"
+            f" school(s) is {money['level']} NIS, where the policy's costs give {money['low']} (one"
             f" participant) to {money['high']} NIS (every pupil)",
             f"«תכנון», {row[YEAR]}, {row['response_id']}: האמצע של {row['schools']} בתי ספר הוא"
             f" {money['level']} ₪, ולפי העלויות שבמדיניות {money['low']} ₪ (משתתף אחד) עד"

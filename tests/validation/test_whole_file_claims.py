@@ -89,6 +89,12 @@ def scaled(name, factor, where=None):
 IN_2026 = pl.col("school_year") == "2026"
 
 
+def raised(name, points, where):
+    """A column so many points higher in 2026, at most 100."""
+    value = (number(name) + points).clip(upper_bound=100).cast(pl.String)
+    return pl.when(IN_2026 & where).then(value).otherwise(name).alias(name)
+
+
 def exchanged(first, second, where=IN_2026):
     return [
         pl.when(where).then(second).otherwise(first).alias(first),
@@ -148,6 +154,12 @@ BREAKS = [
     ("informal__participation", respelt("pupil_hash", pl.col("pupil_hash").str.reverse())),
     ("programmes__participation", respelt("pupil_hash", pl.col("pupil_hash") + ".")),
     (PUPILS, respelt("pupil_hash", "1" + pl.col("pupil_hash"))),
+    (MONEY, respelt("ministry_nis", pl.col("ministry_nis").sort().over("school_year"))),
+    (MONEY, respelt("parents_nis", pl.col("parents_nis").shuffle(1).over("school_year"))),
+    (BUDGET, pl.col("plan_nis").shift(-1).fill_null(strategy="forward")),
+    (BUDGET, scaled("plan_nis", 10, pl.col("school_year") == "2022")),
+    ("tests__pupil_scores", raised("score", 20, pl.col("subject") == "math")),
+    ("climate__facets", raised("agree_pct", -20, pl.col("facet") == "safety")),
     (PUPILS, respelt("stat_area", "0" + pl.col("stat_area"))),
 ]
 
