@@ -29,7 +29,9 @@ _MOST_RATIO, _LEAST_BYTES = 100, 50 * 2**20  # sheets pack by 10 to 30
 _MOST_CELLS = 50_000_000
 _BYTES_ALONE, _CELLS_ALONE = 64 * 2**20, 5_000_000  # above it in a process of its own
 _MEMORY, _SECONDS = 4 * 2**30, 120
-_CELL = rb'<c r="([A-Z]+)(\d+)"'
+_CELL = rb'<c (?:[^>]*? )?r="([A-Z]+)(\d+)"'
+_ANY_CELL = re.compile(_CELL)
+_BEYOND_Z, _BEYOND_ZZ = (re.compile(rb' r="[A-Z]{%d}' % letters) for letters in (2, 3))
 _ROW = re.compile(rb'<row [^>]*?\br="(\d+)"')
 _HIDDEN_ROW = re.compile(rb'<row [^>]*?\bhidden="(?:1|true)"')
 _NO_RESULT = re.compile(
@@ -167,7 +169,8 @@ def _read(content: bytes, sheet: str | int, *, most_cells: int) -> Sheet | None:
     if part:
         with zipfile.ZipFile(io.BytesIO(content)) as held:
             xml = held.read(part)
-        if _area(xml) > most_cells:
+        area = _area(xml)
+        if area > most_cells or (not area and most_cells < _MOST_CELLS):
             return None
     loaded = book.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
     batch, errors = loaded.to_arrow_with_errors()
@@ -177,10 +180,10 @@ def _read(content: bytes, sheet: str | int, *, most_cells: int) -> Sheet | None:
         for error in (errors.errors if errors else ())
         if (kind := re.search(r"Error\((\w+)\)", error.detail))
     ]
-    if b"<f" in xml:
-        marks += [
-            (int(found[2]) - 1, _column(found[1]), NO_RESULT) for found in _NO_RESULT.finditer(xml)
-        ]
+    if b"<f" in xml and (bare := [*_NO_RESULT.finditer(xml)]):
+        # The reader leaves out empty columns before the table.
+        first = min(_column(name) for name in {found[1] for found in _ANY_CELL.finditer(xml)})
+        marks += [(int(found[2]) - 1, _column(found[1]) - first, NO_RESULT) for found in bare]
     is_hidden = loaded.visible != "visible"
     return Sheet(_marked(cells, marks), is_hidden, len(_HIDDEN_ROW.findall(xml)), is_1904)
 
@@ -195,15 +198,20 @@ def _marked(cells: pl.DataFrame, marks: list[tuple[int, int, str]]) -> pl.DataFr
 
 
 def _area(xml: bytes) -> int:
-    """Return how many cells lie between the first cell and the farthest row and column.
+    """Return how many cells lie between the first one and the farthest row and column.
+
+    0 is said of a sheet that is written in another way than usual.
 
     Raises:
         UnreadableError: more than a table has.
     """
-    last = max((int(found) for found in _ROW.findall(xml[xml.rfind(b"<row ") :])), default=1)
-    widest = 26 if not re.search(rb'<c r="[A-Z]{2}', xml) else 702
-    if last * widest > _CELLS_ALONE or re.search(rb'<c r="[A-Z]{3}', xml):
-        names = {found[1] for found in re.finditer(rb'<c r="([A-Z]+)\d', xml)}
+    if b"<row" not in xml:
+        return 0 if b"row" in xml else 1
+    numbered = _ROW.search(xml, xml.rfind(b"<row"))
+    last = max(int(numbered[1]) if numbered else 0, xml.count(b"<row"))
+    widest = 702 if _BEYOND_Z.search(xml) else 26
+    if last * widest > _CELLS_ALONE or _BEYOND_ZZ.search(xml):
+        names = {found[1] for found in _ANY_CELL.finditer(xml)}
         widest = max(map(_column, names), default=0) + 1
     if last * widest > _MOST_CELLS:
         raise UnreadableError(

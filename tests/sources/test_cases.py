@@ -680,3 +680,34 @@ def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path):
     assert len(bomb) < 1_000_000
     found = look(folder_of(tmp_path, {"m.xlsx": bomb}, **means("m.xlsx")))
     assert refused_with(found, T, "unpack to", "נפרש")
+
+
+def test_broken_cells_are_found_in_a_table_that_does_not_begin_in_the_corner(tmp_path):
+    pad = (None, None)
+    lines = [
+        (),
+        (),
+        (*pad, *MEANS_HEADER),
+        (*pad, *row(mean=("=1/0", "#DIV/0!"))),
+        (*pad, *row("900002", mean=("=35*2", 70))),
+        (*pad, *row("900003")),
+    ]
+    book = xlsx_of(lines)
+    content = edited(book, "xl/worksheets/sheet1.xml", r"(</f>)<v>70</v>", r"\g<1>")
+    found = look(folder_of(tmp_path, {"m.xlsx": content}, **means("m.xlsx", header_row=3)))
+    assert found.why(T) == {(4, "error_cell"), (5, "error_cell")}
+    assert found.column(T, "score_mean") == [70]
+
+
+@pytest.mark.parametrize("prefix", ["x:", ""])
+def test_a_sheet_in_another_way_of_writing_is_read_guarded(tmp_path, prefix):
+    """Some programmes write the parts of a sheet with a prefix, or a cell's place last."""
+    book = xlsx_of([MEANS_HEADER, row()])
+    sheet = "xl/worksheets/sheet1.xml"
+    if prefix:
+        content = edited(book, sheet, r"<(/?)(?!\?)(\w)", rf"<\1{prefix}\2")
+        content = edited(content, sheet, 'xmlns="', 'xmlns:x="')
+    else:
+        content = edited(book, sheet, r'<c (r="\w+") (t="s")', r"<c \2 \1")
+    found = look(folder_of(tmp_path, {"m.xlsx": content}, **means("m.xlsx")))
+    assert T in found.refused or found.column(T, "score_mean") == [70]
