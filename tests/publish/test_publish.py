@@ -133,7 +133,7 @@ class TestAudit:
         tables = read_database(published.current / "analyst" / "tikkun.duckdb")
         tables["mart_work_plan"] = tables["mart_work_plan"].head(-1)
         build_release(tmp_path / "r", tables, context, LIMITS)
-        with pytest.raises(AuditError, match="totals differ"):
+        with pytest.raises(AuditError, match="plan in force differs"):
             audit_release(tmp_path / "r", context, LIMITS)
 
     def test_a_parquet_file_that_differs_is_refused(self, release, context):
