@@ -628,8 +628,6 @@ def _states(city: CityFolder) -> Iterator[str]:
 
 
 def _state(path: Path) -> str:
-    if not path.is_file():
-        return f"{path} missing"
     status = path.stat()
     return f"{path} {status.st_size} {status.st_mtime_ns}"
 
