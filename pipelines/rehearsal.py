@@ -21,6 +21,7 @@ from pipelines.settings.fields import dictionary
 from pipelines.sources.collect import city_references
 from pipelines.sources.files import read_source
 from pipelines.sources.load import build_raw, raw_name, record_load
+from pipelines.sources.whole_files import findings, record_findings
 from pipelines.warehouse.checks import CheckResult, run_checks
 from pipelines.warehouse.database import LAYERS, create_typed, qualified, swap
 from pipelines.warehouse.sql_assets import sql_tables, write_sql
@@ -66,9 +67,11 @@ def rehearse(city: CityFolder, *, checked: bool = True) -> Rehearsal:
         except CityError as error:
             unreadable[source_id] = error
             reading = read_source(_without(city, source_id), source_id, years)
+        odd = findings(connection, city, source_id, reading)
         build_raw(connection, source_id, reading, None)
         swap(connection, raw_name(source_id))
         record_load(connection, source_id, reading, known, is_whole=True, moment=moment)
+        record_findings(connection, source_id, reading, odd)
     results = []
     for name in _make(connection, city):
         if checked:

@@ -18,6 +18,7 @@ from pipelines.settings.city import CityError
 from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import workspace
 from pipelines.sources.history import as_of, versions
+from pipelines.sources.normalise import spelling
 from pipelines.sources.spreadsheet import write_csv
 from pipelines.warehouse.database import Warehouse
 
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m pipelines.commands.history", description=__doc__
     )
     parser.add_argument("city", help="name of a folder in data_raw")
-    parser.add_argument("source", choices=dictionary().sources)
+    parser.add_argument("source", help="id of a source, or its Hebrew name")
     parser.add_argument(
         "--as-of", type=date.fromisoformat, help="day, such as 2026-03-01 (its end, UTC)"
     )
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     space = workspace(options.city)
     try:
+        options.source = _source(options.source)
         warehouse = Warehouse(path=str(space.warehouse_path))
         if not Path(warehouse.path).is_file():
             raise CityError(
@@ -55,11 +57,32 @@ def main(arguments: list[str] | None = None) -> int:
     note_access(space, "history", "analyst", options.source)
     if options.out:
         write_csv(found, options.out)
-        print(f"{options.out}: {len(found):,} rows")
+        print(f"{options.out}: {len(found):,} rows · שורות")
     else:
         with pl.Config(tbl_rows=50, tbl_cols=-1, tbl_width_chars=180):
             print(found)
     return 0
+
+
+def _source(name: str) -> str:
+    """Return the id of a source that is called by its id or its Hebrew name.
+
+    Raises:
+        CityError: listing the sources.
+    """
+    words = dictionary()
+    named = {
+        spelling(text): source
+        for source in words.sources
+        for text in (source, words.contract(source).he)
+    }
+    if spelling(name) not in named:
+        known = ", ".join(words.sources)
+        raise CityError(
+            f"'{name}' is no source; there are: {known}.",
+            f"'{name}' אינו מקור; יש: {known}.",
+        )
+    return named[spelling(name)]
 
 
 if __name__ == "__main__":

@@ -46,10 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(soft_wrap=True, highlight=False)
     by = [name for name in asked.by.split(",") if name]
     try:
+        if asked.places < 0:
+            raise CityError(
+                f"--places {asked.places}: the number of places must not be negative.",
+                f"--places {asked.places}: מספר המקומות אינו יכול להיות שלילי.",
+            )
         space = workspace(asked.city)
         seed = registered_seed(Path(space.marts_folder), asked.response)
         drawn = draw_lottery(entrants_of(asked.entrants, by), asked.places, seed=seed, by=by)
-    except (CityError, ValueError) as error:
+    except CityError as error:
         console.print(f"[red]{escape(str(error))}[/red]")
         return 1
     out = asked.out or asked.entrants.with_suffix(".drawn.csv")
@@ -58,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     offered = int(drawn["is_offered"].sum())
     console.print(
         f"{asked.response}: {offered} of {drawn.height} entrants have a place; seed {seed}; written"
-        f" to {escape(str(out))}"
+        f" to {escape(str(out))}\nל-{offered} מתוך {drawn.height} יש מקום; זרע {seed}; נכתב אל"
+        f" {escape(str(out))}"
     )
     return 0
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.sources.propose import propose
-from pipelines.sources.tabular import UnreadableError
+from pipelines.sources.workbook import UnreadableError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

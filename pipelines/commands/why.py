@@ -23,14 +23,17 @@ from pipelines.decide.studio import Studio
 from pipelines.settings.access import note_access
 from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import workspace
+from pipelines.sources.normalise import code, spelling
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the answer and return the exit code: 0 answered, 1 an error that was explained."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.commands.why", description=__doc__)
     parser.add_argument("city", help="folder under data_raw")
-    parser.add_argument("school", help="semel_mosad")
-    parser.add_argument("response", help="response_id, such as milat")
+    parser.add_argument("school", help="semel_mosad, with or without its leading zeros")
+    parser.add_argument(
+        "response", help="response_id, such as milat, or its Hebrew or English name"
+    )
     asked = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)
     release = Path(workspace(asked.city).marts_folder) / "current" / "analyst"
@@ -42,6 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     note_access(workspace(asked.city), "why", "analyst", f"{asked.school} {asked.response}")
     studio = Studio.open(release)
+    asked.school = code(asked.school.strip(), dictionary().fields["semel_mosad"].digits) or (
+        asked.school.strip()
+    )
+    asked.response = _response(release, asked.response)
     pair = pl.DataFrame([(asked.school, asked.response)], schema=PAIR, orient="row")
     if pair.join(studio.problem.options, on=PAIR, how="semi").is_empty():
         known = ", ".join(studio.problem.options["response_id"].unique().sort())
@@ -65,6 +72,15 @@ def main(arguments: list[str] | None = None) -> int:
     for line in (*lots(ties), *hebrew, "", *english):
         console.print(escape(line))
     return 0
+
+
+def _response(release: Path, name: str) -> str:
+    """Return the id of a response that is called by its id or one of its names, else the name."""
+    known = pl.read_parquet(release / "mart_response.parquet")
+    for row in known.select("response_id", "response_name_he", "response_name_en").iter_rows():
+        if spelling(name) in [spelling(text) for text in row if text]:
+            return str(row[0])
+    return name
 
 
 def lots(ties: pl.DataFrame) -> list[str]:

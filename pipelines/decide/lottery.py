@@ -10,7 +10,8 @@ from pipelines.settings.fields import ROW
 from pipelines.settings.mapping import SourceMapping
 from pipelines.settings.yaml_files import CityError
 from pipelines.sources.admission import same_id
-from pipelines.sources.tabular import TOTAL, UnreadableError, clean_text, read_content
+from pipelines.sources.tabular import TOTAL, clean_text, read_content
+from pipelines.sources.workbook import UnreadableError
 
 _SHOWN = 5
 
@@ -19,12 +20,15 @@ def registered_seed(marts: Path, response_id: str) -> int:
     """Return the seed that the current release names for a lottery of the response.
 
     Raises:
-        ValueError: nothing is published, or the release has no lottery for the response.
+        CityError: nothing is published, or the release has no lottery for the response.
     """
     release = marts / "current" / "analyst"
     paths = [release / f"{name}.parquet" for name in ("mart_evaluation", "mart_allocation_tie")]
     if missing := [path for path in paths if not path.is_file()]:
-        raise ValueError(f"{missing[0]}: nothing is published there yet; run `make run` first.")
+        raise CityError(
+            f"{missing[0]}: nothing is published there yet; run `make run` first.",
+            f"{missing[0]}: טרם פורסם דבר; יש להריץ תחילה `make run`.",
+        )
     proposed = (
         pl.concat([pl.read_parquet(path).select("response_id", "lottery_seed") for path in paths])
         .drop_nulls()
@@ -33,9 +37,10 @@ def registered_seed(marts: Path, response_id: str) -> int:
     own = proposed.filter(pl.col("response_id") == response_id)
     if own.is_empty():
         known = ", ".join(proposed["response_id"].sort()) or "none"
-        raise ValueError(
+        raise CityError(
             f"The release proposes no lottery for '{response_id}', so there is no registered seed;"
-            f" it does for: {known}."
+            f" it does for: {known}.",
+            f"בפרסום אין הגרלה עבור '{response_id}', ולכן אין לה זרע רשום; יש עבור: {known}.",
         )
     return int(own["lottery_seed"][0])
 

@@ -23,7 +23,7 @@ PROVENANCE = ("file_name", "file_hash", ROW)
 _NUMBERS = ("INTEGER", "BIGINT", "DOUBLE")
 _NAMES = ("year", "category")  # units whose numbers are names: nobody adds or rounds them
 # Reasons to keep a row out by design, not by fault.
-NO_FAULT = ("skipped", "total_row", "no_consent")
+NO_FAULT = ("skipped", "total_row", "footnote", "repeated_header", "no_consent")
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from pipelines.settings.fields import dictionary
 from pipelines.settings.parameters import Count, Model, Whole, Year
 from pipelines.settings.yaml_files import RefusedError
 
-Unit = Literal["thousand", "million", "agorot", "share"]
+Unit = Literal["nis", "thousand", "million", "agorot", "share"]
 # What a value in the file's unit is multiplied by to give the contract's unit.
 FACTORS: dict[Unit, str] = {
+    "nis": "1",  # whatever the header says
     "thousand": "1000",
     "million": "1000000",
     "agorot": "0.01",
@@ -78,6 +79,28 @@ class Beside(Model):
         return f"{self.sheet} / {header}"
 
 
+class Unpivot(Model):
+    """A table that has a group of columns for each value of a category, such as a subject.
+
+    Attributes:
+        column: contract column whose values the groups are.
+        values: value → {contract column → header of its group}.
+    """
+
+    column: str
+    values: Annotated[dict[str, dict[str, str]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _groups_are_alike(self) -> Unpivot:
+        if len({frozenset(columns) for columns in self.values.values()}) > 1:
+            raise RefusedError(
+                "every group must name the same columns",
+                "כל קבוצת עמודות חייבת למנות אותן עמודות",
+                "values",
+            )
+        return self
+
+
 class SourceMapping(Model):
     """How one file, or files of one layout, of a logical source are read.
 
@@ -87,12 +110,15 @@ class SourceMapping(Model):
         format: kind of file.
         encoding: codec of a CSV; `auto` reads the byte-order mark, else UTF-8, cp862 or cp1255.
         delimiter: of a CSV; `auto` takes the one that splits the header most.
-        sheet: name or number (from 0) of the sheet of a workbook.
+        sheet: name of the sheet of a workbook, or its number (from 0) among those that are not
+            hidden; with `{school_year}` there is one for each year, and `{school_year}` alone finds
+            it by any spelling of the year.
         header_row: first row of the header, 1 being the first row of the file.
         header_rows: rows that make the header together, joined by " / ".
         columns: contract column → header in the file.
         constants: contract column → value for every row; `{school_year}` is the file's year.
-        values: contract column → {value in the file: our value}.
+        values: contract column → {value in the file: our value}; '' is an empty cell.
+        unpivot: groups of columns that become rows, each group read like a file of its own.
         nulls: texts that mean "no value".
         skip_where: column → pattern of the whole text ('' for an empty one); a row that fits one of
             them is no record (a footnote, a kind of unit the source is not about). It is counted
@@ -104,6 +130,7 @@ class SourceMapping(Model):
         years: school years the source exists for; the city's years if not given.
         not_reporting: institution code → why this source has no row of it.
         accept_older: SHA-256 of files that may replace newer content.
+        confirmed: SHA-256 of files that are right though as a whole they left their level.
         how_to_get: what to do when the file is missing.
     """
 
@@ -117,6 +144,7 @@ class SourceMapping(Model):
     columns: dict[str, str]
     constants: dict[str, str] = Field(default_factory=dict)
     values: dict[str, dict[str, str]] = Field(default_factory=dict)
+    unpivot: Unpivot | None = None
     nulls: tuple[str, ...] = ()
     skip_where: dict[str, str] = Field(default_factory=dict)
     beside: tuple[Beside, ...] = ()
@@ -126,12 +154,28 @@ class SourceMapping(Model):
     years: tuple[Year, ...] | None = None
     not_reporting: dict[str, str] = Field(default_factory=dict)
     accept_older: tuple[str, ...] = ()
+    confirmed: tuple[str, ...] = ()
     how_to_get: str | None = None
 
     @property
     def is_yearly(self) -> bool:
-        """Whether the source comes as one file per school year."""
-        return "{school_year}" in self.file
+        """Whether the source comes as one file, or one sheet, per school year."""
+        return "{school_year}" in self.file or "{school_year}" in str(self.sheet)
+
+    def parts(self) -> dict[str, SourceMapping]:
+        """Return how each group of columns is read, by its value; without groups itself."""
+        if self.unpivot is None:
+            return {"": self}
+        return {
+            value: self.model_copy(
+                update={
+                    "unpivot": None,
+                    "columns": self.columns | columns,
+                    "constants": self.constants | {self.unpivot.column: value},
+                }
+            )
+            for value, columns in self.unpivot.values.items()
+        }
 
     @property
     def first_data_row(self) -> int:
@@ -180,12 +224,19 @@ class SourceMapping(Model):
     @property
     def mapped(self) -> set[str]:
         """Contract columns that are read from the file, whichever sheet they stand on."""
-        return {*self.columns, *(name for other in self.beside for name in other.added)}
+        grouped = self.unpivot.values.values() if self.unpivot else ()
+        return {
+            *self.columns,
+            *(name for other in self.beside for name in other.added),
+            *(name for columns in grouped for name in columns),
+        }
 
     def misfit(self, source_id: str) -> str | None:
         """Return what keeps the mapping from meeting the contract of a source, or None."""
         table = dictionary().contract(source_id)
         given = self.mapped | set(self.constants)
+        if self.unpivot:
+            given.add(self.unpivot.column)
         if unknown := sorted(given - set(table.contract)):
             return f"columns the contract does not know: {', '.join(unknown)}"
         if absent := sorted(set(table.contract) - table.contract_nullable - given):

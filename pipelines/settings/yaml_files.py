@@ -284,7 +284,7 @@ class _Reading:
                 "מפתח הוא מילה אחת; יש לכתוב את המפתחות עצמם",
             )
         key = self._scalar(node)
-        if key is None or key == "":
+        if key is None or (key == "" and node.style in _PLAIN):
             self._refuse(node, "here a key is missing", "חסר כאן מפתח")
         return key
 

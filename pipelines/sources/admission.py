@@ -79,6 +79,8 @@ def same_id(text: str) -> str:
 
     12345678, 012345678, 01234567-8, '12345678, 12345678.0 and 1.2345678E+07 are one child.
     """
+    if text.isdecimal() and text.isascii():
+        return text.zfill(_ID_DIGITS)
     bare = _NO_PART_OF_AN_ID.sub("", text)
     if power := _WITH_EXPONENT.fullmatch(bare):
         whole, parts, exponent = power[1], power[2] or "", int(power[3])

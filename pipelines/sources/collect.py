@@ -21,6 +21,7 @@ from pipelines.settings.workspace import Workspace
 from pipelines.sources.files import REGISTRY, read_source
 from pipelines.sources.load import build_raw, keep_superseded, raw_name, record_load, refuse_older
 from pipelines.sources.quarantine import References, references_of
+from pipelines.sources.whole_files import findings, record_findings, refuse_broken
 from pipelines.warehouse.checks import CheckResult, run_checks
 from pipelines.warehouse.database import ASIDE, Warehouse, swap
 from pipelines.warehouse.suites import RAW_MAPPED, RAW_ROWS, Check
@@ -131,6 +132,8 @@ def _collect(
     try:
         reading = read_source(city, source_id, years)
         refuse_older(connection, city, source_id, reading)
+        found = findings(connection, city, source_id, reading)
+        refuse_broken(city, source_id, reading, found)
     except CityError as error:
         faults.append(str(error))
         return
@@ -146,6 +149,7 @@ def _collect(
         return
     keep_superseded(connection, source_id, reading)
     swap(connection, target)
+    record_findings(connection, source_id, reading, found)
     set_aside = record_load(connection, source_id, reading, known, is_whole=is_whole, moment=moment)
     count = connection.sql(f"SELECT count(*) FROM {target}").fetchall()[0][0]
     yield dg.MaterializeResult(

@@ -7,6 +7,7 @@ file, the file's hash and its row. Rejected rows are returned apart, each with a
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,11 +22,20 @@ from pipelines.settings.mapping import SourceMapping
 from pipelines.settings.scenario_files import scenario_files
 from pipelines.settings.yaml_files import line_of
 from pipelines.sources.admission import admit, header_shown
-from pipelines.sources.normalise import spelling, unsure_days
+from pipelines.sources.guess import stated_unit
+from pipelines.sources.normalise import from_1904, normalise, school_year, spelling, unsure_days
 from pipelines.sources.people import OTHER
 from pipelines.sources.personal import MASK
 from pipelines.sources.second_sheet import join_sheet, sheet_mapping
-from pipelines.sources.tabular import INVISIBLE, TOTAL, Content, UnreadableError, read_content
+from pipelines.sources.tabular import (
+    INVISIBLE,
+    POINTED,
+    TOTAL,
+    Content,
+    clean_text,
+    read_content,
+)
+from pipelines.sources.workbook import ERROR_CELL, UnreadableError, visible_sheets
 
 REGISTRY = "programmes__registry"
 _PROVENANCE_TYPES = {"file_name": pl.String, "file_hash": pl.String, ROW: pl.Int32}
@@ -51,8 +61,9 @@ _REPAIR_TYPES = {
 }
 # Percents of which a whole file of at most 1 is not thinkable, as it is of dropout.
 _NEVER_ALL_SMALL, _ENOUGH_VALUES = frozenset(("agree_pct", "attended_pct", "bagrut_pct")), 3
-# Anything a cleaned value does not have: marks, tabs and line breaks, several spaces together.
-_MESS = rf"{INVISIBLE}|[\t\n\x0b\x0c\r\u00a0]|  "
+_MOST_NOTES = 100  # below a table
+# What a cleaned value does not have: marks, points, tabs, line breaks, several spaces together.
+_MESS = rf"{INVISIBLE}|{POINTED}|[\t\n\x0b\x0c\r\u00a0]|  "
 
 
 @dataclass(frozen=True)
@@ -96,8 +107,13 @@ def source_files(
             ]
         for name, year in wanted:
             found += [(path, year, number) for path in _find(city, source_id, name, number)]
-    paths = [path for path, _, _ in found]
-    if twice := sorted({path.name for path in paths if paths.count(path) > 1}):
+    # Two sheets, or two mappings that say different things of all their rows, are two tables.
+    tables = Counter(
+        (path.name, year if mapping.is_yearly else None, str(mapping.sheet), str(mapping.constants))
+        for path, year, number in found
+        for mapping in (city.city.sources[source_id][number],)
+    )
+    if twice := sorted({table[0] for table, times in tables.items() if times > 1}):
         raise CityError(
             f"{where_mapped(city, source_id)}: file(s) {', '.join(twice)} are taken by more than"
             " one pattern; their rows would count twice. Narrow the patterns.",
@@ -154,9 +170,15 @@ def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> Readi
     ]
     if source_id in city.city.sources:
         aliases = {} if source_id == REGISTRY else _names(city, table.contract)
-        parts += [
-            _read_file(city, source_id, number, path, year, aliases)
+        tables = [
+            (path, year, number, value)
             for path, year, number in source_files(city, source_id, years)
+            for value in city.city.sources[source_id][number].parts()
+        ]
+        times = Counter(path for path, *_ in tables)
+        parts += [
+            _read_file(city, source_id, *table, aliases, is_alone=times[table[0]] == 1)
+            for table in tables
         ]
     return Reading(
         *(
@@ -219,13 +241,25 @@ def response_names(city: CityFolder) -> dict[str, str]:
 def _read_file(
     city: CityFolder,
     source_id: str,
-    number: int,
     path: Path,
     year: int | None,
+    number: int,
+    value: str,
     aliases: Mapping[str, Mapping[str, str]],
+    *,
+    is_alone: bool,
 ) -> Reading:
+    """Read one table; one of several in a file is named for its sheet, group and mapping too."""
     content = path.read_bytes()
-    read, mapping = _open(city, source_id, number, path, content)
+    mapping = city.city.sources[source_id][number].parts()[value]
+    if "{school_year}" in str(mapping.sheet):
+        mapping = mapping.model_copy(
+            update={"sheet": _yearly_sheet(content, str(mapping.sheet), year)}
+        )
+    told = [str(mapping.sheet)] if mapping.format in ("xlsx", "xls") else []
+    name = " / ".join([path.name, *told, *filter(None, [value, str(number + 1)])])
+    name = path.name if is_alone else name
+    read, mapping = _open(city, source_id, number, path, content, mapping)
     cells = read.rows.drop(ROW)
     if year is not None and cells.is_empty():
         raise CityError(
@@ -234,14 +268,17 @@ def _read_file(
             f"{path}: הקובץ של שנת הלימודים {year} ריק. אם השנה לא נמדדה, יש לציין ב-city.yaml את"
             " השנים שנמדדו.",
         )
-    columns, touched = _columns(city, source_id, mapping, cells, year, aliases)
-    provenance = {"file_name": path.name, "file_hash": hashlib.sha256(content).hexdigest()}
+    _refuse_headers(city, source_id, number, path, mapping)
+    _refuse_visual_order(path, cells, mapping)
+    errors = _error_cells(cells, mapping)
+    columns, touched = _columns(city, source_id, mapping, read, year, aliases, errors)
+    provenance = {"file_name": name, "file_hash": hashlib.sha256(content).hexdigest()}
     rows = pl.DataFrame(columns).with_columns(
         **{key: pl.lit(value) for key, value in provenance.items()}, **{ROW: read.rows[ROW]}
     )
     _refuse_shares(city, source_id, number, path, mapping, columns)
-    rejected = _rejected(rows, cells, mapping, dictionary().contract(source_id).key)
-    extra = [name for name in cells.columns if name not in mapping.columns.values()]
+    rejected = _rejected(rows, cells, mapping, dictionary().contract(source_id).key, errors)
+    extra = [header for header in cells.columns if header not in mapping.columns.values()]
     return Reading(
         rows.join(rejected, on=ROW, how="anti"),
         pl.DataFrame(
@@ -256,12 +293,15 @@ def _read_file(
             schema=_FILE_TYPES,
         ),
         pl.concat([rejected, _broken(read)]).select(
-            pl.lit(path.name).alias("file_name"), ROW, "column_name", "reason_code"
+            pl.lit(name).alias("file_name"), ROW, "column_name", "reason_code"
         ),
         pl.DataFrame(
             [
-                (path.name, name, repair, int(where.sum()), rows[ROW].filter(where).min())
-                for (name, repair), where in touched.items()
+                *(
+                    (name, column, repair, int(where.sum()), rows[ROW].filter(where).min())
+                    for (column, repair), where in touched.items()
+                ),
+                *((name, "", *fact) for fact in read.told),
             ],
             schema=_REPAIR_TYPES,
             orient="row",
@@ -269,11 +309,24 @@ def _read_file(
     )
 
 
+def _yearly_sheet(content: bytes, pattern: str, year: int | None) -> str:
+    """Return the name of the sheet of a school year: as the pattern says, or by any spelling."""
+    wanted = pattern.replace("{school_year}", str(year))
+    names = visible_sheets(content)
+    if wanted in names or pattern != "{school_year}":
+        return wanted
+    return next((name for name in names if school_year(name.strip()) == str(year)), wanted)
+
+
 def _open(
-    city: CityFolder, source_id: str, number: int, path: Path, content: bytes
+    city: CityFolder,
+    source_id: str,
+    number: int,
+    path: Path,
+    content: bytes,
+    mapping: SourceMapping,
 ) -> tuple[Content, SourceMapping]:
     """Return the rows of a file, further sheets joined, and where each column is now."""
-    mapping = city.city.sources[source_id][number]
     read = _sheet(city, source_id, number, path, content, mapping)
     for place, other in enumerate(mapping.beside):
         where = ("beside", place)
@@ -316,6 +369,14 @@ def _sheet(
         ) from None
     held = read.rows.columns
     absent = sorted({header for header in mapping.columns.values() if header not in held})
+    if twice := [header for header in absent if f"{header} (1)" in held]:
+        raise CityError(
+            f"{path}: the header '{header_shown(twice[0])}' stands there more than once; say which"
+            f" is meant, '{twice[0]} (1)' or '{twice[0]} (2)', at"
+            f" {where_mapped(city, source_id, number, *where, 'columns')}.",
+            f"{path}: הכותרת «{header_shown(twice[0])}» מופיעה יותר מפעם אחת; יש לציין במיפוי לאיזו"
+            f" מהן הכוונה: '{twice[0]} (1)' או '{twice[0]} (2)'.",
+        )
     if absent:
         sheet = f", sheet {mapping.sheet}" if mapping.format in ("xlsx", "xls") else ""
         shown = _shorten([header_shown(name) for name in held if name != ROW])
@@ -352,27 +413,35 @@ def _columns(
     city: CityFolder,
     source_id: str,
     mapping: SourceMapping,
-    cells: pl.DataFrame,
+    read: Content,
     year: int | None,
     aliases: Mapping[str, Mapping[str, str]],
+    errors: Mapping[str, pl.Series],
 ) -> tuple[dict[str, pl.Series], dict[tuple[str, str], pl.Series]]:
     """Return the contract's columns, and which rows each repair touched."""
     table, fields = dictionary().contract(source_id), dictionary().fields
     columns: dict[str, pl.Series] = {}
     touched: dict[tuple[str, str], pl.Series] = {}
+    cells = read.rows
     for name in table.contract:
         if name in mapping.constants:
             text = mapping.constants[name].replace("{school_year}", str(year))
-            columns[name] = pl.Series(name, [text] * len(cells), dtype=pl.String)
+            said = normalise(pl.Series(name, [text], dtype=pl.String), fields[name], mapping)
+            columns[name] = said.gather([0] * len(cells))
             continue
         if name not in mapping.columns:
             columns[name] = pl.Series(name, [None] * len(cells), dtype=pl.String)
             continue
-        column = _cleaned(cells[mapping.columns[name]], mapping).alias(name)
+        values = mapping.values.get(name, {})
+        column = _cleaned(cells[mapping.columns[name]], mapping, values.get("")).alias(name)
+        if name in errors:
+            column = column.set(errors[name], None)
         if name in mapping.fill_down:
             column = column.forward_fill()
-        if name in mapping.values:
-            column = column.replace(mapping.values[name])
+        if values:
+            column = column.replace(values)
+        if read.is_1904 and fields[name].type == "DATE":
+            column = from_1904(column)
         if name in aliases:
             column = _resolved(column, aliases[name])
         columns[name], repairs = admit(
@@ -406,11 +475,49 @@ def _refuse_shares(
             )
 
 
-def _cleaned(column: pl.Series, mapping: SourceMapping) -> pl.Series:
+def _refuse_headers(
+    city: CityFolder, source_id: str, number: int, path: Path, mapping: SourceMapping
+) -> None:
+    """Refuse a file whose header names another unit than the contract's, without a word of it."""
+    for name, header in mapping.columns.items():
+        unit = stated_unit(dictionary().fields[name], header)
+        if unit and name not in mapping.units:
+            raise CityError(
+                f"{path}: the header '{header}' speaks of another unit ({unit}) than {name} has"
+                f" ({dictionary().fields[name].unit}): write units: {{{name}: {unit}}}, or nis if"
+                f" the header is wrong, at {where_mapped(city, source_id, number)}.",
+                f"{path}: הכותרת «{header}» מציינת יחידה אחרת: יש להוסיף למיפוי"
+                f" units: {{{name}: {unit}}}, או nis אם הכותרת שגויה.",
+            )
+
+
+def _refuse_visual_order(path: Path, cells: pl.DataFrame, mapping: SourceMapping) -> None:
+    """Refuse a file whose Hebrew stands in visual order: words begin with final letters."""
+    begins = ends = 0
+    for name, header in mapping.columns.items():
+        field = dictionary().fields[name]
+        if field.type != "VARCHAR" or field.door == "hash" or field.allowed or field.pattern:
+            continue
+        texts = cells[header].drop_nulls().unique()
+        begins += int(texts.str.count_matches(r"(^|[\s\"'(-])[ךםןףץ][א-ת]").sum())
+        ends += int(texts.str.count_matches(r"[א-ת][ךםןףץ]($|[\s\"'),.-])").sum())
+    if begins > max(1, ends):
+        raise CityError(
+            f"{path}: its Hebrew stands in visual order ({begins} word(s) begin with a final"
+            f" letter, {ends} end with one): export the file in logical order.",
+            f"{path}: העברית כתובה בסדר הפוך ({begins} מילים מתחילות באות סופית, {ends} מסתיימות"
+            " בה): יש לייצא את הקובץ שוב בסדר לוגי.",
+        )
+
+
+def _cleaned(column: pl.Series, mapping: SourceMapping, empty: str | None = None) -> pl.Series:
+    """Return texts without marks, null for no value; `empty` stands for an empty cell."""
     column = column.str.strip_chars()
     if column.str.contains(_MESS).any():
-        column = column.str.replace_all(INVISIBLE, "").str.replace_all(r"\s+", " ")
-        column = column.str.strip_chars()
+        odd = column.filter(column.str.contains(_MESS)).unique().drop_nulls()
+        column = column.replace({text: clean_text(text) for text in odd})
+    if empty is not None:
+        column = column.fill_null("").replace("", empty)
     return column.replace(["", *mapping.nulls], None)
 
 
@@ -425,7 +532,11 @@ def _resolved(column: pl.Series, aliases: Mapping[str, str]) -> pl.Series:
 
 
 def _rejected(
-    rows: pl.DataFrame, cells: pl.DataFrame, mapping: SourceMapping, key: Sequence[str]
+    rows: pl.DataFrame,
+    cells: pl.DataFrame,
+    mapping: SourceMapping,
+    key: Sequence[str],
+    errors: Mapping[str, pl.Series],
 ) -> pl.DataFrame:
     """Return rows that are no records (by the mapping, or totals), and excerpts without consent.
 
@@ -456,10 +567,52 @@ def _rejected(
     is_total = pl.any_horizontal(words.str.contains(TOTAL)) & ~is_keyed.fill_null(value=False)
     total = cells.select(is_total.fill_null(value=False))
     found.append(because("total_row", None, total.to_series()))
+    found.append(because("footnote", None, _footnotes(cells)))
+    again = pl.all_horizontal(
+        pl.col(header).str.strip_chars() == header for header in set(mapping.columns.values())
+    )
+    if any(header in cells[header] for header in mapping.columns.values()):
+        is_header = cells.select(again.fill_null(value=False)).to_series()
+        found.append(because("repeated_header", None, is_header))
+    found += [because("error_cell", name, where) for name, where in errors.items()]
     if "has_consent" in rows.columns:
         agreed = (pl.col("has_consent") == "true").fill_null(value=False)
         found.append(because("no_consent", "has_consent", ~agreed))
     return pl.concat(found).unique(ROW, keep="first", maintain_order=True)
+
+
+def _error_cells(cells: pl.DataFrame, mapping: SourceMapping) -> dict[str, pl.Series]:
+    """Return which cells of a column hold an error, or a formula without its result.
+
+    They are broken, not absent; columns without any are left out.
+    """
+    found = {}
+    marked = cells.select(
+        pl.col(header).str.contains("#", literal=True).any()
+        for header in set(mapping.columns.values())
+    )
+    for name, header in mapping.columns.items():
+        if marked[header].item():
+            text = cells[header].str.strip_chars()
+            is_error = text.str.contains(ERROR_CELL) & ~text.is_in([*mapping.nulls])
+            if is_error.any():
+                found[name] = is_error.fill_null(value=False)
+    return found
+
+
+def _footnotes(cells: pl.DataFrame) -> pl.Series:
+    """Return which rows lie below the table and hold one cell only, among the last hundred."""
+    tail = cells.tail(_MOST_NOTES)
+    filled = tail.select(
+        pl.sum_horizontal(
+            (pl.col(name).str.strip_chars() != "").fill_null(value=False).cast(pl.Int32)
+            for name in cells.columns
+        )
+    ).to_series()
+    last = (filled > 1).arg_true()
+    first = last[-1] + 1 if len(last) else len(tail)
+    notes = (pl.int_range(len(tail), eager=True) >= first) & (filled == 1)
+    return pl.concat([pl.repeat(False, len(cells) - len(tail), eager=True), notes])
 
 
 def _broken(read: Content) -> pl.DataFrame:

@@ -101,6 +101,14 @@ OTHER_HEADERS: dict[str, tuple[str, ...]] = {
     "ses_category": ("ses", "ses mosad cat"),
     "education_expenditure_nis": ("הוצאות של הרשות לחינוך", "שירותים ממלכתיים חינוך"),
     "excerpt_he": ("ציטוט", "תשובה", "quote", "text"),
+    "decision_object": ("about", "על מה"),
+    "decision_value": ("value", "ההחלטה"),
+    "confirmation_id": ("letter",),
+    "confirmation_word": ("answer", "תשובה"),
+    "confirmed_by": ("answered by",),
+    "confirmed_on": ("answered on", "תאריך התשובה"),
+    "confirmed_nis": ("amount",),
+    "letter_ref": ("reference", "סימוכין"),
     "decision_reason": ("נימוק", "סיבה", "reason", "rationale"),
     "decided_by_role": ("מי החליט", "הוחלט על ידי", "decided by"),
     "asset_name_he": ("שם הנכס", "שם המתקן"),
@@ -456,6 +464,16 @@ _UNITS: tuple[tuple[Unit, str], ...] = (
 )
 
 
+def _is_number(field: Field) -> bool:
+    return field.type in ("INTEGER", "BIGINT", "DOUBLE") or field.type.startswith("DECIMAL")
+
+
+def stated_unit(field: Field, header: str) -> Unit | None:
+    """Return the unit that a header states for a column of numbers, if it is not the contract's."""
+    found = (unit for unit, pattern in _UNITS if re.search(pattern, header, re.IGNORECASE))
+    return next(found, None) if _is_number(field) else None
+
+
 def unit_of(field: Field, column: Column, title: str) -> tuple[Unit, str] | None:
     """Guess the file's unit where it is not the contract's, and say why.
 
@@ -464,11 +482,11 @@ def unit_of(field: Field, column: Column, title: str) -> tuple[Unit, str] | None
         column: the column.
         title: what stands above the header; it speaks of money only.
     """
-    if field.type not in ("INTEGER", "BIGINT", "DOUBLE") and not field.type.startswith("DECIMAL"):
+    if unit := stated_unit(field, column.header):
+        return unit, "the header says so"
+    if not _is_number(field):
         return None
     for unit, pattern in _UNITS:
-        if re.search(pattern, column.header, re.IGNORECASE):
-            return unit, "the header says so"
         if "NIS" in field.unit and re.search(pattern, title, re.IGNORECASE):
             return unit, "the text above the header says so"
     numbers = [float(found) for value in column.values if (found := normalise.number(value))]

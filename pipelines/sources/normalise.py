@@ -37,9 +37,24 @@ _SUFFIXES = {
     "מ'": 1_000_000,
 }
 _GROUPED = re.compile(r"^\d{1,3}(,\d{3})+(\.\d+)?$")
-_TRUE = {"true", "1", "1.0", "כן", "yes", "✓"}
+_TRUE = {"true", "1", "1.0", "כן", "yes", "✓", "✔", "√", "☑", "v"}
 _FALSE = {"false", "0", "0.0", "לא", "no"}
 _EXCEL_EPOCH = date(1899, 12, 30)  # day 1 is 1 January 1900, and Excel counts a 29 February 1900
+_DAYS_TO_1904 = 1462
+_MONTHS = {
+    "ינואר": 1,
+    "פברואר": 2,
+    "מרץ": 3,
+    "אפריל": 4,
+    "מאי": 5,
+    "יוני": 6,
+    "יולי": 7,
+    "אוגוסט": 8,
+    "ספטמבר": 9,
+    "אוקטובר": 10,
+    "נובמבר": 11,
+    "דצמבר": 12,
+}
 _HEBREW_MONTHS = {
     "ניסן": 1,
     "אייר": 2,
@@ -68,6 +83,7 @@ _LETTERS = dict(
     )
 ) | dict(zip("ךםןףץ", (20, 40, 50, 80, 90), strict=True))
 _GRADE_WORDS, _LAST_GRADE = ("כיתה", "כתה", "שכבה", "שכבת"), 12
+_CLASS = re.compile(r"([א-ת]{1,2}) ?-? ?(\d{1,2})")
 _QUOTES = str.maketrans(
     {"״": '"', "”": '"', "“": '"', "׳": "'", "’": "'", "־": "-", "–": "-", "—": "-"}
 )
@@ -82,6 +98,8 @@ def number(text: str) -> str | None:
     elif text.endswith("-"):
         text, sign = text[:-1].strip(), -1
     text = text.removesuffix("%").strip()
+    if re.search(r"\de\+\d", text):  # 1E+07: a spreadsheet has rounded the digits away
+        return None
     factor = 1
     for suffix, value in _SUFFIXES.items():
         if text.endswith(suffix) and text[: -len(suffix)].strip()[-1:].isdigit():
@@ -120,7 +138,8 @@ def day(text: str, order: str) -> str | None:
     05/13/2026 under the order day–month is no date: a file that mixes both orders cannot be told
     apart for the other days, so such a value is refused rather than turned round.
     """
-    iso = re.match(r"^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})([ T]00:00(:00)?(\.0+)?)?$", text)
+    text = text.removeprefix("'")  # a spreadsheet's mark of a text
+    iso = re.match(r"^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})([ T]\d\d:\d\d(:\d\d)?(\.\d+)?)?$", text)
     parts = re.match(r"^(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})$", text)
     if iso:
         return _date(*(int(part) for part in iso.groups()[:3]))
@@ -128,10 +147,20 @@ def day(text: str, order: str) -> str | None:
         first, second, year = (int(part) for part in parts.groups())
         month, day_ = (second, first) if order == "dmy" else (first, second)
         return _date(year + 2000 if year < 100 else year, month, day_)
-    serial = re.match(r"^(\d{5})(\.0+)?$", text)
+    serial = re.match(r"^(\d{5})(\.\d+)?$", text)
     if serial:
         return (_EXCEL_EPOCH + timedelta(days=int(serial[1]))).isoformat()
+    named = re.match(r"^(\d{1,2}) ב?([א-ת]+),? (\d{4})$", text)
+    if named and named[2] in _MONTHS:
+        return _date(int(named[3]), _MONTHS[named[2]], int(named[1]))
     return _hebrew_day(text)
+
+
+def from_1904(column: pl.Series) -> pl.Series:
+    """Return a column with the day numbers of a workbook that counts from 1904 as if from 1900."""
+    numbers = column.drop_nulls().unique()
+    numbers = numbers.filter(numbers.str.contains(r"^\d{1,5}(\.\d+)?$"))
+    return column.replace({text: str(int(float(text)) + _DAYS_TO_1904) for text in numbers})
 
 
 def unsure_days(column: pl.Series, mapping: SourceMapping) -> pl.Series:
@@ -188,8 +217,17 @@ def grade(text: str) -> str | None:
     words = text.translate(_QUOTES).replace('"', "").replace("'", "").split()
     if words and words[0] in _GRADE_WORDS:
         words = words[1:]
-    found = _gematria(words[0]) if len(words) == 1 else 0
+    # A class may stand where its grade is asked for: ד'1, ד-1.
+    letters = _CLASS.fullmatch(" ".join(words))
+    found = _gematria(letters[1]) if letters else _gematria(words[0]) if len(words) == 1 else 0
     return str(found) if 1 <= found <= _LAST_GRADE else whole_number(text)
+
+
+def class_name(text: str) -> str | None:
+    """Read ד'1, ד-1, ד 1 and ד1 as one class, 4-1."""
+    letters = _CLASS.fullmatch(text.translate(_QUOTES).replace('"', "").replace("'", "").strip())
+    found = _gematria(letters[1]) if letters else 0
+    return f"{found}-{int(letters[2])}" if letters and 1 <= found <= _LAST_GRADE else None
 
 
 def school_year(text: str) -> str | None:
@@ -235,6 +273,8 @@ def _reader(field: Field, mapping: SourceMapping) -> Callable[[str], str | None]
         return school_year
     if field.name == "grade":
         return grade
+    if field.name == "class_id":
+        return class_name
     if field.type in ("INTEGER", "BIGINT"):
         return whole_number
     if field.type == "DOUBLE" or field.type.startswith("DECIMAL"):
@@ -246,6 +286,8 @@ def _reader(field: Field, mapping: SourceMapping) -> Callable[[str], str | None]
     if field.allowed:
         known = known_spellings(field.name)
         return lambda text: known.get(spelling(text))
+    if field.name == "stat_area":  # a number within its locality, written with and without zeros
+        return lambda text: re.sub(r"^0+(?=\d+$)", "", re.sub(r"\.0+$", "", text))
     if field.unit == "code":
         return lambda text: code(text, field.digits)
     return None

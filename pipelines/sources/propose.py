@@ -41,7 +41,6 @@ from pipelines.sources.guess import (
 from pipelines.sources.personal import mask_personal
 from pipelines.sources.tabular import (
     TOTAL,
-    UnreadableError,
     clean_text,
     decode,
     header_names,
@@ -49,6 +48,7 @@ from pipelines.sources.tabular import (
     refuse_other_kinds,
     unix_lines,
 )
+from pipelines.sources.workbook import UnreadableError, read_sheet, visible_sheets
 
 _LOOKED_AT = 200  # rows in which a header is looked for
 _MOST_HEADER_ROWS = 5
@@ -109,6 +109,8 @@ def layouts(path: Path) -> list[Layout]:
             for place, grid in read(content)
             if (header := find_header(grid))
         ]
+    except UnreadableError:
+        raise
     except (fastexcel.FastExcelError, pl.exceptions.PolarsError, ValueError, csv.Error) as error:
         raise UnreadableError(
             f"it looks like {form} but cannot be read as such ({type(error).__name__}); open it"
@@ -134,11 +136,10 @@ def _format(path: Path, content: bytes) -> tuple[str, str]:
 
 
 def _sheets(content: bytes) -> Iterator[tuple[dict[str, Any], list[list[str]]]]:
-    book = fastexcel.read_excel(content)
-    for name in book.sheet_names:
-        sheet = book.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
-        cells = sheet.to_polars().head(_LOOKED_AT)
-        place = {"sheet": name} if len(book.sheet_names) > 1 else {}
+    names = visible_sheets(content)
+    for name in names:
+        cells = read_sheet(content, name).cells.head(_LOOKED_AT)
+        place = {"sheet": name} if len(names) > 1 else {}
         yield place, [[clean_text(value or "") for value in row] for row in cells.iter_rows()]
 
 
@@ -380,6 +381,11 @@ def _value_map(field: Field, found: Guess, column: Column) -> Iterator[str]:
     if not field.allowed and field.type != "BOOLEAN":
         return
     unknown = [value for value in column.values if not fits(field, value)]
+    if field.type == "BOOLEAN" and {normalise.flag(value) for value in column.values} == {"true"}:
+        if column.filled < 1:
+            yield f"      {field.name}:"
+            yield "        '': 'false'  # guess: the column is ticked, so an empty cell means no"
+        return
     if not unknown:
         return
     if not _may_quote(field, found, column, len(unknown)):

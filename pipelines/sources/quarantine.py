@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.settings.city import CityFolder
-from pipelines.settings.fields import Field, Table, dictionary
+from pipelines.settings.fields import NO_FAULT, Field, Table, dictionary
 from pipelines.sources.committee import committee_rules
 from pipelines.sources.people import OTHER, rules_of_people, rules_together
 
@@ -44,6 +44,16 @@ SENTENCES = {
         "the score is not possible on its scale ({rule})",
     ),
     "implausible": ("הנתון אינו סביר: {rule_he}", "not plausible: {rule}"),
+    "error_cell": (
+        (
+            "בתא יש שגיאה של הגיליון (#N/A, #REF! וכדומה) או נוסחה שתוצאתה לא נשמרה; יש לפתוח את"
+            " הקובץ, לתקן ולשמור"
+        ),
+        (
+            "the cell holds an error of the spreadsheet (#N/A, #REF! …) or a formula whose result"
+            " was not stored: open the file, correct it and save it"
+        ),
+    ),
     "skipped": (
         "לפי המיפוי אינה רשומה של המקור (skip_where)",
         "no record of this source, says its mapping (skip_where)",
@@ -61,6 +71,8 @@ SENTENCES = {
         "column '{name}' begins as a spreadsheet's formula; delete the sign before it (= + - @)",
     ),
     "total_row": ("שורת סיכום, אינה רשומה", "a total row, no record"),
+    "footnote": ("הערה מתחת לטבלה, אינה רשומה", "a note below the table, no record"),
+    "repeated_header": ("שורת הכותרות שוב, אינה רשומה", "the header once more, no record"),
     "broken_row": (
         (
             "מספר העמודות בשורה אינו כמספר הכותרות, או שיש בה מירכאות פתוחות או תווים שאינם בקידוד"
@@ -76,8 +88,8 @@ SENTENCES = {
         "nobody consented to being quoted, so the row's content was not stored",
     ),
 }
-# What the reader itself rejects; all but broken rows by design rather than by fault.
-REJECTIONS = ("skipped", "total_row", "broken_row", "no_consent")
+# What the reader itself rejects, by design or by fault.
+REJECTIONS = (*NO_FAULT, "broken_row", "error_cell")
 # Of several rows with one key these tables keep one, the first by content: without a register row a
 # whole school would be lost. Elsewhere nobody can tell which of the rows is right.
 _KEEPS_ONE = ("stg_register__schools", "stg_programmes__registry")
@@ -96,6 +108,7 @@ class References:
         groups: ids of the policy's groups of pupils.
         scales: least and greatest possible score of each scale.
         last_grade: highest grade of an elementary school of the city.
+        last_year: the latest school year a row may speak of, that of the plan.
         planning_year: the school year that the city plans for.
         indicators: ids of the indicators of need.
         releases: ids of all releases that were published; None = not known.
@@ -108,6 +121,7 @@ class References:
     groups: tuple[str, ...] = ()
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     last_grade: int = 12
+    last_year: int = 2100
     planning_year: int | None = None
     indicators: tuple[str, ...] = ()
     releases: tuple[str, ...] | None = None
@@ -136,6 +150,7 @@ def references_of(
             if scale.min is not None and scale.max is not None
         },
         last_grade=settings.grades_per_school if settings.city.authority is None else 12,
+        last_year=max(city.planning_year, settings.school_years.last),
         planning_year=city.policy.planning_year.value,
         indicators=tuple(city.policy.need.indicators),
         releases=releases,
@@ -229,6 +244,13 @@ _CANNOT_EXCEED = (
         "ימי ההיעדרות המוצדקת רבים מימי ההיעדרות",
     ),
     (
+        "finance__school_money",
+        "gefen_nis",
+        "ministry_nis",
+        "a Gefen basket of more than all the Ministry's money",
+        'סל גפ"ן גדול מכל כספי המשרד',
+    ),
+    (
         "assets__inventory",
         "hours_free_per_week",
         "hours_per_week",
@@ -240,6 +262,19 @@ _CANNOT_EXCEED = (
 
 # Source → its scores, which have to lie on the scale that the row names.
 _SCORES = {"tests__pupil_scores": "score", "tests__school_means": "score_mean"}
+# Source → the day that lies in the school year of its row.
+_DAYS = {"tests__pupil_scores": "test_date", "voice__excerpts": "collected_on"}
+# Money that nobody owes: a negative sum is a correction, and no budget line.
+_NEVER_NEGATIVE = ("finance__budget_lines", "finance__school_money")
+# What a spreadsheet makes of 4-1.
+_MONTH = (
+    "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+    "|ינו|פבר|מרץ|אפר|מאי|יונ|יול|אוג|ספט|אוק|נוב|דצמ)[\\w׳']*"
+)
+_DATE_LIKE = (
+    rf"(?i)\d{{1,2}}[-/. ]?{_MONTH}([-/. ]?\d{{2,4}})?|{_MONTH}[-/. ]?\d{{1,2}}"
+    r"|\d{4}-\d\d-\d\d.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}"
+)
 
 
 def _number(name: str) -> str:
@@ -258,6 +293,43 @@ def _row_rules(source_id: str, known: References) -> Iterator[tuple[str, str, st
     for source, column, most, en, he in _CANNOT_EXCEED:
         if source == source_id:
             yield column, "implausible", f"{_number(column)} > {_number(most)}", en, he
+    if source_id in _NEVER_NEGATIVE:
+        for column in dictionary().contract(source_id).contract:
+            if column.endswith("_nis"):
+                yield (
+                    column,
+                    "implausible",
+                    f"{_number(column)} < 0",
+                    "a negative sum",
+                    "סכום שלילי",
+                )
+    if {"school_year", "semel_mosad"} <= set(dictionary().contract(source_id).contract):
+        yield (
+            "school_year",
+            "implausible",
+            f"{_number('school_year')} BETWEEN {known.last_year + 1} AND 2100",
+            f"a school year after {known.last_year}, the year of the plan",
+            f"שנת לימודים שאחרי {known.last_year}, שנת התכנון",
+        )
+    if source_id in _DAYS:
+        day = f"TRY_CAST({_DAYS[source_id]} AS DATE)"
+        year = "TRY_CAST(school_year AS INTEGER)"
+        yield (
+            _DAYS[source_id],
+            "implausible",
+            f"{year} BETWEEN 2000 AND 2100 AND {day} NOT BETWEEN make_date({year} - 1, 9, 1) AND"
+            f" make_date({year}, 8, 31)",
+            "a day outside the row's school year (1 September to 31 August)",
+            "תאריך מחוץ לשנת הלימודים של השורה (1 בספטמבר עד 31 באוגוסט)",
+        )
+    if source_id == "register__pupils":
+        yield (
+            "class_id",
+            "implausible",
+            f"regexp_full_match(class_id, {_text(_DATE_LIKE)})",
+            "a class that a spreadsheet has made a date of: save the column as text",
+            "כיתה שהגיליון הפך לתאריך: יש לשמור את העמודה כטקסט",
+        )
     if source_id in _SCORES:
         column = _SCORES[source_id]
         score = _number(column)

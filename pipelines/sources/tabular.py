@@ -10,16 +10,22 @@ import codecs
 import csv
 import io
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import fastexcel
 import polars as pl
 
 from pipelines.settings.fields import ROW
 from pipelines.settings.mapping import SourceMapping
+from pipelines.sources.workbook import UnreadableError, read_sheet
 
 # Marks that right-to-left editors leave inside cells, and NUL bytes; never part of a value.
+# Points and accents of Hebrew, and letters that hold them; the maqaf is no point.
+_POINTS = re.compile("[\u0591-\u05bd\u05bf-\u05c5\u05c7]")
+POINTED = "[\u0591-\u05bd\u05bf-\u05c5\u05c7\ufb1d-\ufb4f]"
+_POINTED = re.compile(POINTED)
 INVISIBLE = "[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\u0000]"
 _INVISIBLE = re.compile(INVISIBLE)
 _MARKS = (
@@ -50,18 +56,6 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _DOS_HEBREW = bytes(range(0x80, 0x9B))  # the letters of cp862, which in cp1255 are marks
 
 
-class UnreadableError(ValueError):
-    """A file is not what its mapping says; the message holds no value of it.
-
-    Attributes:
-        he: the same in Hebrew.
-    """
-
-    def __init__(self, en: str, he: str) -> None:
-        super().__init__(en)
-        self.he = he
-
-
 @dataclass(frozen=True)
 class Content:
     """One file as texts.
@@ -69,10 +63,14 @@ class Content:
     Attributes:
         rows: a text column per header, then `file_row` (Int32, from 1 = first row of the file).
         broken: rows of the file that could not be split into the header's columns.
+        told: what else people should know: a repair code, how many rows, the first of them.
+        is_1904: whether day numbers of the workbook count from 1 January 1904.
     """
 
     rows: pl.DataFrame
     broken: tuple[int, ...]
+    told: tuple[tuple[str, int, int], ...] = ()
+    is_1904: bool = False
 
 
 def read_content(content: bytes, mapping: SourceMapping) -> Content:
@@ -170,14 +168,17 @@ def unix_lines(text: str) -> str:
 
 def _csv(text: str, bad: frozenset[int], mapping: SourceMapping) -> Content:
     """Split a text; a record with a line in `bad` is set aside."""
+    if _INVISIBLE.search(text):
+        text = _INVISIBLE.sub("", text)
     lines = unix_lines(text.rstrip("\x1a")).split("\n")
     declared = _SEPARATOR_LINE.fullmatch(lines[0]) if mapping.header_row == 1 else None
     start = mapping.header_row - 1 + bool(declared)
     top = lines[start : start + mapping.header_rows]
     delimiter = declared[1] if declared else _delimiter(top, mapping)
+    marks = _Marks(delimiter, _quote(lines[start + mapping.header_rows :], delimiter))
     header: list[list[str]] = []
     while len(header) < mapping.header_rows:
-        cells, length = _record(lines[start : start + _MOST_LINES], None, _Marks(delimiter))
+        cells, length = _record(lines[start : start + _MOST_LINES], None, marks)
         if not length:
             row = mapping.header_row
             raise UnreadableError(
@@ -189,12 +190,12 @@ def _csv(text: str, bad: frozenset[int], mapping: SourceMapping) -> Content:
         header.append([cell or "" for cell in found])
         start += length
     names, lines, first = header_names(header), lines[start:], start + 1
-    marks = _Marks(delimiter, _quote(lines, delimiter))
     numbered = (
         pl.DataFrame({"line": lines}, schema={"line": pl.String})
         .with_columns((pl.int_range(pl.len(), dtype=pl.Int32) + first).alias(ROW))
         .filter(pl.col("line").str.strip_chars(f" \t{delimiter}") != "")
     )
+    marks = replace(marks, has_end=_has_end(numbered, len(names), delimiter))
     bad |= _encoded_twice(numbered)
     has_quote = pl.col("line").str.contains(marks.quote, literal=True)
     plain = _as_wide(numbered.filter(~has_quote), len(names), delimiter)
@@ -206,7 +207,25 @@ def _csv(text: str, bad: frozenset[int], mapping: SourceMapping) -> Content:
     quoted = numbered.filter(has_quote)
     if not quoted.is_empty():
         rows, broken = _with_quoted(rows, broken, quoted, lines, first, bad, names, marks)
+    if rows.is_empty() and len(broken) > 1:
+        _refuse_width(numbered, len(names), delimiter)
     return Content(rows, tuple(sorted(broken)))
+
+
+def _refuse_width(lines: pl.DataFrame, fields: int, delimiter: str) -> None:
+    """Refuse a file whose rows all have one other width than its header.
+
+    Raises:
+        UnreadableError: naming both widths.
+    """
+    widths = lines["line"].str.count_matches(delimiter, literal=True).unique() + 1
+    if len(widths) == 1 and widths[0] != fields:
+        raise UnreadableError(
+            f"all {lines.height} rows have {widths[0]} fields and the header has {fields}: is it"
+            " the header's row, and the delimiter?",
+            f"בכל {lines.height} השורות {widths[0]} שדות ובכותרת {fields}: האם זו שורת הכותרות, וזה"
+            " המפריד?",
+        )
 
 
 def _encoded_twice(lines: pl.DataFrame) -> frozenset[int]:
@@ -229,10 +248,15 @@ def _encoded_twice(lines: pl.DataFrame) -> frozenset[int]:
 
 @dataclass(frozen=True)
 class _Marks:
-    """What stands between fields, and what around a field that holds it or a line break."""
+    """What stands between fields, and what around a field that holds it or a line break.
+
+    Attributes:
+        has_end: whether records end in a delimiter that the header does not have.
+    """
 
     delimiter: str
     quote: str = '"'
+    has_end: bool = False
 
 
 def _delimiter(header: list[str], mapping: SourceMapping) -> str:
@@ -243,12 +267,14 @@ def _delimiter(header: list[str], mapping: SourceMapping) -> str:
 
 def _quote(lines: list[str], delimiter: str) -> str:
     """Return an apostrophe where it stands around fields and no quotation mark does."""
-    around = re.compile(rf"(?:^|{re.escape(delimiter)})\s*'[^']*'\s*(?:$|{re.escape(delimiter)})")
+    end = rf"(?:^|$|{re.escape(delimiter)})"
+    around = re.compile(rf"{end}\s*'[^']*'\s*{end}")
+    quoted = re.compile(rf'{end}\s*"|"\s*{end}')
     with_apostrophe = [line for line in lines if "'" in line]
     is_apostrophe = (
         with_apostrophe
         and all(around.search(line) for line in with_apostrophe)
-        and not any('"' in line for line in lines)
+        and not any(quoted.search(line) for line in lines if '"' in line)
     )
     return "'" if is_apostrophe else '"'
 
@@ -258,36 +284,42 @@ def _as_wide(lines: pl.DataFrame, fields: int, delimiter: str) -> pl.DataFrame:
 
     A delimiter at the end of most lines makes an empty field too many. Spreadsheets leave out last
     fields that are empty, in many lines; that is taken for so only where what is left has numbers
-    where the whole lines have them, since a field lost within a line would move the others.
+    where the whole lines have them, and what is missing may be empty: it is the last field, or
+    empty in some whole line. A field lost within a line would move the others.
     """
     count = pl.col("line").str.count_matches(delimiter, literal=True) + 1
-    ends_empty = pl.col("line").str.ends_with(delimiter)
-    wide = lines.filter((count == fields + 1) & ends_empty)
-    if 2 * wide.height > lines.height:
-        is_wide = (count == fields + 1) & ends_empty
+    if _has_end(lines, fields, delimiter):
+        is_wide = (count == fields + 1) & pl.col("line").str.ends_with(delimiter)
         cut = pl.col("line").str.head(-len(delimiter))
         return lines.with_columns(line=pl.when(is_wide).then(cut).otherwise("line"))
     short, whole = lines.filter(count < fields), lines.filter(count == fields)
     if short.height < max(2, _SHORT_SHARE * lines.height) or whole.is_empty():
         return lines
-    is_number = [_are_numbers(whole, place, delimiter) for place in range(fields)]
     parts = pl.col("line").str.split(delimiter)
-    same = pl.lit(value=any(is_number))
-    for place, expected in enumerate(is_number):
-        part = parts.list.get(place, null_on_oob=True)
-        own = part.is_null() | (part.str.strip_chars() == "") | part.str.contains(_NUMBER)
-        same &= own if expected else ~part.str.contains(_NUMBER).fill_null(value=False)
+    same, is_any_number = pl.lit(value=True), False
+    for place in range(fields):
+        column = whole["line"].str.split(delimiter).list.get(place).str.strip_chars()
+        filled = column.filter(column != "")
+        are_numbers = not filled.is_empty() and bool(filled.str.contains(_NUMBER).all())
+        is_any_number |= are_numbers
+        part = parts.list.get(place, null_on_oob=True).str.strip_chars()
+        may_miss = place == fields - 1 or len(filled) < len(column)
+        same &= (part.is_not_null() & (part != "")) | pl.lit(value=may_miss)
+        is_number = part.str.contains(_NUMBER).fill_null(value=are_numbers)
+        same &= (is_number | (part == "")) if are_numbers else ~is_number
+    if not is_any_number:
+        return lines
     missing = pl.lit(delimiter).repeat_by(fields - count).list.join("")
     return lines.with_columns(
         line=pl.when((count < fields) & same).then(pl.col("line") + missing).otherwise("line")
     )
 
 
-def _are_numbers(lines: pl.DataFrame, place: int, delimiter: str) -> bool:
-    """Return whether every filled field of a column is a number, and there is one."""
-    column = lines["line"].str.split(delimiter).list.get(place).str.strip_chars()
-    filled = column.filter(column != "")
-    return not filled.is_empty() and bool(filled.str.contains(_NUMBER).all())
+def _has_end(lines: pl.DataFrame, fields: int, delimiter: str) -> bool:
+    """Return whether most lines have one field more than the header, and it is empty."""
+    count = pl.col("line").str.count_matches(delimiter, literal=True) + 1
+    wide = lines.filter((count > fields) & pl.col("line").str.ends_with(delimiter))
+    return 2 * wide.height > lines.height
 
 
 def _split(lines: pl.DataFrame, names: list[str], delimiter: str) -> pl.DataFrame:
@@ -366,6 +398,8 @@ def _record(
             return None, 1
         if fields is None:
             return list(record), length
+        if marks.has_end and len(record) == fields + 1 and not record[-1].strip():
+            del record[-1]
         inner = [part.count(marks.delimiter) == fields - 1 for part in lines[1 : length - 1]]
         is_stray = inner and 2 * sum(inner) >= len(inner)
         if len(record) == fields and not is_stray and not _is_shifted(text, marks):
@@ -401,10 +435,8 @@ def _is_shifted(text: str, marks: _Marks) -> bool:
 
 
 def _workbook(content: bytes, mapping: SourceMapping) -> Content:
-    sheet = fastexcel.read_excel(content).load_sheet(
-        mapping.sheet, header_row=None, skip_rows=0, dtypes="string"
-    )
-    cells = sheet.to_polars()
+    sheet = read_sheet(content, mapping.sheet)
+    cells = sheet.cells
     top = cells.slice(mapping.header_row - 1, mapping.header_rows)
     if len(top) < mapping.header_rows:
         raise UnreadableError(
@@ -418,19 +450,19 @@ def _workbook(content: bytes, mapping: SourceMapping) -> Content:
     body = body.with_columns(
         (pl.int_range(pl.len(), dtype=pl.Int32) + mapping.first_data_row).alias(ROW)
     )
-    return Content(
-        body.filter(
-            ~pl.all_horizontal(pl.col(names).is_null() | (pl.col(names).str.strip_chars() == ""))
-        ),
-        (),
-    )
+    is_empty = pl.all_horizontal(pl.col(names).is_null() | (pl.col(names).str.strip_chars() == ""))
+    told = [("hidden_sheet", body.height, mapping.header_row)] if sheet.is_hidden else []
+    if sheet.hidden_rows:
+        told.append(("hidden_rows", sheet.hidden_rows, mapping.first_data_row))
+    return Content(body.filter(~is_empty), (), tuple(told), sheet.is_1904)
 
 
 def header_names(rows: list[list[str]]) -> list[str]:
     """Join the rows of a header into one unique name per column.
 
     In every row but the last a merged cell is written once and holds to its right. Marks and double
-    spaces go; a repeated name gets " (2)", a column without a name "column 7".
+    spaces go. A name that stands there twice is "name (1)" and "name (2)", so that nobody means
+    one of them unawares; a column without a name is "column 7".
 
     Raises:
         UnreadableError: if no column has a name.
@@ -440,18 +472,29 @@ def header_names(rows: list[list[str]]) -> list[str]:
     for row in cleaned[:-1]:
         for column in range(1, width):
             row[column] = row[column] or row[column - 1]
+    # A cell merged downwards repeats itself in no row, one written twice says nothing new.
+    joined = [
+        " / ".join(dict.fromkeys(row[column] for row in cleaned if row[column]))
+        or f"column {column + 1}"
+        for column in range(width)
+    ]
+    copies = Counter(joined)
     names: list[str] = []
-    for column in range(width):
-        parts = [row[column] for row in cleaned if row[column]]
-        # A cell merged downwards repeats itself in no row, one written twice says nothing new.
-        joined = " / ".join(dict.fromkeys(parts)) or f"column {column + 1}"
-        copies = sum(name == joined or name.rsplit(" (", 1)[0] == joined for name in names)
-        names.append(joined if not copies else f"{joined} ({copies + 1})")
+    for name in joined:
+        number = sum(known.rsplit(" (", 1)[0] == name for known in names) + 1
+        names.append(f"{name} ({number})" if copies[name] > 1 else name)
     if not any(any(row) for row in cleaned):
         raise UnreadableError("the header row is empty", "שורת הכותרות ריקה")
     return names
 
 
 def clean_text(value: str) -> str:
-    """Return a text without invisible marks, with single spaces, and without outer spaces."""
-    return " ".join(_INVISIBLE.sub("", value).split())
+    """Return a text without invisible marks, points and forms of letters, with single spaces."""
+    return " ".join(plain_letters(_INVISIBLE.sub("", value)).split())
+
+
+def plain_letters(text: str) -> str:
+    """Return Hebrew as it is typed: presentation forms as letters, without points and accents."""
+    if not _POINTED.search(text):
+        return text
+    return _POINTS.sub("", unicodedata.normalize("NFKC", text))

@@ -50,6 +50,14 @@ SHARED_RAW = {
         "repaired_rows": "INTEGER",
         "first_row": "INTEGER",
     },
+    "raw_file_finding": {
+        "source_id": "VARCHAR",
+        "school_year": "VARCHAR",
+        "file_finding": "VARCHAR",
+        "is_blocking": "BOOLEAN",
+        "finding_he": "VARCHAR",
+        "finding_en": "VARCHAR",
+    },
     "raw_presence": {
         "source_id": "VARCHAR",
         "school_year": "VARCHAR",

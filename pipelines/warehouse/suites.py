@@ -394,6 +394,41 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             ("is_odd_file",),
         ),
     ),
+    "core_file_finding": (
+        Check(
+            "whole_file",
+            "ERROR",
+            "drift",
+            ANALYST,
+            Says(
+                "The levels, ids and columns of a source's files are those of its other school"
+                " years, of what was loaded before, and of what they refer to.",
+                "הרמות, המזהים והעמודות בקובצי המקור הם כבשנים אחרות, כבתוכן שנקלט קודם וכבמקורות"
+                " שהם מפנים אליהם.",
+                "Correct the file or its mapping (units, columns); if all is right, confirm the"
+                " file in city.yaml (confirmed).",
+                "יש לתקן את הקובץ או את המיפוי (units, columns); אם הכול נכון, יש לאשר את הקובץ"
+                " ב-city.yaml (confirmed).",
+            ),
+            (_among("is_blocking", [False]),),
+            ("is_blocking",),
+            blocks=True,
+        ),
+        Check(
+            "whole_file_doubt",
+            "WARN",
+            "drift",
+            ANALYST,
+            Says(
+                "Nothing about a source's files as a whole is odd.",
+                "אין בקובצי המקור, ככלל, דבר חריג.",
+                "Look whether the change is real; nothing is held back.",
+                "יש לבדוק אם השינוי אמיתי; דבר אינו נעצר.",
+            ),
+            (_not_among("file_finding", list(dictionary().fields["file_finding"].allowed)),),
+            ("file_finding",),
+        ),
+    ),
     "core_source_year": (
         Check(
             "volume",
@@ -479,6 +514,22 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
                 " בעמודה באופן אחיד (רצוי שנה-חודש-יום) ולהריץ שוב.",
             ),
             (_not_among("repair_code", ["day_month_unsure"]),),
+            ("repair_code",),
+        ),
+        Check(
+            "hidden",
+            "WARN",
+            "completeness",
+            ANALYST,
+            Says(
+                "No sheet or row that was read is hidden in its workbook.",
+                "אין גיליון או שורה שנקראו והם מוסתרים בחוברת.",
+                "What people do not see may be last year's copy or rows that a filter left out:"
+                " look at them, and delete what does not belong.",
+                "מה שאינו נראה עלול להיות עותק משנה קודמת או שורות שסוננו: יש לבדוק ולמחוק מה"
+                " שאינו שייך.",
+            ),
+            (_not_among("repair_code", ["hidden_rows", "hidden_sheet"]),),
             ("repair_code",),
         ),
         Check(

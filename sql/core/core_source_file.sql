@@ -10,7 +10,7 @@ WITH set_aside AS (
 faulty AS (
     SELECT source_id, file_name, count(DISTINCT file_row) AS rows_faulty
     FROM raw.raw_quarantine
-    WHERE reason_code NOT IN ('skipped', 'total_row', 'no_consent')
+    WHERE reason_code NOT IN ('skipped', 'total_row', 'footnote', 'repeated_header', 'no_consent')
     GROUP BY source_id, file_name
 ),
 usual AS (

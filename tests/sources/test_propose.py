@@ -12,7 +12,8 @@ from pipelines.settings.city import load_city
 from pipelines.settings.mapping import SourceMapping
 from pipelines.sources.guess import date_order, shape
 from pipelines.sources.propose import find_header, layouts, propose
-from pipelines.sources.tabular import UnreadableError, read_content
+from pipelines.sources.tabular import read_content
+from pipelines.sources.workbook import UnreadableError
 
 
 def mapping_in(text: str) -> tuple[str, SourceMapping]:
@@ -323,3 +324,23 @@ def test_the_draft_goes_to_a_new_file_only(budget, tmp_path, capsys):
     assert mapping_in(out.read_text(encoding="utf-8"))[0] == "finance__budget_lines"
     assert main([str(budget), "--out", str(out)]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def test_ticked_columns_are_drafted_with_what_an_empty_cell_means(tmp_path):
+    path = tmp_path / "p.csv"
+    header = "ת.ז.,שנה,סמל מוסד,שכבה,כיתה,מין,שנת לידה,עשירון טיפוח,שילוב,מחונן,אמירים"
+    rows = [f"{900000000 + n},2026,900001,5,5-1,ז,2016,5,{'V' * (n % 2)},V,לא" for n in range(20)]
+    path.write_text("\n".join([header, *rows]), encoding="utf-8")
+    drafted = yaml.safe_load(propose(path, "register__pupils"))["sources"]["register__pupils"]
+    assert drafted["values"] == {"is_sen_integration": {"": "false"}}
+
+
+def test_a_cell_far_from_the_table_ends_no_draft(tmp_path):
+    path = tmp_path / "m.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        page = book.add_worksheet()
+        page.write_row(0, 0, ["סמל מוסד", "שנה", "ממוצע"])
+        page.write_row(1, 0, [900001, 2026, 70])
+        page.write_blank(1_000_000, 16_000, "", book.add_format({"bold": True}))
+    with pytest.raises(UnreadableError, match="far from the table"):
+        propose(path)

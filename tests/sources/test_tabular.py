@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipelines.settings.fields import ROW
 from pipelines.settings.mapping import SourceMapping
-from pipelines.sources.tabular import UnreadableError, header_names, read_content
+from pipelines.sources.tabular import header_names, read_content
+from pipelines.sources.workbook import UnreadableError
 
 COLUMNS = {"semel_mosad_old": "סמל קודם", "semel_mosad": "סמל מוסד", "school_year": "שנה"}
 TEXT = "סמל קודם,סמל מוסד,שנה\n900900,900029,2024\n900901,900030,2025\n"
@@ -211,7 +212,7 @@ def test_a_parquet_file():
 
 
 def test_header_names_are_unique_and_never_empty():
-    assert header_names([["a", "a", "", "\u200fא  ב"]]) == ["a", "a (2)", "column 3", "א ב"]
+    assert header_names([["a", "a", "", "\u200fא  ב"]]) == ["a (1)", "a (2)", "column 3", "א ב"]
     with pytest.raises(ValueError, match="empty"):
         header_names([["", ""]])
 
@@ -261,3 +262,18 @@ def test_a_corrupt_byte_changes_no_other_row(encoding, data):
         return
     others = {tuple(row.split(",")) for number, row in enumerate(body) if number != line}
     assert others <= {row[:3] for row in found.rows.iter_rows()}
+
+
+@pytest.mark.parametrize(("tail", "width"), [(",כן,5", 4), ("", 2)])
+def test_a_file_whose_rows_all_have_another_width_is_told_so_once(tail, width):
+    text = "\n".join(["א,ב,ג", *(f"{code},אלון{tail}" for code in CODES)])
+    with pytest.raises(UnreadableError, match=f"have {width} fields and the header has 3") as told:
+        read_content(text.encode(), mapping(columns={"x": "א"}))
+    assert f"{width} שדות ובכותרת 3" in told.value.he
+
+
+def test_a_header_in_apostrophes_is_the_header_without_them():
+    text = "'סמל','שם'\n'510001','בי\"ס אלון'\n'510002','ברוש'\n"
+    found = read_content(text.encode(), mapping(columns={"x": "סמל"})).rows
+    assert found.drop("file_row").rows() == [("510001", 'בי"ס אלון'), ("510002", "ברוש")]
+    assert found.columns[:2] == ["סמל", "שם"]
