@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,59 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Telling:
+    """A column that tells counts of children: itself (`number`) or as a percentage (`share`).
+
+    Attributes:
+        count: what is counted; the same name in other tables is the same count.
+        at: coordinate → column; a coordinate that the table has not is the whole.
+        of: the count that it is a part of.
+        hides: columns that tell it too.
+        loss: how many cells hiding one of it is worth.
+        where: column → values of the rows it is about.
+    """
+
+    table: str
+    count: str
+    at: Mapping[str, str]
+    number: str = ""
+    share: str = ""
+    of: str = ""
+    hides: tuple[str, ...] = ()
+    loss: int = 1
+    where: Mapping[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def column(self) -> str:
+        """The column that tells it."""
+        return self.number or self.share
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """Columns told no finer than the children behind them allow (`models/privacy/rounding.py`).
+
+    Attributes:
+        share_of, mean_of: the column with the count behind a share (percent) or a mean.
+        divided_by: column by which sittings are divided to give children.
+        per_sd: what one pupil SD is in the unit of the column, in the words of SQL.
+        step: a fixed step instead.
+        where: column → values of the rows it is about.
+        ends: columns with the ends of a share's interval, and its z.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    share_of: str = ""
+    mean_of: str = ""
+    divided_by: str = ""
+    per_sd: str = "1.0"
+    step: float | None = None
+    where: Mapping[str, list[Any]] = field(default_factory=dict)
+    ends: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
 class Dictionary:
     """All fields and tables, and the words, signs and sheets that readers see.
 
@@ -124,6 +177,8 @@ class Dictionary:
         references: units told in another, the same in every city.
         meanings: of the words of counting and sureness.
         spelled: how a term is spelled, and how it is not.
+        wholes: the value of a coordinate of counts that stands for all others together.
+        counts, rounded: what tables tell of counts of children, and how finely.
     """
 
     fields: dict[str, Field]
@@ -136,6 +191,9 @@ class Dictionary:
     meanings: dict[str, Meaning]
     spelled: dict[str, list[str]]
     spellings: dict[str, dict[str, str]]
+    wholes: dict[str, str]
+    counts: tuple[Telling, ...]
+    rounded: tuple[Rounding, ...]
 
     def label(self, field: str, value: str) -> str:
         """Return the Hebrew name of a category's value, or of each in a list of them.
@@ -221,14 +279,14 @@ def load(path: Path) -> Dictionary:
             key: tuple(entry.get(key, ())) for key in ("allowed", "n_for", "interval", "named_in")
         }
         read["interval"] = read["interval"] or _interval(name, raw["fields"])
-        field = Field(name=name, **read)
-        if field.privacy not in PRIVACY_CLASSES:
+        one = Field(name=name, **read)
+        if one.privacy not in PRIVACY_CLASSES:
             raise ValueError(
-                f"{path}: field '{name}': privacy '{field.privacy}' is not one of {PRIVACY_CLASSES}"
+                f"{path}: field '{name}': privacy '{one.privacy}' is not one of {PRIVACY_CLASSES}"
             )
-        if field.pattern:
-            re.compile(field.pattern)
-        fields[name] = field
+        if one.pattern:
+            re.compile(one.pattern)
+        fields[name] = one
     tables = {}
     for name, entry in raw["tables"].items():
         columns, nullable = _names(entry["columns"])
@@ -255,9 +313,9 @@ def load(path: Path) -> Dictionary:
             )
         tables[name] = table
     labels = raw.get("labels", {})
-    for field in fields.values():
-        if field.labels_of:
-            labels[field.name] = labels[field.labels_of] | labels.get(field.name, {})
+    for one in fields.values():
+        if one.labels_of:
+            labels[one.name] = labels[one.labels_of] | labels.get(one.name, {})
     for name, names in labels.items():
         allowed = set(map(str, fields[name].allowed))
         if allowed and set(names) - allowed:
@@ -283,7 +341,37 @@ def load(path: Path) -> Dictionary:
         },
         spelled=raw.get("spelled", {}),
         spellings=spellings,
+        wholes=raw.get("wholes", {}),
+        **_disclosure(raw, tables),
     )
+
+
+def _disclosure(raw: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[str, Any]:
+    """Return `counts` and `rounded`.
+
+    Raises:
+        ValueError: if they name a table or column that is not there.
+    """
+    lists = ("hides", "columns", "ends")
+    read = {
+        name: tuple(
+            kind(**entry | {key: tuple(entry[key]) for key in lists if key in entry})
+            for entry in raw.get(name, ())
+        )
+        for name, kind in (("counts", Telling), ("rounded", Rounding))
+    }
+    for told in read["counts"]:
+        _expect_columns(tables, told.table, (told.column, *told.at.values(), *told.hides, *told.where))
+    for told in read["rounded"]:
+        named = (told.share_of, told.mean_of, told.divided_by, *told.where, *told.ends[:2])
+        _expect_columns(tables, told.table, (*told.columns, *(name for name in named if name)))
+    return read
+
+
+def _expect_columns(tables: Mapping[str, Table], table: str, columns: tuple[str, ...]) -> None:
+    held = tables[table].columns if table in tables else ()
+    if astray := [column for column in columns if column not in held]:
+        raise ValueError(f"counts or rounded of '{table}' name columns it does not have: {astray}")
 
 
 @cache
