@@ -59,7 +59,7 @@ class Block:
 
     @classmethod
     def of(cls, system: System, columns: np.ndarray) -> Block:
-        """Take the columns, with what is told moved to the ends of their rows, and each row once."""
+        """Take the columns, what is told moved to the ends of their rows, and each row once."""
         rows = system.about(columns)
         at, count, factor = system.entries(rows)
         is_open = system.told[count] < 0
@@ -229,21 +229,19 @@ class _Search:
     def closed(
         self, names: list[str], targets: Collection[int], knows: str = ""
     ) -> Iterator[Found]:
-        """Yield the targets that are not open."""
+        """Yield the targets that are not seen to be open."""
         block = self.block
-        narrow = block.upper - block.lower < self.width
+        low, high = block.lower.copy(), block.upper.copy()
         if not block.is_one_sum:
-            self._apart([t for t in targets if not narrow[t]])
+            self._apart([t for t in targets if high[t] - low[t] >= self.width])
         for target in targets:
-            low, high = block.lower[target], block.upper[target]
-            if not narrow[target] and not block.is_one_sum:
-                if self._is_open(target):
-                    continue
-                low, high = self._end(target, 1), self._end(target, -1)
-                if self._is_open(target):
-                    continue
-            if high - low < self.width:
-                yield Found(names[target], int(low), int(high), knows)
+            if not block.is_one_sum and not self._is_open(target):
+                low[target], high[target] = self._end(target, 1), self._end(target, -1)
+            is_open = self._is_open(target) or (
+                block.is_one_sum and high[target] - low[target] >= self.width
+            )
+            if not is_open:
+                yield Found(names[target], int(low[target]), int(high[target]), knows)
 
     def _is_open(self, target: int) -> bool:
         seen = self.points[:, target]
@@ -318,7 +316,9 @@ class Reasons:
         self._place = {name: number for number, name in enumerate(self._names)}
         self._rows = [system.row_names[row] for row in rows]
         self._told = told >= 0
-        self._everything = {n for n, is_told in zip(self._names, self._told, strict=True) if is_told}
+        self._everything = {
+            n for n, is_told in zip(self._names, self._told, strict=True) if is_told
+        }
         self._everything |= set(self._rows)
         self._solver = None
         if len(rows) > 1:

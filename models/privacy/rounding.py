@@ -33,7 +33,7 @@ def rounded(value: pl.Expr, step: pl.Expr) -> pl.Expr:
 
 
 def share_ends(told: pl.Expr, step: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    """Return between what a rounded share (percent) lies: half a step either way, within 0 to 100."""
+    """Return between what a rounded share (percent) lies: half a step either way."""
     return (told - step / 2).clip(0, 100), (told + step / 2).clip(0, 100)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -56,16 +57,20 @@ class System:
             for number, (_, terms, _, _) in enumerate(ordered)
             for name, coefficient in sorted(terms.items())
         ]
-        factors, *at = (np.array(part) for part in zip(*entries, strict=True)) if entries else 3 * [np.empty(0)]
-        told = np.array([-1 if (value := counts[n][0]) is None else value for n in names], dtype=np.int64)
+        factors, *at = (
+            (np.array(part) for part in zip(*entries, strict=True))
+            if entries
+            else 3 * [np.empty(0)]
+        )
+        told = np.array(
+            [-1 if (value := counts[n][0]) is None else value for n in names], dtype=np.int64
+        )
         return cls(
             names,
             told,
             np.array([counts[name][1] for name in names], dtype=np.int64),
             np.full(len(names), _UNBOUNDED, dtype=np.int64),
-            sparse.csr_array(
-                (factors.astype(float), tuple(at)), shape=(len(ordered), len(names))
-            ),
+            sparse.csr_array((factors.astype(float), tuple(at)), shape=(len(ordered), len(names))),
             np.array([row[2] for row in ordered], dtype=float),
             np.array([row[3] for row in ordered], dtype=float),
             tuple(row[0] for row in ordered),
@@ -93,7 +98,7 @@ class System:
         count, label = connected_components(abs(part.T) @ abs(part), directed=False)
         order = np.argsort(label, kind="stable")
         bounds = np.searchsorted(label[order], np.arange(count + 1))
-        for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+        for first, last in pairwise(bounds):
             yield hidden[order[first:last]]
 
     def about(self, columns: np.ndarray) -> np.ndarray:
@@ -112,7 +117,7 @@ class System:
 
 
 def _inside(starts: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return the places of the entries of chosen rows (of a CSR matrix) or columns (of a CSC one)."""
+    """Return where the entries of chosen rows (of a CSR matrix) or columns (CSC) stand."""
     lengths = np.diff(starts)[chosen]
     before = np.cumsum(lengths) - lengths
     return np.arange(lengths.sum()) + np.repeat(starts[chosen] - before, lengths)

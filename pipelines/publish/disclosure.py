@@ -137,7 +137,7 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
         at, of = _at(telling.count, telling, tables), _at(telling.of, telling, tables)
         rows = frame.select(
             name=_name(telling.count, at),
-            at=pl.struct(**at),
+            at=pl.struct([value.alias(axis) for axis, value in at.items()]),
             of=_name(telling.of, of) if telling.of else pl.lit(""),
             value=telling.column,
             seen="seen",
@@ -281,8 +281,10 @@ def round_off(table: str, frame: pl.DataFrame) -> pl.DataFrame:
         columns = [c for c in rule.columns if c in frame.columns]
         step = step_of(rule)
         told = [
-            pl.when(within(rule.where) & step.is_finite()).then(rounded(pl.col(c), step))
-            .otherwise(c).alias(c)
+            pl.when(within(rule.where) & step.is_finite())
+            .then(rounded(pl.col(c), step))
+            .otherwise(c)
+            .alias(c)
             for c in columns
         ]
         frame = frame.with_columns(told)
@@ -363,7 +365,7 @@ class _Rows:
     now: Told
     limits: Limits
     known: frozenset[str]
-    rows: list[tuple[str, dict[str, int | float], float, float]] = field(default_factory=list)
+    rows: list[tuple[str, dict[str, float], float, float]] = field(default_factory=list)
     rest: dict[str, int] = field(default_factory=dict)
 
     def add_parts(self, whole: str, parts: tuple[str, ...]) -> None:
@@ -376,9 +378,10 @@ class _Rows:
         rest = known[0] - sum(known[1:])
         if rest < 0:
             return  # they overlap
-        terms: dict[str, int | float] = {whole: 1} | {
-            name: -1 for name, value in zip(parts, values[1:], strict=True) if value is not None
-        }
+        terms = {whole: 1.0}
+        for name, value in zip(parts, values[1:], strict=True):
+            if value is not None:
+                terms[name] = -1.0
         is_whole = len(known) == len(values)
         if is_whole and self.limits.is_small(rest):
             name = f"{whole} but {', '.join(parts)}"
@@ -396,7 +399,7 @@ class _Rows:
 
     def add_before(self, told: Told) -> None:
         """Add what another release told, as far as it is still true of what is counted now."""
-        cells, was = self.now.cells, told.cells
+        was = told.cells
         for whole, parts in told.sums:
             self._add_known({whole: 1} | dict.fromkeys(parts, -1), was, 0, 0)
         for _, part, whole, low, high in told.shares:
@@ -426,7 +429,10 @@ class _Rows:
         values: dict[str, int | None] = dict(self.rest)
         for name, cell in self.now.cells.items():
             is_told = cell.is_told or name in self.known
-            counts[name] = (cell.value if is_told else None, int(cell.is_in_tables and cell.value != 0))
+            counts[name] = (
+                cell.value if is_told else None,
+                int(cell.is_in_tables and cell.value != 0),
+            )
             is_hidden = cell.value is not None and not is_told
             if is_hidden and (cell.is_in_tables or small(cell.value)):
                 values[name] = cell.value

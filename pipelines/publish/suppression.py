@@ -1,9 +1,9 @@
 """What an audience may see: no few children, and nothing that gives them back (R111).
 
-Three steps make it. A value that stands on too few children is emptied; shares and means are rounded
-to what the children behind them allow; and counts are hidden where they are small or would, with all
-that is told beside them and was told before, let a small one be found (`models/privacy`). The gate
-and the intruder look at what was really written.
+Three steps make it. A value that stands on too few children is emptied; shares and means are
+rounded to what the children behind them allow; and counts are hidden where they are small or would,
+with all that is told beside them and was told before, let a small one be found (`models/privacy`).
+The gate and the intruder look at what was really written.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def protect_counts(
             hidden |= protect(beside.system, beside.loss, beside.guard.but(given), safe)
     except UnprotectedError as error:
         raise PrivacyError(
-            f"not published: hidden counts that nothing can protect: {error}. Ask for larger cells"
+            f"not published: hidden counts that nothing can protect ({error}). Ask for larger cells"
             " under `suppression:` of policy.yaml, or leave the table out.\n"
             "לא פורסם: ספירות מוסתרות שדבר אינו מגן עליהן. יש להעלות את הסף בסעיף `suppression:`"
             " של policy.yaml."

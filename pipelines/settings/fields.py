@@ -352,20 +352,23 @@ def _disclosure(raw: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[str
     Raises:
         ValueError: if they name a table or column that is not there.
     """
-    lists = ("hides", "columns", "ends")
-    read = {
-        name: tuple(
-            kind(**entry | {key: tuple(entry[key]) for key in lists if key in entry})
-            for entry in raw.get(name, ())
-        )
-        for name, kind in (("counts", Telling), ("rounded", Rounding))
-    }
-    for told in read["counts"]:
-        _expect_columns(tables, told.table, (told.column, *told.at.values(), *told.hides, *told.where))
-    for told in read["rounded"]:
-        named = (told.share_of, told.mean_of, told.divided_by, *told.where, *told.ends[:2])
-        _expect_columns(tables, told.table, (*told.columns, *(name for name in named if name)))
-    return read
+
+    def entries(name: str) -> list[dict[str, Any]]:
+        return [
+            {key: tuple(value) if isinstance(value, list) else value for key, value in one.items()}
+            for one in raw.get(name, ())
+        ]
+
+    counts = tuple(Telling(**one) for one in entries("counts"))
+    rounded = tuple(Rounding(**one) for one in entries("rounded"))
+    for told in counts:
+        named = (told.column, *told.at.values(), *told.hides, *told.where)
+        _expect_columns(tables, told.table, named)
+    for rule in rounded:
+        behind = filter(None, (rule.share_of, rule.mean_of, rule.divided_by))
+        named = (*rule.columns, *rule.where, *rule.ends[:2], *behind)
+        _expect_columns(tables, rule.table, named)
+    return {"counts": counts, "rounded": rounded}
 
 
 def _expect_columns(tables: Mapping[str, Table], table: str, columns: tuple[str, ...]) -> None:
