@@ -25,7 +25,7 @@ from pipelines.settings.fields import Rounding, Telling, dictionary
 _BY_CHILDREN = 6
 """A share of n children is told in steps of at least 6/n: even at 0 or 100 % four counts fit it."""
 _CELL = 1000  # what hiding a cell costs, beside the size of its count
-_OF_WHOLE = 50
+_OF_WHOLE = 10  # so many parts a whole is worth
 _SLACK = 1e-6
 _STREAM = "stream"  # groups of schools, which no scope divides
 
@@ -159,9 +159,9 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
             cell.is_told |= told is not None
             cell.is_in_tables = True
             cell.is_public |= telling.loss == 0
-            cell.loss += telling.loss * (_CELL + min(value or 0, _CELL - 1))
-            if any(_bare(value) == dictionary().wholes.get(axis) for axis, value in cell.at):
-                cell.loss += _OF_WHOLE * _CELL
+            wholes = sum(_bare(end) == dictionary().wholes.get(axis) for axis, end in cell.at)
+            size = min(cell.value or 0, _CELL - 1)
+            cell.loss += telling.loss * (_CELL + size) * _OF_WHOLE**wholes
     return Told(cells, tuple(shares), _dimension(tables), _years(tables))
 
 
