@@ -10,6 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 _LADDER = (1.0, 2.0, 5.0)
+_LEFT_OUT = 1e-6  # percent: less than one child in a million
 
 
 def rounding_step(least: pl.Expr) -> pl.Expr:
@@ -33,8 +34,8 @@ def rounded(value: pl.Expr, step: pl.Expr) -> pl.Expr:
 
 
 def share_ends(told: pl.Expr, step: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    """Return between what a rounded share (percent) lies: half a step either way."""
-    return (told - step / 2).clip(0, 100), (told + step / 2).clip(0, 100)
+    """Return between what a rounded share (percent) lies: half a step either way, less an end."""
+    return (told - step / 2).clip(0, 100), (told + step / 2 - _LEFT_OUT).clip(0, 100)
 
 
 def wilson(low: pl.Expr, high: pl.Expr, n: pl.Expr, z: float) -> tuple[pl.Expr, pl.Expr]:
@@ -48,6 +49,6 @@ def wilson(low: pl.Expr, high: pl.Expr, n: pl.Expr, z: float) -> tuple[pl.Expr, 
         share = percent / 100
         middle = share + square / (2 * n)
         half = z * (share * (1 - share) / n + square / (4 * n * n)).sqrt()
-        return (100 * (middle + sign * half) / (1 + square / n)).clip(0, 100)
+        return (100 * (middle + sign * half) / (1 + square / n)).clip(0, 100).round(6)
 
     return end(low, -1), end(high, 1)

@@ -18,12 +18,21 @@ from pathlib import Path
 
 import polars as pl
 
-from models.privacy import Guard, System, attack, rounded, rounding_step, share_ends, wilson
+from models.privacy import (
+    ContradictionError,
+    Guard,
+    System,
+    attack,
+    rounded,
+    rounding_step,
+    share_ends,
+    wilson,
+)
 from pipelines.publish.marts import read_database
 from pipelines.settings.fields import Rounding, Telling, dictionary
 
-_BY_CHILDREN = 6
-"""A share of n children is told in steps of at least 6/n: even at 0 or 100 % four counts fit it."""
+_BY_CHILDREN = 6.1
+"""A share of n children is told in steps of more than 6/n: at 0 or 100 % too four counts fit it."""
 _CELL = 1000  # what hiding a cell costs, beside the size of its count
 _OF_WHOLE = 10  # so many parts a whole is worth
 _SLACK = 1e-6
@@ -269,8 +278,6 @@ def step_of(rule: Rounding) -> pl.Expr:
     if rule.step is not None:
         return pl.lit(rule.step)
     children = pl.col(rule.share_of or rule.mean_of).cast(pl.Float64)
-    if rule.divided_by:
-        children = children / pl.col(rule.divided_by)
     least = 100.0 * _BY_CHILDREN if rule.share_of else pl.sql_expr(rule.per_sd).abs()
     return rounding_step(least / children.clip(1, None))
 
@@ -308,7 +315,9 @@ class Attackable:
     loss: dict[str, int]
 
 
-def attackable(now: Told, limits: Limits, before: Sequence[Told] = ()) -> Attackable:
+def attackable(
+    now: Told, limits: Limits, before: Sequence[Told] = (), *, is_with_gone: bool = True
+) -> Attackable:
     """Return what readers are told now, and were told before, as the intruder's system.
 
     A count that is hidden is at least one, as zeros are shown. Counts that no table shows – the
@@ -325,6 +334,9 @@ def attackable(now: Told, limits: Limits, before: Sequence[Told] = ()) -> Attack
         system.add_share(*share)
     for told in before:
         system.add_before(told)
+    if not is_with_gone:
+        system.rows = [row for row in system.rows if not system.gone & row[1].keys()]
+        system.gone = set()
     return system.attackable()
 
 
@@ -346,27 +358,53 @@ def kept_hidden(now: Told, last: Told) -> frozenset[str]:
     return frozenset(hidden | (shares - {share[0] for share in last.shares}))
 
 
-def given_away(
+def beside(
     now: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]
-) -> frozenset[str]:
-    """Return the counts that earlier releases give away, whatever else is hidden now."""
-    if not before:
-        return frozenset()
-    most = attackable(now, limits, before)
-    least = attackable(now.without(most.loss), limits, before)
-    found = attack(least.system, least.guard, safe)
-    return known_before(now, before) | {count.name for count in found}
+) -> tuple[Attackable, frozenset[str]]:
+    """Return what is told now and was told before, and the counts that this gave away already.
+
+    Those are not guarded any more: earlier releases give them away, whatever else is hidden now.
+
+    Args:
+        now: what readers are told now.
+        limits: of the audience.
+        before: what earlier releases told.
+        safe: as in `models.privacy.attack`.
+    """
+    for is_with_gone in (True, False):
+        most = attackable(now, limits, before, is_with_gone=is_with_gone)
+        least = attackable(now.without(most.loss), limits, before, is_with_gone=is_with_gone)
+        try:
+            found = attack(least.system, least.guard, safe)
+            attack(most.system, most.guard, safe)
+        except ContradictionError:
+            # What is counted no more was another number than today's counts make it.
+            if not is_with_gone:
+                raise
+            continue
+        break
+    given = known_before(now, before) | {count.name for count in found}
+    return replace(most, guard=most.guard.but(given)), given
 
 
 @dataclass
 class _Rows:
-    """Counts and rows as they gather."""
+    """Counts and rows as they gather.
+
+    Attributes:
+        now, limits: as in `attackable`.
+        known: counts that an earlier release told as they are.
+        rows: as `System.of` takes them.
+        rest: small counts that no table shows.
+        gone: counts that an earlier release hid and that are counted no more.
+    """
 
     now: Told
     limits: Limits
     known: frozenset[str]
     rows: list[tuple[str, dict[str, float], float, float]] = field(default_factory=list)
     rest: dict[str, int] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
 
     def add_parts(self, whole: str, parts: tuple[str, ...]) -> None:
         """Add that parts are no more than their whole, and what else it has where that is small."""
@@ -409,19 +447,26 @@ class _Rows:
     def _add_known(
         self, terms: Mapping[str, float], was: Mapping[str, Cell], low: float, high: float
     ) -> None:
-        """Add a row of another release with what it told of it put in."""
-        open_terms, activity = {}, 0.0
+        """Add a row of another release with what it told put in, if it may be true of today."""
+        open_terms, gone, activity = {}, {}, 0.0
         for name, factor in terms.items():
-            if name in was and was[name].is_told:
-                moved = factor * (was[name].value or 0)
+            cell, own = was.get(name), self.now.cells.get(name)
+            if cell is not None and cell.is_told:
+                moved = factor * (cell.value or 0)
                 low, high = low - moved, high - moved
-            elif name in self.now.cells and self.now.cells[name].value is not None:
+            elif own is not None and own.value is not None:
                 open_terms[name] = factor
-                activity += factor * (self.now.cells[name].value or 0)
+                activity += factor * own.value
+            elif cell is not None and cell.is_in_tables:
+                gone[name] = factor
             else:
                 return
-        if open_terms and low - _SLACK <= activity <= high + _SLACK:
-            self.rows.append(("", open_terms, low, high))
+        # What was hidden and is no more counted is at least one; how many it is nobody says.
+        most = math.inf if any(f > 0 for f in gone.values()) else sum(gone.values())
+        least = -math.inf if any(f < 0 for f in gone.values()) else sum(gone.values())
+        if low - _SLACK <= activity + most and activity + least <= high + _SLACK:
+            self.rows.append(("", open_terms | gone, low, high))
+            self.gone |= gone.keys()
 
     def attackable(self) -> Attackable:
         """Return the system of what was gathered."""
@@ -438,12 +483,13 @@ class _Rows:
                 values[name] = cell.value
             if cell.is_told and cell.value and not cell.is_public and name not in self.known:
                 loss[name] = cell.loss
-        counts |= dict.fromkeys(self.rest, (None, 1))
+        counts |= dict.fromkeys((*self.rest, *self.gone), (None, 1))
+        rows = [row for row in self.rows if row[1] and row[1].keys() <= counts.keys()]
         return Attackable(
-            System.of(counts, [row for row in self.rows if set(row[1]) <= counts.keys()]),
+            System.of(counts, rows),
             Guard(
                 self.limits.width,
-                frozenset(values),
+                frozenset(values) | self.gone,
                 frozenset(name for name, value in values.items() if small(value)),
                 frozenset(name for name, value in values.items() if value == 1),
             ),

@@ -20,7 +20,7 @@ from pipelines.publish.disclosure import (
     Tables,
     Told,
     attackable,
-    given_away,
+    beside,
     hide,
     kept_hidden,
     read,
@@ -137,9 +137,8 @@ def protect_counts(
             hidden = small | protect(alone.system, alone.loss, alone.guard, safe)
         if before:
             rest = told.without(hidden)
-            given = given_away(rest, limits, before, safe)
-            beside = attackable(rest, limits, before)
-            hidden |= protect(beside.system, beside.loss, beside.guard.but(given), safe)
+            both, given = beside(rest, limits, before, safe)
+            hidden |= protect(both.system, both.loss, both.guard, safe)
     except UnprotectedError as error:
         raise PrivacyError(
             f"not published: hidden counts that nothing can protect ({error}). Ask for larger cells"
@@ -307,9 +306,8 @@ def intrude(
     found = {count.name for count in attack(alone.system, alone.guard, safe)}
     found |= {n for n, cell in told.cells.items() if cell.is_told and limits.is_small(cell.value)}
     if before:
-        beside = attackable(told, limits, before)
-        guard = beside.guard.but(given_away(told, limits, before, safe))
-        found |= {count.name for count in attack(beside.system, guard, safe)}
+        both, _ = beside(told, limits, before, safe)
+        found |= {count.name for count in attack(both.system, both.guard, safe)}
     if found:
         kinds = ", ".join(sorted({name.split(" ")[0] for name in found}))
         raise PrivacyError(

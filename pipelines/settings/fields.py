@@ -148,7 +148,6 @@ class Rounding:
 
     Attributes:
         share_of, mean_of: the column with the count behind a share (percent) or a mean.
-        divided_by: column by which sittings are divided to give children.
         per_sd: what one pupil SD is in the unit of the column, in the words of SQL.
         step: a fixed step instead.
         where: column → values of the rows it is about.
@@ -159,7 +158,6 @@ class Rounding:
     columns: tuple[str, ...]
     share_of: str = ""
     mean_of: str = ""
-    divided_by: str = ""
     per_sd: str = "1.0"
     step: float | None = None
     where: Mapping[str, list[Any]] = field(default_factory=dict)
@@ -365,7 +363,7 @@ def _disclosure(raw: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[str
         named = (told.column, *told.at.values(), *told.hides, *told.where)
         _expect_columns(tables, told.table, named)
     for rule in rounded:
-        behind = filter(None, (rule.share_of, rule.mean_of, rule.divided_by))
+        behind = filter(None, (rule.share_of, rule.mean_of))
         named = (*rule.columns, *rule.where, *rule.ends[:2], *behind)
         _expect_columns(tables, rule.table, named)
     return {"counts": counts, "rounded": rounded}

@@ -13,9 +13,7 @@ def system(values, hidden):
     """A table with all its margins told, as an intruder reads it; hidden counts are at least 1."""
     rows, columns = range(len(values)), range(len(values[0]))
     counts = {
-        cell(i, j): (None if (i, j) in hidden else values[i][j], 1)
-        for i in rows
-        for j in columns
+        cell(i, j): (None if (i, j) in hidden else values[i][j], 1) for i in rows for j in columns
     }
     lines = [(f"row {i}", [(i, j) for j in columns]) for i in rows]
     lines += [(f"column {j}", [(i, j) for i in rows]) for j in columns]

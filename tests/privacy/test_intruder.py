@@ -1,4 +1,4 @@
-"""The intruder finds what is known to leak, and no more and no less than trying every table does."""
+"""The intruder finds what is known to leak, no more and no less than trying every table does."""
 
 import numpy as np
 import pytest
