@@ -157,10 +157,11 @@ class Guard:
         """The same with further counts guarded."""
         return replace(self, guarded=self.guarded | set(names))
 
-    def but(self, names: Collection[str]) -> Guard:
-        """The same with these not guarded, as they are known already."""
-        left = frozenset(names)
-        return replace(self, guarded=self.guarded - left, sensitive=self.sensitive - left)
+    def but(self, found: Found) -> Guard:
+        """The same without guarding what is known anyway, to everybody or to a child of one."""
+        name = {found.name}
+        guarded = self.guarded if found.knows else self.guarded - name
+        return replace(self, guarded=guarded, sensitive=self.sensitive - name)
 
 
 def attack(system: System, guard: Guard, safe: set[bytes] | None = None) -> list[Found]:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from models.privacy.intruder import Guard, Reasons, attack_block
+from models.privacy.intruder import Found, Guard, Reasons, attack_block
 from models.privacy.system import System
 
 _ROUNDS = 60
@@ -17,18 +17,19 @@ Cut = tuple[frozenset[str], frozenset[str]]
 
 
 class UnprotectedError(Exception):
-    """A hidden count is known by what cannot be hidden."""
+    """No end was found of hiding more."""
 
 
 def protect(
     system: System, loss: Mapping[str, int], guard: Guard, safe: set[bytes] | None = None
-) -> frozenset[str]:
-    """Return which counts and published shares to hide, so that `attack` finds nothing.
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Return which counts and published shares to hide, and which counts nothing protects.
 
     What makes a count known is a cut: something of it must be hidden, if the count itself is. The
     cheapest set that meets all cuts is hidden, what it leaves known gives further cuts, and so on;
     each cut is valid, so that the last set is the cheapest of all (Fischetti and Salazar-González
-    2000). What is hidden for others' sake is guarded as they are.
+    2000). What is hidden for others' sake is guarded as they are. A count that is known by what
+    cannot be hidden, such as the size of a tiny school, is returned instead.
 
     Args:
         system: what would be told.
@@ -37,42 +38,45 @@ def protect(
         safe: as in `attack`.
 
     Raises:
-        UnprotectedError: saying how many counts nothing in `loss` protects, and of what.
+        UnprotectedError: if there is no end of it.
         ContradictionError: if what is told cannot all be true.
     """
     own = frozenset(system.names)
     cuts: set[Cut] = set()
-    chosen: frozenset[str] = frozenset()
+    chosen, known = frozenset[str](), frozenset[str]()
     safe = set() if safe is None else safe
     closed: set[tuple[bytes, frozenset[str]]] = set()  # blocks of this system that are done
     for _ in range(_ROUNDS):
-        hiding, guarding = system.hiding(chosen), guard.also(chosen & own)
-        freed = chosen - own
+        hiding, freed = system.hiding(chosen), chosen - own
         new: set[Cut] = set()
-        lost: set[str] = set()
         for columns in hiding.blocks():
             if (same := (columns.tobytes(), freed)) in closed:
                 continue
-            known = attack_block(hiding, columns, guarding, safe)
-            if not known:
+            found = exposed(hiding, columns, loss, guard.also(chosen & own), safe)
+            if not found:
                 closed.add(same)
-                continue
-            reasons = Reasons(hiding, columns, guard.width)
-            for found in known:
-                cut = frozenset(reasons.of(found) & loss.keys())
-                chosen_for = next(({n} for n in (found.name, found.knows) if n in chosen), set())
-                if cut or chosen_for:
-                    new.add((cut - chosen_for, frozenset(chosen_for)))
+            for count, cut in found:
+                if cut:
+                    new.add((cut, chosen & {count.name, count.knows}))
                 else:
-                    lost.add(found.name)
-        if lost:
-            kinds = sorted({name.split(" ")[0] for name in lost})
-            raise UnprotectedError(f"{len(lost)} of {', '.join(kinds)}")
+                    guard = guard.but(count)
+                    known |= {count.name}
         if not new:
-            return chosen
+            return chosen, known
         cuts |= new
         chosen = _cheapest(cuts, loss)
     raise UnprotectedError(f"no end after {_ROUNDS} rounds")
+
+
+def exposed(
+    system: System, columns: np.ndarray, loss: Mapping[str, int], guard: Guard, safe: set[bytes]
+) -> list[tuple[Found, frozenset[str]]]:
+    """Return what the intruder finds in one block, and what of `loss` makes it known."""
+    found = attack_block(system, columns, guard, safe)
+    if not found:
+        return []
+    reasons = Reasons(system, columns, guard.width)
+    return [(count, frozenset(reasons.of(count) & loss.keys())) for count in found]
 
 
 def _cheapest(cuts: Collection[Cut], loss: Mapping[str, int]) -> frozenset[str]:

@@ -19,10 +19,9 @@ from pathlib import Path
 import polars as pl
 
 from models.privacy import (
-    ContradictionError,
     Guard,
     System,
-    attack,
+    exposed,
     rounded,
     rounding_step,
     share_ends,
@@ -90,6 +89,11 @@ class Told:
     shares: tuple[tuple[str, str, str, float, float], ...]
     dimension: Mapping[str, str]
     years: frozenset[str]
+
+    def small(self, limits: Limits) -> frozenset[str]:
+        """Return the counts of few children, but those that everybody knows."""
+        cells = self.cells.items()
+        return frozenset(n for n, c in cells if limits.is_small(c.value) and not c.is_public)
 
     def without(self, names: Collection[str]) -> Told:
         """The same with these counts and rounded shares not told."""
@@ -316,12 +320,20 @@ class Attackable:
 
 
 def attackable(
-    now: Told, limits: Limits, before: Sequence[Told] = (), *, is_with_gone: bool = True
+    now: Told, limits: Limits, before: Sequence[Told] = (), *, is_gone_known: bool = True
 ) -> Attackable:
     """Return what readers are told now, and were told before, as the intruder's system.
 
-    A count that is hidden is at least one, as zeros are shown. Counts that no table shows – the
+    A count that is hidden is taken to be at least one, as zeros are hidden only where they tell
+    of few. Counts that no table shows – the
     rest of a whole, who is not part of a part – are guarded where they are small.
+
+    Args:
+        now: what is told now.
+        limits: of the audience.
+        before: what earlier releases told.
+        is_gone_known: whether what they hid and is counted no more is asked for too, as far as it
+            can have been what today's counts make it.
     """
     known = known_before(now, before)
     system = _Rows(now, limits, known)
@@ -329,12 +341,12 @@ def attackable(
         system.add_parts(whole, parts)
     for name, cell in now.cells.items():
         if cell.of:
-            system.add_parts(cell.of, (name,))
+            system.add_parts(cell.of, (name,), is_sum=False)
     for share in now.shares:
         system.add_share(*share)
     for told in before:
         system.add_before(told)
-    if not is_with_gone:
+    if not is_gone_known:
         system.rows = [row for row in system.rows if not system.gone & row[1].keys()]
         system.gone = set()
     return system.attackable()
@@ -358,33 +370,17 @@ def kept_hidden(now: Told, last: Told) -> frozenset[str]:
     return frozenset(hidden | (shares - {share[0] for share in last.shares}))
 
 
-def beside(
-    now: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]
-) -> tuple[Attackable, frozenset[str]]:
-    """Return what is told now and was told before, and the counts that this gave away already.
+def findings(told: Attackable, safe: set[bytes]) -> list[str]:
+    """Return the guarded counts that the intruder finds by something that could be hidden.
 
-    Those are not guarded any more: earlier releases give them away, whatever else is hidden now.
-
-    Args:
-        now: what readers are told now.
-        limits: of the audience.
-        before: what earlier releases told.
-        safe: as in `models.privacy.attack`.
+    What follows from earlier releases, or from what everybody knows, nobody can take back.
     """
-    for is_with_gone in (True, False):
-        most = attackable(now, limits, before, is_with_gone=is_with_gone)
-        least = attackable(now.without(most.loss), limits, before, is_with_gone=is_with_gone)
-        try:
-            found = attack(least.system, least.guard, safe)
-            attack(most.system, most.guard, safe)
-        except ContradictionError:
-            # What is counted no more was another number than today's counts make it.
-            if not is_with_gone:
-                raise
-            continue
-        break
-    given = known_before(now, before) | {count.name for count in found}
-    return replace(most, guard=most.guard.but(given)), given
+    return [
+        count.name
+        for columns in told.system.blocks()
+        for count, cut in exposed(told.system, columns, told.loss, told.guard, safe)
+        if cut
+    ]
 
 
 @dataclass
@@ -396,6 +392,7 @@ class _Rows:
         known: counts that an earlier release told as they are.
         rows: as `System.of` takes them.
         rest: small counts that no table shows.
+        others: those of them that are all who are not of a part.
         gone: counts that an earlier release hid and that are counted no more.
     """
 
@@ -404,10 +401,15 @@ class _Rows:
     known: frozenset[str]
     rows: list[tuple[str, dict[str, float], float, float]] = field(default_factory=list)
     rest: dict[str, int] = field(default_factory=dict)
+    others: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
 
-    def add_parts(self, whole: str, parts: tuple[str, ...]) -> None:
-        """Add that parts are no more than their whole, and what else it has where that is small."""
+    def add_parts(self, whole: str, parts: tuple[str, ...], *, is_sum: bool = True) -> None:
+        """Add that parts are no more than their whole, and what else it has where that is small.
+
+        Whoever is the only one of a part that is no sum knows that all the others are not of it:
+        that tells nothing.
+        """
         cells = self.now.cells
         values = [cells[name].value if name in cells else None for name in (whole, *parts)]
         if values[0] is None or all(value is None for value in values[1:]):
@@ -424,6 +426,7 @@ class _Rows:
         if is_whole and self.limits.is_small(rest):
             name = f"{whole} but {', '.join(parts)}"
             self.rest[name] = rest
+            self.others |= set() if is_sum else {name}
             self.rows.append(("", terms | {name: -1}, 0, 0))
         else:
             self.rows.append(("", terms, 0, 0 if is_whole and rest == 0 else math.inf))
@@ -481,7 +484,7 @@ class _Rows:
             is_hidden = cell.value is not None and not is_told
             if is_hidden and (cell.is_in_tables or small(cell.value)):
                 values[name] = cell.value
-            if cell.is_told and cell.value and not cell.is_public and name not in self.known:
+            if is_told and not cell.is_public and cell.value is not None and name not in self.known:
                 loss[name] = cell.loss
         counts |= dict.fromkeys((*self.rest, *self.gone), (None, 1))
         rows = [row for row in self.rows if row[1] and row[1].keys() <= counts.keys()]
@@ -490,8 +493,8 @@ class _Rows:
             Guard(
                 self.limits.width,
                 frozenset(values) | self.gone,
-                frozenset(name for name, value in values.items() if small(value)),
-                frozenset(name for name, value in values.items() if value == 1),
+                frozenset(n for n, value in values.items() if small(value)) - self.others,
+                frozenset(n for n, value in values.items() if value == 1) - self.others,
             ),
             loss | {row[0]: 3 * _CELL for row in self.rows if row[0]},
         )

@@ -14,15 +14,17 @@ from typing import Literal
 
 import polars as pl
 
-from models.privacy import UnprotectedError, attack, protect
+from models.privacy import ContradictionError, UnprotectedError, protect
 from pipelines.publish.disclosure import (
+    Attackable,
     Limits,
     Tables,
     Told,
     attackable,
-    beside,
+    findings,
     hide,
     kept_hidden,
+    known_before,
     read,
     round_off,
 )
@@ -57,13 +59,13 @@ class Protected:
     Attributes:
         small: of few children.
         hidden: those, and what would let one of them be found.
-        given: hidden ones that earlier releases gave away.
+        known: hidden ones that follow from earlier releases or from what everybody knows.
         safe: marks of what the intruder has found nothing in (`models.privacy.attack`).
     """
 
     small: frozenset[str]
     hidden: frozenset[str]
-    given: frozenset[str]
+    known: frozenset[str]
     safe: set[bytes]
 
 
@@ -92,7 +94,7 @@ def suppress(
     shown = hide(first, protected.hidden)
     if audience == "analyst":
         few = hide(first, protected.small)
-        shown[SUPPRESSED] = _account(tables, (first, few, shown), len(protected.given))
+        shown[SUPPRESSED] = _account(tables, (first, few, shown), len(protected.known))
     return shown
 
 
@@ -127,18 +129,18 @@ def protect_counts(
     """
     limits, safe = thresholds.limits, set[bytes]()
     told = read(tables, without_few(tables, "analyst", thresholds))
-    small = frozenset(name for name, cell in told.cells.items() if limits.is_small(cell.value))
+    small = told.small(limits)
     hidden = small | (kept_hidden(told, before[0]) if before else frozenset())
-    given = frozenset[str]()
     try:
-        same = attackable(told.without(hidden), limits)
-        if attack(same.system, same.guard, safe):
+        known = frozenset[str]()
+        if findings(attackable(told.without(hidden), limits), safe):
             alone = attackable(told.without(small), limits)
-            hidden = small | protect(alone.system, alone.loss, alone.guard, safe)
+            more, known = protect(alone.system, alone.loss, alone.guard, safe)
+            hidden = small | more
         if before:
-            rest = told.without(hidden)
-            both, given = beside(rest, limits, before, safe)
-            hidden |= protect(both.system, both.loss, both.guard, safe)
+            both = _beside(told.without(hidden), limits, before, safe)
+            more, given = protect(both.system, both.loss, both.guard, safe)
+            hidden, known = hidden | more, known | given | known_before(told, before)
     except UnprotectedError as error:
         raise PrivacyError(
             f"not published: hidden counts that nothing can protect ({error}). Ask for larger cells"
@@ -146,7 +148,17 @@ def protect_counts(
             "לא פורסם: ספירות מוסתרות שדבר אינו מגן עליהן. יש להעלות את הסף בסעיף `suppression:`"
             " של policy.yaml."
         ) from None
-    return Protected(small, hidden, given & hidden, safe)
+    return Protected(small, hidden, known & hidden, safe)
+
+
+def _beside(told: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]) -> Attackable:
+    """Return what is told now beside what was told before."""
+    both = attackable(told, limits, before)
+    try:
+        findings(both, safe)
+    except ContradictionError:  # what is counted no more was not what today's counts make it
+        return attackable(told, limits, before, is_gone_known=False)
+    return both
 
 
 def _suppress_one(
@@ -220,7 +232,7 @@ def _companions(frame: pl.DataFrame, count: str) -> list[str]:
     ]
 
 
-def _account(tables: Tables, steps: Sequence[Tables], given: int) -> pl.DataFrame:
+def _account(tables: Tables, steps: Sequence[Tables], known: int) -> pl.DataFrame:
     """Return `mart_suppressed`: how many cells of each column are hidden or rounded, and why."""
     first, few, shown = steps
     rows = []
@@ -238,8 +250,8 @@ def _account(tables: Tables, steps: Sequence[Tables], given: int) -> pl.DataFram
                 for reason, count in counts.items()
                 if count
             ]
-    if given:
-        rows.append(("all", "all", "told_before", given, given, 100.0))
+    if known:
+        rows.append(("all", "all", "known_anyway", known, known, 100.0))
     return pl.DataFrame(
         rows,
         schema={
@@ -289,7 +301,7 @@ def intrude(
 ) -> None:
     """Refuse what an intruder finds a hidden count in, by itself or beside earlier releases.
 
-    What earlier releases gave away by themselves does not block.
+    What follows from earlier releases or from what everybody knows does not block.
 
     Args:
         told: what readers are told, beside what is true.
@@ -300,14 +312,11 @@ def intrude(
     Raises:
         PrivacyError: naming what is counted and how many counts, and no count.
     """
-    limits = thresholds.limits
-    safe = set() if safe is None else safe
-    alone = attackable(told, limits)
-    found = {count.name for count in attack(alone.system, alone.guard, safe)}
-    found |= {n for n, cell in told.cells.items() if cell.is_told and limits.is_small(cell.value)}
+    limits, safe = thresholds.limits, set() if safe is None else safe
+    found = {*findings(attackable(told, limits), safe)}
+    found |= {name for name in told.small(limits) if told.cells[name].is_told}
     if before:
-        both, _ = beside(told, limits, before, safe)
-        found |= {count.name for count in attack(both.system, both.guard, safe)}
+        found |= {*findings(_beside(told, limits, before, safe), safe)}
     if found:
         kinds = ", ".join(sorted({name.split(" ")[0] for name in found}))
         raise PrivacyError(

@@ -155,7 +155,7 @@ def test_what_was_given_away_is_told_and_does_not_block():
     tables = dropout({"a": (3, 9, 9), "b": (12, 9, 9), "c": (20, 9, 9)})
     shown = released(tables, [read(tables)])
     assert shown_counts(shown)["a", 2024] is None
-    row = shown["mart_suppressed"].filter(suppression_reason="told_before").row(0, named=True)
+    row = shown["mart_suppressed"].filter(suppression_reason="known_anyway").row(0, named=True)
     assert row["suppressed_cells"] >= 1
 
 

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from models.privacy import System, UnprotectedError, attack, protect
+from models.privacy import System, attack, protect
 from tests.privacy.tables import cell, guard, ranges, system
 from tests.privacy.test_intruder import HIDDEN, LEAKY
 
@@ -17,7 +17,7 @@ def losses(values, hidden):
 
 def protected(values, hidden, **kept):
     one = system(values, hidden)
-    return protect(one, losses(values, hidden), guard(hidden, **kept))
+    return protect(one, losses(values, hidden), guard(hidden, **kept))[0]
 
 
 def test_the_leaky_table_is_closed():
@@ -75,10 +75,19 @@ def test_a_child_alone_in_its_count_needs_a_third_count():
     assert len(protected(values, hidden, singles=[(0, 0)])) > len(protected(values, hidden))
 
 
-def test_what_nothing_protects_is_said_without_a_count():
-    one = System.of(
-        {"pupils a": (None, 1), "pupils all": (3, 0)},
-        [("", {"pupils all": 1, "pupils a": -1}, 0, 0)],
-    )
-    with pytest.raises(UnprotectedError, match="1 of pupils"):
-        protect(one, {}, guard(()).also(["pupils a"]))
+def test_what_nothing_protects_is_named_and_the_rest_is_protected_all_the_same():
+    counts = {
+        "a": (None, 1),
+        "all": (3, 0),
+        "b": (None, 1),
+        "c": (9, 1),
+        "d": (9, 1),
+        "sum": (20, 0),
+    }
+    rows = [
+        ("", {"all": 1, "a": -1}, 0, 0),
+        ("", {"sum": 1, "b": -1, "c": -1, "d": -1}, 0, 0),
+    ]
+    one = System.of(counts, rows)
+    more, known = protect(one, {"c": 10, "d": 11}, guard(()).also(["a", "b"]))
+    assert (more, known) == ({"c"}, {"a"})

@@ -81,7 +81,6 @@ def test_dropout_is_apart_from_transfer_and_what_is_missing_is_no_zero():
                 "share_pct": 0.9,
                 "share_lo_pct": 0.4,
                 "share_hi_pct": 2.2,
-                "small_pupils": 3,
             },
             {
                 "share_id": "mobility",
