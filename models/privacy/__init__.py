@@ -7,7 +7,7 @@ mean may be told.
 """
 
 from models.privacy.intruder import ContradictionError, Found, Guard, attack
-from models.privacy.protect import UnprotectedError, exposed, protect
+from models.privacy.protect import UnprotectedError, protect
 from models.privacy.rounding import rounded, rounding_step, share_ends, wilson
 from models.privacy.system import System
 
@@ -18,7 +18,6 @@ __all__ = [
     "System",
     "UnprotectedError",
     "attack",
-    "exposed",
     "protect",
     "rounded",
     "rounding_step",

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from models.privacy.intruder import Found, Guard, Reasons, attack_block
+from models.privacy.intruder import Guard, Reasons, attack_block
 from models.privacy.system import System
 
 _ROUNDS = 60
@@ -52,11 +52,13 @@ def protect(
         for columns in hiding.blocks():
             if (same := (columns.tobytes(), freed)) in closed:
                 continue
-            found = exposed(hiding, columns, loss, guard.also(chosen & own), safe)
+            found = attack_block(hiding, columns, guard.also(chosen & own), safe)
             if not found:
                 closed.add(same)
-            for count, cut in found:
-                if cut:
+                continue
+            reasons = Reasons(hiding, columns, guard.width)
+            for count in found:
+                if cut := frozenset(reasons.of(count) & loss.keys()):
                     new.add((cut, chosen & {count.name, count.knows}))
                 else:
                     guard = guard.but(count)
@@ -66,17 +68,6 @@ def protect(
         cuts |= new
         chosen = _cheapest(cuts, loss)
     raise UnprotectedError(f"no end after {_ROUNDS} rounds")
-
-
-def exposed(
-    system: System, columns: np.ndarray, loss: Mapping[str, int], guard: Guard, safe: set[bytes]
-) -> list[tuple[Found, frozenset[str]]]:
-    """Return what the intruder finds in one block, and what of `loss` makes it known."""
-    found = attack_block(system, columns, guard, safe)
-    if not found:
-        return []
-    reasons = Reasons(system, columns, guard.width)
-    return [(count, frozenset(reasons.of(count) & loss.keys())) for count in found]
 
 
 def _cheapest(cuts: Collection[Cut], loss: Mapping[str, int]) -> frozenset[str]:

@@ -21,7 +21,7 @@ import polars as pl
 from models.privacy import (
     Guard,
     System,
-    exposed,
+    attack,
     rounded,
     rounding_step,
     share_ends,
@@ -33,6 +33,7 @@ from pipelines.settings.fields import Rounding, Telling, dictionary
 _BY_CHILDREN = 6.1
 """A share of n children is told in steps of more than 6/n: at 0 or 100 % too four counts fit it."""
 _CELL = 1000  # what hiding a cell costs, beside the size of its count
+_ZERO = 4 * _CELL  # a zero says most, and hides least
 _OF_WHOLE = 10  # so many parts a whole is worth
 _SLACK = 1e-6
 _STREAM = "stream"  # groups of schools, which no scope divides
@@ -173,7 +174,7 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
             cell.is_in_tables = True
             cell.is_public |= telling.loss == 0
             wholes = sum(_bare(end) == dictionary().wholes.get(axis) for axis, end in cell.at)
-            size = min(cell.value or 0, _CELL - 1)
+            size = min(cell.value, _CELL - 1) if cell.value else _ZERO
             cell.loss += telling.loss * (_CELL + size) * _OF_WHOLE**wholes
     return Told(cells, tuple(shares), _dimension(tables), _years(tables))
 
@@ -370,17 +371,16 @@ def kept_hidden(now: Told, last: Told) -> frozenset[str]:
     return frozenset(hidden | (shares - {share[0] for share in last.shares}))
 
 
-def findings(told: Attackable, safe: set[bytes]) -> list[str]:
-    """Return the guarded counts that the intruder finds by something that could be hidden.
+def findings(told: Attackable, safe: set[bytes]) -> set[str]:
+    """Return the guarded counts that the intruder finds, and would not if more was hidden.
 
     What follows from earlier releases, or from what everybody knows, nobody can take back.
     """
-    return [
-        count.name
-        for columns in told.system.blocks()
-        for count, cut in exposed(told.system, columns, told.loss, told.guard, safe)
-        if cut
-    ]
+    found = {count.name for count in attack(told.system, told.guard, safe)}
+    if not found:
+        return found
+    least = replace(told.guard, guarded=frozenset(found))
+    return found - {count.name for count in attack(told.system.hiding(told.loss), least)}
 
 
 @dataclass

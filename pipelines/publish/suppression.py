@@ -133,7 +133,7 @@ def protect_counts(
     hidden = small | (kept_hidden(told, before[0]) if before else frozenset())
     try:
         known = frozenset[str]()
-        if findings(attackable(told.without(hidden), limits), safe):
+        if hidden == small or findings(attackable(told.without(hidden), limits), safe):
             alone = attackable(told.without(small), limits)
             more, known = protect(alone.system, alone.loss, alone.guard, safe)
             hidden = small | more
@@ -313,10 +313,10 @@ def intrude(
         PrivacyError: naming what is counted and how many counts, and no count.
     """
     limits, safe = thresholds.limits, set() if safe is None else safe
-    found = {*findings(attackable(told, limits), safe)}
+    found = findings(attackable(told, limits), safe)
     found |= {name for name in told.small(limits) if told.cells[name].is_told}
     if before:
-        found |= {*findings(_beside(told, limits, before, safe), safe)}
+        found |= findings(_beside(told, limits, before, safe), safe)
     if found:
         kinds = ", ".join(sorted({name.split(" ")[0] for name in found}))
         raise PrivacyError(
