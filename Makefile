@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup run pages serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
+.PHONY: help setup run decide rebuild pages serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -57,6 +57,12 @@ studio: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## 
 
 why: setup ## why a school of CITY has a response or not, and what would turn it (SCHOOL=code RESPONSE=id)
 	@$(PY) -m pipelines.commands.why $(CITY) $(SCHOOL) $(RESPONSE)
+
+decide: setup ## decide on the plan (SCENARIO=base) or a scenario of CITY's release: kept for good (ROLE=, REASON=, RELEASE=, DAY=2026-06-18, VOTES=9/2/1, REPLACES=version)
+	@$(PY) -m pipelines.commands.decide $(CITY) $(if $(SCENARIO),--scenario $(SCENARIO)) --role "$(ROLE)" --reason "$(REASON)" $(if $(RELEASE),--release $(RELEASE)) $(if $(DAY),--day $(DAY)) $(if $(VOTES),--votes $(VOTES)) $(if $(REPLACES),--replaces $(REPLACES))
+
+rebuild: setup ## make again the release a decision was taken on and say whether it is the same (CITY, CYCLE=2027, VERSION=1)
+	@$(PY) -m pipelines.commands.rebuild $(CITY) $(CYCLE) $(VERSION)
 
 lottery: setup ## draw the places of a response from a list of entrants, by the registered seed (RESPONSE=id LIST=file.csv PLACES=n BY=columns)
 	@$(PY) -m pipelines.commands.lottery $(CITY) $(RESPONSE) "$(LIST)" --places $(PLACES) $(if $(BY),--by $(BY))

@@ -1,6 +1,7 @@
 """The scenario studio: move budget, preference, shares and floor, and see the plan solved again.
 
-It reads a published release and writes nothing: what it shows is a draft, not a decision.
+It reads a published release. What it shows is a draft, which can be saved as a scenario of the
+city; a plan of the release can be decided on, as `make decide` does.
 
 Run as an app:  make studio            (or .venv/bin/marimo run notebooks/scenario_studio.py)
 Another city:   make studio CITY=my_city
@@ -24,6 +25,7 @@ def _():
     project = Path(__file__).resolve().parent.parent
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
+    from pipelines.act.deciding import Decision, decide, plans_of
     from pipelines.decide.studio import Settings, Studio
     from pipelines.publish.words import (
         gap_percent,
@@ -35,11 +37,20 @@ def _():
         pupil_months_change,
         signed,
     )
+    from pipelines.settings.access import note_access
+    from pipelines.settings.city import CityError
+    from pipelines.settings.fields import dictionary
+    from pipelines.settings.scenario_files import save_scenario
+    from pipelines.settings.workspace import workspace
 
     return (
+        CityError,
+        Decision,
         Path,
         Settings,
         Studio,
+        decide,
+        dictionary,
         escape,
         gap_percent,
         integer,
@@ -47,17 +58,21 @@ def _():
         mo,
         nis,
         nis_change,
+        note_access,
         os,
+        plans_of,
         project,
         pupil_months,
         pupil_months_change,
+        save_scenario,
         signed,
         time,
+        workspace,
     )
 
 
 @app.cell
-def _(Path, Studio, os, project):
+def _(Path, Studio, note_access, os, project, workspace):
     marts = Path(os.environ.get("TIKKUN_DATA_MARTS") or project / "data_marts")
     city = os.environ.get("TIKKUN_CITY") or "demo_city"
     release = marts / city / "current" / "analyst"
@@ -67,7 +82,9 @@ def _(Path, Studio, os, project):
         )
     studio = Studio.open(release)
     base = studio.settings
-    return base, studio
+    space = workspace(city)
+    note_access(space, "studio", "analyst")
+    return base, release, space, studio
 
 
 @app.cell
@@ -84,7 +101,7 @@ def _(escape, mo, studio):
         <h1 style="{title}">אולפן תרחישים – {escape(identity.name_he)}</h1>
         <p><strong>טיוטה, לא החלטה.</strong> הזיזו החלטה, והתוכנית תיפתר מחדש.
         הפערים, הצורך וההשפעות אינם משתנים.
-        דבר אינו נשמר: תרחיש שכדאי לדון בו נכתב כקובץ בתיקיית scenarios של העיר.</p></div>""")
+        טיוטה שכדאי לדון בה נשמרת כתרחיש; מחליטים רק על תוכנית שפורסמה.</p></div>""")
     return
 
 
@@ -142,9 +159,10 @@ def _(Settings, base, budget, excellence, floor, gamma, start, studio, time):
     low, high = excellence.value
     # An untouched slider is the plan's own budget, to the shekel.
     money = base.municipal_nis if budget.value == start else int(budget.value) * 1000
-    draft = studio.draft(Settings(money, float(gamma.value), (low, high), int(floor.value)))
+    asked = Settings(money, float(gamma.value), (low, high), int(floor.value))
+    draft = studio.draft(asked)
     seconds = time.perf_counter() - started
-    return draft, seconds
+    return asked, draft, seconds
 
 
 @app.cell
@@ -267,6 +285,101 @@ def _(draft, escape, integer, label, mo, nis, nis_change):
         <caption style="text-align:right">{caption}</caption>
         <thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"""
     mo.Html(f'<div dir="rtl" lang="he" style="overflow-x:auto">{table}</div>') if rows else None
+    return
+
+
+@app.cell
+def _(mo):
+    saved = mo.ui.batch(
+        mo.md("""
+        **שמירת הטיוטה כתרחיש** – הריצה הבאה תפתור אותו במדויק ותציג אותו ליד התוכנית
+
+        {scenario_id} {name_he} {reason}
+        """),
+        {
+            "scenario_id": mo.ui.text(label="שם הקובץ (אותיות לטיניות, ספרות וקו תחתון)"),
+            "name_he": mo.ui.text(label="שם התרחיש"),
+            "reason": mo.ui.text(label="למה שואלים"),
+        },
+    ).form(submit_button_label="שמירה כתרחיש", clear_on_submit=True)
+    mo.Html(f'<div dir="rtl" lang="he" data-studio="save">{saved.text}</div>')
+    return (saved,)
+
+
+@app.cell
+def _(CityError, asked, escape, mo, save_scenario, saved, space, studio):
+    def kept():
+        given = saved.value
+        changes = studio.changes(asked)
+        if not changes:
+            return "אין מה לשמור: הטיוטה היא התוכנית עצמה."
+        try:
+            name = given["scenario_id"].strip()
+            path = save_scenario(
+                space.city().folder,
+                name,
+                given["name_he"],
+                name.replace("_", " "),
+                given["reason"],
+                changes,
+            )
+        except CityError as error:
+            return error.he
+        return f"התרחיש נשמר בקובץ {path.name}. הריצה הבאה תפתור אותו."
+
+    shown_saved = escape(kept()) if saved.value else ""
+    mo.Html(f'<p dir="rtl" lang="he" role="status" data-studio="saved">{shown_saved}</p>')
+    return
+
+
+@app.cell
+def _(dictionary, mo, plans_of, release):
+    plans = {name: scenario for scenario, name in plans_of(release).items()}
+    roles = {name: role for role, name in dictionary().labels["decided_by_role"].items()}
+    decided = mo.ui.batch(
+        mo.md("""
+        **החלטה** – על תוכנית שפורסמה, לא על טיוטה. ההחלטה נשמרת ואינה ניתנת לשינוי; החלטה נוספת
+        אומרת את מי היא מחליפה
+
+        {scenario} {role} {decided_on} {replaces} {reason}
+        """),
+        {
+            "scenario": mo.ui.dropdown(plans, value=next(iter(plans)), label="התוכנית"),
+            "role": mo.ui.dropdown(roles, value=next(iter(roles)), label="מי מחליט"),
+            "decided_on": mo.ui.date(label="יום ההחלטה"),
+            "replaces": mo.ui.text(label="מחליפה את גרסה (אם כבר הוחלט)"),
+            "reason": mo.ui.text(label="נימוק", full_width=True),
+        },
+    ).form(submit_button_label="החלטה", clear_on_submit=True)
+    mo.Html(f'<div dir="rtl" lang="he" data-studio="decide">{decided.text}</div>')
+    return (decided,)
+
+
+@app.cell
+def _(CityError, Decision, decide, decided, escape, mo, space):
+    def decision():
+        from datetime import date
+
+        given = decided.value
+        replaces = given["replaces"].strip()
+        try:
+            one = decide(
+                space,
+                Decision(
+                    given["scenario"],
+                    given["role"],
+                    given["reason"],
+                    given["decided_on"],
+                    replaces=int(replaces) if replaces.isdecimal() else None,
+                ),
+                date.today(),
+            )
+        except CityError as error:
+            return error.he
+        return f"הוחלט: {one.name}. טביעת ההחלטה {one.hash[:16]}. תוכנית העבודה תתעדכן בריצה הבאה."
+
+    shown_decision = escape(decision()) if decided.value else ""
+    mo.Html(f'<p dir="rtl" lang="he" role="status" data-studio="decided">{shown_decision}</p>')
     return
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines import act, aim, decide, diagnose
+from pipelines import act, aim, decide, diagnose, review
 from pipelines.publish.due import Due, what_is_due
 from pipelines.publish.notices import tell_failure, tell_recovery
 from pipelines.settings.city import CityError, CityFolder
@@ -27,7 +27,7 @@ from pipelines.warehouse.tables import asset_key, python_asset
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 CHAIN, SCENARIOS = "city", "scenarios"
-STEPS = (*aim.STEPS, *diagnose.STEPS, *decide.STEPS, *act.STEPS)
+STEPS = (*aim.STEPS, *diagnose.STEPS, *decide.STEPS, *act.STEPS, *review.STEPS)
 NIGHT = "TIKKUN_NIGHT"
 """Where this is set, as `make serve` does, the schedule runs without being switched on."""
 

@@ -11,6 +11,7 @@ import polars as pl
 from models.demo import (
     coefficients,
     committee,
+    decisions,
     money,
     programmes,
     registry,
@@ -178,6 +179,9 @@ def generate(
         "assets.csv": registry.assets_file(codes),
         "criteria.csv": registry.criteria_file(codes),
         "decisions.csv": committee.decisions_file(last + 1),
+        "meetings.csv": decisions.meetings_file(last + 1),
+        "decision_log.csv": decisions.log_file(last + 1),
+        "confirmations.csv": decisions.confirmations_file(last + 1, codes, streams),
     }
     truth = {
         "true_gap": gaps,
@@ -192,6 +196,7 @@ def generate(
         "true_unmet_need": truth_tables.unmet_need_frame(need, schools, runs[:, :, -1]),
         "true_overlap": truth_tables.overlap_frame(pl.concat(participations), runs[:, :, -1], last),
         "true_voice": stances,
+        "true_letter": decisions.letters_truth(files["confirmations.csv"]),
         "true_silent": schools.filter(pl.col("label") == spec.SILENT_SCHOOL).select("semel_mosad"),
     }
     return SyntheticCity(files, truth, profile, seed, years, _expected(schools, delivery))

@@ -1,6 +1,6 @@
 """Stage `act`: who does what when, and who is told."""
 
-from pipelines.act import findings, not_measured, release
+from pipelines.act import findings, not_measured, plan, release
 
-STEPS = (*not_measured.STEPS, *findings.STEPS)
+STEPS = (*plan.STEPS, *not_measured.STEPS, *findings.STEPS)
 ASSETS = (release.release,)

@@ -1,5 +1,5 @@
 """Stage `aim`: what do we want, for whom, by which rules."""
 
-from pipelines.aim import tables
+from pipelines.aim import decided, tables
 
-STEPS = tables.STEPS
+STEPS = (*tables.STEPS, *decided.STEPS)

@@ -2,6 +2,7 @@
 
     python -m pipelines.commands.demo_city [--seed 1] [--profile clean] [--years 2022-2026]
                                            [--out data_raw/demo_city] [--force]
+    python -m pipelines.commands.demo_city --live 6      months of the plan that was decided on
 
 Everything in it is synthetic.
 """
@@ -13,7 +14,7 @@ import time
 from pathlib import Path
 
 from models.demo import DEFAULT_YEARS, PROFILES, generate
-from pipelines.demo.write import write_city
+from pipelines.demo.write import write_city, write_year
 
 DEFAULT_FOLDER = Path("data_raw") / "demo_city"
 
@@ -47,7 +48,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--years", type=_years, default=DEFAULT_YEARS, help="such as 2022-2026")
     parser.add_argument("--out", type=Path, default=DEFAULT_FOLDER, help="folder to write")
     parser.add_argument("--force", action="store_true", help="replace the folder if it exists")
+    parser.add_argument(
+        "--live", type=int, choices=range(1, 11), help="months of the decided plan to live through"
+    )
     options = parser.parse_args(arguments)
+    if options.live:
+        try:
+            planted = write_year(options.out, options.live, seed=options.seed)
+        except FileNotFoundError as error:
+            parser.exit(1, f"{error}\n")
+        print(f"{options.out}: {options.live} months lived through; planted: {planted.height}")
+        return 0
     if options.out.exists() and not options.force:
         print(f"{options.out} exists: nothing done. Add --force to generate it anew.")
         return 0

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.settings.access import note_access
 from pipelines.settings.city import CityError
 from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import workspace
@@ -33,8 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, help="write the rows to this CSV file")
     options = parser.parse_args(arguments)
+    space = workspace(options.city)
     try:
-        warehouse = Warehouse(path=str(workspace(options.city).warehouse_path))
+        warehouse = Warehouse(path=str(space.warehouse_path))
         if not Path(warehouse.path).is_file():
             raise CityError(
                 f"{warehouse.path}: nothing was loaded for {options.city} yet; run it once (make"
@@ -50,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     except CityError as error:
         print(error)
         return 2
+    note_access(space, "history", "analyst", options.source)
     if options.out:
         write_csv(found, options.out)
         print(f"{options.out}: {len(found):,} rows")

@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from models.lottery import draw_lottery
 from pipelines.decide.lottery import entrants_of, registered_seed
+from pipelines.settings.access import note_access
 from pipelines.settings.workspace import workspace
 from pipelines.settings.yaml_files import CityError
 from pipelines.sources.spreadsheet import write_csv
@@ -45,13 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(soft_wrap=True, highlight=False)
     by = [name for name in asked.by.split(",") if name]
     try:
-        seed = registered_seed(Path(workspace(asked.city).marts_folder), asked.response)
+        space = workspace(asked.city)
+        seed = registered_seed(Path(space.marts_folder), asked.response)
         drawn = draw_lottery(entrants_of(asked.entrants, by), asked.places, seed=seed, by=by)
     except (CityError, ValueError) as error:
         console.print(f"[red]{escape(str(error))}[/red]")
         return 1
     out = asked.out or asked.entrants.with_suffix(".drawn.csv")
     write_csv(drawn, out)
+    note_access(space, "lottery", "committee", asked.response)
     offered = int(drawn["is_offered"].sum())
     console.print(
         f"{asked.response}: {offered} of {drawn.height} entrants have a place; seed {seed}; written"

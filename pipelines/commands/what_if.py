@@ -12,6 +12,7 @@ import argparse
 import polars as pl
 
 from pipelines.diagnose.what_if import compare
+from pipelines.settings.access import note_access
 from pipelines.settings.city import CityError
 from pipelines.settings.workspace import workspace
 from pipelines.warehouse.database import Warehouse
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     except CityError as error:
         print(error)
         return 2
+    note_access(space, "what_if", "analyst", options.criterion)
     with pl.Config(tbl_rows=50, tbl_cols=-1, tbl_width_chars=150):
         print(found)
     return 0

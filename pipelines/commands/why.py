@@ -20,6 +20,7 @@ from models.allocation.account.answer import answer
 from models.keys import PAIR
 from pipelines.decide.account import TURNING
 from pipelines.decide.studio import Studio
+from pipelines.settings.access import note_access
 from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import workspace
 
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             f" first\n{release}: טרם פורסם דבר; יש להריץ תחילה `make run CITY={asked.city}`[/red]"
         )
         return 1
+    note_access(workspace(asked.city), "why", "analyst", f"{asked.school} {asked.response}")
     studio = Studio.open(release)
     pair = pl.DataFrame([(asked.school, asked.response)], schema=PAIR, orient="row")
     if pair.join(studio.problem.options, on=PAIR, how="semi").is_empty():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 
@@ -37,7 +38,7 @@ from pipelines.decide.rules import READS as RULE_READS
 from pipelines.decide.rules import minimum_groups, rules
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
-from pipelines.settings.keys import AGOROT, MUNICIPAL, PARENTS
+from pipelines.settings.keys import AGOROT, CITY, GEFEN, MUNICIPAL, PARENTS
 from pipelines.settings.scenario_files import refuse_unknown_schools
 from pipelines.warehouse.tables import Step, Tables, nothing, schema_of, table_of
 
@@ -275,7 +276,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         fairness=fairness(city, tables),
     )
     lines = (
-        with_payers(city, plan.lines, plan.money)
+        with_payers(city, tables, plan.lines, plan.money)
         .join(need.select("semel_mosad", "school_name_he"), on="semel_mosad")
         .join(tables["core_response"].select("response_id", "response_name_he"), on="response_id")
         .join(posed.options.select(*OPTION, "host_semel_mosad", "asset_id"), on=OPTION)
@@ -289,9 +290,9 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         "mart_allocation": lines,
         "mart_allocation_remaining": left,
         "mart_committee_amount": spent(amounts, lines),
-        "mart_allocation_money": with_confirmation(city, plan.money),
+        "mart_allocation_money": with_confirmation(city, tables, plan.money),
         "mart_city_service": city_services.told(city, tables),
-        "mart_city_service_money": with_confirmation(city, services),
+        "mart_city_service_money": with_confirmation(city, tables, services),
         "mart_parents_plan": parents.told(city, tables, lines, posed.services),
         "mart_allocation_asset": assets.uses(tables, posed.options, _priced(posed), plan.lines),
         "mart_allocation_channel": plan.channels,
@@ -404,24 +405,64 @@ def _priced(posed: Problem) -> pl.DataFrame:
     return posed.costs.group_by(OPTION).agg(cost_agorot=pl.col("amount_agorot").sum())
 
 
-def with_confirmation(city: CityFolder, money: pl.DataFrame) -> pl.DataFrame:
-    """Add confirmation: whether who pays has confirmed it, by response and channel."""
-    return money.with_columns(
-        confirmation=pl.Series(
-            [
-                city.policy.confirmation(*paid)
-                for paid in money.select("response_id", "funding_channel").iter_rows()
-            ],
-            dtype=pl.String,
+def with_confirmation(city: CityFolder, tables: Tables, money: pl.DataFrame) -> pl.DataFrame:
+    """Add confirmation: whether who pays has confirmed it, line by line (R83).
+
+    A letter decides, the last one: of a school for its own line, or of whoever pays for all schools
+    together. What it confirms in full is confirmed; what it refuses or withdraws is assumed at
+    best. Without a letter the policy's word holds, but that a school's Gefen share is a request
+    until its principal confirms.
+
+    Args:
+        money: semel_mosad (services of the city have none), response_id, funding_channel,
+            amount_agorot.
+    """
+    line, whole = (
+        ["response_id", "funding_channel", "school_or_city"],
+        ["response_id", "funding_channel"],
+    )
+    has_schools = "semel_mosad" in money.columns
+    place = pl.col("semel_mosad").fill_null(CITY) if has_schools else pl.lit(CITY)
+    answers = tables["core_confirmation"].filter(
+        pl.col("planning_year") == city.policy.planning_year.value
+    )
+    own = answers.select(*line, "confirmation_word", "confirmed_agorot")
+    of_all = own.filter(school_or_city=CITY).drop("school_or_city")
+    word = pl.coalesce("confirmation_word", "confirmation_word_all")
+    enough = pl.coalesce(
+        pl.col("confirmed_agorot") >= pl.col("amount_agorot"),
+        pl.col("confirmed_agorot_all") >= pl.col("amount_agorot").sum().over(whole),
+    )
+    stated = pl.Series(
+        "stated",
+        [city.policy.confirmation(*paid) for paid in money.select(whole).iter_rows()],
+        dtype=pl.String,
+    )
+    asked_of_schools = (pl.col("funding_channel") == GEFEN) & (pl.col("stated") == "confirmed")
+    return (
+        money.with_columns(place.alias("school_or_city"), stated)
+        .join(own, on=line, how="left", maintain_order="left")
+        .join(of_all, on=whole, how="left", suffix="_all", maintain_order="left")
+        .with_columns(
+            confirmation=pl.when(word == "confirmed", enough)
+            .then(pl.lit("confirmed"))
+            .when(word.is_in(["refused", "withdrawn"]))
+            .then(pl.lit("assumed"))
+            .when(asked_of_schools)
+            .then(pl.lit("expected"))
+            .otherwise("stated")
         )
+        .select(*money.columns, "confirmation")
     )
 
 
-def with_payers(city: CityFolder, lines: pl.DataFrame, money: pl.DataFrame) -> pl.DataFrame:
+def with_payers(
+    city: CityFolder, tables: Tables, lines: pl.DataFrame, money: pl.DataFrame
+) -> pl.DataFrame:
     """Add what the municipality pays of each line, what parents, and what nobody has confirmed."""
     amount, channel = pl.col("amount_agorot"), pl.col("funding_channel")
     paid = (
-        with_confirmation(city, money)
+        with_confirmation(city, tables, money)
         .group_by(PAIR)
         .agg(
             municipal_agorot=amount.filter(channel == MUNICIPAL).sum(),
@@ -503,6 +544,32 @@ def bounded(city: CityFolder, tables: Tables) -> Tables:
     return dict(zip(BOUND, tables_of, strict=True))
 
 
+# Tables of the warehouse that are published under another name.
+_PUBLISHED = {
+    "core_response": "mart_response",
+    "core_school_year": "mart_school_money",
+    "core_city_service": "mart_city_service",
+    "core_decision": "mart_decision_log",
+    "core_confirmation": "mart_confirmation",
+}
+
+
+def release_tables(release: Path, names: Iterable[str]) -> dict[str, pl.DataFrame]:
+    """Return what a plan is posed from, as the release of the analysts holds it.
+
+    Raises:
+        FileNotFoundError: nothing is published there.
+    """
+    tables = {
+        name: pl.read_parquet(release / f"{_PUBLISHED.get(name, name)}.parquet")
+        for name in sorted(names)
+    }
+    if "core_confirmation" in tables:  # what was asked and not answered is no answer
+        answered = pl.col("confirmation_word").is_not_null()
+        tables["core_confirmation"] = tables["core_confirmation"].filter(answered)
+    return tables
+
+
 BOUND = ("mart_allocation_bound", "mart_bound_option", "mart_bound_row", "mart_bound_entry")
 READS = (
     "mart_need_index",
@@ -511,6 +578,7 @@ READS = (
     "mart_response_map",
     "core_response",
     "core_school_year",
+    "core_confirmation",
     *RULE_READS,
     *POOL_READS,
     *assets.READS,

@@ -1,10 +1,11 @@
 """What nothing counts for is the committee's to decide: its amount, shared by need (R122).
 
-The amount is the policy's (`committee_amount`), else last year's budget line. The formula engine
-shares it by participants × W(registered need), between what the least and the full dose cost in a
-school; a school whose share buys not even the least dose gives way, the least need first. Whole
-doses are bought; eligibility, capacity, decisions and budgets hold. A response of which no amount
-is known is given nothing by formula, and the page says so.
+The amount is what the committee decided in its log, else the policy's (`committee_amount`), else
+last year's budget line. The formula engine shares it by participants × W(registered need), between
+what the least and the full dose cost in a school; a school whose share buys not even the least dose
+gives way, the least need first. Whole doses are bought; eligibility, capacity, decisions and
+budgets hold. A response of which no amount is known is given nothing by formula, and the page says
+so.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from models.allocation.rules.decided import CommitteeAmount
 from models.allocation.solve.model import all_rules
 from models.formula import Bound, Formula, Term, share
 from models.keys import OPTION
+from pipelines.aim.decided import decisions_of
 from pipelines.decide.goals import uncounted
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import AGOROT
 from pipelines.warehouse.tables import Tables, schema_of
 
-READS = ("mart_need_indicator", "mart_last_line")
+READS = ("mart_need_indicator", "mart_last_line", "core_decision")
 _BY_NEED = Formula(
     terms=(Term((("participants", 1.0),), times=("weight",)),),
     floors=(Bound(1.0, "floor_agorot"),),
@@ -86,6 +88,12 @@ def settled(
 
 def _amount(city: CityFolder, tables: Tables, response_id: str) -> tuple[int | None, str]:
     """The committee's amount in agorot, and whose it is."""
+    decided = decisions_of(city, tables, "response").filter(
+        pl.col("response_id") == response_id, pl.col("decision_value").str.starts_with("keep:")
+    )
+    if decided.height:
+        nis = decided["decision_value"].str.strip_prefix("keep:").cast(pl.Int64)
+        return AGOROT * nis.item(), "decision"
     stated = city.policy.responses[response_id].committee_amount
     if stated is not None:
         return round(AGOROT * stated.value), "policy"

@@ -27,21 +27,23 @@ from models.allocation.rules.decided import (
 )
 from models.allocation.rules.money import SchoolCap, SchoolFloor, SourceExcluded
 from models.allocation.rules.shares import EXCELLENCE, MoneyShare, Part
+from pipelines.aim.decided import decisions_of
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.warehouse.tables import Tables
 
-READS = ("mart_last_plan", "mart_verdict", "mart_design_option", "mart_decision")
+READS = ("mart_last_plan", "mart_verdict", "mart_design_option", "mart_decision", "core_decision")
 
 
 def rules(city: CityFolder, tables: Tables) -> tuple[Rule, ...]:
-    """Return the policy's rules as the allocation's objects.
+    """Return the policy's rules and what the committee decided as the allocation's objects.
 
     Raises:
         ValueError: if a rule keeps a response where it is served now, and that was never reported,
             or measures against last year's money where none is known.
     """
+    city = with_shares(city, tables)
     return tuple(
         rule
         for kind in (
@@ -56,6 +58,23 @@ def rules(city: CityFolder, tables: Tables) -> tuple[Rule, ...]:
         )
         for rule in kind(city, tables)
     )
+
+
+def with_shares(city: CityFolder, tables: Tables) -> CityFolder:
+    """Return the city with the shares of money that the committee decided in its policy's place.
+
+    What a scenario asks for otherwise stays: it is the question.
+    """
+    stated = city.policy.rules
+    for row in decisions_of(city, tables, "share").iter_rows(named=True):
+        stated = stated.with_share(
+            row["decision_object"],
+            float(row["decision_value"]),
+            source=f"{row['decided_by_role']}, {row['decided_on']}, {row['decision_id']}",
+            reason=row["decision_reason"],
+        )
+    policy = city.policy.model_copy(update={"rules": stated})
+    return city.model_copy(update={"policy": policy})
 
 
 def _capacities(city: CityFolder, _: Tables) -> Iterator[Rule]:
@@ -224,13 +243,22 @@ def _conditions(city: CityFolder, _: Tables) -> Iterator[Rule]:
 
 
 def _overrides(city: CityFolder, tables: Tables) -> Iterator[Rule]:
-    """What was decided by hand, one rule for each school, so that each has its own price (R100)."""
+    """What was decided by hand, one rule for each school, so that each has its own price (R100).
+
+    The policy's and those of the committee's log; of both on one school and response the log's.
+    """
     need = tables["mart_need_index"]
     called = dict(need.select("semel_mosad", "school_name_he").iter_rows())
+    logged = {
+        (row["semel_mosad"], row["response_id"]): row
+        for row in decisions_of(city, tables, "override").iter_rows(named=True)
+    }
     for item in city.policy.rules.overrides:
         for school in item.schools:
             if school not in called:
                 raise ValueError(f"policy.yaml: rules.overrides: no school {school} in the plan.")
+            if (school, item.response) in logged:
+                continue
             yield ManualOverride(
                 item.response,
                 school,
@@ -242,6 +270,23 @@ def _overrides(city: CityFolder, tables: Tables) -> Iterator[Rule]:
                 role_he=dictionary().label("decided_by_role", item.decided_by_role),
                 **_named(city, item.response),
             )
+    for (school, response_id), row in logged.items():
+        if school not in called:
+            raise ValueError(
+                f"decision {row['decision_id']} of the log: no school {school} in the plan."
+            )
+        word, _, dose = row["decision_value"].partition(":")
+        yield ManualOverride(
+            response_id,
+            school,
+            word == "forced",
+            row["decision_reason"],
+            row["decided_by_role"].replace("_", " "),
+            int(dose) if dose else None,
+            called[school],
+            role_he=dictionary().label("decided_by_role", row["decided_by_role"]),
+            **_named(city, response_id),
+        )
 
 
 def _of_schools(city: CityFolder, _: Tables) -> Iterator[Rule]:

@@ -7,6 +7,7 @@ a hash over the whole problem, the plan it is compared with and the code that so
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -23,7 +24,8 @@ from pipelines.decide.goals import mean_effects
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.code import code_fingerprint
 from pipelines.settings.fields import dictionary
-from pipelines.settings.keys import AGOROT, MUNICIPAL
+from pipelines.settings.keys import AGOROT, CITY, MUNICIPAL
+from pipelines.settings.policy import Policy, Response
 from pipelines.settings.scenario_files import BASE, Scenario, every_scenario
 from pipelines.warehouse.tables import Step, Tables, nothing, table_of
 
@@ -49,6 +51,7 @@ LINE = [
     "parents_agorot",
 ]
 _MADE = ("core_scenario", "core_scenario_line")
+_CONFIRMED_BY = ("mart_allocation_money", "mart_city_service_money")
 _BASE_HE, _BASE_EN = "התוכנית", "The plan"
 
 
@@ -61,7 +64,7 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
     base = as_counted(tables["mart_allocation"])
     certificate = tables["mart_allocation_certificate"].row(0, named=True)
     code = code_fingerprint(_CODE)
-    scenarios = every_scenario(city)
+    scenarios = every_scenario(as_confirmed(city, tables))
     plan = {
         "scenario_name_he": _BASE_HE,
         "scenario_name_en": _BASE_EN,
@@ -96,6 +99,37 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
             ],
         ),
     }
+
+
+def as_confirmed(city: CityFolder, tables: Tables) -> CityFolder:
+    """Return the city with its policy's states of confirmation as the plan's money has them.
+
+    A part of a response is confirmed where all that the plan asks for it is; a letter can confirm
+    what the policy expects, and withdraw what it holds for confirmed (R83).
+    """
+    names = ["response_id", "funding_channel", "confirmation"]
+    found = (
+        pl.concat(tables[name].select(names) for name in _CONFIRMED_BY)
+        .group_by("response_id", "funding_channel")
+        .agg((pl.col("confirmation") == "confirmed").all().alias("is_whole"))
+        .sort("response_id", "funding_channel")
+    )
+    policy = city.policy
+    changed: dict[str, Response] = {}
+    for response_id, channel, is_whole in found.iter_rows():
+        stated = policy.confirmation(response_id, channel)
+        if (stated == "confirmed") != is_whole:
+            own = policy.channels[channel].confirmation.model_copy(
+                update={"value": "confirmed" if is_whole else "expected"}
+            )
+            item = changed.get(response_id, policy.responses[response_id])
+            changed[response_id] = item.model_copy(
+                update={"confirmation": item.confirmation | {channel: own}}
+            )
+    if not changed:
+        return city
+    whole = policy.model_copy(update={"responses": policy.responses | changed})
+    return city.model_copy(update={"policy": whole})
 
 
 def as_counted(lines: pl.DataFrame) -> pl.DataFrame:
@@ -142,16 +176,8 @@ def _solved(
     if held.height:
         kept = ("scenario_status", "conflict_he", "conflict_en", "optimality_gap_pct", "solve_key")
         return held.select(kept).row(0, named=True), lines
-    solver = city.policy.solver
     try:
-        found = best_near(
-            with_highest_floor(
-                asked, gap_pct=solver.gap_pct.value, time_limit_s=solver.time_limit_s.value
-            ),
-            base,
-            gap_pct=solver.gap_pct.value,
-            time_limit_s=solver.time_limit_s.value,
-        )
+        found = _near(city, asked, base)
     except InfeasibleRules as error:
         return {
             "scenario_status": "infeasible",
@@ -166,12 +192,79 @@ def _solved(
             "conflict_he": "לא נמצאה תוכנית במסגרת הזמן שבמדיניות.",
             "solve_key": key,
         }, none
-    bought = with_payers(city, found.lines, found.money)
+    bought = with_payers(city, tables, found.lines, found.money)
     return {
         "scenario_status": "solved",
         "optimality_gap_pct": found.gap_pct,
         "solve_key": key,
     }, bought.select(pl.lit(scenario.scenario_id).alias("scenario_id"), *LINE)
+
+
+def _near(city: CityFolder, asked: Problem, base: pl.DataFrame) -> Any:
+    """The best plan of a scenario that stays near the plan."""
+    solver = city.policy.solver
+    limits = {"gap_pct": solver.gap_pct.value, "time_limit_s": solver.time_limit_s.value}
+    return best_near(with_highest_floor(asked, **limits), base, **limits)
+
+
+def plan_of(
+    city: CityFolder, release: Path, scenario_id: str
+) -> tuple[pl.DataFrame, pl.DataFrame, Policy | None]:
+    """Return the lines and the money of a plan of a release, as a decision keeps them.
+
+    The plan itself is read; a scenario is solved again, as the release holds its totals alone.
+
+    Args:
+        city: the city as the release's analysts have it.
+        release: the release of the analysts.
+        scenario_id: `base`, or a scenario that has a plan there.
+
+    Returns:
+        lines: plan_row_id, semel_mosad (null = the whole city), response_id, dose_level,
+            participants, cost_agorot.
+        money: plan_row_id, semel_mosad, response_id, funding_channel, amount_agorot.
+        policy: what the scenario stands for; None = that of the city.
+
+    Raises:
+        CityError: if the scenario solved again costs another sum than was published.
+    """
+    tables = allocation.release_tables(release, {*STEPS[0].reads, "mart_scenario"})
+    own, policy = city, None
+    if scenario_id == BASE:
+        lines, money = tables["mart_allocation"], tables["mart_allocation_money"]
+    else:
+        known = every_scenario(as_confirmed(city, tables))
+        policy = next(one.policy for one in known if one.scenario_id == scenario_id)
+        own = city.model_copy(update={"policy": policy})
+        asked = allocation.in_plan_order(own, tables, problem(own, tables)).canonical()
+        found = _near(own, asked, as_counted(tables["mart_allocation"]))
+        lines, money = found.lines, found.money
+    services = city_services.as_lines(own, tables)
+    published = tables["mart_scenario"].filter(scenario_id=scenario_id)["cost_agorot"].item()
+    cost = int(lines["cost_agorot"].sum()) + int(services["cost_agorot"].sum())
+    if cost != published:
+        raise CityError(
+            f"{release}: the plan '{scenario_id}' was published at {published / AGOROT:,.2f} NIS"
+            f" and costs {cost / AGOROT:,.2f} when solved again with this code; run again and"
+            " decide on the new release.",
+            f"{release}: התוכנית '{scenario_id}' פורסמה בסכום {published / AGOROT:,.2f} ₪, ובפתרון"
+            f" חוזר עלותה {cost / AGOROT:,.2f}; יש להריץ שוב ולהחליט על הפרסום החדש.",
+        )
+    of_school = pl.concat_str("semel_mosad", pl.lit("/"), "response_id").alias("plan_row_id")
+    of_city = pl.concat_str(pl.lit(f"{CITY}/"), "response_id").alias("plan_row_id")
+    return (
+        pl.concat(
+            [lines.with_columns(of_school), services.with_columns(of_city)], how="diagonal_relaxed"
+        ),
+        pl.concat(
+            [
+                money.with_columns(of_school),
+                city_services.paid(own, tables).with_columns(of_city),
+            ],
+            how="diagonal_relaxed",
+        ),
+        policy,
+    )
 
 
 def _key(asked: Problem, base: pl.DataFrame, city: CityFolder, code: str) -> str:
@@ -216,7 +309,9 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
     planned = scenarios.filter(pl.col("scenario_status").is_in(["base", "solved"]))
     lines = with_benefit_share(city, tables["core_scenario_line"])
     names, members = _members(city, tables, need)
-    policies = {BASE: city.policy} | {one.scenario_id: one.policy for one in every_scenario(city)}
+    policies = {BASE: city.policy} | {
+        one.scenario_id: one.policy for one in every_scenario(as_confirmed(city, tables))
+    }
     found = compare_plans(
         lines,
         need.select("semel_mosad", "pupils", "need"),
@@ -345,7 +440,12 @@ STEPS = (
         "solve_scenarios",
         "decide",
         makes=(*_MADE, "mart_scenario_change"),
-        reads=(*allocation.STEPS[0].reads, "mart_allocation", "mart_allocation_certificate"),
+        reads=(
+            *allocation.STEPS[0].reads,
+            "mart_allocation",
+            "mart_allocation_certificate",
+            *_CONFIRMED_BY,
+        ),
         compute=solve_scenarios,
         remembers=_MADE,
     ),
@@ -360,6 +460,7 @@ STEPS = (
         ),
         reads=(
             *_MADE,
+            *_CONFIRMED_BY,
             "mart_need_index",
             "mart_gap_school",
             *GOAL_READS,

@@ -1,7 +1,7 @@
 """What the scenario studio shows: a published plan solved again under other decisions (R98).
 
 It reads a release, never the warehouse, and builds the problem by the function that the run itself
-uses. What it shows is a draft: nothing is written and nothing decided.
+uses. What it shows is a draft, until somebody saves it as a scenario of the city.
 """
 
 from __future__ import annotations
@@ -31,12 +31,6 @@ _UNNAMED = (
     "אין תוכנית שמקיימת את כל הכללים. אילו מהם סותרים לא התברר בזמן הקצר; קובץ תרחיש ינקוב בשמם."
 )
 _NOT_IN_TIME = "לא נמצאה תוכנית בזמן הקצר. ייתכן שיש תוכנית: קובץ תרחיש מחפש זמן רב יותר."
-# Tables of the warehouse that are published under another name.
-_PUBLISHED = {
-    "core_response": "mart_response",
-    "core_school_year": "mart_school_money",
-    "core_city_service": "mart_city_service",
-}
 
 
 @dataclass(frozen=True)
@@ -92,10 +86,7 @@ class Studio:
         """
         city = load_city(release)
         reads = {*allocation.STEPS[0].reads, "mart_allocation", "mart_allocation_certificate"}
-        tables = {
-            name: pl.read_parquet(release / f"{_PUBLISHED.get(name, name)}.parquet")
-            for name in sorted(reads)
-        }
+        tables = allocation.release_tables(release, reads)
         base = as_counted(tables["mart_allocation"]).select(LINE)
         return cls(city, tables, allocation.planned(city, tables).canonical(), base)
 
@@ -159,6 +150,28 @@ class Studio:
             equity_gamma=settings.gamma,
         )
 
+    def changes(self, settings: Settings) -> dict[str, Any]:
+        """What a scenario with these decisions sets otherwise, in the words of the policy."""
+        base, found = self.settings, dict[str, Any]()
+        if settings.gamma != base.gamma:
+            found["equity_gamma"] = settings.gamma
+        if settings.municipal_nis != base.municipal_nis:
+            found["channels"] = {MUNICIPAL: {"budget": {"value": settings.municipal_nis}}}
+        rules = dict[str, Any]()
+        for place, name in enumerate(("excellence_min", "excellence_max")):
+            if settings.excellence_pct[place] != base.excellence_pct[place]:
+                rules[name] = self._parameter(name, settings.excellence_pct[place])
+        if settings.floor_nis != base.floor_nis:
+            name = "school_floor_per_pupil"
+            rules[name] = self._parameter(name, settings.floor_nis) if settings.floor_nis else None
+        return found | ({"rules": rules} if rules else {})
+
+    def _parameter(self, name: str, value: float) -> dict[str, Any]:
+        """A rule's value, with its unit where the policy has no such rule yet."""
+        has_one = getattr(self.city.policy.rules, name) is not None
+        unit = self.city.policy.rules.parameter_units()[name].unit
+        return {"value": value} | ({} if has_one else {"unit": unit})
+
     def draft(self, settings: Settings) -> Draft:
         """Solve again, to within `GAP_PCT` and near the published plan."""
         gap, conflict, bought = None, None, self.base.clear()
@@ -178,7 +191,10 @@ class Studio:
         except NoPlanInTime:
             conflict = _NOT_IN_TIME
         else:
-            bought, gap = allocation.with_payers(self.city, found.lines, found.money), found.gap_pct
+            bought, gap = (
+                allocation.with_payers(self.city, self.tables, found.lines, found.money),
+                found.gap_pct,
+            )
         return self._shown(bought, gap, conflict)
 
     def _shown(self, bought: pl.DataFrame, gap: float | None, conflict: str | None) -> Draft:

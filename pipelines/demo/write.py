@@ -16,6 +16,9 @@ import xlsxwriter
 import yaml
 
 from models.demo import Layout, SyntheticCity
+from models.demo.year import OF_YEAR, play
+from pipelines.settings.archive import FOLDER as DECIDED
+from pipelines.settings.archive import LINES, MONEY, read_archives
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
 
 TEMPLATES = Path(__file__).parent
@@ -74,12 +77,64 @@ def write_city(city: SyntheticCity, folder: Path, templates: Path = TEMPLATES) -
         shutil.rmtree(old, ignore_errors=True)
 
 
+def write_year(folder: Path, months: int, *, seed: int = 1) -> pl.DataFrame:
+    """Let a generated city live some months of the plan that was last decided on.
+
+    Writes `plan_status.csv`, `ledger.csv` and the principals' letters below those that are there,
+    maps the first two in `city.yaml`, and keeps what was planted in `truth/`.
+
+    Args:
+        folder: of the city, with an archived decision.
+        months: of the ten of a school year, from September on.
+        seed: of the random stream.
+
+    Returns:
+        What was planted: alert_kind, on.
+
+    Raises:
+        FileNotFoundError: if nothing was decided yet.
+    """
+    decided = read_archives(folder)
+    if not decided:
+        raise FileNotFoundError(
+            f"{folder / DECIDED}: nothing is decided yet; decide on a plan first"
+        )
+    last = decided[-1]
+    files = folder / _FILES
+    letters = files / "confirmations.csv"
+    before = pl.read_csv(letters, infer_schema=False).filter(
+        ~pl.col("letter").str.starts_with(OF_YEAR)
+    )
+    lived = play(
+        pl.read_parquet(last.folder / LINES),
+        pl.read_parquet(last.folder / MONEY),
+        before,
+        last.record.cycle,
+        months=months,
+        seed=seed,
+    )
+    lived.status.write_csv(files / "plan_status.csv")
+    lived.ledger.write_csv(files / "ledger.csv")
+    both = [before, lived.letters.select(pl.all().cast(pl.String))]
+    pl.concat(both, how="diagonal").write_csv(letters)
+    settings = folder / "city.yaml"
+    mapped = settings.read_text(encoding="utf-8")
+    if "act__plan_status" not in mapped:
+        settings.write_text(
+            f"{mapped.rstrip()}\n\n{(TEMPLATES / 'year.yaml').read_text(encoding='utf-8')}",
+            encoding="utf-8",
+        )
+    lived.truth.write_parquet(folder / _TRUTH / "true_alert.parquet")
+    return lived.truth
+
+
 def _may_replace(folder: Path) -> bool:
     """Whether a folder is empty or a city that this module wrote."""
     if not folder.is_dir():
         return False
     names = {entry.name for entry in folder.iterdir()}
-    return not names or {_FILES, _TRUTH, *_YAML} <= names
+    # What was decided on it is kept, and with it the city it was decided on.
+    return not names or ({_FILES, _TRUTH, *_YAML} <= names and DECIDED not in names)
 
 
 def _fill_templates(city: SyntheticCity, templates: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from models.need import (
+    focused_weights,
     indicator_quality,
     need_draws,
     need_from_anchors,
@@ -14,6 +15,7 @@ from models.need import (
     need_shares,
     surely_needier,
 )
+from pipelines.aim.decided import decisions_of
 from pipelines.diagnose.gaps import window_years
 from pipelines.diagnose.gates import GATES
 from pipelines.settings.city import CityFolder
@@ -59,11 +61,20 @@ def need(city: CityFolder, tables: Tables) -> Tables:
             for indicator_id, indicator in policy.indicators.items()
         ]
     )
-    weights = pl.DataFrame(
+    declared = pl.DataFrame(
         [(key, float(item.weight_pct.value)) for key, item in policy.indicators.items()],
         schema=["indicator_id", "weight_pct"],
         orient="row",
     )
+    decided = decisions_of(city, tables, "focus")
+    weights = focused_weights(
+        declared,
+        decided.select(
+            pl.col("decision_object").alias("indicator_id"),
+            pl.col("decision_value").cast(pl.Float64).alias("weight_pct"),
+        ),
+    )
+    rows = rows.drop("weight_pct").join(weights, on="indicator_id", maintain_order="left")
     held = rows.select(
         "semel_mosad",
         "indicator_id",
@@ -75,6 +86,11 @@ def need(city: CityFolder, tables: Tables) -> Tables:
     order = policy.order_p.value
     index = need_index(
         held, weights, order_p=order, draws=policy.draws.value, seed=policy.seed.value
+    )
+    without = (
+        need_index(held, declared, order_p=order, draws=policy.draws.value, seed=policy.seed.value)
+        if decided.height
+        else index.clear()
     )
     draws = need_draws(
         held, weights, order_p=order, draws=policy.draws.value, seed=policy.seed.value
@@ -94,6 +110,23 @@ def need(city: CityFolder, tables: Tables) -> Tables:
                 on=["semel_mosad", "need_tier"],
             )
         ),
+        "mart_focus": declared.select(
+            "indicator_id", pl.col("weight_pct").alias("declared_weight_pct")
+        )
+        .join(weights, on="indicator_id")
+        .with_columns(
+            indicator_name_he=pl.col("indicator_id").replace_strict(
+                {key: item.name_he for key, item in policy.indicators.items()}
+            ),
+            is_focus=pl.col("indicator_id").is_in(decided["decision_object"].to_list()),
+        ),
+        "mart_focus_school": without.select(
+            "semel_mosad",
+            pl.col("need").alias("need_without_focus"),
+            pl.col("need_tier").alias("need_tier_without_focus"),
+        )
+        .join(index.select("semel_mosad", "need", "need_tier"), on="semel_mosad")
+        .join(plan.select("semel_mosad", "school_name_he"), on="semel_mosad"),
         "mart_need_order": surely_needier(draws, policy.sure.value),
         "mart_need_choice": robust.choices,
         "mart_indicator": indicator_quality(held, weights, order).join(weights, on="indicator_id"),
@@ -176,8 +209,11 @@ STEPS = (
             "mart_need_order",
             "mart_need_choice",
             "mart_indicator",
+            "mart_focus",
+            "mart_focus_school",
         ),
         reads=(
+            "core_decision",
             "core_school",
             "core_school_year",
             "core_attendance",

@@ -16,7 +16,9 @@ from pipelines.publish.marts import DATABASE, read_database, write_marts
 from pipelines.publish.pages.allocation import render_allocation
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.criteria import render_criteria
+from pipelines.publish.pages.decisions import render_decisions
 from pipelines.publish.pages.diagnosis import render_diagnosis
+from pipelines.publish.pages.plan import render_plan
 from pipelines.publish.pages.quality import render_quality
 from pipelines.publish.pages.report import render_report
 from pipelines.publish.pages.responses import render_responses
@@ -45,6 +47,8 @@ PAGES = {
     "responses.html": render_responses,
     "allocation.html": render_allocation,
     "scenarios.html": render_scenarios,
+    "decisions.html": render_decisions,
+    "plan.html": render_plan,
     "quality.html": render_quality,
 }
 SYNTHETIC_MARK = "נתונים סינתטיים"
@@ -194,10 +198,24 @@ def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
         "states": tables["mart_allocation_confirmation"]["allocated_agorot"].sum(),
         "schools": int(tables["mart_allocation_school"]["cost_agorot"].sum()) + of_city,
         "channels": tables["mart_allocation_channel"]["allocated_agorot"].sum(),
-        "work plan": tables["mart_work_plan"]["cost_agorot"].sum(),
         "certificate": certificate["cost_agorot"],
     }
     _expect(len(set(sums.values())) == 1, place, f"totals differ: {sums}")
+    in_force = {
+        name: int(tables[name][column].sum())
+        for name, column in (
+            ("mart_plan_line", "cost_agorot"),
+            ("mart_plan_money", "amount_agorot"),
+            ("mart_work_plan", "cost_agorot"),
+        )
+    }
+    _expect(len({*in_force.values()}) == 1, place, f"the plan in force differs: {in_force}")
+    is_draft = not tables["mart_plan_line"]["is_decided"].any()
+    _expect(
+        not is_draft or in_force["mart_plan_line"] == certificate["cost_agorot"],
+        place,
+        "the draft is not the plan of the certificate",
+    )
     own = money.filter(pl.col("funding_channel") == MUNICIPAL)["amount_agorot"]
     municipal = {
         int(plan["municipal_agorot"].sum()) + of_city_own,

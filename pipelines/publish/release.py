@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.publish.marts import content_hash
+from pipelines.settings.workspace import PUBLISHED
 
 MANIFEST = "manifest.json"
 _BUILDING = ".building-"
@@ -74,6 +75,7 @@ def publish(
         (building / MANIFEST).write_text(_text({**content, **(origin or {})}), encoding="utf-8")
         _sync(building)
         _put(building, release)
+        _register(root, release.name)
         _make_current(root, release)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -148,11 +150,20 @@ def verify(root: Path) -> Path:
     release = current_release(root)
     if release is None:
         raise ReleaseError(f"{root}: there is no current release")
+    refuse_damaged(release)
+    return release
+
+
+def refuse_damaged(release: Path) -> None:
+    """Compare every file of a release with its manifest.
+
+    Raises:
+        ReleaseError: naming the files that are missing, changed or extra.
+    """
     if wrong := _damage(release):
         raise ReleaseError(
             f"{release}: not as published: {', '.join(wrong[:10])}. Run again to publish anew."
         )
-    return release
 
 
 def _damage(release: Path) -> list[str]:
@@ -231,6 +242,16 @@ def _sync(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _register(root: Path, name: str) -> None:
+    """Note that a release was published: its folder is pruned one day, its name stays known."""
+    register = root / PUBLISHED
+    known = register.read_text(encoding="utf-8").split() if register.is_file() else []
+    if name not in known:
+        aside = root / f".{PUBLISHED}.next"
+        aside.write_text("\n".join([*known, name, ""]), encoding="utf-8")
+        aside.replace(register)
 
 
 def _make_current(root: Path, release: Path) -> None:

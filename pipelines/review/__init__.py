@@ -1,1 +1,5 @@
-"""Stage `review`: what happened against the plan. Its tables are SQL (`sql/mart`, stage review)."""
+"""Stage `review`: what happened against the plan."""
+
+from pipelines.review import rules
+
+STEPS = rules.STEPS

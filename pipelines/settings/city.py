@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipelines.settings.archive import DecidedPlan, in_force, read_archives, signature
 from pipelines.settings.fields import dictionary
 from pipelines.settings.mapping import SourceMapping
 from pipelines.settings.parameters import (
@@ -209,11 +210,12 @@ class City(Model):
 
 
 class CityFolder(Model):
-    """A city as it lies on disk: its folder, its files' roots, its two validated files."""
+    """A city as it lies on disk: its folder, its two validated files, and what was decided."""
 
     folder: Path
     city: City
     policy: Policy
+    decided: tuple[DecidedPlan, ...] = ()
 
     def within(self, scope: str | None) -> CityFolder:
         """Return the city with its plan over another scope; as it is if None is asked for.
@@ -244,6 +246,11 @@ class CityFolder(Model):
     def planning_year(self) -> int:
         """School year the allocation is for."""
         return self.policy.planning_year.value
+
+    @property
+    def decision(self) -> DecidedPlan | None:
+        """What was decided on the plan of the planning year; None while it is a draft."""
+        return in_force(self.decided, self.planning_year)
 
     def parameters(self) -> list[dict[str, str]]:
         """Return every parameter of both files as rows of `core_parameter`."""
@@ -346,11 +353,12 @@ def load_city(folder: Path) -> CityFolder:
     folder = folder.resolve()
     refuse_yml(folder, "city", "policy")
     files = (folder / "city.yaml", folder / "policy.yaml", DEFAULTS)
-    return _loaded(folder, tuple(path.is_file() and path.read_bytes() for path in files))
+    content = tuple(path.is_file() and path.read_bytes() for path in files)
+    return _loaded(folder, (*content, *signature(folder)))
 
 
 @lru_cache(maxsize=4)  # a run asks some fifty times, and reading strictly takes a while
-def _loaded(folder: Path, content: tuple[bytes | bool, ...]) -> CityFolder:
+def _loaded(folder: Path, content: tuple[object, ...]) -> CityFolder:
     """Read what the files of a city hold; `content` names it, so that nothing old is given."""
     city = validated(folder / "city.yaml", read_yaml(folder / "city.yaml"), City)
     path = folder / "policy.yaml"
@@ -365,4 +373,4 @@ def _loaded(folder: Path, content: tuple[bytes | bool, ...]) -> CityFolder:
             f"{path}: שורה {line}: planning_year.value: שנת {planned} אינה בתוך {FURTHEST_PLAN}"
             f" שנות לימוד אחרי {reference}, שנת הייחוס ב־city.yaml.",
         )
-    return CityFolder(folder=folder, city=city, policy=policy)
+    return CityFolder(folder=folder, city=city, policy=policy, decided=read_archives(folder))

@@ -8,6 +8,8 @@ AGOROT = 100
 """Agorot in a shekel: amounts in policies are in NIS, amounts in tables in agorot."""
 CITY = "city"
 """The place that is the whole city, beside the codes of its schools."""
+GEFEN: Literal["gefen_school"] = "gefen_school"
+"""The funding channel of a school's own Gefen basket."""
 MUNICIPAL: Literal["municipal_own"] = "municipal_own"
 """The funding channel that the municipality itself decides on."""
 PARENTS: Literal["parents"] = "parents"

@@ -466,6 +466,41 @@ class AccountPolicy(Model):
     equal_money_within_pct: Annotated[Parameter[Percent], In("percent of the mean per pupil")]
 
 
+MonthDay = Annotated[str, Field(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+
+
+class ActPolicy(Model):
+    """How the plan is carried out and followed (R102, R103).
+
+    Attributes:
+        starts, opened_by, checked_by, measured_by, ends: days of the planned school year, as
+            month-day; from September on they are of the year in which it begins.
+        autumn_share: part of a line's money that the first budget year pays.
+        overdue_days: after so many days without a start a line is late.
+        pace_from_months: from so many months of payments on their pace is judged.
+        under_spent, over_spent: least and most share of what is due, of a line.
+        under_attended: least share of the planned places that are taken.
+        silent_days: after so many days without a word a school is silent, where others report.
+        budget_clauses: the city's clause of each response, where it has one.
+    """
+
+    starts: Annotated[Parameter[MonthDay], In("month and day")]
+    opened_by: Annotated[Parameter[MonthDay], In("month and day")]
+    checked_by: Annotated[Parameter[MonthDay], In("month and day")]
+    measured_by: Annotated[Parameter[MonthDay], In("month and day")]
+    ends: Annotated[Parameter[MonthDay], In("month and day")]
+    autumn_share: Annotated[Parameter[Share], In("share")]
+    overdue_days: Annotated[Parameter[Count], In("days")]
+    pace_from_months: Annotated[Parameter[Count], In("months")]
+    under_spent: Annotated[Parameter[Share], In("share of what is due")]
+    over_spent: Annotated[
+        Parameter[Annotated[Number, Field(ge=1, le=10)]], In("share of what is planned")
+    ]
+    under_attended: Annotated[Parameter[Share], In("share of the planned places")]
+    silent_days: Annotated[Parameter[Count], In("days")]
+    budget_clauses: dict[str, str] = Field(default_factory=dict)
+
+
 class BandPolicy(Model):
     """What a published band says (R8). There is no default: bands nobody declared are not used."""
 
@@ -580,6 +615,7 @@ class Policy(Model):
     suppression: Suppression
     solver: SolverPolicy
     account: AccountPolicy
+    act: ActPolicy
 
     def _named(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """Yield everything that is named by its id: where, of which kind, by which id."""

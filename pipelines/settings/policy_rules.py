@@ -26,6 +26,20 @@ from pipelines.settings.parameters import (
     Year,
 )
 
+SHARES = (
+    "excellence_min",
+    "excellence_max",
+    "long_term_min",
+    "neediest_quarter_min",
+    "exploration_min",
+    "exploration_max",
+    "hold_harmless",
+    "neediest_kept",
+)
+"""Shares of the money that the committee may decide on in its log."""
+SCENARIO_SOURCE = "scenario "
+"""How the source of what a scenario asks begins."""
+
 
 class OfResponse(Cited):
     """A rule on one response."""
@@ -167,6 +181,19 @@ class Rules(Model):
     pooling: Annotated[Parameter[Flag] | None, In("yes or no")] = None
     exclusive: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     relax_order: tuple[RuleKind, ...] = ()
+
+    def with_share(self, name: str, percent: float, *, source: str, reason: str) -> Rules:
+        """Return the rules with one of `SHARES` as it was decided, but where a scenario asks.
+
+        Raises:
+            KeyError: if there is no such share.
+        """
+        unit = {share: self.parameter_units()[share].unit for share in SHARES}[name]
+        own = getattr(self, name)
+        if own and own.source.startswith(SCENARIO_SOURCE):
+            return self
+        decided = Parameter[Percent](value=percent, unit=unit, source=source, reason=reason)
+        return self.model_copy(update={name: decided})
 
     def named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Where the rules name a response: its place and the response."""

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import yaml
 from pydantic import Field
 
-from pipelines.settings.city import CityFolder, parameters_of
+from pipelines.settings.city import CityFolder, load_city, parameters_of
 from pipelines.settings.parameters import Model, Named, Words
 from pipelines.settings.policy import Policy
 from pipelines.settings.policy_defaults import whole_policy
-from pipelines.settings.policy_rules import CityPlaces, MustDrop
+from pipelines.settings.policy_rules import SCENARIO_SOURCE, CityPlaces, MustDrop
 from pipelines.settings.validation import validated
 from pipelines.settings.yaml_files import CityError, line_of, read_yaml, refuse_yml
 
@@ -109,6 +110,41 @@ def load_scenarios(city: CityFolder) -> tuple[Scenario, ...]:
     return tuple(_load(path, base, city.policy) for path in files)
 
 
+def save_scenario(
+    folder: Path, scenario_id: str, name_he: str, name_en: str, reason: str, changes: dict[str, Any]
+) -> Path:
+    """Write a scenario of a city as a file, if it is a valid one; return the file.
+
+    Args:
+        folder: the city's folder.
+        scenario_id: name of the file.
+        name_he, name_en, reason: what it is called, and why it is asked.
+        changes: what it sets otherwise than the policy, in its words.
+
+    Raises:
+        CityError: if there is such a scenario already, or it would not be valid; nothing is left.
+    """
+    path = folder / FOLDER / f"{scenario_id}.yaml"
+    if path.exists():
+        raise CityError(
+            f"{path}: there is a scenario of this name already; choose another.",
+            f"{path}: יש כבר תרחיש בשם זה; יש לבחור שם אחר.",
+        )
+    said = {"name_he": name_he, "name_en": name_en, "reason": reason, "changes": changes}
+    text = yaml.safe_dump(said, allow_unicode=True, sort_keys=False)
+    path.parent.mkdir(exist_ok=True)
+    aside = path.with_suffix(".draft")
+    aside.write_text(text, encoding="utf-8")
+    aside.rename(path)
+    try:
+        city = load_city(folder)
+        _load(path, whole_policy(folder / "policy.yaml").raw, city.policy)
+    except CityError:
+        path.unlink()
+        raise
+    return path
+
+
 def every_scenario(city: CityFolder) -> tuple[Scenario, ...]:
     """Return the product's own scenario, where there is one, and those of the city's files.
 
@@ -139,7 +175,10 @@ def confirmed_only(policy: Policy) -> tuple[Scenario, ...]:
             funded[name] = item.model_copy(update={"funding": shares})
     if not (funded or over):
         return ()
-    cites = {"source": f"scenario {CONFIRMED}", "reason": "nobody has confirmed to pay for it"}
+    cites = {
+        "source": f"{SCENARIO_SOURCE}{CONFIRMED}",
+        "reason": "nobody has confirmed to pay for it",
+    }
     stated = policy.rules
     dropped = [
         MustDrop.model_validate(cites | {"response": name})
@@ -202,7 +241,7 @@ def _load(path: Path, base: dict[str, Any], before: Policy) -> Scenario:
         )
     file = validated(path, read_yaml(path, may_be_empty=("changes",)), _File)
     _refuse_measured(path, file.changes, base)
-    cites = {"source": f"scenario {path.stem}", "reason": file.reason}
+    cites = {"source": f"{SCENARIO_SOURCE}{path.stem}", "reason": file.reason}
     merged = _Merge(path, cites).of(base, file.changes, ("changes",))
     policy = validated(path, merged, Policy, under=("changes",))
     return Scenario(

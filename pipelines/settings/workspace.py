@@ -10,6 +10,8 @@ from pipelines.settings.city import CityFolder, load_city
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEFAULT_CITY = "demo_city"
+PUBLISHED = "published.txt"
+"""Beside the releases: the id of each that was ever published, one a line."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,17 @@ class Workspace:
     def warehouse_path(self) -> Path:
         """The working DuckDB file."""
         return Path(self.work_folder) / "warehouse.duckdb"
+
+    def published(self) -> tuple[str, ...] | None:
+        """Return the ids of all releases ever published, pruned ones among them.
+
+        None where no register of them is kept, as before the first.
+        """
+        register = Path(self.marts_folder) / PUBLISHED
+        if not register.is_file():
+            return None
+        kept = {one.record.release for one in self.city().decided}
+        return tuple(sorted({*register.read_text(encoding="utf-8").split(), *kept}))
 
     @property
     def memory_path(self) -> Path:

@@ -105,7 +105,7 @@ def _raw_assets(
         ]
         faults: list[str] = []
         moment = datetime.now(UTC).replace(tzinfo=None)
-        known = city_references(city)
+        known = city_references(city, workspace.published())
         with warehouse.connect() as connection:
             for source_id in selected:
                 yield from _collect(city, source_id, years, connection, known, moment, faults)
@@ -159,16 +159,16 @@ def _collect(
     )
 
 
-def city_references(city: CityFolder) -> References:
-    """Return what a city knows of its responses, goals and scales."""
+def city_references(city: CityFolder, releases: tuple[str, ...] | None = None) -> References:
+    """Return what a city knows of its responses, goals, scales and published releases."""
     years = city.city.school_years.all()
     try:
         responses = read_source(city, REGISTRY, years).rows["response_id"].drop_nulls()
         goals = read_source(city, "aim__goals", years).rows["goal_id"].drop_nulls()
     except CityError:
         # The source's own loading says what is wrong with the file.
-        return references_of(city, (), ())
-    return references_of(city, tuple(responses), tuple(goals))
+        return references_of(city, (), (), releases)
+    return references_of(city, tuple(responses), tuple(goals), releases)
 
 
 def _has_files(city: CityFolder, source_id: str) -> bool:

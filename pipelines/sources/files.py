@@ -13,6 +13,8 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.settings.archive import CHAIN
+from pipelines.settings.archive import FOLDER as DECIDED
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import ROW, dictionary
 from pipelines.settings.mapping import SourceMapping
@@ -461,6 +463,7 @@ def _states(city: CityFolder) -> Iterator[str]:
     for name in ("city.yaml", "policy.yaml"):
         yield _state(city.folder / name)
     yield from map(_state, scenario_files(city.folder))
+    yield _state(city.folder / DECIDED / CHAIN)
     for source_id in sorted(city.city.sources):
         try:
             found = source_files(city, source_id, city.city.school_years.all())

@@ -71,10 +71,31 @@ def fingerprints(city: CityFolder) -> Fingerprints:
             path for path, _, _ in source_files(city, source_id, city.city.school_years.all())
         }
     files |= project_files(_CODE) - project_files(_PAGES)
-    said = digest(city.city) + digest(city.policy)
+    said = digest(city.city) + digest(city.policy) + digest([one.hash for one in city.decided])
     upstream = hashlib.sha256((hashed(files) + said).encode()).hexdigest()
     solved = hashlib.sha256((upstream + hashed(scenario_files(city.folder))).encode()).hexdigest()
     return Fingerprints(upstream, solved, whole="").drawn_by(pages_fingerprint())
+
+
+def input_hashes(city: CityFolder) -> tuple[dict[str, str], str]:
+    """Return the SHA-256 of every file of a city by its place, and one over the code.
+
+    A file outside the city's folder is named by its last two parts.
+    """
+    files = {
+        path
+        for source_id in city.city.sources
+        for path, _, _ in source_files(city, source_id, city.city.school_years.all())
+    }
+    hashes = {
+        (
+            path.relative_to(city.folder).as_posix()
+            if path.is_relative_to(city.folder)
+            else "/".join(path.parts[-2:])
+        ): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(files)
+    }
+    return hashes, code_fingerprint(_CODE)
 
 
 @dataclass(frozen=True)

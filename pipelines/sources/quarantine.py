@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import Field, Table, dictionary
+from pipelines.sources.committee import committee_rules
 
 # reason code -> sentence in Hebrew and English; {he}/{name} is the column, {rule} what is expected.
 SENTENCES = {
@@ -80,6 +81,9 @@ class References:
         goals: ids of the department goals; empty if the city states none.
         scales: least and greatest possible score of each scale.
         last_grade: highest grade of an elementary school of the city.
+        planning_year: the school year that the city plans for.
+        indicators: ids of the indicators of need.
+        releases: ids of all releases that were published; None = not known.
     """
 
     is_municipal: bool = False
@@ -87,12 +91,21 @@ class References:
     goals: tuple[str, ...] = ()
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     last_grade: int = 12
+    planning_year: int | None = None
+    indicators: tuple[str, ...] = ()
+    releases: tuple[str, ...] | None = None
 
 
 def references_of(
-    city: CityFolder, responses: tuple[str, ...], goals: tuple[str, ...]
+    city: CityFolder,
+    responses: tuple[str, ...],
+    goals: tuple[str, ...],
+    releases: tuple[str, ...] | None = None,
 ) -> References:
-    """Return what a city knows, given the ids of its registry's responses and its goals file."""
+    """Return what a city knows, given the ids of its registry's responses and its goals file.
+
+    `releases`: ids of all releases that were published, where that is known.
+    """
     settings = city.city
     return References(
         is_municipal=settings.city.authority is None,
@@ -104,6 +117,9 @@ def references_of(
             if scale.min is not None and scale.max is not None
         },
         last_grade=settings.grades_per_school if settings.city.authority is None else 12,
+        planning_year=city.policy.planning_year.value,
+        indicators=tuple(city.policy.need.indicators),
+        releases=releases,
     )
 
 
@@ -209,6 +225,13 @@ def _number(name: str) -> str:
 
 def _row_rules(source_id: str, known: References) -> Iterator[tuple[str, str, str, str, str]]:
     """Yield (column, reason code, condition, rule in English, in Hebrew) over several columns."""
+    for column, condition, en, he in committee_rules(
+        source_id,
+        planning_year=known.planning_year,
+        indicators=known.indicators,
+        releases=known.releases,
+    ):
+        yield column, "implausible", condition, en, he
     for source, column, most, en, he in _CANNOT_EXCEED:
         if source == source_id:
             yield column, "implausible", f"{_number(column)} > {_number(most)}", en, he

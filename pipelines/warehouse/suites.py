@@ -353,13 +353,14 @@ SPECIAL: dict[str, tuple[Check, ...]] = {
             "validity",
             ANALYST,
             Says(
-                "At most 5 % of a file's rows are in quarantine.",
-                "לכל היותר 5% משורות הקובץ בהסגר.",
+                "At most 5 % of a file's rows are in quarantine, of what people write at most"
+                " half.",
+                "לכל היותר 5% משורות הקובץ בהסגר, ובקבצים שאנשים ממלאים לכל היותר מחצית.",
                 "More means that the mapping or the file is wrong as a whole: look at the reasons.",
                 "שיעור גבוה יותר מעיד שהמיפוי או הקובץ כולו שגויים: יש לבדוק את הסיבות.",
             ),
-            (_between("quarantined_pct", 0, 5),),
-            ("quarantined_pct",),
+            (_at_least("quarantine_limit_pct", "quarantined_pct", where_known=True),),
+            ("quarantine_limit_pct", "quarantined_pct"),
             blocks=True,
         ),
         Check(

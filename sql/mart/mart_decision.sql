@@ -6,9 +6,10 @@ SELECT
     decisions.planning_year,
     decisions.response_id,
     registry.response_name_he,
-    decisions.decision,
+    split_part(decisions.decision_value, ':', 1) AS decision,
     decisions.decided_by_role,
     decisions.decided_on,
     decisions.decision_reason
-FROM staging.stg_aim__decisions AS decisions
+FROM core.core_decision AS decisions
 JOIN core.core_registry AS registry ON registry.response_id = decisions.response_id
+WHERE decisions.decision_kind = 'response' AND decisions.is_in_force

@@ -2,6 +2,7 @@
 something is.
 """
 
+import shutil
 import time
 from dataclasses import replace
 
@@ -9,6 +10,8 @@ import polars as pl
 import pytest
 
 from pipelines.decide.studio import Studio
+from pipelines.settings.city import CityError, load_city
+from pipelines.settings.scenario_files import load_scenarios, save_scenario
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +85,33 @@ def test_the_notebook_runs(published, monkeypatch):
     outputs, defined = notebook.app.run()
     assert defined["draft"].totals["schools_moved"] == 0
     assert any("טיוטה, לא החלטה" in str(getattr(item, "text", "")) for item in outputs)
+
+
+def test_a_draft_is_saved_as_a_scenario_of_the_city(studio, small_city, tmp_path):
+    city = tmp_path / small_city.name
+    shutil.copytree(small_city, city)
+    base = studio.settings
+    moved = replace(base, municipal_nis=base.municipal_nis // 2, excellence_pct=(10, 15), gamma=2.0)
+    changes = studio.changes(moved)
+    path = save_scenario(city, "half", "מחצית", "half", "האם די במחצית", changes)
+    saved = {one.scenario_id: one for one in load_scenarios(load_city(city))}["half"]
+    rules, channel = saved.policy.rules, saved.policy.channels["municipal_own"]
+    assert (rules.excellence_min.value, rules.excellence_max.value) == (10, 15)
+    assert channel.budget.value == moved.municipal_nis
+    assert saved.policy.equity_gamma.value == 2.0
+    assert {"channels", "rules", "equity_gamma"} == changes.keys()
+    with pytest.raises(CityError, match="already"):
+        save_scenario(city, "half", "מחצית", "half", "האם די במחצית", changes)
+    with pytest.raises(CityError):
+        save_scenario(city, "ba se", "ריק", "empty", "אין", changes)
+    assert [p.name for p in path.parent.glob("*half*")] == ["half.yaml"]
+    assert not (path.parent / "ba se.yaml").exists()
+
+
+def test_a_floor_that_the_policy_lacks_is_saved_with_its_unit(studio, small_city, tmp_path):
+    city = tmp_path / small_city.name
+    shutil.copytree(small_city, city)
+    changes = studio.changes(replace(studio.settings, floor_nis=200))
+    save_scenario(city, "floor", "רצפה", "floor", "מה עולה רצפה", changes)
+    saved = {one.scenario_id: one for one in load_scenarios(load_city(city))}["floor"]
+    assert saved.policy.rules.school_floor_per_pupil.value == 200

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 import yaml
 
@@ -38,11 +39,10 @@ def run(name, given):
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {layer}")
         columns = ", ".join(f"{column} {type_}" for column, type_ in types(table).items())
         connection.execute(f"CREATE TABLE {read} ({columns})")
-        for row in given.get(table, []):
-            marks = ", ".join("?" * len(row))
-            connection.execute(
-                f"INSERT INTO {read} ({', '.join(row)}) VALUES ({marks})", list(row.values())
-            )
+        if rows := given.get(table):
+            held = pl.DataFrame(rows, infer_schema_length=None, strict=False)
+            connection.register("held", held)
+            connection.execute(f"INSERT INTO {read} BY NAME SELECT * FROM held")
     return connection.sql(
         f"SELECT * FROM ({SQL[name].text}) ORDER BY {', '.join(SQL[name].table.key)}"
     ).pl()
@@ -84,14 +84,14 @@ def test_lineage_names_only_real_columns(name):
 
 
 def test_every_table_is_made_exactly_once():
-    from pipelines import act, aim, decide, diagnose
+    from pipelines import act, aim, decide, diagnose, review
     from pipelines.act.release import DRIFT
 
     made = [
         *SQL,
         *(
             name
-            for module in (aim, diagnose, decide, act)
+            for module in (aim, diagnose, decide, act, review)
             for step in module.STEPS
             for name in step.makes
         ),

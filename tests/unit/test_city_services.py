@@ -10,6 +10,7 @@ from pipelines.decide import city_services, parents
 from pipelines.decide.allocation import with_payers
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.scenario_files import confirmed_only
+from pipelines.warehouse.tables import nothing
 
 SERVICES = pl.DataFrame(
     [
@@ -34,6 +35,7 @@ def city(decided=(), *, binds=True, parents_rule=True):
     )
     allocated = dict.fromkeys(("centre", "given_up", "unheard"), response)
     policy = SimpleNamespace(
+        planning_year=value(2027),
         responses=allocated,
         city_services=allocated,
         channels={"municipal_own": None, "parents": None},
@@ -88,7 +90,9 @@ def test_a_line_says_who_pays_it_and_what_nobody_confirmed():
         schema=["semel_mosad", "response_id", "funding_channel", "amount_agorot"],
         orient="row",
     )
-    assert with_payers(city(), lines, money).rows() == [
+    assert with_payers(
+        city(), {"core_confirmation": nothing("core_confirmation")}, lines, money
+    ).rows() == [
         ("1", "clubs", 60, 40, 47),
         ("2", "clubs", 0, 0, 0),
     ]

@@ -12,6 +12,7 @@ from pipelines.decide.committee import registered_need, settled
 from pipelines.decide.goals import counted_effects, uncounted
 from pipelines.settings.city import load_city
 from pipelines.settings.parameters import Parameter
+from pipelines.warehouse.tables import nothing
 from tests.allocation.cases import option, problem
 
 A, B, C = "100001", "100002", "100003"
@@ -108,8 +109,24 @@ INDICATORS = pl.DataFrame(
 )
 
 
-def need_tables(amounts=None):
+def decision(value):
+    """A decision of the log on PERACH."""
+    row = {
+        "decision_id": "d1",
+        "planning_year": 2027,
+        "decision_kind": "response",
+        "response_id": "perach",
+        "decision_value": value,
+        "is_in_force": True,
+    }
+    return pl.DataFrame([row], schema_overrides={"planning_year": pl.Int32})
+
+
+def need_tables(amounts=None, decided=None):
     return {
+        "core_decision": pl.concat(
+            [nothing("core_decision"), *([decision(decided)] if decided else [])], how="diagonal"
+        ),
         "mart_need_index": pl.DataFrame({"semel_mosad": [A, B, C], "need": [0.8, 0.5, 0.3]}),
         "mart_need_indicator": INDICATORS,
         "mart_last_line": pl.DataFrame(
@@ -136,7 +153,7 @@ def test_the_need_is_what_is_registered_for_its_goals(city, response_id, basis, 
     assert found.sort("semel_mosad")["need"].to_list() == pytest.approx(needs)
 
 
-def shared(city, amounts, rules=(), budget=10_000):
+def shared(city, amounts, rules=(), budget=10_000, decided=None):
     """Who gets what of PERACH's amount: in each of three schools half a dose costs half of FULL."""
     options = [
         option(school, "perach", level, 0, FULL * level // 2, participants=10)
@@ -150,7 +167,7 @@ def shared(city, amounts, rules=(), budget=10_000):
             host_semel_mosad=pl.lit(None, pl.String), asset_id=pl.lit(None, pl.String)
         ),
     )
-    tables = need_tables(amounts) | effect_tables(city)
+    tables = need_tables(amounts, decided) | effect_tables(city)
     fixed, told = settled(city, tables, posed)
     (row,) = told.filter(response_id="perach").to_dicts()
     return next((dict(r.doses) for r in fixed if r.response_id == "perach"), None), row
@@ -160,6 +177,14 @@ def test_an_amount_that_is_enough_reaches_all(city):
     doses, row = shared(city, {"perach": 3 * FULL})
     assert doses == {A: 1.0, B: 1.0, C: 1.0}
     assert (row["amount_source"], row["amount_agorot"]) == ("last_year", 3 * FULL)
+
+
+def test_what_the_committee_decided_takes_the_place_of_last_year_s(city):
+    doses, row = shared(city, {"perach": 3 * FULL}, decided="keep:1")
+    assert (row["amount_source"], row["amount_agorot"]) == ("decision", 100)
+    assert sum(FULL * dose for dose in doses.values()) <= 100
+    _, row = shared(city, {"perach": 3 * FULL}, decided="keep")
+    assert row["amount_source"] == "last_year"
 
 
 def test_where_it_is_not_the_least_need_gives_way_first_and_no_more_is_spent(city):

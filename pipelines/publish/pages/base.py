@@ -34,8 +34,12 @@ PAGES = {
     "responses": "לדף המענים",
     "allocation": "לנימוקי ההקצאה",
     "scenarios": "לתרחישים",
+    "decisions": "להחלטות",
+    "plan": "לתוכנית העבודה",
     "quality": "לאיכות הנתונים",
 }
+
+_OF_THE_PLAN = ("report", "responses", "allocation", "scenarios")
 
 
 @dataclass(frozen=True)
@@ -262,6 +266,26 @@ def environment() -> Environment:
     return env
 
 
+def _standing(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> Markup:
+    """Return whether the plan that the pages show was decided, or is a draft."""
+    if "mart_decided" not in tables:
+        return Markup("")
+    year = isolated(words.year(context.planning_year))
+    decided = first_row(
+        tables["mart_decided"].filter("is_in_force", planning_year=context.planning_year)
+    )
+    if decided is None:
+        return Markup("התוכנית לשנת {} היא טיוטה: טרם הוחלט עליה.").format(year)
+    return Markup(
+        "על התוכנית לשנת {} הוחלט ביום {} (גרסה {}). מה שמחושב כאן הוא מה שנתוני היום היו נותנים,"
+        ' לידיעה בלבד; <a href="decisions.html">מה הוחלט</a>.'
+    ).format(
+        year,
+        isolated(words.day(decided["decided_on"])),
+        number("mart_decided", decided, "decision_version"),
+    )
+
+
 def _not_measured(tables: Mapping[str, pl.DataFrame]) -> Rows:
     return tables["mart_not_measured"].to_dicts() if "mart_not_measured" in tables else []
 
@@ -291,6 +315,7 @@ def page(
             rows=lambda mart: tables[mart].to_dicts(),
             not_measured={row["item_id"]: row for row in _not_measured(tables)},
             sections=[],
+            plan_standing=_standing(tables, context) if name in _OF_THE_PLAN else "",
             columns_of=partial(columns_of, names_of(tables)),
             name=name_of,
             school=partial(name_of, "semel_mosad"),

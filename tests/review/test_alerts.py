@@ -1,0 +1,158 @@
+"""Over a year that is lived through, what was planted is told, and nothing else (R103, R106)."""
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.demo.year import play
+from pipelines.settings.policy_defaults import DEFAULTS
+from pipelines.settings.yaml_files import read_yaml
+from tests.sql.test_golden import run
+
+SEEDS = range(20)
+YEAR = 2027
+NO_LETTERS = pl.DataFrame(
+    schema=dict.fromkeys(("semel_mosad", "response_id", "channel", "answer"), pl.String)
+)
+SHARES = {"municipal_own": 0.5, "gefen_school": 0.3, "partner_ngo": 0.2}
+
+
+def _decided(seed):
+    """A plan of twelve schools and seven responses, each in some of them."""
+    rng = np.random.default_rng([seed, 9])
+    rows = [
+        (f"9000{school:02d}", f"r{response}", int(rng.integers(10, 90)))
+        for school in range(1, 13)
+        for response in range(7)
+        if rng.random() < 0.6
+    ]
+    lines = pl.DataFrame(
+        rows, schema=["semel_mosad", "response_id", "participants"], orient="row"
+    ).with_columns(
+        plan_row_id=pl.concat_str("semel_mosad", pl.lit("/"), "response_id"),
+        cost_agorot=pl.col("participants") * 100_000,
+    )
+    money = pl.concat(
+        lines.select(
+            "plan_row_id",
+            pl.lit(channel).alias("funding_channel"),
+            (pl.col("cost_agorot") * share).cast(pl.Int64).alias("amount_agorot"),
+        )
+        for channel, share in SHARES.items()
+    )
+    return lines, money
+
+
+def _told(seed, months):
+    """The alerts of a city's year and what was planted in it."""
+    lines, money = _decided(seed)
+    lived = play(lines, money, NO_LETTERS, YEAR, months=months, seed=seed)
+    plan = [
+        row
+        | {
+            "school_name_he": row["semel_mosad"],
+            "response_name_he": row["response_id"],
+            "starts_on": date(YEAR - 1, 9, 1),
+            "ends_on": date(YEAR, 6, 30),
+            "is_decided": True,
+        }
+        for row in lines.to_dicts()
+    ]
+    status = [
+        {
+            "plan_row_ref": row["row"],
+            "status_on": row["day"],
+            "work_status": row["status"],
+            "participants_now": row["participants"],
+        }
+        for row in lived.status.to_dicts()
+    ]
+    ledger = [
+        {
+            "plan_row_ref": row["row"],
+            "funding_channel": row["channel"],
+            "paid_month": row["month"],
+            "spent_agorot": round(100 * row["paid"]),
+        }
+        for row in lived.ledger.to_dicts()
+    ]
+    answers = [
+        {
+            "response_id": row["response_id"],
+            "funding_channel": row["channel"],
+            "school_or_city": row["semel_mosad"],
+            "confirmation_word": row["answer"],
+        }
+        for row in lived.letters.to_dicts()
+    ]
+    limits = read_yaml(DEFAULTS)["everywhere"]["act"]
+    parameters = [
+        {"parameter_id": f"policy.act.{name}", "parameter_value": str(item["value"])}
+        for name, item in limits.items()
+    ]
+    staged = {
+        "mart_work_plan": plan,
+        "stg_act__plan_status": status,
+        "stg_finance__ledger": ledger,
+    }
+    tracked = run("mart_line_tracking", staged).to_dicts()
+    found = run(
+        "mart_alert",
+        staged
+        | {
+            "mart_line_tracking": tracked,
+            "mart_confirmation": answers,
+            "core_parameter": parameters,
+            "core_school": [
+                {"semel_mosad": code, "school_name_he": code}
+                for code in lines["semel_mosad"].unique()
+            ],
+        },
+    )
+    return found, lived.truth
+
+
+@pytest.fixture(scope="module")
+def autumn():
+    """Every city in December: the late line has not begun yet."""
+    return [_told(seed, months=4) for seed in SEEDS]
+
+
+def test_everything_planted_is_told(autumn):
+    for found, truth in autumn:
+        told = set(found["alert_id"])
+        for kind, on in truth.iter_rows():
+            assert any(one.startswith(f"{kind}/{on}") for one in told), (kind, on, sorted(told))
+
+
+def test_hardly_anything_else_is_told(autumn):
+    false = lines = 0
+    for found, truth in autumn:
+        planted = tuple(f"{kind}/{on}" for kind, on in truth.iter_rows())
+        false += sum(not one.startswith(planted) for one in found["alert_id"])
+        lines += len(planted) + found.height
+    assert false <= 0.05 * lines, f"{false} false of {lines}"
+
+
+def test_what_has_begun_is_late_no_more():
+    for seed in list(SEEDS)[:5]:
+        found, _ = _told(seed, months=10)
+        assert "overdue" not in set(found["alert_kind"])
+
+
+def test_before_anything_is_reported_nothing_is_late():
+    lines, money = _decided(1)
+    assert play(lines, money, NO_LETTERS, YEAR, months=1).status.height > 0
+    plan = [{"plan_row_id": "900001/r1", "semel_mosad": "900001", "is_decided": True}]
+    assert run("mart_alert", {"mart_work_plan": plan}).is_empty()
+
+
+def test_every_alert_says_in_both_languages_what_and_how_much(autumn):
+    found = pl.concat(found for found, _ in autumn)
+    assert found["alert_he"].null_count() == found["alert_en"].null_count() == 0
+    for kind in ("under_spent", "not_decided", "not_confirmed"):
+        of_kind = found.filter(alert_kind=kind)
+        assert of_kind["alert_he"].str.contains(r"\d ₪").all()
+        assert of_kind["alert_en"].str.contains(r"\d NIS").all()
