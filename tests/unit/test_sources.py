@@ -106,10 +106,10 @@ def test_one_child_is_one_child_however_the_id_is_spelt(text, monkeypatch):
     assert other != hash_ids(pl.Series(["12300000"]), is_synthetic=False)[0], "its digits are lost"
 
 
-@pytest.mark.parametrize("real", ["990000009", "99000000-9", "990000009.0"])
+@pytest.mark.parametrize("real", ["990000002", "99000000-2", "990000002.0"])
 def test_a_city_is_synthetic_by_its_ids_and_not_by_what_it_says(real):
     """Ids of the generator have a wrong check digit; one right one could be a child's."""
-    generated = ["990000001", "990000002"]
+    generated = ["990000001", "990000003"]
     assert hash_ids(pl.Series(generated), is_synthetic=True).null_count() == 0
     with pytest.raises(CityError, match="is_synthetic: false") as refused:
         hash_ids(pl.Series([*generated, real]), is_synthetic=True)
