@@ -65,8 +65,11 @@ def with_shares(city: CityFolder, tables: Tables) -> CityFolder:
 
     What a scenario asks for otherwise stays: it is the question.
     """
+    decided = decisions_of(city, tables, "share")
+    if decided.is_empty():
+        return city
     stated = city.policy.rules
-    for row in decisions_of(city, tables, "share").iter_rows(named=True):
+    for row in decided.iter_rows(named=True):
         stated = stated.with_share(
             row["decision_object"],
             float(row["decision_value"]),

@@ -463,7 +463,8 @@ def _states(city: CityFolder) -> Iterator[str]:
     for name in ("city.yaml", "policy.yaml"):
         yield _state(city.folder / name)
     yield from map(_state, scenario_files(city.folder))
-    yield _state(city.folder / DECIDED / CHAIN)
+    chain = city.folder / DECIDED / CHAIN
+    yield _state(chain) if chain.is_file() else "nothing decided"
     for source_id in sorted(city.city.sources):
         try:
             found = source_files(city, source_id, city.city.school_years.all())

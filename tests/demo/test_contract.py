@@ -74,6 +74,7 @@ def test_all_files_and_truth_exist(city_of, profile):
     expected |= {f"schools_{year}.xlsx" for year in city.years}
     expected |= {"merges.csv", "stat_areas.csv", "ratings.csv", "excerpts.csv", "cards.csv"}
     expected |= {"ladders.csv", "criteria.csv", "decisions.csv", "assets.csv", "registry.xlsx"}
+    expected |= {"meetings.csv", "decision_log.csv", "confirmations.csv"}
     assert set(city.files) == expected
     assert set(city.truth) >= {
         "true_gap",

@@ -17,6 +17,7 @@ SHOWN_IN = [
     *(HOME / "publish" / "pages").glob("*"),
     *(HOME / "commands").glob("*.py"),
     HOME / "decide" / "studio.py",
+    HOME / "decide" / "allocation.py",
     HOME / "act" / "findings.py",
     HOME / "publish" / "drift.py",
     HOME.parent / "docs" / "recheck_bound.py",

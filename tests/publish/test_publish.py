@@ -135,7 +135,7 @@ class TestAudit:
     def test_money_that_does_not_add_up_is_refused(self, tables, context, tmp_path):
         tables["mart_work_plan"] = tables["mart_work_plan"].head(-1)
         build_release(tmp_path / "r", tables, context, LIMITS)
-        with pytest.raises(AuditError, match="totals differ"):
+        with pytest.raises(AuditError, match="plan in force differs"):
             audit_release(tmp_path / "r", context, LIMITS, tables)
 
     def test_a_parquet_file_that_differs_is_refused(self, release, context, tables):

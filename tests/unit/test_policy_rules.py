@@ -22,7 +22,8 @@ from models.allocation.rules.money import SchoolFloor, SourceExcluded
 from models.allocation.rules.shares import MoneyShare
 from models.allocation.solve.relaxation import RELAX_ORDER
 from pipelines.decide.rules import minimum_groups, rules
-from pipelines.settings.policy_rules import Rules
+from pipelines.settings.policy_rules import SCENARIO_SOURCE, SHARES, Rules
+from pipelines.warehouse.tables import nothing
 
 CITED = {"source": "test", "reason": "test"}
 
@@ -45,6 +46,7 @@ def response(**others):
 def city(stated, **responses):
     known = {"tutoring": response(), "mentoring": response(horizon="long")} | responses
     policy = SimpleNamespace(
+        planning_year=SimpleNamespace(value=2027),
         rules=Rules.model_validate(stated),
         responses=known,
         school_responses={name: item for name, item in known.items() if item.is_allocated},
@@ -96,6 +98,7 @@ def tables(**others):
         "mart_design_option": pl.DataFrame(
             {"response_id": ["mentoring", "clubs"], "design": ["lottery", "none"]}
         ),
+        "core_decision": nothing("core_decision"),
     } | others
 
 
@@ -355,3 +358,73 @@ def test_a_policy_can_order_all_that_may_give_way():
     assert Rules.model_validate({"relax_order": list(RELAX_ORDER)}).relax_order == RELAX_ORDER
     with pytest.raises(ValidationError, match="relax_order"):
         Rules.model_validate({"relax_order": ["eligibility"]})
+
+
+def logged(*rows):
+    """The committee's log: rows of core_decision in force for the planned year."""
+    common = {
+        "planning_year": 2027,
+        "decision_reason": "כך הוחלט",
+        "decided_by_role": "budget_committee",
+        "is_in_force": True,
+    }
+    held = pl.DataFrame(
+        [common | {"decision_id": f"d{n}"} | row for n, row in enumerate(rows)],
+        schema_overrides={"planning_year": pl.Int32},
+    )
+    return {"core_decision": pl.concat([nothing("core_decision"), held], how="diagonal")}
+
+
+def test_what_the_log_decides_by_hand_is_a_rule_and_comes_before_the_policy_s():
+    stated = {
+        "overrides": [
+            {
+                "response": "tutoring",
+                "schools": ["a", "b"],
+                "decision": "forced",
+                "reason": "test",
+                "decided_by_role": "department_head",
+                "decided_on": "2026-06-01",
+            }
+        ]
+    }
+    log = logged(
+        {
+            "decision_kind": "override",
+            "response_id": "tutoring",
+            "semel_mosad": "a",
+            "decision_value": "forbidden",
+        },
+        {
+            "decision_kind": "override",
+            "response_id": "mentoring",
+            "semel_mosad": "c",
+            "decision_value": "forced:2",
+        },
+    )
+    made = {
+        (rule.semel_mosad, rule.response_id): (rule.is_forced, rule.dose_level, rule.role)
+        for rule in rules(city(stated), tables(**log))
+        if isinstance(rule, ManualOverride)
+    }
+    assert made == {
+        ("a", "tutoring"): (False, None, "budget committee"),
+        ("b", "tutoring"): (True, None, "department head"),
+        ("c", "mentoring"): (True, 2, "budget committee"),
+    }
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_a_share_that_was_decided_holds_before_the_policy_s(name):
+    stated = Rules.model_validate({name: parameter(10, Rules.parameter_units()[name].unit)})
+    decided = stated.with_share(name, 15, source="committee", reason="decided")
+    assert getattr(decided, name).value == 15
+    asked = stated.model_copy(
+        update={name: getattr(stated, name).model_copy(update={"source": f"{SCENARIO_SOURCE}more"})}
+    )
+    assert getattr(asked.with_share(name, 15, source="x", reason="y"), name).value == 10
+
+
+def test_only_shares_are_decided_so():
+    with pytest.raises(KeyError):
+        Rules().with_share("rise_cap", 120, source="x", reason="y")
