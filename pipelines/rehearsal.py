@@ -23,7 +23,13 @@ from pipelines.sources.files import read_source
 from pipelines.sources.load import build_raw, raw_name, record_load
 from pipelines.sources.whole_files import findings, record_findings
 from pipelines.warehouse.checks import CheckResult, run_checks
-from pipelines.warehouse.database import LAYERS, create_typed, qualified, swap
+from pipelines.warehouse.database import (
+    LAYERS,
+    create_typed,
+    qualified,
+    swap,
+    without_values,
+)
 from pipelines.warehouse.sql_assets import sql_tables, write_sql
 from pipelines.warehouse.suites import checks_of
 
@@ -104,14 +110,15 @@ def _make(connection: duckdb.DuckDBPyConnection, city: CityFolder) -> Iterator[s
     made: dict[str, pl.DataFrame] = {}
     for name in order:
         table = dictionary().tables[name]
-        if name in files:
-            write_sql(files[name])(connection, qualified(table))
-        else:
-            if name not in made:
-                given = {
-                    read: connection.sql(f"SELECT * FROM staging.{read}").pl()
-                    for read in steps[name].reads
-                }
-                made |= steps[name].compute(city, given)
-            create_typed(connection, table, made[name], qualified(table))
+        with without_values(name):
+            if name in files:
+                write_sql(files[name])(connection, qualified(table))
+            else:
+                if name not in made:
+                    given = {
+                        read: connection.sql(f"SELECT * FROM staging.{read}").pl()
+                        for read in steps[name].reads
+                    }
+                    made |= steps[name].compute(city, given)
+                create_typed(connection, table, made[name], qualified(table))
         yield name

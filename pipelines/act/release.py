@@ -8,10 +8,12 @@ import dagster as dg
 import yaml
 
 from pipelines.publish.build import audit_release, build_release
+from pipelines.publish.disclosure import told_by
 from pipelines.publish.drift import quality_drift
+from pipelines.publish.marts import DATABASE
 from pipelines.publish.redraw import about, context_of
-from pipelines.publish.release import baseline, publish
-from pipelines.publish.suppression import Thresholds
+from pipelines.publish.release import baseline, earlier, publish
+from pipelines.publish.suppression import SUPPRESSED, Thresholds, without_few
 from pipelines.settings.fields import dictionary
 from pipelines.settings.policy_defaults import whole_policy
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
@@ -27,9 +29,13 @@ from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.tables import FRESHNESS, OWNERS, POOL, asset_key
 
 RELEASE = dg.AssetKey(["published", "release"])
-# Made while publishing, as it compares with the release before.
+# Made while publishing, as they tell of the release and of the one before.
 DRIFT = "mart_quality_drift"
-MARTS = tuple(name for name in dictionary().tables if name.startswith("mart_") and name != DRIFT)
+MARTS = tuple(
+    name
+    for name in dictionary().tables
+    if name.startswith("mart_") and name not in (DRIFT, SUPPRESSED)
+)
 
 
 @dg.asset(
@@ -57,13 +63,14 @@ def release(
     marts = Path(workspace.marts_folder)
     made_from = _made_from(context, workspace, warehouse, inputs)
     before = baseline(marts, made_from.whole if made_from else None)
-    tables[DRIFT] = quality_drift(tables, before)
     policy = city.policy.suppression
     thresholds = Thresholds(policy.mean_pupils.value, policy.count_pupils.value)
+    tables[DRIFT] = quality_drift(without_few(tables, "analyst", thresholds), before)
+    told = [told_by(path / "analyst" / DATABASE) for path in earlier(marts, before)]
     report = context_of(city)
 
     def build(folder: Path) -> None:
-        build_release(folder, tables, report, thresholds)
+        build_release(folder, tables, report, thresholds, told)
         whole = whole_policy(city.folder / "policy.yaml").text()
         (folder / "analyst" / "policy.yaml").write_text(whole, encoding="utf-8")
         kept = without_notices((city.folder / "city.yaml").read_text(encoding="utf-8"))
@@ -75,7 +82,7 @@ def release(
     published = publish(
         marts,
         build,
-        lambda folder: audit_release(folder, report, thresholds),
+        lambda folder: audit_release(folder, report, thresholds, tables, told),
         about=about(city),
         origin={
             "made_from": asdict(made_from) if made_from else None,

@@ -51,13 +51,12 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
     names = schools.filter("is_in_plan").select("semel_mosad", "school_name_he", "stream")
     subjects = pl.concat([by_school.select("subject"), pl.DataFrame({"subject": [WHOLE]})]).unique()
     window = cells.filter("is_measured", pl.col("school_year").is_between(first, last))
-    known = [pl.col("tested_pupils").sum(), pl.col("is_band").all()]
-    tested = pl.concat(
-        [
-            window.group_by("semel_mosad", "subject").agg(known),
-            window.group_by("semel_mosad").agg(pl.lit(WHOLE).alias("subject"), *known),
-        ]
-    )
+    bands = [pl.col("is_band").all()]
+    by_subject = [
+        window.group_by("semel_mosad", "subject").agg(bands),
+        window.group_by("semel_mosad", pl.lit(WHOLE).alias("subject")).agg(bands),
+    ]
+    tested = pl.concat(by_subject).join(_sizes(window), on=["semel_mosad", "subject"])
     grid = (
         names.join(subjects, how="cross")
         .join(by_school, on=["semel_mosad", "subject"], how="left")
@@ -223,19 +222,7 @@ def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int
         if group_id == WHOLE or not rows["is_measured"].any():
             continue
         named = pl.lit(group_id).alias("group_id")
-        size = (
-            rows.filter("is_measured")
-            .group_by("semel_mosad", "subject")
-            .agg(pl.col("tested_pupils").sum())
-        )
-        size = pl.concat(
-            [
-                size,
-                size.group_by("semel_mosad")
-                .agg(pl.lit(WHOLE).alias("subject"), pl.col("tested_pupils").sum())
-                .select(size.columns),
-            ]
-        )
+        size = _sizes(rows.filter("is_measured"))
         own = rows["semel_mosad"].n_unique()
         listed = rows.filter(pl.col("listed_pupils").is_not_null())
         # Whole percent: how many were not tested is not to be read off it.
@@ -274,6 +261,24 @@ def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int
         ),
         "mart_gap_group_school": pl.concat(by_school),
     }
+
+
+def _sizes(cells: pl.DataFrame) -> pl.DataFrame:
+    """Return semel_mosad, subject ("all" too), tests sat, and how many children there are at least.
+
+    A child sits one test of a subject in a year, so that the grades of one year and subject are
+    children apart; of other years and subjects it is not known whether they are the same.
+    """
+    yearly = cells.group_by("semel_mosad", "subject", "school_year").agg(
+        pl.col("tested_pupils").sum()
+    )
+    sizes = (pl.col("tested_pupils").sum(), pl.col("tested_pupils").max().alias("distinct_pupils"))
+    return pl.concat(
+        [
+            yearly.group_by("semel_mosad", "subject").agg(*sizes),
+            yearly.group_by("semel_mosad", pl.lit(WHOLE).alias("subject")).agg(*sizes),
+        ]
+    )
 
 
 def _breaks(tables: Tables) -> pl.DataFrame:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
 import fastexcel
 import polars as pl
 
+from pipelines.publish.disclosure import Told, read
 from pipelines.publish.marts import DATABASE, read_database, write_marts
 from pipelines.publish.pages.allocation import render_allocation
 from pipelines.publish.pages.base import ReportContext
@@ -24,7 +25,14 @@ from pipelines.publish.pages.responses import render_responses
 from pipelines.publish.pages.scenarios import render_scenarios
 from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.release import MANIFEST
-from pipelines.publish.suppression import Audience, Thresholds, gate, suppress
+from pipelines.publish.suppression import (
+    Audience,
+    Thresholds,
+    gate,
+    intrude,
+    protect_counts,
+    suppress,
+)
 from pipelines.publish.workbook import COVER, write_workbook
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
@@ -51,15 +59,27 @@ class AuditError(Exception):
 
 
 def build_release(
-    folder: Path, tables: Mapping[str, pl.DataFrame], context: ReportContext, thresholds: Thresholds
+    folder: Path,
+    tables: Mapping[str, pl.DataFrame],
+    context: ReportContext,
+    thresholds: Thresholds,
+    before: Sequence[Told] = (),
 ) -> None:
     """Write `<folder>/<audience>`: marts, workbook and pages, small cells removed.
+
+    Args:
+        folder: of the release, being built.
+        tables: the marts.
+        context: what pages say of the city.
+        thresholds: of the cells that may be published.
+        before: what earlier releases told, the last one first.
 
     Raises:
         PrivacyError: if a table may not be published.
     """
+    protected = protect_counts(tables, thresholds, before)
     for audience in get_args(Audience):
-        shown = suppress(tables, audience, thresholds)
+        shown = suppress(tables, audience, thresholds, protected)
         # A table whose key the audience may not see would be rows of nothing: it is left out.
         shown = {
             name: frame
@@ -84,18 +104,35 @@ def _draw(place: Path, shown: Mapping[str, pl.DataFrame], context: ReportContext
         (place / name).write_text(render(shown, context), encoding="utf-8")
 
 
-def audit_release(folder: Path, context: ReportContext, thresholds: Thresholds) -> None:
+def audit_release(
+    folder: Path,
+    context: ReportContext,
+    thresholds: Thresholds,
+    marts: Mapping[str, pl.DataFrame],
+    before: Sequence[Told] = (),
+) -> None:
     """Open what was written and refuse it if it is not whole, not private or does not add up.
 
+    Args:
+        folder: of the release, as `build_release` wrote it.
+        context, thresholds, before: as there.
+        marts: what it was written from; the intruder is judged by it.
+
     Raises:
-        PrivacyError: if a published cell breaks the suppression rule.
+        PrivacyError: if a published cell breaks the suppression rule, or an intruder finds one that
+            is hidden.
         AuditError: naming the audience, the file and what is wrong.
     """
     audit_pages(folder, context)
+    attacked: list[Told] = []
     for audience in get_args(Audience):
         place = folder / audience
         tables = read_database(place / DATABASE)
         gate(tables, audience, thresholds)
+        told = read(marts, tables)
+        if told not in attacked:  # what another audience is told too
+            intrude(told, thresholds, before)
+            attacked.append(told)
         _audit_parquet(place, tables)
         _audit_money(place, tables)
         _audit_scenarios(place, tables)

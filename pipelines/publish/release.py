@@ -120,6 +120,21 @@ def baseline(root: Path, inputs: str | None) -> Path | None:
     return before if before.is_dir() else None
 
 
+def earlier(root: Path, last: Path | None) -> list[Path]:
+    """Return the releases that readers may have: the last one, what that was compared with, and so
+    on, as far as they are kept.
+    """
+    found: list[Path] = []
+    while last is not None and last.is_dir() and last not in found:
+        found.append(last)
+        try:
+            before = manifest(last).get("compared_with")
+        except ReleaseError:
+            break
+        last = root / "releases" / before if before else None
+    return found
+
+
 def current_release(root: Path) -> Path | None:
     """Return the folder of the current release, or None before the first."""
     link = root / "current"

@@ -1,20 +1,37 @@
-"""Small cells are not published (R111). Primary suppression by audience.
+"""What an audience may see: no few children, and nothing that gives them back (R111).
 
-Complementary suppression (no cell recoverable from totals) comes with a later issue; until then no
-published table holds both small counts and their totals over pupils.
+Three steps make it. A value that stands on too few children is emptied; shares and means are
+rounded to what the children behind them allow; and counts are hidden where they are small or would,
+with all that is told beside them and was told before, let a small one be found (`models/privacy`).
+The gate and the intruder look at what was really written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
 
+from models.privacy import ContradictionError, UnprotectedError, protect
+from pipelines.publish.disclosure import (
+    Attackable,
+    Limits,
+    Tables,
+    Told,
+    attackable,
+    findings,
+    hide,
+    kept_hidden,
+    known_before,
+    read,
+    round_off,
+)
 from pipelines.settings.fields import dictionary
 
 Audience = Literal["analyst", "committee"]
+SUPPRESSED = "mart_suppressed"
 _COUNTS = ("pupils",)
 
 
@@ -29,21 +46,119 @@ class Thresholds:
     mean_pupils: int
     count_pupils: int
 
+    @property
+    def limits(self) -> Limits:
+        """The same for counts that hang together."""
+        return Limits(self.count_pupils)
+
+
+@dataclass(frozen=True)
+class Protected:
+    """Which counts and rounded shares are hidden.
+
+    Attributes:
+        small: of few children.
+        hidden: those, and what would let one of them be found.
+        known: hidden ones that follow from earlier releases or from what everybody knows.
+        safe: marks of what the intruder has found nothing in (`models.privacy.attack`).
+    """
+
+    small: frozenset[str]
+    hidden: frozenset[str]
+    known: frozenset[str]
+    safe: set[bytes]
+
 
 def suppress(
-    tables: Mapping[str, pl.DataFrame], audience: Audience, thresholds: Thresholds
+    tables: Tables,
+    audience: Audience,
+    thresholds: Thresholds,
+    protected: Protected | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """Return the tables as an audience may see them.
+    """Return the tables as an audience may see them, and for analysts what was hidden and why.
 
     A value that stands on fewer pupils than the threshold becomes empty, and so does a small count
     itself. Internal columns are for analysts only.
+
+    Args:
+        tables: the marts.
+        audience: who reads them.
+        thresholds: of this audience.
+        protected: of `protect_counts` with the same thresholds; made here where there is none.
+
+    Raises:
+        PrivacyError: if a table has a personal column, or something cannot be protected.
+    """
+    first = without_few(tables, audience, thresholds)
+    protected = protected or protect_counts(tables, thresholds)
+    shown = hide(first, protected.hidden)
+    if audience == "analyst":
+        few = hide(first, protected.small)
+        shown[SUPPRESSED] = _account(tables, (first, few, shown), len(protected.known))
+    return shown
+
+
+def without_few(tables: Tables, audience: Audience, thresholds: Thresholds) -> Tables:
+    """Return the tables without what stands on few children by itself, and rounded.
 
     Raises:
         PrivacyError: if a table has a personal column.
     """
     return {
-        name: _suppress_one(name, frame, audience, thresholds) for name, frame in tables.items()
+        name: round_off(name, _suppress_one(name, frame, audience, thresholds))
+        for name, frame in tables.items()
     }
+
+
+def protect_counts(
+    tables: Tables, thresholds: Thresholds, before: Sequence[Told] = ()
+) -> Protected:
+    """Choose the counts to hide: small ones, and what would let them be found.
+
+    The release is safe by itself first, then beside those before it: what these gave away is hidden
+    all the same, as not every reader has them. Where it is enough, the same is hidden as in the
+    last release.
+
+    Args:
+        tables: the marts.
+        thresholds: of who reads them.
+        before: what earlier releases told, the last one first.
+
+    Raises:
+        PrivacyError: if something cannot be protected.
+    """
+    limits, safe = thresholds.limits, set[bytes]()
+    told = read(tables, without_few(tables, "analyst", thresholds))
+    small = told.small(limits)
+    hidden = small | (kept_hidden(told, before[0]) if before else frozenset())
+    try:
+        known = frozenset[str]()
+        if hidden == small or findings(attackable(told.without(hidden), limits), safe):
+            alone = attackable(told.without(small), limits)
+            more, known = protect(alone.system, alone.loss, alone.guard, safe)
+            hidden = small | more
+        if before:
+            both = _beside(told.without(hidden), limits, before, safe)
+            more, given = protect(both.system, both.loss, both.guard, safe)
+            hidden, known = hidden | more, known | given | known_before(told, before)
+    except UnprotectedError as error:
+        raise PrivacyError(
+            f"not published: hidden counts that nothing can protect ({error}). Ask for larger cells"
+            " under `suppression:` of policy.yaml, or leave the table out.\n"
+            "לא פורסם: ספירות מוסתרות שדבר אינו מגן עליהן. יש להעלות את הסף בסעיף `suppression:`"
+            " של policy.yaml."
+        ) from None
+    return Protected(small, hidden, known & hidden, safe)
+
+
+def _beside(told: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]) -> Attackable:
+    """Return what is told now beside what was told before."""
+    both = attackable(told, limits, before)
+    try:
+        findings(both, safe)
+    except ContradictionError:  # what is counted no more was not what today's counts make it
+        return attackable(told, limits, before, is_gone_known=False)
+    return both
 
 
 def _suppress_one(
@@ -61,9 +176,7 @@ def _suppress_one(
     for count in (column for column in frame.columns if fields[column].n_for):
         number = pl.col(count)
         small_mean = number.is_not_null() & (number < thresholds.mean_pupils)
-        for column in fields[count].n_for:
-            if column not in frame.columns:
-                continue
+        for column in _behind(name, count, frame):
             limit = (
                 thresholds.count_pupils
                 if fields[column].unit in _COUNTS
@@ -74,7 +187,8 @@ def _suppress_one(
             kept = changes.get(column, pl.col(column))
             changes[column] = pl.when(small).then(None).otherwise(kept).alias(column)
         for column in _companions(frame, count):
-            changes[column] = pl.when(small_mean).then(None).otherwise(pl.col(column)).alias(column)
+            kept = changes.get(column, pl.col(column))
+            changes[column] = pl.when(small_mean).then(None).otherwise(kept).alias(column)
         changes[count] = (
             pl.when((number > 0) & (number < thresholds.count_pupils))
             .then(None)
@@ -82,6 +196,19 @@ def _suppress_one(
             .alias(count)
         )
     return frame.with_columns(changes.values())
+
+
+def _behind(table: str, count: str, frame: pl.DataFrame) -> list[str]:
+    """Return the columns of a table that stand on a count.
+
+    Where the dictionary says what a column counts, that decides about it and its share, with what
+    other tables tell, and not what a row says of itself.
+    """
+    fields, tellings = dictionary().fields, [t for t in dictionary().counts if t.table == table]
+    numbers = {telling.number for telling in tellings}
+    shares = {c for t in tellings for c in t.hides if fields[c].unit == "percent"}
+    by_counts = set() if count in numbers else numbers | shares
+    return [c for c in fields[count].n_for if c in frame.columns and c not in by_counts]
 
 
 def _companions(frame: pl.DataFrame, count: str) -> list[str]:
@@ -105,7 +232,41 @@ def _companions(frame: pl.DataFrame, count: str) -> list[str]:
     ]
 
 
-def gate(tables: Mapping[str, pl.DataFrame], audience: Audience, thresholds: Thresholds) -> None:
+def _account(tables: Tables, steps: Sequence[Tables], known: int) -> pl.DataFrame:
+    """Return `mart_suppressed`: how many cells of each column are hidden or rounded, and why."""
+    first, few, shown = steps
+    rows = []
+    for name, frame in sorted(tables.items()):
+        for column in (c for c in first[name].columns if frame[c].null_count() < frame.height):
+            empty = [step[name][column].null_count() for step in (tables, few, shown)]
+            cells = frame.height - empty[0]
+            counts = {
+                "few_children": empty[1] - empty[0],
+                "would_be_found": empty[2] - empty[1],
+                "rounded": (frame[column] != first[name][column]).fill_null(False).sum(),
+            }
+            rows += [
+                (name, column, reason, cells, count, 100 * count / cells)
+                for reason, count in counts.items()
+                if count
+            ]
+    if known:
+        rows.append(("all", "all", "known_anyway", known, known, 100.0))
+    return pl.DataFrame(
+        rows,
+        schema={
+            "table_name": pl.String,
+            "published_column": pl.String,
+            "suppression_reason": pl.String,
+            "cells": pl.Int32,
+            "suppressed_cells": pl.Int32,
+            "suppressed_pct": pl.Float64,
+        },
+        orient="row",
+    )
+
+
+def gate(tables: Tables, audience: Audience, thresholds: Thresholds) -> None:
     """Refuse tables that break the rule; written apart from `suppress`, so as to catch its faults.
 
     Raises:
@@ -118,9 +279,7 @@ def gate(tables: Mapping[str, pl.DataFrame], audience: Audience, thresholds: Thr
             if privacy == "personal" or (audience == "committee" and privacy != "public"):
                 faults.append(f"{name}.{column} is {privacy}")
         for row_count in frame.columns:
-            for column in fields[row_count].n_for:
-                if column not in frame.columns:
-                    continue
+            for column in _behind(name, row_count, frame):
                 least = (
                     thresholds.count_pupils
                     if fields[column].unit == "pupils"
@@ -132,3 +291,36 @@ def gate(tables: Mapping[str, pl.DataFrame], audience: Audience, thresholds: Thr
                     faults.append(f"{name}.{column}: {small} value(s) on fewer than {least} pupils")
     if faults:
         raise PrivacyError("not published: " + "; ".join(faults))
+
+
+def intrude(
+    told: Told,
+    thresholds: Thresholds,
+    before: Sequence[Told] = (),
+    safe: set[bytes] | None = None,
+) -> None:
+    """Refuse what an intruder finds a hidden count in, by itself or beside earlier releases.
+
+    What follows from earlier releases or from what everybody knows does not block.
+
+    Args:
+        told: what readers are told, beside what is true.
+        thresholds: of the audience.
+        before: what earlier releases told.
+        safe: of `Protected`; blocks that are as they were there are not attacked again.
+
+    Raises:
+        PrivacyError: naming what is counted and how many counts, and no count.
+    """
+    limits, safe = thresholds.limits, set() if safe is None else safe
+    found = findings(attackable(told, limits), safe)
+    found |= {name for name in told.small(limits) if told.cells[name].is_told}
+    if before:
+        found |= findings(_beside(told, limits, before, safe), safe)
+    if found:
+        kinds = ", ".join(sorted({name.split(" ")[0] for name in found}))
+        raise PrivacyError(
+            f"not published: an intruder would find {len(found)} hidden count(s) of {kinds} more"
+            f" nearly than by {limits.width}. The last release stays.\n"
+            f"לא פורסם: אפשר לגלות {len(found)} ספירות מוסתרות. הפרסום הקודם נשאר."
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,57 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Telling:
+    """A column that tells counts of children: itself (`number`) or as a percentage (`share`).
+
+    Attributes:
+        count: what is counted; the same name in other tables is the same count.
+        at: coordinate → column; a coordinate that the table has not is the whole.
+        of: the count that it is a part of.
+        hides: columns that tell it too.
+        loss: how many cells hiding one of it is worth.
+        where: column → values of the rows it is about.
+    """
+
+    table: str
+    count: str
+    at: Mapping[str, str]
+    number: str = ""
+    share: str = ""
+    of: str = ""
+    hides: tuple[str, ...] = ()
+    loss: int = 1
+    where: Mapping[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def column(self) -> str:
+        """The column that tells it."""
+        return self.number or self.share
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """Columns told no finer than the children behind them allow (`models/privacy/rounding.py`).
+
+    Attributes:
+        share_of, mean_of: the column with the count behind a share (percent) or a mean.
+        per_sd: what one pupil SD is in the unit of the column, in the words of SQL.
+        step: a fixed step instead.
+        where: column → values of the rows it is about.
+        ends: columns with the ends of a share's interval, and its z.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    share_of: str = ""
+    mean_of: str = ""
+    per_sd: str = "1.0"
+    step: float | None = None
+    where: Mapping[str, list[Any]] = field(default_factory=dict)
+    ends: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
 class Dictionary:
     """All fields and tables, and the words, signs and sheets that readers see.
 
@@ -130,6 +181,8 @@ class Dictionary:
         spelled: how a term is spelled, and how it is not.
         families: the roles of each family of roles.
         quotas: how many cards of each category one may choose.
+        wholes: the value of a coordinate of counts that stands for all others together.
+        counts, rounded: what tables tell of counts of children, and how finely.
     """
 
     fields: dict[str, Field]
@@ -144,6 +197,9 @@ class Dictionary:
     spellings: dict[str, dict[str, str]]
     families: dict[str, tuple[str, ...]]
     quotas: dict[str, int]
+    wholes: dict[str, str]
+    counts: tuple[Telling, ...]
+    rounded: tuple[Rounding, ...]
 
     def label(self, field: str, value: str) -> str:
         """Return the Hebrew name of a category's value, or of each in a list of them.
@@ -229,14 +285,14 @@ def load(path: Path) -> Dictionary:
             key: tuple(entry.get(key, ())) for key in ("allowed", "n_for", "interval", "named_in")
         }
         read["interval"] = read["interval"] or _interval(name, raw["fields"])
-        field = Field(name=name, **read)
-        if field.privacy not in PRIVACY_CLASSES:
+        one = Field(name=name, **read)
+        if one.privacy not in PRIVACY_CLASSES:
             raise ValueError(
-                f"{path}: field '{name}': privacy '{field.privacy}' is not one of {PRIVACY_CLASSES}"
+                f"{path}: field '{name}': privacy '{one.privacy}' is not one of {PRIVACY_CLASSES}"
             )
-        if field.pattern:
-            re.compile(field.pattern)
-        fields[name] = field
+        if one.pattern:
+            re.compile(one.pattern)
+        fields[name] = one
     tables = {}
     for name, entry in raw["tables"].items():
         columns, nullable = _names(entry["columns"])
@@ -264,9 +320,9 @@ def load(path: Path) -> Dictionary:
             )
         tables[name] = table
     labels = raw.get("labels", {})
-    for field in fields.values():
-        if field.labels_of:
-            labels[field.name] = labels[field.labels_of] | labels.get(field.name, {})
+    for one in fields.values():
+        if one.labels_of:
+            labels[one.name] = labels[one.labels_of] | labels.get(one.name, {})
     for name, names in labels.items():
         allowed = set(map(str, fields[name].allowed))
         if allowed and set(names) - allowed:
@@ -303,7 +359,40 @@ def load(path: Path) -> Dictionary:
         spellings=spellings,
         families=families,
         quotas=raw.get("quotas", {}),
+        wholes=raw.get("wholes", {}),
+        **_disclosure(raw, tables),
     )
+
+
+def _disclosure(raw: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[str, Any]:
+    """Return `counts` and `rounded`.
+
+    Raises:
+        ValueError: if they name a table or column that is not there.
+    """
+
+    def entries(name: str) -> list[dict[str, Any]]:
+        return [
+            {key: tuple(value) if isinstance(value, list) else value for key, value in one.items()}
+            for one in raw.get(name, ())
+        ]
+
+    counts = tuple(Telling(**one) for one in entries("counts"))
+    rounded = tuple(Rounding(**one) for one in entries("rounded"))
+    for told in counts:
+        named = (told.column, *told.at.values(), *told.hides, *told.where)
+        _expect_columns(tables, told.table, named)
+    for rule in rounded:
+        behind = filter(None, (rule.share_of, rule.mean_of))
+        named = (*rule.columns, *rule.where, *rule.ends[:2], *behind)
+        _expect_columns(tables, rule.table, named)
+    return {"counts": counts, "rounded": rounded}
+
+
+def _expect_columns(tables: Mapping[str, Table], table: str, columns: tuple[str, ...]) -> None:
+    held = tables[table].columns if table in tables else ()
+    if astray := [column for column in columns if column not in held]:
+        raise ValueError(f"counts or rounded of '{table}' name columns it does not have: {astray}")
 
 
 @cache

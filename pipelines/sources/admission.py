@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 import polars as pl
@@ -41,7 +42,7 @@ def pupil_key(*, is_synthetic: bool) -> bytes:
         key = Path(key_file).read_text(encoding="utf-8").strip()
     if is_synthetic:
         return (key or DEMO_KEY).encode()
-    if not key or DEMO_KEY in "".join(key.split()).casefold():
+    if not key or _plain(DEMO_KEY) in _plain(key):
         raise CityError(
             "This city has pupil files, so it needs its own secret key: set TIKKUN_PUPIL_KEY or"
             " TIKKUN_PUPIL_KEY_FILE (at least 32 random characters, kept outside the database). The"
@@ -59,18 +60,48 @@ def pupil_key(*, is_synthetic: bool) -> bytes:
     return key.encode()
 
 
+def _plain(key: str) -> str:
+    """Return a key without what disguises it: blanks, signs, capitals, a letter written twice."""
+    letters = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", key)).casefold()
+    return re.sub(r"(.)\1+", r"\1", letters)
+
+
+def _is_a_childs(number: str) -> bool:
+    """Whether an id could be a real child's: nine digits whose check digit is right.
+
+    Those of the generator start with 99 and have a wrong one.
+    """
+    if len(number) != _ID_DIGITS or not number.isdecimal():
+        return False
+    products = [int(digit) * (1 + place % 2) for place, digit in enumerate(number)]
+    return sum(product // 10 + product % 10 for product in products) % 10 == 0
+
+
 def hash_ids(ids: pl.Series, *, is_synthetic: bool) -> pl.Series:
     """Replace ids by 32 hex digits of their keyed hash; empty stays empty.
 
     An id that became a number (leading zeros lost, ".0" added, 3.1E+08 written out by a spreadsheet
     with all its digits) or is spelt with blanks, an apostrophe before it or a hyphen before its
     check digit is the same id.
+
+    Raises:
+        CityError: if the city is said to be synthetic and its ids are not the generator's; as
+            `pupil_key`.
     """
     known = ids.drop_nulls().unique()
     if known.is_empty():
         return ids
     key = pupil_key(is_synthetic=is_synthetic)
-    hashes = [hmac.digest(key, same_id(text).encode(), "sha256").hex()[:32] for text in known]
+    same = [same_id(text) for text in known]
+    if is_synthetic and any(map(_is_a_childs, same)):
+        raise CityError(
+            "city.yaml says is_synthetic: true, but there are ids that a child could have (nine"
+            " digits, the check digit right); those of a generated city have a wrong one. Say"
+            " is_synthetic: false and set TIKKUN_PUPIL_KEY.",
+            "ב-city.yaml כתוב is_synthetic: true, אך יש מספרי זהות שיכולים להיות של ילדים. יש לכתוב"
+            " is_synthetic: false ולקבוע TIKKUN_PUPIL_KEY.",
+        )
+    hashes = [hmac.digest(key, text.encode(), "sha256").hex()[:32] for text in same]
     return ids.replace_strict(known, pl.Series(hashes, dtype=pl.String), default=None)
 
 

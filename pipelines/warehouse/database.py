@@ -76,6 +76,20 @@ SHARED_RAW = {
 }
 
 
+# Other errors of these libraries are about SQL and columns, and are told as they are.
+_ABOUT_DATA = (
+    duckdb.DataError,
+    duckdb.IntegrityError,
+    duckdb.InvalidInputException,
+    pl.exceptions.ComputeError,
+    pl.exceptions.InvalidOperationError,
+)
+
+
+class DataError(Exception):
+    """A table cannot be made from what it is made of."""
+
+
 @dataclass
 class Warehouse:
     """A city's DuckDB file.
@@ -182,6 +196,7 @@ class Warehouse:
         )
         try:
             if not read_only:
+                Path(self.path).chmod(0o600)  # it holds children's rows
                 for layer in LAYERS:
                     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {layer}")
             yield connection
@@ -223,6 +238,23 @@ class Warehouse:
 def qualified(table: Table) -> str:
     """Return `layer.name` as SQL writes it."""
     return f"{table.layer}.{table.name}"
+
+
+@contextmanager
+def without_values(name: str) -> Iterator[None]:
+    """Make a table without telling values: what a library says of data may hold some (R110).
+
+    Raises:
+        DataError: instead of an error about data, naming the table and the kind of error.
+    """
+    try:
+        yield
+    except _ABOUT_DATA as error:
+        raise DataError(
+            f"{name}: a value does not fit ({type(error).__name__}). It is not shown, as it may be"
+            f" personal; compare the table's sources with its columns in sql/fields.yaml.\n"
+            f"{name}: ערך אינו מתאים לעמודה שלו. הוא אינו מוצג כי ייתכן שהוא אישי."
+        ) from None
 
 
 def create_typed(

@@ -141,6 +141,7 @@ def home(space: Workspace) -> Path:
     above = Path(os.environ.get("TIKKUN_DAGSTER") or PROJECT / ".dagster").resolve()
     folder = above / space.name
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
     settings = _SETTINGS.read_text(encoding="utf-8")
     held = folder / "dagster.yaml"
     if not held.is_file() or held.read_text(encoding="utf-8") != settings:

@@ -3,9 +3,7 @@
 -- Stage: diagnose.
 -- Overt dropout, transfers, mobility, chronic absence and informal activity, each apart (R11, R12): who left to a known
 -- destination moved and did not drop out. Schools are shown over all their pupils, groups over the whole plan. What a
--- school did not report is not measured, never zero. small_pupils is the fewest pupils a row could tell of, if too few;
--- where schools, or groups that make up the whole, hide few in all, the next smallest is hidden with them, so that the
--- total does not tell them.
+-- school did not report is not measured, never zero.
 WITH registered AS (
     SELECT pupils.pupil_hash, pupils.school_year, codes.semel_mosad
     FROM staging.stg_register__pupils AS pupils
@@ -65,64 +63,29 @@ said AS (
     FROM pupils
 ),
 counted AS (
-    SELECT share_id, semel_mosad AS place, 'all' AS group_id, 'school' AS level, school_year, count(is_case) AS pupils,
+    SELECT share_id, semel_mosad AS place, 'all' AS group_id, school_year, count(is_case) AS pupils,
         count(*) FILTER (WHERE is_case) AS case_pupils
     FROM said
     GROUP BY share_id, semel_mosad, school_year
     UNION ALL
-    SELECT share_id, 'city', 'all', 'city', school_year, count(is_case), count(*) FILTER (WHERE is_case)
+    SELECT share_id, 'city', 'all', school_year, count(is_case), count(*) FILTER (WHERE is_case)
     FROM said
     GROUP BY share_id, school_year
     UNION ALL
-    SELECT said.share_id, 'city', members.group_id, any_value(groups.group_dimension), said.school_year,
+    SELECT said.share_id, 'city', members.group_id, said.school_year,
         count(said.is_case), count(*) FILTER (WHERE said.is_case)
     FROM said
     JOIN core.core_pupil_group AS members
         ON members.pupil_hash = said.pupil_hash AND members.school_year = said.school_year
-    JOIN (SELECT DISTINCT group_id, group_dimension FROM core.core_group) AS groups ON groups.group_id = members.group_id
     GROUP BY said.share_id, members.group_id, said.school_year
 ),
-limits AS (
-    SELECT max(TRY_CAST(parameter_value AS INTEGER)) AS few
-    FROM core.core_parameter
-    WHERE parameter_id = 'policy.suppression.count_pupils'
-),
-parts AS (
-    SELECT
-        counted.*,
-        limits.few,
-        CAST(counted.case_pupils AS DOUBLE) / nullif(counted.pupils, 0) AS share,
-        -- The cases and the others of a row; of a group also what the city has outside it.
-        least(
-            nullif(counted.case_pupils, 0),
-            nullif(counted.pupils - counted.case_pupils, 0),
-            CASE WHEN counted.group_id <> 'all' THEN nullif(city.case_pupils - counted.case_pupils, 0) END,
-            CASE
-                WHEN counted.group_id <> 'all'
-                    THEN nullif(city.pupils - city.case_pupils - counted.pupils + counted.case_pupils, 0)
-            END
-        ) AS smallest,
-        city.pupils AS city_pupils
-    FROM counted
-    CROSS JOIN limits
-    JOIN counted AS city
-        ON city.share_id = counted.share_id AND city.school_year = counted.school_year AND city.level = 'city'
-),
-small AS (
+shared AS (SELECT *, CAST(case_pupils AS DOUBLE) / nullif(pupils, 0) AS share FROM counted),
+bounded AS (
     SELECT
         *,
-        CASE WHEN smallest < few THEN smallest END AS own_small,
-        sum(CASE WHEN smallest < few THEN smallest END) OVER of_level AS hidden_pupils,
-        -- Only parts that make up the whole are told by its total.
-        sum(pupils) OVER of_level = city_pupils AS is_whole,
-        row_number() OVER (
-            PARTITION BY share_id, school_year, level, coalesce(smallest < few, false)
-            ORDER BY pupils = 0, smallest IS NULL, case_pupils, place, group_id
-        ) AS next_place,
         (share + 2.705543 / (2 * pupils)) / (1 + 2.705543 / pupils) AS middle,
         1.644854 * sqrt(share * (1 - share) / pupils + 2.705543 / (4 * pupils * pupils)) / (1 + 2.705543 / pupils) AS half
-    FROM parts
-    WINDOW of_level AS (PARTITION BY share_id, school_year, level)
+    FROM shared
 )
 SELECT
     share_id,
@@ -135,9 +98,5 @@ SELECT
     100 * share AS share_pct,
     -- Wilson's interval at 90 % (z = 1.644854); greatest() and least() pass over nulls.
     CASE WHEN pupils > 0 THEN 100 * greatest(0.0, middle - half) END AS share_lo_pct,
-    CASE WHEN pupils > 0 THEN 100 * least(1.0, middle + half) END AS share_hi_pct,
-    CAST(CASE
-        WHEN own_small IS NOT NULL THEN own_small
-        WHEN is_whole AND hidden_pupils BETWEEN 1 AND few - 1 AND pupils > 0 AND next_place = 1 THEN hidden_pupils
-    END AS INTEGER) AS small_pupils
-FROM small
+    CASE WHEN pupils > 0 THEN 100 * least(1.0, middle + half) END AS share_hi_pct
+FROM bounded

@@ -4,14 +4,8 @@
 -- The response map (R53). Participants are those of the last school year reported, counted from the lists of pupils;
 -- where a response lists nobody the school's own number stands for all its pupils, and a group's share of it is known
 -- only where the whole school takes part. cell_pupils is the fewest pupils a cell could tell of: those in it, those of
--- the school who take part outside it, the group, the pupils outside the group. If a response hides few pupils in all,
--- its next smallest school is hidden with them, so that the city's total does not tell them.
+-- the school who take part outside it, the group, the pupils outside the group.
 WITH last_report AS (SELECT max(school_year) AS school_year FROM core.core_participation),
-hidden_below AS (
-    SELECT max(TRY_CAST(parameter_value AS INTEGER)) AS count_pupils
-    FROM core.core_parameter
-    WHERE parameter_id = 'policy.suppression.count_pupils'
-),
 reported AS (
     SELECT delivery.*
     FROM core.core_participation AS delivery
@@ -90,18 +84,6 @@ cells AS (
         AND in_cell.group_id = groups.group_id
     WHERE schools.is_in_plan
         AND (registry.is_in_policy OR registry.response_id IN (SELECT response_id FROM reported))
-),
--- Per response: how many pupils its small schools hide together, and the smallest school that is not small.
-hidden AS (
-    SELECT
-        cells.response_id,
-        sum(cells.participants) FILTER (WHERE cells.participants < hidden_below.count_pupils) AS hidden_pupils,
-        arg_min(cells.semel_mosad, (cells.participants, cells.semel_mosad))
-            FILTER (WHERE cells.participants >= hidden_below.count_pupils) AS next_semel_mosad
-    FROM cells
-    CROSS JOIN hidden_below
-    WHERE cells.group_id = 'all'
-    GROUP BY cells.response_id
 )
 SELECT
     cells.semel_mosad,
@@ -118,17 +100,10 @@ SELECT
         nullif(cells.participants, 0),
         nullif(totals.participants - cells.participants, 0),
         nullif(cells.group_pupils, 0),
-        nullif(cells.school_pupils - cells.group_pupils, 0),
-        CASE
-            WHEN hidden.hidden_pupils BETWEEN 1 AND hidden_below.count_pupils - 1
-                AND cells.semel_mosad = hidden.next_semel_mosad
-                THEN hidden.hidden_pupils
-        END
+        nullif(cells.school_pupils - cells.group_pupils, 0)
     ) AS INTEGER) AS cell_pupils
 FROM cells
-CROSS JOIN hidden_below
 JOIN cells AS totals
     ON totals.semel_mosad = cells.semel_mosad
     AND totals.response_id = cells.response_id
     AND totals.group_id = 'all'
-LEFT JOIN hidden ON hidden.response_id = cells.response_id

@@ -81,7 +81,6 @@ def test_dropout_is_apart_from_transfer_and_what_is_missing_is_no_zero():
                 "share_pct": 0.9,
                 "share_lo_pct": 0.4,
                 "share_hi_pct": 2.2,
-                "small_pupils": 3,
             },
             {
                 "share_id": "mobility",
@@ -164,12 +163,12 @@ def test_adapted_and_untested_are_marked_apart():
         ),
     )
     assert cells(html, "אלון")[1:5] == [
-        "2.5% 2.5% עד 2.5%",
-        "2.5% 2.5% עד 2.5%",
+        "0% 0% עד 14.6%",
+        "0% 0% עד 14.6%",
         "90",
         "⚑ רבים במבחן מותאם",
     ]
-    assert cells(html, "ברוש")[1:5] == ["2.5% 2.5% עד 2.5%", "מעט תלמידים", "90", "⚑ רבים לא נבחנו"]
+    assert cells(html, "ברוש")[1:5] == ["0% 0% עד 14.6%", "מעט תלמידים", "90", "⚑ רבים לא נבחנו"]
 
 
 @pytest.fixture(scope="module")

@@ -72,6 +72,11 @@ def test_a_decision_without_a_reason_or_signed_by_a_person_is_set_aside(copy):
 
 def test_a_real_city_may_not_use_the_demonstration_key(monkeypatch):
     disguised = (f" {DEMO_KEY}\n", DEMO_KEY.upper(), DEMO_KEY.replace("-", " -"), f"{DEMO_KEY}x")
+    disguised += (
+        DEMO_KEY.replace("-", "_"),
+        DEMO_KEY.replace("o", "oo"),
+        DEMO_KEY.replace("-", "\n"),
+    )
     for value in ("", DEMO_KEY, *disguised, "short", "k" * 40, "ab" * 20):
         monkeypatch.setenv("TIKKUN_PUPIL_KEY", value)
         with pytest.raises(CityError, match="key"):
@@ -94,10 +99,21 @@ def test_a_real_city_may_not_use_the_demonstration_key(monkeypatch):
         "012345678\u00a0",
     ],
 )
-def test_one_child_is_one_child_however_the_id_is_spelt(text):
-    same, other = hash_ids(pl.Series(["012345678", "1.23E+07"]), is_synthetic=True)
-    assert hash_ids(pl.Series([text]), is_synthetic=True)[0] == same
-    assert other != hash_ids(pl.Series(["12300000"]), is_synthetic=True)[0], "its digits are lost"
+def test_one_child_is_one_child_however_the_id_is_spelt(text, monkeypatch):
+    monkeypatch.setenv("TIKKUN_PUPIL_KEY", "0123456789abcdef" * 2)
+    same, other = hash_ids(pl.Series(["012345678", "1.23E+07"]), is_synthetic=False)
+    assert hash_ids(pl.Series([text]), is_synthetic=False)[0] == same
+    assert other != hash_ids(pl.Series(["12300000"]), is_synthetic=False)[0], "its digits are lost"
+
+
+@pytest.mark.parametrize("real", ["990000002", "99000000-2", "990000002.0"])
+def test_a_city_is_synthetic_by_its_ids_and_not_by_what_it_says(real):
+    """Ids of the generator have a wrong check digit; one right one could be a child's."""
+    generated = ["990000001", "990000003"]
+    assert hash_ids(pl.Series(generated), is_synthetic=True).null_count() == 0
+    with pytest.raises(CityError, match="is_synthetic: false") as refused:
+        hash_ids(pl.Series([*generated, real]), is_synthetic=True)
+    assert "99000000" not in str(refused.value)
 
 
 def test_a_programme_called_total_is_kept_and_a_row_of_totals_is_not(copy):

@@ -61,6 +61,8 @@ def render_quality(tables: Mapping[str, pl.DataFrame], context: ReportContext) -
             for row in coverage.iter_rows(named=True)
             if row["schools_reporting"] < row["schools_in_plan"]
         ],
+        hidden=tables["mart_suppressed"].to_dicts() if "mart_suppressed" in tables else None,
+        sheet_he=lambda name: dictionary().sheets.get(name, ""),
         drift=_drift(tables["mart_quality_drift"]) if "mart_quality_drift" in tables else None,
         level_signs={level: sign for level, (sign, _, _) in _LEVELS.items()},
         badges=_BADGES,

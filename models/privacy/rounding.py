@@ -1,0 +1,54 @@
+"""How finely a share or a mean may be told, by how many children stand behind it.
+
+A share of n children to the last digit is a count, and a mean of n children on two nights is the
+value of the child who came between (Hundepool et al. 2012, Statistical Disclosure Control, ch. 5).
+The step depends on n alone, so that it says nothing of the value.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+_LADDER = (1.0, 2.0, 5.0)
+_LEFT_OUT = 1e-6  # percent: less than one child in a million
+
+
+def rounding_step(least: pl.Expr) -> pl.Expr:
+    """Return the smallest of …, .1, .2, .5, 1, 2, 5, 10, … that is not below `least`.
+
+    Args:
+        least: positive; null stays null.
+    """
+    power = (least.log10() + 1e-12).floor()
+    unit = pl.lit(10.0).pow(power)
+    leading = least / unit
+    step = pl.lit(10.0)
+    for rung in reversed(_LADDER):
+        step = pl.when(leading <= rung * (1 + 1e-9)).then(pl.lit(rung)).otherwise(step)
+    return step * unit
+
+
+def rounded(value: pl.Expr, step: pl.Expr) -> pl.Expr:
+    """Return the multiple of the step that is nearest to the value; halves go up."""
+    return ((value / step + 0.5).floor() * step).round(9)
+
+
+def share_ends(told: pl.Expr, step: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """Return between what a rounded share (percent) lies: half a step either way, less an end."""
+    return (told - step / 2).clip(0, 100), (told + step / 2 - _LEFT_OUT).clip(0, 100)
+
+
+def wilson(low: pl.Expr, high: pl.Expr, n: pl.Expr, z: float) -> tuple[pl.Expr, pl.Expr]:
+    """Return the least and the most of Wilson's interval of any share (percent) from low to high.
+
+    Source: Wilson (1927), JASA 22(158).
+    """
+    square = z * z
+
+    def end(percent: pl.Expr, sign: int) -> pl.Expr:
+        share = percent / 100
+        middle = share + square / (2 * n)
+        half = z * (share * (1 - share) / n + square / (4 * n * n)).sqrt()
+        return (100 * (middle + sign * half) / (1 + square / n)).clip(0, 100).round(6)
+
+    return end(low, -1), end(high, 1)

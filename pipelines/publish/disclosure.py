@@ -1,0 +1,500 @@
+"""What readers are told of counts of children, as the whole numbers that the intruder works on.
+
+The dictionary says which columns tell which counts (`counts:`); here their cells become a
+`models.privacy.System`: equal counts of several tables are one unknown, parts add up to their whole
+where they do in the data, a part is at most what it is a part of, and a rounded share is a pair of
+rows. Releases before, of either scope, add what they told (R111).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+
+import polars as pl
+
+from models.privacy import (
+    Guard,
+    System,
+    attack,
+    rounded,
+    rounding_step,
+    share_ends,
+    wilson,
+)
+from pipelines.publish.marts import read_database
+from pipelines.settings.fields import Rounding, Telling, dictionary
+
+_BY_CHILDREN = 6.1
+"""A share of n children is told in steps of more than 6/n: at 0 or 100 % too four counts fit it."""
+_CELL = 1000  # what hiding a cell costs, beside the size of its count
+_ZERO = 4 * _CELL  # a zero says most, and hides least
+_OF_WHOLE = 10  # so many parts a whole is worth
+_SLACK = 1e-6
+_STREAM = "stream"  # groups of schools, which no scope divides
+
+Coordinates = tuple[tuple[str, str], ...]
+Tables = Mapping[str, pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Least children behind a published count, and how wide a hidden one must stay.
+
+    Source: `suppression` of policy.yaml; a hidden count below 5 may be any of 1 to 4.
+    """
+
+    count_pupils: int
+
+    @property
+    def width(self) -> int:
+        """High less low that the intruder must leave of a hidden count."""
+        return self.count_pupils - 2
+
+    def is_small(self, value: int | None) -> bool:
+        """Whether a count tells of few children; none is not few."""
+        return value is not None and 0 < value < self.count_pupils
+
+
+@dataclass
+class Cell:
+    """One count: how many there are, whether readers see it, and what hiding it costs."""
+
+    count: str
+    at: Coordinates
+    of: str = ""
+    value: int | None = None
+    is_told: bool = False
+    is_in_tables: bool = False
+    is_public: bool = False
+    loss: int = 0
+
+
+@dataclass(frozen=True)
+class Told:
+    """The counts and rounded shares that one set of tables tells.
+
+    Attributes:
+        cells: name → count.
+        shares: (name of the row, part, whole, least and most share in percent).
+        dimension: of each group.
+        years: of the window.
+    """
+
+    cells: dict[str, Cell]
+    shares: tuple[tuple[str, str, str, float, float], ...]
+    dimension: Mapping[str, str]
+    years: frozenset[str]
+
+    def small(self, limits: Limits) -> frozenset[str]:
+        """Return the counts of few children, but those that everybody knows."""
+        cells = self.cells.items()
+        return frozenset(n for n, c in cells if limits.is_small(c.value) and not c.is_public)
+
+    def without(self, names: Collection[str]) -> Told:
+        """The same with these counts and rounded shares not told."""
+        cells = {
+            name: replace(cell, is_told=cell.is_told and name not in names)
+            for name, cell in self.cells.items()
+        }
+        shares = tuple(share for share in self.shares if share[0] not in names)
+        return replace(self, cells=cells, shares=shares)
+
+    @cached_property
+    def sums(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Wholes, and the parts of each that do not overlap."""
+        wholes = dictionary().wholes
+        beside: dict[tuple[str, str, Coordinates], dict[str, str]] = defaultdict(dict)
+        for name, cell in self.cells.items():
+            at = [(axis, _bare(value)) for axis, value in cell.at]
+            for axis, value in at:
+                if axis in wholes:
+                    others = tuple(pair for pair in at if pair[0] != axis)
+                    beside[cell.count, axis, others][value] = name
+        found = []
+        for (_, axis, _), members in sorted(beside.items()):
+            if (whole := members.pop(wholes[axis], None)) is None:
+                continue
+            parts: dict[str, list[str]] = defaultdict(list)
+            for value, name in sorted(members.items()):
+                if axis != "school_year" or value in self.years:
+                    parts[self.dimension.get(value, value) if axis == "group" else ""].append(name)
+            found += [(whole, tuple(names)) for _, names in sorted(parts.items())]
+        return tuple(found)
+
+
+def read(tables: Tables, shown: Tables | None = None) -> Told:
+    """Return what tables tell.
+
+    Args:
+        tables: as they are; of a release of former days as it was shown.
+        shown: the same as readers would get them; as `tables` if None.
+    """
+    shown = tables if shown is None else shown
+    cells: dict[str, Cell] = {}
+    shares = []
+    for telling in dictionary().counts:
+        if not _is_there(telling, tables) or not _is_there(telling, shown):
+            continue
+        key, rounding = list(dictionary().tables[telling.table].key), _rounding(telling)
+        seen = shown[telling.table].select(*key, seen=telling.column)
+        frame = (
+            tables[telling.table]
+            .filter(within(telling.where))
+            .join(seen, on=key, how="left", maintain_order="left")
+        )
+        at, of = _at(telling.count, telling, tables), _at(telling.of, telling, tables)
+        rows = frame.select(
+            name=_name(telling.count, at),
+            at=pl.struct([value.alias(axis) for axis, value in at.items()]),
+            of=_name(telling.of, of) if telling.of else pl.lit(""),
+            value=telling.column,
+            seen="seen",
+            low=_end(rounding, 0),
+            high=_end(rounding, 1),
+        )
+        for name, where, of_name, value, told, low, high in rows.iter_rows():
+            if telling.share:
+                whole = cells[of_name].value if of_name in cells else None
+                is_known = value is not None and whole is not None
+                value = round(value * whole / 100) if is_known else None
+            cell = cells.setdefault(name, Cell(telling.count, tuple(where.items())))
+            cell.of = cell.of or of_name
+            cell.value = value if cell.value is None else cell.value
+            if rounding:
+                if told is not None:
+                    shares.append((_row(telling, name), name, of_name, low, high))
+                continue
+            cell.is_told |= told is not None
+            cell.is_in_tables = True
+            cell.is_public |= telling.loss == 0
+            wholes = sum(_bare(end) == dictionary().wholes.get(axis) for axis, end in cell.at)
+            size = min(cell.value, _CELL - 1) if cell.value else _ZERO
+            cell.loss += telling.loss * (_CELL + size) * _OF_WHOLE**wholes
+    return Told(cells, tuple(shares), _dimension(tables), _years(tables))
+
+
+def told_by(database: Path) -> Told:
+    """Return what a release told, by the database of an audience."""
+    return read(read_database(database)) if database.is_file() else Told({}, (), {}, frozenset())
+
+
+def hide(shown: Tables, names: Collection[str]) -> dict[str, pl.DataFrame]:
+    """Return the tables without these counts and shares, and without what else tells them."""
+    found = dict(shown)
+    for telling in dictionary().counts:
+        if not _is_there(telling, found):
+            continue
+        name = _name(telling.count, _at(telling.count, telling, found))
+        row = pl.format("{}.{} {}", pl.lit(telling.table), pl.lit(telling.column), name)
+        is_hidden = (row if _rounding(telling) else name).is_in(list(names))
+        frame = found[telling.table]
+        columns = [c for c in (telling.column, *telling.hides) if c in frame.columns]
+        found[telling.table] = frame.with_columns(
+            pl.when(~(is_hidden & within(telling.where)).fill_null(False)).then(pl.col(columns))
+        )
+    return found
+
+
+def _is_there(telling: Telling, tables: Tables) -> bool:
+    """Whether a table and all that the telling reads of it are there."""
+    needed = {telling.column, *telling.at.values(), *telling.where}
+    return telling.table in tables and needed <= set(tables[telling.table].columns)
+
+
+def _dimension(tables: Tables) -> dict[str, str]:
+    """Return the dimension of each group; the groups of one do not overlap."""
+    if "mart_group" not in tables:
+        return {}
+    return dict(tables["mart_group"].select("group_id", "group_dimension").iter_rows())
+
+
+def _years(tables: Tables) -> frozenset[str]:
+    """Return the school years of the window."""
+    if "mart_city" not in tables:
+        return frozenset()
+    first, last = tables["mart_city"].select("window_first_year", "window_last_year").row(0)
+    return frozenset(map(str, range(first, last + 1)))
+
+
+def _at(count: str, telling: Telling, tables: Tables) -> dict[str, pl.Expr]:
+    """Return the coordinates of a count in the rows of a telling, in canonical order."""
+    wholes = dictionary().wholes
+    axes = sorted({axis for told in dictionary().counts if told.count == count for axis in told.at})
+    at = {
+        axis: pl.col(telling.at[axis]).cast(pl.String)
+        if axis in telling.at
+        else pl.lit(wholes.get(axis, ""))
+        for axis in axes
+    }
+    if "place" in at:
+        scope = tables["mart_city"]["scope"][0] if "mart_city" in tables else ""
+        streams = [group for group, of in _dimension(tables).items() if of == _STREAM]
+        # Another scope has other schools; but a stream lies within one.
+        is_of_scope = at["place"] == wholes["place"]
+        if "group" in at:
+            is_of_scope &= ~at["group"].is_in(streams)
+        in_scope = at["place"] + pl.lit(f"@{scope}")
+        at["place"] = pl.when(is_of_scope).then(in_scope).otherwise(at["place"])
+    return at
+
+
+def _name(count: str, at: Mapping[str, pl.Expr]) -> pl.Expr:
+    parts = chain.from_iterable((pl.lit(f" {axis}="), value) for axis, value in at.items())
+    return pl.concat_str(pl.lit(count), *parts)
+
+
+def _row(telling: Telling, name: str) -> str:
+    return f"{telling.table}.{telling.column} {name}"
+
+
+def _rounding(telling: Telling) -> Rounding | None:
+    """Return how a share is rounded; None where it is told as it is."""
+    rules = (r for r in dictionary().rounded if r.table == telling.table and r.share_of)
+    return next((r for r in rules if telling.share in r.columns), None)
+
+
+def _end(rounding: Rounding | None, end: int) -> pl.Expr:
+    """Return one end of what a told share may be; null where it is told as it is."""
+    if rounding is None:
+        return pl.lit(None, pl.Float64)
+    step, told = step_of(rounding), pl.col("seen")
+    is_rounded = (rounded(told, step) - told).abs() < _SLACK
+    return pl.when(is_rounded).then(share_ends(told, step)[end]).otherwise(told)
+
+
+def _bare(value: str) -> str:
+    """Return the value of a coordinate without the scope."""
+    return value.split("@")[0]
+
+
+def within(where: Mapping[str, list[str]]) -> pl.Expr:
+    """Tell which rows have one of the values named in each column."""
+    return pl.all_horizontal(pl.lit(True), *(pl.col(c).is_in(v) for c, v in where.items()))
+
+
+def step_of(rule: Rounding) -> pl.Expr:
+    """Return the step to which a rule of the dictionary rounds, in the unit of its columns."""
+    if rule.step is not None:
+        return pl.lit(rule.step)
+    children = pl.col(rule.share_of or rule.mean_of).cast(pl.Float64)
+    least = 100.0 * _BY_CHILDREN if rule.share_of else pl.sql_expr(rule.per_sd).abs()
+    return rounding_step(least / children.clip(1, None))
+
+
+def round_off(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Tell the shares and means of a table no finer than the children behind them allow."""
+    for rule in (r for r in dictionary().rounded if r.table == table):
+        columns = [c for c in rule.columns if c in frame.columns]
+        step = step_of(rule)
+        told = [
+            pl.when(within(rule.where) & step.is_finite())
+            .then(rounded(pl.col(c), step))
+            .otherwise(c)
+            .alias(c)
+            for c in columns
+        ]
+        frame = frame.with_columns(told)
+        if rule.ends and columns:
+            low, high, z = rule.ends
+            ends = share_ends(pl.col(columns[0]), step)
+            least, most = wilson(*ends, pl.col(rule.share_of), z)
+            frame = frame.with_columns(
+                pl.when(pl.col(columns[0]).is_not_null()).then(end).alias(name)
+                for name, end in ((low, least), (high, most))
+            )
+    return frame
+
+
+@dataclass(frozen=True)
+class Attackable:
+    """A system, what it keeps from whom, and what may be hidden of it at which loss."""
+
+    system: System
+    guard: Guard
+    loss: dict[str, int]
+
+
+def attackable(
+    now: Told, limits: Limits, before: Sequence[Told] = (), *, is_gone_known: bool = True
+) -> Attackable:
+    """Return what readers are told now, and were told before, as the intruder's system.
+
+    A count that is hidden is taken to be at least one, as zeros are hidden only where they tell
+    of few. Counts that no table shows – the
+    rest of a whole, who is not part of a part – are guarded where they are small.
+
+    Args:
+        now: what is told now.
+        limits: of the audience.
+        before: what earlier releases told.
+        is_gone_known: whether what they hid and is counted no more is asked for too, as far as it
+            can have been what today's counts make it.
+    """
+    known = known_before(now, before)
+    system = _Rows(now, limits, known)
+    for whole, parts in now.sums:
+        system.add_parts(whole, parts)
+    for name, cell in now.cells.items():
+        if cell.of:
+            system.add_parts(cell.of, (name,), is_sum=False)
+    for share in now.shares:
+        system.add_share(*share)
+    for told in before:
+        system.add_before(told)
+    if not is_gone_known:
+        system.rows = [row for row in system.rows if not system.gone & row[1].keys()]
+        system.gone = set()
+    return system.attackable()
+
+
+def known_before(now: Told, before: Sequence[Told]) -> frozenset[str]:
+    """Return the counts that an earlier release told as they are now."""
+    return frozenset(
+        name
+        for told in before
+        for name, cell in told.cells.items()
+        if cell.is_told and name in now.cells and now.cells[name].value == cell.value
+    )
+
+
+def kept_hidden(now: Told, last: Told) -> frozenset[str]:
+    """Return the counts and rounded shares that the last release had and did not tell."""
+    counts = {n for n, c in last.cells.items() if c.is_in_tables and not c.is_told}
+    shares = {share[0] for share in now.shares if share[1] in last.cells}
+    hidden = {name for name, cell in now.cells.items() if cell.is_told and name in counts}
+    return frozenset(hidden | (shares - {share[0] for share in last.shares}))
+
+
+def findings(told: Attackable, safe: set[bytes]) -> set[str]:
+    """Return the guarded counts that the intruder finds, and would not if more was hidden.
+
+    What follows from earlier releases, or from what everybody knows, nobody can take back.
+    """
+    found = {count.name for count in attack(told.system, told.guard, safe)}
+    if not found:
+        return found
+    least = replace(told.guard, guarded=frozenset(found))
+    return found - {count.name for count in attack(told.system.hiding(told.loss), least)}
+
+
+@dataclass
+class _Rows:
+    """Counts and rows as they gather.
+
+    Attributes:
+        now, limits: as in `attackable`.
+        known: counts that an earlier release told as they are.
+        rows: as `System.of` takes them.
+        rest: small counts that no table shows.
+        others: those of them that are all who are not of a part.
+        gone: counts that an earlier release hid and that are counted no more.
+    """
+
+    now: Told
+    limits: Limits
+    known: frozenset[str]
+    rows: list[tuple[str, dict[str, float], float, float]] = field(default_factory=list)
+    rest: dict[str, int] = field(default_factory=dict)
+    others: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+
+    def add_parts(self, whole: str, parts: tuple[str, ...], *, is_sum: bool = True) -> None:
+        """Add that parts are no more than their whole, and what else it has where that is small.
+
+        Whoever is the only one of a part that is no sum knows that all the others are not of it:
+        that tells nothing.
+        """
+        cells = self.now.cells
+        values = [cells[name].value if name in cells else None for name in (whole, *parts)]
+        if values[0] is None or all(value is None for value in values[1:]):
+            return
+        known = [value for value in values if value is not None]
+        rest = known[0] - sum(known[1:])
+        if rest < 0:
+            return  # they overlap
+        terms = {whole: 1.0}
+        for name, value in zip(parts, values[1:], strict=True):
+            if value is not None:
+                terms[name] = -1.0
+        is_whole = len(known) == len(values)
+        if is_whole and self.limits.is_small(rest):
+            name = f"{whole} but {', '.join(parts)}"
+            self.rest[name] = rest
+            self.others |= set() if is_sum else {name}
+            self.rows.append(("", terms | {name: -1}, 0, 0))
+        else:
+            self.rows.append(("", terms, 0, 0 if is_whole and rest == 0 else math.inf))
+
+    def add_share(self, row: str, part: str, whole: str, low: float, high: float) -> None:
+        """Add that a rounded share lies between two percentages."""
+        cells = self.now.cells
+        if part in cells and whole in cells and cells[whole].value is not None:
+            self.rows.append((row, {part: 100, whole: -high}, -math.inf, _SLACK))
+            self.rows.append((row, {part: 100, whole: -low}, -_SLACK, math.inf))
+
+    def add_before(self, told: Told) -> None:
+        """Add what another release told, as far as it is still true of what is counted now."""
+        was = told.cells
+        for whole, parts in told.sums:
+            self._add_known({whole: 1} | dict.fromkeys(parts, -1), was, 0, 0)
+        for _, part, whole, low, high in told.shares:
+            self._add_known({part: 100, whole: -high}, was, -math.inf, _SLACK)
+            self._add_known({part: 100, whole: -low}, was, -_SLACK, math.inf)
+
+    def _add_known(
+        self, terms: Mapping[str, float], was: Mapping[str, Cell], low: float, high: float
+    ) -> None:
+        """Add a row of another release with what it told put in, if it may be true of today."""
+        open_terms, gone, activity = {}, {}, 0.0
+        for name, factor in terms.items():
+            cell, own = was.get(name), self.now.cells.get(name)
+            if cell is not None and cell.is_told:
+                moved = factor * (cell.value or 0)
+                low, high = low - moved, high - moved
+            elif own is not None and own.value is not None:
+                open_terms[name] = factor
+                activity += factor * own.value
+            elif cell is not None and cell.is_in_tables:
+                gone[name] = factor
+            else:
+                return
+        # What was hidden and is no more counted is at least one; how many it is nobody says.
+        most = math.inf if any(f > 0 for f in gone.values()) else sum(gone.values())
+        least = -math.inf if any(f < 0 for f in gone.values()) else sum(gone.values())
+        if low - _SLACK <= activity + most and activity + least <= high + _SLACK:
+            self.rows.append(("", open_terms | gone, low, high))
+            self.gone |= gone.keys()
+
+    def attackable(self) -> Attackable:
+        """Return the system of what was gathered."""
+        small, counts, loss = self.limits.is_small, dict[str, tuple[int | None, int]](), {}
+        values: dict[str, int | None] = dict(self.rest)
+        for name, cell in self.now.cells.items():
+            is_told = cell.is_told or name in self.known
+            counts[name] = (
+                cell.value if is_told else None,
+                int(cell.is_in_tables and cell.value != 0),
+            )
+            is_hidden = cell.value is not None and not is_told
+            if is_hidden and (cell.is_in_tables or small(cell.value)):
+                values[name] = cell.value
+            if is_told and not cell.is_public and cell.value is not None and name not in self.known:
+                loss[name] = cell.loss
+        counts |= dict.fromkeys((*self.rest, *self.gone), (None, 1))
+        rows = [row for row in self.rows if row[1] and row[1].keys() <= counts.keys()]
+        return Attackable(
+            System.of(counts, rows),
+            Guard(
+                self.limits.width,
+                frozenset(values) | self.gone,
+                frozenset(n for n, value in values.items() if small(value)) - self.others,
+                frozenset(n for n, value in values.items() if value == 1) - self.others,
+            ),
+            loss | {row[0]: 3 * _CELL for row in self.rows if row[0]},
+        )

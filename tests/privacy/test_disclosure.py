@@ -1,0 +1,276 @@
+"""What readers of several tables, scopes and nights could find out of made-up counts."""
+
+import polars as pl
+import pytest
+
+from pipelines.publish.disclosure import read, round_off
+from pipelines.publish.suppression import (
+    PrivacyError,
+    Thresholds,
+    intrude,
+    protect_counts,
+    suppress,
+)
+
+LIMITS = Thresholds(mean_pupils=10, count_pupils=5)
+YEARS = (2024, 2025, 2026)
+
+
+def city(scope):
+    return pl.DataFrame({"scope": [scope], "window_first_year": [2024], "window_last_year": [2026]})
+
+
+def dropout(counts, scope="all", pupils=200):
+    """mart_pupil_share of one share: school → count of each year; and its whole by scope."""
+    rows = [
+        (school, year, pupils, count)
+        for school, years in counts.items()
+        for year, count in zip(YEARS, years, strict=True)
+    ]
+    rows += [
+        ("city", year, pupils * len(counts), sum(years[n] for years in counts.values()))
+        for n, year in enumerate(YEARS)
+    ]
+    shares = pl.DataFrame(rows, ["place", "school_year", "pupils", "case_pupils"], orient="row")
+    return {
+        "mart_city": city(scope),
+        "mart_group": pl.DataFrame(schema={"group_id": pl.String, "group_dimension": pl.String}),
+        "mart_pupil_share": shares.with_columns(
+            share_id=pl.lit("overt_dropout"),
+            group_id=pl.lit("all"),
+            share_pct=100 * pl.col("case_pupils") / pl.col("pupils"),
+            share_lo_pct=pl.lit(0.0),
+            share_hi_pct=pl.lit(9.0),
+        ),
+    }
+
+
+def shown_counts(tables):
+    rows = tables["mart_pupil_share"].select("place", "school_year", "case_pupils")
+    return {(place, year): count for place, year, count in rows.iter_rows()}
+
+
+def released(tables, before=()):
+    """What an audience gets, after the intruder has failed."""
+    shown = suppress(tables, "analyst", LIMITS, protect_counts(tables, LIMITS, before))
+    intrude(read(tables, shown), LIMITS, before)
+    return shown
+
+
+def test_a_small_count_is_hidden_with_another_and_never_the_total():
+    counts = {"a": (3, 9, 9), "b": (12, 9, 9), "c": (20, 9, 9)}
+    found = shown_counts(released(dropout(counts)))
+    assert found["a", 2024] is None
+    assert sum(found[place, 2024] is None for place in "bc") == 1
+    assert {found[place, year] for place in "abc" for year in (2025, 2026)} == {9}
+    assert found["city", 2024] == 35
+
+
+def test_a_zero_is_told_and_who_is_not_of_a_part_is_hidden_as_the_part_is():
+    counts = {"a": (0, 198, 9), "b": (12, 9, 9), "c": (20, 9, 9)}
+    found = shown_counts(released(dropout(counts)))
+    assert found["a", 2024] == 0
+    assert found["a", 2025] is None, "all but two of 200"
+
+
+def indicator(counts, pupils=200):
+    """mart_need_indicator: the three years together, at full precision."""
+    n = 3 * pupils
+    return pl.DataFrame(
+        [("overt_dropout", school, 100 * sum(years) / n, n) for school, years in counts.items()],
+        ["indicator_id", "semel_mosad", "indicator_value", "indicator_n"],
+        orient="row",
+    ).with_columns(
+        unit=pl.lit("percent of pupils"),
+        indicator_need=pl.lit(0.234567),
+        indicator_need_se=pl.lit(0.04321),
+        p_need=pl.lit(0.91234),
+    )
+
+
+def test_a_share_of_all_years_does_not_give_back_the_hidden_one():
+    counts = {"a": (3, 9, 11), "b": (12, 9, 9), "c": (20, 9, 9)}
+    tables = dropout(counts) | {"mart_need_indicator": indicator(counts)}
+    with pytest.raises(PrivacyError, match="share_cases"):
+        intrude(read(tables, tables | released(dropout(counts))), LIMITS)
+    shown = released(tables)
+    value = shown["mart_need_indicator"].filter(semel_mosad="a")["indicator_value"].item()
+    if value is not None:
+        fits = [x for x in range(1, 600) if abs(100 * (x + 20) / 600 - value) <= 0.5 + 1e-9]
+        assert max(fits) - min(fits) >= 3
+
+
+def test_two_scopes_are_one_release():
+    """The official schools alone, beside all schools: the rest is one small school."""
+    every = {"a": (6, 9, 9), "b": (7, 9, 9), "c": (3, 9, 9)}
+    official = {name: every[name] for name in "ab"}
+    first = released(dropout(every))
+    alone = shown_counts(released(dropout(official, "official")))
+    assert None not in alone.values(), "by themselves the official schools have nothing to hide"
+    told = read(first)
+    with pytest.raises(PrivacyError, match="share_cases"):
+        intrude(read(dropout(official, "official")), LIMITS, [told])
+    beside = shown_counts(released(dropout(official, "official"), [told]))
+    known = shown_counts(first)
+
+    def fits(value):
+        """Whether c could have so many, by the sums of both releases."""
+        whole = known["city", 2024]
+        parts = [x for x in (known["a", 2024], known["b", 2024]) if x is not None]
+        parts += [
+            beside[name, 2024] for name in "ab" if known[name, 2024] is None and beside[name, 2024]
+        ]
+        missing = 2 - len(parts)
+        if beside["city", 2024] is not None:
+            return value == whole - beside["city", 2024]
+        return value + sum(parts) == whole if not missing else value + sum(parts) < whole
+
+    assert sum(map(fits, range(1, 5))) == 4
+
+
+def test_another_choice_the_next_night_would_tell():
+    counts = {"a": (3, 9, 9), "b": (12, 9, 9), "c": (13, 9, 9)}
+    tables = dropout(counts)
+    first = released(tables)
+    hidden = [place for place in "bc" if shown_counts(first)[place, 2024] is None]
+    assert len(hidden) == 1
+    told = read(first)
+    assert shown_counts(released(tables, [told])) == shown_counts(first)
+    # One night hid b, the next would hide c: together they tell a.
+    other = {"b": "c", "c": "b"}[hidden[0]]
+    swapped = tables | {
+        "mart_pupil_share": tables["mart_pupil_share"].with_columns(
+            case_pupils=pl.when(
+                pl.col("place").is_in(["a", other]) & (pl.col("school_year") == 2024)
+            )
+            .then(None)
+            .otherwise("case_pupils")
+        )
+    }
+    with pytest.raises(PrivacyError, match="share_cases"):
+        intrude(read(tables, swapped), LIMITS, [told])
+
+
+def test_what_was_given_away_is_told_and_does_not_block():
+    tables = dropout({"a": (3, 9, 9), "b": (12, 9, 9), "c": (20, 9, 9)})
+    shown = released(tables, [read(tables)])
+    assert shown_counts(shown)["a", 2024] is None
+    row = shown["mart_suppressed"].filter(suppression_reason="known_anyway").row(0, named=True)
+    assert row["suppressed_cells"] >= 1
+
+
+def test_groups_of_one_dimension_make_the_whole_and_others_leave_a_rest():
+    rows = [
+        ("all", 40, 20),
+        ("girls", 19, 17),
+        ("boys", 21, 3),
+        ("gifted", 38, 19),
+    ]
+    table = pl.DataFrame(rows, ["group_id", "group_pupils", "participants"], orient="row")
+    groups = [("girls", "sex"), ("boys", "sex"), ("gifted", "gifted")]
+    tables = {
+        "mart_city": city("all"),
+        "mart_group": pl.DataFrame(groups, ["group_id", "group_dimension"], orient="row"),
+        "mart_response_group": table.with_columns(
+            semel_mosad=pl.lit("a"), response_id=pl.lit("r"), dose=pl.lit(1.0)
+        ),
+    }
+    shown = released(tables)["mart_response_group"]
+    found = {row[0]: row[1:] for row in shown.select(table.columns).iter_rows()}
+    assert found["all"][0] == 40, "everybody knows the size of a school"
+    assert found["boys"][1] is None
+    assert found["girls"][1] is None, "all less the girls are the boys"
+    assert found["gifted"][0] is None, "all less the gifted are two"
+
+
+def test_answers_of_few_and_those_who_did_not_answer():
+    rows = [("a", 20, 17, 76.5), ("b", 40, 30, 93.3), ("c", 40, 30, 50.0), ("d", 30, 30, 50.0)]
+    columns = ["semel_mosad", "eligible_pupils", "respondents", "agree_pct"]
+    tables = {
+        "mart_climate": pl.DataFrame(rows, columns, orient="row").with_columns(
+            school_year=2026,
+            grade=5,
+            facet=pl.lit("safety"),
+            response_rate_pct=100 * pl.col("respondents") / pl.col("eligible_pupils"),
+            agree_lo_pct=pl.lit(1.0),
+            agree_hi_pct=pl.lit(99.0),
+        )
+    }
+    shown = released(tables)["mart_climate"]
+    found = {row["semel_mosad"]: row for row in shown.iter_rows(named=True)}
+    assert (found["a"]["eligible_pupils"], found["a"]["response_rate_pct"]) == (None, None)
+    assert found["a"]["respondents"] == 17
+    assert {found["b"][name] for name in ("agree_pct", "agree_lo_pct", "agree_hi_pct")} == {None}
+    assert found["b"]["eligible_pupils"] == 40
+    for name in "cd":
+        assert None not in found[name].values()
+
+
+def test_ten_tests_of_two_children_are_two_children():
+    rows = [("a", 10, 2), ("b", 10, 10), ("c", 40, 12)]
+    tables = {
+        "mart_gap_group_school": pl.DataFrame(
+            rows, ["semel_mosad", "tested_pupils", "distinct_pupils"], orient="row"
+        ).with_columns(
+            group_id=pl.lit("gifted"),
+            subject=pl.lit("math"),
+            gap_sd=pl.lit(0.4),
+            gap_se_sd=pl.lit(0.2),
+            gap_lo_sd=pl.lit(0.1),
+            gap_hi_sd=pl.lit(0.7),
+            p_below_target=pl.lit(0.95),
+            gap_tier=pl.lit("surely_below"),
+        )
+    }
+    shown = released(tables)["mart_gap_group_school"]
+    for column in ("gap_sd", "gap_se_sd", "gap_lo_sd", "gap_hi_sd", "p_below_target", "gap_tier"):
+        assert shown[column].is_null().to_list() == [True, False, False], column
+
+
+def test_two_nights_do_not_tell_the_score_of_the_child_between():
+    """57 children, then 58: what the means as told allow the new one to have scored."""
+    sd, target = 15.0, 75.0
+    for n, mean, score in ((57, 70.342466, 20.0), (23, 81.7, 99.0), (140, 66.0, 100.0)):
+        means = [mean, (n * mean + score) / (n + 1)]
+        frame = pl.DataFrame({"tested_pupils": [n, n + 1], "actual_value": means}).with_columns(
+            desired_value=pl.lit(target),
+            gap_raw_sd=(target - pl.col("actual_value")) / sd,
+            tested_pupils_is_imputed=False,
+            tested_share_pct=pl.lit(95.0),
+        )
+        shown = round_off("mart_gap_school_subject", frame)
+        for column, unit in (("actual_value", sd), ("gap_raw_sd", 1.0)):
+            told = shown[column].to_list()
+            raw = frame[column].to_list()
+            step = max(abs(a - b) for a, b in zip(told, raw, strict=True)) * 2
+            least_step = unit / n * 0.99  # a step of one SD over the children, or more
+            grid = [abs(value / least_step - round(value / least_step)) for value in raw]
+            assert max(grid) > 0.01, "the example lies on the grid by chance"
+            assert step <= 5.1 * unit / n
+            # Whatever the sums may be, the new child's score may be any within ± 1 SD of its own.
+            half = step_of(told, unit, n) / 2
+            wide = (n + 1) * half + n * half
+            assert wide >= unit
+
+
+def step_of(told, unit, n):
+    """The step that a told value lies on: the smallest 1, 2, 5 … that is not below unit ÷ n."""
+    steps = [m * 10.0**p for p in range(-4, 3) for m in (1, 2, 5)]
+    step = min(s for s in steps if s >= unit / n * (1 - 1e-9))
+    assert abs(told[0] / step - round(told[0] / step)) < 1e-6
+    return step
+
+
+@pytest.mark.parametrize("n", [7, 12, 30, 64, 231, 1000])
+def test_a_share_as_told_leaves_four_counts_open_wherever_it_lies(n):
+    true = pl.DataFrame({"listed_pupils": [n] * (n + 1), "untested": range(n + 1)}).with_columns(
+        untested_pct=100.0 * pl.col("untested") / n,
+        untested_lo_pct=pl.lit(0.0),
+        untested_hi_pct=pl.lit(0.0),
+    )
+    shown = round_off("mart_test_participation", true)
+    fits = shown.group_by("untested_pct", "untested_lo_pct", "untested_hi_pct").len()
+    assert fits["len"].min() >= 4
+    share = true["untested_pct"]
+    assert (shown["untested_lo_pct"] <= share).all()
+    assert (share <= shown["untested_hi_pct"]).all()
