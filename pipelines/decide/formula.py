@@ -8,11 +8,12 @@ import polars as pl
 
 from models.formula import FormulaError, Result, apply
 from models.keys import PAIR
+from pipelines.decide.scenarios import CONFIRMED_BY, scenarios_of
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.settings.formula import engines
 from pipelines.settings.keys import AGOROT
-from pipelines.settings.scenario_files import BASE, every_scenario
+from pipelines.settings.scenario_files import BASE
 from pipelines.warehouse.tables import Step, Tables, nothing, table_of
 
 _READS = ("mart_need_index", "core_school_year", "mart_last_plan")
@@ -71,7 +72,7 @@ def _float(value: Fraction | None) -> float | None:
 def beside_plans(city: CityFolder, tables: Tables) -> Tables:
     """Return, for the plan and every scenario: the formula gives, the plan gives, and why (R98)."""
     rows = [(BASE, city)]
-    for scenario in every_scenario(city):
+    for scenario in scenarios_of(city, tables):
         rows.append((scenario.scenario_id, city.model_copy(update={"policy": scenario.policy})))
     return {
         "mart_formula_school": pl.concat(
@@ -228,7 +229,7 @@ STEPS = (
         "formula_beside_plans",
         "decide",
         makes=("mart_formula_school",),
-        reads=(*_READS, "core_scenario_line", "core_response"),
+        reads=(*_READS, *CONFIRMED_BY, "core_scenario_line", "core_response"),
         compute=beside_plans,
     ),
 )

@@ -26,7 +26,7 @@ from pipelines.settings.code import code_fingerprint
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, CITY, MUNICIPAL
 from pipelines.settings.policy import Policy, Response
-from pipelines.settings.scenario_files import BASE, Scenario, every_scenario
+from pipelines.settings.scenario_files import BASE, Scenario, confirmed_only, load_scenarios
 from pipelines.warehouse.tables import Step, Tables, nothing, table_of
 
 _CODE = (
@@ -51,7 +51,7 @@ LINE = [
     "parents_agorot",
 ]
 _MADE = ("core_scenario", "core_scenario_line")
-_CONFIRMED_BY = ("mart_allocation_money", "mart_city_service_money")
+CONFIRMED_BY = ("mart_allocation_money", "mart_city_service_money")
 _BASE_HE, _BASE_EN = "התוכנית", "The plan"
 
 
@@ -64,7 +64,7 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
     base = as_counted(tables["mart_allocation"])
     certificate = tables["mart_allocation_certificate"].row(0, named=True)
     code = code_fingerprint(_CODE)
-    scenarios = every_scenario(as_confirmed(city, tables))
+    scenarios = scenarios_of(city, tables)
     plan = {
         "scenario_name_he": _BASE_HE,
         "scenario_name_en": _BASE_EN,
@@ -101,6 +101,15 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
     }
 
 
+def scenarios_of(city: CityFolder, tables: Tables) -> tuple[Scenario, ...]:
+    """Return the product's own scenario, where there is one, and those of the city's files.
+
+    Raises:
+        CityError: as `load_scenarios`.
+    """
+    return (*confirmed_only(as_confirmed(city, tables).policy), *load_scenarios(city))
+
+
 def as_confirmed(city: CityFolder, tables: Tables) -> CityFolder:
     """Return the city with its policy's states of confirmation as the plan's money has them.
 
@@ -109,7 +118,7 @@ def as_confirmed(city: CityFolder, tables: Tables) -> CityFolder:
     """
     names = ["response_id", "funding_channel", "confirmation"]
     found = (
-        pl.concat(tables[name].select(names) for name in _CONFIRMED_BY)
+        pl.concat(tables[name].select(names) for name in CONFIRMED_BY)
         .group_by("response_id", "funding_channel")
         .agg((pl.col("confirmation") == "confirmed").all().alias("is_whole"))
         .sort("response_id", "funding_channel")
@@ -233,7 +242,7 @@ def plan_of(
     if scenario_id == BASE:
         lines, money = tables["mart_allocation"], tables["mart_allocation_money"]
     else:
-        known = every_scenario(as_confirmed(city, tables))
+        known = scenarios_of(city, tables)
         policy = next(one.policy for one in known if one.scenario_id == scenario_id)
         own = city.model_copy(update={"policy": policy})
         asked = allocation.in_plan_order(own, tables, problem(own, tables)).canonical()
@@ -310,7 +319,7 @@ def compare_scenarios(city: CityFolder, tables: Tables) -> Tables:
     lines = with_benefit_share(city, tables["core_scenario_line"])
     names, members = _members(city, tables, need)
     policies = {BASE: city.policy} | {
-        one.scenario_id: one.policy for one in every_scenario(as_confirmed(city, tables))
+        one.scenario_id: one.policy for one in scenarios_of(city, tables)
     }
     found = compare_plans(
         lines,
@@ -444,7 +453,7 @@ STEPS = (
             *allocation.STEPS[0].reads,
             "mart_allocation",
             "mart_allocation_certificate",
-            *_CONFIRMED_BY,
+            *CONFIRMED_BY,
         ),
         compute=solve_scenarios,
         remembers=_MADE,
@@ -460,7 +469,7 @@ STEPS = (
         ),
         reads=(
             *_MADE,
-            *_CONFIRMED_BY,
+            *CONFIRMED_BY,
             "mart_need_index",
             "mart_gap_school",
             *GOAL_READS,

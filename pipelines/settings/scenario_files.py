@@ -145,15 +145,6 @@ def save_scenario(
     return path
 
 
-def every_scenario(city: CityFolder) -> tuple[Scenario, ...]:
-    """Return the product's own scenario, where there is one, and those of the city's files.
-
-    Raises:
-        CityError: as `load_scenarios`.
-    """
-    return (*confirmed_only(city.policy), *load_scenarios(city))
-
-
 def confirmed_only(policy: Policy) -> tuple[Scenario, ...]:
     """Return the product's own scenario: the plan without what nobody has confirmed.
 
