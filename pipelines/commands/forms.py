@@ -11,15 +11,55 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import polars as pl
 from rich.console import Console
 from rich.markup import escape
 
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import AGOROT
 from pipelines.settings.workspace import workspace
 from pipelines.sources.forms import form_sources, write_form
 
 FOLDER = "forms"
+
+
+STATUS = "act__plan_status"
+NOT_DECIDED = (
+    "written once a plan is decided and published / ייכתב אחרי שהוחלט על תוכנית והיא פורסמה"
+)
+
+
+def _plan_rows(release: Path) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """Return the rows of the decided work plan as a form of its status holds them.
+
+    Returns:
+        The rows in the form's contract, of which only plan_row_ref is known, and what is told
+        beside them; None where no decided plan is published.
+    """
+    path = release / "mart_work_plan.parquet"
+    plan = pl.read_parquet(path).filter("is_decided") if path.is_file() else pl.DataFrame()
+    if plan.is_empty():
+        return None
+    plan = plan.sort("school_name_he", "response_name_he", "plan_row_id")
+    fields = dictionary().fields
+    held = plan.select(
+        pl.col("plan_row_id").alias(name)
+        if name == "plan_row_ref"
+        else pl.lit(None, pl.String).alias(name)
+        for name in dictionary().contract(STATUS).contract
+    )
+    beside = plan.select(
+        pl.col("school_name_he").alias(fields["school_name_he"].he),
+        pl.col("response_name_he").alias(fields["response_name_he"].he),
+        pl.col("need_now_he").alias(fields["need_now_he"].he),
+        pl.col("plan_owner").alias(fields["plan_owner"].he),
+        pl.col("participants").alias(fields["participants"].he),
+        pl.col("starts_on").alias(fields["starts_on"].he),
+        pl.col("checked_by").alias(fields["checked_by"].he),
+        (pl.col("cost_agorot") / AGOROT).alias(f"{fields['cost_agorot'].he} (₪)"),
+    )
+    return held, beside
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +78,14 @@ def main(arguments: list[str] | None = None) -> int:
             if path.exists():
                 console.print(f"{escape(str(path))}: there already, left as it is")
                 continue
-            write_form(source_id, path, city)
+            if source_id == STATUS:
+                rows = _plan_rows(Path(workspace(folder.name).marts_folder) / "current" / "analyst")
+                if rows is None:
+                    console.print(f"{escape(str(path))}: {NOT_DECIDED}")
+                    continue
+                write_form(source_id, path, city, *rows)
+            else:
+                write_form(source_id, path, city)
             console.print(f"{escape(str(path))}: {dictionary().source_he(source_id)}")
     except CityError as error:
         console.print(f"[red]{escape(str(error))}[/red]")

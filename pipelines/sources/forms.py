@@ -62,7 +62,11 @@ def choices(city: CityFolder) -> dict[str, dict[str, str]]:
 
 
 def write_form(
-    source_id: str, path: Path, city: CityFolder, held: pl.DataFrame | None = None
+    source_id: str,
+    path: Path,
+    city: CityFolder,
+    held: pl.DataFrame | None = None,
+    beside: pl.DataFrame | None = None,
 ) -> None:
     """Write the form of a source.
 
@@ -71,9 +75,13 @@ def write_form(
         path: the workbook.
         city: whose responses, needs, groups and schools can be chosen.
         held: rows that stand in it already, in the contract's spelling; none if not given.
+        beside: what is told of these rows right of the form, by its Hebrew head. With it what the
+            rows hold is locked, and no further rows are asked for.
     """
     table, fields = dictionary().contract(source_id), dictionary().fields
     named, rows = choices(city), ROWS + (0 if held is None else held.height)
+    if beside is not None:
+        rows = beside.height
     with xlsxwriter.Workbook(
         path, {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     ) as book:
@@ -86,6 +94,7 @@ def write_form(
             "text": book.add_format(_OPEN | {"num_format": "@", "text_wrap": True}),
             "date": book.add_format(_OPEN | {"num_format": "yyyy-mm-dd"}),
             "number": book.add_format(_OPEN | {"num_format": "General"}),
+            "held": book.add_format(_OPEN | {"locked": True, "bg_color": "#eef1f5"}),
         }
         sheet = book.add_worksheet(FORM_SHEET)
         lists, schools = book.add_worksheet(_LISTS), book.add_worksheet(_SCHOOLS)
@@ -115,7 +124,14 @@ def write_form(
             values = [] if held is None else held[name].to_list()
             for number in range(rows):
                 value = values[number] if number < len(values) else None
-                _write(sheet, first + number, place, _shown(field, value, named), style[look])
+                is_held = beside is not None and value is not None
+                shown = _shown(field, value, named)
+                _write(sheet, first + number, place, shown, style["held" if is_held else look])
+        for place, head in enumerate(() if beside is None else beside.columns, start=width):
+            sheet.write_string(FORM_HEADER_ROW - 1, place, head, style["free"])
+            sheet.set_column(place, place, 20)
+            for number, value in enumerate(beside[head] if beside is not None else ()):
+                _write(sheet, FORM_HEADER_ROW + number, place, value, style["held"])
         sheet.freeze_panes(FORM_HEADER_ROW, 0)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from datetime import date
 
 import fastexcel
 import polars as pl
 import pytest
 import yaml
 
-from pipelines.commands.forms import main
+from pipelines.commands.forms import STATUS, main
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import PROVENANCE, dictionary
 from pipelines.settings.mapping import FORM_HEADER_ROW, FORM_SHEET
@@ -20,6 +21,8 @@ from pipelines.sources.quarantine import quarantine_query, references_of
 from tests.sources.test_load import connection  # noqa: F401
 
 OF_PEOPLE = form_sources()
+# A generated city has not begun its year, and adopts the goals that are drafted.
+GENERATED = [name for name in OF_PEOPLE if not name.startswith("act__")]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def test_every_source_of_people_has_a_form():
     assert said - filled_in_elsewhere <= set(OF_PEOPLE)
 
 
-@pytest.mark.parametrize("source_id", OF_PEOPLE)
+@pytest.mark.parametrize("source_id", GENERATED)
 def test_what_is_filled_in_is_read_as_it_was_meant(source_id, folder, tmp_path):
     """The generated answers, written in a form in the words of people and read back."""
     city = load_city(folder)
@@ -83,7 +86,7 @@ def typed(rows: pl.DataFrame) -> pl.DataFrame:
 def test_the_command_writes_each_form_once_and_touches_none_that_is_there(folder, capsys):
     assert main([str(folder)]) == 0
     paths = sorted((folder / "forms").glob("*.xlsx"))
-    assert [path.stem for path in paths] == sorted(form_sources())
+    assert [path.stem for path in paths] == sorted({*form_sources()} - {STATUS})
     paths[0].write_bytes(b"filled in by somebody")
     assert main([str(folder)]) == 0
     assert "left as it is" in capsys.readouterr().out
@@ -146,3 +149,56 @@ def test_a_form_filled_in_carelessly_is_told_by_its_rows(folder, tmp_path, conne
     query = quarantine_query("voice__practices", "read", references_of(city, (), ()))
     found = connection.sql(query).pl().filter(column_name="criteria_field")
     assert found["file_row"].to_list() == [FORM_HEADER_ROW + 2]
+
+
+def test_the_status_of_the_work_plan_comes_back_as_it_was_filled_in(folder, tmp_path):
+    """Rows of the plan stand in it, locked, with what is told beside them; months come back."""
+    city = load_city(folder)
+    filled = pl.DataFrame(
+        {
+            "plan_row_ref": ["900001/milat", "city/gifted_center"],
+            "status_on": [date(2026, 11, 28), date(2026, 11, 28)],
+            "work_status": ["running", "not_started"],
+            "participants_now": [12, 0],
+            "milestone_done": ["opened", None],
+            "status_note": [None, "נפתח באיחור של שבועיים"],
+        }
+    )
+    beside = pl.DataFrame({"בית ספר": ["אלון", "העיר כולה"], "עלות (₪)": [1200.5, 0.0]})
+    source = {"act__plan_status": {"form": "status.xlsx"}}
+    other = mapped(folder, tmp_path / "demo_city", **source)
+    path = other / "files" / "status.xlsx"
+    write_form("act__plan_status", path, city, filled, beside)
+    read = read_source(load_city(other), "act__plan_status", (2026,)).rows.drop(PROVENANCE)
+    told = filled.with_columns(pl.col("status_on", "participants_now").cast(pl.String))
+    assert read.sort("plan_row_ref").equals(told.sort("plan_row_ref"))
+    with zipfile.ZipFile(path) as packed:
+        sheet = packed.read("xl/worksheets/sheet1.xml").decode()
+    assert "<sheetProtection" in sheet
+    assert sheet.count("<row ") <= FORM_HEADER_ROW + filled.height, "no row is asked for twice"
+
+
+def test_goals_come_back_as_they_were_filled_in(folder, tmp_path):
+    filled = pl.DataFrame(
+        {
+            "goal_row_id": ["g1"],
+            "planning_year": [2027],
+            "semel_mosad": ["900003"],
+            "indicator_id": ["gap_math"],
+            "target_value": [0.1],
+            "due_on": [date(2027, 6, 10)],
+            "how_known_he": ["מבחן העיר בסוף השנה"],
+            "plan_owner": ["רכז/ת מתמטיקה"],
+        }
+    )
+    other = mapped(folder, tmp_path / "demo_city", act__goals={"form": "goals.xlsx"})
+    write_form("act__goals", other / "files" / "goals.xlsx", load_city(folder), filled)
+    read = read_source(load_city(other), "act__goals", (2026,)).rows.drop(PROVENANCE)
+    assert read.equals(filled.with_columns(pl.all().cast(pl.String)))
+
+
+def test_without_a_decided_plan_there_is_no_status_to_fill_in(folder, capsys, monkeypatch):
+    monkeypatch.setenv("TIKKUN_DATA_MARTS", str(folder / "nowhere"))
+    assert main([str(folder)]) == 0
+    assert "once a plan is decided" in capsys.readouterr().out
+    assert not (folder / "forms" / "act__plan_status.xlsx").exists()
