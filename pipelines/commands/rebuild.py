@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.publish.release import current_release, manifest
+from pipelines.publish.release import current_release, earlier, manifest
 from pipelines.settings.access import note_access
 from pipelines.settings.archive import CHAIN, FOLDER, RELEASE, DecidedPlan
 from pipelines.settings.city import CityError, CityFolder
@@ -106,8 +106,9 @@ def _made_again(space: Workspace, city: CityFolder, decided: DecidedPlan, folder
     if (own / PUBLISHED).is_file():
         shutil.copyfile(own / PUBLISHED, marts / PUBLISHED)
     before = own / "releases" / str(said.get("compared_with"))
-    if before.is_dir():  # what it was compared with is part of what it says
-        shutil.copytree(before, marts / "releases" / before.name)
+    if before.is_dir():  # what was told before is part of what it says
+        for path in earlier(own, before):
+            shutil.copytree(path, marts / "releases" / path.name)
         (marts / "current").symlink_to(Path("releases") / before.name)
     environment = os.environ | {
         "TIKKUN_DATA_RAW": str(raw.parent),
