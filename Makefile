@@ -62,7 +62,7 @@ why: setup ## why a school of CITY has a response or not, and what would turn it
 	@$(PY) -m pipelines.commands.why $(CITY) $(SCHOOL) $(RESPONSE)
 
 decide: setup ## decide on the plan (SCENARIO=base) or a scenario of CITY's release: kept for good (ROLE=, REASON=, RELEASE=, DAY=2026-06-18, VOTES=9/2/1, REPLACES=version)
-	@$(PY) -m pipelines.commands.decide $(CITY) $(if $(SCENARIO),--scenario $(SCENARIO)) --role "$(ROLE)" --reason "$(REASON)" $(if $(RELEASE),--release $(RELEASE)) $(if $(DAY),--day $(DAY)) $(if $(VOTES),--votes $(VOTES)) $(if $(REPLACES),--replaces $(REPLACES))
+	@$(PY) -m pipelines.commands.decide $(CITY) $(if $(SCENARIO),--scenario $(SCENARIO)) --role "$(ROLE)" $(if $(RELEASE),--release $(RELEASE)) $(if $(DAY),--day $(DAY)) $(if $(VOTES),--votes $(VOTES)) $(if $(REPLACES),--replaces $(REPLACES))
 
 rebuild: setup ## make again the release a decision was taken on and say whether it is the same (CITY, CYCLE=2027, VERSION=1)
 	@$(PY) -m pipelines.commands.rebuild $(CITY) $(CYCLE) $(VERSION)

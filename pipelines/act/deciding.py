@@ -16,6 +16,7 @@ from typing import NoReturn
 import polars as pl
 import yaml
 
+from models.allocation import InfeasibleRules, NoPlanInTime
 from pipelines.decide.scenarios import plan_of
 from pipelines.publish.release import current_release, refuse_damaged
 from pipelines.settings.archive import (
@@ -34,6 +35,7 @@ from pipelines.settings.archive import (
     file_hashes,
     hash_of,
     in_force,
+    lock,
     place_of,
     read_archives,
     text_of,
@@ -46,8 +48,8 @@ from pipelines.sources.fingerprint import input_hashes
 from pipelines.sources.personal import mask_personal
 from pipelines.warehouse.tables import nothing
 
-LEAST_REASON = 5
-"""Fewest letters of a reason."""
+LEAST_REASON, MOST_VOTES = 5, 1000
+"""Fewest letters of a reason; most votes that are noted."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,14 @@ def decide(space: Workspace, asked: Decision, today: date) -> DecidedPlan:
             nothing is written then.
         ReleaseError: if the release is not as it was published.
     """
+    root = Path(space.city_folder).resolve() / FOLDER
+    root.mkdir(exist_ok=True)
+    with lock(root):
+        return _kept(space, asked, today, root)
+
+
+def _kept(space: Workspace, asked: Decision, today: date, root: Path) -> DecidedPlan:
+    """Archive a decision while nobody else does."""
     city = space.city()
     release = _shown(space, city, asked.release)
     refuse_damaged(release)
@@ -88,11 +98,18 @@ def decide(space: Workspace, asked: Decision, today: date) -> DecidedPlan:
     _refuse(asked, before, cycle, today)
     scenario_he = _scenario_name(analyst, asked.scenario)
     kept = load_city(analyst)
-    lines, money, policy = plan_of(kept, analyst, asked.scenario)
-    root = city.folder / FOLDER
-    root.mkdir(exist_ok=True)
+    try:
+        lines, money, policy = plan_of(kept, analyst, asked.scenario)
+    except (InfeasibleRules, NoPlanInTime, ValueError, FileNotFoundError) as error:
+        _wrong(
+            f"{release}: the plan '{asked.scenario}' cannot be found again ({error}); run again and"
+            " decide on the new release",
+            f"{release}: לא ניתן למצוא שוב את התוכנית '{asked.scenario}'; יש להריץ שוב ולהחליט על"
+            " הפרסום החדש",
+        )
     building = root / f".building-{os.getpid()}"
-    shutil.rmtree(building, ignore_errors=True)
+    for left in root.glob(".building-*"):  # of a kill: whoever decides holds the lock
+        shutil.rmtree(left)
     try:
         shutil.copytree(release, building / RELEASE)
         _write(lines, "core_decided_line", building / LINES)
@@ -194,7 +211,9 @@ def _refuse(asked: Decision, before: DecidedPlan | None, cycle: int, today: date
             f" begin, or the decision before) and {last} (its end, or today)",
             f"{asked.decided_on} אינו יום אפשרי להחלטה: היא בין {first} לבין {last}",
         )
-    if asked.votes and (min(asked.votes) < 0 or asked.votes[0] <= asked.votes[1]):
+    if asked.votes and (
+        min(asked.votes) < 0 or max(asked.votes) > MOST_VOTES or asked.votes[0] <= asked.votes[1]
+    ):
         _wrong(
             "there are not more votes for than against: what was not carried is no decision",
             "אין יותר קולות בעד מנגד: מה שלא עבר אינו החלטה",

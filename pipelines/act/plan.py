@@ -70,7 +70,9 @@ def work_plan(city: CityFolder, tables: Tables) -> Tables:
         lines.join(served, on="plan_row_id", how="left")
         .join(responses, on="response_id", how="left")
         .join(
-            goals.select("semel_mosad", "indicator_id", "plan_owner"),
+            goals.filter(planning_year=year)
+            .select("semel_mosad", "indicator_id", "plan_owner")
+            .unique(["semel_mosad", "indicator_id"], keep="first", maintain_order=True),
             on=["semel_mosad", "indicator_id"],
             how="left",
         )
@@ -81,7 +83,10 @@ def work_plan(city: CityFolder, tables: Tables) -> Tables:
         )
         .join(lacking, on="plan_row_id", how="left")
         .with_columns(
-            pl.col("school_name_he").fill_null(_CITY_NAME),
+            pl.when(pl.col("semel_mosad").is_null())
+            .then(pl.lit(_CITY_NAME))
+            .otherwise(pl.coalesce("school_name_he", "semel_mosad"))
+            .alias("school_name_he"),
             pl.col("lacking_agorot").fill_null(0),
             pl.coalesce("plan_owner", "own").alias("plan_owner"),
             school_year=pl.lit(year, pl.Int32),
@@ -207,7 +212,7 @@ def _goals(city: CityFolder, tables: Tables, served: pl.DataFrame) -> pl.DataFra
     )
     drafts = (
         draft_targets(rows.join(indicators, on=pair))
-        .join(stated, on=pair, how="anti")
+        .join(stated.filter(planning_year=city.planning_year), on=pair, how="anti")
         .select(
             *pair,
             "target_value",

@@ -9,6 +9,7 @@ it. A second decision of the same cycle says which version it replaces.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from datetime import date
 
@@ -31,7 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--scenario", default="base", help="the plan (base) or a scenario's id")
     parser.add_argument("--release", help="the release that was shown (default: the current one)")
     parser.add_argument("--role", required=True, help="who decides, such as budget_committee")
-    parser.add_argument("--reason", required=True, help="why, in a sentence")
+    parser.add_argument(
+        "--reason",
+        default=os.environ.get("REASON", ""),
+        help="why, in a sentence (default: the environment's REASON)",
+    )
     parser.add_argument("--day", type=date.fromisoformat, help="day of the decision, 2026-06-18")
     parser.add_argument("--replaces", type=int, help="version of this cycle that it replaces")
     parser.add_argument(

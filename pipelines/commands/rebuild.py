@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.publish.release import current_release, earlier, manifest
+from pipelines.publish.release import ReleaseError, current_release, earlier, manifest
 from pipelines.settings.access import note_access
 from pipelines.settings.archive import CHAIN, FOLDER, RELEASE, DecidedPlan
 from pipelines.settings.city import CityError, CityFolder
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             made = _made_again(space, city, decided, Path(folder))
             differing = sorted(_differing(manifest(decided.folder / RELEASE), manifest(made)))
-    except CityError as error:
+    except (CityError, ReleaseError) as error:
         console.print(f"[red]{escape(str(error))}[/red]")
         return 1
     note_access(space, "rebuild", "analyst", decided.name)

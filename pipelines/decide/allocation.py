@@ -409,9 +409,9 @@ def with_confirmation(city: CityFolder, tables: Tables, money: pl.DataFrame) -> 
     """Add confirmation: whether who pays has confirmed it, line by line (R83).
 
     A letter decides, the last one: of a school for its own line, or of whoever pays for all schools
-    together. What it confirms in full is confirmed; what it refuses or withdraws is assumed at
-    best. Without a letter the policy's word holds, but that a school's Gefen share is a request
-    until its principal confirms.
+    together. What it confirms in full is confirmed, in part expected; what it refuses or withdraws
+    is assumed at best. Without a letter the policy's word holds, but that a school's Gefen share is
+    a request until its principal confirms.
 
     Args:
         money: semel_mosad (services of the city have none), response_id, funding_channel,
@@ -435,7 +435,11 @@ def with_confirmation(city: CityFolder, tables: Tables, money: pl.DataFrame) -> 
     )
     stated = pl.Series(
         "stated",
-        [city.policy.confirmation(*paid) for paid in money.select(whole).iter_rows()],
+        [
+            # What was decided once may have left the policy since.
+            city.policy.confirmation(*paid) if paid[0] in city.policy.responses else "expected"
+            for paid in money.select(whole).iter_rows()
+        ],
         dtype=pl.String,
     )
     asked_of_schools = (pl.col("funding_channel") == GEFEN) & (pl.col("stated") == "confirmed")
@@ -446,6 +450,8 @@ def with_confirmation(city: CityFolder, tables: Tables, money: pl.DataFrame) -> 
         .with_columns(
             confirmation=pl.when(word == "confirmed", enough)
             .then(pl.lit("confirmed"))
+            .when(word == "confirmed", pl.col("stated") == "confirmed")
+            .then(pl.lit("expected"))
             .when(word.is_in(["refused", "withdrawn"]))
             .then(pl.lit("assumed"))
             .when(asked_of_schools)

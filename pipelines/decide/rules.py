@@ -28,7 +28,7 @@ from models.allocation.rules.decided import (
 from models.allocation.rules.money import SchoolCap, SchoolFloor, SourceExcluded
 from models.allocation.rules.shares import EXCELLENCE, MoneyShare, Part
 from pipelines.aim.decided import decisions_of
-from pipelines.settings.city import CityFolder
+from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.warehouse.tables import Tables
@@ -274,11 +274,21 @@ def _overrides(city: CityFolder, tables: Tables) -> Iterator[Rule]:
                 **_named(city, item.response),
             )
     for (school, response_id), row in logged.items():
-        if school not in called:
-            raise ValueError(
-                f"decision {row['decision_id']} of the log: no school {school} in the plan."
-            )
         word, _, dose = row["decision_value"].partition(":")
+        levels = len(city.policy.dose_response.value)
+        if (
+            school not in called
+            or response_id not in city.policy.school_responses
+            or (dose and int(dose) > levels)
+        ):
+            raise CityError(
+                f"decision {row['decision_id']} of the log: the plan gives no school {school} the"
+                f" response {response_id}{f' at dose level {dose}' if dose else ''}, so nothing can"
+                " be decided on it by hand; correct the row, or have another one replace it.",
+                f"החלטה {row['decision_id']} ביומן: התוכנית אינה נותנת לבית ספר {school} את המענה"
+                f" {response_id}{f' ברמת מינון {dose}' if dose else ''}, ולכן אי אפשר להחליט עליו"
+                " ידנית; יש לתקן את השורה, או לרשום החלטה שמחליפה אותה.",
+            )
         yield ManualOverride(
             response_id,
             school,

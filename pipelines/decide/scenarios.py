@@ -7,6 +7,7 @@ a hash over the whole problem, the plan it is compared with and the code that so
 from __future__ import annotations
 
 import hashlib
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -249,9 +250,11 @@ def plan_of(
         found = _near(own, asked, as_counted(tables["mart_allocation"]))
         lines, money = found.lines, found.money
     services = city_services.as_lines(own, tables)
-    published = tables["mart_scenario"].filter(scenario_id=scenario_id)["cost_agorot"].item()
+    told = tables["mart_scenario"].filter(scenario_id=scenario_id).row(0, named=True)
+    published, worth = told["cost_agorot"], told["benefit_sd_pupils"] or 0.0
     cost = int(lines["cost_agorot"].sum()) + int(services["cost_agorot"].sum())
-    if cost != published:
+    found_worth = float(lines["benefit_sd_pupils"].fill_null(0.0).sum())
+    if cost != published or not isclose(found_worth, worth, rel_tol=1e-6, abs_tol=1e-6):
         raise CityError(
             f"{release}: the plan '{scenario_id}' was published at {published / AGOROT:,.2f} NIS"
             f" and costs {cost / AGOROT:,.2f} when solved again with this code; run again and"

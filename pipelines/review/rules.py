@@ -46,10 +46,14 @@ def _in_fact(tables: Tables) -> Plan | None:
     money = (
         tables["stg_finance__ledger"]
         .join(
-            tracked.select("plan_row_id", *PAIR, "elapsed_pct"),
+            tracked.select("plan_row_id", *PAIR, "elapsed_pct").join(
+                tables["mart_work_plan"].select("plan_row_id", "starts_on", "ends_on"),
+                on="plan_row_id",
+            ),
             left_on="plan_row_ref",
             right_on="plan_row_id",
         )
+        .filter(pl.col("paid_month").is_between(pl.col("starts_on").dt.month_start(), "ends_on"))
         .group_by(*PAIR, "funding_channel")
         .agg(amount_agorot=pl.col("spent_agorot").sum(), share=elapsed.first())
         .with_columns(
@@ -84,6 +88,7 @@ STEPS = (
             "core_response",
             "mart_allocation_rule",
             "mart_line_tracking",
+            "mart_work_plan",
             "mart_need_index",
             "mart_response_map",
             "stg_finance__ledger",

@@ -13,18 +13,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Annotated
 
+from filelock import FileLock
 from pydantic import Field
 
 from pipelines.settings.parameters import Model, Words, Year
 from pipelines.settings.yaml_files import CityError
 
 FOLDER, CHAIN, RECORD = "decided", "chain.txt", "decision.json"
-NEXT_CHAIN = ".chain.next"
+LOCK, NEXT_CHAIN = ".lock", ".chain.next"
 """The chain with the decision that is being added; left behind only by a kill."""
 RELEASE, POLICY = "release", "policy.yaml"
 LINES, MONEY, OVERRIDES, EFFECTS = (
@@ -110,7 +113,7 @@ def signature(city_folder: Path) -> tuple[tuple[str, int, int], ...]:
     return tuple(
         (str(path), path.stat().st_size, path.stat().st_mtime_ns)
         for path in sorted((city_folder / FOLDER).rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != LOCK
     )
 
 
@@ -123,11 +126,15 @@ def read_archives(city_folder: Path) -> tuple[DecidedPlan, ...]:
     root = city_folder / FOLDER
     if not root.is_dir():
         return ()
-    found = sorted(path.relative_to(root).as_posix() for path in root.glob("*/v*") if path.is_dir())
-    if not found and not (root / CHAIN).exists():
-        return ()
-    _finish(root, found)
-    chain = list(_chain(root / CHAIN))
+    # Whoever decides holds the lock: what is half added is neither read nor finished.
+    with lock(root):
+        found = sorted(
+            path.relative_to(root).as_posix() for path in root.glob("*/v*") if path.is_dir()
+        )
+        if not found and not (root / CHAIN).exists():
+            return ()
+        _finish(root, found)
+        chain = list(_chain(root / CHAIN))
     if astray := sorted({*found} ^ {place for place, _ in chain}):
         raise _broken(
             root / CHAIN,
@@ -146,6 +153,13 @@ def read_archives(city_folder: Path) -> tuple[DecidedPlan, ...]:
         read.append(decided)
         before = decided.hash
     return tuple(read)
+
+
+def lock(root: Path) -> AbstractContextManager[object]:
+    """Return the lock of a city's archives; none where nobody may write, as on a read-only disk."""
+    if not os.access(root, os.W_OK):
+        return nullcontext()
+    return FileLock(root / LOCK, is_singleton=True)
 
 
 def in_force(decided: tuple[DecidedPlan, ...], cycle: int) -> DecidedPlan | None:

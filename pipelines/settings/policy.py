@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from difflib import get_close_matches
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pipelines.settings.evidence import ASSUMED, Work, shared_works
 from pipelines.settings.formula import FormulaPolicy
@@ -479,7 +480,18 @@ class AccountPolicy(Model):
     equal_money_within_pct: Annotated[Parameter[Percent], In("percent of the mean per pupil")]
 
 
-MonthDay = Annotated[str, Field(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+def _a_day(value: str) -> str:
+    try:
+        date.fromisoformat(f"2001-{value}")
+    except ValueError:
+        raise RefusedError(
+            f"'{value}' is no day of every year; write month and day, such as 09-01",
+            f"'{value}' אינו יום בכל שנה; יש לכתוב חודש ויום, למשל 09-01",
+        ) from None
+    return value
+
+
+MonthDay = Annotated[str, AfterValidator(_a_day)]
 
 
 class ActPolicy(Model):
@@ -511,6 +523,20 @@ class ActPolicy(Model):
     ]
     under_attended: Annotated[Parameter[Share], In("share of the planned places")]
     silent_days: Annotated[Parameter[Count], In("days")]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ActPolicy:
+        days = ("starts", "opened_by", "checked_by", "measured_by", "ends")
+        # A school year begins in September.
+        placed = [getattr(self, name).value for name in days]
+        if placed != sorted(placed, key=lambda day: (day < "09", day)):
+            raise RefusedError(
+                f"{', '.join(days)} come in this order within a school year",
+                "המועדים צריכים לבוא בסדר זה בתוך שנת הלימודים",
+                "starts",
+            )
+        return self
+
     budget_clauses: dict[str, str] = Field(default_factory=dict)
 
 

@@ -21,6 +21,7 @@ import yaml
 MOST_VALUES = 1_000_000
 """Most values of a file once its aliases are written out: more is no file of a city."""
 _PLAIN = (None, "")
+_VALUES = "values"
 _NULL = re.compile(r"~|null|Null|NULL|")
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
@@ -261,7 +262,7 @@ class _Reading:
         lines: dict[str, int] = {}
         size = 1
         for key_node, value_node in node.value:
-            key = self._key(key_node)
+            key = self._key(key_node, place)
             if str(key) in lines:
                 self._refuse(
                     key_node,
@@ -276,7 +277,7 @@ class _Reading:
             found[key], size = value, size + values
         return found, size
 
-    def _key(self, node: yaml.Node) -> Any:
+    def _key(self, node: yaml.Node, place: tuple[str, ...]) -> Any:
         if not isinstance(node, yaml.ScalarNode) or node.tag.endswith(":merge"):
             self._refuse(
                 node,
@@ -284,7 +285,9 @@ class _Reading:
                 "מפתח הוא מילה אחת; יש לכתוב את המפתחות עצמם",
             )
         key = self._scalar(node)
-        if key is None or (key == "" and node.style in _PLAIN):
+        # An empty cell has a meaning of its own among the values of a column (`values:`).
+        is_cell = _VALUES in place and node.style not in _PLAIN
+        if key is None or (key == "" and not is_cell):
             self._refuse(node, "here a key is missing", "חסר כאן מפתח")
         return key
 

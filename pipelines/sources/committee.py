@@ -109,7 +109,7 @@ def _decisions(indicators: Sequence[str]) -> Iterator[Rule]:
         ),
         "response": (
             "response_id IS NULL OR decision_value IS NULL OR NOT regexp_full_match(decision_value,"
-            f" '{'|'.join(decided)}|keep:[0-9]+')",
+            f" '{'|'.join(decided)}|keep:[0-9]{{1,9}}')",
             f"a decision on a response names it and says {', '.join(decided)}, or keep:<NIS a year>"
             " of one that no measure judges",
             "החלטה על מענה נוקבת בו ואומרת: לשמר, לשנות, לוותר או להעריך; ולמענה שאין לו מדד אפשר"
@@ -171,9 +171,25 @@ def _decisions(indicators: Sequence[str]) -> Iterator[Rule]:
     same = " AND ".join(f"other.{name} IS NOT DISTINCT FROM given.{name}" for name in mine)
     yield (
         "replaces_id",
+        "replaces_id IN (SELECT replaces_id FROM"
+        f" {raw} WHERE replaces_id IS NOT NULL GROUP BY replaces_id HAVING count(*) > 1)",
+        "two decisions replace the same one: the later of them replaces the earlier",
+        "שתי החלטות מחליפות אותה החלטה: המאוחרת מחליפה את המוקדמת",
+    )
+    yield (
+        "replaces_id",
+        "decision_id IN (SELECT given.decision_id FROM"
+        f" {raw} AS given JOIN {raw} AS other ON other.decision_id = given.replaces_id"
+        f" WHERE NOT ({same}) OR other.decided_on > given.decided_on)",
+        "it replaces a decision on another thing, or a later one",
+        "ההחלטה מחליפה החלטה על דבר אחר, או החלטה מאוחרת ממנה",
+    )
+    yield (
+        "replaces_id",
         "replaces_id IS NULL AND decision_id IN (SELECT given.decision_id FROM"
         f" {raw} AS given JOIN {raw} AS other ON {same}"
-        " AND (other.decided_on, other.decision_id) < (given.decided_on, given.decision_id))",
+        " AND other.replaces_id IS DISTINCT FROM given.decision_id AND other.decision_reason IS NOT"
+        " NULL AND (other.decided_on, other.decision_id) < (given.decided_on, given.decision_id))",
         "a second decision on the same thing: say in replaces_id which one it replaces",
         "החלטה שנייה על אותו דבר: יש לכתוב ב־replaces_id איזו החלטה היא מחליפה",
     )

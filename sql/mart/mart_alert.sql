@@ -14,6 +14,17 @@ WITH limits AS (
     FROM core.core_parameter
     WHERE starts_with(parameter_id, 'policy.act.')
 ),
+span AS (
+    SELECT date_trunc('month', min(starts_on)) AS first_day, max(ends_on) + INTERVAL 60 DAY AS last_day
+    FROM mart.mart_work_plan
+    WHERE is_decided
+),
+ledger AS (
+    SELECT paid.plan_row_ref, paid.funding_channel, paid.paid_month, paid.spent_agorot
+    FROM staging.stg_finance__ledger AS paid
+    CROSS JOIN span
+    WHERE paid.paid_month BETWEEN span.first_day AND span.last_day
+),
 lines AS (
     SELECT
         tracked.plan_row_id,
@@ -78,17 +89,31 @@ found AS (
         lines.what_en || ': at this pace ' || format('{:,d}', lines.forecast_agorot // 100) || ' NIS will be paid, and ' || format('{:,d}', lines.cost_agorot // 100) || ' NIS were planned.'
     FROM lines
     CROSS JOIN limits
-    WHERE lines.months_over >= limits.pace_from AND lines.forecast_agorot > limits.over_spent * lines.cost_agorot
+    JOIN (
+        SELECT plan_row_ref, count(DISTINCT paid_month) AS months_paid FROM ledger WHERE spent_agorot > 0 GROUP BY plan_row_ref
+    ) AS paid ON paid.plan_row_ref = lines.plan_row_id
+    -- What is paid at once is no pace: it is too much only where more is paid than was planned.
+    WHERE lines.spent_agorot > limits.over_spent * lines.cost_agorot
+        OR (
+            paid.months_paid >= limits.pace_from
+            AND lines.months_over >= limits.pace_from
+            AND lines.forecast_agorot > limits.over_spent * lines.cost_agorot
+        )
     UNION ALL
     SELECT
         'under_attended/' || lines.plan_row_id,
         'under_attended',
         lines.semel_mosad,
         lines.response_id,
-        lines.what_he || ': ' || lines.participants_now || ' משתתפים מתוך ' || lines.participants || ' שתוכננו.',
-        lines.what_en || ': ' || lines.participants_now || ' participants of ' || lines.participants || ' planned.'
+        lines.what_he || ': ' || CASE WHEN lines.participants_now < few.count_pupils THEN 'פחות מ־' || few.count_pupils ELSE CAST(lines.participants_now AS VARCHAR) END || ' משתתפים מתוך ' || lines.participants || ' שתוכננו.',
+        lines.what_en || ': ' || CASE WHEN lines.participants_now < few.count_pupils THEN 'fewer than ' || few.count_pupils ELSE CAST(lines.participants_now AS VARCHAR) END || ' participants of ' || lines.participants || ' planned.'
     FROM lines
     CROSS JOIN limits
+    CROSS JOIN (
+        SELECT max(TRY_CAST(parameter_value AS INTEGER)) AS count_pupils
+        FROM core.core_parameter
+        WHERE parameter_id = 'policy.suppression.count_pupils'
+    ) AS few
     WHERE lines.work_status = 'running' AND lines.participants_now < limits.under_attended * lines.participants
     UNION ALL
     SELECT
@@ -101,7 +126,7 @@ found AS (
     FROM lines
     JOIN core.core_school AS schools ON schools.semel_mosad = lines.semel_mosad
     CROSS JOIN limits
-    CROSS JOIN (SELECT max(status_on) AS last_report FROM staging.stg_act__plan_status) AS reports
+    CROSS JOIN (SELECT max(status_on) AS last_report FROM mart.mart_line_tracking) AS reports
     GROUP BY lines.semel_mosad, limits.silent_days, reports.last_report
     HAVING reports.last_report IS NOT NULL
         AND date_diff('day', coalesce(max(lines.status_on), min(lines.starts_on)), reports.last_report) > limits.silent_days
@@ -113,7 +138,7 @@ found AS (
         any_value(lines.response_id),
         any_value(lines.what_he) || ': שולמו ' || format('{:,d}', CAST(sum(paid.spent_agorot) // 100 AS BIGINT)) || ' ₪ של אחרים, ו' || CASE WHEN any_value(answers.confirmation_word) IN ('refused', 'withdrawn') THEN 'מי שמשלם חזר בו או סירב' ELSE 'המנהל/ת לא אישר/ה' END || '.',
         any_value(lines.what_en) || ': ' || format('{:,d}', CAST(sum(paid.spent_agorot) // 100 AS BIGINT)) || ' NIS of others are paid, and whoever pays ' || CASE WHEN any_value(answers.confirmation_word) IN ('refused', 'withdrawn') THEN 'refused or withdrew' ELSE 'did not confirm' END || '.'
-    FROM staging.stg_finance__ledger AS paid
+    FROM ledger AS paid
     JOIN lines ON lines.plan_row_id = paid.plan_row_ref
     LEFT JOIN mart.mart_confirmation AS answers
         ON answers.response_id = lines.response_id
@@ -133,13 +158,12 @@ found AS (
         any_value(registry.response_id),
         coalesce(any_value(registry.response_name_he), 'תשלום') || coalesce(', ' || any_value(schools.school_name_he), '') || ': שולמו ' || format('{:,d}', CAST(sum(paid.spent_agorot) // 100 AS BIGINT)) || ' ₪ על מה שלא הוחלט.',
         paid.plan_row_ref || ': ' || format('{:,d}', CAST(sum(paid.spent_agorot) // 100 AS BIGINT)) || ' NIS are paid for what was not decided.'
-    FROM staging.stg_finance__ledger AS paid
+    FROM ledger AS paid
     LEFT JOIN mart.mart_work_plan AS plan ON plan.plan_row_id = paid.plan_row_ref
     LEFT JOIN core.core_school AS schools ON schools.semel_mosad = split_part(paid.plan_row_ref, '/', 1)
     LEFT JOIN core.core_registry AS registry ON registry.response_id = split_part(paid.plan_row_ref, '/', 2)
     WHERE plan.plan_row_id IS NULL
         AND EXISTS (SELECT 1 FROM mart.mart_work_plan WHERE is_decided)
-        AND paid.paid_month >= (SELECT min(starts_on) FROM mart.mart_work_plan)
     GROUP BY paid.plan_row_ref
     HAVING sum(paid.spent_agorot) > 0
 )

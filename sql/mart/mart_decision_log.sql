@@ -34,6 +34,8 @@ LEFT JOIN (
 ) AS criteria ON criteria.criterion_id = decisions.decision_object
 LEFT JOIN mart.mart_rule_price AS prices
     ON decisions.decision_kind = 'override'
+    AND decisions.is_in_force
+    AND decisions.planning_year = (SELECT planning_year FROM core.core_city)
     AND prices.rule_id = concat(
         'override:', split_part(decisions.decision_value, ':', 1), ':', decisions.semel_mosad, ':', decisions.response_id,
         CASE WHEN contains(decisions.decision_value, ':') THEN ':' || split_part(decisions.decision_value, ':', 2) ELSE '' END

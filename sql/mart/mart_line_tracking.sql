@@ -11,6 +11,7 @@ WITH plan AS (
         participants,
         cost_agorot,
         starts_on,
+        ends_on,
         date_diff('month', starts_on, ends_on) + 1 AS months
     FROM mart.mart_work_plan
     WHERE is_decided
@@ -18,7 +19,7 @@ WITH plan AS (
 ledger AS (
     SELECT paid.plan_row_ref, paid.paid_month, paid.spent_agorot
     FROM staging.stg_finance__ledger AS paid
-    WHERE paid.paid_month >= (SELECT min(starts_on) FROM plan)
+    WHERE paid.paid_month BETWEEN (SELECT date_trunc('month', min(starts_on)) FROM plan) AND (SELECT max(ends_on) FROM plan)
 ),
 over AS (
     SELECT max(date_diff('month', plan.starts_on, ledger.paid_month) + 1) AS months_over
@@ -31,6 +32,8 @@ spent AS (
 status AS (
     SELECT plan_row_ref, status_on, work_status, participants_now, milestone_done
     FROM staging.stg_act__plan_status
+    -- Rows of the plan have the same names every year: a report of another year is of another plan.
+    WHERE status_on BETWEEN (SELECT min(starts_on) - INTERVAL 60 DAY FROM plan) AND (SELECT max(ends_on) + INTERVAL 60 DAY FROM plan)
     QUALIFY row_number() OVER (PARTITION BY plan_row_ref ORDER BY status_on DESC) = 1
 ),
 paced AS (

@@ -206,3 +206,21 @@ def test_what_is_archived_changes_what_is_due(space, place):
     before = fingerprints(space.city()).upstream
     _first(space)
     assert fingerprints(space.city()).upstream != before
+
+
+def test_of_two_decisions_at_once_one_waits_and_is_refused(space, place):
+    """Both ask for the first version; the chain stays whole, whoever comes first."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def asked(_):
+        try:
+            return _first(space).name
+        except CityError as error:
+            return error.en
+
+    with ThreadPoolExecutor(2) as both:
+        said = sorted(both.map(asked, range(2)))
+    assert said[0] == "2027/v1"
+    assert "REPLACES=1" in said[1]
+    assert [one.name for one in read_archives(place.raw)] == ["2027/v1"]
+    assert not list((place.raw / "decided").glob(".building-*"))

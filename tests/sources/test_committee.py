@@ -195,3 +195,35 @@ def test_a_second_decision_says_which_it_replaces():
 def test_a_decision_that_stands_twice_is_nobody_s():
     found = set_aside("decide__log", LOG, LOG | {"decision_value": "forbidden"})
     assert {row for row, *_ in found} == {2, 3}
+
+
+def test_two_decisions_do_not_replace_the_same_one():
+    rows = [
+        LOG,
+        LOG | {"decision_id": "d2", "decided_on": "2026-06-08", "replaces_id": "d1"},
+        LOG | {"decision_id": "d3", "decided_on": "2026-06-09", "replaces_id": "d1"},
+    ]
+    found = set_aside("decide__log", *rows)
+    assert {row for row, _, en, _ in found if "replace the same one" in en} == {3, 4}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"response_id": "posh"}, {"decided_on": "2026-05-01"}],
+    ids=["another thing", "later"],
+)
+def test_a_decision_replaces_an_earlier_one_on_the_same_thing(change):
+    second = LOG | {"decision_id": "d2", "decided_on": "2026-06-08", "replaces_id": "d1"} | change
+    found = set_aside("decide__log", LOG, second)
+    assert any(row == 3 and "on another thing, or a later one" in en for row, _, en, _ in found)
+
+
+def test_a_row_corrected_after_one_without_a_reason_stays():
+    first = LOG | {"decision_reason": None}
+    second = LOG | {"decision_id": "d2", "decided_on": "2026-06-08"}
+    assert {row for row, *_ in set_aside("decide__log", first, second)} == {2}
+
+
+def test_on_one_day_the_number_says_nothing_of_which_came_first():
+    tenth = LOG | {"decision_id": "d10", "decision_value": "forbidden", "replaces_id": "d9"}
+    assert set_aside("decide__log", LOG | {"decision_id": "d9"}, tenth) == []

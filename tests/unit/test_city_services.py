@@ -36,7 +36,7 @@ def city(decided=(), *, binds=True, parents_rule=True):
     allocated = dict.fromkeys(("centre", "given_up", "unheard"), response)
     policy = SimpleNamespace(
         planning_year=value(2027),
-        responses=allocated,
+        responses=allocated | {"clubs": response},
         city_services=allocated,
         channels={"municipal_own": None, "parents": None},
         rules=SimpleNamespace(

@@ -22,6 +22,7 @@ from models.allocation.rules.money import SchoolFloor, SourceExcluded
 from models.allocation.rules.shares import MoneyShare
 from models.allocation.solve.relaxation import RELAX_ORDER
 from pipelines.decide.rules import minimum_groups, rules
+from pipelines.settings.city import CityError
 from pipelines.settings.policy_rules import SCENARIO_SOURCE, SHARES, Rules
 from pipelines.warehouse.tables import nothing
 
@@ -428,3 +429,18 @@ def test_a_share_that_was_decided_holds_before_the_policy_s(name):
 def test_only_shares_are_decided_so():
     with pytest.raises(KeyError):
         Rules().with_share("rise_cap", 120, source="x", reason="y")
+
+
+@pytest.mark.parametrize(
+    "change", [{"semel_mosad": "zz"}, {"response_id": "unheard"}, {"decision_value": "forced:9"}]
+)
+def test_a_decision_by_hand_on_what_no_plan_gives_says_so_in_both_languages(change):
+    row = {
+        "decision_kind": "override",
+        "response_id": "tutoring",
+        "semel_mosad": "a",
+        "decision_value": "forced",
+    }
+    with pytest.raises(CityError, match="decision d0 of the log") as refused:
+        rules(city({}), tables(**logged(row | change)))
+    assert "החלטה d0 ביומן" in refused.value.he
