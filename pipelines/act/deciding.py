@@ -16,7 +16,6 @@ from typing import NoReturn
 import polars as pl
 import yaml
 
-from models.allocation import InfeasibleRules, NoPlanInTime
 from pipelines.decide.scenarios import plan_of
 from pipelines.publish.release import current_release, refuse_damaged
 from pipelines.settings.archive import (
@@ -100,12 +99,11 @@ def _kept(space: Workspace, asked: Decision, today: date, root: Path) -> Decided
     kept = load_city(analyst)
     try:
         lines, money, policy = plan_of(kept, analyst, asked.scenario)
-    except (InfeasibleRules, NoPlanInTime, ValueError, FileNotFoundError) as error:
+    except FileNotFoundError as error:
         _wrong(
-            f"{release}: the plan '{asked.scenario}' cannot be found again ({error}); run again and"
+            f"{release}: it lacks what a decision keeps ({error.filename}); run again and"
             " decide on the new release",
-            f"{release}: לא ניתן למצוא שוב את התוכנית '{asked.scenario}'; יש להריץ שוב ולהחליט על"
-            " הפרסום החדש",
+            f"{release}: חסר בו מה שהחלטה שומרת; יש להריץ שוב ולהחליט על הפרסום החדש",
         )
     building = root / f".building-{os.getpid()}"
     for left in root.glob(".building-*"):  # of a kill: whoever decides holds the lock

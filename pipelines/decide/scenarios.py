@@ -7,7 +7,6 @@ a hash over the whole problem, the plan it is compared with and the code that so
 from __future__ import annotations
 
 import hashlib
-from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near,
 from models.allocation.account.audit import with_quartile
 from models.allocation.account.comparison import compare_plans
 from models.allocation.solve.model import model_of
+from models.apportionment import split_by_share
 from models.keys import PAIR
 from pipelines.decide import allocation, city_services
 from pipelines.decide.allocation import problem, with_payers
@@ -186,8 +186,16 @@ def _solved(
     if held.height:
         kept = ("scenario_status", "conflict_he", "conflict_en", "optimality_gap_pct", "solve_key")
         return held.select(kept).row(0, named=True), lines
+    solver = city.policy.solver
     try:
-        found = _near(city, asked, base)
+        found = best_near(
+            with_highest_floor(
+                asked, gap_pct=solver.gap_pct.value, time_limit_s=solver.time_limit_s.value
+            ),
+            base,
+            gap_pct=solver.gap_pct.value,
+            time_limit_s=solver.time_limit_s.value,
+        )
     except InfeasibleRules as error:
         return {
             "scenario_status": "infeasible",
@@ -210,19 +218,10 @@ def _solved(
     }, bought.select(pl.lit(scenario.scenario_id).alias("scenario_id"), *LINE)
 
 
-def _near(city: CityFolder, asked: Problem, base: pl.DataFrame) -> Any:
-    """The best plan of a scenario that stays near the plan."""
-    solver = city.policy.solver
-    limits = {"gap_pct": solver.gap_pct.value, "time_limit_s": solver.time_limit_s.value}
-    return best_near(with_highest_floor(asked, **limits), base, **limits)
-
-
 def plan_of(
     city: CityFolder, release: Path, scenario_id: str
 ) -> tuple[pl.DataFrame, pl.DataFrame, Policy | None]:
     """Return the lines and the money of a plan of a release, as a decision keeps them.
-
-    The plan itself is read; a scenario is solved again, as the release holds its totals alone.
 
     Args:
         city: the city as the release's analysts have it.
@@ -236,9 +235,10 @@ def plan_of(
         policy: what the scenario stands for; None = that of the city.
 
     Raises:
-        CityError: if the scenario solved again costs another sum than was published.
+        CityError: if the lines do not add up to what was published of the plan.
     """
-    tables = allocation.release_tables(release, {*STEPS[0].reads, "mart_scenario"})
+    needed = {*STEPS[0].reads, "mart_scenario", "mart_scenario_line"}
+    tables = allocation.release_tables(release, needed)
     own, policy = city, None
     if scenario_id == BASE:
         lines, money = tables["mart_allocation"], tables["mart_allocation_money"]
@@ -246,21 +246,22 @@ def plan_of(
         known = scenarios_of(city, tables)
         policy = next(one.policy for one in known if one.scenario_id == scenario_id)
         own = city.model_copy(update={"policy": policy})
-        asked = allocation.in_plan_order(own, tables, problem(own, tables)).canonical()
-        found = _near(own, asked, as_counted(tables["mart_allocation"]))
-        lines, money = found.lines, found.money
-    services = city_services.as_lines(own, tables)
+        lines = tables["mart_scenario_line"].filter(scenario_id=scenario_id)
+        money = _by_channel(policy, lines)
+    services, paid = city_services.as_lines(own, tables), city_services.paid(own, tables)
     told = tables["mart_scenario"].filter(scenario_id=scenario_id).row(0, named=True)
-    published, worth = told["cost_agorot"], told["benefit_sd_pupils"] or 0.0
-    cost = int(lines["cost_agorot"].sum()) + int(services["cost_agorot"].sum())
-    found_worth = float(lines["benefit_sd_pupils"].fill_null(0.0).sum())
-    if cost != published or not isclose(found_worth, worth, rel_tol=1e-6, abs_tol=1e-6):
+    both = [money.select("funding_channel", "amount_agorot") for money in (money, paid)]
+    every = pl.concat(both, how="vertical_relaxed")
+    municipal = int(every.filter(funding_channel=MUNICIPAL)["amount_agorot"].sum())
+    sums = (int(every["amount_agorot"].sum()), municipal)
+    if sums != (told["cost_agorot"], told["municipal_agorot"]):
         raise CityError(
-            f"{release}: the plan '{scenario_id}' was published at {published / AGOROT:,.2f} NIS"
-            f" and costs {cost / AGOROT:,.2f} when solved again with this code; run again and"
+            f"{release}: the lines of the plan '{scenario_id}' do not add up to what was published"
+            f" ({sums[0] / AGOROT:,.2f} and {told['cost_agorot'] / AGOROT:,.2f} NIS); run again and"
             " decide on the new release.",
-            f"{release}: התוכנית '{scenario_id}' פורסמה בסכום {published / AGOROT:,.2f} ₪, ובפתרון"
-            f" חוזר עלותה {cost / AGOROT:,.2f}; יש להריץ שוב ולהחליט על הפרסום החדש.",
+            f"{release}: שורות התוכנית '{scenario_id}' אינן מסתכמות למה שפורסם"
+            f" ({sums[0] / AGOROT:,.2f} ו־{told['cost_agorot'] / AGOROT:,.2f} ₪); יש להריץ שוב"
+            " ולהחליט על הפרסום החדש.",
         )
     of_school = pl.concat_str("semel_mosad", pl.lit("/"), "response_id").alias("plan_row_id")
     of_city = pl.concat_str(pl.lit(f"{CITY}/"), "response_id").alias("plan_row_id")
@@ -269,13 +270,25 @@ def plan_of(
             [lines.with_columns(of_school), services.with_columns(of_city)], how="diagonal_relaxed"
         ),
         pl.concat(
-            [
-                money.with_columns(of_school),
-                city_services.paid(own, tables).with_columns(of_city),
-            ],
-            how="diagonal_relaxed",
+            [money.with_columns(of_school), paid.with_columns(of_city)], how="diagonal_relaxed"
         ),
         policy,
+    )
+
+
+def _by_channel(policy: Policy, lines: pl.DataFrame) -> pl.DataFrame:
+    """Return who pays the lines of a scenario, by the shares of its policy."""
+    return pl.DataFrame(
+        [
+            (school, response_id, channel, amount)
+            for school, response_id, cost in lines.select(*PAIR, "cost_agorot").iter_rows()
+            for channel, amount in split_by_share(
+                cost, dict[str, float](policy.responses[response_id].funding.items())
+            ).items()
+            if amount
+        ],
+        schema={**dict.fromkeys([*PAIR, "funding_channel"], pl.String), "amount_agorot": pl.Int64},
+        orient="row",
     )
 
 

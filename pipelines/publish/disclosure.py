@@ -293,7 +293,7 @@ def round_off(table: str, frame: pl.DataFrame) -> pl.DataFrame:
         columns = [c for c in rule.columns if c in frame.columns]
         step = step_of(rule)
         told = [
-            pl.when(within(rule.where) & step.is_finite())
+            pl.when(within(rule.where) & step.is_finite() & (step > 0))
             .then(rounded(pl.col(c), step))
             .otherwise(c)
             .alias(c)

@@ -250,9 +250,11 @@ def _budget(
     schools = registers.get("register__schools")
     if schools is None or schools.is_empty():
         return
-    pupils = schools.select(
-        "semel_mosad", YEAR, pupils=pl.col("pupils").cast(pl.Float64, strict=False)
-    ).unique(["semel_mosad", YEAR], keep="any")
+    pupils = (
+        schools.select("semel_mosad", YEAR, pupils=pl.col("pupils").cast(pl.Float64, strict=False))
+        .group_by("semel_mosad", YEAR)
+        .agg(pl.col("pupils").max())
+    )
     totals = (
         rows.group_by("semel_mosad", YEAR, "response_id")
         .agg(total=pl.col("plan_nis").cast(pl.Float64, strict=False).sum())

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from models.demo import generate
+from models.demo.pupils import pupil_ids
 from pipelines.demo.write import write_city
 from pipelines.settings.city import load_city
 from pipelines.sources.collect import city_references
@@ -32,7 +33,7 @@ def city_of(folder, rows):
     pupil, rng = np.arange(rows) // 4, np.random.default_rng(1)
     pl.DataFrame(
         {
-            "pupil_id": (990_000_000 + pupil).astype(str),
+            "pupil_id": pupil_ids(pupil),
             "school_year": YEAR,
             "semel_mosad": schools[pupil % len(schools)],
             "grade": 1 + pupil % 6,

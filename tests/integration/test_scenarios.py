@@ -94,7 +94,15 @@ def test_every_scenario_is_a_row_beside_the_plan(published):
         == mart(published, "mart_allocation_school").sort("semel_mosad")["cost_agorot"].to_list()
     )
     sure = by_id[CONFIRMED]
-    assert sure["cost_agorot"] == sure["municipal_agorot"], "nobody else has confirmed"
+    # Beside the municipality only the Ministry's letter confirms all that is asked, of one response.
+    letters = mart(published, "mart_confirmation").filter(lacking_agorot=0)
+    whole = letters.filter(pl.col("asked_agorot") > 0, funding_channel="ministry_other")
+    assert whole["response_id"].to_list() == ["milat"]
+    others = sure["cost_agorot"] - sure["municipal_agorot"]
+    of_milat = mart(published, "mart_scenario_response").filter(
+        scenario_id=CONFIRMED, response_id="milat"
+    )
+    assert others == (of_milat["cost_agorot"] - of_milat["municipal_agorot"]).item() > 0
     assert sure["parents_agorot"] == 0 < by_id["base"]["parents_agorot"]
     assert sure["city_services_agorot"] == certificate["city_services_agorot"] > 0
     assert not (published.current / "committee" / "scenarios" / "need_blind.yaml").exists()

@@ -189,7 +189,7 @@ def test_the_command_needs_no_policy_and_tells_what_was_left_out(folder, capsys,
     numbered = (FOLDER / "city.yaml").read_text(encoding="utf-8").splitlines()
     at = [number for number, text in enumerate(numbered, start=1) if "skip_where: {auth" in text]
     assert f"(city.yaml:{at[-1]})" in line
-    assert "לפי המיפוי" in line
+    assert "לפי המיפוי" in told
 
 
 @pytest.mark.parametrize(

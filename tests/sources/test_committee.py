@@ -210,7 +210,7 @@ def test_two_decisions_do_not_replace_the_same_one():
 @pytest.mark.parametrize(
     "change",
     [{"response_id": "posh"}, {"decided_on": "2026-05-01"}],
-    ids=["another thing", "later"],
+    ids=["other", "later"],
 )
 def test_a_decision_replaces_an_earlier_one_on_the_same_thing(change):
     second = LOG | {"decision_id": "d2", "decided_on": "2026-06-08", "replaces_id": "d1"} | change

@@ -12,6 +12,7 @@ from models.demo import generate
 from pipelines.diagnose.gaps import gaps
 from pipelines.diagnose.need import need
 from pipelines.settings.city import load_city
+from pipelines.warehouse.tables import nothing
 from tests.validation.planted_need import KEY, true_need
 from tests.validation.planted_plans import core_tables, true_gaps
 
@@ -22,7 +23,7 @@ APART_SD, NEAR_SD = 0.3, 0.02
 def judged(city, seed):
     """Return one city's indicators beside the truth, its index beside the truth, its weights."""
     made = generate(seed)
-    tables = core_tables(city, made)
+    tables = core_tables(city, made) | {"core_decision": nothing("core_decision")}
     tables |= gaps(city, tables)
     tables |= need(city, tables)
     truth = true_need(city, tables, made, true_gaps(tables, made))

@@ -21,6 +21,7 @@ from pipelines.diagnose.gaps import gaps
 from pipelines.diagnose.need import need
 from pipelines.settings.city import load_city
 from pipelines.warehouse.tables import nothing
+from pipelines.warehouse.tables import nothing
 from tests.responses.test_response_map import build
 from tests.validation.planted_plans import core_tables, true_gaps
 
@@ -38,7 +39,7 @@ def city(small_city):
 def ordered(city, seed):
     """Return one city's needs: true, unmet_need (0 if not listed), in_need_pupils, and of whom."""
     made = generate(seed)
-    tables = core_tables(city, made)
+    tables = core_tables(city, made) | {"core_decision": nothing("core_decision")}
     tables |= gaps(city, tables)
     tables |= need(city, tables)
     house = build(made, city)

@@ -474,7 +474,7 @@ CONCEPTS = (
     Concept(
         "lines of the work plan",
         lambda t: (whole(t["mart_work_plan"].height),),
-        ("תוכנית העבודה (שורות: #)",),
+        ("מתוך # שורות, # נוקבות בצורך",),
     ),
     Concept("phenomena", _phenomena, ("נמצאו # תופעות",)),
 )
