@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from pipelines.act.deciding import Decision, decide
-from pipelines.settings.archive import CHAIN, NEXT_CHAIN, RECORD, read_archives
+from pipelines.settings.archive import CHAIN, LOCK, NEXT_CHAIN, RECORD, read_archives
 from pipelines.settings.city import CityError
 from pipelines.settings.scenario_files import BASE
 from tests.runs import place_at
@@ -43,7 +43,7 @@ def _first(space, **changes):
 
 
 def _in(path, suffix=""):
-    return sorted(p for p in path.rglob(f"*{suffix}") if p.is_file())
+    return sorted(p for p in path.rglob(f"*{suffix}") if p.is_file() and p.name != LOCK)
 
 
 def test_the_plan_is_kept_to_the_agora(space, place):

@@ -123,6 +123,7 @@ SCENARIO_TABLES = {
     "mart_scenario_group",
     "mart_scenario_school",
     "mart_scenario_response",
+    "mart_scenario_line",
 }
 
 

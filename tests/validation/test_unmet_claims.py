@@ -21,7 +21,6 @@ from pipelines.diagnose.gaps import gaps
 from pipelines.diagnose.need import need
 from pipelines.settings.city import load_city
 from pipelines.warehouse.tables import nothing
-from pipelines.warehouse.tables import nothing
 from tests.responses.test_response_map import build
 from tests.validation.planted_plans import core_tables, true_gaps
 

@@ -474,7 +474,7 @@ CONCEPTS = (
     Concept(
         "lines of the work plan",
         lambda t: (whole(t["mart_work_plan"].height),),
-        ("מתוך # שורות, # נוקבות בצורך",),
+        ("תוכנית העבודה (שורות: #)",),
     ),
     Concept("phenomena", _phenomena, ("נמצאו # תופעות",)),
 )
