@@ -94,7 +94,7 @@ def test_every_scenario_is_a_row_beside_the_plan(published):
         == mart(published, "mart_allocation_school").sort("semel_mosad")["cost_agorot"].to_list()
     )
     sure = by_id[CONFIRMED]
-    # Beside the municipality only the Ministry's letter confirms all that is asked, of one response.
+    # Beside the municipality only the Ministry confirms all that is asked, of one response.
     letters = mart(published, "mart_confirmation").filter(lacking_agorot=0)
     whole = letters.filter(pl.col("asked_agorot") > 0, funding_channel="ministry_other")
     assert whole["response_id"].to_list() == ["milat"]
