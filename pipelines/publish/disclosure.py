@@ -16,7 +16,10 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from models.privacy import (
     Guard,
@@ -40,6 +43,8 @@ _STREAM = "stream"  # groups of schools, which no scope divides
 
 Coordinates = tuple[tuple[str, str], ...]
 Tables = Mapping[str, pl.DataFrame]
+Row = tuple[str, Mapping[str, float], float, float]
+"""As `System.of` takes it."""
 
 
 @dataclass(frozen=True)
@@ -159,10 +164,16 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
             high=_end(rounding, 1),
         )
         for name, where, of_name, value, told, low, high in rows.iter_rows():
+            if telling.money:
+                if name in cells:
+                    cells[name].is_told |= told is not None
+                continue
             if telling.share:
                 whole = cells[of_name].value if of_name in cells else None
                 is_known = value is not None and whole is not None
                 value = round(value * whole / 100) if is_known else None
+            elif value is not None and name in cells and cells[name].value not in (None, value):
+                continue  # another count than it was taken for
             cell = cells.setdefault(name, Cell(telling.count, tuple(where.items())))
             cell.of = cell.of or of_name
             cell.value = value if cell.value is None else cell.value
@@ -203,8 +214,7 @@ def hide(shown: Tables, names: Collection[str]) -> dict[str, pl.DataFrame]:
 
 def _is_there(telling: Telling, tables: Tables) -> bool:
     """Whether a table and all that the telling reads of it are there."""
-    needed = {telling.column, *telling.at.values(), *telling.where}
-    return telling.table in tables and needed <= set(tables[telling.table].columns)
+    return telling.table in tables and telling.reads <= set(tables[telling.table].columns)
 
 
 def _dimension(tables: Tables) -> dict[str, str]:
@@ -227,7 +237,7 @@ def _at(count: str, telling: Telling, tables: Tables) -> dict[str, pl.Expr]:
     wholes = dictionary().wholes
     axes = sorted({axis for told in dictionary().counts if told.count == count for axis in told.at})
     at = {
-        axis: pl.col(telling.at[axis]).cast(pl.String)
+        axis: pl.sql_expr(telling.at[axis]).cast(pl.String)
         if axis in telling.at
         else pl.lit(wholes.get(axis, ""))
         for axis in axes
@@ -313,11 +323,19 @@ def round_off(table: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Attackable:
-    """A system, what it keeps from whom, and what may be hidden of it at which loss."""
+    """A system, what it keeps from whom, and what may be hidden of it at which loss.
+
+    Counts that are equal by meaning stand in it as one; `members` are those of each.
+    """
 
     system: System
     guard: Guard
     loss: dict[str, int]
+    members: Mapping[str, Collection[str]]
+
+    def every(self, names: Collection[str]) -> frozenset[str]:
+        """Return counts with all that are equal to them, and published shares as they are."""
+        return frozenset(chain.from_iterable(self.members.get(name, (name,)) for name in names))
 
 
 def attackable(
@@ -399,7 +417,7 @@ class _Rows:
     now: Told
     limits: Limits
     known: frozenset[str]
-    rows: list[tuple[str, dict[str, float], float, float]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     rest: dict[str, int] = field(default_factory=dict)
     others: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
@@ -488,13 +506,58 @@ class _Rows:
                 loss[name] = cell.loss
         counts |= dict.fromkeys((*self.rest, *self.gone), (None, 1))
         rows = [row for row in self.rows if row[1] and row[1].keys() <= counts.keys()]
+        kind = {name: (told is None, name in loss) for name, (told, _) in counts.items()}
+        one = _equal(rows, kind)
+        merged: dict[str, tuple[int | None, int]] = {}
+        members: dict[str, set[str]] = defaultdict(set)
+        price: dict[str, int] = defaultdict(int)
+        for name, (told, least) in counts.items():
+            merged[one[name]] = told, max(least, merged.get(one[name], (told, 0))[1])
+            members[one[name]].add(name)
+            if name in loss:
+                price[one[name]] += loss[name]
+        kept = {name: value for name, value in values.items() if name not in self.others}
         return Attackable(
-            System.of(counts, rows),
+            System.of(merged, _of_one(rows, one)),
             Guard(
                 self.limits.width,
-                frozenset(values) | self.gone,
-                frozenset(n for n, value in values.items() if small(value)) - self.others,
-                frozenset(n for n, value in values.items() if value == 1) - self.others,
+                frozenset(one[name] for name in (*values, *self.gone)),
+                frozenset(one[name] for name, value in kept.items() if small(value)),
+                frozenset(one[name] for name, value in kept.items() if value == 1),
             ),
-            loss | {row[0]: 3 * _CELL for row in self.rows if row[0]},
+            price | {row[0]: 3 * _CELL for row in rows if row[0]},
+            members,
         )
+
+
+def _equal(rows: Collection[Row], kind: Mapping[str, object]) -> dict[str, str]:
+    """Return for each count the first of those that are equal to it by rows of two, and alike.
+
+    Whoever hides one of them must hide all.
+    """
+    names = sorted(kind)
+    place = {name: number for number, name in enumerate(names)}
+    pairs = [
+        (place[a], place[b])
+        for name, terms, low, high in rows
+        if not name and len(terms) == 2 and sorted(terms.values()) == [-1, 1] and low == high == 0
+        for a, b in [tuple(terms)]
+        if kind[a] == kind[b]
+    ]
+    ends = np.array(pairs, dtype=int).reshape(-1, 2).T
+    graph = sparse.coo_array((np.ones(len(pairs)), tuple(ends)), shape=(len(names), len(names)))
+    _, label = connected_components(graph, directed=False)
+    _, first = np.unique(label, return_index=True)
+    return {name: names[first[number]] for name, number in zip(names, label, strict=True)}
+
+
+def _of_one(rows: Collection[Row], one: Mapping[str, str]) -> list[Row]:
+    """Return the rows with equal counts as one."""
+    found = []
+    for name, terms, low, high in rows:
+        summed: dict[str, float] = defaultdict(float)
+        for count, factor in terms.items():
+            summed[one[count]] += factor
+        if left := {count: factor for count, factor in summed.items() if factor}:
+            found.append((name, left, low, high))
+    return found

@@ -136,11 +136,12 @@ def protect_counts(
         if hidden == small or findings(attackable(told.without(hidden), limits), safe):
             alone = attackable(told.without(small), limits)
             more, known = protect(alone.system, alone.loss, alone.guard, safe)
-            hidden = small | more
+            hidden, known = small | alone.every(more), alone.every(known)
         if before:
             both = _beside(told.without(hidden), limits, before, safe)
             more, given = protect(both.system, both.loss, both.guard, safe)
-            hidden, known = hidden | more, known | given | known_before(told, before)
+            hidden = hidden | both.every(more)
+            known |= both.every(given) | known_before(told, before)
     except UnprotectedError as error:
         raise PrivacyError(
             f"not published: hidden counts that nothing can protect ({error}). Ask for larger cells"

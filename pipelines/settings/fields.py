@@ -10,8 +10,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from pipelines.settings.yaml_files import read_yaml
 
@@ -119,11 +122,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Telling:
-    """A column that tells counts of children: itself (`number`) or as a percentage (`share`).
+    """A column that tells counts of children: itself (`number`), as a percentage (`share`) or by
+    what they cost together (`money`).
 
     Attributes:
         count: what is counted; the same name in other tables is the same count.
-        at: coordinate → column; a coordinate that the table has not is the whole.
+        at: coordinate → column, or SQL of columns; one that the table has not is the whole.
         of: the count that it is a part of.
         hides: columns that tell it too.
         loss: how many cells hiding one of it is worth.
@@ -135,6 +139,7 @@ class Telling:
     at: Mapping[str, str]
     number: str = ""
     share: str = ""
+    money: str = ""
     of: str = ""
     hides: tuple[str, ...] = ()
     loss: int = 1
@@ -143,7 +148,13 @@ class Telling:
     @property
     def column(self) -> str:
         """The column that tells it."""
-        return self.number or self.share
+        return self.number or self.share or self.money
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The columns it is read from."""
+        at = (pl.sql_expr(value).meta.root_names() for value in self.at.values())
+        return frozenset({self.column, *self.where, *chain.from_iterable(at)})
 
 
 @dataclass(frozen=True)
@@ -380,8 +391,7 @@ def _disclosure(raw: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[str
     counts = tuple(Telling(**one) for one in entries("counts"))
     rounded = tuple(Rounding(**one) for one in entries("rounded"))
     for told in counts:
-        named = (told.column, *told.at.values(), *told.hides, *told.where)
-        _expect_columns(tables, told.table, named)
+        _expect_columns(tables, told.table, (*told.reads, *told.hides))
     for rule in rounded:
         behind = filter(None, (rule.share_of, rule.mean_of))
         named = (*rule.columns, *rule.where, *rule.ends[:2], *behind)
