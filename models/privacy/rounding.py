@@ -10,6 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 _LADDER = (1.0, 2.0, 5.0)
+_BY_CHILDREN = 6.1  # in steps of more than 6/n four counts fit a share, also at 0 and 100 %
 _LEFT_OUT = 1e-6  # percent: less than one child in a million
 
 
@@ -26,6 +27,22 @@ def rounding_step(least: pl.Expr) -> pl.Expr:
     for rung in reversed(_LADDER):
         step = pl.when(leading <= rung * (1 + 1e-9)).then(pl.lit(rung)).otherwise(step)
     return step * unit
+
+
+def share_step(children: pl.Expr) -> pl.Expr:
+    """Return the step in which a share (percent) of so many children may be told."""
+    return rounding_step(100 * _BY_CHILDREN / children.cast(pl.Float64).clip(1, None))
+
+
+def mean_step(children: pl.Expr, per_sd: pl.Expr | float = 1.0) -> pl.Expr:
+    """Return the step in which a mean of so many children may be told.
+
+    Args:
+        children: how many stand behind it.
+        per_sd: one pupil SD in the unit of the mean.
+    """
+    one = per_sd.abs() if isinstance(per_sd, pl.Expr) else pl.lit(per_sd)
+    return rounding_step(one / children.cast(pl.Float64).clip(1, None))
 
 
 def rounded(value: pl.Expr, step: pl.Expr) -> pl.Expr:

@@ -25,16 +25,15 @@ from models.privacy import (
     Guard,
     System,
     attack,
+    mean_step,
     rounded,
-    rounding_step,
     share_ends,
+    share_step,
     wilson,
 )
 from pipelines.publish.marts import read_database
 from pipelines.settings.fields import Rounding, Telling, dictionary
 
-_BY_CHILDREN = 6.1
-"""A share of n children is told in steps of more than 6/n: at 0 or 100 % too four counts fit it."""
 _CELL = 1000  # what hiding a cell costs, beside the size of its count
 _ZERO = 4 * _CELL  # a zero says most, and hides least
 _OF_WHOLE = 10  # so many parts a whole is worth
@@ -89,12 +88,14 @@ class Told:
         shares: (name of the row, part, whole, least and most share in percent).
         dimension: of each group.
         years: of the window.
+        fixed: names of the rows that are told whatever they tell, as other tables are made of them.
     """
 
     cells: dict[str, Cell]
     shares: tuple[tuple[str, str, str, float, float], ...]
     dimension: Mapping[str, str]
     years: frozenset[str]
+    fixed: frozenset[str] = frozenset()
 
     def small(self, limits: Limits) -> frozenset[str]:
         """Return the counts of few children, but those that everybody knows."""
@@ -142,7 +143,7 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
     """
     shown = tables if shown is None else shown
     cells: dict[str, Cell] = {}
-    shares = []
+    shares, by_share, fixed = [], set(), set()
     for telling in dictionary().counts:
         if not _is_there(telling, tables) or not _is_there(telling, shown):
             continue
@@ -172,6 +173,8 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
                 whole = cells[of_name].value if of_name in cells else None
                 is_known = value is not None and whole is not None
                 value = round(value * whole / 100) if is_known else None
+                if name not in cells:
+                    by_share.add(name)
             elif value is not None and name in cells and cells[name].value not in (None, value):
                 continue  # another count than it was taken for
             cell = cells.setdefault(name, Cell(telling.count, tuple(where.items())))
@@ -180,6 +183,7 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
             if rounding:
                 if told is not None:
                     shares.append((_row(telling, name), name, of_name, low, high))
+                    fixed |= set() if telling.loss else {_row(telling, name)}
                 continue
             cell.is_told |= told is not None
             cell.is_in_tables = True
@@ -187,7 +191,20 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
             wholes = sum(_bare(end) == dictionary().wholes.get(axis) for axis, end in cell.at)
             size = min(cell.value, _CELL - 1) if cell.value else _ZERO
             cell.loss += telling.loss * (_CELL + size) * _OF_WHOLE**wholes
-    return Told(cells, tuple(shares), _dimension(tables), _years(tables))
+    told = Told(cells, tuple(shares), _dimension(tables), _years(tables), frozenset(fixed))
+    _count_by_parts(told, by_share)
+    return told
+
+
+def _count_by_parts(told: Told, names: Collection[str]) -> None:
+    """Put in how many they truly are, where a table has but a rounded share of several years."""
+    ends = {part: (whole, low, high) for _, part, whole, low, high in told.shares}
+    for name, parts in told.sums:
+        if name in names and name in ends:
+            whole, low, high = ends[name]
+            values, of = [told.cells[part].value for part in parts], told.cells[whole].value
+            if None not in values and of and low * of <= 100 * sum(values) <= high * of:
+                told.cells[name].value = sum(values)
 
 
 def told_by(database: Path) -> Told:
@@ -292,9 +309,9 @@ def step_of(rule: Rounding) -> pl.Expr:
     """Return the step to which a rule of the dictionary rounds, in the unit of its columns."""
     if rule.step is not None:
         return pl.lit(rule.step)
-    children = pl.col(rule.share_of or rule.mean_of).cast(pl.Float64)
-    least = 100.0 * _BY_CHILDREN if rule.share_of else pl.sql_expr(rule.per_sd).abs()
-    return rounding_step(least / children.clip(1, None))
+    if rule.share_of:
+        return share_step(pl.col(rule.share_of))
+    return mean_step(pl.col(rule.mean_of), pl.sql_expr(rule.per_sd))
 
 
 def round_off(table: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -386,7 +403,7 @@ def kept_hidden(now: Told, last: Told) -> frozenset[str]:
     counts = {n for n, c in last.cells.items() if c.is_in_tables and not c.is_told}
     shares = {share[0] for share in now.shares if share[1] in last.cells}
     hidden = {name for name, cell in now.cells.items() if cell.is_told and name in counts}
-    return frozenset(hidden | (shares - {share[0] for share in last.shares}))
+    return frozenset(hidden | (shares - now.fixed - {share[0] for share in last.shares}))
 
 
 def findings(told: Attackable, safe: set[bytes]) -> set[str]:
@@ -525,7 +542,7 @@ class _Rows:
                 frozenset(one[name] for name, value in kept.items() if small(value)),
                 frozenset(one[name] for name, value in kept.items() if value == 1),
             ),
-            price | {row[0]: 3 * _CELL for row in rows if row[0]},
+            price | {row[0]: 3 * _CELL for row in rows if row[0] not in ("", *self.now.fixed)},
             members,
         )
 

@@ -74,6 +74,8 @@ def _tell(
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f".{name}.next"
     aside.write_text(text, encoding="utf-8")
+    for path in (folder, aside):
+        open_to_readers(path)
     aside.replace(folder / name)
     (folder / opposite).unlink(missing_ok=True)
     unsent = []

@@ -1,6 +1,7 @@
 """A published city attacked with plain arithmetic, which knows nothing of the engine."""
 
 import stat
+from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -197,9 +198,27 @@ def test_the_analyst_is_told_what_was_hidden_and_why(true, published):
     assert "mart_suppressed" not in read_database(published.current / "committee" / "tikkun.duckdb")
 
 
-def test_the_warehouse_is_its_owners_alone(published):
-    path = published.workspace().warehouse_path
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    archives = list(path.parent.rglob("*.arrow"))
-    assert archives
-    assert {stat.S_IMODE(p.stat().st_mode) for p in archives} == {0o600}
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_what_tells_of_pupils_is_its_owners_alone(published):
+    space = published.workspace()
+    assert mode(space.warehouse_path) == 0o600
+    history_folder = Path(published.env["DAGSTER_HOME"])
+    archives = list(space.warehouse_path.parent.rglob("*.arrow"))
+    of_analysts = [p for p in (published.current / "analyst").rglob("*") if p.is_file()]
+    history = [p for p in history_folder.rglob("*") if p.suffix in (".db", ".out", ".err")]
+    assert any(p.name == "tikkun.duckdb" for p in of_analysts)
+    for files in (archives, of_analysts, history):
+        assert files
+        assert {mode(path) for path in files} == {0o600}
+    assert mode(published.current / "analyst") == mode(history_folder) == 0o700
+
+
+def test_what_is_published_is_there_for_others_to_read(published):
+    release = published.current.resolve()
+    folders = [release, release.parent, release / "committee"]
+    files = [release / "manifest.json", *(release / "committee").iterdir()]
+    assert {mode(path) & 0o005 for path in folders} == {0o005}
+    assert {mode(path) & 0o004 for path in files} == {0o004}
