@@ -55,11 +55,12 @@ def fairness(
         settings: how to judge.
 
     Returns:
-        One row for all pupils (`WHOLE`, compared with nobody) and one per group, sorted: `group_id`, `pupils`, `identified_pupils`, `identified_pct` with
-        its Wilson interval (`identified_lo_pct`, `identified_hi_pct`), over all pupils of the
-        group; `expected_pupils`, `fairness_ratio`, `fairness_lo`, `fairness_hi` over those who were
-        tested (null where nobody outside the group was identified), and `is_unfair`: surely beyond
-        the margin, false discoveries controlled over the groups.
+        One row for all pupils (`WHOLE`, compared with nobody) and one per group, sorted:
+        `group_id`, `pupils`, `identified_pupils`, `identified_pct` with its Wilson interval
+        (`identified_lo_pct`, `identified_hi_pct`), over all pupils of the group; `expected_pupils`,
+        `fairness_ratio`, `fairness_lo`, `fairness_hi` over those who were tested (null where nobody
+        outside the group was identified), and `is_unfair`: surely beyond the margin, false
+        discoveries controlled over the groups.
 
     Raises:
         ValueError: if the reliability or the confidence is not in (0, 1].

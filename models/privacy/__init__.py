@@ -8,7 +8,7 @@ finely a share or a mean may be told.
 
 from models.privacy.intruder import ContradictionError, Found, Guard, attack
 from models.privacy.protect import UnprotectedError, protect
-from models.privacy.rounding import mean_step, rounded, share_ends, share_step, wilson
+from models.privacy.rounding import banded, mean_step, rounded, share_ends, share_step, wilson
 from models.privacy.system import System
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "System",
     "UnprotectedError",
     "attack",
+    "banded",
     "mean_step",
     "protect",
     "rounded",

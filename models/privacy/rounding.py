@@ -11,6 +11,7 @@ import polars as pl
 
 _LADDER = (1.0, 2.0, 5.0)
 _BY_CHILDREN = 6.1  # in steps of more than 6/n four counts fit a share, also at 0 and 100 %
+_BAND = 1.5  # steps: where the second multiple begins
 _LEFT_OUT = 1e-6  # percent: less than one child in a million
 
 
@@ -50,9 +51,23 @@ def rounded(value: pl.Expr, step: pl.Expr) -> pl.Expr:
     return ((value / step + 0.5).floor() * step).round(9)
 
 
-def share_ends(told: pl.Expr, step: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+def banded(share: pl.Expr, step: pl.Expr) -> pl.Expr:
+    """Return a share (percent) as `rounded` does, but all that lies near 0 as one band's middle.
+
+    A share of several years near 0 bounds each of them, as a hidden one is at least one child.
+    """
+    band = _BAND * step
+    return pl.when(share < band).then((band / 2).round(9)).otherwise(rounded(share, step))
+
+
+def share_ends(told: pl.Expr, step: pl.Expr, *, is_banded: bool = False) -> tuple[pl.Expr, pl.Expr]:
     """Return between what a rounded share (percent) lies: half a step either way, less an end."""
-    return (told - step / 2).clip(0, 100), (told + step / 2 - _LEFT_OUT).clip(0, 100)
+    low, high = told - step / 2, told + step / 2
+    if is_banded:
+        band = _BAND * step
+        low = pl.when(told < band).then(0.0).otherwise(low)
+        high = pl.when(told < band).then(band).otherwise(high)
+    return low.clip(0, 100), (high - _LEFT_OUT).clip(0, 100)
 
 
 def wilson(low: pl.Expr, high: pl.Expr, n: pl.Expr, z: float) -> tuple[pl.Expr, pl.Expr]:

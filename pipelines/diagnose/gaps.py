@@ -271,8 +271,8 @@ def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int
 def _as_told(gaps: pl.DataFrame, children: str) -> pl.DataFrame:
     """Round gaps and their errors to what the children behind them allow, and all that follows.
 
-    What is made of them – needs, sizes of unmet needs, peers – is told to all digits, and would give
-    back the gap as it was (R111).
+    What is made of them – needs, sizes of unmet needs, peers – is told to all digits, and would
+    give back the gap as it was (R111).
     """
     step = mean_step(pl.col(children))
     is_known = pl.all_horizontal(pl.col("gap_sd", "gap_se_sd", children).is_not_null())

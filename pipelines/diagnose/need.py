@@ -15,7 +15,7 @@ from models.need import (
     need_shares,
     surely_needier,
 )
-from models.privacy import rounded, share_step
+from models.privacy import banded, share_step
 from pipelines.aim.decided import decisions_of
 from pipelines.diagnose.gaps import window_years
 from pipelines.diagnose.gates import GATES
@@ -199,7 +199,7 @@ def _indicator(city: CityFolder, key: str, tables: Tables, latest: pl.DataFrame)
     )
     # The index, its draws and its shares are told to all digits, and so is their formula: they rest
     # on the rate as it is told, which says no more than so many pupils allow (R111).
-    share = rounded(100 * pl.col("events") / pl.col("n"), share_step(pl.col("n")))
+    share = banded(100 * pl.col("events") / pl.col("n"), share_step(pl.col("n")))
     told = totals.with_columns(events=(share * pl.col("n") / 100).clip(0, pl.col("n")))
     return need_from_rate(told, target / 100, greatest / 100)
 

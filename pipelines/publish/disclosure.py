@@ -25,6 +25,7 @@ from models.privacy import (
     Guard,
     System,
     attack,
+    banded,
     mean_step,
     rounded,
     share_ends,
@@ -155,7 +156,7 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
             .join(seen, on=key, how="left", maintain_order="left")
         )
         at, of = _at(telling.count, telling, tables), _at(telling.of, telling, tables)
-        rows = frame.select(
+        rows = frame.filter(_name(telling.count, at).is_not_null()).select(
             name=_name(telling.count, at),
             at=pl.struct([value.alias(axis) for axis, value in at.items()]),
             of=_name(telling.of, of) if telling.of else pl.lit(""),
@@ -202,9 +203,11 @@ def _count_by_parts(told: Told, names: Collection[str]) -> None:
     for name, parts in told.sums:
         if name in names and name in ends:
             whole, low, high = ends[name]
-            values, of = [told.cells[part].value for part in parts], told.cells[whole].value
-            if None not in values and of and low * of <= 100 * sum(values) <= high * of:
-                told.cells[name].value = sum(values)
+            of = told.cells[whole].value or 0
+            values = [told.cells[part].value for part in parts]
+            known = [value for value in values if value is not None]
+            if len(known) == len(values) and low * of <= 100 * sum(known) <= high * of:
+                told.cells[name].value = sum(known)
 
 
 def told_by(database: Path) -> Told:
@@ -291,8 +294,9 @@ def _end(rounding: Rounding | None, end: int) -> pl.Expr:
     if rounding is None:
         return pl.lit(None, pl.Float64)
     step, told = step_of(rounding), pl.col("seen")
-    is_rounded = (rounded(told, step) - told).abs() < _SLACK
-    return pl.when(is_rounded).then(share_ends(told, step)[end]).otherwise(told)
+    is_rounded = (_rounded(rounding, told) - told).abs() < _SLACK
+    ends = share_ends(told, step, is_banded=rounding.banded)
+    return pl.when(is_rounded).then(ends[end]).otherwise(told)
 
 
 def _bare(value: str) -> str:
@@ -303,6 +307,18 @@ def _bare(value: str) -> str:
 def within(where: Mapping[str, list[str]]) -> pl.Expr:
     """Tell which rows have one of the values named in each column."""
     return pl.all_horizontal(pl.lit(True), *(pl.col(c).is_in(v) for c, v in where.items()))
+
+
+def _rounded(rule: Rounding, value: pl.Expr) -> pl.Expr:
+    return (banded if rule.banded else rounded)(value, step_of(rule))
+
+
+def leave_out(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table without what readers are not told at all (`untold:`)."""
+    for rule in (r for r in dictionary().untold if r.table == table):
+        columns = [c for c in rule.columns if c in frame.columns]
+        frame = frame.with_columns(pl.when(~within(rule.where)).then(pl.col(columns)))
+    return frame
 
 
 def step_of(rule: Rounding) -> pl.Expr:
@@ -321,7 +337,7 @@ def round_off(table: str, frame: pl.DataFrame) -> pl.DataFrame:
         step = step_of(rule)
         told = [
             pl.when(within(rule.where) & step.is_finite() & (step > 0))
-            .then(rounded(pl.col(c), step))
+            .then(_rounded(rule, pl.col(c)))
             .otherwise(c)
             .alias(c)
             for c in columns
@@ -429,6 +445,7 @@ class _Rows:
         rest: small counts that no table shows.
         others: those of them that are all who are not of a part.
         gone: counts that an earlier release hid and that are counted no more.
+        former: small counts that an earlier release hid and that are others now.
     """
 
     now: Told
@@ -438,6 +455,7 @@ class _Rows:
     rest: dict[str, int] = field(default_factory=dict)
     others: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
+    former: dict[str, int] = field(default_factory=dict)
 
     def add_parts(self, whole: str, parts: tuple[str, ...], *, is_sum: bool = True) -> None:
         """Add that parts are no more than their whole, and what else it has where that is small.
@@ -505,11 +523,24 @@ class _Rows:
         if low - _SLACK <= activity + most and activity + least <= high + _SLACK:
             self.rows.append(("", open_terms | gone, low, high))
             self.gone |= gone.keys()
+        elif low == high and not gone:
+            self._add_former(open_terms, low, activity)
+
+    def _add_former(self, terms: Mapping[str, float], total: float, activity: float) -> None:
+        """Add what a hidden count was, to whoever takes all others for what they are today."""
+        for name, factor in terms.items():
+            now = self.now.cells[name].value or 0
+            was = now + (total - activity) / factor
+            if self.limits.is_small(round(was)) and not self.limits.is_small(now):
+                former = f"{name} as it was, {len(self.former) + 1}"
+                self.former[former] = round(was)
+                others = {other: f for other, f in terms.items() if other != name}
+                self.rows.append(("", others | {former: factor}, total, total))
 
     def attackable(self) -> Attackable:
         """Return the system of what was gathered."""
         small, counts, loss = self.limits.is_small, dict[str, tuple[int | None, int]](), {}
-        values: dict[str, int | None] = dict(self.rest)
+        values: dict[str, int | None] = {**self.rest, **self.former}
         for name, cell in self.now.cells.items():
             is_told = cell.is_told or name in self.known
             counts[name] = (
@@ -521,7 +552,7 @@ class _Rows:
                 values[name] = cell.value
             if is_told and not cell.is_public and cell.value is not None and name not in self.known:
                 loss[name] = cell.loss
-        counts |= dict.fromkeys((*self.rest, *self.gone), (None, 1))
+        counts |= dict.fromkeys((*self.rest, *self.gone, *self.former), (None, 1))
         rows = [row for row in self.rows if row[1] and row[1].keys() <= counts.keys()]
         kind = {name: (told is None, name in loss) for name, (told, _) in counts.items()}
         one = _equal(rows, kind)
@@ -570,7 +601,7 @@ def _equal(rows: Collection[Row], kind: Mapping[str, object]) -> dict[str, str]:
 
 def _of_one(rows: Collection[Row], one: Mapping[str, str]) -> list[Row]:
     """Return the rows with equal counts as one."""
-    found = []
+    found: list[Row] = []
     for name, terms, low, high in rows:
         summed: dict[str, float] = defaultdict(float)
         for count, factor in terms.items():

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pipelines.publish.release import what_stays
 from pipelines.settings.city import Email, Notices
+from pipelines.settings.private import open_to_readers
 from pipelines.settings.workspace import Workspace
 
 FOLDER, FAILED, RECOVERED = "notices", "failed.txt", "recovered.txt"

@@ -25,6 +25,7 @@ from pipelines.publish.disclosure import (
     hide,
     kept_hidden,
     known_before,
+    leave_out,
     read,
     round_off,
 )
@@ -105,7 +106,7 @@ def without_few(tables: Tables, audience: Audience, thresholds: Thresholds) -> T
         PrivacyError: if a table has a personal column.
     """
     return {
-        name: round_off(name, _suppress_one(name, frame, audience, thresholds))
+        name: round_off(name, leave_out(name, _suppress_one(name, frame, audience, thresholds)))
         for name, frame in tables.items()
     }
 
@@ -290,6 +291,8 @@ def gate(tables: Tables, audience: Audience, thresholds: Thresholds) -> None:
                 small = shown.filter(pl.col(row_count) < least).height
                 if small:
                     faults.append(f"{name}.{column}: {small} value(s) on fewer than {least} pupils")
+        left = frame.null_count().row(0) != leave_out(name, frame).null_count().row(0)
+        faults += [f"{name} tells what is not to be told at all"] if left else []
     if faults:
         raise PrivacyError("not published: " + "; ".join(faults))
 

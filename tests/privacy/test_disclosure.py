@@ -151,6 +151,21 @@ def test_another_choice_the_next_night_would_tell():
         intrude(read(tables, swapped), LIMITS, [told])
 
 
+def test_a_count_that_is_no_longer_few_does_not_tell_how_few_it_was():
+    """Three left a; now seven did, and nobody else: yesterday's sum less today's others is three."""
+    others = {"b": (12, 9, 9), "c": (20, 9, 9)}
+    first = read(released(dropout({"a": (3, 9, 9)} | others)))
+    hidden = [name for name, cell in first.cells.items() if cell.is_in_tables and not cell.is_told]
+    assert len(hidden) == 2
+    now = dropout({"a": (7, 9, 9)} | others)
+    with pytest.raises(PrivacyError, match="share_cases"):
+        intrude(read(now), LIMITS, [first])
+    shown = shown_counts(released(now, [first]))
+    other = next(place for place in "bc" if f"place={place} school_year=2024" in " ".join(hidden))
+    assert shown[other, 2024] is None
+    assert shown["city", 2024] == 39
+
+
 def test_what_was_given_away_is_told_and_does_not_block():
     tables = dropout({"a": (3, 9, 9), "b": (12, 9, 9), "c": (20, 9, 9)})
     shown = released(tables, [read(tables)])
