@@ -152,7 +152,7 @@ def test_another_choice_the_next_night_would_tell():
 
 
 def test_a_count_that_is_no_longer_few_does_not_tell_how_few_it_was():
-    """Three left a; now seven did, and nobody else: yesterday's sum less today's others is three."""
+    """Three left a, now seven: yesterday's sum less today's others is three."""
     others = {"b": (12, 9, 9), "c": (20, 9, 9)}
     first = read(released(dropout({"a": (3, 9, 9)} | others)))
     hidden = [name for name, cell in first.cells.items() if cell.is_in_tables and not cell.is_told]
