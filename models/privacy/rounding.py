@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 _LADDER = (1.0, 2.0, 5.0)
-_BY_CHILDREN = 6.1  # in steps of more than 6/n four counts fit a share, also at 0 and 100 %
+_OPEN = 1.1  # in steps of more than (fewest + 1)/n enough counts fit a share, also at 0 and 100 %
 _BAND = 1.5  # steps: where the second multiple begins
 _LEFT_OUT = 1e-6  # percent: less than one child in a million
 
@@ -30,9 +30,14 @@ def rounding_step(least: pl.Expr) -> pl.Expr:
     return step * unit
 
 
-def share_step(children: pl.Expr) -> pl.Expr:
-    """Return the step in which a share (percent) of so many children may be told."""
-    return rounding_step(100 * _BY_CHILDREN / children.cast(pl.Float64).clip(1, None))
+def share_step(children: pl.Expr, fewest: int) -> pl.Expr:
+    """Return the step in which a share (percent) of so many children may be told.
+
+    Args:
+        children: how many stand behind it.
+        fewest: smallest count that may be told (5: any of four is left open).
+    """
+    return rounding_step(100 * (fewest + _OPEN) / children.cast(pl.Float64).clip(1, None))
 
 
 def mean_step(children: pl.Expr, per_sd: pl.Expr | float = 1.0) -> pl.Expr:

@@ -199,7 +199,8 @@ def _indicator(city: CityFolder, key: str, tables: Tables, latest: pl.DataFrame)
     )
     # The index, its draws and its shares are told to all digits, and so is their formula: they rest
     # on the rate as it is told, which says no more than so many pupils allow (R111).
-    share = banded(100 * pl.col("events") / pl.col("n"), share_step(pl.col("n")))
+    step = share_step(pl.col("n"), city.policy.suppression.count_pupils.value)
+    share = banded(100 * pl.col("events") / pl.col("n"), step)
     told = totals.with_columns(events=(share * pl.col("n") / 100).clip(0, pl.col("n")))
     return need_from_rate(told, target / 100, greatest / 100)
 

@@ -35,6 +35,7 @@ from models.privacy import (
 from pipelines.publish.marts import read_database
 from pipelines.settings.fields import Rounding, Telling, dictionary
 
+_FEWEST = 5  # the least that a policy may ask for
 _CELL = 1000  # what hiding a cell costs, beside the size of its count
 _ZERO = 4 * _CELL  # a zero says most, and hides least
 _OF_WHOLE = 10  # so many parts a whole is worth
@@ -144,7 +145,7 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
     """
     shown = tables if shown is None else shown
     cells: dict[str, Cell] = {}
-    shares, by_share, fixed = [], set(), set()
+    shares, by_share, fixed, fewest = [], set(), set(), fewest_told(tables)
     for telling in dictionary().counts:
         if not _is_there(telling, tables) or not _is_there(telling, shown):
             continue
@@ -162,8 +163,8 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
             of=_name(telling.of, of) if telling.of else pl.lit(""),
             value=telling.column,
             seen="seen",
-            low=_end(rounding, 0),
-            high=_end(rounding, 1),
+            low=_end(rounding, fewest, 0),
+            high=_end(rounding, fewest, 1),
         )
         for name, where, of_name, value, told, low, high in rows.iter_rows():
             if telling.money:
@@ -289,12 +290,12 @@ def _rounding(telling: Telling) -> Rounding | None:
     return next((r for r in rules if telling.share in r.columns), None)
 
 
-def _end(rounding: Rounding | None, end: int) -> pl.Expr:
+def _end(rounding: Rounding | None, fewest: int, end: int) -> pl.Expr:
     """Return one end of what a told share may be; null where it is told as it is."""
     if rounding is None:
         return pl.lit(None, pl.Float64)
-    step, told = step_of(rounding), pl.col("seen")
-    is_rounded = (_rounded(rounding, told) - told).abs() < _SLACK
+    step, told = step_of(rounding, fewest), pl.col("seen")
+    is_rounded = (_rounded(rounding, told, step) - told).abs() < _SLACK
     ends = share_ends(told, step, is_banded=rounding.banded)
     return pl.when(is_rounded).then(ends[end]).otherwise(told)
 
@@ -309,8 +310,8 @@ def within(where: Mapping[str, list[str]]) -> pl.Expr:
     return pl.all_horizontal(pl.lit(True), *(pl.col(c).is_in(v) for c, v in where.items()))
 
 
-def _rounded(rule: Rounding, value: pl.Expr) -> pl.Expr:
-    return (banded if rule.banded else rounded)(value, step_of(rule))
+def _rounded(rule: Rounding, value: pl.Expr, step: pl.Expr) -> pl.Expr:
+    return (banded if rule.banded else rounded)(value, step)
 
 
 def leave_out(table: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -321,23 +322,31 @@ def leave_out(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def step_of(rule: Rounding) -> pl.Expr:
+def fewest_told(tables: Tables) -> int:
+    """Return the smallest count that the policy lets be told, by the tables themselves."""
+    if "mart_parameter" not in tables:
+        return _FEWEST
+    rows = tables["mart_parameter"].filter(parameter_id="policy.suppression.count_pupils")
+    return int(rows["parameter_value"][0]) if rows.height else _FEWEST
+
+
+def step_of(rule: Rounding, fewest: int = _FEWEST) -> pl.Expr:
     """Return the step to which a rule of the dictionary rounds, in the unit of its columns."""
     if rule.step is not None:
         return pl.lit(rule.step)
     if rule.share_of:
-        return share_step(pl.col(rule.share_of))
+        return share_step(pl.col(rule.share_of), fewest)
     return mean_step(pl.col(rule.mean_of), pl.sql_expr(rule.per_sd))
 
 
-def round_off(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+def round_off(table: str, frame: pl.DataFrame, fewest: int = _FEWEST) -> pl.DataFrame:
     """Tell the shares and means of a table no finer than the children behind them allow."""
     for rule in (r for r in dictionary().rounded if r.table == table):
         columns = [c for c in rule.columns if c in frame.columns]
-        step = step_of(rule)
+        step = step_of(rule, fewest)
         told = [
             pl.when(within(rule.where) & step.is_finite() & (step > 0))
-            .then(_rounded(rule, pl.col(c)))
+            .then(_rounded(rule, pl.col(c), step))
             .otherwise(c)
             .alias(c)
             for c in columns

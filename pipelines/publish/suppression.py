@@ -21,6 +21,7 @@ from pipelines.publish.disclosure import (
     Tables,
     Told,
     attackable,
+    fewest_told,
     findings,
     hide,
     kept_hidden,
@@ -105,8 +106,11 @@ def without_few(tables: Tables, audience: Audience, thresholds: Thresholds) -> T
     Raises:
         PrivacyError: if a table has a personal column.
     """
+    fewest = fewest_told(tables)
     return {
-        name: round_off(name, leave_out(name, _suppress_one(name, frame, audience, thresholds)))
+        name: round_off(
+            name, leave_out(name, _suppress_one(name, frame, audience, thresholds)), fewest
+        )
         for name, frame in tables.items()
     }
 
