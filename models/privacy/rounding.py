@@ -62,7 +62,7 @@ def banded(share: pl.Expr, step: pl.Expr) -> pl.Expr:
     A share of several years near 0 bounds each of them, as a hidden one is at least one child.
     """
     band = _BAND * step
-    return pl.when(share < band).then((band / 2).round(9)).otherwise(rounded(share, step))
+    return pl.when(share >= band).then(rounded(share, step)).otherwise((band / 2).round(9))
 
 
 def share_ends(told: pl.Expr, step: pl.Expr, *, is_banded: bool = False) -> tuple[pl.Expr, pl.Expr]:
