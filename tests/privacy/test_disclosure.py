@@ -7,6 +7,7 @@ from pipelines.publish.disclosure import read, round_off
 from pipelines.publish.suppression import (
     PrivacyError,
     Thresholds,
+    gate,
     intrude,
     protect_counts,
     suppress,
@@ -348,6 +349,32 @@ def test_pupils_of_one_and_of_several_responses_and_in_none_are_the_school():
     assert told["a"].count(None) >= 2, "the school less the others"
     both = shown.select("none_pupils", "in_need_none_pupils").rows()
     assert all(None in pair for pair in both), "all but two of those in none need it"
+
+
+def test_how_many_rows_a_file_of_leavers_has_is_told_to_nobody():
+    """Forty moved to other schools and are told; the file has 43 rows; so three dropped out."""
+    sources = ["attendance__exits", "register__pupils"]
+    tables = {
+        "mart_source_file": pl.DataFrame(
+            {"source_id": sources, "rows_in": [43, 2146], "rows_staged": [43, 2146]}
+        ).with_columns(rows_quarantined=0, quarantined_pct=0.0),
+        "mart_repair": pl.DataFrame({"source_id": sources, "repaired_rows": [43, 2146]}),
+        "mart_data_quality": pl.DataFrame(
+            {"table_name": ["raw_attendance__exits", "core_school"], "checked_rows": [43, 36]}
+        ),
+    }
+    shown = suppress(tables, "analyst", LIMITS)
+    assert shown["mart_source_file"].drop("source_id").rows() == [
+        (None, None, 0, None),
+        (2146, 2146, 0, 0.0),
+    ]
+    assert shown["mart_repair"]["repaired_rows"].to_list() == [None, 2146]
+    assert shown["mart_data_quality"]["checked_rows"].to_list() == [None, 36]
+    told = {name: shown[name] for name in tables}
+    gate(told, "analyst", LIMITS)
+    for name in tables:
+        with pytest.raises(PrivacyError, match=f"{name} tells what is not to be told"):
+            gate(told | {name: tables[name]}, "analyst", LIMITS)
 
 
 def test_answers_of_few_and_those_who_did_not_answer():
