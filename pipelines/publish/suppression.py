@@ -142,7 +142,7 @@ def protect_counts(
             more, known = protect(alone.system, alone.loss, alone.guard, safe)
             hidden, known = small | alone.every(more), alone.every(known)
         if before:
-            both = _beside(told.without(hidden), limits, before, safe)
+            both = beside(told.without(hidden), limits, before, safe)
             more, given = protect(both.system, both.loss, both.guard, safe)
             hidden = hidden | both.every(more)
             known |= both.every(given) | known_before(told, before)
@@ -156,7 +156,7 @@ def protect_counts(
     return Protected(small, hidden, known & hidden, safe)
 
 
-def _beside(told: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]) -> Attackable:
+def beside(told: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]) -> Attackable:
     """Return what is told now beside what was told before."""
     both = attackable(told, limits, before)
     try:
@@ -323,7 +323,7 @@ def intrude(
     found = findings(attackable(told, limits), safe)
     found |= {name for name in told.small(limits) if told.cells[name].is_told}
     if before:
-        found |= findings(_beside(told, limits, before, safe), safe)
+        found |= findings(beside(told, limits, before, safe), safe)
     if found:
         kinds = ", ".join(sorted({name.split(" ")[0] for name in found}))
         raise PrivacyError(

@@ -22,6 +22,7 @@ from pipelines.publish.disclosure import Told, attackable, hide, read
 from pipelines.publish.suppression import (
     SUPPRESSED,
     Thresholds,
+    beside,
     protect_counts,
     suppress,
     without_few,
@@ -89,11 +90,13 @@ def attacked(
         shown = enough = few
     told = read(marts, shown)
     found, targets = {}, set()
-    for one in [[], before] if before else [[]]:
-        system = attackable(told, thresholds.limits, one)
+    limits = thresholds.limits
+    systems = [attackable(told, limits)]
+    systems += [beside(told, limits, before, set())] if before else []
+    for system in systems:
         targets |= system.guard.guarded
         for count in attack(system.system, system.guard):
-            width = min(count.high - count.low, found.get(count.name, thresholds.limits.width))
+            width = min(count.high - count.low, found.get(count.name, limits.width))
             found[count.name] = width
     known_before = {n for t in before for n, c in t.cells.items() if c.is_told}
     widths = [width for name, width in found.items() if name not in known_before]
