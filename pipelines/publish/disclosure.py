@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -90,6 +90,7 @@ class Told:
         shares: (name of the row, part, whole, least and most share in percent).
         dimension: of each group.
         years: of the window.
+        stream: of each school.
         fixed: names of the rows that are told whatever they tell, as other tables are made of them.
     """
 
@@ -97,6 +98,7 @@ class Told:
     shares: tuple[tuple[str, str, str, float, float], ...]
     dimension: Mapping[str, str]
     years: frozenset[str]
+    stream: Mapping[str, str] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
 
     def small(self, limits: Limits) -> frozenset[str]:
@@ -141,7 +143,27 @@ class Told:
                 if axis != "school_year" or value in self.years:
                     parts[self.dimension.get(value, value) if axis == "group" else ""].append(name)
             found += [(whole, tuple(names)) for _, names in sorted(parts.items())]
-        return tuple(found)
+        return (*found, *self._streams)
+
+    @property
+    def _streams(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield what a stream tells of the whole city, and the schools that are it."""
+        wholes = dictionary().wholes
+        schools: dict[tuple[str, str, Coordinates], list[str]] = defaultdict(list)
+        streams: dict[tuple[str, str, Coordinates], str] = {}
+        for name, cell in sorted(self.cells.items()):
+            at = dict(cell.at)
+            if not {"group", "place"} <= at.keys():
+                continue
+            group, place = at.pop("group"), _bare(at.pop("place"))
+            others = tuple(at.items())
+            if place == wholes["place"] and self.dimension.get(group) == _STREAM:
+                streams[cell.count, group, others] = name
+            elif group == wholes["group"] and place in self.stream:
+                schools[cell.count, self.stream[place], others].append(name)
+        for key, whole in streams.items():
+            if key in schools:
+                yield whole, tuple(schools[key])
 
 
 def read(tables: Tables, shown: Tables | None = None) -> Told:
@@ -201,7 +223,14 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
             wholes = sum(_bare(end) == dictionary().wholes.get(axis) for axis, end in cell.at)
             size = min(cell.value, _CELL - 1) if cell.value else _ZERO
             cell.loss += telling.loss * (_CELL + size) * _OF_WHOLE**wholes
-    told = Told(cells, tuple(shares), _dimension(tables), _years(tables), frozenset(fixed))
+    told = Told(
+        cells,
+        tuple(shares),
+        _dimension(tables),
+        _years(tables),
+        _stream(tables),
+        frozenset(fixed),
+    )
     _count_by_parts(told, by_share)
     return told
 
@@ -251,6 +280,13 @@ def _dimension(tables: Tables) -> dict[str, str]:
     if "mart_group" not in tables:
         return {}
     return dict(tables["mart_group"].select("group_id", "group_dimension").iter_rows())
+
+
+def _stream(tables: Tables) -> dict[str, str]:
+    """Return the stream of each school, which everybody knows."""
+    if "mart_need_index" not in tables:
+        return {}
+    return dict(tables["mart_need_index"].select("semel_mosad", "stream").iter_rows())
 
 
 def _years(tables: Tables) -> frozenset[str]:

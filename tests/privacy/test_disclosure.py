@@ -129,6 +129,39 @@ def test_two_scopes_are_one_release():
     assert sum(map(fits, range(1, 5))) == 4
 
 
+def test_the_schools_of_a_stream_are_what_is_told_of_the_stream():
+    """Six in all of b and c are told of their stream, so that c alone must not stand for a."""
+    counts = {"a": (3, 9, 9), "b": (12, 9, 9), "c": (11, 9, 9), "d": (40, 9, 9)}
+    streams = {"a": "state", "b": "state", "c": "religious", "d": "religious"}
+    tables = dropout(counts)
+    school = tables["mart_pupil_share"]
+    of_stream = [
+        school.filter(pl.col("place").is_in([p for p, s in streams.items() if s == stream]))
+        .group_by("school_year", "share_id", "share_pct", "share_lo_pct", "share_hi_pct")
+        .agg(pl.col("pupils", "case_pupils").sum())
+        .group_by("school_year", "share_id")
+        .agg(
+            pl.col("pupils", "case_pupils").sum(),
+            pl.col("share_pct", "share_lo_pct", "share_hi_pct").first(),
+        )
+        .with_columns(place=pl.lit("city"), group_id=pl.lit(stream))
+        .select(school.columns)
+        for stream in ("state", "religious")
+    ]
+    tables |= {
+        "mart_pupil_share": pl.concat([school, *of_stream]),
+        "mart_group": pl.DataFrame(STREAMS, ["group_id", "group_dimension"], orient="row"),
+        "mart_need_index": pl.DataFrame(
+            list(streams.items()), ["semel_mosad", "stream"], orient="row"
+        ),
+    }
+    shown = released(tables)["mart_pupil_share"].filter(school_year=2024)
+    found = {(row["place"], row["group_id"]): row["case_pupils"] for row in shown.to_dicts()}
+    assert found["a", "all"] is None
+    assert None in (found["b", "all"], found["city", "state"])
+    assert found["city", "all"] == 66
+
+
 def test_another_choice_the_next_night_would_tell():
     counts = {"a": (3, 9, 9), "b": (12, 9, 9), "c": (13, 9, 9)}
     tables = dropout(counts)
