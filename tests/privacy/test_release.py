@@ -95,6 +95,20 @@ def test_all_less_the_shown_is_no_hidden_count(true, shown):
     single_part(parts.join(whole, on=["semel_mosad", "response_id"]), by)
 
 
+def test_a_stream_less_its_schools_is_no_hidden_count(true, shown):
+    key = ("share_id", "place", "group_id", "school_year")
+    shares = beside(true, shown, "mart_pupil_share", key, "case_pupils")
+    schools = shown["mart_need_index"].select("stream", place="semel_mosad")
+    parts = shares.filter(group_id="all").join(schools, on="place")
+    whole = shares.filter(place="city").select(
+        "share_id", "school_year", all="true", told="shown", stream="group_id"
+    )
+    by = ["share_id", "school_year", "stream"]
+    rows = parts.join(whole, on=by)
+    assert rows.select(by).n_unique() > 10
+    single_part(rows, by)
+
+
 def single_part(rows, by):
     """Where the parts make the whole and it is told, no count is the only one hidden; and of two
     that are hidden neither can be told from their sum.
