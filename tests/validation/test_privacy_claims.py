@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from pipelines.settings.audiences import WHOLE
+from pipelines.settings.city import load_city
 from tests.runs import run_of
 from tests.validation.privacy_attack import FIRST, POLICIES, marts_of, table
 
@@ -19,25 +20,38 @@ KEPT_PCT = 85
 SECONDS = 15
 
 
-@pytest.fixture(scope="module")
-def next_night(small_city, tmp_path_factory):
-    """The same city, a few leavers of the last year taken back and the rest as it was."""
-    folder = tmp_path_factory.mktemp("next_night") / small_city.name
+def variant(small_city, folder, **settings):
+    """Copy the small city with other settings; what its files must hold is not looked at."""
     shutil.copytree(small_city, folder, ignore=shutil.ignore_patterns("truth"))
-    path = folder / "files" / "exits_2026.csv"
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    path.write_text("".join([lines[0], *lines[6:]]), encoding="utf-8")
-    settings = yaml.safe_load((folder / "city.yaml").read_text(encoding="utf-8"))
-    text = yaml.safe_dump(settings | {"expected": {}}, allow_unicode=True)
-    (folder / "city.yaml").write_text(text, encoding="utf-8")
+    path = folder / "city.yaml"
+    held = yaml.safe_load(path.read_text(encoding="utf-8")) | {"expected": {}} | settings
+    path.write_text(yaml.safe_dump(held, allow_unicode=True), encoding="utf-8")
     return folder
 
 
 @pytest.fixture(scope="module")
-def found(small_city, next_night):
+def official(small_city, tmp_path_factory):
+    """The same city, its plan over the official schools alone."""
+    folder = tmp_path_factory.mktemp("official") / small_city.name
+    scope = load_city(small_city).within("official").city.scope
+    return variant(small_city, folder, scope=scope.model_dump(mode="json"))
+
+
+@pytest.fixture(scope="module")
+def next_night(small_city, tmp_path_factory):
+    """The same city, a few leavers of the last year taken back and the rest as it was."""
+    folder = variant(small_city, tmp_path_factory.mktemp("next_night") / small_city.name)
+    path = folder / "files" / "exits_2026.csv"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join([lines[0], *lines[6:]]), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(small_city, official, next_night):
     runs = {
         FIRST: run_of(small_city),
-        "official": run_of(small_city, "--scope", "official"),
+        "official": run_of(official),
         "night": run_of(next_night),
     }
     for run in runs.values():
