@@ -20,13 +20,13 @@ SELECT
     CASE
         WHEN is_passed THEN concat('הכלל מתקיים: ', rule_he)
         WHEN failing_rows BETWEEN 1 AND checked_rows - 1
-            THEN concat('הכלל אינו מתקיים ב־', failing_rows, ' שורות: ', rule_he)
+            THEN concat('הכלל אינו מתקיים ', CASE failing_rows WHEN 1 THEN 'בשורה אחת' ELSE concat('ב־', failing_rows, ' שורות') END, ': ', rule_he)
         ELSE concat('הכלל אינו מתקיים: ', rule_he)
     END AS finding_he,
     CASE
         WHEN is_passed THEN concat('The rule holds: ', rule_en)
         WHEN failing_rows BETWEEN 1 AND checked_rows - 1
-            THEN concat('The rule does not hold in ', failing_rows, ' rows: ', rule_en)
+            THEN concat('The rule does not hold in ', failing_rows, CASE failing_rows WHEN 1 THEN ' row: ' ELSE ' rows: ' END, rule_en)
         ELSE concat('The rule does not hold: ', rule_en)
     END AS finding_en,
     resolve_he,
