@@ -20,6 +20,9 @@ from pipelines.publish.pages.criteria import render_criteria
 from pipelines.publish.pages.decisions import render_decisions
 from pipelines.publish.pages.diagnosis import render_diagnosis
 from pipelines.publish.pages.first.annexes import render_annexes
+from pipelines.publish.pages.first.index import render_index
+from pipelines.publish.pages.first.questions import render_questions
+from pipelines.publish.pages.first.scenarios import render_plans
 from pipelines.publish.pages.plan import render_plan
 from pipelines.publish.pages.quality import render_quality
 from pipelines.publish.pages.report import render_report
@@ -44,6 +47,9 @@ WORKBOOK = "workbook.xlsx"
 Tables = Mapping[str, pl.DataFrame]
 # Each page by its place in the release.
 PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
+    "index.html": render_index,
+    "questions.html": render_questions,
+    "scenarios.html": render_plans,
     "annex/index.html": render_annexes,
     "annex/report.html": render_report,
     "annex/diagnosis.html": render_diagnosis,
