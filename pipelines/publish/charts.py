@@ -97,7 +97,7 @@ def bars(marks: Sequence[Mark]) -> Drawn:
     room = 14 + _DIGIT * max((len(mark.shown) for mark in marks), default=0)
 
     def chart(width: int) -> Markup:
-        plot = _Plot(marks, width, (min(ends), max(ends)), step=27, room=room)
+        plot = _Plot(marks, width, (min(ends), max(ends)), step=_BAR, room=room)
         for row, mark in enumerate(marks):
             zero, end = sorted((plot.x(0.0), plot.x(mark.value)))
             tone = STRONG if mark.is_strong else PALE
@@ -136,33 +136,41 @@ def ranges(marks: Sequence[Mark], zero: float | None = 0.0) -> Drawn:
     return Drawn(**{name: chart(width) for name, width in WIDTHS.items()})
 
 
+_BAR = 27  # the height of a row of bars
 _LETTER, _DIGIT = 7.1, 7.6  # their widths in letters of 13 pixels
 
 
 class _Plot:
-    """A drawing with its names at the right; values grow to the left."""
+    """A drawing with its names at the right, or above where bars go both ways; values grow left."""
 
     def __init__(
         self, marks: Sequence[Mark], width: int, ends: tuple[float, float], step: int, room: float
     ) -> None:
+        is_above = ends[0] < 0 and step == _BAR
         widest = max((len(mark.name) for mark in marks), default=0) * _LETTER
-        names = min(widest + 10, 0.42 * width)
+        names = 0.0 if is_above else min(widest + 10, 0.42 * width)
         self.low, span = ends[0], (ends[1] - ends[0]) or 1.0
-        self.start = width - names - (room if ends[0] < 0 else 0)
+        self.start = width - names - (room if is_above else 0)
         self.scale = (self.start - room) / span
-        self.width, self.step, self.height = width, step, step * len(marks)
+        self.width, self.height = width, 0
+        self.middles: list[float] = []
         self.parts: list[Markup] = []
         for row, mark in enumerate(marks):
+            self.height += 20 if is_above and mark.name else 0
+            self.middles.append(self.height + step / 2)
+            self.height += step
+            if is_above:
+                self.say(mark.name, width, row, up=22)
+                continue
             lines = textwrap.wrap(mark.name, max(int(names / _LETTER), 8))[:2] or [""]
             for place, line in enumerate(lines):
-                up = 7 * (len(lines) - 1) - 14 * place
-                self.say(line, width, row, up=up)
+                self.say(line, width, row, up=7 * (len(lines) - 1) - 14 * place)
 
     def x(self, value: float) -> float:
         return self.start - (value - self.low) * self.scale
 
     def y(self, row: int) -> float:
-        return (row + 0.5) * self.step
+        return self.middles[row]
 
     def draw(self, name: str, **attributes: float | str) -> None:
         said = "".join(

@@ -60,11 +60,11 @@ def _moved(tables: Tables, scenario_id: str) -> dict[str, Rows | int]:
 
 
 def _both(row: Row, moved: dict[str, Rows | int]) -> list[Mark]:
-    """Return a bar to the left of what some schools gain, and one to the right of what others lose."""
-    name = row["scenario_name_he"]
+    """Return a bar of what some schools gain, to the left, and of what others lose, to the right."""
+    shown = {key: f"{words.nis_change(moved[key])} ₪" for key in ("gained_agorot", "lost_agorot")}  # type: ignore[arg-type]
     return [
-        Mark(said, moved[key], f"{words.nis_change(moved[key])} ₪", is_strong=key == "lost_agorot")  # type: ignore[arg-type]
-        for said, key in ((f"{name}: תוספות", "gained_agorot"), ("הפחתות", "lost_agorot"))
+        Mark(row["scenario_name_he"], moved["gained_agorot"], shown["gained_agorot"]),  # type: ignore[arg-type]
+        Mark("", moved["lost_agorot"], shown["lost_agorot"], is_strong=True),  # type: ignore[arg-type]
     ]
 
 
