@@ -60,7 +60,7 @@ def _moved(tables: Tables, scenario_id: str) -> dict[str, Rows | int]:
 
 
 def _both(row: Row, moved: dict[str, Rows | int]) -> list[Mark]:
-    """Return a bar of what some schools gain, to the left, and of what others lose, to the right."""
+    """Return a bar to the left, of what some schools gain, and one to the right, of losses."""
     shown = {key: f"{words.nis_change(moved[key])} ₪" for key in ("gained_agorot", "lost_agorot")}  # type: ignore[arg-type]
     return [
         Mark(row["scenario_name_he"], moved["gained_agorot"], shown["gained_agorot"]),  # type: ignore[arg-type]
