@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -14,10 +15,11 @@ import polars as pl
 from pipelines.publish.disclosure import Told, read
 from pipelines.publish.marts import DATABASE, read_database, write_marts
 from pipelines.publish.pages.allocation import render_allocation
-from pipelines.publish.pages.base import ReportContext
+from pipelines.publish.pages.base import ReportContext, is_plain
 from pipelines.publish.pages.criteria import render_criteria
 from pipelines.publish.pages.decisions import render_decisions
 from pipelines.publish.pages.diagnosis import render_diagnosis
+from pipelines.publish.pages.first.annexes import render_annexes
 from pipelines.publish.pages.plan import render_plan
 from pipelines.publish.pages.quality import render_quality
 from pipelines.publish.pages.report import render_report
@@ -39,19 +41,28 @@ from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
 
 WORKBOOK = "workbook.xlsx"
-PAGES = {
-    "report.html": render_report,
-    "diagnosis.html": render_diagnosis,
-    "wellbeing.html": render_wellbeing,
-    "criteria.html": render_criteria,
-    "responses.html": render_responses,
-    "allocation.html": render_allocation,
-    "scenarios.html": render_scenarios,
-    "decisions.html": render_decisions,
-    "plan.html": render_plan,
-    "quality.html": render_quality,
+Tables = Mapping[str, pl.DataFrame]
+# Each page by its place in the release.
+PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
+    "annex/index.html": render_annexes,
+    "annex/report.html": render_report,
+    "annex/diagnosis.html": render_diagnosis,
+    "annex/wellbeing.html": render_wellbeing,
+    "annex/criteria.html": render_criteria,
+    "annex/responses.html": render_responses,
+    "annex/allocation.html": render_allocation,
+    "annex/scenarios.html": render_scenarios,
+    "annex/decisions.html": render_decisions,
+    "annex/plan.html": render_plan,
+    "annex/quality.html": render_quality,
 }
+# Pages of which there is one a school or a response: by their folder, what draws them all by name.
+FAMILIES: dict[str, Callable[[Tables, ReportContext], Mapping[str, str]]] = {}
 SYNTHETIC_MARK = "נתונים סינתטיים"
+# What makes a browser ask a host: a link that a reader follows is none.
+_ASKS = re.compile(
+    r"http://(?!www\.w3\.org/)|<(?:link|img|iframe|object)\b|\s(?:src|action)\s*=|url\("
+)
 
 
 class AuditError(Exception):
@@ -93,15 +104,31 @@ def build_release(
 
 def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
     """Write a release that is another one with its pages drawn anew; what stays is linked."""
-    left = shutil.ignore_patterns(MANIFEST, *PAGES)
+    left = shutil.ignore_patterns(MANIFEST, "*.html")
     shutil.copytree(release, folder, ignore=left, dirs_exist_ok=True, copy_function=os.link)
     for audience in get_args(Audience):
         _draw(folder / audience, read_database(folder / audience / DATABASE), context)
 
 
 def _draw(place: Path, shown: Mapping[str, pl.DataFrame], context: ReportContext) -> None:
+    for name, text in drawn(shown, context):
+        path = place / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def drawn(shown: Mapping[str, pl.DataFrame], context: ReportContext) -> Iterator[tuple[str, str]]:
+    """Draw every page: its place in the release, and its text.
+
+    Args:
+        shown: the marts, as the audience may see them.
+        context: what pages say of the city.
+    """
     for name, render in PAGES.items():
-        (place / name).write_text(render(shown, context), encoding="utf-8")
+        yield name, render(shown, context)
+    for folder, render_each in FAMILIES.items():
+        for code, text in render_each(shown, context).items():
+            yield f"{folder}/{code}.html", text
 
 
 def audit_release(
@@ -147,19 +174,27 @@ def audit_release(
 
 
 def audit_pages(folder: Path, context: ReportContext) -> None:
-    """Refuse pages that lack the synthetic mark, hold a script or refer to another host.
+    """Refuse pages that lack the synthetic mark, run a script that is not ours or leave the release.
 
     Raises:
         AuditError: naming the page and what is wrong.
     """
-    for place in (folder / audience / page for audience in get_args(Audience) for page in PAGES):
-        text = place.read_text(encoding="utf-8")
-        is_marked = not context.is_synthetic or SYNTHETIC_MARK in text
-        _expect(is_marked, place, "lacks the synthetic mark")
-        is_plain = 'dir="rtl"' in text and "<script" not in text
-        _expect(is_plain, place, "is not a right-to-left page without scripts")
-        is_alone = "http://" not in text.replace("http://www.w3.org/", "")
-        _expect(is_alone, place, "refers to another host")
+    for audience in get_args(Audience):
+        places = sorted((folder / audience).rglob("*.html"))
+        for name in sorted({*PAGES} - {_name(folder / audience, place) for place in places}):
+            _expect(holds=False, where=folder / audience / name, what="is missing")
+        for place in places:
+            text = place.read_text(encoding="utf-8")
+            is_marked = not context.is_synthetic or SYNTHETIC_MARK in text
+            _expect(is_marked, place, "lacks the synthetic mark")
+            is_own = 'dir="rtl"' in text and is_plain(text)
+            _expect(is_own, place, "is not a right-to-left page without scripts of others")
+            is_alone = _ASKS.search(text) is None
+            _expect(is_alone, place, "refers to another host")
+
+
+def _name(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def _expect(holds: bool, where: Path, what: str) -> None:

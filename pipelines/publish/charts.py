@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import altair as alt
 import polars as pl
 import vl_convert
+from markupsafe import Markup
 
 from pipelines.publish.words import label
 from pipelines.settings.fields import dictionary
@@ -41,7 +44,184 @@ CHANNEL_COLOURS = {
 }
 
 
-KEPT = 100  # drawings: those of the last few releases
+KEPT = 400  # drawings: those of the last few releases
+WIDTHS = {"desk": 520, "phone": 310}  # of a chart of the first layer, in pixels
+STRONG, PALE, ACCENT = "#1f3a5f", "#95b8d1", "#b45f06"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A chart of the first layer as it stands on a desk and on paper, and on a phone."""
+
+    desk: Markup
+    phone: Markup
+
+
+def _drawn(chart: Callable[[int], alt.Chart | alt.LayerChart]) -> Drawn:
+    return Drawn(**{name: Markup(_svg(chart(width))) for name, width in WIDTHS.items()})
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One row of a chart of the first layer.
+
+    Attributes:
+        name: what the row is of; it stands at the right, where reading begins.
+        value: how far its bar or point lies.
+        shown: the number as pages write it; it stands at the mark, so that no axis is needed.
+        low, high: the ends of its interval, where it has one.
+        is_strong: whether the eye should go to it.
+    """
+
+    name: str
+    value: float
+    shown: str
+    low: float | None = None
+    high: float | None = None
+    is_strong: bool = False
+
+
+def bars(marks: Sequence[Mark], step: int = 27) -> Drawn:
+    """Return bars that grow from the right to the left, each with its name and number."""
+    rows = [
+        {
+            "name": f"{RLM}{mark.name}{RLM}",
+            "value": mark.value,
+            "shown": f"{RLM}{mark.shown}{RLM}",
+            "tone": STRONG if mark.is_strong else PALE,
+        }
+        for mark in marks
+    ]
+    ends = [0.0, *(mark.value for mark in marks)]
+    room = 0.3 * ((max(ends) - min(ends)) or 1.0)  # for the numbers beside the bars
+    domain = [min(ends) - (room if min(ends) < 0 else 0), max(ends) + (room if max(ends) else 0)]
+
+    def chart(width: int) -> alt.LayerChart:
+        base = alt.Chart(alt.Data(values=rows)).encode(
+            y=_names([row["name"] for row in rows], width), x=_leftward("value", domain)
+        )
+        texts = [
+            base.transform_filter(f"datum.value {side} 0")
+            .mark_text(align=align, dx=dx, fontSize=13, color="#1b2430")
+            .encode(text="shown:N")
+            for side, align, dx in ((">=", "right", -5), ("<", "left", 5))
+        ]
+        bar = base.mark_bar().encode(color=alt.Color("tone:N", scale=None))
+        return alt.layer(bar, *texts, _line(0.0, domain)).properties(
+            width=width - _room(width), height=alt.Step(step)
+        )
+
+    return _drawn(chart)
+
+
+def ranges(marks: Sequence[Mark], zero: float | None = 0.0, step: int = 27) -> Drawn:
+    """Return points with their intervals, from the right to the left; `zero` is a line to pass."""
+    rows = [
+        {
+            "name": f"{RLM}{mark.name}{RLM}",
+            "value": mark.value,
+            "lo": mark.value if mark.low is None else mark.low,
+            "hi": mark.value if mark.high is None else mark.high,
+            "shown": f"{RLM}{mark.shown}{RLM}",
+            "tone": STRONG if mark.is_strong else "#5b7fa6",
+        }
+        for mark in marks
+    ]
+    ends = [
+        *(end for row in rows for end in (row["lo"], row["hi"])),
+        *([] if zero is None else [zero]),
+    ]
+    room = 0.08 * ((max(ends) - min(ends)) or 1.0)
+    domain = [min(ends) - room, max(ends) + room]
+
+    def chart(width: int) -> alt.LayerChart:
+        base = alt.Chart(alt.Data(values=rows)).encode(
+            y=_names([row["name"] for row in rows], width)
+        )
+        tone = alt.Color("tone:N", scale=None)
+        rule = base.mark_rule(strokeWidth=3).encode(
+            x=_leftward("lo", domain), x2="hi:Q", color=tone
+        )
+        point = base.mark_point(filled=True, size=90, opacity=1).encode(
+            x=_leftward("value", domain), color=tone
+        )
+        text = base.mark_text(dy=-11, fontSize=12, color="#1b2430").encode(
+            x=_leftward("value", domain), text="shown:N"
+        )
+        line = [] if zero is None else [_line(zero, domain)]
+        return alt.layer(*line, rule, point, text).properties(
+            width=width - _room(width), height=alt.Step(step + 8)
+        )
+
+    return _drawn(chart)
+
+
+def dots(points: pl.DataFrame, across: str, up: str, ticks: Sequence[float], high: int) -> Drawn:
+    """Return one unnamed dot a row, `x` growing from the right to the left.
+
+    Args:
+        points: x, y; a dot without a name.
+        across: what x is; it stands under the axis.
+        up: what y is; it stands above its axis.
+        ticks: of x.
+        high: height in pixels.
+    """
+
+    def chart(width: int) -> alt.Chart:
+        return (
+            alt.Chart(alt.Data(values=points.select("x", "y").to_dicts()))
+            .mark_circle(size=58, opacity=0.75, color=STRONG)
+            .encode(
+                x=alt.X(
+                    "x:Q",
+                    title=f"{RLM}{across}{RLM}",
+                    scale=alt.Scale(reverse=True, zero=False),
+                    axis=alt.Axis(values=list(ticks), grid=False),
+                ),
+                y=alt.Y(
+                    "y:Q",
+                    title=f"{RLM}{up}{RLM}",
+                    axis=alt.Axis(
+                        orient="right",
+                        format=",.0f",
+                        titleAngle=0,
+                        titleAlign="right",
+                        titleAnchor="end",
+                        titleY=-10,
+                        titleX=44,
+                        tickCount=4,
+                    ),
+                ),
+            )
+            .properties(width=width - 60, height=high)
+        )
+
+    return _drawn(chart)
+
+
+def _room(width: int) -> int:
+    """Return the width that names take beside a chart."""
+    return 190 if width == WIDTHS["desk"] else 120
+
+
+def _names(order: Sequence[str], width: int) -> alt.Y:
+    axis = alt.Axis(
+        orient="right", ticks=False, domain=False, labelFontSize=13, labelLimit=_room(width) - 8
+    )
+    return alt.Y("name:N", sort=list(order), title=None, axis=axis)
+
+
+def _leftward(column: str, domain: Sequence[float]) -> alt.X:
+    scale = alt.Scale(reverse=True, domain=list(domain), nice=False)
+    return alt.X(f"{column}:Q", scale=scale, axis=None)
+
+
+def _line(at: float, domain: Sequence[float]) -> alt.Chart:
+    return (
+        alt.Chart(alt.Data(values=[{"at": at}]))
+        .mark_rule(color="#111827")
+        .encode(x=_leftward("at", domain))
+    )
 
 
 def _svg(chart: Any) -> str:
