@@ -20,6 +20,7 @@ from pipelines.publish.pages.criteria import render_criteria
 from pipelines.publish.pages.decisions import render_decisions
 from pipelines.publish.pages.diagnosis import render_diagnosis
 from pipelines.publish.pages.first.annexes import render_annexes
+from pipelines.publish.pages.first.schools import render_every_school, render_schools
 from pipelines.publish.pages.plan import render_plan
 from pipelines.publish.pages.quality import render_quality
 from pipelines.publish.pages.report import render_report
@@ -44,6 +45,7 @@ WORKBOOK = "workbook.xlsx"
 Tables = Mapping[str, pl.DataFrame]
 # Each page by its place in the release.
 PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
+    "schools.html": render_schools,
     "annex/index.html": render_annexes,
     "annex/report.html": render_report,
     "annex/diagnosis.html": render_diagnosis,
@@ -57,7 +59,9 @@ PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
     "annex/quality.html": render_quality,
 }
 # Pages of which there is one a school or a response: by their folder, what draws them all by name.
-FAMILIES: dict[str, Callable[[Tables, ReportContext], Mapping[str, str]]] = {}
+FAMILIES: dict[str, Callable[[Tables, ReportContext], Mapping[str, str]]] = {
+    "schools": render_every_school,
+}
 SYNTHETIC_MARK = "נתונים סינתטיים"
 # What makes a browser ask a host: a link that a reader follows is none.
 _ASKS = re.compile(

@@ -90,9 +90,14 @@ def number(table: str | None, row: Row, column: str, form: str = "") -> Markup:
     shown = escape(words.FORMS[form or dictionary().form(column) or "code"](value))
     if table is None:
         return Markup(f'<bdi dir="ltr">{shown}</bdi>')
+    cell = f'data-cell="{escape(address(table, row, column))}" data-value="{value}"'
+    return Markup(f'<bdi dir="ltr" {cell}>{shown}</bdi>')
+
+
+def address(table: str, row: Row, column: str) -> str:
+    """Return the address of a cell as pages carry it: mart/key/column."""
     key = ";".join(f"{name}={row[name]}" for name in dictionary().tables[table].key)
-    address = f'data-cell="{table}/{escape(key)}/{column}" data-value="{value}"'
-    return Markup(f'<bdi dir="ltr" {address}>{shown}</bdi>')
+    return f"{table}/{key}/{column}"
 
 
 def interval(table: str | None, row: Row, low: str, high: str = "") -> Markup:
@@ -260,6 +265,7 @@ def environment() -> Environment:
         "number": number,
         "interval": interval,
         "estimate": estimate,
+        "address": address,
         "ratio": ratio,
         "mark": mark,
         "across": across,
