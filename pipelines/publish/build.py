@@ -20,6 +20,8 @@ from pipelines.publish.pages.criteria import render_criteria
 from pipelines.publish.pages.decisions import render_decisions
 from pipelines.publish.pages.diagnosis import render_diagnosis
 from pipelines.publish.pages.first.annexes import render_annexes
+from pipelines.publish.pages.first.responses import render_every_response
+from pipelines.publish.pages.first.responses import render_responses as render_response_list
 from pipelines.publish.pages.first.schools import render_every_school, render_schools
 from pipelines.publish.pages.plan import render_plan
 from pipelines.publish.pages.quality import render_quality
@@ -46,6 +48,7 @@ Tables = Mapping[str, pl.DataFrame]
 # Each page by its place in the release.
 PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
     "schools.html": render_schools,
+    "responses.html": render_response_list,
     "annex/index.html": render_annexes,
     "annex/report.html": render_report,
     "annex/diagnosis.html": render_diagnosis,
@@ -61,6 +64,7 @@ PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
 # Pages of which there is one a school or a response: by their folder, what draws them all by name.
 FAMILIES: dict[str, Callable[[Tables, ReportContext], Mapping[str, str]]] = {
     "schools": render_every_school,
+    "responses": render_every_response,
 }
 SYNTHETIC_MARK = "נתונים סינתטיים"
 # What makes a browser ask a host: a link that a reader follows is none.
