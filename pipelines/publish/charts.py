@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +27,9 @@ from pipelines.settings.workspace import PROJECT
 # place.
 RLM = "\u200f"
 FONT = "DejaVu Sans, Arial, sans-serif"
+# A number keeps left to right inside a Hebrew label, its sign at its place.
+_NUMBER = re.compile(r"[+−]?\d(?:[\d,.]*\d)?%?")
+_ISOLATED = "\u2066\\g<0>\u2069"
 TIER_COLOURS = {
     "surely_below": "#9c2a00",
     "probably_below": "#d9822b",
@@ -81,90 +86,131 @@ class Mark:
     is_strong: bool = False
 
 
-def bars(marks: Sequence[Mark], step: int = 27) -> Drawn:
-    """Return bars that grow from the right to the left, each with its name and number."""
-    rows = [
-        {
-            "name": f"{RLM}{mark.name}{RLM}",
-            "value": mark.value,
-            "shown": f"{RLM}{mark.shown}{RLM}",
-            "tone": STRONG if mark.is_strong else PALE,
-        }
-        for mark in marks
-    ]
+def bars(marks: Sequence[Mark]) -> Drawn:
+    """Return bars that grow from the right to the left, each with its name and number.
+
+    These and `ranges` are drawn here and not by Vega: a page has up to eight of them, twice, and a
+    city a page a school; and names, numbers and their order stand as Hebrew is read.
+    """
     ends = [0.0, *(mark.value for mark in marks)]
-    room = 0.3 * ((max(ends) - min(ends)) or 1.0)  # for the numbers beside the bars
-    domain = [min(ends) - (room if min(ends) < 0 else 0), max(ends) + (room if max(ends) else 0)]
+    # For the number beyond the longest bar.
+    room = 14 + _DIGIT * max((len(mark.shown) for mark in marks), default=0)
 
-    def chart(width: int) -> alt.LayerChart:
-        base = alt.Chart(alt.Data(values=rows)).encode(
-            y=_names([row["name"] for row in rows], width), x=_leftward("value", domain)
+    def chart(width: int) -> Markup:
+        plot = _Plot(marks, width, (min(ends), max(ends)), step=_BAR, room=room)
+        for row, mark in enumerate(marks):
+            zero, end = sorted((plot.x(0.0), plot.x(mark.value)))
+            tone = STRONG if mark.is_strong else PALE
+            plot.draw("rect", x=zero, y=plot.y(row) - 9, width=end - zero, height=18, fill=tone)
+            beyond = mark.value < 0
+            plot.say(mark.shown, plot.x(mark.value) + (6 if beyond else -6), row, at_end=beyond)
+        plot.stroke(plot.x(0.0))
+        return plot.svg()
+
+    return Drawn(**{name: chart(width) for name, width in WIDTHS.items()})
+
+
+def ranges(marks: Sequence[Mark], zero: float | None = 0.0) -> Drawn:
+    """Return points with their intervals, from the right to the left.
+
+    Args:
+        marks: one row each.
+        zero: where a line stands that an interval may pass; None = no line.
+    """
+    known = [end for mark in marks for end in (mark.low, mark.value, mark.high) if end is not None]
+    ends = known if zero is None else [zero, *known]
+
+    def chart(width: int) -> Markup:
+        plot = _Plot(marks, width, (min(ends), max(ends)), step=36, room=26)
+        if zero is not None:
+            plot.stroke(plot.x(zero))
+        for row, mark in enumerate(marks):
+            tone, y = STRONG if mark.is_strong else "#5b7fa6", plot.y(row) + 5
+            if mark.low is not None and mark.high is not None:
+                start, end = sorted((plot.x(mark.low), plot.x(mark.high)))
+                plot.draw("rect", x=start, y=y - 1.5, width=end - start, height=3, fill=tone)
+            plot.draw("circle", cx=plot.x(mark.value), cy=y, r=5, fill=tone)
+            plot.say(mark.shown, plot.x(mark.value), row, up=10, anchor="middle")
+        return plot.svg()
+
+    return Drawn(**{name: chart(width) for name, width in WIDTHS.items()})
+
+
+_BAR = 27  # the height of a row of bars
+_LETTER, _DIGIT = 7.1, 7.6  # their widths in letters of 13 pixels
+
+
+class _Plot:
+    """A drawing with its names at the right, or above where bars go both ways; values grow left."""
+
+    def __init__(
+        self, marks: Sequence[Mark], width: int, ends: tuple[float, float], step: int, room: float
+    ) -> None:
+        is_above = ends[0] < 0 and step == _BAR
+        widest = max((len(mark.name) for mark in marks), default=0) * _LETTER
+        names = 0.0 if is_above else min(widest + 10, 0.42 * width)
+        self.low, span = ends[0], (ends[1] - ends[0]) or 1.0
+        self.start = width - names - (room if is_above else 0)
+        self.scale = (self.start - room) / span
+        self.width, self.height = width, 0
+        self.middles: list[float] = []
+        self.parts: list[Markup] = []
+        for row, mark in enumerate(marks):
+            self.height += 20 if is_above and mark.name else 0
+            self.middles.append(self.height + step / 2)
+            self.height += step
+            if is_above:
+                self.say(mark.name, width, row, up=22)
+                continue
+            lines = textwrap.wrap(mark.name, max(int(names / _LETTER), 8))[:2] or [""]
+            for place, line in enumerate(lines):
+                self.say(line, width, row, up=7 * (len(lines) - 1) - 14 * place)
+
+    def x(self, value: float) -> float:
+        return self.start - (value - self.low) * self.scale
+
+    def y(self, row: int) -> float:
+        return self.middles[row]
+
+    def draw(self, name: str, **attributes: float | str) -> None:
+        said = "".join(
+            f' {key}="{value if isinstance(value, str) else round(value, 1)}"'
+            for key, value in attributes.items()
         )
-        texts = [
-            base.transform_filter(f"datum.value {side} 0")
-            .mark_text(align=align, dx=dx, fontSize=13, color="#1b2430")
-            .encode(text="shown:N")
-            for side, align, dx in ((">=", "right", -5), ("<", "left", 5))
-        ]
-        bar = base.mark_bar().encode(color=alt.Color("tone:N", scale=None))
-        return alt.layer(bar, *texts, _line(0.0, domain)).properties(
-            width=width - _room(width), height=alt.Step(step)
+        self.parts.append(Markup(f"<{name}{said}/>"))
+
+    def stroke(self, x: float) -> None:
+        self.draw("rect", x=x - 0.5, y=0, width=1, height=self.height, fill="#111827")
+
+    def say(
+        self, text: str, x: float, row: int, up: float = 0, anchor: str = "", at_end: bool = False
+    ) -> None:
+        """Write a text that begins at x and runs to the left, as Hebrew does."""
+        shown = _NUMBER.sub(_ISOLATED, text)
+        where = anchor or ("end" if at_end else "start")
+        self.parts.append(
+            Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(
+                round(x, 1), round(self.y(row) + 4.5 - up, 1), where, shown
+            )
         )
 
-    return _drawn(chart)
+    def svg(self) -> Markup:
+        return Markup(
+            '<svg viewBox="0 0 {0} {1}" width="{0}" height="{1}" direction="rtl" font-size="13"'
+            ' fill="#1b2430">{2}</svg>'
+        ).format(self.width, self.height, Markup("").join(self.parts))
 
 
-def ranges(marks: Sequence[Mark], zero: float | None = 0.0, step: int = 27) -> Drawn:
-    """Return points with their intervals, from the right to the left; `zero` is a line to pass."""
-    rows = [
-        {
-            "name": f"{RLM}{mark.name}{RLM}",
-            "value": mark.value,
-            "lo": mark.value if mark.low is None else mark.low,
-            "hi": mark.value if mark.high is None else mark.high,
-            "shown": f"{RLM}{mark.shown}{RLM}",
-            "tone": STRONG if mark.is_strong else "#5b7fa6",
-        }
-        for mark in marks
-    ]
-    ends = [
-        *(end for row in rows for end in (row["lo"], row["hi"])),
-        *([] if zero is None else [zero]),
-    ]
-    room = 0.08 * ((max(ends) - min(ends)) or 1.0)
-    domain = [min(ends) - room, max(ends) + room]
-
-    def chart(width: int) -> alt.LayerChart:
-        base = alt.Chart(alt.Data(values=rows)).encode(
-            y=_names([row["name"] for row in rows], width)
-        )
-        tone = alt.Color("tone:N", scale=None)
-        rule = base.mark_rule(strokeWidth=3).encode(
-            x=_leftward("lo", domain), x2="hi:Q", color=tone
-        )
-        point = base.mark_point(filled=True, size=90, opacity=1).encode(
-            x=_leftward("value", domain), color=tone
-        )
-        text = base.mark_text(dy=-11, fontSize=12, color="#1b2430").encode(
-            x=_leftward("value", domain), text="shown:N"
-        )
-        line = [] if zero is None else [_line(zero, domain)]
-        return alt.layer(*line, rule, point, text).properties(
-            width=width - _room(width), height=alt.Step(step + 8)
-        )
-
-    return _drawn(chart)
-
-
-def dots(points: pl.DataFrame, across: str, up: str, ticks: Sequence[float], high: int) -> Drawn:
+def dots(
+    points: pl.DataFrame, across: str, up: str, high: int, wide: int = WIDTHS["desk"]
+) -> Drawn:
     """Return one unnamed dot a row, `x` growing from the right to the left.
 
     Args:
         points: x, y; a dot without a name.
         across: what x is; it stands under the axis.
         up: what y is; it stands above its axis.
-        ticks: of x.
-        high: height in pixels.
+        high, wide: in pixels; `wide` on a desk.
     """
 
     def chart(width: int) -> alt.Chart:
@@ -176,7 +222,7 @@ def dots(points: pl.DataFrame, across: str, up: str, ticks: Sequence[float], hig
                     "x:Q",
                     title=f"{RLM}{across}{RLM}",
                     scale=alt.Scale(reverse=True, zero=False),
-                    axis=alt.Axis(values=list(ticks), grid=False),
+                    axis=alt.Axis(tickCount=5, grid=False, labelFontSize=13, titleFontSize=13),
                 ),
                 y=alt.Y(
                     "y:Q",
@@ -190,38 +236,15 @@ def dots(points: pl.DataFrame, across: str, up: str, ticks: Sequence[float], hig
                         titleY=-10,
                         titleX=44,
                         tickCount=4,
+                        labelFontSize=13,
+                        titleFontSize=13,
                     ),
                 ),
             )
-            .properties(width=width - 60, height=high)
+            .properties(width=min(width, wide) - 60, height=high)
         )
 
     return _drawn(chart)
-
-
-def _room(width: int) -> int:
-    """Return the width that names take beside a chart."""
-    return 190 if width == WIDTHS["desk"] else 120
-
-
-def _names(order: Sequence[str], width: int) -> alt.Y:
-    axis = alt.Axis(
-        orient="right", ticks=False, domain=False, labelFontSize=13, labelLimit=_room(width) - 8
-    )
-    return alt.Y("name:N", sort=list(order), title=None, axis=axis)
-
-
-def _leftward(column: str, domain: Sequence[float]) -> alt.X:
-    scale = alt.Scale(reverse=True, domain=list(domain), nice=False)
-    return alt.X(f"{column}:Q", scale=scale, axis=None)
-
-
-def _line(at: float, domain: Sequence[float]) -> alt.Chart:
-    return (
-        alt.Chart(alt.Data(values=[{"at": at}]))
-        .mark_rule(color="#111827")
-        .encode(x=_leftward("at", domain))
-    )
 
 
 def _svg(chart: Any) -> str:

@@ -1,4 +1,4 @@
-"""Pages of the first layer as their readers count them: words that stand, and words that are folded."""
+"""Pages of the first layer as readers count them: words that stand, words that are folded."""
 
 from __future__ import annotations
 
