@@ -204,9 +204,7 @@ def publishable_roles(by_role: pl.DataFrame, least: int) -> pl.DataFrame:
     return enough.filter(is_safe.over(unit) | ~first.over(unit)).sort(*unit, "role")
 
 
-def publishable_families(
-    ratings: pl.DataFrame, roles: pl.DataFrame, least: int
-) -> pl.DataFrame:
+def publishable_families(ratings: pl.DataFrame, roles: pl.DataFrame, least: int) -> pl.DataFrame:
     """Return the counts of each rating by family of roles, as far as they may be published.
 
     The means of roles (`publishable_roles`) and the counts of all raters are published too. So a

@@ -48,10 +48,10 @@ def areas(city: CityFolder, tables: Tables) -> Tables:
     """Return the gap of every area by subject, and how the areas add up to the city's gap.
 
     An area is where its schools stand, not where their pupils live; a band of the nurture index is
-    the fixed group that a school is compared with where it may not see single others (R130). `area_part_sd` is its gap times
-    its share of the city's tested pupils; over the areas of a kind the parts sum to
-    `mart_gap_city`, and `sum_less_city_sd` says by how much they do not. Over all subjects nothing
-    adds up, as the mean of subjects has other weights in each area.
+    the fixed group that a school is compared with where it may not see single others (R130).
+    `area_part_sd` is its gap times its share of the city's tested pupils; over the areas of a kind
+    the parts sum to `mart_gap_city`, and `sum_less_city_sd` says by how much they do not. Over all
+    subjects nothing adds up, as the mean of subjects has other weights in each area.
     """
     cells = tables["core_gap_cell"].filter(
         pl.col("group_id") == WHOLE,

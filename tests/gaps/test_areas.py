@@ -117,6 +117,7 @@ def test_bands_of_the_nurture_index_are_areas_and_their_need_is_that_of_pupils()
     assert set(rows) == {"all", "none", "4_7", "8_10"}
     band = rows["4_7"]
     assert (band["schools"], band["pupils"]) == (2, 400)
-    assert [band[end] for end in ("need", "need_lo", "need_hi")] == pytest.approx([0.25, 0.15, 0.35])
+    ends = [band[end] for end in ("need", "need_lo", "need_hi")]
+    assert ends == pytest.approx([0.25, 0.15, 0.35])
     assert rows["all"]["need"] == pytest.approx((10 + 90 + 50 + 20) / 600)
     assert dict(made["mart_school_area"].select("semel_mosad", "area").iter_rows())["4"] == "none"

@@ -1,4 +1,4 @@
-"""The list of responses, and a page for each: price, effect, evidence, what people say (R59–R68)."""
+"""The list of responses, and a page for each: price, effect, evidence, voices (R59–R68)."""
 
 from __future__ import annotations
 
@@ -172,9 +172,7 @@ def _draw(made: Prepared, tables: Tables, context: ReportContext, own: Row) -> s
         rules=[(rule, dictionary().fields[rule].he) for rule in RULES],
         families=made.rows("mart_rating_family", response_id),
         differing=[
-            row
-            for row in made.rows("mart_rating_role", response_id)
-            if row["is_rated_differently"]
+            row for row in made.rows("mart_rating_role", response_id) if row["is_rated_differently"]
         ],
         perceptions=[
             row

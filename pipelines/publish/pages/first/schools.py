@@ -92,7 +92,9 @@ def prepare(tables: Tables) -> Prepared:
         .join(schools.select("semel_mosad", "school_name_he"), on="semel_mosad", how="left")
         .sort("school_name_he", "semel_mosad", "response_id")
     )
-    own = {name: _by(tables[name].sort(order), "semel_mosad") for name, order in _OF_SCHOOLS.items()}
+    own = {
+        name: _by(tables[name].sort(order), "semel_mosad") for name, order in _OF_SCHOOLS.items()
+    }
     own["mart_formula_school"] = _by(
         tables["mart_formula_school"].filter(scenario_id=BASE), "semel_mosad"
     )
@@ -141,8 +143,21 @@ def render_every_school(tables: Tables, context: ReportContext) -> dict[str, str
     return {row["semel_mosad"]: _draw(made, tables, context, row) for row in made.schools}
 
 
+def render_each_alone(tables: Tables, context: ReportContext) -> dict[str, str]:
+    """Return the page of every school as its principal gets it, without the pages around it.
+
+    Args:
+        tables: the marts, as the audience may see them.
+        context: what the pages say about themselves.
+    """
+    made = prepare(tables)
+    return {
+        row["semel_mosad"]: _draw(made, tables, context, row, is_alone=True) for row in made.schools
+    }
+
+
 def render_school(tables: Tables, context: ReportContext, school_id: str) -> str:
-    """Return the page of one school as it stands alone, without the pages around it.
+    """Return the page of one school as it stands alone.
 
     Args:
         tables: the marts, as the audience may see them.
@@ -433,7 +448,7 @@ def _gaps(made: Prepared, code: str) -> Rows:
 
 
 def _questions(made: Prepared, code: str) -> Rows:
-    """Return what the data leave open at the school, as questions: kind, and the row they ask of."""
+    """Return what the data leave open at the school, as questions: kind, and the row asked of."""
     money = _money(made, code)
     found: Rows = []
     lacking = money["lacking"]
@@ -463,7 +478,7 @@ def _questions(made: Prepared, code: str) -> Rows:
 
 
 def _calls(made: Prepared, code: str) -> Rows:
-    """Return, for each subject below the target, similar schools that do better, the likest first."""
+    """Return, for each subject below the target, similar ones that do better, the likest first."""
     below = [
         gap["subject"]
         for gap in made.rows("mart_gap_school", code)
@@ -473,14 +488,12 @@ def _calls(made: Prepared, code: str) -> Rows:
     for row in made.rows("mart_peer_school", code):
         peers.setdefault(row["subject"], []).append(row["peer_semel_mosad"])
     return [
-        {"subject": subject, "codes": peers[subject]}
-        for subject in below
-        if peers.get(subject)
+        {"subject": subject, "codes": peers[subject]} for subject in below if peers.get(subject)
     ]
 
 
 def _practices(made: Prepared, code: str) -> dict[str, Rows]:
-    """Return practices of other schools that can be visited; those of schools to call come first."""
+    """Return practices of other schools to visit; those of schools to call come first."""
     called = {one for row in _calls(made, code) for one in row["codes"]}
     rows = sorted(
         (row for row in made.city["mart_practice"] if row["semel_mosad"] != code),
