@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from posixpath import dirname, join, normpath
 
 from pipelines.publish.pages.base import ANNEXES
 from tests.words.reading import Node, Page
@@ -58,5 +60,15 @@ def _is_folded(node: Node) -> bool:
     return node.within("details") and not node.within("summary")
 
 
-def _text(nodes) -> str:
+def _text(nodes: Iterable[Node]) -> str:
     return " ".join(node.text for node in nodes)
+
+
+def links(name: str, page: Page) -> list[tuple[str, str]]:
+    """Return where a page's links lead within the release: the place, and the id there."""
+    found = []
+    for href in re.findall(r'<a\b[^>]*\shref="([^"]*)"', page.markup):
+        if not re.match(r"https?:|mailto:", href):
+            place, _, anchor = href.partition("#")
+            found.append((normpath(join(dirname(name), place)) if place else name, anchor))
+    return found

@@ -10,8 +10,7 @@ import polars as pl
 import pytest
 
 from pipelines.publish import pages
-from pipelines.publish.build import PAGES
-from pipelines.publish.pages.base import ReportContext
+from pipelines.publish.pages.base import ANNEXES, FIRST, ReportContext
 from pipelines.publish.pages.quality import _QUESTIONS, _sentence, render_quality
 from pipelines.publish.suppression import Thresholds, suppress
 from pipelines.publish.words import FORMS
@@ -367,7 +366,8 @@ def test_the_page_is_accessible_and_stands_alone(page):
     assert len(regions) == 9
     assert all(attrs["aria-label"] and attrs["tabindex"] == "0" for attrs in regions)
     links = {attrs["href"] for tag, attrs in page.tags if tag == "a"}
-    assert links == {"#content", *PAGES} - {"quality.html"}
+    first = {f"../{place}.html" for place in FIRST}
+    assert links == {"#content", *first, *(f"{name}.html" for name in ANNEXES)} - {"quality.html"}
 
 
 def test_text_of_files_cannot_become_markup():

@@ -102,7 +102,7 @@ def committee(published):
 
 @pytest.fixture(scope="module")
 def page(committee):
-    return (committee / "responses.html").read_text(encoding="utf-8")
+    return (committee / "annex/responses.html").read_text(encoding="utf-8")
 
 
 def card(page, response_id):

@@ -6,7 +6,9 @@ draws tables with `show`: heads, forms, intervals, names and addresses come from
 
 from __future__ import annotations
 
+import hashlib
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -280,18 +282,25 @@ def environment() -> Environment:
         "first_layer": FIRST,
         "annexes": ANNEXES,
         "script": script,
+        "security_policy": security_policy,
     }
     return env
+
+
+def decision_of(
+    tables: Mapping[str, pl.DataFrame], context: ReportContext
+) -> dict[str, Any] | None:
+    """Return the decision in force on the planned year (`mart_decided`), if there is one."""
+    return first_row(
+        tables["mart_decided"].filter("is_in_force", planning_year=context.planning_year)
+    )
 
 
 def _standing(tables: Mapping[str, pl.DataFrame], context: ReportContext, root: str) -> Markup:
     """Return whether the plan that the pages show was decided, or is a draft."""
     if "mart_decided" not in tables:
         return Markup("")
-    year = isolated(words.year(context.planning_year))
-    decided = first_row(
-        tables["mart_decided"].filter("is_in_force", planning_year=context.planning_year)
-    )
+    year, decided = isolated(words.year(context.planning_year)), decision_of(tables, context)
     if decided is None:
         return Markup("התוכנית לשנת {} היא טיוטה: טרם הוחלט עליה.").format(year)
     return Markup(
@@ -317,6 +326,16 @@ def script(name: str) -> Markup:
 @cache
 def _scripts() -> dict[str, str]:
     return {path.stem: path.read_text(encoding="utf-8") for path in (_HERE / "first").glob("*.js")}
+
+
+@cache
+def security_policy() -> Markup:
+    """Return what a browser lets a page do: draw its own style, run our scripts, ask nobody."""
+    hashes = (
+        b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in _scripts().values()
+    )
+    scripts = " ".join(f"'sha256-{one}'" for one in sorted(hashes)) or "'none'"
+    return Markup(f"default-src 'none'; style-src 'unsafe-inline'; script-src {scripts}")
 
 
 def is_plain(text: str) -> bool:

@@ -10,7 +10,7 @@ import polars as pl
 
 from models.keys import WHOLE
 from pipelines.publish import words
-from pipelines.publish.pages.base import ReportContext, Row, Rows, page
+from pipelines.publish.pages.base import ReportContext, Row, Rows, decision_of, page
 from pipelines.settings.fields import dictionary
 
 Tables = Mapping[str, pl.DataFrame]
@@ -126,6 +126,7 @@ def render_responses(tables: Tables, context: ReportContext) -> str:
         "first/responses",
         tables,
         context,
+        decided=decision_of(tables, context),
         responses=rows,
         most=max(money, default=0),
         widest=max((abs(row["change"] or 0) for row in rows), default=0),
@@ -163,6 +164,7 @@ def _draw(made: Prepared, tables: Tables, context: ReportContext, own: Row) -> s
         tables,
         context,
         at=f"responses/{response_id}",
+        decided=decision_of(tables, context),
         goals=made.rows("mart_response_goal", response_id),
         lines=[line for line in lines if line["semel_mosad"] is not None],
         service=made.row("mart_city_service", response_id),

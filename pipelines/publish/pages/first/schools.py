@@ -18,7 +18,7 @@ import polars as pl
 from models.allocation.account.reasons import progress_of
 from models.keys import WHOLE
 from pipelines.publish import words
-from pipelines.publish.pages.base import ReportContext, Row, Rows, page
+from pipelines.publish.pages.base import ReportContext, Row, Rows, decision_of, page
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import CITY, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
@@ -188,6 +188,7 @@ def render_schools(tables: Tables, context: ReportContext) -> str:
         "first/schools",
         tables,
         context,
+        decided=decision_of(tables, context),
         schools=rows,
         most=max((row["money"]["now"]["cost_agorot"] or 0 for row in rows), default=0),
         widest=max((abs(_changed(row["money"])) for row in rows), default=0),
@@ -217,6 +218,7 @@ def _draw(
         context,
         at="index" if is_alone else f"schools/{code}",
         is_alone=is_alone,
+        decided=decision_of(tables, context),
         own=own,
         money=_money(made, code),
         given=_given(made, code),
