@@ -28,6 +28,8 @@ from tests.words.reading import Page
 # What a list may be sorted by; a score or a need is none of them (R112).
 SORTS = {"name", "tier", "money", "change"}
 FILTERS = {"stream", "class"}
+# In a row of the school itself, what tells of another school beside it.
+OF_PAIRS = {"p_better", "distance_sd", "swap_loss", "needier_need", "need_other", "p_needier"}
 PLANTED, PLANTED_COUNT = 0.9182736455, 918273
 
 
@@ -47,10 +49,7 @@ def schools(tables):
 
 
 def disturbed(tables, school):
-    """Return the marts with every closed number of other schools planted, and how many there are.
-
-    Of pairs of schools the numbers tell of both, and are planted too.
-    """
+    """Return the marts with every closed number of other schools planted, and how many there are."""
     found, cells = {}, 0
     for name, frame in tables.items():
         codes = columns_of_schools(frame.columns)
@@ -65,13 +64,11 @@ def disturbed(tables, school):
         if not codes or not closed:
             found[name] = frame
             continue
-        other = pl.any_horizontal(
-            (pl.col(code).is_not_null() & (pl.col(code) != school) & (pl.col(code) != "city"))
-            for code in codes
-        )
+        first = pl.col(codes[0])
+        other = first.is_not_null() & (first != school) & (first != "city")
         cells += frame.filter(other).height * len(closed)
         found[name] = frame.with_columns(
-            pl.when(other & pl.col(column).is_not_null())
+            pl.when((other | pl.lit(column in OF_PAIRS)) & pl.col(column).is_not_null())
             .then(
                 pl.lit(PLANTED if frame.schema[column].is_float() else PLANTED_COUNT).cast(
                     frame.schema[column], strict=False
