@@ -49,7 +49,7 @@ def schools(tables):
 
 
 def disturbed(tables, school):
-    """Return the marts with every closed number of other schools planted, and how many there are."""
+    """Return the marts with every closed number of other schools planted, and how many."""
     found, cells = {}, 0
     for name, frame in tables.items():
         codes = columns_of_schools(frame.columns)
