@@ -2,13 +2,11 @@
 
 import pytest
 
-from tests.browser.test_browser import browser  # noqa: F401  (its fixture)
-
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def opened(published, browser):  # noqa: F811
+def opened(published, browser):
     def open_(name, **options):
         page = browser.new_page(viewport={"width": 1280, "height": 800}, **options)
         page.faults = []

@@ -204,6 +204,21 @@ _PAGES: tuple[tuple[str, str, str, str, str], ...] = (
         r"\g<0><p>0.4 עד −0.2</p>",
     ),
     (
+        "money of lines called firm",
+        "quantifiers",
+        "index.html",
+        r"<bdi dir=.ltr.>[\d.]+%</bdi></b> מן הכסף לבתי הספר",
+        "99.9%</b> מן הכסף לבתי הספר",
+    ),
+    (
+        "a majority that nobody counted",
+        "quantifiers",
+        "index.html",
+        r"<h2>מה על הוועדה להחליט</h2>",
+        r"\g<0><p>רובם מקבלים פחות</p>",
+    ),
+    ("SD on the first page", "units", "index.html", r"<main id=.content.>", r"\g<0><p>0.3 ס״ת</p>"),
+    (
         "a hedge",
         "hedging",
         "annex/allocation.html",
