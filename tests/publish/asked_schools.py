@@ -85,7 +85,7 @@ def _call(tables: Tables) -> str | None:
         return None
     names = dict(tables["mart_need_index"].select("semel_mosad", "school_name_he").iter_rows())
     peer = rows["peer_semel_mosad"][0]
-    return f"ב{label('subject', rows['subject'][0])}: {names[peer]}"
+    return f": {names[peer]}"
 
 
 def _distance(tables: Tables) -> str | None:
@@ -115,7 +115,7 @@ def _rated(tables: Tables) -> str:
 def _colours(tables: Tables) -> str | None:
     row = tables["mart_rating"].sort("response_id").row(0, named=True)
     return (
-        f"כל המדרגים (n = {row['raters']} ) {row['red_raters']} {row['yellow_raters']}"
+        f"כל המדרגים ( n = {row['raters']} ) {row['red_raters']} {row['yellow_raters']}"
         f" {row['green_raters']}"
     )
 

@@ -37,7 +37,7 @@ def test_colours_are_counted_in_the_guides_own_words(layer, tables):
         text = said(layer, row["response_id"])
         assert sum(row[column] for column in RATINGS) == row["raters"]
         counts = " ".join(str(row[column]) for column in RATINGS)
-        assert f"כל המדרגים (n = {row['raters']} ) {counts}" in text
+        assert f"כל המדרגים ( n = {row['raters']} ) {counts}" in text
         for value in ("לא יעיל (אדום)", "יעיל במידה סבירה (צהוב)", "יעיל מאוד (ירוק)"):
             assert value in text
         assert label("rated", row["rated"]) in text

@@ -28,6 +28,13 @@ LEAST_SCHOOLS = 5
 MOST_NAMED = 1
 """Schools named as those who got a response instead; its own page names every one."""
 MOST_QUESTIONS, MOST_SEEN, MOST_CALLED = 3, 1, 2
+INDICATOR_UNITS = {
+    "percent of pupils": "% מן התלמידים",
+    "percent not positive": "% שאינם חיוביים",
+    "decile": "עשירון",
+    "category (1 high – 3 low)": "קטגוריה, 1 עד 3",
+}
+"""Units of indicators of need that are told as they are; gaps are told in months."""
 _BELOW = ("surely_below", "probably_below")
 _NO_RESPONSE, _SURE = "no_response", 0.95
 Tables = Mapping[str, pl.DataFrame]
@@ -232,7 +239,6 @@ def _draw(
         form=_form(made, code),
         joined=partial(_joined, made),
         named=MOST_NAMED,
-        calling=MOST_CALLED,
         least=LEAST_SCHOOLS,
         column_he=lambda column: dictionary().fields[column].he,
     )
@@ -480,7 +486,10 @@ def _questions(made: Prepared, code: str) -> Rows:
 
 
 def _calls(made: Prepared, code: str) -> Rows:
-    """Return, for each subject below the target, similar ones that do better, the likest first."""
+    """Return whom to call: similar schools that do better in subjects below the target.
+
+    Keys: subjects, codes (the likest first); subjects with the same schools stand together.
+    """
     below = [
         gap["subject"]
         for gap in made.rows("mart_gap_school", code)
@@ -488,9 +497,18 @@ def _calls(made: Prepared, code: str) -> Rows:
     ]
     peers: dict[str, list[str]] = {}
     for row in made.rows("mart_peer_school", code):
-        peers.setdefault(row["subject"], []).append(row["peer_semel_mosad"])
+        if row["subject"] in below:
+            peers.setdefault(row["subject"], []).append(row["peer_semel_mosad"])
+    together: dict[tuple[str, ...], list[str]] = {}
+    for subject, codes in peers.items():
+        together.setdefault(tuple(codes[:MOST_CALLED]), []).append(subject)
     return [
-        {"subject": subject, "codes": peers[subject]} for subject in below if peers.get(subject)
+        {
+            "subjects": subjects,
+            "codes": list(codes),
+            "more": sorted({one for subject in subjects for one in peers[subject]} - {*codes}),
+        }
+        for codes, subjects in together.items()
     ]
 
 
@@ -523,9 +541,19 @@ def _form(made: Prepared, code: str) -> Rows:
             "mart": "mart_need_indicator",
             "row": row,
             "column": "indicator_value",
-            "name": row["indicator_name_he"],
+            "name": f"{row['indicator_name_he']} ({INDICATOR_UNITS[row['unit']]})",
         }
         for row in made.rows("mart_need_indicator", code)
-        if row["is_measured"] and row["indicator_value"] is not None
+        if row["indicator_value"] is not None and row["unit"] in INDICATOR_UNITS
+    ]
+    cells += [
+        {
+            "mart": "mart_gap_school",
+            "row": row,
+            "column": "gap_sd",
+            "name": f"מרחק מן היעד ב{words.label('subject', row['subject'])} (חודשים)",
+        }
+        for row in made.rows("mart_gap_school", code)
+        if row["gap_sd"] is not None and row["subject"] != WHOLE
     ]
     return cells
