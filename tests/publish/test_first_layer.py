@@ -10,9 +10,10 @@ from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.base import FIRST, is_plain
 from pipelines.publish.pages.first import FOLDED_WORDS, VISIBLE_WORDS
 from tests.publish.asked import ASKED
+from tests.publish.asked_schools import SCHOOLS_ASKED
 from tests.publish.layer import Layer, folded, links, visible, words
 
-EVERY = ASKED
+EVERY = (*ASKED, *SCHOOLS_ASKED)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def _clicks(layer, place):
 
 
 def test_the_questions_are_of_all_who_ask():
-    assert len(EVERY) >= 10
-    assert {"committee", "parent"} <= {asked.who for asked in EVERY}
+    assert len(EVERY) >= 20
+    assert {"committee", "parent", "principal"} == {asked.who for asked in EVERY}
     assert len({asked.question for asked in EVERY}) == len(EVERY)
     assert all(normpath(asked.at) == asked.at for asked in EVERY)

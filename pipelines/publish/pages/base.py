@@ -92,9 +92,14 @@ def number(table: str | None, row: Row, column: str, form: str = "") -> Markup:
     shown = escape(words.FORMS[form or dictionary().form(column) or "code"](value))
     if table is None:
         return Markup(f'<bdi dir="ltr">{shown}</bdi>')
+    cell = f'data-cell="{escape(address(table, row, column))}" data-value="{value}"'
+    return Markup(f'<bdi dir="ltr" {cell}>{shown}</bdi>')
+
+
+def address(table: str, row: Row, column: str) -> str:
+    """Return the address of a cell as pages carry it: mart/key/column."""
     key = ";".join(f"{name}={row[name]}" for name in dictionary().tables[table].key)
-    address = f'data-cell="{table}/{escape(key)}/{column}" data-value="{value}"'
-    return Markup(f'<bdi dir="ltr" {address}>{shown}</bdi>')
+    return f"{table}/{key}/{column}"
 
 
 def interval(table: str | None, row: Row, low: str, high: str = "") -> Markup:
@@ -262,6 +267,7 @@ def environment() -> Environment:
         "number": number,
         "interval": interval,
         "estimate": estimate,
+        "address": address,
         "ratio": ratio,
         "mark": mark,
         "across": across,
@@ -281,14 +287,20 @@ def environment() -> Environment:
     return env
 
 
+def decision_of(
+    tables: Mapping[str, pl.DataFrame], context: ReportContext
+) -> dict[str, Any] | None:
+    """Return the decision in force on the planned year (`mart_decided`), if there is one."""
+    return first_row(
+        tables["mart_decided"].filter("is_in_force", planning_year=context.planning_year)
+    )
+
+
 def _standing(tables: Mapping[str, pl.DataFrame], context: ReportContext, root: str) -> Markup:
     """Return whether the plan that the pages show was decided, or is a draft."""
     if "mart_decided" not in tables:
         return Markup("")
-    year = isolated(words.year(context.planning_year))
-    decided = first_row(
-        tables["mart_decided"].filter("is_in_force", planning_year=context.planning_year)
-    )
+    year, decided = isolated(words.year(context.planning_year)), decision_of(tables, context)
     if decided is None:
         return Markup("התוכנית לשנת {} היא טיוטה: טרם הוחלט עליה.").format(year)
     return Markup(
