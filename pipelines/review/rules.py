@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import polars as pl
 
 from models.allocation.problem.plan import Plan
@@ -10,7 +12,7 @@ from models.allocation.rules.shares import MoneyShare
 from models.keys import PAIR
 from pipelines.decide.rules import READS as RULE_READS
 from pipelines.decide.rules import rules
-from pipelines.settings.city import CityFolder
+from pipelines.settings.city import CityError, CityFolder
 from pipelines.warehouse.tables import Step, Tables, table_of
 
 _OF_MONEY = (MoneyShare, SchoolMoneyRule, SourceExcluded)
@@ -21,13 +23,20 @@ def rules_in_fact(city: CityFolder, tables: Tables) -> Tables:
     """Return the rules about money, each measured on what was paid as it will be by the year's end.
 
     What is paid is carried on at its pace so far, as limits per school are of a whole year. Before
-    anything is paid of a decided plan there is nothing to measure.
+    anything is paid of a decided plan there is nothing to measure. The rules are those of the
+    policy that was decided by; where today's code cannot read it, nothing is measured.
     """
+    with suppress(CityError):
+        return {"mart_rule_actual": table_of("mart_rule_actual", _measured(city, tables))}
+    return {"mart_rule_actual": table_of("mart_rule_actual", [])}
+
+
+def _measured(city: CityFolder, tables: Tables) -> list[dict[str, object]]:
     planned = {row["rule_id"]: row for row in tables["mart_allocation_rule"].to_dicts()}
     done = _in_fact(tables)
-    found = []
+    found: list[dict[str, object]] = []
     if done is not None:
-        for rule in rules(city, tables):
+        for rule in rules(city.as_decided(), tables):
             if isinstance(rule, _OF_MONEY) and rule.rule_id in planned:
                 measured, stated = rule.measure(done), planned[rule.rule_id]
                 kept = ("rule_id", "rule_he", "rule_en", "unit", "rule_limit", "rule_value")
@@ -35,7 +44,7 @@ def rules_in_fact(city: CityFolder, tables: Tables) -> Tables:
                     {name: stated[name] for name in kept}
                     | {"rule_actual": measured.value, "is_kept_actually": measured.satisfied}
                 )
-    return {"mart_rule_actual": table_of("mart_rule_actual", found)}
+    return found
 
 
 def _in_fact(tables: Tables) -> Plan | None:

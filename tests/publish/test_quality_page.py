@@ -389,7 +389,7 @@ def test_latin_terms_and_numbers_keep_left_to_right(text, shown):
     assert str(_sentence(text)) == shown
 
 
-STYLES = sorted(Path(pages.__file__).parent.glob("*.css"))
+STYLES = sorted(Path(pages.__file__).parent.rglob("*.css"))
 
 
 def test_badges_can_be_read_without_good_eyes():

@@ -188,7 +188,7 @@ CLAIMS = (
     _claim(r"(\d+) מן השורות הממומנות יציבות", _lines("firm")),
     _claim(r"([\d.]+%) מן הכסף לבתי הספר הוא בשורות יציבות", _firm_money),
     _claim(r"^● יציב", _firm),
-    _claim(r"^נזקקים בוודאות שמקבלים פחות$", _surely_needy_fall),
+    _claim(r"^בתי ספר נזקקים בוודאות שמקבלים פחות$", _surely_needy_fall),
     _claim(r"לא סומן אף בית ספר", _nobody_marked),
     _claim(r"אינה סותרת אף הצעה", _no_contradiction),
     _claim(r"אף תפקיד מן המוצגים", _no_role),

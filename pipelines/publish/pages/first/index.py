@@ -11,7 +11,7 @@ from pipelines.publish.pages.base import ReportContext, page
 from pipelines.publish.pages.first import facts
 from pipelines.publish.pages.first.facts import Tables
 from pipelines.settings.fields import dictionary
-from pipelines.settings.keys import AGOROT
+from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import CONFIRMED
 
 MOST_CHOICES = 6
@@ -75,6 +75,7 @@ def _choices(tables: Tables) -> list[dict[str, Any]]:
     )
     undecided = tables["mart_proposal"].filter("needs_decision", pl.col("proposal") != "keep")
     undecided = undecided.join(facts.by_response(tables), on="response_id")
+    steps = tables["mart_allocation_next"]
     found = {
         "unconfirmed": scenarios.filter(scenario_id=CONFIRMED),
         "falls": falls,
@@ -88,7 +89,7 @@ def _choices(tables: Tables) -> list[dict[str, Any]]:
         "preference": scenarios.filter(
             pl.col("scenario_id").is_in(graded["scenario_id"].implode())
         ),
-        "budget": tables["mart_allocation_next"].sort("step_agorot", "funding_channel"),
+        "budget": steps.filter(funding_channel=MUNICIPAL).sort("step_agorot"),
     }
     return [
         {"kind": kind, "rows": rows.head(MOST_ROWS.get(kind, 3)).to_dicts(), "count": rows.height}
