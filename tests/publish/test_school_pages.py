@@ -1,5 +1,6 @@
 """A school's page and the list of schools: what they tell, and of whom they tell nothing (R130)."""
 
+import datetime
 import re
 
 import polars as pl
@@ -230,3 +231,56 @@ def test_the_list_holds_no_need_and_no_score(tables, context):
         "decision_version",
     }
     assert all("₪" in unit for unit in units)
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        "mart_gap_school",
+        "mart_need_indicator",
+        "mart_allocation_change",
+        "mart_allocation_reason",
+        "mart_allocation_flip",
+        "mart_last_plan",
+        "mart_peer_school",
+        "mart_school_area",
+        "mart_need_area",
+        "mart_gap_area",
+        "mart_plan_line",
+        "mart_practice",
+        "mart_formula_school",
+    ],
+)
+def test_a_page_stands_where_a_city_has_no_such_data(tables, context, schools, empty):
+    page = render_school({**tables, empty: tables[empty].clear()}, context, schools[0])
+    assert page.count("<section") == page.count("</section>") >= 6
+    if empty == "mart_plan_line":
+        assert "אין לבית הספר מענה" in page
+    if empty == "mart_last_plan":
+        assert "לא ידוע" in page
+    if empty in ("mart_school_area", "mart_need_area"):
+        assert "קטנה מכדי להציגה" in page
+
+
+def test_a_decided_plan_is_told_as_decided(tables, context, schools):
+    decided = {
+        "planning_year": context.planning_year,
+        "decision_version": 2,
+        "is_in_force": True,
+        "decided_on": datetime.date(2026, 7, 1),
+    }
+    held = pl.DataFrame([decided]).cast(
+        {name: tables["mart_decided"].schema[name] for name in decided}
+    )
+    raised = tables["mart_plan_line"].with_columns(
+        is_decided=pl.lit(value=True), cost_agorot=pl.col("cost_agorot") + 100
+    )
+    changed = {
+        **tables,
+        "mart_decided": pl.concat([tables["mart_decided"].clear(), held], how="diagonal"),
+        "mart_plan_line": raised,
+    }
+    said = " ".join(visible(Page(render_school(changed, context, schools[0]))).split())
+    assert "הוחלט ביום 1.7.2026 , גרסה 2" in said
+    assert "טרם הוחלט" not in said
+    assert nis(raised.filter(semel_mosad=schools[0])["cost_agorot"].sum()) in said

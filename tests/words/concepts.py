@@ -327,7 +327,8 @@ def _more_and_less(tables: Tables) -> Numbers:
     if rows.is_empty():
         return None
     more, less = (rows.filter(change_direction=way).height for way in ("gains", "loses"))
-    return whole(more), whole(less), nis(rows["change_agorot"].sum())
+    change = rows["change_agorot"].sum()
+    return whole(more), whole(less), ("+" if change > 0 else "") + nis(change)
 
 
 def _uncounted(tables: Tables) -> Numbers:

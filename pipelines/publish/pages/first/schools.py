@@ -405,9 +405,14 @@ def _band(made: Prepared, code: str) -> str | None:
     sizes = {row["area"]: row["schools"] for row in made.city["mart_need_area"]}
     if place is None or place["area"] not in sizes or place["area"] == "none":
         return None
-    own, rest = sizes[place["area"]], sizes[WHOLE] - sizes[place["area"]]
-    is_told = own >= LEAST_SCHOOLS and (rest == 0 or rest >= LEAST_SCHOOLS)
+    is_told = _is_large(sizes[place["area"]], sizes[WHOLE])
     return str(place["area"]) if is_told else None
+
+
+def _is_large(schools: int, of_city: int) -> bool:
+    """Whether a group may be told: it and the rest of the city are each of enough schools."""
+    rest = of_city - schools
+    return schools >= LEAST_SCHOOLS and (rest == 0 or rest >= LEAST_SCHOOLS)
 
 
 def _beside_need(made: Prepared, code: str) -> dict[str, Any]:
@@ -426,7 +431,8 @@ def _gaps(made: Prepared, code: str) -> Rows:
         for row in made.city["mart_gap_area"]
         if row["area_kind"] == "nurture_band"
         and row["area"] == band
-        and row["schools_measured"] >= LEAST_SCHOOLS
+        and row["subject"] in city
+        and _is_large(row["schools_measured"], city[row["subject"]]["schools_measured"])
     }
     order = ["all", *(name for name in map(str, dictionary().labels["subject"]) if name != "all")]
     rows = sorted(made.rows("mart_gap_school", code), key=lambda row: order.index(row["subject"]))
