@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.first import facts
-from pipelines.publish.pages.first.index import MOST_CHOICES, _choices, render_index
+from pipelines.publish.pages.first.index import MOST_CHOICES, _choices, _unknown, render_index
 from pipelines.publish.pages.first.questions import render_questions
 from pipelines.publish.pages.first.scenarios import render_plans
 from pipelines.publish.redraw import context_of
@@ -134,6 +134,21 @@ def test_choices_have_their_order_and_stand_only_where_there_is_one(tables):
     assert 3 <= len(kinds) <= MOST_CHOICES
     left = without(tables, "mart_scenario", "mart_allocation_next")
     assert not {"unconfirmed", "preference", "budget"} & {item["kind"] for item in _choices(left)}
+
+
+def test_of_what_is_measured_nowhere_the_weightiest_stand_and_the_others_are_counted(tables):
+    rows = pl.DataFrame(
+        {
+            "item_id": [f"i{number}" for number in range(8)],
+            "schools_not_measured": [3, None, 3, 2, 3, 3, 3, 3],
+            "schools": [3, None, 3, 3, 3, 3, 3, 3],
+            "weakens": ["a", "a", "a,b,c", "a,b,c,d", "a", "a,b", "a", "a"],
+        }
+    )
+    told = _unknown({"mart_not_measured": rows})
+    assert [row["item_id"] for row in told["rows"]] == ["i2", "i5", "i0", "i1"]
+    assert told["more"] == 3
+    assert _unknown({"mart_not_measured": rows.clear()}) == {"rows": [], "more": 0}
 
 
 def test_a_city_s_notes_stand_on_the_first_page(tables, context):
