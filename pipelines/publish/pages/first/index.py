@@ -15,7 +15,7 @@ from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import CONFIRMED
 
 MOST_CHOICES, MOST_UNKNOWN = 6, 4
-MOST_ROWS = {"voices": 2}  # of a choice: otherwise three
+MOST_ROWS = {"voices": 2, "proposals": 2}  # of a choice: otherwise three
 
 
 def render_index(tables: Tables, context: ReportContext) -> str:
