@@ -402,11 +402,11 @@ def _loaded(folder: Path, content: tuple[object, ...]) -> CityFolder:
             f" שנות לימוד אחרי {reference}, שנת הייחוס ב־city.yaml.",
         )
     found = CityFolder(folder=folder, city=city, policy=policy, decided=read_archives(folder))
-    _refuse_dropped(path, found)
+    refuse_dropped(path, found)
     return found
 
 
-def _refuse_dropped(path: Path, city: CityFolder) -> None:
+def refuse_dropped(path: Path, city: CityFolder) -> None:
     """Refuse a policy that no longer knows a response of the plan in force.
 
     Raises:
