@@ -5,7 +5,7 @@ from posixpath import dirname
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from pipelines.publish.pages.base import FIRST
+from pipelines.publish.pages.base import ANNEXES, FIRST
 from tests.browser.conftest import SCREENSHOTS
 from tests.publish.layer import Layer
 
@@ -79,6 +79,17 @@ def test_nobody_is_kept_out(opened, names, width):
             found[name] = faults
         page.close()
     assert found == {}
+
+
+@pytest.mark.parametrize("name", ANNEXES)
+def test_nobody_is_kept_out_of_an_annex(opened, name):
+    page = opened(f"annex/{name}.html")
+    said = Axe().run(page, {"exclude": [["svg"]]}, {"resultTypes": ["violations"]}).response
+    assert [
+        (one["id"], node["target"], node["html"][:120])
+        for one in said["violations"]
+        for node in one["nodes"]
+    ] == []
 
 
 def _is_a_sign(node):

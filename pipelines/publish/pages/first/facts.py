@@ -37,8 +37,10 @@ def quarters(tables: Tables, view: str = "plan") -> Rows:
 
 def times(rows: Rows) -> float | None:
     """Return how many times as much per pupil the first group gets as the last one."""
-    ends = [row["per_pupil_agorot"] for row in (rows[:1] + rows[-1:])]
-    return ends[0] / ends[1] if len(ends) == 2 and all(ends) else None
+    if len(rows) < 2:
+        return None
+    first, last = rows[0]["per_pupil_agorot"], rows[-1]["per_pupil_agorot"]
+    return first / last if first and last else None
 
 
 def changes(tables: Tables) -> Rows:

@@ -14,7 +14,7 @@ from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import CONFIRMED
 
-MOST_CHOICES = 6
+MOST_CHOICES, MOST_UNKNOWN = 6, 4
 MOST_ROWS = {"voices": 2}  # of a choice: otherwise three
 
 
@@ -98,8 +98,13 @@ def _choices(tables: Tables) -> list[dict[str, Any]]:
     ]
 
 
-def _unknown(tables: Tables) -> list[dict[str, Any]]:
-    """Return what is not measured in any school, and what is not of schools."""
+def _unknown(tables: Tables) -> dict[str, Any]:
+    """Return what is not measured in any school, and what is not of schools.
+
+    Keys: rows (those that weaken most tables, the first of them), more (how many others).
+    """
     rows = tables["mart_not_measured"]
     nowhere = pl.col("schools_not_measured") == pl.col("schools")
-    return rows.filter(nowhere.fill_null(True)).sort("item_id").to_dicts()
+    weakened = pl.col("weakens").str.count_matches(",")
+    found = rows.filter(nowhere.fill_null(True)).sort(weakened, "item_id", descending=[True, False])
+    return {"rows": found.head(MOST_UNKNOWN).to_dicts(), "more": found[MOST_UNKNOWN:].height}
