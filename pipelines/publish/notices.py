@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from pathlib import Path
 
+from pipelines.publish.mail import post
 from pipelines.publish.release import what_stays
 from pipelines.settings.city import Email, Notices
 from pipelines.settings.workspace import Workspace
@@ -106,8 +107,5 @@ def _run(command: str, space: Workspace, file: Path, text: str) -> None:
 
 def _send(channel: Email, subject: str, text: str) -> None:
     message = EmailMessage()
-    message["Subject"], message["From"] = subject, channel.sender
-    message["To"] = ", ".join(channel.to)
     message.set_content(text)
-    with smtplib.SMTP(channel.host, channel.port, timeout=_SECONDS) as server:
-        server.send_message(message)
+    post(channel, channel.to, subject, message)

@@ -11,6 +11,7 @@ costs a third of a second; each source is an asset that can be materialised by i
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -106,7 +107,7 @@ def _raw_assets(
         ]
         faults: list[str] = []
         moment = datetime.now(UTC).replace(tzinfo=None)
-        known = city_references(city, workspace.published())
+        known = city_references(city, workspace.published(), workspace.releases_folder)
         with warehouse.connect() as connection:
             for source_id in selected:
                 yield from _collect(city, source_id, years, connection, known, moment, faults)
@@ -163,7 +164,9 @@ def _collect(
     )
 
 
-def city_references(city: CityFolder, releases: tuple[str, ...] | None = None) -> References:
+def city_references(
+    city: CityFolder, releases: tuple[str, ...] | None = None, kept: Path | None = None
+) -> References:
     """Return what a city knows of its responses, goals, scales and published releases."""
     years = city.city.school_years.all()
     try:
@@ -171,8 +174,8 @@ def city_references(city: CityFolder, releases: tuple[str, ...] | None = None) -
         goals = read_source(city, "aim__goals", years).rows["goal_id"].drop_nulls()
     except CityError:
         # The source's own loading says what is wrong with the file.
-        return references_of(city, (), (), releases)
-    return references_of(city, tuple(responses), tuple(goals), releases)
+        return references_of(city, (), (), releases, kept)
+    return references_of(city, tuple(responses), tuple(goals), releases, kept)
 
 
 def _has_files(city: CityFolder, source_id: str) -> bool:

@@ -1,0 +1,91 @@
+"""Tickets of schools: how each stands, and which source's owner hears of it (R76).
+
+A correction changes no data. It goes to whoever answers for the files that the number comes from.
+"""
+
+from __future__ import annotations
+
+from pipelines import aim, decide, diagnose, review
+from pipelines.act import not_measured, plan, voices
+from pipelines.settings.city import CityFolder
+from pipelines.settings.fields import dictionary
+from pipelines.sources.follow_up import cell_parts
+from pipelines.warehouse.lineage import sources_behind
+from pipelines.warehouse.tables import Step, Tables, table_of
+
+_MADE = (
+    *aim.STEPS,
+    *diagnose.STEPS,
+    *decide.STEPS,
+    *plan.STEPS,
+    *not_measured.STEPS,
+    *voices.STEPS,
+    *review.STEPS,
+)
+# What people decide, say or report has ways of its own to be put right.
+_NO_DATA = ("act", "aim", "decide", "voice")
+
+
+def tickets(city: CityFolder, tables: Tables) -> Tables:
+    """Return the tickets and, of each that is no confirmation, the sources of its cell.
+
+    A question or correction that is open or accepted is the source owner's to look at.
+    """
+    fields = dictionary().fields
+    told, sources = [], []
+    for row in tables["stg_act__tickets"].sort("ticket_id").to_dicts():
+        mart, _, column = cell_parts(row["ticket_cell"])
+        kind, answer = row["ticket_kind"], row["ticket_answer"]
+        state = answer or ("confirmed" if kind == "confirm" else "open")
+        answered = row["answered_on"]
+        ticket = {
+            name: row[name]
+            for name in ("ticket_id", "planning_year", "semel_mosad", "ticket_kind", "asked_on")
+        } | {"cell_name_he": fields[column].he, "ticket_state": state}
+        told.append(
+            ticket
+            | {"answered_by_role": row["answered_by_role"], "answered_on": answered}
+            | {"answer_days": (answered - row["asked_on"]).days if answered else None}
+        )
+        if kind != "confirm":
+            sources += [
+                {
+                    "ticket_id": row["ticket_id"],
+                    "source_id": source_id,
+                    "source_name_he": dictionary().source_he(source_id),
+                    "source_owner_he": dictionary().source_owner(source_id),
+                    "semel_mosad": row["semel_mosad"],
+                    "cell_name_he": fields[column].he,
+                    "ticket_kind": kind,
+                    "ticket_state": state,
+                }
+                for source_id in _sources(city, mart, column)
+            ]
+    return {
+        "mart_ticket": table_of("mart_ticket", told),
+        "mart_ticket_source": table_of("mart_ticket_source", sources),
+    }
+
+
+def _sources(city: CityFolder, mart: str, column: str) -> list[str]:
+    """Return the city's sources of a column; where it is reckoned from none, those of its table."""
+    for part in (column, ""):
+        found = [
+            source_id
+            for source_id in sources_behind(mart, part, _MADE)
+            if source_id in city.city.sources and source_id.partition("__")[0] not in _NO_DATA
+        ]
+        if found:
+            return found
+    return []
+
+
+STEPS = (
+    Step(
+        "tickets",
+        "act",
+        makes=("mart_ticket", "mart_ticket_source"),
+        reads=("stg_act__tickets",),
+        compute=tickets,
+    ),
+)
