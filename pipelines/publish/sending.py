@@ -69,16 +69,14 @@ def files_for(version: Path, audience: str, school: str | None) -> list[Path]:
     Args:
         version: the audience's folder of the release.
         audience: whose version.
-        school: the recipient's school. With it a principal gets the files that bear its code
-            and none else, if the version has files of schools.
+        school: the recipient's school. Where the version of the principals has files of schools,
+            those that bear its code and none else.
     """
     files = sorted(path for path in version.rglob("*") if path.is_file())
     if audience != PRINCIPALS:
         return files
     of = {path: _schools(path.relative_to(version)) for path in files}
-    if any(of.values()) and school is not None:
-        return [path for path in files if school in of[path]]
-    return files if school is None or not any(of.values()) else []
+    return [path for path in files if school in of[path]] if any(of.values()) else files
 
 
 def _schools(path: Path) -> set[str]:

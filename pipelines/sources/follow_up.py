@@ -287,9 +287,9 @@ def _recipients() -> Iterator[Rule]:
     yield (
         "semel_mosad",
         "implausible",
-        "audience = 'principals' AND role = 'principal' AND semel_mosad IS NULL",
-        "a principal gets the version of one school: name the school",
-        "מנהל/ת מקבל/ת את הגרסה של בית ספר אחד: יש לכתוב את סמל המוסד",
+        "audience = 'principals' AND semel_mosad IS NULL",
+        "the version of the principals is of one school: name the school",
+        "הגרסה של מנהלי בתי הספר היא של בית ספר אחד: יש לכתוב את סמל המוסד",
     )
 
 

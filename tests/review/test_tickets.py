@@ -1,0 +1,129 @@
+"""Of what schools write, a true correction reaches the owner of its source, and nothing else (R76).
+
+The generator plays a year in which one correction is right, one is wrong, one school asks and one
+confirms.
+"""
+
+import polars as pl
+import pytest
+
+from models.demo.year import play
+from pipelines.act.tickets import tickets
+from pipelines.publish.sending import write_owners_lists
+from pipelines.settings.city import load_city
+from pipelines.settings.fields import dictionary
+from tests.review.test_alerts import NO_LETTERS, RELEASE, SEEDS, YEAR, decided
+
+_NAMES = {
+    "ticket_id": "ticket",
+    "planning_year": "planning_year",
+    "shown_release": "release",
+    "semel_mosad": "school",
+    "asked_by_role": "role",
+    "asked_on": "asked",
+    "ticket_kind": "kind",
+    "ticket_cell": "cell",
+    "value_said": "value",
+    "ticket_reason": "reason",
+    "ticket_answer": "answer",
+    "answered_by_role": "by",
+    "answer_reason": "why",
+    "answered_on": "answered",
+}
+
+
+@pytest.fixture(scope="module")
+def city(small_city):
+    return load_city(small_city)
+
+
+def lived(seed, months=10):
+    return play(*decided(seed), NO_LETTERS, YEAR, RELEASE, months=months, seed=seed)
+
+
+def staged(year):
+    return year.tickets.select(**_NAMES)
+
+
+@pytest.fixture(scope="module")
+def years(city):
+    """Each city's year, its tickets as told, and as staged."""
+    found = []
+    for seed in SEEDS:
+        year = lived(seed)
+        told = tickets(city, {"stg_act__tickets": staged(year)})
+        found.append((year, told, staged(year)))
+    return found
+
+
+def test_the_files_of_the_year_bring_what_their_sources_ask_for():
+    year = lived(1)
+    assert tuple(staged(year).columns) == dictionary().contract("act__tickets").contract
+    assert year.recipients["address"].str.ends_with("@example.org").all()
+
+
+def test_the_true_correction_is_told_and_no_other(years):
+    for year, told, _ in years:
+        accepted = set(told["mart_ticket"].filter(ticket_state="accepted")["ticket_id"])
+        true = year.true_ticket.filter("is_true").join(
+            year.tickets.filter(kind="correct"), on="ticket"
+        )
+        assert accepted == set(true["ticket"])
+
+
+def test_each_ticket_stands_as_it_was_answered(years):
+    for year, told, _ in years:
+        states = dict(told["mart_ticket"].select("ticket_id", "ticket_state").iter_rows())
+        for row in year.tickets.to_dicts():
+            waits = "confirmed" if row["kind"] == "confirm" else "open"
+            assert states[row["ticket"]] == (row["answer"] or waits)
+        assert set(states) == set(year.tickets["ticket"])
+        assert set(told["mart_ticket"]["answer_days"].drop_nulls()) == {7}
+
+
+def test_the_source_of_a_number_is_the_one_it_was_planted_in(years):
+    for year, told, _ in years:
+        planted = year.true_ticket.filter(pl.col("source_id").is_not_null())
+        for ticket, source_id in planted.select("ticket", "source_id").iter_rows():
+            found = told["mart_ticket_source"].filter(ticket_id=ticket)["source_id"].to_list()
+            kind = year.tickets.filter(ticket=ticket)["kind"].item()
+            assert found == ([] if kind == "confirm" else [source_id])
+
+
+def test_the_owner_finds_the_true_correction_with_what_was_said(years, tmp_path):
+    for place, (year, told, given) in enumerate(years):
+        outbox = tmp_path / "outbox" / str(place)
+        write_owners_lists(outbox, given, told["mart_ticket_source"])
+        register = pl.read_csv(outbox / "owners" / "register__schools.csv", infer_schema=False)
+        ids = dictionary().fields["ticket_id"].he
+        said = dictionary().fields["value_said"].he
+        true = year.true_ticket.filter("is_true").join(
+            year.tickets.filter(kind="correct"), on="ticket"
+        )
+        # The question is on money that the register has a part in: it is open, so it is there too.
+        corrections = register.filter(pl.col(said).is_not_null() & (pl.col(said) != ""))
+        assert corrections[ids].to_list() == true["ticket"].to_list()
+        assert corrections[said].to_list() == true["value"].to_list()
+        assert (outbox / "owners" / "register__schools.csv").stat().st_mode & 0o077 == 0
+
+
+def test_nothing_that_was_said_stands_in_a_mart(years):
+    for year, told, _ in years:
+        text = "".join(frame.write_csv() for frame in told.values())
+        for words in (*year.tickets["reason"].drop_nulls(), *year.tickets["why"].drop_nulls()):
+            assert words not in text
+        assert "value_said" not in text
+
+
+def test_what_decides_or_speaks_is_no_source_of_a_number(years):
+    for _, told, _ in years:
+        names = told["mart_ticket_source"]["source_id"].str.split("__").list.first()
+        assert not {"act", "aim", "decide", "voice"} & set(names)
+
+
+def test_before_a_school_writes_there_is_no_ticket(city):
+    year = lived(1, months=1)
+    assert year.tickets.is_empty()
+    told = tickets(city, {"stg_act__tickets": staged(year)})
+    assert told["mart_ticket"].is_empty()
+    assert told["mart_ticket_source"].is_empty()
