@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
+from pipelines.publish.audiences import readers_of
 from pipelines.publish.build import audit_release, build_release
 from pipelines.publish.disclosure import told_by
 from pipelines.publish.distribution import distribution
@@ -14,7 +15,7 @@ from pipelines.publish.drift import quality_drift
 from pipelines.publish.marts import DATABASE
 from pipelines.publish.redraw import about, context_of
 from pipelines.publish.release import baseline, current_release, earlier, publish
-from pipelines.publish.suppression import SUPPRESSED, Thresholds, without_few
+from pipelines.publish.suppression import SUPPRESSED, without_few
 from pipelines.settings.fields import dictionary
 from pipelines.settings.policy_defaults import whole_policy
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
@@ -65,17 +66,23 @@ def release(
     marts = Path(workspace.marts_folder)
     made_from = _made_from(context, workspace, warehouse, inputs)
     before = baseline(marts, made_from.whole if made_from else None)
-    policy = city.policy.suppression
-    thresholds = Thresholds(policy.mean_pupils.value, policy.count_pupils.value)
-    tables[DRIFT] = quality_drift(without_few(tables, "analyst", thresholds), before)
+    readers = readers_of(city.policy)
+    analysts, releases = readers[0].thresholds, earlier(marts, before)
+    tables[DRIFT] = quality_drift(without_few(tables, "analyst", analysts), before)
     tables[DISTRIBUTION] = distribution(
         warehouse.tables(_LISTS), read_sent(marts), _made_again(marts, before)
     )
-    told = [told_by(path / "analyst" / DATABASE) for path in earlier(marts, before)]
+    by_analysts = [told_by(path / "analyst" / DATABASE) for path in releases]
+    told = {
+        reader.name: by_analysts
+        if reader.thresholds == analysts
+        else [told_by(path / reader.name / DATABASE) for path in releases]
+        for reader in readers
+    }
     report = context_of(city)
 
     def build(folder: Path) -> None:
-        build_release(folder, tables, report, thresholds, told)
+        build_release(folder, tables, report, readers, told)
         whole = whole_policy(city.folder / "policy.yaml").text()
         (folder / "analyst" / "policy.yaml").write_text(whole, encoding="utf-8")
         kept = without_addresses((city.folder / "city.yaml").read_text(encoding="utf-8"))
@@ -87,7 +94,7 @@ def release(
     published = publish(
         marts,
         build,
-        lambda folder: audit_release(folder, report, thresholds, tables, told),
+        lambda folder: audit_release(folder, report, readers, tables, told),
         about=about(city),
         origin={
             "made_from": asdict(made_from) if made_from else None,

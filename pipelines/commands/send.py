@@ -20,6 +20,7 @@ from rich.markup import escape
 from pipelines.publish.release import ReleaseError, verify
 from pipelines.publish.sending import AGAIN, OUTBOX, send_release, write_owners_lists
 from pipelines.settings.access import note_access
+from pipelines.settings.audiences import AUDIENCES
 from pipelines.settings.city import CityError
 from pipelines.settings.fields import dictionary
 from pipelines.settings.sent import LOG, OK
@@ -71,6 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
                 marts,
                 release,
                 held["stg_act__recipients"],
+                [name for name in AUDIENCES if city.policy.audiences.of(name).schools == "own"],
                 city.city.sending,
                 datetime.now(UTC),
                 again=asked.again,

@@ -6,11 +6,11 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
 
 import fastexcel
 import polars as pl
 
+from pipelines.publish.audiences import Reader, check_reader, schools_of, tables_for
 from pipelines.publish.disclosure import Told, read
 from pipelines.publish.marts import DATABASE, read_database, write_marts
 from pipelines.publish.pages.allocation import render_allocation
@@ -26,14 +26,15 @@ from pipelines.publish.pages.scenarios import render_scenarios
 from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.release import MANIFEST
 from pipelines.publish.suppression import (
-    Audience,
+    Protected,
     Thresholds,
     gate,
     intrude,
     protect_counts,
     suppress,
 )
-from pipelines.publish.workbook import COVER, write_workbook
+from pipelines.publish.workbook import COVER, TOTAL, head_of, write_workbook
+from pipelines.settings.audiences import WHOLE, AudienceName
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
@@ -62,40 +63,50 @@ def build_release(
     folder: Path,
     tables: Mapping[str, pl.DataFrame],
     context: ReportContext,
-    thresholds: Thresholds,
-    before: Sequence[Told] = (),
+    readers: Sequence[Reader],
+    before: Mapping[AudienceName, Sequence[Told]] | None = None,
 ) -> None:
     """Write `<folder>/<audience>`: marts, workbook and pages, small cells removed.
+
+    Analysts and the committee get the pages; an audience of schools gets a folder a school, and
+    in it the workbook of that school.
 
     Args:
         folder: of the release, being built.
         tables: the marts.
         context: what pages say of the city.
-        thresholds: of the cells that may be published.
-        before: what earlier releases told, the last one first.
+        readers: the audiences, analysts first.
+        before: what earlier releases told each audience, the last one first.
 
     Raises:
         PrivacyError: if a table may not be published.
     """
-    protected = protect_counts(tables, thresholds, before)
-    for audience in get_args(Audience):
-        shown = suppress(tables, audience, thresholds, protected)
-        # A table whose key the audience may not see would be rows of nothing: it is left out.
-        shown = {
-            name: frame
-            for name, frame in shown.items()
-            if set(dictionary().tables[name].key) <= set(frame.columns)
-        }
-        write_marts(folder / audience, shown)
-        write_workbook(folder / audience / WORKBOOK, shown, context)
-        _draw(folder / audience, shown, context)
+    protected: dict[Thresholds, Protected] = {}
+    for reader in readers:
+        if reader.thresholds not in protected:
+            told = (before or {}).get(reader.name, ())
+            protected[reader.thresholds] = protect_counts(tables, reader.thresholds, told)
+        shown = suppress(tables, reader.name, reader.thresholds, protected[reader.thresholds])
+        place = folder / reader.name
+        if reader.may.schools == "own":
+            for school in schools_of(tables):
+                (place / school).mkdir(parents=True)
+                write_workbook(
+                    place / school / WORKBOOK, tables_for(reader, shown, school), context
+                )
+            continue
+        shown = tables_for(reader, shown)
+        write_marts(place, shown)
+        write_workbook(place / WORKBOOK, shown, context)
+        if reader.name in WHOLE:
+            _draw(place, shown, context)
 
 
 def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
     """Write a release that is another one with its pages drawn anew; what stays is linked."""
     left = shutil.ignore_patterns(MANIFEST, *PAGES)
     shutil.copytree(release, folder, ignore=left, dirs_exist_ok=True, copy_function=os.link)
-    for audience in get_args(Audience):
+    for audience in WHOLE:
         _draw(folder / audience, read_database(folder / audience / DATABASE), context)
 
 
@@ -107,36 +118,45 @@ def _draw(place: Path, shown: Mapping[str, pl.DataFrame], context: ReportContext
 def audit_release(
     folder: Path,
     context: ReportContext,
-    thresholds: Thresholds,
+    readers: Sequence[Reader],
     marts: Mapping[str, pl.DataFrame],
-    before: Sequence[Told] = (),
+    before: Mapping[AudienceName, Sequence[Told]] | None = None,
 ) -> None:
     """Open what was written and refuse it if it is not whole, not private or does not add up.
 
     Args:
         folder: of the release, as `build_release` wrote it.
-        context, thresholds, before: as there.
+        context, readers, before: as there.
         marts: what it was written from; the intruder is judged by it.
 
     Raises:
-        PrivacyError: if a published cell breaks the suppression rule, or an intruder finds one that
-            is hidden.
+        PrivacyError: if a published cell breaks the suppression rule, an intruder finds one that is
+            hidden, or an audience sees what is not for it.
         AuditError: naming the audience, the file and what is wrong.
     """
     audit_pages(folder, context)
-    attacked: list[Told] = []
-    for audience in get_args(Audience):
-        place = folder / audience
+    attacked: list[tuple[Thresholds, Told]] = []
+    for reader in readers:
+        place = folder / reader.name
+        if reader.may.schools == "own":
+            _audit_schools(place, reader, marts)
+            continue
         tables = read_database(place / DATABASE)
-        gate(tables, audience, thresholds)
+        gate(tables, reader.name, reader.thresholds)
+        check_reader(reader, tables)
         told = read(marts, tables)
-        if told not in attacked:  # what another audience is told too
-            intrude(told, thresholds, before)
-            attacked.append(told)
+        # Who is told a part of what was attacked knows no more than who was told the whole.
+        if not any(
+            limits == reader.thresholds and told.is_part_of(whole) for limits, whole in attacked
+        ):
+            intrude(told, reader.thresholds, (before or {}).get(reader.name, ()))
+            attacked.append((reader.thresholds, told))
         _audit_parquet(place, tables)
-        _audit_money(place, tables)
-        _audit_scenarios(place, tables)
-        _audit_workbook(place / WORKBOOK, tables)
+        _audit_sheets(place / WORKBOOK, tables)
+        if reader.name in WHOLE:
+            _audit_money(place, tables)
+            _audit_scenarios(place, tables)
+            _audit_total(place / WORKBOOK, tables)
         if "mart_data_quality" in tables:
             bad = tables["mart_data_quality"].filter(pl.col("is_blocking") & ~pl.col("is_passed"))
             _expect(
@@ -146,13 +166,50 @@ def audit_release(
             )
 
 
+def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame]) -> None:
+    """Look into the workbook of each school for what is not of it.
+
+    Raises:
+        PrivacyError, AuditError: as `audit_release`.
+    """
+    schools = schools_of(marts)
+    found = {path.name for path in place.iterdir()}
+    _expect(found == set(schools), place, f"schools and folders differ: {sorted(found)[:5]}")
+    titles = {title: name for name, title in dictionary().sheets.items()}
+    for school in schools:
+        book = fastexcel.read_excel(place / school / WORKBOOK)
+        tables = {
+            titles[title]: _read_sheet(book, title, marts[titles[title]])
+            for title in book.sheet_names
+            if title != COVER
+        }
+        check_reader(reader, tables, school)
+        gate(tables, reader.name, reader.thresholds)
+
+
+def _read_sheet(book: fastexcel.ExcelReader, title: str, mart: pl.DataFrame) -> pl.DataFrame:
+    """Return a sheet as a table with the mart's names: codes as text, counts as numbers."""
+    cells = book.load_sheet(title, header_row=None, dtypes="string").to_polars()
+    left = list(mart.columns)  # several columns may have one head; they stand in the mart's order
+    named = []
+    for head in cells.row(0):
+        named.append(next(column for column in left if head_of(column) == head))
+        left = left[left.index(named[-1]) + 1 :]
+    sheet = cells[1:].rename(dict(zip(cells.columns, named, strict=True)))
+    key = sheet.columns[0]  # the row of totals holds words there, or nothing
+    numbers = [c for c in sheet.columns if mart.schema[c].is_numeric()]
+    return sheet.filter(pl.col(key).is_not_null() & (pl.col(key) != TOTAL)).with_columns(
+        pl.col(numbers).cast(pl.Float64)
+    )
+
+
 def audit_pages(folder: Path, context: ReportContext) -> None:
     """Refuse pages that lack the synthetic mark, hold a script or refer to another host.
 
     Raises:
         AuditError: naming the page and what is wrong.
     """
-    for place in (folder / audience / page for audience in get_args(Audience) for page in PAGES):
+    for place in (folder / audience / page for audience in WHOLE for page in PAGES):
         text = place.read_text(encoding="utf-8")
         is_marked = not context.is_synthetic or SYNTHETIC_MARK in text
         _expect(is_marked, place, "lacks the synthetic mark")
@@ -262,16 +319,19 @@ def _audit_scenarios(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     )
 
 
-def _audit_workbook(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:
+def _audit_sheets(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:
+    sheets = {title for name, title in dictionary().sheets.items() if name in tables}
+    names = fastexcel.read_excel(path).sheet_names
+    _expect(set(names) == {COVER, *sheets}, path, "lacks a sheet")
+
+
+def _audit_total(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     """Reopen the workbook and compare the plan's sheet with the mart."""
-    book = fastexcel.read_excel(path)
-    _expect(
-        set(book.sheet_names)
-        == {COVER, *(title for name, title in dictionary().sheets.items() if name in tables)},
-        path,
-        "lacks a sheet",
+    sheet = (
+        fastexcel.read_excel(path)
+        .load_sheet(dictionary().sheets["mart_allocation_school"])
+        .to_polars()
     )
-    sheet = book.load_sheet(dictionary().sheets["mart_allocation_school"]).to_polars()
     costs = sheet[:, tables["mart_allocation_school"].columns.index("cost_agorot")].cast(pl.Float64)
     total = tables["mart_allocation_school"]["cost_agorot"].sum()
     _expect(

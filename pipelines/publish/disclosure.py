@@ -105,6 +105,14 @@ class Told:
         shares = tuple(share for share in self.shares if share[0] not in names)
         return replace(self, cells=cells, shares=shares)
 
+    def is_part_of(self, whole: Told) -> bool:
+        """Whether all that is told here is told there too."""
+        return set(self.shares) <= set(whole.shares) and all(
+            name in whole.cells and whole.cells[name].is_told
+            for name, cell in self.cells.items()
+            if cell.is_told
+        )
+
     @cached_property
     def sums(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Wholes, and the parts of each that do not overlap."""

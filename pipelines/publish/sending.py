@@ -15,7 +15,7 @@ import re
 import shutil
 import smtplib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
@@ -30,7 +30,6 @@ from pipelines.settings.fields import dictionary
 from pipelines.settings.sent import OK, Sent, note_sent, read_sent
 
 OUTBOX, OWNERS = "outbox", "owners"
-PRINCIPALS = "principals"
 _READ_BY_PEOPLE = (".html", ".xlsx")
 _MOST_BYTES = 20_000_000
 """Of an attachment; mail servers refuse more."""
@@ -63,17 +62,17 @@ class Outcome:
 AGAIN, NO_VERSION, NO_PAGES, TOO_BIG = "sent_before", "no_version", "no_pages", "too_big"
 
 
-def files_for(version: Path, audience: str, school: str | None) -> list[Path]:
+def files_for(version: Path, school: str | None, *, is_of_schools: bool) -> list[Path]:
     """Return the files of a version that a recipient may get, sorted.
 
     Args:
         version: the audience's folder of the release.
-        audience: whose version.
-        school: the recipient's school. Where the version of the principals has files of schools,
-            those that bear its code and none else.
+        school: the recipient's school.
+        is_of_schools: whether each reader of it may see the own school alone; of its files those
+            then that bear the school's code, if any bears one.
     """
     files = sorted(path for path in version.rglob("*") if path.is_file())
-    if audience != PRINCIPALS:
+    if not is_of_schools:
         return files
     of = {path: _schools(path.relative_to(version)) for path in files}
     return [path for path in files if school in of[path]] if any(of.values()) else files
@@ -87,6 +86,7 @@ def send_release(
     marts: Path,
     release: Path,
     recipients: pl.DataFrame,
+    of_schools: Collection[str],
     server: MailServer | None,
     now: datetime,
     *,
@@ -98,6 +98,7 @@ def send_release(
         marts: the city's marts folder.
         release: the release, as it was published.
         recipients: `stg_act__recipients`.
+        of_schools: audiences of which each reader may see the own school alone.
         server: the mail server; None = outbox alone.
         now: the moment that is noted.
         again: whether those who have the release get it once more.
@@ -114,14 +115,14 @@ def send_release(
             outcomes.append(Outcome(name, audience, AGAIN))
             continue
         version = release / audience
-        files = files_for(version, audience, one["semel_mosad"]) if version.is_dir() else []
+        is_of_schools = audience in of_schools
+        files = files_for(version, one["semel_mosad"], is_of_schools=is_of_schools)
         if not files:
             result = NO_PAGES if version.is_dir() else NO_VERSION
             how, rows = "outbox", [("", "", result)]
         else:
             how = "email" if server else "outbox"
-            school = one["semel_mosad"] if audience == PRINCIPALS else None
-            _put(marts / OUTBOX / release.name, version, files, school)
+            _put(marts / OUTBOX / release.name, version, files)
             result = _mail(server, one, release.name, version, files) if server else OK
             rows = [
                 (str(path.relative_to(version)), _sha256(path), result)
@@ -139,11 +140,10 @@ def send_release(
     return outcomes
 
 
-def _put(outbox: Path, version: Path, files: Sequence[Path], school: str | None) -> None:
+def _put(outbox: Path, version: Path, files: Sequence[Path]) -> None:
     """Copy the files of a version to the outbox, for nobody but its owner to read."""
-    place = outbox / version.name / (school or "")
     for path in files:
-        target = place / path.relative_to(version)
+        target = outbox / version.name / path.relative_to(version)
         _closed(target.parent, outbox.parent)
         shutil.copyfile(path, target)
         target.chmod(0o600)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import polars as pl
 
@@ -28,9 +27,9 @@ from pipelines.publish.disclosure import (
     read,
     round_off,
 )
+from pipelines.settings.audiences import AudienceName
 from pipelines.settings.fields import dictionary
 
-Audience = Literal["analyst", "committee"]
 SUPPRESSED = "mart_suppressed"
 _COUNTS = ("pupils",)
 
@@ -71,7 +70,7 @@ class Protected:
 
 def suppress(
     tables: Tables,
-    audience: Audience,
+    audience: AudienceName,
     thresholds: Thresholds,
     protected: Protected | None = None,
 ) -> dict[str, pl.DataFrame]:
@@ -98,7 +97,7 @@ def suppress(
     return shown
 
 
-def without_few(tables: Tables, audience: Audience, thresholds: Thresholds) -> Tables:
+def without_few(tables: Tables, audience: AudienceName, thresholds: Thresholds) -> Tables:
     """Return the tables without what stands on few children by itself, and rounded.
 
     Raises:
@@ -162,13 +161,13 @@ def _beside(told: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]
 
 
 def _suppress_one(
-    name: str, frame: pl.DataFrame, audience: Audience, thresholds: Thresholds
+    name: str, frame: pl.DataFrame, audience: AudienceName, thresholds: Thresholds
 ) -> pl.DataFrame:
     fields = dictionary().fields
     personal = [column for column in frame.columns if fields[column].privacy == "personal"]
     if personal:
         raise PrivacyError(f"{name}: personal column(s) {', '.join(personal)} cannot be published")
-    if audience == "committee":
+    if audience != "analyst":
         frame = frame.select(
             column for column in frame.columns if fields[column].privacy == "public"
         )
@@ -266,7 +265,7 @@ def _account(tables: Tables, steps: Sequence[Tables], known: int) -> pl.DataFram
     )
 
 
-def gate(tables: Tables, audience: Audience, thresholds: Thresholds) -> None:
+def gate(tables: Tables, audience: AudienceName, thresholds: Thresholds) -> None:
     """Refuse tables that break the rule; written apart from `suppress`, so as to catch its faults.
 
     Raises:
@@ -276,7 +275,7 @@ def gate(tables: Tables, audience: Audience, thresholds: Thresholds) -> None:
     for name, frame in tables.items():
         for column in frame.columns:
             privacy = fields[column].privacy
-            if privacy == "personal" or (audience == "committee" and privacy != "public"):
+            if privacy == "personal" or (audience != "analyst" and privacy != "public"):
                 faults.append(f"{name}.{column} is {privacy}")
         for row_count in frame.columns:
             for column in _behind(name, row_count, frame):

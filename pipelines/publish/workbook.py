@@ -20,6 +20,7 @@ from pipelines.settings.fields import Field, dictionary
 from pipelines.settings.keys import AGOROT
 
 COVER = "שער"
+TOTAL = "סך הכול"
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes of each run
 _WIDEST, _NARROWEST = 60, 11
 
@@ -147,9 +148,7 @@ def _sheet(
     for column, column_name in enumerate(frame.columns):
         field = fields[column_name]
         texts = [_shown(field, value) for value in frame[column_name]]
-        known = dictionary().unit(column_name)
-        unit = known.annex_he or known.he
-        sheet.write_string(0, column, f"{field.he} [{unit}]" if unit else field.he, styles["head"])
+        sheet.write_string(0, column, head_of(column_name), styles["head"])
         for row, value in enumerate(texts, start=1):
             _write(sheet, row, column, field, value, styles)
         longest = max((len(_plain(value)) for value in texts), default=0)
@@ -159,6 +158,13 @@ def _sheet(
     if frame.height:
         sheet.autofilter(0, 0, frame.height, len(frame.columns) - 1)
         _totals(sheet, name, frame, styles)
+
+
+def head_of(column: str) -> str:
+    """Return the head of a column: its Hebrew name, and its unit where it has one."""
+    name, known = dictionary().fields[column].he, dictionary().unit(column)
+    unit = known.annex_he or known.he
+    return f"{name} [{unit}]" if unit else name
 
 
 def _turned(frame: pl.DataFrame) -> pl.DataFrame:
@@ -184,7 +190,7 @@ def _totals(sheet: Worksheet, name: str, frame: pl.DataFrame, styles: Mapping[st
     row = frame.height + 1
     first = frame.columns[0]
     if first not in added:
-        sheet.write_string(row, 0, "סך הכול", styles["total_text"])
+        sheet.write_string(row, 0, TOTAL, styles["total_text"])
     for column in added:
         if frame[column].null_count() < frame.height:
             sheet.write_number(

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, model_validator
 
+from pipelines.settings.audiences import Audiences, CountPupils, MeanPupils
 from pipelines.settings.evidence import ASSUMED, Work, shared_works
 from pipelines.settings.formula import FormulaPolicy
 from pipelines.settings.parameters import (
@@ -350,17 +351,11 @@ class AssetUse(Model):
     saves: Annotated[Parameter[Percent], In("percent of the cost per participant")]
 
 
-LEAST_MEAN, LEAST_COUNT = 10, 5
-"""Floors of the thresholds: a policy can ask for larger cells, never publish smaller ones."""
-
-
 class Suppression(Model):
     """Smallest cells that may be published (R111)."""
 
-    mean_pupils: Annotated[Parameter[Annotated[Whole, Field(ge=LEAST_MEAN, le=1000)]], In("pupils")]
-    count_pupils: Annotated[
-        Parameter[Annotated[Whole, Field(ge=LEAST_COUNT, le=1000)]], In("pupils")
-    ]
+    mean_pupils: MeanPupils
+    count_pupils: CountPupils
 
 
 class SolverPolicy(Model):
@@ -653,6 +648,7 @@ class Policy(Model):
     rules: Rules
     formula: FormulaPolicy
     suppression: Suppression
+    audiences: Audiences
     solver: SolverPolicy
     account: AccountPolicy
     act: ActPolicy

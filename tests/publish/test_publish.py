@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from pipelines.publish import words
+from pipelines.publish.audiences import readers_of
 from pipelines.publish.build import PAGES, AuditError, audit_release, build_release
 from pipelines.publish.marts import content_hash, read_database, write_marts
 from pipelines.publish.pages.base import isolated
@@ -119,46 +120,53 @@ def context(published):
     return context_of(load_city(published.raw))
 
 
+@pytest.fixture(scope="module")
+def readers(published):
+    return readers_of(load_city(published.raw).policy)
+
+
 class TestAudit:
     @pytest.fixture
     def tables(self, published):
         return read_database(published.current / "analyst" / "tikkun.duckdb")
 
     @pytest.fixture
-    def release(self, tables, context, tmp_path):
-        build_release(tmp_path / "r", tables, context, LIMITS)
+    def release(self, tables, context, tmp_path, readers):
+        build_release(tmp_path / "r", tables, context, readers)
         return tmp_path / "r"
 
-    def test_what_is_whole_passes(self, release, context, tables):
-        audit_release(release, context, LIMITS, tables)
+    def test_what_is_whole_passes(self, release, context, tables, readers):
+        audit_release(release, context, readers, tables)
 
-    def test_money_that_does_not_add_up_is_refused(self, tables, context, tmp_path):
+    def test_money_that_does_not_add_up_is_refused(self, tables, context, tmp_path, readers):
         tables["mart_work_plan"] = tables["mart_work_plan"].head(-1)
-        build_release(tmp_path / "r", tables, context, LIMITS)
+        build_release(tmp_path / "r", tables, context, readers)
         with pytest.raises(AuditError, match="plan in force differs"):
-            audit_release(tmp_path / "r", context, LIMITS, tables)
+            audit_release(tmp_path / "r", context, readers, tables)
 
-    def test_a_parquet_file_that_differs_is_refused(self, release, context, tables):
+    def test_a_parquet_file_that_differs_is_refused(self, release, context, tables, readers):
         path = release / "committee" / "mart_need_index.parquet"
         pl.read_parquet(path).head(-1).write_parquet(path)
         with pytest.raises(AuditError, match=r"mart_need_index\.parquet: differs"):
-            audit_release(release, context, LIMITS, tables)
+            audit_release(release, context, readers, tables)
 
-    def test_a_report_without_the_synthetic_mark_is_refused(self, release, context, tables):
+    def test_a_report_without_the_synthetic_mark_is_refused(
+        self, release, context, tables, readers
+    ):
         path = release / "committee" / "report.html"
         path.write_text(
             path.read_text(encoding="utf-8").replace("נתונים סינתטיים", ""), encoding="utf-8"
         )
         with pytest.raises(AuditError, match="synthetic mark"):
-            audit_release(release, context, LIMITS, tables)
+            audit_release(release, context, readers, tables)
 
-    def test_a_failed_blocking_check_is_refused(self, tables, context, tmp_path):
+    def test_a_failed_blocking_check_is_refused(self, tables, context, tmp_path, readers):
         tables["mart_data_quality"] = tables["mart_data_quality"].with_columns(
             pl.lit(False).alias("is_passed")
         )
-        build_release(tmp_path / "r", tables, context, LIMITS)
+        build_release(tmp_path / "r", tables, context, readers)
         with pytest.raises(AuditError, match="blocking checks failed"):
-            audit_release(tmp_path / "r", context, LIMITS, tables)
+            audit_release(tmp_path / "r", context, readers, tables)
 
 
 def test_the_database_hash_is_of_its_content(tmp_path, marts):

@@ -15,11 +15,13 @@ from pipelines.commands.send import main
 from pipelines.publish.distribution import distribution
 from pipelines.publish.release import publish
 from pipelines.publish.sending import AGAIN, NO_PAGES, NO_VERSION, TOO_BIG, files_for, send_release
+from pipelines.settings.audiences import AUDIENCES
 from pipelines.settings.city import MailServer
 from pipelines.settings.fields import dictionary
 from pipelines.settings.sent import LOG, OK, read_sent
 from tests.publish.test_notices import mail  # noqa: F401
 
+OWN = ("principals",)
 NOW = datetime(2026, 10, 1, 8, 0, tzinfo=UTC)
 HEADS = dictionary().tables["stg_act__recipients"].columns
 PEOPLE = [
@@ -40,7 +42,12 @@ def _build(folder):
     files = {
         "committee": ("report.html", "workbook.xlsx", "mart_city.parquet"),
         "analyst": ("report.html", "secret.parquet"),
-        "principals": ("schools/900001.html", "schools/900003.html", "about.html"),
+        "principals": (
+            "900001/workbook.xlsx",
+            "schools/900001.html",
+            "schools/900003.html",
+            "about.html",
+        ),
     }
     for audience, names in files.items():
         for name in names:
@@ -69,7 +76,7 @@ def outbox(marts, release):
 
 
 def test_each_recipient_gets_the_own_version_and_a_principal_the_own_school(marts, release):
-    found = results(send_release(marts, release, people(), None, NOW))
+    found = results(send_release(marts, release, people(), OWN, None, NOW))
     assert found == {"r1": OK, "r2": OK, "r3": OK, "r4": NO_PAGES, "r5": NO_VERSION}
     assert outbox(marts, release) == {
         "committee/report.html",
@@ -77,14 +84,15 @@ def test_each_recipient_gets_the_own_version_and_a_principal_the_own_school(mart
         "committee/mart_city.parquet",
         "analyst/report.html",
         "analyst/secret.parquet",
-        "principals/900001/schools/900001.html",
+        "principals/schools/900001.html",
+        "principals/900001/workbook.xlsx",
     }
     for path in (marts / "outbox").rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_what_was_sent_is_noted_with_its_hash_and_without_an_address(marts, release):
-    send_release(marts, release, people(), None, NOW)
+    send_release(marts, release, people(), OWN, None, NOW)
     log = read_sent(marts)
     listed = log.filter(recipient_id="r1", result=OK)
     assert set(listed["file"]) == {"report.html", "workbook.xlsx", "mart_city.parquet"}
@@ -98,28 +106,30 @@ def test_what_was_sent_is_noted_with_its_hash_and_without_an_address(marts, rele
 
 
 def test_the_same_release_is_sent_once_unless_asked(marts, release):
-    send_release(marts, release, people("r1", "r5"), None, NOW)
+    send_release(marts, release, people("r1", "r5"), OWN, None, NOW)
     before = read_sent(marts)
-    found = send_release(marts, release, people("r1", "r5"), None, NOW)
+    found = send_release(marts, release, people("r1", "r5"), OWN, None, NOW)
     assert results(found) == {"r1": AGAIN, "r5": NO_VERSION}
     assert read_sent(marts).filter(result=OK).equals(before.filter(result=OK))
-    assert results(send_release(marts, release, people("r1"), None, NOW, again=True)) == {"r1": OK}
+    assert results(send_release(marts, release, people("r1"), OWN, None, NOW, again=True)) == {
+        "r1": OK
+    }
     assert read_sent(marts).filter(result=OK).height == 2 * before.filter(result=OK).height
 
 
 def test_whoever_moves_to_another_version_gets_that_too(marts, release):
-    send_release(marts, release, people("r1"), None, NOW)
+    send_release(marts, release, people("r1"), OWN, None, NOW)
     moved = people("r1").with_columns(audience=pl.lit("analyst"))
-    assert results(send_release(marts, release, moved, None, NOW)) == {"r1": OK}
+    assert results(send_release(marts, release, moved, OWN, None, NOW)) == {"r1": OK}
 
 
 def test_a_version_without_pages_of_schools_goes_to_a_principal_whole(tmp_path):
     (tmp_path / "report.html").write_text("x", encoding="utf-8")
-    assert files_for(tmp_path, "principals", "900001") == [tmp_path / "report.html"]
+    assert files_for(tmp_path, "900001", is_of_schools=True) == [tmp_path / "report.html"]
 
 
 def test_whoever_has_no_school_gets_no_page_of_one(marts, release):
-    assert files_for(release / "principals", "principals", None) == []
+    assert files_for(release / "principals", None, is_of_schools=True) == []
 
 
 def server(port):
@@ -127,7 +137,9 @@ def server(port):
 
 
 def test_pages_and_workbook_go_by_mail_one_message_to_each(marts, release, mail):  # noqa: F811
-    sent = send_release(marts, release, people("r1", "r2"), server(mail.server_address[1]), NOW)
+    sent = send_release(
+        marts, release, people("r1", "r2"), OWN, server(mail.server_address[1]), NOW
+    )
     assert results(sent) == {"r1": OK, "r2": OK}
     messages = [message_from_bytes(text, policy=policy.default) for text in mail.messages]
     assert [message["To"] for message in messages] == ["first@example.org", "second@example.org"]
@@ -151,10 +163,10 @@ def test_a_mail_that_is_not_taken_is_noted_without_its_address_and_tried_again(
     port = mail.server_address[1]
     mail.shutdown()
     mail.server_close()
-    found = results(send_release(marts, release, people("r1"), server(port), NOW))
+    found = results(send_release(marts, release, people("r1"), OWN, server(port), NOW))
     assert found["r1"].startswith("no_server")
     assert "example.org" not in (marts / LOG).read_text(encoding="utf-8")
-    again = results(send_release(marts, release, people("r1"), None, NOW))
+    again = results(send_release(marts, release, people("r1"), OWN, None, NOW))
     assert again == {"r1": OK}
 
 
@@ -165,10 +177,14 @@ def test_what_is_too_big_for_a_mail_lies_in_the_outbox(
     monkeypatch,
 ):
     monkeypatch.setattr("pipelines.publish.sending._MOST_BYTES", 10)
-    sent = send_release(marts, release, people("r1"), server(mail.server_address[1]), NOW)
+    sent = send_release(marts, release, people("r1"), OWN, server(mail.server_address[1]), NOW)
     assert results(sent) == {"r1": TOO_BIG}
     assert mail.messages == []
     assert "committee/report.html" in outbox(marts, release)
+
+
+def test_the_versions_that_a_list_can_ask_for_are_the_audiences_of_a_policy():
+    assert set(dictionary().fields["audience"].allowed) == set(AUDIENCES)
 
 
 # ---- who got it, who acknowledged it ----------------------------------------------------------
@@ -199,7 +215,12 @@ def test_each_list_says_who_got_it_who_acknowledged_and_who_is_silent(marts, rel
         [people("r1", "r2"), pl.DataFrame(more, schema=people().schema, orient="row")]
     )
     send_release(
-        marts, release, members.filter(pl.col("recipient_id").is_in(["r1", "r2", "r7"])), None, NOW
+        marts,
+        release,
+        members.filter(pl.col("recipient_id").is_in(["r1", "r2", "r7"])),
+        OWN,
+        None,
+        NOW,
     )
     receipts = [("r1", release.name), ("r9", release.name), ("gone", release.name)]
     found = distribution(lists(members, receipts), read_sent(marts))
@@ -211,9 +232,9 @@ def test_each_list_says_who_got_it_who_acknowledged_and_who_is_silent(marts, rel
 
 
 def test_what_failed_is_not_told_as_sent_and_what_is_made_again_not_at_all(marts, release):
-    send_release(marts, release, people("r5"), None, NOW)
+    send_release(marts, release, people("r5"), OWN, None, NOW)
     assert distribution(lists(people()), read_sent(marts)).is_empty()
-    send_release(marts, release, people("r1"), None, NOW)
+    send_release(marts, release, people("r1"), OWN, None, NOW)
     assert distribution(lists(people()), read_sent(marts)).height == 1
     assert distribution(lists(people()), read_sent(marts), release.name).is_empty()
 

@@ -1,6 +1,7 @@
 """A committee's year by the commands and files a city would use: three meetings and decisions.
 
-Each step is a run of the small city, so this takes some ten minutes.
+Each step is a run, so this takes some ten minutes in the small city and half an hour in the
+demonstration city.
 """
 
 import csv
@@ -10,14 +11,16 @@ import sys
 import polars as pl
 import pytest
 
-from tests.runs import PROJECT, make_place
+from models.demo import generate
+from pipelines.demo.write import write_city
+from tests.runs import PROJECT, make_place, place_at
 
 pytestmark = pytest.mark.slow
 WHY = "תוכנית מאוזנת, לפי הצורך"
 
 
 class City:
-    """The small city in a place of its own, as its secretary works with it."""
+    """A city in a place of its own, as its secretary works with it."""
 
     def __init__(self, place):
         self.place, self.files = place, place.raw / "files"
@@ -74,9 +77,15 @@ class City:
         )
 
 
-@pytest.fixture(scope="module")
-def city(small_city, tmp_path_factory):
-    return City(make_place(tmp_path_factory.mktemp("cycle"), small_city))
+@pytest.fixture(scope="module", params=["small", "demonstration"])
+def city(request, tmp_path_factory):
+    if request.param == "small":
+        return City(
+            make_place(tmp_path_factory.mktemp("cycle"), request.getfixturevalue("small_city"))
+        )
+    place = place_at(tmp_path_factory.mktemp("cycle"), "demo_city")
+    write_city(generate(seed=1), place.raw)
+    return City(place)
 
 
 def test_a_year_of_the_committee(city):
