@@ -61,3 +61,10 @@ def read_sent(marts: Path) -> pl.DataFrame:
     if not path.is_file():
         return pl.DataFrame(schema=dict.fromkeys(_COLUMNS, pl.String))
     return pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
+
+
+def copy_sent(marts: Path, into: Path, releases: set[str]) -> None:
+    """Copy what the log says of some releases to another marts folder."""
+    known = read_sent(marts).filter(pl.col("shown_release").is_in(list(releases)))
+    if not known.is_empty():
+        note_sent(into, [Sent(*row) for row in known.iter_rows()])

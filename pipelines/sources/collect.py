@@ -41,6 +41,11 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 _CHECKS = (RAW_ROWS, RAW_MAPPED)
 # Institution codes of the other sources are held against these two.
 _REGISTERS = ("register__schools", "register__merges")
+# Column of a row → the source whose rows it is held against.
+_HELD_AGAINST = (
+    *((column, name) for column in ("semel_mosad", "plan_row_ref") for name in _REGISTERS),
+    ("recipient_id", "act__recipients"),
+)
 
 
 def year_key(school_year: int) -> str:
@@ -189,11 +194,12 @@ def _failed(source_id: str, results: Sequence[CheckResult]) -> list[tuple[str, C
 
 def _spec(source_id: str) -> dg.AssetSpec:
     table = dictionary().contract(source_id)
-    held_against = _REGISTERS if "semel_mosad" in table.contract else ()
+    named = [name for column, name in _HELD_AGAINST if column in table.contract]
+    held_against = sorted(set(named) - {source_id})
     return dg.AssetSpec(
         asset_key(f"raw_{source_id}"),
         deps=(
-            [asset_key(f"raw_{name}") for name in held_against if name != source_id]
+            [asset_key(f"raw_{name}") for name in held_against]
             if source_id not in _REGISTERS
             else []
         ),

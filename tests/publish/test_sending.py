@@ -18,7 +18,7 @@ from pipelines.publish.sending import AGAIN, NO_PAGES, NO_VERSION, TOO_BIG, file
 from pipelines.settings.audiences import AUDIENCES
 from pipelines.settings.city import MailServer
 from pipelines.settings.fields import dictionary
-from pipelines.settings.sent import LOG, OK, read_sent
+from pipelines.settings.sent import LOG, OK, copy_sent, read_sent
 from tests.publish.test_notices import mail  # noqa: F401
 
 OWN = ("principals",)
@@ -237,6 +237,15 @@ def test_what_failed_is_not_told_as_sent_and_what_is_made_again_not_at_all(marts
     send_release(marts, release, people("r1"), OWN, None, NOW)
     assert distribution(lists(people()), read_sent(marts)).height == 1
     assert distribution(lists(people()), read_sent(marts), release.name).is_empty()
+
+
+def test_a_release_that_is_rebuilt_knows_what_was_sent_before_it_alone(marts, release, tmp_path):
+    send_release(marts, release, people("r1"), OWN, None, NOW)
+    (tmp_path / "anew").mkdir()
+    copy_sent(marts, tmp_path / "anew", {"f" * 16})
+    assert not (tmp_path / "anew" / LOG).exists()
+    copy_sent(marts, tmp_path / "anew", {release.name})
+    assert read_sent(tmp_path / "anew").equals(read_sent(marts))
 
 
 def test_before_anything_is_sent_there_is_nothing_to_tell(tmp_path):
