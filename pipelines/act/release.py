@@ -13,6 +13,7 @@ from pipelines.publish.disclosure import told_by
 from pipelines.publish.distribution import distribution
 from pipelines.publish.drift import quality_drift
 from pipelines.publish.marts import DATABASE
+from pipelines.publish.news import NEWS, news
 from pipelines.publish.redraw import about, context_of
 from pipelines.publish.release import baseline, current_release, earlier, publish
 from pipelines.publish.suppression import SUPPRESSED, without_few
@@ -27,6 +28,7 @@ from pipelines.sources.fingerprint import (
     Fingerprints,
     RunInputs,
     fingerprints_or_none,
+    input_hashes,
 )
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.tables import FRESHNESS, OWNERS, POOL, asset_key
@@ -34,7 +36,7 @@ from pipelines.warehouse.tables import FRESHNESS, OWNERS, POOL, asset_key
 RELEASE = dg.AssetKey(["published", "release"])
 # Made while publishing, as they tell of the release and of the one before.
 DRIFT, DISTRIBUTION = "mart_quality_drift", "mart_distribution"
-MADE_HERE = (DRIFT, DISTRIBUTION, SUPPRESSED)
+MADE_HERE = (DRIFT, DISTRIBUTION, NEWS, SUPPRESSED)
 MARTS = tuple(
     name for name in dictionary().tables if name.startswith("mart_") and name not in MADE_HERE
 )
@@ -68,7 +70,8 @@ def release(
     before = baseline(marts, made_from.whole if made_from else None)
     readers = readers_of(city.policy)
     analysts, releases = readers[0].thresholds, earlier(marts, before)
-    tables[DRIFT] = quality_drift(without_few(tables, "analyst", analysts), before)
+    without = without_few(tables, "analyst", analysts)
+    tables[DRIFT], tables[NEWS] = quality_drift(without, before), news(without, before)
     tables[DISTRIBUTION] = distribution(
         warehouse.tables(_LISTS), read_sent(marts), _made_again(marts, before)
     )
@@ -98,6 +101,8 @@ def release(
         about=about(city),
         origin={
             "made_from": asdict(made_from) if made_from else None,
+            # Only of a run that answers for all of it: files may have changed under another.
+            **(dict(zip(("inputs", "code"), input_hashes(city), strict=True)) if made_from else {}),
             "compared_with": before.name if before else None,
         },
     )
