@@ -29,9 +29,11 @@ _NO_DATA = ("act", "aim", "decide", "voice")
 def tickets(city: CityFolder, tables: Tables) -> Tables:
     """Return the tickets and, of each that is no confirmation, the sources of its cell.
 
-    A question or correction that is open or accepted is the source owner's to look at.
+    A question or correction that is open or accepted is the source owner's to look at. A school
+    that was merged is told by the code it has today.
     """
     fields = dictionary().fields
+    today = dict(tables["core_city_code"].select("semel_mosad_old", "semel_mosad").iter_rows())
     told, sources = [], []
     for row in tables["stg_act__tickets"].sort("ticket_id").to_dicts():
         mart, _, column = cell_parts(row["ticket_cell"])
@@ -39,25 +41,23 @@ def tickets(city: CityFolder, tables: Tables) -> Tables:
         state = answer or ("confirmed" if kind == "confirm" else "open")
         answered = row["answered_on"]
         ticket = {
-            name: row[name]
-            for name in ("ticket_id", "planning_year", "semel_mosad", "ticket_kind", "asked_on")
-        } | {"cell_name_he": fields[column].he, "ticket_state": state}
+            name: row[name] for name in ("ticket_id", "planning_year", "ticket_kind", "asked_on")
+        }
+        ticket |= {"semel_mosad": today.get(row["semel_mosad"], row["semel_mosad"])}
+        ticket |= {"cell_name_he": fields[column].he, "ticket_state": state}
         told.append(
             ticket
             | {"answered_by_role": row["answered_by_role"], "answered_on": answered}
             | {"answer_days": (answered - row["asked_on"]).days if answered else None}
         )
         if kind != "confirm":
+            shared = ("ticket_id", "semel_mosad", "cell_name_he", "ticket_kind", "ticket_state")
             sources += [
-                {
-                    "ticket_id": row["ticket_id"],
+                {name: ticket[name] for name in shared}
+                | {
                     "source_id": source_id,
                     "source_name_he": dictionary().source_he(source_id),
                     "source_owner_he": dictionary().source_owner(source_id),
-                    "semel_mosad": row["semel_mosad"],
-                    "cell_name_he": fields[column].he,
-                    "ticket_kind": kind,
-                    "ticket_state": state,
                 }
                 for source_id in _sources(city, mart, column)
             ]
@@ -85,7 +85,7 @@ STEPS = (
         "tickets",
         "act",
         makes=("mart_ticket", "mart_ticket_source"),
-        reads=("stg_act__tickets",),
+        reads=("stg_act__tickets", "core_city_code"),
         compute=tickets,
     ),
 )

@@ -11,7 +11,7 @@ from pipelines.publish.pages.plan import render_plan
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 from pipelines.warehouse.tables import table_of
-from tests.review.test_tickets import lived, staged
+from tests.review.test_tickets import given_of, lived, staged
 
 CONTEXT = ReportContext("עיר", False, 2026, 2027, "הכול", "נתונים", ())
 SENT = {
@@ -45,7 +45,7 @@ def drawn(small_city, year):
         tables["mart_gap_school"] = pl.concat(
             [tables["mart_gap_school"], pl.DataFrame(named)], how="diagonal_relaxed"
         )
-        tables |= tickets(city, {"stg_act__tickets": given})
+        tables |= tickets(city, given_of(given))
         tables["mart_distribution"] = table_of("mart_distribution", lists)
         return render_plan(tables, CONTEXT)
 

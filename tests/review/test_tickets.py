@@ -45,13 +45,21 @@ def staged(year):
     return year.tickets.select(**_NAMES)
 
 
+def given_of(rows, codes=()):
+    """What the step reads: the tickets, and the codes that schools have today."""
+    held = pl.DataFrame(
+        codes, schema={"semel_mosad_old": pl.String, "semel_mosad": pl.String}, orient="row"
+    )
+    return {"stg_act__tickets": rows, "core_city_code": held}
+
+
 @pytest.fixture(scope="module")
 def years(city):
     """Each city's year, its tickets as told, and as staged."""
     found = []
     for seed in SEEDS:
         year = lived(seed)
-        told = tickets(city, {"stg_act__tickets": staged(year)})
+        told = tickets(city, given_of(staged(year)))
         found.append((year, told, staged(year)))
     return found
 
@@ -124,6 +132,15 @@ def test_what_decides_or_speaks_is_no_source_of_a_number(years):
 def test_before_a_school_writes_there_is_no_ticket(city):
     year = lived(1, months=1)
     assert year.tickets.is_empty()
-    told = tickets(city, {"stg_act__tickets": staged(year)})
+    told = tickets(city, given_of(staged(year)))
     assert told["mart_ticket"].is_empty()
     assert told["mart_ticket_source"].is_empty()
+
+
+def test_a_merged_school_is_told_by_its_code_of_today(city):
+    year = lived(1)
+    old = year.tickets["school"][0]
+    told = tickets(city, given_of(staged(year), [(old, "900099")]))
+    for frame in told.values():
+        assert old not in frame["semel_mosad"]
+        assert "900099" in frame["semel_mosad"]

@@ -226,8 +226,9 @@ def test_a_sound_row_stays(warehouse, releases, source_id):
         {"ticket_kind": "confirm", "value_said": None, "ticket_reason": None},
         ANSWER | {"ticket_kind": "ask", "value_said": None, "ticket_answer": "answered"},
         about("mart_work_plan/plan_row_id=900001/milat/participants"),
+        {"value_said": "-0.25"},
     ],
-    ids=["accepted", "declined", "confirmed", "asked", "line"],
+    ids=["accepted", "declined", "confirmed", "asked", "line", "below_zero"],
 )
 def test_sound_tickets_stay(warehouse, releases, change):
     assert set_aside(warehouse, "act__tickets", TICKET | change, releases=releases) == []
