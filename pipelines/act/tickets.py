@@ -22,15 +22,19 @@ _MADE = (
     *voices.STEPS,
     *review.STEPS,
 )
+COMPUTED, _MOST_SOURCES = "computed", 6
+"""A number that comes from more sources (a sum of money, an index) is nobody's to correct at
+first sight: the analyst of the data finds which of them errs.
+"""
+_ANALYST = "context"  # the sources that the analyst of the data answers for
 # What people decide, say or report has ways of its own to be put right.
 _NO_DATA = ("act", "aim", "decide", "voice")
 
 
 def tickets(city: CityFolder, tables: Tables) -> Tables:
-    """Return the tickets and, of each that is no confirmation, the sources of its cell.
+    """Return the tickets and, of each correction, the sources of its cell and their owners.
 
-    A question or correction that is open or accepted is the source owner's to look at. A school
-    that was merged is told by the code it has today.
+    A school that was merged is told by the code it has today.
     """
     fields = dictionary().fields
     today = dict(tables["core_city_code"].select("semel_mosad_old", "semel_mosad").iter_rows())
@@ -50,16 +54,12 @@ def tickets(city: CityFolder, tables: Tables) -> Tables:
             | {"answered_by_role": row["answered_by_role"], "answered_on": answered}
             | {"answer_days": (answered - row["asked_on"]).days if answered else None}
         )
-        if kind != "confirm":
+        if kind == "correct":
             shared = ("ticket_id", "semel_mosad", "cell_name_he", "ticket_kind", "ticket_state")
             sources += [
                 {name: ticket[name] for name in shared}
-                | {
-                    "source_id": source_id,
-                    "source_name_he": dictionary().source_he(source_id),
-                    "source_owner_he": dictionary().source_owner(source_id),
-                }
-                for source_id in _sources(city, mart, column)
+                | {"source_id": source_id, "source_name_he": name, "source_owner_he": owner}
+                for source_id, name, owner in _sources(city, mart, column)
             ]
     return {
         "mart_ticket": table_of("mart_ticket", told),
@@ -67,17 +67,24 @@ def tickets(city: CityFolder, tables: Tables) -> Tables:
     }
 
 
-def _sources(city: CityFolder, mart: str, column: str) -> list[str]:
-    """Return the city's sources of a column; where it is reckoned from none, those of its table."""
+def _sources(city: CityFolder, mart: str, column: str) -> list[tuple[str, str, str]]:
+    """Return id, name and owner of the city's sources of a column.
+
+    Where a column is reckoned from none, those of its table count.
+    """
+    words = dictionary()
     for part in (column, ""):
         found = [
             source_id
             for source_id in sources_behind(mart, part, _MADE)
             if source_id in city.city.sources and source_id.partition("__")[0] not in _NO_DATA
         ]
+        if 0 < len(found) <= _MOST_SOURCES:
+            return [(one, words.source_he(one), words.source_owner(one)) for one in found]
         if found:
-            return found
-    return []
+            break
+    name = f"מחושב מ־{len(found)} קובצי מקור" if found else "מחושב מן המדיניות"
+    return [(COMPUTED, name, words.owners[_ANALYST])]
 
 
 STEPS = (

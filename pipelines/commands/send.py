@@ -90,10 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"{audience}: {count} {escape(en)}\n  {label}: {count} {he}")
         note_access(space, "send", audience, f"{count} {result}")
     for source_id, count in owners.items():
-        owner = dictionary().source_owner(source_id)
         console.print(
-            f"{source_id}: {count} tickets for its owner\n  {owner}: {count} פניות על"
-            f" {dictionary().source_he(source_id)}"
+            f"{source_id}: {count} corrections for its owner\n  {count} תיקונים לבעל המקור"
         )
     console.print(f"{marts / OUTBOX / release.name}\n{marts / LOG}")
     return 0 if {one.result for one in outcomes} <= {OK, AGAIN} else 1

@@ -213,9 +213,9 @@ def _sha256(path: Path) -> str:
 def write_owners_lists(
     outbox: Path, tickets: pl.DataFrame, sources: pl.DataFrame
 ) -> dict[str, int]:
-    """Write for the owner of each source what schools say of its numbers, to be looked at.
+    """Write for the owner of each source how schools correct its numbers, to be looked at.
 
-    Declined corrections and answered questions need nobody any more.
+    A correction that was declined needs nobody any more.
 
     Args:
         outbox: of the release.

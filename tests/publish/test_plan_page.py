@@ -71,7 +71,7 @@ def test_the_true_correction_is_told_with_its_source_and_nothing_else(drawn, yea
 
 
 def test_the_owner_of_the_source_is_named_with_what_waits_there(drawn, year):
-    listed = table(drawn(staged(year)), "לבדיקה אצל האחראים")
+    listed = table(drawn(staged(year)), "תיקונים אצל האחראים")
     assert dictionary().source_owner("register__schools") in listed
 
 
