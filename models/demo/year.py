@@ -250,7 +250,7 @@ def _lists(schools: list[str], year: int, release: str) -> tuple[pl.DataFrame, p
         pl.format("r{}@example.org", pl.int_range(1, pl.len() + 1)).alias("address"),
     )
     receipts = recipients.filter(
-        pl.int_range(pl.len()).over("role") < pl.len().over("role") - 1
+        pl.int_range(pl.len()).over("audience") < pl.len().over("audience") - 1
     ).select("recipient", release=pl.lit(release), day=pl.lit(date(year - 1, 9, 15)))
     return recipients, receipts
 

@@ -68,6 +68,8 @@ def test_the_files_of_the_year_bring_what_their_sources_ask_for():
     year = lived(1)
     assert tuple(staged(year).columns) == dictionary().contract("act__tickets").contract
     assert year.recipients["address"].str.ends_with("@example.org").all()
+    silent = year.recipients.join(year.receipts, on="recipient", how="anti")
+    assert silent["audience"].sort().to_list() == sorted(set(year.recipients["audience"]))
 
 
 def test_the_true_correction_is_told_and_no_other(years):
