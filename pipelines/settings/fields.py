@@ -202,6 +202,7 @@ class Dictionary:
         meanings: of the words of counting and sureness.
         spelled: how a term is spelled, and how it is not.
         families: the roles of each family of roles.
+        owners: the job that answers for the files of a source, by the first part of its id.
         quotas: how many cards of each category one may choose.
         wholes: the value of a coordinate of counts that stands for all others together.
         counts, untold, rounded: what tables tell of counts of children, where not, how finely.
@@ -218,6 +219,7 @@ class Dictionary:
     spelled: dict[str, list[str]]
     spellings: dict[str, dict[str, str]]
     families: dict[str, tuple[str, ...]]
+    owners: dict[str, str]
     quotas: dict[str, int]
     wholes: dict[str, str]
     counts: tuple[Telling, ...]
@@ -240,6 +242,10 @@ class Dictionary:
         """Return what people who send files call a logical source; empty for no known one."""
         table = self.tables.get(f"stg_{source_id}")
         return table.he if table else ""
+
+    def source_owner(self, source_id: str) -> str:
+        """Return the job that answers for the files of a logical source."""
+        return self.owners[source_id.partition("__")[0]]
 
     def unit(self, field: str) -> Unit:
         """Return how numbers of a field are shown."""
@@ -381,6 +387,7 @@ def load(path: Path) -> Dictionary:
         spelled=raw.get("spelled", {}),
         spellings=spellings,
         families=families,
+        owners=raw.get("owners", {}),
         quotas=raw.get("quotas", {}),
         wholes=raw.get("wholes", {}),
         **_disclosure(raw, tables),
