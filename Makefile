@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup forms run decide rebuild pages serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
+.PHONY: help as-of trace setup forms run decide rebuild pages serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -66,6 +66,12 @@ decide: setup ## decide on the plan (SCENARIO=base) or a scenario of CITY's rele
 
 rebuild: setup ## make again the release a decision was taken on and say whether it is the same (CITY, CYCLE=2027, VERSION=1)
 	@$(PY) -m pipelines.commands.rebuild $(CITY) $(CYCLE) $(VERSION)
+
+trace: setup ## what a published number comes from: tables, files with hashes, rows, checks, code (CITY, CELL='mart_need_index/semel_mosad=900001/need')
+	@$(PY) -m pipelines.commands.trace $(CITY) '$(CELL)'
+
+as-of: setup ## what was published on a day, told and drawn again (CITY, DAY=2026-06-18, OUT=folder to keep it)
+	@$(PY) -m pipelines.commands.as_of $(CITY) $(DAY) $(if $(OUT),--out $(OUT))
 
 lottery: setup ## draw the places of a response from a list of entrants, by the registered seed (RESPONSE=id LIST=file.csv PLACES=n BY=columns)
 	@$(PY) -m pipelines.commands.lottery $(CITY) $(RESPONSE) "$(LIST)" --places $(PLACES) $(if $(BY),--by $(BY))

@@ -12,7 +12,7 @@ import dagster as dg
 
 from pipelines import act, aim, decide, diagnose, review
 from pipelines.publish.due import Due, what_is_due
-from pipelines.publish.notices import tell_failure, tell_recovery
+from pipelines.publish.notices import tell_failure, tell_news, tell_recovery
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.workspace import Workspace, workspace
 from pipelines.sources import fingerprint
@@ -157,17 +157,18 @@ def build(space: Workspace) -> dg.Definitions:
         run_status=dg.DagsterRunStatus.SUCCESS,
         monitored_jobs=[chain, scenarios],
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Say that all is well again after a failure.",
+        description="Say that all is well again after a failure, and what is new.",
     )
-    def notice_of_recovery(context: dg.RunStatusSensorContext) -> None:
-        for unsent in tell_recovery(space, as_it_stands().city.notices):
+    def notice_of_success(context: dg.RunStatusSensorContext) -> None:
+        channels = as_it_stands().city.notices
+        for unsent in (*tell_recovery(space, channels), *tell_news(space, channels)):
             context.log.warning(unsent)
 
     return dg.Definitions(
         assets=assets,
         jobs=[refresh, allocate, scenarios, chain],
         schedules=[nightly],
-        sensors=[new_files, notice_of_failure, notice_of_recovery],
+        sensors=[new_files, notice_of_failure, notice_of_success],
         resources={
             "workspace": space,
             "warehouse": held_warehouse,

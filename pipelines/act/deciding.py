@@ -17,7 +17,7 @@ import polars as pl
 import yaml
 
 from pipelines.decide.scenarios import plan_of
-from pipelines.publish.release import current_release, refuse_damaged
+from pipelines.publish.release import current_release, manifest, refuse_damaged
 from pipelines.settings.archive import (
     CHAIN,
     EFFECTS,
@@ -124,7 +124,7 @@ def _kept(space: Workspace, asked: Decision, today: date, root: Path) -> Decided
             )
         )
         (building / POLICY).write_text(text, encoding="utf-8")
-        made_from, code = input_hashes(city)
+        made_from, code = _made_from(release, city)
         votes = asked.votes or (None, None, None)
         record = Record(
             cycle=cycle,
@@ -151,6 +151,17 @@ def _kept(space: Workspace, asked: Decision, today: date, root: Path) -> Decided
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return read_archives(city.folder)[-1]
+
+
+def _made_from(release: Path, city: CityFolder) -> tuple[dict[str, str], str]:
+    """Return the files and the code that a release was made from, and the SHA-256 of each.
+
+    One that answers for only a part of itself names none: what stands today is kept then.
+    """
+    said = manifest(release)
+    if said.get("inputs") and said.get("code"):
+        return said["inputs"], said["code"]
+    return input_hashes(city)
 
 
 def _shown(space: Workspace, city: CityFolder, name: str | None) -> Path:

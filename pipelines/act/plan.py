@@ -235,28 +235,65 @@ def _goals(city: CityFolder, tables: Tables, served: pl.DataFrame) -> pl.DataFra
     names = {key: item.name_he for key, item in city.policy.need.indicators.items()}
     units = tables["mart_need_indicator"].select("indicator_id", "unit").unique()
     last = city.city.school_years.last
+    is_gap = pl.col("indicator_id").is_in(list(_subject_of(city).values()))
     posed = (
         both.join(indicators.drop("indicator_name_he", "unit"), on=pair, how="left")
         .join(rows, on=pair, how="left")
         .join(units, on="indicator_id")
         .join(_forecasts(city, tables), on=pair, how="left")
         .join(_gains(city, tables), on=pair, how="left")
+        .join(_in_year(city, tables), on=[*pair, "planning_year"], how="left")
         .with_columns(
             indicator_name_he=pl.col("indicator_id").replace_strict(names),
             plan_rows=pl.col("plan_rows").fill_null(0),
-            now=pl.col("baseline"),
-            now_se=pl.col("baseline_se"),
+            # A gap is judged by the tests of the goal's own year: the window holds years before.
+            now=pl.when(is_gap).then("year_value").otherwise("baseline"),
+            now_se=pl.when(is_gap).then("year_se").otherwise("baseline_se"),
             is_due=pl.col("planning_year") <= last,
         )
     )
     return results(attainability(posed)).sort("goal_row_id")
 
 
+def _subject_of(city: CityFolder) -> dict[str, str]:
+    """Return the indicator of each subject's gap."""
+    indicators = city.policy.need.indicators.items()
+    return {item.subject: key for key, item in indicators if item.subject}
+
+
+def _in_year(city: CityFolder, tables: Tables) -> pl.DataFrame:
+    """Return the gap that each year's tests show by themselves, over the grades that sat them.
+
+    Returns:
+        semel_mosad, indicator_id, planning_year, year_value (pupil SD below), year_se: means over
+        grades by tested pupils; a year with an unmeasured error has none.
+    """
+    subjects, pupils = _subject_of(city), pl.col("tested_pupils")
+    return (
+        tables["mart_gap_school_subject"]
+        .filter("is_measured", pl.col("subject").is_in(list(subjects)))
+        .drop_nulls(["gap_raw_sd", "gap_sampling_sd", "tested_pupils"])
+        .sort("semel_mosad", "subject", "school_year", "grade", "scale_id")
+        .group_by("semel_mosad", "subject", "school_year", maintain_order=True)
+        .agg(
+            year_value=(pupils * pl.col("gap_raw_sd")).sum() / pupils.sum(),
+            year_se=((pupils * pl.col("gap_sampling_sd")) ** 2).sum().sqrt() / pupils.sum(),
+        )
+        .select(
+            "semel_mosad",
+            pl.col("subject")
+            .replace_strict(subjects, return_dtype=pl.String)
+            .alias("indicator_id"),
+            pl.col("school_year").alias("planning_year"),
+            "year_value",
+            "year_se",
+        )
+    )
+
+
 def _forecasts(city: CityFolder, tables: Tables) -> pl.DataFrame:
     """Return the gap a school's trend leads to: semel_mosad, indicator_id, forecast, its error."""
-    subjects = {
-        item.subject: key for key, item in city.policy.need.indicators.items() if item.subject
-    }
+    subjects = _subject_of(city)
     return (
         tables["mart_gap_trend"]
         .filter(pl.col("subject").is_in(list(subjects)))
@@ -275,9 +312,7 @@ def _gains(city: CityFolder, tables: Tables) -> pl.DataFrame:
 
     Of responses whose goals tests measure; their errors are taken as independent.
     """
-    subjects = {
-        item.subject: key for key, item in city.policy.need.indicators.items() if item.subject
-    }
+    subjects = _subject_of(city)
     doses = city.policy.dose_response.value
     share = {level: doses[dose] for level, dose in enumerate(sorted(doses), start=1)}
     effect = tables["mart_effect"].join(goal_subjects(city), on=RESPONSE_SUBJECT, how="semi")
@@ -332,6 +367,7 @@ STEPS = (
             "mart_need_index",
             "mart_need_indicator",
             "mart_gap_school",
+            "mart_gap_school_subject",
             "mart_gap_trend",
             "mart_effect",
         ),

@@ -12,6 +12,7 @@ from pipelines.publish.build import audit_release, build_release
 from pipelines.publish.disclosure import told_by
 from pipelines.publish.drift import quality_drift
 from pipelines.publish.marts import DATABASE
+from pipelines.publish.news import NEWS, news
 from pipelines.publish.redraw import about, context_of
 from pipelines.publish.release import baseline, earlier, publish
 from pipelines.publish.suppression import SUPPRESSED, without_few
@@ -25,6 +26,7 @@ from pipelines.sources.fingerprint import (
     Fingerprints,
     RunInputs,
     fingerprints_or_none,
+    input_hashes,
 )
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.tables import FRESHNESS, OWNERS, POOL, asset_key
@@ -32,10 +34,9 @@ from pipelines.warehouse.tables import FRESHNESS, OWNERS, POOL, asset_key
 RELEASE = dg.AssetKey(["published", "release"])
 # Made while publishing, as they tell of the release and of the one before.
 DRIFT = "mart_quality_drift"
+MADE_HERE = (DRIFT, NEWS, SUPPRESSED)
 MARTS = tuple(
-    name
-    for name in dictionary().tables
-    if name.startswith("mart_") and name not in (DRIFT, SUPPRESSED)
+    name for name in dictionary().tables if name.startswith("mart_") and name not in MADE_HERE
 )
 
 
@@ -66,7 +67,8 @@ def release(
     before = baseline(marts, made_from.whole if made_from else None)
     readers = readers_of(city.policy)
     analysts, releases = readers[0].thresholds, earlier(marts, before)
-    tables[DRIFT] = quality_drift(without_few(tables, "analyst", analysts), before)
+    without = without_few(tables, "analyst", analysts)
+    tables[DRIFT], tables[NEWS] = quality_drift(without, before), news(without, before)
     by_analysts = [told_by(path / "analyst" / DATABASE) for path in releases]
     told = {
         reader.name: by_analysts
@@ -93,6 +95,8 @@ def release(
         about=about(city),
         origin={
             "made_from": asdict(made_from) if made_from else None,
+            # Only of a run that answers for all of it: files may have changed under another.
+            **(dict(zip(("inputs", "code"), input_hashes(city), strict=True)) if made_from else {}),
             "compared_with": before.name if before else None,
         },
     )

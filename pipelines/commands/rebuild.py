@@ -15,12 +15,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
+from pipelines.publish.redraw import differing
 from pipelines.publish.release import ReleaseError, current_release, earlier, manifest
 from pipelines.settings.access import note_access
 from pipelines.settings.archive import CHAIN, FOLDER, RELEASE, DecidedPlan
@@ -47,12 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
         decided = _decision(city, asked.cycle, asked.version)
         with tempfile.TemporaryDirectory() as folder:
             made = _made_again(space, city, decided, Path(folder))
-            differing = sorted(_differing(manifest(decided.folder / RELEASE), manifest(made)))
+            found = sorted(differing(manifest(decided.folder / RELEASE), made))
     except (CityError, ReleaseError) as error:
         console.print(f"[red]{escape(str(error))}[/red]")
         return 1
     note_access(space, "rebuild", "analyst", decided.name)
-    if not differing:
+    if not found:
         console.print(
             f"{decided.name}: made again, and equal to the archived release, byte for byte.\n"
             f"{decided.name}: הפרסום נוצר מחדש והוא זהה לפרסום שבארכיון."
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     console.print(
         f"{decided.name}: made again, it differs from the archived release in:\n  "
-        + "\n  ".join(differing)
+        + "\n  ".join(found)
         + "\nWhat differs of what it is made from:\n  "
         + "\n  ".join(_causes(city, decided))
         + "\nהפרסום שנוצר מחדש שונה מזה שבארכיון; לעיל מה שונה, וממה זה עשוי לנבוע."
@@ -145,12 +146,6 @@ def _before(city: CityFolder, decided: DecidedPlan, raw: Path) -> None:
         shutil.copytree(one.folder, place)
     chain = "".join(f"{one.name} {one.hash}\n" for one in earlier)
     (raw / FOLDER / CHAIN).write_text(chain, encoding="utf-8")
-
-
-def _differing(before: Mapping, after: Mapping) -> set[str]:
-    """Return the files that only one of two releases has, or that differ."""
-    old, new = before["files"], after["files"]
-    return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
 
 
 def _causes(city: CityFolder, decided: DecidedPlan) -> Iterator[str]:

@@ -12,7 +12,13 @@ import polars as pl
 
 from pipelines.publish.audiences import Reader, check_reader, schools_of, tables_for
 from pipelines.publish.disclosure import Told, read
-from pipelines.publish.marts import DATABASE, read_database, write_marts
+from pipelines.publish.marts import (
+    DATABASE,
+    read_database,
+    read_marts,
+    write_database,
+    write_marts,
+)
 from pipelines.publish.pages.allocation import render_allocation
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.criteria import render_criteria
@@ -121,6 +127,15 @@ def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
     shutil.copytree(release, folder, ignore=left, dirs_exist_ok=True, copy_function=os.link)
     for audience in WHOLE:
         _draw(folder / audience, read_database(folder / audience / DATABASE), context)
+
+
+def draw_from_marts(place: Path, context: ReportContext) -> None:
+    """Write an audience's database, workbook and pages from the Parquet files in its folder."""
+    shown = read_marts(place)
+    write_database(place, shown)
+    write_workbook(place / WORKBOOK, shown, context)
+    if place.name in WHOLE:
+        _draw(place, shown, context)
 
 
 def _draw(place: Path, shown: Mapping[str, pl.DataFrame], context: ReportContext) -> None:

@@ -21,18 +21,28 @@ def write_marts(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     (R3).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    fields = dictionary().fields
-    scope = tables["mart_city"]["scope"][0] if "mart_city" in tables else "unknown"
+    for name, frame in sorted(tables.items()):
+        frame.write_parquet(
+            folder / f"{name}.parquet",
+            compression="zstd",
+            compression_level=9,
+            metadata={"scope": _scope(tables)},
+        )
+    write_database(folder, tables)
+
+
+def read_marts(folder: Path) -> dict[str, pl.DataFrame]:
+    """Return every table of a published folder, from its Parquet files."""
+    return {path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
+
+
+def write_database(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Write all tables into `tikkun.duckdb`, as `write_marts` does."""
+    fields, scope = dictionary().fields, _scope(tables)
     connection = duckdb.connect(str(folder / DATABASE), config={"threads": 1})
     try:
         connection.execute("BEGIN")  # one write to disk, not one for each label
         for name, frame in sorted(tables.items()):
-            frame.write_parquet(
-                folder / f"{name}.parquet",
-                compression="zstd",
-                compression_level=9,
-                metadata={"scope": scope},
-            )
             connection.register("frame", frame)
             connection.execute(f"CREATE TABLE {name} AS SELECT * FROM frame")
             connection.unregister("frame")
@@ -49,6 +59,10 @@ def write_marts(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
         connection.execute("COMMIT")
     finally:
         connection.close()
+
+
+def _scope(tables: Mapping[str, pl.DataFrame]) -> str:
+    return str(tables["mart_city"]["scope"][0]) if "mart_city" in tables else "unknown"
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, of: str, text: str) -> None:

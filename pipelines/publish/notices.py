@@ -1,8 +1,8 @@
-"""Who is told when a night fails, and when all is well again.
+"""Who is told when a night fails, when all is well again, and what is new in the morning.
 
-A notice is a file beside the releases, `<marts>/notices/failed.txt` or `recovered.txt`; a city may
-have it sent by a command of its own and by e-mail (`notices:` of city.yaml). It says which run and
-which steps, never what a file held.
+A notice is a file beside the releases, `<marts>/notices/failed.txt`, `recovered.txt` or `news.txt`;
+a city may have it sent by a command of its own and by e-mail (`notices:` of city.yaml). It says
+which run and which steps, or what a release says, never what a file held.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from pathlib import Path
 
-from pipelines.publish.release import what_stays
+import polars as pl
+
+from pipelines.publish.release import current_release, what_stays
 from pipelines.settings.city import Email, Notices
 from pipelines.settings.workspace import Workspace
 
-FOLDER, FAILED, RECOVERED = "notices", "failed.txt", "recovered.txt"
+FOLDER, FAILED, RECOVERED, NEWS = "notices", "failed.txt", "recovered.txt", "news.txt"
 _SECONDS = 30
 
 
@@ -63,19 +65,39 @@ def tell_recovery(space: Workspace, channels: Notices) -> list[str]:
     return _tell(space, channels, RECOVERED, FAILED, subject, text)
 
 
+def tell_news(space: Workspace, channels: Notices) -> list[str]:
+    """Tell what is new in the current release; return what could not be sent.
+
+    A release is told of once, however often its night is run again, and not at all where it says
+    nothing new.
+    """
+    release = current_release(Path(space.marts_folder))
+    path = release / "analyst" / "mart_news.parquet" if release else None
+    if release is None or path is None or not path.is_file():
+        return []
+    told, rows = _folder(space) / NEWS, pl.read_parquet(path).sort("news_order")
+    head = f"Tikkun {space.name} {release.name}\n"
+    if rows.is_empty() or (told.is_file() and told.read_text(encoding="utf-8").startswith(head)):
+        return []
+    he, en = ("".join(f"– {said}\n" for said in rows[f"news_{tongue}"]) for tongue in ("he", "en"))
+    text = f"{head}מה חדש לעומת הפרסום הקודם:\n{he}\nNew since the release before:\n{en}"
+    return _tell(space, channels, NEWS, None, f"Tikkun: {space.name} – מה חדש / what is new", text)
+
+
 def _folder(space: Workspace) -> Path:
     return Path(space.marts_folder) / FOLDER
 
 
 def _tell(
-    space: Workspace, channels: Notices, name: str, opposite: str, subject: str, text: str
+    space: Workspace, channels: Notices, name: str, opposite: str | None, subject: str, text: str
 ) -> list[str]:
     folder = _folder(space)
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f".{name}.next"
     aside.write_text(text, encoding="utf-8")
     aside.replace(folder / name)
-    (folder / opposite).unlink(missing_ok=True)
+    if opposite:
+        (folder / opposite).unlink(missing_ok=True)
     unsent = []
     try:
         if channels.command:

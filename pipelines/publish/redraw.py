@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from pipelines.publish.build import audit_pages, draw_again
+from pipelines.publish.build import audit_pages, draw_again, draw_from_marts
+from pipelines.publish.known import OF_SCHOOLS
 from pipelines.publish.pages.base import ReportContext
-from pipelines.publish.release import manifest, publish, verify
+from pipelines.publish.release import hashes, manifest, publish, verify
 from pipelines.publish.words import hebrew_year
-from pipelines.settings.city import CityFolder
+from pipelines.settings.audiences import AUDIENCES
+from pipelines.settings.city import CityFolder, load_city
 from pipelines.settings.workspace import Workspace
 from pipelines.sources.fingerprint import Fingerprints, pages_fingerprint
 
@@ -24,7 +29,7 @@ def draw_pages(workspace: Workspace) -> Path:
     current = verify(marts)
     said = manifest(current)
     city = workspace.city().within(said.get("scope"))
-    origin = {name: said.get(name) for name in ("made_from", "compared_with")}
+    origin = {name: said.get(name) for name in ("made_from", "compared_with", "inputs", "code")}
     if origin["made_from"]:
         made_from = Fingerprints(**origin["made_from"])
         origin["made_from"] = asdict(made_from.drawn_by(pages_fingerprint()))
@@ -36,6 +41,31 @@ def draw_pages(workspace: Workspace) -> Path:
         about=about(city),
         origin=origin,
     )
+
+
+def draw_known(kept: Path, folder: Path) -> set[str]:
+    """Draw a release of former days again from what is kept of it; return what differs.
+
+    Args:
+        kept: what is kept of it (`pipelines.publish.known`).
+        folder: where it is drawn; it is not there yet.
+
+    Returns:
+        the files that are not, byte for byte, as they were published: none as long as the code that
+        draws is the same.
+    """
+    shutil.copytree(kept, folder)
+    report = context_of(load_city(folder / "analyst"))
+    for name in AUDIENCES:
+        if (folder / name).is_dir() and name != OF_SCHOOLS:
+            draw_from_marts(folder / name, report)
+    return differing(manifest(kept), folder)
+
+
+def differing(said: Mapping[str, Any], folder: Path) -> set[str]:
+    """Return the files of a manifest that a folder lacks or holds otherwise, and those it adds."""
+    was, now = said["files"], hashes(folder)
+    return {name for name in was.keys() | now.keys() if was.get(name) != now.get(name)}
 
 
 def about(city: CityFolder) -> dict[str, str]:

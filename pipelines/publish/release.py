@@ -20,10 +20,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.publish.known import MANIFEST
+from pipelines.publish.known import keep as keep_known
 from pipelines.publish.marts import content_hash
 from pipelines.settings.workspace import PUBLISHED
 
-MANIFEST = "manifest.json"
 _BUILDING = ".building-"
 _COMPLETE = re.compile(r"[0-9a-f]{16}")
 
@@ -69,13 +70,14 @@ def publish(
     try:
         build(building)
         audit(building)
-        files = _hashes(building)
+        files = hashes(building)
         content = {**(about or {}), "files": files}
         release = releases / hashlib.sha256(_text(content).encode()).hexdigest()[:16]
         (building / MANIFEST).write_text(_text({**content, **(origin or {})}), encoding="utf-8")
         _sync(building)
         _put(building, release)
         _register(root, release.name)
+        keep_known(root, release)
         _make_current(root, release)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -168,7 +170,7 @@ def refuse_damaged(release: Path) -> None:
 
 def _damage(release: Path) -> list[str]:
     """Return the files of a release that are missing, changed or extra."""
-    listed, found = manifest(release)["files"], _hashes(release)
+    listed, found = manifest(release)["files"], hashes(release)
     return sorted(
         name for name in listed.keys() | found.keys() if listed.get(name) != found.get(name)
     )
@@ -200,7 +202,7 @@ def _put(building: Path, release: Path) -> None:
 _HASHED: dict[tuple[int, ...], str] = {}  # files that stay are hashed once, under any name
 
 
-def _hashes(folder: Path) -> dict[str, str]:
+def hashes(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file; of a DuckDB file that of its content, not its bytes."""
     return {
         str(path.relative_to(folder)): _hash(path)

@@ -2,44 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
+
 import polars as pl
 
 from models.allocation.problem.plan import Plan
+from models.allocation.problem.rule import Rule
+from models.allocation.rules.choice import MustKeep, ParticipantCapacity, SchoolCapacity
+from models.allocation.rules.decided import ManualOverride
 from models.allocation.rules.money import SchoolMoneyRule, SourceExcluded
 from models.allocation.rules.shares import MoneyShare
 from models.keys import PAIR
 from pipelines.decide.rules import READS as RULE_READS
 from pipelines.decide.rules import rules
-from pipelines.settings.city import CityFolder
+from pipelines.settings.city import CityError, CityFolder
 from pipelines.warehouse.tables import Step, Tables, table_of
 
-_OF_MONEY = (MoneyShare, SchoolMoneyRule, SourceExcluded)
-"""Rules that what was paid can be measured by; the others are about what was chosen."""
+OF_MONEY = (MoneyShare, SchoolMoneyRule, SourceExcluded)
+"""Rules that are measured on what was paid."""
+OF_LINES = (SchoolCapacity, ParticipantCapacity, MustKeep, ManualOverride)
+"""Rules that are measured on what stands in schools; the others are about what was chosen."""
 
 
 def rules_in_fact(city: CityFolder, tables: Tables) -> Tables:
-    """Return the rules about money, each measured on what was paid as it will be by the year's end.
+    """Return the rules of the plan, each measured on what was really done.
 
-    What is paid is carried on at its pace so far, as limits per school are of a whole year. Before
-    anything is paid of a decided plan there is nothing to measure.
+    What is paid is carried on at its pace so far, as limits per school are of a whole year; a line
+    stands until it is reported to have stopped, with the participants that are reported. Before
+    anything is paid or reported of a decided plan there is nothing to measure. The rules are those
+    of the policy that was decided by; where today's code cannot read it, nothing is measured.
     """
-    planned = {row["rule_id"]: row for row in tables["mart_allocation_rule"].to_dicts()}
-    done = _in_fact(tables)
-    found = []
-    if done is not None:
-        for rule in rules(city, tables):
-            if isinstance(rule, _OF_MONEY) and rule.rule_id in planned:
-                measured, stated = rule.measure(done), planned[rule.rule_id]
-                kept = ("rule_id", "rule_he", "rule_en", "unit", "rule_limit", "rule_value")
-                found.append(
-                    {name: stated[name] for name in kept}
-                    | {"rule_actual": measured.value, "is_kept_actually": measured.satisfied}
-                )
+    found: list[dict[str, object]] = []
+    paid, standing = _paid(tables), _standing(city, tables)
+    if paid is not None or standing is not None:
+        with suppress(CityError):
+            stated = rules(city.as_decided(), tables)
+            found = measured(stated, tables["mart_allocation_rule"], paid, standing)
     return {"mart_rule_actual": table_of("mart_rule_actual", found)}
 
 
-def _in_fact(tables: Tables) -> Plan | None:
-    """The plan that was really carried out, by its money; None before anything is paid."""
+def measured(
+    stated: Iterable[Rule], planned: pl.DataFrame, paid: Plan | None, standing: Plan | None
+) -> list[dict[str, object]]:
+    """Return the rows of `mart_rule_actual`.
+
+    Args:
+        stated: the rules.
+        planned: mart_allocation_rule; a rule that the plan was not made by is left out.
+        paid: the plan as it is paid; None before anything is.
+        standing: the plan as it stands in schools; None before anything is reported.
+    """
+    by_id, found = {row["rule_id"]: row for row in planned.to_dicts()}, []
+    for rule in stated:
+        done = (
+            paid if isinstance(rule, OF_MONEY) else standing if isinstance(rule, OF_LINES) else None
+        )
+        if done is not None and rule.rule_id in by_id:
+            said = rule.measure(done)
+            kept = ("rule_id", "rule_he", "rule_en", "unit", "rule_limit", "rule_value")
+            found.append(
+                {name: by_id[rule.rule_id][name] for name in kept}
+                | {"rule_actual": said.value, "is_kept_actually": said.satisfied}
+            )
+    return found
+
+
+def _standing(city: CityFolder, tables: Tables) -> Plan | None:
+    """The plan as it stands in schools by what they report; None before anything is reported."""
+    status = tables["mart_line_tracking"].select("plan_row_id", "work_status", "participants_now")
+    if not status["work_status"].count():
+        return None
+    doses = dict(enumerate(sorted(city.policy.dose_response.value), start=1))
+    lines = (
+        tables["mart_plan_line"]
+        .drop_nulls("semel_mosad")
+        .join(status, on="plan_row_id", how="left")
+        .filter(pl.col("work_status").fill_null("not_started") != "stopped")
+        .with_columns(
+            dose=pl.col("dose_level").replace_strict(doses, return_dtype=pl.Float64),
+            participants=pl.coalesce("participants_now", "participants"),
+        )
+        .select(*PAIR, "dose_level", "dose", "participants")
+    )
+    steps = lines.clear().with_columns(participants_step=pl.lit(0, pl.Int64))
+    money = pl.DataFrame(schema={**dict.fromkeys(PAIR, pl.String), "amount_agorot": pl.Int64})
+    schools = tables["mart_need_index"].select("semel_mosad", "pupils", "need")
+    return Plan(schools=schools, lines=lines, money=money, steps=steps, step_money=money)
+
+
+def _paid(tables: Tables) -> Plan | None:
+    """The plan as it is paid; None before anything is paid."""
     elapsed = pl.col("elapsed_pct") / 100
     tracked = tables["mart_line_tracking"].filter(elapsed > 0)
     excellent = tables["core_response"].select("response_id", "is_excellence")
@@ -88,6 +141,7 @@ STEPS = (
             "core_response",
             "mart_allocation_rule",
             "mart_line_tracking",
+            "mart_plan_line",
             "mart_work_plan",
             "mart_need_index",
             "mart_response_map",

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import polars as pl
 from pydantic import (
     BaseModel,
     Field,
@@ -22,7 +23,14 @@ from pydantic import (
     model_validator,
 )
 
-from pipelines.settings.archive import DecidedPlan, in_force, read_archives, signature
+from pipelines.settings.archive import (
+    LINES,
+    POLICY,
+    DecidedPlan,
+    in_force,
+    read_archives,
+    signature,
+)
 from pipelines.settings.fields import dictionary
 from pipelines.settings.mapping import SourceMapping, form_mapping
 from pipelines.settings.parameters import (
@@ -259,6 +267,19 @@ class CityFolder(Model):
         """What was decided on the plan of the planning year; None while it is a draft."""
         return in_force(self.decided, self.planning_year)
 
+    def as_decided(self) -> CityFolder:
+        """Return the city with the policy that the plan in force was decided by.
+
+        Raises:
+            CityError: if today's code cannot read that policy.
+        """
+        if self.decision is None:
+            return self
+        path = self.decision.folder / POLICY
+        whole = whole_policy(path)
+        policy = validated(path, whole.raw, Policy, where_stated=whole.where)
+        return self.model_copy(update={"policy": policy})
+
     def parameters(self) -> list[dict[str, str]]:
         """Return every parameter of both files as rows of `core_parameter`."""
         return [*parameters_of("policy", self.policy), *parameters_of("city", self.city)]
@@ -380,4 +401,28 @@ def _loaded(folder: Path, content: tuple[object, ...]) -> CityFolder:
             f"{path}: שורה {line}: planning_year.value: שנת {planned} אינה בתוך {FURTHEST_PLAN}"
             f" שנות לימוד אחרי {reference}, שנת הייחוס ב־city.yaml.",
         )
-    return CityFolder(folder=folder, city=city, policy=policy, decided=read_archives(folder))
+    found = CityFolder(folder=folder, city=city, policy=policy, decided=read_archives(folder))
+    refuse_dropped(path, found)
+    return found
+
+
+def refuse_dropped(path: Path, city: CityFolder) -> None:
+    """Refuse a policy that no longer knows a response of the plan in force.
+
+    Raises:
+        CityError: naming the responses, the decision, and what to do.
+    """
+    if (decision := city.decision) is None:
+        return
+    lines = pl.read_parquet(decision.folder / LINES, columns=["response_id"])
+    if dropped := sorted(set(lines["response_id"]) - city.policy.responses.keys()):
+        named, line = ", ".join(dropped), line_of(path, ("responses",))
+        raise CityError(
+            f"{path}: line {line}: responses: {named} stands in the plan decided on"
+            f" {decision.record.decided_on} ({decision.name}) and is no response of the policy any"
+            " more. Put it back (with kind, costs and effects as they were); a further decision"
+            " (`make decide REPLACES=`) on a release without it frees it.",
+            f"{path}: שורה {line}: responses: המענה {named} כלול בתוכנית שהוחלט עליה ביום"
+            f" {decision.record.decided_on} ({decision.name}) ואינו עוד במדיניות. יש להחזיר אותו;"
+            " החלטה נוספת על פרסום שאינו כולל אותו תשחרר אותו.",
+        )

@@ -21,7 +21,7 @@ from pipelines.sources.files import source_files
 if TYPE_CHECKING:  # what only draws pages does not load Dagster
     import dagster as dg
 
-_CODE = (
+CODE = (
     "pipelines/**/*.py",
     "pipelines/settings/*.yaml",
     "models/**/*.py",
@@ -70,7 +70,7 @@ def fingerprints(city: CityFolder) -> Fingerprints:
         files |= {
             path for path, _, _ in source_files(city, source_id, city.city.school_years.all())
         }
-    files |= project_files(_CODE) - project_files(_PAGES)
+    files |= project_files(CODE) - project_files(_PAGES)
     said = digest(city.city) + digest(city.policy) + digest([one.hash for one in city.decided])
     upstream = hashlib.sha256((hashed(files) + said).encode()).hexdigest()
     solved = hashlib.sha256((upstream + hashed(scenario_files(city.folder))).encode()).hexdigest()
@@ -95,7 +95,7 @@ def input_hashes(city: CityFolder) -> tuple[dict[str, str], str]:
         ): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(files)
     }
-    return hashes, code_fingerprint(_CODE)
+    return hashes, code_fingerprint(CODE)
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ import yaml
 from pydantic import ValidationError
 
 from pipelines.settings.fields import ROW, Field, dictionary
-from pipelines.settings.mapping import SourceMapping
+from pipelines.settings.mapping import FORM_SHEET, SourceMapping
 from pipelines.sources import normalise
 from pipelines.sources.admission import header_shown
+from pipelines.sources.forms import form_sources
 from pipelines.sources.guess import (
     NULL_MARKERS,
     Candidate,
@@ -476,8 +477,12 @@ def propose(path: Path, source_id: str | None = None) -> str:
         UnreadableError: if the file cannot be read, has no header, or none that is known.
         KeyError: naming the known sources, if there is no such source.
     """
+    found = layouts(path)
+    form = form_source(found)
+    if form and source_id in (None, form):
+        return _of_form(path, form)
     ranked = []
-    for layout in layouts(path):
+    for layout in found:
         columns = describe(layout.rows)
         ranked.append((layout, rank(columns, [source_id] if source_id else None)))
     layout, candidates = max(ranked, key=_worth)
@@ -493,6 +498,31 @@ def propose(path: Path, source_id: str | None = None) -> str:
             f"other sheets with a table: {', '.join(repr(header_shown(name)) for name in others)}"
         )
     return draft(path, layout, candidates)
+
+
+def form_source(found: Sequence[Layout]) -> str | None:
+    """Return the source whose form a workbook is, as `make forms` writes it; None if it is none."""
+    for layout in found:
+        if layout.options.get("sheet") != FORM_SHEET:
+            continue
+        headers = {column.header for column in describe(layout.rows)}
+        for source_id in form_sources():
+            names = dictionary().contract(source_id).contract
+            if {dictionary().fields[name].he for name in names} <= headers:
+                return source_id
+    return None
+
+
+def _of_form(path: Path, source_id: str) -> str:
+    """Return the mapping of a form of the product, which names the file alone."""
+    return (
+        f"# {path.name} is the form of {source_id} that `make forms` writes: nothing is guessed.\n"
+        f"sources:\n  {source_id}:\n    form: {_scalar(path.name)}\n"
+        "# Put the block under `sources:` of the city's city.yaml, and run"
+        f" `{NEXT_COMMAND}`.\n"
+        f"# זהו הטופס של {dictionary().source_he(source_id)}; יש להעתיק את הקטע אל sources: בקובץ"
+        f" city.yaml של העיר, ולהריץ {NEXT_COMMAND}.\n"
+    )
 
 
 def _worth(item: tuple[Layout, list[Candidate]]) -> float:

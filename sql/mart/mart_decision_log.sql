@@ -1,7 +1,8 @@
 -- A row: one decision of the committee, those on whole plans among them.
 -- Key: decision_id.
 -- Stage: decide.
--- A decision by hand stands with its price: what the plan would be worth more without it (R100).
+-- What a decision changes in the plan is told: keeping or dropping a response binds where the policy says so
+-- (rules.decisions), an amount where no measure judges the response; the rest is recorded and changes nothing. A decision by hand stands with its price: what the plan would be worth more without it (R100).
 SELECT
     decisions.decision_id,
     decisions.planning_year,
@@ -25,13 +26,25 @@ SELECT
         WHEN 'goal' THEN goals.goal_name_he
         WHEN 'criterion' THEN criteria.criterion_name_he
     END AS object_name_he,
-    prices.worth_gain_pct AS override_worth_gain_pct
+    prices.worth_gain_pct AS override_worth_gain_pct,
+    CASE
+        WHEN decisions.decision_kind IN ('focus', 'override', 'share') THEN 'binds_plan'
+        WHEN decisions.decision_kind = 'stage' THEN 'closes_stage'
+        WHEN decisions.decision_kind = 'response' AND decisions.decision_value IN ('keep', 'drop') AND bind.parameter_id IS NOT NULL
+            THEN 'binds_plan'
+        WHEN decisions.decision_kind = 'response' AND amounts.response_id IS NOT NULL THEN 'binds_plan'
+        ELSE 'recorded'
+    END AS decision_effect
 FROM core.core_decision AS decisions
 LEFT JOIN mart.mart_focus AS focus ON focus.indicator_id = decisions.decision_object
 LEFT JOIN core.core_goal AS goals ON goals.goal_id = decisions.decision_object
 LEFT JOIN (
     SELECT criterion_id, max(criterion_name_he) AS criterion_name_he FROM core.core_criterion GROUP BY criterion_id
 ) AS criteria ON criteria.criterion_id = decisions.decision_object
+LEFT JOIN core.core_parameter AS bind
+    ON bind.parameter_id = 'policy.rules.decisions' AND lower(bind.parameter_value) = 'true'
+LEFT JOIN mart.mart_committee_amount AS amounts
+    ON amounts.response_id = decisions.response_id AND decisions.decision_value LIKE 'keep:%'
 LEFT JOIN mart.mart_rule_price AS prices
     ON decisions.decision_kind = 'override'
     AND decisions.is_in_force
@@ -60,5 +73,6 @@ SELECT
     CASE WHEN replaces_version IS NOT NULL THEN concat(planning_year, '/v', replaces_version) END,
     is_in_force,
     scenario_name_he,
-    NULL
+    NULL,
+    'binds_plan'
 FROM core.core_decided

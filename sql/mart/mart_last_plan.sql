@@ -4,8 +4,12 @@
 -- What was decided for it then for the responses that the plan gives to schools; where no decision on that year is
 -- kept, what was planned for it in the budget, money counted twice left out (R90).
 WITH kept AS (
-    SELECT lines.semel_mosad, lines.planning_year AS school_year, lines.cost_agorot AS plan_agorot
+    SELECT
+        coalesce(codes.semel_mosad, lines.semel_mosad) AS semel_mosad,
+        lines.planning_year AS school_year,
+        lines.cost_agorot AS plan_agorot
     FROM core.core_decided_line AS lines
+    LEFT JOIN core.core_school_code AS codes ON codes.semel_mosad_old = lines.semel_mosad
     JOIN core.core_decided AS decisions USING (planning_year, decision_version)
     JOIN core.core_city AS city ON city.planning_year = lines.planning_year + 1
     WHERE decisions.is_in_force AND lines.semel_mosad IS NOT NULL

@@ -9,11 +9,10 @@ import pytest
 
 from pipelines.act.findings import _gaps as gap_sentence
 from pipelines.act.not_measured import STEPS, not_measured
-from pipelines.act.release import DRIFT
+from pipelines.act.release import MADE_HERE
 from pipelines.diagnose.gaps import gaps
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.diagnosis import render_diagnosis
-from pipelines.publish.suppression import SUPPRESSED
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 from pipelines.warehouse.database import Warehouse
@@ -138,7 +137,5 @@ def test_the_pages_say_so(banded):
     assert "ידועים רק כרצועה" in he
     # Drift is made while publishing; every other mart is in the warehouse.
     marts = {name for name, table in dictionary().tables.items() if table.layer == "mart"}
-    page = render_diagnosis(
-        {**warehouse.tables(sorted(marts - {DRIFT, SUPPRESSED})), **made}, CONTEXT
-    )
+    page = render_diagnosis({**warehouse.tables(sorted(marts - {*MADE_HERE})), **made}, CONTEXT)
     assert "צירופים של בית ספר ומקצוע ידועים רק כרצועה" in page

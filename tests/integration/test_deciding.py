@@ -11,8 +11,16 @@ import polars as pl
 import pytest
 
 from pipelines.act.deciding import Decision, decide
-from pipelines.settings.archive import CHAIN, LOCK, NEXT_CHAIN, RECORD, read_archives
-from pipelines.settings.city import CityError
+from pipelines.publish.release import manifest
+from pipelines.settings.archive import (
+    CHAIN,
+    LOCK,
+    NEXT_CHAIN,
+    RECORD,
+    hash_of,
+    read_archives,
+)
+from pipelines.settings.city import CityError, refuse_dropped
 from pipelines.settings.scenario_files import BASE
 from tests.runs import place_at
 
@@ -84,6 +92,43 @@ def test_a_second_decision_is_a_further_version_in_the_chain(space):
     assert second.record.before == first.hash
     assert [one.name for one in space.city().decided] == ["2027/v1", "2027/v2"]
     assert space.city().decision == second
+
+
+def test_a_decision_names_what_its_release_was_made_from(space, place):
+    said = manifest(place.current)
+    ratings = place.raw / "files" / "ratings.csv"
+    ratings.write_text(ratings.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    record = _first(space).record
+    assert record.inputs == said["inputs"]
+    assert record.inputs["files/ratings.csv"] != hash_of(ratings.read_bytes())
+    assert record.code == said["code"]
+
+
+def test_a_decided_response_cannot_leave_the_policy_unseen(space, place):
+    _first(space)
+    city = space.city()
+    left = {name: held for name, held in city.policy.responses.items() if name != "posh"}
+    without = city.model_copy(update={"policy": city.policy.model_copy(update={"responses": left})})
+    with pytest.raises(CityError, match="responses: posh stands in the plan decided on") as refused:
+        refuse_dropped(place.raw / "policy.yaml", without)
+    assert "policy.yaml: line " in str(refused.value)
+    assert "posh" in refused.value.he
+    refuse_dropped(place.raw / "policy.yaml", city)
+
+
+def test_a_plan_in_force_is_measured_by_the_policy_it_was_decided_by(space, place):
+    _first(space)
+    policy = place.raw / "policy.yaml"
+    was = space.city().policy.equity_gamma.value
+    text = policy.read_text(encoding="utf-8")
+    policy.write_text(
+        text.replace(f"equity_gamma: {{value: {was}", "equity_gamma: {value: 2.5"), encoding="utf-8"
+    )
+    city = space.city()
+    assert (city.policy.equity_gamma.value, city.as_decided().policy.equity_gamma.value) == (
+        2.5,
+        was,
+    )
 
 
 REFUSED = {

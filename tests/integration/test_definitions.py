@@ -204,7 +204,7 @@ def test_a_failed_run_raises_a_notice_and_the_next_good_one_takes_it_back(defini
     assert "step_that_breaks" in text
     assert "no earlier release" in text
     assert "what a file held" not in text
-    told_of(step_that_works, "notice_of_recovery", lambda run: run.get_run_success_event())
+    told_of(step_that_works, "notice_of_success", lambda run: run.get_run_success_event())
     assert [path.name for path in notices.iterdir()] == ["recovered.txt"]
 
 

@@ -4,11 +4,12 @@ import socketserver
 import threading
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 
 from pipelines.act.release import without_notices
-from pipelines.publish.notices import tell_failure, tell_recovery
+from pipelines.publish.notices import tell_failure, tell_news, tell_recovery
 from pipelines.settings.city import Notices, load_city
 from pipelines.settings.workspace import Workspace
 
@@ -115,6 +116,25 @@ def test_a_channel_that_fails_keeps_neither_the_file_nor_the_other_from_telling(
         (False, True),
     ]
     assert (tmp_path / "marts" / "notices" / "recovered.txt").is_file()
+
+
+def test_what_is_new_is_told_once_a_release_and_nothing_where_nothing_is(space, mail, tmp_path):
+    channels = by_mail(mail.server_address[1])
+    assert tell_news(space, channels) == []  # nothing is published yet
+    rows = {"news_order": [1], "news_kind": ["alert"], "news_he": ["איחור"], "news_en": ["late"]}
+    for name, said in (("a" * 16, rows), ("b" * 16, {key: [] for key in rows})):
+        release = tmp_path / "marts" / "releases" / name
+        (release / "analyst").mkdir(parents=True)
+        pl.DataFrame(said).write_parquet(release / "analyst" / "mart_news.parquet")
+        (release / "manifest.json").write_text("{}")
+        current = tmp_path / "marts" / "current"
+        current.unlink(missing_ok=True)
+        current.symlink_to(release)
+        assert tell_news(space, channels) == []
+        assert tell_news(space, channels) == []
+    (message,) = mail.messages
+    assert "– late" in decoded(message)[1]
+    assert "– איחור" in decoded(message)[1]
 
 
 def test_who_is_told_is_set_in_city_yaml_and_stands_in_no_release(small_city, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from pipelines.commands.forms import STATUS, main
+from pipelines.commands.propose import main as propose
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import PROVENANCE, dictionary
 from pipelines.settings.mapping import FORM_HEADER_ROW, FORM_SHEET
@@ -81,6 +82,19 @@ def typed(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(
         read[fields[name].type](name) for name in rows.columns if fields[name].type in read
     )
+
+
+@pytest.mark.parametrize("source_id", GENERATED)
+def test_a_form_that_comes_back_is_known_for_what_it_is(source_id, folder, tmp_path, capsys):
+    """Under another name, with rows: the draft is the one line that city.yaml needs."""
+    city = load_city(folder)
+    rows = read_source(city, source_id, (2026,)).rows.drop(PROVENANCE)
+    write_form(source_id, tmp_path / "חזר מהוועדה.xlsx", city, typed(rows.head(3)))
+    assert propose([str(tmp_path / "חזר מהוועדה.xlsx")]) == 0
+    drafted = yaml.safe_load(capsys.readouterr().out)["sources"]
+    assert drafted == {source_id: {"form": "חזר מהוועדה.xlsx"}}
+    place = mapped(folder, tmp_path / "demo_city", **drafted)
+    assert load_city(place).city.sources[source_id][0].sheet == FORM_SHEET
 
 
 def test_the_command_writes_each_form_once_and_touches_none_that_is_there(folder, capsys):

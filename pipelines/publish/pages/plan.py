@@ -34,6 +34,7 @@ def render_plan(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> s
         "plan",
         tables,
         context,
+        news=tables["mart_news"].sort("news_order").to_dicts(),
         plan=plan.to_dicts(),
         reasons=counts(plan, "need_reason"),
         named=plan.drop_nulls("indicator_id").height,

@@ -1,0 +1,91 @@
+"""What was known on a day stays, when the folder of its release is long gone (R118).
+
+    <marts>/known/<release>/...   manifest, Parquet files and settings, as they were published
+    <marts>/known.tsv             a line a publication: the moment (UTC), the release
+
+Pages, workbooks and databases are drawn again from it (`redraw.draw_known`). Nothing is kept here
+that suppression had taken out, and a file that did not change is kept once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+
+MOMENTS, FOLDER, MANIFEST = "known.tsv", "known", "manifest.json"
+_DRAWN = (".html", ".duckdb", "workbook.xlsx")
+OF_SCHOOLS = "principals"  # theirs are suppressed for themselves, and cannot be drawn from others
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A release, the moment (UTC) at which it became the current one, and what is kept of it."""
+
+    moment: datetime
+    release: str
+    folder: Path
+
+
+def is_kept(name: str) -> bool:
+    """Whether a file of a release is kept, by its place in it; the others are drawn again."""
+    return name.startswith(f"{OF_SCHOOLS}/") or not name.endswith(_DRAWN)
+
+
+def keep(root: Path, release: Path, moment: datetime | None = None) -> None:
+    """Keep what a release is made of, and note that it is the current one from now on.
+
+    A release that has been kept before is only noted. A kill in between leaves no half of it.
+
+    Args:
+        root: the city's marts folder.
+        release: the release, whole.
+        moment: when it became the current one (UTC); now if not given.
+    """
+    last = next(iter(reversed(publications(root))), None)
+    kept = root / FOLDER / release.name
+    if not kept.is_dir():
+        building = root / FOLDER / f".building-{os.getpid()}"
+        shutil.rmtree(building, ignore_errors=True)
+        for path in sorted(path for path in release.rglob("*") if path.is_file()):
+            name = path.relative_to(release).as_posix()
+            if is_kept(name):
+                _link(path, last.folder / name if last else None, building / name)
+        building.rename(kept)
+    if last is None or last.release != release.name:
+        said = f"{(moment or datetime.now(UTC)).isoformat(timespec='seconds')}\t{release.name}\n"
+        path = root / MOMENTS
+        is_torn = path.is_file() and not path.read_bytes().endswith(b"\n")
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"\n{said}" if is_torn else said)
+
+
+def _link(path: Path, before: Path | None, kept: Path) -> None:
+    """Keep a file; what the last release held with the same content is shared with it."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    same = before and before.is_file() and before.read_bytes() == path.read_bytes()
+    source = before if before and same else path
+    try:
+        os.link(source, kept)
+    except OSError:  # another disk, or a file system without links
+        shutil.copyfile(source, kept)
+
+
+def publications(root: Path) -> list[Publication]:
+    """Return every publication that is noted, the first one first; a torn line is passed over."""
+    path, found = root / MOMENTS, []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        moment, _, release = line.partition("\t")
+        if release and (root / FOLDER / release / MANIFEST).is_file():
+            found.append(
+                Publication(datetime.fromisoformat(moment), release, root / FOLDER / release)
+            )
+    return found
+
+
+def published_on(root: Path, day: date) -> Publication | None:
+    """Return what was current at the end of a day (UTC); None where nothing was published yet."""
+    end = datetime.combine(day, time.max, tzinfo=UTC)
+    return next((one for one in reversed(publications(root)) if one.moment <= end), None)
