@@ -131,7 +131,8 @@ def trace(release: Path, address: str, steps: Iterable[Step]) -> Trace:
         pl.col("source_id").is_in(sources)
     )
     columns = ("source_id", "file_name", "file_hash", "rows_in", "rows_staged", "rows_quarantined")
-    is_set = any(name in made and not made[name][1] for name in distance)
+    # Every step is given the city's settings; SQL reads of them what a step has made a table.
+    is_set = any(not made[name][0].startswith("sql/") for name in distance if name in made)
     return Trace(
         cell=cell,
         origins=origins,
