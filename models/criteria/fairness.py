@@ -21,6 +21,8 @@ from sklearn.isotonic import IsotonicRegression
 
 from models.discoveries import q_values
 
+WHOLE = "all"  # the group of every pupil
+
 
 @dataclass(frozen=True)
 class FairnessSettings:
@@ -53,11 +55,12 @@ def fairness(
         settings: how to judge.
 
     Returns:
-        One row per group, sorted: `group_id`, `pupils`, `identified_pupils`, `identified_pct` with
-        its Wilson interval (`identified_lo_pct`, `identified_hi_pct`), over all pupils of the
-        group; `expected_pupils`, `fairness_ratio`, `fairness_lo`, `fairness_hi` over those who were
-        tested (null where nobody outside the group was identified), and `is_unfair`: surely beyond
-        the margin, false discoveries controlled over the groups.
+        One row for all pupils (`WHOLE`, compared with nobody) and one per group, sorted:
+        `group_id`, `pupils`, `identified_pupils`, `identified_pct` with its Wilson interval
+        (`identified_lo_pct`, `identified_hi_pct`), over all pupils of the group; `expected_pupils`,
+        `fairness_ratio`, `fairness_lo`, `fairness_hi` over those who were tested (null where nobody
+        outside the group was identified), and `is_unfair`: surely beyond the margin, false
+        discoveries controlled over the groups.
 
     Raises:
         ValueError: if the reliability or the confidence is not in (0, 1].
@@ -83,11 +86,12 @@ def fairness(
         )
         for name in sorted(members["group_id"].unique())
     ]
-    return (
-        pl.DataFrame(rows, schema=_SCHEMA)
-        .with_columns(is_unfair=q_values(pl.col("p_value")) <= settings.level)
-        .drop("p_value")
+    judged = pl.DataFrame(rows, schema=_SCHEMA).with_columns(
+        is_unfair=q_values(pl.col("p_value")) <= settings.level
     )
+    everybody = _judge(WHOLE, pupils.with_columns(in_group=pl.lit(True)), settings, z)
+    whole = pl.DataFrame([everybody], schema=_SCHEMA).with_columns(is_unfair=pl.lit(False))
+    return pl.concat([whole, judged]).drop("p_value")
 
 
 _SCHEMA = {

@@ -10,7 +10,7 @@ from models.gaps.planned_missing import planned_missing_gaps, predicted_gaps
 from models.gaps.posterior import school_gaps, shrunken_gaps
 from models.gaps.ranks import excellence, rank_summary
 from models.gaps.similar import similar_gaps
-from models.gaps.tiers import gap_tier
+from models.gaps.tiers import gap_tier, interval
 from models.gaps.totals import city_gaps, group_contrasts
 from models.gaps.trends import school_years, trends
 
@@ -26,6 +26,7 @@ __all__ = [
     "gap_tier",
     "general_or_subject",
     "group_contrasts",
+    "interval",
     "peer_schools",
     "planned_missing_gaps",
     "predicted_gaps",

@@ -2,13 +2,13 @@
 
 Counts of children and what is told of them are whole numbers under linear rows (`System`). An
 intruder bounds every hidden one by integer programmes (`attack`), and `protect` chooses what more
-to hide until the bounds are as wide as is registered. `rounding_step` says how finely a share or a
-mean may be told.
+to hide until the bounds are as wide as is registered. `share_step` and `mean_step` say how
+finely a share or a mean may be told.
 """
 
 from models.privacy.intruder import ContradictionError, Found, Guard, attack
 from models.privacy.protect import UnprotectedError, protect
-from models.privacy.rounding import rounded, rounding_step, share_ends, wilson
+from models.privacy.rounding import banded, mean_step, rounded, share_ends, share_step, wilson
 from models.privacy.system import System
 
 __all__ = [
@@ -18,9 +18,11 @@ __all__ = [
     "System",
     "UnprotectedError",
     "attack",
+    "banded",
+    "mean_step",
     "protect",
     "rounded",
-    "rounding_step",
     "share_ends",
+    "share_step",
     "wilson",
 ]

@@ -11,7 +11,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from models.privacy.intruder import Guard, Reasons, attack_block
 from models.privacy.system import System
 
-_ROUNDS = 60
+_ROUNDS = 200
 Cut = tuple[frozenset[str], frozenset[str]]
 """Counts and shares of which one must be hidden, if what the second set names is."""
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import polars as pl
 
 _LADDER = (1.0, 2.0, 5.0)
+_OPEN = 1.1  # in steps of more than (fewest + 1)/n enough counts fit a share, also at 0 and 100 %
+_BAND = 1.5  # steps: where the second multiple begins
 _LEFT_OUT = 1e-6  # percent: less than one child in a million
 
 
@@ -28,14 +30,49 @@ def rounding_step(least: pl.Expr) -> pl.Expr:
     return step * unit
 
 
+def share_step(children: pl.Expr, fewest: int) -> pl.Expr:
+    """Return the step in which a share (percent) of so many children may be told.
+
+    Args:
+        children: how many stand behind it.
+        fewest: smallest count that may be told (5: any of four is left open).
+    """
+    return rounding_step(100 * (fewest + _OPEN) / children.cast(pl.Float64).clip(1, None))
+
+
+def mean_step(children: pl.Expr, per_sd: pl.Expr | float = 1.0) -> pl.Expr:
+    """Return the step in which a mean of so many children may be told.
+
+    Args:
+        children: how many stand behind it.
+        per_sd: one pupil SD in the unit of the mean.
+    """
+    one = per_sd.abs() if isinstance(per_sd, pl.Expr) else pl.lit(per_sd)
+    return rounding_step(one / children.cast(pl.Float64).clip(1, None))
+
+
 def rounded(value: pl.Expr, step: pl.Expr) -> pl.Expr:
     """Return the multiple of the step that is nearest to the value; halves go up."""
     return ((value / step + 0.5).floor() * step).round(9)
 
 
-def share_ends(told: pl.Expr, step: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+def banded(share: pl.Expr, step: pl.Expr) -> pl.Expr:
+    """Return a share (percent) as `rounded` does, but all that lies near 0 as one band's middle.
+
+    A share of several years near 0 bounds each of them, as a hidden one is at least one child.
+    """
+    band = _BAND * step
+    return pl.when(share >= band).then(rounded(share, step)).otherwise((band / 2).round(9))
+
+
+def share_ends(told: pl.Expr, step: pl.Expr, *, is_banded: bool = False) -> tuple[pl.Expr, pl.Expr]:
     """Return between what a rounded share (percent) lies: half a step either way, less an end."""
-    return (told - step / 2).clip(0, 100), (told + step / 2 - _LEFT_OUT).clip(0, 100)
+    low, high = told - step / 2, told + step / 2
+    if is_banded:
+        band = _BAND * step
+        low = pl.when(told < band).then(0.0).otherwise(low)
+        high = pl.when(told < band).then(band).otherwise(high)
+    return low.clip(0, 100), (high - _LEFT_OUT).clip(0, 100)
 
 
 def wilson(low: pl.Expr, high: pl.Expr, n: pl.Expr, z: float) -> tuple[pl.Expr, pl.Expr]:

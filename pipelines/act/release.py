@@ -106,7 +106,7 @@ def release(
         metadata={
             "release": published.name,
             "scope": city.city.scope.name,
-            "report": dg.MetadataValue.path(str(published / "committee" / "report.html")),
+            "pages": dg.MetadataValue.path(str(published / "committee" / "index.html")),
             "dagster/row_count": sum(frame.height for frame in tables.values()),
         }
     )

@@ -47,13 +47,16 @@ class Origin:
 
 @dataclass(frozen=True)
 class File:
-    """A file at the end of the way: its SHA-256, and its rows (in = staged + set aside)."""
+    """A file at the end of the way: its SHA-256, and its rows (in = staged + set aside).
+
+    How many rows it has is None where each is one child's event (`untold:` of the dictionary).
+    """
 
     source_id: str
     name: str
     sha256: str
-    rows: int
-    staged: int
+    rows: int | None
+    staged: int | None
     aside: int
 
 

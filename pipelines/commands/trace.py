@@ -66,7 +66,10 @@ def _told(city: CityFolder, found: Trace) -> Iterator[str]:
     }
     for file in found.files:
         path = places.get((file.source_id, file.name))
-        rows = f"{file.rows:,} rows · שורות, {file.aside:,} set aside · בהסגר"
+        read = (
+            "rows not told · שורות: לא נמסר" if file.rows is None else f"{file.rows:,} rows · שורות"
+        )
+        rows = f"{read}, {file.aside:,} set aside · בהסגר"
         since = _since(file.sha256, _hash(path) if path else "")
         yield f"  {file.name}  sha256 {file.sha256}{since}  {rows}"
     for name, sha256 in found.settings.items():

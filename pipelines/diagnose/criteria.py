@@ -62,7 +62,6 @@ _FAIRNESS = {
     "fairness_lo": pl.Float64,
     "fairness_hi": pl.Float64,
     "is_unfair": pl.Boolean,
-    "small_pupils": pl.Int64,
 }
 
 
@@ -79,39 +78,10 @@ def _fairness(city: CityFolder, row: dict, year: int, tables: Tables) -> pl.Data
         tables["core_pupil_group"].filter(in_year & ~itself),
         FairnessSettings(reliability=policy.reliability.value, margin=policy.margin.value),
     )
-    dimensions = tables["core_group"].select("group_id", "group_dimension").unique()
-    total = int(pupils.select(marked)["is_identified"].sum())
-    hidden = small_groups(
-        found.join(dimensions, on="group_id", how="left"),
-        total,
-        city.policy.suppression.count_pupils.value,
-    )
     named = {
         key: pl.lit(row[key]).cast(_FAIRNESS[key]) for key in ("criterion_id", "criterion_version")
     }
-    return hidden.with_columns(**named).select(list(_FAIRNESS))
-
-
-def small_groups(found: pl.DataFrame, total: int, least: int) -> pl.DataFrame:
-    """Return the groups with `small_pupils`: the fewest pupils a row could tell of, where too few.
-
-    A row tells of those identified in the group, of its other pupils, and of those identified
-    outside it. Groups of one dimension may divide all pupils between them: where few are hidden in
-    it, the next smallest group is hidden with them, so that the total does not tell them.
-
-    Args:
-        found: `group_id`, `group_dimension`, `pupils`, `identified_pupils`.
-        total: pupils the criterion identified in the city.
-        least: fewest pupils that may be published.
-    """
-    identified, within = pl.col("identified_pupils"), pl.col("group_dimension")
-    parts = [identified, pl.col("pupils") - identified, total - identified]
-    small = pl.min_horizontal(pl.when(part > 0).then(part) for part in parts)
-    marked = found.with_columns(small_pupils=pl.when(small < least).then(small))
-    hidden = pl.col("small_pupils").sum().over(within)
-    place = identified.rank("ordinal").over(within, pl.col("small_pupils").is_null())
-    is_next = pl.col("small_pupils").is_null() & (place == 1) & hidden.is_between(1, least - 1)
-    return marked.with_columns(small_pupils=pl.when(is_next).then(hidden).otherwise("small_pupils"))
+    return found.with_columns(**named).select(list(_FAIRNESS))
 
 
 STEPS = (

@@ -13,8 +13,10 @@ from models.gaps import (
     excellence,
     exclusion_bounds,
     fit_components,
+    gap_tier,
     general_or_subject,
     group_contrasts,
+    interval,
     peer_schools,
     planned_missing_gaps,
     rank_summary,
@@ -27,11 +29,13 @@ from models.gaps import (
     whole_or_part,
 )
 from models.keys import WHOLE
+from models.privacy import mean_step, rounded
 from pipelines.diagnose.gates import GATES
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import CITY
 from pipelines.warehouse.tables import Step, Tables, nothing
 
+_LEVEL = 0.90  # of the intervals of gaps
 CELL = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
 
 
@@ -69,6 +73,7 @@ def gaps(city: CityFolder, tables: Tables) -> Tables:
             pl.lit(last).alias("window_last_year"),
         )
     )
+    grid = _as_told(grid, "distinct_pupils")
     last_year = cells.filter("is_measured")["school_year"].max()
     return {
         "mart_gap_school_subject": (
@@ -259,8 +264,26 @@ def _groups(cells: pl.DataFrame, components: pl.DataFrame, first: int, last: int
                 how="left",
             )
         ),
-        "mart_gap_group_school": pl.concat(by_school),
+        "mart_gap_group_school": _as_told(pl.concat(by_school), "tested_pupils"),
     }
+
+
+def _as_told(gaps: pl.DataFrame, children: str) -> pl.DataFrame:
+    """Round gaps and their errors to what the children behind them allow, and all that follows.
+
+    What is made of them – needs, sizes of unmet needs, peers – is told to all digits, and would
+    give back the gap as it was (R111).
+    """
+    step = mean_step(pl.col(children))
+    is_known = pl.all_horizontal(pl.col("gap_sd", "gap_se_sd", children).is_not_null())
+    near = gaps.with_row_index("row").filter(is_known)
+    gap, error = near.select(
+        rounded(pl.col("gap_sd"), step).alias("gap_sd"),
+        pl.max_horizontal(rounded(pl.col("gap_se_sd"), step), step).alias("gap_se_sd"),
+    )
+    ends = interval(gap.to_numpy(), error.to_numpy(), _LEVEL)
+    told = near.select("row", *ends).with_columns(gap_tier=gap_tier(pl.col("p_below_target")))
+    return gaps.with_row_index("row").update(told, on="row").drop("row")
 
 
 def _sizes(cells: pl.DataFrame) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from models.need import (
     need_shares,
     surely_needier,
 )
+from models.privacy import banded, share_step
 from pipelines.aim.decided import decisions_of
 from pipelines.diagnose.gaps import window_years
 from pipelines.diagnose.gates import GATES
@@ -196,7 +197,12 @@ def _indicator(city: CityFolder, key: str, tables: Tables, latest: pl.DataFrame)
     totals = rows.group_by("semel_mosad").agg(
         events.sum().cast(pl.Int64).alias("events"), n.sum().alias("n")
     )
-    return need_from_rate(totals, target / 100, greatest / 100)
+    # The index, its draws and its shares are told to all digits, and so is their formula: they rest
+    # on the rate as it is told, which says no more than so many pupils allow (R111).
+    step = share_step(pl.col("n"), city.policy.suppression.count_pupils.value)
+    share = banded(100 * pl.col("events") / pl.col("n"), step)
+    told = totals.with_columns(events=(share * pl.col("n") / 100).clip(0, pl.col("n")))
+    return need_from_rate(told, target / 100, greatest / 100)
 
 
 STEPS = (

@@ -60,6 +60,7 @@ def retention(city: CityFolder, tables: Tables) -> Tables:
                     "expected_hi_pupils": "absent_hi_pupils",
                 }
             ).with_columns(
+                pl.lit(newest, pl.Int32).alias("school_year"),
                 pl.lit(found.is_used).alias("is_modelled"),
                 pl.lit(found.reason_code).alias("model_verdict"),
             )

@@ -10,28 +10,32 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from models.privacy import (
     Guard,
     System,
     attack,
+    banded,
+    mean_step,
     rounded,
-    rounding_step,
     share_ends,
+    share_step,
     wilson,
 )
 from pipelines.publish.marts import read_database
 from pipelines.settings.fields import Rounding, Telling, dictionary
 
-_BY_CHILDREN = 6.1
-"""A share of n children is told in steps of more than 6/n: at 0 or 100 % too four counts fit it."""
+_FEWEST = 5  # the least that a policy may ask for
 _CELL = 1000  # what hiding a cell costs, beside the size of its count
 _ZERO = 4 * _CELL  # a zero says most, and hides least
 _OF_WHOLE = 10  # so many parts a whole is worth
@@ -40,6 +44,8 @@ _STREAM = "stream"  # groups of schools, which no scope divides
 
 Coordinates = tuple[tuple[str, str], ...]
 Tables = Mapping[str, pl.DataFrame]
+Row = tuple[str, Mapping[str, float], float, float]
+"""As `System.of` takes it."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +90,16 @@ class Told:
         shares: (name of the row, part, whole, least and most share in percent).
         dimension: of each group.
         years: of the window.
+        stream: of each school.
+        fixed: names of the rows that are told whatever they tell, as other tables are made of them.
     """
 
     cells: dict[str, Cell]
     shares: tuple[tuple[str, str, str, float, float], ...]
     dimension: Mapping[str, str]
     years: frozenset[str]
+    stream: Mapping[str, str] = field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
 
     def small(self, limits: Limits) -> frozenset[str]:
         """Return the counts of few children, but those that everybody knows."""
@@ -133,7 +143,27 @@ class Told:
                 if axis != "school_year" or value in self.years:
                     parts[self.dimension.get(value, value) if axis == "group" else ""].append(name)
             found += [(whole, tuple(names)) for _, names in sorted(parts.items())]
-        return tuple(found)
+        return (*found, *self._streams)
+
+    @property
+    def _streams(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield what a stream tells of the whole city, and the schools that are it."""
+        wholes = dictionary().wholes
+        schools: dict[tuple[str, str, Coordinates], list[str]] = defaultdict(list)
+        streams: dict[tuple[str, str, Coordinates], str] = {}
+        for name, cell in sorted(self.cells.items()):
+            at = dict(cell.at)
+            if not {"group", "place"} <= at.keys():
+                continue
+            group, place = at.pop("group"), _bare(at.pop("place"))
+            others = tuple(at.items())
+            if place == wholes["place"] and self.dimension.get(group) == _STREAM:
+                streams[cell.count, group, others] = name
+            elif group == wholes["group"] and place in self.stream:
+                schools[cell.count, self.stream[place], others].append(name)
+        for key, whole in streams.items():
+            if key in schools:
+                yield whole, tuple(schools[key])
 
 
 def read(tables: Tables, shown: Tables | None = None) -> Told:
@@ -145,7 +175,7 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
     """
     shown = tables if shown is None else shown
     cells: dict[str, Cell] = {}
-    shares = []
+    shares, by_share, fixed, fewest = [], set(), set(), fewest_told(tables)
     for telling in dictionary().counts:
         if not _is_there(telling, tables) or not _is_there(telling, shown):
             continue
@@ -157,26 +187,35 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
             .join(seen, on=key, how="left", maintain_order="left")
         )
         at, of = _at(telling.count, telling, tables), _at(telling.of, telling, tables)
-        rows = frame.select(
+        rows = frame.filter(_name(telling.count, at).is_not_null()).select(
             name=_name(telling.count, at),
             at=pl.struct([value.alias(axis) for axis, value in at.items()]),
             of=_name(telling.of, of) if telling.of else pl.lit(""),
             value=telling.column,
             seen="seen",
-            low=_end(rounding, 0),
-            high=_end(rounding, 1),
+            low=_end(rounding, fewest, 0),
+            high=_end(rounding, fewest, 1),
         )
         for name, where, of_name, value, told, low, high in rows.iter_rows():
+            if telling.money:
+                if name in cells:
+                    cells[name].is_told |= told is not None
+                continue
             if telling.share:
                 whole = cells[of_name].value if of_name in cells else None
                 is_known = value is not None and whole is not None
                 value = round(value * whole / 100) if is_known else None
+                if name not in cells:
+                    by_share.add(name)
+            elif value is not None and name in cells and cells[name].value not in (None, value):
+                continue  # another count than it was taken for
             cell = cells.setdefault(name, Cell(telling.count, tuple(where.items())))
             cell.of = cell.of or of_name
             cell.value = value if cell.value is None else cell.value
             if rounding:
                 if told is not None:
                     shares.append((_row(telling, name), name, of_name, low, high))
+                    fixed |= set() if telling.loss else {_row(telling, name)}
                 continue
             cell.is_told |= told is not None
             cell.is_in_tables = True
@@ -184,7 +223,29 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
             wholes = sum(_bare(end) == dictionary().wholes.get(axis) for axis, end in cell.at)
             size = min(cell.value, _CELL - 1) if cell.value else _ZERO
             cell.loss += telling.loss * (_CELL + size) * _OF_WHOLE**wholes
-    return Told(cells, tuple(shares), _dimension(tables), _years(tables))
+    told = Told(
+        cells,
+        tuple(shares),
+        _dimension(tables),
+        _years(tables),
+        _stream(tables),
+        frozenset(fixed),
+    )
+    _count_by_parts(told, by_share)
+    return told
+
+
+def _count_by_parts(told: Told, names: Collection[str]) -> None:
+    """Put in how many they truly are, where a table has but a rounded share of several years."""
+    ends = {part: (whole, low, high) for _, part, whole, low, high in told.shares}
+    for name, parts in told.sums:
+        if name in names and name in ends:
+            whole, low, high = ends[name]
+            of = told.cells[whole].value or 0
+            values = [told.cells[part].value for part in parts]
+            known = [value for value in values if value is not None]
+            if len(known) == len(values) and low * of <= 100 * sum(known) <= high * of:
+                told.cells[name].value = sum(known)
 
 
 def told_by(database: Path) -> Told:
@@ -211,8 +272,7 @@ def hide(shown: Tables, names: Collection[str]) -> dict[str, pl.DataFrame]:
 
 def _is_there(telling: Telling, tables: Tables) -> bool:
     """Whether a table and all that the telling reads of it are there."""
-    needed = {telling.column, *telling.at.values(), *telling.where}
-    return telling.table in tables and needed <= set(tables[telling.table].columns)
+    return telling.table in tables and telling.reads <= set(tables[telling.table].columns)
 
 
 def _dimension(tables: Tables) -> dict[str, str]:
@@ -220,6 +280,13 @@ def _dimension(tables: Tables) -> dict[str, str]:
     if "mart_group" not in tables:
         return {}
     return dict(tables["mart_group"].select("group_id", "group_dimension").iter_rows())
+
+
+def _stream(tables: Tables) -> dict[str, str]:
+    """Return the stream of each school, which everybody knows."""
+    if "mart_need_index" not in tables:
+        return {}
+    return dict(tables["mart_need_index"].select("semel_mosad", "stream").iter_rows())
 
 
 def _years(tables: Tables) -> frozenset[str]:
@@ -235,7 +302,7 @@ def _at(count: str, telling: Telling, tables: Tables) -> dict[str, pl.Expr]:
     wholes = dictionary().wholes
     axes = sorted({axis for told in dictionary().counts if told.count == count for axis in told.at})
     at = {
-        axis: pl.col(telling.at[axis]).cast(pl.String)
+        axis: pl.sql_expr(telling.at[axis]).cast(pl.String)
         if axis in telling.at
         else pl.lit(wholes.get(axis, ""))
         for axis in axes
@@ -267,13 +334,14 @@ def _rounding(telling: Telling) -> Rounding | None:
     return next((r for r in rules if telling.share in r.columns), None)
 
 
-def _end(rounding: Rounding | None, end: int) -> pl.Expr:
+def _end(rounding: Rounding | None, fewest: int, end: int) -> pl.Expr:
     """Return one end of what a told share may be; null where it is told as it is."""
     if rounding is None:
         return pl.lit(None, pl.Float64)
-    step, told = step_of(rounding), pl.col("seen")
-    is_rounded = (rounded(told, step) - told).abs() < _SLACK
-    return pl.when(is_rounded).then(share_ends(told, step)[end]).otherwise(told)
+    step, told = step_of(rounding, fewest), pl.col("seen")
+    is_rounded = (_rounded(rounding, told, step) - told).abs() < _SLACK
+    ends = share_ends(told, step, is_banded=rounding.banded)
+    return pl.when(is_rounded).then(ends[end]).otherwise(told)
 
 
 def _bare(value: str) -> str:
@@ -286,23 +354,43 @@ def within(where: Mapping[str, list[str]]) -> pl.Expr:
     return pl.all_horizontal(pl.lit(True), *(pl.col(c).is_in(v) for c, v in where.items()))
 
 
-def step_of(rule: Rounding) -> pl.Expr:
+def _rounded(rule: Rounding, value: pl.Expr, step: pl.Expr) -> pl.Expr:
+    return (banded if rule.banded else rounded)(value, step)
+
+
+def leave_out(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table without what readers are not told at all (`untold:`)."""
+    for rule in (r for r in dictionary().untold if r.table == table):
+        columns = [c for c in rule.columns if c in frame.columns]
+        frame = frame.with_columns(pl.when(~within(rule.where)).then(pl.col(columns)))
+    return frame
+
+
+def fewest_told(tables: Tables) -> int:
+    """Return the smallest count that the policy lets be told, by the tables themselves."""
+    if "mart_parameter" not in tables:
+        return _FEWEST
+    rows = tables["mart_parameter"].filter(parameter_id="policy.suppression.count_pupils")
+    return int(rows["parameter_value"][0]) if rows.height else _FEWEST
+
+
+def step_of(rule: Rounding, fewest: int = _FEWEST) -> pl.Expr:
     """Return the step to which a rule of the dictionary rounds, in the unit of its columns."""
     if rule.step is not None:
         return pl.lit(rule.step)
-    children = pl.col(rule.share_of or rule.mean_of).cast(pl.Float64)
-    least = 100.0 * _BY_CHILDREN if rule.share_of else pl.sql_expr(rule.per_sd).abs()
-    return rounding_step(least / children.clip(1, None))
+    if rule.share_of:
+        return share_step(pl.col(rule.share_of), fewest)
+    return mean_step(pl.col(rule.mean_of), pl.sql_expr(rule.per_sd))
 
 
-def round_off(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+def round_off(table: str, frame: pl.DataFrame, fewest: int = _FEWEST) -> pl.DataFrame:
     """Tell the shares and means of a table no finer than the children behind them allow."""
     for rule in (r for r in dictionary().rounded if r.table == table):
         columns = [c for c in rule.columns if c in frame.columns]
-        step = step_of(rule)
+        step = step_of(rule, fewest)
         told = [
             pl.when(within(rule.where) & step.is_finite() & (step > 0))
-            .then(rounded(pl.col(c), step))
+            .then(_rounded(rule, pl.col(c), step))
             .otherwise(c)
             .alias(c)
             for c in columns
@@ -321,11 +409,19 @@ def round_off(table: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Attackable:
-    """A system, what it keeps from whom, and what may be hidden of it at which loss."""
+    """A system, what it keeps from whom, and what may be hidden of it at which loss.
+
+    Counts that are equal by meaning stand in it as one; `members` are those of each.
+    """
 
     system: System
     guard: Guard
     loss: dict[str, int]
+    members: Mapping[str, Collection[str]]
+
+    def every(self, names: Collection[str]) -> frozenset[str]:
+        """Return counts with all that are equal to them, and published shares as they are."""
+        return frozenset(chain.from_iterable(self.members.get(name, (name,)) for name in names))
 
 
 def attackable(
@@ -376,7 +472,7 @@ def kept_hidden(now: Told, last: Told) -> frozenset[str]:
     counts = {n for n, c in last.cells.items() if c.is_in_tables and not c.is_told}
     shares = {share[0] for share in now.shares if share[1] in last.cells}
     hidden = {name for name, cell in now.cells.items() if cell.is_told and name in counts}
-    return frozenset(hidden | (shares - {share[0] for share in last.shares}))
+    return frozenset(hidden | (shares - now.fixed - {share[0] for share in last.shares}))
 
 
 def findings(told: Attackable, safe: set[bytes]) -> set[str]:
@@ -402,15 +498,17 @@ class _Rows:
         rest: small counts that no table shows.
         others: those of them that are all who are not of a part.
         gone: counts that an earlier release hid and that are counted no more.
+        former: small counts that an earlier release hid and that are others now.
     """
 
     now: Told
     limits: Limits
     known: frozenset[str]
-    rows: list[tuple[str, dict[str, float], float, float]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     rest: dict[str, int] = field(default_factory=dict)
     others: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
+    former: dict[str, int] = field(default_factory=dict)
 
     def add_parts(self, whole: str, parts: tuple[str, ...], *, is_sum: bool = True) -> None:
         """Add that parts are no more than their whole, and what else it has where that is small.
@@ -478,11 +576,24 @@ class _Rows:
         if low - _SLACK <= activity + most and activity + least <= high + _SLACK:
             self.rows.append(("", open_terms | gone, low, high))
             self.gone |= gone.keys()
+        elif low == high and not gone:
+            self._add_former(open_terms, low, activity)
+
+    def _add_former(self, terms: Mapping[str, float], total: float, activity: float) -> None:
+        """Add what a hidden count was, to whoever takes all others for what they are today."""
+        for name, factor in terms.items():
+            now = self.now.cells[name].value or 0
+            was = now + (total - activity) / factor
+            if self.limits.is_small(round(was)) and not self.limits.is_small(now):
+                former = f"{name} as it was, {len(self.former) + 1}"
+                self.former[former] = round(was)
+                others = {other: f for other, f in terms.items() if other != name}
+                self.rows.append(("", others | {former: factor}, total, total))
 
     def attackable(self) -> Attackable:
         """Return the system of what was gathered."""
         small, counts, loss = self.limits.is_small, dict[str, tuple[int | None, int]](), {}
-        values: dict[str, int | None] = dict(self.rest)
+        values: dict[str, int | None] = {**self.rest, **self.former}
         for name, cell in self.now.cells.items():
             is_told = cell.is_told or name in self.known
             counts[name] = (
@@ -494,15 +605,60 @@ class _Rows:
                 values[name] = cell.value
             if is_told and not cell.is_public and cell.value is not None and name not in self.known:
                 loss[name] = cell.loss
-        counts |= dict.fromkeys((*self.rest, *self.gone), (None, 1))
+        counts |= dict.fromkeys((*self.rest, *self.gone, *self.former), (None, 1))
         rows = [row for row in self.rows if row[1] and row[1].keys() <= counts.keys()]
+        kind = {name: (told is None, name in loss) for name, (told, _) in counts.items()}
+        one = _equal(rows, kind)
+        merged: dict[str, tuple[int | None, int]] = {}
+        members: dict[str, set[str]] = defaultdict(set)
+        price: dict[str, int] = defaultdict(int)
+        for name, (told, least) in counts.items():
+            merged[one[name]] = told, max(least, merged.get(one[name], (told, 0))[1])
+            members[one[name]].add(name)
+            if name in loss:
+                price[one[name]] += loss[name]
+        kept = {name: value for name, value in values.items() if name not in self.others}
         return Attackable(
-            System.of(counts, rows),
+            System.of(merged, _of_one(rows, one)),
             Guard(
                 self.limits.width,
-                frozenset(values) | self.gone,
-                frozenset(n for n, value in values.items() if small(value)) - self.others,
-                frozenset(n for n, value in values.items() if value == 1) - self.others,
+                frozenset(one[name] for name in (*values, *self.gone)),
+                frozenset(one[name] for name, value in kept.items() if small(value)),
+                frozenset(one[name] for name, value in kept.items() if value == 1),
             ),
-            loss | {row[0]: 3 * _CELL for row in self.rows if row[0]},
+            price | {row[0]: 3 * _CELL for row in rows if row[0] not in ("", *self.now.fixed)},
+            members,
         )
+
+
+def _equal(rows: Collection[Row], kind: Mapping[str, object]) -> dict[str, str]:
+    """Return for each count the first of those that are equal to it by rows of two, and alike.
+
+    Whoever hides one of them must hide all.
+    """
+    names = sorted(kind)
+    place = {name: number for number, name in enumerate(names)}
+    pairs = [
+        (place[a], place[b])
+        for name, terms, low, high in rows
+        if not name and len(terms) == 2 and sorted(terms.values()) == [-1, 1] and low == high == 0
+        for a, b in [tuple(terms)]
+        if kind[a] == kind[b]
+    ]
+    ends = np.array(pairs, dtype=int).reshape(-1, 2).T
+    graph = sparse.coo_array((np.ones(len(pairs)), tuple(ends)), shape=(len(names), len(names)))
+    _, label = connected_components(graph, directed=False)
+    _, first = np.unique(label, return_index=True)
+    return {name: names[first[number]] for name, number in zip(names, label, strict=True)}
+
+
+def _of_one(rows: Collection[Row], one: Mapping[str, str]) -> list[Row]:
+    """Return the rows with equal counts as one."""
+    found: list[Row] = []
+    for name, terms, low, high in rows:
+        summed: dict[str, float] = defaultdict(float)
+        for count, factor in terms.items():
+            summed[one[count]] += factor
+        if left := {count: factor for count, factor in summed.items() if factor}:
+            found.append((name, left, low, high))
+    return found

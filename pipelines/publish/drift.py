@@ -39,7 +39,8 @@ _READ = ("mart_source_file", "mart_pupil_total", "mart_gap_school_subject", "mar
 
 def _figures(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     year = pl.lit(tables["mart_city"]["reference_year"][0], pl.Int32).alias("school_year")
-    rows = tables["mart_source_file"].group_by("source_id").agg(pl.col("rows_staged").sum())
+    files = tables["mart_source_file"].drop_nulls("rows_staged")  # of some it is not told
+    rows = files.group_by("source_id").agg(pl.col("rows_staged").sum())
     totals = tables["mart_pupil_total"].filter(pl.col("stream") == "total")
     gaps = (
         tables["mart_gap_school_subject"]

@@ -19,6 +19,7 @@ import polars as pl
 
 from pipelines.publish.release import current_release, what_stays
 from pipelines.settings.city import Email, Notices
+from pipelines.settings.private import open_to_readers
 from pipelines.settings.workspace import Workspace
 
 FOLDER, FAILED, RECOVERED, NEWS = "notices", "failed.txt", "recovered.txt", "news.txt"
@@ -95,6 +96,8 @@ def _tell(
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f".{name}.next"
     aside.write_text(text, encoding="utf-8")
+    for path in (folder, aside):
+        open_to_readers(path)
     aside.replace(folder / name)
     if opposite:
         (folder / opposite).unlink(missing_ok=True)

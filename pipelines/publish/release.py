@@ -23,10 +23,15 @@ from typing import Any
 from pipelines.publish.known import MANIFEST
 from pipelines.publish.known import keep as keep_known
 from pipelines.publish.marts import content_hash
+from pipelines.settings.private import close_to_others, open_to_readers
 from pipelines.settings.workspace import PUBLISHED
 
 _BUILDING = ".building-"
 _COMPLETE = re.compile(r"[0-9a-f]{16}")
+
+
+PRIVATE = (("analyst",),)
+"""Parts of a release that hold internal columns."""
 
 
 class ReleaseError(Exception):
@@ -57,7 +62,7 @@ def publish(
     """
     releases = root / "releases"
     try:
-        releases.mkdir(parents=True, exist_ok=True)
+        _make_open(releases)
         for left in releases.glob(f"{_BUILDING}*"):
             shutil.rmtree(left)
         building = releases / f"{_BUILDING}{os.getpid()}"
@@ -74,6 +79,7 @@ def publish(
         content = {**(about or {}), "files": files}
         release = releases / hashlib.sha256(_text(content).encode()).hexdigest()[:16]
         (building / MANIFEST).write_text(_text({**content, **(origin or {})}), encoding="utf-8")
+        _say_who_reads(building)
         _sync(building)
         _put(building, release)
         _register(root, release.name)
@@ -83,6 +89,20 @@ def publish(
         shutil.rmtree(building, ignore_errors=True)
     _forget_old(releases, release, keep)
     return release
+
+
+def _make_open(folder: Path) -> None:
+    """Make a folder that readers of releases can reach; one that is there stays as it is."""
+    for missing in reversed([p for p in (folder, *folder.parents) if not p.exists()]):
+        missing.mkdir()
+        open_to_readers(missing)
+
+
+def _say_who_reads(release: Path) -> None:
+    """Leave the analysts' files to their owner, and let others read the rest."""
+    for path in (release, *sorted(release.rglob("*"))):
+        is_private = path.relative_to(release).parts[:1] in PRIVATE
+        (close_to_others if is_private else open_to_readers)(path)
 
 
 def manifest(release: Path) -> dict[str, Any]:
@@ -253,6 +273,7 @@ def _register(root: Path, name: str) -> None:
     if name not in known:
         aside = root / f".{PUBLISHED}.next"
         aside.write_text("\n".join([*known, name, ""]), encoding="utf-8")
+        open_to_readers(aside)
         aside.replace(register)
 
 

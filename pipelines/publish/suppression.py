@@ -20,10 +20,12 @@ from pipelines.publish.disclosure import (
     Tables,
     Told,
     attackable,
+    fewest_told,
     findings,
     hide,
     kept_hidden,
     known_before,
+    leave_out,
     read,
     round_off,
 )
@@ -103,8 +105,11 @@ def without_few(tables: Tables, audience: AudienceName, thresholds: Thresholds) 
     Raises:
         PrivacyError: if a table has a personal column.
     """
+    fewest = fewest_told(tables)
     return {
-        name: round_off(name, _suppress_one(name, frame, audience, thresholds))
+        name: round_off(
+            name, leave_out(name, _suppress_one(name, frame, audience, thresholds)), fewest
+        )
         for name, frame in tables.items()
     }
 
@@ -135,11 +140,12 @@ def protect_counts(
         if hidden == small or findings(attackable(told.without(hidden), limits), safe):
             alone = attackable(told.without(small), limits)
             more, known = protect(alone.system, alone.loss, alone.guard, safe)
-            hidden = small | more
+            hidden, known = small | alone.every(more), alone.every(known)
         if before:
-            both = _beside(told.without(hidden), limits, before, safe)
+            both = beside(told.without(hidden), limits, before, safe)
             more, given = protect(both.system, both.loss, both.guard, safe)
-            hidden, known = hidden | more, known | given | known_before(told, before)
+            hidden = hidden | both.every(more)
+            known |= both.every(given) | known_before(told, before)
     except UnprotectedError as error:
         raise PrivacyError(
             f"not published: hidden counts that nothing can protect ({error}). Ask for larger cells"
@@ -150,7 +156,7 @@ def protect_counts(
     return Protected(small, hidden, known & hidden, safe)
 
 
-def _beside(told: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]) -> Attackable:
+def beside(told: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]) -> Attackable:
     """Return what is told now beside what was told before."""
     both = attackable(told, limits, before)
     try:
@@ -288,6 +294,8 @@ def gate(tables: Tables, audience: AudienceName, thresholds: Thresholds) -> None
                 small = shown.filter(pl.col(row_count) < least).height
                 if small:
                     faults.append(f"{name}.{column}: {small} value(s) on fewer than {least} pupils")
+        left = frame.null_count().row(0) != leave_out(name, frame).null_count().row(0)
+        faults += [f"{name} tells what is not to be told at all"] if left else []
     if faults:
         raise PrivacyError("not published: " + "; ".join(faults))
 
@@ -315,7 +323,7 @@ def intrude(
     found = findings(attackable(told, limits), safe)
     found |= {name for name in told.small(limits) if told.cells[name].is_told}
     if before:
-        found |= findings(_beside(told, limits, before, safe), safe)
+        found |= findings(beside(told, limits, before, safe), safe)
     if found:
         kinds = ", ".join(sorted({name.split(" ")[0] for name in found}))
         raise PrivacyError(

@@ -10,8 +10,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from pipelines.settings.yaml_files import read_yaml
 
@@ -119,11 +122,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Telling:
-    """A column that tells counts of children: itself (`number`) or as a percentage (`share`).
+    """A column that tells counts of children: itself (`number`), as a percentage (`share`) or by
+    what they cost together (`money`).
 
     Attributes:
         count: what is counted; the same name in other tables is the same count.
-        at: coordinate → column; a coordinate that the table has not is the whole.
+        at: coordinate → column, or SQL of columns; one that the table has not is the whole.
         of: the count that it is a part of.
         hides: columns that tell it too.
         loss: how many cells hiding one of it is worth.
@@ -135,6 +139,7 @@ class Telling:
     at: Mapping[str, str]
     number: str = ""
     share: str = ""
+    money: str = ""
     of: str = ""
     hides: tuple[str, ...] = ()
     loss: int = 1
@@ -143,7 +148,22 @@ class Telling:
     @property
     def column(self) -> str:
         """The column that tells it."""
-        return self.number or self.share
+        return self.number or self.share or self.money
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The columns it is read from."""
+        at = (pl.sql_expr(value).meta.root_names() for value in self.at.values())
+        return frozenset({self.column, *self.where, *chain.from_iterable(at)})
+
+
+@dataclass(frozen=True)
+class Untold:
+    """Columns that readers are not told in the rows where a column has one of some values."""
+
+    table: str
+    columns: tuple[str, ...]
+    where: Mapping[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -154,6 +174,7 @@ class Rounding:
         share_of, mean_of: the column with the count behind a share (percent) or a mean.
         per_sd: what one pupil SD is in the unit of the column, in the words of SQL.
         step: a fixed step instead.
+        banded: whether shares near 0 are one band.
         where: column → values of the rows it is about.
         ends: columns with the ends of a share's interval, and its z.
     """
@@ -164,6 +185,7 @@ class Rounding:
     mean_of: str = ""
     per_sd: str = "1.0"
     step: float | None = None
+    banded: bool = False
     where: Mapping[str, list[Any]] = field(default_factory=dict)
     ends: tuple[Any, ...] = ()
 
@@ -182,7 +204,7 @@ class Dictionary:
         families: the roles of each family of roles.
         quotas: how many cards of each category one may choose.
         wholes: the value of a coordinate of counts that stands for all others together.
-        counts, rounded: what tables tell of counts of children, and how finely.
+        counts, untold, rounded: what tables tell of counts of children, where not, how finely.
     """
 
     fields: dict[str, Field]
@@ -199,6 +221,7 @@ class Dictionary:
     quotas: dict[str, int]
     wholes: dict[str, str]
     counts: tuple[Telling, ...]
+    untold: tuple[Untold, ...]
     rounded: tuple[Rounding, ...]
 
     def label(self, field: str, value: str) -> str:
@@ -365,7 +388,7 @@ def load(path: Path) -> Dictionary:
 
 
 def _disclosure(raw: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[str, Any]:
-    """Return `counts` and `rounded`.
+    """Return `counts`, `untold` and `rounded`.
 
     Raises:
         ValueError: if they name a table or column that is not there.
@@ -378,21 +401,25 @@ def _disclosure(raw: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[str
         ]
 
     counts = tuple(Telling(**one) for one in entries("counts"))
+    untold = tuple(Untold(**one) for one in entries("untold"))
     rounded = tuple(Rounding(**one) for one in entries("rounded"))
+    for one in untold:
+        _expect_columns(tables, one.table, (*one.columns, *one.where))
     for told in counts:
-        named = (told.column, *told.at.values(), *told.hides, *told.where)
-        _expect_columns(tables, told.table, named)
+        _expect_columns(tables, told.table, (*told.reads, *told.hides))
     for rule in rounded:
         behind = filter(None, (rule.share_of, rule.mean_of))
         named = (*rule.columns, *rule.where, *rule.ends[:2], *behind)
         _expect_columns(tables, rule.table, named)
-    return {"counts": counts, "rounded": rounded}
+    return {"counts": counts, "untold": untold, "rounded": rounded}
 
 
 def _expect_columns(tables: Mapping[str, Table], table: str, columns: tuple[str, ...]) -> None:
     held = tables[table].columns if table in tables else ()
     if astray := [column for column in columns if column not in held]:
-        raise ValueError(f"counts or rounded of '{table}' name columns it does not have: {astray}")
+        raise ValueError(
+            f"counts, untold or rounded of '{table}' name columns it does not have: {astray}"
+        )
 
 
 @cache

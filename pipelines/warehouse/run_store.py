@@ -23,6 +23,7 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from filelock import FileLock
 from sqlalchemy.pool import StaticPool
 
+from pipelines.settings.private import keep_private
 from pipelines.settings.workspace import PROJECT, Workspace
 from pipelines.warehouse.database import Warehouse
 
@@ -138,6 +139,7 @@ def home(space: Workspace) -> Path:
 
     `TIKKUN_DAGSTER` moves the folder that holds those of all cities.
     """
+    keep_private()  # what is run from here on writes logs, stores and the warehouse
     above = Path(os.environ.get("TIKKUN_DAGSTER") or PROJECT / ".dagster").resolve()
     folder = above / space.name
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 -- Key: table_name, check_id.
 -- Stage: review.
 -- What every check of this city last said; its own check is left out, it runs after the table is made. The finding says
--- whether the rule holds and where not, so that the sentence cannot be read as a statement about the data.
+-- whether the rule holds and where not, so that the sentence cannot be read as a statement about the data. How many rows
+-- were checked stands apart: of some tables it is a count of children.
 SELECT
     table_name,
     check_id,
@@ -19,13 +20,13 @@ SELECT
     CASE
         WHEN is_passed THEN concat('הכלל מתקיים: ', rule_he)
         WHEN failing_rows BETWEEN 1 AND checked_rows - 1
-            THEN concat('הכלל אינו מתקיים ב־', failing_rows, ' מתוך ', checked_rows, ' שורות: ', rule_he)
+            THEN concat('הכלל אינו מתקיים ', CASE failing_rows WHEN 1 THEN 'בשורה אחת' ELSE concat('ב־', failing_rows, ' שורות') END, ': ', rule_he)
         ELSE concat('הכלל אינו מתקיים: ', rule_he)
     END AS finding_he,
     CASE
         WHEN is_passed THEN concat('The rule holds: ', rule_en)
         WHEN failing_rows BETWEEN 1 AND checked_rows - 1
-            THEN concat('The rule does not hold in ', failing_rows, ' of ', checked_rows, ' rows: ', rule_en)
+            THEN concat('The rule does not hold in ', failing_rows, CASE failing_rows WHEN 1 THEN ' row: ' ELSE ' rows: ' END, rule_en)
         ELSE concat('The rule does not hold: ', rule_en)
     END AS finding_en,
     resolve_he,

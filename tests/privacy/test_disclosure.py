@@ -7,6 +7,7 @@ from pipelines.publish.disclosure import read, round_off
 from pipelines.publish.suppression import (
     PrivacyError,
     Thresholds,
+    gate,
     intrude,
     protect_counts,
     suppress,
@@ -128,6 +129,39 @@ def test_two_scopes_are_one_release():
     assert sum(map(fits, range(1, 5))) == 4
 
 
+def test_the_schools_of_a_stream_are_what_is_told_of_the_stream():
+    """Six in all of b and c are told of their stream, so that c alone must not stand for a."""
+    counts = {"a": (3, 9, 9), "b": (12, 9, 9), "c": (11, 9, 9), "d": (40, 9, 9)}
+    streams = {"a": "state", "b": "state", "c": "religious", "d": "religious"}
+    tables = dropout(counts)
+    school = tables["mart_pupil_share"]
+    of_stream = [
+        school.filter(pl.col("place").is_in([p for p, s in streams.items() if s == stream]))
+        .group_by("school_year", "share_id", "share_pct", "share_lo_pct", "share_hi_pct")
+        .agg(pl.col("pupils", "case_pupils").sum())
+        .group_by("school_year", "share_id")
+        .agg(
+            pl.col("pupils", "case_pupils").sum(),
+            pl.col("share_pct", "share_lo_pct", "share_hi_pct").first(),
+        )
+        .with_columns(place=pl.lit("city"), group_id=pl.lit(stream))
+        .select(school.columns)
+        for stream in ("state", "religious")
+    ]
+    tables |= {
+        "mart_pupil_share": pl.concat([school, *of_stream]),
+        "mart_group": pl.DataFrame(STREAMS, ["group_id", "group_dimension"], orient="row"),
+        "mart_need_index": pl.DataFrame(
+            list(streams.items()), ["semel_mosad", "stream"], orient="row"
+        ),
+    }
+    shown = released(tables)["mart_pupil_share"].filter(school_year=2024)
+    found = {(row["place"], row["group_id"]): row["case_pupils"] for row in shown.to_dicts()}
+    assert found["a", "all"] is None
+    assert None in (found["b", "all"], found["city", "state"])
+    assert found["city", "all"] == 66
+
+
 def test_another_choice_the_next_night_would_tell():
     counts = {"a": (3, 9, 9), "b": (12, 9, 9), "c": (13, 9, 9)}
     tables = dropout(counts)
@@ -149,6 +183,21 @@ def test_another_choice_the_next_night_would_tell():
     }
     with pytest.raises(PrivacyError, match="share_cases"):
         intrude(read(tables, swapped), LIMITS, [told])
+
+
+def test_a_count_that_is_no_longer_few_does_not_tell_how_few_it_was():
+    """Three left a, now seven: yesterday's sum less today's others is three."""
+    others = {"b": (12, 9, 9), "c": (20, 9, 9)}
+    first = read(released(dropout({"a": (3, 9, 9)} | others)))
+    hidden = [name for name, cell in first.cells.items() if cell.is_in_tables and not cell.is_told]
+    assert len(hidden) == 2
+    now = dropout({"a": (7, 9, 9)} | others)
+    with pytest.raises(PrivacyError, match="share_cases"):
+        intrude(read(now), LIMITS, [first])
+    shown = shown_counts(released(now, [first]))
+    other = next(place for place in "bc" if f"place={place} school_year=2024" in " ".join(hidden))
+    assert shown[other, 2024] is None
+    assert shown["city", 2024] == 39
 
 
 def test_what_was_given_away_is_told_and_does_not_block():
@@ -181,6 +230,184 @@ def test_groups_of_one_dimension_make_the_whole_and_others_leave_a_rest():
     assert found["boys"][1] is None
     assert found["girls"][1] is None, "all less the girls are the boys"
     assert found["gifted"][0] is None, "all less the gifted are two"
+
+
+STREAMS = [("state", "stream"), ("religious", "stream"), ("other", "stream"), ("weak", "nurture")]
+
+
+def identified(scope, **streams):
+    """mart_criterion_fairness: group → how many of its 300 pupils one criterion identified."""
+    weak = sum(streams.values()) - 1
+    rows = [("all", sum(streams.values())), *streams.items(), ("weak", weak)]
+    return {
+        "mart_city": city(scope),
+        "mart_group": pl.DataFrame(STREAMS, ["group_id", "group_dimension"], orient="row"),
+        "mart_criterion_fairness": pl.DataFrame(
+            rows, ["group_id", "identified_pupils"], orient="row"
+        ).with_columns(
+            pupils=pl.when(pl.col("group_id") == "all").then(900).otherwise(300),
+            criterion_id=pl.lit("gifted"),
+            criterion_version=1,
+            identified_pct=pl.lit(1.0),
+            identified_lo_pct=pl.lit(0.5),
+            identified_hi_pct=pl.lit(2.0),
+            fairness_ratio=pl.lit(0.8),
+            fairness_lo=pl.lit(0.5),
+            fairness_hi=pl.lit(1.2),
+        ),
+    }
+
+
+def identified_shown(tables):
+    rows = tables["mart_criterion_fairness"]
+    assert rows.filter(pl.col("identified_pupils").is_null())["fairness_ratio"].is_null().all()
+    return dict(rows.select("group_id", "identified_pupils").iter_rows())
+
+
+def test_the_gifted_of_a_stream_are_not_all_less_the_other_streams():
+    every = released(identified("all", state=36, religious=10, other=2))
+    shown = identified_shown(every)
+    assert (shown["all"], shown["state"]) == (48, 36)
+    assert (shown["other"], shown["religious"]) == (None, None)
+    assert shown["weak"] is None, "all but one are of weak families"
+    # The official schools alone have nothing to hide; beside all schools they tell the third.
+    official = identified("official", state=36, religious=10)
+    assert identified_shown(released(official))["religious"] == 10
+    with pytest.raises(PrivacyError, match="identified"):
+        intrude(read(official), LIMITS, [read(every)])
+    beside = identified_shown(released(official, [read(every)]))
+    assert None in (beside["religious"], beside["all"])
+
+
+def test_a_grade_that_moves_up_does_not_tell_who_did_not_answer():
+    """Grade sizes of another table, and the school less its other grades."""
+    climate = {
+        "semel_mosad": ["a"],
+        "school_year": [2026],
+        "grade": [6],
+        "facet": ["safety"],
+        "eligible_pupils": [40],
+        "respondents": [37],
+        "agree_pct": [50.0],
+        "agree_lo_pct": [1.0],
+        "agree_hi_pct": [99.0],
+        "response_rate_pct": [92.5],
+    }
+    fifth = {name: [5 if name == "grade" else value[0]] for name, value in climate.items()}
+    sizes = pl.DataFrame({"grade": [2, 3, 4, 5, 6], "moving_pupils": [41, 42, 38, 39, 40]})
+    school = {
+        "place": ["a"],
+        "school_year": [2026],
+        "pupils": [240],
+        "group_id": ["all"],
+        "share_id": ["chronic_absence"],
+        "case_pupils": [20],
+    }
+    tables = {
+        "mart_city": city("all"),
+        "mart_climate": pl.concat([pl.DataFrame(climate), pl.DataFrame(fifth)]),
+        "mart_expected_absence": sizes.with_columns(semel_mosad=pl.lit("a"), school_year=2026),
+        "mart_pupil_share": pl.DataFrame(school),
+    }
+    shown = released(tables)
+    by_grade = shown["mart_climate"].sort("grade")["eligible_pupils"].to_list()
+    moved = dict(shown["mart_expected_absence"].select("grade", "moving_pupils").iter_rows())
+    assert by_grade == [None, None]
+    assert moved[6] is None, "the fifth grade of this year is the sixth of the next"
+    assert [moved[grade] for grade in (2, 3, 4, 5)].count(None) <= 1
+    assert shown["mart_pupil_share"]["pupils"].to_list() == [240]
+
+
+def test_what_parents_paid_tells_how_many_paid():
+    payments = [("a", "all", 3), ("b", "all", 30), ("c", "all", 40), ("city", "all", 73)]
+    paid = pl.col("payers") * 36_000
+    tables = {
+        "mart_city": city("all"),
+        "mart_parents_payment": pl.DataFrame(
+            payments, ["place", "response_id", "payers"], orient="row"
+        ).with_columns(
+            school_year=2026,
+            paid_agorot=paid,
+            paid_per_payer_agorot=36_000,
+            paid_per_pupil_agorot=paid // 200,
+            parents_share_pct=pl.lit(30.0),
+            small_pupils=pl.lit(None, pl.Int32),
+        ),
+        "mart_parents_plan": pl.DataFrame(
+            {"division_id": ["a", "b", "c", "city"], "payers": [3, 30, 40, 73]}
+        ).select(
+            "division_id",
+            payment_scope=pl.when(pl.col("division_id") == "city")
+            .then(pl.lit("city"))
+            .otherwise(pl.lit("school")),
+            school_year=2026,
+            last_year_paid_agorot=paid,
+            last_year_per_pupil_agorot=paid // 200,
+            small_pupils=pl.lit(None, pl.Int32),
+        ),
+    }
+    shown = released(tables)
+    counted = dict(shown["mart_parents_payment"].select("place", "payers").iter_rows())
+    assert counted["a"] is None
+    assert [counted["b"], counted["c"]].count(None) == 1
+    assert counted["city"] == 73
+    for mart, place, money in (
+        ("mart_parents_payment", "place", "paid_agorot"),
+        ("mart_parents_plan", "division_id", "last_year_paid_agorot"),
+    ):
+        told = dict(shown[mart].select(place, money).iter_rows())
+        assert {p for p, m in told.items() if m is None} == {p for p in counted if not counted[p]}
+    plan = tables["mart_parents_plan"]
+    with pytest.raises(PrivacyError, match="payers"):
+        intrude(read(tables, shown | {"mart_parents_plan": plan}), LIMITS)
+
+
+def test_pupils_of_one_and_of_several_responses_and_in_none_are_the_school():
+    rows = [("a", 60, 22, 3), ("b", 200, 40, 9)]
+    columns = ["semel_mosad", "none_pupils", "one_pupils", "several_pupils"]
+    tables = {
+        "mart_city": city("all"),
+        "mart_response_group": pl.DataFrame(
+            {"semel_mosad": ["a", "b"], "group_pupils": [85, 249]}
+        ).with_columns(group_id=pl.lit("all"), goal_id=pl.lit("g"), response_id=pl.lit("r")),
+        "mart_over_coverage": pl.DataFrame(rows, columns, orient="row").with_columns(
+            goal_id=pl.lit("g"),
+            in_need_none_pupils=pl.col("none_pupils") - 2,
+            cell_pupils=pl.lit(30),
+        ),
+    }
+    shown = released(tables)["mart_over_coverage"]
+    told = {row[0]: row[1:] for row in shown.select(columns).iter_rows()}
+    assert told["a"][2] is None
+    assert told["a"].count(None) >= 2, "the school less the others"
+    both = shown.select("none_pupils", "in_need_none_pupils").rows()
+    assert all(None in pair for pair in both), "all but two of those in none need it"
+
+
+def test_how_many_rows_a_file_of_leavers_has_is_told_to_nobody():
+    """Forty moved to other schools and are told; the file has 43 rows; so three dropped out."""
+    sources = ["attendance__exits", "register__pupils"]
+    tables = {
+        "mart_source_file": pl.DataFrame(
+            {"source_id": sources, "rows_in": [43, 2146], "rows_staged": [43, 2146]}
+        ).with_columns(rows_quarantined=0, quarantined_pct=0.0),
+        "mart_repair": pl.DataFrame({"source_id": sources, "repaired_rows": [43, 2146]}),
+        "mart_data_quality": pl.DataFrame(
+            {"table_name": ["raw_attendance__exits", "core_school"], "checked_rows": [43, 36]}
+        ),
+    }
+    shown = suppress(tables, "analyst", LIMITS)
+    assert shown["mart_source_file"].drop("source_id").rows() == [
+        (None, None, 0, None),
+        (2146, 2146, 0, 0.0),
+    ]
+    assert shown["mart_repair"]["repaired_rows"].to_list() == [None, 2146]
+    assert shown["mart_data_quality"]["checked_rows"].to_list() == [None, 36]
+    told = {name: shown[name] for name in tables}
+    gate(told, "analyst", LIMITS)
+    for name in tables:
+        with pytest.raises(PrivacyError, match=f"{name} tells what is not to be told"):
+            gate(told | {name: tables[name]}, "analyst", LIMITS)
 
 
 def test_answers_of_few_and_those_who_did_not_answer():

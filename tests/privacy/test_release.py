@@ -1,6 +1,7 @@
 """A published city attacked with plain arithmetic, which knows nothing of the engine."""
 
 import stat
+from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -92,6 +93,20 @@ def test_all_less_the_shown_is_no_hidden_count(true, shown):
     parts = groups.join(dimension, on="group_id")
     by = ["semel_mosad", "response_id", "group_dimension"]
     single_part(parts.join(whole, on=["semel_mosad", "response_id"]), by)
+
+
+def test_a_stream_less_its_schools_is_no_hidden_count(true, shown):
+    key = ("share_id", "place", "group_id", "school_year")
+    shares = beside(true, shown, "mart_pupil_share", key, "case_pupils")
+    schools = shown["mart_need_index"].select("stream", place="semel_mosad")
+    parts = shares.filter(group_id="all").join(schools, on="place")
+    whole = shares.filter(place="city").select(
+        "share_id", "school_year", all="true", told="shown", stream="group_id"
+    )
+    by = ["share_id", "school_year", "stream"]
+    rows = parts.join(whole, on=by)
+    assert rows.select(by).n_unique() > 10
+    single_part(rows, by)
 
 
 def single_part(rows, by):
@@ -197,9 +212,27 @@ def test_the_analyst_is_told_what_was_hidden_and_why(true, published):
     assert "mart_suppressed" not in read_database(published.current / "committee" / "tikkun.duckdb")
 
 
-def test_the_warehouse_is_its_owners_alone(published):
-    path = published.workspace().warehouse_path
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    archives = list(path.parent.rglob("*.arrow"))
-    assert archives
-    assert {stat.S_IMODE(p.stat().st_mode) for p in archives} == {0o600}
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_what_tells_of_pupils_is_its_owners_alone(published):
+    space = published.workspace()
+    assert mode(space.warehouse_path) == 0o600
+    history_folder = Path(published.env["DAGSTER_HOME"])
+    archives = list(space.warehouse_path.parent.rglob("*.arrow"))
+    of_analysts = [p for p in (published.current / "analyst").rglob("*") if p.is_file()]
+    history = [p for p in history_folder.rglob("*") if p.suffix in (".db", ".out", ".err")]
+    assert any(p.name == "tikkun.duckdb" for p in of_analysts)
+    for files in (archives, of_analysts, history):
+        assert files
+        assert {mode(path) for path in files} == {0o600}
+    assert mode(published.current / "analyst") == mode(history_folder) == 0o700
+
+
+def test_what_is_published_is_there_for_others_to_read(published):
+    release = published.current.resolve()
+    folders = [release, release.parent, release / "committee"]
+    files = [release / "manifest.json", *(release / "committee").iterdir()]
+    assert {mode(path) & 0o005 for path in folders} == {0o005}
+    assert {mode(path) & 0o004 for path in files} == {0o004}

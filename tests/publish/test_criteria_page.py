@@ -8,7 +8,6 @@ from datetime import date
 import polars as pl
 import pytest
 
-from pipelines.diagnose.criteria import small_groups
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.criteria import render_criteria
 from pipelines.publish.suppression import Thresholds, gate, suppress
@@ -97,7 +96,6 @@ def tables():
                 "identified_pct": 1.5,
                 "fairness_ratio": 0.77,
                 "is_unfair": False,
-                "small_pupils": 3,
             },
         ),
         "mart_group": table(
@@ -166,48 +164,3 @@ def test_the_methods_are_a_matrix_with_their_spread(tables):
     assert re.findall(r"<td>(✓?)</td>", html.split(">אלון<")[1].split("</tr>")[0]) == ["", "✓"]
     assert re.findall(r"<td>(✓?)</td>", html.split(">ברוש<")[1].split("</tr>")[0]) == ["✓", ""]
     assert "0.50" in html
-
-
-def groups(*rows):
-    names = ("group_id", "group_dimension", "pupils", "identified_pupils")
-    return pl.DataFrame(rows, schema=names, orient="row")
-
-
-def test_few_identified_few_others_and_few_outside_are_all_small():
-    found = small_groups(
-        groups(
-            ("few", "nurture", 300, 3),
-            ("all_but_two", "gifted", 40, 38),
-            ("outside", "stream", 300, 39),  # 40 in all: one outside
-            ("none", "special_needs", 300, 0),
-            ("plenty", "sex", 300, 20),
-        ),
-        40,
-        5,
-    )
-    assert dict(found.select("group_id", "small_pupils").iter_rows()) == {
-        "few": 3,
-        "all_but_two": 2,
-        "outside": 1,
-        "none": None,
-        "plenty": None,
-    }
-
-
-def test_the_next_smallest_of_a_dimension_is_hidden_with_a_few():
-    found = small_groups(
-        groups(
-            ("a", "nurture", 300, 3),
-            ("b", "nurture", 300, 17),
-            ("c", "nurture", 300, 20),
-            ("d", "sex", 300, 15),
-        ),
-        60,
-        5,
-    )
-    assert dict(found.select("group_id", "small_pupils").iter_rows()) == {
-        "a": 3,
-        "b": 3,
-        "c": None,
-        "d": None,
-    }

@@ -1,16 +1,21 @@
 """No identifier is admitted: not into DuckDB, check results, errors, logs or marts (R110)."""
 
+import contextlib
 import hmac
+import io
+import os
 import re
 import shutil
 import sqlite3
 import zipfile
+from unittest.mock import patch
 
 import duckdb
 import polars as pl
 import pytest
 import yaml
 
+from pipelines.commands import what_if
 from pipelines.rehearsal import rehearse
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import NO_FAULT, dictionary
@@ -130,7 +135,7 @@ def leaks(place, said):
     held = {"stdout": said}
     for path in sorted(place.marts.parents[1].rglob("*")):
         if path.is_file() and not path.is_relative_to(place.raw):
-            held[path.name] = text_of(path)
+            held[path.name] = text_of(path) + as_text(path)
     assert len(held) > 5
     return {(name, token) for name, text in held.items() for token in PLANTED.findall(text)}
 
@@ -163,7 +168,8 @@ def published_with_bad_rows(small_city, tmp_path_factory):
                 frame[frame.height - 1, header] = texts_for(item)[-1]
                 texts += 1
         numbers[path.name] = row
-        write(frame, path)
+        notes = [TEXTS[place % len(TEXTS)] for place in range(frame.height)]
+        write(frame.with_columns(pl.Series("הערה", notes, pl.String)), path)  # no mapping names it
     settings = yaml.safe_load((folder / "city.yaml").read_text(encoding="utf-8"))
     text = yaml.safe_dump(settings | {"expected": {}}, allow_unicode=True)
     (folder / "city.yaml").write_text(text, encoding="utf-8")
@@ -171,15 +177,20 @@ def published_with_bad_rows(small_city, tmp_path_factory):
     assert sum(numbers.values()) > 100
     run = run_of(folder)
     assert run.code == 0, run.said
-    return run.place, run.said, numbers
+    said = io.StringIO()
+    with patch.dict(os.environ, run.place.env), contextlib.redirect_stdout(said):
+        assert what_if.main([run.place.raw.name, "amirim", "--threshold", "0.8"]) == 0
+    return run.place, run.said + said.getvalue(), numbers
 
 
 def test_a_run_that_publishes_shows_no_identifier(published_with_bad_rows):
-    """Warehouse, release, run store and what was said."""
+    """Warehouse, archives, release, run store, logs, who read what, and what was said."""
     place, said, _ = published_with_bad_rows
     assert leaks(place, said) == set()
-    names = {path.suffix for path in place.current.resolve().rglob("*")}
-    assert {".parquet", ".duckdb", ".xlsx", ".html"} <= names
+    written = [path for path in place.marts.parents[1].rglob("*") if path.is_file()]
+    names = {path.suffix for path in written if not path.is_relative_to(place.raw)}
+    kinds = {".parquet", ".duckdb", ".xlsx", ".html", ".db", ".arrow", ".err", ".out", ".tsv"}
+    assert kinds <= names
 
 
 def test_bad_rows_are_set_aside_and_the_rest_goes_on(published_with_bad_rows, published):
@@ -253,7 +264,7 @@ def test_no_pupil_id_in_the_warehouse_the_run_store_or_a_release(small_city, pub
         if not path.is_file() or path.is_relative_to(published.raw):
             continue
         seen += 1
-        for token in pattern.findall(text_of(path)):
+        for token in pattern.findall(text_of(path) + as_text(path)):
             assert token not in ids, path
     assert seen > 50
 
@@ -273,4 +284,8 @@ def text_of(path):
             return "\n".join(book.read(name).decode() for name in book.namelist())
     if path.suffix == ".parquet":
         return pl.read_parquet(path).cast(pl.String).write_csv()
+    return as_text(path)
+
+
+def as_text(path):
     return path.read_bytes().decode("utf-8", errors="ignore")

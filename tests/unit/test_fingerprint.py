@@ -10,7 +10,7 @@ BESIDE = ("pipelines/demo/", "pipelines/sources/open_files.yaml")
 
 
 def test_every_file_that_a_run_reads_is_counted():
-    counted = project_files(fingerprint._CODE) | project_files(fingerprint._PAGES)
+    counted = project_files(fingerprint.CODE) | project_files(fingerprint._PAGES)
     kept = [PROJECT / name for name in ("pipelines", "models", "sql")]
     read = {
         path

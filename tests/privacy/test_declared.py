@@ -1,0 +1,88 @@
+"""No count of children is published that nobody thought of."""
+
+from pipelines.settings.fields import dictionary
+
+KNOWN = "how many pupils a school, a stream or the city has everybody knows"
+PLANNED = "a number of the plan: who will take part is not known to anybody yet"
+BEHIND = "tests or pupils behind an estimate over many schools; fewer than `mean_pupils` hide it"
+SAT = "tests sat or listed in a school; who was not tested is told by rounded shares alone"
+ESTIMATE = "an estimate, no count of anybody"
+OWN = "the fewest pupils a row could tell of; it hides the row by itself, and no reader needs it"
+PLACES = "places or applicants that are registered before anybody has them"
+ADULTS = "adults who rated, told of a role from `least_raters` on (3 at least, in code; R78)"
+
+EXEMPT = {
+    KNOWN: """mart_need_index.pupils mart_allocation_school.pupils mart_audit_group.pupils
+        mart_audit_without.pupils mart_audit_stream.pupils mart_allocation_remaining.pupils
+        mart_scenario_group.pupils mart_scenario_school.pupils mart_school_money.pupils
+        mart_plan_progress.pupils mart_pupil_total.pupils mart_parents_payment.pupils
+        mart_parents_plan.pupils mart_parents_plan.last_year_pupils""",
+    PLANNED: """mart_allocation.participants mart_allocation_asset.participants
+        mart_plan_line.participants mart_plan_progress.participants mart_work_plan.participants
+        mart_plan_progress.banded_participants mart_pooling_set.participants
+        mart_pooling_school.participants mart_scenario.participants mart_scenario_line.participants
+        mart_scenario_group.participants mart_scenario_school.participants
+        mart_scenario_response.participants mart_line_tracking.participants
+        mart_decided.decided_participants mart_decided_line.decided_participants
+        mart_city_service.places mart_city_service.places_kept""",
+    BEHIND: """mart_effect.treated_pupils mart_effect_side.treated_pupils
+        mart_effect_design.treated_pupils mart_effect_design.control_pupils
+        mart_effect_absence.treated_pupils mart_effect_absence.control_pupils
+        mart_design_option.treated_pupils mart_design_option.control_pupils
+        mart_gap_decomposition.decomposition_pupils mart_early_warning_bin.bin_pupils
+        mart_gap_city.tested_pupils mart_gap_area.tested_pupils
+        mart_allocation_remaining.tested_pupils""",
+    SAT: """mart_gap_school_subject.tested_pupils mart_gap_school.tested_pupils
+        mart_gap_school.distinct_pupils mart_test_participation.listed_pupils
+        mart_unmet_need.need_n mart_goal.baseline_n""",
+    ESTIMATE: """mart_expected_absence.absent_expected_pupils mart_expected_absence.absent_lo_pupils
+        mart_expected_absence.absent_hi_pupils mart_criterion_fairness.expected_pupils
+        mart_scenario.reached_lo_pupils mart_scenario.reached_hi_pupils
+        mart_scenario_group.reached_lo_pupils mart_scenario_group.reached_hi_pupils""",
+    OWN: "mart_city_service.small_pupils mart_test_participation.small_pupils",
+    ADULTS: """mart_ladder_agreement.ladder_participants mart_perception.raters mart_rating.raters
+        mart_rating_evidence.raters mart_rating_role.raters""",
+    PLACES: "mart_evaluation.places mart_evaluation.applicants mart_asset.capacity_pupils",
+}
+
+
+def told():
+    """Every column that counts pupils in what audiences get: table, column."""
+    fields = dictionary().fields
+    return {
+        f"{name}.{column}"
+        for name, table in dictionary().tables.items()
+        if name.startswith("mart_")
+        for column in table.columns
+        if fields[column].unit in ("pupils", "children", "participants")
+        and fields[column].privacy != "personal"
+    }
+
+
+def declared():
+    counts = dictionary().counts
+    return {f"{t.table}.{column}" for t in counts for column in (t.column, *t.hides)}
+
+
+def exempt():
+    return [name for names in EXEMPT.values() for name in names.split()]
+
+
+def test_every_count_of_pupils_is_declared_or_exempt_with_a_reason():
+    missing = told() - declared() - set(exempt())
+    assert not missing, (
+        f"{sorted(missing)}: say in `counts:` of sql/fields.yaml what they count, so that the"
+        " intruder reads them, or here why they tell of no few children"
+    )
+
+
+def test_the_exempt_are_there_once_and_are_not_declared():
+    names = exempt()
+    assert len(names) == len(set(names))
+    assert set(names) <= told()
+    assert not set(names) & declared()
+
+
+def test_what_hides_its_own_row_is_the_count_behind_something():
+    for name in EXEMPT[OWN].split():
+        assert dictionary().fields[name.split(".")[1]].n_for
