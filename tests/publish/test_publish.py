@@ -16,7 +16,7 @@ from pipelines.publish.pages.base import isolated
 from pipelines.publish.redraw import context_of
 from pipelines.publish.release import ReleaseError, current_release, publish, verify
 from pipelines.publish.suppression import PrivacyError, Thresholds, gate, suppress
-from pipelines.publish.workbook import write_workbook
+from pipelines.publish.workbook import write_workbook, written_beside
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 
@@ -202,6 +202,18 @@ class TestWorkbook:
             ]
         assert not any("<f>" in text for text in sheets)
         assert all('rightToLeft="1"' in text for text in sheets)
+
+    def test_a_process_of_its_own_writes_the_same_bytes_and_raises(self, tmp_path, marts, context):
+        write_workbook(tmp_path / "here.xlsx", marts, context)
+        with written_beside([(tmp_path / "beside.xlsx", marts, context)]):
+            pass
+        assert (tmp_path / "beside.xlsx").read_bytes() == (tmp_path / "here.xlsx").read_bytes()
+        unknown = {"mart_need_index": pl.DataFrame({"no_such_field": [1]})}
+        with (
+            pytest.raises(KeyError, match="no_such_field"),
+            written_beside([(tmp_path / "none.xlsx", unknown, context)]),
+        ):
+            pass
 
     def test_money_is_in_shekels_with_its_total(self, tmp_path, marts, context):
         write_workbook(tmp_path / "a.xlsx", marts, context)
