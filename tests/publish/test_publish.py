@@ -84,6 +84,15 @@ CLIMBING = pl.DataFrame(
 
 
 class TestSuppression:
+    def test_participants_are_counted_as_pupils_are(self):
+        tracked = pl.DataFrame(
+            {"plan_row_id": list("abcd"), "participants_now": [3, 5, 9, 40]},
+            schema={"plan_row_id": pl.String, "participants_now": pl.Int32},
+        )
+        shown = suppress({"mart_line_tracking": tracked}, "committee", LIMITS)
+        assert shown["mart_line_tracking"]["participants_now"].to_list() == [None, 5, 9, 40]
+        gate(shown, "committee", LIMITS)
+
     def test_small_cells_lose_value_interval_and_count(self):
         found = suppress({"mart_gap_school": CLIMBING}, "analyst", LIMITS)["mart_gap_school"]
         assert found["tested_pupils"].to_list() == [None, 9, 10]
