@@ -92,8 +92,8 @@ def _moved(asked: Settings, base: Settings) -> Iterator[str]:
         yield _from_to("רצפה לתלמיד", nis, *floors, " ₪")
 
 
-def _agorot(*amounts: int) -> list[int]:
-    return [amount * AGOROT for amount in amounts]
+def _agorot(now: int, was: int) -> tuple[int, int]:
+    return now * AGOROT, was * AGOROT
 
 
 def _from_to(name: str, written: Callable[[Any], str], now: float, was: float, unit: str) -> str:
