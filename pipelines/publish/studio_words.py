@@ -107,14 +107,14 @@ def _who(schools: pl.DataFrame, direction: int, verb: str) -> Iterator[str]:
     if rows.is_empty():
         return
     count = "בית ספר אחד" if rows.height == 1 else f"{_isolated(integer(rows.height))} בתי ספר"
-    verb = verb.removesuffix("ים") if rows.height == 1 else verb
+    verb = verb.removesuffix("ים") if rows.height == 1 else f"{verb} יחד"
     total = nis(abs(int(rows["cost_change_agorot"].sum())))
     named = ", ".join(
         f"{row['school_name_he']} ({_isolated(nis_change(row['cost_change_agorot']))} ₪)"
         for row in rows.head(_MOST_NAMED).iter_rows(named=True)
     )
     most = "" if rows.height <= _MOST_NAMED else "; הכי הרבה"
-    yield f"{count} {verb} יחד {_isolated(total)} ₪{most}: {named}."
+    yield f"{count} {verb} {_isolated(total)} ₪{most}: {named}."
 
 
 def _isolated(text: str) -> str:
