@@ -333,9 +333,24 @@ def test_every_goal_and_every_need_that_a_sum_serves_is_asked_about(tables, cont
 
 def test_whom_to_call_is_an_offer_that_tells_no_results_by_subject(tables, context, schools):
     names = [label for key, label in dictionary().labels["subject"].items() if key != "all"]
-    pages = render_every_school(tables, context)
+    below = tables["mart_gap_school"].filter(
+        pl.col("gap_tier").is_in(["surely_below", "probably_below"]), pl.col("subject") != "all"
+    )
+    peers = [
+        {
+            "semel_mosad": gap["semel_mosad"],
+            "subject": gap["subject"],
+            "peer_semel_mosad": next(one for one in schools if one != gap["semel_mosad"]),
+            "peer_place": 1,
+            "distance_sd": 0.1,
+            "p_better": 0.99,
+        }
+        for gap in below.to_dicts()
+    ]
+    planted = pl.DataFrame(peers).cast(dict(tables["mart_peer_school"].schema))
+    pages = render_every_school({**tables, "mart_peer_school": planted}, context)
     parts = [page.split('id="call"')[1].split("</section>")[0] for page in pages.values()]
-    assert any("אפשר ללמוד מהם" in part for part in parts)
+    assert sum("אפשר ללמוד מהם" in part for part in parts) == below["semel_mosad"].n_unique()
     offers = [
         line for part in parts for line in re.findall(r"<(?:p|li)>[^<]*מצליחים יותר[^<]*<", part)
     ]

@@ -584,7 +584,7 @@ def _questions(made: Prepared, code: str) -> Rows:
 
 def _is_to_keep(goal: Row) -> bool:
     """Whether a goal and where the school stands are told by the same number."""
-    form = words.FORMS["months_from_target" if goal["unit"] == "pupil SD" else "percent"]
+    form = words.FORMS["months_from_target" if goal["unit"] == "pupil SD" else "tenths"]
     return form(goal["baseline"]) == form(goal["target_value"])
 
 
