@@ -37,7 +37,7 @@ def test_colours_are_counted_in_the_guides_own_words(layer, tables):
         text = said(layer, row["response_id"])
         assert sum(row[column] for column in RATINGS) == row["raters"]
         counts = " ".join(str(row[column]) for column in RATINGS)
-        assert f"כל המדרגים ( n = {row['raters']} ) {counts}" in text
+        assert f"כל המדרגים ( {row['raters']} ) {counts}" in text
         for value in ("לא יעיל (אדום)", "יעיל במידה סבירה (צהוב)", "יעיל מאוד (ירוק)"):
             assert value in text
         assert label("rated", row["rated"]) in text
@@ -101,7 +101,7 @@ def test_what_was_decided_is_told_and_what_was_not(layer, tables):
     assert set(tables["mart_proposal"]["needs_decision"]) == {True, False}
     for row in tables["mart_proposal"].to_dicts():
         text = said(layer, row["response_id"])
-        assert ("טרם הוחלט." in text) == row["needs_decision"]
+        assert ("על המענה עצמו (לשמר או לשנות) טרם הוחלט." in text) == row["needs_decision"]
         if not row["needs_decision"]:
             assert f"הוחלט: {label('decision', row['decision'])}" in text
             assert ("בניגוד להצעה" in text) == bool(row["is_against_proposal"])
