@@ -202,14 +202,12 @@ def test_money_is_big_or_small_by_one_published_threshold(layer, tables):
     for row in tables["mart_proposal"].to_dicts():
         text = said(layer, row["response_id"])
         assert "הסכום קטן" not in text
-        if row["proposal_rule"].startswith("unknown_") and "כסף" in label(
-            "proposal_rule", row["proposal_rule"]
-        ):
-            if row["response_id"] in amounts:
-                told += 1
-                assert f"כסף גדול הוא {cut:,} ₪ ומעלה" in text
-                is_big = amounts[row["response_id"]] >= cuts["money_cut_agorot"][0]
-                assert is_big == big[row["response_id"]]
+        is_by_size = row["proposal_rule"] in ("unknown_big", "unknown_big_blind", "unknown_small")
+        if is_by_size and row["response_id"] in amounts:
+            told += 1
+            assert f"כסף גדול הוא {cut:,} ₪ ומעלה" in text
+            is_big = amounts[row["response_id"]] >= cuts["money_cut_agorot"][0]
+            assert is_big == big[row["response_id"]]
     assert told
 
 
