@@ -551,7 +551,7 @@ def _questions(made: Prepared, code: str) -> Rows:
     if lacking and lacking["gefen_request_agorot"]:
         found.append({"kind": "gefen", "row": lacking})
     goals = sorted(made.rows("mart_goal", code), key=lambda goal: -goal["plan_rows"])
-    asked = [
+    asked: Rows = [
         {"kind": "goal", "row": goal, "is_to_keep": _is_to_keep(goal)}
         for goal in goals
         if goal["baseline"] is not None and goal["planning_year"] == goals[0]["planning_year"]
