@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from pipelines.commands.as_of import main
+from pipelines.commands.rebuild import _lend_known
 from pipelines.publish.build import WORKBOOK, build_release
 from pipelines.publish.known import (
     FOLDER,
@@ -196,3 +197,15 @@ def test_whose_version_is_of_single_schools_is_seen_by_its_folders(tmp_path, aud
     assert not is_kept("principals/workbook.xlsx")
     assert not is_kept("committee/schools/900001.html")
     assert is_kept("committee/mart_city.parquet")
+
+
+def test_a_release_that_is_rebuilt_is_lent_what_was_known_before_it(tmp_path):
+    own, anew = tmp_path / "own", tmp_path / "anew"
+    one, two, three = (publish(own, written(text), lambda _: None).name for text in "123")
+    anew.mkdir()
+    _lend_known(own, anew, two)
+    assert {path.name for path in (anew / FOLDER).iterdir()} == {one, three}  # tickets name both
+    assert [said.release for said in publications(anew)] == [one]
+    before = sorted(path for path in own.rglob("*"))
+    assert publish(anew, written("2"), lambda _: None).name == two
+    assert sorted(path for path in own.rglob("*")) == before
