@@ -76,7 +76,8 @@ def rehearse(city: CityFolder, *, checked: bool = True) -> Rehearsal:
         odd = findings(connection, city, source_id, reading)
         build_raw(connection, source_id, reading, None)
         swap(connection, raw_name(source_id))
-        record_load(connection, source_id, reading, known, is_whole=True, moment=moment)
+        held = known.with_wrong_cells(source_id, reading.rows)
+        record_load(connection, source_id, reading, held, is_whole=True, moment=moment)
         record_findings(connection, source_id, reading, odd)
     results = []
     for name in _make(connection, city):

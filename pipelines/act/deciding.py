@@ -19,6 +19,7 @@ import yaml
 from pipelines.decide.scenarios import plan_of
 from pipelines.publish.release import current_release, manifest, refuse_damaged
 from pipelines.settings.archive import (
+    BUILDING,
     CHAIN,
     EFFECTS,
     FOLDER,
@@ -105,8 +106,8 @@ def _kept(space: Workspace, asked: Decision, today: date, root: Path) -> Decided
             " decide on the new release",
             f"{release}: חסר בו מה שהחלטה שומרת; יש להריץ שוב ולהחליט על הפרסום החדש",
         )
-    building = root / f".building-{os.getpid()}"
-    for left in root.glob(".building-*"):  # of a kill: whoever decides holds the lock
+    building = root / f"{BUILDING}{os.getpid()}"
+    for left in root.glob(f"{BUILDING}*"):  # of a kill: whoever decides holds the lock
         shutil.rmtree(left)
     try:
         shutil.copytree(release, building / RELEASE)

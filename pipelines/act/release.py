@@ -12,10 +12,11 @@ from pipelines.publish.build import audit_release, build_release
 from pipelines.publish.disclosure import told_by
 from pipelines.publish.distribution import distribution
 from pipelines.publish.drift import quality_drift
+from pipelines.publish.known import published_until
 from pipelines.publish.marts import DATABASE
 from pipelines.publish.news import NEWS, news
 from pipelines.publish.redraw import about, context_of
-from pipelines.publish.release import baseline, current_release, earlier, publish
+from pipelines.publish.release import baseline, earlier, publish
 from pipelines.publish.suppression import SUPPRESSED, without_few
 from pipelines.settings.fields import dictionary
 from pipelines.settings.policy_defaults import whole_policy
@@ -73,7 +74,9 @@ def release(
     without = without_few(tables, "analyst", analysts)
     tables[DRIFT], tables[NEWS] = quality_drift(without, before), news(without, before)
     tables[DISTRIBUTION] = distribution(
-        warehouse.tables(_LISTS), read_sent(marts), _made_again(marts, before)
+        warehouse.tables(_LISTS),
+        read_sent(marts),
+        published_until(marts, before.name) if before else (),
     )
     by_analysts = [told_by(path / "analyst" / DATABASE) for path in releases]
     told = {
@@ -116,14 +119,6 @@ def release(
             "dagster/row_count": sum(frame.height for frame in tables.values()),
         }
     )
-
-
-def _made_again(marts: Path, before: Path | None) -> str | None:
-    """Return the current release where this one is made from the same inputs: what became of it
-    since is no part of them, and would change its bytes.
-    """
-    current = current_release(marts)
-    return current.name if current is not None and current != before else None
 
 
 def without_addresses(text: str) -> str:

@@ -9,9 +9,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from pipelines.publish.known import of_schools
 from pipelines.publish.redraw import draw_pages
 from pipelines.publish.release import ReleaseError, manifest
 from pipelines.settings.city import CityError
+from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import workspace
 from pipelines.warehouse.database import Warehouse
 
@@ -30,6 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     files = len(manifest(release)["files"])
     print(f"{files} files, pages drawn anew: {Path(space.marts_folder) / 'current'}")
+    if left := of_schools(release):
+        named = ", ".join(dictionary().label("audience", name) for name in left)
+        print(
+            f"The pages of single schools ({', '.join(left)}) are as they were; if what draws them"
+            f" has changed, the next run draws them.\nדפי בתי הספר הבודדים ({named}) נשארו כפי"
+            " שהיו; אם השתנה מה שמצייר אותם, הריצה הבאה תצייר אותם."
+        )
     return 0
 
 

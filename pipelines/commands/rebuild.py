@@ -16,11 +16,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
+from pipelines.publish.known import note, publications
 from pipelines.publish.redraw import differing
 from pipelines.publish.release import ReleaseError, current_release, earlier, manifest
 from pipelines.settings.access import note_access
@@ -28,7 +30,7 @@ from pipelines.settings.archive import CHAIN, FOLDER, RELEASE, DecidedPlan
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
 from pipelines.settings.sent import copy_sent
-from pipelines.settings.workspace import PROJECT, PUBLISHED, Workspace, workspace
+from pipelines.settings.workspace import KNOWN, PROJECT, PUBLISHED, Workspace, workspace
 from pipelines.sources.fingerprint import input_hashes
 
 _OWN = {"city.yaml", "policy.yaml", SCENARIOS, FOLDER}
@@ -116,6 +118,7 @@ def _made_again(space: Workspace, city: CityFolder, decided: DecidedPlan, folder
         for path in earlier(own, before):
             shutil.copytree(path, marts / "releases" / path.name)
         (marts / "current").symlink_to(Path("releases") / before.name)
+    _lend_known(own, marts, decided.record.release)
     environment = os.environ | {
         "TIKKUN_DATA_RAW": str(raw.parent),
         "TIKKUN_DATA_MARTS": str(marts.parent),
@@ -138,6 +141,19 @@ def _made_again(space: Workspace, city: CityFolder, decided: DecidedPlan, folder
             f"{decided.name}: הריצה על ההגדרות שבארכיון נכשלה.",
         )
     return made
+
+
+def _lend_known(own: Path, marts: Path, release: str) -> None:
+    """Lend the run what is kept of releases, against which tickets are held, and the moments of
+    those that were published before this one.
+    """
+    (marts / KNOWN).mkdir(exist_ok=True)
+    # Of later ones too, since the tickets are those of today.
+    for kept in (own / KNOWN).glob("[!.]*"):
+        if kept.name != release and not (marts / KNOWN / kept.name).exists():
+            (marts / KNOWN / kept.name).symlink_to(kept)
+    for one in takewhile(lambda one: one.release != release, publications(own)):
+        note(marts, one.release, one.moment)
 
 
 def _before(city: CityFolder, decided: DecidedPlan, raw: Path) -> None:

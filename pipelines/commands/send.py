@@ -17,10 +17,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from pipelines.publish.known import of_schools
 from pipelines.publish.release import ReleaseError, verify
 from pipelines.publish.sending import AGAIN, OUTBOX, send_release, write_owners_lists
 from pipelines.settings.access import note_access
-from pipelines.settings.audiences import AUDIENCES
 from pipelines.settings.city import CityError
 from pipelines.settings.fields import dictionary
 from pipelines.settings.sent import LOG, OK
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
                 marts,
                 release,
                 held["stg_act__recipients"],
-                [name for name in AUDIENCES if city.policy.audiences.of(name).schools == "own"],
+                of_schools(release),
                 city.city.sending,
                 datetime.now(UTC),
                 again=asked.again,

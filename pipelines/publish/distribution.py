@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import polars as pl
 
@@ -13,7 +13,7 @@ _LIST = ("audience", "role_family")
 
 
 def distribution(
-    tables: Mapping[str, pl.DataFrame], sent: pl.DataFrame, left_out: str | None = None
+    tables: Mapping[str, pl.DataFrame], sent: pl.DataFrame, releases: Collection[str]
 ) -> pl.DataFrame:
     """Return `mart_distribution`: a row for each list and each release that reached somebody in it.
 
@@ -24,7 +24,8 @@ def distribution(
     Args:
         tables: recipients, receipts and roles, as staged.
         sent: the log of what was sent (`settings/sent.py`).
-        left_out: a release of which nothing is told.
+        releases: those that are told of. What became of a release itself, and of the same one with
+            other pages, is no part of what it is made from, and would change its bytes.
     """
     members = (
         tables["stg_act__recipients"]
@@ -39,7 +40,7 @@ def distribution(
     )
     reached = (
         pl.concat([went, receipts.select("recipient_id", "shown_release")], how="diagonal")
-        .filter(pl.col("shown_release") != (left_out or ""))
+        .filter(pl.col("shown_release").is_in(list(releases)))
         .group_by("recipient_id", "shown_release")
         .agg(pl.col("day").max())
         .join(receipts, on=["recipient_id", "shown_release"], how="left")

@@ -10,14 +10,19 @@ that suppression had taken out, and a file that did not change is kept once.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-MOMENTS, FOLDER, MANIFEST = "known.tsv", "known", "manifest.json"
+from pipelines.settings.audiences import AUDIENCES, AudienceName
+from pipelines.settings.fields import dictionary
+from pipelines.settings.workspace import KNOWN, PUBLISHED
+
+MOMENTS, FOLDER, MANIFEST = "known.tsv", KNOWN, "manifest.json"
 _DRAWN = (".html", ".duckdb", "workbook.xlsx")
-OF_SCHOOLS = "principals"  # theirs are suppressed for themselves, and cannot be drawn from others
+_SCHOOL = re.compile(str(dictionary().fields["semel_mosad"].pattern))
 
 
 @dataclass(frozen=True)
@@ -30,19 +35,34 @@ class Publication:
 
 
 def is_kept(name: str) -> bool:
-    """Whether a file of a release is kept, by its place in it; the others are drawn again."""
-    return name.startswith(f"{OF_SCHOOLS}/") or not name.endswith(_DRAWN)
+    """Whether a file of a release is kept, by its place in it; the others are drawn again.
+
+    What stands in the folder of one school is suppressed for itself, and cannot be drawn.
+    """
+    parts = PurePosixPath(name).parts
+    is_of_school = len(parts) > 2 and bool(_SCHOOL.fullmatch(parts[1]))
+    return is_of_school or not name.endswith(_DRAWN)
 
 
-def keep(root: Path, release: Path, moment: datetime | None = None) -> None:
-    """Keep what a release is made of, and note that it is the current one from now on.
+def of_schools(release: Path) -> tuple[AudienceName, ...]:
+    """Return the audiences of a release that have a folder a school, by how it was laid out: each
+    reader of them may see the own school alone. Also of what is kept of one.
+    """
+    return tuple(
+        name
+        for name in AUDIENCES
+        if any(
+            path.is_dir() and _SCHOOL.fullmatch(path.name) for path in (release / name).glob("*")
+        )
+    )
 
-    A release that has been kept before is only noted. A kill in between leaves no half of it.
+
+def keep(root: Path, release: Path) -> None:
+    """Keep what a release is made of. A kill in between leaves no half of it.
 
     Args:
         root: the city's marts folder.
         release: the release, whole.
-        moment: when it became the current one (UTC); now if not given.
     """
     last = next(iter(reversed(publications(root))), None)
     kept = root / FOLDER / release.name
@@ -54,8 +74,13 @@ def keep(root: Path, release: Path, moment: datetime | None = None) -> None:
             if is_kept(name):
                 _link(path, last.folder / name if last else None, building / name)
         building.rename(kept)
-    if last is None or last.release != release.name:
-        said = f"{(moment or datetime.now(UTC)).isoformat(timespec='seconds')}\t{release.name}\n"
+
+
+def note(root: Path, release: str, moment: datetime) -> None:
+    """Note that a release is the current one from a moment on (UTC), if it was not already."""
+    last = next(iter(reversed(publications(root))), None)
+    if last is None or last.release != release:
+        said = f"{moment.isoformat(timespec='seconds')}\t{release}\n"
         path = root / MOMENTS
         is_torn = path.is_file() and not path.read_bytes().endswith(b"\n")
         with path.open("a", encoding="utf-8") as file:
@@ -89,3 +114,19 @@ def published_on(root: Path, day: date) -> Publication | None:
     """Return what was current at the end of a day (UTC); None where nothing was published yet."""
     end = datetime.combine(day, time.max, tzinfo=UTC)
     return next((one for one in reversed(publications(root)) if one.moment <= end), None)
+
+
+def published_until(root: Path, release: str) -> set[str]:
+    """Return the releases that were published before a release was last the current one, and it.
+
+    By the register of published releases, which is older, and by the moments, which know also when
+    a release came back.
+    """
+    register = root / PUBLISHED
+    names = register.read_text(encoding="utf-8").split() if register.is_file() else []
+    moments = [one.release for one in publications(root)]
+    return {release, *_until(names, release), *_until(moments, release)}
+
+
+def _until(names: list[str], last: str) -> list[str]:
+    return names[: len(names) - names[::-1].index(last)] if last in names else []

@@ -7,23 +7,26 @@ which run and which steps, or what a release says, never what a file held.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import smtplib
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 
 import polars as pl
 
 from pipelines.publish.mail import post
-from pipelines.publish.release import current_release, what_stays
+from pipelines.publish.release import ReleaseError, current_release, manifest, what_stays
 from pipelines.settings.city import Email, Notices
 from pipelines.settings.private import open_to_readers
 from pipelines.settings.workspace import Workspace
 
 FOLDER, FAILED, RECOVERED, NEWS = "notices", "failed.txt", "recovered.txt", "news.txt"
+_TOLD = ".news.told"
 _SECONDS = 30
 
 
@@ -70,20 +73,68 @@ def tell_recovery(space: Workspace, channels: Notices) -> list[str]:
 def tell_news(space: Workspace, channels: Notices) -> list[str]:
     """Tell what is new in the current release; return what could not be sent.
 
-    A release is told of once, however often its night is run again, and not at all where it says
-    nothing new.
+    News is told once, however often its night is run again or its pages are drawn anew, and not at
+    all where there is none. What a channel did not take is told by all of them the next time, with
+    what is new by then.
+    """
+    try:
+        new, text = _news(space)
+    except (ReleaseError, OSError, pl.exceptions.PolarsError) as error:
+        return [f"the news of the release cannot be read: {error}"]
+    told = _Told.read(_folder(space) / _TOLD)
+    if new and new != told.last:
+        told = _Told(new, f"{text}\n{told.waiting}".rstrip("\n") + "\n")
+        told.write(_folder(space) / _TOLD)
+    if not told.waiting:
+        return []
+    subject = f"Tikkun: {space.name} – מה חדש / what is new"
+    unsent = _tell(space, channels, NEWS, None, subject, told.waiting)
+    if not unsent:
+        _Told(told.last).write(_folder(space) / _TOLD)
+    return unsent
+
+
+@dataclass(frozen=True)
+class _Told:
+    """The last news that was put together, by its hash, and what of it still waits to be sent."""
+
+    last: str = ""
+    waiting: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> _Told:
+        last, _, waiting = (path.read_text(encoding="utf-8") if path.is_file() else "").partition(
+            "\n"
+        )
+        return cls(last, waiting)
+
+    def write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        open_to_readers(path.parent)
+        aside = path.with_name(f"{path.name}.next")
+        aside.write_text(f"{self.last}\n{self.waiting}", encoding="utf-8")
+        aside.replace(path)
+
+
+def _news(space: Workspace) -> tuple[str, str]:
+    """Return what the current release says is new, by its hash and as a text; empty if nothing.
+
+    The same release with other pages, compared with the same one, says the same.
     """
     release = current_release(Path(space.marts_folder))
     path = release / "analyst" / "mart_news.parquet" if release else None
     if release is None or path is None or not path.is_file():
-        return []
-    told, rows = _folder(space) / NEWS, pl.read_parquet(path).sort("news_order")
-    head = f"Tikkun {space.name} {release.name}\n"
-    if rows.is_empty() or (told.is_file() and told.read_text(encoding="utf-8").startswith(head)):
-        return []
+        return "", ""
+    rows = pl.read_parquet(path).sort("news_order")
+    if rows.is_empty():
+        return "", ""
     he, en = ("".join(f"– {said}\n" for said in rows[f"news_{tongue}"]) for tongue in ("he", "en"))
-    text = f"{head}מה חדש לעומת הפרסום הקודם:\n{he}\nNew since the release before:\n{en}"
-    return _tell(space, channels, NEWS, None, f"Tikkun: {space.name} – מה חדש / what is new", text)
+    said = f"מה חדש לעומת הפרסום הקודם:\n{he}\nNew since the release before:\n{en}"
+    compared_with = manifest(release).get("compared_with")
+    return (
+        hashlib.sha256(f"{compared_with}\n{said}".encode()).hexdigest(),
+        f"Tikkun {space.name} {release.name}\n{said}",
+    )
 
 
 def _folder(space: Workspace) -> Path:

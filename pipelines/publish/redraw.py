@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.publish.build import audit_pages, draw_again, draw_from_marts
-from pipelines.publish.known import OF_SCHOOLS
+from pipelines.publish.known import of_schools
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.release import hashes, manifest, publish, verify
 from pipelines.publish.words import hebrew_year
@@ -22,6 +22,9 @@ from pipelines.sources.fingerprint import Fingerprints, pages_fingerprint
 def draw_pages(workspace: Workspace) -> Path:
     """Publish the current release again with its pages drawn anew; return its folder.
 
+    The pages of single schools cannot be drawn from it. Where there are any, it does not say that
+    it was drawn by the code of today, so that the next run draws them all.
+
     Raises:
         ReleaseError: if there is no current release, or it is not as it was published.
     """
@@ -30,7 +33,7 @@ def draw_pages(workspace: Workspace) -> Path:
     said = manifest(current)
     city = workspace.city().within(said.get("scope"))
     origin = {name: said.get(name) for name in ("made_from", "compared_with", "inputs", "code")}
-    if origin["made_from"]:
+    if origin["made_from"] and not of_schools(current):
         made_from = Fingerprints(**origin["made_from"])
         origin["made_from"] = asdict(made_from.drawn_by(pages_fingerprint()))
     report = context_of(city)
@@ -56,8 +59,9 @@ def draw_known(kept: Path, folder: Path) -> set[str]:
     """
     shutil.copytree(kept, folder)
     report = context_of(load_city(folder / "analyst"))
+    alone = of_schools(folder)
     for name in AUDIENCES:
-        if (folder / name).is_dir() and name != OF_SCHOOLS:
+        if (folder / name).is_dir() and name not in alone:
             draw_from_marts(folder / name, report)
     return differing(manifest(kept), folder)
 

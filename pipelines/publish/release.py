@@ -17,11 +17,14 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipelines.publish.known import FOLDER as KNOWN
 from pipelines.publish.known import MANIFEST
 from pipelines.publish.known import keep as keep_known
+from pipelines.publish.known import note as note_known
 from pipelines.publish.marts import content_hash
 from pipelines.settings.private import close_to_others, open_to_readers
 from pipelines.settings.workspace import PUBLISHED
@@ -72,6 +75,7 @@ def publish(
             f"{releases}: the release cannot be written there ({error.strerror}). Make the folder"
             " writable, or name another with TIKKUN_DATA_MARTS."
         ) from error
+    _note_current(root)  # a kill may have come between the link and its line
     try:
         build(building)
         audit(building)
@@ -85,6 +89,7 @@ def publish(
         _register(root, release.name)
         keep_known(root, release)
         _make_current(root, release)
+        _note_current(root)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     _forget_old(releases, release, keep)
@@ -282,6 +287,14 @@ def _make_current(root: Path, release: Path) -> None:
     aside.unlink(missing_ok=True)
     aside.symlink_to(Path("releases") / release.name)
     os.replace(aside, root / "current")
+
+
+def _note_current(root: Path) -> None:
+    """Note since when the current release is the current one: since its link was made."""
+    current = current_release(root)
+    if current is not None and (root / KNOWN / current.name).is_dir():
+        made = (root / "current").lstat().st_mtime
+        note_known(root, current.name, datetime.fromtimestamp(made, UTC))
 
 
 def _forget_old(releases: Path, current: Path, keep: int) -> None:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +28,8 @@ from pipelines.settings.parameters import Model, Words, Year
 from pipelines.settings.yaml_files import CityError
 
 FOLDER, CHAIN, RECORD = "decided", "chain.txt", "decision.json"
+BUILDING = ".building-"
+"""How the name of a folder begins in which a decision is being put together."""
 LOCK, NEXT_CHAIN = ".lock", ".chain.next"
 """The chain with the decision that is being added; left behind only by a kill."""
 RELEASE, POLICY = "release", "policy.yaml"
@@ -109,12 +112,20 @@ def file_hashes(folder: Path) -> dict[str, str]:
 
 
 def signature(city_folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Return what changes when a file of the archives does: names, sizes and times."""
-    return tuple(
-        (str(path), path.stat().st_size, path.stat().st_mtime_ns)
-        for path in sorted((city_folder / FOLDER).rglob("*"))
-        if path.is_file() and path.name != LOCK
-    )
+    """Return what changes when a file of the archives does: names, sizes and times.
+
+    Nobody is kept from deciding meanwhile: what is still being built does not count, nor what is
+    gone when it is looked at.
+    """
+    found = []
+    for place, folders, names in os.walk(city_folder / FOLDER):
+        folders[:] = [name for name in folders if not name.startswith(BUILDING)]
+        for name in names:
+            with suppress(FileNotFoundError):
+                held = os.stat(os.path.join(place, name))
+                if name != LOCK and stat.S_ISREG(held.st_mode):
+                    found.append((os.path.join(place, name), held.st_size, held.st_mtime_ns))
+    return tuple(sorted(found))
 
 
 def read_archives(city_folder: Path) -> tuple[DecidedPlan, ...]:

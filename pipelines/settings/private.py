@@ -7,14 +7,28 @@ children; the releases of every audience but the analysts do not.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-_USUAL = os.umask(0o077)  # can only be read by setting it
-os.umask(_USUAL)
+_UMASK = "TIKKUN_UMASK"
+"""Tells the processes that this one starts what the mask was before `keep_private`."""
+
+
+def _usual() -> int:
+    told = os.environ.get(_UMASK, "")
+    if re.fullmatch("[0-7]{1,3}", told):
+        return int(told, 8)
+    usual = os.umask(0o077)  # can only be read by setting it
+    os.umask(usual)
+    return usual
+
+
+_USUAL = _usual()
 
 
 def keep_private() -> None:
     """Have this process, and those it starts, make files that their owner alone may read."""
+    os.environ[_UMASK] = f"{_USUAL:03o}"
     os.umask(0o077)
 
 

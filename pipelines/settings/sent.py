@@ -7,7 +7,9 @@ never an address or a name.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import astuple, dataclass, fields
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -43,24 +45,49 @@ class Sent:
 
 
 _COLUMNS = tuple(field.name for field in fields(Sent))
+_HEAD = "\t".join(_COLUMNS)
 
 
 def note_sent(marts: Path, rows: list[Sent]) -> None:
-    """Add rows to the log, in one write: all of them or, if the machine stops, none."""
+    """Add rows to the log and have them on disk; a line that a stopped machine tore stays apart."""
+    path = marts / LOG
     lines = ["\t".join(" ".join(cell.split()) for cell in astuple(row)) for row in rows]
+    before = path.read_bytes() if path.is_file() else b""
+    head = "" if before.endswith(b"\n") else "\n" if before else f"{_HEAD}\n"
     with os.fdopen(
-        os.open(marts / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8"
+        os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8"
     ) as file:
-        head = [] if file.tell() else ["\t".join(_COLUMNS)]
-        file.write("\n".join([*head, *lines, ""]))
+        file.write(head + "".join(f"{line}\n" for line in lines))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_sent(marts: Path) -> pl.DataFrame:
-    """Return the log, in its order, all columns as text; empty before anything was sent."""
+    """Return the log, in its order, all columns as text; empty before anything was sent.
+
+    Lines that are no row of it are passed over, and how many is said.
+    """
     path = marts / LOG
-    if not path.is_file():
-        return pl.DataFrame(schema=dict.fromkeys(_COLUMNS, pl.String))
-    return pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    lines = [line.split("\t") for line in text.splitlines() if line and line != _HEAD]
+    rows = [cells for cells in lines if _is_row(cells)]
+    if wrong := len(lines) - len(rows):
+        sys.stderr.write(
+            f"{path}: {wrong} lines are torn or malformed and were passed over: whoever they name"
+            " may get a release again.\n"
+            f"{path}: דילגנו על {wrong} שורות קטועות או פגומות; מי שנרשם בהן עשוי לקבל את הפרסום"
+            " שוב.\n"
+        )
+    return pl.DataFrame(rows, schema=dict.fromkeys(_COLUMNS, pl.String), orient="row")
+
+
+def _is_row(cells: list[str]) -> bool:
+    """Whether a line has all cells and begins with a moment."""
+    try:
+        datetime.fromisoformat(cells[0])
+    except ValueError:
+        return False
+    return len(cells) == len(_COLUMNS)
 
 
 def copy_sent(marts: Path, into: Path, releases: set[str]) -> None:

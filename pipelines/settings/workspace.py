@@ -10,6 +10,8 @@ from pipelines.settings.city import CityFolder, load_city
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEFAULT_CITY = "demo_city"
+KNOWN = "known"
+"""Beside the releases: what is kept of each for ever (`pipelines.publish.known`)."""
 PUBLISHED = "published.txt"
 """Beside the releases: the id of each that was ever published, one a line."""
 
@@ -57,9 +59,9 @@ class Workspace:
         return tuple(sorted({*register.read_text(encoding="utf-8").split(), *kept}))
 
     @property
-    def releases_folder(self) -> Path:
-        """The folder of the releases that are kept."""
-        return Path(self.marts_folder) / "releases"
+    def known_folder(self) -> Path:
+        """The folder of what is kept of every release, also of those that were pruned."""
+        return Path(self.marts_folder) / KNOWN
 
     @property
     def memory_path(self) -> Path:

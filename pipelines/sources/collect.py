@@ -112,7 +112,7 @@ def _raw_assets(
         ]
         faults: list[str] = []
         moment = datetime.now(UTC).replace(tzinfo=None)
-        known = city_references(city, workspace.published(), workspace.releases_folder)
+        known = city_references(city, workspace.published(), workspace.known_folder)
         with warehouse.connect() as connection:
             for source_id in selected:
                 yield from _collect(city, source_id, years, connection, known, moment, faults)
@@ -140,6 +140,7 @@ def _collect(
         refuse_older(connection, city, source_id, reading)
         found = findings(connection, city, source_id, reading)
         refuse_broken(city, source_id, reading, found)
+        known = known.with_wrong_cells(source_id, reading.rows)
     except CityError as error:
         faults.append(str(error))
         return

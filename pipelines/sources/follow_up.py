@@ -19,9 +19,11 @@ TICKETS = "act__tickets"
 Rule = tuple[str, str, str, str, str]
 """Column, reason code, condition, the rule in English and in Hebrew (empty: the code says all)."""
 _AT = ("shown_release", "ticket_cell", "semel_mosad")
-# The versions that are not for every role, and the families of roles that may get them.
+# The versions that are not for every role: the families of roles, or single roles, that may get
+# them. On the committee sit, beside the authority and the inspectorate, those who speak for others.
 _ONLY_FOR = {
     "analyst": ("city",),
+    "committee": ("inspectorate", "city", "parent_rep", "group_rep"),
     "inspectors": ("inspectorate", "city"),
     "principals": ("schools", "inspectorate", "city"),
 }
@@ -53,21 +55,21 @@ class WrongCell:
     at: tuple[str | None, ...]
 
 
-def wrong_cells(rows: pl.DataFrame, releases: Path | None) -> tuple[WrongCell, ...]:
+def wrong_cells(rows: pl.DataFrame, known: Path | None) -> tuple[WrongCell, ...]:
     """Return what tickets say of cells that are not there.
 
-    A release that was pruned tells no more what it held; of it the address alone is judged.
+    Where nothing whole is kept of a release, the address alone is judged.
 
     Args:
         rows: of `act__tickets`, in the contract's spelling.
-        releases: the folder of the releases that are kept; None = not known here.
+        known: the folder of what is kept of every release; None = not known here.
     """
     found = []
     for ticket in rows.select(_AT).drop_nulls("ticket_cell").unique().sort(_AT).iter_rows():
         release, cell, school = ticket
         fault = _fault_of_address(cell, school)
-        if not fault and releases is not None and release is not None:
-            fault = _fault_in_release(releases / release, cell, school)
+        if not fault and known is not None and release is not None:
+            fault = _fault_in_release(known / release, cell, school)
         if fault:
             found.append(WrongCell(fault, ticket))
     return tuple(found)
@@ -85,12 +87,12 @@ def _fault_of_address(cell: str, school: str | None) -> str:
     table = dictionary().tables.get(mart)
     if table is None or table.layer != "mart" or column not in table.columns:
         return "unknown"
-    named = [part.partition("=")[0] for part in key.split(";")]
-    if tuple(named) != table.key:
+    parts = [part.partition("=") for part in key.split(";")]
+    if tuple(name for name, _, _ in parts) != table.key or not all(sign for _, sign, _ in parts):
         return "unknown"
     if "semel_mosad" not in table.columns:
         return "city"
-    given = dict(part.split("=", 1) for part in key.split(";"))
+    given = {name: value for name, _, value in parts}
     return "other_school" if given.get("semel_mosad", school) != school else ""
 
 
@@ -100,7 +102,10 @@ def _fault_in_release(release: Path, cell: str, school: str | None) -> str:
         return ""
     named = dictionary().tables[mart].key
     for path in sorted(release.glob(f"*/{mart}.parquet")):
-        table = pl.read_parquet(path)
+        try:
+            table = pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError):
+            return ""  # damaged: it tells no more what it held
         if not {*named, "semel_mosad"} <= set(table.columns):
             continue
         for row in table.select(*{*named, "semel_mosad"}).iter_rows(named=True):
@@ -276,13 +281,14 @@ def _tickets(planning_year: int | None, wrong: Sequence[WrongCell]) -> Iterator[
 def _recipients() -> Iterator[Rule]:
     families = dictionary().families
     for audience, allowed in _ONLY_FOR.items():
-        roles = [role for family in allowed for role in families[family]]
+        roles = [role for name in allowed for role in families.get(name, (name,))]
+        named_he = ", ".join(dictionary().label("role", role) for role in roles)
         yield (
             "audience",
             "implausible",
             f"audience = '{audience}' AND role NOT IN ({_listed(roles)})",
             f"the version '{audience}' is for these roles alone: {', '.join(roles)}",
-            "הגרסה הזאת אינה לתפקיד הזה: יש לבחור גרסה שמותרת לו",
+            f"גרסת {dictionary().label('audience', audience)} היא לתפקידים אלה בלבד: {named_he}",
         )
     yield (
         "semel_mosad",

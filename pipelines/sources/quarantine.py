@@ -8,13 +8,15 @@ say together. A row may have several reasons. The query is one pass over the raw
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import polars as pl
 
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import NO_FAULT, Field, Table, dictionary
 from pipelines.sources.committee import committee_rules
-from pipelines.sources.follow_up import WrongCell, follow_up_rules
+from pipelines.sources.follow_up import TICKETS, WrongCell, follow_up_rules, wrong_cells
 from pipelines.sources.people import OTHER, rules_of_people, rules_together
 
 # reason code -> sentence in Hebrew and English; {he}/{name} is the column, {rule} what is expected.
@@ -114,7 +116,7 @@ class References:
         planning_year: the school year that the city plans for.
         indicators: ids of the indicators of need.
         releases: ids of all releases that were published; None = not known.
-        kept: the folder of the releases that are kept; None = not known.
+        kept: the folder of what is kept of every release; None = not known.
         wrong_cells: what tickets say of cells that are not there.
     """
 
@@ -131,6 +133,12 @@ class References:
     releases: tuple[str, ...] | None = None
     kept: Path | None = None
     wrong_cells: tuple[WrongCell, ...] = ()
+
+    def with_wrong_cells(self, source_id: str, rows: pl.DataFrame) -> References:
+        """Return the same with what tickets say wrongly, if these are the rows of tickets."""
+        if source_id != TICKETS:
+            return self
+        return replace(self, wrong_cells=wrong_cells(rows, self.kept))
 
 
 def references_of(

@@ -2,9 +2,11 @@
 
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
+from pipelines.commands.pages import main
 from pipelines.publish.due import what_is_due
 from pipelines.publish.release import (
     ReleaseError,
@@ -132,3 +134,35 @@ def test_a_first_failure_does_not_promise_an_earlier_release(tmp_path):
     released(tmp_path, "a")
     assert current_release(tmp_path)
     assert "stays in" in what_stays(tmp_path)[0]
+
+
+@pytest.mark.parametrize("audience", ["principals", "parents", None])
+def test_pages_drawn_anew_are_due_again_where_those_of_single_schools_are_old(
+    space, warehouse, monkeypatch, capsys, audience
+):
+    inputs = fingerprints(space.city())
+    make_a_table(warehouse)
+    warehouse.set_made_from(inputs.upstream)
+
+    def build(folder):
+        names = ["committee/index.html", *([f"{audience}/900001/index.html"] if audience else [])]
+        for name in names:
+            (folder / name).parent.mkdir(parents=True)
+            (folder / name).write_text("old", encoding="utf-8")
+
+    def draw(folder, release, _):
+        shutil.copytree(release, folder, ignore=lambda *_: ["manifest.json"], dirs_exist_ok=True)
+        (folder / "committee" / "index.html").write_text("new", encoding="utf-8")
+
+    old = inputs.drawn_by("the code of yesterday")
+    publish(Path(space.marts_folder), build, lambda _: None, origin={"made_from": asdict(old)})
+    assert what_is_due(space).what == "scenarios"
+    monkeypatch.setattr("pipelines.publish.redraw.draw_again", draw)
+    monkeypatch.setattr("pipelines.publish.redraw.audit_pages", lambda *_: None)
+    monkeypatch.setattr("pipelines.commands.pages.workspace", lambda _: space)
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    assert what_is_due(space).what == ("scenarios" if audience else "nothing")
+    assert (
+        (f"single schools ({audience})" in said) == ("בתי הספר הבודדים" in said) == bool(audience)
+    )

@@ -12,11 +12,23 @@ import polars as pl
 import pytest
 
 from pipelines.commands.as_of import main
+from pipelines.commands.rebuild import _lend_known
 from pipelines.publish.build import WORKBOOK, build_release
-from pipelines.publish.known import FOLDER, MOMENTS, is_kept, keep, publications, published_on
+from pipelines.publish.known import (
+    FOLDER,
+    MOMENTS,
+    is_kept,
+    keep,
+    note,
+    of_schools,
+    publications,
+    published_on,
+    published_until,
+)
 from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.redraw import context_of
 from pipelines.publish.release import hashes, publish
+from pipelines.settings.audiences import AUDIENCES
 from pipelines.settings.city import load_city
 from tests.runs import place_at
 
@@ -111,13 +123,89 @@ def test_a_torn_line_and_a_half_kept_release_are_passed_over(tmp_path):
     (release / "manifest.json").write_text("{}")
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / ".building-1").mkdir()
-    keep(tmp_path, release, datetime(2026, 1, 5, tzinfo=UTC))
+    keep(tmp_path, release)
+    note(tmp_path, release.name, datetime(2026, 1, 5, tzinfo=UTC))
     with (tmp_path / MOMENTS).open("a") as file:
         file.write("2026-02-0")
     assert [one.release for one in publications(tmp_path)] == [release.name]
     assert published_on(tmp_path, date(2026, 1, 4)) is None
-    keep(tmp_path, release)  # again, and still current: no further line
+    keep(tmp_path, release)
+    note(tmp_path, release.name, datetime(2026, 2, 5, tzinfo=UTC))  # still current: no further line
     assert len(publications(tmp_path)) == 1
     later = release.rename(release.with_name("fedcba9876543210"))
     keep(tmp_path, later)
+    note(tmp_path, later.name, datetime(2026, 2, 6, tzinfo=UTC))
     assert [one.release for one in publications(tmp_path)] == [release.name, later.name]
+
+
+def written(text):
+    def build(folder):
+        for audience in AUDIENCES[:2]:
+            (folder / audience).mkdir()
+            (folder / audience / "mart_city.parquet").write_text(text, encoding="utf-8")
+
+    return build
+
+
+def test_the_moment_is_noted_when_the_release_is_current_and_not_before(tmp_path):
+    first = publish(tmp_path, written("1"), lambda _: None)
+    with (
+        patch("pipelines.publish.release._make_current", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        publish(tmp_path, written("2"), lambda _: None)
+    assert (tmp_path / "current").resolve().name == first.name
+    assert [one.release for one in publications(tmp_path)] == [first.name]
+    assert len(list((tmp_path / FOLDER).iterdir())) == 2  # kept before it would be current
+
+
+def test_a_moment_that_a_kill_left_unnoted_is_noted_by_the_next_run(tmp_path):
+    publish(tmp_path, written("1"), lambda _: None)
+    with (
+        patch("pipelines.publish.release.note_known", side_effect=[None, KeyboardInterrupt]),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        publish(tmp_path, written("2"), lambda _: None)
+    second = (tmp_path / "current").resolve().name
+    made = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
+    os.utime(tmp_path / "current", (made.timestamp(),) * 2, follow_symlinks=False)
+    third = publish(tmp_path, written("3"), lambda _: None)
+    found = publications(tmp_path)
+    assert [one.release for one in found[1:]] == [second, third.name]
+    assert found[1].moment == made
+
+
+def test_what_was_published_until_a_release_came_back_is_all_that_was_before(tmp_path):
+    names = [publish(tmp_path, written(text), lambda _: None).name for text in "12131"]
+    one, two, again, three, _ = names
+    assert one == again
+    assert published_until(tmp_path, two) == {one, two}
+    assert published_until(tmp_path, three) == {one, two, three}
+    assert published_until(tmp_path, one) == {one, two, three}
+    (tmp_path / MOMENTS).unlink()  # as before moments were noted
+    assert published_until(tmp_path, two) == {one, two}
+
+
+@pytest.mark.parametrize("audience", ["principals", "parents"])
+def test_whose_version_is_of_single_schools_is_seen_by_its_folders(tmp_path, audience):
+    for name in (f"{audience}/900001/index.html", "committee/schools/900001.html"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    assert of_schools(tmp_path) == (audience,)
+    assert is_kept(f"{audience}/900001/index.html")
+    assert is_kept(f"{audience}/900001/workbook.xlsx")
+    assert not is_kept("principals/workbook.xlsx")
+    assert not is_kept("committee/schools/900001.html")
+    assert is_kept("committee/mart_city.parquet")
+
+
+def test_a_release_that_is_rebuilt_is_lent_what_was_known_before_it(tmp_path):
+    own, anew = tmp_path / "own", tmp_path / "anew"
+    one, two, three = (publish(own, written(text), lambda _: None).name for text in "123")
+    anew.mkdir()
+    _lend_known(own, anew, two)
+    assert {path.name for path in (anew / FOLDER).iterdir()} == {one, three}  # tickets name both
+    assert [said.release for said in publications(anew)] == [one]
+    before = sorted(path for path in own.rglob("*"))
+    assert publish(anew, written("2"), lambda _: None).name == two
+    assert sorted(path for path in own.rglob("*")) == before

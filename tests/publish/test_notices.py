@@ -1,5 +1,6 @@
 """Who is told of a failed night: a file, the city's own command, and a mail server."""
 
+import json
 import socketserver
 import threading
 from pathlib import Path
@@ -118,23 +119,68 @@ def test_a_channel_that_fails_keeps_neither_the_file_nor_the_other_from_telling(
     assert (tmp_path / "marts" / "notices" / "recovered.txt").is_file()
 
 
+def released(marts, name, *news, compared_with=None):
+    """Make a release current that says this is new, in English."""
+    release = marts / "releases" / (name * 16)
+    (release / "analyst").mkdir(parents=True)
+    rows = [(at, "alert", "איחור", said) for at, said in enumerate(news)]
+    heads = {"news_order": pl.Int32, "news_kind": str, "news_he": str, "news_en": str}
+    pl.DataFrame(rows, schema=heads, orient="row").write_parquet(
+        release / "analyst" / "mart_news.parquet"
+    )
+    said = {"files": {}, "compared_with": compared_with}
+    (release / "manifest.json").write_text(json.dumps(said), encoding="utf-8")
+    current = marts / "current"
+    current.unlink(missing_ok=True)
+    current.symlink_to(release)
+
+
 def test_what_is_new_is_told_once_a_release_and_nothing_where_nothing_is(space, mail, tmp_path):
     channels = by_mail(mail.server_address[1])
     assert tell_news(space, channels) == []  # nothing is published yet
-    rows = {"news_order": [1], "news_kind": ["alert"], "news_he": ["איחור"], "news_en": ["late"]}
-    for name, said in (("a" * 16, rows), ("b" * 16, {key: [] for key in rows})):
-        release = tmp_path / "marts" / "releases" / name
-        (release / "analyst").mkdir(parents=True)
-        pl.DataFrame(said).write_parquet(release / "analyst" / "mart_news.parquet")
-        (release / "manifest.json").write_text("{}")
-        current = tmp_path / "marts" / "current"
-        current.unlink(missing_ok=True)
-        current.symlink_to(release)
+    for name, news in (("a", ["late"]), ("b", [])):
+        released(tmp_path / "marts", name, *news)
         assert tell_news(space, channels) == []
         assert tell_news(space, channels) == []
     (message,) = mail.messages
     assert "– late" in decoded(message)[1]
     assert "– איחור" in decoded(message)[1]
+
+
+def test_the_same_news_with_other_pages_is_told_once_and_as_news_of_another_day_again(
+    space, mail, tmp_path
+):
+    channels = by_mail(mail.server_address[1])
+    for name, before in (("b", "a"), ("c", "a"), ("d", "c")):
+        released(tmp_path / "marts", name, "late", compared_with=before * 16)
+        assert tell_news(space, channels) == []
+    first, second = (decoded(message)[1] for message in mail.messages)
+    assert "b" * 16 in first
+    assert "d" * 16 in second
+
+
+def test_news_that_was_not_taken_is_told_the_next_time_with_what_is_new_by_then(
+    space, mail, tmp_path
+):
+    channels = by_mail(mail.server_address[1])
+    broken = Notices(command="false")
+    released(tmp_path / "marts", "a", "late")
+    assert "command" in tell_news(space, broken)[0]
+    released(tmp_path / "marts", "b", "moved", compared_with="a" * 16)
+    assert "command" in tell_news(space, broken)[0]
+    released(tmp_path / "marts", "c", compared_with="b" * 16)
+    assert tell_news(space, channels) == []
+    assert tell_news(space, channels) == []
+    (message,) = mail.messages
+    text = decoded(message)[1]
+    assert text.index("– moved") < text.index("– late")
+
+
+def test_news_of_a_damaged_release_is_no_news_and_said(space, tmp_path):
+    released(tmp_path / "marts", "a", "late")
+    (tmp_path / "marts" / "current" / "manifest.json").write_text("{", encoding="utf-8")
+    (said,) = tell_news(space, Notices())
+    assert "manifest.json" in said
 
 
 def test_who_is_told_is_set_in_city_yaml_and_stands_in_no_release(small_city, tmp_path):

@@ -9,6 +9,7 @@ from email import message_from_bytes, policy
 import duckdb
 import polars as pl
 import pytest
+import yaml
 
 from pipelines.act.release import without_addresses
 from pipelines.commands.send import main
@@ -18,7 +19,7 @@ from pipelines.publish.sending import AGAIN, NO_PAGES, NO_VERSION, TOO_BIG, file
 from pipelines.settings.audiences import AUDIENCES
 from pipelines.settings.city import MailServer
 from pipelines.settings.fields import dictionary
-from pipelines.settings.sent import LOG, OK, copy_sent, read_sent
+from pipelines.settings.sent import LOG, OK, Sent, copy_sent, note_sent, read_sent
 from tests.publish.test_notices import mail  # noqa: F401
 
 OWN = ("principals",)
@@ -223,7 +224,7 @@ def test_each_list_says_who_got_it_who_acknowledged_and_who_is_silent(marts, rel
         NOW,
     )
     receipts = [("r1", release.name), ("r9", release.name), ("gone", release.name)]
-    found = distribution(lists(members, receipts), read_sent(marts))
+    found = distribution(lists(members, receipts), read_sent(marts), {release.name})
     assert found.drop("shown_release").rows() == [
         ("analyst", "city", date(2026, 10, 1), 1, 1, 0, 1),
         ("committee", "city", date(2026, 10, 1), 4, 3, 2, 1),
@@ -233,10 +234,10 @@ def test_each_list_says_who_got_it_who_acknowledged_and_who_is_silent(marts, rel
 
 def test_what_failed_is_not_told_as_sent_and_what_is_made_again_not_at_all(marts, release):
     send_release(marts, release, people("r5"), OWN, None, NOW)
-    assert distribution(lists(people()), read_sent(marts)).is_empty()
+    assert distribution(lists(people()), read_sent(marts), {release.name}).is_empty()
     send_release(marts, release, people("r1"), OWN, None, NOW)
-    assert distribution(lists(people()), read_sent(marts)).height == 1
-    assert distribution(lists(people()), read_sent(marts), release.name).is_empty()
+    assert distribution(lists(people()), read_sent(marts), {release.name}).height == 1
+    assert distribution(lists(people()), read_sent(marts), ()).is_empty()
 
 
 def test_a_release_that_is_rebuilt_knows_what_was_sent_before_it_alone(marts, release, tmp_path):
@@ -249,7 +250,38 @@ def test_a_release_that_is_rebuilt_knows_what_was_sent_before_it_alone(marts, re
 
 
 def test_before_anything_is_sent_there_is_nothing_to_tell(tmp_path):
-    assert distribution(lists(people()), read_sent(tmp_path)).is_empty()
+    assert distribution(lists(people()), read_sent(tmp_path), {"f" * 16}).is_empty()
+
+
+def rows_of(*recipients):
+    return [
+        Sent(NOW.isoformat(), name, "committee", "f" * 16, "a.html", "", "outbox", OK)
+        for name in recipients
+    ]
+
+
+@pytest.mark.parametrize(
+    ("left", "kept", "wrong"),
+    [
+        (b"", [], 0),
+        (b"sent_at\trecip", [], 1),
+        (b"2026-10-01T08:00:00+00:00\tr1\tcommittee\tfff", ["r1"], 1),
+        (b"yesterday\tr1\tcommittee\tf\ta\t\toutbox\tok\n", ["r1"], 1),
+        (b"\xff\xfe\x00\n\n", ["r1"], 1),
+    ],
+    ids=["empty", "torn head", "torn line", "no moment", "bytes"],
+)
+def test_a_log_that_was_torn_is_read_and_goes_on(tmp_path, capsys, left, kept, wrong):
+    if kept:
+        note_sent(tmp_path, rows_of(*kept))
+    with (tmp_path / LOG).open("ab") as file:
+        file.write(left)
+    assert read_sent(tmp_path)["recipient_id"].to_list() == kept
+    said = capsys.readouterr().err
+    assert said.count(f"{wrong} lines are torn or malformed") == (wrong > 0)
+    assert ("שורות קטועות" in said) == (wrong > 0)
+    note_sent(tmp_path, rows_of("r2", "r3"))
+    assert read_sent(tmp_path)["recipient_id"].to_list() == [*kept, "r2", "r3"]
 
 
 # ---- the command ------------------------------------------------------------------------------
@@ -292,6 +324,19 @@ def test_the_command_sends_and_says_who_has_no_version(city, tmp_path, capsys):
     assert "הוועדה: 1 נשלח" in said
     assert "example.org" not in said
     assert "send" in (city / "access.tsv").read_text(encoding="utf-8")
+
+
+def test_a_principal_gets_the_own_school_whatever_the_policy_says_since(city, tmp_path):
+    policy = tmp_path / "raw" / "town" / "policy.yaml"
+    said = yaml.safe_load(policy.read_text(encoding="utf-8"))
+    said["audiences"] = {"principals": {"tables": ["*"], "schools": "bands"}}
+    policy.write_text(yaml.safe_dump(said, allow_unicode=True), encoding="utf-8")
+    fill(tmp_path, people("r3"))
+    assert main(["town"]) == 0
+    assert outbox(city, (city / "current").resolve()) == {
+        "principals/900001/workbook.xlsx",
+        "principals/schools/900001.html",
+    }
 
 
 def test_the_command_is_quiet_where_all_have_it(city, tmp_path, capsys):

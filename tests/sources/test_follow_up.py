@@ -1,17 +1,21 @@
 """What people write wrongly of the year's follow-up is set aside, row by row (R76, R103, R105)."""
 
 import csv
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
 
+from pipelines.publish.known import keep
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import PROVENANCE, dictionary
 from pipelines.sources.files import read_source
 from pipelines.sources.follow_up import wrong_cells
 from pipelines.sources.quarantine import References, quarantine_query, rejected_query
+from tests.publish.test_notices import space  # noqa: F401
 from tests.sources.test_forms import folder, mapped  # noqa: F401
 
 RELEASE = "0123456789abcdef"
@@ -54,7 +58,7 @@ LEDGER = {
 }
 RECIPIENT = {
     "recipient_id": "r1",
-    "role": "principal",
+    "role": "council_member",
     "audience": "committee",
     "semel_mosad": "900001",
     "recipient_language": "hebrew",
@@ -155,6 +159,7 @@ WRONG = [
         "ticket_cell",
         "no page shows",
     ),
+    ("act__tickets", about("mart_need_index/semel_mosad/pupils"), "ticket_cell", "no page shows"),
     ("act__tickets", about("mart_city/city_id=x/city_name_he"), "ticket_cell", "of no school"),
     (
         "act__tickets",
@@ -189,7 +194,14 @@ WRONG = [
     ("act__recipients", {"recipient_address": "by hand"}, "recipient_address", "does not match"),
     ("act__recipients", {"recipient_address": "a@b.org, c@d.org"}, "recipient_address", "match"),
     ("act__recipients", {"audience": "everybody"}, "audience", "not one of"),
-    ("act__recipients", {"audience": "analyst"}, "audience", "these roles alone"),
+    (
+        "act__recipients",
+        {"audience": "analyst", "role": "teacher"},
+        "audience",
+        "these roles alone",
+    ),
+    ("act__recipients", {"role": "principal"}, "audience", "'committee' is for these roles alone"),
+    ("act__recipients", {"role": "parent"}, "audience", "council_member, parent_rep, group_rep"),
     (
         "act__recipients",
         {"audience": "principals", "semel_mosad": None},
@@ -232,6 +244,42 @@ def test_a_sound_row_stays(warehouse, releases, source_id):
 )
 def test_sound_tickets_stay(warehouse, releases, change):
     assert set_aside(warehouse, "act__tickets", TICKET | change, releases=releases) == []
+
+
+@pytest.mark.parametrize("role", ["council_member", "inspector", "parent_rep", "group_rep"])
+def test_whoever_sits_on_the_committee_may_be_on_its_list(warehouse, role):
+    assert set_aside(warehouse, "act__recipients", RECIPIENT | {"role": role}) == []
+
+
+def test_who_may_be_on_a_list_is_said_in_hebrew_by_role(warehouse):
+    ((*_, he),) = set_aside(warehouse, "act__recipients", RECIPIENT | {"role": "pupil"})
+    assert "הוועדה" in he
+    assert "חבר/ת מועצה" in he
+    assert "מורה" not in he
+
+
+def test_a_damaged_file_of_a_release_tells_nothing(warehouse, releases):
+    (releases / RELEASE / "committee" / "mart_gap_school.parquet").write_bytes(b"PAR1")
+    unseen = about("mart_gap_school/semel_mosad=900001;subject=art/gap_sd")
+    assert set_aside(warehouse, "act__tickets", TICKET | unseen, releases=releases) == []
+
+
+def test_tickets_are_held_against_what_is_kept_for_ever_not_against_the_last_releases(
+    space,  # noqa: F811
+):
+    ticket = pl.DataFrame([TICKET | about("mart_gap_school/semel_mosad=900001;subject=art/gap_sd")])
+    held = References(kept=space.known_folder).with_wrong_cells
+    assert held("act__tickets", ticket).wrong_cells == ()  # nothing is known of the release
+    release = Path(space.marts_folder) / "releases" / RELEASE
+    (release / "analyst").mkdir(parents=True)
+    pl.DataFrame({"semel_mosad": ["900001"], "subject": ["math"]}).write_parquet(
+        release / "analyst" / "mart_gap_school.parquet"
+    )
+    keep(Path(space.marts_folder), release)
+    shutil.rmtree(release)
+    (wrong,) = held("act__tickets", ticket).wrong_cells
+    assert wrong.fault == "absent"
+    assert held("act__plan_status", ticket).wrong_cells == ()
 
 
 def test_a_release_that_was_pruned_is_judged_by_the_address_alone(warehouse, releases):
