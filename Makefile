@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
 
-.PHONY: help as-of trace setup forms run decide rebuild pages papers serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
+.PHONY: help as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -45,6 +45,9 @@ history: setup ## the versions of a source's files, or its rows on a day (CITY, 
 
 fetch: setup ## download the open national files for CITY=ashkelon_public from the government's portal
 	@$(PY) -m pipelines.commands.fetch --city-folder data_raw/$(if $(filter demo_city,$(CITY)),ashkelon_public,$(CITY))
+
+send: setup ## send CITY's current release: to each recipient the version of the own audience, to the outbox and by e-mail where city.yaml says so (AGAIN=1 to those who have it too)
+	@$(PY) -m pipelines.commands.send $(CITY) $(if $(AGAIN),--again)
 
 pages: setup ## draw the pages of CITY's current release again, after a template has changed
 	@$(PY) -m pipelines.commands.pages $(CITY)

@@ -3,7 +3,8 @@
 The generator takes the plan's lines and their money and plays the school year: what was planned is
 done near plan, but for what is planted: a line that opens late, a response that hardly spends, a
 school that never reports, money of others that nobody confirmed, a payment for what was not
-decided, a line that few attend. The truth says which.
+decided, a line that few attend. Schools write what they find on their pages: a number that is wrong
+and is put right, one that is right and stays, a question. The truth says which.
 """
 
 from __future__ import annotations
@@ -30,13 +31,22 @@ class Year:
         status: row, day, status, participants, milestone, note (contract of `act__plan_status`).
         ledger: row, channel, month, paid in NIS (contract of `finance__ledger`).
         letters: of the principals (contract of `finance__confirmations`).
+        tickets: of the schools (contract of `act__tickets`).
+        recipients: who gets the release (contract of `act__recipients`).
+        receipts: who acknowledged it (contract of `act__receipts`).
         truth: alert_kind, and what it is planted on (plan_row_id, response_id or semel_mosad).
+        true_ticket: ticket, whether what it says is so (null: it says nothing), and the source that
+            its number comes from.
     """
 
     status: pl.DataFrame
     ledger: pl.DataFrame
     letters: pl.DataFrame
+    tickets: pl.DataFrame
+    recipients: pl.DataFrame
+    receipts: pl.DataFrame
     truth: pl.DataFrame
+    true_ticket: pl.DataFrame
 
 
 def play(
@@ -44,6 +54,7 @@ def play(
     money: pl.DataFrame,
     letters: pl.DataFrame,
     year: int,
+    release: str,
     *,
     months: int = 10,
     seed: int = 1,
@@ -57,6 +68,7 @@ def play(
         letters: those that are there (contract of `finance__confirmations`): what was refused is
             not paid, and of what a school answered nothing is planted.
         year: the school year planned, by the year in which it ends.
+        release: the release that was decided on, which schools read.
         months: how many of its ten months, from September on.
         seed: of the random stream.
 
@@ -107,6 +119,10 @@ def play(
                 )
             )
     unconfirmed = {one["on"] for one in truth if one["alert_kind"] == "not_confirmed"}
+    schools = sorted({row["semel_mosad"] for row in of_schools} - silent)
+    tickets, true_ticket = _tickets(schools, of_schools, year, release, seed)
+    lived_to = date(year - (MONTHS[months - 1] >= 9), MONTHS[months - 1], 28)
+    recipients, receipts = _lists(schools, year, release)
     ledger += [
         (one["on"], "municipal_own", date(year - 1, 10, 1), 7_500.0)
         for one in truth
@@ -131,8 +147,112 @@ def play(
             orient="row",
         ).filter(pl.col("paid") > 0),
         _letters(lines, money, year, unconfirmed),
+        tickets.filter(pl.col("asked") <= lived_to),
+        recipients,
+        receipts.filter(pl.col("day") <= lived_to),
         pl.DataFrame(truth, schema={"alert_kind": pl.String, "on": pl.String}),
+        true_ticket,
     )
+
+
+def _tickets(
+    schools: list[str], rows: list[dict], year: int, release: str, seed: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return what four schools write about their pages, and what is true of it."""
+    rng = np.random.default_rng([seed, year, 1])
+    wrong, right, asking, content = rng.choice(schools, 4, replace=False).tolist()
+    line = next(row["plan_row_id"] for row in rows if row["semel_mosad"] == asking)
+    pupils, first, second = "mart_need_index/semel_mosad={}/pupils", (10, 11), (11, 8)
+    written = [
+        {
+            "school": wrong,
+            "asked": first,
+            "kind": "correct",
+            "cell": pupils.format(wrong),
+            "value": int(rng.integers(300, 600)),
+            "reason": "כיתה אחת נרשמה פעמיים",
+            "answer": "accepted",
+            "why": "נבדק מול המרשם",
+        },
+        {
+            "school": right,
+            "asked": first,
+            "kind": "correct",
+            "cell": pupils.format(right),
+            "value": int(rng.integers(300, 600)),
+            "reason": "נראה לנו גבוה",
+            "answer": "declined",
+            "why": "המרשם נכון",
+        },
+        {
+            "school": asking,
+            "asked": second,
+            "kind": "ask",
+            "cell": f"mart_work_plan/plan_row_id={line}/cost_agorot",
+            "reason": "מה כלול בעלות?",
+        },
+        {"school": content, "asked": second, "kind": "confirm", "cell": pupils.format(content)},
+    ]
+    texts = ("school", "kind", "cell", "value", "reason", "answer", "why")
+    tickets = (
+        pl.DataFrame(
+            [
+                {name: None if row.get(name) is None else str(row[name]) for name in texts}
+                | {"asked": date(year - 1, *row["asked"])}
+                for row in written
+            ],
+            schema={**dict.fromkeys(texts, pl.String), "asked": pl.Date},
+        )
+        .with_row_index("number", 1)
+        .select(
+            ticket=pl.format("t{}", "number"),
+            planning_year=pl.lit(year, pl.Int64),
+            release=pl.lit(release),
+            role=pl.lit("principal"),
+            asked="asked",
+            **{name: name for name in texts},
+            by=pl.when(pl.col("answer").is_not_null()).then(pl.lit("registrar")),
+            answered=pl.when(pl.col("answer").is_not_null()).then(
+                pl.col("asked") + pl.duration(days=7)
+            ),
+        )
+    )
+    truth = pl.DataFrame(
+        {
+            "ticket": tickets["ticket"],
+            "is_true": [True, False, None, True],
+            "source_id": ["register__schools", "register__schools", None, "register__schools"],
+        }
+    )
+    return tickets, truth
+
+
+def _lists(schools: list[str], year: int, release: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return who gets the release and who acknowledged it: all but the last of each list."""
+    people = [
+        ("department_head", "analyst", None),
+        ("treasurer", "analyst", None),
+        *[("council_member", "committee", None)] * 3,
+        *[("parent_rep", "committee", None)] * 2,
+        *[("inspector", "inspectors", None)] * 2,
+        *(("principal", "principals", school) for school in schools[:4]),
+    ]
+    recipients = pl.DataFrame(
+        people,
+        schema={"role": pl.String, "audience": pl.String, "school": pl.String},
+        orient="row",
+    ).select(
+        pl.format("r{}", pl.int_range(1, pl.len() + 1)).alias("recipient"),
+        "role",
+        "audience",
+        "school",
+        pl.lit("hebrew").alias("language"),
+        pl.format("r{}@example.org", pl.int_range(1, pl.len() + 1)).alias("address"),
+    )
+    receipts = recipients.filter(
+        pl.int_range(pl.len()).over("audience") < pl.len().over("audience") - 1
+    ).select("recipient", release=pl.lit(release), day=pl.lit(date(year - 1, 9, 15)))
+    return recipients, receipts
 
 
 def _letters(

@@ -10,16 +10,18 @@ import yaml
 from pipelines.publish.audiences import readers_of
 from pipelines.publish.build import audit_release, build_release
 from pipelines.publish.disclosure import told_by
+from pipelines.publish.distribution import distribution
 from pipelines.publish.drift import quality_drift
 from pipelines.publish.marts import DATABASE
 from pipelines.publish.news import NEWS, news
 from pipelines.publish.redraw import about, context_of
-from pipelines.publish.release import baseline, earlier, publish
+from pipelines.publish.release import baseline, current_release, earlier, publish
 from pipelines.publish.suppression import SUPPRESSED, without_few
 from pipelines.settings.fields import dictionary
 from pipelines.settings.policy_defaults import whole_policy
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
 from pipelines.settings.scenario_files import scenario_files
+from pipelines.settings.sent import read_sent
 from pipelines.settings.workspace import Workspace
 from pipelines.sources.collect import all_years
 from pipelines.sources.fingerprint import (
@@ -33,16 +35,17 @@ from pipelines.warehouse.tables import FRESHNESS, OWNERS, POOL, asset_key
 
 RELEASE = dg.AssetKey(["published", "release"])
 # Made while publishing, as they tell of the release and of the one before.
-DRIFT = "mart_quality_drift"
-MADE_HERE = (DRIFT, NEWS, SUPPRESSED)
+DRIFT, DISTRIBUTION = "mart_quality_drift", "mart_distribution"
+MADE_HERE = (DRIFT, DISTRIBUTION, NEWS, SUPPRESSED)
 MARTS = tuple(
     name for name in dictionary().tables if name.startswith("mart_") and name not in MADE_HERE
 )
+_LISTS = ("stg_act__recipients", "stg_act__receipts", "core_role")
 
 
 @dg.asset(
     key=RELEASE,
-    deps=[asset_key(name) for name in MARTS],
+    deps=[asset_key(name) for name in (*MARTS, *_LISTS)],
     description=(
         "The published release: marts, workbook, report and quality page of each audience, made"
         " current by one atomic rename after an audit."
@@ -69,6 +72,9 @@ def release(
     analysts, releases = readers[0].thresholds, earlier(marts, before)
     without = without_few(tables, "analyst", analysts)
     tables[DRIFT], tables[NEWS] = quality_drift(without, before), news(without, before)
+    tables[DISTRIBUTION] = distribution(
+        warehouse.tables(_LISTS), read_sent(marts), _made_again(marts, before)
+    )
     by_analysts = [told_by(path / "analyst" / DATABASE) for path in releases]
     told = {
         reader.name: by_analysts
@@ -82,7 +88,7 @@ def release(
         build_release(folder, tables, report, readers, told)
         whole = whole_policy(city.folder / "policy.yaml").text()
         (folder / "analyst" / "policy.yaml").write_text(whole, encoding="utf-8")
-        kept = without_notices((city.folder / "city.yaml").read_text(encoding="utf-8"))
+        kept = without_addresses((city.folder / "city.yaml").read_text(encoding="utf-8"))
         (folder / "analyst" / "city.yaml").write_text(kept, encoding="utf-8")
         for path in scenario_files(city.folder):
             (folder / "analyst" / SCENARIOS).mkdir(exist_ok=True)
@@ -106,18 +112,28 @@ def release(
         metadata={
             "release": published.name,
             "scope": city.city.scope.name,
-            "report": dg.MetadataValue.path(str(published / "committee" / "report.html")),
+            "pages": dg.MetadataValue.path(str(published / "committee" / "index.html")),
             "dagster/row_count": sum(frame.height for frame in tables.values()),
         }
     )
 
 
-def without_notices(text: str) -> str:
-    """Return the text of city.yaml without `notices:`; who is told stands in no release."""
+def _made_again(marts: Path, before: Path | None) -> str | None:
+    """Return the current release where this one is made from the same inputs: what became of it
+    since is no part of them, and would change its bytes.
+    """
+    current = current_release(marts)
+    return current.name if current is not None and current != before else None
+
+
+def without_addresses(text: str) -> str:
+    """Return the text of city.yaml without `notices:` and `sending:`: who is told, and through
+    which server, stands in no release.
+    """
     whole = yaml.compose(text, Loader=yaml.SafeLoader)
-    for key, value in whole.value if whole else ():
-        if key.value == "notices":
-            return text[: key.start_mark.index] + text[value.end_mark.index :]
+    for key, value in reversed(whole.value if whole else ()):
+        if key.value in ("notices", "sending"):
+            text = text[: key.start_mark.index] + text[value.end_mark.index :]
     return text
 
 

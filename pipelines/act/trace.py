@@ -20,7 +20,8 @@ from pipelines.settings.fields import dictionary
 from pipelines.warehouse.sql_assets import sql_tables, upstream
 from pipelines.warehouse.tables import Step
 
-_CELL = re.compile(r"(?P<table>\w+)/(?P<key>[^/]*)/(?P<column>\w+)")
+# A key may hold a slash, as a row of the work plan does.
+_CELL = re.compile(r"(?P<table>\w+)/(?P<key>.*)/(?P<column>\w+)")
 SETTINGS = ("city.yaml", "policy.yaml")
 
 

@@ -27,6 +27,7 @@ from pipelines.settings.access import note_access
 from pipelines.settings.archive import CHAIN, FOLDER, RELEASE, DecidedPlan
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
+from pipelines.settings.sent import copy_sent
 from pipelines.settings.workspace import PROJECT, PUBLISHED, Workspace, workspace
 from pipelines.sources.fingerprint import input_hashes
 
@@ -106,6 +107,10 @@ def _made_again(space: Workspace, city: CityFolder, decided: DecidedPlan, folder
     own = Path(space.marts_folder)
     if (own / PUBLISHED).is_file():
         shutil.copyfile(own / PUBLISHED, marts / PUBLISHED)
+        # What was sent before it is part of what it says too; what was sent later is not.
+        published = (own / PUBLISHED).read_text(encoding="utf-8").split()
+        if decided.record.release in published:
+            copy_sent(own, marts, set(published[: published.index(decided.record.release)]))
     before = own / "releases" / str(said.get("compared_with"))
     if before.is_dir():  # what was told before is part of what it says
         for path in earlier(own, before):

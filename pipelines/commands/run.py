@@ -152,10 +152,10 @@ def _tell(marts: Path, console: Console) -> None:
         console.print(f"     {he}")
     shown = marts / "current"
     console.print("\n[bold]Where it is[/bold]")
-    console.print(f"  report    {shown / 'committee' / 'report.html'}")
+    console.print(f"  pages     {shown / 'committee' / 'index.html'}")
     console.print(f"  workbook  {shown / 'committee' / 'workbook.xlsx'}")
     console.print(f"  marts     {shown / 'analyst'}  (Parquet and tikkun.duckdb)")
-    console.print(f"  quality   {shown / 'analyst' / 'quality.html'}")
+    console.print(f"  quality   {shown / 'analyst' / 'annex' / 'quality.html'}")
 
 
 if __name__ == "__main__":

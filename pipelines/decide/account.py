@@ -21,15 +21,15 @@ from models.allocation.solve.resolve import Effort
 from models.keys import PAIR
 from models.need import need_draws
 from pipelines.decide.allocation import STEPS as ALLOCATION
-from pipelines.decide.allocation import by_worth, fairness, planned, problem
+from pipelines.decide.allocation import WORKERS, by_worth, fairness, planned, problem
 from pipelines.decide.goals import gains
 from pipelines.decide.rules import surely_neediest
+from pipelines.diagnose.areas import BAND, nurture_bands
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import MUNICIPAL
 from pipelines.warehouse.tables import Step, Tables, nothing
 
-WORKERS = 2
 TURNING = TurningPointSettings(
     max_solves=20, need_step=0.05, budget_step_pct=5.0, budget_limit_pct=25.0
 )
@@ -249,21 +249,11 @@ def audited(city: CityFolder, tables: Tables) -> Tables:
 
 
 def with_nurture_band(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
-    """Add nurture_band: the latest nurture index in three bands, from the strongest."""
-    latest = tables["core_school_year"].sort("school_year").group_by("semel_mosad").last()
-    index = pl.col("nurture_index")
-    band = (
-        pl.when(index.is_null())
-        .then(pl.lit("unknown"))
-        .when(index < 4)
-        .then(pl.lit("1_3"))
-        .when(index < 8)
-        .then(pl.lit("4_7"))
-        .otherwise(pl.lit("8_10"))
+    """Add nurture_band; "unknown" where a school has no nurture index."""
+    bands = nurture_bands(tables["core_school_year"])
+    return schools.join(bands, on="semel_mosad", how="left").with_columns(
+        pl.col(BAND).fill_null("unknown")
     )
-    return schools.join(
-        latest.select("semel_mosad", nurture_band=band), on="semel_mosad", how="left"
-    ).with_columns(pl.col("nurture_band").fill_null("unknown"))
 
 
 def views(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from models.effects import (
     rated_by_role,
     response_money,
 )
+from models.effects.agreement import LEVELS
 from models.keys import WHOLE
 from pipelines.settings.city import CityFolder
 from pipelines.settings.evidence import ASSUMED
@@ -152,16 +153,23 @@ def ratings_shown(city: CityFolder, tables: Tables) -> Tables:
         | ((pl.col("responses") > 0) & (pl.col("ratings") >= least * pl.col("responses")))
     )
     notes = ratings.group_by("response_id", "goal_id").agg(
+        pl.col(LEVELS).sum(),
         pl.col("rationales").sum(),
         pl.col("first_rated_on").min(),
         pl.col("last_rated_on").max(),
     )
+    roles = publishable_roles(rated_by_role(ratings), least)
     return {
         "mart_agreement": shown,
         "mart_rating": (
             rated_alike(ratings).filter(enough).join(notes, on=["response_id", "goal_id"])
         ),
-        "mart_rating_role": publishable_roles(rated_by_role(ratings), least),
+        "mart_rating_role": roles,
+        "mart_rating_family": publishable_families(
+            ratings.join(tables["core_role"], on="role"),
+            roles,
+            max(least, city.policy.voices.least_people.value),
+        ),
         "mart_rating_evidence": tables["core_rating_evidence"].filter(enough),
         "mart_perception": (
             perceived(
@@ -194,6 +202,55 @@ def publishable_roles(by_role: pl.DataFrame, least: int) -> pl.DataFrame:
     is_safe = (rest == 0) | (rest >= least)
     first = pl.int_range(pl.len()) == 0
     return enough.filter(is_safe.over(unit) | ~first.over(unit)).sort(*unit, "role")
+
+
+def publishable_families(ratings: pl.DataFrame, roles: pl.DataFrame, least: int) -> pl.DataFrame:
+    """Return the counts of each rating by family of roles, as far as they may be published.
+
+    The means of roles (`publishable_roles`) and the counts of all raters are published too. So a
+    family is told if its raters without those of published roles are none, or enough; else its
+    published roles are told one by one. Where fewer than `least` would be left over of everybody,
+    the family with the smallest rest is not told and joins them.
+
+    Args:
+        ratings: response_id, goal_id, role, role_family, raters, red_raters, yellow_raters,
+            green_raters.
+        roles: result of `publishable_roles`.
+        least: fewest raters whose ratings are published.
+
+    Returns:
+        response_id, goal_id, role_family, about_role ("all" = the whole family), raters,
+        red_raters, yellow_raters, green_raters.
+
+    Source: R74, R78.
+    """
+    unit, family = ["response_id", "goal_id"], ["response_id", "goal_id", "role_family"]
+    counts = pl.col("raters", *LEVELS)
+    known = roles.select(*unit, "role", is_known=pl.lit(value=True))
+    rows = ratings.join(known, on=[*unit, "role"], how="left").with_columns(
+        pl.col("is_known").fill_null(value=False)
+    )
+    rest = pl.col("raters").filter(~pl.col("is_known")).sum()
+    families = rows.group_by(family).agg(counts.sum(), rest.alias("rest")).sort(family)
+    families = families.with_columns(
+        is_told=(pl.col("raters") >= least) & ((pl.col("rest") == 0) | (pl.col("rest") >= least))
+    )
+    left = pl.col("rest").filter(~pl.col("is_told")).sum().over(unit)
+    has_rest = pl.col("is_told") & (pl.col("rest") > 0)
+    joins = has_rest & (pl.struct("rest", "role_family").rank("ordinal").over(*unit, has_rest) == 1)
+    families = families.with_columns(
+        is_told=pl.col("is_told") & ~(joins & (left > 0) & (left < least))
+    )
+    columns = [*family, "about_role", "raters", *LEVELS]
+    single = rows.filter("is_known").join(families.filter("is_told"), on=family, how="anti")
+    return pl.concat(
+        [
+            families.filter("is_told").select(
+                *family, pl.lit(WHOLE).alias("about_role"), "raters", *LEVELS
+            ),
+            single.rename({"role": "about_role"}).select(columns),
+        ]
+    ).sort(*family, "about_role")
 
 
 def placements(city: CityFolder, tables: Tables) -> Tables:
@@ -232,10 +289,11 @@ STEPS = (
             "mart_agreement",
             "mart_rating",
             "mart_rating_role",
+            "mart_rating_family",
             "mart_rating_evidence",
             "mart_perception",
         ),
-        reads=("core_rating", "core_rating_evidence", "mart_verdict"),
+        reads=("core_rating", "core_rating_evidence", "core_role", "mart_verdict"),
         compute=ratings_shown,
     ),
     Step(

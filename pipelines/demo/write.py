@@ -80,8 +80,9 @@ def write_city(city: SyntheticCity, folder: Path, templates: Path = TEMPLATES) -
 def write_year(folder: Path, months: int, *, seed: int = 1) -> pl.DataFrame:
     """Let a generated city live some months of the plan that was last decided on.
 
-    Writes `plan_status.csv`, `ledger.csv` and the principals' letters below those that are there,
-    maps the first two in `city.yaml`, and keeps what was planted in `truth/`.
+    Writes reports, payments, tickets, recipients and receipts as files of their own and the
+    principals' letters below those that are there, maps the files in `city.yaml`, and keeps what
+    was planted in `truth/`.
 
     Args:
         folder: of the city, with an archived decision.
@@ -110,11 +111,19 @@ def write_year(folder: Path, months: int, *, seed: int = 1) -> pl.DataFrame:
         pl.read_parquet(last.folder / MONEY),
         before,
         last.record.cycle,
+        last.record.release,
         months=months,
         seed=seed,
     )
-    lived.status.write_csv(files / "plan_status.csv")
-    lived.ledger.write_csv(files / "ledger.csv")
+    written = {
+        "plan_status": lived.status,
+        "ledger": lived.ledger,
+        "tickets": lived.tickets,
+        "recipients": lived.recipients,
+        "receipts": lived.receipts,
+    }
+    for name, frame in written.items():
+        frame.write_csv(files / f"{name}.csv")
     both = [before, lived.letters.select(pl.all().cast(pl.String))]
     pl.concat(both, how="diagonal").write_csv(letters)
     settings = folder / "city.yaml"
@@ -125,6 +134,7 @@ def write_year(folder: Path, months: int, *, seed: int = 1) -> pl.DataFrame:
             encoding="utf-8",
         )
     lived.truth.write_parquet(folder / _TRUTH / "true_alert.parquet")
+    lived.true_ticket.write_parquet(folder / _TRUTH / "true_ticket.parquet")
     return lived.truth
 
 

@@ -1,4 +1,4 @@
-"""Gaps by area: choice clusters and statistical areas, each pupil counting once (R6)."""
+"""Gaps and need by area and by band of the nurture index, each pupil counting once (R6)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,47 @@ from pipelines.diagnose.gates import GATES
 from pipelines.settings.city import CityFolder
 from pipelines.warehouse.tables import Step, Tables, nothing
 
-KINDS = ("choice_cluster", "stat_area")
+BAND = "nurture_band"
+KINDS = ("choice_cluster", "stat_area", BAND)
 NOWHERE = "none"
 """Area of the schools whose area is not known, so that the rows add up to the city."""
+
+
+def nurture_bands(school_years: pl.DataFrame) -> pl.DataFrame:
+    """Return the band of each school's latest nurture index, in three from the strongest.
+
+    Args:
+        school_years: semel_mosad, school_year, nurture_index (1 to 10, null = not known).
+
+    Returns:
+        semel_mosad, nurture_band ("1_3", "4_7", "8_10"; null = not known).
+    """
+    index = pl.col("nurture_index")
+    return (
+        school_years.sort("school_year")
+        .group_by("semel_mosad", maintain_order=True)
+        .last()
+        .select(
+            "semel_mosad",
+            pl.when(index < 4)
+            .then(pl.lit("1_3"))
+            .when(index < 8)
+            .then(pl.lit("4_7"))
+            .when(index.is_not_null())
+            .then(pl.lit("8_10"))
+            .alias(BAND),
+        )
+    )
 
 
 def areas(city: CityFolder, tables: Tables) -> Tables:
     """Return the gap of every area by subject, and how the areas add up to the city's gap.
 
-    An area is where its schools stand, not where their pupils live. `area_part_sd` is its gap times
-    its share of the city's tested pupils; over the areas of a kind the parts sum to
-    `mart_gap_city`, and `sum_less_city_sd` says by how much they do not. Over all subjects nothing
-    adds up, as the mean of subjects has other weights in each area.
+    An area is where its schools stand, not where their pupils live; a band of the nurture index is
+    the fixed group that a school is compared with where it may not see single others (R130).
+    `area_part_sd` is its gap times its share of the city's tested pupils; over the areas of a kind
+    the parts sum to `mart_gap_city`, and `sum_less_city_sd` says by how much they do not. Over all
+    subjects nothing adds up, as the mean of subjects has other weights in each area.
     """
     cells = tables["core_gap_cell"].filter(
         pl.col("group_id") == WHOLE,
@@ -31,6 +60,7 @@ def areas(city: CityFolder, tables: Tables) -> Tables:
     placed = (
         tables["core_school"]
         .filter("is_in_plan")
+        .join(nurture_bands(tables["core_school_year"]), on="semel_mosad", how="left")
         .select("semel_mosad", pl.col(KINDS).fill_null(NOWHERE))
     )
     components = tables["mart_gap_component"].select("component", "component_sd")
@@ -80,13 +110,54 @@ def _kind(
     return pl.concat(found) if found else nothing("mart_gap_area")
 
 
+def need_areas(city: CityFolder, tables: Tables) -> Tables:
+    """Return the mean need of the pupils of each band of the nurture index, and of the city.
+
+    The ends are the means of the schools' ends: no more is known of how their errors move together.
+    """
+    need = (
+        tables["mart_need_index"]
+        .select("semel_mosad", "pupils", "need", "need_lo", "need_hi")
+        .join(nurture_bands(tables["core_school_year"]), on="semel_mosad", how="left")
+        .with_columns(pl.col(BAND).fill_null(NOWHERE), area_kind=pl.lit(BAND))
+        .sort("semel_mosad")
+    )
+    each = pl.col("need", "need_lo", "need_hi")
+    parts = [
+        rows.group_by("area_kind", BAND, maintain_order=True).agg(
+            pl.len().cast(pl.Int32).alias("schools"),
+            pl.col("pupils").sum().cast(pl.Int32),
+            (each * pl.col("pupils")).sum() / pl.col("pupils").sum(),
+        )
+        for rows in (need.with_columns(pl.lit(WHOLE).alias(BAND)), need)
+    ]
+    return {
+        "mart_need_area": pl.concat(parts).rename({BAND: "area"}).sort("area_kind", "area"),
+        "mart_school_area": need.select("semel_mosad", "area_kind", pl.col(BAND).alias("area")),
+    }
+
+
 STEPS = (
     Step(
         "areas",
         "diagnose",
         makes=("mart_gap_area",),
-        reads=("core_gap_cell", "core_school", "core_city", "mart_gap_component", "mart_gap_city"),
+        reads=(
+            "core_gap_cell",
+            "core_school",
+            "core_school_year",
+            "core_city",
+            "mart_gap_component",
+            "mart_gap_city",
+        ),
         after=GATES,
         compute=areas,
+    ),
+    Step(
+        "need_areas",
+        "diagnose",
+        makes=("mart_need_area", "mart_school_area"),
+        reads=("core_school_year", "mart_need_index"),
+        compute=need_areas,
     ),
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import fastexcel
@@ -20,10 +22,21 @@ from pipelines.publish.marts import (
     write_marts,
 )
 from pipelines.publish.pages.allocation import render_allocation
-from pipelines.publish.pages.base import ReportContext
+from pipelines.publish.pages.base import ReportContext, is_plain
 from pipelines.publish.pages.criteria import render_criteria
 from pipelines.publish.pages.decisions import render_decisions
 from pipelines.publish.pages.diagnosis import render_diagnosis
+from pipelines.publish.pages.first.annexes import render_annexes
+from pipelines.publish.pages.first.index import render_index
+from pipelines.publish.pages.first.questions import render_questions
+from pipelines.publish.pages.first.responses import render_every_response
+from pipelines.publish.pages.first.responses import render_responses as render_response_list
+from pipelines.publish.pages.first.scenarios import render_plans
+from pipelines.publish.pages.first.schools import (
+    render_each_alone,
+    render_every_school,
+    render_schools,
+)
 from pipelines.publish.pages.plan import render_plan
 from pipelines.publish.pages.quality import render_quality
 from pipelines.publish.pages.report import render_report
@@ -32,6 +45,7 @@ from pipelines.publish.pages.scenarios import render_scenarios
 from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.release import MANIFEST
 from pipelines.publish.suppression import (
+    PrivacyError,
     Protected,
     Thresholds,
     gate,
@@ -39,26 +53,53 @@ from pipelines.publish.suppression import (
     protect_counts,
     suppress,
 )
-from pipelines.publish.workbook import COVER, TOTAL, head_of, write_workbook
-from pipelines.settings.audiences import WHOLE, AudienceName
+from pipelines.publish.workbook import (
+    COVER,
+    TOTAL,
+    Asked,
+    head_of,
+    tables_of_book,
+    write_workbook,
+    written_beside,
+)
+from pipelines.settings.audiences import WHOLE, AudienceName, is_open
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
 
 WORKBOOK = "workbook.xlsx"
-PAGES = {
-    "report.html": render_report,
-    "diagnosis.html": render_diagnosis,
-    "wellbeing.html": render_wellbeing,
-    "criteria.html": render_criteria,
-    "responses.html": render_responses,
-    "allocation.html": render_allocation,
-    "scenarios.html": render_scenarios,
-    "decisions.html": render_decisions,
-    "plan.html": render_plan,
-    "quality.html": render_quality,
+Tables = Mapping[str, pl.DataFrame]
+# Each page by its place in the release.
+PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
+    "index.html": render_index,
+    "questions.html": render_questions,
+    "schools.html": render_schools,
+    "responses.html": render_response_list,
+    "scenarios.html": render_plans,
+    "annex/index.html": render_annexes,
+    "annex/report.html": render_report,
+    "annex/diagnosis.html": render_diagnosis,
+    "annex/wellbeing.html": render_wellbeing,
+    "annex/criteria.html": render_criteria,
+    "annex/responses.html": render_responses,
+    "annex/allocation.html": render_allocation,
+    "annex/scenarios.html": render_scenarios,
+    "annex/decisions.html": render_decisions,
+    "annex/plan.html": render_plan,
+    "annex/quality.html": render_quality,
 }
+# Pages of which there is one a school or a response: by their folder, what draws them all by name.
+FAMILIES: dict[str, Callable[[Tables, ReportContext], Mapping[str, str]]] = {
+    "schools": render_every_school,
+    "responses": render_every_response,
+}
+OWN_PAGE = "index.html"
+"""The page of a school that stands alone in the school's folder."""
 SYNTHETIC_MARK = "נתונים סינתטיים"
+# What makes a browser ask a host: a link that a reader follows is none.
+_ASKS = re.compile(
+    r"http://(?!www\.w3\.org/)|<(?:link|img|iframe|object)\b|\s(?:src|action)\s*=|url\("
+)
 
 
 class AuditError(Exception):
@@ -75,7 +116,7 @@ def build_release(
     """Write `<folder>/<audience>`: marts, workbook and pages, small cells removed.
 
     Analysts and the committee get the pages; an audience of schools gets a folder a school, and
-    in it the workbook of that school.
+    in it the workbook and the page of that school.
 
     Args:
         folder: of the release, being built.
@@ -88,6 +129,8 @@ def build_release(
         PrivacyError: if a table may not be published.
     """
     protected: dict[Thresholds, Protected] = {}
+    whole: dict[AudienceName, Mapping[str, pl.DataFrame]] = {}
+    books: list[Asked] = []
     for reader in readers:
         if reader.thresholds not in protected:
             told = (before or {}).get(reader.name, ())
@@ -95,22 +138,40 @@ def build_release(
         shown = suppress(tables, reader.name, reader.thresholds, protected[reader.thresholds])
         place = folder / reader.name
         if reader.may.schools == "own":
+            pages = render_each_alone(shown, context)
             for school in schools_of(tables):
                 (place / school).mkdir(parents=True)
-                write_workbook(
-                    place / school / WORKBOOK, tables_for(reader, shown, school), context
-                )
-            continue
-        shown = tables_for(reader, shown)
-        write_marts(place, shown)
-        write_workbook(place / WORKBOOK, shown, context)
-        if reader.name in WHOLE:
-            _draw(place, shown, context)
+                (place / school / OWN_PAGE).write_text(pages[school], encoding="utf-8")
+                own = tables_for(reader, shown, school)
+                books.append((place / school / WORKBOOK, own, context))
+        else:
+            place.mkdir(parents=True)
+            whole[reader.name] = tables_for(reader, shown)
+            held = tables_of_book(reader.name, whole[reader.name])
+            books.append((place / WORKBOOK, held, context))
+    # The first is the analysts', the largest.
+    with written_beside(books[1:]):
+        write_workbook(*books[0])
+        for name, own_tables in whole.items():
+            write_marts(folder / name, own_tables)
+            if name in WHOLE:
+                _draw(folder / name, own_tables, context)
 
 
 def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
-    """Write a release that is another one with its pages drawn anew; what stays is linked."""
-    left = shutil.ignore_patterns(MANIFEST, *PAGES)
+    """Write a release that is another one with its pages drawn anew; what stays is linked.
+
+    The pages of single schools stay: what they were drawn from is not in the release.
+    """
+
+    def left(place: str, names: list[str]) -> list[str]:
+        of = Path(place).relative_to(release).parts[:1]
+        return [
+            name
+            for name in names
+            if name == MANIFEST or (name.endswith(".html") and of and of[0] in WHOLE)
+        ]
+
     shutil.copytree(release, folder, ignore=left, dirs_exist_ok=True, copy_function=os.link)
     for audience in WHOLE:
         _draw(folder / audience, read_database(folder / audience / DATABASE), context)
@@ -120,14 +181,30 @@ def draw_from_marts(place: Path, context: ReportContext) -> None:
     """Write an audience's database, workbook and pages from the Parquet files in its folder."""
     shown = read_marts(place)
     write_database(place, shown)
-    write_workbook(place / WORKBOOK, shown, context)
+    write_workbook(place / WORKBOOK, tables_of_book(place.name, shown), context)
     if place.name in WHOLE:
         _draw(place, shown, context)
 
 
 def _draw(place: Path, shown: Mapping[str, pl.DataFrame], context: ReportContext) -> None:
+    for name, text in drawn(shown, context):
+        path = place / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def drawn(shown: Mapping[str, pl.DataFrame], context: ReportContext) -> Iterator[tuple[str, str]]:
+    """Draw every page: its place in the release, and its text.
+
+    Args:
+        shown: the marts, as the audience may see them.
+        context: what pages say of the city.
+    """
     for name, render in PAGES.items():
-        (place / name).write_text(render(shown, context), encoding="utf-8")
+        yield name, render(shown, context)
+    for folder, render_each in FAMILIES.items():
+        for code, text in render_each(shown, context).items():
+            yield f"{folder}/{code}.html", text
 
 
 def audit_release(
@@ -167,11 +244,12 @@ def audit_release(
             intrude(told, reader.thresholds, (before or {}).get(reader.name, ()))
             attacked.append((reader.thresholds, told))
         _audit_parquet(place, tables)
-        _audit_sheets(place / WORKBOOK, tables)
+        held = tables_of_book(reader.name, tables)
+        _audit_sheets(place / WORKBOOK, held)
         if reader.name in WHOLE:
             _audit_money(place, tables)
             _audit_scenarios(place, tables)
-            _audit_total(place / WORKBOOK, tables)
+            _audit_total(place / WORKBOOK, held)
         if "mart_data_quality" in tables:
             bad = tables["mart_data_quality"].filter(pl.col("is_blocking") & ~pl.col("is_passed"))
             _expect(
@@ -182,7 +260,7 @@ def audit_release(
 
 
 def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame]) -> None:
-    """Look into the workbook of each school for what is not of it.
+    """Look into the workbook and the page of each school for what is not of it.
 
     Raises:
         PrivacyError, AuditError: as `audit_release`.
@@ -200,6 +278,22 @@ def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame
         }
         check_reader(reader, tables, school)
         gate(tables, reader.name, reader.thresholds)
+        page = place / school / OWN_PAGE
+        _expect(page.is_file(), page, "is missing")
+        told = _closed_cells(page.read_text(encoding="utf-8"), school)
+        if told:
+            raise PrivacyError(f"not published: {page} tells of other schools: {told[:3]}")
+
+
+def _closed_cells(text: str, school: str) -> list[str]:
+    """Return the addresses on a page of cells of other schools that are no money, tier or word."""
+    cells = map(html.unescape, re.findall(r'data-cell="([^"]*)"', text))
+    return [
+        cell
+        for cell in cells
+        if not is_open(cell.rpartition("/")[2])
+        and {*re.findall(r"(?:semel_mosad\w*|place|plan_row_id)=([0-9]{6,7})", cell)} - {school}
+    ]
 
 
 def _read_sheet(book: fastexcel.ExcelReader, title: str, mart: pl.DataFrame) -> pl.DataFrame:
@@ -219,18 +313,20 @@ def _read_sheet(book: fastexcel.ExcelReader, title: str, mart: pl.DataFrame) -> 
 
 
 def audit_pages(folder: Path, context: ReportContext) -> None:
-    """Refuse pages that lack the synthetic mark, hold a script or refer to another host.
+    """Refuse pages that lack the synthetic mark, run scripts of others or ask another host.
 
     Raises:
         AuditError: naming the page and what is wrong.
     """
-    for place in (folder / audience / page for audience in WHOLE for page in PAGES):
+    for place in (folder / audience / name for audience in WHOLE for name in PAGES):
+        _expect(place.is_file(), place, "is missing")
+    for place in sorted(folder.rglob("*.html")):
         text = place.read_text(encoding="utf-8")
         is_marked = not context.is_synthetic or SYNTHETIC_MARK in text
         _expect(is_marked, place, "lacks the synthetic mark")
-        is_plain = 'dir="rtl"' in text and "<script" not in text
-        _expect(is_plain, place, "is not a right-to-left page without scripts")
-        is_alone = "http://" not in text.replace("http://www.w3.org/", "")
+        is_own = 'dir="rtl"' in text and is_plain(text)
+        _expect(is_own, place, "is not a right-to-left page without scripts of others")
+        is_alone = _ASKS.search(text) is None
         _expect(is_alone, place, "refers to another host")
 
 

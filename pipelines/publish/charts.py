@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import textwrap
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import altair as alt
 import polars as pl
 import vl_convert
+from markupsafe import Markup
 
 from pipelines.publish.words import label
 from pipelines.settings.fields import dictionary
@@ -22,6 +27,9 @@ from pipelines.settings.workspace import PROJECT
 # place.
 RLM = "\u200f"
 FONT = "DejaVu Sans, Arial, sans-serif"
+# A number keeps left to right inside a Hebrew label, its sign at its place.
+_NUMBER = re.compile(r"[+−]?\d(?:[\d,.]*\d)?%?")
+_ISOLATED = "\u2066\\g<0>\u2069"
 TIER_COLOURS = {
     "surely_below": "#9c2a00",
     "probably_below": "#d9822b",
@@ -41,7 +49,202 @@ CHANNEL_COLOURS = {
 }
 
 
-KEPT = 100  # drawings: those of the last few releases
+KEPT = 400  # drawings: those of the last few releases
+WIDTHS = {"desk": 520, "phone": 310}  # of a chart of the first layer, in pixels
+STRONG, PALE = "#1f3a5f", "#6795b8"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A chart of the first layer as it stands on a desk and on paper, and on a phone."""
+
+    desk: Markup
+    phone: Markup
+
+
+def _drawn(chart: Callable[[int], alt.Chart | alt.LayerChart]) -> Drawn:
+    return Drawn(**{name: Markup(_svg(chart(width))) for name, width in WIDTHS.items()})
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One row of a chart of the first layer.
+
+    Attributes:
+        name: what the row is of; it stands at the right, where reading begins.
+        value: how far its bar or point lies.
+        shown: the number as pages write it; it stands at the mark, so that no axis is needed.
+        low, high: the ends of its interval, where it has one.
+        is_strong: whether the eye should go to it.
+    """
+
+    name: str
+    value: float
+    shown: str
+    low: float | None = None
+    high: float | None = None
+    is_strong: bool = False
+
+
+def bars(marks: Sequence[Mark]) -> Drawn:
+    """Return bars that grow from the right to the left, each with its name and number.
+
+    These and `ranges` are drawn here and not by Vega: a page has up to eight of them, twice, and a
+    city a page a school; and names, numbers and their order stand as Hebrew is read.
+    """
+    ends = [0.0, *(mark.value for mark in marks)]
+    # For the number beyond the longest bar.
+    room = 14 + _DIGIT * max((len(mark.shown) for mark in marks), default=0)
+
+    def chart(width: int) -> Markup:
+        plot = _Plot(marks, width, (min(ends), max(ends)), step=_BAR, room=room)
+        for row, mark in enumerate(marks):
+            zero, end = sorted((plot.x(0.0), plot.x(mark.value)))
+            tone = STRONG if mark.is_strong else PALE
+            plot.draw("rect", x=zero, y=plot.y(row) - 9, width=end - zero, height=18, fill=tone)
+            beyond = mark.value < 0
+            plot.say(mark.shown, plot.x(mark.value) + (6 if beyond else -6), row, at_end=beyond)
+        plot.stroke(plot.x(0.0))
+        return plot.svg()
+
+    return Drawn(**{name: chart(width) for name, width in WIDTHS.items()})
+
+
+def ranges(marks: Sequence[Mark], zero: float | None = 0.0) -> Drawn:
+    """Return points with their intervals, from the right to the left.
+
+    Args:
+        marks: one row each.
+        zero: where a line stands that an interval may pass; None = no line.
+    """
+    known = [end for mark in marks for end in (mark.low, mark.value, mark.high) if end is not None]
+    ends = known if zero is None else [zero, *known]
+
+    def chart(width: int) -> Markup:
+        plot = _Plot(marks, width, (min(ends), max(ends)), step=36, room=26)
+        if zero is not None:
+            plot.stroke(plot.x(zero))
+        for row, mark in enumerate(marks):
+            tone, y = STRONG if mark.is_strong else "#5b7fa6", plot.y(row) + 5
+            if mark.low is not None and mark.high is not None:
+                start, end = sorted((plot.x(mark.low), plot.x(mark.high)))
+                plot.draw("rect", x=start, y=y - 1.5, width=end - start, height=3, fill=tone)
+            plot.draw("circle", cx=plot.x(mark.value), cy=y, r=5, fill=tone)
+            plot.say(mark.shown, plot.x(mark.value), row, up=10, anchor="middle")
+        return plot.svg()
+
+    return Drawn(**{name: chart(width) for name, width in WIDTHS.items()})
+
+
+_BAR = 27  # the height of a row of bars
+_LETTER, _DIGIT = 7.1, 7.6  # their widths in letters of 13 pixels
+
+
+class _Plot:
+    """A drawing with its names at the right, or above where bars go both ways; values grow left."""
+
+    def __init__(
+        self, marks: Sequence[Mark], width: int, ends: tuple[float, float], step: int, room: float
+    ) -> None:
+        is_above = ends[0] < 0 and step == _BAR
+        widest = max((len(mark.name) for mark in marks), default=0) * _LETTER
+        names = 0.0 if is_above else min(widest + 10, 0.42 * width)
+        self.low, span = ends[0], (ends[1] - ends[0]) or 1.0
+        self.start = width - names - (room if is_above else 0)
+        self.scale = (self.start - room) / span
+        self.width, self.height = width, 0
+        self.middles: list[float] = []
+        self.parts: list[Markup] = []
+        for row, mark in enumerate(marks):
+            self.height += 20 if is_above and mark.name else 0
+            self.middles.append(self.height + step / 2)
+            self.height += step
+            if is_above:
+                self.say(mark.name, width, row, up=22)
+                continue
+            lines = textwrap.wrap(mark.name, max(int(names / _LETTER), 8))[:2] or [""]
+            for place, line in enumerate(lines):
+                self.say(line, width, row, up=7 * (len(lines) - 1) - 14 * place)
+
+    def x(self, value: float) -> float:
+        return self.start - (value - self.low) * self.scale
+
+    def y(self, row: int) -> float:
+        return self.middles[row]
+
+    def draw(self, name: str, **attributes: float | str) -> None:
+        said = "".join(
+            f' {key}="{value if isinstance(value, str) else round(value, 1)}"'
+            for key, value in attributes.items()
+        )
+        self.parts.append(Markup(f"<{name}{said}/>"))
+
+    def stroke(self, x: float) -> None:
+        self.draw("rect", x=x - 0.5, y=0, width=1, height=self.height, fill="#111827")
+
+    def say(
+        self, text: str, x: float, row: int, up: float = 0, anchor: str = "", at_end: bool = False
+    ) -> None:
+        """Write a text that begins at x and runs to the left, as Hebrew does."""
+        shown = _NUMBER.sub(_ISOLATED, text)
+        where = anchor or ("end" if at_end else "start")
+        self.parts.append(
+            Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(
+                round(x, 1), round(self.y(row) + 4.5 - up, 1), where, shown
+            )
+        )
+
+    def svg(self) -> Markup:
+        return Markup(
+            '<svg aria-hidden="true" viewBox="0 0 {0} {1}" width="{0}" height="{1}"'
+            ' direction="rtl" font-size="13" fill="#1b2430">{2}</svg>'
+        ).format(self.width, self.height, Markup("").join(self.parts))
+
+
+def dots(
+    points: pl.DataFrame, across: str, up: str, high: int, wide: int = WIDTHS["desk"]
+) -> Drawn:
+    """Return one unnamed dot a row, `x` growing from the right to the left.
+
+    Args:
+        points: x, y; a dot without a name.
+        across: what x is; it stands under the axis.
+        up: what y is; it stands above its axis.
+        high, wide: in pixels; `wide` on a desk.
+    """
+
+    def chart(width: int) -> alt.Chart:
+        return (
+            alt.Chart(alt.Data(values=points.select("x", "y").to_dicts()))
+            .mark_circle(size=58, opacity=0.75, color=STRONG)
+            .encode(
+                x=alt.X(
+                    "x:Q",
+                    title=f"{RLM}{across}{RLM}",
+                    scale=alt.Scale(reverse=True, zero=False),
+                    axis=alt.Axis(tickCount=5, grid=False, labelFontSize=13, titleFontSize=13),
+                ),
+                y=alt.Y(
+                    "y:Q",
+                    title=f"{RLM}{up}{RLM}",
+                    axis=alt.Axis(
+                        orient="right",
+                        format=",.0f",
+                        titleAngle=0,
+                        titleAlign="right",
+                        titleAnchor="end",
+                        titleY=-10,
+                        titleX=44,
+                        tickCount=4,
+                        labelFontSize=13,
+                        titleFontSize=13,
+                    ),
+                ),
+            )
+            .properties(width=min(width, wide) - 60, height=high)
+        )
+
+    return _drawn(chart)
 
 
 def _svg(chart: Any) -> str:
@@ -64,7 +267,9 @@ def _svg(chart: Any) -> str:
         )
         .configure_view(stroke=None)
     )
-    return _rendered(json.dumps(styled.to_dict(validate=False), sort_keys=True))
+    drawn = _rendered(json.dumps(styled.to_dict(validate=False), sort_keys=True))
+    # The picture around it has a name; the letters inside would be read one by one.
+    return drawn.replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
 def _rendered(chart: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.publish.mail import post
 from pipelines.publish.release import current_release, what_stays
 from pipelines.settings.city import Email, Notices
 from pipelines.settings.private import open_to_readers
@@ -131,8 +132,5 @@ def _run(command: str, space: Workspace, file: Path, text: str) -> None:
 
 def _send(channel: Email, subject: str, text: str) -> None:
     message = EmailMessage()
-    message["Subject"], message["From"] = subject, channel.sender
-    message["To"] = ", ".join(channel.to)
     message.set_content(text)
-    with smtplib.SMTP(channel.host, channel.port, timeout=_SECONDS) as server:
-        server.send_message(message)
+    post(channel, channel.to, subject, message)

@@ -80,7 +80,10 @@ def _standing(city: CityFolder, tables: Tables) -> Plan | None:
         .join(status, on="plan_row_id", how="left")
         .filter(pl.col("work_status").fill_null("not_started") != "stopped")
         .with_columns(
-            dose=pl.col("dose_level").replace_strict(doses, return_dtype=pl.Float64),
+            # Options that are shared or lean on an asset repeat the same doses (`dose_level`).
+            dose=((pl.col("dose_level") - 1) % len(doses) + 1).replace_strict(
+                doses, return_dtype=pl.Float64
+            ),
             participants=pl.coalesce("participants_now", "participants"),
         )
         .select(*PAIR, "dose_level", "dose", "participants")

@@ -152,13 +152,18 @@ class Emergency(Named, Cited):
     """A school year of an emergency, whose results no trend crosses (R46)."""
 
 
-class Email(Model):
-    """The mail server that takes a city's notices, and whom they reach."""
+class MailServer(Model):
+    """The mail server that takes what a city sends, and in whose name."""
 
     host: str
     port: Annotated[int, Field(ge=1, le=65535)] = 25
-    to: Annotated[tuple[str, ...], Field(min_length=1)]
     sender: Annotated[str, Field(alias="from")]
+
+
+class Email(MailServer):
+    """The mail server that takes a city's notices, and whom they reach."""
+
+    to: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Notices(Model):
@@ -186,6 +191,7 @@ class City(Model):
     sources: dict[str, tuple[SourceMapping, ...]]
     notes_he: tuple[str, ...] = ()
     notices: Notices = Notices()
+    sending: MailServer | None = None
 
     @field_validator("sources", mode="before")
     @classmethod

@@ -198,10 +198,13 @@ class Dictionary:
         labels: Hebrew names of a category's values; signs beside them; other spellings in files.
         units: how numbers of a unit are shown.
         sheets: titles of the workbook's sheets by table, in order.
+        committee_sheets: tables of the committee's workbook, and the columns left out of each.
+        charts: the chart of a sheet by table: the column of its names, the column it measures.
         references: units told in another, the same in every city.
         meanings: of the words of counting and sureness.
         spelled: how a term is spelled, and how it is not.
         families: the roles of each family of roles.
+        owners: the job that answers for the files of a source, by the first part of its id.
         quotas: how many cards of each category one may choose.
         wholes: the value of a coordinate of counts that stands for all others together.
         counts, untold, rounded: what tables tell of counts of children, where not, how finely.
@@ -213,11 +216,14 @@ class Dictionary:
     signs: dict[str, dict[str, str]]
     units: dict[str, Unit]
     sheets: dict[str, str]
+    committee_sheets: dict[str, list[str]]
+    charts: dict[str, list[str]]
     references: dict[str, Reference]
     meanings: dict[str, Meaning]
     spelled: dict[str, list[str]]
     spellings: dict[str, dict[str, str]]
     families: dict[str, tuple[str, ...]]
+    owners: dict[str, str]
     quotas: dict[str, int]
     wholes: dict[str, str]
     counts: tuple[Telling, ...]
@@ -240,6 +246,10 @@ class Dictionary:
         """Return what people who send files call a logical source; empty for no known one."""
         table = self.tables.get(f"stg_{source_id}")
         return table.he if table else ""
+
+    def source_owner(self, source_id: str) -> str:
+        """Return the job that answers for the files of a logical source."""
+        return self.owners[source_id.partition("__")[0]]
 
     def unit(self, field: str) -> Unit:
         """Return how numbers of a field are shown."""
@@ -373,6 +383,8 @@ def load(path: Path) -> Dictionary:
         signs=raw.get("signs", {}),
         units={name: Unit(**entry) for name, entry in raw.get("units", {}).items()},
         sheets=raw.get("sheets", {}),
+        committee_sheets=raw.get("committee_sheets", {}),
+        charts=raw.get("charts", {}),
         references={name: Reference(**entry) for name, entry in raw.get("references", {}).items()},
         meanings={
             name: Meaning(**entry | {"words": tuple(entry["words"])})
@@ -381,6 +393,7 @@ def load(path: Path) -> Dictionary:
         spelled=raw.get("spelled", {}),
         spellings=spellings,
         families=families,
+        owners=raw.get("owners", {}),
         quotas=raw.get("quotas", {}),
         wholes=raw.get("wholes", {}),
         **_disclosure(raw, tables),

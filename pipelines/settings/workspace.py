@@ -57,6 +57,11 @@ class Workspace:
         return tuple(sorted({*register.read_text(encoding="utf-8").split(), *kept}))
 
     @property
+    def releases_folder(self) -> Path:
+        """The folder of the releases that are kept."""
+        return Path(self.marts_folder) / "releases"
+
+    @property
     def memory_path(self) -> Path:
         """The folder of what each step has made (`pipelines.warehouse.memory`)."""
         return Path(self.work_folder) / "memory"

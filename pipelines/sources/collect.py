@@ -11,6 +11,7 @@ costs a third of a second; each source is an asset that can be materialised by i
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -40,6 +41,11 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 _CHECKS = (RAW_ROWS, RAW_MAPPED)
 # Institution codes of the other sources are held against these two.
 _REGISTERS = ("register__schools", "register__merges")
+# Column of a row → the source whose rows it is held against.
+_HELD_AGAINST = (
+    *((column, name) for column in ("semel_mosad", "plan_row_ref") for name in _REGISTERS),
+    ("recipient_id", "act__recipients"),
+)
 
 
 def year_key(school_year: int) -> str:
@@ -106,7 +112,7 @@ def _raw_assets(
         ]
         faults: list[str] = []
         moment = datetime.now(UTC).replace(tzinfo=None)
-        known = city_references(city, workspace.published())
+        known = city_references(city, workspace.published(), workspace.releases_folder)
         with warehouse.connect() as connection:
             for source_id in selected:
                 yield from _collect(city, source_id, years, connection, known, moment, faults)
@@ -163,7 +169,9 @@ def _collect(
     )
 
 
-def city_references(city: CityFolder, releases: tuple[str, ...] | None = None) -> References:
+def city_references(
+    city: CityFolder, releases: tuple[str, ...] | None = None, kept: Path | None = None
+) -> References:
     """Return what a city knows of its responses, goals, scales and published releases."""
     years = city.city.school_years.all()
     try:
@@ -171,8 +179,8 @@ def city_references(city: CityFolder, releases: tuple[str, ...] | None = None) -
         goals = read_source(city, "aim__goals", years).rows["goal_id"].drop_nulls()
     except CityError:
         # The source's own loading says what is wrong with the file.
-        return references_of(city, (), (), releases)
-    return references_of(city, tuple(responses), tuple(goals), releases)
+        return references_of(city, (), (), releases, kept)
+    return references_of(city, tuple(responses), tuple(goals), releases, kept)
 
 
 def _has_files(city: CityFolder, source_id: str) -> bool:
@@ -186,11 +194,12 @@ def _failed(source_id: str, results: Sequence[CheckResult]) -> list[tuple[str, C
 
 def _spec(source_id: str) -> dg.AssetSpec:
     table = dictionary().contract(source_id)
-    held_against = _REGISTERS if "semel_mosad" in table.contract else ()
+    named = [name for column, name in _HELD_AGAINST if column in table.contract]
+    held_against = sorted(set(named) - {source_id})
     return dg.AssetSpec(
         asset_key(f"raw_{source_id}"),
         deps=(
-            [asset_key(f"raw_{name}") for name in held_against if name != source_id]
+            [asset_key(f"raw_{name}") for name in held_against]
             if source_id not in _REGISTERS
             else []
         ),

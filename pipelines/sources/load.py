@@ -11,6 +11,7 @@ without.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import duckdb
@@ -19,6 +20,7 @@ import polars as pl
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.sources.files import Reading, where_mapped
+from pipelines.sources.follow_up import TICKETS, wrong_cells
 from pipelines.sources.quarantine import (
     REJECTIONS,
     References,
@@ -183,6 +185,8 @@ def record_load(
         [source_id],
     )
     connection.execute("DELETE FROM raw.raw_quarantine WHERE source_id = ?", [source_id])
+    if source_id == TICKETS:
+        known = replace(known, wrong_cells=wrong_cells(reading.rows, known.kept))
     connection.execute(
         f"INSERT INTO raw.raw_quarantine {quarantine_query(source_id, target, known)}"
     )

@@ -17,6 +17,7 @@ Rule = tuple[str, str, str, str, str]
 """Column, reason code, condition, the rule in English and in Hebrew (empty: the code says all)."""
 # What a spreadsheet takes for a formula; a hyphen before Hebrew words begins a list.
 _FORMULA = r"^\s*([=+@＝＋＠]|[-−–]\s*[0-9A-Za-z(=+@|])"
+_NUMBER = r"[-+−]?[0-9]+([.,][0-9]+)*%?"
 # What data give of a response; the others are scored by people (R71).
 _COMPUTED = ("pooling", "corrective_preference", "short_term", "long_term", "breadth")
 _PER_PERSON = ("planning_year", "participant_hash")
@@ -35,7 +36,9 @@ def rules_of_people(source_id: str, planning_year: int | None) -> Iterator[Rule]
     has = set(table.contract).issuperset
     for name in table.contract:
         if dictionary().fields[name].door == "mask":
-            yield name, "formula", f"regexp_matches({name}, '{_FORMULA}')", "", ""
+            is_number = f"regexp_full_match({name}, '{_NUMBER}')"
+            begun = f"regexp_matches({name}, '{_FORMULA}') AND NOT {is_number}"
+            yield name, "formula", begun, "", ""
     if has(("planning_year", "said_on")):
         for column, condition, en, he in cycle_rules("said_on", planning_year):
             yield column, "implausible", condition, en, he

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import NO_FAULT, Field, Table, dictionary
 from pipelines.sources.committee import committee_rules
+from pipelines.sources.follow_up import WrongCell, follow_up_rules
 from pipelines.sources.people import OTHER, rules_of_people, rules_together
 
 # reason code -> sentence in Hebrew and English; {he}/{name} is the column, {rule} what is expected.
@@ -112,6 +114,8 @@ class References:
         planning_year: the school year that the city plans for.
         indicators: ids of the indicators of need.
         releases: ids of all releases that were published; None = not known.
+        kept: the folder of the releases that are kept; None = not known.
+        wrong_cells: what tickets say of cells that are not there.
     """
 
     is_municipal: bool = False
@@ -125,6 +129,8 @@ class References:
     planning_year: int | None = None
     indicators: tuple[str, ...] = ()
     releases: tuple[str, ...] | None = None
+    kept: Path | None = None
+    wrong_cells: tuple[WrongCell, ...] = ()
 
 
 def references_of(
@@ -132,10 +138,12 @@ def references_of(
     responses: tuple[str, ...],
     goals: tuple[str, ...],
     releases: tuple[str, ...] | None = None,
+    kept: Path | None = None,
 ) -> References:
     """Return what a city knows, given the ids of its registry's responses and its goals file.
 
-    `releases`: ids of all releases that were published, where that is known.
+    `releases`: ids of all releases that were published, and `kept`: the folder of those that are
+    kept, where that is known.
     """
     settings = city.city
     return References(
@@ -154,6 +162,7 @@ def references_of(
         planning_year=city.policy.planning_year.value,
         indicators=tuple(city.policy.need.indicators),
         releases=releases,
+        kept=kept,
     )
 
 
@@ -290,6 +299,14 @@ def _row_rules(source_id: str, known: References) -> Iterator[tuple[str, str, st
         releases=known.releases,
     ):
         yield column, "implausible", condition, en, he
+    yield from follow_up_rules(
+        source_id,
+        planning_year=known.planning_year,
+        responses=known.responses,
+        is_municipal=known.is_municipal,
+        releases=known.releases,
+        wrong=known.wrong_cells,
+    )
     for source, column, most, en, he in _CANNOT_EXCEED:
         if source == source_id:
             yield column, "implausible", f"{_number(column)} > {_number(most)}", en, he

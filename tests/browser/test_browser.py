@@ -6,7 +6,6 @@ Pictures are kept in tests/screenshots.
 
 import contextlib
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,36 +17,10 @@ import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import expect
 
+from tests.browser.conftest import SCREENSHOTS
 from tests.runs import PROJECT
 
-SCREENSHOTS = PROJECT / "tests" / "screenshots"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip(
-            "Debian's chromium is not installed (tests/browser/setup.sh installs it where it can)"
-        )
-    from playwright.sync_api import sync_playwright
-
-    SCREENSHOTS.mkdir(exist_ok=True)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -129,7 +102,7 @@ def test_asset_page(ui, page):
 
 
 def test_report(published, page):
-    report = published.current / "committee" / "report.html"
+    report = published.current / "committee" / "annex/report.html"
     page.goto(f"file://{report.resolve()}")
     page.screenshot(path=SCREENSHOTS / "report.png")
     assert page.evaluate("getComputedStyle(document.body).direction") == "rtl"
@@ -152,7 +125,7 @@ def test_report(published, page):
 
 
 def test_diagnosis(published, page):
-    file = published.current / "committee" / "diagnosis.html"
+    file = published.current / "committee" / "annex/diagnosis.html"
     page.goto(f"file://{file.resolve()}")
     page.screenshot(path=SCREENSHOTS / "diagnosis.png")
     assert page.evaluate("getComputedStyle(document.body).direction") == "rtl"
@@ -167,7 +140,7 @@ def test_diagnosis(published, page):
 
 @pytest.mark.parametrize("name", ["report", "diagnosis"])
 def test_on_paper_and_on_a_phone(published, browser, name):
-    report = published.current / "committee" / f"{name}.html"
+    report = published.current / "committee" / f"annex/{name}.html"
     phone = browser.new_page(viewport={"width": 390, "height": 800})
     phone.goto(f"file://{report.resolve()}")
     assert phone.evaluate("document.documentElement.scrollWidth") <= 391
@@ -179,7 +152,7 @@ def test_on_paper_and_on_a_phone(published, browser, name):
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_scenarios(published, browser, width):
-    file = published.current / "committee" / "scenarios.html"
+    file = published.current / "committee" / "annex/scenarios.html"
     page = browser.new_page(viewport={"width": width, "height": 900})
     asked = []
     page.on("request", lambda request: asked.append(request.url))
@@ -199,7 +172,7 @@ def test_pages_of_decide(published, browser, name, width):
     """What does not fit scrolls inside its own table; the page never does, and asks nobody for
     anything.
     """
-    file = published.current / "committee" / f"{name}.html"
+    file = published.current / "committee" / f"annex/{name}.html"
     page = browser.new_page(viewport={"width": width, "height": 900})
     asked = []
     page.on("request", lambda request: asked.append(request.url))
@@ -216,7 +189,7 @@ def test_pages_of_decide(published, browser, name, width):
 
 
 def test_the_card_of_a_response_fits_a_desk(published, browser):
-    file = published.current / "committee" / "responses.html"
+    file = published.current / "committee" / "annex/responses.html"
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(f"file://{file.resolve()}")
     card = page.locator("#r-milat")
@@ -303,6 +276,7 @@ def test_the_studio_solves_again_when_a_slider_moves(studio, published, page):
         pytest.fail("no budget above nothing gave another plan")
     # The cells of the page are drawn one after another: wait for each.
     expect(moved).to_have_text(re.compile(r"^[1-9]\d*$"), timeout=30_000)
+    expect(page.locator("[data-studio=said]")).to_contain_text("תקציב הרשות", timeout=30_000)
     rows = page.locator("table[data-studio=schools] tbody tr")
     expect(rows).to_have_count(base["schools"].item(), timeout=30_000)
     page.screenshot(path=SCREENSHOTS / "studio.png")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.gaps import city_gaps
 from models.keys import WHOLE
-from pipelines.diagnose.areas import areas
+from pipelines.diagnose.areas import areas, need_areas, nurture_bands
 from tests.gaps.cities import city
 from tests.gaps.test_totals import TRUE, sized
 
@@ -29,6 +29,10 @@ def made(clusters, cells=CELLS, of_city=None):
                 {"semel_mosad": CODES, "choice_cluster": clusters, "is_in_plan": True},
                 schema_overrides={"choice_cluster": pl.String},
             ).with_columns(stat_area=pl.lit(None, pl.String))
+        ),
+        "core_school_year": pl.DataFrame(
+            {"semel_mosad": CODES, "school_year": 2026, "nurture_index": None},
+            schema_overrides={"nurture_index": pl.Float64},
         ),
         "core_city": pl.DataFrame(
             {"window_first_year": [YEARS.min()], "window_last_year": [YEARS.max()]}
@@ -83,3 +87,37 @@ def test_a_school_that_the_city_counts_and_no_area_does_is_told():
     found = made(["א"] * len(CODES), CELLS.filter(pl.col("semel_mosad") != CODES[0]), CELLS)
     off = found.filter(pl.col("subject") != WHOLE)["sum_less_city_sd"]
     assert (off.abs() > 1e-9).all()
+
+
+def test_bands_of_the_nurture_index_are_areas_and_their_need_is_that_of_pupils():
+    years = pl.DataFrame(
+        {
+            "semel_mosad": ["1", "1", "2", "3", "4"],
+            "school_year": [2025, 2026, 2026, 2026, 2026],
+            "nurture_index": [2.0, 7.9, 4.0, 8.0, None],
+        }
+    )
+    assert dict(nurture_bands(years).sort("semel_mosad").iter_rows()) == {
+        "1": "4_7",  # the latest year decides
+        "2": "4_7",
+        "3": "8_10",
+        "4": None,
+    }
+    need = pl.DataFrame(
+        {
+            "semel_mosad": ["1", "2", "3", "4"],
+            "pupils": [100, 300, 100, 100],
+            "need": [0.1, 0.3, 0.5, 0.2],
+            "need_lo": [0.0, 0.2, 0.4, 0.1],
+            "need_hi": [0.2, 0.4, 0.6, 0.3],
+        }
+    )
+    made = need_areas(CITY, {"core_school_year": years, "mart_need_index": need})
+    rows = {row["area"]: row for row in made["mart_need_area"].to_dicts()}
+    assert set(rows) == {"all", "none", "4_7", "8_10"}
+    band = rows["4_7"]
+    assert (band["schools"], band["pupils"]) == (2, 400)
+    ends = [band[end] for end in ("need", "need_lo", "need_hi")]
+    assert ends == pytest.approx([0.25, 0.15, 0.35])
+    assert rows["all"]["need"] == pytest.approx((10 + 90 + 50 + 20) / 600)
+    assert dict(made["mart_school_area"].select("semel_mosad", "area").iter_rows())["4"] == "none"

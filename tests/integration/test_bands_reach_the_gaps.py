@@ -9,12 +9,11 @@ import pytest
 
 from pipelines.act.findings import _gaps as gap_sentence
 from pipelines.act.not_measured import STEPS, not_measured
-from pipelines.act.release import MADE_HERE
+from pipelines.act.release import MARTS
 from pipelines.diagnose.gaps import gaps
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.diagnosis import render_diagnosis
 from pipelines.settings.city import load_city
-from pipelines.settings.fields import dictionary
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.sql_assets import sql_tables
 
@@ -135,7 +134,5 @@ def test_the_pages_say_so(banded):
     he, en, _ = gap_sentence(made)
     assert "(1 of them known only as a band)" in en
     assert "ידועים רק כרצועה" in he
-    # Drift is made while publishing; every other mart is in the warehouse.
-    marts = {name for name, table in dictionary().tables.items() if table.layer == "mart"}
-    page = render_diagnosis({**warehouse.tables(sorted(marts - {*MADE_HERE})), **made}, CONTEXT)
+    page = render_diagnosis({**warehouse.tables(MARTS), **made}, CONTEXT)
     assert "צירופים של בית ספר ומקצוע ידועים רק כרצועה" in page

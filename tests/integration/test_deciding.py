@@ -163,7 +163,7 @@ def test_a_second_decision_that_replaces_nothing_is_refused(space):
 
 
 def test_a_damaged_release_is_not_decided_on(space, place):
-    page = next((place.current / "committee").glob("report.html"))
+    page = next((place.current / "committee").glob("annex/report.html"))
     page.write_text(page.read_text(encoding="utf-8") + " ", encoding="utf-8")
     with pytest.raises(Exception, match="not as published"):
         _first(space)

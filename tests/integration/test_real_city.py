@@ -212,11 +212,11 @@ def test_what_is_missing_is_named_beside_what_it_weakens(ashkelon):
     )
     assert (sides["effect_sd"] == sides["literature_sd"]).all()
     assert (sides["effect_lo_sd"] - sides["literature_lo_sd"]).abs().max() < 1e-9
-    responses = (ashkelon / "committee" / "responses.html").read_text(encoding="utf-8")
+    responses = (ashkelon / "committee" / "annex/responses.html").read_text(encoding="utf-8")
     said = "אין אומדן מקומי, ולכן האומדן המשולב שווה לספרות לאחר הפחתה"
     assert responses.count(said) == sides["response_id"].n_unique()
     assert mart(ashkelon, "mart_need_index")["measured_weight_pct"].max() == 85
-    report = (ashkelon / "committee" / "report.html").read_text(encoding="utf-8")
+    report = (ashkelon / "committee" / "annex/report.html").read_text(encoding="utf-8")
     assert "2017" in report
     assert report.count("מה מחליש את התוצאה הזאת") >= 4
     assert "נתונים סינתטיים" not in report
@@ -234,7 +234,7 @@ def test_where_nobody_spoke_the_release_says_so(ashkelon):
     ):
         assert mart(ashkelon, name).is_empty()
     responses, allocation = (
-        (ashkelon / "committee" / f"{name}.html").read_text(encoding="utf-8")
+        (ashkelon / "committee" / f"annex/{name}.html").read_text(encoding="utf-8")
         for name in ("responses", "allocation")
     )
     assert all(f'data-item="{item}"' in responses for item in absent)
@@ -253,7 +253,7 @@ def test_schools_without_scores_are_not_measured_but_planned_for(ashkelon):
     # Silence puts nobody first: their places may be almost any, and none of them is in front.
     first = schools.sort("need", descending=True).head(5)
     assert first.join(unmeasured, on="semel_mosad").is_empty()
-    report = (ashkelon / "committee" / "report.html").read_text(encoding="utf-8")
+    report = (ashkelon / "committee" / "annex/report.html").read_text(encoding="utf-8")
     named = unescape(report.partition("לא נמדדה אף תוצאה")[2].partition("</p>")[0])
     assert all(name in named for name in unmeasured["school_name_he"])
 

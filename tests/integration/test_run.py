@@ -15,12 +15,15 @@ def _seconds_of_children():
 
 def test_a_release_has_everything_for_both_audiences(published):
     for audience in ("analyst", "committee"):
-        names = {path.name for path in (published.current / audience).iterdir()}
+        folder = published.current / audience
+        names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
         assert {
             "tikkun.duckdb",
             "workbook.xlsx",
-            "report.html",
-            "quality.html",
+            "index.html",
+            "questions.html",
+            "annex/report.html",
+            "annex/quality.html",
             "mart_allocation.parquet",
         } <= names
     assert verify(published.marts) == current_release(published.marts)
@@ -28,9 +31,9 @@ def test_a_release_has_everything_for_both_audiences(published):
 
 def test_everything_says_synthetic(published):
     for audience in ("analyst", "committee"):
-        report = (published.current / audience / "report.html").read_text(encoding="utf-8")
+        report = (published.current / audience / "annex/report.html").read_text(encoding="utf-8")
         assert report.count("נתונים סינתטיים") >= 8  # the cover and each of the seven sections
-        assert "נתונים סינתטיים" in (published.current / audience / "quality.html").read_text(
+        assert "נתונים סינתטיים" in (published.current / audience / "annex/quality.html").read_text(
             encoding="utf-8"
         )
 

@@ -156,7 +156,7 @@ def test_a_changed_scenario_makes_again_only_what_depends_on_it(place, solved):
     assert "999999" in ghost["conflict_en"]
     assert ghost["conflict_en"].startswith("scenarios/ghost.yaml: line 6")
     after = hashes(place)
-    assert after["committee/scenarios.html"] != before["committee/scenarios.html"]
+    assert after["committee/annex/scenarios.html"] != before["committee/annex/scenarios.html"]
     assert after["committee/mart_allocation.parquet"] == before["committee/mart_allocation.parquet"]
     assert "nothing has changed" in place.call().stdout
 

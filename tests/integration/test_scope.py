@@ -116,5 +116,5 @@ def test_a_run_over_the_official_schools_publishes_only_them(published, tmp_path
         if mart == "mart_gap_school":
             assert set(gaps["semel_mosad"]) == set(need["semel_mosad"])
         assert gaps["gap_sd"].to_list() != others["gap_sd"].to_list()
-    for page in (place.current / "committee").glob("*.html"):
+    for page in (place.current / "committee").rglob("*.html"):
         assert "בתי הספר הרשמיים" in page.read_text(encoding="utf-8"), page.name

@@ -74,7 +74,9 @@ def test_what_was_published_is_drawn_again_byte_for_byte(place, tmp_path, number
     was = publications(place.marts)[number]
     listed = json.loads((was.folder / "manifest.json").read_text(encoding="utf-8"))["files"]
     assert hashes(out) == listed
-    assert {f"committee/{WORKBOOK}", f"public/{DATABASE}", "committee/report.html"} <= set(listed)
+    assert {f"committee/{WORKBOOK}", f"public/{DATABASE}", "committee/annex/report.html"} <= set(
+        listed
+    )
 
 
 def test_a_day_between_two_releases_knows_the_first_and_one_before_all_nothing(place):

@@ -14,7 +14,7 @@ HOME = Path(pipelines.__file__).parent
 # Where tables reach people: pages, commands, the studio, the findings, what has drifted,
 # and the program by which a stranger checks the bound.
 SHOWN_IN = [
-    *(HOME / "publish" / "pages").glob("*"),
+    *(HOME / "publish" / "pages").rglob("*"),
     *(HOME / "commands").glob("*.py"),
     HOME / "decide" / "studio.py",
     HOME / "decide" / "allocation.py",

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
-from pipelines.act.release import without_notices
+from pipelines.act.release import without_addresses
 from pipelines.publish.notices import tell_failure, tell_news, tell_recovery
 from pipelines.settings.city import Notices, load_city
 from pipelines.settings.workspace import Workspace
@@ -148,7 +148,7 @@ def test_who_is_told_is_set_in_city_yaml_and_stands_in_no_release(small_city, tm
     for text in (plain.rstrip("\n") + "\n" + block, f"{first}\n{block}scope:{rest}"):
         (tmp_path / "city.yaml").write_text(text, encoding="utf-8")
         assert load_city(tmp_path).city.notices.email.sender == "t@example.org"
-        kept = without_notices(text)
+        kept = without_addresses(text)
         assert "example.org" not in kept
         assert yaml.safe_load(kept) == yaml.safe_load(plain)
-    assert without_notices(plain) == plain
+    assert without_addresses(plain) == plain

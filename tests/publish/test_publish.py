@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import zipfile
 from html.parser import HTMLParser
 
 import fastexcel
@@ -10,13 +11,13 @@ import pytest
 
 from pipelines.publish import words
 from pipelines.publish.audiences import readers_of
-from pipelines.publish.build import PAGES, AuditError, audit_release, build_release
+from pipelines.publish.build import AuditError, audit_release, build_release
 from pipelines.publish.marts import content_hash, read_database, write_marts
 from pipelines.publish.pages.base import isolated
 from pipelines.publish.redraw import context_of
 from pipelines.publish.release import ReleaseError, current_release, publish, verify
 from pipelines.publish.suppression import PrivacyError, Thresholds, gate, suppress
-from pipelines.publish.workbook import write_workbook
+from pipelines.publish.workbook import tables_of_book, write_workbook, written_beside
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 
@@ -84,6 +85,15 @@ CLIMBING = pl.DataFrame(
 
 
 class TestSuppression:
+    def test_participants_are_counted_as_pupils_are(self):
+        tracked = pl.DataFrame(
+            {"plan_row_id": list("abcd"), "participants_now": [3, 5, 9, 40]},
+            schema={"plan_row_id": pl.String, "participants_now": pl.Int32},
+        )
+        shown = suppress({"mart_line_tracking": tracked}, "committee", LIMITS)
+        assert shown["mart_line_tracking"]["participants_now"].to_list() == [None, 5, 9, 40]
+        gate(shown, "committee", LIMITS)
+
     def test_small_cells_lose_value_interval_and_count(self):
         found = suppress({"mart_gap_school": CLIMBING}, "analyst", LIMITS)["mart_gap_school"]
         assert found["tested_pupils"].to_list() == [None, 9, 10]
@@ -153,7 +163,7 @@ class TestAudit:
     def test_a_report_without_the_synthetic_mark_is_refused(
         self, release, context, tables, readers
     ):
-        path = release / "committee" / "report.html"
+        path = release / "committee" / "annex/report.html"
         path.write_text(
             path.read_text(encoding="utf-8").replace("נתונים סינתטיים", ""), encoding="utf-8"
         )
@@ -192,8 +202,6 @@ class TestWorkbook:
         assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()
         sheet = fastexcel.read_excel(tmp_path / "a.xlsx").load_sheet("מדד צורך").to_polars()
         assert set(sheet[:, 1]) == {'=HYPERLINK("x")'}
-        import zipfile
-
         with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
             sheets = [
                 book.read(name).decode()
@@ -202,6 +210,18 @@ class TestWorkbook:
             ]
         assert not any("<f>" in text for text in sheets)
         assert all('rightToLeft="1"' in text for text in sheets)
+
+    def test_a_process_of_its_own_writes_the_same_bytes_and_raises(self, tmp_path, marts, context):
+        write_workbook(tmp_path / "here.xlsx", marts, context)
+        with written_beside([(tmp_path / "beside.xlsx", marts, context)]):
+            pass
+        assert (tmp_path / "beside.xlsx").read_bytes() == (tmp_path / "here.xlsx").read_bytes()
+        unknown = {"mart_need_index": pl.DataFrame({"no_such_field": [1]})}
+        with (
+            pytest.raises(KeyError, match="no_such_field"),
+            written_beside([(tmp_path / "none.xlsx", unknown, context)]),
+        ):
+            pass
 
     def test_money_is_in_shekels_with_its_total(self, tmp_path, marts, context):
         write_workbook(tmp_path / "a.xlsx", marts, context)
@@ -216,6 +236,48 @@ class TestWorkbook:
         )
         assert round(100 * amounts[-1]) == marts["mart_allocation_money"]["amount_agorot"].sum()
         assert round(100 * amounts[:-1].sum()) == round(100 * amounts[-1])
+
+
+class TestTheCommitteesWorkbook:
+    @pytest.fixture
+    def book(self, published):
+        return published.current / "committee" / WORKBOOK
+
+    def test_twenty_sheets_at_most_with_links_to_each(self, book):
+        names = fastexcel.read_excel(book).sheet_names
+        assert 10 < len(names) <= 20
+        with zipfile.ZipFile(book) as parts:
+            cover = parts.read("xl/worksheets/sheet1.xml").decode()
+            assert re.findall(r"""location="'(.+?)'!A1\"""", cover) == names[1:]
+            charts = [name for name in parts.namelist() if name.startswith("xl/charts/chart")]
+            assert len(charts) == len(dictionary().charts)
+            for at in range(2, len(names) + 1):
+                sheet = parts.read(f"xl/worksheets/sheet{at}.xml").decode()
+                assert 'state="frozen"' in sheet
+                assert 'orientation="landscape"' in sheet
+                assert "<autoFilter" in sheet or "<v>" not in sheet.partition("</row>")[2]
+
+    def test_no_identifiers_but_the_codes_of_schools(self, book):
+        ids = re.compile(r"[A-Za-z]{2,}_[a-z_]+|:[a-z]")
+        read = fastexcel.read_excel(book)
+        for name in read.sheet_names[1:]:
+            sheet = read.load_sheet(name, header_row=None, dtypes="string").to_polars()
+            told = [cell for row in sheet.iter_rows() for cell in row if cell and ids.search(cell)]
+            assert told == [], name
+
+    def test_money_of_the_plan_is_that_of_the_marts(self, book, published):
+        tables = read_database(published.current / "committee" / "tikkun.duckdb")
+        held = tables_of_book("committee", tables)
+        for name in ("mart_allocation_school", "mart_allocation", "mart_allocation_channel"):
+            sheet = fastexcel.read_excel(book).load_sheet(dictionary().sheets[name]).to_polars()
+            column = next(c for c in held[name].columns if c in ("cost_agorot", "allocated_agorot"))
+            told = sheet[:, held[name].columns.index(column)].cast(pl.Float64)
+            assert round(100 * told[-1]) == tables[name][column].sum()
+
+    def test_analysts_keep_every_sheet(self, published):
+        tables = read_database(published.current / "analyst" / "tikkun.duckdb")
+        names = fastexcel.read_excel(published.current / "analyst" / WORKBOOK).sheet_names
+        assert set(names[1:]) == {t for n, t in dictionary().sheets.items() if n in tables}
 
 
 class Cells(HTMLParser):
@@ -249,11 +311,11 @@ class TestReport:
     @pytest.fixture(
         scope="class",
         params=[
-            "report.html",
-            "diagnosis.html",
-            "responses.html",
-            "allocation.html",
-            "scenarios.html",
+            "annex/report.html",
+            "annex/diagnosis.html",
+            "annex/responses.html",
+            "annex/allocation.html",
+            "annex/scenarios.html",
         ],
     )
     def page(self, published, request):
@@ -278,8 +340,11 @@ class TestReport:
             assert str(exact) == value, address
             assert shown in {form(exact) for form in words.FORMS.values()}, address
 
-    def test_no_request_no_script_no_rank(self, page):
-        assert all(link.startswith("#") or link.split("#")[0] in PAGES for link in page.links)
+    def test_no_request_no_script_no_rank(self, page, published):
+        folder = published.current / "committee" / "annex"
+        assert all(
+            link.startswith("#") or (folder / link.split("#")[0]).is_file() for link in page.links
+        )
         assert not [tag for tag, _ in page.tags if tag in ("script", "link", "img", "iframe")]
 
     def test_accessible_structure(self, page):
@@ -299,14 +364,16 @@ class TestReport:
         assert all(attrs["aria-label"] and attrs["dir"] == "ltr" for attrs in figures)
 
     def test_every_section_of_the_diagnosis_says_what_it_is(self, published):
-        text = (published.current / "committee" / "diagnosis.html").read_text(encoding="utf-8")
+        text = (published.current / "committee" / "annex/diagnosis.html").read_text(
+            encoding="utf-8"
+        )
         assert text.count("<section") == 7
         assert text.count("נתונים סינתטיים") >= 8
         assert "קשר, לא סיבה מוכחת" in text
         assert "אינו השפעה" in text
 
     def test_tiers_have_text_and_sign_beside_colour(self, published):
-        text = (published.current / "committee" / "report.html").read_text(encoding="utf-8")
+        text = (published.current / "committee" / "annex/report.html").read_text(encoding="utf-8")
         for tier, sign in dictionary().signs["gap_tier"].items():
             assert sign in text
             assert words.label("gap_tier", tier) in text

@@ -8,7 +8,7 @@ WIDEST = 160
 
 
 def test_no_line_of_a_template_is_longer_than_a_reader_sees():
-    templates = sorted(Path(pages.__file__).parent.glob("*.j2"))
+    templates = sorted(Path(pages.__file__).parent.rglob("*.j2"))
     assert len(templates) >= 10
     long = [
         f"{path.name}:{number}: {len(line)} characters"

@@ -29,7 +29,7 @@ def marts(published):
 @pytest.fixture(scope="module")
 def pages(published):
     return {
-        name: (published.current / "committee" / f"{name}.html").read_text(encoding="utf-8")
+        name: (published.current / "committee" / f"annex/{name}.html").read_text(encoding="utf-8")
         for name in ("responses", "allocation", "report")
     }
 
@@ -99,7 +99,7 @@ def test_no_word_that_people_wrote_is_in_the_release(published, small_city, mart
         texts = frame.select(pl.selectors.string())
         found = {value for column in texts for value in column.drop_nulls().unique()}
         assert not written & found, name
-    for path in (published.current / "committee").glob("*.html"):
+    for path in (published.current / "committee").rglob("*.html"):
         page = path.read_text(encoding="utf-8")
         assert not [text for text in written if text in page], path.name
 

@@ -13,13 +13,14 @@ from tests.sql.test_golden import run
 
 SEEDS = range(20)
 YEAR = 2027
+RELEASE = "0123456789abcdef"
 NO_LETTERS = pl.DataFrame(
     schema=dict.fromkeys(("semel_mosad", "response_id", "channel", "answer"), pl.String)
 )
 SHARES = {"municipal_own": 0.5, "gefen_school": 0.3, "partner_ngo": 0.2}
 
 
-def _decided(seed):
+def decided(seed):
     """A plan of twelve schools and seven responses, each in some of them."""
     rng = np.random.default_rng([seed, 9])
     rows = [
@@ -47,8 +48,8 @@ def _decided(seed):
 
 def _told(seed, months):
     """The alerts of a city's year and what was planted in it."""
-    lines, money = _decided(seed)
-    lived = play(lines, money, NO_LETTERS, YEAR, months=months, seed=seed)
+    lines, money = decided(seed)
+    lived = play(lines, money, NO_LETTERS, YEAR, RELEASE, months=months, seed=seed)
     plan = [
         row
         | {
@@ -143,8 +144,8 @@ def test_what_has_begun_is_late_no_more():
 
 
 def test_before_anything_is_reported_nothing_is_late():
-    lines, money = _decided(1)
-    assert play(lines, money, NO_LETTERS, YEAR, months=1).status.height > 0
+    lines, money = decided(1)
+    assert play(lines, money, NO_LETTERS, YEAR, RELEASE, months=1).status.height > 0
     plan = [{"plan_row_id": "900001/r1", "semel_mosad": "900001", "is_decided": True}]
     assert run("mart_alert", {"mart_work_plan": plan}).is_empty()
 

@@ -211,6 +211,79 @@ def test_goals_come_back_as_they_were_filled_in(folder, tmp_path):
     assert read.equals(filled.with_columns(pl.all().cast(pl.String)))
 
 
+FOLLOW_UP = {
+    "act__tickets": [
+        {
+            "ticket_id": "t1",
+            "planning_year": 2027,
+            "shown_release": "0123456789abcdef",
+            "semel_mosad": "900001",
+            "asked_by_role": "principal",
+            "asked_on": date(2026, 10, 11),
+            "ticket_kind": "correct",
+            "ticket_cell": "mart_gap_school/semel_mosad=900001;subject=math/gap_sd",
+            "value_said": "0.25",
+            "ticket_reason": "כיתה אחת נרשמה פעמיים",
+            "ticket_answer": "accepted",
+            "answered_by_role": "registrar",
+            "answer_reason": "נבדק מול המרשם",
+            "answered_on": date(2026, 10, 18),
+        },
+        {
+            "ticket_id": "t2",
+            "planning_year": 2027,
+            "shown_release": "0123456789abcdef",
+            "semel_mosad": "900002",
+            "asked_by_role": "teacher",
+            "asked_on": date(2026, 11, 1),
+            "ticket_kind": "ask",
+            "ticket_cell": "mart_work_plan/plan_row_id=900002/milat/cost_agorot",
+            "ticket_reason": "מה כלול בעלות?",
+        },
+    ],
+    "act__recipients": [
+        {
+            "recipient_id": "r1",
+            "role": "principal",
+            "audience": "principals",
+            "semel_mosad": "900001",
+            "recipient_language": "hebrew",
+            "recipient_address": "office@example.org",
+        },
+        {
+            "recipient_id": "r2",
+            "role": "council_member",
+            "audience": "committee",
+            "recipient_language": "english",
+            "recipient_address": "council.member@example.org",
+        },
+    ],
+    "act__receipts": [
+        {
+            "recipient_id": "r1",
+            "shown_release": "0123456789abcdef",
+            "acknowledged_on": date(2026, 10, 20),
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("source_id", FOLLOW_UP)
+def test_tickets_and_lists_come_back_as_they_were_filled_in(source_id, folder, tmp_path):
+    city, columns = load_city(folder), dictionary().contract(source_id).contract
+    given = [dict.fromkeys(columns) | row for row in FOLLOW_UP[source_id]]
+    other = mapped(folder, tmp_path / "demo_city", **{source_id: {"form": "filled.xlsx"}})
+    filled = pl.DataFrame(given, infer_schema_length=None)
+    write_form(source_id, other / "files" / "filled.xlsx", city, filled)
+    read = read_source(load_city(other), source_id, (2026,))
+    assert read.rejected.is_empty()
+    expected = [
+        {name: None if value is None else str(value) for name, value in row.items()}
+        for row in given
+    ]
+    assert read.rows.drop(PROVENANCE).to_dicts() == expected
+
+
 def test_without_a_decided_plan_there_is_no_status_to_fill_in(folder, capsys, monkeypatch):
     monkeypatch.setenv("TIKKUN_DATA_MARTS", str(folder / "nowhere"))
     assert main([str(folder)]) == 0

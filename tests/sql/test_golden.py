@@ -96,7 +96,7 @@ def test_every_table_is_made_exactly_once():
             for name in step.makes
         ),
     ]
-    # What compares releases is made while publishing.
+    # What tells of releases is made while publishing.
     assert sorted([*made, *MADE_HERE]) == sorted(dictionary().tables)
 
 

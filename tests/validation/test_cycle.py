@@ -34,7 +34,7 @@ class City:
         return pl.read_parquet(self.place.current / "analyst" / f"{name}.parquet")
 
     def page(self, name="decisions", audience="committee"):
-        return (self.place.current / audience / f"{name}.html").read_text(encoding="utf-8")
+        return (self.place.current / audience / f"annex/{name}.html").read_text(encoding="utf-8")
 
     def add(self, file, **row):
         """Write one row below the others, as somebody types it."""

@@ -48,7 +48,9 @@ def test_the_real_city_says_first_what_it_assumes(shared_data, tmp_path):
     first = release.texts["findings"].split("\n")[0]
     for text in (release.texts["terminal"], release.texts["workbook: שער"]):
         assert first in text
-    assert release.texts["report.html"].index(first) < release.texts["report.html"].index("מתוך")
+    assert release.texts["annex/report.html"].index(first) < release.texts[
+        "annex/report.html"
+    ].index("מתוך")
     # Nobody knows the newcomers of its schools, so nobody is given lessons for them by calculation.
     plan = release.tables["mart_allocation"]
     assert "hebrew_immigrants" not in plan["response_id"]

@@ -17,7 +17,7 @@ from tests.words.reading import Release
 # Names that stand in Latin letters wherever they are written: statistics, and the formula of W.
 LATIN = {"n", "W", "a", "E", "AUC"}
 # Pages that show names of columns, files and checks to those who mend them.
-IDENTIFIERS = {"quality.html"}
+IDENTIFIERS = {"annex/quality.html"}
 NOT_MEASURED = "לא נמדד"
 # Tables of names of files and checks, and columns in which a city writes what it likes.
 _FOR_ANALYSTS = {"mart_data_quality", "mart_quarantine", "mart_quarantine_summary", "mart_repair"}
@@ -185,7 +185,11 @@ def not_measured(release: Release) -> Iterator[str]:
         for node in page.nodes:
             if (item := node.value_of("data-item")) and item not in items:
                 yield f"{name}: {item} is told as not measured and is no row"
-            if node.text.strip(" .") != NOT_MEASURED or node.within("dl") or name == "quality.html":
+            if (
+                node.text.strip(" .") != NOT_MEASURED
+                or node.within("dl")
+                or name == "annex/quality.html"
+            ):
                 continue
             if node.within("ul", **{"class": "facts"}) or node.value_of("data-item"):
                 continue
@@ -193,7 +197,7 @@ def not_measured(release: Release) -> Iterator[str]:
             if mart is None or mart not in weakened:
                 yield f"{name}: a cell of {mart} is not measured, and no row says so"
     for item in rows["item_he"]:
-        for name in {"report.html", "quality.html"} & release.texts.keys():
+        for name in {"annex/report.html", "annex/quality.html"} & release.texts.keys():
             if " ".join(item.split()) not in release.texts[name].replace("\n", " "):
                 yield f"{name}: does not say that this is not measured: {item}"
     paragraphs = re.compile(r"<p class=\"weak\"(?:(?!</p>|data-item).)*?לא נמד", re.S)

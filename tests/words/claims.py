@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from pipelines.publish import words
 from pipelines.settings.fields import dictionary
 
 Tables = Mapping[str, pl.DataFrame]
@@ -156,6 +157,21 @@ def _under_cap(tables: Tables, match: re.Match[str]) -> bool:
     return bool((tables["mart_allocation_school"]["per_pupil_agorot"] <= cap).all())
 
 
+def _firm_money(tables: Tables, match: re.Match[str]) -> bool:
+    """The share of the schools' money in lines called firm."""
+    pair = ["semel_mosad", "response_id"]
+    lines = tables["mart_allocation"].join(tables["mart_allocation_stability"], on=pair)
+    firm = lines.filter(pl.col("selection_share") >= 0.9)["cost_agorot"].sum()
+    return match[1] == words.percent(100 * firm / lines["cost_agorot"].sum())
+
+
+def _surely_needy_fall(tables: Tables, match: re.Match[str]) -> bool:
+    """Schools that are told to be surely needy are so, and get less than last year."""
+    rows = tables["mart_needy_fall"]
+    falls = rows.filter(pl.col("amount_agorot") < pl.col("last_year_agorot"))
+    return 0 < rows.height == falls.filter(pl.col("p_need_tier") >= 0.95).height
+
+
 CLAIMS = (
     _claim(r"^אף בית ספר אינו מקבל יותר מ־([\d,]+) ₪ לתלמיד", _under_cap),
     _claim(r"^אף בית ספר אינו מקבל פחות מ־", _rule_holds),
@@ -170,12 +186,15 @@ CLAIMS = (
     _claim(r"לא נמדדה אף תוצאה ב([^:]+):", _without_outcome),
     _claim(r"שלא נמדדה בהם אף תוצאה(?: \((\d+) מתוך)?", _some_without_outcome),
     _claim(r"(\d+) מן השורות הממומנות יציבות", _lines("firm")),
+    _claim(r"([\d.]+%) מן הכסף לבתי הספר הוא בשורות יציבות", _firm_money),
     _claim(r"^● יציב", _firm),
+    _claim(r"^בתי ספר נזקקים בוודאות שמקבלים פחות$", _surely_needy_fall),
     _claim(r"לא סומן אף בית ספר", _nobody_marked),
     _claim(r"אינה סותרת אף הצעה", _no_contradiction),
     _claim(r"אף תפקיד מן המוצגים", _no_role),
     _claim(
-        r"(רבע|הרבע|לרבע|מן|הספר|רבעי הצורך).*הנזק(?:ק|קים) ביותר|1 \(הנזקק ביותר\)",
+        r"(רבע|הרבע|לרבע|מן|אצל|הספר|רבעי הצורך).*הנזק(?:ק|קים) ביותר|1 \(הנזקק ביותר\)"
+        r"|^הנזקק ביותר$",
         _neediest_first,
     ),
     _defined(r"חלש מדומיו בוודאות|חזק מדומיו בוודאות"),
@@ -185,7 +204,7 @@ CLAIMS = (
     _defined(r"^- אף בית ספר"),  # a rule that a scenario cannot keep, named in its conflict
     _defined(r"^(?:רוב|אף אחד|חרטה מרבית)$|^אף מספר בדף הזה"),
     _defined(r"מבין מי שנמדדו|הסתברות של 95% ומעלה|^▼▼ .* – לא נמדד$|^● יציב · "),
-    _defined(r"עד כמה ההחלטה יציבה|מהם בהחלטה יציבה|החלטות שאינן יציבות|יציבותן של שורות"),
+    _defined(r"עד כמה (?:ההחלטה|היא) יציבה|מהם בהחלטה יציבה|החלטות שאינן יציבות|יציבותן של שורות"),
     _defined(
         r"אינם של אף בית ספר|אף מערך כאן|נשפטו לפי כולן|מכולם|נכללים ב.כולם|כולם דירגו|זהים בכולם"
     ),

@@ -295,6 +295,48 @@ def _phenomena(tables: Tables) -> Numbers:
     return None if count == 1 else (whole(count),)
 
 
+def _times(view: str) -> Callable[[Tables], Numbers]:
+    """NIS of a pupil of the neediest quarter, and how many times those of one of the last."""
+
+    def reckon(tables: Tables) -> Numbers:
+        rows = tables["mart_audit_group"].filter(view=view, audit_dimension="need_quartile")
+        paid = dict(rows.select("audit_group", "per_pupil_agorot").iter_rows())
+        if not paid.get("1") or not paid.get("4"):
+            return None
+        return nis(paid["1"]), f"{paid['1'] / paid['4']:.1f}"
+
+    return reckon
+
+
+def _money_of_firmness(name: str) -> Callable[[Tables], Numbers]:
+    def reckon(tables: Tables) -> Numbers:
+        lines = tables["mart_allocation"].join(
+            tables["mart_allocation_stability"], on=["semel_mosad", "response_id"]
+        )
+        if lines.is_empty():
+            return None
+        part = lines.filter(stability=name)["cost_agorot"].sum()
+        return (percent(100 * part / lines["cost_agorot"].sum()),)
+
+    return reckon
+
+
+def _more_and_less(tables: Tables) -> Numbers:
+    """Schools of the neediest quarter that get more, and less, and by how much in all."""
+    rows = tables["mart_allocation_change"].drop_nulls("change_agorot").filter(need_quartile=1)
+    if rows.is_empty():
+        return None
+    more, less = (rows.filter(change_direction=way).height for way in ("gains", "loses"))
+    change = rows["change_agorot"].sum()
+    return whole(more), whole(less), ("+" if change > 0 else "") + nis(change)
+
+
+def _uncounted(tables: Tables) -> Numbers:
+    rows = tables["mart_plan_evidence"].filter(evidence_kind="committee")
+    own = rows["cost_agorot"].sum()
+    return (percent(100 * own / _total(tables)),) if own else None
+
+
 CONCEPTS = (
     Concept(
         "money of the plan",
@@ -424,12 +466,45 @@ CONCEPTS = (
     Concept(
         "worth that rests on the city's pupils",
         _evidence("own_a", "own_b", "own_c", "own_d"),
-        ("ממקומות אחרים ו־# על תלמידי העיר", "elsewhere and # on the city's own pupils"),
+        (
+            "ממקומות אחרים ו־# על תלמידי העיר",
+            "elsewhere and # on the city's own pupils",
+            "נשענת התועלת הצפויה תלמידי העיר #",
+        ),
     ),
-    Concept("progress of the weak", _band("weak"), ("השליש החלש # # עד #",)),
+    Concept(
+        "progress of the weak",
+        _band("weak"),
+        ("השליש החלש # # עד #", "לתלמיד מהשליש החלש: # חודשים (# עד #)"),
+    ),
     Concept("progress of the middle", _band("middle"), ("השליש הבינוני # # עד #",)),
-    Concept("progress of the strong", _band("strong"), ("השליש החזק # # עד #",)),
-    Concept("expected benefit", _benefit, ("התועלת הצפויה היא # # עד # חודשי תלמיד",)),
+    Concept(
+        "progress of the strong",
+        _band("strong"),
+        ("השליש החזק # # עד #", "לתלמיד מהשליש החזק: # חודשים (# עד #)"),
+    ),
+    Concept(
+        "expected benefit",
+        _benefit,
+        (
+            "התועלת הצפויה היא # # עד # חודשי תלמיד",
+            "# חודשי למידה בשנה בסך כל התלמידים (# עד #)",
+        ),
+    ),
+    Concept("times of the plan", _times("plan"), ("מן התוכנית # ₪, פי # מתלמיד ברבע הפחות נזקק",)),
+    Concept("times of all money", _times("total"), ('עם כספי המשרד והגפ"ן: # ₪, פי #',)),
+    Concept(
+        "money of firm lines",
+        _money_of_firmness("firm"),
+        ("# מן הכסף לבתי הספר הוא בשורות יציבות",),
+    ),
+    Concept("money of coin flips", _money_of_firmness("coin_flip"), ("# הוא כהטלת מטבע",)),
+    Concept("changes of the neediest quarter", _more_and_less, ("הפרש (₪) הנזקק ביותר # # #",)),
+    Concept(
+        "money without a measure",
+        _uncounted,
+        ("מה מביאים # מן הכסף: אין מדד", "בלי מדד: # מן הכסף"),
+    ),
     Concept("benefit of the objective", _plan_benefit, (", # חודשי תלמיד, שוקלת",)),
     Concept("money for excellence", _excellence, ("למצוינות? # ₪ מתקציב הרשות, # ממנו",)),
     Concept("Gefen of schools", _channel("gefen_school"), ('גפ"ן בית ספרי: # ₪',)),

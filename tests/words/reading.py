@@ -13,11 +13,11 @@ from pathlib import Path
 import fastexcel
 import polars as pl
 
-from pipelines.publish.build import PAGES, WORKBOOK
+from pipelines.publish.build import WORKBOOK
 from pipelines.publish.marts import DATABASE, read_database
 
 _BREAKS = {"p", "li", "td", "th", "dt", "dd", "h1", "h2", "h3", "caption", "summary", "div", "tr"}
-_SILENT = {"style", "svg"}
+_SILENT = {"style", "script", "svg"}
 
 
 @dataclass
@@ -138,7 +138,10 @@ def read_release(current: Path, terminal: str = "", studio: str = "") -> Release
     findings = tables["mart_finding"].sort("finding_order")
     return Release(
         tables=tables,
-        markup={name: (folder / name).read_text(encoding="utf-8") for name in PAGES},
+        markup={
+            path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+            for path in sorted(folder.rglob("*.html"))
+        },
         others=sheets
         | {
             "terminal": terminal,

@@ -6,7 +6,9 @@ draws tables with `show`: heads, forms, intervals, names and addresses come from
 
 from __future__ import annotations
 
+import hashlib
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -26,17 +28,27 @@ Rows = list[dict[str, Any]]
 _HERE = Path(__file__).parent
 # A number with its sign, separators and percent; never the digits of an escaped character (&#39;).
 _NUMBER = re.compile(r"(?<![#\w])[+−-]?\d(?:[\d,./–]*\d)?%?(?![\w;])")
-PAGES = {
-    "report": "לדוח ההקצאה",
-    "diagnosis": "לאבחון הפערים",
-    "wellbeing": "להתמדה, אקלים ופעילות",
-    "criteria": "לקריטריונים",
-    "responses": "לדף המענים",
-    "allocation": "לנימוקי ההקצאה",
-    "scenarios": "לתרחישים",
-    "decisions": "להחלטות",
-    "plan": "לתוכנית העבודה",
-    "quality": "לאיכות הנתונים",
+# What people read first, in the order of the navigation, by its place in the release.
+FIRST = {
+    "index": "ראשי",
+    "questions": "שאלות",
+    "schools": "בתי ספר",
+    "responses": "מענים",
+    "scenarios": "תרחישים",
+    "annex/index": "נספחים",
+}
+# The detailed pages, by their names in the folder `annex`, and what each of them answers.
+ANNEXES = {
+    "report": ("הדוח המלא", "כל השלבים, מן היעד ועד המעקב, עם כל ההנחות ומילון המונחים."),
+    "diagnosis": ("אבחון הפערים", "היכן הפערים, עד כמה בטוח, ומה הולך יחד איתם."),
+    "wellbeing": ("התמדה, אקלים ופעילות", "היעדרות, עזיבה, אקלים ופעילות אחרי הלימודים."),
+    "criteria": ("קריטריונים", "מי מאותר לכל מענה, באיזה סף, והאם הוא הוגן לקבוצות."),
+    "responses": ("המענים בפירוט", "מטרה, כסף, ראיות, משוב והצעה לכל מענה, וצרכים שאינם נענים."),
+    "allocation": ("נימוקי ההקצאה", "למה כל שורה, עד כמה היא יציבה, והתעודה של התוכנית."),
+    "scenarios": ("התרחישים בפירוט", "כל תרחיש לפי בית ספר, מענה, זרם וקבוצה."),
+    "decisions": ("החלטות", "מה הוחלט, מתי, בידי מי ומדוע, ומה עוד פתוח."),
+    "plan": ("תוכנית העבודה", "מי עושה מה, מתי, ובכמה; והתקדמות בשנה שרצה."),
+    "quality": ("איכות הנתונים", "אילו בדיקות עברו הנתונים, ומה חסר."),
 }
 
 _OF_THE_PLAN = ("report", "responses", "allocation", "scenarios")
@@ -80,9 +92,14 @@ def number(table: str | None, row: Row, column: str, form: str = "") -> Markup:
     shown = escape(words.FORMS[form or dictionary().form(column) or "code"](value))
     if table is None:
         return Markup(f'<bdi dir="ltr">{shown}</bdi>')
+    cell = f'data-cell="{escape(address(table, row, column))}" data-value="{value}"'
+    return Markup(f'<bdi dir="ltr" {cell}>{shown}</bdi>')
+
+
+def address(table: str, row: Row, column: str) -> str:
+    """Return the address of a cell as pages carry it: mart/key/column."""
     key = ";".join(f"{name}={row[name]}" for name in dictionary().tables[table].key)
-    address = f'data-cell="{table}/{escape(key)}/{column}" data-value="{value}"'
-    return Markup(f'<bdi dir="ltr" {address}>{shown}</bdi>')
+    return f"{table}/{key}/{column}"
 
 
 def interval(table: str | None, row: Row, low: str, high: str = "") -> Markup:
@@ -250,6 +267,7 @@ def environment() -> Environment:
         "number": number,
         "interval": interval,
         "estimate": estimate,
+        "address": address,
         "ratio": ratio,
         "mark": mark,
         "across": across,
@@ -261,28 +279,38 @@ def environment() -> Environment:
         "words": words,
         "counted": counted,
         "meanings": dictionary().meanings,
-        "pages": PAGES,
+        "first_layer": FIRST,
+        "annexes": ANNEXES,
+        "script": script,
+        "security_policy": security_policy,
     }
     return env
 
 
-def _standing(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> Markup:
+def decision_of(
+    tables: Mapping[str, pl.DataFrame], context: ReportContext
+) -> dict[str, Any] | None:
+    """Return the decision in force on the planned year (`mart_decided`), if there is one."""
+    return first_row(
+        tables["mart_decided"].filter("is_in_force", planning_year=context.planning_year)
+    )
+
+
+def _standing(tables: Mapping[str, pl.DataFrame], context: ReportContext, root: str) -> Markup:
     """Return whether the plan that the pages show was decided, or is a draft."""
     if "mart_decided" not in tables:
         return Markup("")
-    year = isolated(words.year(context.planning_year))
-    decided = first_row(
-        tables["mart_decided"].filter("is_in_force", planning_year=context.planning_year)
-    )
+    year, decided = isolated(words.year(context.planning_year)), decision_of(tables, context)
     if decided is None:
         return Markup("התוכנית לשנת {} היא טיוטה: טרם הוחלט עליה.").format(year)
     return Markup(
         "על התוכנית לשנת {} הוחלט ביום {} (גרסה {}). מה שמחושב כאן הוא מה שנתוני היום היו נותנים,"
-        ' לידיעה בלבד; <a href="decisions.html">מה הוחלט</a>.'
+        ' לידיעה בלבד; <a href="{}annex/decisions.html">מה הוחלט</a>.'
     ).format(
         year,
         isolated(words.day(decided["decided_on"])),
         number("mart_decided", decided, "decision_version"),
+        root,
     )
 
 
@@ -290,33 +318,84 @@ def _not_measured(tables: Mapping[str, pl.DataFrame]) -> Rows:
     return tables["mart_not_measured"].to_dicts() if "mart_not_measured" in tables else []
 
 
+def script(name: str) -> Markup:
+    """Return our own inline script of that name; pages hold no other (`is_plain`)."""
+    return Markup("<script>{}</script>").format(Markup(_scripts()[name]))
+
+
+@cache
+def _scripts() -> dict[str, str]:
+    return {path.stem: path.read_text(encoding="utf-8") for path in (_HERE / "first").glob("*.js")}
+
+
+@cache
+def security_policy() -> Markup:
+    """Return what a browser lets a page do: draw its own style, run our scripts, ask nobody."""
+    hashes = (
+        b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in _scripts().values()
+    )
+    scripts = " ".join(f"'sha256-{one}'" for one in sorted(hashes)) or "'none'"
+    return Markup(f"default-src 'none'; style-src 'unsafe-inline'; script-src {scripts}")
+
+
+def is_plain(text: str) -> bool:
+    """Whether a page runs no script but our own, word for word."""
+    for own in _scripts():
+        text = text.replace(script(own), "")
+    return re.search(r"<script|\son\w+\s*=|javascript:", text, re.IGNORECASE) is None
+
+
+@cache
+def _style(template: str) -> Markup:
+    """Return the style of a page: what all share, what its layer shares, and its own."""
+    folder = template.rpartition("/")[0]
+    layer = _HERE / folder / "first.css" if folder else _HERE / "base.css"
+    css = [
+        path
+        for path in (layer, _HERE / "navigation.css", _HERE / f"{template}.css")
+        if path.exists()
+    ]
+    return Markup("\n".join(path.read_text(encoding="utf-8") for path in css))
+
+
 def page(
-    name: str, tables: Mapping[str, pl.DataFrame], context: ReportContext, **values: Any
+    template: str,
+    tables: Mapping[str, pl.DataFrame],
+    context: ReportContext,
+    at: str = "",
+    **values: Any,
 ) -> str:
-    """Return a page as one HTML text without scripts or requests, its style inside.
+    """Return a page as one HTML text without requests, its style inside.
 
     Args:
-        name: of the page: its template beside this module, and its own style where it has one.
+        template: of the page, beside this module or in `first/`; it may have a style of its own.
         tables: the marts, as the audience may see them.
         context: what the page says about itself.
+        at: the page's place in the release, without `.html`: `schools/900001`; by default that of
+            its template: `first/index` is drawn as `index`, and `report` as `annex/report`.
         values: what the template reads beside the marts.
     """
-    css = [path for path in (_HERE / "base.css", _HERE / f"{name}.css") if path.exists()]
-    style = Markup("\n".join(path.read_text(encoding="utf-8") for path in css))
-    name_of = partial(called, names_of(tables))
+    folder, _, name = template.rpartition("/")
+    at = at or (name if folder else f"annex/{name}")
+    root = "../" * at.count("/")
+    names = names_of(tables)
+    name_of = partial(called, names)
+    is_of_the_plan = bool(folder) or name in _OF_THE_PLAN
     return (
         environment()
-        .get_template(f"{name}.html.j2")
+        .get_template(f"{template}.html.j2")
         .render(
             page_name=name,
+            at=at,
+            root=root,
             context=context,
-            style=style,
+            style=_style(template),
             tables=tables,
             rows=lambda mart: tables[mart].to_dicts(),
             not_measured={row["item_id"]: row for row in _not_measured(tables)},
             sections=[],
-            plan_standing=_standing(tables, context) if name in _OF_THE_PLAN else "",
-            columns_of=partial(columns_of, names_of(tables)),
+            plan_standing=_standing(tables, context, root) if is_of_the_plan else "",
+            columns_of=partial(columns_of, names),
             name=name_of,
             school=partial(name_of, "semel_mosad"),
             response=partial(name_of, "response_id"),

@@ -6,7 +6,21 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from pipelines.publish.pages.base import ReportContext, counts, page
+from pipelines.publish.pages.base import ReportContext, Rows, counts, page
+
+# Where the owner of a source has something to look at.
+_TO_LOOK_AT = ("open", "accepted")
+
+
+def _of_each(tables: Mapping[str, pl.DataFrame], tickets: pl.DataFrame) -> Rows:
+    """Return tickets with the names of the sources of their numbers."""
+    named = (
+        tables["mart_ticket_source"]
+        .sort("ticket_id", "source_id")
+        .group_by("ticket_id", maintain_order=True)
+        .agg(sources_he=pl.col("source_name_he").str.join("; "))
+    )
+    return tickets.join(named, on="ticket_id", how="left").to_dicts()
 
 
 def render_plan(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> str:
@@ -30,6 +44,21 @@ def render_plan(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> s
         )
         .sort("response_id")
     )
+    tickets = tables["mart_ticket"].sort("asked_on", "ticket_id")
+    to_owners = tables["mart_ticket_source"].filter(pl.col("ticket_state").is_in(_TO_LOOK_AT))
+    by_source = (
+        to_owners.group_by("source_name_he", "source_owner_he")
+        .agg(
+            open=(pl.col("ticket_state") == "open").sum(),
+            accepted=(pl.col("ticket_state") == "accepted").sum(),
+        )
+        .sort("source_owner_he", "source_name_he")
+    )
+    lists = tables["mart_distribution"].sort(
+        ["sent_on", "shown_release", "audience", "role_family"],
+        descending=[True, False, False, False],
+        nulls_last=True,
+    )
     return page(
         "plan",
         tables,
@@ -50,4 +79,11 @@ def render_plan(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> s
         .sort("is_kept_actually", "rule_id")
         .to_dicts(),
         is_decided=bool(plan["is_decided"].any()),
+        tickets=tickets.to_dicts(),
+        states=counts(tickets, "ticket_state"),
+        answer_days=tickets["answer_days"].median(),
+        accepted=_of_each(tables, tickets.filter(ticket_state="accepted")),
+        open_tickets=_of_each(tables, tickets.filter(ticket_state="open")),
+        by_source=by_source.to_dicts(),
+        lists=lists.to_dicts(),
     )

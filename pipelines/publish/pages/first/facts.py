@@ -1,0 +1,113 @@
+"""What more than one page of the first layer tells, from the marts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from models.keys import PAIR
+from pipelines.publish.pages.base import Row, Rows, first_row
+from pipelines.settings.scenario_files import BASE
+
+Tables = Mapping[str, pl.DataFrame]
+_PAID = ("mart_allocation", "mart_city_service")
+
+
+def plan(tables: Tables) -> dict[str, Any]:
+    """Return the plan as the first of its scenarios, with the pupils of its schools."""
+    city = tables["mart_city"].row(0, named=True)
+    return {
+        "certificate": tables["mart_allocation_certificate"].row(0, named=True),
+        "base": tables["mart_scenario"].filter(scenario_id=BASE).row(0, named=True),
+        "pupils": first_row(tables["mart_pupil_total"].filter(scope=city["scope"], stream="total")),
+    }
+
+
+def quarters(tables: Tables, view: str = "plan") -> Rows:
+    """Return the rows of the audit by quarter of pupils, the neediest first; empty if unknown."""
+    rows = tables["mart_audit_group"].filter(
+        pl.col("view") == view,
+        pl.col("audit_dimension") == "need_quartile",
+        pl.col("audit_group") != "unknown",
+    )
+    return rows.sort("audit_group").to_dicts()
+
+
+def times(rows: Rows) -> float | None:
+    """Return how many times as much per pupil the first group gets as the last one."""
+    if len(rows) < 2:
+        return None
+    first, last = rows[0]["per_pupil_agorot"], rows[-1]["per_pupil_agorot"]
+    return first / last if first and last else None
+
+
+def changes(tables: Tables) -> Rows:
+    """Return who gets more and less than last year by quarter of need, the neediest first.
+
+    Keys: need_quartile, gaining, losing (schools), change_agorot (of all its schools).
+    """
+    known = tables["mart_allocation_change"].drop_nulls(["change_agorot", "need_quartile"])
+    gained = pl.col("change_agorot")
+    return (
+        known.group_by("need_quartile")
+        .agg(
+            schools_gaining=(gained > 0).sum(),
+            schools_losing=(gained < 0).sum(),
+            change_agorot=gained.sum(),
+        )
+        .sort("need_quartile")
+        .to_dicts()
+    )
+
+
+def evidence(tables: Tables) -> Rows:
+    """Return the share of the expected worth by what it rests on, the pupils of the city first.
+
+    Keys: kind (own, literature, assumed), worth_share_pct, row (of the mart; None for a sum).
+    """
+    rows = tables["mart_plan_evidence"].drop_nulls("worth_share_pct")
+    if rows.is_empty():
+        return []
+    own = rows.filter(pl.col("evidence_kind").str.starts_with("own_"))["worth_share_pct"].sum()
+    others = {row["evidence_kind"]: row for row in rows.to_dicts()}
+    return [
+        {"kind": "own", "worth_share_pct": own, "row": None},
+        *(
+            {"kind": kind, "worth_share_pct": others[kind]["worth_share_pct"], "row": others[kind]}
+            for kind in ("literature", "assumed")
+            if kind in others
+        ),
+    ]
+
+
+def uncounted(tables: Tables) -> Row | None:
+    """Return the money on what the committee wants and nothing measures."""
+    rows = tables["mart_plan_evidence"].filter(evidence_kind="committee")
+    return first_row(rows.filter(pl.col("cost_agorot") > 0))
+
+
+def firmness(tables: Tables) -> dict[str, float]:
+    """Return the share of the schools' money by how firm its lines are, in percent."""
+    lines = tables["mart_allocation"].join(
+        tables["mart_allocation_stability"].select(*PAIR, "stability"), on=PAIR
+    )
+    money = dict(lines.group_by("stability").agg(pl.col("cost_agorot").sum()).iter_rows())
+    whole = sum(money.values())
+    return {name: 100 * part / whole for name, part in money.items()} if whole else {}
+
+
+def by_response(tables: Tables) -> pl.DataFrame:
+    """Return the money of each response that the plan pays for, services of the city among them.
+
+    Columns: response_id, cost_agorot.
+    """
+    own = [tables[name].select("response_id", "cost_agorot") for name in _PAID]
+    return (
+        pl.concat(own, how="vertical_relaxed")
+        .group_by("response_id")
+        .agg(pl.col("cost_agorot").sum())
+        .filter(pl.col("cost_agorot") > 0)
+        .sort("response_id")
+    )

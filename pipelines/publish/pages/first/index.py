@@ -1,0 +1,110 @@
+"""The first page: what is proposed, how sure it is, and what the committee must decide (R131)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from pipelines.publish import charts
+from pipelines.publish.pages.base import ReportContext, page
+from pipelines.publish.pages.first import facts
+from pipelines.publish.pages.first.facts import Tables
+from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import AGOROT, MUNICIPAL
+from pipelines.settings.scenario_files import CONFIRMED
+
+MOST_CHOICES, MOST_UNKNOWN = 6, 4
+MOST_ROWS = {"voices": 2, "proposals": 2}  # of a choice: otherwise three
+
+
+def render_index(tables: Tables, context: ReportContext) -> str:
+    """Return the first page as one HTML text.
+
+    Args:
+        tables: the marts, as the audience may see them.
+        context: what the page says about itself.
+    """
+    both = {view: facts.quarters(tables, view) for view in ("plan", "total")}
+    return page(
+        "first/index",
+        tables,
+        context,
+        **facts.plan(tables),
+        progress={row["level_band"]: row for row in tables["mart_plan_progress"].to_dicts()},
+        changes=facts.changes(tables),
+        quarters=both,
+        times={view: facts.times(rows) for view, rows in both.items()},
+        dots=_dots(tables),
+        firm=facts.firmness(tables),
+        evidence=facts.evidence(tables),
+        uncounted=facts.uncounted(tables),
+        choices=_choices(tables)[:MOST_CHOICES],
+        unknown=_unknown(tables),
+    )
+
+
+def _dots(tables: Tables) -> charts.Drawn | None:
+    """Draw money per pupil against need, a dot a school, where the audience may see schools."""
+    if "need" not in tables["mart_allocation_school"].columns:
+        return None
+    points = (
+        tables["mart_allocation_school"]
+        .drop_nulls(["need", "per_pupil_agorot"])
+        .sort("semel_mosad")
+        .select(x="need", y=pl.col("per_pupil_agorot") / AGOROT)
+    )
+    if points.is_empty():
+        return None
+    across = "מדד הצורך: שמאלה – נזקקים יותר (נקודה – בית ספר)"
+    return charts.dots(points, across, "₪ לתלמיד", high=165, wide=380)
+
+
+def _choices(tables: Tables) -> list[dict[str, Any]]:
+    """Return what the committee must decide: what hangs on others first, then who loses.
+
+    Each has a kind, which says its words, and the rows its numbers are from.
+    """
+    scenarios = tables["mart_scenario"].filter(scenario_status="solved").sort("scenario_order")
+    graded = tables["mart_scenario_change"].filter(parameter_id="policy.equity_gamma")
+    falls = tables["mart_needy_fall"].sort("change_pct", "semel_mosad")
+    kinds = [str(kind) for kind in dictionary().fields["voice_conflict"].allowed]
+    conflicts = tables["mart_voice_conflict"].select("response_id", "voice_conflict")
+    said = conflicts.join(
+        tables["mart_voice_plan"].drop_nulls("allocated_agorot"), on="response_id"
+    )
+    undecided = tables["mart_proposal"].filter("needs_decision", pl.col("proposal") != "keep")
+    undecided = undecided.join(facts.by_response(tables), on="response_id")
+    steps = tables["mart_allocation_next"]
+    found = {
+        "unconfirmed": scenarios.filter(scenario_id=CONFIRMED),
+        "falls": falls,
+        "voices": said.sort(
+            pl.col("voice_conflict").cast(pl.Enum(kinds)),
+            "allocated_agorot",
+            "response_id",
+            descending=[False, True, False],
+        ),
+        "proposals": undecided.sort("cost_agorot", "response_id", descending=[True, False]),
+        "preference": scenarios.filter(
+            pl.col("scenario_id").is_in(graded["scenario_id"].implode())
+        ),
+        "budget": steps.filter(funding_channel=MUNICIPAL).sort("step_agorot"),
+    }
+    return [
+        {"kind": kind, "rows": rows.head(MOST_ROWS.get(kind, 3)).to_dicts(), "count": rows.height}
+        for kind, rows in found.items()
+        if not rows.is_empty()
+    ]
+
+
+def _unknown(tables: Tables) -> dict[str, Any]:
+    """Return what is not measured in any school, and what is not of schools.
+
+    Keys: rows (those that weaken most tables, the first of them), more (how many others).
+    """
+    rows = tables["mart_not_measured"]
+    nowhere = pl.col("schools_not_measured") == pl.col("schools")
+    weakened = pl.col("weakens").str.count_matches(",")
+    found = rows.filter(nowhere.fill_null(True)).sort(weakened, "item_id", descending=[True, False])
+    return {"rows": found.head(MOST_UNKNOWN).to_dicts(), "more": found[MOST_UNKNOWN:].height}
