@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.publish import words
 from pipelines.publish.audiences import readers_of
-from pipelines.publish.build import AuditError, audit_release, build_release
+from pipelines.publish.build import WORKBOOK, AuditError, audit_release, build_release
 from pipelines.publish.marts import content_hash, read_database, write_marts
 from pipelines.publish.pages.base import isolated
 from pipelines.publish.redraw import context_of

@@ -18,13 +18,16 @@ import polars as pl
 
 from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.base import ReportContext
+from pipelines.publish.papers.docx import write_docx
+from pipelines.publish.papers.policy_document import policy_document
+from pipelines.publish.papers.typst_pdf import write_pdf
 from pipelines.publish.papers.verify import render_verify
 from pipelines.publish.release import hashes, manifest_text
 from pipelines.settings.audiences import WHOLE
 from pipelines.settings.private import close_to_others
 
 FOLDER, MANIFEST = "papers", "manifest.json"
-VERIFY = "verify.html"
+VERIFY, POLICY = "verify.html", "policy_document"
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,14 @@ def _verify(source: Source, place: Path) -> None:
     (place / VERIFY).write_text(text, encoding="utf-8")
 
 
+def _policy_document(source: Source, place: Path) -> None:
+    paper = policy_document(source.shown, source.context, source.release)
+    write_pdf(paper, place / f"{POLICY}.pdf")
+    write_docx(paper, place / f"{POLICY}.docx")
+
+
 OF_BOTH: tuple[Callable[[Source, Path], None], ...] = (_verify,)
-OF_COMMITTEE: tuple[Callable[[Source, Path], None], ...] = ()
+OF_COMMITTEE: tuple[Callable[[Source, Path], None], ...] = (_policy_document,)
 
 
 def make_papers(root: Path, release: Path, context: ReportContext) -> Path:
