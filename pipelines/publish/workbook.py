@@ -5,6 +5,7 @@ Text can never become a formula, and the same tables give the same bytes.
 
 from __future__ import annotations
 
+import math
 import pickle
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -30,6 +32,7 @@ COVER = "שער"
 TOTAL = "סך הכול"
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes of each run
 _WIDEST, _NARROWEST = 60, 11
+_COVER_WIDTH, _LINE_HEIGHT = 85, 15  # letters that fit on a sheet of paper; points
 
 
 Tables = Mapping[str, pl.DataFrame]
@@ -59,9 +62,7 @@ def _for_people(frame: pl.DataFrame, names: Mapping[str, Mapping[str, str]]) -> 
     english = {c for c in frame.columns if c.endswith("_en")}
     frame = frame.drop((twice | keys | english) - {_SCHOOLS})
     return frame.with_columns(
-        pl.col(column).map_elements(
-            lambda code, column=column: called(names, column, code), return_dtype=pl.String
-        )
+        pl.col(column).map_elements(partial(called, names, column), return_dtype=pl.String)
         for column in frame.columns
         if fields[column].named_in and _SCHOOLS not in column
     )
@@ -175,10 +176,18 @@ def _chart(book: xlsxwriter.Workbook, name: str, frame: pl.DataFrame) -> Chart:
             "fill": {"color": "#1f3a5f"},
         }
     )
-    chart.set_title({"name": f"{title}: {head_of(measured)}", "name_font": {"size": 12}})
+    chart.set_title(
+        {"name": f"{title}: {dictionary().fields[measured].he}", "name_font": {"size": 12}}
+    )
     chart.set_legend({"none": True})
     chart.set_x_axis({"reverse": True})
-    chart.set_y_axis({"num_format": "#,##0", "major_gridlines": {"visible": True}})
+    chart.set_y_axis(
+        {
+            "name": dictionary().unit(measured).he,
+            "num_format": "#,##0",
+            "major_gridlines": {"visible": True},
+        }
+    )
     chart.set_size({"width": 900, "height": 380})
     return chart
 
@@ -191,7 +200,7 @@ def _cover(
 ) -> None:
     sheet.right_to_left()
     sheet.hide_gridlines(2)
-    sheet.set_column(0, 0, 110)
+    sheet.set_column(0, 0, _COVER_WIDTH)
     sheet.set_paper(9)  # A4
     sheet.fit_to_pages(1, 0)
     found = tables.get("mart_finding")
@@ -237,6 +246,8 @@ def _cover(
         ("הסכומים בשקלים; הסכום בשורה האחרונה שווה לסכום השורות.", "text"),
     ]
     for row, (text, style) in enumerate(lines):
+        if style == "text":  # not every program makes wrapped rows as high as they need
+            sheet.set_row(row, _LINE_HEIGHT * math.ceil(len(text) / _COVER_WIDTH))
         sheet.write_string(row, 0, text, styles[style])
     titles = [title for name, title in dictionary().sheets.items() if name in tables]
     sheet.write_string(len(lines), 0, "הגיליונות", styles["title"])

@@ -20,6 +20,7 @@ from pipelines.publish.papers.content import Heading, Line, Number, Paper, Parag
 
 _MADE = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes
 _FONT = "Arial"
+LEFT_TO_RIGHT = "\u200e"
 
 
 def write_docx(paper: Paper, path: Path) -> None:
@@ -48,7 +49,9 @@ def write_docx(paper: Paper, path: Path) -> None:
 
 
 def _table(document, block: Table) -> None:
-    _write(document.add_paragraph(style="Caption"), (block.caption,))
+    caption = document.add_paragraph(style="Caption")
+    caption.paragraph_format.keep_with_next = True
+    _write(caption, (block.caption,))
     table = document.add_table(rows=0, cols=len(block.heads), style="Light Grid Accent 1")
     table._tbl.tblPr.append(OxmlElement("w:bidiVisual"))
     for at, row in enumerate([tuple((head,) for head in block.heads), *block.rows]):
@@ -64,10 +67,14 @@ def _write(place: Place, line: Line, is_english: bool = False) -> None:
     if not is_english:
         place._p.get_or_add_pPr().append(OxmlElement("w:bidi"))
     for piece in line:
-        run = place.add_run(piece.shown if isinstance(piece, Number) else piece)
-        # A number without the mark keeps its sign and separators on their side.
+        # A number is no run of the other direction; its sign needs a mark to stay on its left.
+        run = place.add_run(_left(piece.shown) if isinstance(piece, Number) else piece)
         if not is_english and not isinstance(piece, Number):
             run._r.get_or_add_rPr().append(OxmlElement("w:rtl"))
+
+
+def _left(number: str) -> str:
+    return number if number[:1].isdigit() else f"{LEFT_TO_RIGHT}{number}"
 
 
 def settled(packed: bytes) -> bytes:

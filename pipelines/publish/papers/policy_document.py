@@ -86,7 +86,6 @@ def _principles(shown: Tables) -> list[Block]:
 
 
 def _criteria(shown: Tables) -> list[Block]:
-    names = names_of(shown)
     current = shown["mart_criterion"].filter("is_current_version", criterion_scope="authority")
     mart = "mart_criterion"
     rows = [
@@ -229,7 +228,7 @@ def _goals(shown: Tables) -> list[Block]:
     ]
     caption = "היעדים; בפערים: המרחק מהיעד בחודשי למידה (מינוס = מתחת ליעד), בשיעורים: אחוזים"
     heads = ("בית הספר", "המדד", "היום", "היעד", "הסיכוי")
-    return [Heading("יעדים"), table(caption, heads, sorted(rows, key=lambda row: row[:2]))]
+    return [Heading("יעדים"), table(caption, heads, sorted(rows, key=str))]
 
 
 def _dates(shown: Tables) -> list[Block]:
