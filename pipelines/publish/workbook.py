@@ -32,7 +32,7 @@ COVER = "שער"
 TOTAL = "סך הכול"
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes of each run
 _WIDEST, _NARROWEST = 60, 11
-_COVER_WIDTH, _LINE_HEIGHT = 85, 15  # letters that fit on a sheet of paper; points
+_COVER_WIDTH, _LINE_HEIGHT = 70, 15  # letters that fit on a sheet of paper; points
 
 
 Tables = Mapping[str, pl.DataFrame]

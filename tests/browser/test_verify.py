@@ -3,7 +3,6 @@
 import copy
 import json
 import re
-import shutil
 
 import pytest
 
@@ -12,25 +11,11 @@ from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.papers.verify import CARRIED, SCRIPT, render_verify
 from pipelines.publish.redraw import context_of
 from pipelines.settings.city import load_city
-from tests.browser.test_browser import FLAGS
 
 pytestmark = pytest.mark.browser
 DATA = re.compile(r'(<script type="application/json" id="data">)(.*?)(</script>)', re.S)
 # What a line's participants are is not in the money: the one rule that counts them tells its sum.
 NOT_IN_THE_MONEY = {("mart_allocation", "participants")}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("Debian's chromium is not installed (tests/browser/setup.sh installs it)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
