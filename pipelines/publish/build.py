@@ -118,7 +118,7 @@ def build_release(
     """Write `<folder>/<audience>`: marts, workbook and pages, small cells removed.
 
     Analysts and the committee get the pages; an audience of schools gets a folder a school, and
-    in it, principals beside their page, the workbook and the page of that school.
+    in it the workbook of that school, principals its page too.
 
     Args:
         folder: of the release, being built.
