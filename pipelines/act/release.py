@@ -12,10 +12,9 @@ from pipelines.publish.build import audit_release, build_release
 from pipelines.publish.disclosure import told_by
 from pipelines.publish.distribution import distribution
 from pipelines.publish.drift import quality_drift
-from pipelines.publish.marts import DATABASE
 from pipelines.publish.news import NEWS, news
 from pipelines.publish.redraw import about, context_of
-from pipelines.publish.release import baseline, current_release, earlier, publish
+from pipelines.publish.release import baseline, earlier, last_published, publish
 from pipelines.publish.suppression import SUPPRESSED, without_few
 from pipelines.settings.fields import dictionary
 from pipelines.settings.policy_defaults import whole_policy
@@ -75,11 +74,11 @@ def release(
     tables[DISTRIBUTION] = distribution(
         warehouse.tables(_LISTS), read_sent(marts), _made_again(marts, before)
     )
-    by_analysts = [told_by(path / "analyst" / DATABASE) for path in releases]
+    by_analysts = [told_by(path / "analyst") for path in releases]
     told = {
         reader.name: by_analysts
         if reader.thresholds == analysts
-        else [told_by(path / reader.name / DATABASE) for path in releases]
+        else [told_by(path / reader.name) for path in releases]
         for reader in readers
     }
     report = context_of(city)
@@ -122,8 +121,8 @@ def _made_again(marts: Path, before: Path | None) -> str | None:
     """Return the current release where this one is made from the same inputs: what became of it
     since is no part of them, and would change its bytes.
     """
-    current = current_release(marts)
-    return current.name if current is not None and current != before else None
+    last = last_published(marts)
+    return last if before is None or last != before.name else None
 
 
 def without_addresses(text: str) -> str:
