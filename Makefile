@@ -1,6 +1,8 @@
 # Tikkun: every command and what it does.
 CITY ?= demo_city
 PORT ?= 3000
+HOST ?= 127.0.0.1
+SERVED = --host $(HOST) --port $(PORT) $(if $(VIEW),--view)
 VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
@@ -52,14 +54,14 @@ send: setup ## send CITY's current release: to each recipient the version of the
 pages: setup ## draw the pages of CITY's current release again, after a template has changed
 	@$(PY) -m pipelines.commands.pages $(CITY)
 
-ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the Dagster pages of CITY on http://127.0.0.1:$(PORT); nothing runs unless asked
-	@$(PY) -m pipelines.commands.serve $(CITY) --port $(PORT) --by-hand
+ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the Dagster pages of CITY on http://127.0.0.1:$(PORT); nothing runs unless asked (VIEW=1: nothing can be started; HOST=address with TIKKUN_TOKEN: for others too)
+	@$(PY) -m pipelines.commands.serve $(CITY) $(SERVED) --by-hand
 
 serve: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the same, and run CITY every night
-	@$(PY) -m pipelines.commands.serve $(CITY) --port $(PORT)
+	@$(PY) -m pipelines.commands.serve $(CITY) $(SERVED)
 
-studio: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## move budget, preference and shares of CITY's published plan and see it solved again, on http://127.0.0.1:$(PORT)
-	TIKKUN_CITY=$(CITY) $(VENV)/bin/marimo run notebooks/scenario_studio.py --headless --no-token --host 127.0.0.1 --port $(PORT)
+studio: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## move budget, preference and shares of CITY's published plan and see it solved again, on http://127.0.0.1:$(PORT) (VIEW=1: nothing is saved or decided)
+	@$(PY) -m pipelines.commands.studio $(CITY) $(SERVED)
 
 why: setup ## why a school of CITY has a response or not, and what would turn it (SCHOOL=code RESPONSE=id)
 	@$(PY) -m pipelines.commands.why $(CITY) $(SCHOOL) $(RESPONSE)
