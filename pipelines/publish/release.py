@@ -352,30 +352,26 @@ def _sync(folder: Path) -> None:
 def _register(root: Path, name: str) -> None:
     """Note that a release was published: its folder is pruned one day, its name stays known."""
     register = root / PUBLISHED
-    known = _registered(register)
+    try:
+        known = register.read_text(encoding="utf-8").split() if register.exists() else []
+    except (OSError, UnicodeDecodeError):
+        known = [""]
+    if not all(map(_COMPLETE.fullmatch, known)):
+        set_aside(
+            register,
+            "It lists published releases; it is made anew from those that are kept.",
+            "הוא מונה את מה שפורסם, ונבנה מחדש ממה שנשמר.",
+        )
+        kept = [one.release for one in publications(root)]
+        kept += sorted(
+            path.name for part in ("releases", KNOWN) for path in (root / part).glob("*")
+        )
+        known = [one for one in dict.fromkeys(kept) if _COMPLETE.fullmatch(one) and one != name]
     if name not in known:
         aside = root / f".{PUBLISHED}.next"
         aside.write_text("\n".join([*known, name, ""]), encoding="utf-8")
         open_to_readers(aside)
         aside.replace(register)
-
-
-def _registered(register: Path) -> list[str]:
-    try:
-        known = register.read_text(encoding="utf-8").split() if register.exists() else []
-    except (OSError, UnicodeDecodeError):
-        known = [""]
-    if all(_COMPLETE.fullmatch(name) for name in known):
-        return known
-    set_aside(
-        register,
-        "It lists published releases; it is made anew from those that are kept.",
-        "הוא מונה את מה שפורסם, ונבנה מחדש ממה שנשמר.",
-    )
-    kept = {
-        path.name for part in ("releases", KNOWN) for path in (register.parent / part).glob("*")
-    }
-    return sorted(name for name in kept if _COMPLETE.fullmatch(name))
 
 
 def _make_current(root: Path, release: Path) -> None:

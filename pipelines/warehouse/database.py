@@ -170,7 +170,7 @@ class Warehouse:
                         f'SELECT bit_xor(hash(t)) FROM "{layer}"."{name}" t'
                     ).fetchone()
         except (duckdb.Error, OSError) as error:
-            if "lock" in str(error).lower() or isinstance(error, duckdb.ConnectionException):
+            if "Could not set lock" in str(error) or isinstance(error, duckdb.ConnectionException):
                 raise self._held_by_another(error) from None
             return False
         return True
