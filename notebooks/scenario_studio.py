@@ -28,6 +28,7 @@ def _():
     from pipelines.act.deciding import Decision, decide, plans_of
     from pipelines.decide.studio import Settings, Studio
     from pipelines.guard import VIEW
+    from pipelines.publish.release import verify
     from pipelines.publish.words import (
         gap_percent,
         integer,
@@ -69,12 +70,13 @@ def _():
         save_scenario,
         signed,
         time,
+        verify,
         workspace,
     )
 
 
 @app.cell
-def _(Path, Studio, VIEW, note_access, os, project, workspace):
+def _(Path, Studio, VIEW, note_access, os, project, verify, workspace):
     marts = Path(os.environ.get("TIKKUN_DATA_MARTS") or project / "data_marts")
     city = os.environ.get("TIKKUN_CITY") or "demo_city"
     release = marts / city / "current" / "analyst"
@@ -82,6 +84,7 @@ def _(Path, Studio, VIEW, note_access, os, project, workspace):
         raise SystemExit(
             f"{release}: nothing is published there yet; run `make run CITY={city}` first"
         )
+    verify(marts / city)  # what is not as published is not shown: it says what to do
     studio = Studio.open(release)
     base = studio.settings
     space = workspace(city)
