@@ -112,8 +112,10 @@ def main(arguments: list[str] | None = None) -> int:
         NIGHT: "" if asked.by_hand else "yes",
     }
     programs, of_city = Path(sys.executable).parent, ("-m", "pipelines.definitions")
-    page = (sys.executable, "-m", "pipelines.commands.page", "--host", asked.host)
-    page += ("--port", str(asked.port), *(["--view"] if asked.view else []))
+    page = (
+        *(sys.executable, "-m", "pipelines.commands.page", "--host", asked.host),
+        *("--port", str(asked.port), *(["--view"] if asked.view else [])),
+    )
     kept = (
         Kept("page", page, env),
         Kept("daemon", (str(programs / "dagster-daemon"), "run", *of_city), env),
