@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from filelock import FileLock
 
 from pipelines.publish.known import FOLDER as KNOWN
 from pipelines.publish.known import MANIFEST, is_kept, publications
@@ -36,7 +37,7 @@ from pipelines.settings.city import CityError
 from pipelines.settings.private import close_to_others, open_to_readers
 from pipelines.settings.workspace import PUBLISHED
 
-_BUILDING, _GOING = ".building-", ".going-"
+_BUILDING, _GOING, _LOCK = ".building-", ".going-", ".publishing.lock"
 _COMPLETE = re.compile(r"[0-9a-f]{16}")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 ORIGIN = ("made_from", "inputs", "code", "compared_with")
@@ -77,6 +78,26 @@ def publish(
     releases = root / "releases"
     try:
         _make_open(releases)
+        lock = FileLock(root / _LOCK)
+        lock.acquire()  # whoever publishes without the run lock, as `make pages` does, waits here
+    except OSError as error:
+        raise _unwritable(releases, error) from error
+    try:
+        return _publish(root, build, audit, keep, about, origin)
+    finally:
+        lock.release()
+
+
+def _publish(
+    root: Path,
+    build: Callable[[Path], None],
+    audit: Callable[[Path], None],
+    keep: int,
+    about: Mapping[str, str] | None,
+    origin: Mapping[str, Any] | None,
+) -> Path:
+    releases = root / "releases"
+    try:
         for left in (*releases.glob(f"{_BUILDING}*"), *releases.glob(f"{_GOING}*")):
             shutil.rmtree(left)
         building = releases / f"{_BUILDING}{os.getpid()}"

@@ -36,7 +36,7 @@ for turn in itertools.count():
     publish(root, build(turn % 5), lambda _: None, keep=2)
 """
 _DECIDER = """
-import itertools
+from datetime import date
 from pipelines.act.deciding import Decision, decide
 from pipelines.settings.workspace import workspace
 space = workspace()
@@ -65,6 +65,7 @@ class Kill:
 
 def _killed(process: subprocess.Popen, how: signal.Signals, after: float) -> int:
     time.sleep(after)
+    assert process.poll() is None, "it ended by itself"
     process.send_signal(how)
     return process.wait(timeout=120)
 

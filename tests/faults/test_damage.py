@@ -10,6 +10,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
@@ -163,6 +165,28 @@ def test_a_release_is_deleted_under_another_name(tmp_path, monkeypatch):
     assert all(map(is_whole, named))
     released(tmp_path, "1")
     assert not [*(tmp_path / "releases").glob(".*")]
+
+
+def test_two_publishers_wait_for_each_other(tmp_path):
+    """Neither sweeps away what the other is building."""
+    is_building, may_go_on = Event(), Event()
+
+    def slow(folder):
+        is_building.set()
+        assert may_go_on.wait(60)
+        (folder / "a").write_text("slow")
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(publish, tmp_path, slow, lambda _: None)
+        assert is_building.wait(60)
+        second = pool.submit(
+            publish, tmp_path, lambda folder: (folder / "a").write_text("2"), lambda _: None
+        )
+        assert not second.done()
+        may_go_on.set()
+        made = first.result(60), second.result(60)
+    assert all(map(is_whole, made))
+    assert verify(tmp_path) == made[1] != made[0]
 
 
 REGISTERS = {

@@ -25,7 +25,8 @@ def test_many_moments_of_publishing(tmp_path):
 
 @pytest.mark.slow
 def test_many_moments_of_deciding(published, tmp_path):
-    expect(deciding(copy_of(published, tmp_path), 12))
+    kills = expect(deciding(copy_of(published, tmp_path), 12))
+    assert not kills[-1].found.startswith("0 decisions")
 
 
 @pytest.mark.slow
