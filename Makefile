@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
 
-.PHONY: help as-of trace setup forms run send decide rebuild pages serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
+.PHONY: help faults bill backup as-of trace setup forms run send decide rebuild pages serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -93,14 +93,24 @@ test: setup browser ## the tests (minutes)
 test-quick: setup ## the quickest tests: units, formulas, golden SQL, settings (under a minute)
 	@$(PY) -m pytest -m "not slow" $(addprefix tests/,unit formula sql settings) -n 2 --dist loadfile
 
+faults: setup browser ## every fault of tests/faults/catalogue.tsv is brought about, and what happened is printed (tens of minutes)
+	@$(PY) -m tests.faults
+
+bill: setup ## the bill of materials of requirements.lock (CycloneDX; OUT=bill.json)
+	@$(PY) -m tests.supply.bill $(if $(OUT),--out "$(OUT)")
+
+backup: setup ## copy what cannot be made again of CITY into OUT=backup.tar.gz, while no run writes it
+	@CITY=$(CITY) OUT="$(OUT)" RAW=$${TIKKUN_DATA_RAW:-data_raw} MARTS=$${TIKKUN_DATA_MARTS:-data_marts} WORK=$${TIKKUN_WORK:-.work} sh docs/backup.sh
+
 browser: # Debian's chromium and a Hebrew font for the browser tests; without them those tests are skipped, with the reason
 	@sh tests/browser/setup.sh
 
-lint: setup ## style, types and the direction of dependencies
+lint: setup ## style, types, the direction of dependencies, licences
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+	@$(PY) -m tests.supply.bill --licences
 
 format: setup ## put the code in its standard form
 	@$(VENV)/bin/ruff check --fix .
