@@ -1,7 +1,4 @@
-"""Kill what writes at random moments, and look at what a reader then finds.
-
-`python -m tests.faults.kills publishing 20` plays one kind on its own; `test_kills.py` plays all.
-"""
+"""Kill what writes at random moments, and look at what a reader then finds."""
 
 from __future__ import annotations
 
