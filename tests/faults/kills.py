@@ -112,7 +112,7 @@ def deciding(place: Place, times: int, seed: int = 2) -> Iterator[Kill]:
     draw = random.Random(seed)
     env = place.env | {"TIKKUN_CITY": place.raw.name}
     for turn in range(times):
-        how, after = SIGNALS[turn % 2], draw.uniform(0, 1.5)
+        how, after = SIGNALS[turn % 2], draw.uniform(0, 10)
         _killed(_child(_DECIDER, env=env), how, after)
         try:
             with patch.dict(os.environ, env):
