@@ -1,11 +1,13 @@
 # Tikkun: every command and what it does.
 CITY ?= demo_city
 PORT ?= 3000
+HOST ?= 127.0.0.1
+SERVED = --host $(HOST) --port $(PORT) $(if $(VIEW),--view)
 VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
 
-.PHONY: help as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
+.PHONY: help faults bill backup as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -55,14 +57,14 @@ pages: setup ## draw the pages of CITY's current release again, after a template
 papers: setup ## the papers of CITY's current release: policy document, meeting packs, verify.html (to data_marts/CITY/papers)
 	@$(PY) -m pipelines.commands.papers $(CITY)
 
-ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the Dagster pages of CITY on http://127.0.0.1:$(PORT); nothing runs unless asked
-	@$(PY) -m pipelines.commands.serve $(CITY) --port $(PORT) --by-hand
+ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the Dagster pages of CITY on http://127.0.0.1:$(PORT); nothing runs unless asked (VIEW=1: nothing can be started; HOST=address with TIKKUN_TOKEN: for others too)
+	@$(PY) -m pipelines.commands.serve $(CITY) $(SERVED) --by-hand
 
 serve: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the same, and run CITY every night
-	@$(PY) -m pipelines.commands.serve $(CITY) --port $(PORT)
+	@$(PY) -m pipelines.commands.serve $(CITY) $(SERVED)
 
-studio: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## move budget, preference and shares of CITY's published plan and see it solved again, on http://127.0.0.1:$(PORT)
-	TIKKUN_CITY=$(CITY) $(VENV)/bin/marimo run notebooks/scenario_studio.py --headless --no-token --host 127.0.0.1 --port $(PORT)
+studio: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## move budget, preference and shares of CITY's published plan and see it solved again, on http://127.0.0.1:$(PORT) (VIEW=1: nothing is saved or decided)
+	@$(PY) -m pipelines.commands.studio $(CITY) $(SERVED)
 
 why: setup ## why a school of CITY has a response or not, and what would turn it (SCHOOL=code RESPONSE=id)
 	@$(PY) -m pipelines.commands.why $(CITY) $(SCHOOL) $(RESPONSE)
@@ -94,14 +96,24 @@ test: setup browser ## the tests (minutes)
 test-quick: setup ## the quickest tests: units, formulas, golden SQL, settings (under a minute)
 	@$(PY) -m pytest -m "not slow" $(addprefix tests/,unit formula sql settings) -n 2 --dist loadfile
 
+faults: setup browser ## every fault of tests/faults/catalogue.tsv is brought about, and what happened is printed (tens of minutes)
+	@$(PY) -m tests.faults
+
+bill: setup ## the bill of materials of requirements.lock (CycloneDX; OUT=bill.json)
+	@$(PY) -m tests.supply.bill $(if $(OUT),--out "$(OUT)")
+
+backup: setup ## copy what cannot be made again of CITY into OUT=backup.tar.gz, while no run writes it
+	@CITY=$(CITY) OUT="$(OUT)" RAW=$${TIKKUN_DATA_RAW:-data_raw} MARTS=$${TIKKUN_DATA_MARTS:-data_marts} WORK=$${TIKKUN_WORK:-.work} sh docs/backup.sh
+
 browser: # Debian's chromium and a Hebrew font for the browser tests; without them those tests are skipped, with the reason
 	@sh tests/browser/setup.sh
 
-lint: setup ## style, types and the direction of dependencies
+lint: setup ## style, types, the direction of dependencies, licences
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+	@$(PY) -m tests.supply.bill --licences
 
 format: setup ## put the code in its standard form
 	@$(VENV)/bin/ruff check --fix .

@@ -27,6 +27,8 @@ def _():
         sys.path.insert(0, str(project))
     from pipelines.act.deciding import Decision, decide, plans_of
     from pipelines.decide.studio import Settings, Studio
+    from pipelines.guard import VIEW
+    from pipelines.publish.release import verify
     from pipelines.publish.studio_words import picture, said
     from pipelines.publish.words import (
         gap_percent,
@@ -50,6 +52,7 @@ def _():
         Path,
         Settings,
         Studio,
+        VIEW,
         decide,
         dictionary,
         escape,
@@ -70,12 +73,13 @@ def _():
         save_scenario,
         signed,
         time,
+        verify,
         workspace,
     )
 
 
 @app.cell
-def _(Path, Studio, note_access, os, project, workspace):
+def _(Path, Studio, VIEW, note_access, os, project, verify, workspace):
     marts = Path(os.environ.get("TIKKUN_DATA_MARTS") or project / "data_marts")
     city = os.environ.get("TIKKUN_CITY") or "demo_city"
     release = marts / city / "current" / "analyst"
@@ -83,11 +87,13 @@ def _(Path, Studio, note_access, os, project, workspace):
         raise SystemExit(
             f"{release}: nothing is published there yet; run `make run CITY={city}` first"
         )
+    verify(marts / city)  # what is not as published is not shown: it says what to do
     studio = Studio.open(release)
     base = studio.settings
     space = workspace(city)
+    only_shown = bool(os.environ.get(VIEW))
     note_access(space, "studio", "analyst")
-    return base, release, space, studio
+    return base, only_shown, release, space, studio
 
 
 @app.cell
@@ -309,7 +315,7 @@ def _(draft, escape, integer, label, mo, nis, nis_change):
 
 
 @app.cell
-def _(mo):
+def _(mo, only_shown):
     saved = mo.ui.batch(
         mo.md("""
         **שמירת הטיוטה כתרחיש** – הריצה הבאה תפתור אותו במדויק ותציג אותו ליד התוכנית
@@ -322,13 +328,16 @@ def _(mo):
             "reason": mo.ui.text(label="למה שואלים"),
         },
     ).form(submit_button_label="שמירה כתרחיש", clear_on_submit=True)
-    mo.Html(f'<div dir="rtl" lang="he" data-studio="save">{saved.text}</div>')
+    form = "" if only_shown else saved.text
+    mo.Html(f'<div dir="rtl" lang="he" data-studio="save">{form}</div>')
     return (saved,)
 
 
 @app.cell
-def _(CityError, asked, escape, mo, save_scenario, saved, space, studio):
+def _(CityError, asked, escape, mo, only_shown, save_scenario, saved, space, studio):
     def kept():
+        if only_shown:
+            return "האולפן פתוח לצפייה בלבד: דבר לא נשמר."
         given = saved.value
         changes = studio.changes(asked)
         if not changes:
@@ -353,7 +362,7 @@ def _(CityError, asked, escape, mo, save_scenario, saved, space, studio):
 
 
 @app.cell
-def _(dictionary, mo, plans_of, release):
+def _(dictionary, mo, only_shown, plans_of, release):
     plans = {name: scenario for scenario, name in plans_of(release).items()}
     roles = {name: role for role, name in dictionary().labels["decided_by_role"].items()}
     decided = mo.ui.batch(
@@ -371,14 +380,18 @@ def _(dictionary, mo, plans_of, release):
             "reason": mo.ui.text(label="נימוק", full_width=True),
         },
     ).form(submit_button_label="החלטה", clear_on_submit=True)
-    mo.Html(f'<div dir="rtl" lang="he" data-studio="decide">{decided.text}</div>')
+    choice = "" if only_shown else decided.text
+    mo.Html(f'<div dir="rtl" lang="he" data-studio="decide">{choice}</div>')
     return (decided,)
 
 
 @app.cell
-def _(CityError, Decision, decide, decided, escape, mo, space):
+def _(CityError, Decision, decide, decided, escape, mo, only_shown, space):
     def decision():
         from datetime import date
+
+        if only_shown:
+            return "האולפן פתוח לצפייה בלבד: דבר לא הוחלט."
 
         given = decided.value
         replaces = given["replaces"].strip()

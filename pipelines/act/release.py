@@ -13,7 +13,6 @@ from pipelines.publish.disclosure import told_by
 from pipelines.publish.distribution import distribution
 from pipelines.publish.drift import quality_drift
 from pipelines.publish.known import published_until
-from pipelines.publish.marts import DATABASE
 from pipelines.publish.news import NEWS, news
 from pipelines.publish.redraw import about, context_of
 from pipelines.publish.release import baseline, earlier, publish
@@ -78,11 +77,11 @@ def release(
         read_sent(marts),
         published_until(marts, before.name) if before else (),
     )
-    by_analysts = [told_by(path / "analyst" / DATABASE) for path in releases]
+    by_analysts = [told_by(path / "analyst") for path in releases]
     told = {
         reader.name: by_analysts
         if reader.thresholds == analysts
-        else [told_by(path / reader.name / DATABASE) for path in releases]
+        else [told_by(path / reader.name) for path in releases]
         for reader in readers
     }
     report = context_of(city)

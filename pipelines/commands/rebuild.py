@@ -116,7 +116,7 @@ def _made_again(space: Workspace, city: CityFolder, decided: DecidedPlan, folder
     before = own / "releases" / str(said.get("compared_with"))
     if before.is_dir():  # what was told before is part of what it says
         for path in earlier(own, before):
-            shutil.copytree(path, marts / "releases" / path.name)
+            shutil.copytree(path, marts / path.parent.name / path.name)
         (marts / "current").symlink_to(Path("releases") / before.name)
     _lend_known(own, marts, decided.record.release)
     environment = os.environ | {

@@ -22,6 +22,7 @@ from pipelines.settings.scenario_files import load_scenarios
 from pipelines.settings.workspace import Workspace, workspace
 from pipelines.warehouse.database import Warehouse
 
+_LEAST_ROOM = 1 << 20  # bytes
 SYNTHETIC = "   (synthetic data: it describes no real school or pupil)"
 
 
@@ -41,7 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         city = space.city()
         load_scenarios(city)
-        _check_writable(Path(space.marts_folder))
+        for folder, variable in (
+            (Path(space.marts_folder), "TIKKUN_DATA_MARTS"),
+            (Path(space.work_folder), "TIKKUN_WORK"),
+            (space.runs_folder, "TIKKUN_DAGSTER"),
+        ):
+            _check_writable(folder, variable)
         console.print(
             f"[bold]{city.city.city.name_en}[/bold]   scope: {city.city.scope.name}"
             + (SYNTHETIC if city.city.city.is_synthetic else "")
@@ -64,23 +70,25 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _check_writable(folder: Path) -> None:
+def _check_writable(folder: Path, variable: str) -> None:
     """Fail before the work, not after it, when the results cannot be written.
 
     Raises:
         CityError: naming the folder.
     """
+    probe = folder / ".writable"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.write_bytes(bytes(_LEAST_ROOM))  # a full disk makes an empty file all the same
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise CityError(
             f"{folder}: the results cannot be written there ({error.strerror}). Make the folder"
-            " writable, or name another with TIKKUN_DATA_MARTS.",
+            f" writable, or name another with {variable}.",
             f"{folder}: לא ניתן לכתוב את התוצאות לתיקייה זו. יש לאפשר כתיבה או לבחור תיקייה אחרת"
-            " (TIKKUN_DATA_MARTS).",
+            f" ({variable}).",
         ) from None
 
 
@@ -123,6 +131,11 @@ def _run(space: Workspace, console: Console, due: Due, *, is_forced: bool) -> bo
                 f"\n[red]{event.step_key}[/red]: {escape(_reason(event.step_failure_data.error))}"
             )
     if not result.success:
+        # What keeps a run from beginning, such as a warehouse in use, belongs to no step.
+        for event in result.all_events:
+            failed = event.job_failure_data.error if event.is_job_failure else None
+            if failed and not any(event.is_step_failure for event in result.all_events):
+                console.print(f"\n[red]{escape(_reason(failed))}[/red]")
         console.print(
             f"\n{what_stays(Path(space.marts_folder))[0]} Details: make ui CITY={space.name},"
             f" run {result.run_id}."
@@ -136,7 +149,7 @@ def _reason(error) -> str:
         error = error.cause
     return (
         error.message.split(": ", 1)[-1].strip()
-        if error.cls_name in ("CityError", "Failure")
+        if error.cls_name in ("CityError", "DataError", "ReleaseError", "Failure")
         else error.message.strip()
     )
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from pipelines.guard import guarded
 from pipelines.settings.city import CityError
 from pipelines.settings.workspace import PROJECT, workspace
 
@@ -76,11 +77,17 @@ class Kept:
             os.killpg(self._process.pid, how)
 
 
+async def _nothing(*_: object) -> None:
+    """Answer nothing: what the page is served with is looked at before it is there."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Serve until told to end; return 0, or 1 if the city's folder is not valid."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.commands.serve", description=__doc__)
     parser.add_argument("city", nargs="?", help="folder under data_raw (default: demo_city)")
+    parser.add_argument("--host", default="127.0.0.1", help="beyond this machine: TIKKUN_TOKEN")
     parser.add_argument("--port", type=int, default=3000)
+    parser.add_argument("--view", action="store_true", help="the page shows and starts nothing")
     parser.add_argument(
         "--by-hand", action="store_true", help="the schedule waits until it is switched on"
     )
@@ -88,6 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
     space = workspace(asked.city)
     try:
         space.city()
+        guarded(_nothing, asked.host, asked.port, os.environ)  # else refused before all else
     except CityError as error:
         print(error)
         return 1
@@ -104,12 +112,15 @@ def main(arguments: list[str] | None = None) -> int:
         NIGHT: "" if asked.by_hand else "yes",
     }
     programs, of_city = Path(sys.executable).parent, ("-m", "pipelines.definitions")
-    page = (str(programs / "dagster-webserver"), *of_city, "-h", "127.0.0.1", "-p", str(asked.port))
+    page = (
+        *(sys.executable, "-m", "pipelines.commands.page", "--host", asked.host),
+        *("--port", str(asked.port), *(["--view"] if asked.view else [])),
+    )
     kept = (
         Kept("page", page, env),
         Kept("daemon", (str(programs / "dagster-daemon"), "run", *of_city), env),
     )
-    print(f"{space.name}: http://127.0.0.1:{asked.port}", flush=True)
+    print(f"{space.name}: http://{asked.host}:{asked.port}", flush=True)
     is_over = threading.Event()
     for told in (signal.SIGTERM, signal.SIGINT):
         signal.signal(told, lambda *_: is_over.set())

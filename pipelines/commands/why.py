@@ -20,6 +20,7 @@ from models.allocation.account.answer import answer
 from models.keys import PAIR
 from pipelines.decide.account import TURNING
 from pipelines.decide.studio import Studio
+from pipelines.publish.release import ReleaseError, verify
 from pipelines.settings.access import note_access
 from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import workspace
@@ -42,6 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
             f"[red]{release}: nothing is published there yet; run `make run CITY={asked.city}`"
             f" first\n{release}: טרם פורסם דבר; יש להריץ תחילה `make run CITY={asked.city}`[/red]"
         )
+        return 1
+    try:
+        verify(Path(workspace(asked.city).marts_folder))
+    except ReleaseError as error:
+        console.print(f"[red]{escape(str(error))}[/red]")
         return 1
     note_access(workspace(asked.city), "why", "analyst", f"{asked.school} {asked.response}")
     studio = Studio.open(release)

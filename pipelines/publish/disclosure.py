@@ -32,7 +32,7 @@ from models.privacy import (
     share_step,
     wilson,
 )
-from pipelines.publish.marts import read_database
+from pipelines.publish.marts import DATABASE, read_database, read_marts
 from pipelines.settings.fields import Rounding, Telling, dictionary
 
 _FEWEST = 5  # the least that a policy may ask for
@@ -248,9 +248,13 @@ def _count_by_parts(told: Told, names: Collection[str]) -> None:
                 told.cells[name].value = sum(known)
 
 
-def told_by(database: Path) -> Told:
-    """Return what a release told, by the database of an audience."""
-    return read(read_database(database)) if database.is_file() else Told({}, (), {}, frozenset())
+def told_by(place: Path) -> Told:
+    """Return what a release told an audience, by its folder: its database, or the Parquet files
+    where those alone are kept.
+    """
+    database = place / DATABASE
+    tables = read_database(database) if database.is_file() else read_marts(place)
+    return read(tables) if tables else Told({}, (), {}, frozenset())
 
 
 def hide(shown: Tables, names: Collection[str]) -> dict[str, pl.DataFrame]:

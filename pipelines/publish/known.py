@@ -9,6 +9,7 @@ that suppression had taken out, and a file that did not change is kept once.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path, PurePosixPath
 
+from pipelines.settings.aside import set_aside
 from pipelines.settings.audiences import AUDIENCES, AudienceName
 from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import KNOWN, PUBLISHED
@@ -60,12 +62,20 @@ def of_schools(release: Path) -> tuple[AudienceName, ...]:
 def keep(root: Path, release: Path) -> None:
     """Keep what a release is made of. A kill in between leaves no half of it.
 
+    What is kept and no longer is what the release holds is set aside and kept anew.
+
     Args:
         root: the city's marts folder.
         release: the release, whole.
     """
     last = next(iter(reversed(publications(root))), None)
     kept = root / FOLDER / release.name
+    if kept.exists() and not _holds(kept, release):
+        set_aside(
+            kept,
+            "It holds what was published on a day; it is kept anew from the release.",
+            "הוא שומר את מה שפורסם ביום מסוים, ונשמר מחדש מן הפרסום.",
+        )
     if not kept.is_dir():
         building = root / FOLDER / f".building-{os.getpid()}"
         shutil.rmtree(building, ignore_errors=True)
@@ -82,14 +92,42 @@ def note(root: Path, release: str, moment: datetime) -> None:
     if last is None or last.release != release:
         said = f"{moment.isoformat(timespec='seconds')}\t{release}\n"
         path = root / MOMENTS
+        if path.exists() and not path.is_file():
+            set_aside(
+                path,
+                "It lists what was published when; the list begins anew.",
+                "הוא מונה מה פורסם ומתי; הרשימה מתחילה מחדש.",
+            )
         is_torn = path.is_file() and not path.read_bytes().endswith(b"\n")
         with path.open("a", encoding="utf-8") as file:
             file.write(f"\n{said}" if is_torn else said)
 
 
+def _holds(kept: Path, release: Path) -> bool:
+    """Whether what is kept is that of the release; manifests may differ in where it came from."""
+    for path in release.rglob("*"):
+        name = path.relative_to(release).as_posix()
+        if path.is_file() and is_kept(name) and name != MANIFEST:
+            copy = kept / name
+            if not copy.is_file():
+                return False
+            if not copy.samefile(path) and copy.read_bytes() != path.read_bytes():
+                return False
+    try:
+        return isinstance(json.loads((kept / MANIFEST).read_bytes()), dict)
+    except (OSError, ValueError):
+        return False
+
+
 def _link(path: Path, before: Path | None, kept: Path) -> None:
-    """Keep a file; what the last release held with the same content is shared with it."""
+    """Keep a file; what the last release held with the same content is shared with it.
+
+    The manifest is a copy of its own: what damages one leaves the other.
+    """
     kept.parent.mkdir(parents=True, exist_ok=True)
+    if path.name == MANIFEST:
+        shutil.copyfile(path, kept)
+        return
     same = before and before.is_file() and before.read_bytes() == path.read_bytes()
     source = before if before and same else path
     try:
@@ -101,12 +139,16 @@ def _link(path: Path, before: Path | None, kept: Path) -> None:
 def publications(root: Path) -> list[Publication]:
     """Return every publication that is noted, the first one first; a torn line is passed over."""
     path, found = root / MOMENTS, []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        moment, _, release = line.partition("\t")
-        if release and (root / FOLDER / release / MANIFEST).is_file():
-            found.append(
-                Publication(datetime.fromisoformat(moment), release, root / FOLDER / release)
-            )
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for line in text.splitlines():
+        said, _, release = line.partition("\t")
+        folder = root / FOLDER / release.replace("\0", "")
+        try:
+            moment = datetime.fromisoformat(said)
+        except ValueError:
+            continue
+        if release and moment.tzinfo and (folder / MANIFEST).is_file():
+            found.append(Publication(moment, release, folder))
     return found
 
 

@@ -7,10 +7,15 @@ Whatever happens in between (an error, a failed audit, a killed process), `curre
 last complete release. A release holds no time stamps, so the same content has the same id (R97,
 R115). Its manifest also says, outside the hash, which inputs it was last made from (`made_from`)
 and which release it was compared with (`compared_with`).
+
+No folder is trusted by its name: a release is whole if its id is the hash of its manifest and each
+file is as that says. What is not whole is never compared with and never made current; a run that
+makes the same content again puts it in its place.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,23 +26,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
+from filelock import FileLock
+
 from pipelines.publish.known import FOLDER as KNOWN
-from pipelines.publish.known import MANIFEST
+from pipelines.publish.known import MANIFEST, is_kept, publications
 from pipelines.publish.known import keep as keep_known
 from pipelines.publish.known import note as note_known
 from pipelines.publish.marts import content_hash
+from pipelines.settings.aside import set_aside
+from pipelines.settings.city import CityError
 from pipelines.settings.private import close_to_others, open_to_readers
 from pipelines.settings.workspace import PUBLISHED
 
-_BUILDING = ".building-"
+_BUILDING, _GOING, _LOCK = ".building-", ".going-", ".publishing.lock"
 _COMPLETE = re.compile(r"[0-9a-f]{16}")
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+ORIGIN = ("made_from", "inputs", "code", "compared_with")
+"""What a manifest says of where a release came from: no part of what its id is made of."""
 
 
 PRIVATE = (("analyst",),)
 """Parts of a release that hold internal columns."""
 
 
-class ReleaseError(Exception):
+class ReleaseError(CityError):
     """A release could not be written, or is not what its manifest says."""
 
 
@@ -57,31 +70,49 @@ def publish(
         audit: raises if what was written must not be published.
         keep: how many releases to keep, the current one included.
         about: what the release is of, such as its scope; kept in the manifest.
-        origin: where it came from; kept in the manifest, but no part of what the id is made of.
+        origin: where it came from (`ORIGIN`); kept in the manifest, but no part of what the id is
+            made of.
 
     Raises:
-        ReleaseError: if the folder cannot be written.
+        ReleaseError: if the folder cannot be written, or the disk is full.
         Exception: whatever `build` or `audit` raise; `current` is then unchanged.
     """
     releases = root / "releases"
     try:
         _make_open(releases)
-        for left in releases.glob(f"{_BUILDING}*"):
+        lock = FileLock(root / _LOCK)
+        lock.acquire()  # whoever publishes without the run lock, as `make pages` does, waits here
+    except OSError as error:
+        raise _unwritable(releases, error) from error
+    try:
+        return _publish(root, build, audit, keep, about, origin)
+    finally:
+        lock.release()
+
+
+def _publish(
+    root: Path,
+    build: Callable[[Path], None],
+    audit: Callable[[Path], None],
+    keep: int,
+    about: Mapping[str, str] | None,
+    origin: Mapping[str, Any] | None,
+) -> Path:
+    releases = root / "releases"
+    try:
+        for left in (*releases.glob(f"{_BUILDING}*"), *releases.glob(f"{_GOING}*")):
             shutil.rmtree(left)
         building = releases / f"{_BUILDING}{os.getpid()}"
         building.mkdir()
     except OSError as error:
-        raise ReleaseError(
-            f"{releases}: the release cannot be written there ({error.strerror}). Make the folder"
-            " writable, or name another with TIKKUN_DATA_MARTS."
-        ) from error
+        raise _unwritable(releases, error) from error
     _note_current(root)  # a kill may have come between the link and its line
     try:
         build(building)
         audit(building)
         files = hashes(building)
         content = {**(about or {}), "files": files}
-        release = releases / hashlib.sha256(manifest_text(content).encode()).hexdigest()[:16]
+        release = releases / _id(content)
         (building / MANIFEST).write_text(
             manifest_text({**content, **(origin or {})}), encoding="utf-8"
         )
@@ -92,10 +123,23 @@ def publish(
         keep_known(root, release)
         _make_current(root, release)
         _note_current(root)
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        raise _unwritable(releases, error) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     _forget_old(releases, release, keep)
     return release
+
+
+def _unwritable(releases: Path, error: OSError) -> ReleaseError:
+    return ReleaseError(
+        f"{releases}: the release cannot be written there ({error.strerror}). Make room, make the"
+        " folder writable, or name another with TIKKUN_DATA_MARTS.",
+        f"{releases}: לא ניתן לכתוב לשם את הפרסום. יש לפנות מקום בדיסק, לאפשר כתיבה לתיקייה או"
+        " לבחור תיקייה אחרת (TIKKUN_DATA_MARTS).",
+    )
 
 
 def _make_open(folder: Path) -> None:
@@ -118,56 +162,93 @@ def manifest(release: Path) -> dict[str, Any]:
     Raises:
         ReleaseError: if it says nothing, or nothing that can be read.
     """
+    path = release / MANIFEST
     try:
-        return json.loads((release / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        said = error
+    if not isinstance(said, dict) or not isinstance(said.get("files"), dict):
+        why = said if isinstance(said, Exception) else "it lists no files"
         raise ReleaseError(
-            f"{release / MANIFEST}: cannot be read ({error}). Run again to publish anew."
-        ) from None
+            f"{path}: cannot be read ({why}). Run again to publish anew.",
+            f"{path}: לא ניתן לקריאה. יש להריץ שוב כדי לפרסם מחדש.",
+        )
+    return said
 
 
 def baseline(root: Path, inputs: str | None) -> Path | None:
     """Return the release that a new one is compared with, or None if there is none.
 
     It is the current one; but what is made again from the same inputs is compared with what that
-    was compared with, so that it makes the same bytes (R97).
+    was compared with, so that it makes the same bytes (R97). Where a release is damaged or gone,
+    what is kept of it (`known.py`) stands for it.
 
     Args:
         root: the city's marts folder.
         inputs: fingerprint of what the new release is made from, if that is known.
     """
-    current = current_release(root)
+    name = last_published(root)
+    current = _standing(root, name)
     if current is None:
         return None
-    try:
-        held = manifest(current)
-    except ReleaseError:
-        return None
-    if inputs is None or (held.get("made_from") or {}).get("whole") != inputs:
+    held = manifest(current)
+    made_from = held.get("made_from")
+    whole = made_from.get("whole") if isinstance(made_from, dict) else None
+    if inputs is None or whole != inputs:
         return current
-    before = root / "releases" / str(held.get("compared_with"))
-    return before if before.is_dir() else None
+    before = held.get("compared_with")
+    return _standing(root, str(before)) if before and _is_there(root, before) else None
 
 
 def earlier(root: Path, last: Path | None) -> list[Path]:
     """Return the releases that readers may have: the last one, what that was compared with, and so
-    on, as far as they are kept.
+    on, as far as they are kept whole.
     """
     found: list[Path] = []
-    while last is not None and last.is_dir() and last not in found:
+    while last is not None and last not in found:
         found.append(last)
-        try:
-            before = manifest(last).get("compared_with")
-        except ReleaseError:
-            break
-        last = root / "releases" / before if before else None
+        before = manifest(last).get("compared_with")
+        last = _standing(root, str(before)) if before and _is_there(root, before) else None
     return found
 
 
+def last_published(root: Path) -> str | None:
+    """Return the id of what was published last, also where nothing is left of it but its name."""
+    current = current_release(root)
+    if current is not None:
+        return current.name
+    last = next(iter(reversed(publications(root))), None)
+    return last.release if last else None
+
+
+def _is_there(root: Path, name: object) -> bool:
+    """Whether a release was not pruned."""
+    return (root / "releases" / str(name)).exists()
+
+
+def _standing(root: Path, name: str | None) -> Path | None:
+    """Return a release if it is whole, else what is kept of it if that is."""
+    places = (root / part / str(name) for part in ("releases", KNOWN))
+    return next((place for place in places if name and is_whole(place)), None)
+
+
+def is_whole(release: Path) -> bool:
+    """Whether a folder is the release that its name says, with every file as it was published; of
+    what is kept (`known.py`), every file that is kept.
+    """
+    try:
+        return release.is_dir() and not _damage(release)
+    except ReleaseError:
+        return False
+
+
 def current_release(root: Path) -> Path | None:
-    """Return the folder of the current release, or None before the first."""
-    link = root / "current"
-    return link.resolve() if link.is_symlink() and link.exists() else None
+    """Return the folder of the current release; None before the first, and where `current` leads
+    to no release of this city.
+    """
+    link, releases = root / "current", root / "releases"
+    found = link.resolve() if link.is_symlink() and link.is_dir() else None
+    return found if found is not None and found.parent == releases.resolve() else None
 
 
 def verify(root: Path) -> Path:
@@ -178,7 +259,10 @@ def verify(root: Path) -> Path:
     """
     release = current_release(root)
     if release is None:
-        raise ReleaseError(f"{root}: there is no current release")
+        raise ReleaseError(
+            f"{root}: there is no current release. Run to publish one.",
+            f"{root}: אין פרסום נוכחי. יש להריץ כדי לפרסם.",
+        )
     refuse_damaged(release)
     return release
 
@@ -190,17 +274,27 @@ def refuse_damaged(release: Path) -> None:
         ReleaseError: naming the files that are missing, changed or extra.
     """
     if wrong := _damage(release):
+        named = ", ".join(wrong[:10])
         raise ReleaseError(
-            f"{release}: not as published: {', '.join(wrong[:10])}. Run again to publish anew."
+            f"{release}: not as published: {named}. Run again to publish anew.",
+            f"{release}: אינו כפי שפורסם: {named}. יש להריץ שוב כדי לפרסם מחדש.",
         )
 
 
 def _damage(release: Path) -> list[str]:
-    """Return the files of a release that are missing, changed or extra."""
-    listed, found = manifest(release)["files"], hashes(release)
-    return sorted(
-        name for name in listed.keys() | found.keys() if listed.get(name) != found.get(name)
-    )
+    """Return the files of a release that are missing, changed or extra, its manifest among them."""
+    said, found = manifest(release), hashes(release)
+    listed = said["files"]
+    if release.parent.name == KNOWN:
+        listed = {name: whole for name, whole in listed.items() if is_kept(name)}
+    wrong = {name for name in listed.keys() | found.keys() if listed.get(name) != found.get(name)}
+    if _id({key: value for key, value in said.items() if key not in ORIGIN}) != release.name:
+        wrong.add(MANIFEST)
+    return sorted(wrong)
+
+
+def _id(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(manifest_text(content).encode()).hexdigest()[:16]
 
 
 def manifest_text(content: Mapping[str, Any]) -> str:
@@ -210,28 +304,33 @@ def manifest_text(content: Mapping[str, Any]) -> str:
 
 def _put(building: Path, release: Path) -> None:
     """Put a release in its place; where the same content stands whole, only its origin is new."""
-    try:
-        is_whole = release.is_dir() and not _damage(release)
-    except ReleaseError:
-        is_whole = False
-    if is_whole:
+    if is_whole(release):
         (building / MANIFEST).replace(release / MANIFEST)
         return
-    if release.exists():
-        # One step behind the other, as a folder that is not empty cannot be replaced.
-        aside = building.with_name(f"{building.name}-damaged")
-        release.rename(aside)
-        building.rename(release)
-        shutil.rmtree(aside)
+    # One step behind the other, as a folder that is not empty cannot be replaced.
+    if release.exists() or release.is_symlink():
+        _remove(release)
+    building.rename(release)
+
+
+def _remove(release: Path) -> None:
+    """Delete a release: under another name first, so that a kill leaves no half of it."""
+    going = release.with_name(f"{_GOING}{release.name}")
+    release.rename(going)
+    if going.is_dir() and not going.is_symlink():
+        shutil.rmtree(going)
     else:
-        building.rename(release)
+        going.unlink()
 
 
 _HASHED: dict[tuple[int, ...], str] = {}  # files that stay are hashed once, under any name
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file; of a DuckDB file that of its content, not its bytes."""
+    """Return the SHA-256 of every file; of a DuckDB file that of its content, not its bytes.
+
+    A file that cannot be read has none, and is then like no file that was published.
+    """
     return {
         str(path.relative_to(folder)): _hash(path)
         for path in sorted(folder.rglob("*"))
@@ -244,8 +343,12 @@ def _hash(path: Path) -> str:
     identity = (held.st_dev, held.st_ino, held.st_size, held.st_mtime_ns)
     if identity not in _HASHED:
         is_database = path.suffix == ".duckdb"
-        whole = content_hash(path) if is_database else hashlib.sha256(path.read_bytes()).hexdigest()
-        _HASHED[identity] = whole
+        try:
+            _HASHED[identity] = (
+                content_hash(path) if is_database else hashlib.sha256(path.read_bytes()).hexdigest()
+            )
+        except (OSError, duckdb.Error):
+            return ""
     return _HASHED[identity]
 
 
@@ -277,7 +380,21 @@ def _sync(folder: Path) -> None:
 def _register(root: Path, name: str) -> None:
     """Note that a release was published: its folder is pruned one day, its name stays known."""
     register = root / PUBLISHED
-    known = register.read_text(encoding="utf-8").split() if register.is_file() else []
+    try:
+        known = register.read_text(encoding="utf-8").split() if register.exists() else []
+    except (OSError, UnicodeDecodeError):
+        known = [""]
+    if not all(map(_COMPLETE.fullmatch, known)):
+        set_aside(
+            register,
+            "It lists published releases; it is made anew from those that are kept.",
+            "הוא מונה את מה שפורסם, ונבנה מחדש ממה שנשמר.",
+        )
+        kept = [one.release for one in publications(root)]
+        kept += sorted(
+            path.name for part in ("releases", KNOWN) for path in (root / part).glob("*")
+        )
+        known = [one for one in dict.fromkeys(kept) if _COMPLETE.fullmatch(one) and one != name]
     if name not in known:
         aside = root / f".{PUBLISHED}.next"
         aside.write_text("\n".join([*known, name, ""]), encoding="utf-8")
@@ -286,6 +403,12 @@ def _register(root: Path, name: str) -> None:
 
 
 def _make_current(root: Path, release: Path) -> None:
+    if (root / "current").exists() and not (root / "current").is_symlink():
+        set_aside(
+            root / "current",
+            "It is a link to the current release and was a file or folder; the link is made anew.",
+            "זה קישור לפרסום הנוכחי, ובמקומו היה קובץ או תיקייה; הקישור נוצר מחדש.",
+        )
     aside = root / ".current.next"
     aside.unlink(missing_ok=True)
     aside.symlink_to(Path("releases") / release.name)
@@ -305,4 +428,4 @@ def _forget_old(releases: Path, current: Path, keep: int) -> None:
         path for path in releases.iterdir() if _COMPLETE.fullmatch(path.name) and path != current
     ]
     for path in sorted(old, key=lambda p: p.stat().st_mtime, reverse=True)[keep - 1 :]:
-        shutil.rmtree(path)
+        _remove(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -181,6 +182,17 @@ class SourceMapping(Model):
     def first_data_row(self) -> int:
         """Row of the file below the header."""
         return self.header_row + self.header_rows
+
+    @model_validator(mode="after")
+    def _stays_in_its_folder(self) -> SourceMapping:
+        if PurePosixPath(self.file).is_absolute() or ".." in PurePosixPath(self.file).parts:
+            raise RefusedError(
+                f"'{self.file}' leads out of the city's folders: name a file below them, or link it"
+                " there",
+                f"'{self.file}' יוצא מתיקיות העיר; יש לציין קובץ שבתוכן, או לקשר אותו לשם",
+                "file",
+            )
+        return self
 
     @model_validator(mode="after")
     def _options_name_mapped_columns(self) -> SourceMapping:

@@ -251,6 +251,9 @@ class GoalMeasure(NamedTuple):
     has_absence: bool
 
 
+_LEAST_UNIT_COST = 10  # NIS
+
+
 class Response(Named):
     """One response of the registry (R14), with its registered cost and prior effects.
 
@@ -316,6 +319,20 @@ class Response(Named):
                 " served_share above 0",
                 "למענה שמוקצה נדרשים עלות (fixed_cost או unit_cost) ו־served_share גדולים מ־0",
                 "is_allocated",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _unit_cost_is_in_shekels(self) -> Response:
+        if 0 < self.unit_cost.value < _LEAST_UNIT_COST:
+            raise RefusedError(
+                f"{self.unit_cost.value:g} NIS for a participant and a year cannot be: write whole"
+                f" NIS, not thousands (at least {_LEAST_UNIT_COST}, or 0 where only fixed_cost is"
+                " paid)",
+                f"לא ייתכנו {self.unit_cost.value:g} ₪ למשתתף לשנה: יש לכתוב שקלים ולא אלפים"
+                f" (לפחות {_LEAST_UNIT_COST}, או 0 כשמשלמים רק fixed_cost)",
+                "unit_cost",
+                "value",
             )
         return self
 

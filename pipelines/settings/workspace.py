@@ -64,6 +64,15 @@ class Workspace:
         return Path(self.marts_folder) / KNOWN
 
     @property
+    def runs_folder(self) -> Path:
+        """The folder of the history of its runs (DAGSTER_HOME).
+
+        `TIKKUN_DAGSTER` moves the folder that holds those of all cities.
+        """
+        above = Path(os.environ.get("TIKKUN_DAGSTER") or PROJECT / ".dagster").resolve()
+        return above / self.name
+
+    @property
     def memory_path(self) -> Path:
         """The folder of what each step has made (`pipelines.warehouse.memory`)."""
         return Path(self.work_folder) / "memory"

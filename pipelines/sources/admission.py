@@ -41,7 +41,16 @@ def pupil_key(*, is_synthetic: bool) -> bytes:
     key = os.environ.get("TIKKUN_PUPIL_KEY", "").strip()
     key_file = os.environ.get("TIKKUN_PUPIL_KEY_FILE", "")
     if not key and key_file:
-        key = Path(key_file).read_text(encoding="utf-8").strip()
+        try:
+            key = Path(key_file).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+            raise CityError(
+                f"{key_file}: the key file of TIKKUN_PUPIL_KEY_FILE cannot be read ({why}). Put the"
+                " key there, or set TIKKUN_PUPIL_KEY.",
+                f"{key_file}: לא ניתן לקרוא את קובץ המפתח של TIKKUN_PUPIL_KEY_FILE. יש לשים שם את"
+                " המפתח, או לקבוע את TIKKUN_PUPIL_KEY.",
+            ) from None
     if is_synthetic:
         return (key or DEMO_KEY).encode()
     if not key or _plain(DEMO_KEY) in _plain(key):

@@ -9,7 +9,7 @@ built aside, audited, and only then swapped in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,9 @@ import duckdb
 import polars as pl
 from filelock import FileLock, Timeout
 
+from pipelines.settings.aside import set_aside
 from pipelines.settings.fields import Table, dictionary
+from pipelines.settings.yaml_files import CityError
 
 LAYERS = ("raw", "staging", "core", "mart", "audit", "history")
 ASIDE = "__next"  # ending of a table that is made aside, until it is swapped in
@@ -86,8 +88,8 @@ _ABOUT_DATA = (
 )
 
 
-class DataError(Exception):
-    """A table cannot be made from what it is made of."""
+class DataError(CityError):
+    """A table cannot be made from what it is made of, or the warehouse cannot be used."""
 
 
 @dataclass
@@ -109,13 +111,77 @@ class Warehouse:
         To open the file costs more than to write most tables; beside an open connection it costs
         nothing.
         """
-        with self.run_lock(say), self.connect():
+        with self.run_lock(say), self._opened():
             self._is_kept_open = True
             self._made_from_at_start = self._made_from()
             try:
                 yield self
             finally:
                 self._is_kept_open = False
+
+    @contextmanager
+    def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the file for a run; a damaged one is set aside, so that the run makes it anew.
+
+        Raises:
+            DataError: if another program holds the file, or the disk does not let it be written.
+        """
+        self.set_aside_damaged()
+        with ExitStack() as opened:
+            try:
+                connection = opened.enter_context(self.connect())
+            except (duckdb.Error, OSError) as error:
+                raise self._held_by_another(error) from None
+            yield connection
+
+    def set_aside_damaged(self) -> bool:
+        """Set the file aside if it cannot be read whole; the run lock is held. Tell whether it was.
+
+        Raises:
+            DataError: if another program holds the file.
+        """
+        path = Path(self.path)
+        if not path.exists() or self.is_whole():
+            return False
+        set_aside(
+            path,
+            "All tables are made anew from the city's files; what earlier versions of files said"
+            " before today stands in what was set aside alone.",
+            "כל הטבלאות נבנות מחדש מקובצי העיר; מה שאמרו גרסאות קודמות של קבצים נשאר רק במה"
+            " שהועבר הצידה.",
+        )
+        log = path.with_name(f"{path.name}.wal")
+        if log.exists():
+            set_aside(log, "It belongs to the warehouse.", "הוא שייך למחסן הנתונים.")
+        return True
+
+    def is_whole(self) -> bool:
+        """Read every row of every table: DuckDB then holds each block against its checksum.
+
+        Raises:
+            DataError: if another program holds the file, which says nothing of its content.
+        """
+        try:
+            with self.connect(read_only=True) as connection:
+                for layer, name in connection.execute(
+                    "SELECT schema_name, table_name FROM duckdb_tables()"
+                ).fetchall():
+                    connection.execute(
+                        f'SELECT bit_xor(hash(t)) FROM "{layer}"."{name}" t'
+                    ).fetchone()
+        except (duckdb.Error, OSError) as error:
+            if "Could not set lock" in str(error) or isinstance(error, duckdb.ConnectionException):
+                raise self._held_by_another(error) from None
+            return False
+        return True
+
+    def _held_by_another(self, error: Exception) -> DataError:
+        return DataError(
+            f"{self.path}: cannot be opened for writing ({str(error).splitlines()[0]}). Close the"
+            " program that has it open, make room or make the folder writable, and run again.",
+            f"{self.path}: לא ניתן לפתוח לכתיבה. יש לסגור את התוכנה שמחזיקה את הקובץ, לפנות מקום"
+            " או לאפשר כתיבה לתיקייה, ולהריץ שוב.",
+        )
 
     @contextmanager
     def run_lock(self, say: Callable[[str], object]) -> Iterator[None]:
@@ -141,12 +207,15 @@ class Warehouse:
 
     def made_from(self) -> str | None:
         """Return which inputs, scenarios apart, all tables were made from; None if they were not
-        made by one whole run, or a run is using the file now.
+        made by one whole run, cannot be read whole, or a run is using the file now.
         """
         if not Path(self.path).is_file():
             return None
         with self._lock_if_free() as is_free:
-            return self._made_from() if is_free else None
+            try:
+                return self._made_from() if is_free and self.is_whole() else None
+            except DataError:  # another program holds it; the run says so
+                return None
 
     def is_free(self) -> bool:
         """Tell whether no run is using the warehouse, or waiting for it."""
@@ -252,8 +321,8 @@ def without_values(name: str) -> Iterator[None]:
     except _ABOUT_DATA as error:
         raise DataError(
             f"{name}: a value does not fit ({type(error).__name__}). It is not shown, as it may be"
-            f" personal; compare the table's sources with its columns in sql/fields.yaml.\n"
-            f"{name}: ערך אינו מתאים לעמודה שלו. הוא אינו מוצג כי ייתכן שהוא אישי."
+            f" personal; compare the table's sources with its columns in sql/fields.yaml.",
+            f"{name}: ערך אינו מתאים לעמודה שלו. הוא אינו מוצג כי ייתכן שהוא אישי.",
         ) from None
 
 

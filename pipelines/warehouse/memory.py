@@ -23,6 +23,7 @@ from pathlib import Path
 import polars as pl
 
 from models.allocation.solve import clock
+from pipelines.settings.aside import set_aside
 from pipelines.settings.city import CityFolder
 from pipelines.settings.code import code_fingerprint
 from pipelines.settings.seen import Watched, is_as_seen
@@ -128,7 +129,15 @@ def _recalled(place: Path, city: CityFolder) -> Tables | None:
                 }
                 os.utime(place)
                 return tables
-        except (OSError, ValueError, KeyError, pl.exceptions.PolarsError):
+        # A note of another shape is damaged as well.
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            pl.exceptions.PolarsError,
+        ):
             continue
     return None
 
@@ -142,6 +151,13 @@ def _read(path: Path, expected: str) -> pl.DataFrame:
 
 def _keep(place: Path, seen: Mapping[str, str], made: Tables) -> None:
     """Write a result, its note last: without it there is none."""
+    for part in (place.parent.parent, place.parent, place):
+        if part.exists() and not part.is_dir():
+            set_aside(
+                part,
+                "Steps keep their results there; they are kept anew.",
+                "שלבים שומרים שם את תוצאותיהם, והן נשמרות מחדש.",
+            )
     place.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(json.dumps(sorted(seen.items())).encode()).hexdigest()[:16]
     hashes = {}

@@ -8,6 +8,7 @@ SQLite sync at its checkpoints. Every process of a city uses it, as `dagster.yam
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from filelock import FileLock
 from sqlalchemy.pool import StaticPool
 
+from pipelines.settings.aside import set_aside
 from pipelines.settings.private import keep_private
 from pipelines.settings.workspace import PROJECT, Workspace
 from pipelines.warehouse.database import Warehouse
@@ -135,13 +137,9 @@ class RunStore(DagsterSqliteStorage):
 
 
 def home(space: Workspace) -> Path:
-    """Return the folder of a city's run history (DAGSTER_HOME), with its settings in it.
-
-    `TIKKUN_DAGSTER` moves the folder that holds those of all cities.
-    """
+    """Return the folder of a city's run history (DAGSTER_HOME), with its settings in it."""
     keep_private()  # what is run from here on writes logs, stores and the warehouse
-    above = Path(os.environ.get("TIKKUN_DAGSTER") or PROJECT / ".dagster").resolve()
-    folder = above / space.name
+    folder = space.runs_folder
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     settings = _SETTINGS.read_text(encoding="utf-8")
@@ -156,9 +154,45 @@ def home(space: Workspace) -> Path:
 @contextmanager
 def instance(space: Workspace) -> Iterator[dg.DagsterInstance]:
     """Open the run history of a city, and make it DAGSTER_HOME of this process."""
-    os.environ["DAGSTER_HOME"] = str(home(space))
+    folder = home(space)
+    os.environ["DAGSTER_HOME"] = str(folder)
+    _set_damaged_aside(folder)
     with dg.DagsterInstance.get() as found:
         yield found
+
+
+def _set_damaged_aside(home: Path) -> None:
+    """Set aside what SQLite cannot read of a city's run history, so that it is begun anew."""
+    parts = (
+        ("history", "The history of runs begins anew.", "היסטוריית ההרצות מתחילה מחדש."),
+        (
+            "schedules",
+            "What was switched on or off on the page is as at first again.",
+            "מה שהופעל או הופסק בדף חזר למצבו הראשון.",
+        ),
+    )
+    with FileLock(home / ".creating.lock"):
+        for name, en, he in parts:
+            part = home / name
+            if part.exists() and not all(map(_is_readable, sorted(part.rglob("*.db")) or [part])):
+                set_aside(part, en, he)
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether SQLite finds a file sound. One that another process is writing to is left alone."""
+    if path.is_dir():
+        return True
+    if not path.is_file():
+        return False
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+    try:
+        return connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.OperationalError as error:
+        return "malformed" not in str(error) and "disk I/O" not in str(error)
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()
 
 
 def usual_seconds(found: dg.DagsterInstance, job: str) -> dict[str, float]:

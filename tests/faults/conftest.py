@@ -1,0 +1,3 @@
+"""The browser is that of `tests/browser`."""
+
+from tests.browser.conftest import browser  # noqa: F401
