@@ -91,6 +91,7 @@ OTHER_HEADERS: dict[str, tuple[str, ...]] = {
     "funding_channel": ("מקור מימון", "גורם מממן"),
     "plan_nis": ("plan", "תקציב", "תקציב מאושר", "תכנון"),
     "actual_nis": ("actual", "ביצוע בפועל"),
+    "gefen_nis": ("גפן", "סל גפן", "תקציב גפן"),
     "ministry_nis": ("תקציב משרד", "השתתפות משרד החינוך"),
     "population": ("אוכלוסייה בסוף", "מספר תושבים", "residents"),
     "pupils_elementary": ("תלמידים בבתי ספר יסודיים", "תלמידים ביסודי"),
@@ -136,8 +137,18 @@ NULL_MARKERS = (
     "אין נתונים",
     "חסר",
 )
-# A whole file may be of one year or one scale; such a column is no loss to a source's score.
-CONSTANT_LIKE = ("school_year", "scale_id")
+# A whole file may be of one year, one scale, one kind of school or of money; that such a column is
+# missing is no loss to a source's score.
+CONSTANT_LIKE = (
+    "school_year",
+    "scale_id",
+    "education_stage",
+    "education_type",
+    "year_type",
+    "is_formal",
+    "is_pedagogical",
+    "dose",
+)
 _CODES = {"semel_mosad": "institution codes", "school_year": "years"}
 LEAST = 0.45  # below it a guess is not worth an analyst's time
 _PERSONAL_HEADER = re.compile(
@@ -338,6 +349,8 @@ def fits(field: Field, text: str) -> bool:
     if field.name == "school_year":
         year = normalise.school_year(text) or normalise.whole_number(text)
         return year is not None and 2000 <= int(year) <= 2100
+    if field.name == "grade" and (found := normalise.grade(text)):
+        text = found
     if field.allowed:
         return normalise.spelling(text) in normalise.known_spellings(field.name)
     if field.door == "hash":

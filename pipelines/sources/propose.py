@@ -323,16 +323,17 @@ def draft(path: Path, layout: Layout, candidates: Sequence[Candidate]) -> Draft:
         + "".join(f" Next: {other.source_id} ({other.score:.2f})." for other in others[:2]),
     ]
     if best.score < FITS:
-        said = "no source fits well: is it one of the project's sources at all?"
-        lines.append(Todo((), said, indent=0))
+        doubt = "no source fits well: is it one of the project's sources at all?"
+        lines.append(Todo((), doubt, indent=0))
     if layout.title:
         lines.append("# Rows above the header are skipped.")
     if layout.totals:
         lines.append(f"# {layout.totals} row(s) of totals were seen: the reader sets them aside.")
-    lines += ["sources:", f"  {best.source_id}:", f"    file: {_scalar(path.name)}"]
+    file = f"    file: {_scalar(path.name)}"
     if year := _year_in(path.name):
         pattern = _scalar(path.name.replace(year, "{school_year}"))
-        lines[-1] += f"  # one file per school year? then {pattern}"
+        file += f"  # one file per school year? then {pattern}"
+    lines += ["sources:", f"  {best.source_id}:", file]
     for option, value in layout.options.items():
         note = layout.notes.get(option)
         lines.append(f"    {option}: {_scalar(value)}" + (f"  # {note}" if note else ""))
@@ -342,12 +343,11 @@ def draft(path: Path, layout: Layout, candidates: Sequence[Candidate]) -> Draft:
         if header_shown(found.header) == found.header
     }
     said = said_above(best.source_id, set(chosen), path, layout)
-    if layout.wide:
-        chosen, unpivot = _unpivoted(chosen, layout)
-        lines += _columns(Candidate(best.source_id, best.score, chosen), columns, said)
-        lines.append(unpivot)
-    else:
-        lines += _columns(Candidate(best.source_id, best.score, chosen), columns, said)
+    kept, unpivot = _unpivoted(chosen, layout) if layout.wide else (chosen, [])
+    given = set(chosen) - set(kept)
+    lines += _columns(Candidate(best.source_id, best.score, kept), columns, said, given)
+    lines += unpivot
+    chosen = kept
     lines += _options(chosen, columns, layout)
     text = "\n".join(map(str, lines)) + "\n"
     text += "".join(f"# {line}\n" for line in _next_steps(text, best.source_id))
@@ -356,7 +356,7 @@ def draft(path: Path, layout: Layout, candidates: Sequence[Candidate]) -> Draft:
 
 
 def _columns(
-    best: Candidate, columns: dict[str, Column], said: dict[str, Said]
+    best: Candidate, columns: dict[str, Column], said: dict[str, Said], given: set[str]
 ) -> Iterator[str | Todo]:
     words, table = dictionary(), dictionary().contract(best.source_id)
     yield "    columns:" if best.guesses else "    columns: {}"
@@ -380,7 +380,7 @@ def _columns(
                     f"{name}: codes of several lengths, none begins with 0: were leading zeros"
                     " lost?",
                 )
-        elif name not in table.contract_nullable and name not in said:
+        elif name not in table.contract_nullable | said.keys() | given:
             yield Todo(
                 ("columns", name),
                 f"{name}: required ({field.en}, {field.he}), no header fits; name the header, or"
@@ -398,14 +398,14 @@ def _columns(
     if len(left) > _MOST_UNMAPPED:
         yield f"      # … and {len(left) - _MOST_UNMAPPED} more headers that fit no column"
     if said:
-        held = ", ".join(f"{name}: {_quoted(found.value)}" for name, found in said.items())
-        why = "; ".join(f"{name}: {found.reason}" for name, found in said.items())
+        held = ", ".join(f"{name}: {_quoted(constant.value)}" for name, constant in said.items())
+        why = "; ".join(f"{name}: {constant.reason}" for name, constant in said.items())
         yield f"    constants: {{{held}}}  # {why}"
-        for name, found in said.items():
-            if found.others:
+        for name, constant in said.items():
+            if constant.others:
                 yield Todo(
                     ("constants", name),
-                    f"{name}: elsewhere it says {', '.join(found.others)}: which is right?",
+                    f"{name}: elsewhere it says {', '.join(constant.others)}: which is right?",
                 )
 
 
@@ -455,7 +455,7 @@ def _lost_zeros(field: Field, column: Column) -> bool:
     return not field.digits and several and not any(code.startswith("0") for code in codes)
 
 
-def _unpivoted(chosen: dict[str, Guess], layout: Layout) -> tuple[dict[str, Guess], str]:
+def _unpivoted(chosen: dict[str, Guess], layout: Layout) -> tuple[dict[str, Guess], list[str]]:
     """Return the columns that are no group's, and the line that makes the groups rows."""
     [(column, values)] = layout.wide.items()
     grouped = {name for names in values.values() for name in names}
@@ -465,8 +465,8 @@ def _unpivoted(chosen: dict[str, Guess], layout: Layout) -> tuple[dict[str, Gues
         value: {name: names[header] for name, header in of_groups.items() if header in names}
         for value, names in values.items()
     }
-    text = _scalar({"column": column, "values": held})  # type: ignore[arg-type]
-    return kept, f"    unpivot: {text}  # guess: a group of columns for each {column}"
+    text = _scalar({"column": column, "values": held})
+    return kept, [f"    unpivot: {text}  # guess: a group of columns for each {column}"]
 
 
 def texts_about(path: Path, layout: Layout) -> dict[str, str]:
@@ -486,11 +486,10 @@ def stated(name: str, text: str) -> set[str]:
     """
     text = normalise.spelling(text.replace("_", " "))
     if name == "school_year":
-        certain = {found for part in _SPELT_YEAR.findall(text) if (found := _year(part))}
+        certain = {year for part in _SPELT_YEAR.findall(text) if (year := _year(part))}
         return certain or _calendar_years(text)
     if name == "grade":
-        found = (normalise.grade(part) for part in _SPELT_GRADE.findall(text))
-        return {grade for grade in found if grade}
+        return {grade for part in _SPELT_GRADE.findall(text) if (grade := normalise.grade(part))}
     if not dictionary().fields[name].allowed:
         return set()
     values = set()
@@ -608,7 +607,7 @@ def _year_in(name: str) -> str | None:
     return years.pop() if len(years) == 1 else None
 
 
-def _scalar(value: str | int) -> str:
+def _scalar(value: object) -> str:
     """Write one value as YAML, quoted only where it must be."""
     text = yaml.safe_dump(value, allow_unicode=True, width=10_000, default_flow_style=True)
     return text.removesuffix("\n").removesuffix("\n...")
