@@ -138,8 +138,10 @@ def _tell(city: NewCity, answers: Answers, console: Console) -> None:
     for question in answers.open:
         console.print(escape(f"? {question.he}\n  {question.en}\n  {question.id}:"))
     console.print(
-        f"{len(answers.asked)} question(s), {len(answers.open)} open; next: make check, make run.\n"
-        f"{len(answers.asked)} שאלות, מהן {len(answers.open)} פתוחות; הצעד הבא make check, make run."
+        f"{len(answers.asked)} question(s), {len(answers.open)} open; next: make check, make run."
+    )
+    console.print(
+        f"{len(answers.asked)} שאלות, {len(answers.open)} פתוחות; הצעד הבא make check, make run."
     )
 
 

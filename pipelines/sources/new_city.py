@@ -505,6 +505,11 @@ def _name_responses(city: NewCity, answers: Answers) -> None:
             if meant in catalogue() and meant != name:
                 values = table.mapping.setdefault("values", {})
                 values.setdefault("response_id", {})[name] = meant
+            elif meant == NONE:  # people said so: its rows are left out, and counted
+                skipped = table.mapping.setdefault("skip_where", {})
+                before = skipped.get("response_id", "")
+                if re.fullmatch(before, name) is None or not before:
+                    skipped["response_id"] = "|".join(filter(None, (before, re.escape(name))))
 
 
 def _known_names() -> dict[str, str]:
@@ -542,7 +547,7 @@ def _programme(name: str, answers: Answers) -> str | None:
             f"The programme '{name}' is none of the catalogue: which one is it?",
             f"המענה «{name}» אינו מוכר: איזה מענה מן הרשימה הוא?",
             (*catalogue(), NONE),
-            known[near[0]] if near else NONE,
+            known[near[0]] if near else None,
         )
     )
 

@@ -162,12 +162,16 @@ class Money:
         self.named = {p for _, p in took_part} | {p for p, _ in self.planned}
 
     def of_channel(self, channel: str) -> int:
-        """Return what a channel paid for all programmes in the last year, in whole NIS."""
+        """Return what a channel paid in the last year for programmes of the catalogue, in whole
+        NIS: what it paid for others is not the plan's to share.
+        """
         return round(
             sum(
                 planned
                 for (programme, other), planned in self.planned.items()
-                if other == channel and self.year[programme] == self.last
+                if other == channel
+                and programme in catalogue()
+                and self.year[programme] == self.last
             )
         )
 

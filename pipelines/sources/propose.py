@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,9 @@ def find_header(grid: Sequence[Sequence[str]]) -> dict[str, int] | None:
     cells = [[*row, *[""] * (width - len(row))] for row in grid]
     kinds = [[_kind(value) for value in row] for row in cells]
     first = _first_data_row(kinds)
+    # A row that says the same of several columns names groups of them, and the header goes on.
+    while 0 < first < len(cells) - 1 and _is_grouping(cells[first - 1]):
+        first += 1
     bottom = next((row for row in range(first - 1, -1, -1) if any(cells[row])), None)
     if bottom is None:
         return None
@@ -207,6 +211,14 @@ def find_header(grid: Sequence[Sequence[str]]) -> dict[str, int] | None:
         return None
     _, rows = min(tried)
     return {"header_row": bottom - rows + 2, "header_rows": rows}
+
+
+def _is_grouping(row: Sequence[str]) -> bool:
+    filled = [value for value in row if value]
+    repeats = sum(one == other for one, other in pairwise(row) if one)
+    return (
+        len(filled) > 2 and repeats >= len(filled) / 2 and not any(map(_NUMBER.fullmatch, filled))
+    )
 
 
 def _kind(value: str) -> str:
@@ -347,8 +359,8 @@ def draft(path: Path, layout: Layout, candidates: Sequence[Candidate]) -> Draft:
     given = set(chosen) - set(kept)
     lines += _columns(Candidate(best.source_id, best.score, kept), columns, said, given)
     lines += unpivot
-    chosen = kept
-    lines += _options(chosen, columns, layout)
+    read = {name: found for name, found in chosen.items() if name not in layout.wide}
+    lines += _options(read, columns, layout)
     text = "\n".join(map(str, lines)) + "\n"
     text += "".join(f"# {line}\n" for line in _next_steps(text, best.source_id))
     todos = tuple(line for line in lines if isinstance(line, Todo))

@@ -29,16 +29,17 @@ PROGRAMMES = {  # as the town calls them: schools (by number), pupils in each, t
 class Sheet:
     """A sheet with the town's title, written row by row."""
 
-    def __init__(self, path, title, name="גיליון1"):
+    def __init__(self, path, title, changed, name="גיליון1"):
+        self.changed = changed
         self.book = xlsxwriter.Workbook(path)
         self.sheet = self.book.add_worksheet(name)
         self.sheet.right_to_left()
         self.sheet.write(0, 0, "עיריית גבעת אלונים – מינהל החינוך")
-        self.sheet.write(1, 0, title)
+        self.sheet.write(1, 0, changed.get(title, title))
         self.row = 3
 
     def add(self, *cells):
-        self.sheet.write_row(self.row, 0, cells)
+        self.sheet.write_row(self.row, 0, [self.changed.get(cell, cell) for cell in cells])
         self.row += 1
 
     def heads(self, single, grouped):
@@ -54,8 +55,12 @@ class Sheet:
         self.row += 2
 
 
-def write_year(folder: Path, year: int) -> None:
-    """Write the files of one school year (the year in which it ends)."""
+def write_year(folder: Path, year: int, changed: dict[str, str] | None = None) -> None:
+    """Write the files of one school year (the year in which it ends).
+
+    `changed`: titles and headers that the offices write otherwise this time.
+    """
+    changed = changed or {}
     folder.mkdir(parents=True, exist_ok=True)
     rng, called = random.Random(year), HEBREW_YEAR[year]
     short = called.replace('"', "")
@@ -64,10 +69,9 @@ def write_year(folder: Path, year: int) -> None:
     page = Sheet(
         folder / f"מצבת מוסדות {short}.xlsx",
         f"מצבת מוסדות חינוך יסודיים לשנת הלימודים {called}",
+        changed,
     )
-    page.add(
-        "סמל מוסד", "שם המוסד", "פיקוח", "מעמד משפטי", "מס' תלמידים", "מס' כיתות", "מדד טיפוח"
-    )
+    page.add("סמל מוסד", "שם המוסד", "פיקוח", "מעמד משפטי", "מס' תלמידים", "מס' כיתות", "מדד טיפוח")
     for code, name, stream, status, pupils, classes, nurture in SCHOOLS:
         page.add(code, name, stream, status, pupils + 4 * drift, classes, nurture)
     total = sum(school[4] + 4 * drift for school in SCHOOLS)
@@ -76,7 +80,7 @@ def write_year(folder: Path, year: int) -> None:
     page.add("* נכון ליום 1 באוקטובר; כולל תלמידי שילוב")
     page.book.close()
 
-    page = Sheet(folder / f"מבחני סוף שנה {year}.xlsx", f"תוצאות מבחנים עירוניים {called}")
+    page = Sheet(folder / f"מבחני סוף שנה {year}.xlsx", f"תוצאות מבחנים עירוניים {called}", changed)
     parts = ("ממוצע", "מס' נבחנים")
     page.heads(("סמל מוסד", "בית ספר", "שכבה"), {"מתמטיקה": parts, "שפה": parts, "אנגלית": parts})
     for number, school in enumerate(SCHOOLS):
@@ -91,7 +95,10 @@ def write_year(folder: Path, year: int) -> None:
     page.book.close()
 
     page = Sheet(
-        folder / f"תוכניות בבתי הספר {short}.xlsx", f"תוכניות התערבות, שנה\"ל {called}", "ריכוז"
+        folder / f"תוכניות בבתי הספר {short}.xlsx",
+        f'תוכניות התערבות, שנה"ל {called}',
+        changed,
+        "ריכוז",
     )
     page.add("סמל מוסד", "בית ספר", "שם התוכנית", "מספר משתתפים", "הערות")
     for name, (places, pupils, _) in PROGRAMMES.items():
@@ -100,7 +107,7 @@ def write_year(folder: Path, year: int) -> None:
     page.book.close()
 
     page = Sheet(
-        folder / f"תקציב תוכניות {short}.xlsx", f'תקציב תוכניות לשנת {called} (באלפי ש"ח)'
+        folder / f"תקציב תוכניות {short}.xlsx", f'תקציב תוכניות לשנת {called} (באלפי ש"ח)', changed
     )
     page.add("סמל מוסד", "שם התוכנית", "מקור מימון", "תקציב מאושר", "ביצוע בפועל")
     spent = 0.0
@@ -113,7 +120,7 @@ def write_year(folder: Path, year: int) -> None:
     page.add('סה"כ', "", "", round(spent, 3))
     page.book.close()
 
-    page = Sheet(folder / f"גפן ומשרד {short}.xlsx", f"הקצאות לבתי הספר, {called}, בש\"ח")
+    page = Sheet(folder / f"גפן ומשרד {short}.xlsx", f'הקצאות לבתי הספר, {called}, בש"ח', changed)
     page.add("סמל מוסד", "שם בית ספר", "תקציב משרד החינוך", 'סל גפ"ן')
     for code, name, _, _, pupils, _, nurture in SCHOOLS:
         page.add(code, name, 14_300 * pupils, round(400 * pupils + 1_000 * nurture))
