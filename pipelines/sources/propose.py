@@ -28,6 +28,7 @@ from pipelines.sources import normalise
 from pipelines.sources.admission import header_shown
 from pipelines.sources.forms import form_sources
 from pipelines.sources.guess import (
+    CONSTANT_LIKE,
     NULL_MARKERS,
     Candidate,
     Column,
@@ -58,6 +59,7 @@ _MOST_VALUES = 30  # a category with more values is none
 _MOST_UNMAPPED = 40
 NEXT_COMMAND = "python -m pipelines.commands.check CITY"
 FITS = 0.35  # a source below it is named, but doubted
+_EXPLAINED = 0.6  # least share of headers that a source which lacks a column explains
 _NEAR = 0.05  # a source that fits less well by no more than this may be the right one
 _NUMBER = re.compile(r"[-(]?[₪ ]*\d[\d,]*(\.\d+)?[-)%]?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}( .*)?")
 _YEAR = re.compile(r"(19|20)\d\d")
@@ -311,7 +313,18 @@ class Draft:
     def is_doubtful(self) -> bool:
         """Whether the table may be of another source, or of none."""
         first, *others = (candidate.score for candidate in self.candidates)
-        return first < FITS or any(first - other < _NEAR for other in others)
+        # Many headers say nothing, and the source lacks a column that it needs.
+        named = len(self.candidates[0].guesses) / max(1, len(self.layout.rows.columns))
+        is_lacking = named < _EXPLAINED and any(place[0] == "columns" for place in self._places())
+        return first < FITS or is_lacking or any(first - other < _NEAR for other in others)
+
+    def _places(self) -> list[tuple[str, ...]]:
+        """Return what is left to write, without what a whole file may have in common."""
+        return [
+            todo.place
+            for todo in self.todos
+            if todo.place and not (todo.place[0] == "columns" and todo.place[1] in CONSTANT_LIKE)
+        ]
 
     @property
     def mapping(self) -> dict[str, Any]:
