@@ -27,6 +27,7 @@ def _():
         sys.path.insert(0, str(project))
     from pipelines.act.deciding import Decision, decide, plans_of
     from pipelines.decide.studio import Settings, Studio
+    from pipelines.publish.studio_words import picture, said
     from pipelines.publish.words import (
         gap_percent,
         integer,
@@ -60,10 +61,12 @@ def _():
         nis_change,
         note_access,
         os,
+        picture,
         plans_of,
         project,
         pupil_months,
         pupil_months_change,
+        said,
         save_scenario,
         signed,
         time,
@@ -124,7 +127,7 @@ def _(base, mo):
         3,
         step=0.25,
         value=min(base.gamma, 3),
-        label="העדפה מתקנת γ (0 = ללא)",
+        label="העדפה מתקנת (0 = ללא)",
         show_value=True,
         debounce=True,
         full_width=True,
@@ -163,6 +166,23 @@ def _(Settings, base, budget, excellence, floor, gamma, start, studio, time):
     draft = studio.draft(asked)
     seconds = time.perf_counter() - started
     return asked, draft, seconds
+
+
+@app.cell
+def _(asked, base, draft, escape, mo, picture, said):
+    told = "".join(f"<li>{escape(sentence)}</li>" for sentence in said(asked, base, draft))
+    drawn = picture(draft)
+    chart = (
+        f"<figure style='margin:.4rem 0'><figcaption>הפרש הכסף לפי דרגת הצורך, הגבוהה ראשונה"
+        f"</figcaption><div dir='ltr' data-studio='picture'>{drawn.desk}</div></figure>"
+        if drawn
+        else ""
+    )
+    mo.Html(
+        f'<div dir="rtl" lang="he" role="status"><ul data-studio="said"'
+        f' style="list-style:none;padding:0;font-size:1.1rem">{told}</ul>{chart}</div>'
+    )
+    return
 
 
 @app.cell

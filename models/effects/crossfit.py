@@ -6,7 +6,10 @@ it cancels. So the odds are odds within a cell, and a regression knows nothing o
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import numpy as np
+from sklearn import config_context
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import PolynomialFeatures
 
@@ -16,6 +19,11 @@ FOLDS = 5
 ROWS_PREDICTED, MOST_DRAWS = 10_000, 10
 # In pupils: as if this many pupils had shown that a standardised feature does nothing.
 RIDGE_PUPILS = 10.0
+
+
+def _unchecked() -> AbstractContextManager[None]:
+    """Without looking again at what is known to be finite; there are a thousand small fits."""
+    return config_context(assume_finite=True, skip_parameter_validation=True)
 
 
 def folds_of(pupil: np.ndarray, seed: int, most_draws: int = MOST_DRAWS) -> np.ndarray:
@@ -86,7 +94,8 @@ def less_regression(
 def ridge(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Return the slopes (features × targets) of centred targets on centred features."""
     model = Ridge(alpha=RIDGE_PUPILS, fit_intercept=False, solver="cholesky")
-    return model.fit(features, targets).coef_.reshape(targets.shape[1], -1).T
+    with _unchecked():
+        return model.fit(features, targets).coef_.reshape(targets.shape[1], -1).T
 
 
 def propensity(
@@ -112,6 +121,7 @@ def propensity(
     chance = np.zeros(len(treated))
     for number in range(FOLDS):
         train, out = fold != number, fold == number
-        model = LogisticRegression(solver="newton-cholesky").fit(inputs[train], treated[train])
-        chance[out] = model.predict_proba(inputs[out])[:, 1]
+        with _unchecked():
+            model = LogisticRegression(solver="newton-cholesky").fit(inputs[train], treated[train])
+            chance[out] = model.predict_proba(inputs[out])[:, 1]
     return chance

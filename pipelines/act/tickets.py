@@ -13,7 +13,7 @@ from pipelines.sources.follow_up import cell_parts
 from pipelines.warehouse.lineage import sources_behind
 from pipelines.warehouse.tables import Step, Tables, table_of
 
-_MADE = (
+MADE = (
     *aim.STEPS,
     *diagnose.STEPS,
     *decide.STEPS,
@@ -76,7 +76,7 @@ def _sources(city: CityFolder, mart: str, column: str) -> list[tuple[str, str, s
     for part in (column, ""):
         found = [
             source_id
-            for source_id in sources_behind(mart, part, _MADE)
+            for source_id in sources_behind(mart, part, MADE)
             if source_id in city.city.sources and source_id.partition("__")[0] not in _NO_DATA
         ]
         if 0 < len(found) <= _MOST_SOURCES:

@@ -21,7 +21,7 @@ from models.allocation.solve.resolve import Effort
 from models.keys import PAIR
 from models.need import need_draws
 from pipelines.decide.allocation import STEPS as ALLOCATION
-from pipelines.decide.allocation import by_worth, fairness, planned, problem
+from pipelines.decide.allocation import WORKERS, by_worth, fairness, planned, problem
 from pipelines.decide.goals import gains
 from pipelines.decide.rules import surely_neediest
 from pipelines.diagnose.areas import BAND, nurture_bands
@@ -30,7 +30,6 @@ from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import MUNICIPAL
 from pipelines.warehouse.tables import Step, Tables, nothing
 
-WORKERS = 2
 TURNING = TurningPointSettings(
     max_solves=20, need_step=0.05, budget_step_pct=5.0, budget_limit_pct=25.0
 )

@@ -7,6 +7,7 @@ a hash over the whole problem, the plan it is compared with and the code that so
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from models.allocation.solve.model import model_of
 from models.apportionment import split_by_share
 from models.keys import PAIR
 from pipelines.decide import allocation, city_services
-from pipelines.decide.allocation import problem, with_payers
+from pipelines.decide.allocation import WORKERS, problem, with_payers
 from pipelines.decide.goals import READS as GOAL_READS
 from pipelines.decide.goals import mean_effects
 from pipelines.settings.city import CityError, CityFolder
@@ -78,9 +79,16 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
         [_row(BASE, 0, city, plan)],
         [base.select(pl.lit(BASE).alias("scenario_id"), *LINE)],
     )
-    for order, scenario in enumerate(scenarios, start=1):
-        own = city.model_copy(update={"policy": scenario.policy})
-        found, bought = _solved(scenario, own, tables, base, code)
+    cities = [city.model_copy(update={"policy": scenario.policy}) for scenario in scenarios]
+
+    def one(scenario: Scenario, own: CityFolder) -> tuple[dict[str, Any], pl.DataFrame]:
+        return _solved(scenario, own, tables, base, code)
+
+    with ThreadPoolExecutor(WORKERS) as pool:  # they know nothing of each other
+        outcomes = list(pool.map(one, scenarios, cities))
+    for order, (scenario, own, (found, bought)) in enumerate(
+        zip(scenarios, cities, outcomes, strict=True), start=1
+    ):
         names = {
             "scenario_name_he": scenario.name_he,
             "scenario_name_en": scenario.name_en,

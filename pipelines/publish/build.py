@@ -53,7 +53,14 @@ from pipelines.publish.suppression import (
     protect_counts,
     suppress,
 )
-from pipelines.publish.workbook import COVER, TOTAL, head_of, write_workbook
+from pipelines.publish.workbook import (
+    COVER,
+    TOTAL,
+    Asked,
+    head_of,
+    write_workbook,
+    written_beside,
+)
 from pipelines.settings.audiences import WHOLE, AudienceName, is_open
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
@@ -121,6 +128,8 @@ def build_release(
         PrivacyError: if a table may not be published.
     """
     protected: dict[Thresholds, Protected] = {}
+    whole: dict[AudienceName, Mapping[str, pl.DataFrame]] = {}
+    books: list[Asked] = []
     for reader in readers:
         if reader.thresholds not in protected:
             told = (before or {}).get(reader.name, ())
@@ -132,15 +141,19 @@ def build_release(
             for school in schools_of(tables):
                 (place / school).mkdir(parents=True)
                 (place / school / OWN_PAGE).write_text(pages[school], encoding="utf-8")
-                write_workbook(
-                    place / school / WORKBOOK, tables_for(reader, shown, school), context
-                )
-            continue
-        shown = tables_for(reader, shown)
-        write_marts(place, shown)
-        write_workbook(place / WORKBOOK, shown, context)
-        if reader.name in WHOLE:
-            _draw(place, shown, context)
+                own = tables_for(reader, shown, school)
+                books.append((place / school / WORKBOOK, own, context))
+        else:
+            place.mkdir(parents=True)
+            whole[reader.name] = tables_for(reader, shown)
+            books.append((place / WORKBOOK, whole[reader.name], context))
+    # The first is the analysts', the largest.
+    with written_beside(books[1:]):
+        write_workbook(*books[0])
+        for name, own_tables in whole.items():
+            write_marts(folder / name, own_tables)
+            if name in WHOLE:
+                _draw(folder / name, own_tables, context)
 
 
 def draw_again(folder: Path, release: Path, context: ReportContext) -> None:

@@ -20,7 +20,7 @@ def write_marts(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     Every table says which schools the plan covers: in the metadata of its file, in its comment
     (R3).
     """
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, frame in sorted(tables.items()):
         frame.write_parquet(
             folder / f"{name}.parquet",

@@ -33,7 +33,7 @@ from pipelines.settings.audiences import AudienceName
 from pipelines.settings.fields import dictionary
 
 SUPPRESSED = "mart_suppressed"
-_COUNTS = ("pupils",)
+_COUNTS = ("pupils", "participants")
 
 
 class PrivacyError(Exception):
@@ -287,7 +287,7 @@ def gate(tables: Tables, audience: AudienceName, thresholds: Thresholds) -> None
             for column in _behind(name, row_count, frame):
                 least = (
                     thresholds.count_pupils
-                    if fields[column].unit == "pupils"
+                    if fields[column].unit in _COUNTS
                     else thresholds.mean_pupils
                 )
                 shown = frame.filter(pl.col(column).is_not_null())

@@ -5,7 +5,12 @@ Text can never become a formula, and the same tables give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +28,44 @@ COVER = "שער"
 TOTAL = "סך הכול"
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes of each run
 _WIDEST, _NARROWEST = 60, 11
+
+
+Asked = tuple[Path, Mapping[str, pl.DataFrame], ReportContext]
+"""What `write_workbook` is asked for."""
+
+
+@contextmanager
+def written_beside(asked: Sequence[Asked]) -> Iterator[None]:
+    """Write workbooks in a process of their own while the body runs; they are there at its end.
+
+    Writing is Python alone, so that a thread would only take the body's time.
+
+    Raises:
+        Exception: as `write_workbook`, at the end of the body.
+    """
+    with ThreadPoolExecutor(1) as waiting:
+        done = waiting.submit(
+            subprocess.run,
+            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+            input=pickle.dumps(asked),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        yield
+        failed = pickle.loads(done.result().stdout)
+    if failed is not None:
+        raise failed
+
+
+def serve() -> None:
+    """Write the workbooks asked for on the standard input; the answer is an error, or None."""
+    failed: Exception | None = None
+    try:
+        for path, tables, context in pickle.load(sys.stdin.buffer):
+            write_workbook(path, tables, context)
+    except Exception as error:  # raised where it was asked for
+        failed = error
+    pickle.dump(failed, sys.stdout.buffer)
 
 
 def write_workbook(path: Path, tables: Mapping[str, pl.DataFrame], context: ReportContext) -> None:

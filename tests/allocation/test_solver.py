@@ -13,7 +13,7 @@ from scipy import sparse
 
 from models.allocation import solve
 from models.allocation.solve import milp, tangents
-from models.allocation.solve.highs import Milp, minimise
+from models.allocation.solve.highs import Milp, minimise, relaxed
 from tests.examples import examples
 
 from .cases import option, problem
@@ -28,6 +28,21 @@ def test_nearly_proportional_amounts_do_not_mislead_the_presolve():
     ]
     plan = solve(problem(options, budget=50_000_004), gap_pct=0)
     assert plan.lines["semel_mosad"].to_list() == ["100003"]
+
+
+def test_a_relaxed_search_buys_in_parts():
+    """Two things of weight 2 under a limit of 3: one whole and half of the other."""
+    bag = Milp(
+        np.array([-3.0, -2.0]),
+        sparse.csr_array(np.array([[2.0, 2.0]])),
+        np.array([-np.inf]),
+        np.array([3.0]),
+        np.array([True]),
+        binaries=2,
+    )
+    assert relaxed(bag, time_limit_s=10) == pytest.approx([1, 0.5])
+    assert minimise(bag, gap=0, time_limit_s=10).x == pytest.approx([1, 0])
+    assert relaxed(replace(bag, upper=np.array([-1.0])), time_limit_s=10) is None
 
 
 def test_a_solver_that_wrongly_sees_no_plan_is_not_believed(monkeypatch):

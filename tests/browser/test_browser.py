@@ -276,6 +276,7 @@ def test_the_studio_solves_again_when_a_slider_moves(studio, published, page):
         pytest.fail("no budget above nothing gave another plan")
     # The cells of the page are drawn one after another: wait for each.
     expect(moved).to_have_text(re.compile(r"^[1-9]\d*$"), timeout=30_000)
+    expect(page.locator("[data-studio=said]")).to_contain_text("תקציב הרשות", timeout=30_000)
     rows = page.locator("table[data-studio=schools] tbody tr")
     expect(rows).to_have_count(base["schools"].item(), timeout=30_000)
     page.screenshot(path=SCREENSHOTS / "studio.png")

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from pipelines.decide.studio import Studio
+from pipelines.publish.studio_words import picture, said
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.scenario_files import load_scenarios, save_scenario
 
@@ -63,6 +64,38 @@ def test_moved_decisions_are_kept_by_the_draft(studio):
     assert draft.totals["municipal_agorot"] <= 100 * floor.municipal_nis
     assert (draft.schools["cost_agorot"] >= 20_000 * draft.schools["pupils"].cast(pl.Int64)).all()
     assert draft.gap_pct <= 0.1 + 1e-9
+
+
+def test_a_sentence_says_what_was_moved_and_who_gains_and_loses(studio):
+    base = studio.settings
+    assert said(base, base, studio.draft(base)) == ["הטיוטה היא התוכנית שפורסמה: דבר לא הוזז."]
+    assert picture(studio.draft(base)) is None
+    less = replace(base, municipal_nis=base.municipal_nis // 2, gamma=base.gamma + 1)
+    draft = studio.draft(less)
+    moved, *rest = said(less, base, draft)
+    text = " ".join(rest).translate({0x2066: None, 0x2069: None})
+    assert moved.startswith("תקציב הרשות:")
+    assert "העדפה מתקנת:" in moved
+    for direction, verb in ((-1, "מפסיד"), (1, "מרוויח")):
+        rows = draft.schools.filter(pl.col("cost_change_agorot") * direction > 0)
+        assert (verb in text) == (rows.height > 0)
+        if rows.height > 1:
+            total = abs(rows["cost_change_agorot"].sum()) / 100
+            assert f"{rows.height} בתי ספר {verb}ים יחד {round(total):,} ₪" in text
+    total = draft.totals
+    sure = total["benefit_change_hi_sd_pupils"] < 0 or total["benefit_change_lo_sd_pupils"] > 0
+    assert ("אי אפשר לדעת" in text) != sure
+    tiers = draft.schools["need_tier"].drop_nulls().n_unique()
+    assert str(picture(draft).desk).count("<rect") >= tiers
+
+
+def test_what_has_no_plan_names_what_was_moved_and_draws_nothing(studio):
+    asked = replace(studio.settings, municipal_nis=0, floor_nis=1500)
+    draft = studio.draft(asked)
+    (only,) = said(asked, studio.settings, draft)
+    assert "תקציב הרשות" in only
+    assert "רצפה לתלמיד" in only
+    assert picture(draft) is None
 
 
 def test_no_plan_is_said_in_words(studio):

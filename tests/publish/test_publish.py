@@ -16,7 +16,7 @@ from pipelines.publish.pages.base import isolated
 from pipelines.publish.redraw import context_of
 from pipelines.publish.release import ReleaseError, current_release, publish, verify
 from pipelines.publish.suppression import PrivacyError, Thresholds, gate, suppress
-from pipelines.publish.workbook import write_workbook
+from pipelines.publish.workbook import write_workbook, written_beside
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 
@@ -84,6 +84,15 @@ CLIMBING = pl.DataFrame(
 
 
 class TestSuppression:
+    def test_participants_are_counted_as_pupils_are(self):
+        tracked = pl.DataFrame(
+            {"plan_row_id": list("abcd"), "participants_now": [3, 5, 9, 40]},
+            schema={"plan_row_id": pl.String, "participants_now": pl.Int32},
+        )
+        shown = suppress({"mart_line_tracking": tracked}, "committee", LIMITS)
+        assert shown["mart_line_tracking"]["participants_now"].to_list() == [None, 5, 9, 40]
+        gate(shown, "committee", LIMITS)
+
     def test_small_cells_lose_value_interval_and_count(self):
         found = suppress({"mart_gap_school": CLIMBING}, "analyst", LIMITS)["mart_gap_school"]
         assert found["tested_pupils"].to_list() == [None, 9, 10]
@@ -202,6 +211,18 @@ class TestWorkbook:
             ]
         assert not any("<f>" in text for text in sheets)
         assert all('rightToLeft="1"' in text for text in sheets)
+
+    def test_a_process_of_its_own_writes_the_same_bytes_and_raises(self, tmp_path, marts, context):
+        write_workbook(tmp_path / "here.xlsx", marts, context)
+        with written_beside([(tmp_path / "beside.xlsx", marts, context)]):
+            pass
+        assert (tmp_path / "beside.xlsx").read_bytes() == (tmp_path / "here.xlsx").read_bytes()
+        unknown = {"mart_need_index": pl.DataFrame({"no_such_field": [1]})}
+        with (
+            pytest.raises(KeyError, match="no_such_field"),
+            written_beside([(tmp_path / "none.xlsx", unknown, context)]),
+        ):
+            pass
 
     def test_money_is_in_shekels_with_its_total(self, tmp_path, marts, context):
         write_workbook(tmp_path / "a.xlsx", marts, context)

@@ -18,7 +18,7 @@ cutting-plane search adds the piece that is least at the plan in hand until plan
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -29,7 +29,7 @@ from scipy import sparse
 from models.allocation.account.draws import Draws
 from models.allocation.problem.overlap import Counting
 from models.allocation.problem.problem import Problem
-from models.allocation.solve.highs import Milp, minimise
+from models.allocation.solve.highs import Milp, minimise, relaxed
 from models.allocation.solve.model import Model, model_of
 from models.allocation.solve.resolve import Effort, best_plans, linear_at, plan_vector, under_draw
 from models.keys import OPTION
@@ -122,6 +122,11 @@ def robust_plans(
         worst = int(np.argmax(tops - worths @ x))
         return worths[worst], ceiling - float(tops[worst])
 
+    # A handful of scenarios has few regrets: all at once leave no round to be searched again.
+    regrets = [
+        (worth, ceiling - float(top))
+        for worth, top in (zip(worths, tops, strict=True) if len(worths) <= _ROUNDS else ())
+    ]
     # A plan in hand that keeps the rules is a candidate too: nothing here is worse by its
     # criterion.
     known = [expected.x, planned] if model.keeps(planned) else [expected.x]
@@ -132,8 +137,10 @@ def robust_plans(
     with ThreadPoolExecutor(workers) as pool:
         cautious = list(
             pool.map(
-                lambda piece: _maximise_least(model, piece, depth, known, near, effort),
-                (least_tail, most_regret),
+                lambda asked: _maximise_least(
+                    model, asked[0], depth, known, near, effort, asked[1]
+                ),
+                ((least_tail, ()), (most_regret, regrets)),
             )
         )
     found = {
@@ -231,47 +238,69 @@ def _maximise_least(
     known: list[np.ndarray],
     near: float,
     effort: Effort,
+    every: Sequence[tuple[np.ndarray, float]] = (),
 ) -> tuple[np.ndarray, float]:
     """The plan that raises the least piece highest, and by how much it may miss the best.
 
     Each round solves for the highest θ under all pieces so far: its bound holds for the criterion,
     and its plan shows the piece that was missing; it ends where the two are as near as `near`. No
-    piece falls below −depth, so that θ + depth is what the solver sees.
+    piece falls below −depth, so that θ + depth is what the solver sees. Where `every` piece is
+    given there is nothing to show; else those that parts of plans show come before the first
+    search, which costs a hundred times as much.
     """
     columns = len(model.benefit())
     plain = model.milp(np.zeros(columns))
     if len(model.lead):
         after, most = _after_others(model)
         plain = plain.with_rows(after, np.full(len(most), -np.inf), most)
-    best_x, best_value, bound = known[0], -np.inf, np.inf
-    pieces: list[np.ndarray] = []
-    limits: list[float] = []
-    unit, fresh = 1.0, known
-    for _ in range(_ROUNDS):
-        for x in fresh:
-            slope, constant = piece(x)
-            value = float(slope @ x + constant)
-            if value > best_value:
-                best_x, best_value = x, value
-            unit = unit if pieces else abs(value) or 1.0
-            pieces.append(np.append(slope / unit, -1.0))
-            limits.append(-(constant + depth) / unit)
-        if bound < np.inf and bound - best_value <= near:
-            break
+
+    def value(x: np.ndarray) -> float:
+        slope, constant = piece(x)
+        return float(slope @ x + constant)
+
+    def best_of(plans: list[np.ndarray]) -> np.ndarray:
+        return max(plans, key=value)
+
+    best_x, bound = best_of(known), np.inf
+    unit = abs(value(known[0])) or 1.0
+    pieces = [*map(piece, known), *every]
+
+    def under_pieces() -> Milp:
+        rows = np.array([np.append(slope / unit, -1.0) for slope, _ in pieces])
+        limits = [-(constant + depth) / unit for _, constant in pieces]
         rules = sparse.hstack([plain.matrix, sparse.csr_array((len(plain.lower), 1))])
-        milp = Milp(
+        return Milp(
             np.append(np.zeros(columns), -1.0),
-            sparse.vstack([rules, sparse.csr_array(np.array(pieces))], format="csr"),
+            sparse.vstack([rules, sparse.csr_array(rows)], format="csr"),
             np.append(plain.lower, limits),
             np.append(plain.upper, np.full(len(pieces), np.inf)),
             np.append(plain.is_whole, np.zeros(len(pieces), dtype=bool)),
             plain.binaries,
         )
-        # The solver sees θ + depth, and its gap is a share of that.
-        gap = near / 2 / max(best_value + depth, near, 1e-9)
-        outcome = minimise(milp, gap=gap, time_limit_s=effort.time_limit_s)
+
+    for _ in range(0 if every else _ROUNDS):
+        part = relaxed(under_pieces(), time_limit_s=effort.time_limit_s)
+        if part is None:
+            break
+        pieces.append(piece(part[:-1]))
+        if value(part[:-1]) >= part[-1] * unit - depth - near / 20:
+            break
+    for _ in range(_ROUNDS):
+        best_value = value(best_x)
+        if bound < np.inf and bound - best_value <= near:
+            break
+        # The solver sees θ + depth, and its gap is a share of that; the rest of what is allowed is
+        # for a piece that is missing.
+        outcome = minimise(
+            under_pieces(),
+            gap=0.8 * near / max(best_value + depth, near, 1e-9),
+            time_limit_s=effort.time_limit_s,
+            start=np.append(best_x, (best_value + depth) / unit),
+        )
         bound = min(bound, -outcome.bound * unit - depth)
         if outcome.x is None:
             break
-        fresh = [model.filled(outcome.x)]
-    return best_x, max(bound - best_value, 0.0)
+        found = model.filled(outcome.x)
+        pieces.append(piece(found))
+        best_x = best_of([best_x, found])
+    return best_x, max(bound - value(best_x), 0.0)

@@ -69,7 +69,8 @@ class Columns:
 
     def where(self, condition: pl.Expr) -> np.ndarray:
         """Positions of the options that meet a condition."""
-        return self.options.filter(condition)["column"].to_numpy().astype(np.int64)
+        found = self.options.select(pl.col("column").filter(condition)).to_series()
+        return found.to_numpy().astype(np.int64)
 
     @cached_property
     def position(self) -> dict[tuple[str, str, int], int]:
@@ -99,11 +100,14 @@ class Columns:
 
         A school without such options comes too, with none: a floor must see it.
         """
-        chosen = self.options if condition is None else self.options.filter(condition)
-        positions = {
-            school: part["column"].to_numpy().astype(np.int64)
-            for (school,), part in chosen.partition_by("semel_mosad", as_dict=True).items()
-        }
-        nothing = np.empty(0, dtype=np.int64)
-        for school in self.schools["semel_mosad"]:
-            yield school, positions.get(school, nothing)
+        every = np.arange(self.options.height) if condition is None else self.where(condition)
+        bounds = np.searchsorted(self._school[every], np.arange(self.schools.height + 1))
+        for number, school in enumerate(self.schools["semel_mosad"]):
+            yield school, every[bounds[number] : bounds[number + 1]]
+
+    @cached_property
+    def _school(self) -> np.ndarray:
+        """The position in `schools` of each option's school, which rises with the options."""
+        codes = self.schools["semel_mosad"].to_list()
+        number = {school: at for at, school in enumerate(codes)}
+        return np.array([number[school] for school in self.options["semel_mosad"]])

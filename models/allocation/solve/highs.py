@@ -186,6 +186,11 @@ def minimise(
     )
 
 
+def relaxed(milp: Milp, *, time_limit_s: float) -> np.ndarray | None:
+    """The best point when what is whole may be bought in part; None where there is none in time."""
+    return _run(milp, 0.0, time_limit_s, {}, is_relaxed=True).x
+
+
 def refine(
     milp: Milp, start: np.ndarray, *, gap: float, time_limit_s: float
 ) -> tuple[np.ndarray, float]:
@@ -214,8 +219,13 @@ def _run(
     time_limit_s: float,
     options: dict[str, bool | int | float | str],
     start: np.ndarray | None = None,
+    *,
+    is_relaxed: bool = False,
 ) -> Outcome:
-    """One run of the solver on the rounded rows; binaries of the point it returns are whole."""
+    """One run of the solver on the rounded rows; binaries of the point it returns are whole.
+
+    A relaxed run leaves them in parts and proves no bound.
+    """
     rounded = milp.rounded()
     rows, columns = rounded.matrix.shape
     lp = highspy.HighsLp()
@@ -230,7 +240,8 @@ def _run(
     lp.a_matrix_.index_ = rounded.matrix.indices
     lp.a_matrix_.value_ = rounded.matrix.data
     whole, free = highspy.HighsVarType.kInteger, highspy.HighsVarType.kContinuous
-    lp.integrality_ = [whole] * milp.binaries + [free] * (columns - milp.binaries)
+    if not is_relaxed:
+        lp.integrality_ = [whole] * milp.binaries + [free] * (columns - milp.binaries)
 
     highs = highspy.Highs()
     for name, value in {
@@ -264,11 +275,12 @@ def _run(
     x = None
     if info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
         x = np.array(highs.getSolution().col_value)
-        x[: milp.binaries] = np.abs(np.round(x[: milp.binaries]))
-        x = milp.complete(x)
+        if not is_relaxed:
+            x[: milp.binaries] = np.abs(np.round(x[: milp.binaries]))
+            x = milp.complete(x)
     return Outcome(
         None if infeasible else x,
-        info.mip_dual_bound,
+        -np.inf if is_relaxed else info.mip_dual_bound,
         infeasible,
         status == known.kTimeLimit,
         highs.getRunTime(),

@@ -62,6 +62,7 @@ def render_quality(tables: Mapping[str, pl.DataFrame], context: ReportContext) -
             if row["schools_reporting"] < row["schools_in_plan"]
         ],
         hidden=tables["mart_suppressed"].to_dicts() if "mart_suppressed" in tables else None,
+        lineage=_lineage(tables),
         sheet_he=lambda name: dictionary().sheets.get(name, ""),
         drift=_drift(tables["mart_quality_drift"]) if "mart_quality_drift" in tables else None,
         level_signs={level: sign for level, (sign, _, _) in _LEVELS.items()},
@@ -70,6 +71,19 @@ def render_quality(tables: Mapping[str, pl.DataFrame], context: ReportContext) -
         source_he=dictionary().source_he,
         column_he=lambda name: fields[name].he if name in fields else "",
     )
+
+
+def _lineage(tables: Mapping[str, pl.DataFrame]) -> Rows:
+    """Return the Hebrew title of each table that is told, and the sources that feed it."""
+    if "mart_lineage" not in tables:
+        return []
+    feeds = tables["mart_lineage"].group_by("table_name").agg(pl.col("source_id").sort())
+    by_table = dict(feeds.iter_rows())
+    return [
+        {"table_name": name, "sources": [dictionary().source_he(one) for one in by_table[name]]}
+        for name in dictionary().sheets
+        if name in tables and name in by_table
+    ]
 
 
 def _levels(checks: pl.DataFrame) -> Rows:
