@@ -39,6 +39,12 @@ _HEAD = (
 )
 
 
+_ANSWERS_HEAD = (
+    "# What was answered to `make new-city`; it serves later files too. Write an answer in place\n"
+    "# of each question mark and run it again.\n# יש לכתוב תשובה במקום כל סימן שאלה ולהריץ שוב.\n"
+)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Draft or renew a city's settings; return 0 if nothing is open, 1 if something is, 2 if there
     is nothing to draft from.
@@ -76,7 +82,10 @@ def _renew(folder: Path, options: argparse.Namespace, console: Console) -> int:
     settled = _read(folder / "city.yaml")
     city = look(folder, settled, answers)
     settings = city_settings(folder.name, settled, city, answers)
-    _write(kept, "# What was answered to `make new-city`; it serves later files too.\n", given)
+    _write(kept, _ANSWERS_HEAD, answers.given)
+    if not city.tables:  # nothing can be read yet: what is open says why
+        _tell(city, answers, console)
+        return 1
     _write(folder / "city.yaml", _HEAD, settings)
     policy = folder / "policy.yaml"
     is_drafted = not policy.is_file() or is_untouched(policy.read_text(encoding="utf-8"))

@@ -459,13 +459,13 @@ def _match(source_id: str, found: Mapping[str, list[Guess]], columns: int) -> Ca
         )
         chosen[name] = replace(best, rivals=tuple(near))
         # A header that is the best for another column of the contract as well is never sure.
-        others = (
+        doubles = (
             g.score
             for other in table.contract
             for g in found[other]
             if other != name and g.header == best.header and g.score > got_by.get(other, 0)
         )
-        if max(others, default=0) > best.score - 0.1:
+        if max(doubles, default=0) > best.score - 0.1:
             chosen[name] = replace(chosen[name], score=min(best.score, _NOT_SURE))
     needed = set(table.contract) - table.contract_nullable - set(CONSTANT_LIKE) | set(chosen)
     others = table.contract_nullable - set(chosen)

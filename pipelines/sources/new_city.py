@@ -38,6 +38,8 @@ from pipelines.sources.workbook import UnreadableError
 
 NONE = "none"
 """The answer that a table, a column or a programme is none of those that are known."""
+OPEN = "?"
+"""What stands in the answers beside a question that nobody has answered yet."""
 _YES, _NO = "yes", "no"
 _NOTHING = 0.15  # a table that fits a source less well is no source's, and nobody is asked
 _SAME_LAYOUT = 0.6  # share of a mapping's headers that a changed file still has
@@ -89,7 +91,7 @@ class Answers:
     """What was answered, by question; who is asked further; and what nobody answered.
 
     Attributes:
-        given: id of a question → answer.
+        given: id of a question → answer, or `OPEN`.
         ask: whom to ask; None = nobody, so that a question stays open.
         asked: all questions that came up, answered or not.
         open: those that nobody answered.
@@ -104,14 +106,19 @@ class Answers:
         """Return the answer, or what holds until there is one."""
         if question.id not in {one.id for one in self.asked}:
             self.asked.append(question)
-        if question.id in self.given:
+        if self.given.get(question.id, OPEN) != OPEN:
             return str(self.given[question.id])
         if self.ask and (reply := self.ask(question)):
             self.given[question.id] = reply
             return reply
+        self.given[question.id] = OPEN
         if question.id not in {one.id for one in self.open}:
             self.open.append(question)
         return question.default
+
+    def knows(self, question_id: str) -> bool:
+        """Whether something was asked before, so that its answer is to be heeded again."""
+        return question_id in self.given
 
 
 # ---- tables -----------------------------------------------------------------------------------
@@ -181,12 +188,14 @@ class NewCity:
         forms: filled forms of the product: source → file.
         left: file (and sheet) that is not read, and why in both languages.
         notes: what was taken for granted, in both languages.
+        sheets: file that was looked at → its sheets with a table.
     """
 
     tables: list[Read] = field(default_factory=list)
     forms: dict[str, str] = field(default_factory=dict)
     left: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
+    sheets: dict[str, set[str]] = field(default_factory=dict)
 
     def of(self, source_id: str) -> list[Read]:
         """Return the tables of a source."""
@@ -224,6 +233,7 @@ def look(folder: Path, settled: dict[str, Any], answers: Answers) -> NewCity:
         except UnreadableError as error:
             city.left.append((path.name, str(error), error.he))
             continue
+        city.sheets[path.name] = {str(one.layout.options.get("sheet", "")) for one in drafts}
         for found in drafts:
             read = _read(path, found, known, answers, city)
             if read:
@@ -244,6 +254,10 @@ def _read(
     headers = _headers(found.layout)
     for source_id, mapping in known:
         if _takes(mapping, path, found.layout):
+            if answers.knows(f"files/{_place(path, found.layout)}/source"):
+                meant = _ask_source(path, found, answers)
+                if meant != source_id:
+                    return _fresh(path, found, answers, city)
             same = _renewed(path, found.layout, source_id, mapping, answers, is_new=False)
             return Read(path, found.layout, source_id, same)
     alike = [
@@ -295,7 +309,20 @@ def _renewed(
         if "school_year" in mapping.get("constants", {}):
             year = _year_of(path, layout, source_id, answers)
             again["constants"] = mapping["constants"] | {"school_year": year}
-    for name, header in mapping.get("columns", {}).items():
+    elif answers.knows(f"files/{path.name}/school_year"):
+        year = _year_of(path, layout, source_id, answers)
+        again["constants"] = mapping.get("constants", {}) | {"school_year": year}
+    for name in again["columns"]:
+        asked = f"{source_id}/columns/{name}/"
+        for key in [one for one in answers.given if one.startswith(asked)]:
+            if key.removeprefix(asked) not in _headers(layout) and not is_new:
+                again["columns"][name] = key.removeprefix(asked)  # asked asked: it is heeded
+    for todo in seen.todos:
+        if todo.place[:1] == ("fill_down",):
+            names = list(todo.place[1:])
+            if answers.knows(f"{source_id}/fill_down/{'+'.join(names)}"):
+                _fill_down(path, source_id, names, again, answers)
+    for name, header in list(again["columns"].items()):
         if header in layout.rows.columns or header in _headers(layout):
             continue
         guessed = drawn.get("columns", {}).get(name)
@@ -315,10 +342,12 @@ def _renewed(
     units = dict(mapping.get("units", {}))
     for name in again["columns"]:
         now, before = drawn.get("units", {}).get(name), units.get(name)
-        if is_new and now != before and drawn.get("columns", {}).get(name):
-            reply = answers.of(
+        question_id = f"{source_id}/units/{name}/{path.name}"
+        is_seen = now != before and name in drawn.get("columns", {})
+        if (is_new and is_seen) or answers.knows(question_id):
+            unit = answers.of(
                 Question(
-                    f"{source_id}/units/{name}/{path.name}",
+                    question_id,
                     f"{path.name}: {name} was in {before or 'whole units'} and looks like"
                     f" {now or 'whole units'} now: which is right?",
                     f"{path.name}: היחידה של «{dictionary().fields[name].he}» השתנתה: מה נכון?",
@@ -326,7 +355,7 @@ def _renewed(
                     now or "nis",
                 )
             )
-            units[name] = reply
+            units[name] = unit or "nis"
     if units:
         again["units"] = {name: unit for name, unit in units.items() if unit != "nis"}
     _ask_values(path, source_id, seen, again, answers)
@@ -352,27 +381,12 @@ def _year_of(path: Path, layout: Layout, source_id: str, answers: Answers) -> st
 
 def _fresh(path: Path, found: Draft, answers: Answers, city: NewCity) -> Read | None:
     """Return how a table of a new kind is read, after what its draft leaves open was asked."""
-    sheet = found.layout.options.get("sheet")
-    place = path.name + (f" / {sheet}" if sheet else "")
+    place = _place(path, found.layout)
     if found.candidates[0].score < _NOTHING:
         city.left.append((place, "no source fits it", "אינו מתאים לאף מקור"))
         return None
     if found.is_doubtful:
-        choices = tuple(candidate.source_id for candidate in found.candidates[:4])
-        is_likely = found.candidates[0].score >= FITS
-        reply = answers.of(
-            Question(
-                f"files/{place}/source",
-                f"{place}: what is in it? ("
-                + ", ".join(f"{one}: {dictionary().source_he(one)}" for one in choices)
-                + ")",
-                f"{place}: מה יש בקובץ? ("
-                + ", ".join(dictionary().source_he(one) for one in choices)
-                + ")",
-                (*choices, NONE),
-                choices[0] if is_likely else NONE,
-            )
-        )
+        reply = _ask_source(path, found, answers)
         if reply not in dictionary().sources:
             city.left.append((place, "no source of the project", "אינו מקור של הפרויקט"))
             return None
@@ -388,21 +402,33 @@ def _fresh(path: Path, found: Draft, answers: Answers, city: NewCity) -> Read | 
         elif kind == "constants":
             mapping["constants"][rest[0]] = _constant(path, found, rest[0], answers)
         elif kind == "fill_down":
-            labels = ", ".join(dictionary().fields[name].he for name in rest)
-            question = Question(
-                f"{source_id}/fill_down/{'+'.join(rest)}",
-                f"{path.name}: do empty cells in {', '.join(rest)} repeat the cell above?",
-                f"{path.name}: האם תאים ריקים ב«{labels}» חוזרים על התא שמעליהם?",
-                (_YES, _NO),
-                _YES,
-            )
-            if answers.of(question) == _YES:
-                mapping["fill_down"] = rest
+            _fill_down(path, source_id, rest, mapping, answers)
     _ask_values(path, source_id, found, mapping, answers)
     if misfit := SourceMapping.model_validate(mapping).misfit(source_id):
         city.left.append((place, misfit, "חסרות עמודות חובה"))
         return None
     return Read(path, found.layout, source_id, mapping)
+
+
+def _place(path: Path, layout: Layout) -> str:
+    sheet = layout.options.get("sheet")
+    return path.name + (f" / {sheet}" if sheet else "")
+
+
+def _ask_source(path: Path, found: Draft, answers: Answers) -> str | None:
+    place = _place(path, found.layout)
+    choices = tuple(candidate.source_id for candidate in found.candidates[:4])
+    named = ", ".join(f"{one}: {dictionary().source_he(one)}" for one in choices)
+    named_he = ", ".join(dictionary().source_he(one) for one in choices)
+    return answers.of(
+        Question(
+            f"files/{place}/source",
+            f"{place}: what is in it? ({named})",
+            f"{place}: מה יש בקובץ? ({named_he})",
+            (*choices, NONE),
+            choices[0] if found.candidates[0].score >= FITS else NONE,
+        )
+    )
 
 
 def _constant(path: Path, found: Draft, name: str, answers: Answers) -> str:
@@ -419,6 +445,23 @@ def _constant(path: Path, found: Draft, name: str, answers: Answers) -> str:
         )
     )
     return reply or held
+
+
+def _fill_down(
+    path: Path, source_id: str, names: list[str], mapping: dict[str, Any], answers: Answers
+) -> None:
+    labels = ", ".join(dictionary().fields[name].he for name in names)
+    question = Question(
+        f"{source_id}/fill_down/{'+'.join(names)}",
+        f"{path.name}: do empty cells in {', '.join(names)} repeat the cell above?",
+        f"{path.name}: האם תאים ריקים ב«{labels}» חוזרים על התא שמעליהם?",
+        (_YES, _NO),
+        _YES,
+    )
+    if answers.of(question) == _YES:
+        mapping["fill_down"] = names
+    else:
+        mapping.pop("fill_down", None)
 
 
 def _settle_column(
@@ -495,7 +538,8 @@ def _name_responses(city: NewCity, answers: Answers) -> None:
         header = table.mapping["columns"]["response_id"]
         held = table.mapping.get("values", {}).get("response_id", {})
         written = {(text or "").strip() for text in table.layout.rows[header]} - {""}
-        for name in sorted(written - held.keys()):
+        asked = {name for name in held if answers.knows(f"responses/{name}")}
+        for name in sorted(written - (held.keys() - asked)):
             if normalise.spelling(name) in ids:
                 meant: str | None = ids[normalise.spelling(name)]
             elif table.source_id == "programmes__registry":
@@ -626,7 +670,10 @@ def _sources(settled: dict[str, Any], city: NewCity) -> dict[str, Any]:
     for source_id, held in settled.get("sources", {}).items():
         for mapping in held if isinstance(held, list) else [held]:
             key = (source_id, mapping.get("file"), str(mapping.get("sheet", "")))
-            if key not in read and mapping.get("form") not in city.forms.values():
+            sheets = city.sheets.get(str(mapping.get("file")), {key[2]})
+            is_gone = key[2] and "{school_year}" not in key[2] and key[2] not in sheets
+            is_form = mapping.get("form") in city.forms.values()
+            if key not in read and not is_form and not is_gone:
                 found.setdefault(source_id, []).append(mapping)
     for table in city.tables:
         mappings = found.setdefault(table.source_id, [])
