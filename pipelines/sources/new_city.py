@@ -316,7 +316,7 @@ def _renewed(
         asked = f"{source_id}/columns/{name}/"
         for key in [one for one in answers.given if one.startswith(asked)]:
             if key.removeprefix(asked) not in _headers(layout) and not is_new:
-                again["columns"][name] = key.removeprefix(asked)  # asked asked: it is heeded
+                again["columns"][name] = key.removeprefix(asked)  # its answer is heeded
     for todo in seen.todos:
         if todo.place[:1] == ("fill_down",):
             names = list(todo.place[1:])
