@@ -9,7 +9,7 @@ stays.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatch
@@ -24,6 +24,7 @@ from pipelines.settings.yaml_files import read_yaml
 from pipelines.sources import normalise
 from pipelines.sources.admission import header_shown
 from pipelines.sources.guess import describe, rank
+from pipelines.sources.personal import mask_personal
 from pipelines.sources.propose import (
     FITS,
     Draft,
@@ -277,6 +278,11 @@ def _headers(layout: Layout) -> set[str]:
     return {*layout.rows.columns, *(header for group in groups for header in group.values())}
 
 
+def _shown(headers: Iterable[str]) -> tuple[str, ...]:
+    """Return the headers that may be shown: one that looks like a person's data is none to name."""
+    return tuple(header for header in headers if header_shown(header) == header)
+
+
 def _named(mapping: dict[str, Any]) -> set[str]:
     groups = mapping.get("unpivot", {}).get("values", {}).values()
     grouped = {header for group in groups for header in group.values()}
@@ -331,7 +337,7 @@ def _renewed(
                 f"{source_id}/columns/{name}/{header}",
                 f"{path.name}: the header '{header_shown(header)}' is gone; which one is it now?",
                 f"{path.name}: הכותרת «{header_shown(header)}» אינה בקובץ; איזו כותרת באה במקומה?",
-                tuple(layout.rows.columns),
+                _shown(layout.rows.columns),
                 guessed,
             )
         )
@@ -482,10 +488,8 @@ def _settle_column(
         if note not in city.notes:
             city.notes.append(note)
         return
-    free = tuple(
-        header
-        for header in found.layout.rows.columns
-        if header not in mapping["columns"].values() and header_shown(header) == header
+    free = _shown(
+        header for header in found.layout.rows.columns if header not in mapping["columns"].values()
     )
     reply = answers.of(
         Question(
@@ -544,6 +548,8 @@ def _name_responses(city: NewCity, answers: Answers) -> None:
                 meant: str | None = ids[normalise.spelling(name)]
             elif table.source_id == "programmes__registry":
                 continue  # a programme of the city's own, known by its own id
+            elif mask_personal(name) != name:
+                continue  # it may name a person, so nobody is shown it: its row is set aside
             else:
                 meant = _programme(name, answers)
             if meant in catalogue() and meant != name:

@@ -145,6 +145,21 @@ def test_a_required_column_may_be_a_value_for_all_rows(folder):
     assert registers(folder)[0].constants["legal_status"] == "official"
 
 
+def test_what_may_name_a_person_is_neither_asked_nor_kept(folder, capsys):
+    book_of(folder / "files" / 'מוסדות תשפ"ו.xlsx', {"1": [HEAD, *ROWS]})
+    named = ("רבדים", "תזמורת", "רבקה כהן 050-1234567", "רבדים", "רבדים")
+    rows = [(row[0], name, 20 + at) for at, (row, name) in enumerate(zip(ROWS, named, strict=True))]
+    head = ("סמל מוסד", "שם התוכנית", "מספר משתתפים")
+    book_of(folder / "files" / 'פעילות תשפ"ו.xlsx', {"1": [head, *rows]}, "תוכניות")
+    assert main([str(folder)]) == 1
+    kept = (folder / "answers.yaml").read_text(encoding="utf-8")
+    said = capsys.readouterr().out
+    assert "responses/תזמורת" in kept
+    for text in (kept, said, (folder / "city.yaml").read_text(encoding="utf-8")):
+        assert "כהן" not in text
+        assert "1234567" not in text
+
+
 def test_an_empty_folder_says_where_the_files_belong(tmp_path, capsys):
     (tmp_path / "town").mkdir()
     assert main([str(tmp_path / "town")]) == 2
