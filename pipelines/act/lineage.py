@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.act.tickets import MADE
+from pipelines.act import findings, tickets
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.warehouse.lineage import sources_behind
@@ -14,11 +14,11 @@ def lineage(city: CityFolder, _: Tables) -> Tables:
 
     Tables that speak of all others, such as the findings of checks, come from every source.
     """
-    given = set(city.city.sources)
+    given, made = set(city.city.sources), (*tickets.MADE, *tickets.STEPS, *findings.STEPS)
     rows = [
         {"table_name": table, "source_id": source}
         for table in dictionary().sheets
-        for source in sources_behind(table, "", MADE)
+        for source in sources_behind(table, "", made)
         if source in given
     ]
     return {"mart_lineage": table_of("mart_lineage", rows)}

@@ -7,7 +7,7 @@ from datetime import date
 import polars as pl
 
 from models.goals import attainability, draft_targets, results
-from pipelines.decide.allocation import with_confirmation
+from pipelines.decide.allocation import dose_of, with_confirmation
 from pipelines.decide.committee import registered_need
 from pipelines.decide.effects import RESPONSE_SUBJECT, goal_subjects
 from pipelines.settings.city import CityFolder
@@ -313,15 +313,14 @@ def _gains(city: CityFolder, tables: Tables) -> pl.DataFrame:
     Of responses whose goals tests measure; their errors are taken as independent.
     """
     subjects = _subject_of(city)
-    doses = city.policy.dose_response.value
-    share = {level: doses[dose] for level, dose in enumerate(sorted(doses), start=1)}
+    share = city.policy.dose_response.value
     effect = tables["mart_effect"].join(goal_subjects(city), on=RESPONSE_SUBJECT, how="semi")
     part = pl.col("participants") * pl.col("share") / pl.col("pupils")
     return (
         tables["mart_plan_line"]
         .drop_nulls(["semel_mosad", "dose_level"])
         .with_columns(
-            share=pl.col("dose_level").replace_strict(share, default=1.0, return_dtype=pl.Float64)
+            share=dose_of(city, pl.col("dose_level")).replace_strict(share, return_dtype=pl.Float64)
         )
         .join(tables["mart_need_index"].select("semel_mosad", "pupils"), on="semel_mosad")
         .join(effect, on="response_id")

@@ -134,7 +134,7 @@ def trace(release: Path, address: str, steps: Iterable[Step]) -> Trace:
     files = pl.read_parquet(analyst / "mart_source_file.parquet").filter(
         pl.col("source_id").is_in(sources)
     )
-    columns = ("source_id", "file_name", "file_hash", "rows_in", "rows_staged", "rows_quarantined")
+    columns = ("source_id", "file_name", "file_hash", "rows_in", "rows_quarantined")
     # Every step is given the city's settings; SQL reads of them what a step has made a table.
     is_set = any(not made[name][0].startswith("sql/") for name in distance if name in made)
     return Trace(

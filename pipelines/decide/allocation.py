@@ -122,6 +122,17 @@ def options(city: CityFolder, tables: Tables) -> pl.DataFrame:
     )
 
 
+def dose_of(city: CityFolder, level: pl.Expr) -> pl.Expr:
+    """Return the dose of an option by its level.
+
+    Options that are shared or lean on an asset repeat the doses of the policy at higher levels.
+    """
+    doses = sorted(city.policy.dose_response.value)
+    return ((level - 1) % len(doses) + 1).replace_strict(
+        dict(enumerate(doses, start=1)), return_dtype=pl.Float64
+    )
+
+
 def costs(city: CityFolder, choices: pl.DataFrame) -> pl.DataFrame:
     """Return what each option costs each funding channel, in agorot that add up to its price.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import polars as pl
 
@@ -12,10 +13,10 @@ from pipelines.settings.audiences import (
     AUDIENCES,
     Audience,
     AudienceName,
-    columns_of_schools,
     is_open,
 )
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import CITY
 from pipelines.settings.policy import Policy
 
 
@@ -48,20 +49,54 @@ def tables_for(reader: Reader, shown: Tables, school: str = "") -> dict[str, pl.
         shown: the tables after suppression for it.
         school: code of the reader's own school, where the audience is of a school.
     """
-    found = {}
+    found, codes = {}, _codes(shown)
     for name, frame in shown.items():
         if not reader.may.gets(name):
             continue
-        if reader.may.schools != "every" and (schools := columns_of_schools(frame.columns)):
+        if reader.may.schools != "every" and (schools := columns_of_schools(frame, codes)):
             closed = [c for c in frame.columns if not is_open(c)]
+            if _has_pairs(frame, schools):
+                continue  # that two schools stand together says more than its columns do
             if reader.may.schools == "bands":
                 frame = frame.drop(closed)
             elif closed:
-                frame = frame.filter(pl.col(schools[0]) == school).drop(schools[1:])
+                frame = frame.filter(pl.col(schools[0]) == school)
         # A table whose key the audience may not see would be rows of nothing: it is left out.
         if set(dictionary().tables[name].key) <= set(frame.columns):
             found[name] = frame
     return found
+
+
+def columns_of_schools(frame: pl.DataFrame, codes: Collection[str] = ()) -> list[str]:
+    """Return the columns that hold schools: by their names, or by codes that are in them."""
+    return [
+        name
+        for name, dtype in frame.schema.items()
+        if "semel_mosad" in name
+        or name in ("place", "school_or_city")
+        or (dtype == pl.String and codes and frame[name].is_in(list(codes)).any())
+    ]
+
+
+def _has_pairs(frame: pl.DataFrame, schools: Sequence[str]) -> bool:
+    """Whether a row names two schools."""
+    named = frame.select(
+        pl.when(pl.col(c).cast(pl.String) != CITY).then(pl.col(c)).alias(c) for c in schools
+    )
+    return any(
+        (named[one] != named[other]).fill_null(value=False).any()
+        for one, other in combinations(schools, 2)
+    )
+
+
+def _codes(tables: Tables) -> set[str]:
+    """Return the codes of all schools that tables name."""
+    return {
+        str(code)
+        for frame in tables.values()
+        if "semel_mosad" in frame.columns
+        for code in frame["semel_mosad"].drop_nulls().unique()
+    }
 
 
 def check_reader(reader: Reader, tables: Tables, school: str = "") -> None:
@@ -74,18 +109,17 @@ def check_reader(reader: Reader, tables: Tables, school: str = "") -> None:
     """
     faults = sorted(set(tables) - {name for name in tables if reader.may.gets(name)})
     if reader.may.schools != "every":
+        own, codes = {school} if reader.may.schools == "own" else set(), _codes(tables)
         for name, frame in tables.items():
+            schools = columns_of_schools(frame, codes)
             told = [c for c in frame.columns if not is_open(c)]
-            others = _schools_told(frame) - ({school} if reader.may.schools == "own" else set())
-            if told and others:
-                faults.append(f"{name} ({', '.join(told[:3])} of {len(others)} schools)")
+            named = {str(code) for c in schools for code in frame[c].drop_nulls().unique()}
+            if told and named - own:
+                faults.append(f"{name} ({', '.join(told[:3])} of {len(named - own)} schools)")
+            elif _has_pairs(frame, schools):
+                faults.append(f"{name} (pairs of schools: {', '.join(schools)})")
     if faults:
         raise PrivacyError(f"not published: {reader.name} would see {'; '.join(faults)}")
-
-
-def _schools_told(frame: pl.DataFrame) -> set[str]:
-    columns = columns_of_schools(frame.columns)
-    return {str(value) for c in columns for value in frame[c].drop_nulls().unique()}
 
 
 def schools_of(tables: Mapping[str, pl.DataFrame]) -> list[str]:

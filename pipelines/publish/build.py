@@ -94,6 +94,8 @@ FAMILIES: dict[str, Callable[[Tables, ReportContext], Mapping[str, str]]] = {
 }
 OWN_PAGE = "index.html"
 """The page of a school that stands alone in the school's folder."""
+WITH_PAGE: AudienceName = "principals"
+"""Who gets it: whoever answers for the school, and so may read all of it (R76)."""
 SYNTHETIC_MARK = "נתונים סינתטיים"
 # What makes a browser ask a host: a link that a reader follows is none.
 _ASKS = re.compile(
@@ -115,7 +117,7 @@ def build_release(
     """Write `<folder>/<audience>`: marts, workbook and pages, small cells removed.
 
     Analysts and the committee get the pages; an audience of schools gets a folder a school, and
-    in it the workbook and the page of that school.
+    in it the workbook of that school, principals its page too.
 
     Args:
         folder: of the release, being built.
@@ -137,10 +139,11 @@ def build_release(
         shown = suppress(tables, reader.name, reader.thresholds, protected[reader.thresholds])
         place = folder / reader.name
         if reader.may.schools == "own":
-            pages = render_each_alone(shown, context)
+            pages = render_each_alone(shown, context) if reader.name == WITH_PAGE else {}
             for school in schools_of(tables):
                 (place / school).mkdir(parents=True)
-                (place / school / OWN_PAGE).write_text(pages[school], encoding="utf-8")
+                if school in pages:
+                    (place / school / OWN_PAGE).write_text(pages[school], encoding="utf-8")
                 own = tables_for(reader, shown, school)
                 books.append((place / school / WORKBOOK, own, context))
         else:
@@ -275,6 +278,8 @@ def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame
         }
         check_reader(reader, tables, school)
         gate(tables, reader.name, reader.thresholds)
+        if reader.name != WITH_PAGE:
+            continue
         page = place / school / OWN_PAGE
         _expect(page.is_file(), page, "is missing")
         told = _closed_cells(page.read_text(encoding="utf-8"), school)

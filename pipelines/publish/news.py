@@ -77,7 +77,8 @@ def _decisions(now: Tables, was: Tables, _: Mapping[str, str]) -> Iterator[Row]:
     rows = now["mart_decision_log"].join(was["mart_decision_log"], on="decision_id", how="anti")
     for row in rows.sort("decided_on", "decision_id").iter_rows(named=True):
         he, en = label("decision_kind", row["decision_kind"]), row["decision_kind"]
-        about = row["response_id"] or row["decision_object"]
+        is_plan = row["decision_kind"] == "scenario"
+        about = row["decision_value"] if is_plan else row["response_id"] or row["decision_object"]
         yield (
             "decision",
             f"{he}, {day(row['decided_on'])}: {row['decision_reason']}",

@@ -14,6 +14,7 @@ from models.allocation.rules.decided import ManualOverride
 from models.allocation.rules.money import SchoolMoneyRule, SourceExcluded
 from models.allocation.rules.shares import MoneyShare
 from models.keys import PAIR
+from pipelines.decide.allocation import dose_of
 from pipelines.decide.rules import READS as RULE_READS
 from pipelines.decide.rules import rules
 from pipelines.settings.city import CityError, CityFolder
@@ -34,11 +35,11 @@ def rules_in_fact(city: CityFolder, tables: Tables) -> Tables:
     of the policy that was decided by; where today's code cannot read it, nothing is measured.
     """
     found: list[dict[str, object]] = []
-    paid, standing = _paid(tables), _standing(city, tables)
-    if paid is not None or standing is not None:
-        with suppress(CityError):
-            stated = rules(city.as_decided(), tables)
-            found = measured(stated, tables["mart_allocation_rule"], paid, standing)
+    with suppress(CityError):
+        by = city.as_decided()
+        paid, standing = _paid(tables), _standing(by, tables)
+        if paid is not None or standing is not None:
+            found = measured(rules(by, tables), tables["mart_allocation_rule"], paid, standing)
     return {"mart_rule_actual": table_of("mart_rule_actual", found)}
 
 
@@ -73,17 +74,13 @@ def _standing(city: CityFolder, tables: Tables) -> Plan | None:
     status = tables["mart_line_tracking"].select("plan_row_id", "work_status", "participants_now")
     if not status["work_status"].count():
         return None
-    doses = dict(enumerate(sorted(city.policy.dose_response.value), start=1))
     lines = (
         tables["mart_plan_line"]
         .drop_nulls("semel_mosad")
         .join(status, on="plan_row_id", how="left")
         .filter(pl.col("work_status").fill_null("not_started") != "stopped")
         .with_columns(
-            # Options that are shared or lean on an asset repeat the same doses (`dose_level`).
-            dose=((pl.col("dose_level") - 1) % len(doses) + 1).replace_strict(
-                doses, return_dtype=pl.Float64
-            ),
+            dose=dose_of(city, pl.col("dose_level")),
             participants=pl.coalesce("participants_now", "participants"),
         )
         .select(*PAIR, "dose_level", "dose", "participants")

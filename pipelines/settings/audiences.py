@@ -6,7 +6,6 @@ city chooses is which tables an audience gets, of which schools, and from how ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, get_args
@@ -29,10 +28,13 @@ Schools = Literal["every", "own", "bands"]
 _OPEN_UNITS = frozenset(
     {
         *("agorot", "agorot per pupil", "NIS"),
-        *("category", "text", "key", "code", "date", "year", "flag", "as named", "version"),
+        *("category", "key", "code", "date", "year", "flag", "as named", "version"),
     }
 )
 """What may be told of a school to who is not of it: money, tiers and words; no score, no count."""
+
+_NAMES = frozenset({"school_name_he", "response_name_he", "practice_he"})
+"""Texts that name a thing; any other may be a sentence with a number in it."""
 
 MeanPupils = Annotated[
     Parameter[Annotated[Whole, Field(ge=LEAST_MEAN, le=1000)]],
@@ -63,6 +65,7 @@ class Audience(Model):
 
     Attributes:
         tables: names of published tables, or patterns of names; none: the audience gets nothing.
+            Pages of the committee and of the own school are read whole by whom they are for.
         schools: `every` school with all its numbers; the `own` one with all its numbers, and tables
             that tell only money, tiers and words of the others; or all schools so, in `bands`.
         mean_pupils, count_pupils: thresholds of its own; those of `suppression` if not given.
@@ -118,11 +121,6 @@ class Audiences(Model):
         return audience
 
 
-def columns_of_schools(columns: Mapping[str, object] | list[str]) -> list[str]:
-    """Return the columns that hold a school, or a school or the city."""
-    return [c for c in columns if "semel_mosad" in c or c in ("place", "school_or_city")]
-
-
 def is_open(column: str) -> bool:
     """Whether a column may be told of a school to who is not of it."""
-    return dictionary().fields[column].unit in _OPEN_UNITS
+    return column in _NAMES or dictionary().fields[column].unit in _OPEN_UNITS

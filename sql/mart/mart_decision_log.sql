@@ -28,6 +28,7 @@ SELECT
     END AS object_name_he,
     prices.worth_gain_pct AS override_worth_gain_pct,
     CASE
+        WHEN NOT decisions.is_in_force THEN 'recorded'
         WHEN decisions.decision_kind IN ('focus', 'override', 'share') THEN 'binds_plan'
         WHEN decisions.decision_kind = 'stage' THEN 'closes_stage'
         WHEN decisions.decision_kind = 'response' AND decisions.decision_value IN ('keep', 'drop') AND bind.parameter_id IS NOT NULL
@@ -74,5 +75,5 @@ SELECT
     is_in_force,
     scenario_name_he,
     NULL,
-    'binds_plan'
+    CASE WHEN is_in_force THEN 'binds_plan' ELSE 'recorded' END
 FROM core.core_decided

@@ -21,6 +21,10 @@ def test_a_table_names_the_sources_that_feed_it_and_no_other(rows):
     assert "tests__pupil_scores" in feeds["mart_gap_school"]
     assert "finance__ledger" not in feeds["mart_gap_school"]
     assert "voice__cards" not in feeds["mart_allocation"]
+    assert {"tests__pupil_scores", "voice__cards"} <= feeds["mart_finding"]
+    of_no_source = {"mart_parameter", "mart_city", "mart_decided", "mart_evidence"}
+    made_here = {"mart_news", "mart_quality_drift", "mart_distribution", "mart_suppressed"}
+    assert set(dictionary().sheets) - set(feeds) <= made_here | of_no_source
 
 
 def test_only_sources_of_the_city_and_published_tables_are_named(rows, small_city):

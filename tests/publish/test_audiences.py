@@ -10,6 +10,7 @@ import pytest
 from pipelines.publish.audiences import (
     Reader,
     check_reader,
+    columns_of_schools,
     readers_of,
     schools_of,
     tables_for,
@@ -17,7 +18,7 @@ from pipelines.publish.audiences import (
 from pipelines.publish.build import WORKBOOK
 from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.suppression import PrivacyError, Thresholds
-from pipelines.settings.audiences import AUDIENCES, Audience, columns_of_schools, is_open
+from pipelines.settings.audiences import AUDIENCES, Audience, is_open
 from pipelines.settings.city import load_city
 from pipelines.settings.yaml_files import CityError
 
@@ -49,7 +50,7 @@ def test_each_audience_gets_a_version_and_the_committee_all_of_it(released, publ
 def test_outsiders_see_money_and_tiers_of_schools_and_no_number_of_children(released, name):
     from pipelines.settings.fields import dictionary
 
-    of_schools = {n: f for n, f in released[name].items() if columns_of_schools(f.columns)}
+    of_schools = {n: f for n, f in released[name].items() if columns_of_schools(f)}
     assert {"mart_allocation_school", "mart_plan_money"} <= set(of_schools)
     for table, frame in of_schools.items():
         units = {column: dictionary().fields[column].unit for column in frame.columns}
@@ -126,6 +127,51 @@ class TestTables:
         assert tables_for(reader, {"mart_peer_school": peers}, "111111") == {}
         with pytest.raises(PrivacyError, match="mart_peer_school"):
             check_reader(reader, {"mart_peer_school": peers}, "111111")
+
+    @pytest.mark.parametrize("schools", ["own", "bands"])
+    def test_a_ranking_in_pairs_and_a_sentence_with_a_number_stay_inside(self, schools):
+        pairs = pl.DataFrame(
+            {"semel_mosad": ["111111"], "less_needy_semel_mosad": ["222222"], "p_needier": [0.99]}
+        )
+        spoken = pl.DataFrame(
+            {"alert_id": ["a"], "semel_mosad": ["222222"], "alert_he": ["29 משתתפים מתוך 68"]}
+        )
+        by_value = pl.DataFrame({"division_id": ["222222"], "school_year": [2026], "pupils": [412]})
+        told = {
+            "mart_allocation_school": NEED.drop("need"),
+            "mart_need_order": pairs,
+            "mart_alert": spoken,
+            "mart_parents_plan": by_value,
+        }
+        reader = _reader(schools, name="principals" if schools == "own" else "public")
+        found = tables_for(reader, told, "111111")
+        assert "mart_need_order" not in found
+        assert not found.get("mart_alert", NEED.clear()).height or schools == "bands"
+        assert "alert_he" not in found.get("mart_alert", pl.DataFrame()).columns or (
+            found["mart_alert"].is_empty()
+        )
+        kept = found.get("mart_parents_plan", pl.DataFrame())
+        assert "pupils" not in kept.columns or kept.is_empty()
+        check_reader(reader, found, "111111")
+        for name in ("mart_need_order", "mart_alert", "mart_parents_plan"):
+            alone = {"mart_allocation_school": told["mart_allocation_school"], name: told[name]}
+            with pytest.raises(PrivacyError, match=name):
+                check_reader(reader, alone, "111111")
+
+    def test_a_school_named_twice_in_a_row_is_no_pair(self):
+        letters = pl.DataFrame(
+            {
+                "planning_year": [2027, 2027],
+                "response_id": ["milat", "milat"],
+                "funding_channel": ["gefen_school", "partner_ngo"],
+                "school_or_city": ["222222", "city"],
+                "semel_mosad": ["222222", None],
+                "asked_agorot": [5, 6],
+            }
+        )
+        reader = _reader("own", name="principals")
+        found = tables_for(reader, {"mart_confirmation": letters}, "111111")
+        assert found["mart_confirmation"].height == 2
 
     def test_the_check_catches_what_the_choice_let_through(self):
         with pytest.raises(PrivacyError, match=r"public would see mart_allocation_school \(need"):

@@ -6,7 +6,7 @@ import re
 import polars as pl
 import pytest
 
-from pipelines.publish.audiences import schools_of
+from pipelines.publish.audiences import columns_of_schools, schools_of
 from pipelines.publish.build import OWN_PAGE, _closed_cells
 from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.first.schools import (
@@ -20,7 +20,7 @@ from pipelines.publish.pages.first.schools import (
 )
 from pipelines.publish.redraw import context_of
 from pipelines.publish.words import nis
-from pipelines.settings.audiences import columns_of_schools, is_open
+from pipelines.settings.audiences import is_open
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 from tests.publish.layer import visible
@@ -53,7 +53,7 @@ def disturbed(tables, school):
     """Return the marts with every closed number of other schools planted, and how many."""
     found, cells = {}, 0
     for name, frame in tables.items():
-        codes = columns_of_schools(frame.columns)
+        codes = columns_of_schools(frame)
         closed = [
             column
             for column in frame.columns

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -30,7 +30,8 @@ _TOP_UP_UNIT = 100_000
 _SHOWN = 10
 _NODES = 50
 _MOST_CONFLICTS = 12
-_TESTS_S, _WAYS_S = 10.0, 15.0
+_MOST_TESTS = 24
+"""Searches that name a conflict: counted, as a clock would give other words on a busy machine."""
 _EMPTY = 2
 """How `linprog` says that nothing keeps the rows."""
 
@@ -103,7 +104,7 @@ def explain(model: Model, *, time_limit_s: float, within_s: float | None = None)
         within_s: for a person who waits: name the rules in about so many seconds, without the
             schools and the money that would settle it; what is not tested by then stays named.
     """
-    tests = _Tests(model, time_limit_s, countdown(within_s or _TESTS_S))
+    tests = _Tests(model, time_limit_s, _MOST_TESTS, countdown(within_s) if within_s else None)
     pool = model.owner >= 0
 
     def rows_in(some: Sequence[int]) -> list[int]:
@@ -137,7 +138,7 @@ def explain(model: Model, *, time_limit_s: float, within_s: float | None = None)
     repair: _Repair = _NO_REPAIR
     ways: tuple[Relaxation, ...] = ()
     if within_s is None:
-        repair, ways = _ways_out(model, conflicts, tests.again().limit_s)
+        repair, ways = _ways_out(model, conflicts, time_limit_s)
     places = list(dict.fromkeys(place for row in named if (place := place_of(model, row))))
     return InfeasibleRules(
         *_message(model, conflicts, places, repair, ways, tests.is_cut, is_irreducible),
@@ -152,20 +153,26 @@ def explain(model: Model, *, time_limit_s: float, within_s: float | None = None)
 
 @dataclass
 class _Tests:
-    """Asks whether rows have a plan; notes whether the clock ended the asking."""
+    """Asks whether rows have a plan; notes whether the asking was ended.
+
+    Attributes:
+        model: the model.
+        single_s: emergency brake of one search.
+        left: searches that may still be made.
+        seconds_left: of a person who waits; None where only searches count.
+        is_cut: whether the asking was ended.
+    """
 
     model: Model
     single_s: float
-    seconds_left: Callable[[], float]
+    left: int
+    seconds_left: Callable[[], float] | None = None
     is_cut: bool = False
 
-    def again(self) -> _Tests:
-        """The same with all its time again: for the ways out."""
-        return replace(self, seconds_left=countdown(_WAYS_S))
-
     def limit_s(self) -> float:
-        """Seconds for one search more: an emergency brake."""
-        return max(min(self.single_s, self.seconds_left()), 1.0)
+        """Seconds for one search more."""
+        left = self.single_s if self.seconds_left is None else self.seconds_left()
+        return max(min(self.single_s, left), 1.0)
 
     def smallest(
         self, items: Sequence[Item], rows_in: Callable[[Sequence[Item]], Sequence[int]]
@@ -184,9 +191,11 @@ class _Tests:
         """Whether it is proven that no plan keeps these rows and one dose a pair."""
         if self._are_empty_in_parts(rows):
             return True
-        if self.is_cut or self.seconds_left() <= 0:
+        is_late = self.seconds_left is not None and self.seconds_left() <= 0
+        if self.is_cut or self.left == 0 or is_late:
             self.is_cut = True
             return False
+        self.left -= 1
         found = minimise(self._milp(rows), gap=0.0, time_limit_s=self.limit_s(), max_nodes=_NODES)
         return found.is_infeasible
 
@@ -236,7 +245,7 @@ def irreducible(
 
 
 def _ways_out(
-    model: Model, conflicts: Sequence[tuple[int, ...]], limit_s: Callable[[], float]
+    model: Model, conflicts: Sequence[tuple[int, ...]], limit_s: float
 ) -> tuple[_Repair, tuple[Relaxation, ...]]:
     """The least extra money with which all rules hold, and what each rule could give way.
 
@@ -244,7 +253,7 @@ def _ways_out(
     where more than money is missing a budget's sum is what its own conflict needs.
     """
     named = {i for conflict in conflicts for i in conflict}
-    money = _top_up(model, np.ones(len(model.rows), dtype=bool), limit_s())
+    money = _top_up(model, np.ones(len(model.rows), dtype=bool), limit_s)
     if money and len(money.extra_agorot) > 1:
         others = [[i for i in one if not model.rules[i].is_budget] for one in conflicts]
         return money, relaxations(model, conflicts, others, limit_s)
@@ -307,11 +316,11 @@ def _message(
         english += [f"- {rule.sentence_en} [{rule.rule_id}]" for rule in named]
         hebrew += [f"- {rule.sentence_he}" for rule in named]
     if is_cut and is_irreducible:
-        english.append("There may be further conflicts: time ran out.")
-        hebrew.append("ייתכן שיש סתירות נוספות: הזמן לא הספיק לחפש אותן.")
+        english.append("There may be further conflicts: the search was ended before.")
+        hebrew.append("ייתכן שיש סתירות נוספות: החיפוש הופסק לפני כן.")
     elif is_cut:
-        english.append("Whether all of them are needed was not tested to the end: time ran out.")
-        hebrew.append("לא נבדק עד הסוף אם כולם נחוצים לסתירה: הזמן לא הספיק.")
+        english.append("Whether all of them are needed was not tested to the end.")
+        hebrew.append("לא נבדק עד הסוף אם כולם נחוצים לסתירה.")
     if places:
         shown = first_few([en for _, en in places], _SHOWN, " and {} more")
         english.append(f"Where they meet: {shown}.")

@@ -9,7 +9,7 @@ solved again, which verifies the way out and says what the best plan of it costs
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -32,6 +32,7 @@ response needs, what a channel may not pay for, shared responses) is not the cit
 """
 
 _NODES = 100
+MOST_WAYS = 8
 _THOUSAND_NIS = 100_000
 _SCALE = 1000.0
 _GAP = 0.001
@@ -92,17 +93,19 @@ def relaxations(
     model: Model,
     conflicts: Sequence[Sequence[int]],
     asked: Sequence[Sequence[int]],
-    limit_s: Callable[[], float],
+    limit_s: float,
 ) -> tuple[Relaxation, ...]:
     """The ways out of conflicts, one for each rule that may give way, in the policy's order.
 
     Each is enough by itself for all of them, or else for the first conflict that the rule is in.
+    Of many rules the first `MOST_WAYS` are tried: a reader wants some, and searches are counted,
+    as a clock would give other ways on a busy machine.
 
     Args:
         model: a model without a plan.
         conflicts: positions of the rules of each irreducible conflict.
         asked: those of them for which a way out is sought.
-        limit_s: seconds for the next search: an emergency brake.
+        limit_s: seconds of one search: an emergency brake.
     """
     order = model.columns.choices.relax_order
     kinds = [*order, *(kind for kind in RELAX_ORDER if kind not in order)]
@@ -111,7 +114,7 @@ def relaxations(
         {i for some in asked for i in some if model.rules[i].relaxed_in},
         key=lambda i: (kinds.index(model.rules[i].rule_id.split(":")[0]), i),
     )
-    found = (_relaxed(model, i, own[i], limit_s) for i in sought)
+    found = (_relaxed(model, i, own[i], limit_s) for i in sought[:MOST_WAYS])
     return tuple(way for way in found if way is not None)
 
 
@@ -159,9 +162,7 @@ def least_slack(
     return x, np.maximum(over, 0.0), outcome.bound
 
 
-def _relaxed(
-    model: Model, i: int, conflict: Sequence[int], limit_s: Callable[[], float]
-) -> Relaxation | None:
+def _relaxed(model: Model, i: int, conflict: Sequence[int], limit_s: float) -> Relaxation | None:
     """The least by which one rule must give way; None where that alone is no way out."""
     rule = model.rules[i]
     soft = np.flatnonzero(model.owner == i)
@@ -169,17 +170,17 @@ def _relaxed(
     unit = np.ones(len(model.rows))
     unit[soft] = rule.relaxed_per * (_THOUSAND_NIS if is_money else 1)
     everything = np.ones(len(model.rows), dtype=bool)
-    found, resolves_all = least_slack(model, soft, unit, everything, limit_s()), True
+    found, resolves_all = least_slack(model, soft, unit, everything, limit_s), True
     if found is None:
         kept = np.isin(model.owner, [-1, *conflict])
-        found, resolves_all = least_slack(model, soft, unit, kept, limit_s()), False
+        found, resolves_all = least_slack(model, soft, unit, kept, limit_s), False
     if found is None:
         return None
     x, over, least = found
     moved = soft[over > 0]
     amount = math.ceil(over.sum() / rule.relaxed_per)
     proven = math.ceil(round(least * (_THOUSAND_NIS if is_money else 1), 1))
-    again = _solved_again(model, soft, over, limit_s()) if resolves_all else None
+    again = _solved_again(model, soft, over, limit_s) if resolves_all else None
     plan = Plan.of(model.columns, np.flatnonzero((x if again is None else again) > 0.5))
     measure = rule.measure(plan)
     cost = None if again is None else plan.spent(None)
