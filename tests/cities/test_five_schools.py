@@ -166,7 +166,7 @@ def test_it_is_published_in_both_years(tmp_path):
             assert new_city([str(place.raw)]) == 0
         done = place.run()
         assert done.returncode == 0, done.stdout + done.stderr
-        lines = pl.read_parquet(place.current / "analyst" / "mart_plan_line.parquet")
+        lines = pl.read_parquet(place.current / "analyst" / "mart_work_plan.parquet")
         assert set(lines["school_year"]) == {planned}
         assert lines["cost_agorot"].sum() > 0
         need = pl.read_parquet(place.current / "analyst" / "mart_need_index.parquet")
