@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
 
-.PHONY: help faults bill backup as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
+.PHONY: help faults bill backup as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula new-city propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -29,6 +29,9 @@ demo-city: data_raw/demo_city/city.yaml ## generate the synthetic demonstration 
 
 run: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## run the whole chain and publish (CITY=demo_city, FORCE=1 to run though nothing changed, SCOPE=official to plan for official schools alone)
 	@$(PY) -m pipelines.commands.run $(CITY) $(if $(FORCE),--force) $(if $(SCOPE),--scope $(SCOPE))
+
+new-city: setup ## start a city from the files in data_raw/NAME/files, or take in what came since (NAME=, ANSWERS=file.yaml where nobody is there to ask)
+	@$(PY) -m pipelines.commands.new_city "$(NAME)" $(if $(ANSWERS),--answers "$(ANSWERS)")
 
 propose: setup ## draft a mapping for an unknown file (FILE=path, SOURCE=id if you know it)
 	@$(PY) -m pipelines.commands.propose "$(FILE)" $(if $(SOURCE),--source $(SOURCE))

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from pipelines.aim.readiness import Held, unready
 from pipelines.rehearsal import Rehearsal, rehearse
 from pipelines.settings.city import CityError, CityFolder, load_sources
 from pipelines.settings.fields import NO_FAULT, Field, dictionary
@@ -68,6 +69,7 @@ def _report(city: CityFolder, done: Rehearsal, source: str | None, console: Cons
             _say(console, "✗", error.en, error.he)
     _set_aside(city, done, among, console)
     _told(done, among, console)
+    stopping = _policy(city, done, console) if source is None else 0
     failed = [(name, result) for name, result in done.results if not result.is_passed]
     for name, result in failed:
         _say(
@@ -78,10 +80,10 @@ def _report(city: CityFolder, done: Rehearsal, source: str | None, console: Cons
             f"{result.check.says.he} {result.check.says.resolve_he}",
         )
     blocked = [name for name, result in failed if result.check.blocks]
-    if failed or done.unreadable:
+    if failed or done.unreadable or stopping:
         _say(
             console,
-            "✗" if blocked or done.unreadable else "!",
+            "✗" if blocked or done.unreadable or stopping else "!",
             f"{len(done.unreadable)} source(s) cannot be read, {len(failed)} checks fail,"
             f" {len(blocked)} of them would stop the run; nothing was loaded.",
             f"{len(done.unreadable)} מקורות אינם נקראים, {len(failed)} בדיקות לא עברו, מהן"
@@ -89,7 +91,64 @@ def _report(city: CityFolder, done: Rehearsal, source: str | None, console: Cons
         )
     else:
         _say(console, "✓", "Everything passes; nothing was loaded.", "הכול תקין; דבר לא נקלט.")
-    return 1 if blocked or done.unreadable else 0
+    return 1 if blocked or done.unreadable or stopping else 0
+
+
+def _policy(city: CityFolder, done: Rehearsal, console: Console) -> int:
+    """Print what policy and files do not have in common; return how much of it stops a run."""
+    path = city.folder / "policy.yaml"
+    if not path.is_file():
+        return 0
+    found = unready(city, _held(city, done))
+    if found:
+        console.rule("policy · מדיניות")
+    for one in found:
+        place = f"policy.yaml:{one.line} {'.'.join(one.keys)}".strip()
+        _say(console, "✗" if one.stops else "!", f"{place}: {one.en}", one.he)
+    return sum(one.stops for one in found)
+
+
+def _held(city: CityFolder, done: Rehearsal) -> Held:
+    """Return what the rehearsed files hold of what a policy speaks of."""
+
+    def all_of(query: str) -> frozenset[str]:
+        return frozenset(map(str, done.table(query).to_series()))
+
+    year = city.city.school_years.reference
+    [schools, without] = done.table(f"""
+        SELECT count(DISTINCT codes.semel_mosad) AS schools,
+            count(DISTINCT codes.semel_mosad)
+                - count(DISTINCT money.semel_mosad) FILTER (money.gefen_agorot > 0) AS without
+        FROM core.core_school_code AS codes
+        LEFT JOIN staging.stg_finance__school_money AS money
+            ON money.semel_mosad = codes.semel_mosad AND money.school_year = {year}
+        """).row(0)
+    return Held(
+        scales=all_of("""
+            SELECT scale_id FROM staging.stg_tests__school_means WHERE score_mean IS NOT NULL
+            UNION SELECT scale_id FROM staging.stg_tests__pupil_scores WHERE score IS NOT NULL
+            """),
+        running=all_of("""
+            SELECT response_id FROM staging.stg_programmes__delivery
+            UNION SELECT response_id FROM staging.stg_finance__budget_lines
+            """),
+        assets=all_of("SELECT asset_id FROM staging.stg_assets__inventory"),
+        schools=schools,
+        without_basket=without,
+        measured=all_of("""
+            SELECT 'gap_' || subject FROM staging.stg_tests__school_means
+            WHERE score_mean IS NOT NULL
+            UNION SELECT 'gap_' || subject FROM staging.stg_tests__pupil_scores
+            WHERE score IS NOT NULL
+            UNION SELECT 'chronic_absence' FROM staging.stg_attendance__pupil_years
+            UNION SELECT 'overt_dropout' FROM staging.stg_attendance__exits
+            UNION SELECT 'climate_safety' FROM staging.stg_climate__facets WHERE facet = 'safety'
+            UNION SELECT 'nurture_index' FROM core.core_school_year
+            WHERE nurture_index IS NOT NULL
+            UNION SELECT 'ses_category' FROM staging.stg_register__school_background
+            WHERE ses_category IS NOT NULL
+            """),
+    )
 
 
 def _say(console: Console, mark: str, english: str, hebrew: str) -> None:

@@ -67,7 +67,7 @@ OTHER_HEADERS: dict[str, tuple[str, ...]] = {
     "education_type": ("סוג מוסד", "סוג בית ספר"),
     "pupils": ("students", "pupils total", "מספר תלמידים", "מס תלמידים", "תלמידים סה כ"),
     "classes": ("מספר כיתות", "מס כיתות"),
-    "grade": ("shichva", "שכבת גיל", "דרגת כיתה"),
+    "grade": ("shichva", "שכבת גיל", "דרגת כיתה", "כיתה"),
     "class_id": ("class", "מקבילה", "מספר כיתה"),
     "sex": ("gender", "מגדר"),
     "is_sen_integration": ("שילוב", "ילד שילוב"),
@@ -86,11 +86,12 @@ OTHER_HEADERS: dict[str, tuple[str, ...]] = {
         "שם התוכנית",
         "שם התכנית",
     ),
-    "response_name_he": ("שם המענה", "שם המיזם"),
+    "response_name_he": ("שם המענה", "שם המיזם", "שם התוכנית", "שם התכנית"),
     "participants": ("מספר משתתפים", "מס משתתפים"),
     "funding_channel": ("מקור מימון", "גורם מממן"),
     "plan_nis": ("plan", "תקציב", "תקציב מאושר", "תכנון"),
     "actual_nis": ("actual", "ביצוע בפועל"),
+    "gefen_nis": ("גפן", "סל גפן", "תקציב גפן"),
     "ministry_nis": ("תקציב משרד", "השתתפות משרד החינוך"),
     "population": ("אוכלוסייה בסוף", "מספר תושבים", "residents"),
     "pupils_elementary": ("תלמידים בבתי ספר יסודיים", "תלמידים ביסודי"),
@@ -136,9 +137,20 @@ NULL_MARKERS = (
     "אין נתונים",
     "חסר",
 )
-# A whole file may be of one year or one scale; such a column is no loss to a source's score.
-CONSTANT_LIKE = ("school_year", "scale_id")
+# A whole file may be of one year, one scale, one kind of school or of money; that such a column is
+# missing is no loss to a source's score.
+CONSTANT_LIKE = (
+    "school_year",
+    "scale_id",
+    "education_stage",
+    "education_type",
+    "year_type",
+    "is_formal",
+    "is_pedagogical",
+    "dose",
+)
 _CODES = {"semel_mosad": "institution codes", "school_year": "years"}
+_NOT_SURE = 0.85
 LEAST = 0.45  # below it a guess is not worth an analyst's time
 _PERSONAL_HEADER = re.compile(
     r"ת\.?ז|זהות|שם (פרטי|משפחה|מלא|תלמיד|התלמיד|הורה|האם|האב)"
@@ -338,6 +350,8 @@ def fits(field: Field, text: str) -> bool:
     if field.name == "school_year":
         year = normalise.school_year(text) or normalise.whole_number(text)
         return year is not None and 2000 <= int(year) <= 2100
+    if field.name == "grade" and (found := normalise.grade(text)):
+        text = found
     if field.allowed:
         return normalise.spelling(text) in normalise.known_spellings(field.name)
     if field.door == "hash":
@@ -438,11 +452,21 @@ def _match(source_id: str, found: Mapping[str, list[Guess]], columns: int) -> Ca
         if name not in chosen and candidate.header not in taken:
             chosen[name] = candidate
             taken.add(candidate.header)
+    got_by = {name: best.score for name, best in chosen.items()}
     for name, best in chosen.items():
         near = (
             g.header for g in found[name] if g.header not in taken and g.score > best.score - 0.03
         )
         chosen[name] = replace(best, rivals=tuple(near))
+        # A header that is the best for another column of the contract as well is never sure.
+        doubles = (
+            g.score
+            for other in table.contract
+            for g in found[other]
+            if other != name and g.header == best.header and g.score > got_by.get(other, 0)
+        )
+        if max(doubles, default=0) > best.score - 0.1:
+            chosen[name] = replace(chosen[name], score=min(best.score, _NOT_SURE))
     needed = set(table.contract) - table.contract_nullable - set(CONSTANT_LIKE) | set(chosen)
     others = table.contract_nullable - set(chosen)
     total = sum(map(_rarity, needed)) + 0.15 * sum(map(_rarity, others))

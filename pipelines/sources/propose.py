@@ -10,9 +10,10 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from pipelines.sources import normalise
 from pipelines.sources.admission import header_shown
 from pipelines.sources.forms import form_sources
 from pipelines.sources.guess import (
+    CONSTANT_LIKE,
     NULL_MARKERS,
     Candidate,
     Column,
@@ -56,9 +58,15 @@ _MOST_HEADER_ROWS = 5
 _MOST_VALUES = 30  # a category with more values is none
 _MOST_UNMAPPED = 40
 NEXT_COMMAND = "python -m pipelines.commands.check CITY"
-_FITS = 0.35  # a source below it is named, but doubted
+FITS = 0.35  # a source below it is named, but doubted
+_EXPLAINED = 0.6  # least share of headers that a source which lacks a column explains
+_NEAR = 0.05  # a source that fits less well by no more than this may be the right one
 _NUMBER = re.compile(r"[-(]?[₪ ]*\d[\d,]*(\.\d+)?[-)%]?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}( .*)?")
 _YEAR = re.compile(r"(19|20)\d\d")
+_SPELT_YEAR = re.compile(
+    r"(?<!\d)20\d\d ?[-/] ?(?:20)?\d\d(?!\d)|20\d\d 20\d\d|(?<![א-ת])תש[א-ת]\"?[א-ת]?(?![א-ת])"
+)
+_SPELT_GRADE = re.compile(r"(?<![א-ת])(?:כיתות|כיתה|כתה|שכבה|שכבת) ([א-ו]|[1-6])'?(?![\w'])")
 
 
 @dataclass(frozen=True)
@@ -70,8 +78,10 @@ class Layout:
             `header_rows`.
         notes: option → comment.
         title: what stands above the header.
-        rows: the table as the reader will see it, without rows of totals.
+        rows: the table as the reader will see it, without rows of totals; where groups of columns
+            become rows, as it stands after that.
         totals: how many of those there are.
+        wide: contract column → its value → {name of a column of `rows`: header of the group}.
     """
 
     options: dict[str, Any]
@@ -79,6 +89,7 @@ class Layout:
     title: str
     rows: pl.DataFrame
     totals: int
+    wide: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
 
 
 # ---- where the table stands -------------------------------------------------------------------
@@ -179,6 +190,9 @@ def find_header(grid: Sequence[Sequence[str]]) -> dict[str, int] | None:
     cells = [[*row, *[""] * (width - len(row))] for row in grid]
     kinds = [[_kind(value) for value in row] for row in cells]
     first = _first_data_row(kinds)
+    # A row that says the same of several columns names groups of them, and the header goes on.
+    while 0 < first < len(cells) - 1 and _is_grouping(cells[first - 1]):
+        first += 1
     bottom = next((row for row in range(first - 1, -1, -1) if any(cells[row])), None)
     if bottom is None:
         return None
@@ -199,6 +213,14 @@ def find_header(grid: Sequence[Sequence[str]]) -> dict[str, int] | None:
         return None
     _, rows = min(tried)
     return {"header_row": bottom - rows + 2, "header_rows": rows}
+
+
+def _is_grouping(row: Sequence[str]) -> bool:
+    filled = [value for value in row if value]
+    repeats = sum(one == other for one, other in pairwise(row) if one)
+    return (
+        len(filled) > 2 and repeats >= len(filled) / 2 and not any(map(_NUMBER.fullmatch, filled))
+    )
 
 
 def _kind(value: str) -> str:
@@ -246,7 +268,71 @@ def _is_total(row: Sequence[str | None]) -> bool:
 # ---- the draft --------------------------------------------------------------------------------
 
 
-def draft(path: Path, layout: Layout, candidates: Sequence[Candidate]) -> str:
+@dataclass(frozen=True)
+class Todo:
+    """What a draft leaves to people.
+
+    Attributes:
+        place: where in the mapping, such as `("columns", "pupils")` or `("values", field, value)`;
+            empty where nothing has to be written.
+        said: what is left, in English.
+        indent: of the comment that says so.
+    """
+
+    place: tuple[str, ...]
+    said: str
+    indent: int = 6
+
+    def __str__(self) -> str:
+        """Return it as a comment of the draft."""
+        return f"{' ' * self.indent}# TODO {self.said}"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The mapping of one table, drafted by looking at it.
+
+    Attributes:
+        layout: where the table stands.
+        candidates: the source it is drafted for, then others, best first.
+        text: the draft as YAML with comments.
+        todos: what it leaves to people.
+    """
+
+    layout: Layout
+    candidates: tuple[Candidate, ...]
+    text: str
+    todos: tuple[Todo, ...]
+
+    @property
+    def source_id(self) -> str:
+        """The source it is drafted for."""
+        return self.candidates[0].source_id
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the table may be of another source, or of none."""
+        first, *others = (candidate.score for candidate in self.candidates)
+        # Many headers say nothing, and the source lacks a column that it needs.
+        named = len(self.candidates[0].guesses) / max(1, len(self.layout.rows.columns))
+        is_lacking = named < _EXPLAINED and any(place[0] == "columns" for place in self._places())
+        return first < FITS or is_lacking or any(first - other < _NEAR for other in others)
+
+    def _places(self) -> list[tuple[str, ...]]:
+        """Return what is left to write, without what a whole file may have in common."""
+        return [
+            todo.place
+            for todo in self.todos
+            if todo.place and not (todo.place[0] == "columns" and todo.place[1] in CONSTANT_LIKE)
+        ]
+
+    @property
+    def mapping(self) -> dict[str, Any]:
+        """The mapping alone, as `city.yaml` holds it."""
+        return dict(yaml.safe_load(self.text)["sources"][self.source_id])
+
+
+def draft(path: Path, layout: Layout, candidates: Sequence[Candidate]) -> Draft:
     """Return a draft mapping as YAML with comments.
 
     Args:
@@ -256,21 +342,23 @@ def draft(path: Path, layout: Layout, candidates: Sequence[Candidate]) -> str:
     """
     best, *others = candidates
     columns = {column.header: column for column in describe(layout.rows)}
-    lines = [
+    lines: list[str | Todo] = [
         f"# Draft mapping of {path.name}, made by looking at it: check every line.",
         f"# Source {best.source_id}: score {best.score:.2f} of 1."
         + "".join(f" Next: {other.source_id} ({other.score:.2f})." for other in others[:2]),
     ]
-    if best.score < _FITS:
-        lines.append("# TODO no source fits well: is it one of the project's sources at all?")
+    if best.score < FITS:
+        doubt = "no source fits well: is it one of the project's sources at all?"
+        lines.append(Todo((), doubt, indent=0))
     if layout.title:
         lines.append("# Rows above the header are skipped.")
     if layout.totals:
         lines.append(f"# {layout.totals} row(s) of totals were seen: the reader sets them aside.")
-    lines += ["sources:", f"  {best.source_id}:", f"    file: {_scalar(path.name)}"]
+    file = f"    file: {_scalar(path.name)}"
     if year := _year_in(path.name):
         pattern = _scalar(path.name.replace(year, "{school_year}"))
-        lines[-1] += f"  # one file per school year? then {pattern}"
+        file += f"  # one file per school year? then {pattern}"
+    lines += ["sources:", f"  {best.source_id}:", file]
     for option, value in layout.options.items():
         note = layout.notes.get(option)
         lines.append(f"    {option}: {_scalar(value)}" + (f"  # {note}" if note else ""))
@@ -279,16 +367,23 @@ def draft(path: Path, layout: Layout, candidates: Sequence[Candidate]) -> str:
         for name, found in best.guesses.items()
         if header_shown(found.header) == found.header
     }
-    lines += _columns(best.source_id, Candidate(best.source_id, best.score, chosen), columns, year)
-    lines += _options(chosen, columns, layout)
-    text = "\n".join(lines) + "\n"
-    return text + "".join(f"# {line}\n" for line in _next_steps(text, best.source_id))
+    said = said_above(best.source_id, set(chosen), path, layout)
+    kept, unpivot = _unpivoted(chosen, layout) if layout.wide else (chosen, [])
+    given = set(chosen) - set(kept)
+    lines += _columns(Candidate(best.source_id, best.score, kept), columns, said, given)
+    lines += unpivot
+    read = {name: found for name, found in chosen.items() if name not in layout.wide}
+    lines += _options(read, columns, layout)
+    text = "\n".join(map(str, lines)) + "\n"
+    text += "".join(f"# {line}\n" for line in _next_steps(text, best.source_id))
+    todos = tuple(line for line in lines if isinstance(line, Todo))
+    return Draft(layout, tuple(candidates), text, todos)
 
 
 def _columns(
-    source_id: str, best: Candidate, columns: dict[str, Column], year: str | None
-) -> Iterator[str]:
-    words, table = dictionary(), dictionary().contract(source_id)
+    best: Candidate, columns: dict[str, Column], said: dict[str, Said], given: set[str]
+) -> Iterator[str | Todo]:
+    words, table = dictionary(), dictionary().contract(best.source_id)
     yield "    columns:" if best.guesses else "    columns: {}"
     for name in table.contract:
         field = words.fields[name]
@@ -300,21 +395,21 @@ def _columns(
                 f" {found.reason}{rivals}"
             )
             if field.privacy != "personal" and (look := personal_look(column)):
-                yield (
-                    f"      # TODO {name}: {look}, though the column is not about persons: is it"
-                    " the right one?"
+                yield Todo(
+                    (),
+                    f"{name}: {look}, though the column is not about persons: is it the right one?",
                 )
             if field.unit == "code" and _lost_zeros(field, column):
-                yield (
-                    f"      # TODO {name}: codes of several lengths, none begins with 0: were"
-                    " leading zeros lost?"
+                yield Todo(
+                    (),
+                    f"{name}: codes of several lengths, none begins with 0: were leading zeros"
+                    " lost?",
                 )
-        elif name == "school_year" and year:
-            continue
-        elif name not in table.contract_nullable:
-            yield (
-                f"      # TODO {name}: required ({field.en}, {field.he}), no header fits; name the"
-                " header, or write a constant"
+        elif name not in table.contract_nullable | said.keys() | given:
+            yield Todo(
+                ("columns", name),
+                f"{name}: required ({field.en}, {field.he}), no header fits; name the header, or"
+                " write a constant",
             )
     used = {found.header for found in best.guesses.values()}
     # Where hardly a header says anything, the first row may be a record: then none is quoted.
@@ -324,14 +419,59 @@ def _columns(
         look = personal_look(column)
         advice = f"{look}: leave it out" if look else shape(column.values)
         shown = repr(header_shown(column.header)) if is_header else f"unmapped header {number}"
-        yield f"      # TODO {shown} fits no column ({advice})"
+        yield Todo((), f"{shown} fits no column ({advice})")
     if len(left) > _MOST_UNMAPPED:
         yield f"      # … and {len(left) - _MOST_UNMAPPED} more headers that fit no column"
-    if year and "school_year" in table.contract and "school_year" not in best.guesses:
-        yield (
-            f"    constants: {{school_year: '{year}'}}  # guess: the year in the file's name; it"
-            " must be the one in which the school year ends"
-        )
+    if said:
+        held = ", ".join(f"{name}: {_quoted(constant.value)}" for name, constant in said.items())
+        why = "; ".join(f"{name}: {constant.reason}" for name, constant in said.items())
+        yield f"    constants: {{{held}}}  # {why}"
+        for name, constant in said.items():
+            if constant.others:
+                yield Todo(
+                    ("constants", name),
+                    f"{name}: elsewhere it says {', '.join(constant.others)}: which is right?",
+                )
+
+
+@dataclass(frozen=True)
+class Said:
+    """A value of every row that stands above the table, or in the name of its sheet or file.
+
+    Attributes:
+        value: as the contract spells it.
+        reason: where it stands, and what is to be minded.
+        others: other values that stand elsewhere.
+    """
+
+    value: str
+    reason: str
+    others: tuple[str, ...] = ()
+
+
+def said_above(source_id: str, found: set[str], path: Path, layout: Layout) -> dict[str, Said]:
+    """Return what title, sheet and file name say of the required columns that have no header.
+
+    Args:
+        source_id: the source.
+        found: contract columns that have a header.
+        path: the file.
+        layout: where its table stands.
+    """
+    table, texts = dictionary().contract(source_id), texts_about(path, layout)
+    needed = [n for n in table.contract if n not in table.contract_nullable and n not in found]
+    held = {}
+    for name in needed:
+        values = [(stated(name, text), where) for where, text in texts.items()]
+        each = [(next(iter(one)), where) for one, where in values if len(one) == 1]
+        if each:
+            value, where = each[0]
+            reason = f"guess: the {'year' if name == 'school_year' else 'value'} in {where}"
+            if name == "school_year" and value in _calendar_years(texts[where]):
+                reason += "; it must be the one in which the school year ends"
+            others = tuple(dict.fromkeys(other for other, _ in each if other != value))
+            held[name] = Said(value, reason, others)
+    return held
 
 
 def _lost_zeros(field: Field, column: Column) -> bool:
@@ -340,11 +480,67 @@ def _lost_zeros(field: Field, column: Column) -> bool:
     return not field.digits and several and not any(code.startswith("0") for code in codes)
 
 
-def _options(chosen: dict[str, Guess], columns: dict[str, Column], layout: Layout) -> Iterator[str]:
+def _unpivoted(chosen: dict[str, Guess], layout: Layout) -> tuple[dict[str, Guess], list[str]]:
+    """Return the columns that are no group's, and the line that makes the groups rows."""
+    [(column, values)] = layout.wide.items()
+    grouped = {name for names in values.values() for name in names}
+    of_groups = {name: found.header for name, found in chosen.items() if found.header in grouped}
+    kept = {n: found for n, found in chosen.items() if n not in of_groups and n != column}
+    held = {
+        value: {name: names[header] for name, header in of_groups.items() if header in names}
+        for value, names in values.items()
+    }
+    text = _scalar({"column": column, "values": held})
+    return kept, [f"    unpivot: {text}  # guess: a group of columns for each {column}"]
+
+
+def texts_about(path: Path, layout: Layout) -> dict[str, str]:
+    """Return the texts that speak of a whole table, by where they stand, the nearest first."""
+    return {
+        "the text above the header": layout.title,
+        "the sheet's name": str(layout.options.get("sheet", "")),
+        "the file's name": path.stem,
+    }
+
+
+def stated(name: str, text: str) -> set[str]:
+    """Return the values of a column that a text about a whole table names: none, one or more.
+
+    School years are read in any spelling, grades after their word, categories by every known
+    spelling, in the plural too.
+    """
+    text = normalise.spelling(text.replace("_", " "))
+    if name == "school_year":
+        certain = {year for part in _SPELT_YEAR.findall(text) if (year := _year(part))}
+        return certain or _calendar_years(text)
+    if name == "grade":
+        return {grade for part in _SPELT_GRADE.findall(text) if (grade := normalise.grade(part))}
+    if not dictionary().fields[name].allowed:
+        return set()
+    values = set()
+    for known, value in sorted(normalise.known_spellings(name).items(), key=lambda k: -len(k[0])):
+        pattern = rf"(?<![\w\"])[הבלומש]?{re.escape(known)}(?:ים|יים|יות|ות|ית)?(?![\w\"])"
+        if len(known) > 2 and re.search(pattern, text):
+            values.add(value)
+            text = re.sub(pattern, " ", text)
+    return values
+
+
+def _year(text: str) -> str | None:
+    return normalise.school_year(text.replace("/", "-").replace(" ", ""))
+
+
+def _calendar_years(text: str) -> set[str]:
+    return set(re.findall(r"(?<!\d)20\d\d(?!\d)", text))
+
+
+def _options(
+    chosen: dict[str, Guess], columns: dict[str, Column], layout: Layout
+) -> Iterator[str | Todo]:
     fields = dictionary().fields
     held = {name: columns[found.header] for name, found in chosen.items()}
     maps = [line for name in held for line in _value_map(fields[name], chosen[name], held[name])]
-    if any(not line.lstrip().startswith("#") for line in maps):
+    if any(isinstance(line, str) for line in maps):
         yield "    values:"
     yield from maps
     markers = sorted({marker for column in held.values() for marker in column.nulls})
@@ -359,9 +555,11 @@ def _options(chosen: dict[str, Guess], columns: dict[str, Column], layout: Layou
         and column.starts_filled
     ]
     if merged:
-        yield (
-            f"    # TODO many empty cells in {', '.join(merged)}: merged downwards? then add"
-            f" fill_down: [{', '.join(merged)}]"
+        yield Todo(
+            ("fill_down", *merged),
+            f"many empty cells in {', '.join(merged)}: merged downwards? then add"
+            f" fill_down: [{', '.join(merged)}]",
+            indent=4,
         )
     units = {
         name: found
@@ -376,7 +574,7 @@ def _options(chosen: dict[str, Guess], columns: dict[str, Column], layout: Layou
         yield f"    dates: {order[0]}  # {order[1]}"
 
 
-def _value_map(field: Field, found: Guess, column: Column) -> Iterator[str]:
+def _value_map(field: Field, found: Guess, column: Column) -> Iterator[str | Todo]:
     """Yield map lines for the values of a category that are not known, without quoting persons."""
     ours = [str(value) for value in field.allowed] or ["true", "false"]
     if not field.allowed and field.type != "BOOLEAN":
@@ -390,9 +588,10 @@ def _value_map(field: Field, found: Guess, column: Column) -> Iterator[str]:
     if not unknown:
         return
     if not _may_quote(field, found, column, len(unknown)):
-        yield (
-            f"      # TODO {field.name}: {len(unknown)} unknown value(s) ({shape(unknown)}); map"
-            f" each to one of {', '.join(ours)}"
+        yield Todo(
+            ("values", field.name),
+            f"{field.name}: {len(unknown)} unknown value(s) ({shape(unknown)}); map each to one of"
+            f" {', '.join(ours)}",
         )
         return
     known = normalise.known_spellings(field.name)
@@ -407,7 +606,10 @@ def _value_map(field: Field, found: Guess, column: Column) -> Iterator[str]:
             yield f"        {_quoted(value)}: {_scalar(meant)}  # guess: resembles a known spelling"
     for value in unknown:
         if value not in near:
-            yield f"      # TODO values.{field.name}: {_quoted(value)} is one of {', '.join(ours)}"
+            yield Todo(
+                ("values", field.name, value),
+                f"values.{field.name}: {_quoted(value)} is one of {', '.join(ours)}",
+            )
 
 
 def _may_quote(field: Field, found: Guess, column: Column, unknown: int) -> bool:
@@ -430,7 +632,7 @@ def _year_in(name: str) -> str | None:
     return years.pop() if len(years) == 1 else None
 
 
-def _scalar(value: str | int) -> str:
+def _scalar(value: object) -> str:
     """Write one value as YAML, quoted only where it must be."""
     text = yaml.safe_dump(value, allow_unicode=True, width=10_000, default_flow_style=True)
     return text.removesuffix("\n").removesuffix("\n...")
@@ -481,10 +683,10 @@ def propose(path: Path, source_id: str | None = None) -> str:
     form = form_source(found)
     if form and source_id in (None, form):
         return _of_form(path, form)
-    ranked = []
-    for layout in found:
-        columns = describe(layout.rows)
-        ranked.append((layout, rank(columns, [source_id] if source_id else None)))
+    ranked = [
+        (layout, rank(describe(layout.rows), [source_id] if source_id else None))
+        for layout in found
+    ]
     layout, candidates = max(ranked, key=_worth)
     if not source_id and not candidates[0].guesses:
         raise UnreadableError(
@@ -497,7 +699,64 @@ def propose(path: Path, source_id: str | None = None) -> str:
         layout.notes["sheet"] = (
             f"other sheets with a table: {', '.join(repr(header_shown(name)) for name in others)}"
         )
-    return draft(path, layout, candidates)
+    return draft(path, layout, candidates).text
+
+
+def proposals(path: Path) -> list[Draft]:
+    """Return a draft for every table of a file: of each sheet, and of wide sheets as rows.
+
+    Raises:
+        UnreadableError: as `propose`.
+    """
+    drafts = []
+    for layout in layouts(path):
+        tried = [layout, *_as_rows(layout)]
+        ranked = [(one, rank(describe(one.rows))) for one in tried]
+        best, candidates = max(ranked, key=lambda item: item[1][0].score)
+        if candidates[0].guesses:
+            drafts.append(draft(path, best, candidates))
+    return drafts
+
+
+def _as_rows(layout: Layout) -> Iterator[Layout]:
+    """Yield a table of several columns for each subject or year as one with a row for each."""
+    for name, default in (("subject", "score_mean"), ("school_year", "")):
+        groups: dict[str, dict[str, str]] = {}
+        for header in layout.rows.columns:
+            values = stated(name, header)
+            if len(values) == 1:
+                rest = _without_value(name, header) or (
+                    dictionary().fields[default].he if default else ""
+                )
+                if rest:
+                    groups.setdefault(next(iter(values)), {})[rest] = header
+        alike = len({frozenset(group) for group in groups.values()}) == 1
+        if len(groups) < 2 or not alike:
+            continue
+        used = {header for group in groups.values() for header in group.values()}
+        kept = [header for header in layout.rows.columns if header not in used]
+        label = dictionary().fields[name].he
+        if set(kept) & {label, *next(iter(groups.values()))}:
+            continue
+        parts = [
+            layout.rows.select(
+                *kept,
+                pl.lit(value).alias(label),
+                *(pl.col(header).alias(rest) for rest, header in group.items()),
+            )
+            for value, group in groups.items()
+        ]
+        yield replace(layout, rows=pl.concat(parts), wide={name: groups})
+
+
+def _without_value(name: str, header: str) -> str:
+    """Return what a header says beside the value of a group."""
+    kept = [
+        " ".join(word for word in part.split() if not stated(name, word))
+        for part in header.split(" / ")
+        if stated(name, part) == set() or " " in part.strip()
+    ]
+    return " ".join(filter(None, kept)).strip(" -–:")
 
 
 def form_source(found: Sequence[Layout]) -> str | None:

@@ -1,0 +1,1 @@
+"""Cities that start from their own files, as a municipality would export them."""
