@@ -187,6 +187,7 @@ def perceived(
     1/3), effects ~ their posterior. d = z perceived - z estimated. Listed are
 
         liked_no_effect     P(mean rating > 2) ≥ sure, P(d > 0) ≥ sure, and no effect is shown
+        liked_not_examined  the same, but nobody looked: no local estimate
         disliked_effective  P(mean rating < 2) ≥ sure, P(d < 0) ≥ sure, an effect is likely here too
         disliked_promising  the same, but likely by literature and data together only
 
@@ -259,7 +260,11 @@ def perceived(
         )
         .with_columns(
             pl.when((pl.col("p_liked") >= sure) & (pl.col("p_overrated") >= sure) & ~shown)
-            .then(pl.lit("liked_no_effect"))
+            .then(
+                pl.when(pl.col("verdict_reason") == "not_measured")
+                .then(pl.lit("liked_not_examined"))
+                .otherwise(pl.lit("liked_no_effect"))
+            )
             .when(
                 (pl.col("p_liked") <= 1 - sure)
                 & (pl.col("p_overrated") <= 1 - sure)

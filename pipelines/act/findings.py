@@ -193,7 +193,7 @@ def _unmet(tables: Tables) -> list[tuple[str, str, str]]:
 def _voices(tables: Tables) -> list[tuple[str, str, str]]:
     """Tell the first contradiction with what people say, and of which responses there are more.
 
-    Those who ask to change or drop what the plan funds as far as it can stand first.
+    Those who ask to change or drop what the plan gives as many schools as it may stand first.
     """
     found = tables["mart_voice_conflict"].join(tables["mart_voice_plan"], on="response_id")
     if found.is_empty():
@@ -201,7 +201,11 @@ def _voices(tables: Tables) -> list[tuple[str, str, str]]:
     kinds = dictionary().fields["voice_conflict"].allowed
     order = pl.col("voice_conflict").replace_strict(kinds, range(len(kinds)))
     found = found.sort(
-        order, "is_at_most", "asking_people", "response_id", descending=[False, True, True, False]
+        order,
+        pl.col("plan_reach").is_in(["every_eligible", "at_capacity"]),
+        "asking_people",
+        "response_id",
+        descending=[False, True, True, False],
     )
     first, names = found.row(0, named=True), tables["mart_response"]
     others = names.filter(

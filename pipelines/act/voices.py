@@ -15,6 +15,13 @@ from pipelines.warehouse.tables import Step, Tables, table_of
 
 # Contradictions with what the plan gives; the others are with the evidence.
 _MONEY = ("change_but_not_less", "indispensable_but_unfunded", "indispensable_but_less")
+_REACH = {
+    "every_eligible": (" – כל בית ספר זכאי", ": every eligible school"),
+    "at_capacity": (
+        " – המספר הגדול ביותר שהמדיניות מתירה",
+        ": the largest number that the policy allows",
+    ),
+}
 
 
 def told_conflicts(_: CityFolder, tables: Tables) -> Tables:
@@ -98,10 +105,8 @@ def plan_says(row: dict[str, Any]) -> tuple[str, str]:
     if row["schools"]:
         he += ", " + ("בבית ספר אחד" if row["schools"] == 1 else f"ב־{row['schools']:,} בתי ספר")
         en += f", in {row['schools']} school(s)"
-    if row["is_at_most"]:
-        he += " – כל מה שהזכאות והקיבולת מאפשרות"
-        en += ": all that eligibility and capacity allow"
-    return he, en
+    more_he, more_en = _REACH.get(row["plan_reach"], ("", ""))
+    return he + more_he, en + more_en
 
 
 def data_say(row: dict[str, Any]) -> tuple[str, str]:

@@ -16,7 +16,7 @@ import polars as pl
 from models.allocation import Problem
 from models.allocation.problem.columns import Columns
 from models.allocation.rules.alone import Alone
-from models.allocation.rules.decided import CommitteeAmount
+from models.allocation.rules.decided import CommitteeAmount, Source
 from models.allocation.solve.model import all_rules
 from models.formula import Bound, Formula, Term, share
 from models.keys import OPTION
@@ -69,8 +69,8 @@ def settled(
     for response_id, reason in sorted(reasons.items()):
         amount, source = _amount(city, tables, response_id)
         need, basis = registered_need(city, tables, response_id)
-        rows.append((response_id, reason, source, basis, amount))
-        if amount is None:
+        rows.append((response_id, reason, source or "none", basis, amount))
+        if amount is None or source is None:
             continue
         own = offered.filter("is_possible", pl.col("response_id") == response_id)
         bought = _bought(city, own, need, amount, x, alone)
@@ -79,14 +79,19 @@ def settled(
         doses = tuple(bought.sort("semel_mosad").select("semel_mosad", "dose").iter_rows())
         rules.append(
             CommitteeAmount(
-                response_id, doses, amount, response_he=item.name_he, response_en=item.name_en
+                response_id,
+                doses,
+                amount,
+                source=source,
+                response_he=item.name_he,
+                response_en=item.name_en,
             )
         )
     named = ("response_id", "uncounted_reason", "amount_source", "need_basis", "amount_agorot")
     return tuple(rules), pl.DataFrame(rows, schema=schema_of(*named), orient="row")
 
 
-def _amount(city: CityFolder, tables: Tables, response_id: str) -> tuple[int | None, str]:
+def _amount(city: CityFolder, tables: Tables, response_id: str) -> tuple[int | None, Source | None]:
     """The committee's amount in agorot, and whose it is."""
     decided = decisions_of(city, tables, "response").filter(
         pl.col("response_id") == response_id, pl.col("decision_value").str.starts_with("keep:")
@@ -102,7 +107,7 @@ def _amount(city: CityFolder, tables: Tables, response_id: str) -> tuple[int | N
         pl.col("funding_channel").is_in(list(city.policy.responses[response_id].funding)),
         response_id=response_id,
     )["last_year_agorot"]
-    return (int(last.sum()), "last_year") if len(last) else (None, "none")
+    return (int(last.sum()), "last_year") if len(last) else (None, None)
 
 
 def registered_need(city: CityFolder, tables: Tables, response_id: str) -> tuple[pl.DataFrame, str]:

@@ -1,7 +1,8 @@
 -- A row: one way in which the plan and what was proposed or decided on one response part.
 -- Key: response_id, contradiction.
 -- Stage: decide.
--- What people decided goes before what was proposed; the plan is compared with last year's budget line (R68, R122).
+-- What people decided goes before what was proposed; the plan is compared with last year's budget line (R68, R122). What
+-- is to be measured first is expanded before anybody knows where it gets more than last year.
 WITH planned AS (
     SELECT
         response_id,
@@ -49,6 +50,7 @@ found AS (
         CASE WHEN disposition = 'change' AND is_funded AND allocated_agorot >= last_year_agorot THEN 'change_but_not_less' END,
         CASE WHEN disposition = 'keep' AND NOT is_funded AND last_year_agorot > 0 THEN 'keep_but_unfunded' END,
         CASE WHEN disposition = 'evaluate' AND NOT is_funded THEN 'evaluate_but_unfunded' END,
+        CASE WHEN disposition = 'evaluate' AND allocated_agorot > last_year_agorot THEN 'evaluate_but_more' END,
         CASE WHEN verdict = 'not_effective' AND is_funded AND disposition <> 'drop' THEN 'not_effective_but_funded' END,
         CASE WHEN decision <> proposal THEN 'decided_against_proposal' END
     ]) AS contradiction

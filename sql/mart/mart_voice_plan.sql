@@ -2,8 +2,8 @@
 -- Key: response_id.
 -- Stage: decide.
 -- The groups' joint say is the default, that of single people where no group played (R70, R125). The plan in force is
--- compared with last year's line; it gives the most it can where every eligible school has the response, or as many as
--- its capacity holds.
+-- compared with last year's line. It gives a response to every eligible school, to as many as its capacity holds, or to
+-- fewer: other rules, the price or the money decide there, school by school (`mart_allocation_reason`).
 WITH planned AS (
     SELECT
         response_id,
@@ -12,10 +12,15 @@ WITH planned AS (
     FROM mart.mart_plan_line
     GROUP BY response_id
 ),
+given AS (SELECT DISTINCT semel_mosad, response_id FROM mart.mart_plan_line WHERE semel_mosad IS NOT NULL),
 eligible AS (
-    SELECT response_id, CAST(count(*) FILTER (WHERE is_eligible) AS INTEGER) AS eligible_schools
-    FROM mart.mart_response_map
-    GROUP BY response_id
+    SELECT
+        mapped.response_id,
+        CAST(count(*) FILTER (WHERE mapped.is_eligible) AS INTEGER) AS eligible_schools,
+        count(*) FILTER (WHERE mapped.is_eligible AND given.semel_mosad IS NULL) AS eligible_without
+    FROM mart.mart_response_map AS mapped
+    LEFT JOIN given ON given.semel_mosad = mapped.semel_mosad AND given.response_id = mapped.response_id
+    GROUP BY mapped.response_id
 ),
 last_lines AS (
     SELECT response_id, CAST(sum(last_year_agorot) AS BIGINT) AS last_year_agorot
@@ -48,8 +53,12 @@ SELECT
     CASE WHEN responses.is_allocated THEN coalesce(planned.allocated_agorot, 0) END AS allocated_agorot,
     planned.schools,
     eligible.eligible_schools,
-    -- Without a capacity `least` takes the eligible schools alone.
-    planned.schools > 0 AND planned.schools >= least(eligible.eligible_schools, capacities.rule_limit) AS is_at_most
+    CASE
+        WHEN planned.schools IS NULL THEN NULL
+        WHEN eligible.eligible_schools > 0 AND eligible.eligible_without = 0 THEN 'every_eligible'
+        WHEN planned.schools >= capacities.rule_limit THEN 'at_capacity'
+        ELSE 'fewer'
+    END AS plan_reach
 FROM core.core_response AS responses
 LEFT JOIN together ON together.response_id = responses.response_id
 LEFT JOIN alone ON alone.response_id = responses.response_id

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -76,6 +78,23 @@ def test_what_contradicts_without_it_is_named_without_it():
     assert refused.value.rules == ("must_drop", "must_keep")
 
 
+@pytest.mark.parametrize(
+    ("source", "he", "en"),
+    [
+        ("decision", "הסכום שקבעה הוועדה", "the committee's amount"),
+        ("policy", "הסכום שבמדיניות העיר", "the amount in the city's policy"),
+        ("last_year", "הסכום של אשתקד, שהוועדה טרם קבעה אחר", "last year's amount"),
+    ],
+)
+def test_the_sentence_says_whose_the_amount_is(source, he, en):
+    rule = replace(CLUBS, source=source)
+    assert he in rule.sentence_he
+    assert en in rule.sentence_en
+    assert source == "decision" or "שקבעה הוועדה" not in rule.sentence_he
+    assert "2 בתי ספר מתחלקים בו" in rule.sentence_he
+    assert "לבית ספר אחד" in replace(rule, doses=((A, 1.0),)).sentence_he
+
+
 def test_its_reason_is_the_committee_s_amount_where_it_is_and_where_it_is_not():
     case = problem(offered(), budget=350, rules=[CLUBS])
     lines = solve(case).lines
@@ -86,8 +105,8 @@ def test_its_reason_is_the_committee_s_amount_where_it_is_and_where_it_is_not():
         .to_dicts()
     }
     assert {code for code, _ in reasons.values()} == {"committee"}
-    assert reasons[A][1].startswith("Funded from the committee's amount")
-    assert reasons[C][1].startswith("The committee's amount does not reach this school")
+    assert reasons[A][1].startswith("Its part of an amount shared by need")
+    assert reasons[C][1].startswith("The amount is shared by need and does not reach this school")
 
 
 def test_no_draw_moves_it():

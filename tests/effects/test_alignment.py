@@ -128,6 +128,19 @@ def counts(**colours: tuple[int, int, int]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["response_id", "goal_id", "role", *LEVELS], orient="row")
 
 
+def test_liked_without_an_effect_and_liked_where_nobody_looked_differ():
+    ratings = counts(a=(9000, 1000, 0), b=(0, 1000, 9000), c=(0, 5000, 5000), d=(5000, 5000, 0))
+    known = FOUR.with_columns(
+        effect_se_sd=pl.lit(1e-6),
+        verdict_reason=pl.when(pl.col("response_id") == "b")
+        .then(pl.lit("not_measured"))
+        .otherwise(pl.lit("wide")),
+    )
+    listed = dict(perceived(ratings, known, seed=1).select("response_id", "perception").iter_rows())
+    assert listed["b"] == "liked_not_examined"
+    assert listed["c"] == "liked_no_effect"
+
+
 def test_perceived_against_estimated_by_hand():
     """With many raters and known effects the z are those of the plain means."""
     ratings = counts(a=(9000, 1000, 0), b=(0, 1000, 9000), c=(0, 5000, 5000), d=(5000, 5000, 0))

@@ -1,6 +1,7 @@
 """What the first pages reckon from the marts, and what they say where a city does not know it."""
 
 import re
+from datetime import date
 
 import polars as pl
 import pytest
@@ -35,6 +36,57 @@ def test_changes_are_counted_by_quarter_and_unknown_schools_are_left_out():
 )
 def test_times_are_the_first_group_over_the_last(paid, times):
     assert facts.times([{"per_pupil_agorot": one} for one in paid]) == times
+
+
+@pytest.mark.parametrize(
+    ("paid", "ordered"),
+    [([300, 200, 200, 100], True), ([270, 100, 323, 66], False), ([300, None, 100], False)],
+)
+def test_a_multiple_is_told_only_where_money_rises_with_need(paid, ordered):
+    assert facts.is_ordered([{"per_pupil_agorot": one} for one in paid]) is ordered
+
+
+@pytest.mark.parametrize(
+    ("sources", "whose"),
+    [
+        (["last_year", "last_year"], "last_year"),
+        (["decision", "policy"], "committee"),
+        (["decision", "last_year"], "both"),
+        ([], "committee"),
+    ],
+)
+def test_an_amount_of_last_year_is_not_the_committee_s(sources, whose):
+    rows = pl.DataFrame(
+        {"amount_source": sources, "amount_agorot": [5] * len(sources)},
+        schema={"amount_source": pl.String, "amount_agorot": pl.Int64},
+    )
+    assert facts.whose_amounts({"mart_committee_amount": rows}) == whose
+
+
+def test_what_happened_since_is_told_once_something_is_reported():
+    def tables(status_on, spent):
+        return {
+            "mart_line_tracking": pl.DataFrame(
+                {
+                    "status_on": pl.Series([status_on, None], dtype=pl.Date),
+                    "due_agorot": [500, 300],
+                    "spent_agorot": [spent, 0],
+                }
+            ),
+            "mart_alert": pl.DataFrame({"alert_id": ["a", "b"]}),
+            "mart_rule_actual": pl.DataFrame({"is_kept_actually": [True, False, None]}),
+        }
+
+    assert facts.since_decided(tables(None, 0)) is None
+    told = facts.since_decided(tables(date(2027, 2, 28), 450))
+    assert told == {
+        "alerts": 2,
+        "broken": 1,
+        "day": date(2027, 2, 28),
+        "due_agorot": 800,
+        "spent_agorot": 450,
+    }
+    assert facts.since_decided(tables(None, 450))["day"] is None
 
 
 def test_the_city_s_own_pupils_are_one_kind_of_evidence():

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from fractions import Fraction
 
 import polars as pl
 import pytest
@@ -145,18 +146,229 @@ def test_a_small_group_or_a_small_rest_is_not_told(tables, of_band, of_city, is_
     assert (_band(made, code) == band) == is_told
 
 
-def test_what_a_page_says_of_money_is_the_marts(tables, context):
+def said_of(page, section=None):
+    """What a page, or a section of it, says before anything is unfolded."""
+    if section:
+        page = page.split(f'id="{section}"')[1].split("</section>")[0]
+    return " ".join(visible(Page(page)).split())
+
+
+def test_the_formula_is_compared_over_the_same_sum(tables, context):
+    """Where it shares out more than the plan spends, the school's part is of what is spent."""
     pages = render_every_school(tables, context)
     formula = tables["mart_formula_school"].filter(scenario_id="base")
     assert set(pages) == set(formula["semel_mosad"])
+    shared = formula["formula_agorot"].sum()
+    spent = formula["municipal_agorot"].sum()
+    changes = []
     for row in formula.to_dicts():
-        said = " ".join(visible(Page(pages[row["semel_mosad"]])).split())
-        change = row["formula_change_agorot"]
-        if change:
-            word = "יותר" if change > 0 else "פחות"
-            assert f"מכספי הרשות {nis(abs(change))} ₪ {word} מן הנוסחה" in said
-        else:
-            assert "אותו סכום" in said
+        said = said_of(pages[row["semel_mosad"]], "money")
+        even = round(Fraction(row["formula_agorot"] * spent, shared))
+        changes.append(row["municipal_agorot"] - even)
+        if shared != spent:
+            assert (
+                f"הנוסחה מחלקת {nis(shared)} ₪ (רשות), והתוכנית {nis(spent)} ₪; באותו חלק:"
+                f" {nis(even)} ₪" in said
+            )
+        if changes[-1]:
+            word = "יותר" if changes[-1] > 0 else "פחות"
+            assert f"התוכנית נותנת {nis(abs(changes[-1]))} ₪ {word}" in said
+        assert "תועלת צפויה" not in said
+    # Over the same sum what one school has more others have less.
+    assert abs(sum(changes)) <= len(changes)
+
+
+def with_reason(tables, school, **columns):
+    """The marts with one response that a school lacks, refused for another reason; and which."""
+    got = tables["mart_plan_line"].filter(semel_mosad=school)["response_id"].to_list()
+    reasons = tables["mart_allocation_reason"]
+    others = tables["mart_plan_line"].filter(
+        pl.col("semel_mosad").is_not_null(), ~pl.col("response_id").is_in(got)
+    )
+    own = reasons.filter(
+        pl.col("semel_mosad") == school,
+        pl.col("response_id").is_in(others["response_id"].to_list()),
+    ).sort("response_id")
+    response = own["response_id"][0]
+    here = (pl.col("semel_mosad") == school) & (pl.col("response_id") == response)
+    changed = reasons.with_columns(
+        pl.when(here).then(pl.lit(value, dtype=reasons.schema[name])).otherwise(name).alias(name)
+        for name, value in columns.items()
+    )
+    return {
+        **tables,
+        "mart_allocation_reason": changed,
+        "mart_allocation_flip": tables["mart_allocation_flip"].clear(),
+    }, response
+
+
+def refused(tables, schools):
+    """A school that lacks a response which others get."""
+    reasons = tables["mart_allocation_reason"]
+    lines = tables["mart_plan_line"].drop_nulls("semel_mosad")
+    lacking = reasons.join(lines, on=["semel_mosad", "response_id"], how="anti").filter(
+        pl.col("response_id").is_in(lines["response_id"].to_list())
+    )
+    return str(lacking.sort("semel_mosad")["semel_mosad"][0])
+
+
+def row_of(page, response):
+    part = page.split('id="why-not"')[1].split("</section>")[0]
+    rows = re.findall(r"<tr><th scope=\"row\">(?:(?!</tr>).)*", part, re.S)
+    return next(row for row in rows if f"responses/{response}.html" in row)
+
+
+@pytest.mark.parametrize("is_needier", [True, False])
+def test_the_rule_of_order_names_no_school_and_claims_no_order(
+    tables, context, schools, is_needier
+):
+    school = refused(tables, schools)
+    changed, response = with_reason(
+        tables, school, allocation_reason="rule", reason_rules="need_order"
+    )
+    has = tables["mart_plan_line"].filter(response_id=response)["semel_mosad"].to_list()
+    other = next(one for one in schools if one != school and (one not in has))
+    order = pl.DataFrame(
+        [{"semel_mosad": other, "less_needy_semel_mosad": school, "p_needier": 0.97}]
+    ).cast(dict(tables["mart_need_order"].schema))
+    here = (pl.col("semel_mosad") == other) & (pl.col("response_id") == response)
+    changed["mart_need_order"] = order if is_needier else order.clear()
+    changed["mart_response_map"] = tables["mart_response_map"].with_columns(
+        is_eligible=pl.col("is_eligible") | here
+    )
+    row = row_of(render_every_school(changed, context)[school], response)
+    assert "כלל ההוגנות" in row
+    assert ("נזקק יותר וזכאי טרם קיבל" in row) == is_needier
+    assert "schools/" not in row
+    assert "הנזקקים" not in row
+
+
+@pytest.mark.parametrize(
+    ("cost", "why"), [(101, "נותר בסכום פחות מן המחיר"), (100, "הסכום חולק לפי הצורך")]
+)
+@pytest.mark.parametrize(
+    ("source", "given", "withheld"),
+    [
+        ("decision", "חלקו בסכום שקבעה הוועדה", "סכום גדול"),
+        ("policy", "חלקו בסכום שבמדיניות", "סכום גדול"),
+        ("last_year", "חלקו בסכום אשתקד", "יותר מסכום אשתקד"),
+    ],
+)
+def test_an_amount_is_told_as_whose_it_is(
+    tables, context, schools, source, given, withheld, cost, why
+):
+    school = refused(tables, schools)
+    changed, response = with_reason(
+        tables, school, allocation_reason="committee", reason_rules="", cost_agorot=cost
+    )
+    held = tables["mart_committee_amount"].with_columns(amount_source=pl.lit(source))
+    one = held.head(1).with_columns(
+        response_id=pl.lit(response), amount_agorot=pl.lit(12345600), left_agorot=pl.lit(100)
+    )
+    changed["mart_committee_amount"] = pl.concat(
+        [held.filter(pl.col("response_id") != response), one.cast(dict(held.schema))]
+    )
+    pages = render_every_school(changed, context)
+    row = row_of(pages[school], response)
+    assert why in row
+    assert withheld in row
+    assert "123,456" in row
+    said = [said_of(page, "money") for page in pages.values()]
+    assert any(given in text for text in said)
+    assert all(("הוועדה טרם קבעה סכום" in text) <= (source == "last_year") for text in said)
+    assert ("הוועדה טרם קבעה סכום" in said_of(pages[school], "money")) == (source == "last_year")
+    assert source == "decision" or all("שקבעה הוועדה" not in text for text in said)
+
+
+def test_months_that_round_to_nothing_are_told_as_none(tables, context, schools):
+    school = refused(tables, schools)
+    for brings, told in ((0.0, "כאן לא צפויה התקדמות"), (-0.5, "כאן לא צפויה התקדמות")):
+        changed, response = with_reason(
+            tables,
+            school,
+            allocation_reason="below_line",
+            benefit_sd_pupils=brings,
+            money_price=20.0,
+            need_weight=1.0,
+        )
+        row = row_of(render_every_school(changed, context)[school], response)
+        assert told in row
+        assert "0.0" not in row
+    priced = tables["mart_allocation_reason"].with_columns(
+        allocation_reason=pl.lit("worth_its_price"),
+        benefit_sd_pupils=pl.lit(9.0),
+        money_price=pl.lit(1e-9),
+        need_weight=pl.lit(1.0),
+    )
+    changed = {**tables, "mart_allocation_reason": priced}
+    said = [said_of(page, "money") for page in render_every_school(changed, context).values()]
+    assert any("ואין לכסף שימוש מועיל ממנו" in text for text in said)
+    assert all("נדרשים" not in text for text in said)
+
+
+def test_every_goal_and_every_need_that_a_sum_serves_is_asked_about(tables, context):
+    pages = render_every_school(tables, context)
+    goals = tables["mart_goal"].drop_nulls("baseline")
+    basis = dict(tables["mart_committee_amount"].select("response_id", "need_basis").iter_rows())
+    asked = 0
+    for school, page in pages.items():
+        part = page.split('id="questions"')[1].split("</section>")[0]
+        own = goals.filter(semel_mosad=school)
+        assert part.count("היעד לשנה") == own.height
+        for goal in own.to_dicts():
+            assert goal["indicator_name_he"] in part
+        lines = tables["mart_plan_line"].filter(semel_mosad=school)["response_id"].to_list()
+        served = {one for line in lines for one in basis.get(line, "").split(",")}
+        needs = tables["mart_need_indicator"].filter(
+            pl.col("semel_mosad") == school,
+            pl.col("indicator_id").is_in(list(served)),
+            pl.col("indicator_need") >= 0.005,
+            pl.col("indicator_value").is_not_null(),
+        )
+        assert ("ניתן לפי" in part) == bool(needs.height)
+        assert ("אינם מעלים" in part) <= (own.is_empty() and needs.is_empty())
+        asked += own.height + needs.height
+    assert asked
+
+
+def test_whom_to_call_is_an_offer_that_tells_no_results_by_subject(tables, context, schools):
+    names = [label for key, label in dictionary().labels["subject"].items() if key != "all"]
+    below = tables["mart_gap_school"].filter(
+        pl.col("gap_tier").is_in(["surely_below", "probably_below"]), pl.col("subject") != "all"
+    )
+    peers = [
+        {
+            "semel_mosad": gap["semel_mosad"],
+            "subject": gap["subject"],
+            "peer_semel_mosad": next(one for one in schools if one != gap["semel_mosad"]),
+            "peer_place": 1,
+            "distance_sd": 0.1,
+            "p_better": 0.99,
+        }
+        for gap in below.to_dicts()
+    ]
+    planted = pl.DataFrame(peers).cast(dict(tables["mart_peer_school"].schema))
+    pages = render_every_school({**tables, "mart_peer_school": planted}, context)
+    parts = [page.split('id="call"')[1].split("</section>")[0] for page in pages.values()]
+    assert sum("אפשר ללמוד מהם" in part for part in parts) == below["semel_mosad"].n_unique()
+    offers = [
+        line for part in parts for line in re.findall(r"<(?:p|li)>[^<]*מצליחים יותר[^<]*<", part)
+    ]
+    assert offers
+    assert not [line for line in offers if any(f"ב{name}" in line for name in names)]
+
+
+def test_a_decided_plan_has_its_money_by_pupil_in_the_list(tables, context):
+    decided = tables["mart_plan_line"].with_columns(is_decided=pl.lit(value=True))
+    text = render_schools({**tables, "mart_plan_line": decided}, context)
+    by_school = (
+        decided.drop_nulls("semel_mosad").group_by("semel_mosad").agg(pl.col("cost_agorot").sum())
+    )
+    rows = by_school.join(tables["mart_need_index"], on="semel_mosad").filter(pl.col("pupils") > 0)
+    assert rows.height
+    for row in rows.to_dicts():
+        own = text.split(f"schools/{row['semel_mosad']}.html")[1].split("</tr>")[0]
+        assert f">{nis(row['cost_agorot'] // row['pupils'])}<" in own
 
 
 def test_a_response_is_given_or_its_absence_is_explained(tables, context, schools):
@@ -199,6 +411,9 @@ def test_a_form_names_cells_that_are_published(tables, context, schools):
     page = render_school(tables, context, schools[0])
     cells = re.findall(r"<code[^>]*>([^<]+)</code>", page)
     assert len(cells) >= 5
+    form = page.split('id="form"')[1]
+    numbers = re.findall(r'<tr><td class="n"><bdi dir="ltr">(\d+)</bdi>', form)
+    assert numbers == [str(place) for place in range(1, len(cells) + 2)]  # the last is "other"
     for cell in cells:
         table, key, column = re.fullmatch(r"(\w+)/(.*)/(\w+)", cell).groups()
         keys = dict(part.split("=", 1) for part in key.split(";"))

@@ -170,6 +170,8 @@ def shared(city, amounts, rules=(), budget=10_000, decided=None):
     tables = need_tables(amounts, decided) | effect_tables(city)
     fixed, told = settled(city, tables, posed)
     (row,) = told.filter(response_id="perach").to_dicts()
+    sources = dict(told.select("response_id", "amount_source").iter_rows())
+    assert all(rule.source == sources[rule.response_id] for rule in fixed)
     return next((dict(r.doses) for r in fixed if r.response_id == "perach"), None), row
 
 

@@ -315,7 +315,7 @@ def cases(found):
         rows.append(
             {
                 "first": laid["response_id"][0] == "tikshuv" and laid["is_flagged"][0],
-                "liked": opinion["makom_balev"] == "liked_no_effect",
+                "liked": opinion["makom_balev"].startswith("liked_"),
                 "posh": opinion["posh"],
                 "regressive": "makom_balev" in lower and not {"milat", "merchav", "posh"} & lower,
                 "others": len(others),

@@ -27,7 +27,7 @@ PLAN = {
     "allocated_agorot": 1_500_000,
     "schools": 12,
     "eligible_schools": 36,
-    "is_at_most": True,
+    "plan_reach": "at_capacity",
 }
 
 
@@ -82,11 +82,11 @@ def test_the_words_are_made_from_the_numbers():
     row = said({}).row(0, named=True)
     assert row["voice_conflict_he"] == (
         "מענה posh: 11 מתוך 14 משתתפים ביקשו לשנות או לוותר; התוכנית נותנת לו 15,000 ₪ (אשתקד"
-        " 10,000 ₪), ב־12 בתי ספר – כל מה שהזכאות והקיבולת מאפשרות."
+        " 10,000 ₪), ב־12 בתי ספר – המספר הגדול ביותר שהמדיניות מתירה."
     )
     assert row["voice_conflict_en"] == (
         "Response posh: 11 of 14 people ask to change or drop it; the plan gives it 15,000 NIS"
-        " (last year 10,000 NIS), in 12 school(s): all that eligibility and capacity allow."
+        " (last year 10,000 NIS), in 12 school(s): the largest number that the policy allows."
     )
 
 
@@ -99,7 +99,7 @@ def test_groups_stand_first_and_are_counted_where_there_are_several():
 
 def test_the_category_is_told_of_those_whose_say_it_is():
     """A say of groups is not put into the mouth of people, nor all favour into one category."""
-    kept = {"card_say": "indispensable", "plan_say": "less", "is_at_most": False}
+    kept = {"card_say": "indispensable", "plan_say": "less", "plan_reach": "fewer"}
     alone = said(kept)["voice_conflict_he"][0]
     assert "2 מתוך 14 משתתפים בחרו בו לטובה, יותר ממחצית בקטגוריה ”אי־אפשר בלעדיהם“" in alone
     groups = {"groups_playing": 3, "favouring_groups": 3, "said_by": "group"}
@@ -118,20 +118,20 @@ def test_what_is_not_known_is_not_said():
         "favouring_people": None,
         "last_year_agorot": None,
         "plan_say": "funded",
-        "is_at_most": None,
+        "plan_reach": None,
         "schools": 1,
     }
     words = said(alone)["voice_conflict_he"][0]
     assert "משתתפים" not in words
     assert "אשתקד" not in words
     assert "בבית ספר אחד" in words
-    assert "כל מה" not in words
+    assert "–" not in words
 
 
 def test_the_finding_tells_the_fullest_contradiction_first_and_names_the_others():
     rows = (
-        {"response_id": "a", "is_at_most": False, "asking_people": 13},
-        {"response_id": "b", "is_at_most": True, "asking_people": 9},
+        {"response_id": "a", "plan_reach": "fewer", "asking_people": 13},
+        {"response_id": "b", "plan_reach": "every_eligible", "asking_people": 9},
     )
     names = pl.DataFrame(
         {

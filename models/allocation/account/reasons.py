@@ -32,6 +32,10 @@ _WHO = {
 }
 
 
+# Months of progress that are told as 0.1; fewer are told as none.
+_LEAST_MONTHS = 0.05
+
+
 def whose(rule: Rule) -> tuple[str, str]:
     """Who can change a rule, in Hebrew and English; a rule of no other owner is the policy's."""
     return _WHO.get(rule.rule_id.split(":")[0], _POLICY)
@@ -65,11 +69,17 @@ def sentences(
     asked = max(row["money_price"], 0.0) / weight if weight > 0 else 0.0
     got_he, got_en = progress_of(months_per_sd * got)
     asked_he, asked_en = progress_of(months_per_sd * asked)
-    cost = nis(row["cost_agorot"])
+    cost = nis(100 * round(row["cost_agorot"] / 100))
     he = " ".join(rule.sentence_he for rule in rules)
     en = " ".join(rule.sentence_en for rule in rules)
-    line_he = f"צפויים ממנו {got_he}, ובעלותו, {cost} ₪, נדרשים {asked_he}"
-    line_en = f"{got_en} are expected of it; for its cost, {cost} NIS, {asked_en} are asked"
+    expected_he, expected_en = f"צפויים ממנו {got_he}", f"{got_en} are expected of it"
+    if months_per_sd * got < _LEAST_MONTHS:
+        expected_he, expected_en = "לא צפויה ממנו התקדמות", "no progress is expected of it"
+    needed_he, needed_en = f"נדרשים {asked_he}", f"{asked_en} are asked"
+    if months_per_sd * asked < _LEAST_MONTHS:
+        needed_he, needed_en = "לא נדרשת התקדמות", "no progress is asked"
+    line_he = f"{expected_he}, ובעלותו, {cost} ₪, {needed_he}"
+    line_en = f"{expected_en}; for its cost, {cost} NIS, {needed_en}"
     beside_he = beside_en = ""
     if row["overlap_response_id"] is not None:
         other = row["overlap_response_id"]
@@ -79,11 +89,14 @@ def sentences(
         beside_en = f" ({alone_en} by itself, but {other_en} is here for the same goals)"
     match row["reason_code"]:
         case "committee" if row["plan_dose_level"] is not None:
-            return f"במימון מסכום שקבעה הוועדה: {he}", f"Funded from the committee's amount: {en}"
+            return (
+                f"חלקו בסכום שמתחלק לפי הצורך: {he}",
+                f"Its part of an amount shared by need: {en}",
+            )
         case "committee":
             return (
-                f"סכום הוועדה אינו מגיע לכאן: {he}",
-                f"The committee's amount does not reach this school: {en}",
+                f"הסכום חולק לפי הצורך, ולא הגיע לכאן: {he}",
+                f"The amount is shared by need and does not reach this school: {en}",
             )
         case "worth_its_price":
             return f"במימון: {line_he}{beside_he}.", f"Funded: {line_en}{beside_en}."

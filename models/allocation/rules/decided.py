@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,18 @@ from models.allocation.problem.columns import Columns
 from models.allocation.problem.plan import Plan
 from models.allocation.problem.rule import Measure, ResponseRule, Row, check_known
 from models.allocation.rules.choice import MustDrop, MustKeep
+from models.hebrew import counted
+
+Source = Literal["decision", "policy", "last_year"]
+"""Who set the amount of what nothing counts for; last year's line stands where nobody has yet."""
+_AMOUNTS: dict[Source, tuple[str, str]] = {
+    "decision": ("הסכום שקבעה הוועדה", "the committee's amount"),
+    "policy": ("הסכום שבמדיניות העיר", "the amount in the city's policy"),
+    "last_year": (
+        "הסכום של אשתקד, שהוועדה טרם קבעה אחר",
+        "last year's amount, as the committee has set none yet",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -185,20 +198,23 @@ class CommitteeAmount(ResponseRule):
     Attributes:
         doses: (semel_mosad, dose) of the schools that have it.
         amount_agorot: the amount, for the sentence.
+        source: who set it: the committee, the city's policy, or none yet, so that last year's
+            stands.
     """
 
     doses: tuple[tuple[str, float], ...]
     amount_agorot: int
+    source: Source = "decision"
     unit = "schools"
     relaxed_in = "pairs"
     id_template = "committee_amount:{rule.response_id}"
     template_en = (
-        "No measure counts what {rule.name_en} does for its goals: the committee's amount,"
+        "No measure counts what {rule.name_en} does for its goals: {rule.whose_en},"
         " {rule.nis} NIS, goes to {rule.count} school(s) by their registered need."
     )
     template_he = (
-        "אין מדד שסופר את מה ש{rule.name_he} מועיל ליעדיו: הסכום שקבעה הוועדה, {rule.nis} ₪,"
-        " מתחלק בין בתי הספר ({rule.count}) לפי הצורך הרשום שלהם."
+        "אין מדד שסופר את מה ש{rule.name_he} מועיל ליעדיו: {rule.whose_he}, {rule.nis} ₪,"
+        " {rule.shared_he}."
     )
 
     @property
@@ -210,6 +226,25 @@ class CommitteeAmount(ResponseRule):
     def nis(self) -> str:
         """The amount in words."""
         return f"{self.amount_agorot / 100:,.0f}"
+
+    @property
+    def whose_en(self) -> str:
+        """The amount and who set it, in English."""
+        return _AMOUNTS[self.source][1]
+
+    @property
+    def whose_he(self) -> str:
+        """The amount and who set it, in Hebrew."""
+        return _AMOUNTS[self.source][0]
+
+    @property
+    def shared_he(self) -> str:
+        """Where it goes, in Hebrew."""
+        return counted(
+            self.count,
+            "ניתן לבית ספר אחד, לפי הצורך הרשום",
+            "בתי ספר מתחלקים בו לפי הצורך הרשום שלהם",
+        )
 
     def check(self, choices: Choices) -> None:
         """Every school must have an option of the response at its dose."""

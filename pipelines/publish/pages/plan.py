@@ -78,6 +78,8 @@ def render_plan(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> s
         .drop_nulls("is_kept_actually")
         .sort("is_kept_actually", "rule_id")
         .to_dicts(),
+        last_day=tracking["status_on"].max(),
+        broken=tables["mart_rule_actual"].filter(~pl.col("is_kept_actually")).height,
         is_decided=bool(plan["is_decided"].any()),
         tickets=tickets.to_dicts(),
         states=counts(tickets, "ticket_state"),

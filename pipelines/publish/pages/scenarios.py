@@ -109,7 +109,7 @@ def _parameter(name: Callable[[str], str], parameter_id: str) -> str:
     path = parameter_id.removeprefix("policy.")
     if share := re.fullmatch(r"responses\.(\w+)\.funding\.(\w+)", path):
         response_id, channel = share.groups()
-        return f"חלק המימון של {words.label('funding_channel', channel)} ב{name(response_id)}"
+        return f"חלק המימון של {words.label('funding_channel', channel)}: {name(response_id)}"
     return next(
         (
             said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -41,6 +42,29 @@ def times(rows: Rows) -> float | None:
         return None
     first, last = rows[0]["per_pupil_agorot"], rows[-1]["per_pupil_agorot"]
     return first / last if first and last else None
+
+
+def is_ordered(rows: Rows) -> bool:
+    """Whether each group gets at least as much per pupil as the less needy one after it."""
+    paid = [row["per_pupil_agorot"] for row in rows]
+    return None not in paid and all(one >= next_ for one, next_ in pairwise(paid))
+
+
+def since_decided(tables: Tables) -> dict[str, Any] | None:
+    """Return what happened since the plan was decided; None before anything is reported.
+
+    Keys: alerts, broken (rules that are not kept in fact), due_agorot, spent_agorot (of all lines),
+    day (the last one that a report tells of; None if only the ledger does).
+    """
+    tracking = tables["mart_line_tracking"]
+    if not ((tracking["spent_agorot"] > 0).any() or tracking["status_on"].count()):
+        return None
+    return {
+        "alerts": tables["mart_alert"].height,
+        "broken": tables["mart_rule_actual"].filter(~pl.col("is_kept_actually")).height,
+        "day": tracking["status_on"].max(),
+        **tracking.select(pl.col("due_agorot", "spent_agorot").sum()).row(0, named=True),
+    }
 
 
 def changes(tables: Tables) -> Rows:
@@ -86,6 +110,14 @@ def uncounted(tables: Tables) -> Row | None:
     """Return the money on what the committee wants and nothing measures."""
     rows = tables["mart_plan_evidence"].filter(evidence_kind="committee")
     return first_row(rows.filter(pl.col("cost_agorot") > 0))
+
+
+def whose_amounts(tables: Tables) -> str:
+    """Return whose the amounts are of what nothing measures: committee, last_year, or both."""
+    known = tables["mart_committee_amount"].drop_nulls("amount_agorot")["amount_source"]
+    if known.is_empty() or (known != "last_year").all():
+        return "committee"
+    return "last_year" if (known == "last_year").all() else "both"
 
 
 def firmness(tables: Tables) -> dict[str, float]:

@@ -35,10 +35,13 @@ def render_index(tables: Tables, context: ReportContext) -> str:
         changes=facts.changes(tables),
         quarters=both,
         times={view: facts.times(rows) for view, rows in both.items()},
+        is_ordered={view: facts.is_ordered(rows) for view, rows in both.items()},
+        since=facts.since_decided(tables),
         dots=_dots(tables),
         firm=facts.firmness(tables),
         evidence=facts.evidence(tables),
         uncounted=facts.uncounted(tables),
+        whose_amounts=facts.whose_amounts(tables),
         choices=_choices(tables)[:MOST_CHOICES],
         unknown=_unknown(tables),
     )

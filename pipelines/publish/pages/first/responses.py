@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from models.apportionment import split_by_share
 from models.keys import WHOLE
+from pipelines.decide.progress import COMMITTEE
 from pipelines.publish import words
 from pipelines.publish.pages.base import ReportContext, Row, Rows, decision_of, page
+from pipelines.publish.pages.first import facts
 from pipelines.settings.fields import dictionary
 
 Tables = Mapping[str, pl.DataFrame]
@@ -32,6 +36,9 @@ _ONE_EACH = (
     "mart_city_service",
     "mart_committee_amount",
 )
+_EVIDENCE = ("own", "literature", "assumed", COMMITTEE)
+_NOT_GIVEN_BY = ("need_order", "school_capacity", "school_cap", "together")
+"""Kinds of rules that keep a school from a response, the first that a page tells first."""
 _SEVERAL = {
     "mart_response_goal": ["goal_id"],
     "mart_rating": ["goal_id"],
@@ -39,6 +46,8 @@ _SEVERAL = {
     "mart_rating_role": ["role"],
     "mart_perception": ["goal_id"],
     "mart_voice_conflict": ["voice_conflict"],
+    "mart_contradiction": ["contradiction"],
+    "mart_allocation_reason": ["semel_mosad"],
     "mart_card_family": ["role_family", "card_category"],
     "mart_decision": ["decided_on"],
     "mart_evidence": ["quantity"],
@@ -53,6 +62,8 @@ class Prepared:
     one: Mapping[str, Mapping[str, dict[str, Any]]]
     several: Mapping[str, Mapping[str, Rows]]
     year: int
+    has_last_year: bool
+    basis: Mapping[str, dict[str, int]]
 
     def row(self, mart: str, response_id: str) -> dict[str, Any] | None:
         """Return a response's row of a mart, if it has one."""
@@ -80,6 +91,7 @@ def prepare(tables: Tables) -> Prepared:
     one = {name: _one(tables[name]) for name in _ONE_EACH}
     one["mart_verdict"] = _one(of_all)
     one["mart_effect_side"] = _one(tables["mart_effect_side"].filter(whole))
+    one["mart_alignment"] = _one(tables["mart_alignment"].filter(money_kind="municipal"))
     several = {name: _many(tables[name].sort(order)) for name, order in _SEVERAL.items()}
     several["mart_plan_line"] = _many(lines)
     return Prepared(
@@ -87,7 +99,60 @@ def prepare(tables: Tables) -> Prepared:
         one=one,
         several=several,
         year=tables["mart_city"]["planning_year"][0],
+        has_last_year=not tables["mart_last_line"].is_empty(),
+        basis=money_basis(tables),
     )
+
+
+def money_basis(tables: Tables) -> dict[str, dict[str, int]]:
+    """Return the money of each response in the plan (agorot) by what it rests on, as it is split.
+
+    Kinds: the city's own pupils, literature, an assumption; or the committee's amount where no
+    effect is counted (`mart_plan_evidence` sums the same over all responses).
+
+    Args:
+        tables: the marts, as the audience may see them.
+    """
+    shares: dict[str, dict[str, float]] = {}
+    for row in tables["mart_response_evidence"].iter_rows(named=True):
+        shares.setdefault(row["response_id"], {})[row["evidence_kind"]] = row["evidence_share_pct"]
+    is_counted = dict(
+        tables["mart_allocation"]
+        .group_by("response_id")
+        .agg(pl.col("weighted_benefit").null_count() == 0)
+        .iter_rows()
+    )
+    found = {}
+    for response_id, amount in facts.by_response(tables).iter_rows():
+        own = shares[response_id] if is_counted.get(response_id) else {COMMITTEE: 100.0}
+        parts = dict.fromkeys(_EVIDENCE, 0)
+        for kind, part in split_by_share(amount, own).items():
+            parts["own" if kind.startswith("own_") else kind] += part
+        found[response_id] = {kind: part for kind, part in parts.items() if part}
+    return found
+
+
+def without(lines: Rows, reasons: Rows) -> Rows:
+    """Return how many schools a response does not reach, by reason; most schools first.
+
+    Args:
+        lines: its lines in the plan.
+        reasons: its rows of `mart_allocation_reason`.
+
+    Returns:
+        reason (of `allocation_reason`; of a rule its kind, where pages have words for it), schools.
+    """
+    given = {line["semel_mosad"] for line in lines}
+    counts: Counter[str] = Counter()
+    for row in reasons:
+        if row["semel_mosad"] not in given:
+            rules = (row["reason_rules"] or "").split(",")
+            kinds = {rule.partition(":")[0] for rule in rules}
+            named = next((kind for kind in _NOT_GIVEN_BY if kind in kinds), "rule")
+            is_rule = row["allocation_reason"] == "rule"
+            counts[named if is_rule else row["allocation_reason"]] += 1
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [{"reason": reason, "schools": schools} for reason, schools in ranked]
 
 
 def _one(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
@@ -135,6 +200,11 @@ def render_responses(tables: Tables, context: ReportContext) -> str:
             for value in sorted({row["own"]["response_class"] for row in rows})
         },
         ratings=RATINGS,
+        assumed=max(
+            (row for row in rows if row["basis"].get("assumed")),
+            key=lambda row: row["basis"]["assumed"],
+            default=None,
+        ),
     )
 
 
@@ -142,12 +212,16 @@ def _of(made: Prepared, own: Row) -> dict[str, Any]:
     """Return what list and page both tell of a response: own, plan, change, effect, rating, …"""
     response_id = own["response_id"]
     plan = made.row("mart_voice_plan", response_id)
-    known = plan and plan["last_year_agorot"] is not None and plan["allocated_agorot"] is not None
+    is_new = bool(plan and plan["plan_say"] == "funded" and made.has_last_year)
+    last = 0 if is_new else plan and plan["last_year_agorot"]
+    known = plan and last is not None and plan["allocated_agorot"] is not None
     absence = made.row("mart_effect_absence", response_id)
     return {
         "own": own,
         "plan": plan,
-        "change": plan["allocated_agorot"] - plan["last_year_agorot"] if plan and known else None,
+        "change": plan["allocated_agorot"] - last if plan and known else None,
+        "is_new": is_new,
+        "basis": made.basis.get(response_id, {}),
         "verdict": made.row("mart_verdict", response_id),
         "absence": absence if absence and absence["is_goal"] else None,
         "evidence": made.row("mart_evidence_mark", response_id),
@@ -159,6 +233,7 @@ def _of(made: Prepared, own: Row) -> dict[str, Any]:
 def _draw(made: Prepared, tables: Tables, context: ReportContext, own: Row) -> str:
     response_id = own["response_id"]
     lines = made.rows("mart_plan_line", response_id)
+    lacking = without(lines, made.rows("mart_allocation_reason", response_id))
     return page(
         "first/response",
         tables,
@@ -182,6 +257,10 @@ def _draw(made: Prepared, tables: Tables, context: ReportContext, own: Row) -> s
             if row["perception"] != "no_conflict"
         ],
         conflicts=made.rows("mart_voice_conflict", response_id),
+        parted=made.rows("mart_contradiction", response_id),
+        municipal=made.row("mart_alignment", response_id),
+        without=lacking,
+        without_schools=sum(row["schools"] for row in lacking),
         cards=made.rows("mart_card_family", response_id),
         earlier=[
             row

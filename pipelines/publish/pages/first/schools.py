@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -31,12 +32,16 @@ MOST_QUESTIONS, MOST_SEEN, MOST_CALLED = 3, 1, 2
 INDICATOR_UNITS = {
     "percent of pupils": "% מן התלמידים",
     "percent not positive": "% שאינם חיוביים",
-    "decile": "עשירון",
+    "decile": "ממוצע עשירוני התלמידים, 1 עד 10",
     "category (1 high – 3 low)": "קטגוריה, 1 עד 3",
 }
 """Units of indicators of need that are told as they are; gaps are told in months."""
 _BELOW = ("surely_below", "probably_below")
 _NO_RESPONSE, _SURE = "no_response", 0.95
+_LEAST_NEED = 0.005
+"""Need of an indicator (0..1) that is told as 0.01; less is told as none."""
+_LEAST_MONTHS = 0.05
+"""Months of progress that are told as 0.1; fewer are told as none."""
 Tables = Mapping[str, pl.DataFrame]
 
 
@@ -51,6 +56,10 @@ class Prepared:
         lines: who gets each response, by name: rows of `mart_plan_line` with `school_name_he`.
         planned: how many schools each line list has is `len`; of responses that the plan decides.
         names: of schools, by code.
+        pupils: of schools, by code.
+        shared: agorot of the municipality that the formula shares between the schools; None where
+            it cannot be applied.
+        spent: agorot of the municipality that the plan in force spends in the schools.
     """
 
     schools: Rows
@@ -58,6 +67,9 @@ class Prepared:
     city: Mapping[str, Rows]
     lines: Mapping[str, Rows]
     names: Mapping[str, str]
+    pupils: Mapping[str, int | None]
+    shared: int | None
+    spent: int
 
     def rows(self, mart: str, code: str) -> Rows:
         """Return a school's rows of a mart, in its order."""
@@ -82,6 +94,7 @@ _OF_SCHOOLS = {
     "mart_school_area": [],
     "mart_unmet_need": ["unmet_order", "need_id"],
     "mart_chain": ["cause_id", "response_id"],
+    "mart_goal": ["indicator_id", "goal_row_id"],
 }
 
 
@@ -102,12 +115,13 @@ def prepare(tables: Tables) -> Prepared:
     own = {
         name: _by(tables[name].sort(order), "semel_mosad") for name, order in _OF_SCHOOLS.items()
     }
-    own["mart_formula_school"] = _by(
-        tables["mart_formula_school"].filter(scenario_id=BASE), "semel_mosad"
-    )
+    formula = tables["mart_formula_school"].filter(scenario_id=BASE)
+    own["mart_formula_school"] = _by(formula, "semel_mosad")
+    own["needier"] = _by(tables["mart_need_order"], "less_needy_semel_mosad")
     own["mart_plan_line"] = _by(lines.sort("response_id"), "semel_mosad")
     paid = tables["mart_plan_money"].drop_nulls("semel_mosad").sort("plan_row_id")
-    own["mart_plan_money"] = _by(paid.filter(funding_channel=MUNICIPAL), "semel_mosad")
+    municipal = paid.filter(funding_channel=MUNICIPAL)
+    own["mart_plan_money"] = _by(municipal, "semel_mosad")
     own["mart_gap_trend"] = _by(
         tables["mart_gap_trend"].filter(pl.col("place") != CITY).sort("subject"), "place"
     )
@@ -128,6 +142,11 @@ def prepare(tables: Tables) -> Prepared:
         },
         lines=_by(lines, "response_id"),
         names=names,
+        pupils=dict(schools.select("semel_mosad", "pupils").iter_rows()),
+        shared=None
+        if formula["formula_agorot"].null_count() or formula.is_empty()
+        else int(formula["formula_agorot"].sum()),
+        spent=int(municipal["amount_agorot"].sum()),
     )
 
 
@@ -228,12 +247,15 @@ def _draw(
         decided=decision_of(tables, context),
         own=own,
         money=_money(made, code),
+        beside=_beside_formula(made, code),
         given=_given(made, code),
         withheld=_withheld(made, code),
         leaves=_leaves(made, code),
         gaps=_gaps(made, code),
         need=_beside_need(made, code),
         questions=_questions(made, code),
+        asked_at_once=MOST_QUESTIONS,
+        indicator_units=INDICATOR_UNITS,
         calls=_calls(made, code),
         practices=_practices(made, code),
         form=_form(made, code),
@@ -255,8 +277,8 @@ def _joined(made: Prepared, codes: Iterable[str]) -> str:
 def _money(made: Prepared, code: str) -> dict[str, Any]:
     """Return what the formula gives, what was given, and what the plan in force gives.
 
-    Keys: now (cost_agorot, municipal_agorot; table: where their cells are, none if a decided plan
-    is added up), last, formula, change (rows or None), is_decided.
+    Keys: now (cost_agorot, municipal_agorot, per_pupil_agorot; table: where their cells are, none
+    if a decided plan is added up), last, formula, change (rows or None), is_decided.
     """
     lines = made.rows("mart_plan_line", code)
     drafted = made.row("mart_allocation_school", code)
@@ -275,14 +297,18 @@ def _money(made: Prepared, code: str) -> dict[str, Any]:
         }
     cost = sum(line["cost_agorot"] for line in lines)
     municipal = sum(row["amount_agorot"] for row in made.rows("mart_plan_money", code))
-    formula = made.row("mart_formula_school", code)
     before = last["last_year_agorot"] if last else None
+    pupils = made.pupils.get(code)
     return {
-        "now": {"cost_agorot": cost, "municipal_agorot": municipal, "semel_mosad": code},
+        "now": {
+            "cost_agorot": cost,
+            "municipal_agorot": municipal,
+            "per_pupil_agorot": cost // pupils if pupils else None,
+            "semel_mosad": code,
+        },
         "table": None,
         "last": last,
-        "formula": formula
-        and formula | {"formula_change_agorot": municipal - formula["formula_agorot"]},
+        "formula": made.row("mart_formula_school", code),
         "change": None
         if before is None
         else {
@@ -294,14 +320,38 @@ def _money(made: Prepared, code: str) -> dict[str, Any]:
     }
 
 
+def _beside_formula(made: Prepared, code: str) -> dict[str, int] | None:
+    """Return what sets the plan beside the formula where they share out unlike sums.
+
+    Keys, in agorot of the municipality: shared (by the formula), spent (by the plan), even (what
+    the school's part of the first is of the second), change (what the plan gives above `even`).
+    """
+    formula = made.row("mart_formula_school", code)
+    if formula is None or not made.shared or formula["formula_agorot"] is None:
+        return None
+    given = _money(made, code)["now"]["municipal_agorot"]
+    even = round(Fraction(formula["formula_agorot"] * made.spent, made.shared))
+    return {
+        "shared": made.shared,
+        "spent": made.spent,
+        "even": even,
+        "change": int(given or 0) - even,
+    }
+
+
 def _given(made: Prepared, code: str) -> Rows:
-    """Return the lines of the plan in force at the school, the dearest first, each with its why."""
+    """Return the lines of the plan in force at the school, the dearest first, each with its why.
+
+    Keys of each: line, why, amount (of the committee, where it is one), stability.
+    """
+    amounts = {row["response_id"]: row for row in made.city["mart_committee_amount"]}
     reasons = {row["response_id"]: row for row in made.rows("mart_allocation_reason", code)}
     firm = {row["response_id"]: row for row in made.rows("mart_allocation_stability", code)}
     return [
         {
             "line": line,
             "why": _in_months(reasons.get(line["response_id"])),
+            "amount": amounts.get(line["response_id"]),
             "stability": firm[line["response_id"]]["stability"]
             if line["response_id"] in firm
             else None,
@@ -316,30 +366,44 @@ def _given(made: Prepared, code: str) -> Rows:
 def _in_months(reason: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return a reason with the months it brings and would have to bring, as reasons word them.
 
-    Added keys: brings, asked (texts, or None where nothing is counted), affordable_agorot: the cost
-    at which it would be worth its price, as the plan prices money.
+    Added keys: brings, asked (texts, or None where nothing is counted or they round to nothing),
+    is_counted, affordable_agorot: the cost at which it would be worth its price, as the plan prices
+    money.
     """
     if reason is None:
         return None
     per_sd = dictionary().references["months_per_sd"].value
     is_counted = reason["benefit_sd_pupils"] is not None and (reason["need_weight"] or 0) > 0
     if not is_counted or not reason["money_price"]:
-        return reason | {"brings": None, "asked": None, "affordable_agorot": None}
+        return reason | {
+            "brings": None,
+            "asked": None,
+            "is_counted": False,
+            "affordable_agorot": None,
+        }
     worth = reason["weighted_benefit"] or 0.0
     return reason | {
-        "brings": progress_of(per_sd * reason["benefit_sd_pupils"])[0],
-        "asked": progress_of(per_sd * reason["money_price"] / reason["need_weight"])[0],
+        "brings": _progress(per_sd * reason["benefit_sd_pupils"]),
+        "asked": _progress(per_sd * reason["money_price"] / reason["need_weight"]),
+        "is_counted": True,
         "affordable_agorot": (
             int(reason["cost_agorot"] * worth / reason["money_price"]) if worth > 0 else None
         ),
     }
 
 
+def _progress(months: float) -> str | None:
+    """Return months of progress in words; None where they round to nothing, or are less."""
+    return progress_of(months)[0] if months >= _LEAST_MONTHS else None
+
+
 def _withheld(made: Prepared, code: str) -> Rows:
     """Return the responses that the plan does not give the school, the nearest to it first.
 
     Keys of each: reason, rules (of the plan, that keep it away), turned (levers that were found to
-    turn it, by solving again), amount (of the committee), others (lines of schools that get it).
+    turn it, by solving again), amount (of the committee), others (lines of schools that get it),
+    is_needier_without: a surely needier eligible school lacks it too, which the rule of order asks
+    about. No school is named for it: that it is needier is its own affair.
     """
     got = {line["response_id"] for line in made.rows("mart_plan_line", code)}
     rules = {row["rule_id"]: row for row in made.city["mart_allocation_rule"]}
@@ -361,6 +425,10 @@ def _withheld(made: Prepared, code: str) -> Rows:
             "turned": [one for one in turned if one["response_id"] == reason["response_id"]],
             "amount": amounts.get(reason["response_id"]),
             "eligibility": eligible.get(reason["response_id"]),
+            "is_needier_without": any(
+                _lacks(made, row["semel_mosad"], reason["response_id"])
+                for row in made.rows("needier", code)
+            ),
             "others": [
                 line
                 for line in made.lines.get(reason["response_id"], [])
@@ -380,6 +448,17 @@ def _withheld(made: Prepared, code: str) -> Rows:
             -(row["reason"]["above_line"] or 0.0),
             row["reason"]["response_id"],
         ),
+    )
+
+
+def _lacks(made: Prepared, code: str, response_id: str) -> bool:
+    """Whether a school is eligible for a response and the plan in force does not give it."""
+    could = any(
+        row["response_id"] == response_id and row["is_eligible"]
+        for row in made.rows("mart_response_map", code)
+    )
+    return could and all(
+        line["response_id"] != response_id for line in made.rows("mart_plan_line", code)
     )
 
 
@@ -462,12 +541,24 @@ def _gaps(made: Prepared, code: str) -> Rows:
 
 
 def _questions(made: Prepared, code: str) -> Rows:
-    """Return what the data leave open at the school, as questions: kind, and the row asked of."""
+    """Return what the plan and the data leave open at the school, as questions.
+
+    Keys: kind, row (asked of); those that stand before any is folded come first.
+    """
     money = _money(made, code)
     found: Rows = []
     lacking = money["lacking"]
     if lacking and lacking["gefen_request_agorot"]:
         found.append({"kind": "gefen", "row": lacking})
+    goals = sorted(made.rows("mart_goal", code), key=lambda goal: -goal["plan_rows"])
+    asked: Rows = [
+        {"kind": "goal", "row": goal, "is_to_keep": _is_to_keep(goal)}
+        for goal in goals
+        if goal["baseline"] is not None and goal["planning_year"] == goals[0]["planning_year"]
+    ]
+    told = {one["row"]["indicator_id"] for one in asked[:1]}
+    served = [one | {"is_told": one["row"]["indicator_id"] in told} for one in _served(made, code)]
+    found += [*asked[:1], *served[:1]]
     sure = [
         need
         for need in made.rows("mart_unmet_need", code)
@@ -488,39 +579,73 @@ def _questions(made: Prepared, code: str) -> Rows:
     blank = [g for g in made.rows("mart_gap_school", code) if not g["is_measured"]]
     if blank:
         found.append({"kind": "silent", "row": [g["subject"] for g in blank]})
-    return found[:MOST_QUESTIONS]
+    return [*found, *asked[1:], *served[1:]]
 
 
-def _calls(made: Prepared, code: str) -> Rows:
-    """Return whom to call: similar schools that do better in subjects below the target.
+def _is_to_keep(goal: Row) -> bool:
+    """Whether a goal and where the school stands are told by the same number."""
+    form = words.FORMS["months_from_target" if goal["unit"] == "pupil SD" else "tenths"]
+    return form(goal["baseline"]) == form(goal["target_value"])
 
-    Keys: subjects, codes (the likest first); subjects with the same schools stand together.
+
+def _served(made: Prepared, code: str) -> Rows:
+    """Return the needs by which a sum was shared with the school, each once, at its dearest line.
+
+    Keys: kind, line (of the plan), row (of `mart_need_indicator`: where the school is worst off of
+    what the sum is shared by), is_alone (nothing else of it is needed here).
+    """
+    basis = {
+        row["response_id"]: row["need_basis"].split(",")
+        for row in made.city["mart_committee_amount"]
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for given in _given(made, code):
+        needed = [
+            row
+            for row in made.rows("mart_need_indicator", code)
+            if row["indicator_id"] in basis.get(given["line"]["response_id"], ())
+            and row["indicator_value"] is not None
+            and (row["indicator_need"] or 0) >= _LEAST_NEED
+        ]
+        if needed:
+            worst = max(needed, key=lambda row: row["indicator_need"])
+            found.setdefault(
+                worst["indicator_id"],
+                {
+                    "kind": "served",
+                    "line": given["line"],
+                    "row": worst,
+                    "is_alone": len(needed) == 1,
+                },
+            )
+    return list(found.values())
+
+
+def _calls(made: Prepared, code: str) -> dict[str, list[str]]:
+    """Return whom to call: similar schools that do better in a subject below the target.
+
+    In which subject is not told: it would set a named school's results beside this one's. Who
+    calls may ask.
+
+    Keys: first and more: codes, the likest first.
     """
     below = [
         gap["subject"]
         for gap in made.rows("mart_gap_school", code)
         if gap["gap_tier"] in _BELOW and gap["subject"] != WHOLE
     ]
-    peers: dict[str, list[str]] = {}
-    for row in made.rows("mart_peer_school", code):
-        if row["subject"] in below:
-            peers.setdefault(row["subject"], []).append(row["peer_semel_mosad"])
-    together: dict[tuple[str, ...], list[str]] = {}
-    for subject, codes in peers.items():
-        together.setdefault(tuple(codes[:MOST_CALLED]), []).append(subject)
-    return [
-        {
-            "subjects": subjects,
-            "codes": list(codes),
-            "more": sorted({one for subject in subjects for one in peers[subject]} - {*codes}),
-        }
-        for codes, subjects in together.items()
-    ]
+    rows = [row for row in made.rows("mart_peer_school", code) if row["subject"] in below]
+    codes = list(
+        dict.fromkeys(
+            row["peer_semel_mosad"] for row in sorted(rows, key=lambda row: row["peer_place"])
+        )
+    )
+    return {"first": codes[:MOST_CALLED], "more": codes[MOST_CALLED:]}
 
 
 def _practices(made: Prepared, code: str) -> dict[str, Rows]:
     """Return practices of other schools to visit; those of schools to call come first."""
-    called = {one for row in _calls(made, code) for one in row["codes"]}
+    called = {*_calls(made, code)["first"]}
     rows = sorted(
         (row for row in made.city["mart_practice"] if row["semel_mosad"] != code),
         key=lambda row: (
