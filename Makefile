@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
 
-.PHONY: help as-of trace setup forms run send decide rebuild pages serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
+.PHONY: help as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -51,6 +51,9 @@ send: setup ## send CITY's current release: to each recipient the version of the
 
 pages: setup ## draw the pages of CITY's current release again, after a template has changed
 	@$(PY) -m pipelines.commands.pages $(CITY)
+
+papers: setup ## the papers of CITY's current release: policy document, meeting packs, verify.html (to data_marts/CITY/papers)
+	@$(PY) -m pipelines.commands.papers $(CITY)
 
 ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the Dagster pages of CITY on http://127.0.0.1:$(PORT); nothing runs unless asked
 	@$(PY) -m pipelines.commands.serve $(CITY) --port $(PORT) --by-hand

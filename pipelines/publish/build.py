@@ -58,6 +58,7 @@ from pipelines.publish.workbook import (
     TOTAL,
     Asked,
     head_of,
+    tables_of_book,
     write_workbook,
     written_beside,
 )
@@ -149,7 +150,8 @@ def build_release(
         else:
             place.mkdir(parents=True)
             whole[reader.name] = tables_for(reader, shown)
-            books.append((place / WORKBOOK, whole[reader.name], context))
+            held = tables_of_book(reader.name, whole[reader.name])
+            books.append((place / WORKBOOK, held, context))
     # The first is the analysts', the largest.
     with written_beside(books[1:]):
         write_workbook(*books[0])
@@ -182,7 +184,7 @@ def draw_from_marts(place: Path, context: ReportContext) -> None:
     """Write an audience's database, workbook and pages from the Parquet files in its folder."""
     shown = read_marts(place)
     write_database(place, shown)
-    write_workbook(place / WORKBOOK, shown, context)
+    write_workbook(place / WORKBOOK, tables_of_book(place.name, shown), context)
     if place.name in WHOLE:
         _draw(place, shown, context)
 
@@ -245,11 +247,12 @@ def audit_release(
             intrude(told, reader.thresholds, (before or {}).get(reader.name, ()))
             attacked.append((reader.thresholds, told))
         _audit_parquet(place, tables)
-        _audit_sheets(place / WORKBOOK, tables)
+        held = tables_of_book(reader.name, tables)
+        _audit_sheets(place / WORKBOOK, held)
         if reader.name in WHOLE:
             _audit_money(place, tables)
             _audit_scenarios(place, tables)
-            _audit_total(place / WORKBOOK, tables)
+            _audit_total(place / WORKBOOK, held)
         if "mart_data_quality" in tables:
             bad = tables["mart_data_quality"].filter(pl.col("is_blocking") & ~pl.col("is_passed"))
             _expect(

@@ -81,8 +81,10 @@ def publish(
         audit(building)
         files = hashes(building)
         content = {**(about or {}), "files": files}
-        release = releases / hashlib.sha256(_text(content).encode()).hexdigest()[:16]
-        (building / MANIFEST).write_text(_text({**content, **(origin or {})}), encoding="utf-8")
+        release = releases / hashlib.sha256(manifest_text(content).encode()).hexdigest()[:16]
+        (building / MANIFEST).write_text(
+            manifest_text({**content, **(origin or {})}), encoding="utf-8"
+        )
         _say_who_reads(building)
         _sync(building)
         _put(building, release)
@@ -201,7 +203,8 @@ def _damage(release: Path) -> list[str]:
     )
 
 
-def _text(content: Mapping[str, Any]) -> str:
+def manifest_text(content: Mapping[str, Any]) -> str:
+    """Return a manifest as it is written: the same content gives the same bytes."""
     return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True)
 
 

@@ -1,10 +1,11 @@
-"""The committee's workbook: right to left, Hebrew headers with units, shekels, totals that add up.
+"""The workbooks: right to left, Hebrew headers with units, shekels, totals that add up.
 
 Text can never become a formula, and the same tables give the same bytes.
 """
 
 from __future__ import annotations
 
+import math
 import pickle
 import subprocess
 import sys
@@ -12,15 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import xlsxwriter
+from xlsxwriter.chart import Chart
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from pipelines.publish.pages.base import ReportContext
+from pipelines.publish.pages.base import ReportContext, called, names_of
 from pipelines.publish.words import label, year
+from pipelines.settings.audiences import AudienceName
 from pipelines.settings.fields import Field, dictionary
 from pipelines.settings.keys import AGOROT
 
@@ -28,6 +32,40 @@ COVER = "שער"
 TOTAL = "סך הכול"
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes of each run
 _WIDEST, _NARROWEST = 60, 11
+_COVER_WIDTH, _LINE_HEIGHT = 70, 15  # letters that fit on a sheet of paper; points
+
+
+Tables = Mapping[str, pl.DataFrame]
+_SCHOOLS = "semel_mosad"  # the one code that people of a city know by heart
+
+
+def tables_of_book(audience: AudienceName | str, shown: Tables) -> Tables:
+    """Return the tables that an audience's workbook holds, as it reads them.
+
+    The committee has the sheets of `committee_sheets` in the dictionary, with names for codes and
+    without keys and English; everybody else has all tables.
+    """
+    if audience != "committee":
+        return shown
+    names = names_of(shown)
+    return {
+        name: _for_people(shown[name].drop(left_out), names)
+        for name, left_out in dictionary().committee_sheets.items()
+        if name in shown
+    }
+
+
+def _for_people(frame: pl.DataFrame, names: Mapping[str, Mapping[str, str]]) -> pl.DataFrame:
+    fields = dictionary().fields
+    twice = {c for c in frame.columns if {*(fields[c].named_in or ())[2:]} & {*frame.columns}}
+    keys = {c for c in frame.columns if fields[c].unit == "key" and not fields[c].named_in}
+    english = {c for c in frame.columns if c.endswith("_en")}
+    frame = frame.drop((twice | keys | english) - {_SCHOOLS})
+    return frame.with_columns(
+        pl.col(column).map_elements(partial(called, names, column), return_dtype=pl.String)
+        for column in frame.columns
+        if fields[column].named_in and _SCHOOLS not in column
+    )
 
 
 Asked = tuple[Path, Mapping[str, pl.DataFrame], ReportContext]
@@ -94,6 +132,7 @@ def write_workbook(path: Path, tables: Mapping[str, pl.DataFrame], context: Repo
             }
         ),
         "text": book.add_format({"text_wrap": True, "valign": "top", "reading_order": 2}),
+        "link": book.add_format({"font_color": "#1f3a5f", "underline": 1, "reading_order": 2}),
         "warn": book.add_format(
             {"bold": True, "font_color": "#9c2a00", "text_wrap": True, "reading_order": 2}
         ),
@@ -117,8 +156,40 @@ def write_workbook(path: Path, tables: Mapping[str, pl.DataFrame], context: Repo
     _cover(book.add_worksheet(COVER), tables, context, styles)
     for name, title in dictionary().sheets.items():
         if name in tables:
-            _sheet(book.add_worksheet(title), name, tables[name], styles, context)
+            sheet = book.add_worksheet(title)
+            _sheet(sheet, name, tables[name], styles, context)
+            if name in dictionary().charts and not tables[name].is_empty():
+                sheet.insert_chart(tables[name].height + 3, 0, _chart(book, name, tables[name]))
     book.close()
+
+
+def _chart(book: xlsxwriter.Workbook, name: str, frame: pl.DataFrame) -> Chart:
+    """Return the chart of a sheet: bars of one of its columns, named by another, right to left."""
+    title, (named, measured) = dictionary().sheets[name], dictionary().charts[name]
+    ends = [(1, at, frame.height, at) for at in map(frame.columns.index, (named, measured))]
+    chart = book.add_chart({"type": "column"})
+    chart.add_series(
+        {
+            "name": head_of(measured),
+            "categories": [title, *ends[0]],
+            "values": [title, *ends[1]],
+            "fill": {"color": "#1f3a5f"},
+        }
+    )
+    chart.set_title(
+        {"name": f"{title}: {dictionary().fields[measured].he}", "name_font": {"size": 12}}
+    )
+    chart.set_legend({"none": True})
+    chart.set_x_axis({"reverse": True})
+    chart.set_y_axis(
+        {
+            "name": dictionary().unit(measured).he,
+            "num_format": "#,##0",
+            "major_gridlines": {"visible": True},
+        }
+    )
+    chart.set_size({"width": 900, "height": 380})
+    return chart
 
 
 def _cover(
@@ -129,7 +200,9 @@ def _cover(
 ) -> None:
     sheet.right_to_left()
     sheet.hide_gridlines(2)
-    sheet.set_column(0, 0, 110)
+    sheet.set_column(0, 0, _COVER_WIDTH)
+    sheet.set_paper(9)  # A4
+    sheet.fit_to_pages(1, 0)
     found = tables.get("mart_finding")
     findings = [] if found is None else found.sort("finding_order")["finding_he"].to_list()
     lines = [
@@ -173,7 +246,13 @@ def _cover(
         ("הסכומים בשקלים; הסכום בשורה האחרונה שווה לסכום השורות.", "text"),
     ]
     for row, (text, style) in enumerate(lines):
+        if style == "text":  # not every program makes wrapped rows as high as they need
+            sheet.set_row(row, _LINE_HEIGHT * math.ceil(len(text) / _COVER_WIDTH))
         sheet.write_string(row, 0, text, styles[style])
+    titles = [title for name, title in dictionary().sheets.items() if name in tables]
+    sheet.write_string(len(lines), 0, "הגיליונות", styles["title"])
+    for row, title in enumerate(titles, start=len(lines) + 1):
+        sheet.write_url(row, 0, f"internal:'{title}'!A1", styles["link"], title)
 
 
 def _sheet(
@@ -186,6 +265,11 @@ def _sheet(
     fields, frame = dictionary().fields, _turned(frame)
     sheet.right_to_left()
     sheet.freeze_panes(1, 0)
+    sheet.repeat_rows(0)
+    sheet.set_landscape()
+    sheet.set_paper(9)  # A4
+    sheet.fit_to_pages(1, 0)
+    sheet.set_footer("&C&P / &N")
     if context.is_synthetic:
         sheet.set_header("&C&10נתונים סינתטיים")
     for column, column_name in enumerate(frame.columns):

@@ -198,6 +198,8 @@ class Dictionary:
         labels: Hebrew names of a category's values; signs beside them; other spellings in files.
         units: how numbers of a unit are shown.
         sheets: titles of the workbook's sheets by table, in order.
+        committee_sheets: tables of the committee's workbook, and the columns left out of each.
+        charts: the chart of a sheet by table: the column of its names, the column it measures.
         references: units told in another, the same in every city.
         meanings: of the words of counting and sureness.
         spelled: how a term is spelled, and how it is not.
@@ -214,6 +216,8 @@ class Dictionary:
     signs: dict[str, dict[str, str]]
     units: dict[str, Unit]
     sheets: dict[str, str]
+    committee_sheets: dict[str, list[str]]
+    charts: dict[str, list[str]]
     references: dict[str, Reference]
     meanings: dict[str, Meaning]
     spelled: dict[str, list[str]]
@@ -379,6 +383,8 @@ def load(path: Path) -> Dictionary:
         signs=raw.get("signs", {}),
         units={name: Unit(**entry) for name, entry in raw.get("units", {}).items()},
         sheets=raw.get("sheets", {}),
+        committee_sheets=raw.get("committee_sheets", {}),
+        charts=raw.get("charts", {}),
         references={name: Reference(**entry) for name, entry in raw.get("references", {}).items()},
         meanings={
             name: Meaning(**entry | {"words": tuple(entry["words"])})

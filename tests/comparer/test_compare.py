@@ -320,7 +320,8 @@ class TestWorkbooks:
         )
         assert told(*pair) == [
             ("workbook", ("mart_pupil_total",), "sheet removed"),
-            ("workbook", ("template",), "cell"),
+            ("workbook", ("template",), "cell"),  # the city's name
+            ("workbook", ("template",), "cell"),  # the contents lose a sheet
         ]
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import zipfile
 from html.parser import HTMLParser
 
 import fastexcel
@@ -10,13 +11,13 @@ import pytest
 
 from pipelines.publish import words
 from pipelines.publish.audiences import readers_of
-from pipelines.publish.build import AuditError, audit_release, build_release
+from pipelines.publish.build import WORKBOOK, AuditError, audit_release, build_release
 from pipelines.publish.marts import content_hash, read_database, write_marts
 from pipelines.publish.pages.base import isolated
 from pipelines.publish.redraw import context_of
 from pipelines.publish.release import ReleaseError, current_release, publish, verify
 from pipelines.publish.suppression import PrivacyError, Thresholds, gate, suppress
-from pipelines.publish.workbook import write_workbook, written_beside
+from pipelines.publish.workbook import tables_of_book, write_workbook, written_beside
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 
@@ -201,8 +202,6 @@ class TestWorkbook:
         assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()
         sheet = fastexcel.read_excel(tmp_path / "a.xlsx").load_sheet("מדד צורך").to_polars()
         assert set(sheet[:, 1]) == {'=HYPERLINK("x")'}
-        import zipfile
-
         with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
             sheets = [
                 book.read(name).decode()
@@ -237,6 +236,48 @@ class TestWorkbook:
         )
         assert round(100 * amounts[-1]) == marts["mart_allocation_money"]["amount_agorot"].sum()
         assert round(100 * amounts[:-1].sum()) == round(100 * amounts[-1])
+
+
+class TestTheCommitteesWorkbook:
+    @pytest.fixture
+    def book(self, published):
+        return published.current / "committee" / WORKBOOK
+
+    def test_twenty_sheets_at_most_with_links_to_each(self, book):
+        names = fastexcel.read_excel(book).sheet_names
+        assert 10 < len(names) <= 20
+        with zipfile.ZipFile(book) as parts:
+            cover = parts.read("xl/worksheets/sheet1.xml").decode()
+            assert re.findall(r"""location="'(.+?)'!A1\"""", cover) == names[1:]
+            charts = [name for name in parts.namelist() if name.startswith("xl/charts/chart")]
+            assert len(charts) == len(dictionary().charts)
+            for at in range(2, len(names) + 1):
+                sheet = parts.read(f"xl/worksheets/sheet{at}.xml").decode()
+                assert 'state="frozen"' in sheet
+                assert 'orientation="landscape"' in sheet
+                assert "<autoFilter" in sheet or "<v>" not in sheet.partition("</row>")[2]
+
+    def test_no_identifiers_but_the_codes_of_schools(self, book):
+        ids = re.compile(r"[A-Za-z]{2,}_[a-z_]+|:[a-z]")
+        read = fastexcel.read_excel(book)
+        for name in read.sheet_names[1:]:
+            sheet = read.load_sheet(name, header_row=None, dtypes="string").to_polars()
+            told = [cell for row in sheet.iter_rows() for cell in row if cell and ids.search(cell)]
+            assert told == [], name
+
+    def test_money_of_the_plan_is_that_of_the_marts(self, book, published):
+        tables = read_database(published.current / "committee" / "tikkun.duckdb")
+        held = tables_of_book("committee", tables)
+        for name in ("mart_allocation_school", "mart_allocation", "mart_allocation_channel"):
+            sheet = fastexcel.read_excel(book).load_sheet(dictionary().sheets[name]).to_polars()
+            column = next(c for c in held[name].columns if c in ("cost_agorot", "allocated_agorot"))
+            told = sheet[:, held[name].columns.index(column)].cast(pl.Float64)
+            assert round(100 * told[-1]) == tables[name][column].sum()
+
+    def test_analysts_keep_every_sheet(self, published):
+        tables = read_database(published.current / "analyst" / "tikkun.duckdb")
+        names = fastexcel.read_excel(published.current / "analyst" / WORKBOOK).sheet_names
+        assert set(names[1:]) == {t for n, t in dictionary().sheets.items() if n in tables}
 
 
 class Cells(HTMLParser):

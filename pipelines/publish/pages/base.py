@@ -27,7 +27,7 @@ Row = Mapping[str, Any]
 Rows = list[dict[str, Any]]
 _HERE = Path(__file__).parent
 # A number with its sign, separators and percent; never the digits of an escaped character (&#39;).
-_NUMBER = re.compile(r"(?<![#\w])[+−-]?\d(?:[\d,./–]*\d)?%?(?![\w;])")
+NUMBER = re.compile(r"(?<![#\w])[+−-]?\d(?:[\d,./–]*\d)?%?(?![\w;])")
 # What people read first, in the order of the navigation, by its place in the release.
 FIRST = {
     "index": "ראשי",
@@ -126,7 +126,7 @@ def ratio(table: str | None, row: Row, part: str, high: str) -> Markup:
 
 def isolated(text: str) -> Markup:
     """Return a sentence with its numbers isolated: signs and percent stay with their digits."""
-    return Markup(_NUMBER.sub(r'<bdi dir="ltr">\g<0></bdi>', str(escape(text))))
+    return Markup(NUMBER.sub(r'<bdi dir="ltr">\g<0></bdi>', str(escape(text))))
 
 
 def mark(column: str, value: Any) -> Markup:

@@ -44,12 +44,17 @@ def render_criteria(tables: Mapping[str, pl.DataFrame], context: ReportContext) 
     )
 
 
+def measure_name(column: str) -> str:
+    """Return the Hebrew name of what a criterion measures."""
+    known = dictionary().fields.get(column)
+    return known.he if known else "מדד שאינו נקלט"
+
+
 def _measure(row: Mapping[str, Any]) -> str:
     """Return the measure of a criterion and its threshold in words."""
     if row["measure_id"] is None:
         return ""
-    known = dictionary().fields.get(row["measure_id"])
-    name = known.he if known else "מדד שאינו נקלט"
+    name = measure_name(row["measure_id"])
     if row["threshold"] is None or row["threshold_side"] is None:
         return name
     return (

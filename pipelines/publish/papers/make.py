@@ -1,0 +1,85 @@
+"""The papers of a release, made aside from the plan so that a run does not wait for them.
+
+    <marts>/papers/<release>/<audience>/...   and manifest.json: the hash of each paper
+
+They are made from what the release shows an audience, and are not part of it: the same release and
+code give the same papers, byte for byte.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.publish.marts import DATABASE, read_database
+from pipelines.publish.pages.base import ReportContext
+from pipelines.publish.papers.docx import write_docx
+from pipelines.publish.papers.policy_document import policy_document
+from pipelines.publish.papers.typst_pdf import write_pdf
+from pipelines.publish.papers.verify import render_verify
+from pipelines.publish.release import hashes, manifest_text
+from pipelines.settings.audiences import WHOLE
+from pipelines.settings.private import close_to_others
+
+FOLDER, MANIFEST = "papers", "manifest.json"
+VERIFY, POLICY = "verify.html", "policy_document"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What papers are made of.
+
+    Attributes:
+        shown: the tables of an audience, after suppression.
+        context: what pages say of the city.
+        release: id of the release.
+    """
+
+    shown: Mapping[str, pl.DataFrame]
+    context: ReportContext
+    release: str
+
+
+def _verify(source: Source, place: Path) -> None:
+    text = render_verify(source.shown, source.context, source.release)
+    (place / VERIFY).write_text(text, encoding="utf-8")
+
+
+def _policy_document(source: Source, place: Path) -> None:
+    paper = policy_document(source.shown, source.context, source.release)
+    write_pdf(paper, place / f"{POLICY}.pdf")
+    write_docx(paper, place / f"{POLICY}.docx")
+
+
+OF_BOTH: tuple[Callable[[Source, Path], None], ...] = (_verify,)
+OF_COMMITTEE: tuple[Callable[[Source, Path], None], ...] = (_policy_document,)
+
+
+def make_papers(root: Path, release: Path, context: ReportContext) -> Path:
+    """Make all papers of a release; return their folder, which appears whole or not at all.
+
+    Args:
+        root: the city's marts folder.
+        release: the folder of the release.
+        context: what pages say of the city.
+    """
+    folder = root / FOLDER / release.name
+    building = folder.with_name(f".building-{os.getpid()}")
+    shutil.rmtree(building, ignore_errors=True)
+    for audience in WHOLE:
+        place = building / audience
+        place.mkdir(parents=True)
+        source = Source(read_database(release / audience / DATABASE), context, release.name)
+        for make in (*OF_BOTH, *(OF_COMMITTEE if audience == "committee" else ())):
+            make(source, place)
+    close_to_others(building / "analyst")
+    told = manifest_text({"release": release.name, "files": hashes(building)})
+    (building / MANIFEST).write_text(told, encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    building.rename(folder)
+    return folder
