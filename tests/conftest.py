@@ -3,6 +3,7 @@ it.
 """
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,25 @@ def shared_data() -> Path:
             f"the shared real data are not at {folder}; set TIKKUN_SHARED_DATA to run this test"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real browser, started once a process: Playwright runs no second one beside it."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip(
+            "Debian's chromium is not installed (tests/browser/setup.sh installs it where it can)"
+        )
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser.pictures import FLAGS, SCREENSHOTS
+
+    SCREENSHOTS.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
 
 
 # The same steps on fewer draws: what is drawn often is tested where it is modelled.

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import expect
 
-from tests.browser.conftest import SCREENSHOTS
+from tests.browser.pictures import SCREENSHOTS
 from tests.runs import PROJECT
 
 pytestmark = pytest.mark.browser

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from pipelines.publish.pages.base import ANNEXES, FIRST
-from tests.browser.conftest import SCREENSHOTS
+from tests.browser.pictures import SCREENSHOTS
 from tests.publish.layer import Layer
 
 SCREEN = 800  # of a laptop of 1280, in pixels

@@ -142,8 +142,20 @@ def fit_two_level(
     def loss(theta: np.ndarray) -> float:
         return sums.profile(factor(theta), restricted).deviance
 
-    rough = minimize(
-        loss, start, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14, "gtol": 1e-7}
+    # No spread at all is a stationary point, into which a search may fall; so it is begun in
+    # several places, and the best end counts.
+    rough = min(
+        (
+            minimize(
+                loss,
+                size * start,
+                method="L-BFGS-B",
+                bounds=bounds,
+                options={"ftol": 1e-14, "gtol": 1e-7},
+            )
+            for size in (1.0, 0.3, 0.1)
+        ),
+        key=lambda ended: ended.fun,
     )
     fine = minimize(
         loss,

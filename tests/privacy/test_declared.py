@@ -16,7 +16,8 @@ EXEMPT = {
         mart_audit_without.pupils mart_audit_stream.pupils mart_allocation_remaining.pupils
         mart_scenario_group.pupils mart_scenario_school.pupils mart_school_money.pupils
         mart_plan_progress.pupils mart_pupil_total.pupils mart_parents_payment.pupils
-        mart_parents_plan.pupils mart_parents_plan.last_year_pupils""",
+        mart_parents_plan.pupils mart_parents_plan.last_year_pupils
+        mart_need_area.pupils""",
     PLANNED: """mart_allocation.participants mart_allocation_asset.participants
         mart_plan_line.participants mart_plan_progress.participants mart_work_plan.participants
         mart_plan_progress.banded_participants mart_pooling_set.participants
@@ -41,7 +42,10 @@ EXEMPT = {
         mart_scenario_group.reached_lo_pupils mart_scenario_group.reached_hi_pupils""",
     OWN: "mart_city_service.small_pupils mart_test_participation.small_pupils",
     ADULTS: """mart_ladder_agreement.ladder_participants mart_perception.raters mart_rating.raters
-        mart_rating_evidence.raters mart_rating_role.raters""",
+        mart_rating_evidence.raters mart_rating_role.raters mart_rating_family.raters
+        mart_rating.green_raters mart_rating.yellow_raters mart_rating.red_raters
+        mart_rating_family.green_raters mart_rating_family.yellow_raters
+        mart_rating_family.red_raters""",
     PLACES: "mart_evaluation.places mart_evaluation.applicants mart_asset.capacity_pupils",
 }
 

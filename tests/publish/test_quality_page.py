@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -410,26 +409,17 @@ def _luminance(colour):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [400, 1280])
-def test_nothing_runs_over_the_edge(width, tmp_path):
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("Debian's chromium is not installed (tests/browser/setup.sh)")
-    from playwright.sync_api import sync_playwright
-
+def test_nothing_runs_over_the_edge(width, browser, tmp_path):
     (tmp_path / "q.html").write_text(
         render_quality(TABLES, CONTEXT).replace("<details>", "<details open>"), encoding="utf-8"
     )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": width, "height": 800})
-        page.goto((tmp_path / "q.html").as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        # Wide tables scroll inside their own frame; nothing else may stick out.
-        assert not page.evaluate(
-            "[...document.querySelectorAll('main *')].filter(e => !e.closest('.wide') &&"
-            " (e.getBoundingClientRect().left < 0 || e.getBoundingClientRect().right >"
-            " innerWidth)).map(e => e.outerHTML.slice(0, 80))"
-        )
-        browser.close()
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto((tmp_path / "q.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    # Wide tables scroll inside their own frame; nothing else may stick out.
+    assert not page.evaluate(
+        "[...document.querySelectorAll('main *')].filter(e => !e.closest('.wide') &&"
+        " (e.getBoundingClientRect().left < 0 || e.getBoundingClientRect().right >"
+        " innerWidth)).map(e => e.outerHTML.slice(0, 80))"
+    )
+    page.close()
