@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import polars as pl
 
+from pipelines.act.release import MADE_HERE, MARTS
 from pipelines.publish.release import manifest
 from pipelines.settings.city import CityError
 from pipelines.settings.fields import dictionary
@@ -48,7 +49,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class File:
-    """A file at the end of the way: its SHA-256, and its rows (in = staged + set aside).
+    """A file at the end of the way: its SHA-256, and its rows.
 
     How many rows it has is None where each is one child's event (`untold:` of the dictionary).
     """
@@ -57,8 +58,7 @@ class File:
     name: str
     sha256: str
     rows: int | None
-    staged: int | None
-    aside: int
+    aside: int | None
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def graph(steps: Iterable[Step]) -> dict[str, tuple[str, tuple[str, ...]]]:
     for step in steps:
         module = step.compute.__module__.replace(".", "/")
         made |= dict.fromkeys(step.makes, (f"{module}.py ({step.name})", step.reads))
-    return made
+    # What is made while publishing speaks of the whole release.
+    return made | dict.fromkeys(MADE_HERE, ("pipelines/act/release.py (while publishing)", MARTS))
 
 
 def trace(release: Path, address: str, steps: Iterable[Step]) -> Trace:

@@ -92,7 +92,7 @@ ASKED: tuple[Asked, ...] = (
         "כמה חודשי למידה זה צפוי להביא, ובאיזה טווח?",
         "index.html",
         _sentence(
-            "{} חודשי למידה בשנה בסך כל התלמידים ( {} עד {} )",
+            "{} חודשי למידה בשנה, סך כל המשתתפים ( {} עד {} ;",
             *(
                 _cell(
                     "mart_scenario", f"benefit{end}_sd_pupils", "pupil_months", scenario_id="base"

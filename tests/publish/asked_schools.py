@@ -115,7 +115,7 @@ def _rated(tables: Tables) -> str:
 def _colours(tables: Tables) -> str | None:
     row = tables["mart_rating"].sort("response_id").row(0, named=True)
     return (
-        f"כל המדרגים ( n = {row['raters']} ) {row['red_raters']} {row['yellow_raters']}"
+        f"כל המדרגים ( {row['raters']} ) {row['red_raters']} {row['yellow_raters']}"
         f" {row['green_raters']}"
     )
 

@@ -124,7 +124,8 @@ def test_a_recorded_decision_reaches_mart_page_and_workbook(committee, page):
     assert "ועדת התקציב" in said
     assert ("בניגוד להצעה" in said) == (milat["proposal"] != "keep")
     assert "טרם הוחלט" in card(page, "merchav")
-    sheet = fastexcel.read_excel(committee / "workbook.xlsx").load_sheet("החלטות").to_polars()
+    book = fastexcel.read_excel(committee.parent / "analyst" / "workbook.xlsx")
+    sheet = book.load_sheet("החלטות").to_polars()
     assert sheet.height == mart(committee, "mart_decision").height == 5
 
 

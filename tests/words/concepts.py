@@ -301,8 +301,9 @@ def _times(view: str) -> Callable[[Tables], Numbers]:
     def reckon(tables: Tables) -> Numbers:
         rows = tables["mart_audit_group"].filter(view=view, audit_dimension="need_quartile")
         paid = dict(rows.select("audit_group", "per_pupil_agorot").iter_rows())
-        if not paid.get("1") or not paid.get("4"):
-            return None
+        known = [paid[group] for group in "1234" if group in paid]
+        if not paid.get("1") or not paid.get("4") or known != sorted(known, reverse=True):
+            return None  # a multiple is told only where money rises with need
         return nis(paid["1"]), f"{paid['1'] / paid['4']:.1f}"
 
     return reckon
@@ -488,7 +489,7 @@ CONCEPTS = (
         _benefit,
         (
             "התועלת הצפויה היא # # עד # חודשי תלמיד",
-            "# חודשי למידה בשנה בסך כל התלמידים (# עד #)",
+            "# חודשי למידה בשנה, סך כל המשתתפים (# עד #;",
         ),
     ),
     Concept("times of the plan", _times("plan"), ("מן התוכנית # ₪, פי # מתלמיד ברבע הפחות נזקק",)),
@@ -498,7 +499,7 @@ CONCEPTS = (
         _money_of_firmness("firm"),
         ("# מן הכסף לבתי הספר הוא בשורות יציבות",),
     ),
-    Concept("money of coin flips", _money_of_firmness("coin_flip"), ("# הוא כהטלת מטבע",)),
+    Concept("money of coin flips", _money_of_firmness("coin_flip"), ("ב־# ההכרעה יכלה להתהפך",)),
     Concept("changes of the neediest quarter", _more_and_less, ("הפרש (₪) הנזקק ביותר # # #",)),
     Concept(
         "money without a measure",
