@@ -1,6 +1,7 @@
 """What the first pages reckon from the marts, and what they say where a city does not know it."""
 
 import re
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
@@ -204,5 +205,7 @@ def test_of_what_is_measured_nowhere_the_weightiest_stand_and_the_others_are_cou
 
 
 def test_a_city_s_notes_stand_on_the_first_page(tables, context):
-    noted = context.__class__(**{**context.__dict__, "notes_he": ("הנתונים מסתיימים ב־2017.",)})
+    noted = replace(context, notes_he=("הנתונים מסתיימים ב־2017.",), is_synthetic=False)
     assert "הנתונים מסתיימים ב־ 2017 ." in said(render_index, tables, noted)
+    # That a city is synthetic is said above every page, and need not be said again.
+    assert "2017" not in said(render_index, tables, replace(noted, is_synthetic=True))
