@@ -112,7 +112,7 @@ found AS (
     CROSS JOIN (
         SELECT max(TRY_CAST(parameter_value AS INTEGER)) AS count_pupils
         FROM core.core_parameter
-        WHERE parameter_id = 'policy.suppression.count_pupils'
+        WHERE parameter_id = 'policy.suppression.count_pupils' OR parameter_id LIKE 'policy.audiences.%.count_pupils'
     ) AS few
     WHERE lines.work_status = 'running' AND lines.participants_now < limits.under_attended * lines.participants
     UNION ALL

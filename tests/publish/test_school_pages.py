@@ -407,6 +407,23 @@ def test_a_decided_plan_is_what_the_school_gets(tables):
     assert money["change"]["change_agorot"] == own - before
 
 
+def test_a_school_that_the_decided_plan_gives_nothing_shows_no_money_of_the_draft(tables):
+    code = tables["mart_plan_line"].drop_nulls("semel_mosad")["semel_mosad"][0]
+    others = tables["mart_plan_line"].filter(pl.col("semel_mosad").ne_missing(code))
+    decided = others.with_columns(is_decided=pl.lit(value=True))
+    paid = tables["mart_plan_money"].filter(pl.col("semel_mosad").ne_missing(code))
+    changed = {**tables, "mart_plan_line": decided, "mart_plan_money": paid}
+    money = _money(prepare(changed), code)
+    assert (money["now"]["cost_agorot"], money["now"]["municipal_agorot"]) == (0, 0)
+    assert money["lacking"] is None
+    listed = sum(_money(prepare(changed), one)["now"]["cost_agorot"] for one in _codes(tables))
+    assert listed == decided.drop_nulls("semel_mosad")["cost_agorot"].sum()
+
+
+def _codes(tables):
+    return tables["mart_need_index"]["semel_mosad"].to_list()
+
+
 def test_a_form_names_cells_that_are_published(tables, context, schools):
     page = render_school(tables, context, schools[0])
     cells = re.findall(r"<code[^>]*>([^<]+)</code>", page)

@@ -16,6 +16,14 @@ Tables = Mapping[str, pl.DataFrame]
 _PAID = ("mart_allocation", "mart_city_service")
 
 
+def rows_by(frame: pl.DataFrame, column: str) -> dict[str, Rows]:
+    """Return the rows of a frame, in its order, by a column of codes or ids."""
+    found: dict[str, Rows] = {}
+    for row in frame.iter_rows(named=True):
+        found.setdefault(row[column], []).append(row)
+    return found
+
+
 def plan(tables: Tables) -> dict[str, Any]:
     """Return the plan as the first of its scenarios, with the pupils of its schools."""
     city = tables["mart_city"].row(0, named=True)

@@ -92,8 +92,11 @@ def prepare(tables: Tables) -> Prepared:
     one["mart_verdict"] = _one(of_all)
     one["mart_effect_side"] = _one(tables["mart_effect_side"].filter(whole))
     one["mart_alignment"] = _one(tables["mart_alignment"].filter(money_kind="municipal"))
-    several = {name: _many(tables[name].sort(order)) for name, order in _SEVERAL.items()}
-    several["mart_plan_line"] = _many(lines)
+    several = {
+        name: facts.rows_by(tables[name].sort(order), "response_id")
+        for name, order in _SEVERAL.items()
+    }
+    several["mart_plan_line"] = facts.rows_by(lines, "response_id")
     return Prepared(
         responses=tables["mart_response"].sort("response_name_he", "response_id").to_dicts(),
         one=one,
@@ -157,13 +160,6 @@ def without(lines: Rows, reasons: Rows) -> Rows:
 
 def _one(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     return {row["response_id"]: row for row in frame.iter_rows(named=True)}
-
-
-def _many(frame: pl.DataFrame) -> dict[str, Rows]:
-    found: dict[str, Rows] = {}
-    for row in frame.iter_rows(named=True):
-        found.setdefault(row["response_id"], []).append(row)
-    return found
 
 
 def render_every_response(tables: Tables, context: ReportContext) -> dict[str, str]:

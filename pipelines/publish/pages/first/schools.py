@@ -20,6 +20,7 @@ from models.allocation.account.reasons import progress_of
 from models.keys import WHOLE
 from pipelines.publish import words
 from pipelines.publish.pages.base import ReportContext, Row, Rows, decision_of, page
+from pipelines.publish.pages.first.facts import rows_by
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import CITY, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
@@ -60,6 +61,7 @@ class Prepared:
         shared: agorot of the municipality that the formula shares between the schools; None where
             it cannot be applied.
         spent: agorot of the municipality that the plan in force spends in the schools.
+        is_decided: whether the plan in force was decided, also for a school that it gives nothing.
     """
 
     schools: Rows
@@ -70,6 +72,7 @@ class Prepared:
     pupils: Mapping[str, int | None]
     shared: int | None
     spent: int
+    is_decided: bool
 
     def rows(self, mart: str, code: str) -> Rows:
         """Return a school's rows of a mart, in its order."""
@@ -113,16 +116,17 @@ def prepare(tables: Tables) -> Prepared:
         .sort("school_name_he", "semel_mosad", "response_id")
     )
     own = {
-        name: _by(tables[name].sort(order), "semel_mosad") for name, order in _OF_SCHOOLS.items()
+        name: rows_by(tables[name].sort(order), "semel_mosad")
+        for name, order in _OF_SCHOOLS.items()
     }
     formula = tables["mart_formula_school"].filter(scenario_id=BASE)
-    own["mart_formula_school"] = _by(formula, "semel_mosad")
-    own["needier"] = _by(tables["mart_need_order"], "less_needy_semel_mosad")
-    own["mart_plan_line"] = _by(lines.sort("response_id"), "semel_mosad")
+    own["mart_formula_school"] = rows_by(formula, "semel_mosad")
+    own["needier"] = rows_by(tables["mart_need_order"], "less_needy_semel_mosad")
+    own["mart_plan_line"] = rows_by(lines.sort("response_id"), "semel_mosad")
     paid = tables["mart_plan_money"].drop_nulls("semel_mosad").sort("plan_row_id")
     municipal = paid.filter(funding_channel=MUNICIPAL)
-    own["mart_plan_money"] = _by(municipal, "semel_mosad")
-    own["mart_gap_trend"] = _by(
+    own["mart_plan_money"] = rows_by(municipal, "semel_mosad")
+    own["mart_gap_trend"] = rows_by(
         tables["mart_gap_trend"].filter(pl.col("place") != CITY).sort("subject"), "place"
     )
     return Prepared(
@@ -140,22 +144,15 @@ def prepare(tables: Tables) -> Prepared:
                 "mart_cause",
             )
         },
-        lines=_by(lines, "response_id"),
+        lines=rows_by(lines, "response_id"),
         names=names,
         pupils=dict(schools.select("semel_mosad", "pupils").iter_rows()),
         shared=None
         if formula["formula_agorot"].null_count() or formula.is_empty()
         else int(formula["formula_agorot"].sum()),
         spent=int(municipal["amount_agorot"].sum()),
+        is_decided=bool(tables["mart_plan_line"]["is_decided"].any()),
     )
-
-
-def _by(frame: pl.DataFrame, column: str) -> dict[str, Rows]:
-    """Return the rows of a frame, in its order, by a column of codes."""
-    found: dict[str, Rows] = {}
-    for row in frame.iter_rows(named=True):
-        found.setdefault(row[column], []).append(row)
-    return found
 
 
 def render_every_school(tables: Tables, context: ReportContext) -> dict[str, str]:
@@ -278,14 +275,13 @@ def _money(made: Prepared, code: str) -> dict[str, Any]:
     """Return what the formula gives, what was given, and what the plan in force gives.
 
     Keys: now (cost_agorot, municipal_agorot, per_pupil_agorot; table: where their cells are, none
-    if a decided plan is added up), last, formula, change (rows or None), is_decided.
+    if a decided plan is added up), last, formula, change (rows or None).
     """
     lines = made.rows("mart_plan_line", code)
     drafted = made.row("mart_allocation_school", code)
-    is_decided = any(line["is_decided"] for line in lines)
     change = made.row("mart_allocation_change", code)
     last = made.row("mart_last_plan", code)
-    if drafted and not is_decided:
+    if drafted and not made.is_decided:
         return {
             "now": drafted,
             "table": "mart_allocation_school",
