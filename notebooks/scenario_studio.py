@@ -180,7 +180,8 @@ def _(asked, base, draft, escape, mo, picture, said):
     drawn = picture(draft)
     chart = (
         f"<figure style='margin:.4rem 0'><figcaption>הפרש הכסף לפי דרגת הצורך, הגבוהה ראשונה"
-        f"</figcaption><div dir='ltr' data-studio='picture'>{drawn.desk}</div></figure>"
+        f"</figcaption><div dir='ltr' style='display:flex;justify-content:flex-end'"
+        f" data-studio='picture'>{drawn.desk}</div></figure>"
         if drawn
         else ""
     )
