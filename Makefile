@@ -93,6 +93,9 @@ compare: setup ## what differs between two published releases, table by table (B
 formula: setup ## share money by a declared formula (FILE=declaration.yaml TABLE=rows.csv or .parquet, POT=nis where the pot is a channel, KEY=column)
 	@$(PY) -m pipelines.commands.share_by_formula "$(FILE)" "$(TABLE)" $(if $(POT),--pot $(POT)) $(if $(KEY),--key $(KEY))
 
+# The tests import all there is in every process: what is compiled once is kept, whatever the shell says.
+test test-quick faults validate: export PYTHONDONTWRITEBYTECODE =
+
 test: setup browser ## the tests (minutes)
 	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder
 

@@ -1,6 +1,7 @@
 """Early warning: right counts where risks are planted, refused where nothing can be known."""
 
 import dataclasses
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from models.retention import early_warning
 FEATURES = ["absence_pct", "nurture_decile", "is_new_immigrant"]
 
 
+@cache
 def world(seed, *, strength=1.0, schools=20, pupils=150, years=4):
     """Pupils whose risk is known: last absence and background raise it, by `strength`."""
     rng = np.random.default_rng(seed)
