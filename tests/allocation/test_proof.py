@@ -122,7 +122,7 @@ def test_a_line_that_was_added_is_found(tmp_path):
         RECHECK(tmp_path)
 
 
-@settings(CASES, max_examples=examples(60))
+@settings(CASES, max_examples=examples(60, part=8))
 @given(
     st.one_of(feasible_problems(), overlapping_problems()),
     st.sampled_from([Total(), Atkinson(0.5), Atkinson(2.0)]),

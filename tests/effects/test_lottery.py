@@ -64,7 +64,7 @@ def test_one_draw_by_hand():
     assert found.p_value <= 0.01
 
 
-@pytest.mark.parametrize("take_up", [1.0, 0.6])
+@pytest.mark.parametrize("take_up", [pytest.param(1.0, marks=pytest.mark.slow), 0.6])
 def test_intervals_cover_and_nothing_is_found_where_nothing_is(take_up):
     inside, false, sure = 0, 0, 0
     for seed in range(200):
