@@ -127,7 +127,7 @@ format: setup ## put the code in its standard form
 
 validate: setup ## the claims: statistics against planted truth and published answers, quick and slow; costly properties on four times the cases
 	@$(PY) -m pytest -m "slow or claim" --ignore=tests/benchmarks -rA
-	@TIKKUN_ALL_EXAMPLES=yes $(PY) -m pytest -m "hypothesis and not slow" --ignore=tests/benchmarks
+	@TIKKUN_ALL_EXAMPLES=yes $(PY) -m pytest -m "(hypothesis or sampled) and not slow" --ignore=tests/benchmarks
 
 bench: setup data_raw/demo_city/city.yaml ## the benchmarks, each beside an obvious alternative
 	@$(PY) -m pipelines.commands.run demo_city
