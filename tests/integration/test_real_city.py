@@ -338,7 +338,10 @@ def published_for(authority, staged, folder):
     return release, " ".join(map(_reason, errors))
 
 
-@pytest.mark.parametrize(("authority", "schools"), [("תמר", 1), ("שדרות", 8), ("מעלה אפרים", 0)])
+@pytest.mark.parametrize(
+    ("authority", "schools"),
+    [("תמר", 1), pytest.param("שדרות", 8, marks=pytest.mark.slow), ("מעלה אפרים", 0)],
+)
 def test_another_authority_by_one_line(shared_data, staged, tmp_path, authority, schools):
     """One school; few of them; none of the plan's stage."""
     release, said = published_for(authority, staged, tmp_path)
