@@ -100,12 +100,14 @@ def fixed_texts() -> dict[str, Text]:
 def catalogue(policy: Policy) -> dict[str, Text]:
     """Return every text of a city that can be translated, by key.
 
-    Names of responses, goals and needs are those of its policy; names of schools are not
+    Names of responses, goals, needs and groups are those of its policy; names of schools are not
     translated.
     """
     held = policy.response_map.needs
+    groups = {key: versions[-1] for key, versions in policy.groups.items()}
     return {
         **fixed_texts(),
+        **{f"name.group.{key}": Text(one.name_he) for key, one in groups.items()},
         **{f"name.need.{key}": Text(one.name_he, one.name_en) for key, one in held.items()},
         **{f"name.goal.{key}": Text(one.name_he, one.name_en) for key, one in policy.goals.items()},
         **{

@@ -116,7 +116,7 @@ def render_form(context: ReportContext, policy: Policy) -> dict[str, str]:
             is_form=True,
             needs=needs | {"label.need_id.other": words.label("need_id", OTHER)},
             roles={f"label.role.{role}": words.label("role", role) for role in roles},
-            groups=[held[-1].name_he for held in policy.groups.values()],
+            groups={f"name.group.{key}": held[-1].name_he for key, held in policy.groups.items()},
         )
     return found
 
