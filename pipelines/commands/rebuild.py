@@ -29,8 +29,8 @@ from pipelines.settings.access import note_access
 from pipelines.settings.archive import CHAIN, FOLDER, RELEASE, DecidedPlan
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
-from pipelines.settings.translation_files import FOLDER as TRANSLATIONS
 from pipelines.settings.sent import copy_sent
+from pipelines.settings.translation_files import FOLDER as TRANSLATIONS
 from pipelines.settings.workspace import KNOWN, PROJECT, PUBLISHED, Workspace, workspace
 from pipelines.sources.fingerprint import input_hashes
 
