@@ -352,6 +352,19 @@ def test_another_language_runs_left_to_right_and_says_what_stays_in_hebrew(told,
     assert "Старое" not in stale["ru/index.html"]
 
 
+def test_names_of_responses_in_a_reply_are_those_of_the_language(published, context):
+    tables = read_database(published.current / "parents" / DATABASE)
+    english = render_outside(tables, context)["en/needs.html"]
+    names = dict(tables["mart_response"].select("response_name_he", "response_name_en").iter_rows())
+    replies = tables["mart_need_reply"].drop_nulls("responses_he")
+    assert replies.height
+    for row in replies.to_dicts():
+        part = re.search(rf'<section id="n-{row["need_id"]}">(.*?)</section>', english, re.S)[1]
+        for name in row["responses_he"].split(", "):
+            assert names[name] in html.unescape(part)
+            assert name not in html.unescape(part)
+
+
 def test_the_form_asks_what_the_source_holds(city, context):
     from pipelines.settings.fields import dictionary
 

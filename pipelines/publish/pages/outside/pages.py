@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -41,9 +42,7 @@ def render_outside(tables: Tables, context: ReportContext) -> dict[str, str]:
         ],
         "not_known": _not_known,
         "replies": _replies(tables),
-        "goals": {
-            row["goal_id"]: row["goal_name_he"] for row in _rows(tables, "mart_response", "goal_id")
-        },
+        "listed": partial(_listed, _ids_by_name(tables)),
         "pages": PAGES,
         "languages": {HEBREW: "עברית"} | {one.code: one.name for one in context.languages},
     }
@@ -124,6 +123,19 @@ def render_form(context: ReportContext, policy: Policy) -> dict[str, str]:
 def _rows(tables: Tables, mart: str, order: str) -> Rows:
     """Return the rows of a mart in order; none where the audience does not get it."""
     return tables[mart].sort(order).to_dicts() if mart in tables else []
+
+
+def _ids_by_name(tables: Tables) -> dict[str, str]:
+    rows = _rows(tables, "mart_response", "response_id")
+    return {row["response_name_he"]: row["response_id"] for row in rows}
+
+
+def _listed(ids: Mapping[str, str], speech: Speech, names_he: str) -> Markup:
+    """Return a list of responses, as a mart joins their names, in the words of a page."""
+    names = names_he.split(", ")
+    if not all(name in ids for name in names):
+        return speech.hebrew(names_he)
+    return Markup(", ").join(speech.named(f"name.response.{ids[name]}", name) for name in names)
 
 
 def _not_known(speech: Speech, row: Row) -> Markup:
