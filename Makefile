@@ -42,7 +42,7 @@ check: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## h
 policy: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the whole policy of CITY with its defaults, and the file and line of each decision
 	@$(PY) -m pipelines.commands.policy $(CITY)
 
-forms: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## write the empty forms of what people of CITY fill in (cards, considerations, parents' forms, …) to its folder forms/
+forms: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## write the empty forms of what people of CITY fill in (cards, considerations, parents' forms, …), and the texts to translate, to its folder forms/
 	@$(PY) -m pipelines.commands.forms $(CITY)
 
 history: setup ## the versions of a source's files, or its rows on a day (CITY, SOURCE=id, DAY=2026-03-01)
@@ -57,7 +57,7 @@ send: setup ## send CITY's current release: to each recipient the version of the
 pages: setup ## draw the pages of CITY's current release again, after a template has changed
 	@$(PY) -m pipelines.commands.pages $(CITY)
 
-papers: setup ## the papers of CITY's current release: policy document, meeting packs, verify.html (to data_marts/CITY/papers)
+papers: setup ## the papers of CITY's current release: policy document, paper to cut, entry sheet, verify.html (to data_marts/CITY/papers)
 	@$(PY) -m pipelines.commands.papers $(CITY)
 
 ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the Dagster pages of CITY on http://127.0.0.1:$(PORT); nothing runs unless asked (VIEW=1: nothing can be started; HOST=address with TIKKUN_TOKEN: for others too)
