@@ -74,8 +74,7 @@ def test_what_happened_since_is_told_once_something_is_reported():
                     "spent_agorot": [spent, 0],
                 }
             ),
-            "mart_alert": pl.DataFrame({"alert_id": ["a", "b"]}),
-            "mart_rule_actual": pl.DataFrame({"is_kept_actually": [True, False, None]}),
+            "mart_alert": pl.DataFrame({"alert_kind": ["overdue", "rule_broken"]}),
         }
 
     assert facts.since_decided(tables(None, 0)) is None

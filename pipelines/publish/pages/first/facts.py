@@ -61,15 +61,15 @@ def is_ordered(rows: Rows) -> bool:
 def since_decided(tables: Tables) -> dict[str, Any] | None:
     """Return what happened since the plan was decided; None before anything is reported.
 
-    Keys: alerts, broken (rules that are not kept in fact), due_agorot, spent_agorot (of all lines),
-    day (the last one that a report tells of; None if only the ledger does).
+    Keys: alerts, broken (those of a rule that is not kept), due_agorot, spent_agorot (of all
+    lines), day (the last one that a report tells of; None if only the ledger does).
     """
     tracking = tables["mart_line_tracking"]
     if not ((tracking["spent_agorot"] > 0).any() or tracking["status_on"].count()):
         return None
     return {
         "alerts": tables["mart_alert"].height,
-        "broken": tables["mart_rule_actual"].filter(~pl.col("is_kept_actually")).height,
+        "broken": tables["mart_alert"].filter(alert_kind="rule_broken").height,
         "day": tracking["status_on"].max(),
         **tracking.select(pl.col("due_agorot", "spent_agorot").sum()).row(0, named=True),
     }
