@@ -118,11 +118,11 @@ ASKED: tuple[Asked, ...] = (
         "מה קורה אם הכסף שלא אושר לא יגיע?",
         "index.html",
         _sentence(
-            "האם לסמוך על כסף שטרם אושר? כן, כבתוכנית; או רק כסף שאושר {} (",
+            "האם לסמוך על כסף שטרם אושר? כן, כבתוכנית; או רק כסף שאושר {} מן התועלת המשוקללת בצורך",
             _cell(
                 "mart_scenario",
-                "benefit_change_sd_pupils",
-                "pupil_months_change",
+                "worth_change_pct",
+                "percent_change",
                 scenario_id="confirmed_only",
                 scenario_status="solved",
             ),
