@@ -16,7 +16,7 @@ import polars as pl
 from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near, with_highest_floor
 from models.allocation.account.audit import with_quartile
 from models.allocation.account.comparison import compare_plans
-from models.allocation.account.known_worth import known_worth
+from models.allocation.account.known_worth import found_again, known_worth
 from models.allocation.solve.model import model_of
 from models.apportionment import split_by_share
 from models.keys import PAIR
@@ -267,7 +267,7 @@ def _worth_changes(
     if not solved:
         return {}
     posed, solver = problem(city, tables), city.policy.solver
-    again = best_near(
+    again = found_again(
         allocation.planned(city, tables),
         base,
         gap_pct=solver.gap_pct.value,
@@ -276,7 +276,7 @@ def _worth_changes(
     of_base, told = known_worth(
         posed,
         {name: asked for name, (asked, _) in solved.items()},
-        [base, again.lines, *(lines for _, lines in solved.values())],
+        [base, again, *(lines for _, lines in solved.values())],
     )
     return {
         name: 100 * (worth - of_base) / of_base if worth is not None and of_base else None

@@ -15,7 +15,7 @@ import polars as pl
 
 from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near
 from models.allocation.account.comparison import Comparison, compare_plans
-from models.allocation.account.known_worth import known_worth
+from models.allocation.account.known_worth import found_again, known_worth
 from models.allocation.problem.rule import Rule
 from models.allocation.rules.money import SchoolFloor
 from models.allocation.rules.shares import EXCELLENCE, MoneyShare
@@ -209,11 +209,7 @@ class Studio:
     @cached_property
     def _again(self) -> pl.DataFrame:
         """The plan under its own decisions, found as a draft is: what drafts are compared with."""
-        try:
-            found = best_near(self.problem, self.base, gap_pct=GAP_PCT, time_limit_s=SEARCH_S)
-        except NoPlanInTime:
-            return self.base
-        return found.lines
+        return found_again(self.problem, self.base, gap_pct=GAP_PCT, time_limit_s=SEARCH_S)
 
     def _shown(
         self, bought: pl.DataFrame, gap: float | None, conflict: str | None, change: float | None

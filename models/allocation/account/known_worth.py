@@ -18,8 +18,27 @@ import polars as pl
 from models.allocation.problem.objective import Maximin, Total
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.model import Model, model_of
+from models.allocation.solve.nearest import best_near
 from models.allocation.solve.resolve import plan_vector
+from models.allocation.solve.search_result import NoPlanInTime
 from models.keys import OPTION
+
+
+def found_again(
+    planned: Problem, lines: pl.DataFrame, *, gap_pct: float, time_limit_s: float
+) -> pl.DataFrame:
+    """Return a plan under its own decisions, found as other decisions are: near itself, by worth.
+
+    Args:
+        planned: the problem with what the plan kept.
+        lines: semel_mosad, response_id, dose_level: the plan.
+        gap_pct: as of `best_near`.
+        time_limit_s: as of `best_near`; where it comes first, the plan itself is returned.
+    """
+    try:
+        return best_near(planned, lines, gap_pct=gap_pct, time_limit_s=time_limit_s).lines
+    except NoPlanInTime:
+        return lines
 
 
 def known_worth(

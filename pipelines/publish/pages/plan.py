@@ -11,6 +11,8 @@ from pipelines.publish.pages.base import ReportContext, Rows, counts, page
 # Where the owner of a source has something to look at.
 _TO_LOOK_AT = ("open", "accepted")
 _BROKEN = "rule_broken"
+_UNLIKELY = 0.1
+"""A goal that people set is told as out of reach where it is missed as surely as `sure` says."""
 
 
 def _of_each(tables: Mapping[str, pl.DataFrame], tickets: pl.DataFrame) -> Rows:
@@ -72,6 +74,7 @@ def render_plan(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> s
         goals=goals.to_dicts(),
         below=goals.filter("is_below_detectable").height,
         drafts=goals.filter("is_draft").height,
+        out_of_reach=goals.filter(~pl.col("is_draft"), pl.col("p_reach") < _UNLIKELY).to_dicts(),
         is_tracked=bool((tracking["spent_agorot"] > 0).any() or tracking["status_on"].count()),
         elapsed=tracking["elapsed_pct"].max(),
         by_response=by_response.to_dicts(),
