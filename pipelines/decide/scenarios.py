@@ -477,6 +477,13 @@ def _members(
         member_share=pl.lit(1.0),
         member_pupils=pl.col("pupils").cast(pl.Int64),
     )
+    tiers = need.select(
+        pl.lit("need_tier").alias("scenario_dimension"),
+        pl.col("need_tier").cast(pl.String).alias("division_id"),
+        "semel_mosad",
+        member_share=pl.lit(1.0),
+        member_pupils=pl.col("pupils").cast(pl.Int64),
+    )
     streams = need.select(
         pl.lit("stream").alias("scenario_dimension"),
         pl.col("stream").alias("division_id"),
@@ -502,7 +509,7 @@ def _members(
     # A group of a few pupils in the whole city is not shown.
     least = city.policy.suppression.count_pupils.value
     groups = groups.filter(pl.col("member_pupils").sum().over("division_id") >= least)
-    members = pl.concat([quartiles, streams, groups])
+    members = pl.concat([quartiles, tiers, streams, groups])
     of_group = dict(tables["mart_group"].select("group_id", "group_name_he").iter_rows())
     said = {"1": "הרבע הנזקק ביותר", "2": "הרבע השני", "3": "הרבע השלישי", "4": "הרבע הנזקק פחות"}
     names = (
@@ -514,8 +521,8 @@ def _members(
                     said[row["division_id"]]
                     if row["scenario_dimension"] == "need_quartile"
                     else (
-                        dictionary().label("stream", row["division_id"])
-                        if row["scenario_dimension"] == "stream"
+                        dictionary().label(row["scenario_dimension"], row["division_id"])
+                        if row["scenario_dimension"] in ("stream", "need_tier")
                         else of_group[row["division_id"]]
                     )
                 ),

@@ -203,7 +203,8 @@ class Studio:
             )
             plans = [self.base, self._again, found.lines]
             worth, told = known_worth(self.problem, {DRAFT: changed}, plans)
-            change = 100 * (told[DRAFT] - worth) / worth if told[DRAFT] is not None else None
+            drafted = told[DRAFT]
+            change = 100 * (drafted - worth) / worth if worth and drafted is not None else None
         return self._shown(bought, gap, conflict, change)
 
     @cached_property

@@ -174,12 +174,6 @@ def subjects(names: str) -> str:
     )
 
 
-def quarter(number: int | str) -> str:
-    """Return the name of a quarter of pupils by need: 1 is the neediest."""
-    names = ("הנזקק ביותר", "השני", "השלישי", "הפחות נזקק")
-    return names[int(number) - 1]
-
-
 FORMS: dict[str, Callable[[Any], str]] = {
     form.__name__: form
     for form in (

@@ -78,9 +78,11 @@ def _model(problem: Problem) -> Model:
 def _best(model: Model, counted_in: Model, plans: Iterable[pl.DataFrame]) -> float | None:
     """The base's worth of the plan that is the best of those that keep the model's rows."""
     kept = [
-        (model.worth(x), counted_in.worth(_vector(counted_in, plan)))
+        (model.worth(x), counted_in.worth(counted))
         for plan in plans
-        if (x := _vector(model, plan)) is not None and model.keeps(x)
+        if (x := _vector(model, plan)) is not None
+        and (counted := _vector(counted_in, plan)) is not None
+        and model.keeps(x)
     ]
     return max(kept)[1] if kept else None
 
