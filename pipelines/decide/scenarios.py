@@ -13,7 +13,14 @@ from typing import Any
 
 import polars as pl
 
-from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near, with_highest_floor
+from models.allocation import (
+    InfeasibleRules,
+    NoPlanInTime,
+    Problem,
+    best_near,
+    with_given_floor,
+    with_highest_floor,
+)
 from models.allocation.account.audit import with_quartile
 from models.allocation.account.comparison import compare_plans
 from models.allocation.account.known_worth import found_again, known_worth
@@ -267,8 +274,9 @@ def _worth_changes(
     if not solved:
         return {}
     posed, solver = problem(city, tables), city.policy.solver
+    floor = tables["mart_allocation_certificate"]["floor_sd"].item()
     again = found_again(
-        allocation.planned(city, tables),
+        allocation.in_plan_order(city, tables, with_given_floor(posed, floor)),
         base,
         gap_pct=solver.gap_pct.value,
         time_limit_s=solver.time_limit_s.value,

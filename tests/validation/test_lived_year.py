@@ -8,6 +8,7 @@ runs and two sendings take some ten minutes in the small city, half an hour in t
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import date
 from unittest.mock import patch
 
@@ -20,13 +21,16 @@ from pipelines.commands.forms import STATUS
 from pipelines.demo.write import write_city, write_year
 from pipelines.publish.notices import FOLDER, NEWS, tell_news
 from pipelines.publish.sending import OUTBOX, OWNERS
-from pipelines.settings.city import Notices
+from pipelines.settings.city import Notices, load_city
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT
 from pipelines.settings.mapping import FORM_HEADER_ROW, FORM_SHEET
 from pipelines.settings.sent import OK, read_sent
+from pipelines.sources.files import read_source
 from pipelines.sources.forms import write_form
+from tests.office.office import Job, through_office
 from tests.runs import make_place, place_at
+from tests.sources.test_forms import mapped
 from tests.validation.test_cycle import WHY, City
 
 pytestmark = pytest.mark.slow
@@ -234,6 +238,35 @@ def test_sums_are_equal_to_the_agora_over_plan_ledger_page_and_workbooks(city):
     table = city.page("plan").partition('id="plan"')[2].partition("</table>")[0]
     last = words(table.rpartition("<tr")[2])
     assert f"{round(total / AGOROT):,}" in last
+
+
+def test_the_status_of_every_line_comes_back_from_libreoffice(city, tmp_path):
+    assert city.command("forms").returncode == 0
+    form = city.place.raw / "forms" / f"{STATUS}.xlsx"
+    contract = dictionary().contract(STATUS).contract
+    lines = pl.read_excel(
+        form, sheet_name=FORM_SHEET, read_options={"header_row": FORM_HEADER_ROW - 1}
+    )[_he("plan_row_ref")].to_list()
+    typed = {
+        "status_on": ["2026-12-28"] * len(lines),
+        "work_status": [("running", "not_started", "stopped")[n % 3] for n in range(len(lines))],
+        "participants_now": [str(n % 40) for n in range(len(lines))],
+    }
+    cells = tuple(
+        (FORM_HEADER_ROW + n, contract.index(name), dictionary().label(name, value))
+        for name, values in typed.items()
+        for n, value in enumerate(values)
+    )
+    saved = tmp_path / "status.xlsx"
+    looked = through_office(tmp_path, Job(form, saved, FORM_SHEET, cells))[0]
+    assert looked["is_protected"]
+    assert looked["refused"] == []
+    other = mapped(city.place.raw, tmp_path / "demo_city", **{STATUS: {"form": saved.name}})
+    shutil.copy(saved, other / "files")
+    again = read_source(load_city(other), STATUS, (2026,))
+    assert again.rejected.is_empty()
+    read = again.rows.select("plan_row_ref", *typed)
+    assert read.equals(pl.DataFrame({"plan_row_ref": lines} | typed))
 
 
 def _he(column):
