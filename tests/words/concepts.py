@@ -526,7 +526,7 @@ CONCEPTS = (
     Concept(
         "money for excellence of all channels",
         _excellence_of_all,
-        ("ממנו; מכל ערוצי המימון יחד # ₪, # מהם", "של מצוינות; מכל הערוצים יחד # ₪, #"),
+        ("ממנו; מכל ערוצי המימון יחד # ₪, # מהם", "של מצוינות; מכל הערוצים יחד # ₪ (#)"),
     ),
     Concept("Gefen of schools", _channel("gefen_school"), ('גפ"ן בית ספרי: # ₪',)),
     Concept("money of the Ministry", _channel("ministry_other"), ("משרד החינוך (אחר): # ₪",)),
