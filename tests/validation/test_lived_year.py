@@ -29,9 +29,11 @@ from pipelines.settings.sent import OK, read_sent
 from pipelines.sources.files import read_source
 from pipelines.sources.forms import write_form
 from tests.office.office import Job, through_office
+from tests.publish import layer
 from tests.runs import make_place, place_at
 from tests.sources.test_forms import mapped
 from tests.validation.test_cycle import WHY, City
+from tests.words.reading import Page
 
 pytestmark = pytest.mark.slow
 MONTHS = 4
@@ -155,6 +157,10 @@ def test_the_morning_s_notice_tells_each_alert(city, alerts):
         assert row["alert_he"] in notice
         assert row["alert_en"] in notice
     assert "התראה אחת" in words(_index(city)) or f"{alerts.height} התראות" in words(_index(city))
+
+
+def test_the_first_page_stays_within_its_words(city):
+    assert layer.words(layer.visible(Page(_index(city)))) <= 400
 
 
 def _index(city):

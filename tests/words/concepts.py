@@ -515,7 +515,7 @@ CONCEPTS = (
         ("# מן הכסף לבתי הספר הוא בשורות יציבות",),
     ),
     Concept("money of coin flips", _money_of_firmness("coin_flip"), ("ב־# ההכרעה יכלה להתהפך",)),
-    Concept("changes of the neediest tier", _more_and_less, ("הפרש (₪) א – צורך גבוה מאוד # # #",)),
+    Concept("changes of the neediest tier", _more_and_less, ("הפרש (₪) א – גבוה מאוד # # #",)),
     Concept(
         "money without a measure",
         _uncounted,

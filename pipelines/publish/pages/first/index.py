@@ -25,6 +25,7 @@ def render_index(tables: Tables, context: ReportContext) -> str:
         tables: the marts, as the audience may see them.
         context: what the page says about itself.
     """
+    since = facts.since_decided(tables)
     both = {view: facts.tiers(tables, view) for view in ("plan", "total")}
     return page(
         "first/index",
@@ -36,13 +37,14 @@ def render_index(tables: Tables, context: ReportContext) -> str:
         tiers=both,
         times={view: facts.times(rows) for view, rows in both.items()},
         is_ordered={view: facts.is_ordered(rows) for view, rows in both.items()},
-        since=facts.since_decided(tables),
+        since=since,
         dots=_dots(tables),
         firm=facts.firmness(tables),
         evidence=facts.evidence(tables),
         uncounted=facts.uncounted(tables),
         whose_amounts=facts.whose_amounts(tables),
-        choices=_choices(tables)[:MOST_CHOICES],
+        # What happened since takes the place of the last of them: the page stays one screen.
+        choices=_choices(tables)[: MOST_CHOICES - (since is not None)],
         unknown=_unknown(tables),
     )
 
