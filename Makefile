@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
 
-.PHONY: help faults bill backup as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula new-city propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
+.PHONY: help faults bill backup as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula new-city propose check policy history fetch test test-quick browser office lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -96,7 +96,7 @@ formula: setup ## share money by a declared formula (FILE=declaration.yaml TABLE
 # The tests import all there is in every process: what is compiled once is kept, whatever the shell says.
 test test-quick faults validate: export PYTHONDONTWRITEBYTECODE =
 
-test: setup browser ## the tests (minutes)
+test: setup browser office ## the tests (minutes)
 	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder
 
 test-quick: setup ## the quickest tests: units, formulas, golden SQL, settings (under a minute)
@@ -113,6 +113,9 @@ backup: setup ## copy what cannot be made again of CITY into OUT=backup.tar.gz, 
 
 browser: # Debian's chromium and a Hebrew font for the browser tests; without them those tests are skipped, with the reason
 	@sh tests/browser/setup.sh
+
+office: # Debian's LibreOffice Calc for the tests of workbooks that people fill in; without it those tests are skipped, with the reason
+	@sh tests/office/setup.sh
 
 lint: setup ## style, types, the direction of dependencies, licences
 	@$(VENV)/bin/ruff check .
