@@ -38,6 +38,7 @@ from pipelines.publish.pages.first.schools import (
     render_every_school,
     render_schools,
 )
+from pipelines.publish.pages.guide import render_guide
 from pipelines.publish.pages.outside.pages import render_inspectors, render_outside
 from pipelines.publish.pages.plan import render_plan
 from pipelines.publish.pages.quality import render_quality
@@ -90,6 +91,7 @@ PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
     "annex/decisions.html": render_decisions,
     "annex/plan.html": render_plan,
     "annex/quality.html": render_quality,
+    "annex/guide.html": render_guide,
 }
 # Pages of which there is one a school or a response: by their folder, what draws them all by name.
 FAMILIES: dict[str, Callable[[Tables, ReportContext], Mapping[str, str]]] = {

@@ -32,7 +32,7 @@ CODE = (
     "requirements.lock",
 )
 # What only draws: no table is made by it.
-_PAGES = ("pipelines/publish/pages/**/*", "pipelines/publish/charts.py")
+_PAGES = ("pipelines/publish/pages/**/*", "pipelines/publish/charts.py", "docs/guide.he.md")
 
 
 @dataclass(frozen=True)

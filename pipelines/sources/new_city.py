@@ -19,8 +19,8 @@ from typing import Any
 
 from pipelines.settings.fields import dictionary
 from pipelines.settings.mapping import FACTORS, SourceMapping
-from pipelines.settings.policy_defaults import DEFAULTS
-from pipelines.settings.yaml_files import read_yaml
+from pipelines.settings.policy_defaults import DEFAULTS, OPEN
+from pipelines.settings.yaml_files import CityError, read_yaml
 from pipelines.sources import normalise
 from pipelines.sources.admission import header_shown
 from pipelines.sources.guess import describe, rank
@@ -40,8 +40,8 @@ from pipelines.sources.workbook import UnreadableError
 
 NONE = "none"
 """The answer that a table, a column or a programme is none of those that are known."""
-OPEN = "?"
-"""What stands in the answers beside a question that nobody has answered yet."""
+NEW = "new"
+"""The answer that a programme is one of the city's own; `new=<id>` names it."""
 _YES, _NO = "yes", "no"
 _NOTHING = 0.15  # a table that fits a source less well is no source's, and nobody is asked
 _SAME_LAYOUT = 0.6  # share of a mapping's headers that a changed file still has
@@ -191,6 +191,7 @@ class NewCity:
         left: file (and sheet) that is not read, and why in both languages.
         notes: what was taken for granted, in both languages.
         sheets: file that was looked at → its sheets with a table.
+        own: the city's own programmes that no catalogue has: id → name.
     """
 
     tables: list[Read] = field(default_factory=list)
@@ -198,6 +199,7 @@ class NewCity:
     left: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
     sheets: dict[str, set[str]] = field(default_factory=dict)
+    own: dict[str, str] = field(default_factory=dict)
 
     def of(self, source_id: str) -> list[Read]:
         """Return the tables of a source."""
@@ -553,7 +555,10 @@ def _name_responses(city: NewCity, answers: Answers) -> None:
                 continue  # it may name a person, so nobody is shown it: its row is set aside
             else:
                 meant = _programme(name, answers)
-            if meant in catalogue() and meant != name:
+            if meant and meant.partition("=")[0] == NEW:
+                meant = _own_id(meant, name)
+                city.own.setdefault(meant, name)
+            if (meant in catalogue() or meant in city.own) and meant != name:
                 values = table.mapping.setdefault("values", {})
                 values.setdefault("response_id", {})[name] = meant
             elif meant == NONE:  # people said so: its rows are left out, and counted
@@ -595,12 +600,37 @@ def _programme(name: str, answers: Answers) -> str | None:
     return answers.of(
         Question(
             f"responses/{name}",
-            f"The programme '{name}' is none of the catalogue: which one is it?",
-            f"המענה «{name}» אינו מוכר: איזה מענה מן הרשימה הוא?",
-            (*catalogue(), NONE),
+            f"The programme '{name}' is none of the catalogue: which one is it? ({NEW}: one of the"
+            f" city's own, to be described in the policy; {NONE}: it is left out)",
+            f"המענה «{name}» אינו מוכר: איזה מענה מן הרשימה הוא? ({NEW}: מענה של העיר, שיתואר"
+            f" במדיניות; {NONE}: לא ייכלל)",
+            (*catalogue(), NEW, NONE),
             known[near[0]] if near else None,
         )
     )
+
+
+_LATIN = str.maketrans(
+    dict(zip("אבגדהוזטיכלמנסעפקרתךםןף", "abgdhvztyklmnsapkrtkmnp", strict=True))
+    | {"ח": "ch", "צ": "tz", "ץ": "tz", "ש": "sh"}
+)
+
+
+def _own_id(reply: str, name: str) -> str:
+    """Return the id of a programme of the city's own: as it was given, else by its letters."""
+    given = reply.partition("=")[2].strip()
+    if given:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", given) or given in catalogue():
+            raise CityError(
+                f"responses/{name}: '{given}' cannot be the id of a new programme: a–z, 0–9 and _,"
+                " beginning with a letter, and none of the catalogue",
+                f"responses/{name}: '{given}' אינו יכול להיות מזהה של מענה חדש: אותיות לטיניות"
+                " קטנות, ספרות ו־_, אות בתחילתו, ולא מזהה שכבר קיים ברשימה",
+            )
+        return given
+    letters = re.sub("[\"']", "", normalise.spelling(name)).translate(_LATIN)
+    found = re.sub(r"[^a-z0-9]+", "_", letters).strip("_")
+    return f"own_{found}" if found in catalogue() or not found[:1].isalpha() else found
 
 
 # ---- city.yaml --------------------------------------------------------------------------------

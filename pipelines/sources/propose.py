@@ -41,6 +41,7 @@ from pipelines.sources.guess import (
     shape,
     unit_of,
 )
+from pipelines.sources.header_words import is_known
 from pipelines.sources.personal import mask_personal
 from pipelines.sources.tabular import (
     TOTAL,
@@ -314,7 +315,8 @@ class Draft:
         """Whether the table may be of another source, or of none."""
         first, *others = (candidate.score for candidate in self.candidates)
         # Many headers say nothing, and the source lacks a column that it needs.
-        named = len(self.candidates[0].guesses) / max(1, len(self.layout.rows.columns))
+        best = self.candidates[0]
+        named = len(best.guesses) / max(1, len(best.guesses) + best.unexplained)
         is_lacking = named < _EXPLAINED and any(place[0] == "columns" for place in self._places())
         return first < FITS or is_lacking or any(first - other < _NEAR for other in others)
 
@@ -365,7 +367,7 @@ def draft(path: Path, layout: Layout, candidates: Sequence[Candidate]) -> Draft:
     chosen = {
         name: found
         for name, found in best.guesses.items()
-        if header_shown(found.header) == found.header
+        if header_shown(found.header) == found.header or is_known(found.header)
     }
     said = said_above(best.source_id, set(chosen), path, layout)
     kept, unpivot = _unpivoted(chosen, layout) if layout.wide else (chosen, [])
@@ -686,8 +688,7 @@ def propose(path: Path, source_id: str | None = None) -> str:
     if forms and source_id is None:
         return _of_forms(path, forms)
     ranked = [
-        (layout, rank(describe(layout.rows), [source_id] if source_id else None))
-        for layout in found
+        (layout, _ranked(path, layout, [source_id] if source_id else None)) for layout in found
     ]
     layout, candidates = max(ranked, key=_worth)
     if not source_id and not candidates[0].guesses:
@@ -713,11 +714,15 @@ def proposals(path: Path) -> list[Draft]:
     drafts = []
     for layout in layouts(path):
         tried = [layout, *_as_rows(layout)]
-        ranked = [(one, rank(describe(one.rows))) for one in tried]
+        ranked = [(one, _ranked(path, one)) for one in tried]
         best, candidates = max(ranked, key=lambda item: item[1][0].score)
         if candidates[0].guesses:
             drafts.append(draft(path, best, candidates))
     return drafts
+
+
+def _ranked(path: Path, layout: Layout, sources: Sequence[str] | None = None) -> list[Candidate]:
+    return rank(describe(layout.rows), sources, texts_about(path, layout).values())
 
 
 def _as_rows(layout: Layout) -> Iterator[Layout]:
