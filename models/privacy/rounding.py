@@ -12,6 +12,7 @@ import polars as pl
 _LADDER = (1.0, 2.0, 5.0)
 _OPEN = 1.1  # in steps of more than (fewest + 1)/n enough counts fit a share, also at 0 and 100 %
 _BAND = 1.5  # steps: where the second multiple begins
+_SLIGHT = 1e-9
 _LEFT_OUT = 1e-6  # percent: less than one child in a million
 
 
@@ -65,13 +66,25 @@ def banded(share: pl.Expr, step: pl.Expr) -> pl.Expr:
     return pl.when(share >= band).then(rounded(share, step)).otherwise((band / 2).round(9))
 
 
-def share_ends(told: pl.Expr, step: pl.Expr, *, is_banded: bool = False) -> tuple[pl.Expr, pl.Expr]:
-    """Return between what a rounded share (percent) lies: half a step either way, less an end."""
+def share_ends(
+    told: pl.Expr, step: pl.Expr, *, is_banded: bool = False, first: pl.Expr | None = None
+) -> tuple[pl.Expr, pl.Expr]:
+    """Return between what a rounded share (percent) lies: half a step either way, less an end.
+
+    Args:
+        told: the share as it is told.
+        step: the step it is told in.
+        is_banded: whether all that lies near 0 is one band.
+        first: the finer step that it was rounded to before, if it was.
+    """
     low, high = told - step / 2, told + step / 2
     if is_banded:
         band = _BAND * step
         low = pl.when(told < band).then(0.0).otherwise(low)
         high = pl.when(told < band).then(band).otherwise(high)
+    if first is not None:  # half a step around the multiples of the first that it may have been
+        low = ((low / first - _SLIGHT).ceil() - 0.5) * first
+        high = ((high / first - _SLIGHT).ceil() - 0.5) * first
     return low.clip(0, 100), (high - _LEFT_OUT).clip(0, 100)
 
 

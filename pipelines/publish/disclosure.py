@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import chain
-from pathlib import Path
+from functools import cached_property, reduce
+from itertools import chain, zip_longest
 
 import numpy as np
 import polars as pl
@@ -32,7 +31,6 @@ from models.privacy import (
     share_step,
     wilson,
 )
-from pipelines.publish.marts import DATABASE, read_database, read_marts
 from pipelines.settings.fields import Rounding, Telling, dictionary
 
 _FEWEST = 5  # the least that a policy may ask for
@@ -116,11 +114,39 @@ class Told:
         return replace(self, cells=cells, shares=shares)
 
     def is_part_of(self, whole: Told) -> bool:
-        """Whether all that is told here is told there too."""
-        return set(self.shares) <= set(whole.shares) and all(
-            name in whole.cells and whole.cells[name].is_told
+        """Whether all that is told here is told there too, shares at least as finely."""
+        ends = {share[:3]: share[3:] for share in whole.shares}
+        nothing = math.inf, -math.inf
+        return all(
+            low <= ends.get((row, part, of), nothing)[0] + _SLACK
+            and high >= ends.get((row, part, of), nothing)[1] - _SLACK
+            for row, part, of, low, high in self.shares
+        ) and all(
+            name in whole.cells
+            and whole.cells[name].is_told
+            and whole.cells[name].value == cell.value
             for name, cell in self.cells.items()
             if cell.is_told
+        )
+
+    def beside(self, other: Told) -> Told:
+        """What readers of both are told. Of a share both are kept, as each bounds it."""
+        cells = dict(self.cells)
+        for name, cell in other.cells.items():
+            own = cells.get(name, cell)
+            told = cell if cell.is_told and not own.is_told else own
+            cells[name] = replace(
+                told,
+                value=cell.value if told.value is None else told.value,
+                is_in_tables=own.is_in_tables or cell.is_in_tables,
+            )
+        return Told(
+            cells,
+            tuple(dict.fromkeys((*self.shares, *other.shares))),
+            {**other.dimension, **self.dimension},
+            self.years | other.years,
+            {**other.stream, **self.stream},
+            self.fixed | other.fixed,
         )
 
     @cached_property
@@ -166,16 +192,17 @@ class Told:
                 yield whole, tuple(schools[key])
 
 
-def read(tables: Tables, shown: Tables | None = None) -> Told:
+def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
     """Return what tables tell.
 
     Args:
-        tables: as they are; of a release of former days as it was shown.
+        tables: as they are; of a release of former days as analysts were shown it.
         shown: the same as readers would get them; as `tables` if None.
+        own: the smallest count that these readers are told.
     """
     shown = tables if shown is None else shown
     cells: dict[str, Cell] = {}
-    shares, by_share, fixed, fewest = [], set(), set(), fewest_told(tables)
+    shares, by_share, fixed, fewest = [], set(), set(), fewest_told(tables, own)
     for telling in dictionary().counts:
         if not _is_there(telling, tables) or not _is_there(telling, shown):
             continue
@@ -191,10 +218,10 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
             name=_name(telling.count, at),
             at=pl.struct([value.alias(axis) for axis, value in at.items()]),
             of=_name(telling.of, of) if telling.of else pl.lit(""),
-            value=telling.column,
+            value=pl.coalesce(telling.column, "seen"),
             seen="seen",
-            low=_end(rounding, fewest, 0),
-            high=_end(rounding, fewest, 1),
+            low=_end(telling, fewest, 0),
+            high=_end(telling, fewest, 1),
         )
         for name, where, of_name, value, told, low, high in rows.iter_rows():
             if telling.money:
@@ -248,13 +275,16 @@ def _count_by_parts(told: Told, names: Collection[str]) -> None:
                 told.cells[name].value = sum(known)
 
 
-def told_by(place: Path) -> Told:
-    """Return what a release told an audience, by its folder: its database, or the Parquet files
-    where those alone are kept.
+def together(releases: Iterable[Sequence[Told]]) -> list[Told]:
+    """Return what the readers of several rows of releases were told together, the last one first.
+
+    Args:
+        releases: what each of the readers was told by the same releases.
     """
-    database = place / DATABASE
-    tables = read_database(database) if database.is_file() else read_marts(place)
-    return read(tables) if tables else Told({}, (), {}, frozenset())
+    return [
+        reduce(Told.beside, (told for told in each if told is not None))
+        for each in zip_longest(*releases)
+    ]
 
 
 def hide(shown: Tables, names: Collection[str]) -> dict[str, pl.DataFrame]:
@@ -338,13 +368,19 @@ def _rounding(telling: Telling) -> Rounding | None:
     return next((r for r in rules if telling.share in r.columns), None)
 
 
-def _end(rounding: Rounding | None, fewest: int, end: int) -> pl.Expr:
-    """Return one end of what a told share may be; null where it is told as it is."""
+def _end(telling: Telling, fewest: Sequence[int], end: int) -> pl.Expr:
+    """Return one end of what a told share may be; null where it is told as it is.
+
+    What other tables are made of they tell as it was rounded first, however it is told itself.
+    """
+    rounding = _rounding(telling)
     if rounding is None:
         return pl.lit(None, pl.Float64)
-    step, told = step_of(rounding, fewest), pl.col("seen")
-    is_rounded = (_rounded(rounding, told, step) - told).abs() < _SLACK
-    ends = share_ends(told, step, is_banded=rounding.banded)
+    steps, told = steps_of(rounding, fewest), pl.col("seen")
+    if telling.loss == 0:
+        steps, told = steps[:1], pl.coalesce(telling.column, "seen")
+    is_rounded = (_rounded(rounding, told, steps[-1]) - told).abs() < _SLACK
+    ends = share_ends(told, steps[-1], is_banded=rounding.banded, first=steps[0])
     return pl.when(is_rounded).then(ends[end]).otherwise(told)
 
 
@@ -370,39 +406,52 @@ def leave_out(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def fewest_told(tables: Tables) -> int:
-    """Return the smallest count that the policy lets be told, by the tables themselves."""
+def fewest_told(tables: Tables, own: int = 0) -> tuple[int, ...]:
+    """Return the smallest count that the policy lets be told, by the tables themselves, and after
+    it that of an audience, where it asks for more.
+    """
     if "mart_parameter" not in tables:
-        return _FEWEST
+        return tuple(sorted({_FEWEST, max(own, _FEWEST)}))
     rows = tables["mart_parameter"].filter(parameter_id="policy.suppression.count_pupils")
-    return int(rows["parameter_value"][0]) if rows.height else _FEWEST
+    of_city = int(rows["parameter_value"][0]) if rows.height else _FEWEST
+    return tuple(sorted({of_city, max(own, of_city)}))
 
 
-def step_of(rule: Rounding, fewest: int = _FEWEST) -> pl.Expr:
-    """Return the step to which a rule of the dictionary rounds, in the unit of its columns."""
+def steps_of(rule: Rounding, fewest: Sequence[int] = (_FEWEST,)) -> list[pl.Expr]:
+    """Return the steps to which a rule of the dictionary rounds, in the unit of its columns.
+
+    Args:
+        rule: of the dictionary.
+        fewest: of `fewest_told`. A share has a step for each: what is rounded to the finer step
+            first tells nothing that the finer one does not.
+    """
     if rule.step is not None:
-        return pl.lit(rule.step)
+        return [pl.lit(rule.step)]
     if rule.share_of:
-        return share_step(pl.col(rule.share_of), fewest)
-    return mean_step(pl.col(rule.mean_of), pl.sql_expr(rule.per_sd))
+        return [share_step(pl.col(rule.share_of), least) for least in fewest]
+    return [mean_step(pl.col(rule.mean_of), pl.sql_expr(rule.per_sd))]
 
 
-def round_off(table: str, frame: pl.DataFrame, fewest: int = _FEWEST) -> pl.DataFrame:
-    """Tell the shares and means of a table no finer than the children behind them allow."""
+def round_off(table: str, frame: pl.DataFrame, fewest: Sequence[int] = (_FEWEST,)) -> pl.DataFrame:
+    """Tell the shares and means of a table no finer than the children behind them allow.
+
+    Args:
+        table: its name.
+        frame: the table.
+        fewest: of `fewest_told`.
+    """
     for rule in (r for r in dictionary().rounded if r.table == table):
         columns = [c for c in rule.columns if c in frame.columns]
-        step = step_of(rule, fewest)
-        told = [
-            pl.when(within(rule.where) & step.is_finite() & (step > 0))
-            .then(_rounded(rule, pl.col(c), step))
-            .otherwise(c)
-            .alias(c)
-            for c in columns
-        ]
-        frame = frame.with_columns(told)
+        steps = steps_of(rule, fewest)
+        for step in steps:
+            is_rounded = within(rule.where) & step.is_finite() & (step > 0)
+            frame = frame.with_columns(
+                pl.when(is_rounded).then(_rounded(rule, pl.col(c), step)).otherwise(c).alias(c)
+                for c in columns
+            )
         if rule.ends and columns:
             low, high, z = rule.ends
-            ends = share_ends(pl.col(columns[0]), step)
+            ends = share_ends(pl.col(columns[0]), steps[-1], first=steps[0])
             least, most = wilson(*ends, pl.col(rule.share_of), z)
             frame = frame.with_columns(
                 pl.when(pl.col(columns[0]).is_not_null()).then(end).alias(name)
