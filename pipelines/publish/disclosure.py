@@ -25,6 +25,8 @@ from models.privacy import (
     System,
     attack,
     banded,
+    coded,
+    coded_ends,
     mean_step,
     rounded,
     share_ends,
@@ -38,6 +40,7 @@ _CELL = 1000  # what hiding a cell costs, beside the size of its count
 _ZERO = 4 * _CELL  # a zero says most, and hides least
 _OF_WHOLE = 10  # so many parts a whole is worth
 _SLACK = 1e-6
+_WITHIN = "/"  # behind a school year: a part of it
 _STREAM = "stream"  # groups of schools, which no scope divides
 
 Coordinates = tuple[tuple[str, str], ...]
@@ -90,6 +93,7 @@ class Told:
         years: of the window.
         stream: of each school.
         fixed: names of the rows that are told whatever they tell, as other tables are made of them.
+        coded: names of the rows of shares that are one band where they tell of few.
     """
 
     cells: dict[str, Cell]
@@ -98,6 +102,7 @@ class Told:
     years: frozenset[str]
     stream: Mapping[str, str] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
+    coded: frozenset[str] = frozenset()
 
     def small(self, limits: Limits) -> frozenset[str]:
         """Return the counts of few children, but those that everybody knows."""
@@ -147,6 +152,7 @@ class Told:
             self.years | other.years,
             {**other.stream, **self.stream},
             self.fixed | other.fixed,
+            self.coded | other.coded,
         )
 
     @cached_property
@@ -166,7 +172,7 @@ class Told:
                 continue
             parts: dict[str, list[str]] = defaultdict(list)
             for value, name in sorted(members.items()):
-                if axis != "school_year" or value in self.years:
+                if axis != "school_year" or value.split(_WITHIN)[0] in self.years:
                     parts[self.dimension.get(value, value) if axis == "group" else ""].append(name)
             found += [(whole, tuple(names)) for _, names in sorted(parts.items())]
         return (*found, *self._streams)
@@ -202,7 +208,8 @@ def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
     """
     shown = tables if shown is None else shown
     cells: dict[str, Cell] = {}
-    shares, by_share, fixed, fewest = [], set(), set(), fewest_told(tables, own)
+    shares, by_share, fixed, bands = [], set(), set(), set()
+    fewest = fewest_told(tables, own)
     for telling in dictionary().counts:
         if not _is_there(telling, tables) or not _is_there(telling, shown):
             continue
@@ -218,7 +225,7 @@ def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
             name=_name(telling.count, at),
             at=pl.struct([value.alias(axis) for axis, value in at.items()]),
             of=_name(telling.of, of) if telling.of else pl.lit(""),
-            value=pl.coalesce(telling.column, "seen"),
+            value=_turned(telling, pl.coalesce(telling.column, "seen")),
             seen="seen",
             low=_end(telling, fewest, 0),
             high=_end(telling, fewest, 1),
@@ -243,6 +250,7 @@ def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
                 if told is not None:
                     shares.append((_row(telling, name), name, of_name, low, high))
                     fixed |= set() if telling.loss else {_row(telling, name)}
+                    bands |= {_row(telling, name)} if rounding.coded else set()
                 continue
             cell.is_told |= told is not None
             cell.is_in_tables = True
@@ -257,6 +265,7 @@ def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
         _years(tables),
         _stream(tables),
         frozenset(fixed),
+        frozenset(bands),
     )
     _count_by_parts(told, by_share)
     return told
@@ -376,12 +385,20 @@ def _end(telling: Telling, fewest: Sequence[int], end: int) -> pl.Expr:
     rounding = _rounding(telling)
     if rounding is None:
         return pl.lit(None, pl.Float64)
+    if rounding.coded:
+        ends = coded_ends(pl.col("seen"), pl.col(rounding.share_of), fewest[-1])
+        return _turned(telling, ends[1 - end if telling.is_rest else end])
     steps, told = steps_of(rounding, fewest), pl.col("seen")
     if telling.loss == 0:
         steps, told = steps[:1], pl.coalesce(telling.column, "seen")
     is_rounded = (_rounded(rounding, told, steps[-1]) - told).abs() < _SLACK
     ends = share_ends(told, steps[-1], is_banded=rounding.banded, first=steps[0])
     return pl.when(is_rounded).then(ends[end]).otherwise(told)
+
+
+def _turned(telling: Telling, value: pl.Expr) -> pl.Expr:
+    """Return the share of who is counted."""
+    return 100 - value if telling.is_rest else value
 
 
 def _bare(value: str) -> str:
@@ -442,6 +459,9 @@ def round_off(table: str, frame: pl.DataFrame, fewest: Sequence[int] = (_FEWEST,
     """
     for rule in (r for r in dictionary().rounded if r.table == table):
         columns = [c for c in rule.columns if c in frame.columns]
+        if rule.coded:
+            frame = _code(rule, frame, fewest)
+            continue
         steps = steps_of(rule, fewest)
         for step in steps:
             is_rounded = within(rule.where) & step.is_finite() & (step > 0)
@@ -457,6 +477,27 @@ def round_off(table: str, frame: pl.DataFrame, fewest: Sequence[int] = (_FEWEST,
                 pl.when(pl.col(columns[0]).is_not_null()).then(end).alias(name)
                 for name, end in ((low, least), (high, most))
             )
+    return frame
+
+
+def _code(rule: Rounding, frame: pl.DataFrame, fewest: Sequence[int]) -> pl.DataFrame:
+    """Tell the shares of a table that tell of few children as one band, and their intervals so."""
+    children = pl.col(rule.share_of)
+    for column in (c for c in rule.columns if c in frame.columns):
+        told = pl.col(column)
+        for least in fewest:
+            told = coded(told, children, least)
+        frame = frame.with_columns(told=told).with_columns(
+            is_few=(pl.col("told") != pl.col(column)).fill_null(value=False)
+        )
+        if rule.ends:
+            low, high, z = rule.ends
+            ends = wilson(*coded_ends(pl.col("told"), children, fewest[-1]), children, z)
+            frame = frame.with_columns(
+                pl.when("is_few").then(end).otherwise(name).alias(name)
+                for name, end in zip((low, high), ends, strict=True)
+            )
+        frame = frame.with_columns(pl.col("told").alias(column)).drop("told", "is_few")
     return frame
 
 
@@ -525,7 +566,9 @@ def kept_hidden(now: Told, last: Told) -> frozenset[str]:
     counts = {n for n, c in last.cells.items() if c.is_in_tables and not c.is_told}
     shares = {share[0] for share in now.shares if share[1] in last.cells}
     hidden = {name for name, cell in now.cells.items() if cell.is_told and name in counts}
-    return frozenset(hidden | (shares - now.fixed - {share[0] for share in last.shares}))
+    return frozenset(
+        hidden | (shares - now.fixed - now.coded - {share[0] for share in last.shares})
+    )
 
 
 def findings(told: Attackable, safe: set[bytes]) -> set[str]:

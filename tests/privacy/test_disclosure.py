@@ -427,10 +427,61 @@ def test_answers_of_few_and_those_who_did_not_answer():
     found = {row["semel_mosad"]: row for row in shown.iter_rows(named=True)}
     assert (found["a"]["eligible_pupils"], found["a"]["response_rate_pct"]) == (None, None)
     assert found["a"]["respondents"] == 17
-    assert {found["b"][name] for name in ("agree_pct", "agree_lo_pct", "agree_hi_pct")} == {None}
+    # All but one to four: told as the middle of that, from the least to the most of its interval.
+    assert found["a"]["agree_pct"] == pytest.approx(100 - 250 / 17)
+    assert found["b"]["agree_pct"] == pytest.approx(100 - 250 / 30)
+    assert found["b"]["agree_lo_pct"] < 100 * 26 / 30 < 100 * 29 / 30 < found["b"]["agree_hi_pct"]
     assert found["b"]["eligible_pupils"] == 40
     for name in "cd":
         assert None not in found[name].values()
+        assert (found[name]["agree_pct"], found[name]["agree_lo_pct"]) == (50.0, 1.0)
+    told = read(tables, tables | {"mart_climate": shown})
+    exact = tables["mart_climate"].filter(semel_mosad="b")["agree_pct"].item()
+    plain = pl.when(pl.col("semel_mosad") == "b").then(exact).otherwise("agree_pct")
+    as_it_is = shown.with_columns(agree_pct=plain)
+    with pytest.raises(PrivacyError, match="respondents, share_cases"):
+        intrude(read(tables, tables | {"mart_climate": as_it_is}), LIMITS)
+    assert not any(cell.is_told for cell in told.cells.values() if cell.count == "agreeing")
+
+
+def test_the_answers_behind_a_need_are_those_of_the_classes():
+    """Four answered in one class; the need of all classes says on how many it stands."""
+    classes = [(4, 4, 75.0), (5, 40, 50.0), (6, 38, 50.0)]
+    tables = {
+        "mart_city": city("all"),
+        "mart_climate": pl.DataFrame(
+            classes, ["grade", "respondents", "agree_pct"], orient="row"
+        ).with_columns(
+            semel_mosad=pl.lit("a"),
+            school_year=2026,
+            facet=pl.lit("safety"),
+            eligible_pupils=pl.lit(60),
+            response_rate_pct=100 * pl.col("respondents") / 60,
+            agree_lo_pct=pl.lit(1.0),
+            agree_hi_pct=pl.lit(99.0),
+        ),
+        "mart_need_indicator": pl.DataFrame(
+            {
+                "semel_mosad": ["a"],
+                "indicator_id": ["climate_safety"],
+                "unit": ["percent not positive"],
+                "indicator_value": [50.0],
+                "indicator_n": [82],
+                "indicator_need": [0.3],
+                "indicator_need_se": [0.1],
+                "p_need": [0.9],
+            }
+        ),
+    }
+    shown = released(tables)["mart_climate"]
+    answered = dict(shown.select("grade", "respondents").iter_rows())
+    assert answered[4] is None
+    assert None in (answered[5], answered[6]), "82 less the others are four"
+    few = tables["mart_climate"].with_columns(
+        pl.when(pl.col("grade") != 4).then(pl.col("respondents", "agree_pct", "response_rate_pct"))
+    )
+    with pytest.raises(PrivacyError, match="share_pupils"):
+        intrude(read(tables, tables | {"mart_climate": few}), LIMITS)
 
 
 def test_ten_tests_of_two_children_are_two_children():
