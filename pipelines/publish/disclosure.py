@@ -20,6 +20,7 @@ import polars as pl
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from models.allocation.account.audit import with_quartile
 from models.privacy import (
     Guard,
     System,
@@ -94,6 +95,8 @@ class Told:
         stream: of each school.
         fixed: names of the rows that are told whatever they tell, as other tables are made of them.
         coded: names of the rows of shares that are one band where they tell of few.
+        answers: the responses that answer each need.
+        quarter: the need quarter of each school, as payments of parents are told.
     """
 
     cells: dict[str, Cell]
@@ -103,6 +106,8 @@ class Told:
     stream: Mapping[str, str] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
     coded: frozenset[str] = frozenset()
+    answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    quarter: Mapping[str, str] = field(default_factory=dict)
 
     def small(self, limits: Limits) -> frozenset[str]:
         """Return the counts of few children, but those that everybody knows."""
@@ -153,6 +158,8 @@ class Told:
             {**other.stream, **self.stream},
             self.fixed | other.fixed,
             self.coded | other.coded,
+            {**other.answers, **self.answers},
+            {**other.quarter, **self.quarter},
         )
 
     @cached_property
@@ -175,7 +182,7 @@ class Told:
                 if axis != "school_year" or value.split(_WITHIN)[0] in self.years:
                     parts[self.dimension.get(value, value) if axis == "group" else ""].append(name)
             found += [(whole, tuple(names)) for _, names in sorted(parts.items())]
-        return (*found, *self._streams)
+        return (*found, *self._streams, *self._quarters)
 
     @property
     def _streams(self) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -193,9 +200,66 @@ class Told:
                 streams[cell.count, group, others] = name
             elif group == wholes["group"] and place in self.stream:
                 schools[cell.count, self.stream[place], others].append(name)
-        for key, whole in streams.items():
-            if key in schools:
-                yield whole, tuple(schools[key])
+        called = self._called(streams, schools)
+        for (count, group, others), whole in streams.items():
+            if parts := schools.get((count, called.get(group, group), others)):
+                yield whole, tuple(parts)
+
+    def _called(
+        self,
+        streams: Mapping[tuple[str, str, Coordinates], str],
+        schools: Mapping[tuple[str, str, Coordinates], Collection[str]],
+    ) -> dict[str, str]:
+        """Return what the register calls a stream that the city calls otherwise: the one whose
+        schools make all that is told of it, if there is one.
+        """
+        found: dict[str, str] = {}
+        registered = sorted(set(self.stream.values()))
+        for group in sorted({group for _, group, _ in streams} - set(registered)):
+            fits = []
+            for stream in registered:
+                sums = [
+                    (self.cells[whole].value, [self.cells[part].value for part in parts])
+                    for (count, of, others), whole in streams.items()
+                    if of == group and (parts := schools.get((count, stream, others)))
+                ]
+                known = [
+                    (w, sum(filter(None, p))) for w, p in sums if w is not None and None not in p
+                ]
+                if known and all(whole == parts for whole, parts in known):
+                    fits.append(stream)
+            if len(fits) == 1:
+                found[group] = fits[0]
+        return found
+
+    @property
+    def _quarters(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield what is told of who paid in a need quarter, and in its schools."""
+        schools: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for name, cell in sorted(self.cells.items()):
+            at = dict(cell.at)
+            is_of_all = at.get("response") == dictionary().wholes["response"]
+            if cell.count == "payers" and is_of_all and at["place"] in self.quarter:
+                schools[self.quarter[at["place"]], at["school_year"]].append(name)
+        for name, cell in sorted(self.cells.items()):
+            at = dict(cell.at)
+            if cell.count == "quarter_payers" and (at["quarter"], at["school_year"]) in schools:
+                yield name, tuple(schools[at["quarter"], at["school_year"]])
+
+    @property
+    def reaches(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield whom the responses to a need reach in a school, and who takes part in each."""
+        parts = {
+            (at["place"], at["response"], at["group"]): name
+            for name, cell in self.cells.items()
+            if cell.count == "participants" and (at := dict(cell.at))
+        }
+        for name, cell in sorted(self.cells.items()):
+            if cell.count == "reached":
+                at = dict(cell.at)
+                each = [(at["place"], r, at["group"]) for r in self.answers.get(at["need"], ())]
+                if each and all(one in parts for one in each):
+                    yield name, tuple(parts[one] for one in each)
 
 
 def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
@@ -232,8 +296,10 @@ def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
         )
         for name, where, of_name, value, told, low, high in rows.iter_rows():
             if telling.money:
-                if name in cells:
-                    cells[name].is_told |= told is not None
+                cell = cells.setdefault(name, Cell(telling.count, tuple(where.items())))
+                cell.is_told |= told is not None
+                cell.is_in_tables = True
+                cell.loss += telling.loss * _CELL
                 continue
             if telling.share:
                 whole = cells[of_name].value if of_name in cells else None
@@ -266,8 +332,11 @@ def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
         _stream(tables),
         frozenset(fixed),
         frozenset(bands),
+        _answers(tables),
+        _quarter(tables),
     )
     _count_by_parts(told, by_share)
+    _count_payers(told)
     return told
 
 
@@ -282,6 +351,14 @@ def _count_by_parts(told: Told, names: Collection[str]) -> None:
             known = [value for value in values if value is not None]
             if len(known) == len(values) and low * of <= 100 * sum(known) <= high * of:
                 told.cells[name].value = sum(known)
+
+
+def _count_payers(told: Told) -> None:
+    """Put in how many paid what a quarter paid; where that is not known, it tells of nobody."""
+    for name, parts in told._quarters:
+        values = [told.cells[part].value for part in parts]
+        known = [value for value in values if value is not None]
+        told.cells[name].value = sum(known) if len(known) == len(values) else None
 
 
 def together(releases: Iterable[Sequence[Told]]) -> list[Told]:
@@ -330,6 +407,26 @@ def _stream(tables: Tables) -> dict[str, str]:
     if "mart_need_index" not in tables:
         return {}
     return dict(tables["mart_need_index"].select("semel_mosad", "stream").iter_rows())
+
+
+def _answers(tables: Tables) -> dict[str, tuple[str, ...]]:
+    """Return the responses that answer each need, as its row names them."""
+    if not {"mart_unmet_need", "mart_response"} <= tables.keys():
+        return {}
+    said = tables["mart_unmet_need"].select("need_id", "answers_he").drop_nulls().unique()
+    names = tables["mart_response"].select("response_id", "response_name_he").sort("response_id")
+    return {
+        need: tuple(r for r, name in names.iter_rows() if f", {name}, " in f", {answers}, ")
+        for need, answers in said.iter_rows()
+    }
+
+
+def _quarter(tables: Tables) -> dict[str, str]:
+    """Return the need quarter of each school, as the need index gives it to everybody."""
+    if not {"mart_need_index", "mart_parents_plan"} <= tables.keys():
+        return {}
+    index = with_quartile(tables["mart_need_index"])
+    return dict(index.select("semel_mosad", pl.col("need_quartile").cast(pl.String)).iter_rows())
 
 
 def _years(tables: Tables) -> frozenset[str]:
@@ -541,6 +638,8 @@ def attackable(
     for name, cell in now.cells.items():
         if cell.of:
             system.add_parts(cell.of, (name,), is_sum=False)
+    for reached, parts in now.reaches:
+        system.add_reach(reached, parts)
     for share in now.shares:
         system.add_share(*share)
     for told in before:
@@ -633,6 +732,25 @@ class _Rows:
         else:
             self.rows.append(("", terms, 0, 0 if is_whole and rest == 0 else math.inf))
 
+    def add_reach(self, reached: str, parts: tuple[str, ...]) -> None:
+        """Add that all are at least as many as take part in each response, and no more than in all
+        together; in one alone they are the same, or fewer by those who cannot have the need.
+        """
+        cells = self.now.cells
+        every, each = cells[reached].value, [cells[name].value for name in parts]
+        known = [value for value in each if value is not None]
+        if every is None or len(known) < len(each):
+            return
+        if len(parts) == 1:
+            whole, part = (reached, parts[0]) if every >= known[0] else (parts[0], reached)
+            self.add_parts(whole, (part,), is_sum=False)
+            return
+        if every <= sum(known):
+            self.rows.append(("", {reached: -1} | dict.fromkeys(parts, 1), 0, math.inf))
+        for name, value in zip(parts, known, strict=True):
+            if value <= every:
+                self.rows.append(("", {reached: 1, name: -1}, 0, math.inf))
+
     def add_share(self, row: str, part: str, whole: str, low: float, high: float) -> None:
         """Add that a rounded share lies between two percentages."""
         cells = self.now.cells
@@ -656,8 +774,8 @@ class _Rows:
         open_terms, gone, activity = {}, {}, 0.0
         for name, factor in terms.items():
             cell, own = was.get(name), self.now.cells.get(name)
-            if cell is not None and cell.is_told:
-                moved = factor * (cell.value or 0)
+            if cell is not None and cell.is_told and cell.value is not None:
+                moved = factor * cell.value
                 low, high = low - moved, high - moved
             elif own is not None and own.value is not None:
                 open_terms[name] = factor
@@ -672,19 +790,22 @@ class _Rows:
         if low - _SLACK <= activity + most and activity + least <= high + _SLACK:
             self.rows.append(("", open_terms | gone, low, high))
             self.gone |= gone.keys()
-        elif low == high and not gone:
-            self._add_former(open_terms, low, activity)
+        elif not gone:
+            self._add_former(open_terms, low, high, activity)
 
-    def _add_former(self, terms: Mapping[str, float], total: float, activity: float) -> None:
+    def _add_former(
+        self, terms: Mapping[str, float], low: float, high: float, activity: float
+    ) -> None:
         """Add what a hidden count was, to whoever takes all others for what they are today."""
         for name, factor in terms.items():
             now = self.now.cells[name].value or 0
-            was = now + (total - activity) / factor
-            if self.limits.is_small(round(was)) and not self.limits.is_small(now):
+            ends = [now + (end - activity) / factor for end in (low, high)]
+            least, most = max(math.ceil(min(ends) - _SLACK), 1), max(ends) + _SLACK
+            if least <= most and self.limits.is_small(least) and not self.limits.is_small(now):
                 former = f"{name} as it was, {len(self.former) + 1}"
-                self.former[former] = round(was)
+                self.former[former] = least
                 others = {other: f for other, f in terms.items() if other != name}
-                self.rows.append(("", others | {former: factor}, total, total))
+                self.rows.append(("", others | {former: factor}, low, high))
 
     def attackable(self) -> Attackable:
         """Return the system of what was gathered."""
