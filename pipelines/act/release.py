@@ -9,7 +9,6 @@ import yaml
 
 from pipelines.publish.audiences import readers_of
 from pipelines.publish.build import audit_release, build_release
-from pipelines.publish.disclosure import told_by
 from pipelines.publish.distribution import distribution
 from pipelines.publish.drift import quality_drift
 from pipelines.publish.known import published_until
@@ -17,6 +16,7 @@ from pipelines.publish.news import NEWS, news
 from pipelines.publish.redraw import about, context_of
 from pipelines.publish.release import baseline, earlier, publish
 from pipelines.publish.suppression import SUPPRESSED, without_few
+from pipelines.publish.told import before_by_thresholds
 from pipelines.publish.translations import normal_csv, read_translations
 from pipelines.settings.fields import dictionary
 from pipelines.settings.policy_defaults import whole_policy
@@ -79,13 +79,7 @@ def release(
         read_sent(marts),
         published_until(marts, before.name) if before else (),
     )
-    by_analysts = [told_by(path / "analyst") for path in releases]
-    told = {
-        reader.name: by_analysts
-        if reader.thresholds == analysts
-        else [told_by(path / reader.name) for path in releases]
-        for reader in readers
-    }
+    told = before_by_thresholds(readers, releases)
     report = context_of(city)
 
     def build(folder: Path) -> None:

@@ -13,7 +13,7 @@ import fastexcel
 import polars as pl
 
 from pipelines.publish.audiences import Reader, check_reader, schools_of, tables_for
-from pipelines.publish.disclosure import Told, read
+from pipelines.publish.disclosure import Told, read, together
 from pipelines.publish.known import of_schools
 from pipelines.publish.marts import (
     DATABASE,
@@ -49,19 +49,18 @@ from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.release import MANIFEST
 from pipelines.publish.suppression import (
     PrivacyError,
-    Protected,
     Thresholds,
     gate,
     intrude,
-    protect_counts,
+    protect_each,
     suppress,
 )
+from pipelines.publish.told import sheets_of, shown_to_schools
 from pipelines.publish.translations import HEBREW, LANGUAGES
 from pipelines.publish.workbook import (
     COVER,
-    TOTAL,
+    WORKBOOK,
     Asked,
-    head_of,
     tables_of_book,
     write_workbook,
     written_beside,
@@ -71,7 +70,6 @@ from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
 
-WORKBOOK = "workbook.xlsx"
 Tables = Mapping[str, pl.DataFrame]
 # Each page by its place in the release.
 PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
@@ -126,7 +124,7 @@ def build_release(
     tables: Mapping[str, pl.DataFrame],
     context: ReportContext,
     readers: Sequence[Reader],
-    before: Mapping[AudienceName, Sequence[Told]] | None = None,
+    before: Mapping[Thresholds, Sequence[Told]] | None = None,
 ) -> None:
     """Write `<folder>/<audience>`: marts, workbook and pages, small cells removed.
 
@@ -139,18 +137,15 @@ def build_release(
         tables: the marts.
         context: what pages say of the city.
         readers: the audiences, analysts first.
-        before: what earlier releases told each audience, the last one first.
+        before: what earlier releases told the audiences of the same thresholds, the last one first.
 
     Raises:
         PrivacyError: if a table may not be published.
     """
-    protected: dict[Thresholds, Protected] = {}
+    protected = protect_each(tables, [reader.thresholds for reader in readers], before)
     whole: dict[AudienceName, Mapping[str, pl.DataFrame]] = {}
     books: list[Asked] = []
     for reader in readers:
-        if reader.thresholds not in protected:
-            told = (before or {}).get(reader.name, ())
-            protected[reader.thresholds] = protect_counts(tables, reader.thresholds, told)
         shown = suppress(tables, reader.name, reader.thresholds, protected[reader.thresholds])
         place = folder / reader.name
         if reader.may.schools == "own":
@@ -236,7 +231,7 @@ def audit_release(
     context: ReportContext,
     readers: Sequence[Reader],
     marts: Mapping[str, pl.DataFrame],
-    before: Mapping[AudienceName, Sequence[Told]] | None = None,
+    before: Mapping[Thresholds, Sequence[Told]] | None = None,
 ) -> None:
     """Open what was written and refuse it if it is not whole, not private or does not add up.
 
@@ -251,7 +246,7 @@ def audit_release(
         AuditError: naming the audience, the file and what is wrong.
     """
     audit_pages(folder, context)
-    attacked: list[tuple[Thresholds, Told]] = []
+    intrude_each(folder, readers, marts, before)
     for reader in readers:
         place = folder / reader.name
         if reader.may.schools == "own":
@@ -262,13 +257,6 @@ def audit_release(
         check_reader(reader, tables)
         if reader.name in OUTSIDE:
             _audit_outside(place, reader, tables)
-        told = read(marts, tables)
-        # Who is told a part of what was attacked knows no more than who was told the whole.
-        if not any(
-            limits == reader.thresholds and told.is_part_of(whole) for limits, whole in attacked
-        ):
-            intrude(told, reader.thresholds, (before or {}).get(reader.name, ()))
-            attacked.append((reader.thresholds, told))
         _audit_parquet(place, tables)
         held = tables_of_book(reader.name, tables)
         _audit_sheets(place / WORKBOOK, held)
@@ -285,6 +273,49 @@ def audit_release(
             )
 
 
+def intrude_each(
+    folder: Path,
+    readers: Sequence[Reader],
+    marts: Mapping[str, pl.DataFrame],
+    before: Mapping[Thresholds, Sequence[Told]] | None = None,
+) -> None:
+    """Attack what each audience was told, and all of them together by the smallest thresholds.
+
+    Of an audience of schools all folders are attacked together. Who is told a part of what was
+    attacked knows no more than who was told the whole.
+
+    Args:
+        folder, readers, marts, before: as in `audit_release`.
+
+    Raises:
+        PrivacyError: naming the audience and what is counted.
+    """
+    before, attacked = before or {}, list[tuple[Thresholds, Told]]()
+
+    def attack(name: str, told: Told, thresholds: Thresholds, then: Sequence[Told]) -> None:
+        if any(of == thresholds and told.is_part_of(whole) for of, whole in attacked):
+            return
+        try:
+            intrude(told, thresholds, then)
+        except PrivacyError as error:
+            raise PrivacyError(f"{name}: {error}") from None
+        attacked.append((thresholds, told))
+
+    every: Told | None = None
+    for reader in readers:
+        place = folder / reader.name
+        is_of_schools = reader.may.schools == "own"
+        tables = (
+            shown_to_schools(place, marts) if is_of_schools else read_database(place / DATABASE)
+        )
+        told = read(marts, tables, reader.thresholds.count_pupils)
+        attack(reader.name, told, reader.thresholds, before.get(reader.thresholds, ()))
+        every = told if every is None else every.beside(told)
+    least = min((r.thresholds for r in readers), key=lambda one: one.count_pupils)
+    if every is not None and len({reader.thresholds for reader in readers}) > 1:
+        attack("all audiences together", every, least, together(before.values()))
+
+
 def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame]) -> None:
     """Look into the workbook and the page of each school for what is not of it.
 
@@ -294,14 +325,8 @@ def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame
     schools = schools_of(marts)
     found = {path.name for path in place.iterdir()}
     _expect(found == set(schools), place, f"schools and folders differ: {sorted(found)[:5]}")
-    titles = {title: name for name, title in dictionary().sheets.items()}
     for school in schools:
-        book = fastexcel.read_excel(place / school / WORKBOOK)
-        tables = {
-            titles[title]: _read_sheet(book, title, marts[titles[title]])
-            for title in book.sheet_names
-            if title != COVER
-        }
+        tables = sheets_of(place / school / WORKBOOK, marts)
         check_reader(reader, tables, school)
         gate(tables, reader.name, reader.thresholds)
         if reader.name != WITH_PAGE:
@@ -344,22 +369,6 @@ def _closed_cells(text: str, school: str) -> list[str]:
         if not is_open(cell.rpartition("/")[2])
         and {*re.findall(r"(?:semel_mosad\w*|place|plan_row_id)=([0-9]{6,7})", cell)} - {school}
     ]
-
-
-def _read_sheet(book: fastexcel.ExcelReader, title: str, mart: pl.DataFrame) -> pl.DataFrame:
-    """Return a sheet as a table with the mart's names: codes as text, counts as numbers."""
-    cells = book.load_sheet(title, header_row=None, dtypes="string").to_polars()
-    left = list(mart.columns)  # several columns may have one head; they stand in the mart's order
-    named = []
-    for head in cells.row(0):
-        named.append(next(column for column in left if head_of(column) == head))
-        left = left[left.index(named[-1]) + 1 :]
-    sheet = cells[1:].rename(dict(zip(cells.columns, named, strict=True)))
-    key = sheet.columns[0]  # the row of totals holds words there, or nothing
-    numbers = [c for c in sheet.columns if mart.schema[c].is_numeric()]
-    return sheet.filter(pl.col(key).is_not_null() & (pl.col(key) != TOTAL)).with_columns(
-        pl.col(numbers).cast(pl.Float64)
-    )
 
 
 def audit_pages(folder: Path, context: ReportContext) -> None:
