@@ -19,6 +19,12 @@ import polars as pl
 from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.papers.docx import write_docx
+from pipelines.publish.papers.packs.cells import cells_text
+from pipelines.publish.papers.packs.meeting_1 import meeting_1
+from pipelines.publish.papers.packs.meeting_2 import meeting_2
+from pipelines.publish.papers.packs.meeting_3 import meeting_3
+from pipelines.publish.papers.packs.pdf import write_pack_pdf
+from pipelines.publish.papers.packs.pptx import write_pptx
 from pipelines.publish.papers.policy_document import policy_document
 from pipelines.publish.papers.typst_pdf import write_pdf
 from pipelines.publish.papers.verify import render_verify
@@ -27,7 +33,8 @@ from pipelines.settings.audiences import WHOLE
 from pipelines.settings.private import close_to_others
 
 FOLDER, MANIFEST = "papers", "manifest.json"
-VERIFY, POLICY = "verify.html", "policy_document"
+VERIFY, POLICY, CELLS = "verify.html", "policy_document", "meetings_cells.csv"
+MEETINGS = {"meeting_1": meeting_1, "meeting_2": meeting_2, "meeting_3": meeting_3}
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,19 @@ def _policy_document(source: Source, place: Path) -> None:
     write_docx(paper, place / f"{POLICY}.docx")
 
 
+def _meetings(source: Source, place: Path) -> None:
+    packs = {
+        name: describe(source.shown, source.context, source.release)
+        for name, describe in MEETINGS.items()
+    }
+    for name, pack in packs.items():
+        write_pptx(pack, place / f"{name}.pptx")
+        write_pack_pdf(pack, place / f"{name}.pdf")
+    (place / CELLS).write_text(cells_text(packs), encoding="utf-8")
+
+
 OF_BOTH: tuple[Callable[[Source, Path], None], ...] = (_verify,)
-OF_COMMITTEE: tuple[Callable[[Source, Path], None], ...] = (_policy_document,)
+OF_COMMITTEE: tuple[Callable[[Source, Path], None], ...] = (_policy_document, _meetings)
 
 
 def make_papers(root: Path, release: Path, context: ReportContext) -> Path:
