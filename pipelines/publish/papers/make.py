@@ -19,6 +19,12 @@ import polars as pl
 from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.papers.docx import write_docx
+from pipelines.publish.papers.packs.cells import cells_text
+from pipelines.publish.papers.packs.meeting_1 import meeting_1
+from pipelines.publish.papers.packs.meeting_2 import meeting_2
+from pipelines.publish.papers.packs.meeting_3 import meeting_3
+from pipelines.publish.papers.packs.pdf import write_pack_pdf
+from pipelines.publish.papers.packs.pptx import write_pptx
 from pipelines.publish.papers.policy_document import policy_document
 from pipelines.publish.papers.to_cut import sheets_to_cut, write_sheet
 from pipelines.publish.papers.typst_pdf import write_pdf
@@ -30,7 +36,9 @@ from pipelines.settings.private import close_to_others
 from pipelines.sources.forms import write_entry_sheet
 
 FOLDER, MANIFEST = "papers", "manifest.json"
-VERIFY, POLICY, ENTRY = "verify.html", "policy_document", "entry_sheet.xlsx"
+VERIFY, POLICY, CELLS = "verify.html", "policy_document", "meetings_cells.csv"
+ENTRY = "entry_sheet.xlsx"
+MEETINGS = {"meeting_1": meeting_1, "meeting_2": meeting_2, "meeting_3": meeting_3}
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,23 @@ def _to_cut(source: Source, place: Path) -> None:
         write_sheet(sheet, place / f"{name}.pdf")
 
 
+def _meetings(source: Source, place: Path) -> None:
+    packs = {
+        name: describe(source.shown, source.context, source.release)
+        for name, describe in MEETINGS.items()
+    }
+    for name, pack in packs.items():
+        write_pptx(pack, place / f"{name}.pptx")
+        write_pack_pdf(pack, place / f"{name}.pdf")
+    (place / CELLS).write_text(cells_text(packs), encoding="utf-8")
+
+
 OF_BOTH: tuple[Callable[[Source, Path], None], ...] = (_verify,)
-OF_COMMITTEE: tuple[Callable[[Source, Path], None], ...] = (_policy_document, _to_cut)
+OF_COMMITTEE: tuple[Callable[[Source, Path], None], ...] = (
+    _policy_document,
+    _meetings,
+    _to_cut,
+)
 
 
 def make_papers(
