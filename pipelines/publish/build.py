@@ -14,6 +14,7 @@ import polars as pl
 
 from pipelines.publish.audiences import Reader, check_reader, schools_of, tables_for
 from pipelines.publish.disclosure import Told, read
+from pipelines.publish.drawings import Drawings
 from pipelines.publish.marts import (
     DATABASE,
     read_database,
@@ -152,13 +153,12 @@ def build_release(
             whole[reader.name] = tables_for(reader, shown)
             held = tables_of_book(reader.name, whole[reader.name])
             books.append((place / WORKBOOK, held, context))
-    # The first is the analysts', the largest.
-    with written_beside(books[1:]):
-        write_workbook(*books[0])
+    with written_beside(books):
+        drawings = Drawings(context)
         for name, own_tables in whole.items():
             write_marts(folder / name, own_tables)
             if name in WHOLE:
-                _draw(folder / name, own_tables, context)
+                _draw(folder / name, own_tables, drawings)
 
 
 def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
@@ -176,8 +176,9 @@ def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
         ]
 
     shutil.copytree(release, folder, ignore=left, dirs_exist_ok=True, copy_function=os.link)
+    drawings = Drawings(context)
     for audience in WHOLE:
-        _draw(folder / audience, read_database(folder / audience / DATABASE), context)
+        _draw(folder / audience, read_database(folder / audience / DATABASE), drawings)
 
 
 def draw_from_marts(place: Path, context: ReportContext) -> None:
@@ -186,27 +187,27 @@ def draw_from_marts(place: Path, context: ReportContext) -> None:
     write_database(place, shown)
     write_workbook(place / WORKBOOK, tables_of_book(place.name, shown), context)
     if place.name in WHOLE:
-        _draw(place, shown, context)
+        _draw(place, shown, Drawings(context))
 
 
-def _draw(place: Path, shown: Mapping[str, pl.DataFrame], context: ReportContext) -> None:
-    for name, text in drawn(shown, context):
+def _draw(place: Path, shown: Mapping[str, pl.DataFrame], drawings: Drawings) -> None:
+    for name, text in drawn(shown, drawings):
         path = place / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 
-def drawn(shown: Mapping[str, pl.DataFrame], context: ReportContext) -> Iterator[tuple[str, str]]:
+def drawn(shown: Mapping[str, pl.DataFrame], drawings: Drawings) -> Iterator[tuple[str, str]]:
     """Draw every page: its place in the release, and its text.
 
     Args:
         shown: the marts, as the audience may see them.
-        context: what pages say of the city.
+        drawings: what was drawn for audiences before, in the same context.
     """
     for name, render in PAGES.items():
-        yield name, render(shown, context)
+        yield name, drawings.of(render, shown)
     for folder, render_each in FAMILIES.items():
-        for code, text in render_each(shown, context).items():
+        for code, text in drawings.of(render_each, shown).items():
             yield f"{folder}/{code}.html", text
 
 
