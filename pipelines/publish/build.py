@@ -14,6 +14,7 @@ import polars as pl
 
 from pipelines.publish.audiences import Reader, check_reader, schools_of, tables_for
 from pipelines.publish.disclosure import Told, read, together
+from pipelines.publish.drawings import Drawings
 from pipelines.publish.known import of_schools
 from pipelines.publish.marts import (
     DATABASE,
@@ -161,12 +162,11 @@ def build_release(
             whole[reader.name] = tables_for(reader, shown)
             held = tables_of_book(reader.name, whole[reader.name])
             books.append((place / WORKBOOK, held, context))
-    # The first is the analysts', the largest.
-    with written_beside(books[1:]):
-        write_workbook(*books[0])
+    with written_beside(books):
+        drawings = Drawings(context)
         for name, own_tables in whole.items():
             write_marts(folder / name, own_tables)
-            _draw(folder / name, own_tables, context)
+            _draw(folder / name, own_tables, drawings)
 
 
 def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
@@ -190,8 +190,9 @@ def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
         if name not in alone and (release / name / DATABASE).is_file()
     ]
     shutil.copytree(release, folder, ignore=left, dirs_exist_ok=True, copy_function=os.link)
+    drawings = Drawings(context)
     for audience in again:
-        _draw(folder / audience, read_database(folder / audience / DATABASE), context)
+        _draw(folder / audience, read_database(folder / audience / DATABASE), drawings)
 
 
 def draw_from_marts(place: Path, context: ReportContext) -> None:
@@ -199,30 +200,30 @@ def draw_from_marts(place: Path, context: ReportContext) -> None:
     shown = read_marts(place)
     write_database(place, shown)
     write_workbook(place / WORKBOOK, tables_of_book(place.name, shown), context)
-    _draw(place, shown, context)
+    _draw(place, shown, Drawings(context))
 
 
-def _draw(place: Path, shown: Mapping[str, pl.DataFrame], context: ReportContext) -> None:
+def _draw(place: Path, shown: Mapping[str, pl.DataFrame], drawings: Drawings) -> None:
     """Write the pages of an audience, by the name of its folder."""
     outside = next((render for name, render in OUTSIDE.items() if name == place.name), None)
-    pages = outside(shown, context).items() if outside else drawn(shown, context)
+    pages = drawings.of(outside, shown).items() if outside else drawn(shown, drawings)
     for name, text in pages:
         path = place / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 
-def drawn(shown: Mapping[str, pl.DataFrame], context: ReportContext) -> Iterator[tuple[str, str]]:
+def drawn(shown: Mapping[str, pl.DataFrame], drawings: Drawings) -> Iterator[tuple[str, str]]:
     """Draw every page: its place in the release, and its text.
 
     Args:
         shown: the marts, as the audience may see them.
-        context: what pages say of the city.
+        drawings: what was drawn for audiences before, in the same context.
     """
     for name, render in PAGES.items():
-        yield name, render(shown, context)
+        yield name, drawings.of(render, shown)
     for folder, render_each in FAMILIES.items():
-        for code, text in render_each(shown, context).items():
+        for code, text in drawings.of(render_each, shown).items():
             yield f"{folder}/{code}.html", text
 
 
