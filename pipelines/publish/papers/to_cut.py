@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import typst
@@ -227,7 +228,7 @@ def _response_cards(shown: Tables, foot: str) -> Sheet:
     )
 
 
-def _price(row: dict[str, object]) -> Line:
+def _price(row: dict[str, Any]) -> Line:
     """Return what a response costs, by its participants and by its schools."""
     parts: list[Piece] = []
     for column, per in (("unit_cost_agorot", "למשתתף"), ("fixed_cost_agorot", "לבית ספר")):
@@ -261,7 +262,7 @@ def _rules(shown: Tables) -> list[str]:
     ]
 
 
-def _by_response(frame: pl.DataFrame) -> dict[str, dict[str, object]]:
+def _by_response(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     return {row["response_id"]: row for row in frame.iter_rows(named=True)}
 
 
