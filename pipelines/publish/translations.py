@@ -25,6 +25,7 @@ from pipelines.settings.fields import dictionary
 from pipelines.settings.policy import Policy
 from pipelines.settings.translation_files import translation_files
 from pipelines.settings.yaml_files import CityError, read_yaml
+from pipelines.sources.forms import A4
 from pipelines.sources.workbook import ERROR_CELL, UnreadableError, read_sheet
 
 _TEXTS = Path(__file__).parent / "pages" / "outside"
@@ -361,6 +362,10 @@ def write_translation_file(
             else:
                 sheet.write_blank(row, 3, None, open_)
         sheet.freeze_panes(2, 0)
+        sheet.set_landscape()
+        sheet.set_paper(A4)
+        sheet.fit_to_pages(1, 0)
+        sheet.repeat_rows(1)
     return is_left
 
 
