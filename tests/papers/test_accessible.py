@@ -19,7 +19,7 @@ from pypdf.generic import (
 from pipelines.publish.papers.make import MEETINGS, POLICY
 from tests.papers.matterhorn import faults_of
 
-PAPERS = (POLICY, *MEETINGS)
+PAPERS = (POLICY, *MEETINGS, "rating_map", "gap_cause_action", "response_cards", "ladder")
 
 
 @pytest.mark.parametrize("name", PAPERS)
