@@ -7,13 +7,10 @@ from datetime import date
 import polars as pl
 import pytest
 
-from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.first import facts
 from pipelines.publish.pages.first.index import MOST_CHOICES, _choices, _unknown, render_index
 from pipelines.publish.pages.first.questions import render_questions
 from pipelines.publish.pages.first.scenarios import render_plans
-from pipelines.publish.redraw import context_of
-from pipelines.settings.city import load_city
 from tests.publish.layer import visible
 from tests.words.reading import Page
 
@@ -127,16 +124,6 @@ def test_money_of_a_response_holds_services_of_the_city():
         "mart_city_service": pl.DataFrame({"response_id": ["c", "d"], "cost_agorot": [5, None]}),
     }
     assert facts.by_response(tables).rows() == [("a", 3), ("c", 5)]
-
-
-@pytest.fixture(scope="module")
-def tables(published):
-    return read_database(published.current / "committee" / DATABASE)
-
-
-@pytest.fixture(scope="module")
-def context(published):
-    return context_of(load_city(published.current / "analyst"))
 
 
 def said(render, tables, context):
