@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import typst
@@ -261,7 +262,7 @@ def _rules(shown: Tables) -> list[str]:
     ]
 
 
-def _by_response(frame: pl.DataFrame) -> dict[str, dict[str, object]]:
+def _by_response(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     return {row["response_id"]: row for row in frame.iter_rows(named=True)}
 
 
