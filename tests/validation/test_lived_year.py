@@ -1,8 +1,8 @@
 """A decided year, played: what was planted is told where its reader looks, and nothing else.
 
 Planted are a late school, a response that hardly spends, a payment for what was not decided, a
-school without a word, a goal that cannot be reached and a true correction (R76, R103, R106). Two
-runs and two sendings take some ten minutes in the small city, half an hour in the demonstration.
+school without a word, a goal that cannot be reached and a true correction (R76, R103, R106). The
+small city goes on from the run that other tests read; the demonstration is run twice.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pipelines.sources.files import read_source
 from pipelines.sources.forms import write_form
 from tests.office.office import Job, through_office
 from tests.publish import layer
-from tests.runs import make_place, place_at
+from tests.runs import copy_of, place_at
 from tests.sources.test_forms import mapped
 from tests.validation.test_cycle import WHY, City
 from tests.words.reading import Page
@@ -100,7 +100,7 @@ def _out_of_reach(city):
 def city(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lived")
     if request.param == "small":
-        place = make_place(folder, request.getfixturevalue("small_city"))
+        place = copy_of(request.getfixturevalue("published"), folder)
     else:
         place = place_at(folder, "demo_city")
         write_city(generate(seed=1), place.raw)
