@@ -228,7 +228,7 @@ def _response_cards(shown: Tables, foot: str) -> Sheet:
     )
 
 
-def _price(row: dict[str, object]) -> Line:
+def _price(row: dict[str, Any]) -> Line:
     """Return what a response costs, by its participants and by its schools."""
     parts: list[Piece] = []
     for column, per in (("unit_cost_agorot", "למשתתף"), ("fixed_cost_agorot", "לבית ספר")):
