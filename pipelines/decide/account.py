@@ -227,7 +227,8 @@ def audited(city: CityFolder, tables: Tables) -> Tables:
     """Return whether money goes to need, equally to equals and streams; who gains and loses."""
     settings = city.policy.account
     schools = with_nurture_band(
-        tables, tables["mart_need_index"].select("semel_mosad", "stream", "pupils", "need")
+        tables,
+        tables["mart_need_index"].select("semel_mosad", "stream", "pupils", "need", "need_tier"),
     )
     money = views(tables, schools)
     found = audit(
