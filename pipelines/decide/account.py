@@ -37,7 +37,7 @@ TURNING = TurningPointSettings(
 READS = ALLOCATION[0].reads
 CLOSE = Effort(gap_pct=0.1)
 # Rounds of a robust plan grow steeply with precision; what it may miss is told beside it.
-ROBUST = Effort(gap_pct=0.5, time_limit_s=60.0)
+ROBUST = Effort(gap_pct=1.0, time_limit_s=60.0)
 # The end of the frontier is shown for its direction; proving its floor finer takes minutes.
 FLOOR = Effort(gap_pct=5.0, time_limit_s=60.0)
 GEFEN = "gefen_school"
