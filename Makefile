@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
 
-.PHONY: help faults bill backup as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula new-city propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
+.PHONY: help faults bill backup as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula new-city propose check policy history fetch test test-quick browser office lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -57,7 +57,7 @@ send: setup ## send CITY's current release: to each recipient the version of the
 pages: setup ## draw the pages of CITY's current release again, after a template has changed
 	@$(PY) -m pipelines.commands.pages $(CITY)
 
-papers: setup ## the papers of CITY's current release: policy document, meeting packs, verify.html (to data_marts/CITY/papers)
+papers: setup ## the papers of CITY's current release: policy document, packs of the three meetings (slides and pages), verify.html (to data_marts/CITY/papers)
 	@$(PY) -m pipelines.commands.papers $(CITY)
 
 ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the Dagster pages of CITY on http://127.0.0.1:$(PORT); nothing runs unless asked (VIEW=1: nothing can be started; HOST=address with TIKKUN_TOKEN: for others too)
@@ -110,6 +110,9 @@ backup: setup ## copy what cannot be made again of CITY into OUT=backup.tar.gz, 
 
 browser: # Debian's chromium and a Hebrew font for the browser tests; without them those tests are skipped, with the reason
 	@sh tests/browser/setup.sh
+
+office: # Debian's LibreOffice, for the tests that open slides, Word document and workbook in it
+	@sh tests/papers/setup.sh
 
 lint: setup ## style, types, the direction of dependencies, licences
 	@$(VENV)/bin/ruff check .
