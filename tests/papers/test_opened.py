@@ -15,8 +15,10 @@ from pipelines.publish.papers.content import Number
 from pipelines.publish.papers.make import MEETINGS, POLICY
 
 SOFFICE = shutil.which("soffice")
+PARTS = ("loimpress", "lowriter", "localc")
 pytestmark = pytest.mark.skipif(
-    SOFFICE is None, reason="LibreOffice is not installed (`make office` installs it where it can)"
+    None in (SOFFICE, *map(shutil.which, PARTS)),
+    reason="LibreOffice is not installed (`make office` installs it where it can)",
 )
 
 

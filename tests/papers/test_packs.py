@@ -88,7 +88,7 @@ def test_what_the_guide_asks_of_each_meeting_has_its_page(packs):
         assert text in told["meeting_1"]
     for text in ("הגורם", "ערוצי הפעולה", "גלגל", "תופעה", "היעדים"):
         assert text in told["meeting_2"]
-    for text in ("תרגיל הכרטיסים", "לשמר", "לוותר", "ערוצי המימון", "רבע התלמידים"):
+    for text in ("תרגיל הכרטיסים", "לשמר", "לוותר", "ערוצי המימון", "דרגת הצורך"):
         assert text in told["meeting_3"]
     topics = dictionary().labels["topic_id"]
     for topic, text in topics.items():

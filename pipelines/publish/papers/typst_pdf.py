@@ -44,12 +44,12 @@ def typst_source(paper: Paper) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text as Typst's own, in quotes: nothing in it can become code."""
+    """Return a text as Typst reads it: as itself, whatever stands in it."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def written(line: Line) -> str:
-    """Return a line in Typst's language, its numbers left to right."""
+def typst_line(line: Line) -> str:
+    """Return a line in Typst's language; its numbers keep left to right."""
     return "".join(
         f"#box(text(dir: ltr, {quoted(piece.shown)}))"
         if isinstance(piece, Number)
@@ -60,9 +60,9 @@ def written(line: Line) -> str:
 
 def _block(block: Heading | Paragraph | Table) -> str:
     if isinstance(block, Table):
-        heads = ", ".join(f"[{written((head,))}]" for head in block.heads)
+        heads = ", ".join(f"[{typst_line((head,))}]" for head in block.heads)
         rows = "\n".join(
-            "  " + " ".join(f"[{written(line)}]," for line in row) for row in block.rows
+            "  " + " ".join(f"[{typst_line(line)}]," for line in row) for row in block.rows
         )
         columns = len(block.heads)
         return (
@@ -73,7 +73,7 @@ def _block(block: Heading | Paragraph | Table) -> str:
     if isinstance(block, Heading):
         drawn = f"#heading(level: {block.level}, text({quoted(block.text)}))"
     else:
-        drawn = f"#{'list' if block.is_item else 'par'}([{written(block.line)}])"
+        drawn = f"#{'list' if block.is_item else 'par'}([{typst_line(block.line)}])"
     return (
         f'#block(width: 100%)[#set text(lang: "en", dir: ltr)\n{drawn}]\n'
         if block.is_english

@@ -325,7 +325,7 @@ def _shares(shown: Tables) -> Page:
 
 def _plan(shown: Tables) -> Page:
     mart, told = "mart_audit_group", "mart_allocation_certificate"
-    rows = facts.quarters(shown)
+    rows = facts.tiers(shown)
     certificate = shown[told].to_dicts()
     lead: list[Line] = []
     for row in certificate:
@@ -343,11 +343,11 @@ def _plan(shown: Tables) -> Page:
     return asked(
         "מי מקבל יותר, ולמה?",
         lead,
-        "הכסף לפי רבעים של תלמידים, מן הנזקק ביותר",
-        ("רבע התלמידים", "בתי ספר", "תלמידים", "סך הכול (₪)", "לתלמיד (₪)", "מן הכסף"),
+        "הכסף לפי דרגת הצורך, מן הגבוהה",
+        ("דרגת הצורך", "בתי ספר", "תלמידים", "סך הכול (₪)", "לתלמיד (₪)", "מן הכסף"),
         [
             (
-                words.quarter(row["audit_group"]),
+                words.label("need_tier", row["audit_group"]),
                 number(mart, row, "schools"),
                 number(mart, row, "pupils"),
                 number(mart, row, "amount_agorot"),
@@ -356,7 +356,7 @@ def _plan(shown: Tables) -> Page:
             )
             for row in rows
         ],
-        chart=Chart("כמה מקבל תלמיד בכל רבע, בשקלים", (4,)),
+        chart=Chart("כמה מקבל תלמיד בכל דרגת צורך, בשקלים", (4,)),
         decided=("האם זו העדפה מתקנת במידה שאנו רוצים.", "אילו החלטות לקבל ביד, ומה מחירן."),
         form=form_of("decide__log", *DECISION),
         missing=absent(shown, "", "tests__pupil_scores", "register__schools"),

@@ -22,7 +22,7 @@ from pipelines.publish.papers.packs.content import (
     value_of,
     widths,
 )
-from pipelines.publish.papers.typst_pdf import FONTS, quoted, written
+from pipelines.publish.papers.typst_pdf import FONTS, quoted, typst_line
 
 _HEAD = """#set document(title: {title}, author: "Tikkun", date: none)
 #set page(paper: "a4", flipped: true, margin: (x: 1.4cm, top: 1.1cm, bottom: 1.4cm), \
@@ -74,8 +74,8 @@ def pack_source(pack: Pack) -> str:
 
 
 def _page(page: Page) -> str:
-    told = "\n".join(f"#par[{written(line)}]" for line in page.answer)
-    missing = "".join(f"#par[{written(line)}]\n" for line in page.missing)
+    told = "\n".join(f"#par[{typst_line(line)}]" for line in page.answer)
+    missing = "".join(f"#par[{typst_line(line)}]\n" for line in page.missing)
     if missing:
         missing = f"#block(width: 100%, inset: 8pt, stroke: (right: 3pt + gray))[{missing}]\n"
     drawn, table = _chart(page), _table(page.table) if page.table else ""
@@ -118,12 +118,12 @@ def _table(table: Table) -> str:
     return (
         f"#figure(kind: table, caption: text({quoted(table.caption)}), "
         f"table(columns: ({columns}), align: start,\n"
-        f"  table.header({', '.join(f'[{written(head)}]' for head in heads)}),\n{rows}\n))\n"
+        f"  table.header({', '.join(f'[{typst_line(head)}]' for head in heads)}),\n{rows}\n))\n"
     )
 
 
 def _cell(line: Line) -> str:
-    return f"#box[{written(line)}]" if is_whole(line) else written(line)
+    return f"#box[{typst_line(line)}]" if is_whole(line) else typst_line(line)
 
 
 def _chart(page: Page) -> str:
@@ -139,7 +139,7 @@ def _chart(page: Page) -> str:
         plots = _parts(drawn, page.chart.tones)
     heads = [page.table.heads[column] for column in page.chart.columns]
     rows = "".join(
-        f"  [#text(size: .85em)[{written(mark.called)}]], [{plot}],\n"
+        f"  [#text(size: .85em)[{typst_line(mark.called)}]], [{plot}],\n"
         for mark, plot in zip(drawn, plots, strict=True)
     )
     key = ""
