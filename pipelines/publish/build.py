@@ -13,7 +13,7 @@ import fastexcel
 import polars as pl
 
 from pipelines.publish.audiences import Reader, check_reader, schools_of, tables_for
-from pipelines.publish.disclosure import Told, read, together
+from pipelines.publish.disclosure import Told, left_beside, read, together
 from pipelines.publish.marts import (
     DATABASE,
     read_database,
@@ -285,6 +285,10 @@ def intrude_each(
         tables = (
             shown_to_schools(place, marts) if is_of_schools else read_database(place / DATABASE)
         )
+        if left := left_beside(marts, tables):
+            raise PrivacyError(
+                f"not published: {reader.name} would read hidden counts off {', '.join(left)}"
+            )
         told = read(marts, tables, reader.thresholds.count_pupils)
         attack(reader.name, told, reader.thresholds, before.get(reader.thresholds, ()))
         every = told if every is None else every.beside(told)
