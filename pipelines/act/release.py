@@ -17,11 +17,13 @@ from pipelines.publish.redraw import about, context_of
 from pipelines.publish.release import baseline, earlier, publish
 from pipelines.publish.suppression import SUPPRESSED, without_few
 from pipelines.publish.told import before_by_thresholds
+from pipelines.publish.translations import normal_csv, read_translations
 from pipelines.settings.fields import dictionary
 from pipelines.settings.policy_defaults import whole_policy
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
 from pipelines.settings.scenario_files import scenario_files
 from pipelines.settings.sent import read_sent
+from pipelines.settings.translation_files import FOLDER as TRANSLATIONS
 from pipelines.settings.workspace import Workspace
 from pipelines.sources.collect import all_years
 from pipelines.sources.fingerprint import (
@@ -89,6 +91,10 @@ def release(
         for path in scenario_files(city.folder):
             (folder / "analyst" / SCENARIOS).mkdir(exist_ok=True)
             shutil.copyfile(path, folder / "analyst" / SCENARIOS / path.name)
+        for code, texts in read_translations(city).items():
+            (folder / "analyst" / TRANSLATIONS).mkdir(exist_ok=True)
+            path = folder / "analyst" / TRANSLATIONS / f"{code}.csv"
+            path.write_text(normal_csv(texts), encoding="utf-8")
 
     published = publish(
         marts,

@@ -21,7 +21,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.settings.city import CityError, load_city
+from pipelines.settings.policy_defaults import OpenDecisionsError
 from pipelines.settings.workspace import workspace
+from pipelines.settings.yaml_edits import edited
 from pipelines.settings.yaml_files import read_yaml
 from pipelines.sources.new_city import (
     Answers,
@@ -31,11 +33,11 @@ from pipelines.sources.new_city import (
     look,
     missing_results,
 )
-from pipelines.sources.new_policy import is_untouched, policy_text
+from pipelines.sources.new_policy import is_untouched, own_response, policy_text
 
 _HEAD = (
     "# How the files of this city are read, written by `make new-city`. Values that you change\n"
-    "# here stay when it runs again; remarks do not.\n"
+    "# here stay when it runs again, and so do remarks.\n"
 )
 
 
@@ -92,10 +94,17 @@ def _renew(folder: Path, options: argparse.Namespace, console: Console) -> int:
     if is_drafted:
         policy.write_text(policy_text(city, settings), encoding="utf-8")
     _tell(city, answers, console)
-    whole = load_city(folder)
+    try:
+        whole = load_city(folder)
+    except OpenDecisionsError as error:  # a draft may be open; a run and a check refuse it
+        console.print(escape(f"? {error.he}\n  {error.en}"))
+        return 1
     if not is_drafted:
         _tell_policy(whole.planning_year, settings["school_years"]["reference"], console)
-    return 1 if answers.open else 0
+    left_out = sorted(city.own.keys() - whole.policy.responses.keys())
+    for programme in left_out:
+        _tell_own(city, programme, console)
+    return 1 if answers.open or left_out else 0
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -103,8 +112,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, head: str, held: dict[str, Any]) -> None:
-    text = yaml.safe_dump(held, allow_unicode=True, sort_keys=False, width=2**31 - 1)
-    text = head + (text if held else "{}\n")
+    if path.is_file() and (before := _read(path)):  # remarks of people stay where they stand
+        text = edited(path.read_text(encoding="utf-8"), before, held)
+    else:
+        text = yaml.safe_dump(held, allow_unicode=True, sort_keys=False, width=2**31 - 1)
+        text = head + (text if held else "{}\n")
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
 
@@ -132,8 +144,8 @@ def _tell(city: NewCity, answers: Answers, console: Console) -> None:
         console.print(
             escape(f"✓ {table.path.name} → {table.source_id}, {len(table.layout.rows):,}")
         )
-    for source_id, file in city.forms.items():
-        console.print(escape(f"✓ {file} → {source_id}"))
+    for source_id, form in city.forms.items():
+        console.print(escape(f"✓ {form['form']} → {source_id}"))
     for place, en, he in city.left:
         console.print(escape(f"! {place}: not read ({en})\n  {place}: לא נקרא ({he})"))
     if city.notes:
@@ -152,6 +164,17 @@ def _tell(city: NewCity, answers: Answers, console: Console) -> None:
     console.print(
         f"{len(answers.asked)} שאלות, {len(answers.open)} פתוחות; הצעד הבא make check, make run."
     )
+
+
+def _tell_own(city: NewCity, programme: str, console: Console) -> None:
+    """Print what a policy that is no draft any more lacks of a programme of the city's own."""
+    console.print(
+        escape(
+            f"! policy.yaml lacks the programme {programme}; put this under `responses:` and fill"
+            f" it in:\n  המענה {programme} חסר במדיניות; יש להוסיף תחת responses: ולמלא:"
+        )
+    )
+    console.print(escape("\n".join(own_response(city, programme))))
 
 
 def _tell_policy(planned: int, reference: int, console: Console) -> None:

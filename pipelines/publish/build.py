@@ -14,6 +14,8 @@ import polars as pl
 
 from pipelines.publish.audiences import Reader, check_reader, schools_of, tables_for
 from pipelines.publish.disclosure import Told, left_beside, read, together
+from pipelines.publish.drawings import Drawings
+from pipelines.publish.known import of_schools
 from pipelines.publish.marts import (
     DATABASE,
     read_database,
@@ -37,6 +39,8 @@ from pipelines.publish.pages.first.schools import (
     render_every_school,
     render_schools,
 )
+from pipelines.publish.pages.guide import render_guide
+from pipelines.publish.pages.outside.pages import render_inspectors, render_outside
 from pipelines.publish.pages.plan import render_plan
 from pipelines.publish.pages.quality import render_quality
 from pipelines.publish.pages.report import render_report
@@ -53,6 +57,7 @@ from pipelines.publish.suppression import (
     suppress,
 )
 from pipelines.publish.told import sheets_of, shown_to_schools
+from pipelines.publish.translations import HEBREW, LANGUAGES
 from pipelines.publish.workbook import (
     COVER,
     WORKBOOK,
@@ -85,11 +90,18 @@ PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
     "annex/decisions.html": render_decisions,
     "annex/plan.html": render_plan,
     "annex/quality.html": render_quality,
+    "annex/guide.html": render_guide,
 }
 # Pages of which there is one a school or a response: by their folder, what draws them all by name.
 FAMILIES: dict[str, Callable[[Tables, ReportContext], Mapping[str, str]]] = {
     "schools": render_every_school,
     "responses": render_every_response,
+}
+# Pages of those outside the administration, by their place in the audience's folder.
+OUTSIDE: dict[AudienceName, Callable[[Tables, ReportContext], Mapping[str, str]]] = {
+    "inspectors": render_inspectors,
+    "parents": render_outside,
+    "public": render_outside,
 }
 OWN_PAGE = "index.html"
 """The page of a school that stands alone in the school's folder."""
@@ -100,6 +112,8 @@ SYNTHETIC_MARK = "נתונים סינתטיים"
 _ASKS = re.compile(
     r"http://(?!www\.w3\.org/)|<(?:link|img|iframe|object)\b|\s(?:src|action)\s*=|url\("
 )
+
+_CELL = re.compile(r'data-cell="([^"]*)"')
 
 
 class AuditError(Exception):
@@ -115,8 +129,9 @@ def build_release(
 ) -> None:
     """Write `<folder>/<audience>`: marts, workbook and pages, small cells removed.
 
-    Analysts and the committee get the pages; an audience of schools gets a folder a school, and
-    in it the workbook of that school, principals its page too.
+    Analysts and the committee get all pages, those outside the administration pages of their own
+    tables (`OUTSIDE`); an audience of schools gets a folder a school, and in it the workbook of
+    that school, principals its page too.
 
     Args:
         folder: of the release, being built.
@@ -147,13 +162,11 @@ def build_release(
             whole[reader.name] = tables_for(reader, shown)
             held = tables_of_book(reader.name, whole[reader.name])
             books.append((place / WORKBOOK, held, context))
-    # The first is the analysts', the largest.
-    with written_beside(books[1:]):
-        write_workbook(*books[0])
+    with written_beside(books):
+        drawings = Drawings(context)
         for name, own_tables in whole.items():
             write_marts(folder / name, own_tables)
-            if name in WHOLE:
-                _draw(folder / name, own_tables, context)
+            _draw(folder / name, own_tables, drawings)
 
 
 def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
@@ -167,12 +180,19 @@ def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
         return [
             name
             for name in names
-            if name == MANIFEST or (name.endswith(".html") and of and of[0] in WHOLE)
+            if name == MANIFEST or (name.endswith(".html") and of and of[0] in again)
         ]
 
+    alone = of_schools(release)
+    again = [
+        name
+        for name in (*WHOLE, *OUTSIDE)
+        if name not in alone and (release / name / DATABASE).is_file()
+    ]
     shutil.copytree(release, folder, ignore=left, dirs_exist_ok=True, copy_function=os.link)
-    for audience in WHOLE:
-        _draw(folder / audience, read_database(folder / audience / DATABASE), context)
+    drawings = Drawings(context)
+    for audience in again:
+        _draw(folder / audience, read_database(folder / audience / DATABASE), drawings)
 
 
 def draw_from_marts(place: Path, context: ReportContext) -> None:
@@ -180,28 +200,30 @@ def draw_from_marts(place: Path, context: ReportContext) -> None:
     shown = read_marts(place)
     write_database(place, shown)
     write_workbook(place / WORKBOOK, tables_of_book(place.name, shown), context)
-    if place.name in WHOLE:
-        _draw(place, shown, context)
+    _draw(place, shown, Drawings(context))
 
 
-def _draw(place: Path, shown: Mapping[str, pl.DataFrame], context: ReportContext) -> None:
-    for name, text in drawn(shown, context):
+def _draw(place: Path, shown: Mapping[str, pl.DataFrame], drawings: Drawings) -> None:
+    """Write the pages of an audience, by the name of its folder."""
+    outside = next((render for name, render in OUTSIDE.items() if name == place.name), None)
+    pages = drawings.of(outside, shown).items() if outside else drawn(shown, drawings)
+    for name, text in pages:
         path = place / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 
-def drawn(shown: Mapping[str, pl.DataFrame], context: ReportContext) -> Iterator[tuple[str, str]]:
+def drawn(shown: Mapping[str, pl.DataFrame], drawings: Drawings) -> Iterator[tuple[str, str]]:
     """Draw every page: its place in the release, and its text.
 
     Args:
         shown: the marts, as the audience may see them.
-        context: what pages say of the city.
+        drawings: what was drawn for audiences before, in the same context.
     """
     for name, render in PAGES.items():
-        yield name, render(shown, context)
+        yield name, drawings.of(render, shown)
     for folder, render_each in FAMILIES.items():
-        for code, text in render_each(shown, context).items():
+        for code, text in drawings.of(render_each, shown).items():
             yield f"{folder}/{code}.html", text
 
 
@@ -234,6 +256,8 @@ def audit_release(
         tables = read_database(place / DATABASE)
         gate(tables, reader.name, reader.thresholds)
         check_reader(reader, tables)
+        if reader.name in OUTSIDE:
+            _audit_outside(place, reader, tables)
         _audit_parquet(place, tables)
         held = tables_of_book(reader.name, tables)
         _audit_sheets(place / WORKBOOK, held)
@@ -319,9 +343,31 @@ def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame
             raise PrivacyError(f"not published: {page} tells of other schools: {told[:3]}")
 
 
+def _audit_outside(place: Path, reader: Reader, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Refuse pages with a cell that the audience's own tables do not hold, or that is closed to it.
+
+    Raises:
+        PrivacyError: naming the page and the cells.
+        AuditError: if there is no first page.
+    """
+    _expect((place / OWN_PAGE).is_file(), place / OWN_PAGE, "is missing")
+    for path in sorted(place.rglob("*.html")):
+        text = path.read_text(encoding="utf-8")
+        cells = [cell.split("/") for cell in map(html.unescape, _CELL.findall(text))]
+        foreign = [
+            "/".join(cell)
+            for cell in cells
+            if cell[0] not in tables or cell[-1] not in tables[cell[0]].columns
+        ]
+        if reader.may.schools != "every":
+            foreign += _closed_cells(text, "")
+        if foreign:
+            raise PrivacyError(f"not published: {path} tells what is not for it: {foreign[:3]}")
+
+
 def _closed_cells(text: str, school: str) -> list[str]:
     """Return the addresses on a page of cells of other schools that are no money, tier or word."""
-    cells = map(html.unescape, re.findall(r'data-cell="([^"]*)"', text))
+    cells = map(html.unescape, _CELL.findall(text))
     return [
         cell
         for cell in cells
@@ -342,8 +388,10 @@ def audit_pages(folder: Path, context: ReportContext) -> None:
         text = place.read_text(encoding="utf-8")
         is_marked = not context.is_synthetic or SYNTHETIC_MARK in text
         _expect(is_marked, place, "lacks the synthetic mark")
-        is_own = 'dir="rtl"' in text and is_plain(text)
-        _expect(is_own, place, "is not a right-to-left page without scripts of others")
+        code = place.parent.name if place.parent.name in LANGUAGES else HEBREW
+        runs = f'<html lang="{code}" dir="{"rtl" if code == HEBREW else "ltr"}">'
+        is_own = runs in text and is_plain(text)
+        _expect(is_own, place, f"is not a page {runs} without scripts of others")
         is_alone = _ASKS.search(text) is None
         _expect(is_alone, place, "refers to another host")
 

@@ -22,6 +22,8 @@ from pipelines.settings.yaml_files import CityError, line_of, place_of, read_yam
 
 DEFAULTS = Path(__file__).with_suffix(".yaml")
 ANY = "*"
+OPEN = "?"
+"""What stands in a drafted policy, or beside a question, where people have to decide."""
 Keys = tuple[str | int, ...]
 _BARE = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[a-z_][a-z0-9_]*", re.IGNORECASE)
 
@@ -94,16 +96,49 @@ class WholePolicy:
                 yield f"{start} {_flow(value)}{said}"
 
 
+class OpenDecisionsError(CityError):
+    """A policy in which something is still to be decided.
+
+    Attributes:
+        places: the keys of each decision, with dots, and its line.
+    """
+
+    def __init__(self, path: Path, places: Sequence[tuple[str, int]]) -> None:
+        self.places = tuple(places)
+        listed = ", ".join(f"{keys} (line {line})" for keys, line in places)
+        listed_he = ", ".join(f"{keys} (שורה {line})" for keys, line in places)
+        super().__init__(
+            f"{path.name}: still open: {listed}; write a value in place of each '{OPEN}', as the"
+            " remark beside it says, or remove the response",
+            f"{path.name}: טרם הוכרע: {listed_he}; יש לכתוב ערך במקום כל '{OPEN}' לפי ההערה שלצידו,"
+            " או למחוק את המענה",
+        )
+
+
+def _open_in(held: Any, place: Keys = ()) -> Iterator[Keys]:
+    """Yield the keys of every value that is still to be decided."""
+    if held == OPEN:
+        yield place
+    elif isinstance(held, dict | list):
+        items = held.items() if isinstance(held, dict) else enumerate(held)
+        for key, value in items:
+            yield from _open_in(value, (*place, key))
+
+
 def whole_policy(path: Path) -> WholePolicy:
     """Read a city's `policy.yaml` and merge it over the defaults.
 
     Raises:
         CityError: if a file is missing or is no file of settings, or if the city empties a part
-            that the defaults fill.
+            that the defaults fill; `OpenDecisionsError` if something is still to be decided.
     """
     city = read_yaml(path)
     if not isinstance(city, dict):
         return WholePolicy(city, {(): (path, ())})
+    if left := list(_open_in(city)):
+        raise OpenDecisionsError(
+            path, [(".".join(map(str, keys)), line_of(path, keys)) for keys in left]
+        )
     defaults = validated(DEFAULTS, read_yaml(DEFAULTS), _Defaults)
     merging = _Merging(defaults.where_named)
     everywhere = Stated(DEFAULTS, ("everywhere",), defaults.everywhere)

@@ -6,114 +6,22 @@ values ("9 digits"), since nobody knows yet whether it is about a person (R110).
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+import numpy as np
 import polars as pl
+from scipy.optimize import linear_sum_assignment
 
-from pipelines.settings.fields import Field, dictionary
+from pipelines.settings.fields import Field, Table, dictionary
 from pipelines.settings.mapping import Unit
 from pipelines.sources import normalise, personal
+from pipelines.sources.header_words import header_allows, header_score, is_aside, speaks_of
 from pipelines.sources.tabular import INVISIBLE
 
-# Headers of Ministry, CBS and municipal files that are neither a column's name nor its label.
-OTHER_HEADERS: dict[str, tuple[str, ...]] = {
-    "opened_on": ("תאריך פתיחה",),
-    "closed_on": ("תאריך סגירה",),
-    "capacity_pupils": ("מספר מקומות", "מקומות"),
-    "semel_mosad": (
-        "semel",
-        "סמל",
-        "סמל בית ספר",
-        "סמל ביה ס",
-        "קוד מוסד",
-        "school code",
-        "school id",
-    ),
-    "pupil_hash": (
-        "pupil id",
-        "student id",
-        "תעודת זהות",
-        "ת ז",
-        "תז",
-        "מספר זהות",
-        "ת ז תלמיד",
-        "מזהה תלמיד",
-    ),
-    "participant_hash": ("participant", "participant id", "משתתף", "מזהה משתתף", "שם המשתתף"),
-    "school_year": ("year", "שנה", "שנה ל", "שנת לימוד"),
-    "school_name_he": (
-        "school name",
-        "shem mosad",
-        "שם מוסד",
-        "שם המוסד",
-        "בית ספר",
-        "בית הספר",
-        "שם ביה ס",
-        "שם בית ספר",
-    ),
-    "authority_name": ("authority", "rashut teur", "רשות", "שם רשות", "שם הרשות", "שם רשות מקומית"),
-    "authority_code": ("rashut", "סמל רשות", "סמל הרשות", "סמל יישוב"),
-    "locality_name": ("locality", "ישוב", "שם יישוב", "שם ישוב"),
-    "stat_area": ("א ס", "אזור סטטיסטי", "statistical area"),
-    "sector": ("migzar",),
-    "supervision_stream": ("pikuach", "supervision", "סוג פיקוח"),
-    "legal_status": ("מעמד", "סטטוס משפטי"),
-    "education_stage": ("שלב", "שלב חינוך מוסד"),
-    "education_type": ("סוג מוסד", "סוג בית ספר"),
-    "pupils": ("students", "pupils total", "מספר תלמידים", "מס תלמידים", "תלמידים סה כ"),
-    "classes": ("מספר כיתות", "מס כיתות"),
-    "grade": ("shichva", "שכבת גיל", "דרגת כיתה", "כיתה"),
-    "class_id": ("class", "מקבילה", "מספר כיתה"),
-    "sex": ("gender", "מגדר"),
-    "is_sen_integration": ("שילוב", "ילד שילוב"),
-    "birth_year": ("year of birth",),
-    "subject": ("subject id", "מקצוע הבחינה", "תחום דעת"),
-    "score": ("ציון סופי", "ציון במבחן", "grade score"),
-    "score_mean": ("score", "mean", "ממוצע", "ממוצע ציונים"),
-    "tested_pupils": ("מספר נבחנים", "מס נבחנים"),
-    "response_id": (
-        "response",
-        "program",
-        "programme",
-        "מענה",
-        "תוכנית",
-        "תכנית",
-        "שם התוכנית",
-        "שם התכנית",
-    ),
-    "response_name_he": ("שם המענה", "שם המיזם", "שם התוכנית", "שם התכנית"),
-    "participants": ("מספר משתתפים", "מס משתתפים"),
-    "funding_channel": ("מקור מימון", "גורם מממן"),
-    "plan_nis": ("plan", "תקציב", "תקציב מאושר", "תכנון"),
-    "actual_nis": ("actual", "ביצוע בפועל"),
-    "gefen_nis": ("גפן", "סל גפן", "תקציב גפן"),
-    "ministry_nis": ("תקציב משרד", "השתתפות משרד החינוך"),
-    "population": ("אוכלוסייה בסוף", "מספר תושבים", "residents"),
-    "pupils_elementary": ("תלמידים בבתי ספר יסודיים", "תלמידים ביסודי"),
-    "dropout_pct": ("תלמידים נושרים", "אחוז נושרים", "שיעור נשירה"),
-    "bagrut_pct": ("זכאים לתעודת בגרות", "זכאים לבגרות", "אחוז זכאות לבגרות"),
-    "ses_cluster_cbs": ("ses cluster", "cluster", "אשכול", "אשכול למס"),
-    "ses_value_cbs": ("ses value", "index value", "ערך מדד", "מדד חברתי כלכלי ערך מדד"),
-    "ses_category": ("ses", "ses mosad cat"),
-    "education_expenditure_nis": ("הוצאות של הרשות לחינוך", "שירותים ממלכתיים חינוך"),
-    "excerpt_he": ("ציטוט", "תשובה", "quote", "text"),
-    "decision_object": ("about", "על מה"),
-    "decision_value": ("value", "ההחלטה"),
-    "confirmation_id": ("letter",),
-    "confirmation_word": ("answer", "תשובה"),
-    "confirmed_by": ("answered by",),
-    "confirmed_on": ("answered on", "תאריך התשובה"),
-    "confirmed_nis": ("amount",),
-    "letter_ref": ("reference", "סימוכין"),
-    "decision_reason": ("נימוק", "סיבה", "reason", "rationale"),
-    "decided_by_role": ("מי החליט", "הוחלט על ידי", "decided by"),
-    "asset_name_he": ("שם הנכס", "שם המתקן"),
-}
 NULL_MARKERS = (
     "NULL",
     "null",
@@ -151,6 +59,10 @@ CONSTANT_LIKE = (
 )
 _CODES = {"semel_mosad": "institution codes", "school_year": "years"}
 _NOT_SURE = 0.85
+_TITLED = 0.06  # what a title that names a source adds to its score
+_NOT_OF_PERSONS = 0.6  # what is left of a source without persons, where a column holds id numbers
+_WITHOUT_KEY = 0.75  # what is left where a column of the source's key is missing
+_COUNTED = ("pupils", "days", "grade", "band", "decile", "quintile", "year", "years", "number")
 LEAST = 0.45  # below it a guess is not worth an analyst's time
 _PERSONAL_HEADER = re.compile(
     r"ת\.?ז|זהות|שם (פרטי|משפחה|מלא|תלמיד|התלמיד|הורה|האם|האב)"
@@ -159,9 +71,6 @@ _PERSONAL_HEADER = re.compile(
     re.IGNORECASE,
 )
 _MOST_DISTINCT = 1000  # distinct values looked at per column
-_NOISE = re.compile(r'\b(19|20)\d\d(/\d\d(\d\d)?)?\b|תש[א-ת]"[א-ת]|סה"כ|\[\d+\]|(?<=[א-ת])\d\b')
-_UNIT_WORDS = {"nis", "agorot", 'ש"ח', "אלפי", "באלפי", "אלפים", "מיליוני", "pct", "₪"}
-_WORD = re.compile(r"[\w\"']+")
 
 
 @dataclass(frozen=True)
@@ -211,11 +120,14 @@ class Guess:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A logical source, how well a file fits its contract (0 to 1), and which header is what."""
+    """A logical source, how well a file fits its contract (0 to 1), which header is what, and how
+    many headers say nothing to it.
+    """
 
     source_id: str
     score: float
     guesses: Mapping[str, Guess]
+    unexplained: int = 0
 
 
 def describe(rows: pl.DataFrame) -> list[Column]:
@@ -239,59 +151,6 @@ def describe(rows: pl.DataFrame) -> list[Column]:
             )
         )
     return found
-
-
-# ---- headers ----------------------------------------------------------------------------------
-
-
-@cache
-def _words(text: str) -> tuple[str, ...]:
-    """Return the words of a name or header that carry meaning, without brackets and years."""
-    plain = re.sub(
-        r"\([^)]*\)", " ", normalise.spelling(text.replace("_", " ").replace("/", " / "))
-    )
-    words = _WORD.findall(_NOISE.sub(" ", plain))
-    return tuple(word.replace('"', "") for word in words if word not in _UNIT_WORDS)
-
-
-@cache
-def _names(name: str) -> tuple[tuple[str, tuple[str, ...], str], ...]:
-    """Return what a field may be called: as spelt, its words, and how to speak of it."""
-    field = dictionary().fields[name]
-    known = [
-        (name, "the column's name"),
-        (field.he, "the Hebrew label"),
-        (field.en, "the English label"),
-        *((other, "another name of the column") for other in OTHER_HEADERS.get(name, ())),
-    ]
-    return tuple((normalise.spelling(text), _words(text), what) for text, what in known)
-
-
-def header_score(name: str, header: str) -> tuple[float, str]:
-    """Return how well a header names a field (0 to 1), and why."""
-    whole = _words(header)
-    parts = [_words(part) for part in header.split(" / ")] if " / " in header else []
-    best, why = 0.0, ""
-    for spelt, words, what in _names(name):
-        score, reason = 0.0, ""
-        if not words or not whole:
-            continue
-        if words == whole:
-            score, reason = (1.0 if what != "another name of the column" else 0.92), "equals"
-            # What stands in brackets tells apart columns that are otherwise called the same.
-            score -= 0.02 if "(" in spelt + header and spelt != normalise.spelling(header) else 0
-        elif words in parts:
-            # Of several columns under one heading the total is the one without a further word.
-            score, reason = 0.8 + 0.1 * len(words) / len(whole), "has a part that equals"
-        elif set(words) <= set(whole) and len("".join(words)) > 3:
-            score, reason = 0.6 + 0.25 * len(words) / len(whole), "contains the words of"
-        elif len(whole) <= 4:
-            matcher = difflib.SequenceMatcher(None, " ".join(words), " ".join(whole))
-            if matcher.real_quick_ratio() > 0.84 and (ratio := matcher.ratio()) > 0.84:
-                score, reason = 0.8 * ratio, "resembles"
-        if score > best:
-            best, why = score, f"header {reason} {what}"
-    return best, why
 
 
 # ---- values -----------------------------------------------------------------------------------
@@ -354,6 +213,8 @@ def fits(field: Field, text: str) -> bool:
         text = found
     if field.allowed:
         return normalise.spelling(text) in normalise.known_spellings(field.name)
+    if field.name == "class_id":
+        return bool(re.fullmatch(r"([א-ת]{1,2}|\d{1,2})['\"]? ?[-/]? ?\d{1,2}'?|\d{1,3}", text))
     if field.door == "hash":
         return bool(re.fullmatch(r"\d{5,9}(\.0+)?|[\w-][\w -]{3,}[\w-]", text))
     if field.type == "DATE":
@@ -374,7 +235,11 @@ def fits(field: Field, text: str) -> bool:
 
 def value_share(field: Field, column: Column) -> float | None:
     """Return the share of filled rows that a field may hold; None if that says nothing."""
-    is_free = field.unit in ("key", "code", "category") and not (field.pattern or field.allowed)
+    is_free = (
+        field.unit in ("key", "code", "category")
+        and not (field.pattern or field.allowed)
+        and field.name != "class_id"
+    )
     # A response may be mentioned by any of its names (R15).
     if not column.values or is_free or field.name == "response_id":
         return None
@@ -387,7 +252,7 @@ def value_share(field: Field, column: Column) -> float | None:
 def guess(field: Field, column: Column) -> Guess | None:
     """Guess whether a column is a field: by header, else by values that are like no others."""
     named, why = header_score(field.name, column.header)
-    if not named:
+    if named < LEAST:
         score, what = _by_values(field, column)
         reason = f"the header says nothing, values look like {what}"
         return Guess(column.header, score, reason, by_header=False) if score else None
@@ -414,7 +279,7 @@ def _by_values(field: Field, column: Column) -> tuple[float, str]:
         if 2 <= len(words) <= len(values) <= 30 and (value_share(field, column) or 0) >= 0.8:
             return 0.6, f"values of '{field.en}'"
     elif field.name == "pupil_hash":
-        if values and sum(map(_is_id, values)) >= 0.9 * len(values):
+        if _are_ids(column):
             return 0.6, "id numbers"
     elif field.name in _CODES and len(values) >= 3 and value_share(field, column) == 1:
         return 0.5, _CODES[field.name]
@@ -424,17 +289,31 @@ def _by_values(field: Field, column: Column) -> tuple[float, str]:
 # ---- a whole file -----------------------------------------------------------------------------
 
 
-def rank(columns: Sequence[Column], sources: Sequence[str] | None = None) -> list[Candidate]:
+def rank(
+    columns: Sequence[Column], sources: Sequence[str] | None = None, about: Iterable[str] = ()
+) -> list[Candidate]:
     """Return the logical sources (all, if none are named) with their scores, best first.
 
     The score is the share of the contract that was found, rare columns weighing more than those
-    that nearly every source has, lowered by headers that remain unexplained.
+    that nearly every source has, lowered by headers that remain unexplained; a title that names
+    the source speaks for it.
+
+    Args:
+        columns: of the file.
+        sources: that come into question.
+        about: texts that speak of the whole table.
     """
     words = dictionary()
     sources = sources or words.sources
     names = dict.fromkeys(name for source in sources for name in words.contract(source).contract)
     found = {name: _guesses(words.fields[name], columns) for name in names}
-    ranked = [_match(source, found, len(columns)) for source in sources]
+    texts = [text for text in about if text]
+    ranked = []
+    for source in sources:
+        candidate = _match(source, found, columns)
+        if candidate.guesses and any(speaks_of(source, text) for text in texts):
+            candidate = replace(candidate, score=min(1.0, candidate.score + _TITLED))
+        ranked.append(candidate)
     return sorted(ranked, key=lambda candidate: -candidate.score)
 
 
@@ -442,16 +321,13 @@ def _guesses(field: Field, columns: Sequence[Column]) -> list[Guess]:
     return [found for column in columns if (found := guess(field, column))]
 
 
-def _match(source_id: str, found: Mapping[str, list[Guess]], columns: int) -> Candidate:
-    """Pair a contract's columns with a file's, best pairs first."""
-    table = dictionary().contract(source_id)
-    pairs = [(candidate, name) for name in table.contract for candidate in found[name]]
-    chosen: dict[str, Guess] = {}
-    taken: set[str] = set()
-    for candidate, name in sorted(pairs, key=lambda pair: -pair[0].score):
-        if name not in chosen and candidate.header not in taken:
-            chosen[name] = candidate
-            taken.add(candidate.header)
+def _match(
+    source_id: str, found: Mapping[str, list[Guess]], columns: Sequence[Column]
+) -> Candidate:
+    """Pair a contract's columns with a file's so that all pairs together fit best."""
+    table, fields = dictionary().contract(source_id), dictionary().fields
+    chosen = _assigned({name: found[name] for name in table.contract})
+    taken = {best.header for best in chosen.values()}
     got_by = {name: best.score for name, best in chosen.items()}
     for name, best in chosen.items():
         near = (
@@ -467,11 +343,89 @@ def _match(source_id: str, found: Mapping[str, list[Guess]], columns: int) -> Ca
         )
         if max(doubles, default=0) > best.score - 0.1:
             chosen[name] = replace(chosen[name], score=min(best.score, _NOT_SURE))
+    left = [column for column in columns if column.header not in taken]
+    chosen |= _left_over(table, set(chosen), [one for one in left if not is_aside(one.header)])
     needed = set(table.contract) - table.contract_nullable - set(CONSTANT_LIKE) | set(chosen)
     others = table.contract_nullable - set(chosen)
     total = sum(map(_rarity, needed)) + 0.15 * sum(map(_rarity, others))
     got = sum(_rarity(name) * best.score for name, best in chosen.items())
-    return Candidate(source_id, got / total * (0.6 + 0.4 * len(chosen) / max(1, columns)), chosen)
+    unexplained = sum(
+        one.header not in {best.header for best in chosen.values()} and not is_aside(one.header)
+        for one in columns
+    )
+    score = got / total * (0.6 + 0.4 * len(chosen) / max(1, len(chosen) + unexplained))
+    is_of_persons = any(fields[name].door == "hash" for name in table.contract)
+    if not is_of_persons and any(_are_ids(column) for column in left):
+        score *= _NOT_OF_PERSONS
+    # Rows without what tells them apart are rows of another source; a grade may stand in a title.
+    if set(table.key) - set(chosen) - {*CONSTANT_LIKE, "grade", "subject"}:
+        score *= _WITHOUT_KEY
+    return Candidate(source_id, score, chosen, unexplained)
+
+
+def _assigned(found: Mapping[str, list[Guess]]) -> dict[str, Guess]:
+    """Return for each column of the contract at most one header, and each header at most once, so
+    that the sum of scores is greatest.
+    """
+    headers = list(dict.fromkeys(g.header for held in found.values() for g in held))
+    names = [name for name, held in found.items() if held]
+    scores = np.zeros((len(names), len(headers)))
+    by_pair = {}
+    for row, name in enumerate(names):
+        for one in found[name]:
+            scores[row, headers.index(one.header)] = one.score
+            by_pair[name, one.header] = one
+    rows, places = linear_sum_assignment(-scores)
+    pairs = ((names[row], headers[place]) for row, place in zip(rows, places, strict=True))
+    chosen = {pair[0]: by_pair[pair] for pair in pairs if pair in by_pair}
+    return {name: chosen[name] for name in found if name in chosen}
+
+
+def _left_over(table: Table, found: set[str], left: Sequence[Column]) -> dict[str, Guess]:
+    """Return guesses for required columns of which one is left, and one header that could be it.
+
+    It must be a number, a day, a flag or a category as the contract has it, and no other required
+    column that is left may be alike.
+    """
+    needed = [
+        dictionary().fields[name]
+        for name in table.contract
+        if name not in found | table.contract_nullable | {"school_year", "scale_id"}
+    ]
+    fitting = {
+        field.name: [column for column in left if _could_be(field, column)] for field in needed
+    }
+    chosen = {}
+    for name, columns in fitting.items():
+        alone = len(columns) == 1 and not any(
+            columns[0] in others for other, others in fitting.items() if other != name
+        )
+        if alone:
+            reason = "nothing else is left, and its values could be that"
+            chosen[name] = Guess(columns[0].header, LEAST, reason, by_header=False)
+    return chosen
+
+
+def _could_be(field: Field, column: Column) -> bool:
+    """Whether values alone allow a column to be a field of numbers, days, flags or categories."""
+    if not (_is_number(field) or field.type in ("DATE", "BOOLEAN") or field.allowed):
+        return False
+    if len(column.values) < 2 or personal_look(column) or (value_share(field, column) or 0) < 0.95:
+        return False
+    if _is_number(field):
+        numbers = [float(normalise.number(value) or 0) for value in column.values]
+        if field.unit in _COUNTED and not all(number.is_integer() for number in numbers):
+            return False
+        return header_allows(field, column.header) and not _codes_or_years(column)
+    return True
+
+
+def _codes_or_years(column: Column) -> bool:
+    return all(re.fullmatch(r"\d{6,}|(19|20)\d\d", value) for value in column.values)
+
+
+def _are_ids(column: Column) -> bool:
+    return bool(column.values) and sum(map(_is_id, column.values)) >= 0.9 * len(column.values)
 
 
 @cache

@@ -19,8 +19,8 @@ from typing import Any
 
 from pipelines.settings.fields import dictionary
 from pipelines.settings.mapping import FACTORS, SourceMapping
-from pipelines.settings.policy_defaults import DEFAULTS
-from pipelines.settings.yaml_files import read_yaml
+from pipelines.settings.policy_defaults import DEFAULTS, OPEN
+from pipelines.settings.yaml_files import CityError, read_yaml
 from pipelines.sources import normalise
 from pipelines.sources.admission import header_shown
 from pipelines.sources.guess import describe, rank
@@ -30,7 +30,8 @@ from pipelines.sources.propose import (
     Draft,
     Layout,
     draft,
-    form_source,
+    form_of,
+    form_sheets,
     layouts,
     proposals,
     said_above,
@@ -39,8 +40,8 @@ from pipelines.sources.workbook import UnreadableError
 
 NONE = "none"
 """The answer that a table, a column or a programme is none of those that are known."""
-OPEN = "?"
-"""What stands in the answers beside a question that nobody has answered yet."""
+NEW = "new"
+"""The answer that a programme is one of the city's own; `new=<id>` names it."""
 _YES, _NO = "yes", "no"
 _NOTHING = 0.15  # a table that fits a source less well is no source's, and nobody is asked
 _SAME_LAYOUT = 0.6  # share of a mapping's headers that a changed file still has
@@ -186,17 +187,19 @@ class NewCity:
 
     Attributes:
         tables: what is read, and how.
-        forms: filled forms of the product: source → file.
+        forms: filled forms of the product: source → its mapping.
         left: file (and sheet) that is not read, and why in both languages.
         notes: what was taken for granted, in both languages.
         sheets: file that was looked at → its sheets with a table.
+        own: the city's own programmes that no catalogue has: id → name.
     """
 
     tables: list[Read] = field(default_factory=list)
-    forms: dict[str, str] = field(default_factory=dict)
+    forms: dict[str, dict[str, str]] = field(default_factory=dict)
     left: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
     sheets: dict[str, set[str]] = field(default_factory=dict)
+    own: dict[str, str] = field(default_factory=dict)
 
     def of(self, source_id: str) -> list[Read]:
         """Return the tables of a source."""
@@ -227,8 +230,8 @@ def look(folder: Path, settled: dict[str, Any], answers: Answers) -> NewCity:
         if path.name.startswith(("~$", ".")) or not path.is_file():
             continue
         try:
-            if form := form_source(layouts(path)):
-                city.forms[form] = path.name
+            if forms := form_sheets(layouts(path)):
+                city.forms |= {name: form_of(path.name, sheet) for name, sheet in forms.items()}
                 continue
             drafts = proposals(path)
         except UnreadableError as error:
@@ -552,7 +555,10 @@ def _name_responses(city: NewCity, answers: Answers) -> None:
                 continue  # it may name a person, so nobody is shown it: its row is set aside
             else:
                 meant = _programme(name, answers)
-            if meant in catalogue() and meant != name:
+            if meant and meant.partition("=")[0] == NEW:
+                meant = _own_id(meant, name)
+                city.own.setdefault(meant, name)
+            if (meant in catalogue() or meant in city.own) and meant != name:
                 values = table.mapping.setdefault("values", {})
                 values.setdefault("response_id", {})[name] = meant
             elif meant == NONE:  # people said so: its rows are left out, and counted
@@ -594,12 +600,37 @@ def _programme(name: str, answers: Answers) -> str | None:
     return answers.of(
         Question(
             f"responses/{name}",
-            f"The programme '{name}' is none of the catalogue: which one is it?",
-            f"המענה «{name}» אינו מוכר: איזה מענה מן הרשימה הוא?",
-            (*catalogue(), NONE),
+            f"The programme '{name}' is none of the catalogue: which one is it? ({NEW}: one of the"
+            f" city's own, to be described in the policy; {NONE}: it is left out)",
+            f"המענה «{name}» אינו מוכר: איזה מענה מן הרשימה הוא? ({NEW}: מענה של העיר, שיתואר"
+            f" במדיניות; {NONE}: לא ייכלל)",
+            (*catalogue(), NEW, NONE),
             known[near[0]] if near else None,
         )
     )
+
+
+_LATIN = str.maketrans(
+    dict(zip("אבגדהוזטיכלמנסעפקרתךםןף", "abgdhvztyklmnsapkrtkmnp", strict=True))
+    | {"ח": "ch", "צ": "tz", "ץ": "tz", "ש": "sh"}
+)
+
+
+def _own_id(reply: str, name: str) -> str:
+    """Return the id of a programme of the city's own: as it was given, else by its letters."""
+    given = reply.partition("=")[2].strip()
+    if given:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", given) or given in catalogue():
+            raise CityError(
+                f"responses/{name}: '{given}' cannot be the id of a new programme: a–z, 0–9 and _,"
+                " beginning with a letter, and none of the catalogue",
+                f"responses/{name}: '{given}' אינו יכול להיות מזהה של מענה חדש: אותיות לטיניות"
+                " קטנות, ספרות ו־_, אות בתחילתו, ולא מזהה שכבר קיים ברשימה",
+            )
+        return given
+    letters = re.sub("[\"']", "", normalise.spelling(name)).translate(_LATIN)
+    found = re.sub(r"[^a-z0-9]+", "_", letters).strip("_")
+    return f"own_{found}" if found in catalogue() or not found[:1].isalpha() else found
 
 
 # ---- city.yaml --------------------------------------------------------------------------------
@@ -678,15 +709,15 @@ def _sources(settled: dict[str, Any], city: NewCity) -> dict[str, Any]:
             key = (source_id, mapping.get("file"), str(mapping.get("sheet", "")))
             sheets = city.sheets.get(str(mapping.get("file")), {key[2]})
             is_gone = key[2] and "{school_year}" not in key[2] and key[2] not in sheets
-            is_form = mapping.get("form") in city.forms.values()
+            is_form = mapping.get("form") in {form["form"] for form in city.forms.values()}
             if key not in read and not is_form and not is_gone:
                 found.setdefault(source_id, []).append(mapping)
     for table in city.tables:
         mappings = found.setdefault(table.source_id, [])
         if table.mapping not in mappings:
             mappings.append(table.mapping)
-    for source_id, file in city.forms.items():
-        found.setdefault(source_id, []).append({"form": file})
+    for source_id, form in city.forms.items():
+        found.setdefault(source_id, []).append(form)
     order = {source_id: number for number, source_id in enumerate(dictionary().sources)}
     return {
         source_id: held[0] if len(held) == 1 else held

@@ -14,13 +14,14 @@ from typing import Any
 import yaml
 
 from pipelines.settings.fields import dictionary
-from pipelines.settings.policy_defaults import DEFAULTS
+from pipelines.settings.policy_defaults import DEFAULTS, OPEN
 from pipelines.settings.yaml_files import read_yaml
 from pipelines.sources.new_city import BUDGET, DELIVERY, NewCity, catalogue, words
 
 _BACKGROUND_PCT = 25  # of the weight of need, where background is measured at all
 _CHANNELS = frozenset(map(str, dictionary().fields["funding_channel"].allowed))
 _MARK = "# draft "
+_LATEST = 9999  # no year is later
 
 
 def policy_text(city: NewCity, settings: dict[str, Any]) -> str:
@@ -73,11 +74,44 @@ def _lines(city: NewCity, settings: dict[str, Any]) -> Iterator[str]:
     parts["response_map"]["needs"] = _needs(parts)
     used = {entry["goal"] for entry in parts["responses"].values()}
     used |= {need["goal"] for need in parts["response_map"]["needs"].values()}
-    parts["goals"] = {key: goal for key, goal in words()["goals"].items() if key in used}
+    # For a programme of its own the city chooses among all goals.
+    parts["goals"] = {
+        key: goal for key, goal in words()["goals"].items() if city.own or key in used
+    }
     for name, part in parts.items():
         yield ""
         yield f"# {meanings[name]}"
         yield from _written(name, part)
+        if name == "responses":
+            for programme in sorted(city.own):
+                yield from own_response(city, programme, money)
+
+
+def own_response(city: NewCity, programme: str, money: Money | None = None) -> Iterator[str]:
+    """Yield the lines of a programme that no catalogue has, with what the city has to decide.
+
+    Args:
+        city: how the files are read.
+        programme: its id.
+        money: what the files say of programmes; added up if not given.
+    """
+    priced = _priced(programme, money or Money(city, _LATEST))
+    held = {
+        "name_he": city.own[programme],
+        "name_en": programme,
+        **words()["own_response"],
+    } | priced
+    if not priced.get("is_allocated", True):
+        share = _value(0, "share of pupils", "assumed", "המענה אינו מוקצה")
+        held["served_share"] = share
+    yield ""
+    yield f"  # {words()['own_head_he']}"
+    yield f"  {programme}:"
+    for key, entry in held.items():
+        remark = words()["own_remarks_he"].get(key)
+        is_open = entry == OPEN or (isinstance(entry, dict) and entry.get("value") == OPEN)
+        said = f"  # {remark}" if remark and (is_open or key == "effects") else ""
+        yield f"    {key}: {_flow(entry)}{said}"
 
 
 def _written(name: str, part: Any) -> Iterator[str]:
@@ -119,6 +153,7 @@ class Money:
         participants: programme → participants of the same year; of the last that is known, if none.
         year: programme → the year of its money.
         file: the files that say so.
+        known: programmes of the catalogue and of the city's own.
     """
 
     def __init__(self, city: NewCity, last: int) -> None:
@@ -160,9 +195,10 @@ class Money:
         }
         self.file = ", ".join(dict.fromkeys(table.path.name for table in city.of(BUDGET)))
         self.named = {p for _, p in took_part} | {p for p, _ in self.planned}
+        self.known = catalogue().keys() | city.own.keys()
 
     def of_channel(self, channel: str) -> int:
-        """Return what a channel paid in the last year for programmes of the catalogue, in whole
+        """Return what a channel paid in the last year for programmes that are known, in whole
         NIS: what it paid for others is not the plan's to share.
         """
         return round(
@@ -170,7 +206,7 @@ class Money:
                 planned
                 for (programme, other), planned in self.planned.items()
                 if other == channel
-                and programme in catalogue()
+                and programme in self.known
                 and self.year[programme] == self.last
             )
         )
@@ -260,21 +296,25 @@ def _indicators(city: NewCity, settings: dict[str, Any]) -> dict[str, Any]:
 
 def _responses(city: NewCity, money: Money) -> dict[str, Any]:
     """Return the city's programmes of the catalogue; those without a known cost are not planned."""
-    found: dict[str, Any] = {}
-    for programme in sorted(money.named & catalogue().keys()):
-        cost = money.cost(programme)
-        source = f"{money.file}: {money.year[programme]}" if cost else "assumed"
-        reason = "תקציב השנה חלקי מספר המשתתפים" if cost else "לא ידועה עלות בקבצים"
-        found[programme] = {
-            "goal": words()["responses"][programme]["goal"],
-            **({} if cost else {"is_allocated": False}),
-            "fixed_cost": _value(0, "NIS per school per year", "assumed", "כל העלות לפי משתתפים"),
-            "unit_cost": _value(cost or 0, "NIS per participant per year", source, reason),
-            "funding": money.shares(programme) if cost else {"municipal_own": 1.0},
-            "funding_source": source,
-            "cost_reason_he": reason,
-        }
-    return found
+    return {
+        programme: {"goal": words()["responses"][programme]["goal"], **_priced(programme, money)}
+        for programme in sorted(money.named & catalogue().keys())
+    }
+
+
+def _priced(programme: str, money: Money) -> dict[str, Any]:
+    """Return what the files say of a programme's cost; without one it is not planned."""
+    cost = money.cost(programme)
+    source = f"{money.file}: {money.year[programme]}" if cost else "assumed"
+    reason = "תקציב השנה חלקי מספר המשתתפים" if cost else "לא ידועה עלות בקבצים"
+    return {
+        **({} if cost else {"is_allocated": False}),
+        "fixed_cost": _value(0, "NIS per school per year", "assumed", "כל העלות לפי משתתפים"),
+        "unit_cost": _value(cost or 0, "NIS per participant per year", source, reason),
+        "funding": money.shares(programme) if cost else {"municipal_own": 1.0},
+        "funding_source": source,
+        "cost_reason_he": reason,
+    }
 
 
 def _needs(parts: dict[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from pipelines.sources.guess import (
     shape,
     unit_of,
 )
+from pipelines.sources.header_words import is_known
 from pipelines.sources.personal import mask_personal
 from pipelines.sources.tabular import (
     TOTAL,
@@ -314,7 +315,8 @@ class Draft:
         """Whether the table may be of another source, or of none."""
         first, *others = (candidate.score for candidate in self.candidates)
         # Many headers say nothing, and the source lacks a column that it needs.
-        named = len(self.candidates[0].guesses) / max(1, len(self.layout.rows.columns))
+        best = self.candidates[0]
+        named = len(best.guesses) / max(1, len(best.guesses) + best.unexplained)
         is_lacking = named < _EXPLAINED and any(place[0] == "columns" for place in self._places())
         return first < FITS or is_lacking or any(first - other < _NEAR for other in others)
 
@@ -365,7 +367,7 @@ def draft(path: Path, layout: Layout, candidates: Sequence[Candidate]) -> Draft:
     chosen = {
         name: found
         for name, found in best.guesses.items()
-        if header_shown(found.header) == found.header
+        if header_shown(found.header) == found.header or is_known(found.header)
     }
     said = said_above(best.source_id, set(chosen), path, layout)
     kept, unpivot = _unpivoted(chosen, layout) if layout.wide else (chosen, [])
@@ -680,12 +682,13 @@ def propose(path: Path, source_id: str | None = None) -> str:
         KeyError: naming the known sources, if there is no such source.
     """
     found = layouts(path)
-    form = form_source(found)
-    if form and source_id in (None, form):
-        return _of_form(path, form)
+    forms = form_sheets(found)
+    if source_id in forms:
+        return _of_forms(path, {source_id: forms[source_id]})
+    if forms and source_id is None:
+        return _of_forms(path, forms)
     ranked = [
-        (layout, rank(describe(layout.rows), [source_id] if source_id else None))
-        for layout in found
+        (layout, _ranked(path, layout, [source_id] if source_id else None)) for layout in found
     ]
     layout, candidates = max(ranked, key=_worth)
     if not source_id and not candidates[0].guesses:
@@ -711,11 +714,15 @@ def proposals(path: Path) -> list[Draft]:
     drafts = []
     for layout in layouts(path):
         tried = [layout, *_as_rows(layout)]
-        ranked = [(one, rank(describe(one.rows))) for one in tried]
+        ranked = [(one, _ranked(path, one)) for one in tried]
         best, candidates = max(ranked, key=lambda item: item[1][0].score)
         if candidates[0].guesses:
             drafts.append(draft(path, best, candidates))
     return drafts
+
+
+def _ranked(path: Path, layout: Layout, sources: Sequence[str] | None = None) -> list[Candidate]:
+    return rank(describe(layout.rows), sources, texts_about(path, layout).values())
 
 
 def _as_rows(layout: Layout) -> Iterator[Layout]:
@@ -759,27 +766,42 @@ def _without_value(name: str, header: str) -> str:
     return " ".join(filter(None, kept)).strip(" -–:")
 
 
-def form_source(found: Sequence[Layout]) -> str | None:
-    """Return the source whose form a workbook is, as `make forms` writes it; None if it is none."""
+def form_sheets(found: Sequence[Layout]) -> dict[str, str]:
+    """Return the sources whose forms a workbook holds, as the product writes them, by their sheets.
+
+    A form of `make forms` holds one, the entry sheet of `make papers` several; none otherwise.
+    """
+    known = {dictionary().source_he(name): name for name in form_sources()}
+    forms = {}
     for layout in found:
-        if layout.options.get("sheet") != FORM_SHEET:
-            continue
+        sheet = str(layout.options.get("sheet"))
         headers = {column.header for column in describe(layout.rows)}
-        for source_id in form_sources():
-            names = dictionary().contract(source_id).contract
-            if {dictionary().fields[name].he for name in names} <= headers:
-                return source_id
-    return None
+        for source_id in form_sources() if sheet == FORM_SHEET else (known.get(sheet),):
+            names = dictionary().contract(source_id).contract if source_id else ()
+            if source_id and {dictionary().fields[name].he for name in names} <= headers:
+                forms[source_id] = sheet
+                break
+    return forms
 
 
-def _of_form(path: Path, source_id: str) -> str:
-    """Return the mapping of a form of the product, which names the file alone."""
+def form_of(file: str, sheet: str) -> dict[str, str]:
+    """Return the mapping of a form of the product; of one of several in a workbook, its sheet."""
+    return {"form": file} | ({"sheet": sheet} if sheet != FORM_SHEET else {})
+
+
+def _of_forms(path: Path, forms: Mapping[str, str]) -> str:
+    """Return the mapping of forms of the product."""
+    named = ", ".join(dictionary().source_he(source_id) for source_id in forms)
+    lines = ""
+    for source_id, sheet in forms.items():
+        said = form_of(path.name, sheet).items()
+        lines += f"  {source_id}:\n" + "".join(f"    {key}: {_scalar(to)}\n" for key, to in said)
     return (
-        f"# {path.name} is the form of {source_id} that `make forms` writes: nothing is guessed.\n"
-        f"sources:\n  {source_id}:\n    form: {_scalar(path.name)}\n"
+        f"# {path.name} is the form of {', '.join(forms)} that the product writes: nothing is"
+        f" guessed.\nsources:\n{lines}"
         "# Put the block under `sources:` of the city's city.yaml, and run"
         f" `{NEXT_COMMAND}`.\n"
-        f"# זהו הטופס של {dictionary().source_he(source_id)}; יש להעתיק את הקטע אל sources: בקובץ"
+        f"# זהו הטופס של {named}; יש להעתיק את הקטע אל sources: בקובץ"
         f" city.yaml של העיר, ולהריץ {NEXT_COMMAND}.\n"
     )
 

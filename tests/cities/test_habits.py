@@ -1,15 +1,22 @@
-"""The town's files as other offices keep them: the first day up to `make check`."""
+"""The town's files as other offices keep them: from the first day to a release of its own plan."""
 
+import polars as pl
 import pytest
 
 from pipelines.commands.check import main as check
 from pipelines.commands.new_city import main as new_city
 from pipelines.settings.city import load_city
+from tests.cities.five_schools import write_year
 from tests.cities.habits import write_one_workbook, write_semicolons
 from tests.cities.test_five_schools import ANSWERS, MOST_OPEN
+from tests.runs import run_of
+
+HABITS = (write_semicolons, write_one_workbook)
+# What the town is told: who needs what, who gets what, for how much.
+TOLD = ("mart_need_index", "mart_gap_school_subject", "mart_allocation", "mart_work_plan")
 
 
-@pytest.mark.parametrize("write", [write_semicolons, write_one_workbook])
+@pytest.mark.parametrize("write", HABITS)
 def test_other_habits_ask_no_more_and_pass_the_check(write, tmp_path, capsys):
     folder = tmp_path / "givat_alonim"
     write(folder / "files", tmp_path / "aside", 2025, 2026)
@@ -24,3 +31,34 @@ def test_other_habits_ask_no_more_and_pass_the_check(write, tmp_path, capsys):
     assert all(len(mappings) == 2 for mappings in city.sources.values())
     assert city.subjects == ("english", "hebrew", "math")
     assert check([str(folder)]) == 0, capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The town's own release, from the files as its offices keep them."""
+    folder = tmp_path_factory.mktemp("own") / "givat_alonim"
+    for year in (2025, 2026):
+        write_year(folder / "files", year)
+    return _release_of(folder)
+
+
+def _release_of(folder):
+    assert new_city([str(folder), "--answers", str(ANSWERS)]) == 0
+    run = run_of(folder)
+    assert run.code == 0, run.said
+    return run.place.current
+
+
+@pytest.mark.parametrize("write", HABITS)
+def test_other_habits_come_to_the_same_release(write, published, tmp_path):
+    folder = tmp_path / "givat_alonim"
+    write(folder / "files", tmp_path / "aside", 2025, 2026)
+    current = _release_of(folder)
+    for name in TOLD:
+        told, own = (
+            pl.read_parquet(release / "analyst" / f"{name}.parquet")
+            for release in (current, published)
+        )
+        assert len(own) > 0, name
+        assert told.equals(own), name
+    assert (current / "committee" / "index.html").is_file()

@@ -82,6 +82,10 @@ def test_a_wrong_source_is_called_doubtful(judged):
     assert judged.filter(~pl.col("source") & ~pl.col("doubted")).is_empty()
 
 
+def test_a_right_source_is_seldom_called_doubtful(judged):
+    assert judged.filter("source")["doubted"].mean() <= 0.1
+
+
 def test_headers_of_one_row(judged):
     assert judged.filter(pl.col("habit") != "two_rows")["header"].mean() >= 0.95
 
@@ -95,9 +99,7 @@ def test_columns_that_are_mapped_are_right(judged):
 
 
 def test_columns_that_are_there_are_found(judged):
-    recall = judged["right"].sum() / judged["true"].sum()
-    if recall < 0.9:  # what is not found is asked, never taken for something else
-        pytest.xfail(f"{recall:.2f} of the columns are found, not .90")
+    assert judged["right"].sum() / judged["true"].sum() >= 0.9
 
 
 def test_units(judged):

@@ -17,7 +17,7 @@ from tests.words.reading import Release
 # Names that stand in Latin letters wherever they are written: statistics, and the formula of W.
 LATIN = {"n", "W", "a", "E", "AUC"}
 # Pages that show names of columns, files and checks to those who mend them.
-IDENTIFIERS = {"annex/quality.html"}
+IDENTIFIERS = {"annex/quality.html", "annex/guide.html"}
 NOT_MEASURED = "לא נמדד"
 # Tables of names of files and checks, and columns in which a city writes what it likes.
 _FOR_ANALYSTS = {"mart_data_quality", "mart_quarantine", "mart_quarantine_summary", "mart_repair"}

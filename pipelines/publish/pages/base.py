@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 
 from models import hebrew
 from pipelines.publish import words
+from pipelines.publish.translations import Language
 from pipelines.settings.fields import dictionary
 
 Row = Mapping[str, Any]
@@ -49,6 +50,7 @@ ANNEXES = {
     "decisions": ("החלטות", "מה הוחלט, מתי, בידי מי ומדוע, ומה עוד פתוח."),
     "plan": ("תוכנית העבודה", "מי עושה מה, מתי, ובכמה; והתקדמות בשנה שרצה."),
     "quality": ("איכות הנתונים", "אילו בדיקות עברו הנתונים, ומה חסר."),
+    "guide": ("מדריך לרשות", "איך מביאים קבצים, מריצים, בודקים ומפרסמים, ומה עושים בכל ממצא."),
 }
 
 _OF_THE_PLAN = ("report", "responses", "allocation", "scenarios")
@@ -66,6 +68,7 @@ class ReportContext:
         scope_he: which schools the plan covers, in words.
         data_years_he: which years have data, in words.
         notes_he: what a reader must know before any number.
+        languages: those beside Hebrew in which pages for parents and residents are drawn.
     """
 
     city_name_he: str
@@ -75,6 +78,7 @@ class ReportContext:
     scope_he: str
     data_years_he: str
     notes_he: tuple[str, ...]
+    languages: tuple[Language, ...] = ()
 
 
 def number(table: str | None, row: Row, column: str, form: str = "") -> Markup:
