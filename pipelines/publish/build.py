@@ -302,7 +302,7 @@ def intrude_each(
             raise PrivacyError(f"{name}: {error}") from None
         attacked.append((thresholds, told))
 
-    every: Told | None = None
+    every: list[Told] = []
     for reader in readers:
         place = folder / reader.name
         is_of_schools = reader.may.schools == "own"
@@ -315,10 +315,11 @@ def intrude_each(
             )
         told = read(marts, tables, reader.thresholds.count_pupils)
         attack(reader.name, told, reader.thresholds, before.get(reader.thresholds, ()))
-        every = told if every is None else every.beside(told)
-    least = min((r.thresholds for r in readers), key=lambda one: one.count_pupils)
-    if every is not None and len({reader.thresholds for reader in readers}) > 1:
-        attack("all audiences together", every, least, together(before.values()))
+        every.append(told)
+    if len({reader.thresholds for reader in readers}) > 1:
+        least = min((r.thresholds for r in readers), key=lambda one: one.count_pupils)
+        (told,) = together([one] for one in every)
+        attack("all audiences together", told, least, together(before.values()))
 
 
 def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame]) -> None:
