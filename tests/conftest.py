@@ -96,7 +96,7 @@ def browser():
 # The same steps on fewer draws: what is drawn often is tested where it is modelled.
 QUICK_ACCOUNT = """
 account:
-  draws: {value: 10, unit: draws, source: test, reason: quick}
+  draws: {value: 30, unit: draws, source: test, reason: the fewest by which a line can be firm}
   scenarios: {value: 3, unit: draws, source: test, reason: quick}
   flip_pairs: {value: 1, unit: pairs, source: test, reason: quick}
   gammas: {value: [0.0, 1.0, 2.0], unit: exponents, source: test, reason: quick}
