@@ -128,7 +128,7 @@ format: setup ## put the code in its standard form
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
-validate: setup ## the claims: statistics against planted truth and published answers, quick and slow; costly properties on four times the cases
+validate: setup ## the claims: statistics against planted truth and published answers, quick and slow; properties and simulations on all their cases
 	@$(PY) -m pytest -m "slow or claim" --ignore=tests/benchmarks -rA
 	@TIKKUN_ALL_EXAMPLES=yes $(PY) -m pytest -m "(hypothesis or sampled) and not slow" --ignore=tests/benchmarks
 
