@@ -32,6 +32,7 @@ ALLOWED = {
     "MIT": "MIT",
     "MIT License": "MIT",
     "MIT-0": "MIT-0",
+    "MIT-CMU": "MIT-CMU",
     "MPL-2.0": "MPL-2.0",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "PSF-2.0": "PSF-2.0",
