@@ -205,7 +205,7 @@ def test_every_paragraph_and_table_of_the_slides_runs_right_to_left(papers, name
             tables += 1
             assert table.get("rtl") == "1"
         for body in tree.iter(qn("p:txBody")):
-            if any(body.iter(qn("a:r"))):
+            if body.find(f".//{qn('a:r')}") is not None:
                 assert body.find(qn("a:bodyPr")).get("rtlCol") == "1"
     assert paragraphs > 400
     assert tables >= 15
