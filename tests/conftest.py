@@ -27,13 +27,18 @@ def pytest_addoption(parser):
 LONG = (
     "sources/test_privacy.py",
     "integration/test_runs_together.py",
-    "sources/test_collect_properties.py",
-    "sources/test_dirty_city.py",
     "integration/test_real_city.py",
+    "cities/test_guide.py",
+    "sources/test_collect_properties.py",
+    "integration/test_night.py",
+    "publish/test_known.py",
+    "faults/test_damage.py",
+    "integration/test_steps.py",
     "integration/test_scenarios.py",
     "integration/test_run_errors.py",
-    "integration/test_steps.py",
     "browser/test_browser.py",
+    "faults/test_servers.py",
+    "sources/test_dirty_city.py",
 )
 
 
