@@ -18,27 +18,31 @@ foreseen AS (
     JOIN core.core_city AS city ON city.planning_year = forecasts.school_year
     GROUP BY codes.semel_mosad
 ),
-sized AS (
-    SELECT
-        schools.semel_mosad,
-        schools.school_name_he,
-        schools.stream,
-        city.planning_year,
-        last_register.registered_year,
-        last_register.last_registered_pupils,
-        foreseen.forecast_pupils,
-        foreseen.forecast_on,
-        foreseen.forecast_pupils - last_register.last_registered_pupils AS forecast_change_pupils,
-        CASE
-            WHEN last_register.registered_year >= city.planning_year THEN 'register'
-            WHEN foreseen.forecast_pupils IS NOT NULL THEN 'forecast'
-            ELSE 'last_register'
-        END AS planned_by
-    FROM core.core_school AS schools
-    CROSS JOIN core.core_city AS city
-    JOIN last_register ON last_register.semel_mosad = schools.semel_mosad
-    LEFT JOIN foreseen ON foreseen.semel_mosad = schools.semel_mosad
-    WHERE schools.is_in_plan AND last_register.last_registered_pupils > 0
+come AS (
+    SELECT years.semel_mosad, years.pupils
+    FROM core.core_school_year AS years
+    JOIN core.core_city AS city ON city.planning_year <= years.school_year
+    QUALIFY row_number() OVER (PARTITION BY years.semel_mosad ORDER BY years.school_year DESC) = 1
 )
-SELECT *, CASE WHEN planned_by = 'forecast' THEN forecast_pupils ELSE last_registered_pupils END AS pupils
-FROM sized
+SELECT
+    schools.semel_mosad,
+    schools.school_name_he,
+    schools.stream,
+    city.planning_year,
+    last_register.registered_year,
+    last_register.last_registered_pupils,
+    foreseen.forecast_pupils,
+    foreseen.forecast_on,
+    foreseen.forecast_pupils - last_register.last_registered_pupils AS forecast_change_pupils,
+    CASE
+        WHEN come.pupils IS NOT NULL THEN 'register'
+        WHEN foreseen.forecast_pupils IS NOT NULL THEN 'forecast'
+        ELSE 'last_register'
+    END AS planned_by,
+    coalesce(come.pupils, foreseen.forecast_pupils, last_register.last_registered_pupils) AS pupils
+FROM core.core_school AS schools
+CROSS JOIN core.core_city AS city
+JOIN last_register ON last_register.semel_mosad = schools.semel_mosad
+LEFT JOIN foreseen ON foreseen.semel_mosad = schools.semel_mosad
+LEFT JOIN come ON come.semel_mosad = schools.semel_mosad
+WHERE schools.is_in_plan AND last_register.last_registered_pupils > 0

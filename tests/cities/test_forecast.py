@@ -143,4 +143,4 @@ def test_a_release_says_what_the_plan_is_sized_by(comes, tmp_path):
     page = (shown / "annex" / "allocation.html").read_text(encoding="utf-8")
     assert "לפי תחזית הרישום" in page
     school = (shown / "schools" / "412316.html").read_text(encoding="utf-8")
-    assert ("(תחזית הרישום)" in school) is not comes
+    assert ("לפי תחזית הרישום" in school) is not comes
