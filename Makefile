@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
 
-.PHONY: help faults bill backup as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula new-city propose check policy history fetch test test-quick browser lint format types ui bench validate lock clean
+.PHONY: help faults bill backup as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula new-city propose check policy history fetch test test-quick browser office lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -42,7 +42,7 @@ check: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## h
 policy: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the whole policy of CITY with its defaults, and the file and line of each decision
 	@$(PY) -m pipelines.commands.policy $(CITY)
 
-forms: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## write the empty forms of what people of CITY fill in (cards, considerations, parents' forms, …) to its folder forms/
+forms: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## write the empty forms of what people of CITY fill in (cards, considerations, parents' forms, …), and the texts to translate, to its folder forms/
 	@$(PY) -m pipelines.commands.forms $(CITY)
 
 history: setup ## the versions of a source's files, or its rows on a day (CITY, SOURCE=id, DAY=2026-03-01)
@@ -57,7 +57,7 @@ send: setup ## send CITY's current release: to each recipient the version of the
 pages: setup ## draw the pages of CITY's current release again, after a template has changed
 	@$(PY) -m pipelines.commands.pages $(CITY)
 
-papers: setup ## the papers of CITY's current release: policy document, meeting packs, verify.html (to data_marts/CITY/papers)
+papers: setup ## the papers of CITY's current release: policy document, paper to cut, entry sheet, verify.html (to data_marts/CITY/papers)
 	@$(PY) -m pipelines.commands.papers $(CITY)
 
 ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the Dagster pages of CITY on http://127.0.0.1:$(PORT); nothing runs unless asked (VIEW=1: nothing can be started; HOST=address with TIKKUN_TOKEN: for others too)
@@ -93,7 +93,10 @@ compare: setup ## what differs between two published releases, table by table (B
 formula: setup ## share money by a declared formula (FILE=declaration.yaml TABLE=rows.csv or .parquet, POT=nis where the pot is a channel, KEY=column)
 	@$(PY) -m pipelines.commands.share_by_formula "$(FILE)" "$(TABLE)" $(if $(POT),--pot $(POT)) $(if $(KEY),--key $(KEY))
 
-test: setup browser ## the tests (minutes)
+# The tests import all there is in every process: what is compiled once is kept, whatever the shell says.
+test test-quick faults validate: export PYTHONDONTWRITEBYTECODE =
+
+test: setup browser office ## the tests (minutes)
 	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder
 
 test-quick: setup ## the quickest tests: units, formulas, golden SQL, settings (under a minute)
@@ -111,6 +114,9 @@ backup: setup ## copy what cannot be made again of CITY into OUT=backup.tar.gz, 
 browser: # Debian's chromium and a Hebrew font for the browser tests; without them those tests are skipped, with the reason
 	@sh tests/browser/setup.sh
 
+office: # Debian's LibreOffice Calc for the tests of workbooks that people fill in; without it those tests are skipped, with the reason
+	@sh tests/office/setup.sh
+
 lint: setup ## style, types, the direction of dependencies, licences
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
@@ -124,7 +130,7 @@ format: setup ## put the code in its standard form
 
 validate: setup ## the claims: statistics against planted truth and published answers, quick and slow; costly properties on four times the cases
 	@$(PY) -m pytest -m "slow or claim" --ignore=tests/benchmarks -rA
-	@TIKKUN_ALL_EXAMPLES=yes $(PY) -m pytest -m "not slow" tests/allocation tests/sources/test_collect_properties.py
+	@TIKKUN_ALL_EXAMPLES=yes $(PY) -m pytest -m "(hypothesis or sampled) and not slow" --ignore=tests/benchmarks
 
 bench: setup data_raw/demo_city/city.yaml ## the benchmarks, each beside an obvious alternative
 	@$(PY) -m pipelines.commands.run demo_city

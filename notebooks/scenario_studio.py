@@ -230,7 +230,7 @@ def _(
                 nis_change(total["municipal_change_agorot"]),
             ),
             (
-                "התקדמות צפויה (חודשי תלמיד)",
+                "התקדמות צפויה, בלי משקל הצורך (חודשי תלמיד)",
                 ltr("benefit", pupil_months(total["benefit_sd_pupils"])),
                 (
                     f"{pupil_months_change(total['benefit_change_sd_pupils'])}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.examples import examples
 from tests.runs import PROJECT, Place, run_of
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -36,13 +37,18 @@ LONG = (
 )
 
 
-def pytest_collection_modifyitems(items):
+COLLECTED = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before any is left out by its marks
+def pytest_collection_modifyitems(config, items):
+    config.stash[COLLECTED] = [item.nodeid for item in items]
     places = {PROJECT / "tests" / name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
 # A busy machine is no fault of the code: how long one example takes is not tested.
-settings.register_profile("tikkun", deadline=None)
+settings.register_profile("tikkun", deadline=None, max_examples=examples(100))
 settings.load_profile("tikkun")
 
 
@@ -55,6 +61,12 @@ def shared_data() -> Path:
             f"the shared real data are not at {folder}; set TIKKUN_SHARED_DATA to run this test"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def collected(pytestconfig) -> list[str]:
+    """The names of all tests that this session found, of those too that it leaves out."""
+    return pytestconfig.stash[COLLECTED]
 
 
 @pytest.fixture(scope="session")

@@ -101,6 +101,15 @@ def place_at(folder: Path, city: str) -> Place:
     return Place(raw=folder / "raw" / city, marts=folder / "marts" / city, env=env)
 
 
+def copy_of(place: Place, folder: Path) -> Place:
+    """Copy a place with all that its runs left, to be changed at will."""
+    # Another process may be reading the run store; what SQLite keeps beside it then comes and goes.
+    passing = shutil.ignore_patterns("*-wal", "*-shm")
+    top = place.marts.parent.parent
+    shutil.copytree(top, folder, symlinks=True, dirs_exist_ok=True, ignore=passing)
+    return place_at(folder, place.raw.name)
+
+
 # Runs that were made, each in a folder that its content names; `make clean` removes them.
 RUNS = PROJECT / ".work" / "test_runs"
 RUNS_KEPT = 8

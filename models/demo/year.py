@@ -79,9 +79,9 @@ def play(
     rows = lines.sort("plan_row_id").to_dicts()
     of_schools = [row for row in rows if row["semel_mosad"]]
     answered = {f"{school}/{name}" for school, name in letters.select(*_OF).iter_rows()}
-    refused = set(
-        letters.filter(pl.col("answer") != "confirmed").select("response_id", "channel").iter_rows()
-    )
+    denied = letters.filter(pl.col("answer") != "confirmed")
+    refused = set(denied.select("response_id", "channel").iter_rows())
+    by_school = {f"{school}/{name}" for school, name in denied.select(*_OF).iter_rows()}
     truth = _planted(of_schools, money, answered, rng)
     late, idle, silent, empty = (
         {one["on"] for one in truth if one["alert_kind"] == kind}
@@ -102,7 +102,11 @@ def play(
             ledger += [
                 (name, channel, first, round(pace * amount / len(MONTHS) / 100, 2))
                 for channel, amount in sorted(paid_by.get(name, {}).items())
-                if channel == _BASKET or (row["response_id"], channel) not in refused
+                if (
+                    name not in by_school
+                    if channel == _BASKET
+                    else (row["response_id"], channel) not in refused
+                )
             ]
             if row["semel_mosad"] in silent:
                 continue

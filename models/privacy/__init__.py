@@ -8,7 +8,16 @@ finely a share or a mean may be told.
 
 from models.privacy.intruder import ContradictionError, Found, Guard, attack
 from models.privacy.protect import UnprotectedError, protect
-from models.privacy.rounding import banded, mean_step, rounded, share_ends, share_step, wilson
+from models.privacy.rounding import (
+    banded,
+    coded,
+    coded_ends,
+    mean_step,
+    rounded,
+    share_ends,
+    share_step,
+    wilson,
+)
 from models.privacy.system import System
 
 __all__ = [
@@ -19,6 +28,8 @@ __all__ = [
     "UnprotectedError",
     "attack",
     "banded",
+    "coded",
+    "coded_ends",
     "mean_step",
     "protect",
     "rounded",

@@ -320,7 +320,8 @@ class Reasons:
         self._everything = {
             n for n, is_told in zip(self._names, self._told, strict=True) if is_told
         }
-        self._everything |= set(self._rows)
+        is_told = np.isfinite(system.low[rows]) | np.isfinite(system.high[rows])  # else hidden
+        self._everything |= {n for n, told in zip(self._rows, is_told, strict=True) if told}
         self._solver = None
         if len(rows) > 1:
             lower = np.where(self._told, told, system.lower[every]).astype(float)

@@ -12,6 +12,8 @@ import polars as pl
 _LADDER = (1.0, 2.0, 5.0)
 _OPEN = 1.1  # in steps of more than (fewest + 1)/n enough counts fit a share, also at 0 and 100 %
 _BAND = 1.5  # steps: where the second multiple begins
+_SLIGHT = 1e-9
+_NEAR = 1e-6
 _LEFT_OUT = 1e-6  # percent: less than one child in a million
 
 
@@ -65,13 +67,62 @@ def banded(share: pl.Expr, step: pl.Expr) -> pl.Expr:
     return pl.when(share >= band).then(rounded(share, step)).otherwise((band / 2).round(9))
 
 
-def share_ends(told: pl.Expr, step: pl.Expr, *, is_banded: bool = False) -> tuple[pl.Expr, pl.Expr]:
-    """Return between what a rounded share (percent) lies: half a step either way, less an end."""
+def coded(share: pl.Expr, children: pl.Expr, fewest: int) -> pl.Expr:
+    """Return a share (percent), but the middle of what it may be where it tells of few.
+
+    It tells of few where at least one and fewer than `fewest` children are counted by it, or all
+    but so many are: then it says that, and no more (top and bottom coding; Hundepool et al. 2012,
+    ch. 3).
+
+    Args:
+        share: percent.
+        children: how many stand behind it, which readers know.
+        fewest: smallest count that may be told.
+    """
+    middle = 50.0 * fewest / children
+    for told, count in (
+        (100 - middle, children - _count(share, children)),
+        (middle, _count(share, children)),
+    ):
+        share = pl.when(count.is_between(1, fewest - 1)).then(told).otherwise(share)
+    return share
+
+
+def coded_ends(told: pl.Expr, children: pl.Expr, fewest: int) -> tuple[pl.Expr, pl.Expr]:
+    """Return between what a share (percent) told by `coded` lies: one count's, or those of few."""
+    low, high = (100 * (_count(told, children) + sign * 0.4) / children for sign in (-1, 1))
+    middle, one = 50.0 * fewest / children, 100 / children
+    most = (fewest - 1) * one
+    is_few, is_rest = ((told - end).abs() < _NEAR for end in (middle, 100 - middle))
+    return (
+        pl.when(is_few).then(one).when(is_rest).then(100 - most).otherwise(low),
+        pl.when(is_few).then(most).when(is_rest).then(100 - one).otherwise(high),
+    )
+
+
+def _count(share: pl.Expr, children: pl.Expr) -> pl.Expr:
+    return (share * children / 100).round()
+
+
+def share_ends(
+    told: pl.Expr, step: pl.Expr, *, is_banded: bool = False, first: pl.Expr | None = None
+) -> tuple[pl.Expr, pl.Expr]:
+    """Return between what a rounded share (percent) lies: half a step either way, less an end.
+
+    Args:
+        told: the share as it is told.
+        step: the step it is told in.
+        is_banded: whether all that lies near 0 is one band.
+        first: the finer step that it was rounded to before, if it was.
+    """
     low, high = told - step / 2, told + step / 2
     if is_banded:
         band = _BAND * step
         low = pl.when(told < band).then(0.0).otherwise(low)
         high = pl.when(told < band).then(band).otherwise(high)
+    if first is not None:  # half a step around the multiples of the first that it may have been
+        low = ((low / first - _SLIGHT).ceil() - 0.5) * first
+        high = ((high / first - _SLIGHT).ceil() - 0.5) * first
     return low.clip(0, 100), (high - _LEFT_OUT).clip(0, 100)
 
 

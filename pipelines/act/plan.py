@@ -18,12 +18,19 @@ _REACH = 1.6448536269514722
 """Half of a 90 % interval in errors of a normal."""
 _SCHOOL, _DEPARTMENT = "מנהל/ת בית הספר", "מחלקת החינוך"
 _CITY_NAME = "העיר כולה"
-_HOW = {
-    "gap": "מבחן השנה במקצוע, מול הפער שלפניו",
-    "chronic_absence": "רישום הנוכחות של השנה",
-    "overt_dropout": "רישום העוזבים של השנה",
-    "climate_safety": "סקר האקלים של השנה",
+_MEASURED_BY = {
+    "gap": "מבחן במקצוע",
+    "chronic_absence": "רישום הנוכחות",
+    "overt_dropout": "רישום העוזבים",
+    "climate_safety": "סקר האקלים",
 }
+
+_REGISTERED = {
+    "chronic_absence": ("core_attendance", pl.col("attendance_pupils") > 0),
+    "overt_dropout": ("core_attendance", pl.col("overt_dropout_pupils").is_not_null()),
+    "climate_safety": ("core_climate", pl.col("facet") == "safety"),
+}
+"""Where a school's rate of a year stands, and which rows tell it."""
 
 
 def work_plan(city: CityFolder, tables: Tables) -> Tables:
@@ -213,17 +220,14 @@ def _goals(city: CityFolder, tables: Tables, served: pl.DataFrame) -> pl.DataFra
     drafts = (
         draft_targets(rows.join(indicators, on=pair))
         .join(stated.filter(planning_year=city.planning_year), on=pair, how="anti")
+        .join(how_known(city, tables), on=pair, how="left")
         .select(
             *pair,
             "target_value",
+            "how_known_he",
             goal_row_id=pl.concat_str(pair, separator="/"),
             planning_year=pl.lit(city.planning_year, pl.Int32),
             due_on=pl.lit(_day(city.policy.act.measured_by.value, city.planning_year)),
-            how_known_he=pl.col("indicator_id").replace_strict(
-                {key: _HOW.get(item.measure) for key, item in city.policy.need.indicators.items()},
-                default=None,
-                return_dtype=pl.String,
-            ),
             plan_owner=pl.lit(_SCHOOL),
             is_draft=pl.lit(True),
         )
@@ -253,6 +257,56 @@ def _goals(city: CityFolder, tables: Tables, served: pl.DataFrame) -> pl.DataFra
         )
     )
     return results(attainability(posed)).sort("goal_row_id")
+
+
+def how_known(city: CityFolder, tables: Tables) -> pl.DataFrame:
+    """Return by what a school's goal will be known: what measured it, and in which school year.
+
+    Nobody knows a test of the planned year yet. What measured the indicator in the last school year
+    with files may come again and is named with its year; of what was last measured before
+    it, the year is told and that the way to know is still to be settled.
+
+    Returns:
+        semel_mosad, indicator_id, how_known_he.
+    """
+    indicators, subjects = city.policy.need.indicators, _subject_of(city)
+    years = [
+        tables["mart_gap_school_subject"]
+        .filter("is_measured", pl.col("subject").is_in(list(subjects)))
+        .select(
+            "semel_mosad",
+            pl.col("subject").replace_strict(subjects, return_dtype=pl.String).alias("key"),
+            "school_year",
+        )
+    ]
+    years += [
+        tables[table].filter(known).select("semel_mosad", pl.lit(key).alias("key"), "school_year")
+        for measure, (table, known) in _REGISTERED.items()
+        for key, item in indicators.items()
+        if item.measure == measure
+    ]
+    last = (
+        pl.concat(years, how="vertical_relaxed")
+        .group_by("semel_mosad", indicator_id="key")
+        .agg(last=pl.col("school_year").max())
+    )
+    named = {key: _MEASURED_BY.get(item.measure) for key, item in indicators.items()}
+    what = pl.col("indicator_id").replace_strict(named, return_dtype=pl.String)
+    return (
+        tables["mart_need_indicator"]
+        .filter(what.is_not_null())
+        .join(last, on=["semel_mosad", "indicator_id"], how="left")
+        .select(
+            "semel_mosad",
+            "indicator_id",
+            how_known_he=pl.when(pl.col("last") >= city.city.school_years.last)
+            .then(pl.format("{} של שנת התוכנית, אם יהיה כמו ב־{}, מול מה שלפניו", what, "last"))
+            .when(pl.col("last").is_not_null())
+            .then(pl.format("{}: הידוע האחרון הוא משנת {}; יש לקבוע איך נדע", what, "last"))
+            .otherwise(pl.format("{}: לא ידוע מאיזו שנה; יש לקבוע איך נדע", what)),
+        )
+        .sort("semel_mosad", "indicator_id")
+    )
 
 
 def _subject_of(city: CityFolder) -> dict[str, str]:
@@ -369,6 +423,8 @@ STEPS = (
             "mart_gap_school_subject",
             "mart_gap_trend",
             "mart_effect",
+            "core_attendance",
+            "core_climate",
         ),
         compute=work_plan,
     ),

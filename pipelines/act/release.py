@@ -9,7 +9,6 @@ import yaml
 
 from pipelines.publish.audiences import readers_of
 from pipelines.publish.build import audit_release, build_release
-from pipelines.publish.disclosure import told_by
 from pipelines.publish.distribution import distribution
 from pipelines.publish.drift import quality_drift
 from pipelines.publish.known import published_until
@@ -17,11 +16,14 @@ from pipelines.publish.news import NEWS, news
 from pipelines.publish.redraw import about, context_of
 from pipelines.publish.release import baseline, earlier, publish
 from pipelines.publish.suppression import SUPPRESSED, without_few
+from pipelines.publish.told import before_by_thresholds
+from pipelines.publish.translations import normal_csv, read_translations
 from pipelines.settings.fields import dictionary
 from pipelines.settings.policy_defaults import whole_policy
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
 from pipelines.settings.scenario_files import scenario_files
 from pipelines.settings.sent import read_sent
+from pipelines.settings.translation_files import FOLDER as TRANSLATIONS
 from pipelines.settings.workspace import Workspace
 from pipelines.sources.collect import all_years
 from pipelines.sources.fingerprint import (
@@ -77,13 +79,7 @@ def release(
         read_sent(marts),
         published_until(marts, before.name) if before else (),
     )
-    by_analysts = [told_by(path / "analyst") for path in releases]
-    told = {
-        reader.name: by_analysts
-        if reader.thresholds == analysts
-        else [told_by(path / reader.name) for path in releases]
-        for reader in readers
-    }
+    told = before_by_thresholds(readers, releases)
     report = context_of(city)
 
     def build(folder: Path) -> None:
@@ -95,6 +91,10 @@ def release(
         for path in scenario_files(city.folder):
             (folder / "analyst" / SCENARIOS).mkdir(exist_ok=True)
             shutil.copyfile(path, folder / "analyst" / SCENARIOS / path.name)
+        for code, texts in read_translations(city).items():
+            (folder / "analyst" / TRANSLATIONS).mkdir(exist_ok=True)
+            path = folder / "analyst" / TRANSLATIONS / f"{code}.csv"
+            path.write_text(normal_csv(texts), encoding="utf-8")
 
     published = publish(
         marts,

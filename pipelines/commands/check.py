@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.aim.readiness import Held, unready
+from pipelines.publish.translations import read_translations
 from pipelines.rehearsal import Rehearsal, rehearse
 from pipelines.settings.city import CityError, CityFolder, load_sources
 from pipelines.settings.fields import NO_FAULT, Field, dictionary
@@ -42,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         city = load_sources(
             folder if folder.is_dir() else Path(workspace(options.city).city_folder)
         )
+        read_translations(city)
         done = rehearse(city)
     except CityError as error:
         _say(console, "✗", error.en, error.he)

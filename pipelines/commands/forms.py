@@ -3,7 +3,9 @@
     python -m pipelines.commands.forms CITY
 
 They are written to `forms/` in the city's folder. A form that is there already is left alone: it
-may hold what somebody filled in. A filled one belongs among the city's files.
+may hold what somebody filled in. A filled one belongs among the city's files. Beside them stand the
+files of texts to translate (`forms/translations`), and the form of needs to print in each language
+that the city has.
 """
 
 from __future__ import annotations
@@ -15,9 +17,13 @@ import polars as pl
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.settings.city import CityError, load_city
+from pipelines.publish.pages.outside.pages import render_form
+from pipelines.publish.redraw import context_of
+from pipelines.publish.translations import LANGUAGES, Text, told_of, write_translation_file
+from pipelines.settings.city import CityError, CityFolder, load_city
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT
+from pipelines.settings.translation_files import FOLDER as TRANSLATIONS
 from pipelines.settings.workspace import workspace
 from pipelines.sources.forms import form_sources, write_form
 
@@ -62,6 +68,40 @@ def _plan_rows(release: Path) -> tuple[pl.DataFrame, pl.DataFrame] | None:
     return held, beside
 
 
+def _write_translations(city: CityFolder, console: Console) -> None:
+    """Write the files of texts to translate that are not there yet, and the forms to print anew."""
+    folder = city.folder / FOLDER / TRANSLATIONS
+    folder.mkdir(exist_ok=True)
+    for language, name in LANGUAGES.items():
+        path = folder / f"{language}.xlsx"
+        if path.exists():
+            console.print(f"{escape(str(path))}: there already, left as it is")
+            continue
+        left = write_translation_file(path, language, city, _not_measured(city))
+        console.print(
+            f"{escape(str(path))}: {name}, {left} texts to translate / {left} טקסטים לתרגום"
+        )
+    for name, count in told_of(city):
+        console.print(
+            f"{name}: {count} texts are not translated yet and stay in Hebrew /"
+            f" {count} טקסטים טרם תורגמו ונשארים בעברית"
+        )
+    for language, text in render_form(context_of(city), city.policy).items():
+        path = city.folder / FOLDER / f"parents_form.{language}.html"
+        path.write_text(text, encoding="utf-8")
+        console.print(f"{escape(str(path))}: to print / להדפסה")
+
+
+def _not_measured(city: CityFolder) -> dict[str, Text]:
+    """Return what the city's last release does not measure, which its pages tell too."""
+    release = Path(workspace(city.folder.name).marts_folder) / "current"
+    path = release / "public" / "mart_not_measured.parquet"
+    if not path.is_file():
+        return {}
+    rows = pl.read_parquet(path, columns=["item_id", "item_he", "item_en"]).sort("item_id")
+    return {f"item.{item}": Text(he, en) for item, he, en in rows.iter_rows()}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Write the forms; return 0, or 1 for an error that was explained."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.commands.forms", description=__doc__)
@@ -87,6 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 write_form(source_id, path, city)
             console.print(f"{escape(str(path))}: {dictionary().source_he(source_id)}")
+        _write_translations(city, console)
     except CityError as error:
         console.print(f"[red]{escape(str(error))}[/red]")
         return 1

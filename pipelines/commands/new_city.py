@@ -144,8 +144,8 @@ def _tell(city: NewCity, answers: Answers, console: Console) -> None:
         console.print(
             escape(f"✓ {table.path.name} → {table.source_id}, {len(table.layout.rows):,}")
         )
-    for source_id, file in city.forms.items():
-        console.print(escape(f"✓ {file} → {source_id}"))
+    for source_id, form in city.forms.items():
+        console.print(escape(f"✓ {form['form']} → {source_id}"))
     for place, en, he in city.left:
         console.print(escape(f"! {place}: not read ({en})\n  {place}: לא נקרא ({he})"))
     if city.notes:

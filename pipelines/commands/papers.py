@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         release = verify(marts)
         city = space.city().within(manifest(release).get("scope"))
-        folder = make_papers(marts, release, context_of(city))
+        folder = make_papers(marts, release, context_of(city), city)
     except (CityError, ReleaseError) as error:
         print(error)
         return 1

@@ -30,10 +30,11 @@ from pipelines.settings.archive import CHAIN, FOLDER, RELEASE, DecidedPlan
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.scenario_files import FOLDER as SCENARIOS
 from pipelines.settings.sent import copy_sent
+from pipelines.settings.translation_files import FOLDER as TRANSLATIONS
 from pipelines.settings.workspace import KNOWN, PROJECT, PUBLISHED, Workspace, workspace
 from pipelines.sources.fingerprint import input_hashes
 
-_OWN = {"city.yaml", "policy.yaml", SCENARIOS, FOLDER}
+_OWN = {"city.yaml", "policy.yaml", SCENARIOS, TRANSLATIONS, FOLDER}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -102,8 +103,9 @@ def _made_again(space: Workspace, city: CityFolder, decided: DecidedPlan, folder
     analyst = decided.folder / RELEASE / "analyst"
     for name in ("city.yaml", "policy.yaml"):
         shutil.copyfile(analyst / name, raw / name)
-    if (analyst / SCENARIOS).is_dir():
-        shutil.copytree(analyst / SCENARIOS, raw / SCENARIOS)
+    for name in (SCENARIOS, TRANSLATIONS):
+        if (analyst / name).is_dir():
+            shutil.copytree(analyst / name, raw / name)
     _before(city, decided, raw)
     said = manifest(decided.folder / RELEASE)
     own = Path(space.marts_folder)

@@ -17,6 +17,7 @@ from rich.markup import escape
 from pipelines.publish.due import Due, what_is_due
 from pipelines.publish.notices import tell_recovery
 from pipelines.publish.release import ReleaseError, current_release, verify, what_stays
+from pipelines.publish.translations import read_translations
 from pipelines.settings.city import CityError
 from pipelines.settings.scenario_files import load_scenarios
 from pipelines.settings.workspace import Workspace, workspace
@@ -42,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         city = space.city()
         load_scenarios(city)
+        read_translations(city)
         for folder, variable in (
             (Path(space.marts_folder), "TIKKUN_DATA_MARTS"),
             (Path(space.work_folder), "TIKKUN_WORK"),

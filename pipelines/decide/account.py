@@ -17,7 +17,7 @@ from models.allocation.account.keeping import keeping_sentences, price_of_keepin
 from models.allocation.account.robust import robust_plans
 from models.allocation.account.turning_points import TurningPointSettings, turning_points
 from models.allocation.problem.uncertainty import Spread, joint_draws
-from models.allocation.solve.resolve import Effort
+from models.allocation.solve.resolve import Effort, Once
 from models.keys import PAIR
 from models.need import need_draws
 from pipelines.decide.allocation import STEPS as ALLOCATION
@@ -133,8 +133,10 @@ def closest(found: Explanation, count: int) -> pl.DataFrame:
 def turned(posed: Problem, lines: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     """Return what would turn the decision on each pair, verified by solving again (R94)."""
 
+    find = Once()
+
     def one(at: int) -> pl.DataFrame:
-        return turning_points(posed, lines, pairs[at], TURNING)
+        return turning_points(posed, lines, pairs[at], TURNING, find)
 
     with ThreadPoolExecutor(WORKERS) as pool:
         rows = list(pool.map(one, range(pairs.height)))
@@ -218,7 +220,8 @@ def audited(city: CityFolder, tables: Tables) -> Tables:
     """Return whether money goes to need, equally to equals and streams; who gains and loses."""
     settings = city.policy.account
     schools = with_nurture_band(
-        tables, tables["mart_need_index"].select("semel_mosad", "stream", "pupils", "need")
+        tables,
+        tables["mart_need_index"].select("semel_mosad", "stream", "pupils", "need", "need_tier"),
     )
     money = views(tables, schools)
     found = audit(

@@ -306,7 +306,7 @@ def allocate(city: CityFolder, tables: Tables) -> Tables:
         "mart_allocation_money": with_confirmation(city, tables, plan.money),
         "mart_city_service": city_services.told(city, tables),
         "mart_city_service_money": with_confirmation(city, tables, services),
-        "mart_parents_plan": parents.told(city, tables, lines, posed.services),
+        "mart_parents_plan": parents.told(tables, lines, posed.services),
         "mart_allocation_asset": assets.uses(tables, posed.options, _priced(posed), plan.lines),
         "mart_allocation_channel": plan.channels,
         "mart_allocation_rule": pl.concat([plan.rules, parents.unchecked(city, tables)]),

@@ -37,7 +37,10 @@ def answers(_: CityFolder, tables: Tables) -> Tables:
     municipal = money.filter(pl.col("funding_channel") == MUNICIPAL)
     alone = municipal.join(by_gefen.select("response_id").unique(), on="response_id", how="anti")
     total, own = int(funded["cost_agorot"].sum()), int(municipal["amount_agorot"].sum())
-    excellent = int(funded.filter("is_excellence")["municipal_agorot"].sum())
+    of_excellence = funded.filter("is_excellence")
+    excellent, of_all = (
+        int(of_excellence[paid].sum()) for paid in ("municipal_agorot", "cost_agorot")
+    )
     not_school = int(alone["amount_agorot"].sum())
     long = int(funded.filter(pl.col("horizon") == "long")["cost_agorot"].sum())
     firm = dict(
@@ -50,6 +53,8 @@ def answers(_: CityFolder, tables: Tables) -> Tables:
         (1, "benefit", float(lines["benefit_sd_pupils"].sum()), "SD × pupils"),
         (2, "excellence_agorot", excellent, "agorot"),
         (2, "excellence_pct", _pct(excellent, own), "percent"),
+        (2, "excellence_all_agorot", of_all, "agorot"),
+        (2, "excellence_all_pct", _pct(of_all, total), "percent"),
         (3, "total_agorot", total, "agorot"),
         (3, "municipal_agorot", own, "agorot"),
         (4, "not_school_agorot", not_school, "agorot"),

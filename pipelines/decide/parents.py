@@ -53,13 +53,10 @@ def unchecked(city: CityFolder, tables: Tables) -> pl.DataFrame:
     return table_of("mart_allocation_rule", rows if is_open else ())
 
 
-def told(
-    city: CityFolder, tables: Tables, lines: pl.DataFrame, services: pl.DataFrame
-) -> pl.DataFrame:
+def told(tables: Tables, lines: pl.DataFrame, services: pl.DataFrame) -> pl.DataFrame:
     """Return what parents pay beside last year, by school, need quarter and city.
 
     Args:
-        city: the policy.
         tables: as `READS`, and the need index.
         lines: the plan's lines: semel_mosad, parents_agorot.
         services: what services of the whole city take of each channel.
@@ -69,10 +66,9 @@ def told(
         payments), last_year_paid_agorot, last_year_pupils, last_year_per_pupil_agorot,
         parents_agorot, pupils, parents_per_pupil_agorot, small_pupils. Last year is null where a
         part of it is not known. Only the city's row counts services of the whole city.
-        small_pupils are the fewest payers that last year's figures could tell of: where the hidden
-        schools of one quarter are few, no quarter is told, as the others and the city tell it.
+        small_pupils are the fewest payers that last year's figures could tell of; quarters are
+        their schools, and what is hidden of them suppression chooses (`quarter_payers`).
     """
-    few = city.policy.suppression.count_pupils.value
     now = lines.group_by("semel_mosad").agg(pl.col("parents_agorot").sum())
     schools = (
         _by_school(tables)
@@ -80,7 +76,6 @@ def told(
         .with_columns(pl.col("parents_agorot").fill_null(0))
     )
     by_school = schools.with_columns(payment_scope=pl.lit("school"), division_id="semel_mosad")
-    hidden = pl.col("small_pupils").sum()
     is_known = pl.col("last_year_paid_agorot").is_not_null().all()
     by_quarter = (
         schools.group_by(division_id=pl.col("need_quartile").cast(pl.String))
@@ -88,9 +83,8 @@ def told(
             *(pl.col(name).sum() for name in _PAID[2:]),
             *(pl.when(is_known).then(pl.col(name).sum()) for name in _PAID[:2]),
             school_year=pl.col("school_year").max(),
-            small_pupils=pl.when(hidden.is_between(1, few - 1)).then(hidden),
         )
-        .with_columns(pl.col("small_pupils").min(), payment_scope=pl.lit("need_quartile"))
+        .with_columns(small_pupils=pl.lit(None, pl.Int32), payment_scope=pl.lit("need_quartile"))
     )
     paid = services.filter(funding_channel=PARENTS)["amount_agorot"].sum()
     whole = _last_year(tables).filter(place=CITY)

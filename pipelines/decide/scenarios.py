@@ -13,9 +13,17 @@ from typing import Any
 
 import polars as pl
 
-from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near, with_highest_floor
+from models.allocation import (
+    InfeasibleRules,
+    NoPlanInTime,
+    Problem,
+    best_near,
+    with_given_floor,
+    with_highest_floor,
+)
 from models.allocation.account.audit import with_quartile
 from models.allocation.account.comparison import compare_plans
+from models.allocation.account.known_worth import found_again, known_worth
 from models.allocation.solve.model import model_of
 from models.apportionment import split_by_share
 from models.keys import PAIR
@@ -53,6 +61,8 @@ LINE = [
     "parents_agorot",
 ]
 _MADE = ("core_scenario", "core_scenario_line")
+_Outcome = tuple[dict[str, Any], pl.DataFrame, Problem | None]
+"""What became of a scenario: columns of its row, its lines, and its problem where it has one."""
 CONFIRMED_BY = ("mart_allocation_money", "mart_city_service_money")
 _BASE_HE, _BASE_EN = "התוכנית", "The plan"
 
@@ -81,12 +91,13 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
     )
     cities = [city.model_copy(update={"policy": scenario.policy}) for scenario in scenarios]
 
-    def one(scenario: Scenario, own: CityFolder) -> tuple[dict[str, Any], pl.DataFrame]:
+    def one(scenario: Scenario, own: CityFolder) -> _Outcome:
         return _solved(scenario, own, tables, base, code)
 
     with ThreadPoolExecutor(WORKERS) as pool:  # they know nothing of each other
         outcomes = list(pool.map(one, scenarios, cities))
-    for order, (scenario, own, (found, bought)) in enumerate(
+    told = _worth_changes(city, tables, base, scenarios, outcomes)
+    for order, (scenario, own, (found, bought, _)) in enumerate(
         zip(scenarios, cities, outcomes, strict=True), start=1
     ):
         names = {
@@ -94,6 +105,7 @@ def solve_scenarios(city: CityFolder, tables: Tables) -> Tables:
             "scenario_name_en": scenario.name_en,
             "scenario_reason": scenario.reason,
         }
+        found |= {"worth_change_pct": told.get(scenario.scenario_id)}
         rows.append(_row(scenario.scenario_id, order, own, names | found))
         lines.append(bought)
     return {
@@ -169,8 +181,8 @@ def _row(scenario_id: str, order: int, city: CityFolder, found: dict[str, Any]) 
 
 def _solved(
     scenario: Scenario, city: CityFolder, tables: Tables, base: pl.DataFrame, code: str
-) -> tuple[dict[str, Any], pl.DataFrame]:
-    """The outcome and the lines of one scenario, from the last run where nothing has changed."""
+) -> _Outcome:
+    """The outcome of one scenario, from the last run where nothing has changed."""
     none = nothing("core_scenario_line")
     try:
         asked = allocation.in_plan_order(city, tables, problem(city, tables)).canonical()
@@ -181,19 +193,23 @@ def _solved(
         en, he = (
             getattr(error, side, str(error)).replace(f"{city.folder}/", "") for side in ("en", "he")
         )
-        return {
-            "scenario_status": "invalid",
-            "conflict_en": en,
-            "conflict_he": f"הכללים שבקובץ מפנים למה שאין בעיר: {he}",
-            "solve_key": _digest(scenario.policy.model_dump_json(), en),
-        }, none
+        return (
+            {
+                "scenario_status": "invalid",
+                "conflict_en": en,
+                "conflict_he": f"הכללים שבקובץ מפנים למה שאין בעיר: {he}",
+                "solve_key": _digest(scenario.policy.model_dump_json(), en),
+            },
+            none,
+            None,
+        )
     held, lines = (
         tables.get(name, nothing(name)).filter(scenario_id=scenario.scenario_id) for name in _MADE
     )
     held = held.filter(pl.col("solve_key") == key, pl.col("scenario_status") != "no_plan_in_time")
     if held.height:
         kept = ("scenario_status", "conflict_he", "conflict_en", "optimality_gap_pct", "solve_key")
-        return held.select(kept).row(0, named=True), lines
+        return held.select(kept).row(0, named=True), lines, asked
     solver = city.policy.solver
     try:
         found = best_near(
@@ -205,25 +221,75 @@ def _solved(
             time_limit_s=solver.time_limit_s.value,
         )
     except InfeasibleRules as error:
-        return {
-            "scenario_status": "infeasible",
-            "conflict_he": error.he,
-            "conflict_en": error.en,
-            "solve_key": key,
-        }, none
+        return (
+            {
+                "scenario_status": "infeasible",
+                "conflict_he": error.he,
+                "conflict_en": error.en,
+                "solve_key": key,
+            },
+            none,
+            asked,
+        )
     except NoPlanInTime as error:
-        return {
-            "scenario_status": "no_plan_in_time",
-            "conflict_en": str(error),
-            "conflict_he": "לא נמצאה תוכנית במסגרת הזמן שבמדיניות.",
-            "solve_key": key,
-        }, none
+        return (
+            {
+                "scenario_status": "no_plan_in_time",
+                "conflict_en": str(error),
+                "conflict_he": "לא נמצאה תוכנית במסגרת הזמן שבמדיניות.",
+                "solve_key": key,
+            },
+            none,
+            asked,
+        )
     bought = with_payers(city, tables, found.lines, found.money)
+    return (
+        {
+            "scenario_status": "solved",
+            "optimality_gap_pct": found.gap_pct,
+            "solve_key": key,
+        },
+        bought.select(pl.lit(scenario.scenario_id).alias("scenario_id"), *LINE),
+        asked,
+    )
+
+
+def _worth_changes(
+    city: CityFolder,
+    tables: Tables,
+    base: pl.DataFrame,
+    scenarios: tuple[Scenario, ...],
+    outcomes: list[_Outcome],
+) -> dict[str, float | None]:
+    """Return what each scenario changes of the need-weighted benefit, in percent, on one basis.
+
+    The plan was told from its equals by fairness, scenarios were found near it: so it is solved
+    again as they were, and each counts what the plans in hand bring at most under its rules.
+    """
+    solved = {
+        scenario.scenario_id: (asked, lines)
+        for scenario, (found, lines, asked) in zip(scenarios, outcomes, strict=True)
+        if asked is not None and found["scenario_status"] == "solved"
+    }
+    if not solved:
+        return {}
+    posed, solver = problem(city, tables), city.policy.solver
+    floor = tables["mart_allocation_certificate"]["floor_sd"].item()
+    again = found_again(
+        allocation.in_plan_order(city, tables, with_given_floor(posed, floor)),
+        base,
+        gap_pct=solver.gap_pct.value,
+        time_limit_s=solver.time_limit_s.value,
+    )
+    of_base, told = known_worth(
+        posed,
+        {name: asked for name, (asked, _) in solved.items()},
+        [base, again, *(lines for _, lines in solved.values())],
+    )
     return {
-        "scenario_status": "solved",
-        "optimality_gap_pct": found.gap_pct,
-        "solve_key": key,
-    }, bought.select(pl.lit(scenario.scenario_id).alias("scenario_id"), *LINE)
+        name: 100 * (worth - of_base) / of_base if worth is not None and of_base else None
+        for name, worth in told.items()
+    }
 
 
 def plan_of(
@@ -419,6 +485,13 @@ def _members(
         member_share=pl.lit(1.0),
         member_pupils=pl.col("pupils").cast(pl.Int64),
     )
+    tiers = need.select(
+        pl.lit("need_tier").alias("scenario_dimension"),
+        pl.col("need_tier").cast(pl.String).alias("division_id"),
+        "semel_mosad",
+        member_share=pl.lit(1.0),
+        member_pupils=pl.col("pupils").cast(pl.Int64),
+    )
     streams = need.select(
         pl.lit("stream").alias("scenario_dimension"),
         pl.col("stream").alias("division_id"),
@@ -444,7 +517,7 @@ def _members(
     # A group of a few pupils in the whole city is not shown.
     least = city.policy.suppression.count_pupils.value
     groups = groups.filter(pl.col("member_pupils").sum().over("division_id") >= least)
-    members = pl.concat([quartiles, streams, groups])
+    members = pl.concat([quartiles, tiers, streams, groups])
     of_group = dict(tables["mart_group"].select("group_id", "group_name_he").iter_rows())
     said = {"1": "הרבע הנזקק ביותר", "2": "הרבע השני", "3": "הרבע השלישי", "4": "הרבע הנזקק פחות"}
     names = (
@@ -456,8 +529,8 @@ def _members(
                     said[row["division_id"]]
                     if row["scenario_dimension"] == "need_quartile"
                     else (
-                        dictionary().label("stream", row["division_id"])
-                        if row["scenario_dimension"] == "stream"
+                        dictionary().label(row["scenario_dimension"], row["division_id"])
+                        if row["scenario_dimension"] in ("stream", "need_tier")
                         else of_group[row["division_id"]]
                     )
                 ),

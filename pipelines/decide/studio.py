@@ -7,6 +7,7 @@ uses. What it shows is a draft, until somebody saves it as a scenario of the cit
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ import polars as pl
 
 from models.allocation import InfeasibleRules, NoPlanInTime, Problem, best_near
 from models.allocation.account.comparison import Comparison, compare_plans
+from models.allocation.account.known_worth import found_again, known_worth
 from models.allocation.problem.rule import Rule
 from models.allocation.rules.money import SchoolFloor
 from models.allocation.rules.shares import EXCELLENCE, MoneyShare
@@ -60,12 +62,15 @@ class Draft:
             stream and name.
         gap_pct: how far the draft may be from the best.
         conflict_he: which rules cannot hold together; None where there is a plan.
+        worth_change_pct: of the need-weighted benefit, against the plan's on one basis (as
+            `known_worth`); None where there is no plan.
     """
 
     totals: dict[str, Any]
     schools: pl.DataFrame
     gap_pct: float | None
     conflict_he: str | None
+    worth_change_pct: float | None
 
 
 @dataclass(frozen=True)
@@ -174,13 +179,14 @@ class Studio:
 
     def draft(self, settings: Settings) -> Draft:
         """Solve again, to within `GAP_PCT` and near the published plan."""
-        gap, conflict, bought = None, None, self.base.clear()
+        gap, conflict, change, bought = None, None, None, self.base.clear()
         if settings == self.settings:  # What is published is not searched for again.
             certificate = self.tables["mart_allocation_certificate"]
-            return self._shown(self.base, certificate["optimality_gap_pct"].item(), None)
+            return self._shown(self.base, certificate["optimality_gap_pct"].item(), None, 0.0)
         try:
+            changed = self.changed(settings)
             found = best_near(
-                self.changed(settings),
+                changed,
                 self.base,
                 gap_pct=GAP_PCT,
                 time_limit_s=SEARCH_S,
@@ -195,9 +201,20 @@ class Studio:
                 allocation.with_payers(self.city, self.tables, found.lines, found.money),
                 found.gap_pct,
             )
-        return self._shown(bought, gap, conflict)
+            plans = [self.base, self._again, found.lines]
+            worth, told = known_worth(self.problem, {DRAFT: changed}, plans)
+            drafted = told[DRAFT]
+            change = 100 * (drafted - worth) / worth if worth and drafted is not None else None
+        return self._shown(bought, gap, conflict, change)
 
-    def _shown(self, bought: pl.DataFrame, gap: float | None, conflict: str | None) -> Draft:
+    @cached_property
+    def _again(self) -> pl.DataFrame:
+        """The plan under its own decisions, found as a draft is: what drafts are compared with."""
+        return found_again(self.problem, self.base, gap_pct=GAP_PCT, time_limit_s=SEARCH_S)
+
+    def _shown(
+        self, bought: pl.DataFrame, gap: float | None, conflict: str | None, change: float | None
+    ) -> Draft:
         """The plan beside the published one."""
         compared = self._compared(bought.select(LINE))
         need = self.tables["mart_need_index"].select(
@@ -210,6 +227,7 @@ class Studio:
             .sort("stream", "school_name_he", "semel_mosad"),
             gap,
             conflict,
+            change,
         )
 
     def _compared(self, bought: pl.DataFrame) -> Comparison:

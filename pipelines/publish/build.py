@@ -13,7 +13,9 @@ import fastexcel
 import polars as pl
 
 from pipelines.publish.audiences import Reader, check_reader, schools_of, tables_for
-from pipelines.publish.disclosure import Told, read
+from pipelines.publish.disclosure import Told, read, together
+from pipelines.publish.drawings import Drawings
+from pipelines.publish.known import of_schools
 from pipelines.publish.marts import (
     DATABASE,
     read_database,
@@ -38,6 +40,7 @@ from pipelines.publish.pages.first.schools import (
     render_schools,
 )
 from pipelines.publish.pages.guide import render_guide
+from pipelines.publish.pages.outside.pages import render_inspectors, render_outside
 from pipelines.publish.pages.plan import render_plan
 from pipelines.publish.pages.quality import render_quality
 from pipelines.publish.pages.report import render_report
@@ -47,18 +50,18 @@ from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.release import MANIFEST
 from pipelines.publish.suppression import (
     PrivacyError,
-    Protected,
     Thresholds,
     gate,
     intrude,
-    protect_counts,
+    protect_each,
     suppress,
 )
+from pipelines.publish.told import sheets_of, shown_to_schools
+from pipelines.publish.translations import HEBREW, LANGUAGES
 from pipelines.publish.workbook import (
     COVER,
-    TOTAL,
+    WORKBOOK,
     Asked,
-    head_of,
     tables_of_book,
     write_workbook,
     written_beside,
@@ -68,7 +71,6 @@ from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
 
-WORKBOOK = "workbook.xlsx"
 Tables = Mapping[str, pl.DataFrame]
 # Each page by its place in the release.
 PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
@@ -95,6 +97,12 @@ FAMILIES: dict[str, Callable[[Tables, ReportContext], Mapping[str, str]]] = {
     "schools": render_every_school,
     "responses": render_every_response,
 }
+# Pages of those outside the administration, by their place in the audience's folder.
+OUTSIDE: dict[AudienceName, Callable[[Tables, ReportContext], Mapping[str, str]]] = {
+    "inspectors": render_inspectors,
+    "parents": render_outside,
+    "public": render_outside,
+}
 OWN_PAGE = "index.html"
 """The page of a school that stands alone in the school's folder."""
 WITH_PAGE: AudienceName = "principals"
@@ -104,6 +112,8 @@ SYNTHETIC_MARK = "נתונים סינתטיים"
 _ASKS = re.compile(
     r"http://(?!www\.w3\.org/)|<(?:link|img|iframe|object)\b|\s(?:src|action)\s*=|url\("
 )
+
+_CELL = re.compile(r'data-cell="([^"]*)"')
 
 
 class AuditError(Exception):
@@ -115,30 +125,28 @@ def build_release(
     tables: Mapping[str, pl.DataFrame],
     context: ReportContext,
     readers: Sequence[Reader],
-    before: Mapping[AudienceName, Sequence[Told]] | None = None,
+    before: Mapping[Thresholds, Sequence[Told]] | None = None,
 ) -> None:
     """Write `<folder>/<audience>`: marts, workbook and pages, small cells removed.
 
-    Analysts and the committee get the pages; an audience of schools gets a folder a school, and
-    in it the workbook of that school, principals its page too.
+    Analysts and the committee get all pages, those outside the administration pages of their own
+    tables (`OUTSIDE`); an audience of schools gets a folder a school, and in it the workbook of
+    that school, principals its page too.
 
     Args:
         folder: of the release, being built.
         tables: the marts.
         context: what pages say of the city.
         readers: the audiences, analysts first.
-        before: what earlier releases told each audience, the last one first.
+        before: what earlier releases told the audiences of the same thresholds, the last one first.
 
     Raises:
         PrivacyError: if a table may not be published.
     """
-    protected: dict[Thresholds, Protected] = {}
+    protected = protect_each(tables, [reader.thresholds for reader in readers], before)
     whole: dict[AudienceName, Mapping[str, pl.DataFrame]] = {}
     books: list[Asked] = []
     for reader in readers:
-        if reader.thresholds not in protected:
-            told = (before or {}).get(reader.name, ())
-            protected[reader.thresholds] = protect_counts(tables, reader.thresholds, told)
         shown = suppress(tables, reader.name, reader.thresholds, protected[reader.thresholds])
         place = folder / reader.name
         if reader.may.schools == "own":
@@ -154,13 +162,11 @@ def build_release(
             whole[reader.name] = tables_for(reader, shown)
             held = tables_of_book(reader.name, whole[reader.name])
             books.append((place / WORKBOOK, held, context))
-    # The first is the analysts', the largest.
-    with written_beside(books[1:]):
-        write_workbook(*books[0])
+    with written_beside(books):
+        drawings = Drawings(context)
         for name, own_tables in whole.items():
             write_marts(folder / name, own_tables)
-            if name in WHOLE:
-                _draw(folder / name, own_tables, context)
+            _draw(folder / name, own_tables, drawings)
 
 
 def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
@@ -174,12 +180,19 @@ def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
         return [
             name
             for name in names
-            if name == MANIFEST or (name.endswith(".html") and of and of[0] in WHOLE)
+            if name == MANIFEST or (name.endswith(".html") and of and of[0] in again)
         ]
 
+    alone = of_schools(release)
+    again = [
+        name
+        for name in (*WHOLE, *OUTSIDE)
+        if name not in alone and (release / name / DATABASE).is_file()
+    ]
     shutil.copytree(release, folder, ignore=left, dirs_exist_ok=True, copy_function=os.link)
-    for audience in WHOLE:
-        _draw(folder / audience, read_database(folder / audience / DATABASE), context)
+    drawings = Drawings(context)
+    for audience in again:
+        _draw(folder / audience, read_database(folder / audience / DATABASE), drawings)
 
 
 def draw_from_marts(place: Path, context: ReportContext) -> None:
@@ -187,28 +200,30 @@ def draw_from_marts(place: Path, context: ReportContext) -> None:
     shown = read_marts(place)
     write_database(place, shown)
     write_workbook(place / WORKBOOK, tables_of_book(place.name, shown), context)
-    if place.name in WHOLE:
-        _draw(place, shown, context)
+    _draw(place, shown, Drawings(context))
 
 
-def _draw(place: Path, shown: Mapping[str, pl.DataFrame], context: ReportContext) -> None:
-    for name, text in drawn(shown, context):
+def _draw(place: Path, shown: Mapping[str, pl.DataFrame], drawings: Drawings) -> None:
+    """Write the pages of an audience, by the name of its folder."""
+    outside = next((render for name, render in OUTSIDE.items() if name == place.name), None)
+    pages = drawings.of(outside, shown).items() if outside else drawn(shown, drawings)
+    for name, text in pages:
         path = place / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 
-def drawn(shown: Mapping[str, pl.DataFrame], context: ReportContext) -> Iterator[tuple[str, str]]:
+def drawn(shown: Mapping[str, pl.DataFrame], drawings: Drawings) -> Iterator[tuple[str, str]]:
     """Draw every page: its place in the release, and its text.
 
     Args:
         shown: the marts, as the audience may see them.
-        context: what pages say of the city.
+        drawings: what was drawn for audiences before, in the same context.
     """
     for name, render in PAGES.items():
-        yield name, render(shown, context)
+        yield name, drawings.of(render, shown)
     for folder, render_each in FAMILIES.items():
-        for code, text in render_each(shown, context).items():
+        for code, text in drawings.of(render_each, shown).items():
             yield f"{folder}/{code}.html", text
 
 
@@ -217,7 +232,7 @@ def audit_release(
     context: ReportContext,
     readers: Sequence[Reader],
     marts: Mapping[str, pl.DataFrame],
-    before: Mapping[AudienceName, Sequence[Told]] | None = None,
+    before: Mapping[Thresholds, Sequence[Told]] | None = None,
 ) -> None:
     """Open what was written and refuse it if it is not whole, not private or does not add up.
 
@@ -232,7 +247,7 @@ def audit_release(
         AuditError: naming the audience, the file and what is wrong.
     """
     audit_pages(folder, context)
-    attacked: list[tuple[Thresholds, Told]] = []
+    intrude_each(folder, readers, marts, before)
     for reader in readers:
         place = folder / reader.name
         if reader.may.schools == "own":
@@ -241,13 +256,8 @@ def audit_release(
         tables = read_database(place / DATABASE)
         gate(tables, reader.name, reader.thresholds)
         check_reader(reader, tables)
-        told = read(marts, tables)
-        # Who is told a part of what was attacked knows no more than who was told the whole.
-        if not any(
-            limits == reader.thresholds and told.is_part_of(whole) for limits, whole in attacked
-        ):
-            intrude(told, reader.thresholds, (before or {}).get(reader.name, ()))
-            attacked.append((reader.thresholds, told))
+        if reader.name in OUTSIDE:
+            _audit_outside(place, reader, tables)
         _audit_parquet(place, tables)
         held = tables_of_book(reader.name, tables)
         _audit_sheets(place / WORKBOOK, held)
@@ -264,6 +274,49 @@ def audit_release(
             )
 
 
+def intrude_each(
+    folder: Path,
+    readers: Sequence[Reader],
+    marts: Mapping[str, pl.DataFrame],
+    before: Mapping[Thresholds, Sequence[Told]] | None = None,
+) -> None:
+    """Attack what each audience was told, and all of them together by the smallest thresholds.
+
+    Of an audience of schools all folders are attacked together. Who is told a part of what was
+    attacked knows no more than who was told the whole.
+
+    Args:
+        folder, readers, marts, before: as in `audit_release`.
+
+    Raises:
+        PrivacyError: naming the audience and what is counted.
+    """
+    before, attacked = before or {}, list[tuple[Thresholds, Told]]()
+
+    def attack(name: str, told: Told, thresholds: Thresholds, then: Sequence[Told]) -> None:
+        if any(of == thresholds and told.is_part_of(whole) for of, whole in attacked):
+            return
+        try:
+            intrude(told, thresholds, then)
+        except PrivacyError as error:
+            raise PrivacyError(f"{name}: {error}") from None
+        attacked.append((thresholds, told))
+
+    every: Told | None = None
+    for reader in readers:
+        place = folder / reader.name
+        is_of_schools = reader.may.schools == "own"
+        tables = (
+            shown_to_schools(place, marts) if is_of_schools else read_database(place / DATABASE)
+        )
+        told = read(marts, tables, reader.thresholds.count_pupils)
+        attack(reader.name, told, reader.thresholds, before.get(reader.thresholds, ()))
+        every = told if every is None else every.beside(told)
+    least = min((r.thresholds for r in readers), key=lambda one: one.count_pupils)
+    if every is not None and len({reader.thresholds for reader in readers}) > 1:
+        attack("all audiences together", every, least, together(before.values()))
+
+
 def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame]) -> None:
     """Look into the workbook and the page of each school for what is not of it.
 
@@ -273,14 +326,8 @@ def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame
     schools = schools_of(marts)
     found = {path.name for path in place.iterdir()}
     _expect(found == set(schools), place, f"schools and folders differ: {sorted(found)[:5]}")
-    titles = {title: name for name, title in dictionary().sheets.items()}
     for school in schools:
-        book = fastexcel.read_excel(place / school / WORKBOOK)
-        tables = {
-            titles[title]: _read_sheet(book, title, marts[titles[title]])
-            for title in book.sheet_names
-            if title != COVER
-        }
+        tables = sheets_of(place / school / WORKBOOK, marts)
         check_reader(reader, tables, school)
         gate(tables, reader.name, reader.thresholds)
         if reader.name != WITH_PAGE:
@@ -292,31 +339,37 @@ def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame
             raise PrivacyError(f"not published: {page} tells of other schools: {told[:3]}")
 
 
+def _audit_outside(place: Path, reader: Reader, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Refuse pages with a cell that the audience's own tables do not hold, or that is closed to it.
+
+    Raises:
+        PrivacyError: naming the page and the cells.
+        AuditError: if there is no first page.
+    """
+    _expect((place / OWN_PAGE).is_file(), place / OWN_PAGE, "is missing")
+    for path in sorted(place.rglob("*.html")):
+        text = path.read_text(encoding="utf-8")
+        cells = [cell.split("/") for cell in map(html.unescape, _CELL.findall(text))]
+        foreign = [
+            "/".join(cell)
+            for cell in cells
+            if cell[0] not in tables or cell[-1] not in tables[cell[0]].columns
+        ]
+        if reader.may.schools != "every":
+            foreign += _closed_cells(text, "")
+        if foreign:
+            raise PrivacyError(f"not published: {path} tells what is not for it: {foreign[:3]}")
+
+
 def _closed_cells(text: str, school: str) -> list[str]:
     """Return the addresses on a page of cells of other schools that are no money, tier or word."""
-    cells = map(html.unescape, re.findall(r'data-cell="([^"]*)"', text))
+    cells = map(html.unescape, _CELL.findall(text))
     return [
         cell
         for cell in cells
         if not is_open(cell.rpartition("/")[2])
         and {*re.findall(r"(?:semel_mosad\w*|place|plan_row_id)=([0-9]{6,7})", cell)} - {school}
     ]
-
-
-def _read_sheet(book: fastexcel.ExcelReader, title: str, mart: pl.DataFrame) -> pl.DataFrame:
-    """Return a sheet as a table with the mart's names: codes as text, counts as numbers."""
-    cells = book.load_sheet(title, header_row=None, dtypes="string").to_polars()
-    left = list(mart.columns)  # several columns may have one head; they stand in the mart's order
-    named = []
-    for head in cells.row(0):
-        named.append(next(column for column in left if head_of(column) == head))
-        left = left[left.index(named[-1]) + 1 :]
-    sheet = cells[1:].rename(dict(zip(cells.columns, named, strict=True)))
-    key = sheet.columns[0]  # the row of totals holds words there, or nothing
-    numbers = [c for c in sheet.columns if mart.schema[c].is_numeric()]
-    return sheet.filter(pl.col(key).is_not_null() & (pl.col(key) != TOTAL)).with_columns(
-        pl.col(numbers).cast(pl.Float64)
-    )
 
 
 def audit_pages(folder: Path, context: ReportContext) -> None:
@@ -331,8 +384,10 @@ def audit_pages(folder: Path, context: ReportContext) -> None:
         text = place.read_text(encoding="utf-8")
         is_marked = not context.is_synthetic or SYNTHETIC_MARK in text
         _expect(is_marked, place, "lacks the synthetic mark")
-        is_own = 'dir="rtl"' in text and is_plain(text)
-        _expect(is_own, place, "is not a right-to-left page without scripts of others")
+        code = place.parent.name if place.parent.name in LANGUAGES else HEBREW
+        runs = f'<html lang="{code}" dir="{"rtl" if code == HEBREW else "ltr"}">'
+        is_own = runs in text and is_plain(text)
+        _expect(is_own, place, f"is not a page {runs} without scripts of others")
         is_alone = _ASKS.search(text) is None
         _expect(is_alone, place, "refers to another host")
 

@@ -10,29 +10,30 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import chain
-from pathlib import Path
+from functools import cached_property, reduce
+from itertools import chain, zip_longest
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from models.allocation.account.audit import with_quartile
 from models.privacy import (
     Guard,
     System,
     attack,
     banded,
+    coded,
+    coded_ends,
     mean_step,
     rounded,
     share_ends,
     share_step,
     wilson,
 )
-from pipelines.publish.marts import DATABASE, read_database, read_marts
 from pipelines.settings.fields import Rounding, Telling, dictionary
 
 _FEWEST = 5  # the least that a policy may ask for
@@ -40,6 +41,7 @@ _CELL = 1000  # what hiding a cell costs, beside the size of its count
 _ZERO = 4 * _CELL  # a zero says most, and hides least
 _OF_WHOLE = 10  # so many parts a whole is worth
 _SLACK = 1e-6
+_WITHIN = "/"  # behind a school year: a part of it
 _STREAM = "stream"  # groups of schools, which no scope divides
 
 Coordinates = tuple[tuple[str, str], ...]
@@ -92,6 +94,9 @@ class Told:
         years: of the window.
         stream: of each school.
         fixed: names of the rows that are told whatever they tell, as other tables are made of them.
+        coded: names of the rows of shares that are one band where they tell of few.
+        answers: the responses that answer each need.
+        quarter: the need quarter of each school, as payments of parents are told.
     """
 
     cells: dict[str, Cell]
@@ -100,6 +105,9 @@ class Told:
     years: frozenset[str]
     stream: Mapping[str, str] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
+    coded: frozenset[str] = frozenset()
+    answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    quarter: Mapping[str, str] = field(default_factory=dict)
 
     def small(self, limits: Limits) -> frozenset[str]:
         """Return the counts of few children, but those that everybody knows."""
@@ -116,11 +124,42 @@ class Told:
         return replace(self, cells=cells, shares=shares)
 
     def is_part_of(self, whole: Told) -> bool:
-        """Whether all that is told here is told there too."""
-        return set(self.shares) <= set(whole.shares) and all(
-            name in whole.cells and whole.cells[name].is_told
+        """Whether all that is told here is told there too, shares at least as finely."""
+        ends = {share[:3]: share[3:] for share in whole.shares}
+        nothing = math.inf, -math.inf
+        return all(
+            low <= ends.get((row, part, of), nothing)[0] + _SLACK
+            and high >= ends.get((row, part, of), nothing)[1] - _SLACK
+            for row, part, of, low, high in self.shares
+        ) and all(
+            name in whole.cells
+            and whole.cells[name].is_told
+            and whole.cells[name].value == cell.value
             for name, cell in self.cells.items()
             if cell.is_told
+        )
+
+    def beside(self, other: Told) -> Told:
+        """What readers of both are told. Of a share both are kept, as each bounds it."""
+        cells = dict(self.cells)
+        for name, cell in other.cells.items():
+            own = cells.get(name, cell)
+            told = cell if cell.is_told and not own.is_told else own
+            cells[name] = replace(
+                told,
+                value=cell.value if told.value is None else told.value,
+                is_in_tables=own.is_in_tables or cell.is_in_tables,
+            )
+        return Told(
+            cells,
+            tuple(dict.fromkeys((*self.shares, *other.shares))),
+            {**other.dimension, **self.dimension},
+            self.years | other.years,
+            {**other.stream, **self.stream},
+            self.fixed | other.fixed,
+            self.coded | other.coded,
+            {**other.answers, **self.answers},
+            {**other.quarter, **self.quarter},
         )
 
     @cached_property
@@ -140,10 +179,10 @@ class Told:
                 continue
             parts: dict[str, list[str]] = defaultdict(list)
             for value, name in sorted(members.items()):
-                if axis != "school_year" or value in self.years:
+                if axis != "school_year" or value.split(_WITHIN)[0] in self.years:
                     parts[self.dimension.get(value, value) if axis == "group" else ""].append(name)
             found += [(whole, tuple(names)) for _, names in sorted(parts.items())]
-        return (*found, *self._streams)
+        return (*found, *self._streams, *self._quarters)
 
     @property
     def _streams(self) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -161,21 +200,80 @@ class Told:
                 streams[cell.count, group, others] = name
             elif group == wholes["group"] and place in self.stream:
                 schools[cell.count, self.stream[place], others].append(name)
-        for key, whole in streams.items():
-            if key in schools:
-                yield whole, tuple(schools[key])
+        called = self._called(streams, schools)
+        for (count, group, others), whole in streams.items():
+            if parts := schools.get((count, called.get(group, group), others)):
+                yield whole, tuple(parts)
+
+    def _called(
+        self,
+        streams: Mapping[tuple[str, str, Coordinates], str],
+        schools: Mapping[tuple[str, str, Coordinates], Collection[str]],
+    ) -> dict[str, str]:
+        """Return what the register calls a stream that the city calls otherwise: the one whose
+        schools make all that is told of it, if there is one.
+        """
+        found: dict[str, str] = {}
+        registered = sorted(set(self.stream.values()))
+        for group in sorted({group for _, group, _ in streams} - set(registered)):
+            fits = []
+            for stream in registered:
+                sums = [
+                    (self.cells[whole].value, [self.cells[part].value for part in parts])
+                    for (count, of, others), whole in streams.items()
+                    if of == group and (parts := schools.get((count, stream, others)))
+                ]
+                known = [
+                    (w, sum(filter(None, p))) for w, p in sums if w is not None and None not in p
+                ]
+                if known and all(whole == parts for whole, parts in known):
+                    fits.append(stream)
+            if len(fits) == 1:
+                found[group] = fits[0]
+        return found
+
+    @property
+    def _quarters(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield what is told of who paid in a need quarter, and in its schools."""
+        schools: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for name, cell in sorted(self.cells.items()):
+            at = dict(cell.at)
+            is_of_all = at.get("response") == dictionary().wholes["response"]
+            if cell.count == "payers" and is_of_all and at["place"] in self.quarter:
+                schools[self.quarter[at["place"]], at["school_year"]].append(name)
+        for name, cell in sorted(self.cells.items()):
+            at = dict(cell.at)
+            if cell.count == "quarter_payers" and (at["quarter"], at["school_year"]) in schools:
+                yield name, tuple(schools[at["quarter"], at["school_year"]])
+
+    @property
+    def reaches(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield whom the responses to a need reach in a school, and who takes part in each."""
+        parts = {
+            (at["place"], at["response"], at["group"]): name
+            for name, cell in self.cells.items()
+            if cell.count == "participants" and (at := dict(cell.at))
+        }
+        for name, cell in sorted(self.cells.items()):
+            if cell.count == "reached":
+                at = dict(cell.at)
+                each = [(at["place"], r, at["group"]) for r in self.answers.get(at["need"], ())]
+                if each and all(one in parts for one in each):
+                    yield name, tuple(parts[one] for one in each)
 
 
-def read(tables: Tables, shown: Tables | None = None) -> Told:
+def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
     """Return what tables tell.
 
     Args:
-        tables: as they are; of a release of former days as it was shown.
+        tables: as they are; of a release of former days as analysts were shown it.
         shown: the same as readers would get them; as `tables` if None.
+        own: the smallest count that these readers are told.
     """
     shown = tables if shown is None else shown
     cells: dict[str, Cell] = {}
-    shares, by_share, fixed, fewest = [], set(), set(), fewest_told(tables)
+    shares, by_share, fixed, bands = [], set(), set(), set()
+    fewest = fewest_told(tables, own)
     for telling in dictionary().counts:
         if not _is_there(telling, tables) or not _is_there(telling, shown):
             continue
@@ -191,15 +289,17 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
             name=_name(telling.count, at),
             at=pl.struct([value.alias(axis) for axis, value in at.items()]),
             of=_name(telling.of, of) if telling.of else pl.lit(""),
-            value=telling.column,
+            value=_turned(telling, pl.coalesce(telling.column, "seen")),
             seen="seen",
-            low=_end(rounding, fewest, 0),
-            high=_end(rounding, fewest, 1),
+            low=_end(telling, fewest, 0),
+            high=_end(telling, fewest, 1),
         )
         for name, where, of_name, value, told, low, high in rows.iter_rows():
             if telling.money:
-                if name in cells:
-                    cells[name].is_told |= told is not None
+                cell = cells.setdefault(name, Cell(telling.count, tuple(where.items())))
+                cell.is_told |= told is not None
+                cell.is_in_tables = True
+                cell.loss += telling.loss * _CELL
                 continue
             if telling.share:
                 whole = cells[of_name].value if of_name in cells else None
@@ -216,6 +316,7 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
                 if told is not None:
                     shares.append((_row(telling, name), name, of_name, low, high))
                     fixed |= set() if telling.loss else {_row(telling, name)}
+                    bands |= {_row(telling, name)} if rounding.coded else set()
                 continue
             cell.is_told |= told is not None
             cell.is_in_tables = True
@@ -230,8 +331,12 @@ def read(tables: Tables, shown: Tables | None = None) -> Told:
         _years(tables),
         _stream(tables),
         frozenset(fixed),
+        frozenset(bands),
+        _answers(tables),
+        _quarter(tables),
     )
     _count_by_parts(told, by_share)
+    _count_payers(told)
     return told
 
 
@@ -248,13 +353,24 @@ def _count_by_parts(told: Told, names: Collection[str]) -> None:
                 told.cells[name].value = sum(known)
 
 
-def told_by(place: Path) -> Told:
-    """Return what a release told an audience, by its folder: its database, or the Parquet files
-    where those alone are kept.
+def _count_payers(told: Told) -> None:
+    """Put in how many paid what a quarter paid; where that is not known, it tells of nobody."""
+    for name, parts in told._quarters:
+        values = [told.cells[part].value for part in parts]
+        known = [value for value in values if value is not None]
+        told.cells[name].value = sum(known) if len(known) == len(values) else None
+
+
+def together(releases: Iterable[Sequence[Told]]) -> list[Told]:
+    """Return what the readers of several rows of releases were told together, the last one first.
+
+    Args:
+        releases: what each of the readers was told by the same releases.
     """
-    database = place / DATABASE
-    tables = read_database(database) if database.is_file() else read_marts(place)
-    return read(tables) if tables else Told({}, (), {}, frozenset())
+    return [
+        reduce(Told.beside, (told for told in each if told is not None))
+        for each in zip_longest(*releases)
+    ]
 
 
 def hide(shown: Tables, names: Collection[str]) -> dict[str, pl.DataFrame]:
@@ -291,6 +407,26 @@ def _stream(tables: Tables) -> dict[str, str]:
     if "mart_need_index" not in tables:
         return {}
     return dict(tables["mart_need_index"].select("semel_mosad", "stream").iter_rows())
+
+
+def _answers(tables: Tables) -> dict[str, tuple[str, ...]]:
+    """Return the responses that answer each need, as its row names them."""
+    if not {"mart_unmet_need", "mart_response"} <= tables.keys():
+        return {}
+    said = tables["mart_unmet_need"].select("need_id", "answers_he").drop_nulls().unique()
+    names = tables["mart_response"].select("response_id", "response_name_he").sort("response_id")
+    return {
+        need: tuple(r for r, name in names.iter_rows() if f", {name}, " in f", {answers}, ")
+        for need, answers in said.iter_rows()
+    }
+
+
+def _quarter(tables: Tables) -> dict[str, str]:
+    """Return the need quarter of each school, as the need index gives it to everybody."""
+    if not {"mart_need_index", "mart_parents_plan"} <= tables.keys():
+        return {}
+    index = with_quartile(tables["mart_need_index"])
+    return dict(index.select("semel_mosad", pl.col("need_quartile").cast(pl.String)).iter_rows())
 
 
 def _years(tables: Tables) -> frozenset[str]:
@@ -338,14 +474,28 @@ def _rounding(telling: Telling) -> Rounding | None:
     return next((r for r in rules if telling.share in r.columns), None)
 
 
-def _end(rounding: Rounding | None, fewest: int, end: int) -> pl.Expr:
-    """Return one end of what a told share may be; null where it is told as it is."""
+def _end(telling: Telling, fewest: Sequence[int], end: int) -> pl.Expr:
+    """Return one end of what a told share may be; null where it is told as it is.
+
+    What other tables are made of they tell as it was rounded first, however it is told itself.
+    """
+    rounding = _rounding(telling)
     if rounding is None:
         return pl.lit(None, pl.Float64)
-    step, told = step_of(rounding, fewest), pl.col("seen")
-    is_rounded = (_rounded(rounding, told, step) - told).abs() < _SLACK
-    ends = share_ends(told, step, is_banded=rounding.banded)
+    if rounding.coded:
+        ends = coded_ends(pl.col("seen"), pl.col(rounding.share_of), fewest[-1])
+        return _turned(telling, ends[1 - end if telling.is_rest else end])
+    steps, told = steps_of(rounding, fewest), pl.col("seen")
+    if telling.loss == 0:
+        steps, told = steps[:1], pl.coalesce(telling.column, "seen")
+    is_rounded = (_rounded(rounding, told, steps[-1]) - told).abs() < _SLACK
+    ends = share_ends(told, steps[-1], is_banded=rounding.banded, first=steps[0])
     return pl.when(is_rounded).then(ends[end]).otherwise(told)
+
+
+def _turned(telling: Telling, value: pl.Expr) -> pl.Expr:
+    """Return the share of who is counted."""
+    return 100 - value if telling.is_rest else value
 
 
 def _bare(value: str) -> str:
@@ -370,44 +520,81 @@ def leave_out(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def fewest_told(tables: Tables) -> int:
-    """Return the smallest count that the policy lets be told, by the tables themselves."""
+def fewest_told(tables: Tables, own: int = 0) -> tuple[int, ...]:
+    """Return the smallest count that the policy lets be told, by the tables themselves, and after
+    it that of an audience, where it asks for more.
+    """
     if "mart_parameter" not in tables:
-        return _FEWEST
+        return tuple(sorted({_FEWEST, max(own, _FEWEST)}))
     rows = tables["mart_parameter"].filter(parameter_id="policy.suppression.count_pupils")
-    return int(rows["parameter_value"][0]) if rows.height else _FEWEST
+    of_city = int(rows["parameter_value"][0]) if rows.height else _FEWEST
+    return tuple(sorted({of_city, max(own, of_city)}))
 
 
-def step_of(rule: Rounding, fewest: int = _FEWEST) -> pl.Expr:
-    """Return the step to which a rule of the dictionary rounds, in the unit of its columns."""
+def steps_of(rule: Rounding, fewest: Sequence[int] = (_FEWEST,)) -> list[pl.Expr]:
+    """Return the steps to which a rule of the dictionary rounds, in the unit of its columns.
+
+    Args:
+        rule: of the dictionary.
+        fewest: of `fewest_told`. A share has a step for each: what is rounded to the finer step
+            first tells nothing that the finer one does not.
+    """
     if rule.step is not None:
-        return pl.lit(rule.step)
+        return [pl.lit(rule.step)]
     if rule.share_of:
-        return share_step(pl.col(rule.share_of), fewest)
-    return mean_step(pl.col(rule.mean_of), pl.sql_expr(rule.per_sd))
+        return [share_step(pl.col(rule.share_of), least) for least in fewest]
+    return [mean_step(pl.col(rule.mean_of), pl.sql_expr(rule.per_sd))]
 
 
-def round_off(table: str, frame: pl.DataFrame, fewest: int = _FEWEST) -> pl.DataFrame:
-    """Tell the shares and means of a table no finer than the children behind them allow."""
+def round_off(table: str, frame: pl.DataFrame, fewest: Sequence[int] = (_FEWEST,)) -> pl.DataFrame:
+    """Tell the shares and means of a table no finer than the children behind them allow.
+
+    Args:
+        table: its name.
+        frame: the table.
+        fewest: of `fewest_told`.
+    """
     for rule in (r for r in dictionary().rounded if r.table == table):
         columns = [c for c in rule.columns if c in frame.columns]
-        step = step_of(rule, fewest)
-        told = [
-            pl.when(within(rule.where) & step.is_finite() & (step > 0))
-            .then(_rounded(rule, pl.col(c), step))
-            .otherwise(c)
-            .alias(c)
-            for c in columns
-        ]
-        frame = frame.with_columns(told)
+        if rule.coded:
+            frame = _code(rule, frame, fewest)
+            continue
+        steps = steps_of(rule, fewest)
+        for step in steps:
+            is_rounded = within(rule.where) & step.is_finite() & (step > 0)
+            frame = frame.with_columns(
+                pl.when(is_rounded).then(_rounded(rule, pl.col(c), step)).otherwise(c).alias(c)
+                for c in columns
+            )
         if rule.ends and columns:
             low, high, z = rule.ends
-            ends = share_ends(pl.col(columns[0]), step)
+            ends = share_ends(pl.col(columns[0]), steps[-1], first=steps[0])
             least, most = wilson(*ends, pl.col(rule.share_of), z)
             frame = frame.with_columns(
                 pl.when(pl.col(columns[0]).is_not_null()).then(end).alias(name)
                 for name, end in ((low, least), (high, most))
             )
+    return frame
+
+
+def _code(rule: Rounding, frame: pl.DataFrame, fewest: Sequence[int]) -> pl.DataFrame:
+    """Tell the shares of a table that tell of few children as one band, and their intervals so."""
+    children = pl.col(rule.share_of)
+    for column in (c for c in rule.columns if c in frame.columns):
+        told = pl.col(column)
+        for least in fewest:
+            told = coded(told, children, least)
+        frame = frame.with_columns(told=told).with_columns(
+            is_few=(pl.col("told") != pl.col(column)).fill_null(value=False)
+        )
+        if rule.ends:
+            low, high, z = rule.ends
+            ends = wilson(*coded_ends(pl.col("told"), children, fewest[-1]), children, z)
+            frame = frame.with_columns(
+                pl.when("is_few").then(end).otherwise(name).alias(name)
+                for name, end in zip((low, high), ends, strict=True)
+            )
+        frame = frame.with_columns(pl.col("told").alias(column)).drop("told", "is_few")
     return frame
 
 
@@ -451,6 +638,8 @@ def attackable(
     for name, cell in now.cells.items():
         if cell.of:
             system.add_parts(cell.of, (name,), is_sum=False)
+    for reached, parts in now.reaches:
+        system.add_reach(reached, parts)
     for share in now.shares:
         system.add_share(*share)
     for told in before:
@@ -476,7 +665,9 @@ def kept_hidden(now: Told, last: Told) -> frozenset[str]:
     counts = {n for n, c in last.cells.items() if c.is_in_tables and not c.is_told}
     shares = {share[0] for share in now.shares if share[1] in last.cells}
     hidden = {name for name, cell in now.cells.items() if cell.is_told and name in counts}
-    return frozenset(hidden | (shares - now.fixed - {share[0] for share in last.shares}))
+    return frozenset(
+        hidden | (shares - now.fixed - now.coded - {share[0] for share in last.shares})
+    )
 
 
 def findings(told: Attackable, safe: set[bytes]) -> set[str]:
@@ -541,6 +732,25 @@ class _Rows:
         else:
             self.rows.append(("", terms, 0, 0 if is_whole and rest == 0 else math.inf))
 
+    def add_reach(self, reached: str, parts: tuple[str, ...]) -> None:
+        """Add that all are at least as many as take part in each response, and no more than in all
+        together; in one alone they are the same, or fewer by those who cannot have the need.
+        """
+        cells = self.now.cells
+        every, each = cells[reached].value, [cells[name].value for name in parts]
+        known = [value for value in each if value is not None]
+        if every is None or len(known) < len(each):
+            return
+        if len(parts) == 1:
+            whole, part = (reached, parts[0]) if every >= known[0] else (parts[0], reached)
+            self.add_parts(whole, (part,), is_sum=False)
+            return
+        if every <= sum(known):
+            self.rows.append(("", {reached: -1} | dict.fromkeys(parts, 1), 0, math.inf))
+        for name, value in zip(parts, known, strict=True):
+            if value <= every:
+                self.rows.append(("", {reached: 1, name: -1}, 0, math.inf))
+
     def add_share(self, row: str, part: str, whole: str, low: float, high: float) -> None:
         """Add that a rounded share lies between two percentages."""
         cells = self.now.cells
@@ -564,8 +774,8 @@ class _Rows:
         open_terms, gone, activity = {}, {}, 0.0
         for name, factor in terms.items():
             cell, own = was.get(name), self.now.cells.get(name)
-            if cell is not None and cell.is_told:
-                moved = factor * (cell.value or 0)
+            if cell is not None and cell.is_told and cell.value is not None:
+                moved = factor * cell.value
                 low, high = low - moved, high - moved
             elif own is not None and own.value is not None:
                 open_terms[name] = factor
@@ -580,19 +790,22 @@ class _Rows:
         if low - _SLACK <= activity + most and activity + least <= high + _SLACK:
             self.rows.append(("", open_terms | gone, low, high))
             self.gone |= gone.keys()
-        elif low == high and not gone:
-            self._add_former(open_terms, low, activity)
+        elif not gone:
+            self._add_former(open_terms, low, high, activity)
 
-    def _add_former(self, terms: Mapping[str, float], total: float, activity: float) -> None:
+    def _add_former(
+        self, terms: Mapping[str, float], low: float, high: float, activity: float
+    ) -> None:
         """Add what a hidden count was, to whoever takes all others for what they are today."""
         for name, factor in terms.items():
             now = self.now.cells[name].value or 0
-            was = now + (total - activity) / factor
-            if self.limits.is_small(round(was)) and not self.limits.is_small(now):
+            ends = [now + (end - activity) / factor for end in (low, high)]
+            least, most = max(math.ceil(min(ends) - _SLACK), 1), max(ends) + _SLACK
+            if least <= most and self.limits.is_small(least) and not self.limits.is_small(now):
                 former = f"{name} as it was, {len(self.former) + 1}"
-                self.former[former] = round(was)
+                self.former[former] = least
                 others = {other: f for other, f in terms.items() if other != name}
-                self.rows.append(("", others | {former: factor}, total, total))
+                self.rows.append(("", others | {former: factor}, low, high))
 
     def attackable(self) -> Attackable:
         """Return the system of what was gathered."""

@@ -12,6 +12,7 @@ from pipelines.publish.build import audit_pages, draw_again, draw_from_marts
 from pipelines.publish.known import of_schools
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.release import hashes, manifest, publish, verify
+from pipelines.publish.translations import languages_of
 from pipelines.publish.words import hebrew_year
 from pipelines.settings.audiences import AUDIENCES
 from pipelines.settings.city import CityFolder, load_city
@@ -35,7 +36,7 @@ def draw_pages(workspace: Workspace) -> Path:
     origin = {name: said.get(name) for name in ("made_from", "compared_with", "inputs", "code")}
     if origin["made_from"] and not of_schools(current):
         made_from = Fingerprints(**origin["made_from"])
-        origin["made_from"] = asdict(made_from.drawn_by(pages_fingerprint()))
+        origin["made_from"] = asdict(made_from.drawn_by(pages_fingerprint(city.folder)))
     report = context_of(city)
     return publish(
         marts,
@@ -78,7 +79,11 @@ def about(city: CityFolder) -> dict[str, str]:
 
 
 def context_of(city: CityFolder) -> ReportContext:
-    """Return what the pages say about the city."""
+    """Return what the pages say about the city.
+
+    Raises:
+        CityError: if a file of its translations is broken.
+    """
     settings = city.city
     years = settings.school_years
     scope = {"official": "בתי הספר הרשמיים", "all": "כל בתי הספר היסודיים, רשמיים ומוכרים"}[
@@ -92,4 +97,5 @@ def context_of(city: CityFolder) -> ReportContext:
         scope_he=scope,
         data_years_he=f"הנתונים: {hebrew_year(years.first)} עד {hebrew_year(years.last)}",
         notes_he=settings.notes_he,
+        languages=languages_of(city),
     )

@@ -16,6 +16,7 @@ from pipelines.publish.words import (
     nis,
     nis_change,
     percent,
+    percent_change,
     pupil_months_change,
 )
 from pipelines.settings.keys import AGOROT
@@ -47,8 +48,13 @@ def said(asked: Settings, base: Settings, draft: Draft) -> list[str]:
         pupil_months_change(total[f"benefit_change{end}_sd_pupils"]) for end in ("", "_lo", "_hi")
     )
     sure = "" if low.startswith("+") or high.startswith("−") else " – אי אפשר לדעת אם יותר או פחות"
+    if draft.worth_change_pct is not None:
+        sentences.append(
+            f"התועלת המשוקללת בצורך: {_isolated(percent_change(draft.worth_change_pct))}, מול"
+            " התוכנית הטובה ביותר באותו חישוב."
+        )
     sentences.append(
-        f"ההתקדמות הצפויה: {_isolated(change)} חודשי תלמיד, בטווח של 90%"
+        f"בלי משקל הצורך: {_isolated(change)} חודשי תלמיד, בטווח של 90%"
         f" {_isolated(low)} עד {_isolated(high)}{sure}."
     )
     return sentences

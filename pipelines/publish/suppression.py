@@ -8,7 +8,7 @@ The gate and the intruder look at what was really written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -105,7 +105,7 @@ def without_few(tables: Tables, audience: AudienceName, thresholds: Thresholds) 
     Raises:
         PrivacyError: if a table has a personal column.
     """
-    fewest = fewest_told(tables)
+    fewest = fewest_told(tables, thresholds.count_pupils)
     return {
         name: round_off(
             name, leave_out(name, _suppress_one(name, frame, audience, thresholds)), fewest
@@ -114,8 +114,37 @@ def without_few(tables: Tables, audience: AudienceName, thresholds: Thresholds) 
     }
 
 
+def protect_each(
+    tables: Tables,
+    thresholds: Collection[Thresholds],
+    before: Mapping[Thresholds, Sequence[Told]] | None = None,
+) -> dict[Thresholds, Protected]:
+    """Choose what to hide for readers of several thresholds.
+
+    Who is told less hides all that who is told more hides: everybody reads what the public is told,
+    and what two hide for the sake of one count must not be told by one of them each.
+
+    Args:
+        tables: the marts.
+        thresholds: of all readers.
+        before: what earlier releases told whoever has these thresholds, the last one first.
+
+    Raises:
+        PrivacyError: if something cannot be protected.
+    """
+    found: dict[Thresholds, Protected] = {}
+    hidden = frozenset[str]()
+    for one in sorted(set(thresholds), key=lambda one: (one.count_pupils, one.mean_pupils)):
+        found[one] = protect_counts(tables, one, (before or {}).get(one, ()), hidden)
+        hidden = found[one].hidden
+    return found
+
+
 def protect_counts(
-    tables: Tables, thresholds: Thresholds, before: Sequence[Told] = ()
+    tables: Tables,
+    thresholds: Thresholds,
+    before: Sequence[Told] = (),
+    also: frozenset[str] = frozenset(),
 ) -> Protected:
     """Choose the counts to hide: small ones, and what would let them be found.
 
@@ -127,20 +156,23 @@ def protect_counts(
         tables: the marts.
         thresholds: of who reads them.
         before: what earlier releases told, the last one first.
+        also: what is hidden from others, and so from these.
 
     Raises:
         PrivacyError: if something cannot be protected.
     """
     limits, safe = thresholds.limits, set[bytes]()
-    told = read(tables, without_few(tables, "analyst", thresholds))
+    few = without_few(tables, "analyst", thresholds)
+    told = read(tables, few, thresholds.count_pupils)
     small = told.small(limits)
-    hidden = small | (kept_hidden(told, before[0]) if before else frozenset())
+    first = small | also
+    hidden = first | (kept_hidden(told, before[0]) if before else frozenset())
     try:
         known = frozenset[str]()
-        if hidden == small or findings(attackable(told.without(hidden), limits), safe):
-            alone = attackable(told.without(small), limits)
+        if hidden == first or findings(attackable(told.without(hidden), limits), safe):
+            alone = attackable(told.without(first), limits)
             more, known = protect(alone.system, alone.loss, alone.guard, safe)
-            hidden, known = small | alone.every(more), alone.every(known)
+            hidden, known = first | alone.every(more), alone.every(known)
         if before:
             both = beside(told.without(hidden), limits, before, safe)
             more, given = protect(both.system, both.loss, both.guard, safe)

@@ -65,6 +65,11 @@ def percent(value: float) -> str:
     return f"{text}%"
 
 
+def percent_change(value: float) -> str:
+    """Return a change in percent with its sign and two decimals; no sign where nothing changes."""
+    return "0%" if abs(value) < 0.005 else f"{value:+.2f}%".replace("-", "−")
+
+
 def share(value: float) -> str:
     """Return a share or an index between 0 and 1 with two decimals."""
     return f"{value:.2f}"
@@ -169,12 +174,6 @@ def subjects(names: str) -> str:
     )
 
 
-def quarter(number: int | str) -> str:
-    """Return the name of a quarter of pupils by need: 1 is the neediest."""
-    names = ("הנזקק ביותר", "השני", "השלישי", "הפחות נזקק")
-    return names[int(number) - 1]
-
-
 FORMS: dict[str, Callable[[Any], str]] = {
     form.__name__: form
     for form in (
@@ -188,6 +187,7 @@ FORMS: dict[str, Callable[[Any], str]] = {
         pupil_months,
         pupil_months_change,
         percent,
+        percent_change,
         share,
         probability,
         integer,

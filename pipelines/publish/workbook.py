@@ -28,6 +28,7 @@ from pipelines.settings.audiences import AudienceName
 from pipelines.settings.fields import Field, dictionary
 from pipelines.settings.keys import AGOROT
 
+WORKBOOK = "workbook.xlsx"
 COVER = "שער"
 TOTAL = "סך הכול"
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes of each run
@@ -337,6 +338,14 @@ def _shown(field: Field, value: object) -> object:
     ):  # codes stay codes: people look rows up by them
         return label(field.name, value)
     return value
+
+
+def as_written(column: str, value: object) -> str | float | None:
+    """Return a value as a reader of the sheet finds it: a number, or a text."""
+    shown = _shown(dictionary().fields[column], value)
+    if shown is None or isinstance(shown, str):
+        return shown
+    return float(shown) if isinstance(shown, (int, float)) else str(shown)
 
 
 def _plain(value: object) -> str:

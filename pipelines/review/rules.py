@@ -29,15 +29,17 @@ OF_LINES = (SchoolCapacity, ParticipantCapacity, MustKeep, ManualOverride)
 def rules_in_fact(city: CityFolder, tables: Tables) -> Tables:
     """Return the rules of the plan, each measured on what was really done.
 
-    What is paid is carried on at its pace so far, as limits per school are of a whole year; a line
-    stands until it is reported to have stopped, with the participants that are reported. Before
-    anything is paid or reported of a decided plan there is nothing to measure. The rules are those
-    of the policy that was decided by; where today's code cannot read it, nothing is measured.
+    What is paid is carried on at its pace so far, as limits per school are of a whole year; what
+    was paid in a few months only is no pace, and is carried on as far as planned. A line stands
+    until it is reported to have stopped, with the participants that are reported. Before anything
+    is paid or reported of a decided plan there is nothing to measure. The rules are those of the
+    policy that was decided by; where today's code cannot read it, nothing is measured.
     """
     found: list[dict[str, object]] = []
     with suppress(CityError):
         by = city.as_decided()
-        paid, standing = _paid(tables), _standing(by, tables)
+        paced_from = by.policy.act.pace_from_months.value
+        paid, standing = _paid(tables, paced_from), _standing(by, tables)
         if paid is not None or standing is not None:
             found = measured(rules(by, tables), tables["mart_allocation_rule"], paid, standing)
     return {"mart_rule_actual": table_of("mart_rule_actual", found)}
@@ -91,27 +93,36 @@ def _standing(city: CityFolder, tables: Tables) -> Plan | None:
     return Plan(schools=schools, lines=lines, money=money, steps=steps, step_money=money)
 
 
-def _paid(tables: Tables) -> Plan | None:
-    """The plan as it is paid; None before anything is paid."""
-    elapsed = pl.col("elapsed_pct") / 100
+def _paid(tables: Tables, paced_from: float) -> Plan | None:
+    """The plan as it is paid; None before anything is paid.
+
+    Args:
+        tables: see `rules_in_fact`.
+        paced_from: fewest months with payments that make a pace.
+    """
+    elapsed, amount = pl.col("elapsed_pct") / 100, pl.col("spent_agorot")
     tracked = tables["mart_line_tracking"].filter(elapsed > 0)
     excellent = tables["core_response"].select("response_id", "is_excellence")
+    month_of, line = pl.col("paid_month"), "plan_row_ref"
+    as_planned = pl.max_horizontal(pl.lit(1.0), pl.col("cost_agorot") / amount.sum().over(line))
     money = (
         tables["stg_finance__ledger"]
         .join(
-            tracked.select("plan_row_id", *PAIR, "elapsed_pct").join(
+            tracked.select("plan_row_id", *PAIR, "elapsed_pct", "cost_agorot").join(
                 tables["mart_work_plan"].select("plan_row_id", "starts_on", "ends_on"),
                 on="plan_row_id",
             ),
-            left_on="plan_row_ref",
+            left_on=line,
             right_on="plan_row_id",
         )
-        .filter(pl.col("paid_month").is_between(pl.col("starts_on").dt.month_start(), "ends_on"))
-        .group_by(*PAIR, "funding_channel")
-        .agg(amount_agorot=pl.col("spent_agorot").sum(), share=elapsed.first())
+        .filter(month_of.is_between(pl.col("starts_on").dt.month_start(), "ends_on"), amount > 0)
         .with_columns(
-            amount_agorot=(pl.col("amount_agorot") / pl.col("share")).round().cast(pl.Int64)
+            carried=pl.when(month_of.n_unique().over(line) >= paced_from)
+            .then(1 / elapsed)
+            .otherwise(pl.min_horizontal(1 / elapsed, as_planned))
         )
+        .group_by(*PAIR, "funding_channel")
+        .agg(amount_agorot=(amount * pl.col("carried")).sum().round().cast(pl.Int64))
         .join(excellent, on="response_id")
         .filter(pl.col("amount_agorot") > 0)
         .select(*PAIR, "funding_channel", "amount_agorot", "is_excellence")

@@ -129,6 +129,7 @@ class Telling:
         count: what is counted; the same name in other tables is the same count.
         at: coordinate → column, or SQL of columns; one that the table has not is the whole.
         of: the count that it is a part of.
+        is_rest: whether the share is of those who are not counted.
         hides: columns that tell it too.
         loss: how many cells hiding one of it is worth.
         where: column → values of the rows it is about.
@@ -141,6 +142,7 @@ class Telling:
     share: str = ""
     money: str = ""
     of: str = ""
+    is_rest: bool = False
     hides: tuple[str, ...] = ()
     loss: int = 1
     where: Mapping[str, list[Any]] = field(default_factory=dict)
@@ -175,6 +177,7 @@ class Rounding:
         per_sd: what one pupil SD is in the unit of the column, in the words of SQL.
         step: a fixed step instead.
         banded: whether shares near 0 are one band.
+        coded: whether a share is told as it is, but as one band where it tells of few.
         where: column → values of the rows it is about.
         ends: columns with the ends of a share's interval, and its z.
     """
@@ -186,6 +189,7 @@ class Rounding:
     per_sd: str = "1.0"
     step: float | None = None
     banded: bool = False
+    coded: bool = False
     where: Mapping[str, list[Any]] = field(default_factory=dict)
     ends: tuple[Any, ...] = ()
 

@@ -31,7 +31,8 @@ def form_mapping(source_id: str, given: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         source_id: a source that has a form.
-        given: `form` (the file), and options such as `accept_older`.
+        given: `form` (the file), `sheet` if it is one of several forms in a workbook, and options
+            such as `accept_older`.
 
     Raises:
         RefusedError: if no form is written for the source.
@@ -44,13 +45,16 @@ def form_mapping(source_id: str, given: dict[str, Any]) -> dict[str, Any]:
             *("sources", source_id, "form"),
         )
     others = {name: value for name, value in given.items() if name != "form"}
-    return others | {
-        "file": given["form"],
-        "format": "xlsx",
-        "sheet": FORM_SHEET,
-        "header_row": FORM_HEADER_ROW,
-        "columns": {name: dictionary().fields[name].he for name in table.contract},
-    }
+    return (
+        {"sheet": FORM_SHEET}
+        | others
+        | {
+            "file": given["form"],
+            "format": "xlsx",
+            "header_row": FORM_HEADER_ROW,
+            "columns": {name: dictionary().fields[name].he for name in table.contract},
+        }
+    )
 
 
 class Beside(Model):

@@ -198,6 +198,7 @@ def _names(city: CityFolder, columns: Sequence[str]) -> dict[str, dict[str, str]
             **{need.name_he: need_id for need_id, need in policy.response_map.needs.items()},
         },
         "group_id": {held[-1].name_he: group_id for group_id, held in policy.groups.items()},
+        "cause_id": {cause.name_he: cause_id for cause_id, cause in policy.causes.items()},
     }
     found = {
         column: {spelling(name): key for name, key in names.items()}

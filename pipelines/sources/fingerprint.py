@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Set
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.code import code_fingerprint, hashed, project_files
 from pipelines.settings.scenario_files import scenario_files
 from pipelines.settings.seen import digest
+from pipelines.settings.translation_files import translation_files
 from pipelines.settings.workspace import Workspace
 from pipelines.sources.files import source_files
 
@@ -52,9 +54,10 @@ class Fingerprints:
         return replace(self, whole=hashlib.sha256((self.solved + pages).encode()).hexdigest())
 
 
-def pages_fingerprint() -> str:
-    """Return the SHA-256 over what draws the pages, by content."""
-    return code_fingerprint(_PAGES)
+def pages_fingerprint(city_folder: Path) -> str:
+    """Return the SHA-256 over what draws the pages, and the city's translations, by content."""
+    drawn, translated = code_fingerprint(_PAGES), translation_files(city_folder)
+    return hashlib.sha256((drawn + hashed(translated)).encode()).hexdigest()
 
 
 def fingerprints(city: CityFolder) -> Fingerprints:
@@ -74,7 +77,7 @@ def fingerprints(city: CityFolder) -> Fingerprints:
     said = digest(city.city) + digest(city.policy) + digest([one.hash for one in city.decided])
     upstream = hashlib.sha256((hashed(files) + said).encode()).hexdigest()
     solved = hashlib.sha256((upstream + hashed(scenario_files(city.folder))).encode()).hexdigest()
-    return Fingerprints(upstream, solved, whole="").drawn_by(pages_fingerprint())
+    return Fingerprints(upstream, solved, whole="").drawn_by(pages_fingerprint(city.folder))
 
 
 def input_hashes(city: CityFolder) -> tuple[dict[str, str], str]:

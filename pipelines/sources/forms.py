@@ -8,6 +8,7 @@ text. Read back through a mapping of one line (`form: file.xlsx`), its cells mea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,15 @@ from pipelines.settings.mapping import FORM_HEADER_ROW, FORM_SHEET
 from pipelines.sources.files import REGISTRY, read_source
 from pipelines.sources.people import OTHER
 
+AT_THE_TABLE = (
+    "voice__ratings",
+    "voice__ladders",
+    "voice__wheel",
+    "voice__cards",
+    "voice__considerations",
+    "voice__consideration_scores",
+)
+"""What the meetings fill in on paper, in their order: the sheets of the entry sheet."""
 ROWS = 300
 """Empty rows of a form, to be filled in."""
 _LISTS, _SCHOOLS = "רשימות", "בתי ספר"
@@ -55,10 +65,29 @@ def choices(city: CityFolder) -> dict[str, dict[str, str]]:
         | {key: response.name_he for key, response in policy.responses.items()},
         "goal_id": {key: goal.name_he for key, goal in policy.goals.items()},
         "group_id": {key: held[-1].name_he for key, held in policy.groups.items()},
+        "cause_id": {key: cause.name_he for key, cause in policy.causes.items()},
         "need_id": {key: need.name_he for key, need in policy.response_map.needs.items()}
         | {OTHER: dictionary().label("need_id", OTHER)},
         "semel_mosad": dict(schools.sort("semel_mosad").iter_rows()),
     }
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of a workbook.
+
+    Attributes:
+        source_id: a source with `form:` in the dictionary.
+        sheet: title of its sheet.
+        held: rows that stand in it already, in the contract's spelling; none if not given.
+        beside: what is told of these rows right of the form, by its Hebrew head. With it what the
+            rows hold is locked, and no further rows are asked for.
+    """
+
+    source_id: str
+    sheet: str = FORM_SHEET
+    held: pl.DataFrame | None = None
+    beside: pl.DataFrame | None = None
 
 
 def write_form(
@@ -68,24 +97,50 @@ def write_form(
     held: pl.DataFrame | None = None,
     beside: pl.DataFrame | None = None,
 ) -> None:
-    """Write the form of a source.
+    """Write the form of a source, as `Form` says.
 
     Args:
-        source_id: a source with `form:` in the dictionary.
+        source_id, held, beside: as of a `Form`.
         path: the workbook.
         city: whose responses, needs, groups and schools can be chosen.
-        held: rows that stand in it already, in the contract's spelling; none if not given.
-        beside: what is told of these rows right of the form, by its Hebrew head. With it what the
-            rows hold is locked, and no further rows are asked for.
     """
-    table, fields = dictionary().contract(source_id), dictionary().fields
-    named, rows = choices(city), ROWS + (0 if held is None else held.height)
-    if beside is not None:
-        rows = beside.height
+    write_forms(
+        dictionary().contract(source_id).he,
+        [Form(source_id, held=held, beside=beside)],
+        path,
+        city,
+    )
+
+
+def write_entry_sheet(
+    path: Path, city: CityFolder, held: Mapping[str, pl.DataFrame] | None = None
+) -> None:
+    """Write the one workbook into which the papers of the meetings are typed, a sheet a source.
+
+    Args:
+        path: the workbook.
+        city: whose responses, goals and causes can be chosen.
+        held: rows that stand in it already, by source.
+    """
+    known = held or {}
+    forms = [Form(name, dictionary().source_he(name), known.get(name)) for name in AT_THE_TABLE]
+    write_forms("גיליון הקלדה של המפגשים", forms, path, city)
+
+
+def write_forms(title: str, forms: Sequence[Form], path: Path, city: CityFolder) -> None:
+    """Write a workbook of several forms, a sheet each.
+
+    Args:
+        title: of the workbook.
+        forms: in order of their sheets.
+        path: the workbook.
+        city: whose responses, needs, groups and schools can be chosen.
+    """
+    named = choices(city)
     with xlsxwriter.Workbook(
         path, {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     ) as book:
-        book.set_properties({"title": table.he, "created": _CREATED})
+        book.set_properties({"title": title, "created": _CREATED})
         style = {
             "title": book.add_format({"bold": True, "font_size": 16, "reading_order": 2}),
             "told": book.add_format({"text_wrap": True, "valign": "top", "reading_order": 2}),
@@ -96,43 +151,62 @@ def write_form(
             "number": book.add_format(_OPEN | {"num_format": "General"}),
             "held": book.add_format(_OPEN | {"locked": True, "bg_color": "#eef1f5"}),
         }
-        sheet = book.add_worksheet(FORM_SHEET)
+        sheets = [book.add_worksheet(form.sheet) for form in forms]
         lists, schools = book.add_worksheet(_LISTS), book.add_worksheet(_SCHOOLS)
-        for each in (sheet, lists, schools):
+        for each in (*sheets, lists, schools):
             each.right_to_left()
             each.protect("", {"format_columns": True, "format_rows": True})
         lists.hide()
         _write_lines(schools, [("סמל מוסד", "שם"), *named["semel_mosad"].items()], style["told"])
         schools.set_column(0, 1, 30)
-        width = len(table.contract)
-        for row, (text, look) in enumerate(
-            ((table.he, "title"), (table.form, "told"), (_GENERAL, "told"))
-        ):
-            sheet.merge_range(row, 0, row, width - 1, text, style[look])
-            sheet.set_row(row, 24 if look == "title" else 48)
-        for place, name in enumerate(table.contract):
-            field, look = fields[name], _look(fields[name])
-            needed = "free" if name in table.contract_nullable else "needed"
-            sheet.write_string(FORM_HEADER_ROW - 1, place, field.he, style[needed])
-            sheet.set_column(place, place, 40 if look == "text" and not field.allowed else 18)
-            options = _options(field, named)
-            if options:
-                _write_lines(lists, [(option,) for option in options], style["told"], place)
-            first, last = FORM_HEADER_ROW, FORM_HEADER_ROW + rows - 1
-            if rule := _rule(field, place, len(options), city):
-                sheet.data_validation(first, place, last, place, rule)
-            values = [] if held is None else held[name].to_list()
-            for number in range(rows):
-                value = values[number] if number < len(values) else None
-                is_held = beside is not None and value is not None
-                shown = _shown(field, value, named)
-                _write(sheet, first + number, place, shown, style["held" if is_held else look])
-        for place, head in enumerate(() if beside is None else beside.columns, start=width):
-            sheet.write_string(FORM_HEADER_ROW - 1, place, head, style["free"])
-            sheet.set_column(place, place, 20)
-            for number, value in enumerate(beside[head] if beside is not None else ()):
-                _write(sheet, FORM_HEADER_ROW + number, place, value, style["held"])
-        sheet.freeze_panes(FORM_HEADER_ROW, 0)
+        at = 0
+        for form, sheet in zip(forms, sheets, strict=True):
+            _write_sheet(form, sheet, lists, at, style, city, named)
+            at += len(dictionary().contract(form.source_id).contract)
+
+
+def _write_sheet(
+    form: Form,
+    sheet: Worksheet,
+    lists: Worksheet,
+    at: int,
+    style: Mapping[str, Format],
+    city: CityFolder,
+    named: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Write one form; what can be chosen in its columns stands in `lists`, from column `at` on."""
+    table, fields = dictionary().contract(form.source_id), dictionary().fields
+    held, beside = form.held, form.beside
+    rows = ROWS + (0 if held is None else held.height) if beside is None else beside.height
+    width = len(table.contract)
+    for row, (text, look) in enumerate(
+        ((table.he, "title"), (table.form, "told"), (_GENERAL, "told"))
+    ):
+        sheet.merge_range(row, 0, row, width - 1, text, style[look])
+        sheet.set_row(row, 24 if look == "title" else 48)
+    for place, name in enumerate(table.contract):
+        field, look = fields[name], _look(fields[name])
+        needed = "free" if name in table.contract_nullable else "needed"
+        sheet.write_string(FORM_HEADER_ROW - 1, place, field.he, style[needed])
+        sheet.set_column(place, place, 40 if look == "text" and not field.allowed else 18)
+        options = _options(field, named)
+        if options:
+            _write_lines(lists, [(option,) for option in options], style["told"], at + place)
+        first, last = FORM_HEADER_ROW, FORM_HEADER_ROW + rows - 1
+        if rule := _rule(field, at + place, len(options), city):
+            sheet.data_validation(first, place, last, place, rule)
+        values = [] if held is None else held[name].to_list()
+        for number in range(rows):
+            value = values[number] if number < len(values) else None
+            is_held = beside is not None and value is not None
+            shown = _shown(field, value, named)
+            _write(sheet, first + number, place, shown, style["held" if is_held else look])
+    for place, head in enumerate(() if beside is None else beside.columns, start=width):
+        sheet.write_string(FORM_HEADER_ROW - 1, place, head, style["free"])
+        sheet.set_column(place, place, 20)
+        for number, value in enumerate(beside[head] if beside is not None else ()):
+            _write(sheet, FORM_HEADER_ROW + number, place, value, style["held"])
+    sheet.freeze_panes(FORM_HEADER_ROW, 0)
 
 
 _HEAD = {"bold": True, "text_wrap": True, "valign": "top", "border": 1, "reading_order": 2}

@@ -30,7 +30,8 @@ from pipelines.sources.propose import (
     Draft,
     Layout,
     draft,
-    form_source,
+    form_of,
+    form_sheets,
     layouts,
     proposals,
     said_above,
@@ -187,7 +188,7 @@ class NewCity:
 
     Attributes:
         tables: what is read, and how.
-        forms: filled forms of the product: source → file.
+        forms: filled forms of the product: source → its mapping.
         left: file (and sheet) that is not read, and why in both languages.
         notes: what was taken for granted, in both languages.
         sheets: file that was looked at → its sheets with a table.
@@ -195,7 +196,7 @@ class NewCity:
     """
 
     tables: list[Read] = field(default_factory=list)
-    forms: dict[str, str] = field(default_factory=dict)
+    forms: dict[str, dict[str, str]] = field(default_factory=dict)
     left: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
     sheets: dict[str, set[str]] = field(default_factory=dict)
@@ -230,8 +231,8 @@ def look(folder: Path, settled: dict[str, Any], answers: Answers) -> NewCity:
         if path.name.startswith(("~$", ".")) or not path.is_file():
             continue
         try:
-            if form := form_source(layouts(path)):
-                city.forms[form] = path.name
+            if forms := form_sheets(layouts(path)):
+                city.forms |= {name: form_of(path.name, sheet) for name, sheet in forms.items()}
                 continue
             drafts = proposals(path)
         except UnreadableError as error:
@@ -711,15 +712,15 @@ def _sources(settled: dict[str, Any], city: NewCity) -> dict[str, Any]:
             key = (source_id, mapping.get("file"), str(mapping.get("sheet", "")))
             sheets = city.sheets.get(str(mapping.get("file")), {key[2]})
             is_gone = key[2] and "{school_year}" not in key[2] and key[2] not in sheets
-            is_form = mapping.get("form") in city.forms.values()
+            is_form = mapping.get("form") in {form["form"] for form in city.forms.values()}
             if key not in read and not is_form and not is_gone:
                 found.setdefault(source_id, []).append(mapping)
     for table in city.tables:
         mappings = found.setdefault(table.source_id, [])
         if table.mapping not in mappings:
             mappings.append(table.mapping)
-    for source_id, file in city.forms.items():
-        found.setdefault(source_id, []).append({"form": file})
+    for source_id, form in city.forms.items():
+        found.setdefault(source_id, []).append(form)
     order = {source_id: number for number, source_id in enumerate(dictionary().sources)}
     return {
         source_id: held[0] if len(held) == 1 else held

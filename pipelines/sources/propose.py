@@ -682,9 +682,11 @@ def propose(path: Path, source_id: str | None = None) -> str:
         KeyError: naming the known sources, if there is no such source.
     """
     found = layouts(path)
-    form = form_source(found)
-    if form and source_id in (None, form):
-        return _of_form(path, form)
+    forms = form_sheets(found)
+    if source_id in forms:
+        return _of_forms(path, {source_id: forms[source_id]})
+    if forms and source_id is None:
+        return _of_forms(path, forms)
     ranked = [
         (layout, _ranked(path, layout, [source_id] if source_id else None)) for layout in found
     ]
@@ -764,27 +766,42 @@ def _without_value(name: str, header: str) -> str:
     return " ".join(filter(None, kept)).strip(" -–:")
 
 
-def form_source(found: Sequence[Layout]) -> str | None:
-    """Return the source whose form a workbook is, as `make forms` writes it; None if it is none."""
+def form_sheets(found: Sequence[Layout]) -> dict[str, str]:
+    """Return the sources whose forms a workbook holds, as the product writes them, by their sheets.
+
+    A form of `make forms` holds one, the entry sheet of `make papers` several; none otherwise.
+    """
+    known = {dictionary().source_he(name): name for name in form_sources()}
+    forms = {}
     for layout in found:
-        if layout.options.get("sheet") != FORM_SHEET:
-            continue
+        sheet = str(layout.options.get("sheet"))
         headers = {column.header for column in describe(layout.rows)}
-        for source_id in form_sources():
-            names = dictionary().contract(source_id).contract
-            if {dictionary().fields[name].he for name in names} <= headers:
-                return source_id
-    return None
+        for source_id in form_sources() if sheet == FORM_SHEET else (known.get(sheet),):
+            names = dictionary().contract(source_id).contract if source_id else ()
+            if source_id and {dictionary().fields[name].he for name in names} <= headers:
+                forms[source_id] = sheet
+                break
+    return forms
 
 
-def _of_form(path: Path, source_id: str) -> str:
-    """Return the mapping of a form of the product, which names the file alone."""
+def form_of(file: str, sheet: str) -> dict[str, str]:
+    """Return the mapping of a form of the product; of one of several in a workbook, its sheet."""
+    return {"form": file} | ({"sheet": sheet} if sheet != FORM_SHEET else {})
+
+
+def _of_forms(path: Path, forms: Mapping[str, str]) -> str:
+    """Return the mapping of forms of the product."""
+    named = ", ".join(dictionary().source_he(source_id) for source_id in forms)
+    lines = ""
+    for source_id, sheet in forms.items():
+        said = form_of(path.name, sheet).items()
+        lines += f"  {source_id}:\n" + "".join(f"    {key}: {_scalar(to)}\n" for key, to in said)
     return (
-        f"# {path.name} is the form of {source_id} that `make forms` writes: nothing is guessed.\n"
-        f"sources:\n  {source_id}:\n    form: {_scalar(path.name)}\n"
+        f"# {path.name} is the form of {', '.join(forms)} that the product writes: nothing is"
+        f" guessed.\nsources:\n{lines}"
         "# Put the block under `sources:` of the city's city.yaml, and run"
         f" `{NEXT_COMMAND}`.\n"
-        f"# זהו הטופס של {dictionary().source_he(source_id)}; יש להעתיק את הקטע אל sources: בקובץ"
+        f"# זהו הטופס של {named}; יש להעתיק את הקטע אל sources: בקובץ"
         f" city.yaml של העיר, ולהריץ {NEXT_COMMAND}.\n"
     )
 

@@ -45,6 +45,45 @@ lines AS (
     FROM mart.mart_line_tracking AS tracked
     JOIN mart.mart_work_plan AS plan ON plan.plan_row_id = tracked.plan_row_id
 ),
+few AS (
+    SELECT max(TRY_CAST(parameter_value AS INTEGER)) AS count_pupils
+    FROM core.core_parameter
+    WHERE parameter_id = 'policy.suppression.count_pupils' OR parameter_id LIKE 'policy.audiences.%.count_pupils'
+),
+broken AS (
+    -- What is paid and who comes vary around the plan: by less than the spread that the plan reckons with a rule of money
+    -- or pupils is not broken. What is counted in schools and lines does not vary.
+    SELECT
+        rules.rule_id,
+        rules.rule_he,
+        rules.rule_en,
+        CASE
+            WHEN rules.unit = 'pupils' AND rules.rule_actual < few.count_pupils THEN 'פחות מ־' || few.count_pupils
+            WHEN rules.unit = 'agorot' THEN format('{:,d}', CAST(round(rules.rule_actual / 100) AS BIGINT)) || ' ₪'
+            WHEN rules.unit = 'agorot per pupil' THEN format('{:,d}', CAST(round(rules.rule_actual / 100) AS BIGINT)) || ' ₪ לתלמיד'
+            WHEN starts_with(rules.unit, 'percent') THEN format('{:.1f}', rules.rule_actual) || '%'
+            ELSE format('{:,d}', CAST(rules.rule_actual AS BIGINT))
+        END AS actual_he,
+        CASE
+            WHEN rules.unit = 'pupils' AND rules.rule_actual < few.count_pupils THEN 'fewer than ' || few.count_pupils
+            WHEN rules.unit = 'agorot' THEN format('{:,d}', CAST(round(rules.rule_actual / 100) AS BIGINT)) || ' NIS'
+            WHEN rules.unit = 'agorot per pupil' THEN format('{:,d}', CAST(round(rules.rule_actual / 100) AS BIGINT)) || ' NIS per pupil'
+            WHEN starts_with(rules.unit, 'percent') THEN format('{:.1f}', rules.rule_actual) || ' %'
+            ELSE format('{:,d}', CAST(rules.rule_actual AS BIGINT))
+        END AS actual_en
+    FROM mart.mart_rule_actual AS rules
+    CROSS JOIN limits
+    CROSS JOIN few
+    CROSS JOIN (SELECT max(months_over) AS months_over FROM lines) AS year
+    WHERE NOT rules.is_kept_actually
+        AND CASE
+            WHEN starts_with(rules.unit, 'percent') OR starts_with(rules.unit, 'agorot')
+                THEN year.months_over >= limits.pace_from
+                    AND (rules.rule_actual > limits.over_spent * rules.rule_limit OR rules.rule_actual * limits.over_spent < rules.rule_limit)
+            WHEN rules.unit = 'pupils' THEN rules.rule_actual > limits.over_spent * rules.rule_limit
+            ELSE TRUE
+        END
+),
 found AS (
     SELECT
         'overdue/' || lines.plan_row_id AS alert_id,
@@ -109,11 +148,7 @@ found AS (
         lines.what_en || ': ' || CASE WHEN lines.participants_now < few.count_pupils THEN 'fewer than ' || few.count_pupils ELSE CAST(lines.participants_now AS VARCHAR) END || ' participants of ' || lines.participants || ' planned.'
     FROM lines
     CROSS JOIN limits
-    CROSS JOIN (
-        SELECT max(TRY_CAST(parameter_value AS INTEGER)) AS count_pupils
-        FROM core.core_parameter
-        WHERE parameter_id = 'policy.suppression.count_pupils' OR parameter_id LIKE 'policy.audiences.%.count_pupils'
-    ) AS few
+    CROSS JOIN few
     WHERE lines.work_status = 'running' AND lines.participants_now < limits.under_attended * lines.participants
     UNION ALL
     SELECT
@@ -166,6 +201,15 @@ found AS (
         AND EXISTS (SELECT 1 FROM mart.mart_work_plan WHERE is_decided)
     GROUP BY paid.plan_row_ref
     HAVING sum(paid.spent_agorot) > 0
+    UNION ALL
+    SELECT
+        'rule_broken/' || broken.rule_id,
+        'rule_broken',
+        NULL,
+        NULL,
+        rtrim(broken.rule_he, '.') || ' – בפועל: ' || broken.actual_he || '.',
+        rtrim(broken.rule_en, '.') || ' - in fact: ' || broken.actual_en || '.'
+    FROM broken
 )
 SELECT found.alert_id, found.alert_kind, found.semel_mosad, found.response_id, found.alert_he, found.alert_en
 FROM found

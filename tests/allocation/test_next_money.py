@@ -45,9 +45,9 @@ def test_the_next_money_buys_what_just_did_not_fit():
     assert (row["months_change"], row["participants_change"]) == (pytest.approx(36), 10)
     assert (
         row["next_en"]
-        == "5 NIS more for the municipality's own budget – in: POSH at בית ספר 100002. In all: 36"
-        " expected months of progress more (over all pupils), 10 places more; the plan's"
-        " need-weighted worth 80.000 % more."
+        == "5 NIS more for the municipality's own budget – in: POSH at בית ספר 100002. In all: the"
+        " plan's need-weighted worth 80.000 % more; without the weight of need: 36 expected months"
+        " of progress more (over all pupils), 10 places more."
     )
     assert "נכנסים: פו״ש בבית ספר 100002." in row["next_he"]
     # 500 are left and may go: a cut of as much changes nothing.

@@ -108,7 +108,7 @@ def test_prices_and_turning_points_follow_the_objective():
     assert turned == {Total(): [True], OBJECTIVES[1]: [False]}
 
 
-@settings(max_examples=examples(100), deadline=None, derandomize=True)
+@settings(max_examples=examples(100, part=8), deadline=None, derandomize=True)
 @given(
     st.lists(st.integers(-6, 12), min_size=6, max_size=6),
     st.sampled_from([Atkinson(0.5), Atkinson(1.0, 0.05), Atkinson(2.0, 0.02)]),

@@ -50,7 +50,7 @@ def two_responses(share, **other):
     return problem(options, overlaps=(group(share),), equity_gamma=0.0, **other)
 
 
-@settings(CASES, max_examples=examples(200))
+@settings(CASES, max_examples=examples(200, part=8))
 @given(overlapping_problems())
 def test_optimum_equals_full_enumeration(case):
     best = best_plan(case)

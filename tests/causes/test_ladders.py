@@ -18,6 +18,7 @@ from models.causes.ladders import (
 )
 from models.demo import generate
 from models.demo.committee import CAUSES
+from tests.examples import examples
 
 SCHEMA = {
     "participant_hash": pl.String,
@@ -72,7 +73,7 @@ def brute_force(people):
     return least, sorted(order for order, value in cost.items() if value == least)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(people)
 def test_kemeny_is_the_best_of_all_orders(people):
     assume(len({cause for rungs in people for cause in rungs}) > 1)
@@ -87,7 +88,7 @@ def test_kemeny_is_the_best_of_all_orders(people):
         assert (low, high) == (min(ranks), max(ranks))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(people)
 def test_a_cause_that_beats_every_other_is_first(people):
     causes = sorted({cause for rungs in people for cause in rungs})
@@ -106,7 +107,7 @@ def test_a_cause_that_beats_every_other_is_first(people):
     assert first["kemeny_rank_hi"] == 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.permutations("abcdefg"), st.integers(5, 9))
 def test_unanimity_is_kept_and_sure(order, number):
     said = strict(*[order] * number)
@@ -147,7 +148,7 @@ def test_executives_and_applicants():
     assert found["kendall_w_lo"] <= found["kendall_w"] <= found["kendall_w_hi"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.lists(st.integers(1, 3), min_size=4, max_size=4), min_size=5, max_size=8))
 def test_w_with_ties_is_that_of_friedman_s_test(rungs):
     assume(any(len(set(row)) > 1 for row in rungs))
@@ -175,7 +176,7 @@ def test_borda_of_ties_and_short_ladders_by_hand():
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(people, st.randoms(use_true_random=False))
 def test_order_of_rows_and_numbering_of_rungs_decide_nothing(people, random):
     assume(len({cause for rungs in people for cause in rungs}) > 1)
@@ -204,7 +205,7 @@ def test_equal_causes_share_their_whole_interval():
     assert found["people_rank_hi"].to_list() == [2, 2]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(people, st.lists(st.integers(0, 3), min_size=6, max_size=6))
 def test_tau_is_the_library_s(people, values):
     causes = sorted({cause for rungs in people for cause in rungs})

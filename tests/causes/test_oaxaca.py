@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.oaxaca import OaxacaBlinder
 
 from models.causes.oaxaca import PARTS, oaxaca_blinder
+from tests.examples import examples
 
 NUMERIC = {"income": None, "days": None}
 WHOLE = {**NUMERIC, "stream": ["s", "r", "u"]}
@@ -64,7 +65,7 @@ def test_totals_are_the_library_s():
             assert value(turned, part) == pytest.approx(expected, abs=1e-8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(0, 10_000), st.integers(250, 400), st.floats(-1e4, 1e4), st.floats(0.01, 100))
 def test_parts_sum_to_the_gap_exactly(seed, n, shift, factor):
     frame = pupils(seed, n).with_columns(
@@ -85,7 +86,7 @@ def test_parts_sum_to_the_gap_exactly(seed, n, shift, factor):
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(0, 10_000))
 def test_row_order_is_nothing_and_the_seed_is_all(seed):
     frame = pupils(seed, 300)
@@ -97,7 +98,7 @@ def test_row_order_is_nothing_and_the_seed_is_all(seed):
     assert not other["contribution_lo"].equals(found["contribution_lo"])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.integers(0, 10_000))
 def test_swapped_groups(seed):
     frame = pupils(seed)

@@ -9,6 +9,7 @@ from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
 from models.causes.phenomena import phenomena
+from tests.examples import examples
 from tests.gaps.cities import TRUE_SD, city
 
 EQUAL = TRUE_SD | {"school": 0.0, "school_subject": 0.0}
@@ -215,7 +216,7 @@ def test_estimates_are_those_of_dense_algebra():
 small = st.integers(0, 10**6).map(lambda seed: city(seed, schools=8, subjects=2, years=3))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(small, st.integers(0, 100))
 def test_order_of_rows_decides_nothing_and_signs_are_symmetric(cells, seed):
     found = phenomena(cells, components(TRUE_SD))
@@ -228,7 +229,7 @@ def test_order_of_rows_decides_nothing_and_signs_are_symmetric(cells, seed):
     assert turned["is_phenomenon"].equals(found["is_phenomenon"])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(small, st.sampled_from([0.0, 0.1, 0.3]), st.sampled_from([0.05, 0.2]))
 def test_what_is_listed_is_what_the_rule_says(cells, margin, fdr):
     found = phenomena(cells, components(TRUE_SD), margin_sd=margin, fdr=fdr)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from models.causes.shapley import UNEXPLAINED, cause_contributions
 from models.demo import generate
 from tests.causes.measures import ranks
+from tests.examples import examples
 
 KEY = ["semel_mosad", "cause_group"]
 
@@ -59,7 +60,7 @@ def by_place(found):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, 10_000), st.integers(6, 40), st.integers(1, 5), st.booleans())
 def test_parts_sum_to_the_gap_and_row_order_is_nothing(seed, places, causes, holed):
     gaps, measures = city(seed, places, causes)
@@ -82,7 +83,7 @@ def test_parts_sum_to_the_gap_and_row_order_is_nothing(seed, places, causes, hol
     assert not cause_contributions(gaps, measures, known, draws=20, seed=1).equals(found)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.permutations(range(4)), st.integers(0, 1000))
 def test_names_of_causes_and_groups_decide_nothing(order, seed):
     gaps, measures = city(seed)
@@ -105,7 +106,7 @@ def test_names_of_causes_and_groups_decide_nothing(order, seed):
     assert (both["contribution_sd"] - both["contribution_sd_again"]).abs().max() < 1e-10
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.floats(0.01, 100), st.floats(-50, 50), st.integers(0, 1000))
 def test_units_and_zero_of_a_measure_decide_nothing(factor, shift, seed):
     gaps, measures = city(seed)

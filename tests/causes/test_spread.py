@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from models.causes.spread import between_within, group_gap, theil
+from tests.examples import examples
 
 pupils = st.lists(
     st.tuples(st.sampled_from("abcde"), st.floats(-1000, 1000), st.booleans()),
@@ -28,7 +29,7 @@ def parts(found, column):
     return dict(found.select("part", column).iter_rows())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(pupils)
 def test_variance_parts_sum_and_are_what_they_say(rows):
     values = frame(rows, "semel_mosad", "value", "is_ahead")
@@ -74,7 +75,7 @@ def test_theil_of_mexico_as_published(shared_data):
         assert found["within"] == pytest.approx(found["total"] - found["between"], abs=1e-12)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(money, st.floats(0.01, 100))
 def test_theil_parts_sum_and_the_currency_is_nothing(rows, rate):
     values = frame(rows, "group_id", "value")
@@ -99,7 +100,7 @@ def test_theil_at_its_ends():
     assert apart["total"] == pytest.approx((2 / 6) * np.log(1 / 2) + (4 / 6) * np.log(2))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(pupils)
 def test_gap_parts_sum_and_swapping_turns_the_sign(rows):
     values = frame(rows, "semel_mosad", "value", "is_ahead")

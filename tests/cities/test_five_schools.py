@@ -154,6 +154,17 @@ def test_check_passes_and_says_what_few_schools_mean(town, capsys):
     assert "5 בתי ספר הם מעט" in said
 
 
+def expect_published(place, planned):
+    """The current release plans that year, with money, for the five schools."""
+    lines = pl.read_parquet(place.current / "analyst" / "mart_work_plan.parquet")
+    assert set(lines["school_year"]) == {planned}
+    assert lines["cost_agorot"].sum() > 0
+    need = pl.read_parquet(place.current / "analyst" / "mart_need_index.parquet")
+    assert set(need["semel_mosad"]) == {str(school[0]) for school in SCHOOLS}
+    assert (place.current / "committee" / "index.html").is_file()
+
+
+@pytest.mark.slow  # the first year is published by the commands of the guide (test_guide.py)
 def test_it_is_published_in_both_years(tmp_path):
     """From the files and the answers to a release, and a year later to the next one."""
     place = place_at(tmp_path, "givat_alonim")
@@ -166,9 +177,4 @@ def test_it_is_published_in_both_years(tmp_path):
             assert new_city([str(place.raw)]) == 0
         done = place.run()
         assert done.returncode == 0, done.stdout + done.stderr
-        lines = pl.read_parquet(place.current / "analyst" / "mart_work_plan.parquet")
-        assert set(lines["school_year"]) == {planned}
-        assert lines["cost_agorot"].sum() > 0
-        need = pl.read_parquet(place.current / "analyst" / "mart_need_index.parquet")
-        assert set(need["semel_mosad"]) == {str(school[0]) for school in SCHOOLS}
-        assert (place.current / "committee" / "index.html").is_file()
+        expect_published(place, planned)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.cities.five_schools import write_year
-from tests.cities.test_five_schools import ANSWERS
+from tests.cities.test_five_schools import ANSWERS, expect_published
 from tests.runs import PROJECT, place_at
 
 GUIDES = ("guide.he.md", "guide.md")
@@ -83,5 +83,6 @@ def test_the_first_day_by_the_guide_alone(tmp_path):
             continue
         done = run(command)
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-2000:]}"
+    expect_published(place, 2027)
     assert (place.raw / "decided" / "2027").is_dir()
     assert list((place.raw / "forms").glob("*.xlsx"))

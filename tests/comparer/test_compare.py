@@ -25,6 +25,7 @@ from tests.comparer.contents import (
     read_page,
     read_workbook,
 )
+from tests.examples import examples
 
 GAPS = pl.DataFrame(
     {
@@ -344,7 +345,7 @@ def contents(grid):
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(st.lists(VALUES, min_size=2, max_size=2), min_size=1, max_size=5),
     st.data(),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from models.criteria import criterion_holds, current, fairness, lint, methods_by_school, what_if
 from models.criteria.fairness import FairnessSettings, wilson
+from tests.examples import examples
 
 
 def criteria(*rows):
@@ -185,7 +186,7 @@ def test_the_ratio_is_recovered_and_covered():
     assert covered >= 0.76  # 25 draws of a 90 % interval
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(st.integers(0, 10**6))
 def test_the_order_of_pupils_says_nothing(seed):
     frame, groups = city(3, 0.3, pupils=800)

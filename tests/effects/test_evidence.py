@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.effects import combine, evidence_shares, local_estimates
@@ -61,18 +61,15 @@ def test_by_hand():
     assert shares(posterior, used, ["r"])["assumed"] == pytest.approx((100 / 3 + 100) / 2)
 
 
-@pytest.mark.parametrize("count", [examples(50)])
-def test_the_shares_are_those_of_the_posterior(count):
-    @given(ERRORS, st.lists(st.tuples(st.sampled_from("ABCD"), ERRORS, ERRORS), max_size=3))
-    def holds(prior, rows):
-        used = designs([("math", *row) for row in rows])
-        posterior = combine(known(math=prior), local_estimates(used))
-        found = shares(posterior, used)
-        assert sum(found.values()) == pytest.approx(100)
-        pulled = (posterior["effect_se_sd"].item() / prior) ** 2
-        assert found["literature"] == pytest.approx(100 * pulled)
-
-    holds()
+@settings(max_examples=examples(100), deadline=None)
+@given(ERRORS, st.lists(st.tuples(st.sampled_from("ABCD"), ERRORS, ERRORS), max_size=3))
+def test_the_shares_are_those_of_the_posterior(prior, rows):
+    used = designs([("math", *row) for row in rows])
+    posterior = combine(known(math=prior), local_estimates(used))
+    found = shares(posterior, used)
+    assert sum(found.values()) == pytest.approx(100)
+    pulled = (posterior["effect_se_sd"].item() / prior) ** 2
+    assert found["literature"] == pytest.approx(100 * pulled)
 
 
 def test_of_an_assumption_and_of_another_kind_nothing_is_carried(small_city):

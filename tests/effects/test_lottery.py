@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from models.effects.least_squares import Undetermined, clustered
 from models.effects.lottery import lottery
 from models.lottery import draw_lottery
+from tests.examples import examples
 
 
 def drawn(seed, *, effect=0.2, strata=6, size=40, take_up=1.0, loss=0.0, prior=0.8):
@@ -63,7 +64,7 @@ def test_one_draw_by_hand():
     assert found.p_value <= 0.01
 
 
-@pytest.mark.parametrize("take_up", [1.0, 0.6])
+@pytest.mark.parametrize("take_up", [pytest.param(1.0, marks=pytest.mark.slow), 0.6])
 def test_intervals_cover_and_nothing_is_found_where_nothing_is(take_up):
     inside, false, sure = 0, 0, 0
     for seed in range(200):
@@ -148,7 +149,7 @@ def test_the_draw_can_be_repeated_and_is_fair():
     assert share.max() < 0.3 + 4 * (0.21 / 2000) ** 0.5
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.integers(0, 30), st.integers(0, 12), st.integers(0, 2**31))
 def test_every_stratum_gives_its_places(size, places, seed):
     people = pl.DataFrame(

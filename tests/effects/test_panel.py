@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from models.effects.panel import panel
 from tests.effects.group_time import group_time
 from tests.effects.panels import school_cells
+from tests.examples import examples
 
 YEARS = [2021, 2022, 2023, 2024]
 
@@ -190,7 +191,7 @@ def test_neither_rows_nor_columns_order_matters(grain):
     assert group_time(cells, seed=2, draws=19).equals(group_time(mixed, seed=2, draws=19))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(st.integers(0, 1000), st.floats(-2, 2), st.floats(0.5, 2))
 def test_lasting_levels_and_common_years_change_nothing(seed, shift, unit):
     cells = school_cells(np.random.default_rng(seed), schools=12, treated=4, starts=2, years=5)

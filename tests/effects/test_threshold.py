@@ -74,7 +74,7 @@ def test_the_bandwidth_nears_the_best_one_from_above_as_pupils_abound():
     assert best <= found <= 2.5 * best  # known to be slow: its curvatures are regularised
 
 
-@pytest.mark.parametrize("take_up", [1.0, 0.7])
+@pytest.mark.parametrize("take_up", [pytest.param(1.0, marks=pytest.mark.slow), 0.7])
 def test_intervals_cover_in_a_school_of_usual_size(take_up):
     inside = false = 0
     for seed in range(200):

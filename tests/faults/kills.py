@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -150,13 +149,3 @@ def table(kills: list[Kill]) -> str:
     head = f"{'killed':20}{'by':9}{'after s':>8}  found"
     lines = [f"{k.of:20}{k.how:9}{k.after_seconds:8.2f}  {k.found}" for k in kills]
     return "\n".join([head, *lines])
-
-
-def copy_of(place: Place, folder: Path) -> Place:
-    """A copy of a published place, to be broken at will."""
-    from tests.runs import place_at
-
-    top = place.marts.parent.parent
-    passing = shutil.ignore_patterns("*-wal", "*-shm")
-    shutil.copytree(top, folder, symlinks=True, dirs_exist_ok=True, ignore=passing)
-    return place_at(folder, place.raw.name)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.act.release import MADE_HERE
-from tests.faults.kills import copy_of, deciding, publishing, running, table
+from tests.faults.kills import deciding, publishing, running, table
 from tests.integration.conftest import hashes
+from tests.runs import copy_of
 
 
 def expect(kills):

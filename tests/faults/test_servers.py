@@ -20,8 +20,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from pipelines.guard import LOGIN, SERVED_AS, TOKEN, guarded
 from pipelines.settings.city import CityError
-from tests.faults.kills import copy_of
-from tests.runs import PROJECT
+from tests.runs import PROJECT, copy_of
 
 HERE = "http://127.0.0.1:3000"
 SECRET = "correct horse battery staple and some more"

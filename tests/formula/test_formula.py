@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from models.apportionment import exact
 from models.formula import Bound, Formula, Rounding, Term, share
+from tests.examples import examples
 
-FAST = settings(max_examples=150, deadline=None, derandomize=True)
+FAST = settings(max_examples=examples(150), deadline=None, derandomize=True)
 BY_PUPILS = Formula((Term((("pupils", 1.0),)),))
 BY_NEED = Formula((Term((("pupils", 1.0),)), Term((("pupils", 1.0),), ("need",))))
 

@@ -11,8 +11,9 @@ from models.formula import FormulaError, apply, value_of
 from models.formula.numbers import Numbers
 from models.formula.units import Units
 from pipelines.settings.formula import declaration, engines
+from tests.examples import examples
 
-FAST = settings(max_examples=100, deadline=None, derandomize=True)
+FAST = settings(max_examples=examples(100), deadline=None, derandomize=True)
 CITED = {"source": "test", "reason": "test"}
 UNITS = pl.DataFrame(
     {

@@ -118,7 +118,7 @@ def test_the_regression_is_the_published_one_of_the_tuberculosis_vaccine():
     assert (round(start, 4), round(slope, 4)) == (0.2515, -0.0291)
 
 
-@pytest.mark.parametrize("spread", [0.05, 0.2])
+@pytest.mark.parametrize("spread", [pytest.param(0.05, marks=pytest.mark.slow), 0.2])
 def test_intervals_hold_in_a_small_city_and_for_the_school_far_out(spread):
     """Where the error of β weighs: with few schools, and for one whose background is unlike the
     rest.

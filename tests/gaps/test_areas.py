@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from models.gaps import city_gaps
 from models.keys import WHOLE
 from pipelines.diagnose.areas import areas, need_areas, nurture_bands
+from tests.examples import examples
 from tests.gaps.cities import city
 from tests.gaps.test_totals import TRUE, sized
 
@@ -43,7 +44,7 @@ def made(clusters, cells=CELLS, of_city=None):
     return areas(CITY, tables)["mart_gap_area"]
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(st.lists(st.sampled_from(["א", "ב", "ג", None]), min_size=len(CODES), max_size=len(CODES)))
 def test_the_areas_of_a_subject_sum_to_the_city(clusters):
     found = made(clusters)

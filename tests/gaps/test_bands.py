@@ -7,6 +7,7 @@ from scipy.stats import norm
 
 from models.cells import CELL_KEY, MEAN_GROUP
 from models.gaps import band_cells, band_limits, predicted_gaps, shrunken_gaps
+from tests.examples import examples
 from tests.gaps.cities import TRUE_SD, city
 
 TRUE = pl.DataFrame({"component": list(TRUE_SD), "component_sd": list(TRUE_SD.values())})
@@ -111,9 +112,10 @@ def test_two_bands_of_one_cohort_equal_numerical_integration(seed, limit):
     np.testing.assert_allclose(found["gap_se_sd"], error, atol=1e-3)
 
 
+@pytest.mark.sampled
 def test_bands_cover_and_tell_more_than_nothing():
     inside, ratio = [], []
-    for seed in range(12):
+    for seed in range(examples(12, part=2)):
         cells = city(seed, years=2)
         chosen = pl.col("subject") == "science"
         # A third of the schools publish scores, so the mean of the group is known.

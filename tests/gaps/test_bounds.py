@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.gaps import exclusion_bounds
+from tests.examples import examples
 
 shares = st.tuples(st.integers(1, 60), st.integers(0, 60), st.floats(-2, 2), st.floats(0, 2))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(shares, st.floats(0, 1))
 def test_bounds_hold_the_gap_of_all_pupils(case, part):
     tested, untested, gap, most = case

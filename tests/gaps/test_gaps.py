@@ -18,6 +18,7 @@ from models.gaps import (
 )
 from models.gaps.blocks import stacks
 from models.gaps.components import restricted_loss
+from tests.examples import examples
 from tests.gaps.cities import TRUE_SD, city
 
 KEY = ["semel_mosad", "subject", "grade", "school_year", "scale_id"]
@@ -234,7 +235,7 @@ def test_every_component_is_needed():
         shrunken_gaps(city(1, schools=8), TRUE.head(3))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.floats(-2, 2), min_size=6, max_size=12), st.floats(0.05, 0.5))
 def test_a_lone_cell_lies_between_itself_and_the_mean(gaps, error):
     cells = pl.DataFrame(

@@ -12,6 +12,7 @@ from models.gaps import (
     variance_shares,
     whole_or_part,
 )
+from tests.examples import examples
 from tests.gaps.cities import TRUE_SD, city
 from tests.gaps.test_totals import sized
 
@@ -45,6 +46,7 @@ def planted(seed, shape):
     return cells.with_columns((at + shift).alias("gap_raw_sd"))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("shape", "part", "subject"),
     [
@@ -56,7 +58,7 @@ def planted(seed, shape):
 )
 def test_planted_shapes_are_named(shape, part, subject):
     right = []
-    for seed in range(20):
+    for seed in range(examples(20, part=2)):
         spread, found = answers(planted(seed, shape))
         right.append(found == subject and (part is None or spread["all"] == part))
         if shape == "one_subject":

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from models.cells import CELL_KEY, COMPONENTS, MEAN_GROUP
 from models.gaps import shrunken_gaps
 from models.gaps.planned_missing import planned_missing_gaps, predicted_gaps
+from tests.examples import examples
 from tests.gaps.cities import TRUE_SD, city
 
 TRUE = pl.DataFrame({"component": list(TRUE_SD), "component_sd": list(TRUE_SD.values())})
@@ -80,7 +81,7 @@ def test_predictions_cover_what_was_hidden():
     assert 0.86 <= np.mean(whole_subject) <= 0.94
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 10_000), st.lists(st.integers(0, 2), min_size=4, max_size=4))
 def test_never_surer_than_a_measurement_whatever_the_components(seed, sizes):
     """And the order of the rows decides nothing."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from models.cells import CELL_KEY
 from models.gaps import city_gaps, group_contrasts
+from tests.examples import examples
 from tests.gaps.cities import TRUE_SD, city
 
 TRUE = pl.DataFrame({"component": list(TRUE_SD), "component_sd": list(TRUE_SD.values())})
@@ -196,7 +197,7 @@ def test_a_group_that_fills_its_cells_has_no_contrast():
     assert group_contrasts(pl.concat([whole, stream])).is_empty()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.integers(0, 10**6))
 def test_order_says_nothing(seed):
     cells = sized(city(7, schools=8, years=2))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
+from tests.examples import examples
 from tests.gaps.two_level import fit_two_level
 
 
@@ -63,7 +64,7 @@ def test_statsmodels_finds_the_same(restricted):
     np.testing.assert_allclose(found.effect_covariance, given_, atol=1e-4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(
     st.sampled_from([-1e6, -3.0, 0.0, 500.0]),
     st.sampled_from([1e-4, 1.0, 100.0]),
@@ -85,7 +86,7 @@ def test_units_and_origins_change_nothing_but_the_units(move, stretch, origin, u
     assert found.deviance == pytest.approx(expected, abs=1e-4)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(st.integers(0, 10_000))
 def test_the_order_of_pupils_changes_no_byte(seed):
     pupils = city(4)

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from models.goals import results
-from pipelines.act.plan import _in_year
+from pipelines.act.plan import _in_year, how_known
 from pipelines.settings.city import load_city
 
 CELLS = pl.DataFrame(
@@ -50,3 +50,37 @@ def test_a_year_that_fell_is_met_though_the_years_before_were_worse():
         }
     )
     assert results(goals)["goal_result"].to_list() == ["met", "not_met", "unclear", "not_measured"]
+
+
+def test_how_a_goal_will_be_known_follows_the_years_of_what_measured_it(small_city):
+    city = load_city(small_city)
+    last = city.city.school_years.last
+    cells = CELLS.with_columns(
+        school_year=pl.when(pl.col("semel_mosad") == "111111").then(last).otherwise(last - 3)
+    )
+    asked = [
+        *[("111111", key) for key in ("gap_math", "chronic_absence", "climate_safety")],
+        *[("222222", key) for key in ("gap_hebrew", "overt_dropout")],
+        ("111111", "nurture_index"),
+    ]
+    years = {"semel_mosad": ["111111", "222222"], "school_year": [last, last]}
+    tables = {
+        "mart_gap_school_subject": cells,
+        "mart_need_indicator": pl.DataFrame(
+            asked, schema=["semel_mosad", "indicator_id"], orient="row"
+        ),
+        "core_attendance": pl.DataFrame(
+            years | {"attendance_pupils": [90, 80], "overt_dropout_pupils": [1, None]}
+        ),
+        "core_climate": pl.DataFrame(years | {"facet": ["belonging", "safety"]}),
+    }
+    said = {row[:2]: row[2] for row in how_known(city, tables).iter_rows()}
+    assert said["111111", "gap_math"].startswith(
+        f"מבחן במקצוע של שנת התוכנית, אם יהיה כמו ב־{last}"
+    )
+    assert f"אם יהיה כמו ב־{last}" in said["111111", "chronic_absence"]
+    assert f"הידוע האחרון הוא משנת {last - 3}; יש לקבוע" in said["222222", "gap_hebrew"]
+    # A year without a report of leavers, and a survey that did not ask about safety.
+    assert "לא ידוע מאיזו שנה" in said["222222", "overt_dropout"]
+    assert "לא ידוע מאיזו שנה" in said["111111", "climate_safety"]
+    assert ("111111", "nurture_index") not in said  # no goal is set on the background

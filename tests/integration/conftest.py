@@ -1,7 +1,6 @@
 """What the tests of whole runs share."""
 
 import json
-import shutil
 
 import dagster as dg
 import pytest
@@ -9,7 +8,7 @@ import yaml
 
 from pipelines import definitions
 from pipelines.publish.due import Due
-from tests.runs import place_at
+from tests.runs import copy_of
 
 
 def change_policy(place, *path, value):
@@ -58,9 +57,4 @@ def make_only(monkeypatch):
 @pytest.fixture
 def place(published, tmp_path):
     """The small city after its run, to be changed at will."""
-    # Another worker may be reading the run store; what SQLite keeps beside it then comes and goes.
-    passing = shutil.ignore_patterns("*-wal", "*-shm")
-    shutil.copytree(
-        published.marts.parent.parent, tmp_path, symlinks=True, dirs_exist_ok=True, ignore=passing
-    )
-    return place_at(tmp_path, published.raw.name)
+    return copy_of(published, tmp_path)

@@ -17,6 +17,8 @@ from pipelines.warehouse.run_store import CITY, instance
 from tests.integration.conftest import change_policy
 from tests.runs import make_place
 
+DAYS = {"unit": "days", "source": "test", "reason": "one day more"}
+
 
 def ask(place, history):
     """Let the schedule decide, and return its request or why it asks none."""
@@ -77,7 +79,8 @@ def test_nights(place, looks):
     assert "nothing has changed" in night(place)
     assert current_release(place.marts) == one
 
-    change_policy(place, "channels", "municipal_own", "budget", "value", value=1_500_000)
+    # What only the last steps read: the night takes the others as they were remembered.
+    change_policy(place, "act", value={"overdue_days": {"value": 31, **DAYS}})
     looks.clear()
     assert night(place).asset_selection is None
     assert len(looks) == 1  # once a run, not once a step

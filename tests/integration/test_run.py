@@ -50,20 +50,6 @@ def test_the_committee_sees_no_internal_column(published):
         assert {dictionary().fields[name].privacy for name in columns} == {"public"}, path.name
 
 
-def test_no_pupil_id_leaves_the_door(published):
-    ids = set(
-        pl.read_csv(published.raw / "files" / "pupils_2026.csv", infer_schema=False)["pupil_id"]
-    )
-    some = sorted(ids)[:40]
-    for path in published.marts.parent.parent.rglob("*"):
-        if (
-            path.is_file()
-            and "raw" not in path.relative_to(published.marts.parent.parent).parts[:1]
-        ):
-            content = path.read_bytes()
-            assert not any(pupil.encode() in content for pupil in some), path
-
-
 def test_the_second_run_is_quick_and_changes_nothing(place):
     before = hashes(place)
     started = _seconds_of_children()

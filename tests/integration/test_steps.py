@@ -10,6 +10,7 @@ from pipelines.definitions import STEPS
 from pipelines.settings.fields import dictionary
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.tables import nothing
+from tests.integration.random_policies import DRAWN_ANEW
 
 
 def by_key(name: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -17,7 +18,16 @@ def by_key(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(table.columns).sort(table.key)
 
 
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def marks(step):
+    """What solves the plan again and again is slow; its draws and its solver mind no order in
+    `tests/allocation` (test_uncertainty.py, test_allocation_properties.py).
+    """
+    return [pytest.mark.slow] if step.name in DRAWN_ANEW else []
+
+
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, id=step.name, marks=marks(step)) for step in STEPS]
+)
 def test_the_order_of_rows_does_not_matter(step, published):
     """Rows as the run made them, of the same inputs in another order and another process."""
     space = published.workspace()

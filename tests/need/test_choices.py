@@ -7,6 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from models.need import need_from_anchors, need_index, need_robustness, need_shares
+from tests.examples import examples
 from tests.need.test_robustness import WEIGHTS, frame, random_need
 
 unit = st.floats(0.01, 0.99)
@@ -51,7 +52,7 @@ def test_a_senseless_choice_is_named(change, said):
         need_robustness(frame(random_need(1, 6)), WEIGHTS, **change)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(rows_of_four, st.lists(unit, min_size=4, max_size=4), st.sampled_from([0.0, 0.5, 1.0]))
 def test_a_profile_is_the_school_s_own(need, other, order):
     moved = need_shares(frame([need[0], *[other] * (len(need) - 1)]), WEIGHTS, order)
@@ -64,7 +65,7 @@ def test_an_index_of_nothing_has_no_shares():
         assert found["need_share_pct"].to_list() == [0.0] * 4
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(rows_of_four, st.integers(0, 2), st.floats(0.0, 0.9), st.sampled_from([0.0, 0.5, 1.0]))
 def test_a_worse_outcome_raises_the_index_but_not_the_background(need, place, more, order):
     need = np.array(need)
@@ -77,7 +78,7 @@ def test_a_worse_outcome_raises_the_index_but_not_the_background(need, place, mo
     assert after["background_need"][0] == before["background_need"][0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(unit, min_size=4, max_size=4),
     st.integers(0, 2),

@@ -13,6 +13,7 @@ from models.need import (
     need_index,
     surely_needier,
 )
+from tests.examples import examples
 
 WEIGHTS = pl.DataFrame({"indicator_id": ["a", "b", "c"], "weight_pct": [50.0, 30.0, 20.0]})
 KINDS = {"a": "outcome", "b": "outcome", "c": "background"}
@@ -39,7 +40,7 @@ def indicators(needs, se=0.05, missing=()):
 rows = st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=4, max_size=9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(rows)
 def test_bounded_ordered_and_seeded(needs):
     found = need_index(indicators(needs), WEIGHTS, draws=100)
@@ -54,7 +55,7 @@ def test_bounded_ordered_and_seeded(needs):
     assert need_index(mixed, WEIGHTS, draws=100).equals(found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(rows, st.integers(0, 2), st.floats(0, 1))
 def test_more_need_in_an_indicator_never_lowers_the_index(needs, which, raised):
     before = need_index(indicators(needs), WEIGHTS, draws=20)["need"][0]
@@ -202,7 +203,7 @@ def test_a_negative_order_is_refused():
         need_index(indicators([(0.1, 0.2, 0.3)] * 4), WEIGHTS, order_p=-1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.floats(-1, 2), st.floats(0.01, 0.6), st.integers(0, 99))
 def test_need_is_the_mean_of_what_the_gap_may_be_held_within_the_anchors(gap, se, seed):
     one = pl.DataFrame({"semel_mosad": ["1"], "value": [gap], "se": [se], "n": [9]})

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.need import indicator_quality, need_index, need_robustness, need_shares
+from tests.examples import examples
 
 NAMES = ("absence", "gap_hebrew", "gap_math", "nurture")
 WEIGHTS = pl.DataFrame({"indicator_id": NAMES, "weight_pct": [10.0, 30.0, 30.0, 30.0]})
@@ -39,7 +40,7 @@ def random_need(seed, schools=36):
 needs = st.lists(st.lists(st.floats(0.01, 0.99), min_size=4, max_size=4), min_size=2, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(needs, st.sampled_from([0.0, 0.5, 1.0]))
 def test_shares_of_the_index_sum_to_100(need, order):
     found = (
@@ -126,7 +127,7 @@ def test_quality_of_indicators():
     assert rows["gap_hebrew"]["importance_pct"] > 30 > rows["nurture"]["importance_pct"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(needs, st.integers(0, 3), st.floats(0.0, 0.5))
 def test_more_need_never_means_a_smaller_index_and_moves_no_other_school(need, place, more):
     need = np.array(need)
@@ -138,7 +139,7 @@ def test_more_need_never_means_a_smaller_index_and_moves_no_other_school(need, p
     assert after[1:].equals(before[1:])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.integers(0, 10**6))
 def test_order_says_nothing(seed):
     rows = frame(random_need(5, schools=9))

@@ -1,5 +1,7 @@
 """What readers of several tables, scopes and nights could find out of made-up counts."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -160,6 +162,48 @@ def test_the_schools_of_a_stream_are_what_is_told_of_the_stream():
     assert found["a", "all"] is None
     assert None in (found["b", "all"], found["city", "state"])
     assert found["city", "all"] == 66
+
+
+def test_a_stream_that_the_city_calls_otherwise_is_known_by_its_schools():
+    tables = dropout({"a": (3, 9, 9), "b": (12, 9, 9), "c": (11, 9, 9), "d": (40, 9, 9)})
+    school = tables["mart_pupil_share"]
+    kept = school.filter(pl.col("place").is_in(["a", "b"]))
+    ours = (
+        kept.group_by("school_year", "share_id", "share_lo_pct", "share_hi_pct")
+        .agg(pl.col("pupils", "case_pupils").sum(), pl.col("share_pct").first())
+        .with_columns(place=pl.lit("city"), group_id=pl.lit("our_state_schools"))
+        .select(school.columns)
+    )
+    streams = [("a", "state"), ("b", "state"), ("c", "religious"), ("d", "religious")]
+    told = read(
+        tables
+        | {
+            "mart_pupil_share": pl.concat([school, ours]),
+            "mart_group": pl.DataFrame(
+                [("our_state_schools", "stream")], ["group_id", "group_dimension"], orient="row"
+            ),
+            "mart_need_index": pl.DataFrame(streams, ["semel_mosad", "stream"], orient="row"),
+        }
+    )
+    sums = [parts for whole, parts in told.sums if "our_state_schools" in whole]
+    assert len(sums) == 2 * len(YEARS), "cases and pupils of each year"
+    assert all(len(parts) == 2 and "place=a" in parts[0] for parts in sums)
+
+
+def test_a_share_of_some_years_of_last_night_does_not_tell_a_year_as_it_was():
+    """Twenty of three years as a band of last night, and today's counts of the other years."""
+    others = {"b": (12, 9, 9), "c": (20, 9, 9)}
+    then = dropout({"a": (2, 9, 11)} | others)
+    first = read(released(then | {"mart_need_indicator": indicator({"a": (2, 9, 11)} | others)}))
+    share = next(s for s in first.shares if "place=a" in s[1])
+    assert share[3] * 6 < 22 < share[4] * 6
+    now = dropout({"a": (30, 9, 11)} | others)
+    whole, least, most = share[1], round(share[3] * 6), round(share[4] * 6)
+    narrow = replace(first, shares=((*share[:3], 21 / 6, 22.9 / 6),))
+    assert whole in first.cells
+    assert most - least > 2
+    with pytest.raises(PrivacyError, match="share_cases"):
+        intrude(read(now), LIMITS, [narrow])
 
 
 def test_another_choice_the_next_night_would_tell():
@@ -362,6 +406,110 @@ def test_what_parents_paid_tells_how_many_paid():
         intrude(read(tables, shown | {"mart_parents_plan": plan}), LIMITS)
 
 
+def quarters(*payers):
+    """Four schools of 100 pupils, two in each of the outer need quarters, and what parents paid."""
+    schools = [*zip("abcd", payers, (0.9, 0.8, 0.2, 0.1), strict=True)]
+    paid = pl.col("payers") * 36_000
+    by_quarter = [("1", sum(payers[:1])), ("2", payers[1]), ("3", payers[2]), ("4", payers[3])]
+    places = [*((place, "school", n) for place, n, _ in schools), ("city", "city", sum(payers))]
+    told = [*places, *((quarter, "need_quartile", n) for quarter, n in by_quarter)]
+    nothing = pl.lit(None, pl.Int32)
+    return {
+        "mart_city": city("all"),
+        "mart_need_index": pl.DataFrame(
+            [(place, "state", 100, need) for place, _, need in schools],
+            ["semel_mosad", "stream", "pupils", "need"],
+            orient="row",
+        ),
+        "mart_parents_payment": pl.DataFrame(
+            [(place, n) for place, _, n in places], ["place", "payers"], orient="row"
+        ).with_columns(
+            response_id=pl.lit("all"),
+            school_year=2026,
+            paid_agorot=paid,
+            paid_per_payer_agorot=36_000,
+            paid_per_pupil_agorot=paid // 100,
+            parents_share_pct=pl.lit(30.0),
+            small_pupils=nothing,
+        ),
+        "mart_parents_plan": pl.DataFrame(
+            told, ["division_id", "payment_scope", "payers"], orient="row"
+        )
+        .with_columns(
+            school_year=2026,
+            last_year_paid_agorot=paid,
+            last_year_per_pupil_agorot=paid // 100,
+            small_pupils=nothing,
+        )
+        .drop("payers"),
+    }
+
+
+def test_what_a_need_quarter_paid_tells_what_its_schools_paid():
+    tables = quarters(3, 30, 40, 50)
+    shown = released(tables)
+    plan = shown["mart_parents_plan"].select(
+        "payment_scope", "division_id", "last_year_paid_agorot"
+    )
+    told = {(scope, place): paid for scope, place, paid in plan.iter_rows()}
+    assert told["school", "a"] is None
+    assert told["need_quartile", "1"] is None, "the school is its quarter"
+    hidden = {place for (scope, place), paid in told.items() if scope == "school" and not paid}
+    of_quarter = {"a": "1", "b": "2", "c": "3", "d": "4"}
+    assert len(hidden) == 2
+    assert all(told["need_quartile", of_quarter[place]] is None for place in hidden)
+    assert told["city", "city"] == 123 * 36_000
+    by_rule = shown["mart_parents_plan"].update(
+        tables["mart_parents_plan"].filter(payment_scope="need_quartile"),
+        on=["payment_scope", "division_id"],
+    )
+    with pytest.raises(PrivacyError, match="payers"):
+        intrude(read(tables, tables | shown | {"mart_parents_plan": by_rule}), LIMITS)
+
+
+def reached(**participants):
+    """mart_unmet_need of one need, and mart_response_map of whoever takes part in its responses."""
+    responses = [(name, f"name of {name}") for name in participants]
+    both = sum(participants.values())
+    return {
+        "mart_city": city("all"),
+        "mart_response": pl.DataFrame(responses, ["response_id", "response_name_he"], orient="row"),
+        "mart_response_map": pl.DataFrame(
+            list(participants.items()), ["response_id", "participants"], orient="row"
+        ).with_columns(semel_mosad=pl.lit("a"), cell_pupils=pl.lit(30)),
+        "mart_unmet_need": pl.DataFrame(
+            {
+                "semel_mosad": ["a"],
+                "need_id": ["chronic_absence"],
+                "group_id": ["all"],
+                "group_pupils": [200],
+                "participants": [both],
+                "answers_he": [", ".join(name for _, name in responses)],
+                "need_measure": ["gap"],
+            }
+        ).with_columns(
+            pl.lit(None, pl.Float64).alias(name)
+            for name in (
+                *("in_need_pupils", "in_need_lo_pupils", "in_need_hi_pupils", "unmet_need"),
+                *("unmet_pupils", "unmet_lo_pupils", "unmet_hi_pupils", "participants_full"),
+                "cell_pupils",
+            )
+        ),
+    }
+
+
+def test_whom_a_need_reaches_tells_who_takes_part_in_what_answers_it():
+    alone = released(reached(merchav=3))
+    assert alone["mart_unmet_need"]["participants"].to_list() == [None]
+    tables = reached(merchav=3)
+    told = tables | {"mart_response_map": alone["mart_response_map"]}
+    with pytest.raises(PrivacyError, match="participants"):
+        intrude(read(tables, told), LIMITS)
+    # Of two responses to it nobody knows how many take part in both.
+    both = released(reached(merchav=3, milat=9))
+    assert both["mart_unmet_need"]["participants"].to_list() == [12]
+
+
 def test_pupils_of_one_and_of_several_responses_and_in_none_are_the_school():
     rows = [("a", 60, 22, 3), ("b", 200, 40, 9)]
     columns = ["semel_mosad", "none_pupils", "one_pupils", "several_pupils"]
@@ -427,10 +575,61 @@ def test_answers_of_few_and_those_who_did_not_answer():
     found = {row["semel_mosad"]: row for row in shown.iter_rows(named=True)}
     assert (found["a"]["eligible_pupils"], found["a"]["response_rate_pct"]) == (None, None)
     assert found["a"]["respondents"] == 17
-    assert {found["b"][name] for name in ("agree_pct", "agree_lo_pct", "agree_hi_pct")} == {None}
+    # All but one to four: told as the middle of that, from the least to the most of its interval.
+    assert found["a"]["agree_pct"] == pytest.approx(100 - 250 / 17)
+    assert found["b"]["agree_pct"] == pytest.approx(100 - 250 / 30)
+    assert found["b"]["agree_lo_pct"] < 100 * 26 / 30 < 100 * 29 / 30 < found["b"]["agree_hi_pct"]
     assert found["b"]["eligible_pupils"] == 40
     for name in "cd":
         assert None not in found[name].values()
+        assert (found[name]["agree_pct"], found[name]["agree_lo_pct"]) == (50.0, 1.0)
+    told = read(tables, tables | {"mart_climate": shown})
+    exact = tables["mart_climate"].filter(semel_mosad="b")["agree_pct"].item()
+    plain = pl.when(pl.col("semel_mosad") == "b").then(exact).otherwise("agree_pct")
+    as_it_is = shown.with_columns(agree_pct=plain)
+    with pytest.raises(PrivacyError, match="respondents, share_cases"):
+        intrude(read(tables, tables | {"mart_climate": as_it_is}), LIMITS)
+    assert not any(cell.is_told for cell in told.cells.values() if cell.count == "agreeing")
+
+
+def test_the_answers_behind_a_need_are_those_of_the_classes():
+    """Four answered in one class; the need of all classes says on how many it stands."""
+    classes = [(4, 4, 75.0), (5, 40, 50.0), (6, 38, 50.0)]
+    tables = {
+        "mart_city": city("all"),
+        "mart_climate": pl.DataFrame(
+            classes, ["grade", "respondents", "agree_pct"], orient="row"
+        ).with_columns(
+            semel_mosad=pl.lit("a"),
+            school_year=2026,
+            facet=pl.lit("safety"),
+            eligible_pupils=pl.lit(60),
+            response_rate_pct=100 * pl.col("respondents") / 60,
+            agree_lo_pct=pl.lit(1.0),
+            agree_hi_pct=pl.lit(99.0),
+        ),
+        "mart_need_indicator": pl.DataFrame(
+            {
+                "semel_mosad": ["a"],
+                "indicator_id": ["climate_safety"],
+                "unit": ["percent not positive"],
+                "indicator_value": [50.0],
+                "indicator_n": [82],
+                "indicator_need": [0.3],
+                "indicator_need_se": [0.1],
+                "p_need": [0.9],
+            }
+        ),
+    }
+    shown = released(tables)["mart_climate"]
+    answered = dict(shown.select("grade", "respondents").iter_rows())
+    assert answered[4] is None
+    assert None in (answered[5], answered[6]), "82 less the others are four"
+    few = tables["mart_climate"].with_columns(
+        pl.when(pl.col("grade") != 4).then(pl.col("respondents", "agree_pct", "response_rate_pct"))
+    )
+    with pytest.raises(PrivacyError, match="share_pupils"):
+        intrude(read(tables, tables | {"mart_climate": few}), LIMITS)
 
 
 def test_ten_tests_of_two_children_are_two_children():

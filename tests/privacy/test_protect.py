@@ -5,7 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from models.privacy import System, attack, protect
+from models.privacy import Found, System, attack, protect
+from models.privacy.intruder import Reasons
 from tests.privacy.tables import cell, guard, ranges, system
 from tests.privacy.test_intruder import HIDDEN, LEAKY
 
@@ -91,3 +92,13 @@ def test_what_nothing_protects_is_named_and_the_rest_is_protected_all_the_same()
     one = System.of(counts, rows)
     more, known = protect(one, {"c": 10, "d": 11}, guard(()).also(["a", "b"]))
     assert (more, known) == ({"c"}, {"a"})
+
+
+def test_what_is_hidden_already_is_no_reason():
+    """A share that is hidden makes nothing known, so that hiding it again would be no progress."""
+    counts = {"part": (None, 1), "whole": (9, 0)}
+    told = System.of(counts, [("share", {"part": 100, "whole": -40}, -1, 1)])
+    (columns,) = told.blocks()
+    found = Found("part", 4, 4)
+    assert Reasons(told, columns, 3).of(found) == {"share", "whole"}
+    assert Reasons(told.hiding({"share"}), columns, 3).of(found) == {"whole"}

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from models.privacy import banded, share_ends, share_step
+from models.privacy import banded, coded, coded_ends, rounded, share_ends, share_step
 from pipelines.diagnose.gaps import _as_told
 from pipelines.diagnose.need import _indicator
 from pipelines.settings.city import load_city
@@ -81,3 +81,38 @@ def test_what_is_made_of_a_gap_is_made_of_the_gap_as_it_is_told():
     assert told["gap_lo_sd"][0] == pytest.approx(0.125 - 1.6448536 * 0.05)
     assert told["p_below_target"][0] == pytest.approx(0.9937903)
     assert told["gap_tier"].to_list()[2:] == ["surely_at_target", "not_measured"]
+
+
+@pytest.mark.parametrize("own", [5, 10])
+@pytest.mark.parametrize("n", [23, 30, 400])
+def test_a_coded_share_tells_each_large_count_and_of_small_ones_that_they_are(n, own):
+    told = pl.col("share")
+    for fewest in sorted({5, own}):  # the city's first, then the audience's
+        told = coded(told, pl.lit(n), fewest)
+    rows = pl.DataFrame({"cases": range(n + 1)}).with_columns(share=100 * pl.col("cases") / n)
+    rows = rows.with_columns(told=told)
+    low, high = coded_ends(pl.col("told"), pl.lit(n), own)
+    rows = rows.with_columns(low=low * n / 100, high=high * n / 100)
+    for cases, share, said, least, most in rows.iter_rows():
+        fits = [x for x in range(n + 1) if least - 1e-6 <= x <= most + 1e-6]
+        few, rest = range(1, own), range(n - own + 1, n)
+        expected = [*few] if cases in few else [*rest] if cases in rest else [cases]
+        assert fits == expected
+        assert said == pytest.approx(share) or len(fits) > 1
+
+
+def test_what_was_rounded_twice_lies_where_both_steps_allow():
+    """Steps of 2 and 5 are no multiples of each other, so that 4 may be told as 5."""
+    first, step = pl.lit(2.0), pl.lit(5.0)
+    share = pl.DataFrame({"share": [x / 100 for x in range(0, 10001, 7)]})
+    for is_banded in (False, True):
+        rule = banded if is_banded else rounded
+        rows = share.with_columns(told=rule(rule(pl.col("share"), first), step))
+        ends = share_ends(pl.col("told"), step, is_banded=is_banded, first=first)
+        rows = rows.with_columns(low=ends[0], high=ends[1])
+        outside = ~pl.col("share").is_between(pl.col("low"), pl.col("high") + 1e-5)
+        assert rows.filter(outside).is_empty()
+        by_told = rows.group_by("told").agg(
+            pl.all().exclude("told").min(), most=pl.col("share").max()
+        )
+        assert (by_told["high"] - by_told["most"]).max() < 0.08, "no wider than it must be"

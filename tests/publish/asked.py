@@ -56,8 +56,8 @@ def _sentence(said: str, *parts: Callable[[Tables], str | None]) -> Callable[[Ta
     return answer
 
 
-def _quarter(view: str) -> Callable[[Tables], str | None]:
-    keys = {"view": view, "audit_dimension": "need_quartile", "audit_group": "1"}
+def _tier(view: str) -> Callable[[Tables], str | None]:
+    keys = {"view": view, "audit_dimension": "need_tier", "audit_group": "A"}
     return _cell("mart_audit_group", "per_pupil_agorot", "nis", **keys)
 
 
@@ -105,24 +105,24 @@ ASKED: tuple[Asked, ...] = (
         "committee",
         "האם הנזקקים מקבלים יותר?",
         "index.html",
-        _sentence("תלמיד ברבע הנזקק ביותר מקבל מן התוכנית {} ₪", _quarter("plan")),
+        _sentence("תלמיד בדרגת צורך א מקבל מן התוכנית {} ₪", _tier("plan")),
     ),
     Asked(
         "committee",
         "והאם גם עם כספי המשרד והגפ״ן?",
         "index.html",
-        _sentence('עם כספי המשרד והגפ"ן: {} ₪', _quarter("total")),
+        _sentence('עם כספי המשרד והגפ"ן: {} ₪', _tier("total")),
     ),
     Asked(
         "committee",
         "מה קורה אם הכסף שלא אושר לא יגיע?",
         "index.html",
         _sentence(
-            "האם לסמוך על כסף שטרם אושר? כן, כבתוכנית; או רק כסף שאושר {} (",
+            "האם לסמוך על כסף שטרם אושר? כן, כבתוכנית; או רק כסף שאושר {} מן התועלת המשוקללת בצורך",
             _cell(
                 "mart_scenario",
-                "benefit_change_sd_pupils",
-                "pupil_months_change",
+                "worth_change_pct",
+                "percent_change",
                 scenario_id="confirmed_only",
                 scenario_status="solved",
             ),

@@ -7,27 +7,25 @@ from datetime import date
 import polars as pl
 import pytest
 
-from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.first import facts
 from pipelines.publish.pages.first.index import MOST_CHOICES, _choices, _unknown, render_index
 from pipelines.publish.pages.first.questions import render_questions
 from pipelines.publish.pages.first.scenarios import render_plans
-from pipelines.publish.redraw import context_of
-from pipelines.settings.city import load_city
 from tests.publish.layer import visible
 from tests.words.reading import Page
 
 
-def test_changes_are_counted_by_quarter_and_unknown_schools_are_left_out():
+def test_changes_are_counted_by_tier_and_unknown_schools_are_left_out():
     rows = pl.DataFrame(
         {
-            "need_quartile": [1, 1, 1, 4, None, 2],
+            "semel_mosad": ["1", "2", "3", "4", "5", "6"],
             "change_agorot": [300, -100, 0, -50, 70, None],
         }
     )
-    assert facts.changes({"mart_allocation_change": rows}) == [
-        {"need_quartile": 1, "schools_gaining": 1, "schools_losing": 1, "change_agorot": 200},
-        {"need_quartile": 4, "schools_gaining": 0, "schools_losing": 1, "change_agorot": -50},
+    need = pl.DataFrame({"semel_mosad": ["1", "2", "3", "4", "6"], "need_tier": list("AAADB")})
+    assert facts.changes({"mart_allocation_change": rows, "mart_need_index": need}) == [
+        {"need_tier": "A", "schools_gaining": 1, "schools_losing": 1, "change_agorot": 200},
+        {"need_tier": "D", "schools_gaining": 0, "schools_losing": 1, "change_agorot": -50},
     ]
 
 
@@ -74,8 +72,7 @@ def test_what_happened_since_is_told_once_something_is_reported():
                     "spent_agorot": [spent, 0],
                 }
             ),
-            "mart_alert": pl.DataFrame({"alert_id": ["a", "b"]}),
-            "mart_rule_actual": pl.DataFrame({"is_kept_actually": [True, False, None]}),
+            "mart_alert": pl.DataFrame({"alert_kind": ["overdue", "rule_broken"]}),
         }
 
     assert facts.since_decided(tables(None, 0)) is None
@@ -129,16 +126,6 @@ def test_money_of_a_response_holds_services_of_the_city():
     assert facts.by_response(tables).rows() == [("a", 3), ("c", 5)]
 
 
-@pytest.fixture(scope="module")
-def tables(published):
-    return read_database(published.current / "committee" / DATABASE)
-
-
-@pytest.fixture(scope="module")
-def context(published):
-    return context_of(load_city(published.current / "analyst"))
-
-
 def said(render, tables, context):
     return re.sub(r"\s+", " ", visible(Page(render(tables, context))))
 
@@ -150,7 +137,7 @@ def without(tables, *names):
 @pytest.mark.parametrize(
     ("render", "absent", "words"),
     [
-        (render_index, ["mart_audit_group"], "רבעי הצורך אינם ידועים."),
+        (render_index, ["mart_audit_group"], "דרגות הצורך אינן ידועות."),
         (render_index, ["mart_allocation_change"], "תקציב אשתקד לפי בית ספר אינו ידוע."),
         (render_questions, ["mart_audit_group"], "מדד הטיפוח אינו ידוע."),
         (render_questions, ["mart_plan_progress"], "התקדמות לפי רמת התלמידים לא נספרה."),

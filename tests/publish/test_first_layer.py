@@ -6,7 +6,6 @@ from posixpath import dirname, normpath
 import pytest
 
 from pipelines.publish.build import FAMILIES, PAGES
-from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.base import FIRST, is_plain
 from pipelines.publish.pages.first import FOLDED_WORDS, VISIBLE_WORDS
 from tests.publish.asked import ASKED
@@ -14,16 +13,6 @@ from tests.publish.asked_schools import SCHOOLS_ASKED
 from tests.publish.layer import Layer, folded, links, visible, words
 
 EVERY = (*ASKED, *SCHOOLS_ASKED)
-
-
-@pytest.fixture(scope="module")
-def layer(published):
-    return Layer(published.current / "committee")
-
-
-@pytest.fixture(scope="module")
-def tables(published):
-    return read_database(published.current / "committee" / DATABASE)
 
 
 def test_the_pages_are_those_that_are_registered(layer):

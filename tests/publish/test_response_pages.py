@@ -3,9 +3,7 @@
 import re
 
 import polars as pl
-import pytest
 
-from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.first.responses import (
     RATINGS,
     RULES,
@@ -14,22 +12,10 @@ from pipelines.publish.pages.first.responses import (
     render_responses,
     without,
 )
-from pipelines.publish.redraw import context_of
 from pipelines.publish.words import label
-from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
-from tests.publish.layer import Layer, folded, visible
+from tests.publish.layer import folded, visible
 from tests.words.reading import Page
-
-
-@pytest.fixture(scope="module")
-def layer(published):
-    return Layer(published.current / "committee")
-
-
-@pytest.fixture(scope="module")
-def tables(published):
-    return read_database(published.current / "committee" / DATABASE)
 
 
 def said(layer, response_id):
@@ -122,11 +108,6 @@ def test_gefen_and_separate_money_stand_apart_and_add_up(layer, tables):
         parts = row["gefen_plan_agorot"] + row["separate_plan_agorot"]
         assert parts == row["total_plan_agorot"]
         assert 'סל גפ"ן' in said(layer, row["response_id"])
-
-
-@pytest.fixture(scope="module")
-def context(published):
-    return context_of(load_city(published.current / "analyst"))
 
 
 def drawn(tables, context, response_id, **changed):

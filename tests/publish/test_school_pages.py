@@ -9,7 +9,6 @@ import pytest
 
 from pipelines.publish.audiences import columns_of_schools, schools_of
 from pipelines.publish.build import OWN_PAGE, _closed_cells
-from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.first.schools import (
     LEAST_SCHOOLS,
     _band,
@@ -19,10 +18,8 @@ from pipelines.publish.pages.first.schools import (
     render_school,
     render_schools,
 )
-from pipelines.publish.redraw import context_of
 from pipelines.publish.words import nis
 from pipelines.settings.audiences import is_open
-from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 from tests.publish.layer import visible
 from tests.words.reading import Page
@@ -33,16 +30,6 @@ FILTERS = {"stream", "class"}
 # In a row of the school itself, what tells of another school beside it.
 OF_PAIRS = {"p_better", "distance_sd", "swap_loss", "needier_need", "need_other", "p_needier"}
 PLANTED, PLANTED_COUNT = 0.9182736455, 918273
-
-
-@pytest.fixture(scope="module")
-def tables(published):
-    return read_database(published.current / "committee" / DATABASE)
-
-
-@pytest.fixture(scope="module")
-def context(published):
-    return context_of(load_city(published.raw))
 
 
 @pytest.fixture(scope="module")

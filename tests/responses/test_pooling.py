@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from models.responses import PoolingLimits, pool_schools
+from tests.examples import examples
 
 LIMITS = PoolingLimits(max_distance=10, max_schools=3, max_participants=60, travel_agorot=100)
 FIXED, UNIT = 3_000, 50
@@ -137,7 +138,7 @@ cities = st.lists(
 
 
 @given(cities, st.randoms())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_equals_brute_force_keeps_the_limits_and_the_money_adds_up(schools, random):
     sets, members = pooled(*schools)
     assert sets["saving_agorot"].sum() == brute_force(schools, LIMITS)

@@ -9,6 +9,7 @@ from polars.testing import assert_frame_equal
 from scipy.stats import binom
 
 from models.responses import far_below, rate_share, unmet_needs
+from tests.examples import examples
 
 
 def gap(value, se=0.0):
@@ -182,7 +183,7 @@ needs = st.lists(
 
 
 @given(needs, st.randoms())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_order_of_rows_decides_nothing_and_more_reach_leaves_less(rows, random):
     before = found(*rows)
     shuffled = random.sample(rows, len(rows))

@@ -1,16 +1,19 @@
 """Early warning: right counts where risks are planted, refused where nothing can be known."""
 
 import dataclasses
+from functools import cache
 
 import numpy as np
 import polars as pl
 import pytest
 
 from models.retention import early_warning
+from tests.examples import examples
 
 FEATURES = ["absence_pct", "nurture_decile", "is_new_immigrant"]
 
 
+@cache
 def world(seed, *, strength=1.0, schools=20, pupils=150, years=4):
     """Pupils whose risk is known: last absence and background raise it, by `strength`."""
     rng = np.random.default_rng(seed)
@@ -61,9 +64,10 @@ def world(seed, *, strength=1.0, schools=20, pupils=150, years=4):
     return blind, frame.filter(pl.col("school_year") == last)
 
 
+@pytest.mark.sampled
 def test_counts_cover_and_the_total_is_right():
     inside, ratio, used = [], [], []
-    for seed in range(6):
+    for seed in range(examples(6, part=2)):
         pupils, truth = world(seed)
         found = early_warning(pupils, FEATURES, draws=100)
         used.append(found.is_used)
@@ -84,9 +88,10 @@ def test_counts_cover_and_the_total_is_right():
     assert np.mean(ratio) == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.sampled
 def test_noise_is_refused_and_the_school_s_rate_stands_in():
     reasons = []
-    for seed in range(8):
+    for seed in range(examples(8, part=2)):
         pupils, _ = world(seed, strength=0.0)
         found = early_warning(pupils, FEATURES, draws=100)
         reasons.append(found.reason_code)

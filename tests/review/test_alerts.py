@@ -6,7 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from models.allocation.rules.change import HoldHarmless, RiseCap
+from models.allocation.rules.choice import MustKeep, ParticipantCapacity, SchoolCapacity
+from models.allocation.rules.shares import MoneyShare, Part
+from models.demo import year as lived_year
 from models.demo.year import play
+from models.keys import PAIR
+from pipelines.review.rules import _paid, _standing, measured
+from pipelines.settings.city import load_city
 from pipelines.settings.policy_defaults import DEFAULTS
 from pipelines.settings.yaml_files import read_yaml
 from tests.sql.test_golden import run
@@ -46,7 +53,65 @@ def decided(seed):
     return lines, money
 
 
-def _told(seed, months):
+def decided_rules(lines):
+    """Rules that the plan just keeps: shares, schools, places of a response, money of schools."""
+    by_school = lines.group_by("semel_mosad").agg(pl.col("cost_agorot").sum())
+    last, whole = tuple(by_school.sort("semel_mosad").iter_rows()), lines["cost_agorot"].sum()
+    found = [HoldHarmless(last, 98.0), RiseCap(last, 102.0)]
+    found.append(MustKeep(tuple((s, r, 1.0) for s, r in lines.select(*PAIR).iter_rows())))
+    of_response = lines.group_by("response_id").agg(
+        pl.col("cost_agorot", "participants").sum(), schools=pl.len()
+    )
+    for name, cost, places, schools in of_response.sort("response_id").iter_rows():
+        share = round(98 * cost / whole, 2)
+        found += [
+            MoneyShare("at_least", share, Part(name, name, name, responses=(name,))),
+            SchoolCapacity(name, schools),
+            ParticipantCapacity(name, round(1.02 * places)),
+        ]
+    return found
+
+
+def in_fact(city, rules, staged, tracked):
+    """What the rules measure on what was done, as rows of `mart_rule_actual`."""
+    plan = pl.DataFrame(staged["mart_work_plan"])
+    tables = {
+        "mart_work_plan": plan,
+        "mart_plan_line": plan.with_columns(dose_level=pl.lit(1)),
+        "mart_line_tracking": tracked,
+        "stg_finance__ledger": pl.DataFrame(staged["stg_finance__ledger"]),
+        "core_response": plan.select("response_id", is_excellence=pl.lit(False)).unique(),
+        "mart_need_index": plan.select(
+            "semel_mosad", pupils=pl.lit(300), need=pl.lit(0.5)
+        ).unique(),
+    }
+    stated = pl.DataFrame(
+        {
+            "rule_id": rule.rule_id,
+            "rule_he": rule.sentence_he,
+            "rule_en": rule.sentence_en,
+            "unit": rule.unit,
+            "rule_limit": _limit(rule),
+            "rule_value": 0.0,
+        }
+        for rule in rules
+    )
+    paid = _paid(tables, city.policy.act.pace_from_months.value)
+    return measured(rules, stated, paid, _standing(city, tables))
+
+
+def _limit(rule):
+    match rule:
+        case MustKeep():
+            return float(len(rule.pairs))
+        case SchoolCapacity():
+            return float(rule.max_schools)
+        case ParticipantCapacity():
+            return float(rule.max_participants)
+    return rule.share_pct
+
+
+def _told(seed, months, city):
     """The alerts of a city's year and what was planted in it."""
     lines, money = decided(seed)
     lived = play(lines, money, NO_LETTERS, YEAR, RELEASE, months=months, seed=seed)
@@ -98,12 +163,13 @@ def _told(seed, months):
         "stg_act__plan_status": status,
         "stg_finance__ledger": ledger,
     }
-    tracked = run("mart_line_tracking", staged).to_dicts()
+    tracked = run("mart_line_tracking", staged)
     found = run(
         "mart_alert",
         staged
         | {
-            "mart_line_tracking": tracked,
+            "mart_line_tracking": tracked.to_dicts(),
+            "mart_rule_actual": in_fact(city, decided_rules(lines), staged, tracked),
             "mart_confirmation": answers,
             "core_parameter": parameters,
             "core_school": [
@@ -116,9 +182,32 @@ def _told(seed, months):
 
 
 @pytest.fixture(scope="module")
-def autumn():
-    """Every city in December: the late line has not begun yet."""
-    return [_told(seed, months=4) for seed in SEEDS]
+def city(small_city):
+    return load_city(small_city)
+
+
+@pytest.fixture(scope="module")
+def autumn(city):
+    """Every city in December: the late line has not begun yet.
+
+    What is planted breaks rules too: those that a year without chance, but with the same
+    deviations, breaks.
+    """
+    years = [_told(seed, 4, city) for seed in SEEDS]
+    with pytest.MonkeyPatch.context() as still:
+        still.setattr(lived_year, "PACE_SD", 0.0)
+        still.setattr(lived_year, "COMING_SD", 0.0)
+        surely = [_told(seed, 4, city)[0] for seed in SEEDS]
+    return [
+        (found, pl.concat([truth, _broken(sure)]))
+        for (found, truth), sure in zip(years, surely, strict=True)
+    ]
+
+
+def _broken(found):
+    """The rules that alerts tell of, as rows of the truth."""
+    rules = found.filter(alert_kind="rule_broken")["alert_id"].str.strip_prefix("rule_broken/")
+    return pl.DataFrame({"alert_kind": ["rule_broken"] * len(rules), "on": rules})
 
 
 def test_everything_planted_is_told(autumn):
@@ -137,9 +226,15 @@ def test_hardly_anything_else_is_told(autumn):
     assert false <= 0.05 * lines, f"{false} false of {lines}"
 
 
-def test_what_has_begun_is_late_no_more():
+def test_a_response_that_hardly_spends_breaks_its_share(autumn):
+    for found, truth in autumn:
+        idle = truth.filter(alert_kind="under_spent")["on"].item()
+        assert f"rule_broken/share_min:{idle}" in set(found["alert_id"])
+
+
+def test_what_has_begun_is_late_no_more(city):
     for seed in list(SEEDS)[:5]:
-        found, _ = _told(seed, months=10)
+        found, _ = _told(seed, 10, city)
         assert "overdue" not in set(found["alert_kind"])
 
 

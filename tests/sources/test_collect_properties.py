@@ -169,7 +169,7 @@ def test_a_row_lost_on_its_way_to_staging_is_missed_in_its_file(small):
 
 
 @settings(
-    max_examples=examples(10),
+    max_examples=examples(10, part=5),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -248,7 +248,7 @@ REFERRED_TO = {"register__schools", "register__merges", "programmes__registry", 
 
 
 @settings(
-    max_examples=examples(12),
+    max_examples=examples(12, part=6),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -19,7 +19,13 @@ from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import PROVENANCE, dictionary
 from pipelines.settings.mapping import FORM_HEADER_ROW, FORM_SHEET
 from pipelines.sources.files import read_source
-from pipelines.sources.forms import form_sources, write_form
+from pipelines.sources.forms import (
+    AT_THE_TABLE,
+    ROWS,
+    form_sources,
+    write_entry_sheet,
+    write_form,
+)
 from pipelines.sources.quarantine import quarantine_query, references_of
 from tests.sources.test_load import connection  # noqa: F401
 
@@ -291,3 +297,51 @@ def test_without_a_decided_plan_there_is_no_status_to_fill_in(folder, capsys, mo
     assert main([str(folder)]) == 0
     assert "once a plan is decided" in capsys.readouterr().out
     assert not (folder / "forms" / "act__plan_status.xlsx").exists()
+
+
+def test_what_is_typed_from_the_papers_is_read_back_sheet_by_sheet(folder, tmp_path, capsys):
+    """The one entry sheet: filled with what the generated city says, mapped as `propose` drafts."""
+    city = load_city(folder)
+    given, written = {}, {}
+    for source_id in AT_THE_TABLE:
+        rows = read_source(city, source_id, (2026,)).rows.drop(PROVENANCE)
+        codes = {key: f"k{n}" for n, key in enumerate(rows["participant_hash"].unique().sort())}
+        given[source_id] = rows
+        written[source_id] = typed(
+            rows.with_columns(pl.col("participant_hash").replace(codes)).head(ROWS)
+        )
+    path = tmp_path / "entry.xlsx"
+    write_entry_sheet(path, city, written)
+    assert propose([str(path)]) == 0
+    drafted = yaml.safe_load(capsys.readouterr().out)["sources"]
+    assert drafted == {
+        source_id: {"form": "entry.xlsx", "sheet": dictionary().source_he(source_id)}
+        for source_id in AT_THE_TABLE
+    }
+    other = mapped(folder, tmp_path / "demo_city", **drafted)
+    shutil.copyfile(path, other / "files" / "entry.xlsx")
+    for source_id in AT_THE_TABLE:
+        again = read_source(load_city(other), source_id, (2026,))
+        assert again.rejected.is_empty(), source_id
+        read = again.rows.drop(*PROVENANCE, "participant_hash")
+        expected = given[source_id].head(ROWS).drop("participant_hash")
+        assert expected.height > 4
+        assert read.equals(expected), source_id
+        assert again.rows["participant_hash"].n_unique() == (
+            given[source_id].head(ROWS)["participant_hash"].n_unique()
+        )
+
+
+def test_an_empty_entry_sheet_holds_no_row_and_is_known_for_what_it_is(folder, tmp_path):
+    city = load_city(folder)
+    sheets = {
+        source_id: {"form": "entry.xlsx", "sheet": dictionary().source_he(source_id)}
+        for source_id in AT_THE_TABLE
+    }
+    other = mapped(folder, tmp_path / "demo_city", **sheets)
+    write_entry_sheet(other / "files" / "entry.xlsx", city)
+    for source_id in AT_THE_TABLE:
+        assert read_source(load_city(other), source_id, (2026,)).rows.is_empty()
+    for name in ("a.xlsx", "b.xlsx"):
+        write_entry_sheet(tmp_path / name, city)
+    assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()

@@ -13,6 +13,7 @@ from pipelines.settings.fields import ROW
 from pipelines.settings.mapping import SourceMapping
 from pipelines.sources.tabular import header_names, read_content
 from pipelines.sources.workbook import UnreadableError
+from tests.examples import examples
 
 COLUMNS = {"semel_mosad_old": "סמל קודם", "semel_mosad": "סמל מוסד", "school_year": "שנה"}
 TEXT = "סמל קודם,סמל מוסד,שנה\n900900,900029,2024\n900901,900030,2025\n"
@@ -243,7 +244,7 @@ def test_a_bad_byte_inside_a_quotation_of_two_lines_takes_the_whole_record():
     assert found.rows.rows() == [("גפן", "כן", 4)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.data())
 @pytest.mark.parametrize("encoding", ["auto", "utf-8"])
 def test_a_corrupt_byte_changes_no_other_row(encoding, data):

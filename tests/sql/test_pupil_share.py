@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.publish.suppression import Thresholds, suppress
+from tests.examples import examples
 from tests.sql.test_golden import run
 
 FEW = 5
@@ -71,7 +72,7 @@ def test_where_nothing_is_small_everything_is_told():
 cells = st.tuples(st.integers(0, 8), st.integers(0, 8))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=4))
 def test_no_small_number_follows_from_sums_and_differences(schools):
     schools = [one for one in schools if sum(map(sum, one))]

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.apportionment import split_by_share
+from tests.examples import examples
 
-FAST = settings(max_examples=200, deadline=None, derandomize=True)
+FAST = settings(max_examples=examples(200), deadline=None, derandomize=True)
 
 
 @FAST

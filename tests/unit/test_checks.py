@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.warehouse.checks import _validate, surely_met
 from pipelines.warehouse.suites import Expectation
+from tests.examples import examples
 
 SETS = {"keys of parent": ["a", "b", "7"]}
 TEXTS = st.sampled_from([None, "a", "b", "", "7", "é", "nan"])
@@ -97,7 +98,7 @@ def frame_of(rows):
         return connection.sql("SELECT * FROM t").df()
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=examples(150), deadline=None, derandomize=True)
 @given(ROWS, st.lists(EXPECTATIONS, min_size=1, max_size=6))
 def test_what_is_surely_met_is_met(rows, asked):
     frame = frame_of(rows)

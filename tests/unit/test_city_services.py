@@ -159,7 +159,7 @@ def told(*last):
         {"funding_channel": ["parents", "municipal_own"], "amount_agorot": [90, 9]}
     )
     tables = {"mart_need_index": NEED, "mart_parents_payment": paid(*last)}
-    rows = parents.told(city(), tables, lines, services).to_dicts()
+    rows = parents.told(tables, lines, services).to_dicts()
     return {(row["payment_scope"], row["division_id"]): row for row in rows}
 
 
@@ -174,12 +174,6 @@ def test_payments_are_told_by_school_quarter_and_city():
     assert third["last_year_paid_agorot"] is None, "c reported nothing, which is not nothing paid"
     whole = found["city", "city"]
     assert (whole["last_year_paid_agorot"], whole["parents_agorot"]) == (1_700, 1_100 + 40 + 90)
-
-
-def test_where_few_of_one_quarter_are_hidden_no_quarter_is_told():
-    found = told(("b", "all", 2026, 70, 100, 3), *LAST[1:2], *LAST[3:])
-    assert {found["need_quartile", str(q)]["small_pupils"] for q in (1, 2, 3, 4)} == {3}
-    assert found["school", "a"]["small_pupils"] is None
 
 
 def test_the_plan_without_what_is_not_confirmed_has_whoever_confirmed_pay_all(small_city):

@@ -16,6 +16,7 @@ from pipelines.sources.admission import DEMO_KEY, hash_ids, pupil_key
 from pipelines.sources.files import city_files_state, read_source, source_files
 from pipelines.sources.quarantine import References, quarantine_query
 from pipelines.warehouse.generated_sql import generated_sql
+from tests.examples import examples
 
 YEARS = (2022, 2023, 2024, 2025, 2026)
 
@@ -318,7 +319,9 @@ def test_a_personal_value_is_never_shown():
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     st.lists(

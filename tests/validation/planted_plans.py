@@ -257,6 +257,8 @@ def core_tables(city, made):
         "mart_decision": (
             made.files["decisions.csv"].with_columns(pl.col("planning_year").cast(pl.Int32))
         ),
+        "core_decision": decision_log(made),
+        "core_confirmation": nothing("core_confirmation"),
         "mart_last_plan": last_plan(
             made,
             all_years("budget"),
@@ -300,6 +302,28 @@ def core_tables(city, made):
             .sort(PAIR)
         ),
     }
+
+
+def decision_log(made):
+    """Return core_decision of a city whose committee decides on responses alone."""
+    decided = made.files["decisions.csv"].with_columns(pl.col("planning_year").cast(pl.Int32))
+    return pl.concat(
+        [
+            nothing("core_decision"),
+            decided.select(
+                "planning_year",
+                "response_id",
+                decision_id=pl.format("decisions/{}/{}", "planning_year", "response_id"),
+                decision_kind=pl.lit("response"),
+                decision_value="decision",
+                decision_reason="reason",
+                decided_by_role="decided_by",
+                decided_on="decided_on",
+                is_in_force=pl.lit(True),
+            ),
+        ],
+        how="diagonal",
+    )
 
 
 def last_plan(made, budget, responses, key):

@@ -18,16 +18,20 @@ import duckdb
 import polars as pl
 
 from models.privacy import attack
+from pipelines.publish.audiences import Reader, schools_of, tables_for
 from pipelines.publish.disclosure import Told, attackable, hide, read
 from pipelines.publish.suppression import (
     SUPPRESSED,
+    Protected,
     Thresholds,
     beside,
-    protect_counts,
+    protect_each,
     suppress,
     without_few,
 )
-from pipelines.settings.audiences import WHOLE, AudienceName
+from pipelines.settings.audiences import AUDIENCES, Audiences
+from pipelines.settings.policy_defaults import DEFAULTS
+from pipelines.settings.yaml_files import read_yaml
 
 POLICIES = {"10/5": Thresholds(10, 5), "20/10": Thresholds(20, 10)}
 FIRST = "all"  # the release that others stand beside
@@ -36,7 +40,7 @@ Tables = Mapping[str, pl.DataFrame]
 
 @dataclass(frozen=True)
 class Attack:
-    """What the intruder finds in one release, beside another or alone.
+    """What the intruder finds in what one audience gets of a release, beside another or alone.
 
     Attributes:
         attacked: hidden counts of few children, and those hidden for their sake.
@@ -64,31 +68,35 @@ def marts_of(warehouse: Path) -> dict[str, pl.DataFrame]:
         return {name: connection.sql(f"SELECT * FROM mart.{name}").pl() for (name,) in names}
 
 
+def gets(reader: Reader, shown: Tables) -> dict[str, pl.DataFrame]:
+    """Return the tables of an audience; of one of schools those of all schools together."""
+    if reader.may.schools != "own":
+        return tables_for(reader, shown)
+    each = [tables_for(reader, shown, school) for school in schools_of(shown)]
+    return {name: pl.concat([own[name] for own in each]).unique() for name in each[0]}
+
+
 def attacked(
-    marts: Tables,
-    audience: AudienceName,
-    thresholds: Thresholds,
-    before: list[Told],
-    *,
-    engine: bool,
+    marts: Tables, reader: Reader, before: list[Told], protected: Protected | None
 ) -> tuple[Attack, Told]:
-    """Publish the marts for an audience, attack them, and return what was found and what was told.
+    """Give an audience the marts, attack them, and return what was found and what was told.
 
     Args:
         marts: of the run.
-        audience, thresholds: for whom.
+        reader: for whom.
         before: what the other release told.
-        engine: whether more is hidden than what is few by itself.
+        protected: what is hidden; None: what is few in its own row alone.
     """
-    start = time.process_time()
-    few = without_few(marts, audience, thresholds)
-    if engine:
-        protected = protect_counts(marts, thresholds, before)
-        shown = suppress(marts, audience, thresholds, protected)
-        enough = hide(few, protected.small)
+    start, thresholds = time.process_time(), reader.thresholds
+    few = without_few(marts, reader.name, thresholds)
+    if protected:
+        shown = suppress(marts, reader.name, thresholds, protected)
+        enough = gets(reader, hide(few, protected.small))
     else:
-        shown = enough = few
-    told = read(marts, shown)
+        shown = few
+        enough = gets(reader, few)
+    shown = gets(reader, shown)
+    told = read(marts, shown, thresholds.count_pupils)
     found, targets = {}, set()
     limits = thresholds.limits
     systems = [attackable(told, limits)]
@@ -125,41 +133,47 @@ def cells(shown: pl.DataFrame, of: pl.DataFrame) -> int:
     return sum(shown.height - shown[column].null_count() for column in of.columns)
 
 
+def readers(thresholds: Thresholds) -> list[Reader]:
+    """Return all audiences, as the policy has them where a city says nothing."""
+    held = Audiences.model_validate(read_yaml(DEFAULTS)["everywhere"]["audiences"])
+    return [Reader(name, held.of(name), thresholds) for name in AUDIENCES]
+
+
 def table(runs: Mapping[str, Tables]) -> pl.DataFrame:
     """Attack every run for every audience and policy, without the engine and with it.
+
+    Larger cells than the city's are those of an audience that asks for them.
 
     Args:
         runs: name → marts; those beside `FIRST` are published after it.
     """
     rows = []
     for policy, thresholds in POLICIES.items():
-        runs = {name: under(marts, thresholds) for name, marts in runs.items()}
-        for audience in WHOLE:  # others are told a part of it
-            for engine in (False, True):
-                told: list[Told] = []
-                for name, marts in sorted(runs.items(), key=lambda run: run[0] != FIRST):
-                    one, said = attacked(marts, audience, thresholds, told, engine=engine)
-                    told = told or [said]
+        for engine in (False, True):
+            first: dict[str, Told] = {}
+            for name, marts in sorted(runs.items(), key=lambda run: run[0] != FIRST):
+                start, then = time.process_time(), [first["analyst"]] if first else []
+                protected = (
+                    protect_each(marts, POLICIES.values(), dict.fromkeys([thresholds], then))
+                    if engine
+                    else {}
+                ).get(thresholds)
+                choosing = time.process_time() - start
+                said = {}
+                for reader in readers(thresholds):
+                    before = [first[reader.name]] if first else []
+                    one, said[reader.name] = attacked(marts, reader, before, protected)
                     rows.append(
                         {
                             "policy": policy,
-                            "audience": audience,
+                            "audience": reader.name,
                             "release": name if name == FIRST else f"{name} beside {FIRST}",
                             "engine": engine,
-                            **vars(one),
+                            **vars(one) | {"seconds": one.seconds + choosing},
                         }
                     )
+                first = first or said
     return pl.DataFrame(rows)
-
-
-def under(marts: Tables, thresholds: Thresholds) -> Tables:
-    """Return the marts as if the policy asked for so many pupils; need keeps its own rounding."""
-    is_count = pl.col("parameter_id") == "policy.suppression.count_pupils"
-    value = (
-        pl.when(is_count).then(pl.lit(str(thresholds.count_pupils))).otherwise("parameter_value")
-    )
-    parameters = marts["mart_parameter"].with_columns(parameter_value=value)
-    return {**marts, "mart_parameter": parameters}
 
 
 def main(arguments: list[str]) -> None:

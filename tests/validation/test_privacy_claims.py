@@ -1,7 +1,7 @@
 """The claims about privacy (make validate; R111): the intruder's table of the small city.
 
-Releases of both scopes and of two nights, between which the file of leavers changed, for whoever is
-told the most and two policies. `python -m tests.validation.privacy_attack` prints it for any run.
+Releases of both scopes and of two nights, between which the file of leavers changed, for every
+audience and two policies. `python -m tests.validation.privacy_attack` prints it for any run.
 """
 
 import shutil
@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import yaml
 
-from pipelines.settings.audiences import WHOLE
+from pipelines.settings.audiences import AUDIENCES, WHOLE
 from pipelines.settings.city import load_city
 from tests.runs import run_of
 from tests.validation.privacy_attack import FIRST, POLICIES, marts_of, table
@@ -67,16 +67,18 @@ def found(small_city, official, next_night):
 
 def test_nothing_hidden_is_found_by_any_audience_in_any_scope_or_night(found):
     engine = found.filter("engine")
-    assert engine.height == found.height / 2 == len(WHOLE) * 3 * len(POLICIES)
-    assert engine["attacked"].min() > 100
+    assert engine.height == found.height / 2 == len(AUDIENCES) * 3 * len(POLICIES)
+    whole = engine.filter(pl.col("audience").is_in(WHOLE))
+    assert whole["attacked"].min() > 100
     assert engine.select("exact", "near", "narrower").sum().row(0) == (0, 0, 0)
 
 
 def test_each_release_would_leak_without_the_engine(found):
-    assert found.filter(~pl.col("engine"))["exact"].min() > 10
+    alone = found.filter(~pl.col("engine"), pl.col("audience").is_in(WHOLE))
+    assert alone["exact"].min() > 10
 
 
 def test_most_cells_of_enough_children_stay_and_the_intruder_is_quick(found):
-    usual = found.filter("engine", policy="10/5")
-    assert usual["kept_pct"].min() >= KEPT_PCT
-    assert usual["seconds"].max() <= SECONDS
+    engine = found.filter("engine")
+    assert engine["kept_pct"].min() >= KEPT_PCT
+    assert engine["seconds"].max() <= SECONDS

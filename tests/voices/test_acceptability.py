@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.voices import acceptability
+from tests.examples import examples
 
 NO_WEIGHTS = pl.DataFrame(schema={"consideration": pl.String, "weight": pl.Float64})
 
@@ -103,7 +104,7 @@ def test_the_groups_own_weights_give_a_place_of_their_own():
     assert none["place_by_groups"].null_count() == 2
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=2, max_size=5),
     st.randoms(use_true_random=False),

@@ -283,6 +283,17 @@ def _excellence(tables: Tables) -> Numbers:
     return nis(money), percent(100 * money / _municipal(tables))
 
 
+def _excellence_of_all(tables: Tables) -> Numbers:
+    """The same over all channels, so that no two bases go by one name."""
+    excellent = tables["mart_response"].filter("is_excellence")["response_id"]
+    money = sum(
+        tables[name].filter(pl.col("response_id").is_in(excellent.implode()))["cost_agorot"].sum()
+        or 0
+        for name in ("mart_allocation", "mart_city_service")
+    )
+    return nis(money), percent(100 * money / _total(tables))
+
+
 def _remaining(tables: Tables) -> Numbers:
     rows = tables["mart_allocation_remaining"].drop_nulls("need_gap_before")
     if rows.is_empty():
@@ -296,15 +307,14 @@ def _phenomena(tables: Tables) -> Numbers:
 
 
 def _times(view: str) -> Callable[[Tables], Numbers]:
-    """NIS of a pupil of the neediest quarter, and how many times those of one of the last."""
+    """NIS of a pupil of the tier of greatest need, and how many times those of one of the last."""
 
     def reckon(tables: Tables) -> Numbers:
-        rows = tables["mart_audit_group"].filter(view=view, audit_dimension="need_quartile")
-        paid = dict(rows.select("audit_group", "per_pupil_agorot").iter_rows())
-        known = [paid[group] for group in "1234" if group in paid]
-        if not paid.get("1") or not paid.get("4") or known != sorted(known, reverse=True):
+        rows = tables["mart_audit_group"].filter(view=view, audit_dimension="need_tier")
+        paid = rows.sort("audit_group")["per_pupil_agorot"].to_list()
+        if len(paid) < 2 or not all(paid) or paid != sorted(paid, reverse=True):
             return None  # a multiple is told only where money rises with need
-        return nis(paid["1"]), f"{paid['1'] / paid['4']:.1f}"
+        return nis(paid[0]), f"{paid[0] / paid[-1]:.1f}"
 
     return reckon
 
@@ -323,8 +333,13 @@ def _money_of_firmness(name: str) -> Callable[[Tables], Numbers]:
 
 
 def _more_and_less(tables: Tables) -> Numbers:
-    """Schools of the neediest quarter that get more, and less, and by how much in all."""
-    rows = tables["mart_allocation_change"].drop_nulls("change_agorot").filter(need_quartile=1)
+    """Schools of the greatest need that get more, and less, and by how much in all."""
+    first = tables["mart_need_index"].filter(need_tier="A").select("semel_mosad")
+    rows = (
+        tables["mart_allocation_change"]
+        .drop_nulls("change_agorot")
+        .join(first, on="semel_mosad", how="semi")
+    )
     if rows.is_empty():
         return None
     more, less = (rows.filter(change_direction=way).height for way in ("gains", "loses"))
@@ -492,7 +507,7 @@ CONCEPTS = (
             "# חודשי למידה בשנה, סך כל המשתתפים (# עד #;",
         ),
     ),
-    Concept("times of the plan", _times("plan"), ("מן התוכנית # ₪, פי # מתלמיד ברבע הפחות נזקק",)),
+    Concept("times of the plan", _times("plan"), ("מן התוכנית # ₪, פי # מתלמיד בדרגת צורך",)),
     Concept("times of all money", _times("total"), ('עם כספי המשרד והגפ"ן: # ₪, פי #',)),
     Concept(
         "money of firm lines",
@@ -500,7 +515,7 @@ CONCEPTS = (
         ("# מן הכסף לבתי הספר הוא בשורות יציבות",),
     ),
     Concept("money of coin flips", _money_of_firmness("coin_flip"), ("ב־# ההכרעה יכלה להתהפך",)),
-    Concept("changes of the neediest quarter", _more_and_less, ("הפרש (₪) הנזקק ביותר # # #",)),
+    Concept("changes of the neediest tier", _more_and_less, ("הפרש (₪) א – גבוה מאוד # # #",)),
     Concept(
         "money without a measure",
         _uncounted,
@@ -508,6 +523,11 @@ CONCEPTS = (
     ),
     Concept("benefit of the objective", _plan_benefit, (", # חודשי תלמיד, שוקלת",)),
     Concept("money for excellence", _excellence, ("למצוינות? # ₪ מתקציב הרשות, # ממנו",)),
+    Concept(
+        "money for excellence of all channels",
+        _excellence_of_all,
+        ("ממנו; מכל ערוצי המימון יחד # ₪, # מהם", "של מצוינות; מכל הערוצים יחד # ₪ (#)"),
+    ),
     Concept("Gefen of schools", _channel("gefen_school"), ('גפ"ן בית ספרי: # ₪',)),
     Concept("money of the Ministry", _channel("ministry_other"), ("משרד החינוך (אחר): # ₪",)),
     Concept("money of partners", _channel("partner_ngo"), ("עמותות שותפות: # ₪",)),

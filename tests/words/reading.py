@@ -13,7 +13,7 @@ from pathlib import Path
 import fastexcel
 import polars as pl
 
-from pipelines.publish.build import WORKBOOK
+from pipelines.publish.build import OUTSIDE, WORKBOOK
 from pipelines.publish.marts import DATABASE, read_database
 
 _BREAKS = {"p", "li", "td", "th", "dt", "dd", "h1", "h2", "h3", "caption", "summary", "div", "tr"}
@@ -98,7 +98,8 @@ class Release:
 
     Attributes:
         tables: the committee's marts.
-        markup: of the pages, by name.
+        markup: of the pages, by name: the committee's, and those of others in Hebrew by the folder
+            of their audience.
         others: texts without markup, by where they stand: workbook, terminal, studio, findings.
     """
 
@@ -141,6 +142,11 @@ def read_release(current: Path, terminal: str = "", studio: str = "") -> Release
         markup={
             path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
             for path in sorted(folder.rglob("*.html"))
+        }
+        | {
+            path.relative_to(current).as_posix(): path.read_text(encoding="utf-8")
+            for audience in OUTSIDE
+            for path in sorted((current / audience).glob("*.html"))
         },
         others=sheets
         | {

@@ -53,7 +53,7 @@ class Audit:
         indices: as `concentration`.
         curve: as `concentration_curve`.
         groups: as `by_group`, for dimension "need_quartile", "stream" and,
-            where the schools have one, "nurture_band".
+            where the schools have one, "need_tier" and "nurture_band".
         residuals: as `residuals`.
         horizontal: as `horizontal_summary`, with unequal_pairs and equal_pairs_tolerance_agorot.
         pairs: as `unequal_pairs`.
@@ -75,7 +75,8 @@ def audit(schools: pl.DataFrame, money: pl.DataFrame, settings: AuditSettings) -
     """Audit an allocation under one or more views of the money.
 
     Args:
-        schools: semel_mosad, stream, pupils (≥ 0), need (0..1); nurture_band where there is one.
+        schools: semel_mosad, stream, pupils (≥ 0), need (0..1); need_tier and nurture_band where
+            there are.
         money: view, semel_mosad, amount_agorot (Int64 ≥ 0; null = not known, which is not zero);
             a school without a row has nothing in that view.
         settings: what counts as equal.
@@ -84,7 +85,8 @@ def audit(schools: pl.DataFrame, money: pl.DataFrame, settings: AuditSettings) -
         ValueError: bad rows; a view without money, whose concentration is undefined.
     """
     require(schools, "schools", ["semel_mosad", "stream", "pupils", "need"], key=["semel_mosad"])
-    dimensions = ["need_quartile", *(d for d in ("stream", "nurture_band") if d in schools.columns)]
+    others = ("need_tier", "stream", "nurture_band")
+    dimensions = ["need_quartile", *(d for d in others if d in schools.columns)]
     require(
         money,
         "money",
@@ -150,14 +152,14 @@ def audit(schools: pl.DataFrame, money: pl.DataFrame, settings: AuditSettings) -
 
 
 def by_group(schools: pl.DataFrame, dimension: str) -> pl.DataFrame:
-    """Money per pupil by need quartile, stream or band of the nurture index (R85).
+    """Money per pupil by need quartile, need tier, stream or band of the nurture index (R85).
 
     Quartiles hold a quarter of the pupils each, as nearly as whole schools allow: a school belongs
     where its middle pupil is, schools of one need together; 1 is the neediest.
 
     Args:
         schools: semel_mosad, stream, pupils, need, amount_agorot (null = unknown).
-        dimension: "need_quartile", "stream" or "nurture_band".
+        dimension: "need_quartile", "need_tier", "stream" or "nurture_band".
 
     Returns:
         dimension, group, schools, schools_unknown (money not known; in none of the sums), pupils,

@@ -63,7 +63,11 @@ def value_of_partial_perfect_information(
     responses = model.columns.options["response_id"]
     names = responses.unique().sort().to_list()
     owned = [(responses == name).to_numpy() for name in names]
-    parted = [_parts(worths[:, own].sum(axis=1), groups) for own in owned]
+    # What is the same in every draw is known already: the plan on average is the best for it.
+    parted = [
+        _parts(worths[:, own].sum(axis=1), groups) if np.ptp(worths[:, own], axis=0).any() else []
+        for own in owned
+    ]
     asked = [
         under_draw(model, np.where(own, worths[part].mean(axis=0), mean))
         for own, parts in zip(owned, parted, strict=True)

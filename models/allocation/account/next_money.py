@@ -167,8 +167,8 @@ def _in_words(
     all_he, all_en = change_in_words(months, change.participants)
     more_he, more_en = ("יותר", "more") if pct > 0 else ("פחות", "less")
     return (
-        f"{start_he} – {'. '.join(hebrew)}. בסך הכול: {all_he}; ערך התוכנית, המשוקלל בצורך,"
-        f" {abs(pct):,.3f}% {more_he}.",
-        f"{start_en} – {'; '.join(english)}. In all: {all_en}; the plan's need-weighted worth"
-        f" {abs(pct):,.3f} % {more_en}.",
+        f"{start_he} – {'. '.join(hebrew)}. בסך הכול: ערך התוכנית, המשוקלל בצורך,"
+        f" {abs(pct):,.3f}% {more_he}; בלי משקל הצורך: {all_he}.",
+        f"{start_en} – {'; '.join(english)}. In all: the plan's need-weighted worth"
+        f" {abs(pct):,.3f} % {more_en}; without the weight of need: {all_en}.",
     )

@@ -14,9 +14,18 @@ from models.allocation.problem.problem import Problem
 from models.allocation.problem.words import NO_PLAN
 from models.allocation.rules.order import NeedOrder
 from models.allocation.solve.model import Model, model_of, without_rule
-from models.allocation.solve.resolve import Effort, best, linear_at, plan_vector, with_benefit
+from models.allocation.solve.resolve import (
+    Effort,
+    Resolved,
+    best,
+    linear_at,
+    plan_vector,
+    with_benefit,
+)
 from models.allocation.solve.search_result import NoPlanInTime
 from models.keys import PAIR
+
+Find = Callable[[Model, Effort], Resolved | None]
 
 _SCHEMA = {
     "semel_mosad": pl.String,
@@ -62,6 +71,7 @@ def turning_points(
     lines: pl.DataFrame,
     pairs: pl.DataFrame,
     settings: TurningPointSettings = TurningPointSettings(),
+    find: Find = best,
 ) -> pl.DataFrame:
     """What would have to change for each pair to enter the plan, or to leave it.
 
@@ -77,6 +87,8 @@ def turning_points(
         lines: semel_mosad, response_id, dose_level: the plan.
         pairs: semel_mosad, response_id: whom to ask for, in this order.
         settings: how far and how finely.
+        find: solves a model; what remembers (`Once`) spares several calls on one problem what they
+            have in common, and counts as a solve of each.
 
     Returns:
         semel_mosad, response_id, is_in_plan, lever ("need", "budget", "rule"), rule_id (of the
@@ -92,7 +104,7 @@ def turning_points(
     problem = problem.canonical()
     model = model_of(problem)
     held = plan_vector(model, lines)
-    search = _Search(problem, model, linear_at(model, held), settings, held)
+    search = _Search(problem, model, linear_at(model, held), settings, held, find)
     rows: list[tuple] = []
     for school, response in pairs.select(PAIR).iter_rows():
         own = (
@@ -130,9 +142,11 @@ class _Search:
         linear: Model,
         settings: TurningPointSettings,
         held: np.ndarray,
+        find: Find,
     ) -> None:
         """Solve once at the present values, or take the plan in hand where time runs out."""
         self.problem, self.model, self.settings, self.solves = problem, model, settings, 0
+        self.find = find
         self.prices = shadow_prices(linear)
         try:
             found = self.solve(model)
@@ -148,7 +162,7 @@ class _Search:
             raise _SpentError
         self.solves += 1
         try:
-            found = best(model, self.settings.effort)
+            found = self.find(model, self.settings.effort)
         except NoPlanInTime as error:
             raise _SpentError from error
         return None if found is None else found.x

@@ -7,10 +7,12 @@ still do good, and keeps the solver's bound. What is compared is always found in
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Lock
 
 import numpy as np
 import polars as pl
@@ -117,6 +119,44 @@ def best(model: Model, effort: Effort) -> Resolved | None:
     x = model.polish(outcome.x[: model.matrix.shape[1]])
     worth = model.worth(x)
     return Resolved(x, worth, max(-outcome.bound / model.scale, worth))
+
+
+class Once:
+    """`best`, but a model that comes again, in whichever thread, is not solved again.
+
+    What is asked around one plan comes to the same model by several ways: the plan's own, a budget
+    cut by a tenth, a rule left out. All models are of one problem.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[bytes, Effort], Future[Resolved | None]] = {}
+        self._one_at_a_time = Lock()
+
+    def __call__(self, model: Model, effort: Effort) -> Resolved | None:
+        """The best plan to the gap, as `best`."""
+        key = _content_of(model), effort
+        with self._one_at_a_time:
+            is_known = key in self._found
+            found = self._found.setdefault(key, Future())
+        if not is_known:
+            try:
+                found.set_result(best(model, effort))
+            except BaseException as error:
+                found.set_exception(error)
+        return found.result()
+
+
+def _content_of(model: Model) -> bytes:
+    """What tells a model from others of the same options: rows, limits, benefits, objective."""
+    content = hashlib.sha256(repr(model.objective).encode())
+    parts = [model.lower, model.upper, model.weighted, model.counting.each, model.counting.first]
+    for matrix in (model.matrix, model.leading):
+        parts += [matrix.data, matrix.indices, matrix.indptr]
+    for part in parts:
+        content.update(
+            f"{part.dtype} {len(part)}\n".encode() + np.ascontiguousarray(part).tobytes()
+        )
+    return content.digest()
 
 
 def best_of_each(

@@ -77,9 +77,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         .sort("cost_agorot", *PAIR, descending=[True, False, False])
         .to_dicts(),
         ties=tables["mart_allocation_tie"].sort("tie_number", "semel_mosad").to_dicts(),
-        falls=tables["mart_needy_fall"]
-        .sort("need", "semel_mosad", descending=[True, False])
-        .to_dicts(),
+        falls=tables["mart_needy_fall"].sort("semel_mosad").to_dicts(),
         remaining=left.to_dicts(),
         progress=tables["mart_plan_progress"]
         .sort(pl.col("level_band").cast(pl.Enum(list(dictionary().labels["level_band"]))))
@@ -108,9 +106,8 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         )
         .head(MOST_PAIRS)
         .to_dicts(),
-        without=tables["mart_audit_without"]
-        .sort("view", "need", "semel_mosad", descending=[False, True, False])
-        .to_dicts(),
+        tiers=dict(tables["mart_need_index"].select("semel_mosad", "need_tier").iter_rows()),
+        without=tables["mart_audit_without"].sort("view", "semel_mosad").to_dicts(),
         changes=tables["mart_allocation_change"]
         .sort(~needy_loses, "change_agorot", "semel_mosad", nulls_last=True)
         .to_dicts(),

@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 
 from models import hebrew
 from pipelines.publish import words
+from pipelines.publish.translations import Language
 from pipelines.settings.fields import dictionary
 
 Row = Mapping[str, Any]
@@ -67,6 +68,7 @@ class ReportContext:
         scope_he: which schools the plan covers, in words.
         data_years_he: which years have data, in words.
         notes_he: what a reader must know before any number.
+        languages: those beside Hebrew in which pages for parents and residents are drawn.
     """
 
     city_name_he: str
@@ -76,6 +78,7 @@ class ReportContext:
     scope_he: str
     data_years_he: str
     notes_he: tuple[str, ...]
+    languages: tuple[Language, ...] = ()
 
 
 def number(table: str | None, row: Row, column: str, form: str = "") -> Markup:

@@ -10,6 +10,9 @@ from pipelines.publish.pages.base import ReportContext, Rows, counts, page
 
 # Where the owner of a source has something to look at.
 _TO_LOOK_AT = ("open", "accepted")
+_BROKEN = "rule_broken"
+_UNLIKELY = 0.1
+"""A goal that people set is told as out of reach where it is missed as surely as `sure` says."""
 
 
 def _of_each(tables: Mapping[str, pl.DataFrame], tickets: pl.DataFrame) -> Rows:
@@ -32,7 +35,8 @@ def render_plan(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> s
     """
     plan = tables["mart_work_plan"].sort("school_name_he", "response_name_he", "plan_row_id")
     goals = tables["mart_goal"].sort("semel_mosad", "indicator_id", "goal_row_id")
-    tracking = tables["mart_line_tracking"]
+    tracking, alerts = tables["mart_line_tracking"], tables["mart_alert"]
+    alerts = alerts.sort("alert_kind", "alert_id")
     by_response = (
         tracking.group_by("response_id")
         .agg(
@@ -70,16 +74,17 @@ def render_plan(tables: Mapping[str, pl.DataFrame], context: ReportContext) -> s
         goals=goals.to_dicts(),
         below=goals.filter("is_below_detectable").height,
         drafts=goals.filter("is_draft").height,
+        out_of_reach=goals.filter(~pl.col("is_draft"), pl.col("p_reach") < _UNLIKELY).to_dicts(),
         is_tracked=bool((tracking["spent_agorot"] > 0).any() or tracking["status_on"].count()),
         elapsed=tracking["elapsed_pct"].max(),
         by_response=by_response.to_dicts(),
-        alerts=tables["mart_alert"].sort("alert_kind", "alert_id").to_dicts(),
+        alerts=alerts.to_dicts(),
         rules=tables["mart_rule_actual"]
         .drop_nulls("is_kept_actually")
         .sort("is_kept_actually", "rule_id")
         .to_dicts(),
         last_day=tracking["status_on"].max(),
-        broken=tables["mart_rule_actual"].filter(~pl.col("is_kept_actually")).height,
+        broken=set(alerts.filter(alert_kind=_BROKEN)["alert_id"].str.strip_prefix(f"{_BROKEN}/")),
         is_decided=bool(plan["is_decided"].any()),
         tickets=tickets.to_dicts(),
         states=counts(tickets, "ticket_state"),

@@ -57,7 +57,7 @@ def render_scenarios(tables: Mapping[str, pl.DataFrame], context: ReportContext)
             .sort("division_id")
             .to_dicts()
         )
-        for dimension in ("need_quartile", "stream", "group")
+        for dimension in ("need_quartile", "need_tier", "stream", "group")
     }
     return page(
         "scenarios",

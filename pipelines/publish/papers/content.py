@@ -6,12 +6,16 @@ print the same blocks, so that a paper's coats cannot differ.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipelines.publish import words
 from pipelines.publish.pages.base import NUMBER, Row
 from pipelines.settings.fields import dictionary
+
+LEFT_TO_RIGHT = "\u200e"
+_PLAIN = re.compile(r"\d[\d,.]*%?")  # keeps its order among Hebrew letters by itself
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,11 @@ def number(mart: str, row: Row, column: str, form: str = "", empty: str = "") ->
 def count(value: int) -> Number:
     """Return a number that is counted over rows of a mart."""
     return Number(words.integer(value))
+
+
+def left_to_right(shown: str) -> str:
+    """Return a number with a mark before it that keeps its sign, or its parts, left to right."""
+    return shown if _PLAIN.fullmatch(shown) else f"{LEFT_TO_RIGHT}{shown}"
 
 
 def said(sentence: str) -> Line:

@@ -16,11 +16,18 @@ from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 from docx.text.paragraph import Paragraph as Place
 
-from pipelines.publish.papers.content import Heading, Line, Number, Paper, Paragraph, Table
+from pipelines.publish.papers.content import (
+    Heading,
+    Line,
+    Number,
+    Paper,
+    Paragraph,
+    Table,
+    left_to_right,
+)
 
 _MADE = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes
 _FONT = "Arial"
-LEFT_TO_RIGHT = "\u200e"
 
 
 def write_docx(paper: Paper, path: Path) -> None:
@@ -68,13 +75,10 @@ def _write(place: Place, line: Line, is_english: bool = False) -> None:
         place._p.get_or_add_pPr().append(OxmlElement("w:bidi"))
     for piece in line:
         # A number is no run of the other direction; its sign needs a mark to stay on its left.
-        run = place.add_run(_left(piece.shown) if isinstance(piece, Number) else piece)
+        text = left_to_right(piece.shown) if isinstance(piece, Number) else piece
+        run = place.add_run(text)
         if not is_english and not isinstance(piece, Number):
             run._r.get_or_add_rPr().append(OxmlElement("w:rtl"))
-
-
-def _left(number: str) -> str:
-    return number if number[:1].isdigit() else f"{LEFT_TO_RIGHT}{number}"
 
 
 def settled(packed: bytes) -> bytes:

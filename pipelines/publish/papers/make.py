@@ -19,15 +19,26 @@ import polars as pl
 from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.papers.docx import write_docx
+from pipelines.publish.papers.packs.cells import cells_text
+from pipelines.publish.papers.packs.meeting_1 import meeting_1
+from pipelines.publish.papers.packs.meeting_2 import meeting_2
+from pipelines.publish.papers.packs.meeting_3 import meeting_3
+from pipelines.publish.papers.packs.pdf import write_pack_pdf
+from pipelines.publish.papers.packs.pptx import write_pptx
 from pipelines.publish.papers.policy_document import policy_document
+from pipelines.publish.papers.to_cut import sheets_to_cut, write_sheet
 from pipelines.publish.papers.typst_pdf import write_pdf
 from pipelines.publish.papers.verify import render_verify
 from pipelines.publish.release import hashes, manifest_text
 from pipelines.settings.audiences import WHOLE
+from pipelines.settings.city import CityFolder
 from pipelines.settings.private import close_to_others
+from pipelines.sources.forms import write_entry_sheet
 
 FOLDER, MANIFEST = "papers", "manifest.json"
-VERIFY, POLICY = "verify.html", "policy_document"
+VERIFY, POLICY, CELLS = "verify.html", "policy_document", "meetings_cells.csv"
+ENTRY = "entry_sheet.xlsx"
+MEETINGS = {"meeting_1": meeting_1, "meeting_2": meeting_2, "meeting_3": meeting_3}
 
 
 @dataclass(frozen=True)
@@ -56,17 +67,40 @@ def _policy_document(source: Source, place: Path) -> None:
     write_docx(paper, place / f"{POLICY}.docx")
 
 
+def _to_cut(source: Source, place: Path) -> None:
+    for name, sheet in sheets_to_cut(source.shown, source.context, source.release).items():
+        write_sheet(sheet, place / f"{name}.pdf")
+
+
+def _meetings(source: Source, place: Path) -> None:
+    packs = {
+        name: describe(source.shown, source.context, source.release)
+        for name, describe in MEETINGS.items()
+    }
+    for name, pack in packs.items():
+        write_pptx(pack, place / f"{name}.pptx")
+        write_pack_pdf(pack, place / f"{name}.pdf")
+    (place / CELLS).write_text(cells_text(packs), encoding="utf-8")
+
+
 OF_BOTH: tuple[Callable[[Source, Path], None], ...] = (_verify,)
-OF_COMMITTEE: tuple[Callable[[Source, Path], None], ...] = (_policy_document,)
+OF_COMMITTEE: tuple[Callable[[Source, Path], None], ...] = (
+    _policy_document,
+    _meetings,
+    _to_cut,
+)
 
 
-def make_papers(root: Path, release: Path, context: ReportContext) -> Path:
+def make_papers(
+    root: Path, release: Path, context: ReportContext, city: CityFolder | None = None
+) -> Path:
     """Make all papers of a release; return their folder, which appears whole or not at all.
 
     Args:
         root: the city's marts folder.
         release: the folder of the release.
         context: what pages say of the city.
+        city: whose entry sheet is written beside the papers; none without its files.
     """
     folder = root / FOLDER / release.name
     building = folder.with_name(f".building-{os.getpid()}")
@@ -77,6 +111,8 @@ def make_papers(root: Path, release: Path, context: ReportContext) -> Path:
         source = Source(read_database(release / audience / DATABASE), context, release.name)
         for make in (*OF_BOTH, *(OF_COMMITTEE if audience == "committee" else ())):
             make(source, place)
+    if city is not None:
+        write_entry_sheet(building / "committee" / ENTRY, city)
     close_to_others(building / "analyst")
     told = manifest_text({"release": release.name, "files": hashes(building)})
     (building / MANIFEST).write_text(told, encoding="utf-8")

@@ -38,38 +38,42 @@ def write_pdf(paper: Paper, path: Path) -> None:
 
 def typst_source(paper: Paper) -> str:
     """Return a paper in Typst's language; every text of it stands in quotes."""
-    fonts = "(" + ", ".join(map(_quoted, FONTS)) + ")"
-    head = _PAGE.format(title=_quoted(paper.title), foot=_quoted(paper.foot), fonts=fonts)
+    fonts = "(" + ", ".join(map(quoted, FONTS)) + ")"
+    head = _PAGE.format(title=quoted(paper.title), foot=quoted(paper.foot), fonts=fonts)
     return head + "\n" + "\n".join(_block(block) for block in paper.blocks) + "\n"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a text as Typst reads it: as itself, whatever stands in it."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def _line(line: Line) -> str:
+def typst_line(line: Line) -> str:
+    """Return a line in Typst's language; its numbers keep left to right."""
     return "".join(
-        f"#box(text(dir: ltr, {_quoted(piece.shown)}))"
+        f"#box(text(dir: ltr, {quoted(piece.shown)}))"
         if isinstance(piece, Number)
-        else f"#text({_quoted(piece)})"
+        else f"#text({quoted(piece)})"
         for piece in line
     )
 
 
 def _block(block: Heading | Paragraph | Table) -> str:
     if isinstance(block, Table):
-        heads = ", ".join(f"[{_line((head,))}]" for head in block.heads)
-        rows = "\n".join("  " + " ".join(f"[{_line(line)}]," for line in row) for row in block.rows)
+        heads = ", ".join(f"[{typst_line((head,))}]" for head in block.heads)
+        rows = "\n".join(
+            "  " + " ".join(f"[{typst_line(line)}]," for line in row) for row in block.rows
+        )
         columns = len(block.heads)
         return (
             f"#figure(kind: table, supplement: none, numbering: none, caption: "
-            f"text({_quoted(block.caption)}), table(columns: {columns}, align: start,\n"
+            f"text({quoted(block.caption)}), table(columns: {columns}, align: start,\n"
             f"  table.header({heads}),\n{rows}\n))\n"
         )
     if isinstance(block, Heading):
-        drawn = f"#heading(level: {block.level}, text({_quoted(block.text)}))"
+        drawn = f"#heading(level: {block.level}, text({quoted(block.text)}))"
     else:
-        drawn = f"#{'list' if block.is_item else 'par'}([{_line(block.line)}])"
+        drawn = f"#{'list' if block.is_item else 'par'}([{typst_line(block.line)}])"
     return (
         f'#block(width: 100%)[#set text(lang: "en", dir: ltr)\n{drawn}]\n'
         if block.is_english

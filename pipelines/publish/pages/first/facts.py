@@ -34,12 +34,11 @@ def plan(tables: Tables) -> dict[str, Any]:
     }
 
 
-def quarters(tables: Tables, view: str = "plan") -> Rows:
-    """Return the rows of the audit by quarter of pupils, the neediest first; empty if unknown."""
+def tiers(tables: Tables, view: str = "plan") -> Rows:
+    """Return the rows of the audit by tier of need, the greatest need first; empty if unknown."""
     rows = tables["mart_audit_group"].filter(
         pl.col("view") == view,
-        pl.col("audit_dimension") == "need_quartile",
-        pl.col("audit_group") != "unknown",
+        pl.col("audit_dimension") == "need_tier",
     )
     return rows.sort("audit_group").to_dicts()
 
@@ -61,35 +60,37 @@ def is_ordered(rows: Rows) -> bool:
 def since_decided(tables: Tables) -> dict[str, Any] | None:
     """Return what happened since the plan was decided; None before anything is reported.
 
-    Keys: alerts, broken (rules that are not kept in fact), due_agorot, spent_agorot (of all lines),
-    day (the last one that a report tells of; None if only the ledger does).
+    Keys: alerts, broken (those of a rule that is not kept), due_agorot, spent_agorot (of all
+    lines), day (the last one that a report tells of; None if only the ledger does).
     """
     tracking = tables["mart_line_tracking"]
     if not ((tracking["spent_agorot"] > 0).any() or tracking["status_on"].count()):
         return None
     return {
         "alerts": tables["mart_alert"].height,
-        "broken": tables["mart_rule_actual"].filter(~pl.col("is_kept_actually")).height,
+        "broken": tables["mart_alert"].filter(alert_kind="rule_broken").height,
         "day": tracking["status_on"].max(),
         **tracking.select(pl.col("due_agorot", "spent_agorot").sum()).row(0, named=True),
     }
 
 
 def changes(tables: Tables) -> Rows:
-    """Return who gets more and less than last year by quarter of need, the neediest first.
+    """Return who gets more and less than last year by tier of need, the greatest need first.
 
-    Keys: need_quartile, gaining, losing (schools), change_agorot (of all its schools).
+    Keys: need_tier, gaining, losing (schools), change_agorot (of all its schools).
     """
-    known = tables["mart_allocation_change"].drop_nulls(["change_agorot", "need_quartile"])
+    tier = tables["mart_need_index"].select("semel_mosad", "need_tier")
+    change = tables["mart_allocation_change"].drop_nulls("change_agorot")
+    known = change.join(tier, on="semel_mosad")
     gained = pl.col("change_agorot")
     return (
-        known.group_by("need_quartile")
+        known.group_by("need_tier")
         .agg(
             schools_gaining=(gained > 0).sum(),
             schools_losing=(gained < 0).sum(),
             change_agorot=gained.sum(),
         )
-        .sort("need_quartile")
+        .sort("need_tier")
         .to_dicts()
     )
 

@@ -25,7 +25,8 @@ def render_index(tables: Tables, context: ReportContext) -> str:
         tables: the marts, as the audience may see them.
         context: what the page says about itself.
     """
-    both = {view: facts.quarters(tables, view) for view in ("plan", "total")}
+    since = facts.since_decided(tables)
+    both = {view: facts.tiers(tables, view) for view in ("plan", "total")}
     return page(
         "first/index",
         tables,
@@ -33,16 +34,17 @@ def render_index(tables: Tables, context: ReportContext) -> str:
         **facts.plan(tables),
         progress={row["level_band"]: row for row in tables["mart_plan_progress"].to_dicts()},
         changes=facts.changes(tables),
-        quarters=both,
+        tiers=both,
         times={view: facts.times(rows) for view, rows in both.items()},
         is_ordered={view: facts.is_ordered(rows) for view, rows in both.items()},
-        since=facts.since_decided(tables),
+        since=since,
         dots=_dots(tables),
         firm=facts.firmness(tables),
         evidence=facts.evidence(tables),
         uncounted=facts.uncounted(tables),
         whose_amounts=facts.whose_amounts(tables),
-        choices=_choices(tables)[:MOST_CHOICES],
+        # What happened since takes the place of the last of them: the page stays one screen.
+        choices=_choices(tables)[: MOST_CHOICES - (since is not None)],
         unknown=_unknown(tables),
     )
 

@@ -33,7 +33,7 @@ def render_plans(tables: Tables, context: ReportContext) -> str:
         planned=every.filter(pl.col("scenario_status").is_in([BASE, "solved"])).to_dicts(),
         others=others,
         without=every.filter(pl.col("conflict_he").is_not_null()).to_dicts(),
-        quarter=_quarters(tables),
+        neediest=_neediest(tables),
         moved=moved,
         chart=charts.bars(
             [mark for row in others for mark in _both(row, moved[row["scenario_id"]])]
@@ -68,7 +68,8 @@ def _both(row: Row, moved: dict[str, Rows | int]) -> list[Mark]:
     ]
 
 
-def _quarters(tables: Tables) -> dict[str, Row]:
-    """Return the row of the neediest quarter of each plan, by scenario."""
-    rows = tables["mart_scenario_group"].filter(scenario_dimension="need_quartile", division_id="1")
-    return {row["scenario_id"]: row for row in rows.to_dicts()}
+def _neediest(tables: Tables) -> dict[str, Row]:
+    """Return the row of the tier of greatest need of each plan, by scenario."""
+    rows = tables["mart_scenario_group"].filter(scenario_dimension="need_tier")
+    first = rows.filter(pl.col("division_id") == pl.col("division_id").min())
+    return {row["scenario_id"]: row for row in first.to_dicts()}

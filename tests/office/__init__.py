@@ -1,0 +1,1 @@
+"""Workbooks opened, filled in and saved by LibreOffice."""
