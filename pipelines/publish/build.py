@@ -13,7 +13,7 @@ import fastexcel
 import polars as pl
 
 from pipelines.publish.audiences import Reader, check_reader, schools_of, tables_for
-from pipelines.publish.disclosure import Told, read, together
+from pipelines.publish.disclosure import Told, left_beside, read, together
 from pipelines.publish.drawings import Drawings
 from pipelines.publish.known import of_schools
 from pipelines.publish.marts import (
@@ -302,19 +302,24 @@ def intrude_each(
             raise PrivacyError(f"{name}: {error}") from None
         attacked.append((thresholds, told))
 
-    every: Told | None = None
+    every: list[Told] = []
     for reader in readers:
         place = folder / reader.name
         is_of_schools = reader.may.schools == "own"
         tables = (
             shown_to_schools(place, marts) if is_of_schools else read_database(place / DATABASE)
         )
+        if left := left_beside(marts, tables):
+            raise PrivacyError(
+                f"not published: {reader.name} would read hidden counts off {', '.join(left)}"
+            )
         told = read(marts, tables, reader.thresholds.count_pupils)
         attack(reader.name, told, reader.thresholds, before.get(reader.thresholds, ()))
-        every = told if every is None else every.beside(told)
-    least = min((r.thresholds for r in readers), key=lambda one: one.count_pupils)
-    if every is not None and len({reader.thresholds for reader in readers}) > 1:
-        attack("all audiences together", every, least, together(before.values()))
+        every.append(told)
+    if len({reader.thresholds for reader in readers}) > 1:
+        least = min((r.thresholds for r in readers), key=lambda one: one.count_pupils)
+        (told,) = together([one] for one in every)
+        attack("all audiences together", told, least, together(before.values()))
 
 
 def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame]) -> None:

@@ -390,6 +390,30 @@ def hide(shown: Tables, names: Collection[str]) -> dict[str, pl.DataFrame]:
     return found
 
 
+def left_beside(tables: Tables, shown: Tables) -> list[str]:
+    """Return the columns that tell a count and are shown where the count is hidden.
+
+    Args:
+        tables: as they are.
+        shown: the same as readers would get them.
+    """
+    found = set[str]()
+    for telling in dictionary().counts:
+        if not _is_there(telling, tables) or not _is_there(telling, shown):
+            continue
+        key = list(dictionary().tables[telling.table].key)
+        beside = [c for c in telling.hides if c in shown[telling.table].columns]
+        true = tables[telling.table].filter(
+            within(telling.where), pl.col(telling.column).is_not_null()
+        )
+        seen = shown[telling.table].select(*key, *{telling.column, *beside})
+        hidden = seen.join(true.select(key), on=key, how="semi", nulls_equal=True).filter(
+            pl.col(telling.column).is_null()
+        )
+        found |= {f"{telling.table}.{c}" for c in beside if hidden[c].count()}
+    return sorted(found)
+
+
 def _is_there(telling: Telling, tables: Tables) -> bool:
     """Whether a table and all that the telling reads of it are there."""
     return telling.table in tables and telling.reads <= set(tables[telling.table].columns)

@@ -6,7 +6,7 @@
 WITH limits AS (
     SELECT max(TRY_CAST(parameter_value AS INTEGER)) AS few
     FROM core.core_parameter
-    WHERE parameter_id = 'policy.suppression.count_pupils'
+    WHERE parameter_id = 'policy.suppression.count_pupils' OR parameter_id LIKE 'policy.audiences.%.count_pupils'
 ),
 placed AS (
     SELECT

@@ -33,14 +33,11 @@ EXEMPT = {
         mart_effect_absence.treated_pupils mart_effect_absence.control_pupils
         mart_design_option.treated_pupils mart_design_option.control_pupils
         mart_gap_decomposition.decomposition_pupils mart_early_warning_bin.bin_pupils
-        mart_gap_city.tested_pupils mart_gap_area.tested_pupils
+        mart_gap_area.tested_pupils
         mart_allocation_remaining.tested_pupils""",
-    SAT: """mart_gap_school_subject.tested_pupils mart_gap_school.tested_pupils
-        mart_gap_school.distinct_pupils mart_test_participation.listed_pupils
-        mart_unmet_need.need_n mart_goal.baseline_n""",
-    ESTIMATE: """mart_expected_absence.absent_expected_pupils mart_expected_absence.absent_lo_pupils
-        mart_expected_absence.absent_hi_pupils mart_criterion_fairness.expected_pupils
-        mart_scenario.reached_lo_pupils mart_scenario.reached_hi_pupils
+    SAT: """mart_gap_school_subject.tested_pupils mart_gap_school.distinct_pupils
+        mart_test_participation.listed_pupils mart_unmet_need.need_n mart_goal.baseline_n""",
+    ESTIMATE: """mart_scenario.reached_lo_pupils mart_scenario.reached_hi_pupils
         mart_scenario_group.reached_lo_pupils mart_scenario_group.reached_hi_pupils""",
     OWN: "mart_city_service.small_pupils mart_test_participation.small_pupils",
     ADULTS: """mart_ladder_agreement.ladder_participants mart_perception.raters mart_rating.raters
@@ -50,6 +47,14 @@ EXEMPT = {
         mart_rating_family.red_raters""",
     PLACES: "mart_evaluation.places mart_evaluation.applicants mart_asset.capacity_pupils",
 }
+
+
+# Of these it does not matter to the count whether any child is in them.
+UNRELATED = {
+    *("mart_topic.schools", "mart_topic.aspects", "mart_topic.aspects_covered"),
+    "mart_response_money.schools_unmatched",
+}
+OF_ALL = {"mart_parents_plan.parents_per_pupil_agorot"}  # of the plan, by all registered pupils
 
 
 def told():
@@ -92,3 +97,44 @@ def test_the_exempt_are_there_once_and_are_not_declared():
 def test_what_hides_its_own_row_is_the_count_behind_something():
     for name in EXEMPT[OWN].split():
         assert dictionary().fields[name.split(".")[1]].n_for
+
+
+def beside(units):
+    """Table, column of every column of some units that stands beside counts that may be hidden."""
+    fields = dictionary().fields
+    for name in sorted({t.table for t in dictionary().counts if t.number and t.loss}):
+        table = dictionary().tables[name]
+        for column in (c for c in table.columns if c not in table.key):
+            if units(fields[column].unit):
+                yield name, column
+
+
+def is_hidden_with_a_count(name, column):
+    return any(t.table == name and t.number and column in t.hides for t in dictionary().counts)
+
+
+def test_places_that_each_hold_a_child_are_hidden_with_the_children():
+    """Fewer than five children of four schools are four."""
+    found = {f"{n}.{c}": (n, c) for n, c in beside(lambda u: u in ("schools", "cells", "aspects"))}
+    related = found.keys() - UNRELATED
+    assert len(related) > 4
+    assert [name for name in sorted(related) if not is_hidden_with_a_count(*found[name])] == []
+
+
+def test_what_one_costs_is_hidden_with_how_many_there_are():
+    found = {f"{n}.{c}": (n, c) for n, c in beside(lambda unit: unit.startswith("agorot per"))}
+    related = found.keys() - OF_ALL
+    assert len(related) > 4
+    assert [name for name in sorted(related) if not is_hidden_with_a_count(*found[name])] == []
+
+
+def test_the_ends_of_a_share_say_no_more_than_the_share():
+    """An interval made of the share as it was gives it back to all digits."""
+    fields, checked = dictionary().fields, 0
+    for rule in (r for r in dictionary().rounded if r.share_of):
+        held = dictionary().tables[rule.table].columns
+        for column in rule.columns:
+            ends = [end for end in fields[column].interval if end in held]
+            checked += bool(ends)
+            assert {*ends} <= {*rule.ends[:2], *rule.columns}, f"{rule.table}.{column}"
+    assert checked >= 4

@@ -5,7 +5,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from pipelines.publish.disclosure import read, round_off
+from pipelines.publish.disclosure import left_beside, read, round_off
 from pipelines.publish.suppression import (
     PrivacyError,
     Thresholds,
@@ -630,6 +630,51 @@ def test_the_answers_behind_a_need_are_those_of_the_classes():
     )
     with pytest.raises(PrivacyError, match="share_pupils"):
         intrude(read(tables, tables | {"mart_climate": few}), LIMITS)
+
+
+def test_four_tests_in_four_cells_are_read_off_nothing():
+    """Fewer than five tests in four grades and years are four: the cells are hidden with them."""
+    rows = [("a", 4, 4, 4), ("b", 40, 12, 4)]
+    columns = ["semel_mosad", "tested_pupils", "distinct_pupils", "cells"]
+    measures = ("gap_sd", "gap_se_sd", "gap_lo_sd", "gap_hi_sd", "p_below_target")
+    tables = {
+        "mart_gap_group_school": pl.DataFrame(rows, columns, orient="row").with_columns(
+            *(pl.lit(0.4).alias(name) for name in measures),
+            group_id=pl.lit("gifted"),
+            subject=pl.lit("math"),
+            gap_tier=pl.lit("surely_below"),
+        )
+    }
+    shown = released(tables)
+    assert shown["mart_gap_group_school"].select(columns).rows() == [
+        ("a", None, None, None),
+        ("b", 40, 12, 4),
+    ]
+    cells = tables["mart_gap_group_school"]["cells"]
+    few = {"mart_gap_group_school": shown["mart_gap_group_school"].with_columns(cells)}
+    assert left_beside(tables, shown) == []
+    assert left_beside(tables, few) == ["mart_gap_group_school.cells"]
+
+
+def test_girls_and_boys_who_were_tested_are_all_of_the_school():
+    rows = [("girls", 3, 3), ("boys", 40, 40)]
+    groups = [("girls", "sex"), ("boys", "sex")]
+    gaps = {name: pl.lit(0.1) for name in ("gap_sd", "gap_se_sd", "gap_lo_sd", "gap_hi_sd")}
+    tables = {
+        "mart_city": city("all"),
+        "mart_group": pl.DataFrame(groups, ["group_id", "group_dimension"], orient="row"),
+        "mart_gap_school": pl.DataFrame(
+            {"semel_mosad": ["a"], "subject": ["math"], "tested_pupils": [43]}
+        ),
+        "mart_gap_group_school": pl.DataFrame(
+            rows, ["group_id", "tested_pupils", "distinct_pupils"], orient="row"
+        ).with_columns(
+            **gaps, semel_mosad=pl.lit("a"), subject=pl.lit("math"), cells=2, p_below_target=0.5
+        ),
+    }
+    shown = released(tables)
+    assert shown["mart_gap_group_school"]["tested_pupils"].to_list() == [None, None]
+    assert shown["mart_gap_school"]["tested_pupils"].to_list() == [43]
 
 
 def test_ten_tests_of_two_children_are_two_children():
