@@ -23,6 +23,7 @@ from models.demo import (
 from models.demo import pupils as pupil_tables
 from models.demo import schools as school_tables
 from models.demo import truth as truth_tables
+from models.demo.forecast import FORECAST, forecast_file
 from models.demo.layout import Layout
 from models.demo.profiles import profile_named
 from models.demo.streams import Streams
@@ -58,7 +59,11 @@ class SyntheticCity:
 
 
 def generate(
-    seed: int = 1, profile: str = "clean", years: Sequence[int] | None = None
+    seed: int = 1,
+    profile: str = "clean",
+    years: Sequence[int] | None = None,
+    *,
+    with_forecast: bool = False,
 ) -> SyntheticCity:
     """Generate a city. The same arguments always give the same city.
 
@@ -67,6 +72,7 @@ def generate(
         profile: one of `PROFILES`.
         years: consecutive school years in ascending order (2026 = 2025/26); 2022 to 2026 if not
             given. The counts of the source documents hold in the last one.
+        with_forecast: whether a registration forecast of the next year came; all else is the same.
 
     Raises:
         ValueError: if the profile is unknown, the seed negative, or the years not consecutive.
@@ -201,6 +207,8 @@ def generate(
         "true_letter": decisions.letters_truth(files["confirmations.csv"]),
         "true_silent": schools.filter(pl.col("label") == spec.SILENT_SCHOOL).select("semel_mosad"),
     }
+    if with_forecast:
+        files[FORECAST], truth["true_forecast"] = forecast_file(described, last + 1, streams)
     return SyntheticCity(files, truth, profile, seed, years, _expected(schools, delivery))
 
 

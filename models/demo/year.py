@@ -166,7 +166,11 @@ def _tickets(
     rng = np.random.default_rng([seed, year, 1])
     wrong, right, asking, content = rng.choice(schools, 4, replace=False).tolist()
     line = next(row["plan_row_id"] for row in rows if row["semel_mosad"] == asking)
-    pupils, first, second = "mart_need_index/semel_mosad={}/pupils", (10, 11), (11, 8)
+    pupils, first, second = (
+        "mart_need_index/semel_mosad={}/last_registered_pupils",
+        (10, 11),
+        (11, 8),
+    )
     written = [
         {
             "school": wrong,

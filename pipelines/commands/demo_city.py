@@ -46,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=_seed, default=1)
     parser.add_argument("--profile", choices=PROFILES, default="clean")
     parser.add_argument("--years", type=_years, default=DEFAULT_YEARS, help="such as 2022-2026")
+    parser.add_argument(
+        "--forecast", action="store_true", help="with a registration forecast of the next year"
+    )
     parser.add_argument("--out", type=Path, default=DEFAULT_FOLDER, help="folder to write")
     parser.add_argument("--force", action="store_true", help="replace the folder if it exists")
     parser.add_argument(
@@ -63,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{options.out} exists: nothing done. Add --force to generate it anew.")
         return 0
     start = time.perf_counter()
-    city = generate(options.seed, options.profile, options.years)
+    city = generate(options.seed, options.profile, options.years, with_forecast=options.forecast)
     try:
         write_city(city, options.out)
     except (FileExistsError, FileNotFoundError, ValueError) as error:

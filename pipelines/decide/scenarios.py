@@ -504,13 +504,13 @@ def _members(
         tables["core_group_school"]
         .join(tables["mart_group"], on="group_id")
         .filter(pl.col("group_dimension") != "stream")
-        .join(need.select("semel_mosad", "pupils"), on="semel_mosad")
+        .join(need.select("semel_mosad", "last_registered_pupils"), on="semel_mosad")
         .select(
             pl.lit("group").alias("scenario_dimension"),
             pl.col("group_id").alias("division_id"),
             "semel_mosad",
-            member_share=pl.when(pl.col("pupils") > 0)
-            .then((pl.col("group_pupils") / pl.col("pupils")).clip(0, 1))
+            member_share=pl.when(pl.col("last_registered_pupils") > 0)
+            .then((pl.col("group_pupils") / pl.col("last_registered_pupils")).clip(0, 1))
             .otherwise(0.0),
             member_pupils=pl.col("group_pupils").cast(pl.Int64),
         )

@@ -16,6 +16,7 @@ import xlsxwriter
 import yaml
 
 from models.demo import Layout, SyntheticCity
+from models.demo.forecast import FORECAST
 from models.demo.year import OF_YEAR, play
 from pipelines.settings.archive import FOLDER as DECIDED
 from pipelines.settings.archive import LINES, MONEY, read_archives
@@ -50,6 +51,9 @@ def write_city(city: SyntheticCity, folder: Path, templates: Path = TEMPLATES) -
         )
     texts = _fill_templates(city, templates)
     scenarios = sorted((templates / SCENARIOS).glob("*.yaml"))
+    if FORECAST in city.files:
+        added = (TEMPLATES / "forecast.yaml").read_text(encoding="utf-8")
+        texts["city.yaml"] = f"{texts['city.yaml'].rstrip()}\n\n{added}"
     if city.layouts or city.absent:
         texts["city.yaml"] = _fit_mapping(texts["city.yaml"], city)
     partial, old = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "old"))

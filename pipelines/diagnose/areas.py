@@ -117,7 +117,9 @@ def need_areas(city: CityFolder, tables: Tables) -> Tables:
     """
     need = (
         tables["mart_need_index"]
-        .select("semel_mosad", "pupils", "need", "need_lo", "need_hi")
+        .select(
+            "semel_mosad", "need", "need_lo", "need_hi", pupils=pl.col("last_registered_pupils")
+        )
         .join(nurture_bands(tables["core_school_year"]), on="semel_mosad", how="left")
         .with_columns(pl.col(BAND).fill_null(NOWHERE), area_kind=pl.lit(BAND))
         .sort("semel_mosad")

@@ -30,13 +30,11 @@ _SCALE_BEGINS = 1  # the nurture index and the category both count from 1, the s
 def need(city: CityFolder, tables: Tables) -> Tables:
     """Return the need index of the plan's schools, with each indicator behind it."""
     policy = city.policy.need
-    schools = (
-        tables["core_school"].filter("is_in_plan").select("semel_mosad", "school_name_he", "stream")
+    # Need is measured on the pupils of today; the plan is sized for those who are to come.
+    plan = tables["mart_planned_pupils"].select(
+        "semel_mosad", "school_name_he", "stream", "pupils", "last_registered_pupils", "planned_by"
     )
     latest = tables["core_school_year"].sort("school_year").group_by("semel_mosad").last()
-    plan = schools.join(latest.select("semel_mosad", "pupils"), on="semel_mosad").filter(
-        pl.col("pupils") > 0
-    )
     rows = pl.concat(
         [
             plan.select("semel_mosad")
@@ -225,6 +223,7 @@ STEPS = (
             "core_attendance",
             "core_climate",
             "core_city",
+            "mart_planned_pupils",
             "mart_gap_school",
         ),
         after=GATES,

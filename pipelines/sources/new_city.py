@@ -47,8 +47,9 @@ _NOTHING = 0.15  # a table that fits a source less well is no source's, and nobo
 _SAME_LAYOUT = 0.6  # share of a mapping's headers that a changed file still has
 _PLACE = ("format", "encoding", "delimiter", "sheet", "header_row", "header_rows")
 _WORDS = Path(__file__).parents[1] / "settings" / "new_city.yaml"
-REGISTER, DELIVERY, BUDGET = (
+REGISTER, FORECAST, DELIVERY, BUDGET = (
     "register__schools",
+    "register__forecast",
     "programmes__delivery",
     "finance__budget_lines",
 )
@@ -647,7 +648,9 @@ def city_settings(
         city: how the files are read.
         answers: what people said, and whom to ask.
     """
-    years = sorted(int(year) for year in _years(city.tables) if re.fullmatch(r"20\d\d", year))
+    # A forecast is of a year that has no data yet.
+    measured = [table for table in city.tables if table.source_id != FORECAST]
+    years = sorted(int(year) for year in _years(measured) if re.fullmatch(r"20\d\d", year))
     registered = [int(year) for year in _years(city.of(REGISTER)) if year.isdecimal()]
     subjects = {
         value

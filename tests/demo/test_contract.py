@@ -225,3 +225,20 @@ def test_who_joined_was_not_there_the_year_before(clean):
     assert joined.filter(pl.col("origin") != "same_city")["was_in"].null_count() == (
         joined.height - same_city.height
     )
+
+
+def test_a_forecast_is_added_and_changes_nothing_else():
+    from models.demo import generate
+    from models.demo.forecast import FORECAST
+
+    without = generate(seed=3, profile="small", years=(2025, 2026))
+    city = generate(seed=3, profile="small", years=(2025, 2026), with_forecast=True)
+    assert set(city.files) - set(without.files) == {FORECAST}
+    assert all(city.files[name].equals(frame) for name, frame in without.files.items())
+    frame, table = city.files[FORECAST], dictionary().contract("register__forecast")
+    assert tuple(frame.columns) == table.contract
+    assert set(frame["school_year"]) == {2027}
+    known = city.truth["true_forecast"].join(frame, on="semel_mosad", how="left")
+    assert known["forecast_pupils"].null_count() == 1  # one school sent none
+    miss = (known["forecast_pupils"] / known["coming_pupils"] - 1).drop_nulls()
+    assert miss.abs().max() < 0.12

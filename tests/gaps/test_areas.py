@@ -107,7 +107,8 @@ def test_bands_of_the_nurture_index_are_areas_and_their_need_is_that_of_pupils()
     need = pl.DataFrame(
         {
             "semel_mosad": ["1", "2", "3", "4"],
-            "pupils": [100, 300, 100, 100],
+            "pupils": [110, 250, 100, 90],  # foreseen
+            "last_registered_pupils": [100, 300, 100, 100],
             "need": [0.1, 0.3, 0.5, 0.2],
             "need_lo": [0.0, 0.2, 0.4, 0.1],
             "need_hi": [0.2, 0.4, 0.6, 0.3],

@@ -17,7 +17,8 @@ EXEMPT = {
         mart_scenario_group.pupils mart_scenario_school.pupils mart_school_money.pupils
         mart_plan_progress.pupils mart_pupil_total.pupils mart_parents_payment.pupils
         mart_parents_plan.pupils mart_parents_plan.last_year_pupils
-        mart_need_area.pupils""",
+        mart_need_area.pupils mart_need_index.last_registered_pupils mart_planned_pupils.pupils
+        mart_planned_pupils.last_registered_pupils""",
     PLANNED: """mart_allocation.participants mart_allocation_asset.participants
         mart_plan_line.participants mart_plan_progress.participants mart_work_plan.participants
         mart_plan_progress.banded_participants mart_pooling_set.participants
@@ -25,7 +26,8 @@ EXEMPT = {
         mart_scenario_group.participants mart_scenario_school.participants
         mart_scenario_response.participants mart_line_tracking.participants
         mart_decided.decided_participants mart_decided_line.decided_participants
-        mart_city_service.places mart_city_service.places_kept""",
+        mart_city_service.places mart_city_service.places_kept
+        mart_planned_pupils.forecast_pupils mart_planned_pupils.forecast_change_pupils""",
     BEHIND: """mart_effect.treated_pupils mart_effect_side.treated_pupils
         mart_effect_design.treated_pupils mart_effect_design.control_pupils
         mart_effect_absence.treated_pupils mart_effect_absence.control_pupils

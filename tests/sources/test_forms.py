@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 import yaml
 
+from models.demo import generate
 from pipelines.commands.forms import STATUS, main
 from pipelines.commands.propose import main as propose
+from pipelines.demo.write import write_city
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import PROVENANCE, dictionary
 from pipelines.settings.mapping import FORM_HEADER_ROW, FORM_SHEET
@@ -33,9 +35,9 @@ GENERATED = [name for name in OF_PEOPLE if not name.startswith("act__")]
 
 
 @pytest.fixture(scope="module")
-def folder(small_city, tmp_path_factory):
+def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("forms") / "demo_city"
-    shutil.copytree(small_city, place, ignore=shutil.ignore_patterns("truth"))
+    write_city(generate(seed=1, profile="small", with_forecast=True), place)
     return place
 
 

@@ -11,7 +11,8 @@ BEHIND = {
     ("mart_school_money", "gefen_agorot"): {"finance__school_money"},
     ("mart_climate", "agree_pct"): {"climate__facets"},
     ("mart_line_tracking", "spent_agorot"): {"finance__ledger"},
-    ("mart_need_index", "pupils"): {"register__schools"},
+    ("mart_need_index", "pupils"): {"register__schools", "register__forecast"},
+    ("mart_need_index", "last_registered_pupils"): {"register__schools"},
     ("mart_response_map", "participants"): {"programmes__delivery"},
 }
 

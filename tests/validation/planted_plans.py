@@ -227,6 +227,12 @@ def core_tables(city, made):
         "core_response": stated["core_response"],
         "core_school": schools,
         "core_school_year": known,
+        "mart_planned_pupils": schools.join(
+            latest.select("semel_mosad", "pupils", last_registered_pupils="pupils").with_columns(
+                planned_by=pl.lit("last_register")
+            ),
+            on="semel_mosad",
+        ),
         "core_attendance": (
             absent.join(gone, on=year, how="left").with_columns(
                 pl.col("overt_dropout_pupils").fill_null(0)

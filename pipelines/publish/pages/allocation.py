@@ -84,6 +84,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         .sort(pl.col("level_band").cast(pl.Enum(list(dictionary().labels["level_band"]))))
         .to_dicts(),
         plan_evidence=tables["mart_plan_evidence"].sort("evidence_kind").to_dicts(),
+        sized=_sized(tables["mart_planned_pupils"]),
         amounts=tables["mart_committee_amount"].sort("response_id").to_dicts(),
         voices=voices(tables),
         contradictions=tables["mart_contradiction"].sort("contradiction", "response_id").to_dicts(),
@@ -183,6 +184,16 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         by_school=[_school(row, lines, tables) for row in schools.to_dicts()],
         close_calls=_close_calls(tables["mart_allocation_flip"]),
     )
+
+
+def _sized(planned: pl.DataFrame) -> dict[str, Any]:
+    """Return how many pupils each school is planned for, and whether any forecast says so."""
+    return {
+        "rows": planned.sort("school_name_he", "semel_mosad").to_dicts(),
+        "foreseen": planned["forecast_pupils"].is_not_null().any(),
+        "pupils": int(planned["pupils"].sum()),
+        "registered": int(planned["last_registered_pupils"].sum()),
+    }
 
 
 def _schools_by_plan(lines: pl.DataFrame) -> Rows:

@@ -655,7 +655,9 @@ def _practices(made: Prepared, code: str) -> dict[str, Rows]:
 def _form(made: Prepared, code: str) -> Rows:
     """Return the cells that a school is asked to confirm or correct: mart, row, column, name."""
     need = next(row for row in made.schools if row["semel_mosad"] == code)
-    cells: Rows = [{"mart": "mart_need_index", "row": need, "column": "pupils", "name": None}]
+    cells: Rows = [
+        {"mart": "mart_need_index", "row": need, "column": "last_registered_pupils", "name": None}
+    ]
     last = made.row("mart_last_plan", code)
     if last:
         cells.append(
