@@ -57,7 +57,7 @@ send: setup ## send CITY's current release: to each recipient the version of the
 pages: setup ## draw the pages of CITY's current release again, after a template has changed
 	@$(PY) -m pipelines.commands.pages $(CITY)
 
-papers: setup ## the papers of CITY's current release: policy document, paper to cut, entry sheet, verify.html (to data_marts/CITY/papers)
+papers: setup ## the papers of CITY's current release: policy document, packs of the three meetings (slides and pages), paper to cut, entry sheet, verify.html (to data_marts/CITY/papers)
 	@$(PY) -m pipelines.commands.papers $(CITY)
 
 ui: setup $(if $(filter demo_city,$(CITY)),data_raw/demo_city/city.yaml) ## the Dagster pages of CITY on http://127.0.0.1:$(PORT); nothing runs unless asked (VIEW=1: nothing can be started; HOST=address with TIKKUN_TOKEN: for others too)
@@ -114,7 +114,7 @@ backup: setup ## copy what cannot be made again of CITY into OUT=backup.tar.gz, 
 browser: # Debian's chromium and a Hebrew font for the browser tests; without them those tests are skipped, with the reason
 	@sh tests/browser/setup.sh
 
-office: # Debian's LibreOffice Calc for the tests of workbooks that people fill in; without it those tests are skipped, with the reason
+office: # Debian's LibreOffice for the tests that open workbooks, slides and Word documents in it; without it those tests are skipped, with the reason
 	@sh tests/office/setup.sh
 
 lint: setup ## style, types, the direction of dependencies, licences
@@ -128,7 +128,7 @@ format: setup ## put the code in its standard form
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
-validate: setup ## the claims: statistics against planted truth and published answers, quick and slow; costly properties on four times the cases
+validate: setup ## the claims: statistics against planted truth and published answers, quick and slow; properties and simulations on all their cases
 	@$(PY) -m pytest -m "slow or claim" --ignore=tests/benchmarks -rA
 	@TIKKUN_ALL_EXAMPLES=yes $(PY) -m pytest -m "(hypothesis or sampled) and not slow" --ignore=tests/benchmarks
 

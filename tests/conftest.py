@@ -27,13 +27,18 @@ def pytest_addoption(parser):
 LONG = (
     "sources/test_privacy.py",
     "integration/test_runs_together.py",
-    "sources/test_collect_properties.py",
-    "sources/test_dirty_city.py",
     "integration/test_real_city.py",
+    "cities/test_guide.py",
+    "sources/test_collect_properties.py",
+    "integration/test_night.py",
+    "publish/test_known.py",
+    "faults/test_damage.py",
+    "integration/test_steps.py",
     "integration/test_scenarios.py",
     "integration/test_run_errors.py",
-    "integration/test_steps.py",
     "browser/test_browser.py",
+    "faults/test_servers.py",
+    "sources/test_dirty_city.py",
 )
 
 
@@ -91,7 +96,7 @@ def browser():
 # The same steps on fewer draws: what is drawn often is tested where it is modelled.
 QUICK_ACCOUNT = """
 account:
-  draws: {value: 10, unit: draws, source: test, reason: quick}
+  draws: {value: 30, unit: draws, source: test, reason: the fewest by which a line can be firm}
   scenarios: {value: 3, unit: draws, source: test, reason: quick}
   flip_pairs: {value: 1, unit: pairs, source: test, reason: quick}
   gammas: {value: [0.0, 1.0, 2.0], unit: exponents, source: test, reason: quick}

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.aim.readiness import Held, unready
-from pipelines.publish.translations import read_translations
+from pipelines.publish.translations import read_translations, told_of
 from pipelines.rehearsal import Rehearsal, rehearse
 from pipelines.settings.city import CityError, CityFolder, load_sources
 from pipelines.settings.fields import NO_FAULT, Field, dictionary
@@ -66,6 +66,14 @@ def _report(city: CityFolder, done: Rehearsal, source: str | None, console: Cons
             " not read",
             "חוברת עבודה שלצדו פתוחה בתוכנת משרד; מה שטרם נשמר בה אינו נקרא",
         )
+    for name, left in told_of(city) if source is None else ():
+        if left:
+            _say(
+                console,
+                "!",
+                f"translations: {name}: {left} texts are not translated and stay in Hebrew",
+                f"תרגום: {name}: {left} טקסטים אינם מתורגמים ונשארים בעברית",
+            )
     for source_id, error in done.unreadable.items():
         if source_id in chosen:
             _say(console, "✗", error.en, error.he)

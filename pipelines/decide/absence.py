@@ -23,6 +23,7 @@ from models.effects import (
 from models.effects.estimate import ALPHA
 from pipelines.decide import pupils as columns
 from pipelines.decide.effects import FOLD_DRAWS, OTHER_DOSES, by_design, compared, other_doses
+from pipelines.decide.side_by_side import side_by_side
 from pipelines.settings.city import CityFolder
 from pipelines.warehouse.tables import Step, Tables, nothing
 
@@ -81,12 +82,16 @@ def _estimates(
     people: pl.DataFrame, entries: pl.DataFrame, seed: int
 ) -> dict[tuple[str, str, str], Estimate]:
     """Return each response's estimates by lot, by score and by comparison, in SD of absence."""
-    found: dict[tuple[str, str, str], Estimate] = {}
-    for response_id in sorted(entries["response_id"].unique()):
+
+    def of_response(response_id: str) -> dict[tuple[str, str, str], Estimate]:
         listed = entries.filter(pl.col("response_id") == response_id)
-        found |= by_design(people, listed, response_id, ABSENCE, [ABSENCE], [], seed)
-        found[response_id, ABSENCE, "matching"] = _matching(people, listed, response_id, seed)
-    return found
+        found = by_design(people, listed, response_id, ABSENCE, [ABSENCE], [], seed)
+        return found | {
+            (response_id, ABSENCE, "matching"): _matching(people, listed, response_id, seed)
+        }
+
+    parts = side_by_side(of_response, sorted(entries["response_id"].unique()))
+    return {key: estimate for part in parts for key, estimate in part.items()}
 
 
 def _in_days(

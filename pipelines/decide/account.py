@@ -21,9 +21,10 @@ from models.allocation.solve.resolve import Effort, Once
 from models.keys import PAIR
 from models.need import need_draws
 from pipelines.decide.allocation import STEPS as ALLOCATION
-from pipelines.decide.allocation import WORKERS, by_worth, fairness, planned, problem
+from pipelines.decide.allocation import by_worth, fairness, planned, problem
 from pipelines.decide.goals import gains
 from pipelines.decide.rules import surely_neediest
+from pipelines.decide.side_by_side import WORKERS
 from pipelines.diagnose.areas import BAND, nurture_bands
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import dictionary
@@ -36,7 +37,7 @@ TURNING = TurningPointSettings(
 READS = ALLOCATION[0].reads
 CLOSE = Effort(gap_pct=0.1)
 # Rounds of a robust plan grow steeply with precision; what it may miss is told beside it.
-ROBUST = Effort(gap_pct=0.5, time_limit_s=60.0)
+ROBUST = Effort(gap_pct=1.0, time_limit_s=60.0)
 # The end of the frontier is shown for its direction; proving its floor finer takes minutes.
 FLOOR = Effort(gap_pct=5.0, time_limit_s=60.0)
 GEFEN = "gefen_school"
@@ -152,8 +153,9 @@ def turned(posed: Problem, lines: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataF
 def firm(city: CityFolder, tables: Tables) -> Tables:
     """Return how often each line is chosen when needs, effects, places and costs are drawn."""
     settings, posed, lines = city.policy.account, by_worth(city, tables), tables["mart_allocation"]
-    draws = drawn(city, tables)
-    found = stability(posed, lines, draws, workers=WORKERS)
+    draws = drawn_for(city, tables, posed)
+    solved = draws.filter(pl.col("draw") < settings.solved_draws.value)
+    found = stability(posed, lines, solved, workers=WORKERS)
     few = draws.filter(pl.col("draw") < settings.scenarios.value)
     with ThreadPoolExecutor() as pool:  # side by side, as the plans leave a core idle at their end
         information = pool.submit(
@@ -185,6 +187,11 @@ def firm(city: CityFolder, tables: Tables) -> Tables:
 
 def drawn(city: CityFolder, tables: Tables) -> pl.DataFrame:
     """Return joint draws of the city's needs and posterior effects, with the policy's spreads."""
+    return drawn_for(city, tables, problem(city, tables))
+
+
+def drawn_for(city: CityFolder, tables: Tables, posed: Problem) -> pl.DataFrame:
+    """Return the same for what a problem offers."""
     policy, settings = city.policy, city.policy.account
     indicators = tables["mart_need_indicator"].join(
         tables["mart_need_index"], on="semel_mosad", how="semi"
@@ -203,7 +210,7 @@ def drawn(city: CityFolder, tables: Tables) -> pl.DataFrame:
         draws=settings.draws.value,
         seed=settings.seed.value,
     )
-    offered = problem(city, tables).options.select(PAIR).unique()
+    offered = posed.options.select(PAIR).unique()
     effects = gains(city, tables).join(offered, on=PAIR, how="semi")
     return joint_draws(
         needs,

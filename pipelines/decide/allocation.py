@@ -43,8 +43,6 @@ from pipelines.settings.scenario_files import refuse_unknown_schools
 from pipelines.warehouse.tables import Step, Tables, nothing, schema_of, table_of
 
 NEXT_NIS = 100_000
-WORKERS = 2
-"""Searches side by side. How many there are changes no figure."""
 
 
 def options(city: CityFolder, tables: Tables) -> pl.DataFrame:

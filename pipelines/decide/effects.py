@@ -24,6 +24,7 @@ from models.effects import (
 )
 from models.keys import WHOLE
 from pipelines.decide import pupils as columns
+from pipelines.decide.side_by_side import side_by_side
 from pipelines.settings.city import CityFolder
 from pipelines.warehouse.tables import Step, Tables, schema_of
 
@@ -180,8 +181,10 @@ def _estimates(
     taught = registered.group_by("response_id", maintain_order=True).agg("subject")
     subjects = sorted(tables["core_pupil_outcome"]["subject"].unique())
     seed = city.policy.effects.seed.value
-    found: dict[tuple[str, str, str], Estimate] = {}
-    for response_id, own in taught.iter_rows():
+
+    def of_response(asked: tuple[str, list[str]]) -> dict[tuple[str, str, str], Estimate]:
+        response_id, own = asked
+        found: dict[tuple[str, str, str], Estimate] = {}
         others = [name for name in subjects if name not in own]
         listed = entries.filter(pl.col("response_id") == response_id)
         cells = tables["core_panel_cell"].filter(pl.col("response_id") == response_id)
@@ -195,7 +198,10 @@ def _estimates(
                 )
             if not cells.is_empty():
                 found[*key, "panel"] = _panel(cells, subject, others, lag, seed)
-    return found
+        return found
+
+    parts = side_by_side(of_response, taught.iter_rows())
+    return {key: estimate for part in parts for key, estimate in part.items()}
 
 
 def by_design(

@@ -28,9 +28,10 @@ from models.allocation.solve.model import model_of
 from models.apportionment import split_by_share
 from models.keys import PAIR
 from pipelines.decide import allocation, city_services
-from pipelines.decide.allocation import WORKERS, problem, with_payers
+from pipelines.decide.allocation import problem, with_payers
 from pipelines.decide.goals import READS as GOAL_READS
 from pipelines.decide.goals import mean_effects
+from pipelines.decide.side_by_side import WORKERS
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.code import code_fingerprint
 from pipelines.settings.fields import dictionary

@@ -180,6 +180,7 @@ class Studio:
     def draft(self, settings: Settings) -> Draft:
         """Solve again, to within `GAP_PCT` and near the published plan."""
         gap, conflict, change, bought = None, None, None, self.base.clear()
+        again = self._again  # found at first sight, before anybody waits for a slider
         if settings == self.settings:  # What is published is not searched for again.
             certificate = self.tables["mart_allocation_certificate"]
             return self._shown(self.base, certificate["optimality_gap_pct"].item(), None, 0.0)
@@ -201,7 +202,7 @@ class Studio:
                 allocation.with_payers(self.city, self.tables, found.lines, found.money),
                 found.gap_pct,
             )
-            plans = [self.base, self._again, found.lines]
+            plans = [self.base, again, found.lines]
             worth, told = known_worth(self.problem, {DRAFT: changed}, plans)
             drafted = told[DRAFT]
             change = 100 * (drafted - worth) / worth if worth and drafted is not None else None

@@ -25,6 +25,7 @@ from pipelines.settings.fields import dictionary
 from pipelines.settings.policy import Policy
 from pipelines.settings.translation_files import translation_files
 from pipelines.settings.yaml_files import CityError, read_yaml
+from pipelines.sources.forms import A4
 from pipelines.sources.workbook import ERROR_CELL, UnreadableError, read_sheet
 
 _TEXTS = Path(__file__).parent / "pages" / "outside"
@@ -36,6 +37,7 @@ HEAD = ("key", "עברית", "English", "תרגום")
 SHEET = "תרגום"
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes
 _LONGEST = 600
+_LINE, _IN_A_LINE = 15, 60  # points of a line, and characters in it
 _HOLE = re.compile(r"\{([a-z_]*)\}")
 _FORMULA = re.compile(r"^\s*[=+@＝＋＠]")
 # Signs that turn the direction of what follows them, or cannot be seen.
@@ -347,12 +349,14 @@ def write_translation_file(
         sheet.merge_range(0, 0, 0, 3, _INSTRUCTION.format(name=LANGUAGES[language]), told)
         sheet.set_row(0, 78)
         sheet.write_row(1, 0, HEAD, head)
-        for place, width in enumerate((24, 60, 60, 60)):
+        for place, width in enumerate((30, _IN_A_LINE, _IN_A_LINE, _IN_A_LINE)):
             sheet.set_column(place, place, width)
         for row, (key, text) in enumerate(texts.items(), start=2):
             held = filled.get(key)
             is_current = held is not None and held.of == text.he
             is_left += not is_current and not (language == ENGLISH and text.en)
+            longest = max(len(text.he), len(text.en), len(held.text) if held else 0)
+            sheet.set_row(row, _LINE * (1 + longest // _IN_A_LINE))
             sheet.write_string(row, 0, key, left)
             sheet.write_string(row, 1, text.he, told)
             sheet.write_string(row, 2, text.en, left)
@@ -361,6 +365,10 @@ def write_translation_file(
             else:
                 sheet.write_blank(row, 3, None, open_)
         sheet.freeze_panes(2, 0)
+        sheet.set_landscape()
+        sheet.set_paper(A4)
+        sheet.fit_to_pages(1, 0)
+        sheet.repeat_rows(1)
     return is_left
 
 

@@ -33,6 +33,8 @@ COVER = "שער"
 TOTAL = "סך הכול"
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes of each run
 _WIDEST, _NARROWEST = 60, 11
+_BROKEN, _BOLD = 1.15, 1.35  # the room of a text broken into lines, and of a bold one
+_PAGE_WIDTH = 190  # letters beside each other that can be read on a sheet of paper
 _COVER_WIDTH, _LINE_HEIGHT = 70, 15  # letters that fit on a sheet of paper; points
 
 
@@ -61,11 +63,23 @@ def _for_people(frame: pl.DataFrame, names: Mapping[str, Mapping[str, str]]) -> 
     twice = {c for c in frame.columns if {*(fields[c].named_in or ())[2:]} & {*frame.columns}}
     keys = {c for c in frame.columns if fields[c].unit == "key" and not fields[c].named_in}
     english = {c for c in frame.columns if c.endswith("_en")}
-    frame = frame.drop((twice | keys | english) - {_SCHOOLS})
+    frame = _in_shekels(frame.drop((twice | keys | english) - {_SCHOOLS}))
     return frame.with_columns(
         pl.col(column).map_elements(partial(called, names, column), return_dtype=pl.String)
         for column in frame.columns
         if fields[column].named_in and _SCHOOLS not in column
+    )
+
+
+def _in_shekels(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table whose rows name their unit, money in shekels as everywhere in the book."""
+    if "unit" not in frame.columns:
+        return frame
+    is_money = pl.col("unit").str.starts_with("agorot")
+    measured = [c for c in frame.columns if dictionary().fields[c].unit == "as named"]
+    return frame.with_columns(
+        *(pl.when(is_money).then(pl.col(c) / AGOROT).otherwise(c).alias(c) for c in measured),
+        pl.col("unit").str.replace("^agorot", "NIS"),
     )
 
 
@@ -269,20 +283,31 @@ def _sheet(
     sheet.repeat_rows(0)
     sheet.set_landscape()
     sheet.set_paper(9)  # A4
-    sheet.fit_to_pages(1, 0)
     sheet.set_footer("&C&P / &N")
     if context.is_synthetic:
         sheet.set_header("&C&10נתונים סינתטיים")
+    lines, wide = [1] * (frame.height + 1), 0.0
     for column, column_name in enumerate(frame.columns):
-        field = fields[column_name]
+        field, head = fields[column_name], head_of(column_name)
         texts = [_shown(field, value) for value in frame[column_name]]
-        sheet.write_string(0, column, head_of(column_name), styles["head"])
+        sheet.write_string(0, column, head, styles["head"])
         for row, value in enumerate(texts, start=1):
             _write(sheet, row, column, field, value, styles)
         longest = max((len(_plain(value)) for value in texts), default=0)
-        sheet.set_column(
-            column, column, min(max(longest + 3, len(field.he) * 0.7, _NARROWEST), _WIDEST)
-        )
+        own = min(max(longest + 3, len(field.he) * 0.7, _NARROWEST), _WIDEST)
+        sheet.set_column(column, column, own)
+        wide += own
+        lines[0] = max(lines[0], math.ceil(_BOLD * len(head) / own))
+        for row, text in enumerate(map(_plain, texts), start=1):
+            if len(text) > own - 1:
+                lines[row] = max(lines[row], math.ceil(_BROKEN * len(text) / own))
+    for row, count in enumerate(lines):
+        if count > 1:  # not every program makes wrapped rows as high as they need
+            sheet.set_row(row, _LINE_HEIGHT * count)
+    # Of a wide sheet several pages side by side can be read, each with the first columns.
+    sheet.fit_to_pages(math.ceil(wide / _PAGE_WIDTH), 0)
+    if wide > _PAGE_WIDTH:
+        sheet.repeat_columns(0, min(1, len(frame.columns) - 1))
     if frame.height:
         sheet.autofilter(0, 0, frame.height, len(frame.columns) - 1)
         _totals(sheet, name, frame, styles)

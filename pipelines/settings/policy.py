@@ -477,6 +477,7 @@ class AccountPolicy(Model):
     """How the plan is accounted for: what is drawn, asked again and held equal (R85–R96)."""
 
     draws: Annotated[Parameter[Count], In("draws")]
+    solved_draws: Annotated[Parameter[Count], In("draws")]
     seed: Annotated[Parameter[Seed], In("seed")]
     participation_spread: Annotated[Parameter[Sd], In("SD of ln(who comes ÷ who was planned for)")]
     cost_spread: Annotated[Parameter[Sd], In("SD of ln(cost ÷ planned cost)")]

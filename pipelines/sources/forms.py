@@ -39,6 +39,8 @@ ROWS = 300
 _LISTS, _SCHOOLS = "רשימות", "בתי ספר"
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes
 _LONGEST = 500
+A4 = 9
+"""How a workbook names the paper (ECMA-376, 18.18.50)."""
 _YES_NO = ["כן", "לא"]
 _GENERAL = (
     "ממלאים רק את השורות הלבנות. כותרת כהה – חובה; כותרת בהירה – רשות. אין לכתוב שמות של אנשים, "
@@ -207,6 +209,10 @@ def _write_sheet(
         for number, value in enumerate(beside[head] if beside is not None else ()):
             _write(sheet, FORM_HEADER_ROW + number, place, value, style["held"])
     sheet.freeze_panes(FORM_HEADER_ROW, 0)
+    sheet.set_landscape()
+    sheet.set_paper(A4)
+    sheet.fit_to_pages(1, 0)  # whoever prints it has all columns on a page
+    sheet.repeat_rows(FORM_HEADER_ROW - 1)
 
 
 _HEAD = {"bold": True, "text_wrap": True, "valign": "top", "border": 1, "reading_order": 2}

@@ -63,21 +63,39 @@ def test_how_often_a_line_is_chosen():
 
 
 @pytest.mark.parametrize(
-    ("overtaken", "label"),
+    ("overtaken", "label", "other"),
     [
-        (0, "firm"),
-        (10, "firm"),
-        (11, "contested"),
-        (40, "contested"),
-        (41, "coin_flip"),
-        (80, "coin_flip"),
+        # 90 %: .97-1, .90-.98, .84-.94, .83-.93, .67-.81, .52-.68, .51-.67, .14-.28.
+        (0, "firm", None),
+        (6, "firm", "contested"),
+        (10, "firm", "contested"),
+        (11, "contested", "firm"),
+        (25, "contested", None),
+        (40, "contested", "coin_flip"),
+        (41, "coin_flip", "contested"),
+        (80, "coin_flip", None),
     ],
 )
-def test_bounds_of_firm_contested_and_coin_flip(overtaken, label):
+def test_bounds_of_firm_contested_and_coin_flip(overtaken, label, other):
+    """A class, and the one beyond a limit that the draws leave open; alike in the plan or not."""
     built = rivals()
     drawn = draws_of([(k, "2", 1.2 if k < overtaken else 1.0, 1) for k in range(100)])
     found = stability(built, solve(built, gap_pct=0).lines, drawn)
     assert found.pairs["stability"].to_list() == [label, label]
+    assert found.pairs["other_stability"].to_list() == [other, other]
+
+
+def test_a_few_draws_that_all_agree_leave_open_whether_a_line_is_firm():
+    """Ten in ten: 90 % hold .79-1; and of two limits in one interval the nearer is told."""
+    built = rivals()
+    lines = solve(built, gap_pct=0).lines
+    drawn = draws_of([(k, "2", 1.0, 1) for k in range(10)])
+    assert stability(built, lines, drawn).pairs["other_stability"].to_list() == ["contested"] * 2
+    for overtaken, other in ((2, "firm"), (3, "coin_flip")):
+        drawn = draws_of([(k, "2", 1.2 if k < overtaken else 1.0, 1) for k in range(10)])
+        found = stability(built, lines, drawn).pairs
+        assert found["stability"].to_list() == ["contested"] * 2
+        assert found["other_stability"].to_list() == [other] * 2
 
 
 def test_a_draw_no_plan_can_pay_is_counted_apart():

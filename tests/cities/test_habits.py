@@ -5,7 +5,9 @@ import pytest
 
 from pipelines.commands.check import main as check
 from pipelines.commands.new_city import main as new_city
-from pipelines.settings.city import load_city
+from pipelines.rehearsal import rehearse
+from pipelines.settings.city import load_city, load_sources
+from pipelines.settings.fields import dictionary
 from tests.cities.five_schools import write_year
 from tests.cities.habits import write_one_workbook, write_semicolons
 from tests.cities.test_five_schools import ANSWERS, MOST_OPEN
@@ -31,6 +33,34 @@ def test_other_habits_ask_no_more_and_pass_the_check(write, tmp_path, capsys):
     assert all(len(mappings) == 2 for mappings in city.sources.values())
     assert city.subjects == ("english", "hebrew", "math")
     assert check([str(folder)]) == 0, capsys.readouterr().out
+
+
+def _staged(folder):
+    """Every staged row of a town, source by source, wherever it stood."""
+    assert new_city([str(folder), "--answers", str(ANSWERS)]) == 0
+    city = load_sources(folder)
+    done = rehearse(city)
+    rows = {}
+    for source_id in city.city.sources:
+        table = dictionary().contract(source_id)
+        columns = ", ".join(table.columns)
+        rows[source_id] = done.table(
+            f"SELECT {columns} FROM staging.{table.name} ORDER BY {', '.join(table.key)}"
+        )
+    return rows
+
+
+@pytest.mark.parametrize("write", HABITS)
+def test_other_habits_stage_the_same_rows(write, tmp_path):
+    own, other = tmp_path / "own" / "givat_alonim", tmp_path / "other" / "givat_alonim"
+    for year in (2025, 2026):
+        write_year(own / "files", year)
+    write(other / "files", tmp_path / "aside", 2025, 2026)
+    expected, found = _staged(own), _staged(other)
+    assert set(found) == set(expected)
+    for source_id, rows in expected.items():
+        assert rows.height > 4, source_id
+        assert found[source_id].equals(rows), source_id
 
 
 @pytest.fixture(scope="module")

@@ -72,6 +72,28 @@ def test_a_city_without_a_release_is_run_whole(small_city, tmp_path):
     assert request.tags[CITY] == "demo_city"
 
 
+def test_a_night_makes_what_is_due_and_the_next_one_rests(place, looks):
+    """Whatever is asked for; what is made is that of a scenario, as the whole chain is slow."""
+    one = current_release(place.marts)
+    change_policy(place, "act", value={"overdue_days": {"value": 31, **DAYS}})
+    with patch.dict(os.environ, place.env), instance(place.workspace()) as history:
+        _, request = ask(place, history)
+    assert request.asset_selection is None
+    change_policy(place, "act", value=None)
+    assert "nothing has changed" in night(place)
+
+    (place.raw / "scenarios" / "need_blind.yaml").unlink()
+    looks.clear()
+    asked = night(place).asset_selection
+    assert len(looks) == 1  # once a run, not once a step
+    assert dg.AssetKey(["mart", "mart_scenario"]) in asked
+    assert dg.AssetKey(["mart", "mart_allocation"]) not in asked
+    assert manifest(verify(place.marts))["compared_with"] == one.name
+    assert "nothing has changed" in night(place)
+    assert "nothing has changed" in place.call().stdout
+
+
+@pytest.mark.slow
 def test_nights(place, looks):
     """The night knows what the command published, rests, and goes on from it."""
     one = current_release(place.marts)

@@ -279,10 +279,14 @@ def headings(read: Read) -> Iterator[str]:
 
 
 def heads(read: Read) -> Iterator[str]:
-    """The head cells of a table say what they are the heads of (15-003)."""
+    """The head cells of a table say what they are the heads of, or its cells name their heads
+    (15-003).
+    """
     for table in (e for e in read.elements if e.kind == "Table"):
         cells = [e for e in _under(table) if e.kind in ("TH", "TD")]
-        if any(_attribute(cell, "/Headers") is not None for cell in cells):
+        ids = {str(cell.held.get("/ID")) for cell in cells if cell.kind == "TH"}
+        named = [_attribute(cell, "/Headers") for cell in cells if cell.kind == "TD"]
+        if all(one and {str(name) for name in one} <= ids for one in named):
             continue
         lost = [c for c in cells if c.kind == "TH" and _attribute(c, "/Scope") is None]
         if lost:

@@ -13,12 +13,16 @@ from pipelines.publish import words
 from pipelines.publish.papers.content import LEFT_TO_RIGHT
 from pipelines.settings.fields import dictionary
 
-# Cells whose form is said by another column of their row.
-OWN_FORMS = {
-    ("mart_goal", "baseline"): ("months_from_target", "tenths"),
-    ("mart_goal", "target_value"): ("months_from_target", "tenths"),
-    ("mart_allocation_answer", "answer_value"): ("percent",),
-}
+
+def _own_form(mart: str, row: dict, column: str) -> str:
+    """Return the form of a cell that its row names by its unit, or that of its column."""
+    if (mart, column) in {("mart_goal", "baseline"), ("mart_goal", "target_value")}:
+        return "months_from_target" if row["unit"] == "pupil SD" else "percent"
+    if (mart, column) == ("mart_allocation_answer", "answer_value"):
+        return {"percent": "percent"}[row["unit"]]
+    return dictionary().form(column) or "code"
+
+
 _TALLY = re.compile(r"(mart_\w+)\[(.*)\]/(rows|sum|distinct)\((\w*)\)")
 
 
@@ -35,14 +39,13 @@ def rows_of(tables: Mapping[str, pl.DataFrame], cell: str) -> tuple[str, list[di
     return mart, rows, column
 
 
-def as_written(tables: Mapping[str, pl.DataFrame], cell: str) -> set[str]:
-    """Return how the number of an address is written: in one way, or in that of its row."""
+def as_written(tables: Mapping[str, pl.DataFrame], cell: str) -> str:
+    """Return how the number of an address is written."""
     if tally := _TALLY.fullmatch(cell):
-        return {_tallied(tables, *tally.groups())}
+        return _tallied(tables, *tally.groups())
     mart, rows, column = rows_of(tables, cell)
     assert len(rows) == 1, cell
-    forms = OWN_FORMS.get((mart, column), (dictionary().form(column) or "code",))
-    return {words.FORMS[form](rows[0][column]) for form in forms}
+    return words.FORMS[_own_form(mart, rows[0], column)](rows[0][column])
 
 
 def _tallied(tables, mart: str, kept: str, how: str, column: str) -> str:

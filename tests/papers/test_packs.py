@@ -1,6 +1,8 @@
 """The packs of the three meetings, read back as slides and as pages (R109)."""
 
 import csv
+import datetime
+import inspect
 import io
 import re
 import time
@@ -21,8 +23,11 @@ from pipelines.publish.pages import base
 from pipelines.publish.papers.content import Number
 from pipelines.publish.papers.make import CELLS, MEETINGS
 from pipelines.publish.papers.packs.cells import HEADS
-from pipelines.publish.papers.packs.content import marks, plain, tally, value_of
+from pipelines.publish.papers.packs.content import absent, marks, plain, tally, value_of
 from pipelines.publish.papers.packs.frame import MOST_PAGES, pack
+from pipelines.publish.papers.packs.meeting_1 import meeting_1
+from pipelines.publish.papers.packs.meeting_2 import meeting_2
+from pipelines.publish.papers.packs.meeting_3 import meeting_3
 from pipelines.publish.papers.packs.pdf import pack_source, write_pack_pdf
 from pipelines.publish.papers.packs.pptx import write_pptx
 from pipelines.settings.fields import dictionary
@@ -83,7 +88,7 @@ def test_what_the_guide_asks_of_each_meeting_has_its_page(packs):
         assert text in told["meeting_1"]
     for text in ("הגורם", "ערוצי הפעולה", "גלגל", "תופעה", "היעדים"):
         assert text in told["meeting_2"]
-    for text in ("תרגיל הכרטיסים", "לשמר", "לוותר", "ערוצי המימון", "רבע התלמידים"):
+    for text in ("תרגיל הכרטיסים", "לשמר", "לוותר", "ערוצי המימון", "דרגת הצורך"):
         assert text in told["meeting_3"]
     topics = dictionary().labels["topic_id"]
     for topic, text in topics.items():
@@ -97,7 +102,7 @@ def test_every_number_is_its_cell_as_pages_write_it(packs, tables, name):
     told = [number for _, number in packs[name].numbers() if number.cell]
     assert len(told) > 90
     for number in told:
-        assert as_written(tables, number.cell) == {number.shown}, number
+        assert as_written(tables, number.cell) == number.shown, number
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -322,13 +327,44 @@ def test_a_city_without_peoples_files_gets_packs_that_say_what_is_missing(
             assert all(plain(line) in text for line in page.missing)
         first = pack.pages[0].table.rows
         states = [plain(row[2]) for row in first]
-        assert states == ["יש נתונים" if p.table else "חסרים נתונים" for p in pack.pages[1:]]
+        assert [state == "חסרים נתונים" for state in states] == [
+            page.table is None for page in pack.pages[1:]
+        ]
     assert len(silent) == 7
     for question, text in silent.items():
         assert "מה יביא זאת: " in text, question
         assert text.count('"') >= 2, question
     assert "תרגיל הכרטיסים" in silent["אילו מענים נכניס לתוכנית השנה הבאה?"]
     assert "גלגל ההערכה" in silent["היכן אנחנו בגלגל ההערכה לשם שיפור?"]
+
+
+def test_what_is_called_not_measured_is_an_item_of_the_register(packs, tables, context):
+    """Words about files stand where a run would say that the file is missing, and only there."""
+    items = {item_id for item_id, *_ in _ABSENT_SOURCES}
+    asked = set()
+    for module in (meeting_1, meeting_2, meeting_3):
+        source = inspect.getsource(inspect.getmodule(module))
+        asked |= set(re.findall(r'absent\(\s*shown, "(\w*)"', source))
+    assert asked - {""} <= items
+    assert len(asked) > 8
+    nothing = absent(tables, "", "voice__cards")
+    assert "קובץ" not in plain(nothing[0])
+    assert "תרגיל הכרטיסים" in plain(nothing[1])
+
+
+def test_a_decided_plan_is_told_as_decided(tables, context):
+    row = dict.fromkeys(tables["mart_decided"].columns) | {
+        "planning_year": context.planning_year,
+        "decision_version": 2,
+        "is_in_force": True,
+        "decided_on": datetime.date(2026, 6, 18),
+    }
+    decided = pl.DataFrame([row], schema=tables["mart_decided"].schema)
+    first = meeting_3(tables | {"mart_decided": decided}, context, "0" * 16).pages[0]
+    told = " ".join(map(plain, first.answer))
+    assert "הוחלט ביום 18.6.2026, גרסה 2." in told
+    assert "לידיעה בלבד" in told
+    assert "טיוטה" not in told
 
 
 def test_a_city_that_knows_nothing_yet_gets_packs_too(tables, context, tmp_path):

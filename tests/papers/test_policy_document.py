@@ -65,7 +65,7 @@ def test_every_number_is_its_cell_as_pages_write_it(paper, tables):
     told = [number for number in paper.numbers() if number.cell]
     assert len(told) > 60
     for number in told:
-        assert number.shown in as_written(tables, number.cell), number
+        assert number.shown == as_written(tables, number.cell), number
 
 
 def test_the_pdf_tells_each_number_as_often_as_the_paper(paper, folder):

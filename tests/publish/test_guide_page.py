@@ -52,11 +52,11 @@ def test_it_is_a_page_like_the_others(page):
 def test_a_changed_document_draws_the_page_again(monkeypatch, tmp_path):
     from pipelines.settings import code
 
-    before = pages_fingerprint()
+    before = pages_fingerprint(tmp_path)
     other = tmp_path / GUIDE.name
     other.write_text("# אחר\n", encoding="utf-8")
     found = code.project_files
     monkeypatch.setattr(
         code, "project_files", lambda held: {other if f == GUIDE else f for f in found(held)}
     )
-    assert pages_fingerprint() != before
+    assert pages_fingerprint(tmp_path) != before

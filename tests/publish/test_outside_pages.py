@@ -376,3 +376,20 @@ def test_the_form_asks_what_the_source_holds(city, context):
     english = Page(render_form(context, city.policy)["en"]).text
     for need in city.policy.response_map.needs.values():
         assert f"{need.name_en} {need.name_he}" in english
+
+
+def test_every_text_is_said_somewhere():
+    """A text that no page says would be translated for nothing."""
+    from pathlib import Path
+
+    from pipelines.publish.pages import outside
+    from pipelines.publish.translations import page_texts
+
+    folder = Path(outside.__file__).parent
+    said = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.j2"))
+    for start in re.findall(r"t(?:\.plain)?\('(\w+\.)' ~", said):
+        said += "".join(f"'{key}'" for key in page_texts() if key.startswith(start))
+    unsaid = [
+        key for key in page_texts() if f"'{key}'" not in said and f"title %}}{key}{{%" not in said
+    ]
+    assert unsaid == []

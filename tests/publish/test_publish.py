@@ -266,6 +266,40 @@ class TestTheCommitteesWorkbook:
             told = [cell for row in sheet.iter_rows() for cell in row if cell and ids.search(cell)]
             assert told == [], name
 
+    def test_rules_about_money_are_in_shekels(self, book, published):
+        tables = read_database(published.current / "committee" / "tikkun.duckdb")
+        rules = tables["mart_allocation_rule"]
+        sheet = fastexcel.read_excel(book).load_sheet(dictionary().sheets["mart_allocation_rule"])
+        told = dict(
+            sheet.to_polars().select("כלל", pl.col("^גבול.*$").cast(pl.Float64)).iter_rows()
+        )
+        money = rules.filter(pl.col("unit") == "agorot").drop_nulls("rule_limit")
+        assert money.height
+        for rule, limit in money.select("rule_he", "rule_limit").iter_rows():
+            assert told[rule] == limit / 100
+        cells = [str(cell) for row in sheet.to_polars().iter_rows() for cell in row]
+        assert not any("אגורות" in cell for cell in cells)
+
+    def test_rows_are_as_high_as_their_texts(self, book):
+        read = fastexcel.read_excel(book)
+        place = read.sheet_names.index(dictionary().sheets["mart_finding"]) + 1
+        with zipfile.ZipFile(book) as parts:
+            sheet = parts.read(f"xl/worksheets/sheet{place}.xml").decode()
+        texts = read.load_sheet(place - 1).to_polars()["ממצא"].to_list()
+        heights = dict(re.findall(r'<row r="(\d+)"[^>]* ht="([\d.]+)"', sheet))
+        assert any(len(text) > 120 for text in texts)
+        for row, text in enumerate(texts, start=2):
+            lines = len(text) / 60  # the widest that a column is
+            assert float(heights.get(str(row), 15)) >= 15 * lines, text
+
+    def test_a_wide_sheet_prints_on_pages_that_can_be_read(self, book):
+        read = fastexcel.read_excel(book)
+        place = read.sheet_names.index(dictionary().sheets["mart_gap_school"]) + 1
+        with zipfile.ZipFile(book) as parts:
+            sheet = parts.read(f"xl/worksheets/sheet{place}.xml").decode()
+        assert 'fitToHeight="0"' in sheet
+        assert int(re.search(r'<pageSetup [^>]*fitToWidth="(\d+)"', sheet)[1]) > 1
+
     def test_money_of_the_plan_is_that_of_the_marts(self, book, published):
         tables = read_database(published.current / "committee" / "tikkun.duckdb")
         held = tables_of_book("committee", tables)

@@ -265,3 +265,15 @@ def test_a_run_refuses_a_broken_file_before_it_begins(folder, capsys):
     write_csv(folder / "translations" / "ru.csv", [("index.titel", "X", "План")])
     assert check([str(folder)]) == 2
     assert "no text has the key" in capsys.readouterr().out
+
+
+def test_what_a_language_leaves_open_is_said_by_the_check(folder, capsys):
+    from pipelines.commands.check import main as check
+
+    write_csv(folder / "translations" / "ru.csv", [("index.title", he("index.title"), "План")])
+    check([str(folder), "--source", "register__schools"])
+    assert "translations: Русский" not in capsys.readouterr().out
+    check([str(folder)])
+    left = len(catalogue(load_city(folder).policy)) - 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"translations: Русский: {left} texts are not translated and stay in Hebrew" in said

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.settings.yaml_edits import edited
+from tests.examples import examples
 
 TEXT = """\
 # Our town.
@@ -115,7 +116,7 @@ _VALUES = st.recursive(
 _FILES = st.dictionaries(st.sampled_from("abcd"), _VALUES, min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(_FILES, _FILES)
 def test_the_file_holds_what_it_is_to_hold(held, wanted):
     text = "# above\n" + yaml.safe_dump(held, allow_unicode=True, sort_keys=False)

@@ -72,6 +72,8 @@ def test_every_figure_by_hand():
             "benefit": 6,
             "excellence_agorot": 500,
             "excellence_pct": 100 * 500 / 1_100,
+            "excellence_all_agorot": 500 + 300,  # of the school's line and the city's service
+            "excellence_all_pct": 100 * 800 / 2_300,
             "total_agorot": 2_300,
             "municipal_agorot": 1_100,
             "not_school_agorot": 500,

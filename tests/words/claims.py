@@ -90,6 +90,15 @@ def _firm(tables: Tables, match: re.Match[str]) -> bool:
     return rows.height > 0 and bool((rows.select(share).to_series() >= 0.9 - 1e-9).all())
 
 
+def _between(tables: Tables, match: re.Match[str]) -> bool:
+    """Some pair is of the one class, and may as well be of the other."""
+    code = {name: key for key, name in dictionary().labels["stability"].items()}
+    rows = tables["mart_allocation_stability"].filter(
+        stability=code[match[1]], other_stability=code[match[2]]
+    )
+    return not rows.is_empty()
+
+
 def _lines(stability: str) -> Callable[[Tables, re.Match[str]], bool]:
     def holds(tables: Tables, match: re.Match[str]) -> bool:
         lines = tables["mart_allocation"].join(
@@ -187,6 +196,7 @@ CLAIMS = (
     _claim(r"שלא נמדדה בהם אף תוצאה(?: \((\d+) מתוך)?", _some_without_outcome),
     _claim(r"(\d+) מן השורות הממומנות יציבות", _lines("firm")),
     _claim(r"([\d.]+%) מן הכסף לבתי הספר הוא בשורות יציבות", _firm_money),
+    _claim(r"[●◐○] (יציב|שנוי במחלוקת|הטלת מטבע) או (יציב|שנוי במחלוקת|הטלת מטבע)$", _between),
     _claim(r"^● יציב", _firm),
     _claim(r"^בתי ספר נזקקים בוודאות שמקבלים פחות$", _surely_needy_fall),
     _claim(r"לא סומן אף בית ספר", _nobody_marked),

@@ -33,8 +33,10 @@ class Stability:
         pairs: semel_mosad, response_id, dose_level (of the plan; null = not in it), draws,
             draws_chosen, selection_share with selection_lo and selection_hi (90 %, Wilson; for the
             number of draws only), usual_dose_level (chosen most often, of ties the lower; null =
-            never), agreement_share (draws that decide as the plan does, whatever the dose) and
-            stability: "firm" (agreement ≥ .9), "contested" (≥ .6) or "coin_flip" (below).
+            never), agreement_share (draws that decide as the plan does, whatever the dose),
+            stability: "firm" (agreement ≥ .9), "contested" (≥ .6) or "coin_flip" (below), and
+            other_stability: the class beyond the nearest limit where the interval of the agreement
+            reaches over it, so that the draws do not tell the two apart; else null.
         draws: draw, is_possible (a plan keeps the rules), best_worth, plan_worth (of the plan's
             own lines; where costs are drawn too it may not be payable) and gap_pct of the re-solve;
             null where not possible.
@@ -121,6 +123,19 @@ def _by_pair(
     half = np.sqrt(share * (1 - share) / draws + (_Z90 / (2 * draws)) ** 2) * _Z90
     half = half / (1 + _Z90**2 / draws)
     agreement = pl.col("agreement_share")
+    is_planned = pl.col("dose_level").is_not_null()
+    low = pl.when(is_planned).then("selection_lo").otherwise(1 - pl.col("selection_hi"))
+    high = pl.when(is_planned).then("selection_hi").otherwise(1 - pl.col("selection_lo"))
+    beyond = [
+        pl.when(low < limit, high >= limit)
+        .then(pl.when(agreement >= limit).then(pl.lit(below)).otherwise(pl.lit(above)))
+        .otherwise(None)
+        for limit, above, below in (
+            (FIRM, "firm", "contested"),
+            (CONTESTED, "contested", "coin_flip"),
+        )
+    ]
+    is_nearer_firm = (agreement - FIRM).abs() <= (agreement - CONTESTED).abs()
     return (
         pairs.join(
             lines.select(*PAIR, pl.col("dose_level").cast(pl.Int32)),
@@ -140,7 +155,7 @@ def _by_pair(
         )
         .with_columns(
             usual_dose_level=pl.when(pl.col("usual_dose_level") >= 0).then("usual_dose_level"),
-            agreement_share=pl.when(pl.col("dose_level").is_not_null())
+            agreement_share=pl.when(is_planned)
             .then("selection_share")
             .otherwise(1 - pl.col("selection_share")),
         )
@@ -149,6 +164,9 @@ def _by_pair(
             .then(pl.lit("firm"))
             .when(agreement >= CONTESTED)
             .then(pl.lit("contested"))
-            .otherwise(pl.lit("coin_flip"))
+            .otherwise(pl.lit("coin_flip")),
+            other_stability=pl.when(is_nearer_firm)
+            .then(pl.coalesce(beyond))
+            .otherwise(pl.coalesce(beyond[::-1])),
         )
     )

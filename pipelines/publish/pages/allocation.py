@@ -55,7 +55,8 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
     rules = dict(tables["mart_allocation_rule"].select("rule_id", "rule_he").iter_rows())
     firmness = tables["mart_allocation_stability"]
     lines = tables["mart_allocation"].join(
-        firmness.select(*PAIR, "stability", "selection_share", "draws"), on=PAIR
+        firmness.select(*PAIR, "stability", "other_stability", "selection_share", "draws"),
+        on=PAIR,
     )
     named = schools.select("semel_mosad", "school_name_he")
     left = (
@@ -151,6 +152,9 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
                     lines.group_by("stability").agg(pl.col("cost_agorot").sum()).iter_rows()
                 ),
                 "lines": dict(lines.group_by("stability").len().iter_rows()),
+                "between": dict(
+                    lines.drop_nulls("other_stability").group_by("stability").len().iter_rows()
+                ),
                 "draws": int(firmness["draws"].max() or 0),  # type: ignore[arg-type]
             }
         ),
@@ -352,7 +356,13 @@ def _school(
     """Return one school with its lines and the reason of every response."""
     own = pl.col("semel_mosad") == row["semel_mosad"]
     firmness = tables["mart_allocation_stability"].select(
-        *PAIR, "stability", "selection_share", "selection_lo", "selection_hi", "usual_dose_level"
+        *PAIR,
+        "stability",
+        "other_stability",
+        "selection_share",
+        "selection_lo",
+        "selection_hi",
+        "usual_dose_level",
     )
     return row | {
         "lines": (

@@ -214,7 +214,7 @@ def _goals(shown: Tables) -> list[Block]:
 
     def value(row: dict[str, object], column: str) -> Piece:
         in_sd = row["unit"] == "pupil SD"
-        return number(mart, row, column, "months_from_target" if in_sd else "tenths")
+        return number(mart, row, column, "months_from_target" if in_sd else "percent")
 
     rows = [
         (
@@ -226,7 +226,7 @@ def _goals(shown: Tables) -> list[Block]:
         )
         for row in shown["mart_goal"].to_dicts()
     ]
-    caption = "היעדים; בפערים: המרחק מהיעד בחודשי למידה (מינוס = מתחת ליעד), בשיעורים: אחוזים"
+    caption = "היעדים; בפערים: המרחק מהיעד בחודשי למידה (מינוס = מתחת ליעד)"
     heads = ("בית הספר", "המדד", "היום", "היעד", "הסיכוי")
     return [Heading("יעדים"), table(caption, heads, sorted(rows, key=str))]
 

@@ -338,7 +338,7 @@ def _beside_formula(made: Prepared, code: str) -> dict[str, int] | None:
 def _given(made: Prepared, code: str) -> Rows:
     """Return the lines of the plan in force at the school, the dearest first, each with its why.
 
-    Keys of each: line, why, amount (of the committee, where it is one), stability.
+    Keys of each: line, why, amount (of the committee, where it is one), firm (how firm it is).
     """
     amounts = {row["response_id"]: row for row in made.city["mart_committee_amount"]}
     reasons = {row["response_id"]: row for row in made.rows("mart_allocation_reason", code)}
@@ -348,9 +348,7 @@ def _given(made: Prepared, code: str) -> Rows:
             "line": line,
             "why": _in_months(reasons.get(line["response_id"])),
             "amount": amounts.get(line["response_id"]),
-            "stability": firm[line["response_id"]]["stability"]
-            if line["response_id"] in firm
-            else None,
+            "firm": firm.get(line["response_id"]),
         }
         for line in sorted(
             made.rows("mart_plan_line", code),

@@ -256,22 +256,24 @@ def _unbroken(line: Line) -> int:
 def absent(shown: Tables, item_id: str, *source_ids: str) -> tuple[Line, ...]:
     """Return in words what is not known, and which files of the city would bring it.
 
-    The words are those of `mart_not_measured`; where the files are there and yet nothing can be
-    shown, that is said instead.
+    Args:
+        shown: the audience's tables.
+        item_id: of `mart_not_measured`, whose words are used; empty where no item tells of it.
+        source_ids: the files.
     """
-    found = shown["mart_not_measured"].filter(item_id=item_id)
-    bring = " או ".join(f'"{dictionary().contract(one).he}"' for one in source_ids)
-    if found.is_empty():
-        return (
-            (
-                (
-                    "יש נתונים, אך אין מהם דבר שאפשר להציג כאן: הם של שנה אחרת, או שהתאים קטנים"
-                    f" ומוסתרים. מה יביא זאת: {bring} של השנה, עם די תלמידים או משיבים בכל תא."
-                ),
-            ),
-        )
-    item = found.row(0, named=True)
-    return (
-        said(f"לא נמדד: {item['item_he']}. {item['reason_he']}."),
-        said(f"מה יביא זאת: {bring}."),
-    )
+    found = shown["mart_not_measured"].filter(item_id=item_id).to_dicts()
+    bring = said(f"מה יביא זאת: {_any_of(source_ids)}.")
+    if found:
+        return (said(f"לא נמדד: {found[0]['item_he']}. {found[0]['reason_he']}."), bring)
+    if item_id:  # the files are there, or the item would be: so the rows are hidden, or of old
+        return (_HIDDEN, bring)
+    return (("אין במהדורה הזאת נתונים שאפשר להציג כאן.",), bring)
+
+
+_HIDDEN: Line = (
+    ("יש נתונים, אך אין מהם דבר שאפשר להציג כאן: הם של שנה אחרת, או שהתאים קטנים ומוסתרים."),
+)
+
+
+def _any_of(source_ids: Iterable[str]) -> str:
+    return " או ".join(f'"{dictionary().contract(one).he}"' for one in source_ids)

@@ -41,6 +41,7 @@ def asked(
     form: Form | None = None,
     chart: Chart | None = None,
     missing: Sequence[Line] = (),
+    lacking: Sequence[Line] = (),
     most: int = MOST_ROWS,
 ) -> Page:
     """Return a page; where it has no rows it says what is missing instead of answer and table.
@@ -57,6 +58,7 @@ def asked(
         form: where it is written down.
         chart: drawn from the table.
         missing: what would bring the rows, if there are none.
+        lacking: what they do not tell, and what would bring it.
         most: rows of the table that are shown.
     """
     told = [_lines(row) for row in rows]
@@ -75,7 +77,16 @@ def asked(
             form,
             missing=tuple(missing),
         )
-    return Page(question, tuple(lines), tuple(decided), (*beside, where), form, table, chart)
+    return Page(
+        question,
+        tuple(lines),
+        tuple(decided),
+        (*beside, where),
+        form,
+        table,
+        chart,
+        tuple(lacking),
+    )
 
 
 def _lines(row: Sequence[Line | Piece]) -> tuple[Line, ...]:
@@ -107,6 +118,13 @@ def pack(
     return Pack(title, foot, (_first(title, shown, context, pages), *pages))
 
 
+def _standing(page: Page) -> str:
+    """Return whether a page has data."""
+    if page.table is None:
+        return "חסרים נתונים"
+    return "חלקם חסרים" if page.missing else "יש נתונים"
+
+
 def _first(title: str, shown: Tables, context: ReportContext, pages: Sequence[Page]) -> Page:
     year = words.year(context.planning_year)
     decided = first_row(
@@ -116,13 +134,15 @@ def _first(title: str, shown: Tables, context: ReportContext, pages: Sequence[Pa
         standing = said(f"התוכנית לשנת {year} היא טיוטה: טרם הוחלט עליה.")
     else:
         on = f"על התוכנית לשנת {year} הוחלט ביום {words.day(decided['decided_on'])}, גרסה "
-        standing = (*said(on), number("mart_decided", decided, "decision_version"), ".")
+        version = number("mart_decided", decided, "decision_version")
+        only = ". מה שמחושב כאן הוא מה שנתוני היום היו נותנים, לידיעה בלבד."
+        standing = (*said(on), version, only)
     basis = said(f"היקף: {context.scope_he}. {context.data_years_he}.")
     told: list[Line] = [(*standing, " ", *basis)]
     if context.is_synthetic:
         told.insert(0, ("נתונים סינתטיים: אינם מתארים בית ספר, תלמיד או עיר כלשהם.",))
     rows = [
-        ((str(place),), (page.question,), ("יש נתונים" if page.table else "חסרים נתונים",))
+        ((str(place),), (page.question,), (_standing(page),))
         for place, page in enumerate(pages, start=2)
     ]
     return Page(

@@ -87,7 +87,7 @@ def _state(shown: Tables) -> Page:
         chart=Chart("המרחק מהיעד לפי מקצוע: מינוס – מתחת ליעד", (1, 2), "ranges"),
         decided=("אילו הישגים, ובאילו תחומים, נבחן במפגשים הבאים.",),
         form=form_of("decide__log", *DECISION),
-        missing=absent(shown, "results", "tests__pupil_scores", "tests__school_means"),
+        missing=absent(shown, "", "tests__pupil_scores", "tests__school_means"),
         notes=(
             "קוראים מימין לשמאל: המקצוע, המרחק מהיעד, וכמה בטוח. היעד הוא זה שהאגף קבע.",
             "range",
@@ -122,7 +122,7 @@ def _places(shown: Tables) -> Page:
         chart=Chart("המרחק מהיעד לפי רצועה של מדד הטיפוח", (1, 2), "ranges"),
         decided=("האם להתמקד ברצועות שבהן המרחק גדול, או בכל הרשות.",),
         form=form_of("decide__log", *DECISION),
-        missing=absent(shown, "nurture", "register__school_background"),
+        missing=absent(shown, "", "register__school_background"),
         notes=(
             "הרצועות הן של רקע, לא של איכות בתי הספר. בית ספר חזק יכול להיות בכל רצועה.",
             "range",
@@ -156,7 +156,7 @@ def _need(shown: Tables) -> Page:
         chart=Chart("כמה בתי ספר בכל מדרג", (1,)),
         decided=("האם המדרג תואם את מה שאתם מכירים; מה חסר במדד.",),
         form=form_of("act__tickets", "semel_mosad", "ticket_kind", "value_said", "ticket_reason"),
-        missing=absent(shown, "results", "tests__pupil_scores", "tests__school_means"),
+        missing=absent(shown, "", "tests__pupil_scores", "tests__school_means"),
         notes=(
             "המדרג אומר עד כמה בית ספר זקוק לתמיכה, לא עד כמה הוא טוב.",
             "מי שמזהה טעות בנתון של בית ספר כותב פנייה; הנתון מתוקן במקור.",
@@ -207,7 +207,7 @@ def _criteria(shown: Tables) -> Page:
         "לפי מה מאתרים תלמידים, והאם זה מדיד והוגן?",
         [told],
         "קריטריונים בתוקף לפי תחום",
-        ("התחום", "של הרשות", "בתי ספר עם קריטריון משלהם", "ליקויים בניסוח", "מאותרים פחות"),
+        ("התחום", "רשומים של הרשות", "בתי ספר עם קריטריון רשום", "ליקויים בניסוח", "מאותרים פחות"),
         rows,
         chart=Chart("כמה ליקויים בניסוח בכל תחום (ספציפי, מדיד, באחריות)", (3,)),
         decided=("אילו קריטריונים לשנות או להוסיף.", "האם הם מעודדים את ההישגים שחשובים לנו."),
@@ -242,11 +242,11 @@ def _unfair_groups(shown: Tables, criteria: set[str]) -> str:
 def _map(shown: Tables) -> Page:
     mart = "mart_response"
     responses, groups = shown[mart], "mart_response_group"
+    is_known = bool(shown[groups]["is_measured"].any())
     rows: list[tuple[Line | Piece, ...]] = []
     for kind in map(str, dictionary().fields["response_class"].allowed):
         own = responses.filter(response_class=kind)
         all_pupils = {"response_class": kind, "group_id": WHOLE}
-        is_known = shown[groups].filter(**all_pupils)["is_measured"].any()
         rows.append(
             (
                 words.label("response_class", kind),
@@ -285,7 +285,8 @@ def _map(shown: Tables) -> Page:
         form=form_of(
             "programmes__registry", "response_name_he", "target_group", "goal_id", "action_channel"
         ),
-        missing=absent(shown, "participation", "programmes__registry"),
+        missing=absent(shown, "", "programmes__registry"),
+        lacking=() if is_known else absent(shown, "participation", "programmes__participation"),
         notes=("עוברים על כל קבוצה ושואלים: מה חסר כאן, ומה כבר אינו פועל?", "unknown"),
         annex="responses",
     )
@@ -456,7 +457,7 @@ def _focus(shown: Tables) -> Page:
         chart=Chart("המשקל של כל מחוון היום", (2,)),
         decided=("אילו הישגים ותחומים יהיו במוקד השנה, ומדוע.",),
         form=form_of("decide__log", *DECISION),
-        missing=absent(shown, "results", "tests__pupil_scores", "tests__school_means"),
+        missing=absent(shown, "", "tests__pupil_scores", "tests__school_means"),
         notes=(
             "החלטה על מוקד משנה את המשקלות של מדד הצורך, ודרכן את הטיוטה הבאה של התוכנית.",
             "רושמים את ההחלטה ביומן ההחלטות, עם נימוק ותפקיד.",

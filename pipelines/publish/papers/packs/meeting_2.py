@@ -123,7 +123,7 @@ def _trend(shown: Tables) -> Page:
         chart=Chart("השינוי השנתי לפי מקצוע", (1, 2), "ranges"),
         decided=("באילו מקצועות המגמה מחייבת פעולה כבר השנה.",),
         form=form_of("act__goals", *GOAL),
-        missing=absent(shown, "results", "tests__pupil_scores", "tests__school_means"),
+        missing=absent(shown, "", "tests__pupil_scores", "tests__school_means"),
         notes=("מגמה נמדדת רק בין שנים שאותו סרגל מודד; שנת חירום ומיזוג קוטעים אותה.", "range"),
         annex="diagnosis",
     )
@@ -180,7 +180,7 @@ def _nothing_recurs(shown: Tables) -> tuple[Line, ...]:
     if shown["mart_phenomenon"].height:
         known = tally(shown, "mart_phenomenon")
         return (("צירופים שנבדקו, ולא נמצאה בהם תופעה שחוזרת: ", known, "."),)
-    return absent(shown, "results", "tests__pupil_scores", "tests__school_means")
+    return absent(shown, "", "tests__pupil_scores", "tests__school_means")
 
 
 def _said(shown: Tables) -> Page:
@@ -222,7 +222,14 @@ def _said(shown: Tables) -> Page:
 
 def _causes(shown: Tables) -> Page:
     mart = "mart_cause"
-    rows = shown[mart].sort("data_place", "people_rank", "cause_id", nulls_last=True)
+    rows = shown[mart].sort(
+        "data_place",
+        "mean_contribution_sd",
+        "people_rank",
+        "cause_id",
+        descending=[False, True, False, False],
+        nulls_last=True,
+    )
     return asked(
         "מה הולך יחד עם הפערים?",
         [
@@ -244,7 +251,7 @@ def _causes(shown: Tables) -> Page:
         chart=Chart("החלק הממוצע של כל גורם (חודשי למידה)", (1,)),
         decided=("אילו גורמים רלוונטיים כאן, ואילו מהם בידינו.",),
         form=form_of("voice__ladders", "role", "cause_id", "ladder_rung"),
-        missing=absent(shown, "results", "voice__ladders", "tests__pupil_scores"),
+        missing=absent(shown, "", "voice__ladders", "tests__pupil_scores"),
         notes=(
             "גורם שאין לו נתונים מוצג לפי שיקול דעת בלבד.",
             "אין פתרון קסם: לפער יש כמה גורמים בעת ובעונה אחת.",
@@ -325,7 +332,7 @@ def _goals(shown: Tables) -> Page:
         chart=Chart("כמה יעדים לכל מחוון", (1,)),
         decided=("אילו יעדים מאשרים, מי אחראי, ואיך נדע.",),
         form=form_of("act__goals", *GOAL),
-        missing=absent(shown, "results", "act__goals", "tests__pupil_scores"),
+        missing=absent(shown, "", "act__goals", "tests__pupil_scores"),
         notes=(
             "יעד טוב אומר ממה, אל מה, עד מתי, ואיך נדע. מה שלא ייראה במדידה – מגדילים או מחליפים.",
             "range",

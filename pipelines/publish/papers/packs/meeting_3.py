@@ -94,7 +94,7 @@ def _ladder(shown: Tables) -> Page:
         chart=Chart("המקום של כל גורם לפי המשתתפים", (2, 3), "ranges", is_of_places=True),
         decided=("האם הסדר משתנה, ועל אילו גורמים נבחר מענים.",),
         form=form_of("voice__ladders", "role", "cause_id", "ladder_rung"),
-        missing=absent(shown, "ladders", "voice__ladders"),
+        missing=absent(shown, "", "voice__ladders"),
         notes=(
             "בכל שלב של הסולם גורם אחד; סדר ההשפעה הוא דעה של המשתתפים.",
             "המקום לפי הנתונים הוא לפי קשר בלבד, ורק בין גורמים שנמדדו.",
@@ -176,7 +176,10 @@ def _topics(shown: Tables, topics: tuple[str, ...]) -> Page:
         chart=Chart("בכמה בתי ספר יש מענה לכל היבט", (2,)),
         decided=("לכל היבט: לשמר, להוסיף או לוותר; היכן שאין מענה – האם להציע חדש.",),
         form=form_of("voice__cards", *CARDS),
-        missing=absent(shown, "participation", "programmes__registry", "programmes__participation"),
+        missing=absent(shown, "", "programmes__registry"),
+        lacking=()
+        if shown["mart_topic"]["is_measured"].any()
+        else absent(shown, "participation", "programmes__participation"),
         notes=(
             "עוברים היבט היבט, גם היכן שאין שום מענה: שם השאלה היא אם יש צורך.",
             "מענה חדש כותבים בכרטיס בעמודה ”מענה חדש“; הוא נבחן כשיש לו מחיר ויעד.",
@@ -191,10 +194,18 @@ def _kept(shown: Tables) -> Page:
     mart, names = "mart_proposal", names_of(shown)
     kinds = list(map(str, dictionary().fields["proposal"].allowed))
     proposals = shown[mart].sort("response_id")
-    money = {
+    services = {
         row["response_id"]: row
-        for row in shown["mart_voice_plan"].drop_nulls("allocated_agorot").to_dicts()
+        for row in shown["mart_city_service"].drop_nulls("cost_agorot").to_dicts()
     }
+
+    def money(response_id: str) -> Piece:
+        if response_id in services:
+            return number("mart_city_service", services[response_id], "cost_agorot")
+        if shown["mart_allocation"].is_empty():
+            return "–"
+        return tally(shown, "mart_allocation", "cost_agorot", response_id=response_id)
+
     rank = pl.col("proposal").replace_strict(kinds[::-1], range(len(kinds)), return_dtype=pl.Int32)
     order = proposals.sort(rank, ~pl.col("needs_decision").fill_null(False), "response_id")
     found: list[Piece] = []
@@ -211,16 +222,14 @@ def _kept(shown: Tables) -> Page:
                 words.label("proposal", row["proposal"]),
                 words.label("verdict", row["verdict"]),
                 words.label("decision", row["decision"]) or "טרם הוחלט",
-                number("mart_voice_plan", money[row["response_id"]], "allocated_agorot")
-                if row["response_id"] in money
-                else "–",
+                money(row["response_id"]),
             )
             for row in order.to_dicts()
         ],
         chart=Chart("הכסף בתוכנית לכל מענה (₪)", (4,)),
         decided=("לכל מענה: לשמר, לשנות, לוותר או להעריך. ההצעה אינה החלטה.",),
         form=form_of("aim__decisions", "response_id", "decision", "decision_reason"),
-        missing=absent(shown, "budget_lines", "programmes__registry", "finance__budget_lines"),
+        missing=absent(shown, "", "programmes__registry", "finance__budget_lines"),
         notes=(
             "הצעה נשארת הצעה עד שמחליטים. החלטה נרשמת עם נימוק, תפקיד ויום.",
             "להעריך פירושו לבדוק במסודר לפני שמרחיבים.",
@@ -350,7 +359,7 @@ def _plan(shown: Tables) -> Page:
         chart=Chart("כמה מקבל תלמיד בכל דרגת צורך, בשקלים", (4,)),
         decided=("האם זו העדפה מתקנת במידה שאנו רוצים.", "אילו החלטות לקבל ביד, ומה מחירן."),
         form=form_of("decide__log", *DECISION),
-        missing=absent(shown, "results", "tests__pupil_scores", "register__schools"),
+        missing=absent(shown, "", "tests__pupil_scores", "register__schools"),
         notes=(
             "למה כל בית ספר ומענה – בדף של בית הספר; מי קיבל במקומו ומה היה משנה.",
             "מה שיוחלט נשמר כפי שהוא, עם המהדורה שעליה הוא נסמך.",
