@@ -6,6 +6,8 @@ SERVED = --host $(HOST) --port $(PORT) $(if $(VIEW),--view)
 VENV := .venv
 PY := $(VENV)/bin/python
 export DO_NOT_TRACK := 1
+# What is compiled once is kept, whatever the shell says: every command imports all there is.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help faults bill backup as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula new-city propose check policy history fetch test test-quick browser office lint format types ui bench validate lock clean
 .DEFAULT_GOAL := help
@@ -92,9 +94,6 @@ compare: setup ## what differs between two published releases, table by table (B
 
 formula: setup ## share money by a declared formula (FILE=declaration.yaml TABLE=rows.csv or .parquet, POT=nis where the pot is a channel, KEY=column)
 	@$(PY) -m pipelines.commands.share_by_formula "$(FILE)" "$(TABLE)" $(if $(POT),--pot $(POT)) $(if $(KEY),--key $(KEY))
-
-# The tests import all there is in every process: what is compiled once is kept, whatever the shell says.
-test test-quick faults validate: export PYTHONDONTWRITEBYTECODE =
 
 test: setup browser office ## the tests (minutes)
 	@$(PY) -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder
