@@ -37,5 +37,6 @@ def test_pages_lead_to_it(published):
     quality = (published.current / "committee" / "annex" / "quality.html").read_text("utf-8")
     assert 'id="lineage"' in quality
     for page in (published.current / "committee").rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        assert "quality.html#lineage" in text or page.name == "quality.html", page
+        is_without_numbers = page.name == "guide.html"
+        if page.name != "quality.html" and not is_without_numbers:
+            assert "quality.html#lineage" in page.read_text(encoding="utf-8"), page

@@ -8,6 +8,8 @@ from datetime import date
 import polars as pl
 import pytest
 
+from models.demo import generate
+from pipelines.demo.write import write_city
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import PROVENANCE, dictionary
 from pipelines.settings.keys import AGOROT
@@ -53,9 +55,9 @@ def as_typed():
 
 
 @pytest.fixture(scope="module")
-def folder(small_city, tmp_path_factory):
+def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("office") / "demo_city"
-    shutil.copytree(small_city, place, ignore=shutil.ignore_patterns("truth"))
+    write_city(generate(seed=1, profile="small", with_forecast=True), place)
     return place
 
 

@@ -28,7 +28,8 @@ MARTS = [name for name in dictionary().tables if name.startswith("mart_")]
 @pytest.fixture(scope="module")
 def named():
     """Every mart that a page, a command, the studio or the findings name."""
-    texts = [path.read_text(encoding="utf-8") for path in SHOWN_IN if path.is_file()]
+    read = [path for path in SHOWN_IN if path.is_file() and path.suffix != ".pyc"]
+    texts = [path.read_text(encoding="utf-8") for path in read]
     return {name for text in texts for name in re.findall(r"\bmart_\w+", text)}
 
 

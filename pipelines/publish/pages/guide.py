@@ -50,13 +50,14 @@ def _parts() -> tuple[str, tuple[tuple[str, Markup], ...]]:
 
 def _drawn(reader: MarkdownIt, tokens: Sequence[Token]) -> Markup:
     for token in tokens:
-        # Commands and names of files keep their own direction inside a Hebrew sentence.
+        # Commands and names of files keep their language and direction inside a Hebrew sentence.
         for one in (token, *(token.children or ())):
             if one.type == "code_inline":
+                one.attrSet("lang", "en")
                 one.attrSet("dir", "ltr")
             elif one.type == "th_open":
                 one.attrSet("scope", "col")
     html = reader.renderer.render(list(tokens), reader.options, {})
     html = html.replace("<table>", '<div class="wide" role="group" tabindex="0"><table>')
     html = html.replace("</table>", "</table></div>")
-    return Markup(html.replace("<pre>", '<pre dir="ltr" tabindex="0">'))
+    return Markup(html.replace("<pre>", '<pre lang="en" dir="ltr" tabindex="0">'))
