@@ -18,7 +18,7 @@ import polars as pl
 from pipelines import aim
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
-from pipelines.sources.collect import city_references
+from pipelines.sources.collect import city_references, held_against, in_order
 from pipelines.sources.files import read_source
 from pipelines.sources.load import build_raw, raw_name, record_load
 from pipelines.sources.whole_files import findings, record_findings
@@ -67,7 +67,7 @@ def rehearse(city: CityFolder, *, checked: bool = True) -> Rehearsal:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {layer}")
     unreadable, known, moment = {}, city_references(city), datetime.now(UTC).replace(tzinfo=None)
     years = city.city.school_years.all()
-    for source_id in dictionary().sources:
+    for source_id in in_order(held_against()):
         try:
             reading = read_source(city, source_id, years)
         except CityError as error:

@@ -4,13 +4,16 @@ Each logical source becomes one raw table (text, with file, hash and row), its b
 quarantine with a reason. Staging and core follow as SQL. A source with a school year can be
 refreshed for one year alone: the other years' rows stay as they are.
 
-All yearly sources are one operation and all others a second one, since every operation of a run
-costs a third of a second; each source is an asset that can be materialised by itself.
+A source is loaded behind those it is held against, wherever the dictionary declares it. As few
+operations as that allows load all of them, yearly sources and others by turns, since every
+operation of a run costs a third of a second; each source is an asset that can be materialised by
+itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import dagster as dg
@@ -22,7 +25,7 @@ from pipelines.settings.workspace import Workspace
 from pipelines.sources.files import REGISTRY, read_source
 from pipelines.sources.load import build_raw, keep_superseded, raw_name, record_load, refuse_older
 from pipelines.sources.quarantine import References, references_of
-from pipelines.sources.whole_files import findings, record_findings, refuse_broken
+from pipelines.sources.whole_files import KNOWN_IN, findings, record_findings, refuse_broken
 from pipelines.warehouse.checks import CheckResult, run_checks
 from pipelines.warehouse.database import ASIDE, Warehouse, swap
 from pipelines.warehouse.suites import RAW_MAPPED, RAW_ROWS, Check
@@ -39,13 +42,15 @@ from pipelines.warehouse.tables import (
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _CHECKS = (RAW_ROWS, RAW_MAPPED)
-# Institution codes of the other sources are held against these two.
-_REGISTERS = ("register__schools", "register__merges")
-# Column of a row → the source whose rows it is held against.
-_HELD_AGAINST = (
-    *((column, name) for column in ("semel_mosad", "plan_row_ref") for name in _REGISTERS),
-    ("recipient_id", "act__recipients"),
-)
+# Institution codes are held against these two: codes that were merged are codes of the first.
+_SCHOOLS, _MERGES = _REGISTERS = ("register__schools", "register__merges")
+# Column of a row → the sources whose rows it is held against.
+_HELD_AGAINST = {
+    "semel_mosad": _REGISTERS,
+    "plan_row_ref": _REGISTERS,
+    "recipient_id": ("act__recipients",),
+    **{column: (source_id,) for column, source_id in KNOWN_IN.items()},
+}
 
 
 def year_key(school_year: int) -> str:
@@ -69,23 +74,81 @@ def is_yearly(source_id: str) -> bool:
     return "school_year" in dictionary().contract(source_id).contract
 
 
+def held_against() -> dict[str, tuple[str, ...]]:
+    """Return, for each logical source as declared, the sources whose rows its own are held against.
+
+    The rules that do so: `quarantine.py`, `follow_up.py`, and `whole_files.KNOWN_IN`.
+    """
+    found = {}
+    for source_id in dictionary().sources:
+        named = {
+            name
+            for column, names in _HELD_AGAINST.items()
+            if column in dictionary().contract(source_id).contract
+            for name in names
+        }
+        if source_id == _SCHOOLS:  # its own codes are what others are held against
+            named -= {*_REGISTERS}
+        found[source_id] = tuple(sorted(named - {source_id}))
+    return found
+
+
+def in_order(before: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return sources so that each stands behind those it is held against, else as they are given.
+
+    Args:
+        before: each source with those it is held against, all of them among the keys.
+
+    Raises:
+        graphlib.CycleError: naming the sources that are held against one another in a circle.
+    """
+    declared = {source_id: place for place, source_id in enumerate(before)}
+    sorter = TopologicalSorter(before)
+    sorter.prepare()
+    order: list[str] = []
+    ready: list[str] = []
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()], key=lambda source_id: declared[source_id])
+        order.append(ready.pop(0))
+        sorter.done(order[-1])
+    return tuple(order)
+
+
+def operations(before: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
+    """Return the sources of each operation, in the order in which both are to be made.
+
+    Sources without a year and yearly ones take turns, as an operation is partitioned by school year
+    or it is not; each source is in the first operation of its kind in which all it needs is there.
+    """
+    turns: dict[str, int] = {}
+    for source_id in in_order(before):
+        own = int(is_yearly(source_id))
+        needed = [turns[name] + (turns[name] % 2 != own) for name in before[source_id]]
+        turns[source_id] = max([own, *needed])
+    made = [tuple(name for name, turn in turns.items() if turn == n) for n in range(len(turns))]
+    return [sources for sources in made if sources]
+
+
 def raw_assets(years: Sequence[int]) -> list[dg.AssetsDefinition]:
     """Return the raw assets of all logical sources, the yearly ones partitioned by school year."""
     partitions = dg.StaticPartitionsDefinition([year_key(year) for year in years])
-    yearly = [source for source in dictionary().sources if is_yearly(source)]
-    timeless = [source for source in dictionary().sources if not is_yearly(source)]
-    return [
-        _raw_assets("raw_yearly", yearly, partitions),
-        _raw_assets("raw_timeless", timeless, None),
-    ]
+    before, made = held_against(), []
+    for number, sources in enumerate(operations(before), start=1):
+        own = is_yearly(sources[0])
+        name = f"raw_{number}_{'yearly' if own else 'timeless'}"
+        made.append(_raw_assets(name, sources, before, partitions if own else None))
+    return made
 
 
 def _raw_assets(
-    name: str, sources: Sequence[str], partitions: dg.PartitionsDefinition | None
+    name: str,
+    sources: Sequence[str],
+    before: Mapping[str, Sequence[str]],
+    partitions: dg.PartitionsDefinition | None,
 ) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=name,
-        specs=[_spec(source_id) for source_id in sources],
+        specs=[_spec(source_id, before[source_id]) for source_id in sources],
         check_specs=[
             spec
             for source_id in sources
@@ -193,17 +256,11 @@ def _failed(source_id: str, results: Sequence[CheckResult]) -> list[tuple[str, C
     return [(f"raw_{source_id}", result) for result in results if not result.is_passed]
 
 
-def _spec(source_id: str) -> dg.AssetSpec:
+def _spec(source_id: str, before: Sequence[str]) -> dg.AssetSpec:
     table = dictionary().contract(source_id)
-    named = [name for column, name in _HELD_AGAINST if column in table.contract]
-    held_against = sorted(set(named) - {source_id})
     return dg.AssetSpec(
         asset_key(f"raw_{source_id}"),
-        deps=(
-            [asset_key(f"raw_{name}") for name in held_against]
-            if source_id not in _REGISTERS
-            else []
-        ),
+        deps=[asset_key(f"raw_{name}") for name in before],
         description=f"{source_id} as the city's files hold it, as text. A row: {table.row}.",
         metadata={"dagster/column_schema": dg.TableSchema(columns=_raw_columns(table))},
         group_name="collect",
