@@ -8,7 +8,7 @@ header says what a row is, its key and its stage.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,13 @@ _STAGE = re.compile(r"^-- Stage: (\w+)\.$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class SqlTable:
-    """One SQL file: its table, stage, text and the tables it reads."""
+    """One SQL file: its table, stage, text, the tables it reads, and the text parsed."""
 
     table: Table
     stage: str
     text: str
     reads: tuple[str, ...]
+    parsed: exp.Query = field(compare=False, repr=False)
 
 
 def load_sql(path: Path) -> SqlTable:
@@ -72,7 +73,7 @@ def _sql_table(table: Table, text: str, path: Path) -> SqlTable:
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise ValueError(f"{path}: the file must be exactly one SELECT")
     reads = {f"{item.db}.{item.name}" for item in statements[0].find_all(exp.Table) if item.db}
-    return SqlTable(table=table, stage=stage[1], text=text, reads=tuple(sorted(reads)))
+    return SqlTable(table, stage[1], text, tuple(sorted(reads)), parsed=statements[0])
 
 
 @cache
@@ -106,7 +107,7 @@ def column_lineage(sql: SqlTable) -> dg.TableColumnLineage:
     """Return, for each column, the columns of other tables it is computed from."""
     # Untrimmed: the trimmed copies of each SELECT are for drawing, and cost three quarters of the
     # time.
-    nodes = lineage(None, sql.text, _schema(sql), dialect="duckdb", trim_selects=False)
+    nodes = lineage(None, sql.parsed, _schema(sql), dialect="duckdb", trim_selects=False)
     deps = {}
     for name in sql.table.columns:
         node = nodes[name]
