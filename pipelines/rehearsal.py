@@ -67,9 +67,10 @@ def rehearse(city: CityFolder, *, checked: bool = True) -> Rehearsal:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {layer}")
     unreadable, known, moment = {}, city_references(city), datetime.now(UTC).replace(tzinfo=None)
     years = city.city.school_years.all()
+    hashed: dict[str, str] = {}
     for source_id in in_order(held_against()):
         try:
-            reading = read_source(city, source_id, years)
+            reading = read_source(city, source_id, years, hashed)
         except CityError as error:
             unreadable[source_id] = error
             reading = read_source(_without(city, source_id), source_id, years)

@@ -90,12 +90,20 @@ def _are_a_childs(numbers: Sequence[str]) -> bool:
     return bool(((products // 10 + products % 10).sum(axis=1) % 10 == 0).any())
 
 
-def hash_ids(ids: pl.Series, *, is_synthetic: bool) -> pl.Series:
+def hash_ids(
+    ids: pl.Series, *, is_synthetic: bool, hashed: dict[str, str] | None = None
+) -> pl.Series:
     """Replace ids by 32 hex digits of their keyed hash; empty stays empty.
 
     An id that became a number (leading zeros lost, ".0" added, 3.1E+08 written out by a spreadsheet
     with all its digits) or is spelt with blanks, an apostrophe before it or a hyphen before its
     check digit is the same id.
+
+    Args:
+        ids: texts, null where empty.
+        is_synthetic: whether the city is a generated one.
+        hashed: hashes of ids of this city by their text, to which those of new ones are added: a
+            pupil stands in dozens of files.
 
     Raises:
         CityError: if the city is said to be synthetic and its ids are not the generator's; as
@@ -105,7 +113,9 @@ def hash_ids(ids: pl.Series, *, is_synthetic: bool) -> pl.Series:
     if known.is_empty():
         return ids
     key = pupil_key(is_synthetic=is_synthetic)
-    same = [same_id(text) for text in known]
+    hashed = {} if hashed is None else hashed
+    new = [text for text in known if text not in hashed]
+    same = [same_id(text) for text in new]
     if is_synthetic and _are_a_childs(same):
         raise CityError(
             "city.yaml says is_synthetic: true, but there are ids that a child could have (nine"
@@ -114,8 +124,10 @@ def hash_ids(ids: pl.Series, *, is_synthetic: bool) -> pl.Series:
             "ב-city.yaml כתוב is_synthetic: true, אך יש מספרי זהות שיכולים להיות של ילדים. יש לכתוב"
             " is_synthetic: false ולקבוע TIKKUN_PUPIL_KEY.",
         )
-    hashes = [hmac.digest(key, text.encode(), "sha256").hex()[:32] for text in same]
-    return ids.replace_strict(known, pl.Series(hashes, dtype=pl.String), default=None)
+    for text, plain in zip(new, same, strict=True):
+        hashed[text] = hmac.digest(key, plain.encode(), "sha256").hex()[:32]
+    hashes = pl.Series([hashed[text] for text in known], dtype=pl.String)
+    return ids.replace_strict(known, hashes, default=None)
 
 
 def same_id(text: str) -> str:
@@ -135,7 +147,12 @@ def same_id(text: str) -> str:
 
 
 def admit(
-    column: pl.Series, field: Field, mapping: SourceMapping, *, is_synthetic: bool
+    column: pl.Series,
+    field: Field,
+    mapping: SourceMapping,
+    *,
+    is_synthetic: bool,
+    hashed: dict[str, str] | None = None,
 ) -> tuple[pl.Series, dict[str, pl.Series]]:
     """Admit one column.
 
@@ -144,13 +161,14 @@ def admit(
         field: what the column holds.
         mapping: how its file is read.
         is_synthetic: whether the demonstration key may be used.
+        hashed: as for `hash_ids`.
 
     Returns:
         The column in the contract's spelling, hashed or masked as the dictionary says; and for each
         repair that must be told (`code_repaired`, `personal_masked`) which rows it touched.
     """
     if field.door == "hash":
-        return hash_ids(column, is_synthetic=is_synthetic), {}
+        return hash_ids(column, is_synthetic=is_synthetic, hashed=hashed), {}
     read = normalise(column, field, mapping)
     repairs = {}
     if field.digits:

@@ -11,6 +11,7 @@ itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
@@ -22,8 +23,15 @@ import duckdb
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import Table, dictionary
 from pipelines.settings.workspace import Workspace
-from pipelines.sources.files import REGISTRY, read_source
-from pipelines.sources.load import build_raw, keep_superseded, raw_name, record_load, refuse_older
+from pipelines.sources.files import REGISTRY, Reading, read_source
+from pipelines.sources.load import (
+    build_raw,
+    keep_superseded,
+    prepare,
+    raw_name,
+    record_load,
+    refuse_older,
+)
 from pipelines.sources.quarantine import References, references_of
 from pipelines.sources.whole_files import KNOWN_IN, findings, record_findings, refuse_broken
 from pipelines.warehouse.checks import CheckResult, run_checks
@@ -177,17 +185,33 @@ def _raw_assets(
         moment = datetime.now(UTC).replace(tzinfo=None)
         known = city_references(city, workspace.published(), workspace.known_folder)
         with warehouse.connect() as connection:
-            for source_id in selected:
-                yield from _collect(city, source_id, years, connection, known, moment, faults)
+            prepare(connection)
+            for source_id, read in _ahead(city, selected, years):
+                yield from _collect(city, source_id, read, years, connection, known, moment, faults)
         if faults:
             raise dg.Failure(description="\n".join(faults), allow_retries=False)
 
     return _raw
 
 
+def _ahead(
+    city: CityFolder, sources: Sequence[str], years: Sequence[int]
+) -> Iterator[tuple[str, Future[Reading]]]:
+    """Yield sources in their order, the next one being read while one is loaded."""
+    hashed: dict[str, str] = {}
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting: list[tuple[str, Future[Reading]]] = []
+        for source_id in sources:
+            waiting.append((source_id, pool.submit(read_source, city, source_id, years, hashed)))
+            if len(waiting) > 1:
+                yield waiting.pop(0)
+        yield from waiting
+
+
 def _collect(
     city: CityFolder,
     source_id: str,
+    read: Future[Reading],
     years: Sequence[int],
     connection: duckdb.DuckDBPyConnection,
     known: References,
@@ -199,7 +223,7 @@ def _collect(
     target = raw_name(source_id)
     is_whole = set(years) == set(city.city.school_years.all()) or not is_yearly(source_id)
     try:
-        reading = read_source(city, source_id, years)
+        reading = read.result()
         refuse_older(connection, city, source_id, reading)
         found = findings(connection, city, source_id, reading)
         refuse_broken(city, source_id, reading, found)

@@ -149,11 +149,22 @@ def _find(city: CityFolder, source_id: str, name: str, number: int) -> list[Path
     )
 
 
-def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> Reading:
+def read_source(
+    city: CityFolder,
+    source_id: str,
+    years: Sequence[int],
+    hashed: dict[str, str] | None = None,
+) -> Reading:
     """Read a source. One that the city does not map gives empty frames.
 
     A file that holds many years is read whole, whichever of its years are asked for: a file is what
     is loaded, superseded and counted.
+
+    Args:
+        city: the city.
+        source_id: the logical source.
+        years: school years that are asked for.
+        hashed: hashes of pupils' ids, for who reads several sources (`admission.hash_ids`).
 
     Raises:
         CityError: if a file is missing, cannot be read in its format or encoding, lacks a mapped
@@ -177,7 +188,7 @@ def read_source(city: CityFolder, source_id: str, years: Sequence[int]) -> Readi
         ]
         times = Counter(path for path, *_ in tables)
         parts += [
-            _read_file(city, source_id, *table, aliases, is_alone=times[table[0]] == 1)
+            _read_file(city, source_id, *table, aliases, hashed, is_alone=times[table[0]] == 1)
             for table in tables
         ]
     return Reading(
@@ -247,6 +258,7 @@ def _read_file(
     number: int,
     value: str,
     aliases: Mapping[str, Mapping[str, str]],
+    hashed: dict[str, str] | None,
     *,
     is_alone: bool,
 ) -> Reading:
@@ -272,7 +284,7 @@ def _read_file(
     _refuse_headers(city, source_id, number, path, mapping)
     _refuse_visual_order(path, cells, mapping)
     errors = _error_cells(cells, mapping)
-    columns, touched = _columns(city, source_id, mapping, read, year, aliases, errors)
+    columns, touched = _columns(city, source_id, mapping, read, year, aliases, hashed, errors)
     provenance = {"file_name": name, "file_hash": hashlib.sha256(content).hexdigest()}
     rows = pl.DataFrame(columns).with_columns(
         **{key: pl.lit(value) for key, value in provenance.items()}, **{ROW: read.rows[ROW]}
@@ -417,6 +429,7 @@ def _columns(
     read: Content,
     year: int | None,
     aliases: Mapping[str, Mapping[str, str]],
+    hashed: dict[str, str] | None,
     errors: Mapping[str, pl.Series],
 ) -> tuple[dict[str, pl.Series], dict[tuple[str, str], pl.Series]]:
     """Return the contract's columns, and which rows each repair touched."""
@@ -446,7 +459,11 @@ def _columns(
         if name in aliases:
             column = _resolved(column, aliases[name])
         columns[name], repairs = admit(
-            column, fields[name], mapping, is_synthetic=city.city.city.is_synthetic
+            column,
+            fields[name],
+            mapping,
+            is_synthetic=city.city.city.is_synthetic,
+            hashed=hashed,
         )
         touched |= {(name, repair): where for repair, where in repairs.items()}
         if fields[name].type == "DATE" and (unsure := unsure_days(column, mapping)).any():

@@ -23,7 +23,6 @@ from pipelines.sources.collect import (
     operations,
     raw_assets,
 )
-from pipelines.sources.load import raw_name
 from pipelines.sources.files import read_source
 from pipelines.sources.quarantine import quarantine_query
 from pipelines.sources.whole_files import KNOWN_IN
