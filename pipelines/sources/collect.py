@@ -126,14 +126,22 @@ def operations(before: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
     """Return the sources of each operation, in the order in which both are to be made.
 
     Sources without a year and yearly ones take turns, as an operation is partitioned by school year
-    or it is not; each source is in the first operation of its kind in which all it needs is there.
+    or it is not. Each source is in the last operation of its kind that is in time for those held
+    against it, so that an operation that fails stops no more than it must.
     """
+    order = in_order(before)
+    first: dict[str, int] = {}
+    for source_id in order:
+        own = is_yearly(source_id)
+        needed = [first[name] + (first[name] % 2 != own) for name in before[source_id]]
+        first[source_id] = max([int(own), *needed])
+    last = max(first.values(), default=0)
     turns: dict[str, int] = {}
-    for source_id in in_order(before):
-        own = int(is_yearly(source_id))
-        needed = [turns[name] + (turns[name] % 2 != own) for name in before[source_id]]
-        turns[source_id] = max([own, *needed])
-    made = [tuple(name for name, turn in turns.items() if turn == n) for n in range(len(turns))]
+    for source_id in reversed(order):
+        own = is_yearly(source_id)
+        after = [turn - (turn % 2 != own) for n, turn in turns.items() if source_id in before[n]]
+        turns[source_id] = min([last - (last % 2 != own), *after])
+    made = [tuple(name for name in order if turns[name] == n) for n in range(last + 1)]
     return [sources for sources in made if sources]
 
 
