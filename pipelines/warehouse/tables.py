@@ -210,30 +210,31 @@ def record_results(
     forget_inputs(connection)
     ensure_table(connection, "audit.check_result", RESULT_COLUMNS)
     connection.execute("DELETE FROM audit.check_result WHERE table_name = ?", [name])
-    if results:
-        rows = [
-            (
-                name,
-                r.check.id,
-                r.check.dimension,
-                r.check.severity,
-                r.check.blocks,
-                r.is_passed,
-                r.checked_rows,
-                r.failing_rows,
-                ", ".join(r.failing_keys) or None,
-                r.check.owner,
-                r.check.says.he,
-                r.check.says.en,
-                r.check.says.resolve_he,
-                r.check.says.resolve_en,
-            )
-            for r in results
+    rows = [
+        [
+            name,
+            r.check.id,
+            r.check.dimension,
+            r.check.severity,
+            r.check.blocks,
+            r.is_passed,
+            r.checked_rows,
+            r.failing_rows,
+            ", ".join(r.failing_keys) or None,
+            r.check.owner,
+            r.check.says.he,
+            r.check.says.en,
+            r.check.says.resolve_he,
+            r.check.says.resolve_en,
         ]
-        schema = {column: _POLARS[type_] for column, type_ in RESULT_COLUMNS.items()}
-        connection.register("results", pl.DataFrame(rows, schema=schema, orient="row"))
-        connection.execute("INSERT INTO audit.check_result FROM results")
-        connection.unregister("results")
+        for r in results
+    ]
+    if rows:
+        row = f"({', '.join('?' * len(RESULT_COLUMNS))})"
+        connection.execute(
+            f"INSERT INTO audit.check_result VALUES {', '.join([row] * len(rows))}",
+            [value for values in rows for value in values],
+        )
 
 
 _POLARS = {
