@@ -127,10 +127,12 @@ class Run:
 def run_of(city: Path, *arguments: str) -> Run:
     """Run the command over a city, once for all tests that only read what it leaves.
 
-    Whoever asks again, in this process, in one beside it or in a later session, is given the same
-    run as long as nothing that it depends on has another content: the code, the locked versions,
-    the city's files, the arguments. A run that broke off, or whose release or warehouse something
-    has changed since, is made again. Tests that change what they are given copy it first.
+    It runs inside this process: a new one would only import all there is once more, and what is
+    special about processes has tests of its own. Whoever asks again, in this process, in one
+    beside it or in a later session, is given the same run as long as nothing that it depends on has
+    another content: the code, the locked versions, the city's files, the arguments. A run that
+    broke off, or whose release or warehouse something has changed since, is made again. Tests that
+    change what they are given copy it first.
     """
     RUNS.mkdir(parents=True, exist_ok=True)
     folder = RUNS / _content(city, arguments)
@@ -140,8 +142,7 @@ def run_of(city: Path, *arguments: str) -> Run:
         if run is None:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            done = make_place(folder, city).run(*arguments, timeout=1800)
-            assert done.returncode >= 0, f"the run was ended from outside: {done.stdout}"
+            done = make_place(folder, city).call(*arguments)
             # Last of all, so that a folder without it is known for one that broke off.
             end = {"code": done.returncode, "said": done.stdout + done.stderr}
             ended.write_text(json.dumps(end), encoding="utf-8")

@@ -1,14 +1,20 @@
 """Every command of the guides is run on the town of five schools, in the order of the guide."""
 
+import contextlib
+import importlib
+import io
+import os
 import re
 import shlex
 import subprocess
+from unittest.mock import patch
 
 import pytest
 import yaml
 
+from tests.cities.first_day import ANSWERS
 from tests.cities.five_schools import write_year
-from tests.cities.test_five_schools import ANSWERS, expect_published
+from tests.cities.test_five_schools import expect_published
 from tests.conftest import QUICK_ACCOUNT
 from tests.runs import PROJECT, place_at
 
@@ -55,38 +61,50 @@ def test_readme_links_the_guide_first():
     assert first[1] == "docs/guide.he.md"
 
 
+def made(command, place):
+    """What a command of make returns and says: what it would run, in this process.
+
+    Make itself says what that is; a new process would only import all there is once more.
+    """
+    env = place.env | {"MAKEFLAGS": ""}
+    told = subprocess.run(
+        [*shlex.split(command), "--just-print"],
+        cwd=PROJECT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = (one for one in told.stdout.splitlines() if " -m pipelines.commands." in one)
+    _, _, module, *arguments = shlex.split(line)
+    said = io.StringIO()
+    with (
+        patch.dict(os.environ, env),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        code = importlib.import_module(module).main(arguments)
+    return code, said.getvalue()
+
+
 def test_the_first_day_by_the_guide_alone(tmp_path):
     """One run of the city serves both guides: their commands are the same."""
     place = place_at(tmp_path, "my_town")
     for year in (2025, 2026):
         write_year(place.raw / "files", year)
-    env = place.env | {"MAKEFLAGS": ""}
-
-    def run(command):
-        return subprocess.run(
-            shlex.split(command),
-            cwd=PROJECT,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=1800,
-            check=False,
-        )
-
     first, *others = commands("guide.he.md")
-    assert run(first).returncode != 0  # something is asked, and nobody is there to answer
+    assert made(first, place)[0] != 0  # something is asked, and nobody is there to answer
     answers = yaml.safe_load(ANSWERS.read_text(encoding="utf-8"))
     kept = place.raw / "answers.yaml"
     kept.write_text(yaml.safe_dump(answers, allow_unicode=True), encoding="utf-8")
     for command in (first, *others):
         if shlex.split(command)[1] in ELSEWHERE:
             continue
-        done = run(command)
+        code, said = made(command, place)
         if command == first:  # the town's own decisions, and fewer draws
             with (place.raw / "policy.yaml").open("a", encoding="utf-8") as policy:
                 policy.write(QUICK_ACCOUNT)
-        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-2000:]}"
+        assert code == 0, f"{command}\n{said[-5000:]}"
     expect_published(place, 2027)
     assert (place.raw / "decided" / "2027").is_dir()
     assert list((place.raw / "forms").glob("*.xlsx"))
