@@ -113,6 +113,8 @@ def copy_of(place: Place, folder: Path) -> Place:
 # Runs that were made, each in a folder that its content names; `make clean` removes them.
 RUNS = PROJECT / ".work" / "test_runs"
 RUNS_KEPT = 8
+SESSION = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"process {os.getpid()}"
+"""Of which the processes of one `make test` have the same."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,9 @@ def run_of(city: Path, *arguments: str) -> Run:
     special about processes has tests of its own. Whoever asks again, in this process, in one
     beside it or in a later session, is given the same run as long as nothing that it depends on has
     another content: the code, the locked versions, the city's files, the arguments. A run that
-    broke off, or whose release or warehouse something has changed since, is made again. Tests that
-    change what they are given copy it first.
+    broke off, or whose release or warehouse something has changed since, is made again; so is one
+    that failed in another session, as it may have been ended from outside. Tests that change what
+    they are given copy it first.
     """
     RUNS.mkdir(parents=True, exist_ok=True)
     folder = RUNS / _content(city, arguments)
@@ -144,7 +147,7 @@ def run_of(city: Path, *arguments: str) -> Run:
             folder.mkdir()
             done = make_place(folder, city).call(*arguments)
             # Last of all, so that a folder without it is known for one that broke off.
-            end = {"code": done.returncode, "said": done.stdout + done.stderr}
+            end = {"code": done.returncode, "said": done.stdout, "session": SESSION}
             ended.write_text(json.dumps(end), encoding="utf-8")
             run = _made(folder, city.name)
             assert run is not None, f"{folder}: not as its run left it"
@@ -174,6 +177,9 @@ def _made(folder: Path, city: str) -> Run | None:
     try:
         end = json.loads((folder / "ended.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    session = end.pop("session", None)
+    if end["code"] and session != SESSION:
         return None
     place = place_at(folder, city)
     if end["code"] == 0:

@@ -66,14 +66,3 @@ def account_quickly(folder: Path) -> None:
     """Let a run of the town account for its plan on fewer draws."""
     with (folder / "policy.yaml").open("a", encoding="utf-8") as policy:
         policy.write(QUICK_ACCOUNT)
-
-
-def with_all_of_its_own(folder: Path) -> Path:
-    """Make the town whose run several tests read: its own programme, and a forecast."""
-    for year in (2025, 2026):
-        write_year(folder / "files", year)
-    write_forecast(folder / "files")
-    assert answer(folder, "new=orchestra") == 1  # something is left to the city
-    fill_in(folder)
-    account_quickly(folder)
-    return folder

@@ -10,7 +10,7 @@ from pipelines.commands.check import main as check
 from pipelines.commands.new_city import main as new_city
 from pipelines.rehearsal import rehearse
 from pipelines.settings.city import load_city, load_sources
-from tests.cities.first_day import FORESEEN, with_all_of_its_own, write_forecast
+from tests.cities.first_day import FORESEEN, account_quickly, write_forecast
 from tests.cities.five_schools import SCHOOLS, write_year
 from tests.runs import run_of
 
@@ -95,15 +95,9 @@ def test_it_has_an_empty_form(tmp_path):
     assert "register__forecast" in form_sources()
 
 
-# That the register of that year wins is held above, without a run.
-@pytest.mark.parametrize("comes", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_release_says_what_the_plan_is_sized_by(comes, tmp_path):
-    folder = with_all_of_its_own(tmp_path / "givat_alonim")
-    if comes:
-        september(folder)
-    run = run_of(folder)
-    assert run.code == 0, run.said
-    shown = run.place.current / "analyst"
+def expect_sized(release, *, by_forecast):
+    """The plan of a release is sized by the planned pupils, and its pages say by what."""
+    shown = release / "analyst"
     planned = pl.read_parquet(shown / "mart_planned_pupils.parquet")
     need = pl.read_parquet(shown / "mart_need_index.parquet")
     schools = pl.read_parquet(shown / "mart_allocation_school.parquet")
@@ -122,4 +116,13 @@ def test_a_release_says_what_the_plan_is_sized_by(comes, tmp_path):
     page = (shown / "annex" / "allocation.html").read_text(encoding="utf-8")
     assert "לפי תחזית הרישום" in page
     school = (shown / "schools" / "412316.html").read_text(encoding="utf-8")
-    assert ("לפי תחזית הרישום" in school) is not comes
+    assert ("לפי תחזית הרישום" in school) is by_forecast
+
+
+@pytest.mark.slow  # the release before the register comes is that of the guide (test_guide.py)
+def test_a_release_says_that_the_plan_is_sized_by_the_register(copy_foreseen):
+    september(copy_foreseen)
+    account_quickly(copy_foreseen)
+    run = run_of(copy_foreseen)
+    assert run.code == 0, run.said
+    expect_sized(run.place.current, by_forecast=False)

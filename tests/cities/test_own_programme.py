@@ -1,18 +1,19 @@
-"""A programme of the town's own, which no catalogue has, comes into the policy and the plan."""
+"""A programme of the town's own, which no catalogue has, comes into the policy.
+
+That it is in the plan: `test_guide.py`.
+"""
 
 import shutil
 from pathlib import Path
 
-import polars as pl
 import pytest
 import yaml
 
 from pipelines.commands.check import main as check
 from pipelines.commands.new_city import main as new_city
 from pipelines.settings.city import CityError, load_city
-from tests.cities.first_day import FILLED_IN, answer, fill_in, with_all_of_its_own
+from tests.cities.first_day import FILLED_IN, answer, fill_in
 from tests.cities.five_schools import write_year
-from tests.runs import run_of
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +85,3 @@ def test_without_an_id_its_letters_make_one(tmp_path):
     held = yaml.safe_load((folder / "city.yaml").read_text(encoding="utf-8"))
     values = held["sources"]["programmes__delivery"]["values"]["response_id"]
     assert values["תזמורת עירונית"] == "tzmvrt_ayrvnyt"
-
-
-def test_it_is_published_and_next_year_asks_nothing(tmp_path, capsys):
-    folder = with_all_of_its_own(tmp_path / "givat_alonim")
-    run = run_of(folder)
-    assert run.code == 0, run.said
-    plan = pl.read_parquet(run.place.current / "analyst" / "mart_allocation.parquet")
-    assert "orchestra" in set(plan["response_id"])
-    write_year(folder / "files", 2027)
-    assert new_city([str(folder)]) == 0
-    assert " 0 open" in capsys.readouterr().out
