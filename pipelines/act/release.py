@@ -32,8 +32,8 @@ from pipelines.sources.fingerprint import (
     fingerprints_or_none,
     input_hashes,
 )
+from pipelines.warehouse.assets import FRESHNESS, OWNERS, POOL, asset_key
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.tables import FRESHNESS, OWNERS, POOL, asset_key
 
 RELEASE = dg.AssetKey(["published", "release"])
 # Made while publishing, as they tell of the release and of the one before.

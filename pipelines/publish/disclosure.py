@@ -20,7 +20,6 @@ import polars as pl
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from models.allocation.account.audit import with_quartile
 from models.privacy import (
     Guard,
     System,
@@ -34,6 +33,7 @@ from models.privacy import (
     share_step,
     wilson,
 )
+from models.quarters import with_quartile
 from pipelines.settings.fields import Rounding, Telling, dictionary
 
 _FEWEST = 5  # the least that a policy may ask for

@@ -12,12 +12,13 @@ import pytest
 
 from pipelines.publish import words
 from pipelines.publish.audiences import readers_of
-from pipelines.publish.build import WORKBOOK, AuditError, audit_release
+from pipelines.publish.build import audit_release
 from pipelines.publish.marts import DATABASE, content_hash, read_database, write_marts
 from pipelines.publish.pages.base import isolated
 from pipelines.publish.release import ReleaseError, current_release, publish, verify
+from pipelines.publish.site import AuditError
 from pipelines.publish.suppression import PrivacyError, Thresholds, gate, suppress
-from pipelines.publish.workbook import tables_of_book, write_workbook, written_beside
+from pipelines.publish.workbook import WORKBOOK, tables_of_book, write_workbook, written_beside
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 
