@@ -51,11 +51,11 @@ class System:
         """
         names = tuple(sorted(counts))
         place = {name: number for number, name in enumerate(names)}
-        ordered = sorted(rows, key=lambda row: (row[0], sorted(row[1].items()), row[2], row[3]))
+        ordered = sorted((name, sorted(terms.items()), *ends) for name, terms, *ends in rows)
         entries = [
             (coefficient, number, place[name])
             for number, (_, terms, _, _) in enumerate(ordered)
-            for name, coefficient in sorted(terms.items())
+            for name, coefficient in terms
         ]
         factors, *at = (
             (np.array(part) for part in zip(*entries, strict=True))

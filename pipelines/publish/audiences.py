@@ -69,13 +69,18 @@ def tables_for(reader: Reader, shown: Tables, school: str = "") -> dict[str, pl.
 
 def columns_of_schools(frame: pl.DataFrame, codes: Collection[str] = ()) -> list[str]:
     """Return the columns that hold schools: by their names, or by codes that are in them."""
-    return [
+    by_name = {
         name
-        for name, dtype in frame.schema.items()
-        if "semel_mosad" in name
-        or name in ("place", "school_or_city")
-        or (dtype == pl.String and codes and frame[name].is_in(list(codes)).any())
-    ]
+        for name in frame.columns
+        if "semel_mosad" in name or name in ("place", "school_or_city")
+    }
+    texts = [c for c, dtype in frame.schema.items() if dtype == pl.String and c not in by_name]
+    holding = set()
+    if codes and texts and frame.height:
+        known = list(codes)
+        held = frame.select(pl.col(texts).is_in(known).any()).row(0)
+        holding = {name for name, is_held in zip(texts, held, strict=True) if is_held}
+    return [name for name in frame.columns if name in by_name or name in holding]
 
 
 def _has_pairs(frame: pl.DataFrame, schools: Sequence[str]) -> bool:

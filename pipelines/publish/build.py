@@ -14,8 +14,6 @@ from pipelines.publish.audiences import Reader, check_reader, schools_of, tables
 from pipelines.publish.disclosure import Told, left_beside, read, together
 from pipelines.publish.drawings import Drawings
 from pipelines.publish.marts import (
-    DATABASE,
-    read_database,
     write_marts,
 )
 from pipelines.publish.pages.base import ReportContext
@@ -29,7 +27,7 @@ from pipelines.publish.suppression import (
     protect_each,
     suppress,
 )
-from pipelines.publish.told import sheets_of, shown_to_schools
+from pipelines.publish.told import Written
 from pipelines.publish.workbook import (
     COVER,
     WORKBOOK,
@@ -56,6 +54,7 @@ def build_release(
     context: ReportContext,
     readers: Sequence[Reader],
     before: Mapping[Thresholds, Sequence[Told]] | None = None,
+    safe: set[bytes] | None = None,
 ) -> None:
     """Write `<folder>/<audience>`: marts, workbook and pages, small cells removed.
 
@@ -69,15 +68,22 @@ def build_release(
         context: what pages say of the city.
         readers: the audiences, analysts first.
         before: what earlier releases told the audiences of the same thresholds, the last one first.
+        safe: marks of what the intruder has found nothing in (`models.privacy.attack`); new ones
+            are added.
 
     Raises:
         PrivacyError: if a table may not be published.
     """
-    protected = protect_each(tables, [reader.thresholds for reader in readers], before)
+    protected = protect_each(tables, [reader.thresholds for reader in readers], before, safe)
     whole: dict[AudienceName, Mapping[str, pl.DataFrame]] = {}
     books: list[Asked] = []
+    alike: dict[tuple[bool, Thresholds], Mapping[str, pl.DataFrame]] = {}
     for reader in readers:
-        shown = suppress(tables, reader.name, reader.thresholds, protected[reader.thresholds])
+        # What is suppressed depends on the thresholds, and on who may see internal columns.
+        kind = reader.name == "analyst", reader.thresholds
+        if kind not in alike:
+            alike[kind] = suppress(tables, reader.name, kind[1], protected[kind[1]])
+        shown = alike[kind]
         place = folder / reader.name
         if reader.may.schools == "own":
             pages = render_each_alone(shown, context) if reader.name == WITH_PAGE else {}
@@ -105,12 +111,14 @@ def audit_release(
     readers: Sequence[Reader],
     marts: Mapping[str, pl.DataFrame],
     before: Mapping[Thresholds, Sequence[Told]] | None = None,
+    safe: set[bytes] | None = None,
 ) -> None:
     """Open what was written and refuse it if it is not whole, not private or does not add up.
 
     Args:
         folder: of the release, as `build_release` wrote it.
-        context, readers, before: as there.
+        context, readers, before, safe: as there. What is written is read back, and a block that is
+            as it was when it was protected is not attacked a second time.
         marts: what it was written from; the intruder is judged by it.
 
     Raises:
@@ -119,13 +127,14 @@ def audit_release(
         AuditError: naming the audience, the file and what is wrong.
     """
     audit_pages(folder, context)
-    intrude_each(folder, readers, marts, before)
+    written = Written(folder, marts)
+    intrude_each(folder, readers, marts, before, written, safe)
     for reader in readers:
         place = folder / reader.name
         if reader.may.schools == "own":
-            _audit_schools(place, reader, marts)
+            _audit_schools(reader, written)
             continue
-        tables = read_database(place / DATABASE)
+        tables = written.tables(reader.name)
         gate(tables, reader.name, reader.thresholds)
         check_reader(reader, tables)
         if reader.name in OUTSIDE:
@@ -151,6 +160,8 @@ def intrude_each(
     readers: Sequence[Reader],
     marts: Mapping[str, pl.DataFrame],
     before: Mapping[Thresholds, Sequence[Told]] | None = None,
+    written: Written | None = None,
+    safe: set[bytes] | None = None,
 ) -> None:
     """Attack what each audience was told, and all of them together by the smallest thresholds.
 
@@ -158,29 +169,29 @@ def intrude_each(
     attacked knows no more than who was told the whole.
 
     Args:
-        folder, readers, marts, before: as in `audit_release`.
+        folder, readers, marts, before, safe: as in `audit_release`.
+        written: the same release, where more is read of it.
 
     Raises:
         PrivacyError: naming the audience and what is counted.
     """
+    written = written or Written(folder, marts)
     before, attacked = before or {}, list[tuple[Thresholds, Told]]()
 
     def attack(name: str, told: Told, thresholds: Thresholds, then: Sequence[Told]) -> None:
         if any(of == thresholds and told.is_part_of(whole) for of, whole in attacked):
             return
         try:
-            intrude(told, thresholds, then)
+            intrude(told, thresholds, then, safe)
         except PrivacyError as error:
             raise PrivacyError(f"{name}: {error}") from None
         attacked.append((thresholds, told))
 
     every: list[Told] = []
     for reader in readers:
-        place = folder / reader.name
         is_of_schools = reader.may.schools == "own"
-        tables = (
-            shown_to_schools(place, marts) if is_of_schools else read_database(place / DATABASE)
-        )
+        look = written.told_to_schools if is_of_schools else written.tables
+        tables = look(reader.name)
         if left := left_beside(marts, tables):
             raise PrivacyError(
                 f"not published: {reader.name} would read hidden counts off {', '.join(left)}"
@@ -194,17 +205,17 @@ def intrude_each(
         attack("all audiences together", told, least, together(before.values()))
 
 
-def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame]) -> None:
+def _audit_schools(reader: Reader, written: Written) -> None:
     """Look into the workbook and the page of each school for what is not of it.
 
     Raises:
         PrivacyError, AuditError: as `audit_release`.
     """
-    schools = schools_of(marts)
+    schools, place = schools_of(written.marts), written.folder / reader.name
     found = {path.name for path in place.iterdir()}
     expect(found == set(schools), place, f"schools and folders differ: {sorted(found)[:5]}")
     for school in schools:
-        tables = sheets_of(place / school / WORKBOOK, marts)
+        tables = written.sheets(reader.name, school)
         check_reader(reader, tables, school)
         gate(tables, reader.name, reader.thresholds)
         if reader.name != WITH_PAGE:

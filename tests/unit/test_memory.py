@@ -5,9 +5,10 @@ import pytest
 
 from models.allocation.solve import clock
 from pipelines.settings.city import load_city
+from pipelines.settings.content import content_of
 from pipelines.settings.seen import Watched, is_as_seen
 from pipelines.warehouse import memory as remembering
-from pipelines.warehouse.memory import Memory, content_of
+from pipelines.warehouse.memory import Memory
 
 GIVEN = {"one": pl.DataFrame({"a": [1, 2], "b": ["x", None]})}
 
