@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fastexcel
@@ -74,35 +75,38 @@ def build_release(
     Raises:
         PrivacyError: if a table may not be published.
     """
-    protected = protect_each(tables, [reader.thresholds for reader in readers], before, safe)
-    whole: dict[AudienceName, Mapping[str, pl.DataFrame]] = {}
-    books: list[Asked] = []
-    alike: dict[tuple[bool, Thresholds], Mapping[str, pl.DataFrame]] = {}
-    for reader in readers:
-        # What is suppressed depends on the thresholds, and on who may see internal columns.
-        kind = reader.name == "analyst", reader.thresholds
-        if kind not in alike:
-            alike[kind] = suppress(tables, reader.name, kind[1], protected[kind[1]])
-        shown = alike[kind]
-        place = folder / reader.name
-        if reader.may.schools == "own":
-            pages = render_each_alone(shown, context) if reader.name == WITH_PAGE else {}
-            for school in schools_of(tables):
-                (place / school).mkdir(parents=True)
-                if school in pages:
-                    (place / school / OWN_PAGE).write_text(pages[school], encoding="utf-8")
-                own = tables_for(reader, shown, school)
-                books.append((place / school / WORKBOOK, own, context))
-        else:
+    with written_beside() as write_books, ThreadPoolExecutor(1) as beside:
+        protected = protect_each(tables, [reader.thresholds for reader in readers], before, safe)
+        whole: dict[AudienceName, Mapping[str, pl.DataFrame]] = {}
+        alike: dict[tuple[bool, Thresholds], Mapping[str, pl.DataFrame]] = {}
+        books: list[Asked] = []
+        for reader in readers:
+            # What is suppressed depends on the thresholds, and on who may see internal columns.
+            kind = reader.name == "analyst", reader.thresholds
+            if kind not in alike:
+                alike[kind] = suppress(tables, reader.name, kind[1], protected[kind[1]])
+            shown, place = alike[kind], folder / reader.name
             place.mkdir(parents=True)
-            whole[reader.name] = tables_for(reader, shown)
-            held = tables_of_book(reader.name, whole[reader.name])
-            books.append((place / WORKBOOK, held, context))
-    with written_beside(books):
+            if reader.may.schools == "own":
+                pages = render_each_alone(shown, context) if reader.name == WITH_PAGE else {}
+                for school in schools_of(tables):
+                    (place / school).mkdir()
+                    if school in pages:
+                        (place / school / OWN_PAGE).write_text(pages[school], encoding="utf-8")
+                    own = tables_for(reader, shown, school)
+                    books.append((place / school / WORKBOOK, own, context))
+            else:
+                whole[reader.name] = tables_for(reader, shown)
+                held = tables_of_book(reader.name, whole[reader.name])
+                books.append((place / WORKBOOK, held, context))
+        write_books(books)
+        # Databases and files are written by libraries that need nothing of Python meanwhile.
+        written = [beside.submit(write_marts, folder / name, own) for name, own in whole.items()]
         drawings = Drawings(context)
         for name, own_tables in whole.items():
-            write_marts(folder / name, own_tables)
             draw(folder / name, own_tables, drawings)
+        for one in written:
+            one.result()
 
 
 def audit_release(

@@ -12,6 +12,7 @@ import polars as pl
 from pipelines.settings.fields import dictionary
 
 DATABASE = "tikkun.duckdb"
+_BLOCK = 16384  # bytes, the least; a table takes one or more, and most marts are small
 
 
 def write_marts(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
@@ -39,7 +40,8 @@ def read_marts(folder: Path) -> dict[str, pl.DataFrame]:
 def write_database(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     """Write all tables into `tikkun.duckdb`, as `write_marts` does."""
     fields, scope = dictionary().fields, _scope(tables)
-    connection = duckdb.connect(str(folder / DATABASE), config={"threads": 1})
+    settings = {"threads": 1, "default_block_size": _BLOCK}
+    connection = duckdb.connect(str(folder / DATABASE), config=settings)
     try:
         connection.execute("BEGIN")  # one write to disk, not one for each label
         for name, frame in sorted(tables.items()):
