@@ -83,10 +83,14 @@ class System:
 
     def hiding(self, cells: Collection[str]) -> System:
         """The same with these counts and published shares hidden too."""
-        is_row = np.isin(self.row_names, list(cells))
+        hidden = set(cells)
+        is_row, is_count = (
+            np.fromiter((name in hidden for name in names), dtype=bool, count=len(names))
+            for names in (self.row_names, self.names)
+        )
         return replace(
             self,
-            told=np.where(np.isin(self.names, list(cells)), -1, self.told),
+            told=np.where(is_count, -1, self.told),
             low=np.where(is_row, -np.inf, self.low),
             high=np.where(is_row, np.inf, self.high),
         )

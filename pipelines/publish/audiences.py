@@ -49,8 +49,36 @@ def tables_for(reader: Reader, shown: Tables, school: str = "") -> dict[str, pl.
         shown: the tables after suppression for it.
         school: code of the reader's own school, where the audience is of a school.
     """
+    return tables_for_each(reader, shown, [school])[school]
+
+
+def tables_for_each(
+    reader: Reader, shown: Tables, schools: Collection[str]
+) -> dict[str, dict[str, pl.DataFrame]]:
+    """Return the tables an audience of schools gets, by school.
+
+    Args:
+        reader: the audience.
+        shown: the tables after suppression for it.
+        schools: codes of the readers' own schools.
+    """
+    every = _shown_to(reader, shown)
+    return {
+        school: {
+            name: frame.filter(pl.col(column) == school) if column else frame
+            for name, (frame, column) in every.items()
+        }
+        for school in schools
+    }
+
+
+def _shown_to(reader: Reader, shown: Tables) -> dict[str, tuple[pl.DataFrame, str]]:
+    """Return the tables an audience gets, each with the column of the own school if it gets no
+    other's rows.
+    """
     found, codes = {}, _codes(shown)
     for name, frame in shown.items():
+        own = ""
         if not reader.may.gets(name):
             continue
         if reader.may.schools != "every" and (schools := columns_of_schools(frame, codes)):
@@ -60,10 +88,10 @@ def tables_for(reader: Reader, shown: Tables, school: str = "") -> dict[str, pl.
             if reader.may.schools == "bands":
                 frame = frame.drop(closed)
             elif closed:
-                frame = frame.filter(pl.col(schools[0]) == school)
+                own = schools[0]
         # A table whose key the audience may not see would be rows of nothing: it is left out.
         if set(dictionary().tables[name].key) <= set(frame.columns):
-            found[name] = frame
+            found[name] = frame, own
     return found
 
 

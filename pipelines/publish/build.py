@@ -11,7 +11,13 @@ from pathlib import Path
 import fastexcel
 import polars as pl
 
-from pipelines.publish.audiences import Reader, check_reader, schools_of, tables_for
+from pipelines.publish.audiences import (
+    Reader,
+    check_reader,
+    schools_of,
+    tables_for,
+    tables_for_each,
+)
 from pipelines.publish.disclosure import Told, left_beside, read, together
 from pipelines.publish.drawings import Drawings
 from pipelines.publish.marts import (
@@ -89,11 +95,10 @@ def build_release(
             place.mkdir(parents=True)
             if reader.may.schools == "own":
                 pages = render_each_alone(shown, context) if reader.name == WITH_PAGE else {}
-                for school in schools_of(tables):
+                for school, own in tables_for_each(reader, shown, schools_of(tables)).items():
                     (place / school).mkdir()
                     if school in pages:
                         (place / school / OWN_PAGE).write_text(pages[school], encoding="utf-8")
-                    own = tables_for(reader, shown, school)
                     books.append((place / school / WORKBOOK, own, context))
             else:
                 whole[reader.name] = tables_for(reader, shown)

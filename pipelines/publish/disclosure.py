@@ -306,6 +306,7 @@ def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
     shown = tables if shown is None else shown
     cells: dict[str, Cell] = {}
     shares, by_share, fixed, bands = [], set(), set(), set()
+    every = dictionary().wholes
     fewest = fewest_told(tables, own)
     for telling in dictionary().counts:
         if not _is_there(telling, tables) or not _is_there(telling, shown):
@@ -356,7 +357,7 @@ def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
             cell.is_told |= told is not None
             cell.is_in_tables = True
             cell.is_public |= telling.loss == 0
-            wholes = sum(_bare(end) == dictionary().wholes.get(axis) for axis, end in cell.at)
+            wholes = sum(_bare(end) == every.get(axis) for axis, end in cell.at)
             size = min(cell.value, _CELL - 1) if cell.value else _ZERO
             cell.loss += telling.loss * (_CELL + size) * _OF_WHOLE**wholes
     told = Told(
@@ -559,7 +560,7 @@ def _turned(telling: Telling, value: pl.Expr) -> pl.Expr:
 
 def _bare(value: str) -> str:
     """Return the value of a coordinate without the scope."""
-    return value.split("@")[0]
+    return value.partition("@")[0]
 
 
 def within(where: Mapping[str, list[str]]) -> pl.Expr:

@@ -196,7 +196,8 @@ def _read_sheet(book: fastexcel.ExcelReader, title: str, mart: pl.DataFrame) -> 
             left = left[left.index(column) + 1 :]
     sheet = cells[1:].select(list(named)).rename(named)
     key = sheet.columns[0]  # the row of totals holds words there, or nothing
-    numbers = [c for c in sheet.columns if mart.schema[c].is_numeric()]
+    types = mart.schema
+    numbers = [c for c in sheet.columns if types[c].is_numeric()]
     return sheet.filter(pl.col(key).is_not_null() & (pl.col(key) != TOTAL)).with_columns(
         pl.col(numbers).cast(pl.Float64)
     )

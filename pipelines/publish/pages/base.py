@@ -174,7 +174,7 @@ Names = Mapping[str, Mapping[str, str]]
 def names_of(tables: Mapping[str, pl.DataFrame]) -> Names:
     """Return what people call the codes of each column (`named_in` of the dictionary)."""
     return {
-        column: dict(zip(tables[mart][code], tables[mart][name], strict=True))
+        column: dict(zip(*(tables[mart][c].to_list() for c in (code, name)), strict=True))
         for column, (mart, code, name) in _named().items()
         if mart in tables
     }
