@@ -25,6 +25,7 @@ from pipelines.publish.marts import (
 )
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.first.schools import render_each_alone
+from pipelines.publish.remembered import Remembered
 from pipelines.publish.site import OUTSIDE, audit_pages, draw, expect
 from pipelines.publish.suppression import (
     PrivacyError,
@@ -62,6 +63,7 @@ def build_release(
     readers: Sequence[Reader],
     before: Mapping[Thresholds, Sequence[Told]] | None = None,
     safe: set[bytes] | None = None,
+    remembered: Remembered | None = None,
 ) -> None:
     """Write `<folder>/<audience>`: marts, workbook and pages, small cells removed.
 
@@ -77,11 +79,12 @@ def build_release(
         before: what earlier releases told the audiences of the same thresholds, the last one first.
         safe: marks of what the intruder has found nothing in (`models.privacy.attack`); new ones
             are added.
+        remembered: what publishing has made before, if it may be used.
 
     Raises:
         PrivacyError: if a table may not be published.
     """
-    with written_beside() as write_books, ThreadPoolExecutor(1) as beside:
+    with written_beside(remembered) as write_books, ThreadPoolExecutor(1) as beside:
         protected = protect_each(tables, [reader.thresholds for reader in readers], before, safe)
         whole: dict[AudienceName, Mapping[str, pl.DataFrame]] = {}
         alike: dict[tuple[bool, Thresholds], Mapping[str, pl.DataFrame]] = {}

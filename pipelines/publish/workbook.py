@@ -24,6 +24,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from pipelines.publish.pages.base import ReportContext, called, names_of
+from pipelines.publish.remembered import Remembered
 from pipelines.publish.words import label, year
 from pipelines.settings.audiences import AudienceName
 from pipelines.settings.fields import Field, dictionary
@@ -89,11 +90,16 @@ Asked = tuple[Path, Mapping[str, pl.DataFrame], ReportContext]
 
 
 @contextmanager
-def written_beside() -> Iterator[Callable[[Sequence[Asked]], None]]:
+def written_beside(
+    remembered: Remembered | None = None,
+) -> Iterator[Callable[[Sequence[Asked]], None]]:
     """Write workbooks in a process of their own while the body runs; they are there at its end.
 
     The process starts with the body, which asks for all its workbooks at once. Writing is Python
-    alone, so that a thread would only take the body's time.
+    alone, so that a thread would only take the body's time. What is remembered is copied.
+
+    Args:
+        remembered: what publishing has made before, if it may be used.
 
     Raises:
         Exception: as `write_workbook`, at the end of the body.
@@ -105,11 +111,18 @@ def written_beside() -> Iterator[Callable[[Sequence[Asked]], None]]:
         ThreadPoolExecutor(1) as waiting,
     ):
         answers: list[Future[tuple[bytes, bytes]]] = []
+        made: list[tuple[Path, Path]] = []
 
         def ask(asked: Sequence[Asked]) -> None:
-            alone = [
-                (path, tables, replace(context, languages=())) for path, tables, context in asked
-            ]
+            alone = []
+            for path, own, whole in asked:
+                context = replace(whole, languages=())  # it reads none of them
+                if remembered:
+                    book = remembered.book(own, context)
+                    if remembered.copy_book(book, path):
+                        continue
+                    made.append((book, path))
+                alone.append((path, own, context))
             answers.append(waiting.submit(process.communicate, pickle.dumps(alone)))
 
         try:
@@ -120,6 +133,8 @@ def written_beside() -> Iterator[Callable[[Sequence[Asked]], None]]:
             raise
     if failed is not None:
         raise failed
+    if remembered:
+        remembered.keep_books(made)
 
 
 def serve() -> None:
