@@ -324,7 +324,13 @@ def gate(tables: Tables, audience: AudienceName, thresholds: Thresholds) -> None
             for _, column in pairs
         ]
         small = frame.select(
-            (pl.col(column).is_not_null() & (pl.col(count) < most)).sum().alias(str(at))
+            (
+                pl.col(column).is_not_null()
+                & (pl.col(count) < most)
+                & ((pl.col(count) > 0) | (column != count))  # nobody is not a few
+            )
+            .sum()
+            .alias(str(at))
             for at, ((count, column), most) in enumerate(zip(pairs, least, strict=True))
         )
         found = small.row(0) if pairs else ()
