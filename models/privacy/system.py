@@ -51,7 +51,7 @@ class System:
         """
         names = tuple(sorted(counts))
         place = {name: number for number, name in enumerate(names)}
-        ordered = sorted((name, sorted(terms.items()), *ends) for name, terms, *ends in rows)
+        ordered = sorted((row[0], sorted(row[1].items()), row[2], row[3]) for row in rows)
         entries = [
             (coefficient, number, place[name])
             for number, (_, terms, _, _) in enumerate(ordered)

@@ -40,8 +40,9 @@ def read_marts(folder: Path) -> dict[str, pl.DataFrame]:
 def write_database(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     """Write all tables into `tikkun.duckdb`, as `write_marts` does."""
     fields, scope = dictionary().fields, _scope(tables)
-    settings = {"threads": 1, "default_block_size": _BLOCK}
-    connection = duckdb.connect(str(folder / DATABASE), config=settings)
+    connection = duckdb.connect(
+        str(folder / DATABASE), config={"threads": 1, "default_block_size": _BLOCK}
+    )
     try:
         connection.execute("BEGIN")  # one write to disk, not one for each label
         for name, frame in sorted(tables.items()):

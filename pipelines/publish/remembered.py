@@ -20,8 +20,13 @@ import polars as pl
 from pipelines.settings.code import code_fingerprint
 from pipelines.settings.content import content_of
 
-_CODE = ("models/**/*.py", "pipelines/**/*.py", "pipelines/**/*.yaml", "sql/fields.yaml")
-_CODE += ("requirements.lock",)
+_CODE = (
+    "models/**/*.py",
+    "pipelines/**/*.py",
+    "pipelines/**/*.yaml",
+    "sql/fields.yaml",
+    "requirements.lock",
+)
 _MARK = 32  # bytes of a mark
 _MARKS_KEPT = 50_000
 _BOOKS_KEPT = 200
