@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from graphlib import TopologicalSorter
-from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -23,7 +21,7 @@ import duckdb
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import Table, dictionary
 from pipelines.settings.workspace import Workspace
-from pipelines.sources.files import REGISTRY, Reading, read_source
+from pipelines.sources.files import Reading, read_source
 from pipelines.sources.load import (
     build_raw,
     keep_superseded,
@@ -32,12 +30,11 @@ from pipelines.sources.load import (
     record_load,
     refuse_older,
 )
-from pipelines.sources.quarantine import References, references_of
-from pipelines.sources.whole_files import KNOWN_IN, findings, record_findings, refuse_broken
-from pipelines.warehouse.checks import CheckResult, run_checks
-from pipelines.warehouse.database import ASIDE, Warehouse, swap
-from pipelines.warehouse.suites import RAW_MAPPED, RAW_ROWS, Check
-from pipelines.warehouse.tables import (
+from pipelines.sources.order import held_against, is_yearly, operations
+from pipelines.sources.quarantine import References
+from pipelines.sources.references import city_references
+from pipelines.sources.whole_files import findings, record_findings, refuse_broken
+from pipelines.warehouse.assets import (
     FRESHNESS,
     OWNERS,
     POOL,
@@ -47,18 +44,12 @@ from pipelines.warehouse.tables import (
     failure,
     record_results,
 )
+from pipelines.warehouse.checks import CheckResult, run_checks
+from pipelines.warehouse.database import ASIDE, Warehouse, swap
+from pipelines.warehouse.suites import RAW_MAPPED, RAW_ROWS, Check
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _CHECKS = (RAW_ROWS, RAW_MAPPED)
-# Institution codes are held against these two: codes that were merged are codes of the first.
-_SCHOOLS, _MERGES = _REGISTERS = ("register__schools", "register__merges")
-# Column of a row → the sources whose rows it is held against.
-_HELD_AGAINST = {
-    "semel_mosad": _REGISTERS,
-    "plan_row_ref": _REGISTERS,
-    "recipient_id": ("act__recipients",),
-    **{column: (source_id,) for column, source_id in KNOWN_IN.items()},
-}
 
 
 def year_key(school_year: int) -> str:
@@ -75,74 +66,6 @@ def all_years(city: CityFolder) -> dict[str, str]:
 def school_year(key: str) -> int:
     """Return the school year of a partition key: '2025-26' is 2026."""
     return int(key[:4]) + 1
-
-
-def is_yearly(source_id: str) -> bool:
-    """Whether the rows of a source belong to a school year."""
-    return "school_year" in dictionary().contract(source_id).contract
-
-
-def held_against() -> dict[str, tuple[str, ...]]:
-    """Return, for each logical source as declared, the sources whose rows its own are held against.
-
-    The rules that do so: `quarantine.py`, `follow_up.py`, and `whole_files.KNOWN_IN`.
-    """
-    found = {}
-    for source_id in dictionary().sources:
-        named = {
-            name
-            for column, names in _HELD_AGAINST.items()
-            if column in dictionary().contract(source_id).contract
-            for name in names
-        }
-        if source_id == _SCHOOLS:  # its own codes are what others are held against
-            named -= {*_REGISTERS}
-        found[source_id] = tuple(sorted(named - {source_id}))
-    return found
-
-
-def in_order(before: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return sources so that each stands behind those it is held against, else as they are given.
-
-    Args:
-        before: each source with those it is held against, all of them among the keys.
-
-    Raises:
-        graphlib.CycleError: naming the sources that are held against one another in a circle.
-    """
-    declared = {source_id: place for place, source_id in enumerate(before)}
-    sorter = TopologicalSorter(before)
-    sorter.prepare()
-    order: list[str] = []
-    ready: list[str] = []
-    while sorter.is_active():
-        ready = sorted([*ready, *sorter.get_ready()], key=lambda source_id: declared[source_id])
-        order.append(ready.pop(0))
-        sorter.done(order[-1])
-    return tuple(order)
-
-
-def operations(before: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
-    """Return the sources of each operation, in the order in which both are to be made.
-
-    Sources without a year and yearly ones take turns, as an operation is partitioned by school year
-    or it is not. Each source is in the last operation of its kind that is in time for those held
-    against it, so that an operation that fails stops no more than it must.
-    """
-    order = in_order(before)
-    first: dict[str, int] = {}
-    for source_id in order:
-        own = is_yearly(source_id)
-        needed = [first[name] + (first[name] % 2 != own) for name in before[source_id]]
-        first[source_id] = max([int(own), *needed])
-    last = max(first.values(), default=0)
-    turns: dict[str, int] = {}
-    for source_id in reversed(order):
-        own = is_yearly(source_id)
-        after = [turn - (turn % 2 != own) for n, turn in turns.items() if source_id in before[n]]
-        turns[source_id] = min([last - (last % 2 != own), *after])
-    made = [tuple(name for name in order if turns[name] == n) for n in range(last + 1)]
-    return [sources for sources in made if sources]
 
 
 def raw_assets(years: Sequence[int]) -> list[dg.AssetsDefinition]:
@@ -263,20 +186,6 @@ def _collect(
             "is_mapped": source_id in city.city.sources,
         },
     )
-
-
-def city_references(
-    city: CityFolder, releases: tuple[str, ...] | None = None, kept: Path | None = None
-) -> References:
-    """Return what a city knows of its responses, goals, scales and published releases."""
-    years = city.city.school_years.all()
-    try:
-        responses = read_source(city, REGISTRY, years).rows["response_id"].drop_nulls()
-        goals = read_source(city, "aim__goals", years).rows["goal_id"].drop_nulls()
-    except CityError:
-        # The source's own loading says what is wrong with the file.
-        return references_of(city, (), (), releases, kept)
-    return references_of(city, tuple(responses), tuple(goals), releases, kept)
 
 
 def _has_files(city: CityFolder, source_id: str) -> bool:

@@ -18,12 +18,13 @@ from pipelines.demo.write import write_city
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import Workspace
-from pipelines.sources.collect import all_years, city_references, raw_assets
+from pipelines.sources.collect import all_years, raw_assets
 from pipelines.sources.files import read_source
 from pipelines.sources.load import build_raw, raw_name, record_load
+from pipelines.sources.references import city_references
 from pipelines.warehouse.database import LAYERS, Warehouse, qualified, swap
 from pipelines.warehouse.run_store import instance
-from pipelines.warehouse.sql_assets import sql_tables, write_sql
+from pipelines.warehouse.sql_tables import sql_tables, write_sql
 
 ROWS, SOURCE, YEAR = 1_000_000, "tests__pupil_scores", 2026
 

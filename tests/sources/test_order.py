@@ -13,18 +13,12 @@ from hypothesis import strategies as st
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import Workspace
-from pipelines.sources import collect
-from pipelines.sources.collect import (
-    all_years,
-    city_references,
-    held_against,
-    in_order,
-    is_yearly,
-    operations,
-    raw_assets,
-)
+from pipelines.sources import order as ordered
+from pipelines.sources.collect import all_years, raw_assets
 from pipelines.sources.files import read_source
+from pipelines.sources.order import held_against, in_order, is_yearly, operations
 from pipelines.sources.quarantine import quarantine_query
+from pipelines.sources.references import city_references
 from pipelines.sources.whole_files import KNOWN_IN
 from pipelines.warehouse.database import Warehouse
 
@@ -135,5 +129,5 @@ def test_a_shuffled_declaration_loads_the_same(small_city, tmp_path, monkeypatch
     aside, odd = as_declared
     assert [row[4] for row in aside if row[0] == "finance__budget_lines"] == ["unknown_reference"]
     assert {row[0] for row in odd if row[2] == "unknown_ids"} >= {"register__schools"}
-    monkeypatch.setattr(collect, "dictionary", lambda: declared_as(DECLARED[::-1]))
+    monkeypatch.setattr(ordered, "dictionary", lambda: declared_as(DECLARED[::-1]))
     assert collected(folder, tmp_path / "turned") == as_declared
