@@ -96,15 +96,17 @@ def minimise_possible(
         kept: as in `possible`.
     """
     is_open = possible(model, kept)
-    if is_open is None:
+    nothing = np.zeros(milp.matrix.shape[1])
+    if is_open is None or not (is_open.any() or milp.holds(nothing)):
         return Outcome(None, np.inf, is_infeasible=True, is_time_out=False, seconds=0.0)
+    if not is_open.any():
+        return Outcome(nothing, 0.0, is_infeasible=False, is_time_out=False, seconds=0.0)
     part, columns = left_out(model, milp, is_open)
     found = minimise(part, gap=gap, time_limit_s=time_limit_s, max_nodes=max_nodes)
     if found.x is None:
         return found
-    x = np.zeros(len(columns))
-    x[columns] = found.x
-    return replace(found, x=x)
+    nothing[columns] = found.x
+    return replace(found, x=nothing)
 
 
 def left_out(model: Model, milp: Milp, is_open: np.ndarray) -> tuple[Milp, np.ndarray]:
@@ -122,8 +124,9 @@ def left_out(model: Model, milp: Milp, is_open: np.ndarray) -> tuple[Milp, np.nd
     kept = np.append(is_open, is_open[model.lead])[: milp.matrix.shape[1]]
     columns = np.flatnonzero(kept)
     matrix = milp.matrix[:, columns].tocsr()
-    least = np.asarray(matrix.minimum(0).sum(axis=1)).ravel()
-    most = np.asarray(matrix.maximum(0).sum(axis=1)).ravel()
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    least = np.bincount(row, np.minimum(matrix.data, 0), minlength=matrix.shape[0])
+    most = np.bincount(row, np.maximum(matrix.data, 0), minlength=matrix.shape[0])
     rows = np.flatnonzero((least < milp.lower) | (most > milp.upper))
 
     def complete(x: np.ndarray) -> np.ndarray:
