@@ -14,7 +14,6 @@ from functools import cache, cached_property
 
 import numpy as np
 import polars as pl
-from scipy.optimize import linear_sum_assignment
 
 from pipelines.settings.fields import Field, Table, dictionary
 from pipelines.settings.mapping import Unit
@@ -376,6 +375,8 @@ def _assigned(found: Mapping[str, list[Guess]]) -> dict[str, Guess]:
     """Return for each column of the contract at most one header, and each header at most once, so
     that the sum of scores is greatest.
     """
+    from scipy.optimize import linear_sum_assignment  # half a second, and only drafts ask for it
+
     headers = list(dict.fromkeys(g.header for held in found.values() for g in held))
     names = [name for name, held in found.items() if held]
     scores = np.zeros((len(names), len(headers)))

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from pipelines.publish.build import OUTSIDE
 from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.outside.pages import render_form, render_outside
 from pipelines.publish.redraw import context_of
+from pipelines.publish.site import OUTSIDE
 from pipelines.publish.translations import Language, Translation, fixed_texts
 from pipelines.settings.city import load_city
 from tests.browser.pictures import SCREENSHOTS

@@ -10,7 +10,7 @@ import yaml
 from pipelines.settings.fields import PROVENANCE, SQL_FOLDER, dictionary
 from pipelines.warehouse.database import SHARED_RAW
 from pipelines.warehouse.generated_sql import generated_sql
-from pipelines.warehouse.sql_assets import column_lineage, sql_tables, upstream
+from pipelines.warehouse.sql_tables import column_lineage, sql_tables, upstream
 from pipelines.warehouse.tables import RESULT_COLUMNS as CHECKED
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*/*.yaml"))
@@ -78,10 +78,10 @@ def test_columns_and_types_are_the_dictionary_s(name):
 @pytest.mark.parametrize("name", sorted(SQL))
 def test_lineage_names_only_real_columns(name):
     lineage = column_lineage(SQL[name])
-    assert set(lineage.deps_by_column) == set(SQL[name].table.columns)
-    for deps in lineage.deps_by_column.values():
-        for dep in deps:
-            assert dep.column_name in types(dep.asset_key.path[-1])
+    assert set(lineage) == set(SQL[name].table.columns)
+    for behind in lineage.values():
+        for table, column in behind:
+            assert column in types(table)
 
 
 def test_every_table_is_made_exactly_once():
