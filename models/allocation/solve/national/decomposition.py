@@ -2,22 +2,104 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from models.allocation.solve.clock import countdown
 from models.allocation.solve.conflict import explain
 from models.allocation.solve.milp import best_by_milp
 from models.allocation.solve.model import Model
-from models.allocation.solve.national.lagrangian import relax
+from models.allocation.solve.national.lagrangian import Pool, relax
 from models.allocation.solve.national.repair import whole_plan
 from models.allocation.solve.national.school_blocks import BySchool
-from models.allocation.solve.national.school_plans import Search
+from models.allocation.solve.national.school_plans import MOST_APART, Search
 from models.allocation.solve.search_result import SearchResult
 
-_SHARE_OF_GAP = 0.1
-"""The prices are sought to a tenth of the gap, so that the rest is left to the whole plan."""
+_SHARE_OF_GAP, _OF_A_COUNTRY = 0.1, 0.6
+"""The prices are sought to such a share of the gap, so that the rest is left to the whole plan: of
+many schools hardly any has to be changed for it."""
 
 _FINEST = 1e-7
+
+
+@dataclass(frozen=True)
+class Start:
+    """What one search leaves for the next one over the same options.
+
+    Attributes:
+        price: of what schools share.
+        school: of the school plans found.
+        choice: plan × pair.
+    """
+
+    price: np.ndarray
+    school: np.ndarray
+    choice: np.ndarray
+
+
+@dataclass(frozen=True)
+class Apart:
+    """What taking the schools apart finds.
+
+    Attributes:
+        x: 0/1 per option; None where no whole plan came together.
+        bound: no plan that keeps all rules is worth more; −inf where none can exist.
+        by_row: by row of the model, the worth of one more unit of its limit.
+        start: for a search over the same options.
+    """
+
+    x: np.ndarray | None
+    bound: float
+    by_row: np.ndarray
+    start: Start | None
+
+
+def take_apart(
+    model: Model, *, gap: float, seconds_left: Callable[[], float], start: Start | None = None
+) -> Apart:
+    """Prices of what schools share, every school for itself, and one whole plan out of them.
+
+    All steps are counted, so that the same problem and start give the same plan on any machine that
+    needs less than the time limit.
+    """
+    by_school = BySchool.of(model)
+    search = Search(by_school, model.summed)
+    is_country = len(by_school.pupils) > MOST_APART
+    target = max((_OF_A_COUNTRY if is_country else _SHARE_OF_GAP) * gap, _FINEST)
+    held, price = _kept(search, start)
+    dual = relax(search, target=target, seconds_left=seconds_left, start=held, price=price)
+    nothing = np.zeros(len(model.rows))
+    if dual is None:
+        return Apart(None, np.inf, nothing, None)
+    if np.isneginf(dual.bound):
+        return Apart(None, -np.inf, nothing, None)
+    choice = whole_plan(search, dual, gap=max(gap / 4, _FINEST), seconds_left=seconds_left)
+    x = None if choice is None else model.polish(by_school.bought(choice))
+    left = Start(dual.price, dual.pool.school, dual.pool.choice)
+    return Apart(x, dual.bound, by_school.by_row(model, dual.price), left)
+
+
+def _kept(search: Search, start: Start | None) -> tuple[Pool | None, np.ndarray | None]:
+    """The school plans of a start that keep the schools' own rows; and its prices, where they fit.
+
+    None where some school is left without one.
+    """
+    by_school = search.by_school
+    if start is None or by_school.is_infeasible:
+        return None, None
+    pairs = np.arange(start.choice.shape[1])
+    is_open = by_school.is_open[start.school[:, None], pairs, start.choice].all(axis=1)
+    used = by_school.counted(
+        by_school.own - by_school.own_first, by_school.own_first, start.school, start.choice
+    )
+    most, least = by_school.most[start.school], by_school.least[start.school]
+    kept = is_open & ((used <= most) & (used >= least)).all(axis=1)
+    price = start.price if len(start.price) == len(by_school.limit) else None
+    if len(np.unique(start.school[kept])) < len(by_school.pupils):
+        return None, price
+    return Pool.of(search, start.school[kept], start.choice[kept]), price
 
 
 def best_by_decomposition(
@@ -37,21 +119,14 @@ def best_by_decomposition(
         InfeasibleRules, NoPlanInTime: as `solve`.
     """
     seconds_left = countdown(time_limit_s)
-    by_school = BySchool.of(model)
-    search = Search(by_school, model.summed)
-    target = max(_SHARE_OF_GAP * gap, _FINEST)
-    dual = relax(search, target=target, seconds_left=seconds_left)
-    if dual is not None and np.isneginf(dual.bound):
+    found = take_apart(model, gap=gap, seconds_left=seconds_left)
+    if np.isneginf(found.bound):
         raise explain(model, time_limit_s=max(time_limit_s / 10, 1.0))
-    choice = None
-    if dual is not None:
-        choice = whole_plan(search, dual, gap=max(gap / 4, _FINEST), seconds_left=seconds_left)
-    if dual is None or choice is None:
+    if found.x is None:
         left_s = max(seconds_left(), 1.0)
         return best_by_milp(model, gap=gap, time_limit_s=left_s, start=start)
-    x = model.polish(by_school.bought(choice))
-    worth = model.worth(x)
-    status = "gap left" if dual.bound - worth > gap * dual.bound else "optimal"
+    worth = model.worth(found.x)
+    status = "gap left" if found.bound - worth > gap * found.bound else "optimal"
     if status != "optimal" and seconds_left() <= 0:
         status = "time limit"
-    return SearchResult(x, dual.bound, status, "decomposition")
+    return SearchResult(found.x, found.bound, status, "decomposition")

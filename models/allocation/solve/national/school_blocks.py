@@ -37,6 +37,7 @@ class BySchool:
         most: upper limits of the own rows.
         shared: coefficients of the rows between schools, all as ≤, school × pair × choice × row.
         limit: upper limits of the rows between schools.
+        sides: position in the model of each of them, and 1 for its upper limit, −1 for its lower.
         is_infeasible: some school, or some row without columns, already rules out every plan.
     """
 
@@ -53,6 +54,7 @@ class BySchool:
     most: np.ndarray
     shared: np.ndarray
     limit: np.ndarray
+    sides: np.ndarray
     is_infeasible: bool
 
     @classmethod
@@ -101,7 +103,9 @@ class BySchool:
         up = np.flatnonzero(~is_own & np.isfinite(model.upper))
         down = np.flatnonzero(~is_own & np.isfinite(model.lower))
         shared = np.zeros((*size, len(up) + len(down)), dtype=np.int64)
-        sides = [*((row, 1) for row in up), *((row, -1) for row in down)]
+        sides = np.array(
+            [*((row, 1) for row in up), *((row, -1) for row in down)], dtype=np.int64
+        ).reshape(-1, 2)
         for side, (row, sign) in enumerate(sides):
             entries = slice(matrix.indptr[row], matrix.indptr[row + 1])
             at = tuple(axis[matrix.indices[entries]] for axis in place)
@@ -125,8 +129,15 @@ class BySchool:
             most,
             shared,
             limit,
+            sides,
             broken or not can_all,
         )
+
+    def by_row(self, model: Model, price: np.ndarray) -> np.ndarray:
+        """Prices of what schools share, by row of the model: below 0 where a lower limit demands."""
+        row = np.zeros(len(model.rows))
+        np.add.at(row, self.sides[:, 0], self.sides[:, 1] * price)
+        return row
 
     @property
     def gain(self) -> np.ndarray:
