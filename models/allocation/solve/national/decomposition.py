@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ _SHARE_OF_GAP, _OF_A_COUNTRY = 0.1, 0.6
 many schools hardly any has to be changed for it."""
 
 _FINEST = 1e-7
+_NEAR = 1e-3
+"""Prices that rank and explain are those of a bound as near as this."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,11 @@ class Apart:
     Attributes:
         x: 0/1 per option; None where no whole plan came together.
         bound: no plan that keeps all rules is worth more; −inf where none can exist.
-        by_row: by row of the model, the worth of one more unit of its limit.
         start: for a search over the same options.
     """
 
     x: np.ndarray | None
     bound: float
-    by_row: np.ndarray
     start: Start | None
 
 
@@ -70,15 +71,26 @@ def take_apart(
     target = max((_OF_A_COUNTRY if is_country else _SHARE_OF_GAP) * gap, _FINEST)
     held, price = _kept(search, start)
     dual = relax(search, target=target, seconds_left=seconds_left, start=held, price=price)
-    nothing = np.zeros(len(model.rows))
-    if dual is None:
-        return Apart(None, np.inf, nothing, None)
-    if np.isneginf(dual.bound):
-        return Apart(None, -np.inf, nothing, None)
-    choice = whole_plan(search, dual, gap=max(gap / 4, _FINEST), seconds_left=seconds_left)
+    if dual is None or np.isneginf(dual.bound):
+        return Apart(None, np.inf if dual is None else -np.inf, None)
+    near = max(gap if is_country else gap / 4, _FINEST)
+    choice = whole_plan(search, dual, gap=near, seconds_left=seconds_left)
     x = None if choice is None else model.polish(by_school.bought(choice))
     left = Start(dual.price, dual.pool.school, dual.pool.choice)
-    return Apart(x, dual.bound, by_school.by_row(model, dual.price), left)
+    return Apart(x, dual.bound, left)
+
+
+def prices_apart(model: Model) -> tuple[np.ndarray, float] | None:
+    """Prices by row of the model from what schools share and their own rows; and the bound.
+
+    None where not even mixtures of school plans keep the rules.
+    """
+    by_school = BySchool.of(model)
+    search = Search(by_school, model.summed)
+    dual = relax(search, target=_OF_A_COUNTRY * _NEAR, seconds_left=lambda: math.inf)
+    if dual is None or np.isneginf(dual.bound) or dual.is_short:
+        return None
+    return by_school.by_row(model, dual.price, search.own_prices(dual.price)), dual.bound
 
 
 def _kept(search: Search, start: Start | None) -> tuple[Pool | None, np.ndarray | None]:

@@ -24,7 +24,7 @@ from models.allocation.solve.national.school_blocks import BySchool
 from models.allocation.solve.national.school_plans import MOST_APART, Search
 
 _ROUNDS = 100
-_SMOOTHING = 0.5
+_SMOOTHING, _COUNTRY_SMOOTHING = 0.5, 0.2
 _WIDTHS = (16, 64, 256, 1024, 4096)
 _COUNTRY_WIDTHS = (3, 12, 48, 192, 768, 3072)
 _NEW_PLANS = 3
@@ -261,7 +261,8 @@ def relax(
         is_near = not is_short and bound - mixed <= target * bound
         if bound < 0 or is_near or seconds_left() <= 0:
             break
-        query = price if is_direct else _SMOOTHING * centre + (1 - _SMOOTHING) * price
+        smoothing = _COUNTRY_SMOOTHING if is_country else _SMOOTHING
+        query = price if is_direct else smoothing * centre + (1 - smoothing) * price
         spare = max(target * bound, bound - mixed) / schools / 4 if is_country else None
         answer = _answer(search, pool, query, widths[width], spare)
         if answer.bound < bound:

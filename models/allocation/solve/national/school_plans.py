@@ -182,6 +182,11 @@ class Search:
             school[ranked], choice[ranked], value[ranked], np.minimum(upper, top + margin)
         )
 
+    def own_prices(self, price: np.ndarray) -> np.ndarray:
+        """What a unit more of each own row is worth at prices of what schools share."""
+        self._adjust(self.by_school.shared @ price, np.arange(len(self._tangent)))
+        return self._multiplier / self._size
+
     def largest_worth(self) -> float:
         """More than any plan of one school is worth; 1 where nothing is worth anything."""
         worth = self.objective.worth(self._top_gain, self.by_school.pupils)
