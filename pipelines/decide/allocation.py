@@ -138,7 +138,8 @@ def costs(city: CityFolder, choices: pl.DataFrame) -> pl.DataFrame:
     Price = fixed cost of opening, or the school's part of a shared one, + cost per participant ×
     participants × dose, split between the channels by the response's funding shares.
     """
-    parts = [choices.select(*OPTION, funding_channel=pl.lit(""), amount_agorot=pl.lit(0)).clear()]
+    schema = schema_of(*OPTION, "funding_channel", "amount_agorot")
+    parts = [pl.DataFrame(schema=schema)]
     for (response_id,), own in choices.group_by("response_id", maintain_order=True):
         # The key's type is wider here: a channel is any text.
         shares = dict[str, float](city.policy.responses[str(response_id)].funding.items())
@@ -154,11 +155,8 @@ def costs(city: CityFolder, choices: pl.DataFrame) -> pl.DataFrame:
             )
             for place, name in enumerate(names)
         ]
-    return (
-        pl.concat(parts, how="vertical_relaxed")
-        .sort(*OPTION, "funding_channel")
-        .cast(schema_of(*OPTION, "funding_channel", "amount_agorot"))
-    )
+    whole = pl.concat(parts, how="vertical_relaxed").sort(*OPTION, "funding_channel")
+    return whole.select(pl.col(name).cast(kind) for name, kind in schema.items())
 
 
 def channels(city: CityFolder) -> pl.DataFrame:

@@ -220,11 +220,15 @@ def country(count: int, seed: int, *, is_shared: bool = True) -> Problem:
         )
         offers = pl.concat([offers, together])
     offers = offers.sort(KEY).with_columns(
-        benefit_sd_pupils=pl.col("participants") * pl.col("share") * pl.col("effect")
-        * pl.col("luck") * (0.5 + pl.col("need")),
+        benefit_sd_pupils=pl.col("participants")
+        * pl.col("share")
+        * pl.col("effect")
+        * pl.col("luck")
+        * (0.5 + pl.col("need")),
         is_eligible=(pl.col("response_id") != "milat") | (pl.col("need") > 0.4),
         is_excellence=pl.col("response_id").is_in(EXCELLENT),
-        whole=100 * (
+        whole=100
+        * (
             pl.col("fixed")
             + (pl.col("unit") * pl.col("participants") * pl.col("dose")).round().cast(pl.Int64)
         ),

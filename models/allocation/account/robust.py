@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -31,7 +32,14 @@ from models.allocation.problem.overlap import Counting
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.highs import Milp, minimise, relaxed
 from models.allocation.solve.model import Model, model_of
-from models.allocation.solve.resolve import Effort, best_plans, is_national, linear_at, plan_vector, under_draw
+from models.allocation.solve.resolve import (
+    Effort,
+    best_plans,
+    is_national,
+    linear_at,
+    plan_vector,
+    under_draw,
+)
 from models.keys import OPTION
 
 _ROUNDS = 40
@@ -49,7 +57,8 @@ class RobustPlans:
         plans: plan, expected_worth, cvar_worth, worst_worth (over the draws that judge), max_regret
             (over the scenarios; all SD·pupils, weighted), cost_agorot, may_miss_worth (SD·pupils by
             which a better plan by its own criterion can exist at the most; null for the planned
-            one, and where a country's is the best of the plans in hand), lines, lines_shared (with the planned one).
+            one, and where a country's is the best of the plans in hand), lines, lines_shared (with
+            the planned one).
     """
 
     lines: pl.DataFrame
@@ -141,8 +150,7 @@ def robust_plans(
         # hand the best, and how much a better one could be above it is not known.
         held = known + [model.filled(plan.x) for plan in best_of_each]
         cautious = [
-            (max(held, key=lambda x, piece=piece: _value(piece, x)), None)
-            for piece in (least_tail, most_regret)
+            (max(held, key=partial(_value, piece)), None) for piece in (least_tail, most_regret)
         ]
     else:
         with ThreadPoolExecutor(workers) as pool:

@@ -310,7 +310,10 @@ class Model:
             entries = slice(steps.indptr[at], steps.indptr[at + 1])
             rows = steps.indices[entries]
             after = activity[rows] + steps.data[entries]
-            if moved[owners[move]] or ((after < self.lower[rows]) | (after > self.upper[rows])).any():
+            if (
+                moved[owners[move]]
+                or ((after < self.lower[rows]) | (after > self.upper[rows])).any()
+            ):
                 continue
             activity[rows], moved[owners[move]] = after, True
             taken.append(int(move))

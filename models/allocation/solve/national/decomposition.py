@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,17 +28,21 @@ _NEAR = 1e-3
 """Prices that rank and explain are those of a bound as near as this."""
 
 
+Side = tuple[str, int, int]
+"""Rule, number of its row among those between schools, 1 for the upper limit and −1 for the lower."""
+
+
 @dataclass(frozen=True)
 class Start:
     """What one search leaves for the next one over the same options.
 
     Attributes:
-        price: of what schools share.
+        price: of each limit of what schools share, by what tells it from others in all models.
         school: of the school plans found.
         choice: plan × pair.
     """
 
-    price: np.ndarray
+    price: dict[Side, float]
     school: np.ndarray
     choice: np.ndarray
 
@@ -69,14 +74,17 @@ def take_apart(
     search = Search(by_school, model.summed)
     is_country = len(by_school.pupils) > MOST_APART
     target = max((_OF_A_COUNTRY if is_country else _SHARE_OF_GAP) * gap, _FINEST)
-    held, price = _kept(search, start)
+    sides = _sides(model, by_school)
+    held, price = _kept(search, start, sides)
     dual = relax(search, target=target, seconds_left=seconds_left, start=held, price=price)
     if dual is None or np.isneginf(dual.bound):
         return Apart(None, np.inf if dual is None else -np.inf, None)
     near = max(gap if is_country else gap / 4, _FINEST)
     choice = whole_plan(search, dual, gap=near, seconds_left=seconds_left)
     x = None if choice is None else model.polish(by_school.bought(choice))
-    left = Start(dual.price, dual.pool.school, dual.pool.choice)
+    left = Start(
+        dict(zip(sides, dual.price.tolist(), strict=True)), dual.pool.school, dual.pool.choice
+    )
     return Apart(x, dual.bound, left)
 
 
@@ -93,10 +101,22 @@ def prices_apart(model: Model) -> tuple[np.ndarray, float] | None:
     return by_school.by_row(model, dual.price, search.own_prices(dual.price)), dual.bound
 
 
-def _kept(search: Search, start: Start | None) -> tuple[Pool | None, np.ndarray | None]:
-    """The school plans of a start that keep the schools' own rows; and its prices, where they fit.
+def _sides(model: Model, by_school: BySchool) -> list[Side]:
+    """What tells each limit of what schools share from others."""
+    seen, found = Counter[tuple[str, int]](), list[Side]()
+    for row, sign in by_school.sides.tolist():
+        rule = model.rules[model.owner[row]].rule_id
+        found.append((rule, seen[rule, sign], sign))
+        seen[rule, sign] += 1
+    return found
 
-    None where some school is left without one.
+
+def _kept(
+    search: Search, start: Start | None, sides: Sequence[Side]
+) -> tuple[Pool | None, np.ndarray | None]:
+    """The school plans of a start that keep the schools' own rows; and its prices.
+
+    No plans where some school is left without one.
     """
     by_school = search.by_school
     if start is None or by_school.is_infeasible:
@@ -108,7 +128,7 @@ def _kept(search: Search, start: Start | None) -> tuple[Pool | None, np.ndarray 
     )
     most, least = by_school.most[start.school], by_school.least[start.school]
     kept = is_open & ((used <= most) & (used >= least)).all(axis=1)
-    price = start.price if len(start.price) == len(by_school.limit) else None
+    price = np.array([start.price.get(side, 0.0) for side in sides])
     if len(np.unique(start.school[kept])) < len(by_school.pupils):
         return None, price
     return Pool.of(search, start.school[kept], start.choice[kept]), price

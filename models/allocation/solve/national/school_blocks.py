@@ -117,9 +117,7 @@ class BySchool:
         limit = _whole(np.concatenate([model.upper[up], -model.lower[down]]))
 
         is_open, can_all = _tightened(is_open, own, own_first, least, most)
-        own, own_first, least, most, own_at = _needed(
-            is_open, own, own_first, least, most, own_at
-        )
+        own, own_first, least, most, own_at = _needed(is_open, own, own_first, least, most, own_at)
         pupils = schools["pupils"].to_numpy()
         return cls(
             pupils,
