@@ -47,7 +47,7 @@ class Moves:
     blocked_row: np.ndarray
 
     def best_free(self) -> np.ndarray:
-        """The moves that break nothing and do good, save money at no loss or tidy up, best first."""
+        """The moves that break nothing and do good, save money or tidy up; the best first."""
         free = np.ones(len(self.add), dtype=bool)
         free[self.blocked_move] = False
         saves = (self.cost_step < 0) | ((self.cost_step == 0) & (self.add < 0))

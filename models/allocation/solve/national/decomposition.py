@@ -29,7 +29,7 @@ _NEAR = 1e-3
 
 
 Side = tuple[str, int, int]
-"""Rule, number of its row among those between schools, 1 for the upper limit and −1 for the lower."""
+"""Rule, number among its rows between schools, 1 for the upper limit and −1 for the lower."""
 
 
 @dataclass(frozen=True)

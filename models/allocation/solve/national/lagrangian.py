@@ -167,10 +167,10 @@ class _Master:
 class _Grouped(_Master):
     """The same for a country: the programme mixes joint answers of groups of schools.
 
-    A row for each of 20,000 schools makes simplex slow. Here the plans found so far are asked, price
-    after price, for the best of each school, which is a sum and a maximum; the programme mixes what
-    the schools of a group answered together (Dantzig–Wolfe over the plans in hand). Its mixtures are
-    mixtures of school plans, so that they are worth no more than the best of these.
+    A row for each of 20,000 schools makes simplex slow. Here the plans found so far are asked,
+    price after price, for the best of each school, which is a sum and a maximum; the programme
+    mixes what the schools of a group answered together (Dantzig–Wolfe over the plans in hand). Its
+    mixtures are mixtures of school plans, so that they are worth no more than the best of these.
     """
 
     def __init__(self, by_school: BySchool, unit: float) -> None:
