@@ -179,7 +179,8 @@ class Once:
         if not is_known:
             try:
                 held = None if first is found else first.result()
-                found.set_result(best(model, effort, held.start if held else None))
+                start = held.start if held else None
+                found.set_result(best(model, effort, start) if start else best(model, effort))
             except BaseException as error:
                 found.set_exception(error)
         return found.result()
