@@ -186,7 +186,7 @@ class BySchool:
         total = self.picked(each, school, choice)
         if self.slots:
             number = np.arange(len(school))
-            lead = np.zeros((len(school), self.slots), dtype=first.dtype)
+            lead = np.zeros((len(school), self.slots, *first.shape[3:]), dtype=first.dtype)
             for pair in range(choice.shape[1]):
                 slot = self.group[school, pair]
                 led = first[school, pair, choice[:, pair]]
