@@ -322,8 +322,10 @@ def gate(tables: Tables, audience: AudienceName, thresholds: Thresholds) -> None
                     if fields[column].unit in _COUNTS
                     else thresholds.mean_pupils
                 )
-                shown = frame.filter(pl.col(column).is_not_null())
-                small = shown.filter(pl.col(row_count) < least).height
+                few = pl.col(row_count) < least
+                if column == row_count:  # nobody is not a few
+                    few &= pl.col(row_count) > 0
+                small = frame.filter(pl.col(column).is_not_null(), few).height
                 if small:
                     faults.append(f"{name}.{column}: {small} value(s) on fewer than {least} pupils")
         left = frame.null_count().row(0) != leave_out(name, frame).null_count().row(0)

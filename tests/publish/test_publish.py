@@ -87,12 +87,14 @@ CLIMBING = pl.DataFrame(
 class TestSuppression:
     def test_participants_are_counted_as_pupils_are(self):
         tracked = pl.DataFrame(
-            {"plan_row_id": list("abcd"), "participants_now": [3, 5, 9, 40]},
+            {"plan_row_id": list("abcde"), "participants_now": [3, 5, 9, 40, 0]},
             schema={"plan_row_id": pl.String, "participants_now": pl.Int32},
         )
         shown = suppress({"mart_line_tracking": tracked}, "committee", LIMITS)
-        assert shown["mart_line_tracking"]["participants_now"].to_list() == [None, 5, 9, 40]
+        assert shown["mart_line_tracking"]["participants_now"].to_list() == [None, 5, 9, 40, 0]
         gate(shown, "committee", LIMITS)
+        with pytest.raises(PrivacyError, match="participants_now: 1 value"):
+            gate({"mart_line_tracking": tracked}, "committee", LIMITS)
 
     def test_small_cells_lose_value_interval_and_count(self):
         found = suppress({"mart_gap_school": CLIMBING}, "analyst", LIMITS)["mart_gap_school"]
