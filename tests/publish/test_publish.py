@@ -12,12 +12,13 @@ import pytest
 
 from pipelines.publish import words
 from pipelines.publish.audiences import readers_of
-from pipelines.publish.build import WORKBOOK, AuditError, audit_release
+from pipelines.publish.build import audit_release
 from pipelines.publish.marts import DATABASE, content_hash, read_database, write_marts
 from pipelines.publish.pages.base import isolated
 from pipelines.publish.release import ReleaseError, current_release, publish, verify
+from pipelines.publish.site import AuditError
 from pipelines.publish.suppression import PrivacyError, Thresholds, gate, suppress
-from pipelines.publish.workbook import tables_of_book, write_workbook, written_beside
+from pipelines.publish.workbook import WORKBOOK, tables_of_book, write_workbook, written_beside
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 
@@ -216,15 +217,19 @@ class TestWorkbook:
 
     def test_a_process_of_its_own_writes_the_same_bytes_and_raises(self, tmp_path, tables, context):
         write_workbook(tmp_path / "here.xlsx", tables, context)
-        with written_beside([(tmp_path / "beside.xlsx", tables, context)]):
-            pass
+        with written_beside() as write:
+            write([(tmp_path / "beside.xlsx", tables, context)])
         assert (tmp_path / "beside.xlsx").read_bytes() == (tmp_path / "here.xlsx").read_bytes()
         unknown = {"mart_need_index": pl.DataFrame({"no_such_field": [1]})}
         with (
             pytest.raises(KeyError, match="no_such_field"),
-            written_beside([(tmp_path / "none.xlsx", unknown, context)]),
+            written_beside() as write,
         ):
-            pass
+            write([(tmp_path / "none.xlsx", unknown, context)])
+
+    def test_a_body_that_fails_ends_the_process_and_raises_its_own_error(self):
+        with pytest.raises(KeyError, match="body"), written_beside():
+            raise KeyError("body")
 
     def test_money_is_in_shekels_with_its_total(self, tmp_path, tables, context):
         write_workbook(tmp_path / "a.xlsx", tables, context)
