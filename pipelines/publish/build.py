@@ -23,39 +23,10 @@ from pipelines.publish.drawings import Drawings
 from pipelines.publish.marts import (
     write_marts,
 )
-<<<<<<< HEAD
-from pipelines.publish.pages.allocation import render_allocation
-from pipelines.publish.pages.base import ReportContext, is_plain
-from pipelines.publish.pages.criteria import render_criteria
-from pipelines.publish.pages.decisions import render_decisions
-from pipelines.publish.pages.diagnosis import render_diagnosis
-from pipelines.publish.pages.first.annexes import render_annexes
-from pipelines.publish.pages.first.authorities import render_every_authority
-from pipelines.publish.pages.first.index import render_index
-from pipelines.publish.pages.first.questions import render_questions
-from pipelines.publish.pages.first.responses import render_every_response
-from pipelines.publish.pages.first.responses import render_responses as render_response_list
-from pipelines.publish.pages.first.scenarios import render_plans
-from pipelines.publish.pages.first.schools import (
-    render_each_alone,
-    render_every_school,
-    render_schools,
-)
-from pipelines.publish.pages.guide import render_guide
-from pipelines.publish.pages.outside.pages import render_inspectors, render_outside
-from pipelines.publish.pages.plan import render_plan
-from pipelines.publish.pages.quality import render_quality
-from pipelines.publish.pages.report import render_report
-from pipelines.publish.pages.responses import render_responses
-from pipelines.publish.pages.scenarios import render_scenarios
-from pipelines.publish.pages.wellbeing import render_wellbeing
-from pipelines.publish.release import MANIFEST
-=======
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.first.schools import render_each_alone
 from pipelines.publish.remembered import Remembered
 from pipelines.publish.site import OUTSIDE, audit_pages, draw, expect
->>>>>>> origin/main
 from pipelines.publish.suppression import (
     PrivacyError,
     Thresholds,
@@ -78,41 +49,6 @@ from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
 
 Tables = Mapping[str, pl.DataFrame]
-<<<<<<< HEAD
-# Each page by its place in the release.
-PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
-    "index.html": render_index,
-    "questions.html": render_questions,
-    "schools.html": render_schools,
-    "responses.html": render_response_list,
-    "scenarios.html": render_plans,
-    "annex/index.html": render_annexes,
-    "annex/report.html": render_report,
-    "annex/diagnosis.html": render_diagnosis,
-    "annex/wellbeing.html": render_wellbeing,
-    "annex/criteria.html": render_criteria,
-    "annex/responses.html": render_responses,
-    "annex/allocation.html": render_allocation,
-    "annex/scenarios.html": render_scenarios,
-    "annex/decisions.html": render_decisions,
-    "annex/plan.html": render_plan,
-    "annex/quality.html": render_quality,
-    "annex/guide.html": render_guide,
-}
-# Pages of which there is one a school or a response: by their folder, what draws them all by name.
-FAMILIES: dict[str, Callable[[Tables, ReportContext], Mapping[str, str]]] = {
-    "schools": render_every_school,
-    "authorities": render_every_authority,
-    "responses": render_every_response,
-}
-# Pages of those outside the administration, by their place in the audience's folder.
-OUTSIDE: dict[AudienceName, Callable[[Tables, ReportContext], Mapping[str, str]]] = {
-    "inspectors": render_inspectors,
-    "parents": render_outside,
-    "public": render_outside,
-}
-=======
->>>>>>> origin/main
 OWN_PAGE = "index.html"
 """The page of a school that stands alone in the school's folder."""
 WITH_PAGE: AudienceName = "principals"

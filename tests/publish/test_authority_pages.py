@@ -6,9 +6,9 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from pipelines.publish.build import FAMILIES, PAGES
 from pipelines.publish.pages.base import is_plain
 from pipelines.publish.pages.first.responses import render_every_response
+from pipelines.publish.site import FAMILIES, PAGES
 from pipelines.settings.fields import dictionary
 
 CODES = ("10", "20", "30")
