@@ -23,7 +23,6 @@ from models.allocation.account.horizontal import (
 from models.allocation.problem.choices import refuse, require
 from models.quarters import with_quartile
 
-
 _MOST_PAIRS = 20_000
 
 
