@@ -7,6 +7,11 @@ from fractions import Fraction
 from functools import lru_cache
 from math import lcm
 
+import numpy as np
+
+_LARGEST = 2**62
+"""Products below it are whole numbers of 64 bits."""
+
 
 def exact(value: float | int) -> Fraction:
     """The number a person wrote: 0.1 is one tenth here, not its nearest binary fraction."""
@@ -35,6 +40,26 @@ def largest_remainder(total: int, weights: Sequence[Fraction | int]) -> list[int
     by_remainder = sorted(range(len(counts)), key=remainders.__getitem__)
     for position in by_remainder[: total - sum(parts)]:
         parts[position] += 1
+    return parts
+
+
+def split_all(totals: np.ndarray, weights: Sequence[Fraction | int]) -> np.ndarray:
+    """`largest_remainder` of many totals by the same weights: total × weight.
+
+    Raises:
+        ValueError: as `largest_remainder`.
+    """
+    one = lcm(*{weight.denominator for weight in weights})
+    counts = [weight.numerator * (one // weight.denominator) for weight in weights]
+    whole, most = sum(counts), int(totals.max(initial=0))
+    if min(counts) < 0 or whole == 0 or totals.min(initial=0) < 0 or most * whole >= _LARGEST:
+        parts = [largest_remainder(total, weights) for total in totals.tolist()]
+        return np.array(parts, dtype=np.int64).reshape(len(totals), len(weights))
+    products = totals[:, None] * np.array(counts)
+    parts = products // whole
+    order = np.argsort(parts * whole - products, axis=1, kind="stable")
+    is_more = np.arange(len(counts)) < (totals - parts.sum(axis=1))[:, None]
+    np.put_along_axis(parts, order, np.take_along_axis(parts, order, axis=1) + is_more, axis=1)
     return parts
 
 

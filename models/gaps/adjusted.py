@@ -133,6 +133,10 @@ def _adjust(part: pl.DataFrame, covariates: Sequence[str], level: float) -> pl.D
     ).select(pl.exclude("p"), gap_tier(pl.col("p")).alias("gap_adjusted_tier"))
 
 
+_ASKERS = 1000
+"""Rows of askers whose pairs with all others are held at once."""
+
+
 def peer_schools(
     adjusted: pl.DataFrame,
     background: pl.DataFrame,
@@ -181,9 +185,6 @@ def peer_schools(
     own = adjusted.select("semel_mosad", "subject", "gap_adjusted_sd", "gap_adjusted_se_sd").join(
         scaled, on="semel_mosad"
     )
-    pairs = own.join(own, on=["subject", *same], suffix="_peer").filter(
-        pl.col("semel_mosad") != pl.col("semel_mosad_peer")
-    )
     distance = pl.sum_horizontal(
         (pl.col(name) - pl.col(f"{name}_peer")) ** 2 for name in covariates
     ).sqrt()
@@ -192,23 +193,33 @@ def peer_schools(
     ).sqrt()
     better = z.map_batches(lambda s: pl.Series(norm.cdf(s.to_numpy())), return_dtype=pl.Float64)
     order = ["semel_mosad", "subject"]
-    return (
-        pairs.with_columns(distance.alias("distance_sd"), better.alias("p_better"))
-        .filter(pl.col("distance_sd") <= caliper, pl.col("p_better") >= sure)
-        .sort(
-            *order,
-            "distance_sd",
-            "p_better",
-            "semel_mosad_peer",
-            descending=[False, False, False, True, False],
+
+    def peers_of(askers: pl.DataFrame) -> pl.DataFrame:
+        return (
+            askers.join(own, on=["subject", *same], suffix="_peer")
+            .filter(pl.col("semel_mosad") != pl.col("semel_mosad_peer"))
+            .with_columns(distance.alias("distance_sd"), better.alias("p_better"))
+            .filter(pl.col("distance_sd") <= caliper, pl.col("p_better") >= sure)
+            .sort(
+                *order,
+                "distance_sd",
+                "p_better",
+                "semel_mosad_peer",
+                descending=[False, False, False, True, False],
+            )
+            .with_columns(
+                (pl.int_range(pl.len()).over(order) + 1).cast(pl.Int32).alias("peer_place")
+            )
+            .filter(pl.col("peer_place") <= most)
+            .select(
+                *order,
+                pl.col("semel_mosad_peer").alias("peer_semel_mosad"),
+                "peer_place",
+                "distance_sd",
+                "p_better",
+            )
         )
-        .with_columns((pl.int_range(pl.len()).over(order) + 1).cast(pl.Int32).alias("peer_place"))
-        .filter(pl.col("peer_place") <= most)
-        .select(
-            *order,
-            pl.col("semel_mosad_peer").alias("peer_semel_mosad"),
-            "peer_place",
-            "distance_sd",
-            "p_better",
-        )
-    )
+
+    # A country's pairs of schools do not all find room at once.
+    parts = list(own.sort(order).iter_slices(_ASKERS)) or [own]
+    return pl.concat(map(peers_of, parts))

@@ -122,12 +122,16 @@ def need_draws(
     )
 
 
-def surely_needier(draws: pl.DataFrame, sure: float) -> pl.DataFrame:
+def surely_needier(
+    draws: pl.DataFrame, sure: float, among: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Return the pairs of schools of which the first surely needs more than the second.
 
     Args:
         draws: draw, semel_mosad, need, as `need_draws` returns them.
         sure: least share of the draws in which it does, above .5.
+        among: semel_mosad and a second column: only schools that are alike in it are compared; all
+            of them where it is not given.
 
     Returns:
         semel_mosad, less_needy_semel_mosad, p_needier (share of the draws, ≥ sure), by both.
@@ -137,6 +141,12 @@ def surely_needier(draws: pl.DataFrame, sure: float) -> pl.DataFrame:
     """
     if not 0.5 < sure <= 1:
         raise ValueError(f"sure must be above .5 and at most 1, not {sure:g}")
+    if among is not None:
+        by = among.columns[-1]
+        parts = draws.join(among, on="semel_mosad").partition_by(by, include_key=False)
+        return pl.concat(surely_needier(own, sure) for own in parts).sort(
+            "semel_mosad", "less_needy_semel_mosad"
+        )
     table = draws.sort("draw").pivot(on="draw", index="semel_mosad", values="need")
     table = table.sort("semel_mosad")
     codes, need = table["semel_mosad"], table.drop("semel_mosad").to_numpy()

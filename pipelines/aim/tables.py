@@ -32,6 +32,7 @@ def aim(city: CityFolder, tables: Tables) -> Tables:
                 "city_name_he": settings.city.name_he,
                 "city_name_en": settings.city.name_en,
                 "authority_name": settings.city.authority,
+                "covers": settings.city.covers,
                 "is_synthetic": settings.city.is_synthetic,
                 "scope": settings.scope.name,
                 "reference_year": settings.school_years.reference,

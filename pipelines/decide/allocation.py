@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from models.allocation import (
@@ -25,7 +26,7 @@ from models.allocation.account.remaining import remaining
 from models.allocation.problem.persistence import lasting_share
 from models.allocation.solve.proof import WORTH_UNITS, prove
 from models.allocation.solve.ties import Tie
-from models.apportionment import split_by_share
+from models.apportionment import exact, split_all
 from models.keys import OPTION, PAIR
 from pipelines.decide import assets, city_services, parents
 from pipelines.decide.committee import READS as COMMITTEE_READS
@@ -137,20 +138,25 @@ def costs(city: CityFolder, choices: pl.DataFrame) -> pl.DataFrame:
     Price = fixed cost of opening, or the school's part of a shared one, + cost per participant ×
     participants × dose, split between the channels by the response's funding shares.
     """
-    rows = []
-    for semel_mosad, response_id, level, dose, participants, fixed, unit in choices.select(
-        *OPTION, "dose", "participants", "fixed_agorot", "unit_agorot"
-    ).iter_rows():
+    schema = schema_of(*OPTION, "funding_channel", "amount_agorot")
+    parts = [pl.DataFrame(schema=schema)]
+    for (response_id,), own in choices.group_by("response_id", maintain_order=True):
         # The key's type is wider here: a channel is any text.
-        shares = dict[str, float](city.policy.responses[response_id].funding.items())
-        price = fixed + round(unit * participants * dose)
-        for channel, amount in split_by_share(price, shares).items():
-            rows.append((semel_mosad, response_id, level, channel, amount))
-    return pl.DataFrame(
-        rows,
-        schema=schema_of(*OPTION, "funding_channel", "amount_agorot"),
-        orient="row",
-    )
+        shares = dict[str, float](city.policy.responses[str(response_id)].funding.items())
+        names = sorted(shares)
+        per_unit = own["unit_agorot"] * own["participants"] * own["dose"]
+        prices = own["fixed_agorot"].to_numpy() + np.rint(per_unit.to_numpy()).astype(np.int64)
+        amounts = split_all(prices, [exact(shares[name]) for name in names])
+        parts += [
+            own.select(
+                *OPTION,
+                funding_channel=pl.lit(name),
+                amount_agorot=pl.Series(amounts[:, place]),
+            )
+            for place, name in enumerate(names)
+        ]
+    whole = pl.concat(parts, how="vertical_relaxed").sort(*OPTION, "funding_channel")
+    return whole.select(pl.col(name).cast(kind) for name, kind in schema.items())
 
 
 def channels(city: CityFolder) -> pl.DataFrame:

@@ -126,10 +126,17 @@ def need(city: CityFolder, tables: Tables) -> Tables:
         )
         .join(index.select("semel_mosad", "need", "need_tier"), on="semel_mosad")
         .join(plan.select("semel_mosad", "school_name_he"), on="semel_mosad"),
-        "mart_need_order": surely_needier(draws, policy.sure.value),
+        "mart_need_order": surely_needier(draws, policy.sure.value, _compared(city, tables)),
         "mart_need_choice": robust.choices,
         "mart_indicator": indicator_quality(held, weights, order).join(weights, on="indicator_id"),
     }
+
+
+def _compared(city: CityFolder, tables: Tables) -> pl.DataFrame | None:
+    """Return which schools are compared with which: in a country those of one authority."""
+    if city.city.city.covers == "city":
+        return None
+    return tables["core_school"].select("semel_mosad", pl.col("authority_name").fill_null(""))
 
 
 _UNITS = {

@@ -98,4 +98,5 @@ def context_of(city: CityFolder) -> ReportContext:
         data_years_he=f"הנתונים: {hebrew_year(years.first)} עד {hebrew_year(years.last)}",
         notes_he=settings.notes_he,
         languages=languages_of(city),
+        is_country=settings.city.covers == "country",
     )

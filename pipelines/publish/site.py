@@ -22,6 +22,7 @@ from pipelines.publish.pages.criteria import render_criteria
 from pipelines.publish.pages.decisions import render_decisions
 from pipelines.publish.pages.diagnosis import render_diagnosis
 from pipelines.publish.pages.first.annexes import render_annexes
+from pipelines.publish.pages.first.authorities import render_every_authority
 from pipelines.publish.pages.first.index import render_index
 from pipelines.publish.pages.first.questions import render_questions
 from pipelines.publish.pages.first.responses import render_every_response
@@ -68,6 +69,7 @@ PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
 # Pages of which there is one a school or a response: by their folder, what draws them all by name.
 FAMILIES: dict[str, Callable[[Tables, ReportContext], Mapping[str, str]]] = {
     "schools": render_every_school,
+    "authorities": render_every_authority,
     "responses": render_every_response,
 }
 # Pages of those outside the administration, by their place in the audience's folder.

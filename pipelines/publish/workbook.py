@@ -33,6 +33,8 @@ from pipelines.settings.keys import AGOROT
 WORKBOOK = "workbook.xlsx"
 COVER = "שער"
 TOTAL = "סך הכול"
+LONGEST = 50_000
+"""Rows of the longest sheet."""
 _CREATED = datetime(2026, 1, 1)  # a fixed date: a clock would change the bytes of each run
 _WIDEST, _NARROWEST = 60, 11
 _BROKEN, _BOLD = 1.15, 1.35  # the room of a text broken into lines, and of a bold one
@@ -48,8 +50,10 @@ def tables_of_book(audience: AudienceName | str, shown: Tables) -> Tables:
     """Return the tables that an audience's workbook holds, as it reads them.
 
     The committee has the sheets of `committee_sheets` in the dictionary, with names for codes and
-    without keys and English; everybody else has all tables.
+    without keys and English; everybody else has all tables. What is longer than anybody scrolls, as
+    a country's tables are, is in the database alone.
     """
+    shown = {name: frame for name, frame in shown.items() if frame.height <= LONGEST}
     if audience != "committee":
         return shown
     names = names_of(shown)
@@ -298,6 +302,9 @@ def _cover(
             sheet.set_row(row, _LINE_HEIGHT * math.ceil(len(text) / _COVER_WIDTH))
         sheet.write_string(row, 0, text, styles[style])
     titles = [title for name, title in dictionary().sheets.items() if name in tables]
+    if context.is_country:
+        lines.append((f"טבלאות של יותר מ־{LONGEST:,} שורות אינן בחוברת; הן במסד הנתונים.", "text"))
+        sheet.write_string(len(lines) - 1, 0, lines[-1][0], styles["text"])
     sheet.write_string(len(lines), 0, "הגיליונות", styles["title"])
     for row, title in enumerate(titles, start=len(lines) + 1):
         sheet.write_url(row, 0, f"internal:'{title}'!A1", styles["link"], title)

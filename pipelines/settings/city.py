@@ -66,11 +66,23 @@ _EXAMPLE = Path(__file__).parents[1] / "demo" / "policy.yaml"
 
 
 class Identity(Named):
-    """Who the city is; `{authority}` in its names is the authority's: one line changes it."""
+    """Who the city is; `{authority}` in its names is the authority's: one line changes it.
+
+    Attributes:
+        authority: the one whose schools of national files are planned for; None = all of them.
+        covers: a city, or a country: its files are national, and people read it by district and
+            authority first.
+    """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     authority: str | None = None
+    covers: Literal["city", "country"] = "city"
     is_synthetic: Flag
+
+    @property
+    def is_municipal(self) -> bool:
+        """Whether the files are of the city alone, and not of a country."""
+        return self.authority is None and self.covers == "city"
 
     @model_validator(mode="before")
     @classmethod
@@ -83,6 +95,16 @@ class Identity(Named):
             if isinstance(given.get(name), str)
         }
         return given | named
+
+    @model_validator(mode="after")
+    def _covers_one_thing(self) -> Identity:
+        if self.covers == "country" and self.authority is not None:
+            raise RefusedError(
+                "a country has no authority; leave out `authority`, or `covers`",
+                "ארץ שלמה אינה של רשות אחת; יש להשמיט את authority או את covers",
+                "covers",
+            )
+        return self
 
 
 class Scope(Model):

@@ -155,7 +155,7 @@ def references_of(
     """
     settings = city.city
     return References(
-        is_municipal=settings.city.authority is None,
+        is_municipal=settings.city.is_municipal,
         responses=tuple(sorted({*city.policy.responses, *responses})),
         goals=tuple(sorted({*city.policy.goals, *goals})),
         needs=tuple(sorted(city.policy.response_map.needs)),
@@ -165,7 +165,7 @@ def references_of(
             for scale_id, scale in settings.scales.items()
             if scale.min is not None and scale.max is not None
         },
-        last_grade=settings.grades_per_school if settings.city.authority is None else 12,
+        last_grade=settings.grades_per_school if settings.city.is_municipal else 12,
         last_year=max(city.planning_year, settings.school_years.last),
         planning_year=city.policy.planning_year.value,
         indicators=tuple(city.policy.need.indicators),

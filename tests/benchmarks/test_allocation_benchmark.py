@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from pipelines.decide.account import drawn
 from pipelines.decide.allocation import fairness, problem
 from pipelines.decide.studio import Studio
 from pipelines.settings.workspace import workspace
-from tests.benchmarks.nation import nation
+from tests.benchmarks.nation import country, nation
 
 SCHOOLS = 36
 DOSES = {1: 0.4, 2: 0.7, 3: 1.0}
@@ -371,6 +372,27 @@ def test_country_is_proven_within_a_minute(benchmark, shared_data, objective):
     assert certificate.optimality_gap_pct <= 0.1
     assert plan.rules["is_satisfied"].all()
     assert cpu_s <= 60
+
+
+@pytest.mark.parametrize("count", [4_000, 20_000])
+def test_a_made_country_with_floors_and_overlaps_is_proven(benchmark, count):
+    """Schools × 12 × 3; seconds of CPU and memory grow with the schools."""
+    case = country(count, seed=1, is_shared=False)
+    plan, cpu_s = benchmark.pedantic(
+        cpu_seconds, args=(lambda: solve(case, gap_pct=0.1, time_limit_s=600),), rounds=1
+    )
+    gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    benchmark.extra_info.update(
+        optimality_gap_pct=plan.certificate.optimality_gap_pct, cpu_s=cpu_s, gib=gib
+    )
+    print(
+        f"{count:,} schools: gap {plan.certificate.optimality_gap_pct:.4f} %, {cpu_s:.0f} s of"
+        f" CPU, {gib:.2f} GiB"
+    )
+    assert plan.certificate.optimality_gap_pct <= 0.1
+    assert plan.rules["is_satisfied"].all()
+    assert cpu_s <= 120 * count / 20_000 + 10
+    assert gib <= 3
 
 
 def test_country_by_bare_highs_in_the_same_time(benchmark, shared_data):

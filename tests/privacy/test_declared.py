@@ -17,6 +17,7 @@ EXEMPT = {
         mart_scenario_group.pupils mart_scenario_school.pupils mart_school_money.pupils
         mart_plan_progress.pupils mart_pupil_total.pupils mart_parents_payment.pupils
         mart_parents_plan.pupils mart_parents_plan.last_year_pupils
+        mart_authority.pupils mart_authority_tier.pupils
         mart_need_area.pupils mart_need_index.last_registered_pupils mart_planned_pupils.pupils
         mart_planned_pupils.last_registered_pupils""",
     PLANNED: """mart_allocation.participants mart_allocation_asset.participants

@@ -23,6 +23,8 @@ from models.allocation.account.horizontal import (
 from models.allocation.problem.choices import refuse, require
 from models.quarters import with_quartile
 
+_MOST_PAIRS = 20_000
+
 
 @dataclass(frozen=True)
 class AuditSettings:
@@ -55,7 +57,8 @@ class Audit:
             where the schools have one, "need_tier" and "nurture_band".
         residuals: as `residuals`.
         horizontal: as `horizontal_summary`, with unequal_pairs and equal_pairs_tolerance_agorot.
-        pairs: as `unequal_pairs`.
+        pairs: as `unequal_pairs`, the first 20,000 of each view: a country has more, and
+            `horizontal` counts them all.
         streams: as `stream_differences`; a row with status "WARN" is beyond the tolerance.
         without: as `without_money`.
     """
@@ -142,7 +145,7 @@ def audit(schools: pl.DataFrame, money: pl.DataFrame, settings: AuditSettings) -
         ),
         residuals=each(residuals),
         horizontal=each(horizontal),
-        pairs=each(pairs),
+        pairs=each(lambda held: pairs(held).head(_MOST_PAIRS)),
         streams=each(
             lambda held: stream_differences(held, tolerance_pct=settings.stream_tolerance_pct)
         ),

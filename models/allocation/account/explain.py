@@ -18,13 +18,13 @@ import polars as pl
 
 from models.allocation.account.prices import Prices, shadow_prices
 from models.allocation.account.reasons import sentences
-from models.allocation.account.swaps import best_swaps
+from models.allocation.account.swaps import best_swaps, no_swaps
 from models.allocation.problem.choices import refuse
 from models.allocation.problem.problem import Problem
 from models.allocation.rules.choice import MustDrop, MustKeep
 from models.allocation.rules.decided import CommitteeAmount
 from models.allocation.solve.model import Model, Moves, model_of
-from models.allocation.solve.resolve import linear_at, plan_vector
+from models.allocation.solve.resolve import is_national, linear_at, plan_vector
 from models.keys import PAIR
 
 _EPSILON = 1e-9
@@ -53,7 +53,7 @@ class Explanation:
             - other_semel_mosad, other_response_id, other_dose_level, swap_loss: the nearest
               alternative: the line that would have to make room for this one, or that could have
               the room of this one, all rules kept, and what the plan would lose (null = there is
-              none one for one).
+              none one for one; of all pairs of a country it is not sought).
         parts: semel_mosad, response_id, part ("weighted_benefit", or the id of a rule), worth:
             what the pair's benefit is set against, rule by rule (rules that ask nothing left out);
             the parts of a pair add up to its `surplus` to the last bit, in the order given.
@@ -115,9 +115,11 @@ def explain(
         )["asked"].is_not_null()
         pairs, shown = pairs.filter(is_asked), shown[is_asked.to_numpy()]
     stops = model.rules_broken_by(moves)
-    reasons = [_reason(model, moves, x, int(j), value, above, stops) for j in shown]
-    doses = [_dose(model, moves, x, int(j), above, stops) for j in shown]
-    swaps = best_swaps(model, x, shown)
+    found = _Found.of(model, moves, x)
+    reasons = [_reason(model, found, x, int(j), value, above, stops) for j in shown]
+    doses = [_dose(model, moves, found, x, int(j), above, stops) for j in shown]
+    is_whole_country = asked is None and is_national(model)
+    swaps = no_swaps(len(shown)) if is_whole_country else best_swaps(model, x, shown)
     options = model.columns.options[shown.tolist()]
     table = pairs.with_columns(
         need=options["need"],
@@ -174,9 +176,44 @@ def _overlapping(model: Model, x: np.ndarray, shown: np.ndarray) -> list[str | N
     return [response[int(k)] if is_less else None for k, is_less in zip(first, takes, strict=True)]
 
 
+@dataclass(frozen=True)
+class _Found:
+    """Where the moves of each option stand.
+
+    Attributes:
+        buys: by option, the move that buys it; −1 = none.
+        ends: by option, the move that gives it up for nothing; −1 = none.
+        grows: option → the moves that change it for another dose.
+        amounts: response → positions of the rules of the committee's amount for it.
+    """
+
+    buys: np.ndarray
+    ends: np.ndarray
+    grows: dict[int, np.ndarray]
+    amounts: dict[str, list[int]]
+
+    @classmethod
+    def of(cls, model: Model, moves: Moves, x: np.ndarray) -> _Found:
+        """Of all moves of a plan."""
+        buys, ends = np.full(len(x), -1), np.full(len(x), -1)
+        number = np.arange(len(moves.add))
+        is_end = moves.add < 0
+        buys[moves.add[~is_end]] = number[~is_end]
+        ends[moves.drop[is_end]] = number[is_end]
+        up = number[~is_end & (moves.drop >= 0)]
+        up = up[np.argsort(moves.drop[up], kind="stable")]
+        starts = np.flatnonzero(np.diff(moves.drop[up], prepend=-1))
+        parts = np.split(up, starts[1:]) if len(up) else []
+        amounts: dict[str, list[int]] = {}
+        for k, rule in enumerate(model.rules):
+            if isinstance(rule, CommitteeAmount):
+                amounts.setdefault(rule.response_id, []).append(k)
+        return cls(buys, ends, {int(moves.drop[own[0]]): own for own in parts}, amounts)
+
+
 def _reason(
     model: Model,
-    moves: Moves,
+    found: _Found,
     x: np.ndarray,
     j: int,
     value: np.ndarray,
@@ -185,15 +222,11 @@ def _reason(
 ) -> tuple[str, list[int]]:
     """The code of one option, and the rules that decide it."""
     own = model.columns.options["response_id"][j]
-    amounts = [
-        k
-        for k, rule in enumerate(model.rules)
-        if isinstance(rule, CommitteeAmount) and rule.response_id == own
-    ]
+    amounts = found.amounts.get(own, [])
     if amounts and (x[j] > 0.5 or model.columns.options["is_eligible"][j]):
         return "committee", amounts
     if x[j] > 0.5:
-        move = int(np.flatnonzero((moves.drop == j) & (moves.add < 0))[0])
+        move = int(found.ends[j])
         rules = [k for k in stops.get(move, []) if not model.rules[k].is_budget]
         if above[j] >= -_EPSILON and value[j] > 0:
             return "worth_its_price", []
@@ -203,7 +236,7 @@ def _reason(
         return ("rule", rules) if rules else ("fills_what_is_left", [])
     if not model.columns.options["is_eligible"][j]:
         return "not_eligible", []
-    move = int(np.flatnonzero(moves.add == j)[0])
+    move = int(found.buys[j])
     rules = stops.get(move, [])
     dropped = [k for k in rules if isinstance(model.rules[k], MustDrop)]
     others = [k for k in rules if not model.rules[k].is_budget]
@@ -221,6 +254,7 @@ def _reason(
 def _dose(
     model: Model,
     moves: Moves,
+    found: _Found,
     x: np.ndarray,
     j: int,
     above: np.ndarray,
@@ -230,7 +264,7 @@ def _dose(
     if x[j] < 0.5:
         return None
     doses = model.columns.options["dose"].to_numpy()
-    up = np.flatnonzero((moves.drop == j) & (moves.add >= 0))
+    up = found.grows.get(j, np.zeros(0, dtype=np.int64))
     up = up[doses[moves.add[up]] > doses[j]]
     if not len(up):
         return "highest"

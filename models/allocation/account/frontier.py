@@ -13,7 +13,7 @@ from models.allocation.problem.objective import Maximin, Total
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.allocation import solve
 from models.allocation.solve.model import Model, model_of
-from models.allocation.solve.resolve import Effort, best_plans, plan_vector
+from models.allocation.solve.resolve import Effort, best_plans, is_national, plan_vector
 from models.quarters import with_quartile
 
 _EFFORT = Effort()
@@ -36,7 +36,8 @@ def gamma_frontier(
             counted from it.
         seed: of the interval of the concentration index.
         effort: of each solve.
-        floor_effort: of the maximin, the far end of corrective preference; None = without it.
+        floor_effort: of the maximin, the far end of corrective preference; None = without it. Of a
+            country it is left out: a floor that it can reach is not found in time.
         workers: threads.
 
     Returns:
@@ -61,7 +62,7 @@ def gamma_frontier(
             degrees, models, best_plans(models, effort, workers), strict=True
         )
     ]
-    if floor_effort:
+    if floor_effort and not is_national(models[0]):
         model = model_of(problem)
         least = solve(
             replace(problem, objective=Maximin()),

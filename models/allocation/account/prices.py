@@ -10,6 +10,8 @@ from scipy import optimize, sparse
 
 from models.allocation.problem.words import NO_PLAN
 from models.allocation.solve.model import Model
+from models.allocation.solve.national.decomposition import prices_apart
+from models.allocation.solve.resolve import is_national
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,17 @@ def shadow_prices(model: Model) -> Prices:
     """Prices from the linear relaxation, in which options can be bought in part, leads with them.
 
     What can only be bought whole has no exact price: these rank and explain, they are not what a
-    larger budget would really bring (`frontier.rule_prices` solves for that).
+    larger budget would really bring (`frontier.rule_prices` solves for that). Of a country they are
+    the multipliers of what schools share, and those of each school's own rows beside them.
 
     Raises:
         ValueError: not even in parts does any plan keep the rules.
     """
+    if is_national(model):
+        apart = prices_apart(model)
+        if apart is None:
+            raise ValueError(NO_PLAN)
+        return Prices(*apart)
     size = np.maximum(abs(model.matrix).max(axis=1).toarray().ravel(), 1.0)
     scaled = (sparse.diags_array(1 / size) @ model.matrix).tocsr()
     at_most, at_least = np.isfinite(model.upper), np.isfinite(model.lower)

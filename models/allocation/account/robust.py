@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -31,7 +32,14 @@ from models.allocation.problem.overlap import Counting
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.highs import Milp, minimise, relaxed
 from models.allocation.solve.model import Model, model_of
-from models.allocation.solve.resolve import Effort, best_plans, linear_at, plan_vector, under_draw
+from models.allocation.solve.resolve import (
+    Effort,
+    best_plans,
+    is_national,
+    linear_at,
+    plan_vector,
+    under_draw,
+)
 from models.keys import OPTION
 
 _ROUNDS = 40
@@ -49,7 +57,8 @@ class RobustPlans:
         plans: plan, expected_worth, cvar_worth, worst_worth (over the draws that judge), max_regret
             (over the scenarios; all SD·pupils, weighted), cost_agorot, may_miss_worth (SD·pupils by
             which a better plan by its own criterion can exist at the most; null for the planned
-            one), lines, lines_shared (with the planned one).
+            one, and where a country's is the best of the plans in hand), lines, lines_shared (with
+            the planned one).
     """
 
     lines: pl.DataFrame
@@ -97,7 +106,8 @@ def robust_plans(
     )
     mean = model.benefit()
     (expected,) = best_plans([model], effort)
-    tops = np.array([plan.worth for plan in best_plans(tops_of, effort, workers)])
+    best_of_each = best_plans(tops_of, effort, workers)
+    tops = np.array([plan.worth for plan in best_of_each])
     worths = _worths(tops_of, model)
     judging = (
         worths
@@ -134,15 +144,24 @@ def robust_plans(
     planned = model.filled(planned)
     on_average = max(known, key=lambda x: float(mean @ x))
     missed = max(expected.bound - float(mean @ on_average), 0.0)
-    with ThreadPoolExecutor(workers) as pool:
-        cautious = list(
-            pool.map(
-                lambda asked: _maximise_least(
-                    model, asked[0], depth, known, near, effort, asked[1]
-                ),
-                ((least_tail, ()), (most_regret, regrets)),
+    cautious: list[tuple[np.ndarray, float | None]]
+    if is_national(model):
+        # The criteria tie all schools together, and no search takes them apart: of the plans in
+        # hand the best, and how much a better one could be above it is not known.
+        held = known + [model.filled(plan.x) for plan in best_of_each]
+        cautious = [
+            (max(held, key=partial(_value, piece)), None) for piece in (least_tail, most_regret)
+        ]
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            cautious = list(
+                pool.map(
+                    lambda asked: _maximise_least(
+                        model, asked[0], depth, known, near, effort, asked[1]
+                    ),
+                    ((least_tail, ()), (most_regret, regrets)),
+                )
             )
-        )
     found = {
         "planned": (planned, None),
         "expected": (on_average, missed),
@@ -190,6 +209,12 @@ def robust_plans(
             orient="row",
         ),
     )
+
+
+def _value(piece: Piece, x: np.ndarray) -> float:
+    """What a plan is worth by a criterion."""
+    slope, constant = piece(x)
+    return float(slope @ x + constant)
 
 
 def _worths(drawn: list[Model], model: Model) -> np.ndarray:
@@ -255,8 +280,7 @@ def _maximise_least(
         plain = plain.with_rows(after, np.full(len(most), -np.inf), most)
 
     def value(x: np.ndarray) -> float:
-        slope, constant = piece(x)
-        return float(slope @ x + constant)
+        return _value(piece, x)
 
     def best_of(plans: list[np.ndarray]) -> np.ndarray:
         return max(plans, key=value)

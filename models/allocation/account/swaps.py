@@ -77,6 +77,18 @@ def best_swaps(model: Model, x: np.ndarray, shown: np.ndarray) -> pl.DataFrame:
     )
 
 
+def no_swaps(count: int) -> pl.DataFrame:
+    """The columns of `best_swaps` where none is sought."""
+    return pl.DataFrame(
+        schema={
+            "other_semel_mosad": pl.String,
+            "other_response_id": pl.String,
+            "other_dose_level": pl.Int32,
+            "swap_loss": pl.Float64,
+        }
+    ).clear(count)
+
+
 def _first_allowed(model: Model, steps: sparse.csc_array, start: np.ndarray) -> int:
     """The first of some steps after which every row is kept; −1 where none is."""
     size = max(_CELLS // len(model.rows), 1)

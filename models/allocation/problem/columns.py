@@ -101,12 +101,12 @@ class Columns:
         A school without such options comes too, with none: a floor must see it.
         """
         every = np.arange(self.options.height) if condition is None else self.where(condition)
-        bounds = np.searchsorted(self._school[every], np.arange(self.schools.height + 1))
+        bounds = np.searchsorted(self.school[every], np.arange(self.schools.height + 1))
         for number, school in enumerate(self.schools["semel_mosad"]):
             yield school, every[bounds[number] : bounds[number + 1]]
 
     @cached_property
-    def _school(self) -> np.ndarray:
+    def school(self) -> np.ndarray:
         """The position in `schools` of each option's school, which rises with the options."""
         codes = self.schools["semel_mosad"].to_list()
         number = {school: at for at, school in enumerate(codes)}

@@ -20,13 +20,10 @@ from models.allocation.solve.clock import countdown
 from models.allocation.solve.fair import fairest, fairness_rules
 from models.allocation.solve.maximin import highest_floor
 from models.allocation.solve.milp import best_by_milp
-from models.allocation.solve.model import Model, all_rules, recheck
+from models.allocation.solve.model import NATIONAL_OPTIONS, Model, all_rules, recheck
 from models.allocation.solve.national.decomposition import best_by_decomposition
 from models.allocation.solve.unspent import unspent_reason
 from models.keys import PAIR
-
-_NATIONAL_OPTIONS = 10_000
-"""From so many options on (about 280 schools) the solver alone takes too long (`stack.md`)."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,7 @@ def solve(
     columns = Columns.of(problem)
     rules = all_rules(problem)
     model, floor = Model.of(columns, rules, problem.objective), None
-    is_national = columns.options.height >= _NATIONAL_OPTIONS
+    is_national = columns.options.height >= NATIONAL_OPTIONS
     is_apart = method == "decomposition" or (method == "auto" and is_national)
     if isinstance(model.objective, Maximin):
         floor = highest_floor(

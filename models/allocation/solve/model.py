@@ -21,6 +21,9 @@ from models.allocation.rules.money import ChannelBudget, SchoolChannelCap
 from models.allocation.solve.highs import Milp
 
 _LARGEST_WORTH = 1000.0
+NATIONAL_OPTIONS = 10_000
+"""From so many options on (about 280 schools) the schools of a problem are taken apart: the solver
+alone takes too long, and so does one move after the other (`stack.md`)."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,13 @@ class Moves:
     blocked_move: np.ndarray
     blocked_row: np.ndarray
 
-    def best_free(self) -> int | None:
-        """The best move that breaks nothing and does good, saves money at no loss, or tidies up."""
+    def best_free(self) -> np.ndarray:
+        """The moves that break nothing and do good, save money or tidy up; the best first."""
         free = np.ones(len(self.add), dtype=bool)
         free[self.blocked_move] = False
         saves = (self.cost_step < 0) | ((self.cost_step == 0) & (self.add < 0))
         good = np.flatnonzero(free & ((self.gain > 0) | ((self.gain == 0) & saves)))
-        if not len(good):
-            return None
-        order = np.lexsort((self.add[good], self.cost_step[good], -self.gain[good]))
-        return int(good[order[0]])
+        return good[np.lexsort((self.add[good], self.cost_step[good], -self.gain[good]))]
 
 
 @dataclass(frozen=True)
@@ -237,17 +237,21 @@ class Model:
 
     def _moves(self, x: np.ndarray, add: np.ndarray, drop: np.ndarray, gain: np.ndarray) -> Moves:
         """Some changes of a plan, with the rows that they break."""
-        padded, first = self._padded
-        steps, counting = padded[:, add] - padded[:, drop], self.counting
-        if self.leading.nnz:
-            one, two, three, four = counting.lead_changes(x, add, drop)
-            steps = steps + first[:, two] - first[:, one] + first[:, four] - first[:, three]
-        step = steps.tocoo()
+        step = self._steps(add, drop, x).tocoo()
         activity = self.activity(x)[step.row] + step.data
         broken = (activity < self.lower[step.row]) | (activity > self.upper[step.row])
         return Moves(
             add, drop, gain, self._cost_steps(add, drop), step.col[broken], step.row[broken]
         )
+
+    def _steps(self, add: np.ndarray, drop: np.ndarray, x: np.ndarray) -> sparse.csc_array:
+        """What each of some moves changes in every row; −1 = nothing bought, nothing given up."""
+        padded, first = self._padded
+        steps = padded[:, add] - padded[:, drop]
+        if self.leading.nnz:
+            one, two, three, four = self.counting.lead_changes(x, add, drop)
+            steps = steps + first[:, two] - first[:, one] + first[:, four] - first[:, three]
+        return steps.tocsc()
 
     @cached_property
     def _padded(self) -> tuple[sparse.csc_array, sparse.csc_array]:
@@ -282,8 +286,13 @@ class Model:
         return bool(np.all((activity >= self.lower) & (activity <= self.upper)))
 
     def polish(self, x: np.ndarray) -> np.ndarray:
-        """Take every single move that still does good; each one raises benefit or saves money."""
+        """Take every single move that still does good; each one raises benefit or saves money.
+
+        In a city the best one first, looked for anew after each; in a country those of all schools
+        in the order of one look, a school's one, while they keep the rows.
+        """
         x = x.copy()
+        is_national = len(x) >= NATIONAL_OPTIONS
         while True:
             add, drop = self._changes(x)
             gain = self.counting.change(x, add, drop)
@@ -291,13 +300,32 @@ class Model:
             saves = (self._cost_steps(add, drop) < 0) | (add < 0)
             useful = np.flatnonzero((gain > 0) | ((gain == 0) & saves))
             moves = self._moves(x, add[useful], drop[useful], gain[useful])
-            best = moves.best_free()
-            if best is None:
+            good = moves.best_free()
+            taken = self._together(moves, good, x) if is_national else good[:1]
+            if not len(taken):
                 return x
-            if moves.drop[best] >= 0:
-                x[moves.drop[best]] = 0
-            if moves.add[best] >= 0:
-                x[moves.add[best]] = 1
+            x[moves.drop[taken][moves.drop[taken] >= 0]] = 0
+            x[moves.add[taken][moves.add[taken] >= 0]] = 1
+
+    def _together(self, moves: Moves, good: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Of some moves, in their order, one a school at most that all keep the rows together."""
+        activity, taken = self.activity(x), list[int]()
+        school = np.append(self.columns.school, -1)
+        moved = np.zeros(self.columns.schools.height, dtype=bool)
+        owners = np.maximum(school[moves.add], school[moves.drop])
+        steps = self._steps(moves.add[good], moves.drop[good], x)
+        for at, move in enumerate(good):
+            entries = slice(steps.indptr[at], steps.indptr[at + 1])
+            rows = steps.indices[entries]
+            after = activity[rows] + steps.data[entries]
+            if (
+                moved[owners[move]]
+                or ((after < self.lower[rows]) | (after > self.upper[rows])).any()
+            ):
+                continue
+            activity[rows], moved[owners[move]] = after, True
+            taken.append(int(move))
+        return np.array(taken, dtype=np.int64)
 
 
 def _matrix(rows: list[tuple[np.ndarray, np.ndarray]], size: tuple[int, int]) -> sparse.csr_array:

@@ -1,5 +1,7 @@
 """One problem solved again and again: with other benefits, costs, needs or rules.
 
+A country is taken apart (`national`), and each search begins where the first one ended.
+
 The certified plan comes from `solve`; what asks "and if?" comes from here. It leaves out the
 tie-break (two thirds of a city's solve) and the laying out of tables, takes the single moves that
 still do good, and keeps the solver's bound. What is compared is always found in this same way.
@@ -8,10 +10,11 @@ still do good, and keeps the solver's bound. What is compared is always found in
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from itertools import chain
 from threading import Lock
 
 import numpy as np
@@ -21,7 +24,9 @@ from scipy import sparse
 from models.allocation.problem.choices import refuse
 from models.allocation.problem.objective import Total
 from models.allocation.problem.words import NO_PLAN
-from models.allocation.solve.model import Model
+from models.allocation.solve.clock import countdown
+from models.allocation.solve.model import NATIONAL_OPTIONS, Model
+from models.allocation.solve.national.decomposition import Start, take_apart
 from models.allocation.solve.search_result import NoPlanInTime
 from models.allocation.solve.tangents import maximise_possible
 from models.keys import OPTION, PAIR
@@ -49,11 +54,13 @@ class Resolved:
         x: 0/1 per option.
         worth: under the model's objective, overlaps counted once.
         bound: no plan is worth more.
+        start: for the next search over the same options, where a country was taken apart.
     """
 
     x: np.ndarray
     worth: float
     bound: float
+    start: Start | None = None
 
     @property
     def gap_pct(self) -> float:
@@ -101,34 +108,64 @@ def with_bonus(model: Model, bonus: np.ndarray) -> Model:
     return replace(model, columns=replace(columns, counting=counting))
 
 
-def best(model: Model, effort: Effort) -> Resolved | None:
+def best(model: Model, effort: Effort, start: Start | None = None) -> Resolved | None:
     """The best plan to the gap; None where no plan keeps the rules.
+
+    Args:
+        model: the rules.
+        effort: how hard to try.
+        start: what a search over the same options left, where a country is taken apart.
 
     Raises:
         NoPlanInTime: the time limit came before any plan.
     """
+    if is_national(model):
+        return _best_apart(model, effort, start)
     limit_s, gap = effort.time_limit_s, effort.gap_pct / 100
     outcome = maximise_possible(model, gap=gap, time_limit_s=limit_s)
     if outcome.is_infeasible:
         return None
     if outcome.x is None:
-        raise NoPlanInTime(
-            f"A re-solve found no plan within {limit_s:g} s. Allow more time (solver)."
-            f" לא נמצאה תוכנית חלופית בתוך {limit_s:g} שניות; יש להקצות יותר זמן (solver)."
-        )
+        raise _no_plan(limit_s)
     x = model.polish(outcome.x[: model.matrix.shape[1]])
     worth = model.worth(x)
     return Resolved(x, worth, max(-outcome.bound / model.scale, worth))
+
+
+def is_national(model: Model) -> bool:
+    """Whether the problem is a country's, which is taken apart."""
+    return model.matrix.shape[1] >= NATIONAL_OPTIONS
+
+
+def _best_apart(model: Model, effort: Effort, start: Start | None) -> Resolved | None:
+    """As `best`, school by school."""
+    seconds_left = countdown(effort.time_limit_s)
+    found = take_apart(model, gap=effort.gap_pct / 100, seconds_left=seconds_left, start=start)
+    if np.isneginf(found.bound):
+        return None
+    if found.x is None:
+        raise _no_plan(effort.time_limit_s)
+    worth = model.worth(found.x)
+    return Resolved(found.x, worth, max(found.bound, worth), found.start)
+
+
+def _no_plan(limit_s: float) -> NoPlanInTime:
+    return NoPlanInTime(
+        f"A re-solve found no plan within {limit_s:g} s. Allow more time (solver)."
+        f" לא נמצאה תוכנית חלופית בתוך {limit_s:g} שניות; יש להקצות יותר זמן (solver)."
+    )
 
 
 class Once:
     """`best`, but a model that comes again, in whichever thread, is not solved again.
 
     What is asked around one plan comes to the same model by several ways: the plan's own, a budget
-    cut by a tenth, a rule left out. All models are of one problem.
+    cut by a tenth, a rule left out. All models are of one problem, and everybody asks for the
+    plan's own first: from there all others begin.
     """
 
     def __init__(self) -> None:
+        self._first: Future[Resolved | None] | None = None
         self._found: dict[tuple[bytes, Effort], Future[Resolved | None]] = {}
         self._one_at_a_time = Lock()
 
@@ -138,9 +175,12 @@ class Once:
         with self._one_at_a_time:
             is_known = key in self._found
             found = self._found.setdefault(key, Future())
+            first = self._first = self._first or found
         if not is_known:
             try:
-                found.set_result(best(model, effort))
+                held = None if first is found else first.result()
+                start = held.start if held else None
+                found.set_result(best(model, effort, start) if start else best(model, effort))
             except BaseException as error:
                 found.set_exception(error)
         return found.result()
@@ -165,10 +205,25 @@ def best_of_each(
     """The best plan of each of several models, in their order; as `best`.
 
     The solver lets other threads run, so that as many are solved at once as there are workers. They
-    change no figure.
+    change no figure. Of a country the first is solved alone, and all others begin where it ended.
     """
+    left = iter(models)
+    first = next(left, None)
+    if first is None:
+        return []
+    found: list[Resolved | None] = []
+    if is_national(first):
+        found = [best(first, effort)]
+        start = found[0].start if found[0] else None
+    else:
+        left, start = chain([first], left), None
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(partial(best, effort=effort), models))
+        waiting = deque[Future[Resolved | None]]()
+        for model in left:
+            if len(waiting) > workers:  # a country's models do not all find room at once
+                found.append(waiting.popleft().result())
+            waiting.append(pool.submit(best, model, effort, start))
+        return [*found, *(one.result() for one in waiting)]
 
 
 def best_plans(models: Sequence[Model], effort: Effort, workers: int = 1) -> list[Resolved]:

@@ -71,6 +71,7 @@ class ReportContext:
         data_years_he: which years have data, in words.
         notes_he: what a reader must know before any number.
         languages: those beside Hebrew in which pages for parents and residents are drawn.
+        is_country: whether readers come to schools by their district and authority.
     """
 
     city_name_he: str
@@ -81,6 +82,7 @@ class ReportContext:
     data_years_he: str
     notes_he: tuple[str, ...]
     languages: tuple[Language, ...] = ()
+    is_country: bool = False
 
 
 def number(table: str | None, row: Row, column: str, form: str = "") -> Markup:
@@ -297,6 +299,16 @@ def environment() -> Environment:
     return env
 
 
+def place_of(
+    tables: Mapping[str, pl.DataFrame], context: ReportContext, root: str
+) -> Callable[[str], str]:
+    """Return where a page tells of a school, by its code: its own, or that of its authority."""
+    if not context.is_country:
+        return lambda code: f"{root}schools/{code}.html"
+    authority = dict(tables["mart_authority_school"].iter_rows())
+    return lambda code: f"{root}authorities/{authority.get(code, '0')}.html#s{code}"
+
+
 def decision_of(
     tables: Mapping[str, pl.DataFrame], context: ReportContext
 ) -> dict[str, Any] | None:
@@ -408,6 +420,7 @@ def page(
             columns_of=partial(columns_of, names),
             name=name_of,
             school=partial(name_of, "semel_mosad"),
+            school_place=place_of(tables, context, root),
             response=partial(name_of, "response_id"),
             **values,
         )

@@ -14,20 +14,30 @@ linear relaxation, since every school's own rows are kept in whole options.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from models.allocation.solve.national.highs_lp import GrowingLp
 from models.allocation.solve.national.school_blocks import BySchool
-from models.allocation.solve.national.school_plans import Search
+from models.allocation.solve.national.school_plans import MOST_APART, Search
 
 _ROUNDS = 100
-_SMOOTHING = 0.5
+_SMOOTHING, _COUNTRY_SMOOTHING = 0.5, 0.2
 _WIDTHS = (16, 64, 256, 1024, 4096)
+_COUNTRY_WIDTHS = (3, 12, 48, 192, 768, 3072)
 _NEW_PLANS = 3
 """Plans of one school that a round may add; more only make the linear programme slower."""
+
+_GROUPS = 64
+"""Groups of which the linear programme of a country mixes the joint answers."""
+
+_COARSE = 0.01
+"""How near (as a share) the first mixtures of a country need to be."""
+
+_CUTS = 80
+"""Prices that such a programme asks the plans found so far for, in one round."""
 
 _SHORT = 1e-9
 _DEAREST = 1e7
@@ -75,6 +85,13 @@ class Pool:
         np.maximum.at(best, self.school, self.value(price))
         return best
 
+    def leaders(self, price: np.ndarray, schools: int) -> tuple[np.ndarray, np.ndarray]:
+        """By school, its best plan at a price and the value of it; plans stand by school."""
+        value, number = self.value(price), np.arange(schools)
+        top = np.maximum.reduceat(value, np.searchsorted(self.school, number))
+        at = np.flatnonzero(value == top[self.school])
+        return at[np.searchsorted(self.school[at], number)], top
+
     def merged(self, other: Pool) -> Pool:
         """Both pools, each plan once, by school and choice."""
         school = np.concatenate([self.school, other.school])
@@ -107,9 +124,10 @@ class Dual:
 class _Master:
     """The linear programme that mixes the school plans found so far."""
 
-    def __init__(self, by_school: BySchool, unit: float) -> None:
+    def __init__(self, by_school: BySchool, unit: float, schools: int | None = None) -> None:
         """Rows: one mixture per school, and what schools share, where a shortfall has a price."""
-        self.schools, self.unit, self.shortfall = len(by_school.pupils), unit, 10.0
+        self.schools = len(by_school.pupils) if schools is None else schools
+        self.unit, self.shortfall = unit, 10.0
         self.scale = scale_of(by_school)
         self.rows = len(self.scale)
         one, limit = np.ones(self.schools), by_school.limit / self.scale
@@ -127,8 +145,13 @@ class _Master:
         start = np.concatenate([[0], shown.sum(axis=1).cumsum()[:-1]])
         self.lp.add(-plans.worth / self.unit, start, row[shown], entry[shown])
 
-    def solve(self) -> tuple[float, np.ndarray, np.ndarray, bool]:
-        """Worth of the best mixture, prices, what each school earns, and whether it falls short."""
+    def solve(self, pool: Pool, near: float) -> tuple[float, np.ndarray, np.ndarray, bool]:
+        """Worth of the best mixture, prices, what each school earns, and whether it falls short.
+
+        Args:
+            pool: all plans that were added.
+            near: by how much of its worth a mixture may miss the best one; this one misses nothing.
+        """
         value, mix, dual = self.lp.solve()
         price = np.maximum(-dual[self.schools :], 0) * self.unit / self.scale
         earned = -dual[: self.schools] * self.unit
@@ -139,6 +162,55 @@ class _Master:
         self.shortfall *= 10
         for row in range(self.rows):
             self.lp.set_cost(row, self.shortfall)
+
+
+class _Grouped(_Master):
+    """The same for a country: the programme mixes joint answers of groups of schools.
+
+    A row for each of 20,000 schools makes simplex slow. Here the plans found so far are asked,
+    price after price, for the best of each school, which is a sum and a maximum; the programme
+    mixes what the schools of a group answered together (Dantzig–Wolfe over the plans in hand). Its
+    mixtures are mixtures of school plans, so that they are worth no more than the best of these.
+    """
+
+    def __init__(self, by_school: BySchool, unit: float) -> None:
+        """Groups of schools, one after the other."""
+        super().__init__(by_school, unit, _GROUPS)
+        count = len(by_school.pupils)
+        self.group = np.arange(count) * _GROUPS // count
+        self.limit, self.centre = by_school.limit, unit / self.scale
+
+    def add(self, plans: Pool) -> None:
+        """Offer more school plans: they are in the pool, and answer when they are asked."""
+
+    def solve(self, pool: Pool, near: float) -> tuple[float, np.ndarray, np.ndarray, bool]:
+        """As `_Master.solve`, to within `near`."""
+        centre, least = self.centre, np.inf
+        query, is_short, mixed = centre, True, -np.inf
+        for _ in range(_CUTS):
+            held, earned = pool.leaders(query, len(self.group))
+            value = float(query @ self.limit + earned.sum())
+            if value < least:
+                centre, least = query, value
+            self._offer(pool, held)
+            mixed, price, _, is_short = super().solve(pool, near)
+            if not is_short and least - mixed <= near * abs(least):
+                break
+            query = _SMOOTHING * centre + (1 - _SMOOTHING) * price
+        self.centre = centre
+        return mixed, centre, pool.best(centre, len(self.group)), is_short
+
+    def _offer(self, pool: Pool, held: np.ndarray) -> None:
+        """Offer the groups' answers, each the plans of its schools."""
+        worth = np.bincount(self.group, pool.worth[held], _GROUPS)
+        use = np.stack(
+            [np.bincount(self.group, of_row, _GROUPS) for of_row in pool.use[held].T], axis=1
+        )
+        entry = np.column_stack([np.ones(_GROUPS), use / self.scale])
+        shared = np.broadcast_to(_GROUPS + np.arange(self.rows), use.shape)
+        row, shown = np.column_stack([np.arange(_GROUPS), shared]), entry != 0
+        start = np.concatenate([[0], shown.sum(axis=1).cumsum()[:-1]])
+        self.lp.add(-worth / self.unit, start, row[shown], entry[shown])
 
 
 def scale_of(by_school: BySchool) -> np.ndarray:
@@ -153,6 +225,7 @@ def relax(
     target: float,
     seconds_left: Callable[[], float],
     start: Pool | None = None,
+    price: np.ndarray | None = None,
 ) -> Dual | None:
     """The prices of what schools share, with the bound they prove.
 
@@ -160,7 +233,8 @@ def relax(
         search: finds the plans of the schools.
         target: stop when the mixture of the plans found is this near to the bound (a share of it).
         seconds_left: the safety limit; rounds are otherwise counted, not timed.
-        start: a plan of every school, by school; one is searched for where it is not given.
+        start: plans of every school, by school; one is searched for where they are not given.
+        price: prices to begin with, where there are any.
 
     Returns:
         None where some school's plan was not found though one may exist.
@@ -169,28 +243,34 @@ def relax(
     rows, schools = len(by_school.limit), len(by_school.pupils)
     if by_school.is_infeasible:
         return Dual(-np.inf, np.zeros(rows), np.zeros(schools), Pool.none(search), is_short=True)
-    pool = start or _first(search, np.zeros(rows))
+    is_country = schools > MOST_APART
+    widths = _COUNTRY_WIDTHS if is_country else _WIDTHS
+    pool = start or _first(search, np.zeros(rows) if price is None else price, widths)
     if isinstance(pool, Dual) or pool is None:
         return pool
-    master = _Master(by_school, search.largest_worth())
-    centre = master.unit / master.scale
-    answer = _answer(search, pool, centre, _WIDTHS[0])
+    master = (_Grouped if is_country else _Master)(by_school, search.largest_worth())
+    centre = master.unit / master.scale if price is None else price
+    answer = _answer(search, pool, centre, widths[0])
     pool = pool.merged(answer.plans.at(_leading(answer.plans.school, 1)))
     master.add(pool)
     bound, best, width, is_direct, is_short = answer.bound, answer.top, 0, True, True
+    near = _COARSE
     for _ in range(_ROUNDS):
-        mixed, price, earned, is_short = master.solve()
+        mixed, price, earned, is_short = master.solve(pool, near)
+        near = max(target / 4, min(near, (bound - mixed) / max(abs(bound), _SHORT) / 10))
         is_near = not is_short and bound - mixed <= target * bound
         if bound < 0 or is_near or seconds_left() <= 0:
             break
-        query = price if is_direct else _SMOOTHING * centre + (1 - _SMOOTHING) * price
-        answer = _answer(search, pool, query, _WIDTHS[width])
+        smoothing = _COUNTRY_SMOOTHING if is_country else _SMOOTHING
+        query = price if is_direct else smoothing * centre + (1 - smoothing) * price
+        spare = max(target * bound, bound - mixed) / schools / 4 if is_country else None
+        answer = _answer(search, pool, query, widths[width], spare)
         if answer.bound < bound:
             bound, centre, best = answer.bound, query, answer.top
         plans = answer.plans
         is_better = plans.value(price) - earned[plans.school] > _SHORT * master.unit
         fresh = plans.at(_leading(plans.school, _NEW_PLANS) & is_better)
-        can_widen = answer.unsure > (bound - mixed) / 4 and width + 1 < len(_WIDTHS)
+        can_widen = answer.unsure > (bound - mixed) / 4 and width + 1 < len(widths)
         width += can_widen
         if len(fresh.school):
             master.add(fresh)
@@ -213,10 +293,12 @@ class _Answer:
     unsure: float
 
 
-def _answer(search: Search, pool: Pool, price: np.ndarray, width: int) -> _Answer:
+def _answer(
+    search: Search, pool: Pool, price: np.ndarray, width: int, spare: float | None = None
+) -> _Answer:
     """The schools' plans at prices and L(λ); `unsure` is what an exact search could take off it."""
     floor = pool.best(price, len(search.by_school.pupils))
-    found = search.plans(price, floor=floor, width=width)
+    found = search.plans(price, floor=floor, width=width, spare=spare)
     plans = Pool.of(search, found.school, found.choice)
     sure = np.maximum(floor, plans.best(price, len(floor)))
     top = np.maximum(found.upper, sure)
@@ -224,11 +306,11 @@ def _answer(search: Search, pool: Pool, price: np.ndarray, width: int) -> _Answe
     return _Answer(plans, bound, top, float((top - sure).sum()))
 
 
-def _first(search: Search, price: np.ndarray) -> Pool | Dual | None:
+def _first(search: Search, price: np.ndarray, widths: Sequence[int]) -> Pool | Dual | None:
     """A plan of every school; a bound of −inf where one has none, None where none was found."""
     schools = len(search.by_school.pupils)
     nothing = np.full(schools, -np.inf)
-    for width in _WIDTHS:
+    for width in widths:
         found = search.plans(price, floor=nothing, width=width)
         pool = Pool.of(search, found.school, found.choice).at(_leading(found.school, 1))
         if len(pool.school) == schools:

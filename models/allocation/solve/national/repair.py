@@ -9,13 +9,14 @@ from scipy import sparse
 
 from models.allocation.solve.highs import Milp, minimise
 from models.allocation.solve.national.lagrangian import Dual, Pool, scale_of
-from models.allocation.solve.national.school_plans import Search
+from models.allocation.solve.national.school_plans import MOST_APART, Search
 
 _PLANS = 12_000
 _FEWEST = 2
 _STEPS = 5_000
 _NODES = 50
 _TRIES = 5
+_LOOKS = 20
 _CLOSER = 1e-6
 
 
@@ -29,10 +30,19 @@ def whole_plan(
     in whole numbers), which is a search over swaps between all schools at once. A fixed number of
     nodes, not of seconds, ends it.
     """
-    pool = _near(search, dual)
     limit, scale = search.by_school.limit, scale_of(search.by_school)
     schools = len(dual.best)
+    if schools > MOST_APART:
+        # Mostly the plans that the prices were found by are enough.
+        start = _repaired(dual.pool, dual.best, dual.price, limit, scale)
+        if start is not None:
+            start = _filled(dual.pool, start, dual.price, limit)
+            if dual.bound - dual.pool.worth[start].sum() <= gap * dual.bound:
+                return dual.pool.choice[start]
+    pool = _near(search, dual)
     start = _repaired(pool, dual.best, dual.price, limit, scale)
+    if start is not None and schools > MOST_APART:
+        start = _filled(pool, start, dual.price, limit)
     if start is not None and dual.bound - pool.worth[start].sum() <= gap * dual.bound:
         return pool.choice[start]
     best = _mixed(pool, start, schools, limit, scale, gap, seconds_left)
@@ -75,9 +85,48 @@ def _repaired(
         if not len(useful):
             return None
         tiny = 1e-12 * max(float(np.abs(best).max()), 1.0)
-        chosen = useful[np.argmax(relief[useful] / (lost[useful] + tiny))]
+        ratio = relief[useful] / (lost[useful] + tiny)
+        if len(best) > MOST_APART:
+            chosen = _until_one_fits(pool.school, useful[np.argsort(-ratio)], change, excess)
+        else:
+            chosen = useful[[np.argmax(ratio)]]
         held[pool.school[chosen]] = chosen
     return None
+
+
+def _until_one_fits(
+    school: np.ndarray, order: np.ndarray, change: np.ndarray, excess: np.ndarray
+) -> np.ndarray:
+    """The first of some plans, one a school, up to the one by which some row's excess ends."""
+    first = np.sort(np.unique(school[order], return_index=True)[1])
+    order = order[first]
+    over = excess > 0
+    left = excess[over] + change[order][:, over].cumsum(axis=0)
+    ended = np.flatnonzero((left <= 0).any(axis=1))
+    return order[: ended[0] + 1 if len(ended) else len(order)]
+
+
+def _filled(pool: Pool, held: np.ndarray, price: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """The plan with schools' plans changed for better ones as far as the limits go.
+
+    The most worth for what is used at the prices first; one look at all plans after the other.
+    """
+    held = held.copy()
+    for _ in range(_LOOKS):
+        left = limit - pool.use[held].sum(axis=0)
+        now = held[pool.school]
+        gain, change = pool.worth - pool.worth[now], pool.use - pool.use[now]
+        able = np.flatnonzero((gain > 0) & (change <= left).all(axis=1))
+        ratio = gain[able] / (np.maximum(change[able] @ price, 0) + 1e-12)
+        able = able[np.argsort(-ratio, kind="stable")]
+        taken = set[int]()
+        for plan, school in zip(able.tolist(), pool.school[able].tolist(), strict=True):
+            if school not in taken and (change[plan] <= left).all():
+                left, held[school] = left - change[plan], plan
+                taken.add(school)
+        if not taken:
+            break
+    return held
 
 
 def _mixed(

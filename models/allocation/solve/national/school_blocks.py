@@ -37,6 +37,8 @@ class BySchool:
         most: upper limits of the own rows.
         shared: coefficients of the rows between schools, all as ≤, school × pair × choice × row.
         limit: upper limits of the rows between schools.
+        sides: position in the model of each of them, and 1 for its upper limit, −1 for its lower.
+        own_at: position in the model of the own rows, school × row; −1 = none.
         is_infeasible: some school, or some row without columns, already rules out every plan.
     """
 
@@ -53,6 +55,8 @@ class BySchool:
     most: np.ndarray
     shared: np.ndarray
     limit: np.ndarray
+    sides: np.ndarray
+    own_at: np.ndarray
     is_infeasible: bool
 
     @classmethod
@@ -97,11 +101,15 @@ class BySchool:
         own += own_first
         least[first[own_rows], number] = _whole(model.lower[own_rows])
         most[first[own_rows], number] = _whole(model.upper[own_rows])
+        own_at = np.full((schools.height, width), -1)
+        own_at[first[own_rows], number] = own_rows
 
         up = np.flatnonzero(~is_own & np.isfinite(model.upper))
         down = np.flatnonzero(~is_own & np.isfinite(model.lower))
         shared = np.zeros((*size, len(up) + len(down)), dtype=np.int64)
-        sides = [*((row, 1) for row in up), *((row, -1) for row in down)]
+        sides = np.array(
+            [*((row, 1) for row in up), *((row, -1) for row in down)], dtype=np.int64
+        ).reshape(-1, 2)
         for side, (row, sign) in enumerate(sides):
             entries = slice(matrix.indptr[row], matrix.indptr[row + 1])
             at = tuple(axis[matrix.indices[entries]] for axis in place)
@@ -109,7 +117,7 @@ class BySchool:
         limit = _whole(np.concatenate([model.upper[up], -model.lower[down]]))
 
         is_open, can_all = _tightened(is_open, own, own_first, least, most)
-        own, own_first, least, most = _needed(is_open, own, own_first, least, most)
+        own, own_first, least, most, own_at = _needed(is_open, own, own_first, least, most, own_at)
         pupils = schools["pupils"].to_numpy()
         return cls(
             pupils,
@@ -125,8 +133,24 @@ class BySchool:
             most,
             shared,
             limit,
+            sides,
+            own_at,
             broken or not can_all,
         )
+
+    def by_row(self, model: Model, price: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Prices by row of the model, below 0 where a lower limit demands.
+
+        Args:
+            model: as it was split.
+            price: of the rows between schools.
+            own: of the schools' own rows, school × row.
+        """
+        row = np.zeros(len(model.rows))
+        np.add.at(row, self.sides[:, 0], self.sides[:, 1] * price)
+        held = self.own_at >= 0
+        row[self.own_at[held]] = own[held]
+        return row
 
     @property
     def gain(self) -> np.ndarray:
@@ -140,7 +164,10 @@ class BySchool:
         lower = np.column_stack([self.least, least])
         upper = np.column_stack([self.most, np.full(len(least), FREE)])
         is_open, can_all = _tightened(self.is_open, own, own_first, lower, upper)
-        own, own_first, lower, upper = _needed(is_open, own, own_first, lower, upper)
+        own_at = np.column_stack([self.own_at, np.full(len(least), -1)])
+        own, own_first, lower, upper, own_at = _needed(
+            is_open, own, own_first, lower, upper, own_at
+        )
         return replace(
             self,
             is_open=is_open,
@@ -148,6 +175,7 @@ class BySchool:
             own_first=own_first,
             least=lower,
             most=upper,
+            own_at=own_at,
             is_infeasible=self.is_infeasible or not can_all,
         )
 
@@ -158,7 +186,7 @@ class BySchool:
         total = self.picked(each, school, choice)
         if self.slots:
             number = np.arange(len(school))
-            lead = np.zeros((len(school), self.slots), dtype=first.dtype)
+            lead = np.zeros((len(school), self.slots, *first.shape[3:]), dtype=first.dtype)
             for pair in range(choice.shape[1]):
                 slot = self.group[school, pair]
                 led = first[school, pair, choice[:, pair]]
@@ -262,7 +290,8 @@ def _needed(
     own_first: np.ndarray,
     least: np.ndarray,
     most: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    own_at: np.ndarray,
+) -> tuple[np.ndarray, ...]:
     """The own rows that some plan of the school could break, moved to the front."""
     low, high = ranges(is_open, own, own_first)
     binds = (low.sum(axis=1) < least) | (high.sum(axis=1) > most)
@@ -273,4 +302,5 @@ def _needed(
     own_first = np.take_along_axis(own_first, order[:, None, None, :], axis=3) * kept[:, None, None]
     least = np.where(kept, np.take_along_axis(least, order, axis=1), -FREE)
     most = np.where(kept, np.take_along_axis(most, order, axis=1), FREE)
-    return own, own_first, least, most
+    own_at = np.where(kept, np.take_along_axis(own_at, order, axis=1), -1)
+    return own, own_first, least, most, own_at

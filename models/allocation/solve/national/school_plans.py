@@ -23,6 +23,11 @@ from models.allocation.solve.national.school_blocks import FREE, BySchool, range
 _HALVINGS = 26
 _SWEEPS = 2
 _STEEPEST = 256.0
+MOST_APART = 500
+"""Of more schools than this plans are bounded by several multiples of the multipliers."""
+_MULTIPLES = (1.0, 0.0, 0.3, 3.0, 20.0)
+"""A part of a plan that leaves much of a basket is bounded by a small price of it, one that leaves
+nothing by a large one; each is a bound."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +73,41 @@ class Search:
         self._tangent = np.zeros(len(schools.pupils))
         self._lead = np.zeros((len(schools.pupils), schools.slots))
 
-    def plans(self, price: np.ndarray, *, floor: np.ndarray, width: int) -> SchoolPlans:
+    def plans(
+        self, price: np.ndarray, *, floor: np.ndarray, width: int, spare: float | None = None
+    ) -> SchoolPlans:
         """Every plan that ends at or above its school's floor, or the `width` most promising.
 
         Args:
             price: λ ≥ 0 by shared row, worth per unit.
             floor: by school, the value from which a plan is of interest.
             width: parts of plans a school may carry from pair to pair.
+            spare: a school no plan of which can be above its floor by more is not searched, and not
+                bounded more closely; None = every one is.
         """
         schools = self.by_school
         paid = schools.shared @ price
-        self._adjust(paid)
         everyone = np.arange(len(floor))
+        at = everyone
+        if spare is not None:
+            reduced, constant = self._reduced(paid, everyone)
+            at = np.flatnonzero(constant + reduced.max(axis=2).sum(axis=1) > floor + spare)
+        self._adjust(paid, at)
+        multiples = _MULTIPLES if len(floor) > MOST_APART else _MULTIPLES[:1]
         reduced, constant = self._reduced(paid, everyone)
-        led = self._led(everyone)
+        led = [self._led(everyone)]
         best = reduced.max(axis=2)
         regret = best[:, :, None] - reduced
-        top = constant + best.sum(axis=1)
-        margin = self._margin(price)
+        tops, regrets = [constant + best.sum(axis=1)], [regret]
+        for multiple in multiples[1:]:
+            reduced, constant = self._reduced(paid, everyone, multiple)
+            led.append(self._led(everyone, multiple))
+            best = reduced.max(axis=2)
+            tops.append(constant + best.sum(axis=1))
+            regrets.append(best[:, :, None] - reduced)
+        each_top, each_regret = np.stack(tops, axis=1), np.stack(regrets, axis=3)
+        top = each_top.min(axis=1)
+        margin = self._margin(price) * max(multiples)
 
         # Pairs whose choice matters most come first: a wrong choice there is given up at once.
         second = np.sort(regret, axis=2)[:, :, 1] if regret.shape[2] > 1 else regret[:, :, 0]
@@ -99,21 +121,23 @@ class Search:
         most_gain = np.where(schools.is_open, schools.gain, 0).max(axis=2)
         rest_gain = self._rest(most_gain[:, :, None], order)[:, :, 0]
 
-        school = np.flatnonzero(top + margin >= floor)
-        bound = top[school]
+        is_open = top + margin >= floor if spare is None else top > floor + spare
+        school = np.flatnonzero(is_open)
+        bound = each_top[school]
         used = np.zeros((len(school), schools.own.shape[3]), dtype=np.int64)
         choice = np.zeros((len(school), order.shape[1]), dtype=np.int8)
         # The choice that leads each group so far, numbered over pairs; 0 = nothing bought.
         lead = np.zeros((len(school), schools.slots), dtype=np.int64)
-        dropped = np.full(len(floor), -np.inf)
+        dropped = np.where(is_open, -np.inf, top)
         for level in range(order.shape[1]):
             pair = order[school, level]
-            grown = bound[:, None] - regret[school, pair]
+            grown = bound[:, None] - each_regret[school, pair]
             spent = used[:, None] + schools.own[school, pair]
             if schools.slots:
                 slot = schools.group[school, pair]
                 at = lead[np.arange(len(school)), slot]
-                grown -= self._overcounted(school, pair, slot, at, led)
+                for number, of_multiple in enumerate(led):
+                    grown[:, :, number] -= self._overcounted(school, pair, slot, at, of_multiple)
                 by, taken = np.divmod(at, schools.first.shape[2])
                 first = schools.own_first[school, by, taken]
                 spent -= np.minimum(first[:, None], schools.own_first[school, pair])
@@ -121,7 +145,7 @@ class Search:
                 spent + high[school, None, level] >= schools.least[school, None]
             )
             alive = fits.all(axis=2) & schools.is_open[school, pair]
-            alive &= grown + margin[school, None] >= floor[school, None]
+            alive &= grown.min(axis=2) + margin[school, None] >= floor[school, None]
             state, taken = np.nonzero(alive)
             school, bound, pair = school[state], grown[state, taken], pair[state]
             used, choice, lead = spent[state, taken], choice[state], lead[state]
@@ -147,7 +171,7 @@ class Search:
                     rest_gain[at, level],
                 )
                 states = [np.delete(part, crowded[lost], axis=0) for part in states]
-                kept = _most_promising(states[0], states[1], width, dropped)
+                kept = _most_promising(states[0], states[1].min(axis=1), width, dropped)
                 states = [part[kept] for part in states]
             school, bound, used, choice, lead = states
 
@@ -157,6 +181,11 @@ class Search:
         return SchoolPlans(
             school[ranked], choice[ranked], value[ranked], np.minimum(upper, top + margin)
         )
+
+    def own_prices(self, price: np.ndarray) -> np.ndarray:
+        """What a unit more of each own row is worth at prices of what schools share."""
+        self._adjust(self.by_school.shared @ price, np.arange(len(self._tangent)))
+        return self._multiplier / self._size
 
     def largest_worth(self) -> float:
         """More than any plan of one school is worth; 1 where nothing is worth anything."""
@@ -173,14 +202,15 @@ class Search:
         schools = self.by_school
         return schools.counted(schools.each, schools.first, school, choice)
 
-    def _led(self, at: np.ndarray) -> np.ndarray:
+    def _led(self, at: np.ndarray, multiple: float = 1.0) -> np.ndarray:
         """What each choice adds if it leads its group, after tangent and multipliers."""
         schools, tangent = self.by_school, self._tangent[at]
         slope = self.objective.slope(tangent, schools.pupils[at])
         led = slope[:, None, None] * schools.first[at]
         # Only rows with no upper limit have such a part, so no multiplier here is above zero.
         for row in range(self._multiplier.shape[1]):
-            led -= self._own_first[at, :, :, row] * self._multiplier[at, row, None, None]
+            step = multiple * self._multiplier[at, row, None, None]
+            led -= self._own_first[at, :, :, row] * step
         return led
 
     def _overcounted(
@@ -208,13 +238,15 @@ class Search:
         lead[number, slot] = np.where(leads, pair * choices + taken, now)
         return lead
 
-    def _reduced(self, paid: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _reduced(
+        self, paid: np.ndarray, at: np.ndarray, multiple: float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Value of each choice after prices, tangent and multipliers; and the constant beside it.
 
         For any tangent and multipliers, constant + Σ reduced is at least the value of a plan that
         keeps its school's rows.
         """
-        schools, multiplier = self.by_school, self._multiplier[at]
+        schools, multiplier = self.by_school, multiple * self._multiplier[at]
         pupils, tangent = schools.pupils[at], self._tangent[at]
         slope = self.objective.slope(tangent, pupils)
         constant = self.objective.worth(tangent, pupils) - slope * tangent
@@ -225,20 +257,19 @@ class Search:
             reduced -= self._own[at, :, :, row] * multiplier[:, row, None, None]
         if schools.slots:
             price = np.take_along_axis(self._lead[at], schools.group[at], axis=1)
-            reduced -= np.minimum(self._led(at), price[:, :, None])
+            reduced -= np.minimum(self._led(at, multiple), price[:, :, None])
             constant = constant + self._lead[at].sum(axis=1)
         return np.where(schools.is_open[at], reduced, -np.inf), constant
 
-    def _adjust(self, paid: np.ndarray) -> None:
+    def _adjust(self, paid: np.ndarray, at: np.ndarray) -> None:
         """Multipliers and tangents that make the bound nearly as low as it gets, one by one."""
-        everyone = np.arange(len(paid))
         for _ in range(_SWEEPS):
             if not self.objective.is_linear:
-                self._halve_tangent(paid, everyone)
+                self._halve_tangent(paid, at)
             for row in range(self._multiplier.shape[1]):
-                self._halve_multiplier(paid, everyone, row)
+                self._halve_multiplier(paid, at, row)
             for slot in range(self._lead.shape[1]):
-                self._halve_lead(paid, everyone, slot)
+                self._halve_lead(paid, at, slot)
 
     def _halve_tangent(self, paid: np.ndarray, at: np.ndarray) -> None:
         """Move tangents towards the gain of the choices that they lead to."""
@@ -326,7 +357,21 @@ class Search:
             first = schools.first.reshape(len(schools.first), -1)[school[:, None], lead]
             rank = np.unique(first, return_inverse=True)[1].reshape(first.shape)
             need = np.column_stack([need, rank])
-        return dominated(group, need, (now,) if self.objective.is_linear else (now, late), main)
+        worth = (now,) if self.objective.is_linear else (now, late)
+        lost = dominated(group, need, worth, main)
+        if len(schools.pupils) > MOST_APART:
+            # Of many schools some have two tight rows: each is looked at as the main one.
+            kept = np.delete(np.arange(len(group)), lost)
+            for row in range(used.shape[1]):
+                further = dominated(
+                    group[kept],
+                    need[kept],
+                    tuple(value[kept] for value in worth),
+                    np.full(len(kept), row),
+                )
+                kept = np.delete(kept, further)
+            lost = np.setdiff1d(np.arange(len(group)), kept)
+        return lost
 
     def _needs(
         self, school: np.ndarray, used: np.ndarray, is_safe: np.ndarray

@@ -20,6 +20,7 @@ from models.hebrew import progress_of
 from models.keys import WHOLE
 from pipelines.publish import words
 from pipelines.publish.pages.base import ReportContext, Row, Rows, decision_of, page
+from pipelines.publish.pages.first.authorities import render_authorities
 from pipelines.publish.pages.first.facts import rows_by
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import CITY, MUNICIPAL
@@ -156,12 +157,14 @@ def prepare(tables: Tables) -> Prepared:
 
 
 def render_every_school(tables: Tables, context: ReportContext) -> dict[str, str]:
-    """Return the page of every school of the plan by its code.
+    """Return the page of every school of the plan by its code; a country has pages of authorities.
 
     Args:
         tables: the marts, as the audience may see them.
         context: what the pages say about themselves.
     """
+    if context.is_country:
+        return {}
     made = prepare(tables)
     return {row["semel_mosad"]: _draw(made, tables, context, row) for row in made.schools}
 
@@ -196,12 +199,14 @@ def render_school(tables: Tables, context: ReportContext, school_id: str) -> str
 
 
 def render_schools(tables: Tables, context: ReportContext) -> str:
-    """Return the list of schools, by name.
+    """Return the list of schools, by name; of a country that of its authorities.
 
     Args:
         tables: the marts, as the audience may see them.
         context: what the page says about itself.
     """
+    if context.is_country:
+        return render_authorities(tables, context)
     made = prepare(tables)
     rows = [
         row | {"money": _money(made, row["semel_mosad"]), "href": f"schools/{row['semel_mosad']}"}
