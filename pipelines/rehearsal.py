@@ -20,7 +20,7 @@ from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.sources.collect import city_references
 from pipelines.sources.files import read_source
-from pipelines.sources.load import build_raw, raw_name, record_load
+from pipelines.sources.load import RawRows, build_raw, raw_name, record_load
 from pipelines.sources.whole_files import findings, record_findings
 from pipelines.warehouse.checks import CheckResult, run_checks
 from pipelines.warehouse.database import (
@@ -69,7 +69,7 @@ def rehearse(city: CityFolder, *, checked: bool = True) -> Rehearsal:
     years = city.city.school_years.all()
     for source_id in dictionary().sources:
         try:
-            reading = read_source(city, source_id, years)
+            reading = read_source(city, source_id, years, RawRows(connection, source_id))
         except CityError as error:
             unreadable[source_id] = error
             reading = read_source(_without(city, source_id), source_id, years)

@@ -20,7 +20,14 @@ from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import Table, dictionary
 from pipelines.settings.workspace import Workspace
 from pipelines.sources.files import REGISTRY, read_source
-from pipelines.sources.load import build_raw, keep_superseded, raw_name, record_load, refuse_older
+from pipelines.sources.load import (
+    RawRows,
+    build_raw,
+    keep_superseded,
+    raw_name,
+    record_load,
+    refuse_older,
+)
 from pipelines.sources.quarantine import References, references_of
 from pipelines.sources.whole_files import findings, record_findings, refuse_broken
 from pipelines.warehouse.checks import CheckResult, run_checks
@@ -135,13 +142,15 @@ def _collect(
     key, table = asset_key(f"raw_{source_id}"), dictionary().contract(source_id)
     target = raw_name(source_id)
     is_whole = set(years) == set(city.city.school_years.all()) or not is_yearly(source_id)
+    store = RawRows(connection, source_id)
     try:
-        reading = read_source(city, source_id, years)
+        reading = read_source(city, source_id, years, store)
         refuse_older(connection, city, source_id, reading)
         found = findings(connection, city, source_id, reading)
         refuse_broken(city, source_id, reading, found)
         known = known.with_wrong_cells(source_id, reading.rows)
     except CityError as error:
+        store.drop()
         faults.append(str(error))
         return
     build_raw(connection, source_id, reading, None if is_whole else years)
