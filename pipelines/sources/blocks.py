@@ -45,7 +45,8 @@ ENCODINGS = (*_UTF8, "cp1255", "windows-1255", "iso-8859-8", "cp862", "ascii")
 """Encodings in which every line can be read by itself."""
 _OTHER_KINDS = (b"PK", b"\xd0\xcf", b"<", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Bytes with which begins what nobody sees, and each letter of Hebrew that was encoded twice.
-_UNSEEN = (b"\xe2\x80", b"\xe2\x81", codecs.BOM_UTF8, b"\0", b"\x1a", b"\xc3\x97")
+_UNSEEN = (b"\xe2\x80", b"\xe2\x81", codecs.BOM_UTF8, b"\xc3\x97")
+_FEW = 1 << 18  # bytes of lines that are split one by one when some are odd
 
 
 class NotPlainError(Exception):
@@ -101,6 +102,7 @@ class Blocks:
     names: list[str] = field(default_factory=list, init=False)
     _marks: Marks = field(default=Marks(","), init=False)
     _seen: _Seen = field(default_factory=_Seen, init=False)
+    _done: int = field(default=0, init=False)  # the last row that a record has taken
 
     def __iter__(self) -> Iterator[Block]:
         """Yield the blocks of the file in their order.
@@ -110,21 +112,41 @@ class Blocks:
         """
         if self.mapping.encoding not in ENCODINGS:
             raise NotPlainError
-        row, done, above = 1, 0, 0
+        row = 1
         for piece, ahead, is_last in self._pieces():
             text = self._as_utf8(piece)
             if row == 1:
                 text, above = self._begin(text)
-            lines = text.count(b"\n")
-            rows = self._at_once(text, row + above) if done < row + above else None
+                row += above
+            parts: list[pl.DataFrame] = []
             broken: list[int] = []
-            if rows is None:
-                rows, broken, done, lines = self._by_line(text, ahead, row + above, done)
+            row = self._split(text, ahead, row, parts, broken)
+            rows = pl.concat(parts)
             self._seen.records += rows.height
             if is_last:
                 self._conclude()
             yield Block(rows, broken, is_last)
-            row, above = row + above + lines, 0
+
+    def _split(
+        self, text: bytes, ahead: bytes, row: int, parts: list[pl.DataFrame], broken: list[int]
+    ) -> int:
+        """Add the records of some lines, the odd ones among them apart; return the row after."""
+        if self._done < row and (rows := self._at_once(text, row)) is not None:
+            parts.append(rows)
+            return row + text.count(b"\n")
+        if len(text) <= _FEW:
+            return self._by_line(text, ahead, row, parts, broken)
+        start, step = 0, max(_FEW, len(text) // 16)
+        while start < len(text):
+            end = text.find(b"\n", start + step) + 1 or len(text)
+            if end - start == len(text):
+                return self._by_line(text, ahead, row, parts, broken)
+            rest = ahead
+            if end < len(text):
+                rest = text[end : _end_of_lines(text, end) or len(text)] + ahead
+            row = self._split(text[start:end], rest, row, parts, broken)
+            start = end
+        return row
 
     def _pieces(self) -> Iterator[tuple[bytes, bytes, bool]]:
         """Yield whole lines, the lines after them into which a record may go on, and the end."""
@@ -171,7 +193,7 @@ class Blocks:
         for _ in range(above):
             place = text.find(b"\n", place) + 1
             if not place:
-                raise NotPlainError
+                raise NotPlainError  # the header is all there is
         if b"\r" in text[:place].replace(b"\r\n", b"\n"):
             raise NotPlainError
         return text[place:], above
@@ -180,8 +202,17 @@ class Blocks:
         """Split lines all of which are as wide as the header and have no quotes; None if not so."""
         if b"\r" in text:
             text = text.replace(b"\r\n", b"\n")
-        odd = (b"\r", b"\n\n", self._marks.quote.encode(), *_UNSEEN)
-        if text[:1] in (b"", b"\n") or any(sign in text for sign in odd):
+        signs = np.frombuffer(text, np.uint8)
+        ends = np.flatnonzero(signs == ord("\n"))
+        lines = len(ends) + (text[-1:] != b"\n")
+        parted = np.count_nonzero(signs == ord(self._marks.delimiter))
+        if (
+            parted != lines * (len(self.names) - 1)
+            or text[:1] in (b"", b"\n")
+            or (np.diff(ends) == 1).any()
+            or any(sign in text for sign in (b"\r", self._marks.quote.encode(), b"\0", b"\x1a"))
+            or any(seen[:1] in text and seen in text for seen in _UNSEEN)
+        ):
             return None
         try:
             frame = pl.read_csv(
@@ -194,10 +225,7 @@ class Blocks:
             )
         except pl.exceptions.PolarsError:
             return None
-        signs = np.frombuffer(text, np.uint8)
-        lines = np.count_nonzero(signs == ord("\n")) + (text[-1:] != b"\n")
-        parted = np.count_nonzero(signs == ord(self._marks.delimiter))
-        if frame.height != lines or parted != lines * (len(self.names) - 1):
+        if frame.height != lines:
             return None
         self._look_at_apostrophes(text)
         frame = frame.with_columns((pl.int_range(pl.len(), dtype=pl.Int32) + first).alias(ROW))
@@ -209,9 +237,9 @@ class Blocks:
         return frame
 
     def _by_line(
-        self, text: bytes, ahead: bytes, first: int, done: int
-    ) -> tuple[pl.DataFrame, list[int], int, int]:
-        """Split lines one by one; return rows, what is broken, the last row taken, how many."""
+        self, text: bytes, ahead: bytes, first: int, parts: list[pl.DataFrame], broken: list[int]
+    ) -> int:
+        """Split lines one by one, as `_split`."""
         words, bad = self._decoded(text)
         lines = lines_of(words)
         if not lines[-1]:
@@ -240,9 +268,12 @@ class Blocks:
             twice | {row + first - 1 for row in bad},
             self.names,
             self._marks,
-            done,
+            self._done,
         )
-        return records.rows, records.broken, records.done, len(lines)
+        parts.append(records.rows)
+        broken += records.broken
+        self._done = records.done
+        return first + len(lines)
 
     def _decoded(self, text: bytes) -> tuple[str, frozenset[int]]:
         """Return lines as texts, and those, from 1, that hold bytes of another encoding."""

@@ -318,6 +318,15 @@ def all_threads(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.execute("SET threads = 1")
 
 
+def rows_of(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    """Return about how many rows a table has, named `layer.name`; 0 if there is none."""
+    found = connection.execute(
+        "SELECT estimated_size FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
+        name.split("."),
+    ).fetchall()
+    return int(found[0][0]) if found else 0
+
+
 def qualified(table: Table) -> str:
     """Return `layer.name` as SQL writes it."""
     return f"{table.layer}.{table.name}"

@@ -8,6 +8,7 @@ header says what a row is, its key and its stage.
 
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from sqlglot import exp
 from sqlglot.lineage import lineage
 
 from pipelines.settings.fields import PROVENANCE, SQL_FOLDER, Table, dictionary
-from pipelines.warehouse.database import SHARED_RAW, Warehouse
+from pipelines.warehouse.database import SHARED_RAW, Warehouse, all_threads, rows_of
 from pipelines.warehouse.generated_sql import generated_sql
 from pipelines.warehouse.suites import checks_of
 from pipelines.warehouse.tables import (
@@ -35,16 +36,25 @@ from pipelines.warehouse.tables import (
 
 LAYERS = ("staging", "core", "mart")
 _STAGE = re.compile(r"^-- Stage: (\w+)\.$", re.MULTILINE)
+_EXACT = re.compile(r"^-- Sums: exact\b", re.MULTILINE)
+LARGE = 1_000_000
+"""Rows of a table from which on what reads it is made by all cores, where it is exact."""
 
 
 @dataclass(frozen=True)
 class SqlTable:
-    """One SQL file: its table, stage, text and the tables it reads."""
+    """One SQL file: its table, stage, text and the tables it reads.
+
+    Attributes:
+        is_exact: whether the order of what it reads decides nothing, not even the last digit of a
+            sum, so that every core may take part (the header says so; casts have no sums).
+    """
 
     table: Table
     stage: str
     text: str
     reads: tuple[str, ...]
+    is_exact: bool = False
 
 
 def load_sql(path: Path) -> SqlTable:
@@ -72,7 +82,8 @@ def _sql_table(table: Table, text: str, path: Path) -> SqlTable:
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise ValueError(f"{path}: the file must be exactly one SELECT")
     reads = {f"{item.db}.{item.name}" for item in statements[0].find_all(exp.Table) if item.db}
-    return SqlTable(table=table, stage=stage[1], text=text, reads=tuple(sorted(reads)))
+    is_exact = table.layer == "staging" or _EXACT.search(text) is not None
+    return SqlTable(table, stage[1], text, tuple(sorted(reads)), is_exact)
 
 
 @cache
@@ -184,12 +195,19 @@ def _sql_assets(name: str, files: Sequence[SqlTable]) -> dg.AssetsDefinition:
 
 
 def write_sql(sql: SqlTable) -> Write:
-    """Return what writes a SQL table under a name, ordered by its key."""
+    """Return what writes a SQL table under a name, ordered by its key.
+
+    Large staged tables stay in the order of their files, as what reads them is exact.
+    """
 
     def write(connection: duckdb.DuckDBPyConnection, target: str) -> None:
-        ordered = ", ".join(sql.table.key)
-        connection.execute(
-            f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM ({sql.text}) ORDER BY {ordered}"
-        )
+        is_large = sql.is_exact and any(rows_of(connection, name) >= LARGE for name in sql.reads)
+        ordered = f"ORDER BY {', '.join(sql.table.key)}"
+        if is_large and sql.table.layer == "staging":
+            ordered = ""
+        with all_threads(connection) if is_large else nullcontext():
+            connection.execute(
+                f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM ({sql.text}) {ordered}"
+            )
 
     return write

@@ -2,8 +2,9 @@
 -- Key: test_source, scale_id, school_year.
 -- Stage: collect.
 -- Scores of two years are compared only by one ruler; a break is not a change (R9).
-WITH sat AS (
-    SELECT scores.*
+-- Sums: exact (scores in millionths of a point), so that the order of pupils decides nothing.
+WITH sat AS NOT MATERIALIZED (
+    SELECT scores.*, CAST(round(scores.score * 1000000) AS DECIMAL(18, 0)) AS millionths
     FROM staging.stg_tests__pupil_scores AS scores
     JOIN core.core_school_code AS codes ON codes.semel_mosad_old = scores.semel_mosad
     WHERE scores.is_tested
@@ -14,14 +15,21 @@ means AS (
         scale_id,
         school_year,
         min(link_id) AS link_id,
-        avg(score) AS score_mean,
-        CAST(count(score) AS INTEGER) AS tested_pupils
+        CAST(sum(millionths) AS DOUBLE) / (CAST(1000000 AS DOUBLE) * count(millionths)) AS score_mean,
+        CAST(count(millionths) AS INTEGER) AS tested_pupils
     FROM sat
     GROUP BY test_source, scale_id, school_year
 ),
 -- The mean of the year before over the same subjects and grades only: what was tested may differ.
 cells AS (
-    SELECT test_source, scale_id, school_year, subject, grade, avg(score) AS score_mean, count(score) AS n
+    SELECT
+        test_source,
+        scale_id,
+        school_year,
+        subject,
+        grade,
+        CAST(sum(millionths) AS DOUBLE) / (CAST(1000000 AS DOUBLE) * count(millionths)) AS score_mean,
+        count(millionths) AS n
     FROM sat
     GROUP BY test_source, scale_id, school_year, subject, grade
 ),
@@ -30,8 +38,8 @@ shifts AS (
         now.test_source,
         now.scale_id,
         now.school_year,
-        sum(before.score_mean * now.n) / sum(now.n) AS previous_mean,
-        sum((now.score_mean - before.score_mean) * now.n) / sum(now.n) AS shift
+        CAST(sum(CAST(before.score_mean * now.n AS DECIMAL(38, 12))) AS DOUBLE) / sum(now.n) AS previous_mean,
+        CAST(sum(CAST((now.score_mean - before.score_mean) * now.n AS DECIMAL(38, 12))) AS DOUBLE) / sum(now.n) AS shift
     FROM cells AS now
     JOIN cells AS before
         ON before.test_source = now.test_source

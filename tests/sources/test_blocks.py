@@ -80,14 +80,16 @@ PLAIN = st.lists(st.sampled_from(["1", "22", "x", "אב", ""]), min_size=3, max_
     last=st.sampled_from(["", "\n", "\n\n", "\x1a"]),
     mark=st.sampled_from(["", "\ufeff"]),
     size=st.integers(1, 120),
+    few=st.integers(1, 60),
 )
-def test_any_text_is_split_the_same(tmp_path_factory, lines, end, last, mark, size):
+def test_any_text_is_split_the_same(tmp_path_factory, lines, end, last, mark, size, few):
     path = tmp_path_factory.getbasetemp() / "any.csv"
     text = mark + end.join(["a,b,c", *lines]) + last.replace("\n", end)
     path.write_bytes(text.encode())
     with pytest.MonkeyPatch.context() as patch:
         for module in (blocks, tabular):
             patch.setattr(module, "MOST_LINES", 4)
+        patch.setattr(blocks, "_FEW", few)
         try:
             rows, broken, _ = in_blocks(path, size)
         except NotPlainError:
