@@ -23,6 +23,7 @@ from pipelines.settings.fields import Table, dictionary
 from pipelines.settings.yaml_files import CityError
 
 LAYERS = ("raw", "staging", "core", "mart", "audit", "history")
+MEMORY = "4GiB"  # of the database at most; a national warehouse then uses its temporary file
 ASIDE = "__next"  # ending of a table that is made aside, until it is swapped in
 # What the raw assets write of all sources together, so every raw asset is upstream of a reader:
 # table → column → type.
@@ -260,9 +261,12 @@ class Warehouse:
     def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the warehouse and always close it; `read_only` needs an existing file."""
         # One thread: sums of floating-point numbers then have one order, and the same input the
-        # same bytes. Connections of a process to one file are all read-only or none is.
+        # same bytes. Connections of a process to one file are all read-only or none is. What does
+        # not fit in memory lies beside the file for a while, where nobody can read children's rows.
         connection = duckdb.connect(
-            self.path, read_only=read_only and not self._is_kept_open, config={"threads": 1}
+            self.path,
+            read_only=read_only and not self._is_kept_open,
+            config={"threads": 1, "memory_limit": MEMORY, "temp_file_encryption": "true"},
         )
         try:
             if not read_only:

@@ -53,6 +53,21 @@ ruled AS (
     SELECT means.test_source, means.scale_id, means.school_year, links.ruler
     FROM means
     JOIN core.core_scale_link AS links ON links.scale_id = means.scale_id AND links.school_year = means.school_year
+),
+-- A scale that was left for another one of the same kind of test, and came back.
+came_back AS (
+    SELECT DISTINCT own.test_source, own.scale_id, own.school_year
+    FROM (SELECT *, min(school_year) OVER (PARTITION BY test_source, scale_id) AS first_year FROM means) AS own
+    JOIN means AS earlier
+        ON earlier.test_source = own.test_source
+        AND earlier.scale_id <> own.scale_id
+        AND earlier.school_year < own.school_year
+        AND earlier.school_year > own.first_year
+    LEFT JOIN means AS same
+        ON same.test_source = own.test_source
+        AND same.scale_id = own.scale_id
+        AND same.school_year = earlier.school_year
+    WHERE same.scale_id IS NULL
 )
 SELECT
     means.test_source,
@@ -63,25 +78,7 @@ SELECT
     means.tested_pupils,
     shifts.previous_mean,
     shifts.shift / scales.scale_sd AS shift_sd,
-    EXISTS (
-        SELECT 1
-        FROM means AS earlier
-        WHERE earlier.test_source = means.test_source
-            AND earlier.scale_id <> means.scale_id
-            AND earlier.school_year < means.school_year
-            AND earlier.school_year > (
-                SELECT min(own.school_year)
-                FROM means AS own
-                WHERE own.test_source = means.test_source AND own.scale_id = means.scale_id
-            )
-            AND NOT EXISTS (
-                SELECT 1
-                FROM means AS own
-                WHERE own.test_source = means.test_source
-                    AND own.scale_id = means.scale_id
-                    AND own.school_year = earlier.school_year
-            )
-    ) AS is_returning_scale,
+    came_back.scale_id IS NOT NULL AS is_returning_scale,
     EXISTS (
         SELECT 1
         FROM ruled AS earlier
@@ -97,3 +94,7 @@ LEFT JOIN shifts
     AND shifts.scale_id = means.scale_id
     AND shifts.school_year = means.school_year
 LEFT JOIN core.core_policy_scale AS scales ON scales.scale_id = means.scale_id
+LEFT JOIN came_back
+    ON came_back.test_source = means.test_source
+    AND came_back.scale_id = means.scale_id
+    AND came_back.school_year = means.school_year
