@@ -18,9 +18,9 @@ import polars as pl
 from pipelines import aim
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
-from pipelines.sources.collect import city_references
 from pipelines.sources.files import read_source
 from pipelines.sources.load import RawRows, build_raw, raw_name, record_load
+from pipelines.sources.references import city_references
 from pipelines.sources.whole_files import findings, record_findings
 from pipelines.warehouse.checks import CheckResult, run_checks
 from pipelines.warehouse.database import (
@@ -30,7 +30,7 @@ from pipelines.warehouse.database import (
     swap,
     without_values,
 )
-from pipelines.warehouse.sql_assets import sql_tables, write_sql
+from pipelines.warehouse.sql_tables import sql_tables, write_sql
 from pipelines.warehouse.suites import checks_of
 
 _REGISTERS = {"register__schools", "register__school_background"}

@@ -15,6 +15,7 @@ from unittest.mock import patch
 from filelock import FileLock
 
 PROJECT = Path(__file__).resolve().parent.parent
+DATABASE = "tikkun.duckdb"
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,28 @@ def copy_of(place: Place, folder: Path) -> Place:
     # Another process may be reading the run store; what SQLite keeps beside it then comes and goes.
     passing = shutil.ignore_patterns("*-wal", "*-shm")
     top = place.marts.parent.parent
-    shutil.copytree(top, folder, symlinks=True, dirs_exist_ok=True, ignore=passing)
+    shutil.copytree(
+        top, folder, symlinks=True, dirs_exist_ok=True, ignore=passing, copy_function=copy_or_link
+    )
     return place_at(folder, place.raw.name)
+
+
+def copy_or_link(source: str, target: str) -> None:
+    """Copy a file; the databases of a release, which nobody writes in place, are linked.
+
+    They are nearly all of its bytes. A test that damages one replaces it.
+    """
+    if os.path.basename(source) == DATABASE:
+        with contextlib.suppress(OSError):  # another disk
+            return os.link(source, target)
+    shutil.copy2(source, target)
 
 
 # Runs that were made, each in a folder that its content names; `make clean` removes them.
 RUNS = PROJECT / ".work" / "test_runs"
 RUNS_KEPT = 8
+SESSION = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"process {os.getpid()}"
+"""Of which the processes of one `make test` have the same."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +143,13 @@ class Run:
 def run_of(city: Path, *arguments: str) -> Run:
     """Run the command over a city, once for all tests that only read what it leaves.
 
-    Whoever asks again, in this process, in one beside it or in a later session, is given the same
-    run as long as nothing that it depends on has another content: the code, the locked versions,
-    the city's files, the arguments. A run that broke off, or whose release or warehouse something
-    has changed since, is made again. Tests that change what they are given copy it first.
+    It runs inside this process: a new one would only import all there is once more, and what is
+    special about processes has tests of its own. Whoever asks again, in this process, in one
+    beside it or in a later session, is given the same run as long as nothing that it depends on has
+    another content: the code, the locked versions, the city's files, the arguments. A run that
+    broke off, or whose release or warehouse something has changed since, is made again; so is one
+    that failed in another session, as it may have been ended from outside. Tests that change what
+    they are given copy it first.
     """
     RUNS.mkdir(parents=True, exist_ok=True)
     folder = RUNS / _content(city, arguments)
@@ -140,10 +159,9 @@ def run_of(city: Path, *arguments: str) -> Run:
         if run is None:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            done = make_place(folder, city).run(*arguments, timeout=1800)
-            assert done.returncode >= 0, f"the run was ended from outside: {done.stdout}"
+            done = make_place(folder, city).call(*arguments)
             # Last of all, so that a folder without it is known for one that broke off.
-            end = {"code": done.returncode, "said": done.stdout + done.stderr}
+            end = {"code": done.returncode, "said": done.stdout, "session": SESSION}
             ended.write_text(json.dumps(end), encoding="utf-8")
             run = _made(folder, city.name)
             assert run is not None, f"{folder}: not as its run left it"
@@ -173,6 +191,9 @@ def _made(folder: Path, city: str) -> Run | None:
     try:
         end = json.loads((folder / "ended.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    session = end.pop("session", None)
+    if end["code"] and session != SESSION:
         return None
     place = place_at(folder, city)
     if end["code"] == 0:

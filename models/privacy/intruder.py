@@ -61,6 +61,7 @@ class Block:
     def of(cls, system: System, columns: np.ndarray) -> Block:
         """Take the columns, what is told moved to the ends of their rows, and each row once."""
         rows = system.about(columns)
+        rows = rows[np.isfinite(system.low[rows]) | np.isfinite(system.high[rows])]  # else hidden
         at, count, factor = system.entries(rows)
         is_open = system.told[count] < 0
         known = np.bincount(at, np.where(is_open, 0, factor * system.told[count]), len(rows))
@@ -94,7 +95,8 @@ class Block:
         """Return a hash of the block and of what is kept in it from whom."""
         kept = [(n, n in guard.guarded, n in guard.sensitive, n in guard.singles) for n in names]
         digest = hashlib.sha256(repr((guard.width, kept)).encode())
-        for held in (self.at, self.column, self.factor, self.low, self.high, self.lower):
+        ends = self.low, self.high, self.lower, self.upper
+        for held in (self.at, self.column, self.factor, *ends):
             digest.update(held.tobytes())
         return digest.digest()
 

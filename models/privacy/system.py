@@ -51,11 +51,11 @@ class System:
         """
         names = tuple(sorted(counts))
         place = {name: number for number, name in enumerate(names)}
-        ordered = sorted(rows, key=lambda row: (row[0], sorted(row[1].items()), row[2], row[3]))
+        ordered = sorted((row[0], sorted(row[1].items()), row[2], row[3]) for row in rows)
         entries = [
             (coefficient, number, place[name])
             for number, (_, terms, _, _) in enumerate(ordered)
-            for name, coefficient in sorted(terms.items())
+            for name, coefficient in terms
         ]
         factors, *at = (
             (np.array(part) for part in zip(*entries, strict=True))
@@ -83,10 +83,14 @@ class System:
 
     def hiding(self, cells: Collection[str]) -> System:
         """The same with these counts and published shares hidden too."""
-        is_row = np.isin(self.row_names, list(cells))
+        hidden = set(cells)
+        is_row, is_count = (
+            np.fromiter((name in hidden for name in names), dtype=bool, count=len(names))
+            for names in (self.row_names, self.names)
+        )
         return replace(
             self,
-            told=np.where(np.isin(self.names, list(cells)), -1, self.told),
+            told=np.where(is_count, -1, self.told),
             low=np.where(is_row, -np.inf, self.low),
             high=np.where(is_row, np.inf, self.high),
         )

@@ -15,6 +15,7 @@ from pipelines.publish.known import published_until
 from pipelines.publish.news import NEWS, news
 from pipelines.publish.redraw import about, context_of
 from pipelines.publish.release import baseline, earlier, publish
+from pipelines.publish.remembered import Remembered
 from pipelines.publish.suppression import SUPPRESSED, without_few
 from pipelines.publish.told import before_by_thresholds
 from pipelines.publish.translations import normal_csv, read_translations
@@ -32,9 +33,11 @@ from pipelines.sources.fingerprint import (
     fingerprints_or_none,
     input_hashes,
 )
+from pipelines.warehouse.assets import FRESHNESS, OWNERS, POOL, asset_key
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.tables import FRESHNESS, OWNERS, POOL, asset_key
+from pipelines.warehouse.tables import ANEW
 
+_REMEMBERED = "published"
 RELEASE = dg.AssetKey(["published", "release"])
 # Made while publishing, as they tell of the release and of the one before.
 DRIFT, DISTRIBUTION = "mart_quality_drift", "mart_distribution"
@@ -81,9 +84,12 @@ def release(
     )
     told = before_by_thresholds(readers, releases)
     report = context_of(city)
+    remembered = Remembered(workspace.memory_path / _REMEMBERED, ANEW in context.run.tags)
+    safe = remembered.safe()
+    known = set(safe)
 
     def build(folder: Path) -> None:
-        build_release(folder, tables, report, readers, told)
+        build_release(folder, tables, report, readers, told, safe, remembered)
         whole = whole_policy(city.folder / "policy.yaml").text()
         (folder / "analyst" / "policy.yaml").write_text(whole, encoding="utf-8")
         kept = without_addresses((city.folder / "city.yaml").read_text(encoding="utf-8"))
@@ -99,7 +105,7 @@ def release(
     published = publish(
         marts,
         build,
-        lambda folder: audit_release(folder, report, readers, tables, told),
+        lambda folder: audit_release(folder, report, readers, tables, told, safe),
         about=about(city),
         origin={
             "made_from": asdict(made_from) if made_from else None,
@@ -108,6 +114,7 @@ def release(
             "compared_with": before.name if before else None,
         },
     )
+    remembered.keep_safe(safe, known)
     if made_from:
         warehouse.set_made_from(made_from.upstream)
     return dg.MaterializeResult(

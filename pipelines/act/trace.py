@@ -18,7 +18,7 @@ from pipelines.act.release import MADE_HERE, MARTS
 from pipelines.publish.release import manifest
 from pipelines.settings.city import CityError
 from pipelines.settings.fields import dictionary
-from pipelines.warehouse.sql_assets import sql_tables, upstream
+from pipelines.warehouse.sql_tables import sql_tables, upstream
 from pipelines.warehouse.tables import Step
 
 # A key may hold a slash, as a row of the work plan does.

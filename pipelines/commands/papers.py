@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from pipelines.publish.papers.make import MANIFEST, make_papers
-from pipelines.publish.redraw import context_of
 from pipelines.publish.release import ReleaseError, manifest, verify
 from pipelines.settings.city import CityError
 from pipelines.settings.workspace import workspace
@@ -27,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         release = verify(marts)
         city = space.city().within(manifest(release).get("scope"))
-        folder = make_papers(marts, release, context_of(city), city)
+        folder = make_papers(marts, release, city)
     except (CityError, ReleaseError) as error:
         print(error)
         return 1

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from models.allocation.account.audit import with_quartile
 from models.allocation.rules.money import ParentsPayments
+from models.quarters import with_quartile
 from pipelines.settings.city import CityFolder
 from pipelines.settings.keys import CITY, PARENTS
 from pipelines.warehouse.tables import Tables, table_of

@@ -13,9 +13,9 @@ from pipelines.decide import goals
 from pipelines.decide.goals import mean_effects
 from pipelines.decide.scenarios import with_benefit_share
 from pipelines.settings.city import CityFolder
+from pipelines.settings.keys import COMMITTEE
 from pipelines.warehouse.tables import Step, Tables, schema_of
 
-COMMITTEE = "committee"
 _PAID = ("cost_agorot", "municipal_agorot")
 
 

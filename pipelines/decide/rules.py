@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from models.allocation.account.audit import with_quartile
 from models.allocation.problem.rule import Rule
 from models.allocation.rules.change import HoldHarmless, NeediestKept, RiseCap
 from models.allocation.rules.choice import (
@@ -27,6 +26,7 @@ from models.allocation.rules.decided import (
 )
 from models.allocation.rules.money import SchoolCap, SchoolFloor, SourceExcluded
 from models.allocation.rules.shares import EXCELLENCE, MoneyShare, Part
+from models.quarters import with_quartile
 from pipelines.aim.decided import decisions_of
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary

@@ -21,12 +21,12 @@ from models.allocation import (
     with_given_floor,
     with_highest_floor,
 )
-from models.allocation.account.audit import with_quartile
 from models.allocation.account.comparison import compare_plans
 from models.allocation.account.known_worth import found_again, known_worth
 from models.allocation.solve.model import model_of
 from models.apportionment import split_by_share
 from models.keys import PAIR
+from models.quarters import with_quartile
 from pipelines.decide import allocation, city_services
 from pipelines.decide.allocation import problem, with_payers
 from pipelines.decide.goals import READS as GOAL_READS

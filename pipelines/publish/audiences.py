@@ -49,8 +49,36 @@ def tables_for(reader: Reader, shown: Tables, school: str = "") -> dict[str, pl.
         shown: the tables after suppression for it.
         school: code of the reader's own school, where the audience is of a school.
     """
+    return tables_for_each(reader, shown, [school])[school]
+
+
+def tables_for_each(
+    reader: Reader, shown: Tables, schools: Collection[str]
+) -> dict[str, dict[str, pl.DataFrame]]:
+    """Return the tables an audience of schools gets, by school.
+
+    Args:
+        reader: the audience.
+        shown: the tables after suppression for it.
+        schools: codes of the readers' own schools.
+    """
+    every = _shown_to(reader, shown)
+    return {
+        school: {
+            name: frame.filter(pl.col(column) == school) if column else frame
+            for name, (frame, column) in every.items()
+        }
+        for school in schools
+    }
+
+
+def _shown_to(reader: Reader, shown: Tables) -> dict[str, tuple[pl.DataFrame, str]]:
+    """Return the tables an audience gets, each with the column of the own school if it gets no
+    other's rows.
+    """
     found, codes = {}, _codes(shown)
     for name, frame in shown.items():
+        own = ""
         if not reader.may.gets(name):
             continue
         if reader.may.schools != "every" and (schools := columns_of_schools(frame, codes)):
@@ -60,22 +88,27 @@ def tables_for(reader: Reader, shown: Tables, school: str = "") -> dict[str, pl.
             if reader.may.schools == "bands":
                 frame = frame.drop(closed)
             elif closed:
-                frame = frame.filter(pl.col(schools[0]) == school)
+                own = schools[0]
         # A table whose key the audience may not see would be rows of nothing: it is left out.
         if set(dictionary().tables[name].key) <= set(frame.columns):
-            found[name] = frame
+            found[name] = frame, own
     return found
 
 
 def columns_of_schools(frame: pl.DataFrame, codes: Collection[str] = ()) -> list[str]:
     """Return the columns that hold schools: by their names, or by codes that are in them."""
-    return [
+    by_name = {
         name
-        for name, dtype in frame.schema.items()
-        if "semel_mosad" in name
-        or name in ("place", "school_or_city")
-        or (dtype == pl.String and codes and frame[name].is_in(list(codes)).any())
-    ]
+        for name in frame.columns
+        if "semel_mosad" in name or name in ("place", "school_or_city")
+    }
+    texts = [c for c, dtype in frame.schema.items() if dtype == pl.String and c not in by_name]
+    holding = set()
+    if codes and texts and frame.height:
+        known = list(codes)
+        held = frame.select(pl.col(texts).is_in(known).any()).row(0)
+        holding = {name for name, is_held in zip(texts, held, strict=True) if is_held}
+    return [name for name in frame.columns if name in by_name or name in holding]
 
 
 def _has_pairs(frame: pl.DataFrame, schools: Sequence[str]) -> bool:

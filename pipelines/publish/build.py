@@ -3,51 +3,30 @@
 from __future__ import annotations
 
 import html
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fastexcel
 import polars as pl
 
-from pipelines.publish.audiences import Reader, check_reader, schools_of, tables_for
+from pipelines.publish.audiences import (
+    Reader,
+    check_reader,
+    schools_of,
+    tables_for,
+    tables_for_each,
+)
 from pipelines.publish.disclosure import Told, left_beside, read, together
 from pipelines.publish.drawings import Drawings
-from pipelines.publish.known import of_schools
 from pipelines.publish.marts import (
-    DATABASE,
-    read_database,
-    read_marts,
-    write_database,
     write_marts,
 )
-from pipelines.publish.pages.allocation import render_allocation
-from pipelines.publish.pages.base import ReportContext, is_plain
-from pipelines.publish.pages.criteria import render_criteria
-from pipelines.publish.pages.decisions import render_decisions
-from pipelines.publish.pages.diagnosis import render_diagnosis
-from pipelines.publish.pages.first.annexes import render_annexes
-from pipelines.publish.pages.first.index import render_index
-from pipelines.publish.pages.first.questions import render_questions
-from pipelines.publish.pages.first.responses import render_every_response
-from pipelines.publish.pages.first.responses import render_responses as render_response_list
-from pipelines.publish.pages.first.scenarios import render_plans
-from pipelines.publish.pages.first.schools import (
-    render_each_alone,
-    render_every_school,
-    render_schools,
-)
-from pipelines.publish.pages.guide import render_guide
-from pipelines.publish.pages.outside.pages import render_inspectors, render_outside
-from pipelines.publish.pages.plan import render_plan
-from pipelines.publish.pages.quality import render_quality
-from pipelines.publish.pages.report import render_report
-from pipelines.publish.pages.responses import render_responses
-from pipelines.publish.pages.scenarios import render_scenarios
-from pipelines.publish.pages.wellbeing import render_wellbeing
-from pipelines.publish.release import MANIFEST
+from pipelines.publish.pages.base import ReportContext
+from pipelines.publish.pages.first.schools import render_each_alone
+from pipelines.publish.remembered import Remembered
+from pipelines.publish.site import OUTSIDE, audit_pages, draw, expect
 from pipelines.publish.suppression import (
     PrivacyError,
     Thresholds,
@@ -56,14 +35,12 @@ from pipelines.publish.suppression import (
     protect_each,
     suppress,
 )
-from pipelines.publish.told import sheets_of, shown_to_schools
-from pipelines.publish.translations import HEBREW, LANGUAGES
+from pipelines.publish.told import Written
 from pipelines.publish.workbook import (
     COVER,
     WORKBOOK,
     Asked,
     tables_of_book,
-    write_workbook,
     written_beside,
 )
 from pipelines.settings.audiences import WHOLE, AudienceName, is_open
@@ -72,52 +49,11 @@ from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import BASE
 
 Tables = Mapping[str, pl.DataFrame]
-# Each page by its place in the release.
-PAGES: dict[str, Callable[[Tables, ReportContext], str]] = {
-    "index.html": render_index,
-    "questions.html": render_questions,
-    "schools.html": render_schools,
-    "responses.html": render_response_list,
-    "scenarios.html": render_plans,
-    "annex/index.html": render_annexes,
-    "annex/report.html": render_report,
-    "annex/diagnosis.html": render_diagnosis,
-    "annex/wellbeing.html": render_wellbeing,
-    "annex/criteria.html": render_criteria,
-    "annex/responses.html": render_responses,
-    "annex/allocation.html": render_allocation,
-    "annex/scenarios.html": render_scenarios,
-    "annex/decisions.html": render_decisions,
-    "annex/plan.html": render_plan,
-    "annex/quality.html": render_quality,
-    "annex/guide.html": render_guide,
-}
-# Pages of which there is one a school or a response: by their folder, what draws them all by name.
-FAMILIES: dict[str, Callable[[Tables, ReportContext], Mapping[str, str]]] = {
-    "schools": render_every_school,
-    "responses": render_every_response,
-}
-# Pages of those outside the administration, by their place in the audience's folder.
-OUTSIDE: dict[AudienceName, Callable[[Tables, ReportContext], Mapping[str, str]]] = {
-    "inspectors": render_inspectors,
-    "parents": render_outside,
-    "public": render_outside,
-}
 OWN_PAGE = "index.html"
 """The page of a school that stands alone in the school's folder."""
 WITH_PAGE: AudienceName = "principals"
 """Who gets it: whoever answers for the school, and so may read all of it (R76)."""
-SYNTHETIC_MARK = "נתונים סינתטיים"
-# What makes a browser ask a host: a link that a reader follows is none.
-_ASKS = re.compile(
-    r"http://(?!www\.w3\.org/)|<(?:link|img|iframe|object)\b|\s(?:src|action)\s*=|url\("
-)
-
 _CELL = re.compile(r'data-cell="([^"]*)"')
-
-
-class AuditError(Exception):
-    """A release is not fit to be published; the last one stays."""
 
 
 def build_release(
@@ -126,6 +62,8 @@ def build_release(
     context: ReportContext,
     readers: Sequence[Reader],
     before: Mapping[Thresholds, Sequence[Told]] | None = None,
+    safe: set[bytes] | None = None,
+    remembered: Remembered | None = None,
 ) -> None:
     """Write `<folder>/<audience>`: marts, workbook and pages, small cells removed.
 
@@ -139,92 +77,44 @@ def build_release(
         context: what pages say of the city.
         readers: the audiences, analysts first.
         before: what earlier releases told the audiences of the same thresholds, the last one first.
+        safe: marks of what the intruder has found nothing in (`models.privacy.attack`); new ones
+            are added.
+        remembered: what publishing has made before, if it may be used.
 
     Raises:
         PrivacyError: if a table may not be published.
     """
-    protected = protect_each(tables, [reader.thresholds for reader in readers], before)
-    whole: dict[AudienceName, Mapping[str, pl.DataFrame]] = {}
-    books: list[Asked] = []
-    for reader in readers:
-        shown = suppress(tables, reader.name, reader.thresholds, protected[reader.thresholds])
-        place = folder / reader.name
-        if reader.may.schools == "own":
-            pages = render_each_alone(shown, context) if reader.name == WITH_PAGE else {}
-            for school in schools_of(tables):
-                (place / school).mkdir(parents=True)
-                if school in pages:
-                    (place / school / OWN_PAGE).write_text(pages[school], encoding="utf-8")
-                own = tables_for(reader, shown, school)
-                books.append((place / school / WORKBOOK, own, context))
-        else:
+    with written_beside(remembered) as write_books, ThreadPoolExecutor(1) as beside:
+        protected = protect_each(tables, [reader.thresholds for reader in readers], before, safe)
+        whole: dict[AudienceName, Mapping[str, pl.DataFrame]] = {}
+        alike: dict[tuple[bool, Thresholds], Mapping[str, pl.DataFrame]] = {}
+        books: list[Asked] = []
+        for reader in readers:
+            # What is suppressed depends on the thresholds, and on who may see internal columns.
+            kind = reader.name == "analyst", reader.thresholds
+            if kind not in alike:
+                alike[kind] = suppress(tables, reader.name, kind[1], protected[kind[1]])
+            shown, place = alike[kind], folder / reader.name
             place.mkdir(parents=True)
-            whole[reader.name] = tables_for(reader, shown)
-            held = tables_of_book(reader.name, whole[reader.name])
-            books.append((place / WORKBOOK, held, context))
-    with written_beside(books):
+            if reader.may.schools == "own":
+                pages = render_each_alone(shown, context) if reader.name == WITH_PAGE else {}
+                for school, own in tables_for_each(reader, shown, schools_of(tables)).items():
+                    (place / school).mkdir()
+                    if school in pages:
+                        (place / school / OWN_PAGE).write_text(pages[school], encoding="utf-8")
+                    books.append((place / school / WORKBOOK, own, context))
+            else:
+                whole[reader.name] = tables_for(reader, shown)
+                held = tables_of_book(reader.name, whole[reader.name])
+                books.append((place / WORKBOOK, held, context))
+        write_books(books)
+        # Databases and files are written by libraries that need nothing of Python meanwhile.
+        written = [beside.submit(write_marts, folder / name, own) for name, own in whole.items()]
         drawings = Drawings(context)
         for name, own_tables in whole.items():
-            write_marts(folder / name, own_tables)
-            _draw(folder / name, own_tables, drawings)
-
-
-def draw_again(folder: Path, release: Path, context: ReportContext) -> None:
-    """Write a release that is another one with its pages drawn anew; what stays is linked.
-
-    The pages of single schools stay: what they were drawn from is not in the release.
-    """
-
-    def left(place: str, names: list[str]) -> list[str]:
-        of = Path(place).relative_to(release).parts[:1]
-        return [
-            name
-            for name in names
-            if name == MANIFEST or (name.endswith(".html") and of and of[0] in again)
-        ]
-
-    alone = of_schools(release)
-    again = [
-        name
-        for name in (*WHOLE, *OUTSIDE)
-        if name not in alone and (release / name / DATABASE).is_file()
-    ]
-    shutil.copytree(release, folder, ignore=left, dirs_exist_ok=True, copy_function=os.link)
-    drawings = Drawings(context)
-    for audience in again:
-        _draw(folder / audience, read_database(folder / audience / DATABASE), drawings)
-
-
-def draw_from_marts(place: Path, context: ReportContext) -> None:
-    """Write an audience's database, workbook and pages from the Parquet files in its folder."""
-    shown = read_marts(place)
-    write_database(place, shown)
-    write_workbook(place / WORKBOOK, tables_of_book(place.name, shown), context)
-    _draw(place, shown, Drawings(context))
-
-
-def _draw(place: Path, shown: Mapping[str, pl.DataFrame], drawings: Drawings) -> None:
-    """Write the pages of an audience, by the name of its folder."""
-    outside = next((render for name, render in OUTSIDE.items() if name == place.name), None)
-    pages = drawings.of(outside, shown).items() if outside else drawn(shown, drawings)
-    for name, text in pages:
-        path = place / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-
-def drawn(shown: Mapping[str, pl.DataFrame], drawings: Drawings) -> Iterator[tuple[str, str]]:
-    """Draw every page: its place in the release, and its text.
-
-    Args:
-        shown: the marts, as the audience may see them.
-        drawings: what was drawn for audiences before, in the same context.
-    """
-    for name, render in PAGES.items():
-        yield name, drawings.of(render, shown)
-    for folder, render_each in FAMILIES.items():
-        for code, text in drawings.of(render_each, shown).items():
-            yield f"{folder}/{code}.html", text
+            draw(folder / name, own_tables, drawings)
+        for one in written:
+            one.result()
 
 
 def audit_release(
@@ -233,12 +123,14 @@ def audit_release(
     readers: Sequence[Reader],
     marts: Mapping[str, pl.DataFrame],
     before: Mapping[Thresholds, Sequence[Told]] | None = None,
+    safe: set[bytes] | None = None,
 ) -> None:
     """Open what was written and refuse it if it is not whole, not private or does not add up.
 
     Args:
         folder: of the release, as `build_release` wrote it.
-        context, readers, before: as there.
+        context, readers, before, safe: as there. What is written is read back, and a block that is
+            as it was when it was protected is not attacked a second time.
         marts: what it was written from; the intruder is judged by it.
 
     Raises:
@@ -247,13 +139,14 @@ def audit_release(
         AuditError: naming the audience, the file and what is wrong.
     """
     audit_pages(folder, context)
-    intrude_each(folder, readers, marts, before)
+    written = Written(folder, marts)
+    intrude_each(folder, readers, marts, before, written, safe)
     for reader in readers:
         place = folder / reader.name
         if reader.may.schools == "own":
-            _audit_schools(place, reader, marts)
+            _audit_schools(reader, written)
             continue
-        tables = read_database(place / DATABASE)
+        tables = written.tables(reader.name)
         gate(tables, reader.name, reader.thresholds)
         check_reader(reader, tables)
         if reader.name in OUTSIDE:
@@ -267,7 +160,7 @@ def audit_release(
             _audit_total(place / WORKBOOK, held)
         if "mart_data_quality" in tables:
             bad = tables["mart_data_quality"].filter(pl.col("is_blocking") & ~pl.col("is_passed"))
-            _expect(
+            expect(
                 bad.is_empty(),
                 place,
                 f"blocking checks failed: {bad.select('table_name', 'check_id').rows()[:5]}",
@@ -279,6 +172,8 @@ def intrude_each(
     readers: Sequence[Reader],
     marts: Mapping[str, pl.DataFrame],
     before: Mapping[Thresholds, Sequence[Told]] | None = None,
+    written: Written | None = None,
+    safe: set[bytes] | None = None,
 ) -> None:
     """Attack what each audience was told, and all of them together by the smallest thresholds.
 
@@ -286,29 +181,29 @@ def intrude_each(
     attacked knows no more than who was told the whole.
 
     Args:
-        folder, readers, marts, before: as in `audit_release`.
+        folder, readers, marts, before, safe: as in `audit_release`.
+        written: the same release, where more is read of it.
 
     Raises:
         PrivacyError: naming the audience and what is counted.
     """
+    written = written or Written(folder, marts)
     before, attacked = before or {}, list[tuple[Thresholds, Told]]()
 
     def attack(name: str, told: Told, thresholds: Thresholds, then: Sequence[Told]) -> None:
         if any(of == thresholds and told.is_part_of(whole) for of, whole in attacked):
             return
         try:
-            intrude(told, thresholds, then)
+            intrude(told, thresholds, then, safe)
         except PrivacyError as error:
             raise PrivacyError(f"{name}: {error}") from None
         attacked.append((thresholds, told))
 
     every: list[Told] = []
     for reader in readers:
-        place = folder / reader.name
         is_of_schools = reader.may.schools == "own"
-        tables = (
-            shown_to_schools(place, marts) if is_of_schools else read_database(place / DATABASE)
-        )
+        look = written.told_to_schools if is_of_schools else written.tables
+        tables = look(reader.name)
         if left := left_beside(marts, tables):
             raise PrivacyError(
                 f"not published: {reader.name} would read hidden counts off {', '.join(left)}"
@@ -322,23 +217,23 @@ def intrude_each(
         attack("all audiences together", told, least, together(before.values()))
 
 
-def _audit_schools(place: Path, reader: Reader, marts: Mapping[str, pl.DataFrame]) -> None:
+def _audit_schools(reader: Reader, written: Written) -> None:
     """Look into the workbook and the page of each school for what is not of it.
 
     Raises:
         PrivacyError, AuditError: as `audit_release`.
     """
-    schools = schools_of(marts)
+    schools, place = schools_of(written.marts), written.folder / reader.name
     found = {path.name for path in place.iterdir()}
-    _expect(found == set(schools), place, f"schools and folders differ: {sorted(found)[:5]}")
+    expect(found == set(schools), place, f"schools and folders differ: {sorted(found)[:5]}")
     for school in schools:
-        tables = sheets_of(place / school / WORKBOOK, marts)
+        tables = written.sheets(reader.name, school)
         check_reader(reader, tables, school)
         gate(tables, reader.name, reader.thresholds)
         if reader.name != WITH_PAGE:
             continue
         page = place / school / OWN_PAGE
-        _expect(page.is_file(), page, "is missing")
+        expect(page.is_file(), page, "is missing")
         told = _closed_cells(page.read_text(encoding="utf-8"), school)
         if told:
             raise PrivacyError(f"not published: {page} tells of other schools: {told[:3]}")
@@ -351,7 +246,7 @@ def _audit_outside(place: Path, reader: Reader, tables: Mapping[str, pl.DataFram
         PrivacyError: naming the page and the cells.
         AuditError: if there is no first page.
     """
-    _expect((place / OWN_PAGE).is_file(), place / OWN_PAGE, "is missing")
+    expect((place / OWN_PAGE).is_file(), place / OWN_PAGE, "is missing")
     for path in sorted(place.rglob("*.html")):
         text = path.read_text(encoding="utf-8")
         cells = [cell.split("/") for cell in map(html.unescape, _CELL.findall(text))]
@@ -377,42 +272,17 @@ def _closed_cells(text: str, school: str) -> list[str]:
     ]
 
 
-def audit_pages(folder: Path, context: ReportContext) -> None:
-    """Refuse pages that lack the synthetic mark, run scripts of others or ask another host.
-
-    Raises:
-        AuditError: naming the page and what is wrong.
-    """
-    for place in (folder / audience / name for audience in WHOLE for name in PAGES):
-        _expect(place.is_file(), place, "is missing")
-    for place in sorted(folder.rglob("*.html")):
-        text = place.read_text(encoding="utf-8")
-        is_marked = not context.is_synthetic or SYNTHETIC_MARK in text
-        _expect(is_marked, place, "lacks the synthetic mark")
-        code = place.parent.name if place.parent.name in LANGUAGES else HEBREW
-        runs = f'<html lang="{code}" dir="{"rtl" if code == HEBREW else "ltr"}">'
-        is_own = runs in text and is_plain(text)
-        _expect(is_own, place, f"is not a page {runs} without scripts of others")
-        is_alone = _ASKS.search(text) is None
-        _expect(is_alone, place, "refers to another host")
-
-
-def _expect(holds: bool, where: Path, what: str) -> None:
-    if not holds:
-        raise AuditError(f"{where}: {what}; nothing was published")
-
-
 def _audit_parquet(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     files = {path.stem for path in place.glob("*.parquet")}
-    _expect(
+    expect(
         files == set(tables),
         place,
         f"Parquet files and database differ: {sorted(files ^ set(tables))}",
     )
     for name, frame in tables.items():
         same = pl.read_parquet(place / f"{name}.parquet").equals(frame)
-        _expect(same, place / f"{name}.parquet", "differs from the same table in the database")
-        _expect(
+        expect(same, place / f"{name}.parquet", "differs from the same table in the database")
+        expect(
             not frame.select(dictionary().tables[name].key).is_duplicated().any(),
             place / name,
             "has a key twice",
@@ -435,7 +305,7 @@ def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
         "channels": tables["mart_allocation_channel"]["allocated_agorot"].sum(),
         "certificate": certificate["cost_agorot"],
     }
-    _expect(len(set(sums.values())) == 1, place, f"totals differ: {sums}")
+    expect(len(set(sums.values())) == 1, place, f"totals differ: {sums}")
     in_force = {
         name: int(tables[name][column].sum())
         for name, column in (
@@ -444,9 +314,9 @@ def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
             ("mart_work_plan", "cost_agorot"),
         )
     }
-    _expect(len({*in_force.values()}) == 1, place, f"the plan in force differs: {in_force}")
+    expect(len({*in_force.values()}) == 1, place, f"the plan in force differs: {in_force}")
     is_draft = not tables["mart_plan_line"]["is_decided"].any()
-    _expect(
+    expect(
         not is_draft or in_force["mart_plan_line"] == certificate["cost_agorot"],
         place,
         "the draft is not the plan of the certificate",
@@ -458,8 +328,8 @@ def _audit_money(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
         int(own.sum()) + of_city_own,
         certificate["municipal_agorot"],
     }
-    _expect(len(municipal) == 1, place, f"municipal totals differ: {sorted(municipal)}")
-    _expect(
+    expect(len(municipal) == 1, place, f"municipal totals differ: {sorted(municipal)}")
+    expect(
         bool(tables["mart_allocation_rule"]["is_satisfied"].drop_nulls().all()),
         place,
         "a rule of the allocation is broken",
@@ -476,11 +346,11 @@ def _audit_scenarios(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     whole = {row[0]: row[1:] for row in totals.iter_rows()}
     certificate = tables["mart_allocation_certificate"].row(0, named=True)
     base = (certificate["cost_agorot"], certificate["municipal_agorot"])
-    _expect(whole[BASE] == base, place, "the scenario of the plan is not the plan")
+    expect(whole[BASE] == base, place, "the scenario of the plan is not the plan")
     money = pl.col("cost_agorot", "municipal_agorot").sum()
     summed = tables["mart_scenario_response"].group_by("scenario_id").agg(money)
     parts = {row[0]: row[1:] for row in summed.iter_rows()}
-    _expect(parts == whole, place, "the responses of scenarios do not add up to their money")
+    expect(parts == whole, place, "the responses of scenarios do not add up to their money")
     of_schools = (
         tables["mart_scenario_school"]
         .group_by("scenario_id")
@@ -490,7 +360,7 @@ def _audit_scenarios(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
         )
         .select("scenario_id", pl.col("cost_agorot") + pl.col("city_services_agorot"))
     )
-    _expect(
+    expect(
         dict(of_schools.iter_rows()) == {name: row[0] for name, row in whole.items()},
         place,
         "schools and services of scenarios do not add up to their money",
@@ -500,7 +370,7 @@ def _audit_scenarios(place: Path, tables: Mapping[str, pl.DataFrame]) -> None:
 def _audit_sheets(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     sheets = {title for name, title in dictionary().sheets.items() if name in tables}
     names = fastexcel.read_excel(path).sheet_names
-    _expect(set(names) == {COVER, *sheets}, path, "lacks a sheet")
+    expect(set(names) == {COVER, *sheets}, path, "lacks a sheet")
 
 
 def _audit_total(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:
@@ -512,7 +382,7 @@ def _audit_total(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     )
     costs = sheet[:, tables["mart_allocation_school"].columns.index("cost_agorot")].cast(pl.Float64)
     total = tables["mart_allocation_school"]["cost_agorot"].sum()
-    _expect(
+    expect(
         round(costs[:-1].sum() * AGOROT) == total == round(costs[-1] * AGOROT),
         path,
         "the total is not the sum",

@@ -10,18 +10,21 @@ import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Any
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Any, ParamSpec
 
-import altair as alt
 import polars as pl
-import vl_convert
 from markupsafe import Markup
 
 from pipelines.publish.words import label
+from pipelines.settings.code import code_fingerprint
+from pipelines.settings.content import content_of
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT
 from pipelines.settings.workspace import PROJECT
+
+if TYPE_CHECKING:  # loaded by what draws: half a second, and mostly what is asked for is kept
+    import altair as alt
 
 # A right-to-left mark at both ends keeps quotes, signs and brackets of a Hebrew label at their
 # place.
@@ -50,6 +53,12 @@ CHANNEL_COLOURS = {
 
 
 KEPT = 400  # drawings: those of the last few releases
+_DRAWN_BY = (
+    "pipelines/publish/charts.py",
+    "pipelines/publish/words.py",
+    "sql/fields.yaml",
+    "requirements.lock",
+)
 WIDTHS = {"desk": 520, "phone": 310}  # of a chart of the first layer, in pixels
 STRONG, PALE = "#1f3a5f", "#6795b8"
 
@@ -62,8 +71,44 @@ class Drawn:
     phone: Markup
 
 
-def _drawn(chart: Callable[[int], alt.Chart | alt.LayerChart]) -> Drawn:
-    return Drawn(**{name: Markup(_svg(chart(width))) for name, width in WIDTHS.items()})
+Given = ParamSpec("Given")
+
+
+def _kept(draw: Callable[Given, str]) -> Callable[Given, str]:
+    """Have a drawing of Vega made once: audiences mostly see the same chart, and so do later pages.
+
+    It is kept by what it is drawn from – rows, words, versions – beside the environment, and drawn
+    again where it cannot be.
+    """
+
+    @wraps(draw)
+    def drawn(*args: Given.args, **named: Given.kwargs) -> str:
+        said = [draw.__name__, _code(), *map(_content, args)]
+        said += [f"{name} {_content(value)}" for name, value in sorted(named.items())]
+        name = hashlib.sha256("\n".join(said).encode()).hexdigest()
+        held = PROJECT / ".work" / "charts" / f"{name}.svg"
+        if held.is_file():
+            return held.read_text(encoding="utf-8")
+        made = draw(*args, **named)
+        with suppress(OSError):
+            held.parent.mkdir(parents=True, exist_ok=True)
+            for old in sorted(held.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+                old.unlink()
+            aside = held.with_suffix(f".{os.getpid()}")
+            aside.write_text(made, encoding="utf-8")
+            aside.replace(held)
+        return made
+
+    return drawn
+
+
+@cache
+def _code() -> str:
+    return code_fingerprint(_DRAWN_BY)
+
+
+def _content(value: object) -> str:
+    return content_of(value) if isinstance(value, pl.DataFrame) else repr(value)
 
 
 @dataclass(frozen=True)
@@ -213,38 +258,48 @@ def dots(
         high, wide: in pixels; `wide` on a desk.
     """
 
-    def chart(width: int) -> alt.Chart:
-        return (
-            alt.Chart(alt.Data(values=points.select("x", "y").to_dicts()))
-            .mark_circle(size=58, opacity=0.75, color=STRONG)
-            .encode(
-                x=alt.X(
-                    "x:Q",
-                    title=f"{RLM}{across}{RLM}",
-                    scale=alt.Scale(reverse=True, zero=False),
-                    axis=alt.Axis(tickCount=5, grid=False, labelFontSize=13, titleFontSize=13),
-                ),
-                y=alt.Y(
-                    "y:Q",
-                    title=f"{RLM}{up}{RLM}",
-                    axis=alt.Axis(
-                        orient="right",
-                        format=",.0f",
-                        titleAngle=0,
-                        titleAlign="right",
-                        titleAnchor="end",
-                        titleY=-10,
-                        titleX=44,
-                        tickCount=4,
-                        labelFontSize=13,
-                        titleFontSize=13,
-                    ),
-                ),
-            )
-            .properties(width=min(width, wide) - 60, height=high)
-        )
+    shown = points.select("x", "y")
+    return Drawn(
+        **{
+            name: Markup(_dots(shown, across, up, high, min(width, wide) - 60))
+            for name, width in WIDTHS.items()
+        }
+    )
 
-    return _drawn(chart)
+
+@_kept
+def _dots(points: pl.DataFrame, across: str, up: str, high: int, width: int) -> str:
+    import altair as alt
+
+    return _svg(
+        alt.Chart(alt.Data(values=points.to_dicts()))
+        .mark_circle(size=58, opacity=0.75, color=STRONG)
+        .encode(
+            x=alt.X(
+                "x:Q",
+                title=f"{RLM}{across}{RLM}",
+                scale=alt.Scale(reverse=True, zero=False),
+                axis=alt.Axis(tickCount=5, grid=False, labelFontSize=13, titleFontSize=13),
+            ),
+            y=alt.Y(
+                "y:Q",
+                title=f"{RLM}{up}{RLM}",
+                axis=alt.Axis(
+                    orient="right",
+                    format=",.0f",
+                    titleAngle=0,
+                    titleAlign="right",
+                    titleAnchor="end",
+                    titleY=-10,
+                    titleX=44,
+                    tickCount=4,
+                    labelFontSize=13,
+                    titleFontSize=13,
+                ),
+            ),
+        )
+        .properties(width=width, height=high)
+    )
 
 
 def _svg(chart: Any) -> str:
@@ -267,31 +322,19 @@ def _svg(chart: Any) -> str:
         )
         .configure_view(stroke=None)
     )
-    drawn = _rendered(json.dumps(styled.to_dict(validate=False), sort_keys=True))
+    import vl_convert
+
+    # The order of its keys is part of what Vega draws.
+    drawn = vl_convert.vegalite_to_svg(json.dumps(styled.to_dict(validate=False), sort_keys=True))
     # The picture around it has a name; the letters inside would be read one by one.
     return drawn.replace("<svg ", '<svg aria-hidden="true" ', 1)
-
-
-def _rendered(chart: str) -> str:
-    """Return the drawing, made once: audiences mostly see the same chart, and so do later pages."""
-    name = hashlib.sha256((version("vl-convert-python") + chart).encode()).hexdigest()
-    held = PROJECT / ".work" / "charts" / f"{name}.svg"
-    if held.is_file():
-        return held.read_text(encoding="utf-8")
-    drawn = vl_convert.vegalite_to_svg(chart)
-    with suppress(OSError):  # where nothing can be kept it is drawn again the next time
-        held.parent.mkdir(parents=True, exist_ok=True)
-        for old in sorted(held.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT]:
-            old.unlink()
-        aside = held.with_suffix(f".{os.getpid()}")
-        aside.write_text(drawn, encoding="utf-8")
-        aside.replace(held)
-    return drawn
 
 
 def _caterpillar(
     frame: pl.DataFrame, title: str, colour: str, palette: dict[str, str], zero: float | None
 ) -> str:
+    import altair as alt
+
     names = {key: label(colour, key) for key in palette}
     data = frame.with_columns(pl.col(colour).replace_strict(names).alias("tier"))
     present = [key for key in palette if key in frame[colour].unique()]
@@ -316,12 +359,14 @@ def _caterpillar(
     return _svg(alt.layer(*layers).properties(width=560, height=alt.Step(17)))
 
 
+@_kept
 def gap_chart(gaps: pl.DataFrame) -> str:
     """Return the gaps over all subjects with intervals, by tier and then by name."""
     measured = gaps.filter("is_measured", pl.col("gap_sd").is_not_null())
     return _gaps(measured, "gap", "מרחק מהיעד בחודשי למידה (שמאלה מהקו = מתחת ליעד)")
 
 
+@_kept
 def adjusted_chart(gaps: pl.DataFrame) -> str:
     """Return the gap against the like in background, with intervals, by tier and then by name."""
     title = "מרחק מבתי ספר דומים ברקע, בחודשי למידה (שמאלה מהקו = חלש מהם)"
@@ -351,6 +396,7 @@ def _distance(column: str) -> pl.Expr:
     return -_months(column)
 
 
+@_kept
 def need_chart(need: pl.DataFrame) -> str:
     """Return the need index with intervals, by tier and then by name."""
     frame = need.sort("need_tier", "school_name_he", "semel_mosad").select(
@@ -364,8 +410,12 @@ def need_chart(need: pl.DataFrame) -> str:
     return _caterpillar(frame, title, "need_tier", NEED_COLOURS, None)
 
 
+@_kept
 def money_chart(schools: pl.DataFrame, money: pl.DataFrame) -> str:
     """Return the money of each school by funding channel, by need tier and then by name."""
+
+    import altair as alt
+
     ordered = schools.sort("need_tier", "school_name_he", "semel_mosad").select(
         "semel_mosad", _school()
     )
@@ -427,6 +477,7 @@ def _school() -> pl.Expr:
     return _marked(name).alias("school")
 
 
+@_kept
 def contrast_chart(groups: pl.DataFrame) -> str:
     """Return how far each group is behind the other pupils, within schools and between them."""
     parts = {"within_sd": "בתוך בתי הספר", "between_sd": "בין בתי הספר"}
@@ -456,6 +507,7 @@ CAUSE_COLOURS = [
 UNEXPLAINED_COLOUR = "#c3c9d1"  # pale: what no measure goes with
 
 
+@_kept
 def cause_chart(parts: pl.DataFrame, names: dict[str, str], unexplained: str) -> str:
     """Return the parts of each school's gap beyond the city's mean that go with each cause."""
     measured = [key for key in sorted(parts["cause_id"].unique()) if key in names]
@@ -489,12 +541,16 @@ VERDICT_COLOURS = {
 }
 
 
+@_kept
 def alignment_chart(money: pl.DataFrame) -> str:
     """Return each response's municipal money against its expected effect, with intervals.
 
     A point carries its place in the table beside the chart: names of neighbours would cover each
     other.
     """
+
+    import altair as alt
+
     rows = (
         money.drop_nulls("effect_sd")
         .sort("alignment_place")
@@ -540,8 +596,12 @@ def alignment_chart(money: pl.DataFrame) -> str:
     return _svg(alt.layer(zero, ranges, points, texts).properties(width=620, height=340))
 
 
+@_kept
 def frontier_chart(frontier: pl.DataFrame) -> str:
     """Return what corrective preference costs in benefit against the neediest quarter's share."""
+
+    import altair as alt
+
     rows = (
         frontier.drop_nulls("neediest_quarter_share_pct")
         .sort("equity_gamma")
@@ -572,8 +632,12 @@ def frontier_chart(frontier: pl.DataFrame) -> str:
     return _svg(alt.layer(line, points, least, texts).properties(width=560, height=280))
 
 
+@_kept
 def concentration_chart(curve: pl.DataFrame) -> str:
     """Return cumulated money and need against cumulated pupils, from the neediest schools on."""
+
+    import altair as alt
+
     names = {"money_share": "הכסף", "need_share": "הצורך", "pupils_share": "חלק שווה לכל תלמיד"}
     rows = (
         curve.sort("curve_point")
@@ -601,6 +665,7 @@ def concentration_chart(curve: pl.DataFrame) -> str:
 QUARTER_COLOURS = ["#7a1f1f", "#c2672e", "#7d8aa0", "#39607f"]  # neediest first
 
 
+@_kept
 def scenario_chart(groups: pl.DataFrame, names: dict[str, str]) -> str:
     """Return each scenario's money by quarter of need, the neediest quarter first."""
     quarters = groups.filter(
@@ -625,6 +690,8 @@ def _bars(
     palette: list[str],
     title: str,
 ) -> str:
+    import altair as alt
+
     data = rows.with_columns(
         pl.col("part").replace_strict(names).alias("name"),
         pl.col("part").replace_strict({key: i for i, key in enumerate(names)}).alias("place"),

@@ -20,7 +20,6 @@ import polars as pl
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from models.allocation.account.audit import with_quartile
 from models.privacy import (
     Guard,
     System,
@@ -34,6 +33,7 @@ from models.privacy import (
     share_step,
     wilson,
 )
+from models.quarters import with_quartile
 from pipelines.settings.fields import Rounding, Telling, dictionary
 
 _FEWEST = 5  # the least that a policy may ask for
@@ -45,9 +45,15 @@ _WITHIN = "/"  # behind a school year: a part of it
 _STREAM = "stream"  # groups of schools, which no scope divides
 
 Coordinates = tuple[tuple[str, str], ...]
+Sum = tuple[str, tuple[str, ...]]
+"""A whole and its parts."""
 Tables = Mapping[str, pl.DataFrame]
 Row = tuple[str, Mapping[str, float], float, float]
 """As `System.of` takes it."""
+
+
+_SUMS: dict[object, tuple[tuple[Sum, ...], tuple[Sum, ...]]] = {}
+_SUMS_KEPT = 4
 
 
 @dataclass(frozen=True)
@@ -163,17 +169,40 @@ class Told:
         )
 
     @cached_property
-    def sums(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    def sums(self) -> tuple[Sum, ...]:
         """Wholes, and the parts of each that do not overlap."""
+        beside, quarters = self._by_name
+        return (*beside, *self._streams, *quarters)
+
+    @property
+    def _by_name(self) -> tuple[tuple[Sum, ...], tuple[Sum, ...]]:
+        """Wholes and their parts by what they are called: of an axis, and of need quarters.
+
+        What they are follows from the names alone, which most audiences are told alike.
+        """
+        said = (
+            tuple(self.cells),
+            self.years,
+            tuple(sorted(self.dimension.items())),
+            tuple(sorted(self.quarter.items())),
+        )
+        if said not in _SUMS:
+            while len(_SUMS) >= _SUMS_KEPT:
+                del _SUMS[next(iter(_SUMS))]
+            _SUMS[said] = tuple(self._beside), tuple(self._quarters)
+        return _SUMS[said]
+
+    @property
+    def _beside(self) -> Iterator[Sum]:
+        """Yield wholes of an axis, and the parts of each that do not overlap."""
         wholes = dictionary().wholes
         beside: dict[tuple[str, str, Coordinates], dict[str, str]] = defaultdict(dict)
         for name, cell in self.cells.items():
             at = [(axis, _bare(value)) for axis, value in cell.at]
-            for axis, value in at:
+            for place, (axis, value) in enumerate(at):
                 if axis in wholes:
-                    others = tuple(pair for pair in at if pair[0] != axis)
+                    others = (*at[:place], *at[place + 1 :])
                     beside[cell.count, axis, others][value] = name
-        found = []
         for (_, axis, _), members in sorted(beside.items()):
             if (whole := members.pop(wholes[axis], None)) is None:
                 continue
@@ -181,8 +210,8 @@ class Told:
             for value, name in sorted(members.items()):
                 if axis != "school_year" or value.split(_WITHIN)[0] in self.years:
                     parts[self.dimension.get(value, value) if axis == "group" else ""].append(name)
-            found += [(whole, tuple(names)) for _, names in sorted(parts.items())]
-        return (*found, *self._streams, *self._quarters)
+            for _, names in sorted(parts.items()):
+                yield whole, tuple(names)
 
     @property
     def _streams(self) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -191,9 +220,9 @@ class Told:
         schools: dict[tuple[str, str, Coordinates], list[str]] = defaultdict(list)
         streams: dict[tuple[str, str, Coordinates], str] = {}
         for name, cell in sorted(self.cells.items()):
-            at = dict(cell.at)
-            if not {"group", "place"} <= at.keys():
+            if not {"group", "place"} <= {axis for axis, _ in cell.at}:
                 continue
+            at = dict(cell.at)
             group, place = at.pop("group"), _bare(at.pop("place"))
             others = tuple(at.items())
             if place == wholes["place"] and self.dimension.get(group) == _STREAM:
@@ -236,14 +265,14 @@ class Told:
     def _quarters(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Yield what is told of who paid in a need quarter, and in its schools."""
         schools: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for name, cell in sorted(self.cells.items()):
+        for name, cell in sorted(_of(self.cells, "payers")):
             at = dict(cell.at)
             is_of_all = at.get("response") == dictionary().wholes["response"]
-            if cell.count == "payers" and is_of_all and at["place"] in self.quarter:
+            if is_of_all and at["place"] in self.quarter:
                 schools[self.quarter[at["place"]], at["school_year"]].append(name)
-        for name, cell in sorted(self.cells.items()):
+        for name, cell in sorted(_of(self.cells, "quarter_payers")):
             at = dict(cell.at)
-            if cell.count == "quarter_payers" and (at["quarter"], at["school_year"]) in schools:
+            if (at["quarter"], at["school_year"]) in schools:
                 yield name, tuple(schools[at["quarter"], at["school_year"]])
 
     @property
@@ -251,15 +280,19 @@ class Told:
         """Yield whom the responses to a need reach in a school, and who takes part in each."""
         parts = {
             (at["place"], at["response"], at["group"]): name
-            for name, cell in self.cells.items()
-            if cell.count == "participants" and (at := dict(cell.at))
+            for name, cell in _of(self.cells, "participants")
+            if (at := dict(cell.at))
         }
-        for name, cell in sorted(self.cells.items()):
-            if cell.count == "reached":
-                at = dict(cell.at)
-                each = [(at["place"], r, at["group"]) for r in self.answers.get(at["need"], ())]
-                if each and all(one in parts for one in each):
-                    yield name, tuple(parts[one] for one in each)
+        for name, cell in sorted(_of(self.cells, "reached")):
+            at = dict(cell.at)
+            each = [(at["place"], r, at["group"]) for r in self.answers.get(at["need"], ())]
+            if each and all(one in parts for one in each):
+                yield name, tuple(parts[one] for one in each)
+
+
+def _of(cells: Mapping[str, Cell], count: str) -> Iterator[tuple[str, Cell]]:
+    """Yield the cells of a count, by name."""
+    return ((name, cell) for name, cell in cells.items() if cell.count == count)
 
 
 def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
@@ -273,6 +306,7 @@ def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
     shown = tables if shown is None else shown
     cells: dict[str, Cell] = {}
     shares, by_share, fixed, bands = [], set(), set(), set()
+    every = dictionary().wholes
     fewest = fewest_told(tables, own)
     for telling in dictionary().counts:
         if not _is_there(telling, tables) or not _is_there(telling, shown):
@@ -285,18 +319,20 @@ def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
             .join(seen, on=key, how="left", maintain_order="left")
         )
         at, of = _at(telling.count, telling, tables), _at(telling.of, telling, tables)
-        rows = frame.filter(_name(telling.count, at).is_not_null()).select(
+        rows = frame.select(
             name=_name(telling.count, at),
-            at=pl.struct([value.alias(axis) for axis, value in at.items()]),
             of=_name(telling.of, of) if telling.of else pl.lit(""),
             value=_turned(telling, pl.coalesce(telling.column, "seen")),
             seen="seen",
             low=_end(telling, fewest, 0),
             high=_end(telling, fewest, 1),
-        )
-        for name, where, of_name, value, told, low, high in rows.iter_rows():
+            **{f"at {axis}": value for axis, value in at.items()},
+        ).filter(pl.col("name").is_not_null())
+        for name, of_name, value, told, low, high, *where in rows.iter_rows():
+            if (known := cells.get(name)) is None:
+                known = Cell(telling.count, tuple(zip(at, where, strict=True)))
             if telling.money:
-                cell = cells.setdefault(name, Cell(telling.count, tuple(where.items())))
+                cell = cells.setdefault(name, known)
                 cell.is_told |= told is not None
                 cell.is_in_tables = True
                 cell.loss += telling.loss * _CELL
@@ -309,7 +345,7 @@ def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
                     by_share.add(name)
             elif value is not None and name in cells and cells[name].value not in (None, value):
                 continue  # another count than it was taken for
-            cell = cells.setdefault(name, Cell(telling.count, tuple(where.items())))
+            cell = cells.setdefault(name, known)
             cell.of = cell.of or of_name
             cell.value = value if cell.value is None else cell.value
             if rounding:
@@ -321,7 +357,7 @@ def read(tables: Tables, shown: Tables | None = None, own: int = 0) -> Told:
             cell.is_told |= told is not None
             cell.is_in_tables = True
             cell.is_public |= telling.loss == 0
-            wholes = sum(_bare(end) == dictionary().wholes.get(axis) for axis, end in cell.at)
+            wholes = sum(_bare(end) == every.get(axis) for axis, end in cell.at)
             size = min(cell.value, _CELL - 1) if cell.value else _ZERO
             cell.loss += telling.loss * (_CELL + size) * _OF_WHOLE**wholes
     told = Told(
@@ -524,7 +560,7 @@ def _turned(telling: Telling, value: pl.Expr) -> pl.Expr:
 
 def _bare(value: str) -> str:
     """Return the value of a coordinate without the scope."""
-    return value.split("@")[0]
+    return value.partition("@")[0]
 
 
 def within(where: Mapping[str, list[str]]) -> pl.Expr:
@@ -897,6 +933,9 @@ def _of_one(rows: Collection[Row], one: Mapping[str, str]) -> list[Row]:
     """Return the rows with equal counts as one."""
     found: list[Row] = []
     for name, terms, low, high in rows:
+        if all(one[count] == count and factor for count, factor in terms.items()):
+            found.append((name, terms, low, high))
+            continue
         summed: dict[str, float] = defaultdict(float)
         for count, factor in terms.items():
             summed[one[count]] += factor

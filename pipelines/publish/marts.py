@@ -12,6 +12,7 @@ import polars as pl
 from pipelines.settings.fields import dictionary
 
 DATABASE = "tikkun.duckdb"
+_BLOCK = 16384  # bytes, the least; a table takes one or more, and most marts are small
 
 
 def write_marts(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
@@ -39,23 +40,23 @@ def read_marts(folder: Path) -> dict[str, pl.DataFrame]:
 def write_database(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     """Write all tables into `tikkun.duckdb`, as `write_marts` does."""
     fields, scope = dictionary().fields, _scope(tables)
-    connection = duckdb.connect(str(folder / DATABASE), config={"threads": 1})
+    connection = duckdb.connect(
+        str(folder / DATABASE), config={"threads": 1, "default_block_size": _BLOCK}
+    )
     try:
         connection.execute("BEGIN")  # one write to disk, not one for each label
         for name, frame in sorted(tables.items()):
             connection.register("frame", frame)
             connection.execute(f"CREATE TABLE {name} AS SELECT * FROM frame")
             connection.unregister("frame")
-            _comment(
-                connection,
-                f"TABLE {name}",
-                f"A row: {dictionary().tables[name].row}. Scope: {scope}",
-            )
-            for column in frame.columns:
-                field = fields[column]
-                _comment(
-                    connection, f"COLUMN {name}.{column}", f"{field.he} | {field.en} [{field.unit}]"
+            said = {f"TABLE {name}": f"A row: {dictionary().tables[name].row}. Scope: {scope}"}
+            said |= {
+                f"COLUMN {name}.{column}": (
+                    f"{fields[column].he} | {fields[column].en} [{fields[column].unit}]"
                 )
+                for column in frame.columns
+            }
+            connection.execute("; ".join(_comment(of, text) for of, text in said.items()))
         connection.execute("COMMIT")
     finally:
         connection.close()
@@ -65,9 +66,9 @@ def _scope(tables: Mapping[str, pl.DataFrame]) -> str:
     return str(tables["mart_city"]["scope"][0]) if "mart_city" in tables else "unknown"
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, of: str, text: str) -> None:
+def _comment(of: str, text: str) -> str:
     quoted = text.replace("'", "''")
-    connection.execute(f"COMMENT ON {of} IS '{quoted}'")
+    return f"COMMENT ON {of} IS '{quoted}'"
 
 
 def read_database(path: Path) -> dict[str, pl.DataFrame]:

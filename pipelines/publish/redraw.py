@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.publish.build import audit_pages, draw_again, draw_from_marts
 from pipelines.publish.known import of_schools
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.release import hashes, manifest, publish, verify
+from pipelines.publish.site import audit_pages, draw_again, draw_from_marts
 from pipelines.publish.translations import languages_of
 from pipelines.publish.words import hebrew_year
 from pipelines.settings.audiences import AUDIENCES

@@ -61,13 +61,11 @@ class Protected:
         small: of few children.
         hidden: those, and what would let one of them be found.
         known: hidden ones that follow from earlier releases or from what everybody knows.
-        safe: marks of what the intruder has found nothing in (`models.privacy.attack`).
     """
 
     small: frozenset[str]
     hidden: frozenset[str]
     known: frozenset[str]
-    safe: set[bytes]
 
 
 def suppress(
@@ -118,6 +116,7 @@ def protect_each(
     tables: Tables,
     thresholds: Collection[Thresholds],
     before: Mapping[Thresholds, Sequence[Told]] | None = None,
+    safe: set[bytes] | None = None,
 ) -> dict[Thresholds, Protected]:
     """Choose what to hide for readers of several thresholds.
 
@@ -128,14 +127,15 @@ def protect_each(
         tables: the marts.
         thresholds: of all readers.
         before: what earlier releases told whoever has these thresholds, the last one first.
+        safe: as in `protect_counts`.
 
     Raises:
         PrivacyError: if something cannot be protected.
     """
     found: dict[Thresholds, Protected] = {}
-    hidden = frozenset[str]()
+    hidden, safe = frozenset[str](), set() if safe is None else safe
     for one in sorted(set(thresholds), key=lambda one: (one.count_pupils, one.mean_pupils)):
-        found[one] = protect_counts(tables, one, (before or {}).get(one, ()), hidden)
+        found[one] = protect_counts(tables, one, (before or {}).get(one, ()), hidden, safe)
         hidden = found[one].hidden
     return found
 
@@ -145,6 +145,7 @@ def protect_counts(
     thresholds: Thresholds,
     before: Sequence[Told] = (),
     also: frozenset[str] = frozenset(),
+    safe: set[bytes] | None = None,
 ) -> Protected:
     """Choose the counts to hide: small ones, and what would let them be found.
 
@@ -157,11 +158,13 @@ def protect_counts(
         thresholds: of who reads them.
         before: what earlier releases told, the last one first.
         also: what is hidden from others, and so from these.
+        safe: marks of what the intruder has found nothing in (`models.privacy.attack`); new ones
+            are added.
 
     Raises:
         PrivacyError: if something cannot be protected.
     """
-    limits, safe = thresholds.limits, set[bytes]()
+    limits, safe = thresholds.limits, set() if safe is None else safe
     few = without_few(tables, "analyst", thresholds)
     told = read(tables, few, thresholds.count_pupils)
     small = told.small(limits)
@@ -185,7 +188,7 @@ def protect_counts(
             "לא פורסם: ספירות מוסתרות שדבר אינו מגן עליהן. יש להעלות את הסף בסעיף `suppression:`"
             " של policy.yaml."
         ) from None
-    return Protected(small, hidden, known & hidden, safe)
+    return Protected(small, hidden, known & hidden)
 
 
 def beside(told: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]) -> Attackable:
@@ -315,18 +318,29 @@ def gate(tables: Tables, audience: AudienceName, thresholds: Thresholds) -> None
             privacy = fields[column].privacy
             if privacy == "personal" or (audience != "analyst" and privacy != "public"):
                 faults.append(f"{name}.{column} is {privacy}")
-        for row_count in frame.columns:
-            for column in _behind(name, row_count, frame):
-                least = (
-                    thresholds.count_pupils
-                    if fields[column].unit in _COUNTS
-                    else thresholds.mean_pupils
-                )
-                shown = frame.filter(pl.col(column).is_not_null())
-                small = shown.filter(pl.col(row_count) < least).height
-                if small:
-                    faults.append(f"{name}.{column}: {small} value(s) on fewer than {least} pupils")
-        left = frame.null_count().row(0) != leave_out(name, frame).null_count().row(0)
+        pairs = [(c, column) for c in frame.columns for column in _behind(name, c, frame)]
+        least = [
+            thresholds.count_pupils if fields[column].unit in _COUNTS else thresholds.mean_pupils
+            for _, column in pairs
+        ]
+        small = frame.select(
+            (
+                pl.col(column).is_not_null()
+                & (pl.col(count) < most)
+                & ((pl.col(count) > 0) | (column != count))  # nobody is not a few
+            )
+            .sum()
+            .alias(str(at))
+            for at, ((count, column), most) in enumerate(zip(pairs, least, strict=True))
+        )
+        found = small.row(0) if pairs else ()
+        faults += [
+            f"{name}.{column}: {values} value(s) on fewer than {most} pupils"
+            for (_, column), most, values in zip(pairs, least, found, strict=True)
+            if values
+        ]
+        bare = leave_out(name, frame)
+        left = bare is not frame and frame.null_count().row(0) != bare.null_count().row(0)
         faults += [f"{name} tells what is not to be told at all"] if left else []
     if faults:
         raise PrivacyError("not published: " + "; ".join(faults))
@@ -346,7 +360,7 @@ def intrude(
         told: what readers are told, beside what is true.
         thresholds: of the audience.
         before: what earlier releases told.
-        safe: of `Protected`; blocks that are as they were there are not attacked again.
+        safe: as in `protect_counts`; blocks that are as they were there are not attacked again.
 
     Raises:
         PrivacyError: naming what is counted and how many counts, and no count.

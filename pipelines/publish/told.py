@@ -10,6 +10,7 @@ import html
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -94,17 +95,54 @@ def has_own_thresholds(release: Path, audience: AudienceName) -> bool:
     return asked.get(audience) != asked.get("analyst")
 
 
-def shown_to_schools(place: Path, marts: Tables) -> dict[str, pl.DataFrame]:
+@dataclass(frozen=True)
+class Written:
+    """A release as it was written, each file of it read once.
+
+    Attributes:
+        folder: of the release.
+        marts: the tables it was written from, which say what each key stands for.
+    """
+
+    folder: Path
+    marts: Tables
+    _databases: dict[AudienceName, dict[str, pl.DataFrame]] = field(default_factory=dict)
+    _sheets: dict[Path, dict[str, pl.DataFrame]] = field(default_factory=dict)
+
+    def tables(self, audience: AudienceName) -> dict[str, pl.DataFrame]:
+        """Return the tables of an audience's database."""
+        if audience not in self._databases:
+            self._databases[audience] = read_database(self.folder / audience / DATABASE)
+        return self._databases[audience]
+
+    def sheets(self, audience: AudienceName, school: str) -> dict[str, pl.DataFrame]:
+        """Return the sheets of a school's workbook, as `sheets_of` does."""
+        path = self.folder / audience / school / WORKBOOK
+        if path not in self._sheets:
+            self._sheets[path] = sheets_of(path, self.marts)
+        return self._sheets[path]
+
+    def told_to_schools(self, audience: AudienceName) -> dict[str, pl.DataFrame]:
+        """Return what all folders of an audience of schools tell, as `shown_to_schools` does."""
+        return shown_to_schools(self.folder / audience, self.marts, self)
+
+
+def shown_to_schools(
+    place: Path, marts: Tables, written: Written | None = None
+) -> dict[str, pl.DataFrame]:
     """Return what the folders of all schools tell, as tables with the marts' names and all rows.
 
     Args:
         place: folder of the audience.
         marts: the tables that it was written from, which say what each key stands for.
+        written: the release, where more is read of it.
     """
+    written = written or Written(place.parent, marts)
     sheets: dict[str, list[pl.DataFrame]] = defaultdict(list)
     pages: dict[str, dict[str, str]] = defaultdict(dict)
     for folder in sorted(path for path in place.iterdir() if path.is_dir()):
-        for name, sheet in sheets_of(folder / WORKBOOK, marts).items():
+        of_school = written.sheets(place.name, folder.name)  # type: ignore[arg-type]
+        for name, sheet in of_school.items():
             sheets[name].append(sheet)
         for page in folder.glob("*.html"):
             for table, column, key in cells_of(page.read_text(encoding="utf-8")):
@@ -158,7 +196,8 @@ def _read_sheet(book: fastexcel.ExcelReader, title: str, mart: pl.DataFrame) -> 
             left = left[left.index(column) + 1 :]
     sheet = cells[1:].select(list(named)).rename(named)
     key = sheet.columns[0]  # the row of totals holds words there, or nothing
-    numbers = [c for c in sheet.columns if mart.schema[c].is_numeric()]
+    types = mart.schema
+    numbers = [c for c in sheet.columns if types[c].is_numeric()]
     return sheet.filter(pl.col(key).is_not_null() & (pl.col(key) != TOTAL)).with_columns(
         pl.col(numbers).cast(pl.Float64)
     )

@@ -9,9 +9,10 @@ import math
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from pipelines.publish.pages.base import ReportContext, called, names_of
+from pipelines.publish.remembered import Remembered
 from pipelines.publish.words import label, year
 from pipelines.settings.audiences import AudienceName
 from pipelines.settings.fields import Field, dictionary
@@ -88,32 +90,58 @@ Asked = tuple[Path, Mapping[str, pl.DataFrame], ReportContext]
 
 
 @contextmanager
-def written_beside(asked: Sequence[Asked]) -> Iterator[None]:
+def written_beside(
+    remembered: Remembered | None = None,
+) -> Iterator[Callable[[Sequence[Asked]], None]]:
     """Write workbooks in a process of their own while the body runs; they are there at its end.
 
-    Writing is Python alone, so that a thread would only take the body's time.
+    The process starts with the body, which asks for all its workbooks at once. Writing is Python
+    alone, so that a thread would only take the body's time. What is remembered is copied.
+
+    Args:
+        remembered: what publishing has made before, if it may be used.
 
     Raises:
         Exception: as `write_workbook`, at the end of the body.
     """
-    with ThreadPoolExecutor(1) as waiting:
-        done = waiting.submit(
-            subprocess.run,
-            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
-            input=pickle.dumps(asked),
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        yield
-        failed = pickle.loads(done.result().stdout)
+    command = [sys.executable, "-c", f"from {__name__} import serve; serve()"]
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(command, stdin=pipe, stdout=pipe) as process,
+        ThreadPoolExecutor(1) as waiting,
+    ):
+        answers: list[Future[tuple[bytes, bytes]]] = []
+        made: list[tuple[Path, Path]] = []
+
+        def ask(asked: Sequence[Asked]) -> None:
+            alone = []
+            for path, own, whole in asked:
+                context = replace(whole, languages=())  # it reads none of them
+                if remembered:
+                    book = remembered.book(own, context)
+                    if remembered.copy_book(book, path):
+                        continue
+                    made.append((book, path))
+                alone.append((path, own, context))
+            answers.append(waiting.submit(process.communicate, pickle.dumps(alone)))
+
+        try:
+            yield ask
+            failed = pickle.loads(answers[0].result()[0]) if answers else None
+        except BaseException:
+            process.kill()
+            raise
     if failed is not None:
         raise failed
+    if remembered:
+        remembered.keep_books(made)
 
 
 def serve() -> None:
     """Write the workbooks asked for on the standard input; the answer is an error, or None."""
     failed: Exception | None = None
     try:
+        dictionary()  # while what is asked for is still being made
         for path, tables, context in pickle.load(sys.stdin.buffer):
             write_workbook(path, tables, context)
     except Exception as error:  # raised where it was asked for
@@ -129,7 +157,12 @@ def write_workbook(path: Path, tables: Mapping[str, pl.DataFrame], context: Repo
     """
     book = xlsxwriter.Workbook(
         str(path),
-        {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False},
+        {
+            "in_memory": True,
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "strings_to_numbers": False,
+        },
     )
     book.set_properties({"title": f"Tikkun – {context.city_name_he}", "created": _CREATED})
     book.set_size(1600, 1000)
@@ -291,16 +324,17 @@ def _sheet(
         field, head = fields[column_name], head_of(column_name)
         texts = [_shown(field, value) for value in frame[column_name]]
         sheet.write_string(0, column, head, styles["head"])
-        for row, value in enumerate(texts, start=1):
-            _write(sheet, row, column, field, value, styles)
-        longest = max((len(_plain(value)) for value in texts), default=0)
+        _write(sheet, column, field, texts, styles)
+        lengths = [len(_plain(value)) for value in texts]
+        longest = max(lengths, default=0)
         own = min(max(longest + 3, len(field.he) * 0.7, _NARROWEST), _WIDEST)
         sheet.set_column(column, column, own)
         wide += own
         lines[0] = max(lines[0], math.ceil(_BOLD * len(head) / own))
-        for row, text in enumerate(map(_plain, texts), start=1):
-            if len(text) > own - 1:
-                lines[row] = max(lines[row], math.ceil(_BROKEN * len(text) / own))
+        if longest > own - 1:
+            for row, length in enumerate(lengths, start=1):
+                if length > own - 1:
+                    lines[row] = max(lines[row], math.ceil(_BROKEN * length / own))
     for row, count in enumerate(lines):
         if count > 1:  # not every program makes wrapped rows as high as they need
             sheet.set_row(row, _LINE_HEIGHT * count)
@@ -379,28 +413,18 @@ def _plain(value: object) -> str:
 
 def _write(
     sheet: Worksheet,
-    row: int,
     column: int,
     field: Field,
-    value: object,
+    values: Sequence[object],
     styles: Mapping[str, Format],
 ) -> None:
-    if value is None:
-        return
-    if isinstance(value, (int, float)):
-        style = (
-            "money"
-            if field.unit.startswith("agorot")
-            else (
-                "year"
-                if field.unit == "year"
-                else "integer"
-                if isinstance(value, int)
-                else "decimal"
-            )
-        )
-        sheet.write_number(row, column, value, styles[style])
-    else:
-        sheet.write_string(
-            row, column, str(value), styles["code" if field.unit in ("code", "key") else "text"]
-        )
+    """Write the values of a column below its head; what is not known stays empty."""
+    is_money, is_year = field.unit.startswith("agorot"), field.unit == "year"
+    of_number = styles["money"] if is_money else styles["year"] if is_year else None
+    whole, broken = of_number or styles["integer"], of_number or styles["decimal"]
+    text = styles["code" if field.unit in ("code", "key") else "text"]
+    for row, value in enumerate(values, start=1):
+        if isinstance(value, (int, float)):
+            sheet.write_number(row, column, value, whole if isinstance(value, int) else broken)
+        elif value is not None:
+            sheet.write_string(row, column, str(value), text)

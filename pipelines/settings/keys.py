@@ -6,6 +6,8 @@ from typing import Literal
 
 AGOROT = 100
 """Agorot in a shekel: amounts in policies are in NIS, amounts in tables in agorot."""
+COMMITTEE = "committee"
+"""The evidence of money on what the committee wants and nothing measures."""
 CITY = "city"
 """The place that is the whole city, beside the codes of its schools."""
 GEFEN: Literal["gefen_school"] = "gefen_school"

@@ -14,9 +14,9 @@ _Seen = dict[str, str]
 class Watched:
     """A part of a city's files that notes what is read of it, down to single values.
 
-    It stands in for the model everywhere. A field that is a model is watched in turn; any other
-    field counts as read with all that it holds, and so does the whole model where more is asked of
-    it than a field: what a method reads cannot be seen from outside.
+    It stands in for the model everywhere. A field that is a model is watched in turn, and so is
+    what a property reads; any other field counts as read with all that it holds, and so does the
+    whole model where more is asked of it: what a method reads cannot be seen from outside.
 
     Attributes:
         seen: path → hash of what stood there, of everything read so far.
@@ -36,6 +36,9 @@ class Watched:
         """A field of the model, noted."""
         model, path = self._model, f"{self._path}.{name}"
         if name not in type(model).model_fields:
+            held = getattr(type(model), name, None)
+            if isinstance(held, property) and held.fget:
+                return held.fget(self)  # what it reads is seen like anything else
             self._note(self._path, model)
             return getattr(model, name)
         value = getattr(model, name)

@@ -11,7 +11,6 @@ costs a third of a second; each source is an asset that can be materialised by i
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -19,7 +18,7 @@ import duckdb
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import Table, dictionary
 from pipelines.settings.workspace import Workspace
-from pipelines.sources.files import REGISTRY, read_source
+from pipelines.sources.files import read_source
 from pipelines.sources.load import (
     RawRows,
     build_raw,
@@ -28,12 +27,10 @@ from pipelines.sources.load import (
     record_load,
     refuse_older,
 )
-from pipelines.sources.quarantine import References, references_of
+from pipelines.sources.quarantine import References
+from pipelines.sources.references import city_references
 from pipelines.sources.whole_files import findings, record_findings, refuse_broken
-from pipelines.warehouse.checks import CheckResult, run_checks
-from pipelines.warehouse.database import ASIDE, Warehouse, swap
-from pipelines.warehouse.suites import RAW_MAPPED, RAW_ROWS, Check
-from pipelines.warehouse.tables import (
+from pipelines.warehouse.assets import (
     FRESHNESS,
     OWNERS,
     POOL,
@@ -43,6 +40,9 @@ from pipelines.warehouse.tables import (
     failure,
     record_results,
 )
+from pipelines.warehouse.checks import CheckResult, run_checks
+from pipelines.warehouse.database import ASIDE, Warehouse, swap
+from pipelines.warehouse.suites import RAW_MAPPED, RAW_ROWS, Check
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _CHECKS = (RAW_ROWS, RAW_MAPPED)
@@ -177,20 +177,6 @@ def _collect(
             "is_mapped": source_id in city.city.sources,
         },
     )
-
-
-def city_references(
-    city: CityFolder, releases: tuple[str, ...] | None = None, kept: Path | None = None
-) -> References:
-    """Return what a city knows of its responses, goals, scales and published releases."""
-    years = city.city.school_years.all()
-    try:
-        responses = read_source(city, REGISTRY, years).rows["response_id"].drop_nulls()
-        goals = read_source(city, "aim__goals", years).rows["goal_id"].drop_nulls()
-    except CityError:
-        # The source's own loading says what is wrong with the file.
-        return references_of(city, (), (), releases, kept)
-    return references_of(city, tuple(responses), tuple(goals), releases, kept)
 
 
 def _has_files(city: CityFolder, source_id: str) -> bool:

@@ -10,11 +10,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import polars as pl
-from scipy.optimize import linear_sum_assignment
 
 from pipelines.settings.fields import Field, Table, dictionary
 from pipelines.settings.mapping import Unit
@@ -92,6 +91,16 @@ class Column:
     nulls: tuple[str, ...]
     filled: float
     starts_filled: bool
+
+    @cached_property
+    def look(self) -> str | None:
+        """What makes it look as if it were about persons, or None."""
+        return _personal_look(self)
+
+    @cached_property
+    def fields(self) -> dict[str, bool]:
+        """By field, whether its values alone allow it to be that one, as far as it was asked."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -179,8 +188,7 @@ def _span(lengths: Iterable[int], what: str) -> str:
     return f"{low if low == high else f'{low}–{high}'} {what}{'' if high == 1 else 's'}"
 
 
-def personal_look(column: Column) -> str | None:
-    """Say what makes a column look as if it were about persons, or None."""
+def _personal_look(column: Column) -> str | None:
     if _PERSONAL_HEADER.search(column.header):
         return "the header speaks of persons"
     sample = column.values[:300]
@@ -367,6 +375,8 @@ def _assigned(found: Mapping[str, list[Guess]]) -> dict[str, Guess]:
     """Return for each column of the contract at most one header, and each header at most once, so
     that the sum of scores is greatest.
     """
+    from scipy.optimize import linear_sum_assignment  # half a second, and only drafts ask for it
+
     headers = list(dict.fromkeys(g.header for held in found.values() for g in held))
     names = [name for name, held in found.items() if held]
     scores = np.zeros((len(names), len(headers)))
@@ -407,10 +417,19 @@ def _left_over(table: Table, found: set[str], left: Sequence[Column]) -> dict[st
 
 
 def _could_be(field: Field, column: Column) -> bool:
-    """Whether values alone allow a column to be a field of numbers, days, flags or categories."""
+    """Whether values alone allow a column to be a field of numbers, days, flags or categories.
+
+    Many sources ask it of the same field.
+    """
+    if field.name not in column.fields:
+        column.fields[field.name] = _allow(column, field)
+    return column.fields[field.name]
+
+
+def _allow(column: Column, field: Field) -> bool:
     if not (_is_number(field) or field.type in ("DATE", "BOOLEAN") or field.allowed):
         return False
-    if len(column.values) < 2 or personal_look(column) or (value_share(field, column) or 0) < 0.95:
+    if len(column.values) < 2 or column.look or (value_share(field, column) or 0) < 0.95:
         return False
     if _is_number(field):
         numbers = [float(normalise.number(value) or 0) for value in column.values]

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ _WORDS = Path(__file__).parents[1] / "settings" / "headers.yaml"
 _COUNT, _SHARE, _DAY = "#", "%", "@"
 _MARKS = (_COUNT, _SHARE, _DAY)
 _MARK_WEIGHT, _WEAK_WEIGHT = 0.3, 0.3
+_ALIKE = 0.84  # how alike two texts must be to resemble each other
 _NO_UNIT = 0.5  # what is left of a score where a header speaks of another kind of value
 _NOISE = re.compile(r"\b(19|20)\d\d(/\d\d(\d\d)?)?\b|תש[א-ת]\"[א-ת]|\[\d+\]|(?<=[א-ת])\d\b")
 _UNITS = {"nis", "agorot", 'ש"ח', "אלפי", "באלפי", "אלפים", "מיליוני", "₪", 'בש"ח', 'למ"ס', "למס"}
@@ -54,6 +55,21 @@ class Name:
     words: tuple[str, ...]
     what: str
     own: bool
+
+    @cached_property
+    def plain(self) -> tuple[str, ...]:
+        """Its words as they are written."""
+        return plain_words(self.spelt)
+
+    @cached_property
+    def meant(self) -> frozenset[str]:
+        """Its words as they are meant."""
+        return frozenset(self.words)
+
+    @cached_property
+    def initials(self) -> str:
+        """The first letters of its words."""
+        return "".join(word[0] for word in self.plain)
 
 
 @cache
@@ -204,10 +220,11 @@ def _weights() -> dict[str, float]:
     return {word: math.log(1 + len(held) / count) for word, count in common.items()}
 
 
-def _weight(words: set[str]) -> float:
+@cache
+def _weight(words: frozenset[str]) -> float:
     most = math.log(1 + len(_all_names()))
     known = _weights()
-    return sum(
+    return math.fsum(  # to the last bit the same, in whatever order a set gives its words
         _MARK_WEIGHT
         if word in _MARKS
         else _WEAK_WEIGHT
@@ -217,6 +234,7 @@ def _weight(words: set[str]) -> float:
     )
 
 
+@cache  # files of several years have the same headers
 def header_score(name: str, header: str) -> tuple[float, str]:
     """Return how well a header names a column of the contract (0 to 1), and why."""
     field, best, why = dictionary().fields[name], 0.0, ""
@@ -240,37 +258,63 @@ def header_score(name: str, header: str) -> tuple[float, str]:
 
 
 def _score(name: Name, header: str) -> tuple[float, str]:
-    if name.spelt == normalise.spelling(header):
+    if name.spelt == _spelt(header):
         return (1.0 if name.own else 0.92), "equals"
     own, meant = plain_words(header), meant_words(header)
     if not meant or not name.words:
         return 0.0, ""
-    if own == plain_words(name.spelt):
+    if own == name.plain:
         # What stands in brackets tells apart columns that are otherwise called the same.
         return (0.98 if name.own else 0.91), "equals"
-    ours = set(name.words)
-    theirs = {
+    ours = name.meant
+    theirs = frozenset(
         next(iter(sorted(_meant_by(word) & ours)), word) if word.endswith("'") else word
         for word in meant
-    }
+    )
     if ours == theirs:
         return (0.95 if name.own else 0.9), "means the same as"
-    common = _weight(ours & theirs)
-    covers, explains = common / _weight(ours), common / _weight(theirs)
     # The words that tell nothing alone are no reason: a number of what, a day of what?
-    if ours & theirs and not (ours & theirs) <= {*_MARKS, *_weak()}:
+    both = ours & theirs
+    if both and not both <= _saying_nothing():
+        common = _weight(both)
+        covers, explains = common / _weight(ours), common / _weight(theirs)
         if covers > 0.999:
             return 0.58 + 0.32 * explains, "contains the words of"
         if covers * explains > 0.3:
             return 0.85 * covers * explains**0.5, "has words of"
-    if len(own) <= 4:
-        matcher = difflib.SequenceMatcher(None, name.spelt, " ".join(own))
-        if matcher.real_quick_ratio() > 0.84 and (ratio := matcher.ratio()) > 0.84:
-            return 0.8 * ratio, "resembles"
-    letters = "".join(word[0] for word in plain_words(name.spelt))
-    if len(letters) > 1 and "".join(own) == letters and '"' in header:
+    if len(own) <= 4 and (likeness := _likeness(name.spelt, " ".join(own))) > _ALIKE:
+        return 0.8 * likeness, "resembles"
+    if len(name.initials) > 1 and "".join(own) == name.initials and '"' in header:
         return 0.75, "has the first letters of"
     return 0.0, ""
+
+
+@cache
+def _spelt(text: str) -> str:
+    return normalise.spelling(text)
+
+
+@cache
+def _saying_nothing() -> frozenset[str]:
+    return _weak() | frozenset(_MARKS)
+
+
+@cache
+def _letters(text: str) -> Counter[str]:
+    return Counter(text)
+
+
+def _likeness(one: str, other: str) -> float:
+    """Return how alike two texts are, 0 to 1; 0 as well where it is surely not above `_ALIKE`."""
+    # No more of them is alike than letters that both have: to count these is much quicker.
+    both = sum((_letters(one) & _letters(other)).values()) if _near(one, other) else 0
+    if 2 * both <= _ALIKE * (len(one) + len(other)):
+        return 0.0
+    return difflib.SequenceMatcher(None, one, other).ratio()
+
+
+def _near(one: str, other: str) -> bool:
+    return 2 * min(len(one), len(other)) > _ALIKE * (len(one) + len(other))
 
 
 def _kept(field: Field, header: str) -> float:
@@ -288,7 +332,7 @@ def header_allows(field: Field, header: str) -> bool:
 @cache
 def is_aside(header: str) -> bool:
     """Whether many files have such a column and no source asks for it."""
-    meant = set(meant_words(header)) - {*_MARKS, *_weak()}
+    meant = set(meant_words(header)) - _saying_nothing()
     known = [set(meant_words(text)) for text in _held()["aside"]]
     if any(words and words <= meant for words in known):
         return True
@@ -308,6 +352,6 @@ def speaks_of(source_id: str, text: str) -> float:
     """Return how well a title or the name of a sheet or file names a source, 0 to 1."""
     said = set(meant_words(text))
     calls = [dictionary().source_he(source_id), *_held()["about"].get(source_id, ())]
-    named = [set(meant_words(call)) for call in calls]
+    named = [frozenset(meant_words(call)) for call in calls]
     found = [_weight(words) for words in named if words and words <= said]
     return min(1.0, max(found, default=0.0) / math.log(1 + len(_all_names())))

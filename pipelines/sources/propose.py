@@ -36,7 +36,6 @@ from pipelines.sources.guess import (
     date_order,
     describe,
     fits,
-    personal_look,
     rank,
     shape,
     unit_of,
@@ -396,7 +395,7 @@ def _columns(
                 f"      {name}: {_scalar(found.header)}  # {found.confidence}:"
                 f" {found.reason}{rivals}"
             )
-            if field.privacy != "personal" and (look := personal_look(column)):
+            if field.privacy != "personal" and (look := column.look):
                 yield Todo(
                     (),
                     f"{name}: {look}, though the column is not about persons: is it the right one?",
@@ -418,7 +417,7 @@ def _columns(
     is_header = sum(found.by_header for found in best.guesses.values()) > 1
     left = [column for column in columns.values() if column.header not in used]
     for number, column in enumerate(left[:_MOST_UNMAPPED], start=1):
-        look = personal_look(column)
+        look = column.look
         advice = f"{look}: leave it out" if look else shape(column.values)
         shown = repr(header_shown(column.header)) if is_header else f"unmapped header {number}"
         yield Todo((), f"{shown} fits no column ({advice})")
@@ -621,7 +620,7 @@ def _may_quote(field: Field, found: Guess, column: Column, unknown: int) -> bool
         field.privacy == "public"
         and is_category
         and len(column.values) <= _MOST_VALUES
-        and personal_look(column) is None
+        and column.look is None
         and all(
             len(value) <= 40 and mask_personal(value) == value and not re.search(r"\d{5}", value)
             for value in column.values

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
-import sqlglot
-from sqlglot import exp
 
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import NO_FAULT, Field, Table, dictionary
@@ -482,6 +480,9 @@ def suspect_rows(
     finds the same in it. Each rule is asked of the distinct values of the columns that it reads,
     and keys are compared by a hash of 64 bits.
     """
+    import sqlglot  # for large tables alone; it takes a while
+    from sqlglot import exp
+
     table = dictionary().contract(source_id)
     if list(rules_together(source_id)):
         raise ValueError(f"{source_id}: rules over several rows are not asked of large tables")

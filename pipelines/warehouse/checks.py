@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
@@ -46,9 +47,24 @@ class CheckResult:
     failing_expectations: tuple[str, ...]
 
 
+def load_beside() -> None:
+    """Begin to load Great Expectations beside other work: it takes seconds, and hardly a run has
+    nothing to ask of it.
+    """
+    _loading()
+
+
 @cache
+def _loading() -> Future[Any]:
+    return ThreadPoolExecutor(1).submit(_load)
+
+
 def _library() -> Any:
-    """Import Great Expectations (seconds) once, with its telemetry and progress bars off."""
+    return _loading().result()
+
+
+def _load() -> Any:
+    """Import Great Expectations, with its telemetry and progress bars off."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from pipelines.settings.fields import dictionary
-from pipelines.warehouse.sql_assets import SqlTable, column_lineage, sql_tables, upstream
+from pipelines.warehouse.sql_tables import SqlTable, column_lineage, sql_tables, upstream
 from pipelines.warehouse.tables import Step
 
 Cell = tuple[str, str]
@@ -51,8 +51,7 @@ def _by_sql() -> dict[str, SqlTable]:
 def _of_sql(sql: SqlTable, column: str) -> list[Cell]:
     if not column or any(name.startswith("audit.") for name in sql.reads):
         return [(name, "") for name in upstream(sql)]
-    behind = column_lineage(sql).deps_by_column[column]
-    return [(dep.asset_key.path[-1], dep.column_name) for dep in behind]
+    return list(column_lineage(sql)[column])
 
 
 def _of_step(step: Step, column: str) -> list[Cell]:

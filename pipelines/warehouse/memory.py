@@ -26,6 +26,7 @@ from models.allocation.solve import clock
 from pipelines.settings.aside import set_aside
 from pipelines.settings.city import CityFolder
 from pipelines.settings.code import code_fingerprint
+from pipelines.settings.content import content_of
 from pipelines.settings.seen import Watched, is_as_seen
 
 Tables = Mapping[str, pl.DataFrame]
@@ -92,22 +93,6 @@ def _key(given: Tables) -> str:
     whole = hashlib.sha256(_code())
     for name in sorted(given):
         whole.update(f"{name} {content_of(given[name])}\n".encode())
-    return whole.hexdigest()
-
-
-def content_of(table: pl.DataFrame) -> str:
-    """A hash over a table's columns, types and rows, however they are held in memory."""
-    whole = hashlib.sha256(repr(table.schema).encode())
-    for column in table:
-        whole.update(column.is_null().to_numpy().tobytes())
-        if column.dtype == pl.String:
-            texts = column.fill_null("")
-            whole.update(texts.str.len_bytes().to_numpy().tobytes())
-            whole.update("".join(texts.to_list()).encode())
-        elif column.dtype.is_numeric() or column.dtype == pl.Boolean:
-            whole.update(column.fill_null(strategy="zero").to_numpy().tobytes())
-        else:
-            whole.update(repr(column.to_list()).encode())
     return whole.hexdigest()
 
 

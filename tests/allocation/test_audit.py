@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.allocation.account.audit import AuditSettings, audit, by_group, changes, with_quartile
+from models.allocation.account.audit import AuditSettings, audit, by_group, changes
 from models.allocation.account.concentration import INDICES, concentration, concentration_curve
 from models.allocation.account.horizontal import (
     _status,
@@ -17,6 +17,7 @@ from models.allocation.account.horizontal import (
     stream_differences,
     unequal_pairs,
 )
+from models.quarters import with_quartile
 from tests.examples import examples
 
 FAST = settings(max_examples=examples(100), deadline=None, derandomize=True)

@@ -15,11 +15,11 @@ from models.demo import generate
 from models.demo.pupils import pupil_ids
 from pipelines.demo.write import write_city
 from pipelines.settings.city import load_city
-from pipelines.sources.collect import city_references
 from pipelines.sources.files import read_source
 from pipelines.sources.load import build_raw, raw_name, record_load
+from pipelines.sources.references import city_references
 from pipelines.warehouse.database import LAYERS, qualified, swap
-from pipelines.warehouse.sql_assets import sql_tables, write_sql
+from pipelines.warehouse.sql_tables import sql_tables, write_sql
 
 ROWS, SOURCE, YEAR = 1_000_000, "tests__pupil_scores", 2026
 

@@ -1,5 +1,5 @@
-"""What a person sees: the lineage page and an asset in the Dagster UI, and the report, in a real
-browser.
+"""What a person sees of pages and studio in a real browser; the pages of Dagster are looked at in
+`tests/faults/test_servers.py`, where its server runs.
 
 Pictures are kept in tests/screenshots.
 """
@@ -32,73 +32,12 @@ def page(browser):
     page.close()
 
 
-@pytest.fixture(scope="module")
-def ui(published):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        PROJECT / ".venv/bin/dagster-webserver",
-        "-m",
-        "pipelines.definitions",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-    ]
-    if not command[0].exists():
-        command = [sys.executable, "-m", "dagster_webserver", *command[1:]]
-    process = subprocess.Popen(
-        command,
-        cwd=PROJECT,
-        env=published.env | {"TIKKUN_CITY": published.raw.name, "PYTHONPATH": str(PROJECT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(120):
-            try:
-                urllib.request.urlopen(f"{address}/server_info", timeout=2).read()
-                break
-            except OSError:
-                assert process.poll() is None, "the web server ended"
-                time.sleep(1)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
 def only_here(page, address):
     return [
         url
         for url in page.asked
         if not url.startswith((address, "data:", "blob:", address.replace("http", "ws")))
     ]
-
-
-def test_lineage_page(ui, page):
-    page.goto(f"{ui}/asset-groups")
-    page.get_by_text("collect", exact=False).first.wait_for(timeout=90_000)
-    page.wait_for_timeout(4000)
-    page.screenshot(path=SCREENSHOTS / "lineage.png")
-    text = page.inner_text("body")
-    for stage in ("aim", "collect", "diagnose", "decide", "act", "review"):
-        assert stage in text
-    assert "Join the" not in text  # no pop-up
-    assert only_here(page, ui) == []
-
-
-def test_asset_page(ui, page):
-    page.goto(f"{ui}/assets/mart/mart_gap_school")
-    page.get_by_text(
-        "one school × subject over the years of the window", exact=False
-    ).first.wait_for(timeout=90_000)
-    page.wait_for_timeout(3000)
-    page.screenshot(path=SCREENSHOTS / "asset.png")
-    assert "mart_gap_school" in page.inner_text("body")
-    assert only_here(page, ui) == []
 
 
 def test_report(published, page):

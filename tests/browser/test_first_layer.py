@@ -7,6 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from pipelines.publish.pages.base import ANNEXES, FIRST
 from tests.browser.pictures import SCREENSHOTS
+from tests.examples import ARE_ALL, part_of
 from tests.publish.layer import Layer
 
 SCREEN = 800  # of a laptop of 1280, in pixels
@@ -37,33 +38,38 @@ def names(layer):
 
 @pytest.fixture
 def opened(browser, layer):
-    """Open a page at a width; what it asked for and complained of is kept."""
-    pages = []
+    """Open a page at a width, in the one window of the test; what it asked for and complained of
+    is kept.
+    """
+    # The page's own policy keeps every script out that is not ours: the checker's too.
+    page = browser.new_page(bypass_csp=True)
+    page.asked, page.said = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
 
     def open_at(name, width=1280):
-        # The page's own policy keeps every script out that is not ours: the checker's too.
-        page = browser.new_page(viewport={"width": width, "height": SCREEN}, bypass_csp=True)
-        pages.append(page)
-        page.asked, page.said = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
+        page.set_viewport_size({"width": width, "height": SCREEN})
+        page.goto("about:blank")
+        page.asked.clear()
+        page.said.clear()
         page.goto((layer.folder / name).resolve().as_uri())
         return page
 
     yield open_at
-    for page in pages:
-        page.close()
+    page.close()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nobody_is_kept_out(opened, names, width):
     """No violation of axe-core, and no contrast that it could not decide.
 
-    The colours of charts are judged in `tests/publish/test_charts.py`.
+    Each page at one of two widths, by turns, and in `make validate` at both. The colours of charts
+    are judged in `tests/publish/test_charts.py`.
     """
     found = {}
-    for name in names:
+    for name in part_of(names, 2, at=width == 390):
         page = opened(name, width)
         # What a table has scrolled away is covered, and not judged: let it stand.
         page.add_style_tag(content=".wide { overflow: visible !important; }")
@@ -77,11 +83,11 @@ def test_nobody_is_kept_out(opened, names, width):
         ]
         if faults:
             found[name] = faults
-        page.close()
     assert found == {}
 
 
-@pytest.mark.parametrize("name", ANNEXES)
+@pytest.mark.sampled
+@pytest.mark.parametrize("name", part_of(ANNEXES, 3))
 def test_nobody_is_kept_out_of_an_annex(opened, name):
     page = opened(f"annex/{name}.html")
     said = Axe().run(page, {"exclude": [["svg"]]}, {"resultTypes": ["violations"]}).response
@@ -101,14 +107,14 @@ def _is_a_sign(node):
 def test_nothing_is_asked_for_and_nothing_sticks_out(opened, layer, names, width):
     for name in names:
         page = opened(name, width)
-        page.screenshot(path=SCREENSHOTS / f"first_{name.replace('/', '_')}_{width}.png")
+        if ARE_ALL:
+            page.screenshot(path=SCREENSHOTS / f"first_{name.replace('/', '_')}_{width}.png")
         assert page.evaluate("document.documentElement.scrollWidth") <= width + 1, name
         page.evaluate("document.querySelectorAll('details').forEach(node => { node.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth") <= width + 1, name
         assert page.evaluate("getComputedStyle(document.body).direction") == "rtl"
         assert page.asked == [(layer.folder / name).resolve().as_uri()]
         assert page.said == [], name
-        page.close()
 
 
 def test_a_script_of_others_does_not_run(browser, layer, tmp_path):
@@ -157,4 +163,3 @@ def test_a_keyboard_is_enough(opened, names):
             page.locator("summary").first.focus()
             page.keyboard.press("Enter")
             assert page.locator("details").first.evaluate("node => node.open"), name
-        page.close()

@@ -5,6 +5,7 @@ Nothing here is taken from the words by which the product guesses.
 """
 
 import random
+from datetime import datetime
 from pathlib import Path
 
 import xlsxwriter
@@ -32,6 +33,8 @@ class Sheet:
     def __init__(self, path, title, changed, name="גיליון1"):
         self.changed = changed
         self.book = xlsxwriter.Workbook(path)
+        # The same bytes at every hour, so that a run of the town is found again by its content.
+        self.book.set_properties({"created": datetime(2026, 1, 1)})
         self.sheet = self.book.add_worksheet(name)
         self.sheet.right_to_left()
         self.sheet.write(0, 0, "עיריית גבעת אלונים – מינהל החינוך")

@@ -1,8 +1,5 @@
 """A town of five schools from its own Excel files: the answers are kept here and replayed."""
 
-import shutil
-from pathlib import Path
-
 import polars as pl
 import pytest
 import yaml
@@ -10,26 +7,11 @@ import yaml
 from pipelines.commands.check import main as check
 from pipelines.commands.new_city import main as new_city
 from pipelines.settings.city import load_city
+from tests.cities.first_day import ANSWERS, first_day
 from tests.cities.five_schools import HEBREW_YEAR, PROGRAMMES, SCHOOLS, write_year
 from tests.runs import place_at
 
-ANSWERS = Path(__file__).with_name("five_schools.answers.yaml")
 MOST_OPEN = 5
-
-
-@pytest.fixture(scope="module")
-def town(tmp_path_factory):
-    """The town after its first day, without a run."""
-    folder = tmp_path_factory.mktemp("first") / "raw" / "givat_alonim"
-    for year in (2025, 2026):
-        write_year(folder / "files", year)
-    assert new_city([str(folder), "--answers", str(ANSWERS)]) == 0
-    return folder
-
-
-@pytest.fixture
-def copy(town, tmp_path):
-    return Path(shutil.copytree(town, tmp_path / "givat_alonim"))
 
 
 def test_nobody_is_asked_more_than_five_things(tmp_path, capsys):
@@ -168,9 +150,7 @@ def expect_published(place, planned):
 def test_it_is_published_in_both_years(tmp_path):
     """From the files and the answers to a release, and a year later to the next one."""
     place = place_at(tmp_path, "givat_alonim")
-    for year in (2025, 2026):
-        write_year(place.raw / "files", year)
-    assert new_city([str(place.raw), "--answers", str(ANSWERS)]) == 0
+    first_day(place.raw)
     for planned in (2027, 2028):
         if planned == 2028:
             write_year(place.raw / "files", 2027)

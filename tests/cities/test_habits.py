@@ -8,12 +8,14 @@ from pipelines.commands.new_city import main as new_city
 from pipelines.rehearsal import rehearse
 from pipelines.settings.city import load_city, load_sources
 from pipelines.settings.fields import dictionary
-from tests.cities.five_schools import write_year
+from tests.cities.first_day import ANSWERS, account_quickly
 from tests.cities.habits import write_one_workbook, write_semicolons
-from tests.cities.test_five_schools import ANSWERS, MOST_OPEN
+from tests.cities.test_five_schools import MOST_OPEN
 from tests.runs import run_of
 
 HABITS = (write_semicolons, write_one_workbook)
+# What of a decision tells where it was read, and decides nothing.
+TOLD_ABOUT = {"source", "reason", "funding_source"}
 # What the town is told: who needs what, who gets what, for how much.
 TOLD = ("mart_need_index", "mart_gap_school_subject", "mart_allocation", "mart_work_plan")
 
@@ -37,9 +39,8 @@ def test_other_habits_ask_no_more_and_pass_the_check(write, tmp_path, capsys):
 
 def _staged(folder):
     """Every staged row of a town, source by source, wherever it stood."""
-    assert new_city([str(folder), "--answers", str(ANSWERS)]) == 0
     city = load_sources(folder)
-    done = rehearse(city)
+    done = rehearse(city, checked=False)
     rows = {}
     for source_id in city.city.sources:
         table = dictionary().contract(source_id)
@@ -50,39 +51,56 @@ def _staged(folder):
     return rows
 
 
+def _decided(folder):
+    """All that a run takes from a town's settings but where its rows stand."""
+    city = load_city(folder)
+    return _without_sources(city.policy.model_dump()), city.city.model_dump(exclude={"sources"})
+
+
+def _without_sources(held):
+    if not isinstance(held, dict):
+        return held
+    return {key: _without_sources(value) for key, value in held.items() if key not in TOLD_ABOUT}
+
+
+@pytest.fixture(scope="module")
+def staged(town):
+    return _staged(town)
+
+
 @pytest.mark.parametrize("write", HABITS)
-def test_other_habits_stage_the_same_rows(write, tmp_path):
-    own, other = tmp_path / "own" / "givat_alonim", tmp_path / "other" / "givat_alonim"
-    for year in (2025, 2026):
-        write_year(own / "files", year)
+def test_other_habits_stage_the_same_rows_and_draft_the_same_policy(write, town, staged, tmp_path):
+    """Of these two a release is made: that it is the same one is held by whole runs, below."""
+    other = tmp_path / "other" / "givat_alonim"
     write(other / "files", tmp_path / "aside", 2025, 2026)
-    expected, found = _staged(own), _staged(other)
+    assert new_city([str(other), "--answers", str(ANSWERS)]) == 0
+    assert _decided(other) == _decided(town)
+    expected, found = staged, _staged(other)
     assert set(found) == set(expected)
     for source_id, rows in expected.items():
         assert rows.height > 4, source_id
         assert found[source_id].equals(rows), source_id
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
+@pytest.fixture
+def published(copy):
     """The town's own release, from the files as its offices keep them."""
-    folder = tmp_path_factory.mktemp("own") / "givat_alonim"
-    for year in (2025, 2026):
-        write_year(folder / "files", year)
-    return _release_of(folder)
+    return _release_of(copy)
 
 
 def _release_of(folder):
-    assert new_city([str(folder), "--answers", str(ANSWERS)]) == 0
+    account_quickly(folder)
     run = run_of(folder)
     assert run.code == 0, run.said
     return run.place.current
 
 
+@pytest.mark.slow  # the same staged rows and the same policy, above, are quick
 @pytest.mark.parametrize("write", HABITS)
 def test_other_habits_come_to_the_same_release(write, published, tmp_path):
-    folder = tmp_path / "givat_alonim"
+    folder = tmp_path / "other" / "givat_alonim"
     write(folder / "files", tmp_path / "aside", 2025, 2026)
+    assert new_city([str(folder), "--answers", str(ANSWERS)]) == 0
     current = _release_of(folder)
     for name in TOLD:
         told, own = (

@@ -1,34 +1,19 @@
-"""A programme of the town's own, which no catalogue has, comes into the policy and the plan."""
+"""A programme of the town's own, which no catalogue has, comes into the policy.
+
+That it is in the plan: `test_guide.py`.
+"""
 
 import shutil
 from pathlib import Path
 
-import polars as pl
 import pytest
 import yaml
 
 from pipelines.commands.check import main as check
 from pipelines.commands.new_city import main as new_city
 from pipelines.settings.city import CityError, load_city
+from tests.cities.first_day import FILLED_IN, answer, fill_in
 from tests.cities.five_schools import write_year
-from tests.cities.test_five_schools import ANSWERS
-from tests.runs import run_of
-
-ASKED = "responses/תזמורת עירונית"
-FILLED_IN = {
-    "goal": "g03",
-    "response_class": "other_fields",
-    "action_channel": "educational_programs",
-    "horizon": "long",
-    "registered_on": "2026-11-30",
-}
-
-
-def answer(folder, reply):
-    given = yaml.safe_load(ANSWERS.read_text(encoding="utf-8")) | {ASKED: reply}
-    path = folder.parent / "given.yaml"
-    path.write_text(yaml.safe_dump(given, allow_unicode=True), encoding="utf-8")
-    return new_city([str(folder), "--answers", str(path)])
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +28,6 @@ def drafted(tmp_path_factory):
 @pytest.fixture
 def folder(drafted, tmp_path):
     return Path(shutil.copytree(drafted, tmp_path / "givat_alonim"))
-
-
-def fill_in(folder, served="0.1"):
-    path = folder / "policy.yaml"
-    text = path.read_text(encoding="utf-8")
-    for key, value in FILLED_IN.items():
-        assert f"    {key}: '?'" in text
-        text = text.replace(f"    {key}: '?'", f"    {key}: {value}")
-    path.write_text(text.replace("{value: '?'", f"{{value: {served}"), encoding="utf-8")
 
 
 def test_what_is_open_is_refused_with_its_lines(folder, capsys):
@@ -109,14 +85,3 @@ def test_without_an_id_its_letters_make_one(tmp_path):
     held = yaml.safe_load((folder / "city.yaml").read_text(encoding="utf-8"))
     values = held["sources"]["programmes__delivery"]["values"]["response_id"]
     assert values["תזמורת עירונית"] == "tzmvrt_ayrvnyt"
-
-
-def test_it_is_published_and_next_year_asks_nothing(folder, capsys):
-    fill_in(folder)
-    run = run_of(folder)
-    assert run.code == 0, run.said
-    plan = pl.read_parquet(run.place.current / "analyst" / "mart_allocation.parquet")
-    assert "orchestra" in set(plan["response_id"])
-    write_year(folder / "files", 2027)
-    assert new_city([str(folder)]) == 0
-    assert " 0 open" in capsys.readouterr().out

@@ -21,7 +21,7 @@ import duckdb
 import polars as pl
 
 from pipelines.warehouse.engines import in_dialect
-from pipelines.warehouse.sql_assets import SqlTable, sql_tables
+from pipelines.warehouse.sql_tables import SqlTable, sql_tables
 
 _DIGITS = 1e-9
 

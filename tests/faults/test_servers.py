@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
@@ -20,6 +21,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from pipelines.guard import LOGIN, SERVED_AS, TOKEN, guarded
 from pipelines.settings.city import CityError
+from tests.browser.pictures import SCREENSHOTS
 from tests.runs import PROJECT, copy_of
 
 HERE = "http://127.0.0.1:3000"
@@ -211,7 +213,10 @@ def place(published, tmp_path_factory):
     return copy_of(published, tmp_path_factory.mktemp("served"))
 
 
-@pytest.fixture(scope="module", params=[[], ["--view"]], ids=["whole", "view"])
+EVERYTHING, TO_LOOK = (), ("--view",)
+
+
+@pytest.fixture(scope="module", params=[EVERYTHING, TO_LOOK], ids=["whole", "view"])
 def dagster(place, request):
     env = place.env | {"TIKKUN_CITY": place.raw.name}
     process, address = _started(["pipelines.commands.page", *request.param], env, "/server_info")
@@ -336,6 +341,47 @@ def test_a_page_of_another_site_starts_nothing_and_ours_does(dagster, other_site
         _asked(own, mutation.replace("startSchedule", "resetSchedule"))
     own.close()
     other.close()
+
+
+@pytest.fixture
+def looked_at(dagster, browser):
+    """Open a page of the Dagster UI; nothing but its own server may be asked for anything."""
+    address, _ = dagster
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    def open_page(path):
+        page.goto(address + path)
+        return page
+
+    yield open_page
+    page.close()
+    own = (address, "data:", "blob:", address.replace("http", "ws"))
+    assert [url for url in asked if not url.startswith(own)] == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dagster", [EVERYTHING], ids=["whole"], indirect=True)
+def test_lineage_page(looked_at):
+    page = looked_at("/asset-groups")
+    page.get_by_text("collect", exact=False).first.wait_for(timeout=90_000)
+    for stage in ("aim", "collect", "diagnose", "decide", "act", "review"):
+        expect(page.locator("body")).to_contain_text(stage, timeout=30_000)
+    page.wait_for_timeout(1000)
+    page.screenshot(path=SCREENSHOTS / "lineage.png")
+    assert "Join the" not in page.inner_text("body")  # no pop-up
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dagster", [EVERYTHING], ids=["whole"], indirect=True)
+def test_asset_page(looked_at):
+    page = looked_at("/assets/mart/mart_gap_school")
+    said = page.get_by_text("one school × subject over the years of the window", exact=False)
+    said.first.wait_for(timeout=90_000)
+    expect(page.locator("body")).to_contain_text("mart_gap_school", timeout=30_000)
+    page.wait_for_timeout(1000)
+    page.screenshot(path=SCREENSHOTS / "asset.png")
 
 
 @pytest.mark.browser

@@ -15,7 +15,7 @@ from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.pages.diagnosis import render_diagnosis
 from pipelines.settings.city import load_city
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.sql_assets import sql_tables
+from pipelines.warehouse.sql_tables import sql_tables
 
 SUBJECT = "science"
 ANEW = ("core_school_subject_year", "core_gap_cell", "core_band_cell")

@@ -22,7 +22,7 @@ from pipelines.settings.archive import (
 )
 from pipelines.settings.city import CityError, refuse_dropped
 from pipelines.settings.scenario_files import BASE
-from tests.runs import place_at
+from tests.runs import copy_or_link, place_at
 
 DAY, TODAY = date(2026, 6, 20), date(2026, 7, 30)
 WHY = "תוכנית מאוזנת, לפי הצורך"
@@ -31,7 +31,7 @@ WHY = "תוכנית מאוזנת, לפי הצורך"
 def _space(published, folder):
     place = place_at(folder, published.raw.name)
     shutil.copytree(published.raw, place.raw)
-    shutil.copytree(published.marts, place.marts, symlinks=True)
+    shutil.copytree(published.marts, place.marts, symlinks=True, copy_function=copy_or_link)
     return place
 
 
@@ -48,6 +48,23 @@ def space(place):
 
 def _first(space, **changes):
     return decide(space, Decision(BASE, "budget_committee", WHY, DAY, **changes), TODAY)
+
+
+@pytest.fixture(scope="module")
+def decided(published, tmp_path_factory):
+    """The city after its first decision."""
+    place = _space(published, tmp_path_factory.mktemp("decided"))
+    with patch.dict(os.environ, place.env):
+        _first(place.workspace())
+    return place
+
+
+@pytest.fixture
+def archived(decided, tmp_path):
+    """A copy of what it keeps, and the folder of its decision there; the release is not needed."""
+    place = place_at(tmp_path, decided.raw.name)
+    shutil.copytree(decided.raw, place.raw)
+    return place.workspace(), place.raw / "decided" / "2027" / "v1"
 
 
 def _in(path, suffix=""):
@@ -182,15 +199,18 @@ def test_a_damaged_release_is_not_decided_on(space, place):
     ],
 )
 @pytest.mark.parametrize("how", ["changed", "gone"])
-def test_a_damaged_archive_is_refused(space, part, how):
-    path = _first(space).folder / part
+def test_a_damaged_archive_is_refused(archived, part, how):
+    space, folder = archived
+    assert [one.name for one in space.city().decided] == ["2027/v1"]
+    path = folder / part
     path.unlink() if how == "gone" else path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(CityError, match="archive of a decision is damaged"):
         space.city()
 
 
-def test_what_is_added_to_an_archive_is_seen(space):
-    (_first(space).folder / "note.txt").write_text("x", encoding="utf-8")
+def test_what_is_added_to_an_archive_is_seen(archived):
+    space, folder = archived
+    (folder / "note.txt").write_text("x", encoding="utf-8")
     with pytest.raises(CityError, match=r"not as archived: note\.txt"):
         space.city()
 

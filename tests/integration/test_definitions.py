@@ -9,10 +9,11 @@ from pipelines.definitions import CHAIN, build
 from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import Workspace
 from pipelines.sources.collect import RANGE_END, RANGE_START, all_years, school_year, year_key
+from pipelines.warehouse.assets import as_dagster
 from pipelines.warehouse.checks import CheckResult
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.suites import Check, Says, checks_of
-from pipelines.warehouse.tables import STAGES, as_dagster
+from pipelines.warehouse.tables import STAGES
 
 SNAPSHOT = Path(__file__).parent / "snapshot.txt"
 

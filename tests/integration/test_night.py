@@ -73,27 +73,34 @@ def test_a_city_without_a_release_is_run_whole(small_city, tmp_path):
 
 
 def test_nights(place, looks):
-    """The night knows what the command published, rests, and goes on from it."""
+    """The night knows what the command published, rests, and goes on from it.
+
+    What it asks for after a change of the policy is looked at here, and run below.
+    """
     one = current_release(place.marts)
     assert manifest(one)["compared_with"] is None
     assert "nothing has changed" in night(place)
     assert current_release(place.marts) == one
 
-    # What only the last steps read: the night takes the others as they were remembered.
+    policy = (place.raw / "policy.yaml").read_bytes()
     change_policy(place, "act", value={"overdue_days": {"value": 31, **DAYS}})
-    looks.clear()
-    assert night(place).asset_selection is None
-    assert len(looks) == 1  # once a run, not once a step
-    three = verify(place.marts)
-    assert three != one
-    assert manifest(three)["compared_with"] == one.name
-    assert drift(three)["previous_value"].to_list() == drift(one)["observed_value"].to_list()
+    with patch.dict(os.environ, place.env), instance(place.workspace()) as history:
+        assert ask(place, history)[1].asset_selection is None
+    (place.raw / "policy.yaml").write_bytes(policy)
 
-    (place.raw / "scenarios" / "need_blind.yaml").unlink()
-    asked = night(place).asset_selection
-    assert dg.AssetKey(["mart", "mart_scenario"]) in asked
-    assert dg.AssetKey(["mart", "mart_allocation"]) not in asked
-    assert manifest(verify(place.marts))["compared_with"] == three.name
+    was = one
+    for gone in ("need_blind", "more_excellence"):
+        (place.raw / "scenarios" / f"{gone}.yaml").unlink()
+        looks.clear()
+        asked = night(place).asset_selection
+        assert len(looks) == 1  # once a run, not once a step
+        assert dg.AssetKey(["mart", "mart_scenario"]) in asked
+        assert dg.AssetKey(["mart", "mart_allocation"]) not in asked
+        now = verify(place.marts)
+        assert now != was
+        assert manifest(now)["compared_with"] == was.name
+        assert drift(now)["previous_value"].to_list() == drift(was)["observed_value"].to_list()
+        was = now
     assert "nothing has changed" in night(place)
     assert "nothing has changed" in place.call().stdout
 
@@ -101,6 +108,21 @@ def test_nights(place, looks):
         runs = history.get_runs()
         assert {run.tags[CITY] for run in runs} == {"demo_city"}
         assert len(runs) == 3
+
+
+@pytest.mark.slow
+def test_a_night_after_a_change_of_the_policy(place, looks):
+    """What only the last steps read: the night takes the others as they were remembered."""
+    one = current_release(place.marts)
+    change_policy(place, "act", value={"overdue_days": {"value": 31, **DAYS}})
+    looks.clear()
+    assert night(place).asset_selection is None
+    assert len(looks) == 1
+    two = verify(place.marts)
+    assert two != one
+    assert manifest(two)["compared_with"] == one.name
+    assert drift(two)["previous_value"].to_list() == drift(one)["observed_value"].to_list()
+    assert "nothing has changed" in night(place)
 
 
 def test_two_cities_side_by_side_share_no_history(tmp_path, monkeypatch):

@@ -340,7 +340,11 @@ def published_for(authority, staged, folder):
 
 @pytest.mark.parametrize(
     ("authority", "schools"),
-    [("תמר", 1), pytest.param("שדרות", 8, marks=pytest.mark.slow), ("מעלה אפרים", 0)],
+    [
+        pytest.param("תמר", 1, marks=pytest.mark.slow),
+        pytest.param("שדרות", 8, marks=pytest.mark.slow),
+        ("מעלה אפרים", 0),
+    ],
 )
 def test_another_authority_by_one_line(shared_data, staged, tmp_path, authority, schools):
     """One school; few of them; none of the plan's stage."""

@@ -6,7 +6,7 @@ import yaml
 from dagster import AssetSelection
 
 from pipelines.publish.release import current_release
-from pipelines.warehouse.tables import asset_key
+from pipelines.warehouse.assets import asset_key
 from tests.integration.conftest import change_policy
 from tests.runs import PROJECT, make_place
 

@@ -13,13 +13,13 @@ from tests.runs import make_place
 
 
 @pytest.mark.parametrize(
-    ("remembers", "moments"),
-    # Where steps are remembered a run is short, and kills meet all of it; the other is all of it.
-    [(True, (3, 15)), pytest.param(False, (6, 24), marks=pytest.mark.slow)],
+    ("remembers", "moments", "kills"),
+    # Where steps are remembered a run is short, and a kill meets any of it; the other is all of it.
+    [(True, (3, 15), 1), pytest.param(False, (6, 24), 2, marks=pytest.mark.slow)],
     ids=["remembered", "anew"],
 )
 def test_killed_at_any_moment_the_last_release_stays_and_two_at_once_make_the_next(
-    small_city, published, tmp_path, remembers, moments
+    small_city, published, tmp_path, remembers, moments, kills
 ):
     """And what they make is, to the byte, what an undisturbed run made in another place."""
     place = make_place(tmp_path, small_city)
@@ -28,7 +28,7 @@ def test_killed_at_any_moment_the_last_release_stays_and_two_at_once_make_the_ne
         shutil.copytree(*known)
     last = publish(place.marts, lambda folder: (folder / "a.txt").write_text("a"), lambda _: None)
     generator, has_ended = random.Random(7), False
-    for _ in range(2):
+    for _ in range(kills):
         process = place.start(*([] if remembers else ["--force"]))
         time.sleep(generator.uniform(*moments))
         process.send_signal(signal.SIGKILL)

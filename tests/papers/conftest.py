@@ -25,6 +25,7 @@ def packs(tables, context, published):
 
 
 @pytest.fixture(scope="session")
-def papers(published, context, tmp_path_factory):
+def papers(published, tmp_path_factory):
     """The folder of all papers, as `make papers` makes it."""
-    return make_papers(tmp_path_factory.mktemp("papers"), published.current.resolve(), context)
+    city = published.workspace().city()
+    return make_papers(tmp_path_factory.mktemp("papers"), published.current.resolve(), city)

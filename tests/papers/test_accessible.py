@@ -233,9 +233,15 @@ DAMAGES = {
 }
 
 
+# A page is damaged in a tenth of the time of ten; these need a figure, a list or a lower head.
+ONE_PAGE, TEN_PAGES = "ladder.pdf", "meeting_1.pdf"
+NOT_ON_ONE_PAGE = {"09-005", "13-004", "14-003", "14-007", "17-002"}
+
+
 @pytest.mark.parametrize("point", DAMAGES)
 def test_every_damage_is_found(papers, tmp_path, point):
-    writer = pypdf.PdfWriter(clone_from=papers / "committee" / "meeting_1.pdf")
+    paper = TEN_PAGES if point in NOT_ON_ONE_PAGE else ONE_PAGE
+    writer = pypdf.PdfWriter(clone_from=papers / "committee" / paper)
     if point in ("28-008", "28-012", "28-002"):
         for page in writer.pages:
             page.pop(NameObject("/Tabs"), None)
@@ -245,7 +251,8 @@ def test_every_damage_is_found(papers, tmp_path, point):
     assert any(fault.startswith(point) for fault in found), found
 
 
-def test_a_copy_without_damage_has_none(papers, tmp_path):
-    writer = pypdf.PdfWriter(clone_from=papers / "committee" / "meeting_1.pdf")
+@pytest.mark.parametrize("paper", [ONE_PAGE, TEN_PAGES])
+def test_a_copy_without_damage_has_none(papers, tmp_path, paper):
+    writer = pypdf.PdfWriter(clone_from=papers / "committee" / paper)
     writer.write(tmp_path / "copy.pdf")
     assert faults_of(tmp_path / "copy.pdf") == []

@@ -10,11 +10,10 @@ import fastexcel
 import pytest
 
 from pipelines.publish import words
-from pipelines.publish.build import WORKBOOK
 from pipelines.publish.pages import base
 from pipelines.publish.papers.make import POLICY
 from pipelines.publish.papers.policy_document import policy_document
-from pipelines.publish.workbook import head_of, tables_of_book
+from pipelines.publish.workbook import WORKBOOK, head_of, tables_of_book
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT
 from tests.papers.reading import (

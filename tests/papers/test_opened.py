@@ -9,10 +9,10 @@ from collections import Counter
 import pypdf
 import pytest
 
-from pipelines.publish.build import WORKBOOK
 from pipelines.publish.pages import base
 from pipelines.publish.papers.content import Number
 from pipelines.publish.papers.make import MEETINGS, POLICY
+from pipelines.publish.workbook import WORKBOOK
 
 SOFFICE = shutil.which("soffice")
 PARTS = ("loimpress", "lowriter", "localc")

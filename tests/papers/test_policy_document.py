@@ -153,10 +153,10 @@ def test_a_text_cannot_become_typst_code_and_numbers_stay_apart(paper, folder):
     assert '#panic()\\"' in typst_source(one)
 
 
-def test_papers_stand_aside_from_the_release_and_repeat_byte_for_byte(published, context, tmp_path):
-    release = published.current.resolve()
+def test_papers_stand_aside_from_the_release_and_repeat_byte_for_byte(published, tmp_path):
+    release, city = published.current.resolve(), published.workspace().city()
     before = {path: path.stat().st_mtime_ns for path in release.rglob("*")}
-    folder = make_papers(tmp_path, release, context)
+    folder = make_papers(tmp_path, release, city)
     first = (folder / MANIFEST).read_text(encoding="utf-8")
     assert {path.name for path in (folder / "committee").iterdir()} >= {
         VERIFY,
@@ -166,7 +166,7 @@ def test_papers_stand_aside_from_the_release_and_repeat_byte_for_byte(published,
         *(f"{name}.{ending}" for name in MEETINGS for ending in ("pptx", "pdf")),
     }
     assert (folder / "analyst").stat().st_mode & 0o077 == 0
-    assert (make_papers(tmp_path, release, context) / MANIFEST).read_text("utf-8") == first
+    assert (make_papers(tmp_path, release, city) / MANIFEST).read_text("utf-8") == first
     assert {path: path.stat().st_mtime_ns for path in release.rglob("*")} == before
 
 

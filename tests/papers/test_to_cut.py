@@ -169,7 +169,7 @@ def test_papers_and_entry_sheet_repeat_byte_for_byte(published, tmp_path):
     city = load_city(published.raw)
     told = []
     for name in ("one", "two"):
-        folder = make_papers(tmp_path / name, release, context_of(city), city)
+        folder = make_papers(tmp_path / name, release, city)
         told.append({p.name: p.read_bytes() for p in (folder / "committee").iterdir()})
     assert {ENTRY, *(f"{name}.pdf" for name in NAMES)} <= told[0].keys()
     assert told[0] == told[1]

@@ -15,9 +15,9 @@ from pipelines.publish.audiences import (
     schools_of,
     tables_for,
 )
-from pipelines.publish.build import WORKBOOK
 from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.suppression import PrivacyError, Thresholds
+from pipelines.publish.workbook import WORKBOOK
 from pipelines.settings.audiences import AUDIENCES, Audience, is_open
 from pipelines.settings.city import load_city
 from pipelines.settings.yaml_files import CityError

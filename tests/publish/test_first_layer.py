@@ -5,9 +5,9 @@ from posixpath import dirname, normpath
 
 import pytest
 
-from pipelines.publish.build import FAMILIES, PAGES
 from pipelines.publish.pages.base import FIRST, is_plain
 from pipelines.publish.pages.first import FOLDED_WORDS, VISIBLE_WORDS
+from pipelines.publish.site import FAMILIES, PAGES
 from tests.publish.asked import ASKED
 from tests.publish.asked_schools import SCHOOLS_ASKED
 from tests.publish.layer import Layer, folded, links, visible, words

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from pipelines.publish.build import PAGES
 from pipelines.publish.pages.base import ANNEXES, ReportContext, is_plain
 from pipelines.publish.pages.guide import GUIDE, render_guide
+from pipelines.publish.site import PAGES
 from pipelines.sources.fingerprint import pages_fingerprint
 from tests.cities.test_guide import commands
 

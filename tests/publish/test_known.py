@@ -13,7 +13,7 @@ import pytest
 
 from pipelines.commands.as_of import main
 from pipelines.commands.rebuild import _lend_known
-from pipelines.publish.build import WORKBOOK, build_release
+from pipelines.publish.build import build_release
 from pipelines.publish.known import (
     FOLDER,
     MOMENTS,
@@ -28,6 +28,7 @@ from pipelines.publish.known import (
 from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.redraw import context_of
 from pipelines.publish.release import hashes, publish
+from pipelines.publish.workbook import WORKBOOK
 from pipelines.settings.audiences import AUDIENCES
 from pipelines.settings.city import load_city
 from tests.runs import place_at

@@ -8,7 +8,7 @@ import pytest
 import pipelines
 from pipelines.definitions import STEPS
 from pipelines.settings.fields import dictionary
-from pipelines.warehouse.sql_assets import sql_tables
+from pipelines.warehouse.sql_tables import sql_tables
 
 HOME = Path(pipelines.__file__).parent
 # Where tables reach people: pages, commands, the studio, the findings, what has drifted,

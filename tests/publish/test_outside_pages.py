@@ -12,10 +12,11 @@ import pytest
 
 from pipelines.publish import words
 from pipelines.publish.audiences import readers_of
-from pipelines.publish.build import OUTSIDE, _audit_outside, draw_from_marts
+from pipelines.publish.build import _audit_outside
 from pipelines.publish.marts import DATABASE, read_database
 from pipelines.publish.pages.outside.pages import PAGES, render_form, render_outside
 from pipelines.publish.redraw import context_of
+from pipelines.publish.site import OUTSIDE, draw_from_marts
 from pipelines.publish.suppression import PrivacyError
 from pipelines.publish.translations import Language, Translation
 from pipelines.settings.audiences import is_open

@@ -12,12 +12,13 @@ import pytest
 
 from pipelines.publish import words
 from pipelines.publish.audiences import readers_of
-from pipelines.publish.build import WORKBOOK, AuditError, audit_release
+from pipelines.publish.build import audit_release
 from pipelines.publish.marts import DATABASE, content_hash, read_database, write_marts
 from pipelines.publish.pages.base import isolated
 from pipelines.publish.release import ReleaseError, current_release, publish, verify
+from pipelines.publish.site import AuditError
 from pipelines.publish.suppression import PrivacyError, Thresholds, gate, suppress
-from pipelines.publish.workbook import tables_of_book, write_workbook, written_beside
+from pipelines.publish.workbook import WORKBOOK, tables_of_book, write_workbook, written_beside
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 
@@ -87,12 +88,14 @@ CLIMBING = pl.DataFrame(
 class TestSuppression:
     def test_participants_are_counted_as_pupils_are(self):
         tracked = pl.DataFrame(
-            {"plan_row_id": list("abcd"), "participants_now": [3, 5, 9, 40]},
+            {"plan_row_id": list("abcde"), "participants_now": [3, 5, 9, 40, 0]},
             schema={"plan_row_id": pl.String, "participants_now": pl.Int32},
         )
         shown = suppress({"mart_line_tracking": tracked}, "committee", LIMITS)
-        assert shown["mart_line_tracking"]["participants_now"].to_list() == [None, 5, 9, 40]
+        assert shown["mart_line_tracking"]["participants_now"].to_list() == [None, 5, 9, 40, 0]
         gate(shown, "committee", LIMITS)
+        with pytest.raises(PrivacyError, match="participants_now: 1 value"):
+            gate({"mart_line_tracking": tracked}, "committee", LIMITS)
 
     def test_small_cells_lose_value_interval_and_count(self):
         found = suppress({"mart_gap_school": CLIMBING}, "analyst", LIMITS)["mart_gap_school"]
@@ -214,15 +217,19 @@ class TestWorkbook:
 
     def test_a_process_of_its_own_writes_the_same_bytes_and_raises(self, tmp_path, tables, context):
         write_workbook(tmp_path / "here.xlsx", tables, context)
-        with written_beside([(tmp_path / "beside.xlsx", tables, context)]):
-            pass
+        with written_beside() as write:
+            write([(tmp_path / "beside.xlsx", tables, context)])
         assert (tmp_path / "beside.xlsx").read_bytes() == (tmp_path / "here.xlsx").read_bytes()
         unknown = {"mart_need_index": pl.DataFrame({"no_such_field": [1]})}
         with (
             pytest.raises(KeyError, match="no_such_field"),
-            written_beside([(tmp_path / "none.xlsx", unknown, context)]),
+            written_beside() as write,
         ):
-            pass
+            write([(tmp_path / "none.xlsx", unknown, context)])
+
+    def test_a_body_that_fails_ends_the_process_and_raises_its_own_error(self):
+        with pytest.raises(KeyError, match="body"), written_beside():
+            raise KeyError("body")
 
     def test_money_is_in_shekels_with_its_total(self, tmp_path, tables, context):
         write_workbook(tmp_path / "a.xlsx", tables, context)

@@ -12,7 +12,7 @@ from pipelines.publish.pages.wellbeing import render_wellbeing
 from pipelines.publish.suppression import Thresholds, gate, suppress
 from pipelines.rehearsal import rehearse
 from pipelines.settings.city import load_city
-from pipelines.warehouse.sql_assets import sql_tables
+from pipelines.warehouse.sql_tables import sql_tables
 from pipelines.warehouse.tables import nothing
 from tests.runs import make_place
 

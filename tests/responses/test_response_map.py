@@ -14,7 +14,7 @@ from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 from pipelines.warehouse.checks import run_checks
 from pipelines.warehouse.database import create_typed
-from pipelines.warehouse.sql_assets import sql_tables
+from pipelines.warehouse.sql_tables import sql_tables
 from pipelines.warehouse.suites import checks_of
 
 YEAR = 2026

@@ -13,12 +13,12 @@ import yaml
 
 from pipelines.settings.city import CityError, load_sources
 from pipelines.settings.fields import dictionary
-from pipelines.sources.collect import city_references
 from pipelines.sources.files import read_source
 from pipelines.sources.load import build_raw, raw_name, record_load
+from pipelines.sources.references import city_references
 from pipelines.sources.whole_files import findings, record_findings
 from pipelines.warehouse.database import LAYERS, qualified, swap
-from pipelines.warehouse.sql_assets import sql_tables, write_sql
+from pipelines.warehouse.sql_tables import sql_tables, write_sql
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 

@@ -17,7 +17,6 @@ from pipelines.settings.fields import ROW, dictionary
 from pipelines.settings.mapping import SourceMapping
 from pipelines.sources import blocks, files, tabular
 from pipelines.sources.blocks import Blocks, NotPlainError
-from pipelines.sources.collect import city_references
 from pipelines.sources.files import read_source
 from pipelines.sources.load import (
     RawRows,
@@ -27,10 +26,11 @@ from pipelines.sources.load import (
     record_load,
     refuse_older,
 )
+from pipelines.sources.references import city_references
 from pipelines.sources.tabular import read_content
 from pipelines.sources.whole_files import findings, record_findings
 from pipelines.warehouse.database import LAYERS, qualified, swap
-from pipelines.warehouse.sql_assets import sql_tables, write_sql
+from pipelines.warehouse.sql_tables import sql_tables, write_sql
 from tests.demo.defects import soil
 from tests.examples import examples
 

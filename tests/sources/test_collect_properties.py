@@ -12,7 +12,7 @@ from pipelines.rehearsal import rehearse
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import dictionary
 from pipelines.warehouse.checks import run_checks
-from pipelines.warehouse.sql_assets import sql_tables, write_sql
+from pipelines.warehouse.sql_tables import sql_tables, write_sql
 from pipelines.warehouse.suites import checks_of
 from tests.examples import examples
 from tests.sources.tables import frame_of, write

@@ -10,7 +10,7 @@ import yaml
 from pipelines.settings.fields import PROVENANCE, SQL_FOLDER, dictionary
 from pipelines.warehouse.database import SHARED_RAW
 from pipelines.warehouse.generated_sql import generated_sql
-from pipelines.warehouse.sql_assets import column_lineage, sql_tables, upstream
+from pipelines.warehouse.sql_tables import column_lineage, sql_tables, upstream
 from pipelines.warehouse.tables import RESULT_COLUMNS as CHECKED
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*/*.yaml"))
@@ -33,24 +33,25 @@ def run(name, given):
     """Run one SQL file over the given rows; tables not given are empty, columns not given are
     null.
     """
-    connection = duckdb.connect()
-    for read in SQL[name].reads:
-        layer, table = read.split(".")
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {layer}")
-        columns = ", ".join(f"{column} {type_}" for column, type_ in types(table).items())
-        connection.execute(f"CREATE TABLE {read} ({columns})")
-        if rows := given.get(table):
-            held = pl.DataFrame(rows, infer_schema_length=None, strict=False)
-            connection.register("held", held)
-            connection.execute(f"INSERT INTO {read} BY NAME SELECT * FROM held")
-    return connection.sql(
-        f"SELECT * FROM ({SQL[name].text}) ORDER BY {', '.join(SQL[name].table.key)}"
-    ).pl()
+    with duckdb.connect(config={"threads": 1}) as connection:
+        made = [f"CREATE SCHEMA {layer};" for layer in {r.split(".")[0] for r in SQL[name].reads}]
+        for read in SQL[name].reads:
+            columns = ", ".join(f"{c} {type_}" for c, type_ in types(read.split(".")[1]).items())
+            made.append(f"CREATE TABLE {read} ({columns});")
+        connection.execute("".join(made))
+        for read in SQL[name].reads:
+            if rows := given.get(read.split(".")[1]):
+                held = pl.DataFrame(rows, infer_schema_length=None, strict=False)
+                connection.register("held", held)
+                connection.execute(f"INSERT INTO {read} BY NAME SELECT * FROM held")
+        return connection.sql(
+            f"SELECT * FROM ({SQL[name].text}) ORDER BY {', '.join(SQL[name].table.key)}"
+        ).pl()
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_golden(path):
-    case = yaml.safe_load(path.read_text(encoding="utf-8"))
+    case = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     found = run(path.parent.name, case["given"])
     columns = list(case["expect"][0]) if case["expect"] else []
     rows = [
@@ -67,9 +68,9 @@ def test_golden(path):
 def test_columns_and_types_are_the_dictionary_s(name):
     found = run(name, {})
     assert tuple(found.columns) == SQL[name].table.columns
-    connection = duckdb.connect()
-    connection.register("found", found)
-    described = {row[0]: row[1] for row in connection.sql("DESCRIBE found").fetchall()}
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.register("found", found)
+        described = {row[0]: row[1] for row in connection.sql("DESCRIBE found").fetchall()}
     expected = {column: dictionary().fields[column].type for column in SQL[name].table.columns}
     assert described == expected
 
@@ -77,10 +78,10 @@ def test_columns_and_types_are_the_dictionary_s(name):
 @pytest.mark.parametrize("name", sorted(SQL))
 def test_lineage_names_only_real_columns(name):
     lineage = column_lineage(SQL[name])
-    assert set(lineage.deps_by_column) == set(SQL[name].table.columns)
-    for deps in lineage.deps_by_column.values():
-        for dep in deps:
-            assert dep.column_name in types(dep.asset_key.path[-1])
+    assert set(lineage) == set(SQL[name].table.columns)
+    for behind in lineage.values():
+        for table, column in behind:
+            assert column in types(table)
 
 
 def test_every_table_is_made_exactly_once():

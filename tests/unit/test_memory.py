@@ -2,12 +2,14 @@
 
 import polars as pl
 import pytest
+from pydantic import BaseModel
 
 from models.allocation.solve import clock
 from pipelines.settings.city import load_city
+from pipelines.settings.content import content_of
 from pipelines.settings.seen import Watched, is_as_seen
 from pipelines.warehouse import memory as remembering
-from pipelines.warehouse.memory import Memory, content_of
+from pipelines.warehouse.memory import Memory
 
 GIVEN = {"one": pl.DataFrame({"a": [1, 2], "b": ["x", None]})}
 
@@ -147,3 +149,22 @@ def test_content_is_of_rows_and_not_of_how_they_are_held():
     parted = pl.concat([whole[:1], whole[1:]], rechunk=False)
     assert content_of(whole) == content_of(parted)
     assert content_of(whole) == content_of(pl.concat([whole, whole])[3:])
+
+
+def test_what_a_property_reads_is_seen_and_nothing_beside():
+    class Part(BaseModel):
+        value: int
+
+    class Whole(BaseModel):
+        part: Part
+        other: int
+
+        @property
+        def doubled(self):
+            return 2 * self.part.value
+
+    watched = Watched(Whole(part=Part(value=2), other=1))
+    assert watched.doubled == 4
+    assert set(watched.seen) == {".part.value"}
+    assert is_as_seen(Whole(part=Part(value=2), other=9), watched.seen)
+    assert not is_as_seen(Whole(part=Part(value=3), other=1), watched.seen)

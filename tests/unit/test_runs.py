@@ -22,7 +22,7 @@ def asked(monkeypatch, tmp_path):
         return runs.run_of(city, *arguments)
 
     monkeypatch.setattr(runs, "RUNS", tmp_path / "kept")
-    monkeypatch.setattr(runs.Place, "run", fail)
+    monkeypatch.setattr(runs.Place, "call", fail)
     return ask, made
 
 
@@ -43,6 +43,14 @@ def test_a_run_that_broke_off_is_made_again(asked):
     assert ask("a").said == "no. 2"
     ended.unlink()
     assert ask("a").said == "no. 3"
+
+
+def test_a_run_that_failed_in_another_session_is_made_again(asked, monkeypatch):
+    ask, _ = asked
+    assert ask("a").said == "no. 1"
+    monkeypatch.setattr(runs, "SESSION", "another one")
+    assert ask("a").said == "no. 2"
+    assert ask("a").said == "no. 2"
 
 
 def test_a_run_whose_release_is_not_whole_is_made_again(asked):

@@ -44,10 +44,10 @@ OF_CONSEQUENCE = "rule_broken"
 
 
 def words(page):
-    """The text of a page as it is read, without marks and doubled blanks."""
+    """The text of a page as it is read: no marks, doubled blanks or blanks before a stop."""
     text = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)
     text = re.sub("[\u2066-\u2069\u200e\u200f]", "", html.unescape(text))
-    return re.sub(r"\s+", " ", text).replace(" .", ".")
+    return re.sub(r" (?=[.,:;])", "", re.sub(r"\s+", " ", text))
 
 
 def section(page, name):

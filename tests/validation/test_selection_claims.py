@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from models.demo import generate
-from pipelines.warehouse.sql_assets import sql_tables
+from pipelines.warehouse.sql_tables import sql_tables
 from tests.validation.planted import TARGET, YEARS
 
 pytestmark = pytest.mark.slow

@@ -24,7 +24,7 @@ from pipelines.sources.files import read_source
 from pipelines.sources.load import build_raw, raw_name, record_load
 from pipelines.sources.quarantine import references_of
 from pipelines.warehouse.database import LAYERS, swap
-from pipelines.warehouse.sql_assets import sql_tables
+from pipelines.warehouse.sql_tables import sql_tables
 from tests.sources.test_forms import mapped
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,9 @@ from pathlib import Path
 import fastexcel
 import polars as pl
 
-from pipelines.publish.build import OUTSIDE, WORKBOOK
 from pipelines.publish.marts import DATABASE, read_database
+from pipelines.publish.site import OUTSIDE
+from pipelines.publish.workbook import WORKBOOK
 
 _BREAKS = {"p", "li", "td", "th", "dt", "dd", "h1", "h2", "h3", "caption", "summary", "div", "tr"}
 _SILENT = {"style", "script", "svg"}

@@ -21,8 +21,7 @@ from models.allocation.account.horizontal import (
     unequal_pairs,
 )
 from models.allocation.problem.choices import refuse, require
-
-_QUARTILES = 4
+from models.quarters import with_quartile
 
 
 @dataclass(frozen=True)
@@ -194,32 +193,6 @@ def by_group(schools: pl.DataFrame, dimension: str) -> pl.DataFrame:
             pupils_share_pct=_share("pupils"),
             need_share_pct=_share("weighted"),
         )
-    )
-
-
-def with_quartile(schools: pl.DataFrame) -> pl.DataFrame:
-    """The schools with need_quartile, 1 = neediest (see `by_group`)."""
-    total = pl.col("pupils").sum()
-    return (
-        schools.join(
-            schools.group_by("need")
-            .agg(own=pl.col("pupils").sum())
-            .sort("need", descending=True)
-            .with_columns(middle=pl.col("own").cum_sum() - pl.col("own") / 2)
-            .select("need", "middle"),
-            on="need",
-            how="left",
-            maintain_order="left",
-        )
-        .with_columns(
-            need_quartile=(_QUARTILES * pl.col("middle") / total)
-            .floor()
-            .clip(0, _QUARTILES - 1)
-            .fill_nan(0)
-            .cast(pl.Int32)
-            + 1
-        )
-        .drop("middle")
     )
 
 

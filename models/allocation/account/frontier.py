@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from models.allocation.account.audit import with_quartile
 from models.allocation.account.concentration import indices_or_none
 from models.allocation.problem.objective import Maximin, Total
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.allocation import solve
 from models.allocation.solve.model import Model, model_of, without_rule
 from models.allocation.solve.resolve import Effort, best_plans, plan_vector
+from models.quarters import with_quartile
 
 _EFFORT = Effort()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from models.allocation.problem.rule import Rule
 from models.allocation.problem.words import nis
+from models.hebrew import progress_of
 
 _POLICY = ("ועדת התקציב, במדיניות העיר", "the budget committee, in the city's policy")
 _RECORDED = ("החלטה שנרשמה; מי שהחליט רשאי לשנותה", "a recorded decision, its owner's to change")
@@ -39,12 +40,6 @@ _LEAST_MONTHS = 0.05
 def whose(rule: Rule) -> tuple[str, str]:
     """Who can change a rule, in Hebrew and English; a rule of no other owner is the policy's."""
     return _WHO.get(rule.rule_id.split(":")[0], _POLICY)
-
-
-def progress_of(months: float) -> tuple[str, str]:
-    """Months of progress over all participants, in Hebrew and English."""
-    much = f"{months:,.0f}" if round(months) >= 10 else f"{months:.1f}".replace("-", "−")
-    return f"{much} חודשי התקדמות", f"{much} months of progress"
 
 
 def sentences(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
@@ -21,8 +21,10 @@ from markupsafe import Markup, escape
 
 from models import hebrew
 from pipelines.publish import words
-from pipelines.publish.translations import Language
 from pipelines.settings.fields import dictionary
+
+if TYPE_CHECKING:
+    from pipelines.publish.translations import Language
 
 Row = Mapping[str, Any]
 Rows = list[dict[str, Any]]
@@ -171,12 +173,16 @@ Names = Mapping[str, Mapping[str, str]]
 
 def names_of(tables: Mapping[str, pl.DataFrame]) -> Names:
     """Return what people call the codes of each column (`named_in` of the dictionary)."""
-    named = {name: known.named_in for name, known in dictionary().fields.items() if known.named_in}
     return {
-        column: dict(tables[mart].select(code, name).unique().iter_rows())
-        for column, (mart, code, name) in named.items()
+        column: dict(zip(*(tables[mart][c].to_list() for c in (code, name)), strict=True))
+        for column, (mart, code, name) in _named().items()
         if mart in tables
     }
+
+
+@cache
+def _named() -> dict[str, tuple[str, ...]]:
+    return {name: known.named_in for name, known in dictionary().fields.items() if known.named_in}
 
 
 def called(names: Names, column: str, code: str | None) -> str:

@@ -29,6 +29,7 @@ from pipelines.publish.papers.policy_document import policy_document
 from pipelines.publish.papers.to_cut import sheets_to_cut, write_sheet
 from pipelines.publish.papers.typst_pdf import write_pdf
 from pipelines.publish.papers.verify import render_verify
+from pipelines.publish.redraw import context_of
 from pipelines.publish.release import hashes, manifest_text
 from pipelines.settings.audiences import WHOLE
 from pipelines.settings.city import CityFolder
@@ -91,17 +92,15 @@ OF_COMMITTEE: tuple[Callable[[Source, Path], None], ...] = (
 )
 
 
-def make_papers(
-    root: Path, release: Path, context: ReportContext, city: CityFolder | None = None
-) -> Path:
+def make_papers(root: Path, release: Path, city: CityFolder) -> Path:
     """Make all papers of a release; return their folder, which appears whole or not at all.
 
     Args:
         root: the city's marts folder.
         release: the folder of the release.
-        context: what pages say of the city.
-        city: whose entry sheet is written beside the papers; none without its files.
+        city: what the papers say of the city, and whose entry sheet is written beside them.
     """
+    context = context_of(city)
     folder = root / FOLDER / release.name
     building = folder.with_name(f".building-{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
@@ -111,8 +110,7 @@ def make_papers(
         source = Source(read_database(release / audience / DATABASE), context, release.name)
         for make in (*OF_BOTH, *(OF_COMMITTEE if audience == "committee" else ())):
             make(source, place)
-    if city is not None:
-        write_entry_sheet(building / "committee" / ENTRY, city)
+    write_entry_sheet(building / "committee" / ENTRY, city)
     close_to_others(building / "analyst")
     told = manifest_text({"release": release.name, "files": hashes(building)})
     (building / MANIFEST).write_text(told, encoding="utf-8")

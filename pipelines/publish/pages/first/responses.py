@@ -11,11 +11,11 @@ import polars as pl
 
 from models.apportionment import split_by_share
 from models.keys import WHOLE
-from pipelines.decide.progress import COMMITTEE
 from pipelines.publish import words
 from pipelines.publish.pages.base import ReportContext, Row, Rows, decision_of, page
 from pipelines.publish.pages.first import facts
 from pipelines.settings.fields import dictionary
+from pipelines.settings.keys import COMMITTEE
 
 Tables = Mapping[str, pl.DataFrame]
 RULES = ("has_study", "has_own_estimate", "has_strong_design", "is_mostly_own", "is_one_sided")

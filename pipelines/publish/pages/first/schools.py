@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from models.allocation.account.reasons import progress_of
+from models.hebrew import progress_of
 from models.keys import WHOLE
 from pipelines.publish import words
 from pipelines.publish.pages.base import ReportContext, Row, Rows, decision_of, page

@@ -1,0 +1,114 @@
+"""What publishing has made before, kept by content so that only what has changed is made again.
+
+Beside what steps remember (`warehouse/memory.py`): workbooks by the tables they hold, and marks of
+what the intruder has found nothing in. Both are kept by the code too; what was damaged or half
+written is passed over, and a run that computes all anew reads none of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.settings.code import code_fingerprint
+from pipelines.settings.content import content_of
+
+_CODE = (
+    "models/**/*.py",
+    "pipelines/**/*.py",
+    "pipelines/**/*.yaml",
+    "sql/fields.yaml",
+    "requirements.lock",
+)
+_MARK = 32  # bytes of a mark
+_MARKS_KEPT = 50_000
+_BOOKS_KEPT = 200
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What publishing remembers in a folder of its own.
+
+    Attributes:
+        folder: where it is; made when first written.
+        is_anew: whether all is made again, whatever is remembered.
+    """
+
+    folder: Path
+    is_anew: bool = False
+
+    @cached_property
+    def _code(self) -> str:
+        return code_fingerprint(_CODE)
+
+    def safe(self) -> set[bytes]:
+        """Return marks of what the intruder found nothing in (`models.privacy.attack`)."""
+        held = self._marks
+        if self.is_anew or not held.is_file():
+            return set()
+        content = held.read_bytes()
+        return {content[at : at + _MARK] for at in range(0, len(content), _MARK)}
+
+    def keep_safe(self, marks: set[bytes], before: set[bytes]) -> None:
+        """Keep marks; where they grow too many, those that were not there before.
+
+        Args:
+            marks: all of them.
+            before: those of `safe`.
+        """
+        kept = marks if len(marks) <= _MARKS_KEPT else marks - before
+        self._write(self._marks, b"".join(sorted(kept)))
+        for other in set(self.folder.glob("safe-*.bin")) - {self._marks}:
+            other.unlink(missing_ok=True)  # of code that is no more
+
+    @property
+    def _marks(self) -> Path:
+        return self.folder / f"safe-{self._code}.bin"
+
+    def book(self, tables: Mapping[str, pl.DataFrame], said: object) -> Path:
+        """Return where the workbook of some tables is kept, without the ending of its content.
+
+        Args:
+            tables: what it holds.
+            said: what else it is made of.
+        """
+        parts = [self._code, repr(said)]
+        parts += [f"{name} {content_of(frame)}" for name, frame in tables.items()]
+        return self.folder / hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def copy_book(self, book: Path, to: Path) -> bool:
+        """Write a workbook as it is kept; return whether there is one, and it is whole."""
+        if self.is_anew:
+            return False
+        for held in self.folder.glob(f"{book.name}-*.xlsx"):
+            content = held.read_bytes()
+            if hashlib.sha256(content).hexdigest() == held.stem.partition("-")[2]:
+                to.write_bytes(content)
+                os.utime(held)
+                return True
+        return False
+
+    def keep_books(self, books: Iterable[tuple[Path, Path]]) -> None:
+        """Keep workbooks: each by its `book`, as it was written; those used last stay."""
+        for book, written in books:
+            content = written.read_bytes()
+            name = f"{book.name}-{hashlib.sha256(content).hexdigest()}.xlsx"
+            self._write(self.folder / name, content)
+        kept = sorted(self.folder.glob("*.xlsx"), key=lambda path: path.stat().st_mtime)
+        for old in kept[:-_BOOKS_KEPT]:
+            old.unlink(missing_ok=True)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Write a file whole or not at all, also beside another run."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(dir=self.folder)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(aside).replace(path)
