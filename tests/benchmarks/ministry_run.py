@@ -44,8 +44,9 @@ def chain(folder: Path) -> int:
     from pipelines import diagnose
     from pipelines.definitions import build
     from pipelines.sources.collect import all_years
+    from pipelines.warehouse.assets import asset_key
     from pipelines.warehouse.database import Warehouse
-    from pipelines.warehouse.tables import SCOPE, asset_key
+    from pipelines.warehouse.tables import SCOPE
 
     space = Workspace(
         city_folder=str(folder),
