@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from math import lcm
 
 
@@ -52,5 +53,11 @@ def split_by_share(amount_agorot: int, shares: Mapping[str, float]) -> dict[str,
         ValueError: the amount or a share is negative, or there is money and no positive share.
     """
     names = sorted(shares)
-    parts = largest_remainder(amount_agorot, [exact(shares[name]) for name in names])
+    parts = _split(amount_agorot, tuple(shares[name] for name in names))
     return dict(zip(names, parts, strict=True))
+
+
+@lru_cache(maxsize=100_000)
+def _split(amount_agorot: int, shares: tuple[float, ...]) -> tuple[int, ...]:
+    """The parts in order: plans under several decisions split the same prices again and again."""
+    return tuple(largest_remainder(amount_agorot, [exact(share) for share in shares]))

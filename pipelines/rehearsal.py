@@ -20,6 +20,7 @@ from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.sources.files import read_source
 from pipelines.sources.load import RawRows, build_raw, raw_name, record_load
+from pipelines.sources.order import held_against, in_order
 from pipelines.sources.references import city_references
 from pipelines.sources.whole_files import findings, record_findings
 from pipelines.warehouse.checks import CheckResult, run_checks
@@ -67,9 +68,10 @@ def rehearse(city: CityFolder, *, checked: bool = True) -> Rehearsal:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {layer}")
     unreadable, known, moment = {}, city_references(city), datetime.now(UTC).replace(tzinfo=None)
     years = city.city.school_years.all()
-    for source_id in dictionary().sources:
+    hashed: dict[str, str] = {}
+    for source_id in in_order(held_against()):
         try:
-            reading = read_source(city, source_id, years, RawRows(connection, source_id))
+            reading = read_source(city, source_id, years, hashed, RawRows(connection, source_id))
         except CityError as error:
             unreadable[source_id] = error
             reading = read_source(_without(city, source_id), source_id, years)

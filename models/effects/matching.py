@@ -236,6 +236,6 @@ def _checked(pupils: pl.DataFrame, named: Sequence[str]) -> pl.DataFrame:
         "a dose or dose_before is outside 0 … 1",
     )
     return rows.drop_nulls(["dose", "dose_before"]).with_columns(
-        (pl.col("pupil_id").rank("dense") - 1).cast(pl.Int64).alias("pupil"),
+        pl.col("pupil_id").rle_id().cast(pl.Int64).alias("pupil"),  # the rows are sorted by it
         (pl.concat_str(CELL, separator="|").rank("dense") - 1).cast(pl.Int64).alias("cell"),
     )

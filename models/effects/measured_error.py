@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.effects.crossfit import centred, ridge
+from models.effects.crossfit import centred, less_own_regression
 
 WEAKEST_F = 30.0  # below it, one score hardly tells of another and β is not known
 
@@ -85,7 +85,7 @@ def freed_of_ability(
         if len(rows) <= features.shape[1] + 2:
             continue
         columns = np.column_stack([outcome, priors[:, k], instrument])[rows]
-        y, w, z = _partialled(columns, features[rows], cell[rows]).T
+        y, w, z = less_own_regression(columns, features[rows], cell[rows]).T
         relevance = z @ w
         first = z * (w - z * relevance / max(z @ z, 1e-300))
         if relevance**2 < WEAKEST_F * (first @ first) or relevance <= 0:
@@ -124,11 +124,3 @@ def _mean(scores: np.ndarray) -> np.ndarray:
     count = there.sum(axis=1)
     total = np.where(there, scores, 0.0).sum(axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _partialled(columns: np.ndarray, features: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    inner = centred(columns, cell)
-    if not features.shape[1]:
-        return inner
-    within = centred(features, cell)
-    return inner - within @ ridge(within, inner)

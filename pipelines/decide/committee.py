@@ -187,6 +187,8 @@ def _whole_doses(own: pl.DataFrame, schools: pl.DataFrame, amount: int) -> pl.Da
     """
     floors, caps = int(schools["floor_agorot"].sum()), int(schools["cap_agorot"].sum())
     pot = min(max(amount, floors), caps)
+    if int(schools["least_agorot"].sum()) > pot:  # some share buys nothing, however it is shared
+        return None
     shares = share(_BY_NEED, schools, pot).amounts.select("semel_mosad", "amount_agorot")
     steps = own.join(shares, on="semel_mosad").sort("semel_mosad", "cost_agorot", "column")
     bought = steps.filter(pl.col("cost_agorot") <= pl.col("amount_agorot")).unique(

@@ -96,12 +96,20 @@ def _are_a_childs(numbers: pl.Series) -> bool:
     return bool(((products // 10 + products % 10).sum(axis=1) % 10 == 0).any())
 
 
-def hash_ids(ids: pl.Series, *, is_synthetic: bool) -> pl.Series:
+def hash_ids(
+    ids: pl.Series, *, is_synthetic: bool, hashed: dict[str, str] | None = None
+) -> pl.Series:
     """Replace ids by 32 hex digits of their keyed hash; empty stays empty.
 
     An id that became a number (leading zeros lost, ".0" added, 3.1E+08 written out by a spreadsheet
     with all its digits) or is spelt with blanks, an apostrophe before it or a hyphen before its
     check digit is the same id.
+
+    Args:
+        ids: texts, null where empty.
+        is_synthetic: whether the city is a generated one.
+        hashed: hashes of ids of this city by their text, to which those of new ones are added: a
+            pupil stands in dozens of files.
 
     Raises:
         CityError: if the city is said to be synthetic and its ids are not the generator's; as
@@ -111,7 +119,12 @@ def hash_ids(ids: pl.Series, *, is_synthetic: bool) -> pl.Series:
     if known.is_empty():
         return ids
     key = pupil_key(is_synthetic=is_synthetic)
-    same = _same_ids(known)
+    new = (
+        known
+        if hashed is None
+        else pl.Series(known.name, [text for text in known if text not in hashed], dtype=pl.String)
+    )
+    same = _same_ids(new)
     if is_synthetic and _are_a_childs(same):
         raise CityError(
             "city.yaml says is_synthetic: true, but there are ids that a child could have (nine"
@@ -121,6 +134,9 @@ def hash_ids(ids: pl.Series, *, is_synthetic: bool) -> pl.Series:
             " is_synthetic: false ולקבוע TIKKUN_PUPIL_KEY.",
         )
     hashes = _keyed_hashes(same, key)
+    if hashed is not None:
+        hashed.update(zip(new, hashes, strict=True))
+        hashes = pl.Series([hashed[text] for text in known], dtype=pl.String)
     # What was distinct already is not looked for again.
     return hashes if known.equals(ids) else ids.replace_strict(known, hashes, default=None)
 
@@ -172,7 +188,12 @@ def same_id(text: str) -> str:
 
 
 def admit(
-    column: pl.Series, field: Field, mapping: SourceMapping, *, is_synthetic: bool
+    column: pl.Series,
+    field: Field,
+    mapping: SourceMapping,
+    *,
+    is_synthetic: bool,
+    hashed: dict[str, str] | None = None,
 ) -> tuple[pl.Series, dict[str, pl.Series]]:
     """Admit one column.
 
@@ -181,13 +202,14 @@ def admit(
         field: what the column holds.
         mapping: how its file is read.
         is_synthetic: whether the demonstration key may be used.
+        hashed: as for `hash_ids`.
 
     Returns:
         The column in the contract's spelling, hashed or masked as the dictionary says; and for each
         repair that must be told (`code_repaired`, `personal_masked`) which rows it touched.
     """
     if field.door == "hash":
-        return hash_ids(column, is_synthetic=is_synthetic), {}
+        return hash_ids(column, is_synthetic=is_synthetic, hashed=hashed), {}
     read = normalise(column, field, mapping)
     repairs = {}
     if field.digits:

@@ -4,13 +4,17 @@ Each logical source becomes one raw table (text, with file, hash and row), its b
 quarantine with a reason. Staging and core follow as SQL. A source with a school year can be
 refreshed for one year alone: the other years' rows stay as they are.
 
-All yearly sources are one operation and all others a second one, since every operation of a run
-costs a third of a second; each source is an asset that can be materialised by itself.
+A source is loaded behind those it is held against, wherever the dictionary declares it. As few
+operations as that allows load all of them, yearly sources and others by turns, since every
+operation of a run costs a third of a second; each source is an asset that can be materialised by
+itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import dagster as dg
 import duckdb
@@ -18,15 +22,17 @@ import duckdb
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import Table, dictionary
 from pipelines.settings.workspace import Workspace
-from pipelines.sources.files import read_source
+from pipelines.sources.files import Reading, has_large_files, read_source
 from pipelines.sources.load import (
     RawRows,
     build_raw,
     keep_superseded,
+    prepare,
     raw_name,
     record_load,
     refuse_older,
 )
+from pipelines.sources.order import held_against, is_yearly, operations
 from pipelines.sources.quarantine import References
 from pipelines.sources.references import city_references
 from pipelines.sources.whole_files import findings, record_findings, refuse_broken
@@ -46,13 +52,6 @@ from pipelines.warehouse.suites import RAW_MAPPED, RAW_ROWS, Check
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _CHECKS = (RAW_ROWS, RAW_MAPPED)
-# Institution codes of the other sources are held against these two.
-_REGISTERS = ("register__schools", "register__merges")
-# Column of a row → the source whose rows it is held against.
-_HELD_AGAINST = (
-    *((column, name) for column in ("semel_mosad", "plan_row_ref") for name in _REGISTERS),
-    ("recipient_id", "act__recipients"),
-)
 
 
 def year_key(school_year: int) -> str:
@@ -71,28 +70,26 @@ def school_year(key: str) -> int:
     return int(key[:4]) + 1
 
 
-def is_yearly(source_id: str) -> bool:
-    """Whether the rows of a source belong to a school year."""
-    return "school_year" in dictionary().contract(source_id).contract
-
-
 def raw_assets(years: Sequence[int]) -> list[dg.AssetsDefinition]:
     """Return the raw assets of all logical sources, the yearly ones partitioned by school year."""
     partitions = dg.StaticPartitionsDefinition([year_key(year) for year in years])
-    yearly = [source for source in dictionary().sources if is_yearly(source)]
-    timeless = [source for source in dictionary().sources if not is_yearly(source)]
-    return [
-        _raw_assets("raw_yearly", yearly, partitions),
-        _raw_assets("raw_timeless", timeless, None),
-    ]
+    before, made = held_against(), []
+    for number, sources in enumerate(operations(before), start=1):
+        own = is_yearly(sources[0])
+        name = f"raw_{number}_{'yearly' if own else 'timeless'}"
+        made.append(_raw_assets(name, sources, before, partitions if own else None))
+    return made
 
 
 def _raw_assets(
-    name: str, sources: Sequence[str], partitions: dg.PartitionsDefinition | None
+    name: str,
+    sources: Sequence[str],
+    before: Mapping[str, Sequence[str]],
+    partitions: dg.PartitionsDefinition | None,
 ) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=name,
-        specs=[_spec(source_id) for source_id in sources],
+        specs=[_spec(source_id, before[source_id]) for source_id in sources],
         check_specs=[
             spec
             for source_id in sources
@@ -121,17 +118,44 @@ def _raw_assets(
         moment = datetime.now(UTC).replace(tzinfo=None)
         known = city_references(city, workspace.published(), workspace.known_folder)
         with warehouse.connect() as connection:
-            for source_id in selected:
-                yield from _collect(city, source_id, years, connection, known, moment, faults)
+            prepare(connection)
+            for source_id, read in _ahead(city, selected, years, connection):
+                yield from _collect(city, source_id, read, years, connection, known, moment, faults)
         if faults:
             raise dg.Failure(description="\n".join(faults), allow_retries=False)
 
     return _raw
 
 
+def _ahead(
+    city: CityFolder,
+    sources: Sequence[str],
+    years: Sequence[int],
+    connection: duckdb.DuckDBPyConnection,
+) -> Iterator[tuple[str, Callable[[], Reading]]]:
+    """Yield sources in their order, the next one being read while one is loaded.
+
+    A source with large files is read when its turn comes: it goes into the warehouse at once.
+    """
+    hashed: dict[str, str] = {}
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting: list[tuple[str, Callable[[], Reading]]] = []
+        for source_id in sources:
+            asked = (city, source_id, years)
+            if has_large_files(*asked):
+                store = RawRows(connection, source_id)
+                waiting.append((source_id, partial(read_source, *asked, None, store)))
+            else:
+                waiting.append((source_id, pool.submit(read_source, *asked, hashed).result))
+            if len(waiting) > 1:
+                yield waiting.pop(0)
+        yield from waiting
+
+
 def _collect(
     city: CityFolder,
     source_id: str,
+    read: Callable[[], Reading],
     years: Sequence[int],
     connection: duckdb.DuckDBPyConnection,
     known: References,
@@ -142,15 +166,14 @@ def _collect(
     key, table = asset_key(f"raw_{source_id}"), dictionary().contract(source_id)
     target = raw_name(source_id)
     is_whole = set(years) == set(city.city.school_years.all()) or not is_yearly(source_id)
-    store = RawRows(connection, source_id)
     try:
-        reading = read_source(city, source_id, years, store)
+        reading = read()
         refuse_older(connection, city, source_id, reading)
         found = findings(connection, city, source_id, reading)
         refuse_broken(city, source_id, reading, found)
         known = known.with_wrong_cells(source_id, reading.rows)
     except CityError as error:
-        store.drop()
+        RawRows(connection, source_id).drop()
         faults.append(str(error))
         return
     build_raw(connection, source_id, reading, None if is_whole else years)
@@ -188,17 +211,11 @@ def _failed(source_id: str, results: Sequence[CheckResult]) -> list[tuple[str, C
     return [(f"raw_{source_id}", result) for result in results if not result.is_passed]
 
 
-def _spec(source_id: str) -> dg.AssetSpec:
+def _spec(source_id: str, before: Sequence[str]) -> dg.AssetSpec:
     table = dictionary().contract(source_id)
-    named = [name for column, name in _HELD_AGAINST if column in table.contract]
-    held_against = sorted(set(named) - {source_id})
     return dg.AssetSpec(
         asset_key(f"raw_{source_id}"),
-        deps=(
-            [asset_key(f"raw_{name}") for name in held_against]
-            if source_id not in _REGISTERS
-            else []
-        ),
+        deps=[asset_key(f"raw_{name}") for name in before],
         description=f"{source_id} as the city's files hold it, as text. A row: {table.row}.",
         metadata={"dagster/column_schema": dg.TableSchema(columns=_raw_columns(table))},
         group_name="collect",

@@ -183,13 +183,24 @@ def _find(city: CityFolder, source_id: str, name: str, number: int) -> list[Path
 
 
 def read_source(
-    city: CityFolder, source_id: str, years: Sequence[int], store: Store | None = None
+    city: CityFolder,
+    source_id: str,
+    years: Sequence[int],
+    hashed: dict[str, str] | None = None,
+    store: Store | None = None,
 ) -> Reading:
     """Read a source. One that the city does not map gives empty frames.
 
     A file that holds many years is read whole, whichever of its years are asked for: a file is what
     is loaded, superseded and counted. Where a source has large files (`is_large`) and there is a
     store, all rows go there, block by block, and never are in memory together.
+
+    Args:
+        city: the city.
+        source_id: the logical source.
+        years: school years that are asked for.
+        hashed: hashes of pupils' ids, for who reads several sources (`admission.hash_ids`).
+        store: what takes the rows of large files.
 
     Raises:
         CityError: if a file is missing, cannot be read in its format or encoding, lacks a mapped
@@ -215,7 +226,9 @@ def read_source(
         if not times or not is_large(city, source_id, list(times)):
             store = None
         parts += [
-            _read_file(city, source_id, *table, aliases, store, is_alone=times[table[0]] == 1)
+            _read_file(
+                city, source_id, *table, aliases, hashed, store, is_alone=times[table[0]] == 1
+            )
             for table in tables
         ]
     else:
@@ -225,6 +238,17 @@ def read_source(
         for name in ("rows", "files", "rejected", "repairs")
     )
     return Reading(rows, files, rejected, repairs, store)
+
+
+def has_large_files(city: CityFolder, source_id: str, years: Sequence[int]) -> bool:
+    """Whether a source is read in blocks; one whose files are missing is not."""
+    if source_id not in city.city.sources:
+        return False
+    try:
+        paths = {path for path, *_ in source_files(city, source_id, years)}
+    except CityError:
+        return False
+    return bool(paths) and is_large(city, source_id, list(paths))
 
 
 def is_large(city: CityFolder, source_id: str, paths: Sequence[Path]) -> bool:
@@ -298,6 +322,7 @@ def _read_file(
     number: int,
     value: str,
     aliases: Mapping[str, Mapping[str, str]],
+    hashed: dict[str, str] | None,
     store: Store | None,
     *,
     is_alone: bool,
@@ -309,10 +334,12 @@ def _read_file(
         mapping = mapping.model_copy(update={"sheet": sheet})
     told = [str(mapping.sheet)] if mapping.format in ("xlsx", "xls") else []
     name = " / ".join([path.name, *told, *filter(None, [value, str(number + 1)])])
-    table = _Table(city, source_id, path, year, number, path.name if is_alone else name, aliases)
+    name = path.name if is_alone else name
+    table = _Table(city, source_id, path, year, number, name, aliases, hashed)
     if store is not None:
         try:
-            return table.in_blocks(mapping, store)
+            # Of a country's pupils nothing is remembered.
+            return replace(table, hashed=None).in_blocks(mapping, store)
         except NotPlainError:
             store.forget(table.name)
     return table.whole(mapping, store)
@@ -329,6 +356,7 @@ class _Table:
     number: int
     name: str
     aliases: Mapping[str, Mapping[str, str]]
+    hashed: dict[str, str] | None
 
     def whole(self, mapping: SourceMapping, store: Store | None) -> Reading:
         """Read it at once; its rows go to the store, if there is one."""
@@ -434,7 +462,15 @@ class _Table:
         """Admit the records of the table, or of some of its lines."""
         errors = _error_cells(read.rows, given, mapping)
         columns, repairs, days = _columns(
-            self.city, self.source_id, mapping, read, given, self.year, self.aliases, errors
+            self.city,
+            self.source_id,
+            mapping,
+            read,
+            given,
+            self.year,
+            self.aliases,
+            self.hashed,
+            errors,
         )
         rows = pl.DataFrame(columns).with_columns(read.rows[ROW])
         key = dictionary().contract(self.source_id).key
@@ -635,6 +671,7 @@ def _columns(
     given: Mapping[str, pl.Series],
     year: int | None,
     aliases: Mapping[str, Mapping[str, str]],
+    hashed: dict[str, str] | None,
     errors: Mapping[str, pl.Series],
 ) -> tuple[dict[str, pl.Series], dict[tuple[str, str], pl.Series], frozenset[str]]:
     """Return the contract's columns, which rows each repair touched, and `other_order`.
@@ -671,7 +708,11 @@ def _columns(
         if name in aliases:
             said = _resolved(said, aliases[name])
         admitted, repairs = admit(
-            said, fields[name], mapping, is_synthetic=city.city.city.is_synthetic
+            said,
+            fields[name],
+            mapping,
+            is_synthetic=city.city.city.is_synthetic,
+            hashed=hashed,
         )
         columns[name] = _instead(column, texts, admitted).alias(name)
         if fields[name].type == "DATE":

@@ -139,7 +139,7 @@ def refuse_older(
     Raises:
         CityError: naming the file, what is loaded, and how to accept it all the same.
     """
-    _make_tables(connection)
+    _prepare_if_new(connection)
     accepted = {
         digest
         for mapping in city.city.sources.get(source_id, ())
@@ -233,7 +233,7 @@ def record_load(
     Returns:
         Number of rows in quarantine.
     """
-    _make_tables(connection)
+    _prepare_if_new(connection)
     target = raw_name(source_id)
     for name in ("files", "rejected", "repairs"):
         connection.register(name, getattr(reading, name))
@@ -253,12 +253,13 @@ def record_load(
         [source_id],
     )
     connection.execute("DELETE FROM raw.raw_quarantine WHERE source_id = ?", [source_id])
-    connection.execute(
-        f"INSERT INTO raw.raw_quarantine {quarantine_query(source_id, suspects, known)}"
-    )
-    connection.execute(
-        f"INSERT INTO raw.raw_quarantine {rejected_query(source_id, 'all_rejected')}"
-    )
+    # To plan a query of some thirty parts costs more than to look whether there is a row.
+    for name, query in (
+        (suspects, quarantine_query(source_id, suspects, known)),
+        ("all_rejected", rejected_query(source_id, "all_rejected")),
+    ):
+        if connection.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchall():
+            connection.execute(f"INSERT INTO raw.raw_quarantine {query}")
     for name in ("raw_repair", "raw_file"):
         connection.execute(
             f"DELETE FROM raw.{name} WHERE source_id = ? AND file_name IN {renewed}",
@@ -400,7 +401,13 @@ def _newest(source_id: str) -> pl.Expr:
     return (pl.max_horizontal(days) if days else pl.lit(None, pl.String)).alias("newest_date")
 
 
-def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
+def _prepare_if_new(connection: duckdb.DuckDBPyConnection) -> None:
+    if not exists(connection, "raw.raw_file_version"):
+        prepare(connection)
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make what all sources are recorded in; tables of an older version are replaced."""
     for name, columns in SHARED_RAW.items():
         ensure_table(connection, f"raw.{name}", columns)
     for source_id in ("register__schools", "register__merges"):

@@ -25,7 +25,8 @@ from pipelines.warehouse.database import ASIDE, SHARED_RAW, all_threads, ensure_
 FINDINGS = "raw_file_finding"
 _COUNTS = ("pupils", "people", "days")
 _BOUNDED = ("percent", "scale points")
-_IDS = {"pupil_hash": "register__pupils", "stat_area": "context__stat_areas"}
+# Column of ids → the source in which they should be known.
+KNOWN_IN = {"pupil_hash": "register__pupils", "stat_area": "context__stat_areas"}
 _BUDGET = "finance__budget_lines"
 
 
@@ -288,7 +289,7 @@ def _spread(field: Field, row: Mapping[str, object]) -> Finding:
 
 
 def _links(source_id: str, rows: Held, registers: Mapping[str, pl.DataFrame]) -> Iterator[Finding]:
-    for name, register in _IDS.items():
+    for name, register in KNOWN_IN.items():
         if name not in rows.columns:
             continue
         if register == source_id:
@@ -446,7 +447,7 @@ def findings(
             before = InFrame(pl.concat([reading.rows.clear(), own], how="diagonal"))
     wanted = {
         register: f"DISTINCT {name}"
-        for name, register in _IDS.items()
+        for name, register in KNOWN_IN.items()
         if name in reading.rows.columns
     }
     if source_id == _BUDGET:

@@ -262,11 +262,11 @@ class Warehouse:
         """Open the warehouse and always close it; `read_only` needs an existing file."""
         # One thread: sums of floating-point numbers then have one order, and the same input the
         # same bytes. Connections of a process to one file are all read-only or none is. What does
-        # not fit in memory lies beside the file for a while, where nobody can read children's rows.
+        # not fit in memory lies beside the file for a while, in the folder of its owner alone.
         connection = duckdb.connect(
             self.path,
             read_only=read_only and not self._is_kept_open,
-            config={"threads": 1, "memory_limit": MEMORY, "temp_file_encryption": "true"},
+            config={"threads": 1, "memory_limit": MEMORY},
         )
         try:
             if not read_only:

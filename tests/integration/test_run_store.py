@@ -6,10 +6,11 @@ import time
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from pipelines.settings.workspace import workspace
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.run_store import end_broken_runs, instance
+from pipelines.warehouse.run_store import EventLog, end_broken_runs, instance
 
 
 @pytest.fixture
@@ -45,6 +46,53 @@ def test_many_runs_are_read_with_few_files_open(history):
     assert all(history.all_logs(run) for run in runs)
     names = [os.readlink(f"/proc/self/fd/{fd}") for fd in _open_files()]
     assert sum(name.endswith(".db") and any(run in name for run in runs) for name in names) <= 4
+
+
+@dg.asset(check_specs=[dg.AssetCheckSpec("holds", asset="checked")], deps=[table])
+def checked():
+    yield dg.MaterializeResult(metadata={"rows": 3}, tags={"a": "b"})
+    yield dg.AssetCheckResult(passed=False, metadata={"why": "x"})
+
+
+def test_events_are_kept_as_dagster_keeps_them(history, tmp_path):
+    """One by one or many at once: every row of every table is as in Dagster's own store."""
+    done = dg.materialize([table, checked], instance=history)
+    events = [entry for entry in history.all_logs(done.run_id) if entry.is_dagster_event]
+    assert {"ASSET_CHECK_EVALUATION", "ASSET_MATERIALIZATION_PLANNED", "PIPELINE_SUCCESS"} <= {
+        event.dagster_event_type.value for event in events
+    }
+    held = []
+    for kind, name, at_once in (
+        (SqliteEventLogStorage, "dagsters", False),
+        (EventLog, "singly", False),
+        (EventLog, "together", True),
+    ):
+        store = kind(str(tmp_path / name))
+        if at_once:
+            store.store_event_batch(events)
+        else:
+            for event in events:
+                store.store_event(event)
+        held.append((_rows_of(store, done.run_id), _rows_of(store, None)))
+        store.dispose()
+    assert held[0] == held[1] == held[2]
+    assert sum(map(len, held[0][1].values())) > 10
+
+
+def _rows_of(store, run_id):
+    """All rows of a run's file, or of the index."""
+    opened = store.run_connection(run_id) if run_id else store.index_connection()
+    with opened as connection:
+        names = (
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'secondary_indexes'"
+        )
+        found = {}
+        for (name,) in connection.exec_driver_sql(names).fetchall():
+            rows = connection.exec_driver_sql(f"SELECT * FROM {name}").mappings()
+            # When the row itself was made is no part of the event.
+            kept = [{k: v for k, v in row.items() if k != "create_timestamp"} for row in rows]
+            found[name] = sorted(map(repr, kept))
+        return found
 
 
 def _open_files():

@@ -15,6 +15,7 @@ from pipelines.settings.city import CityError, load_sources
 from pipelines.settings.fields import dictionary
 from pipelines.sources.files import read_source
 from pipelines.sources.load import build_raw, raw_name, record_load
+from pipelines.sources.order import held_against, in_order
 from pipelines.sources.references import city_references
 from pipelines.sources.whole_files import findings, record_findings
 from pipelines.warehouse.database import LAYERS, qualified, swap
@@ -43,14 +44,14 @@ class Found:
 
 
 def look(folder):
-    """Read, load and stage every source of a folder, in the order of the dictionary."""
+    """Read, load and stage every source of a folder, each behind those it is held against."""
     city = load_sources(folder)
     connection = duckdb.connect(config={"threads": 1})
     for layer in LAYERS:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {layer}")
     known, staged, refused, odd = city_references(city), {}, {}, []
     tables = {sql.table.name: sql for sql in sql_tables()}
-    for source_id in (name for name in dictionary().sources if name in city.city.sources):
+    for source_id in (name for name in in_order(held_against()) if name in city.city.sources):
         try:
             reading = read_source(city, source_id, city.city.school_years.all())
         except CityError as error:

@@ -185,7 +185,7 @@ def load(connection, city, source_id, years=None, moment=MOMENT):
     """Load a source as a run does, and stage it."""
     every = city.city.school_years.all()
     store = RawRows(connection, source_id)
-    reading = read_source(city, source_id, years or every, store)
+    reading = read_source(city, source_id, years or every, store=store)
     refuse_older(connection, city, source_id, reading)
     found = findings(connection, city, source_id, reading)
     build_raw(connection, source_id, reading, years)
@@ -268,7 +268,7 @@ def test_files_were_really_read_in_blocks(city_folder, monkeypatch):
         city,
         "tests__pupil_scores",
         city.city.school_years.all(),
-        RawRows(connection, "tests__pupil_scores"),
+        store=RawRows(connection, "tests__pupil_scores"),
     )
     assert reading.rows.is_empty()
     assert reading.store is not None

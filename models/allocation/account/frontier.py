@@ -12,7 +12,7 @@ from models.allocation.account.concentration import indices_or_none
 from models.allocation.problem.objective import Maximin, Total
 from models.allocation.problem.problem import Problem
 from models.allocation.solve.allocation import solve
-from models.allocation.solve.model import Model, model_of, without_rule
+from models.allocation.solve.model import Model, model_of
 from models.allocation.solve.resolve import Effort, best_plans, plan_vector
 from models.quarters import with_quartile
 
@@ -125,7 +125,10 @@ def rule_prices(
     Rules of the policy are left out one at a time, but for those that only say what belongs
     together (`Rule.is_priced`): without them a plan would buy what there is not. Budgets and
     baskets are raised by a step, since a plan without any budget says nothing. Rules overlap, so
-    their prices do not add up.
+    their prices do not add up. Rules that stand in the way of no single step, to gain or to save,
+    are left out all at once first: what that adds at the most, none of them adds more by itself.
+    Where it is nothing, to the gap, their prices are zero with that as the most, and the plan needs
+    no other line.
 
     Returns:
         rule_id, change ("left_out", "raised"), worth_gain (SD·pupils, weighted; ≥ 0), worth_gain_hi
@@ -140,25 +143,47 @@ def rule_prices(
         raise ValueError("budget_step_pct must be above zero.")
     problem = problem.canonical()
     model = model_of(problem)
-    changes: list[tuple[str, str, Model]] = []
+    changes: list[tuple[int, str]] = []
     for k, rule in enumerate(model.rules):
-        if not rule.is_priced:
-            continue
-        if rule in problem.rules:
-            changes.append((rule.rule_id, "left_out", without_rule(problem, rule.rule_id)))
-        elif rule.is_budget:
-            own = model.owner == k
-            fixed = np.array([row.fixed for row in model.rows])
-            step = np.floor((model.upper + fixed) * (1 + budget_step_pct / 100)) - fixed
-            more = np.where(own, step, model.upper)
-            changes.append((rule.rule_id, "raised", replace(model, upper=more)))
-    now, *others = best_plans([model, *(other for *_, other in changes)], effort, workers)
+        if rule.is_priced and rule in problem.rules:
+            changes.append((k, "left_out"))
+        elif rule.is_priced and rule.is_budget:
+            changes.append((k, "raised"))
+
+    def without(some: Sequence[tuple[int, str]]) -> Model:
+        """The model without some rules, and with more in some budgets."""
+        out = np.isin(model.owner, [k for k, change in some if change == "left_out"])
+        more = np.isin(model.owner, [k for k, change in some if change == "raised"])
+        fixed = np.array([row.fixed for row in model.rows])
+        step = np.floor((model.upper + fixed) * (1 + budget_step_pct / 100)) - fixed
+        raised = np.where(more, step, model.upper)
+        return replace(
+            model, lower=np.where(out, -np.inf, model.lower), upper=np.where(out, np.inf, raised)
+        )
+
+    (now,) = best_plans([model], effort)
+    in_the_way = _in_the_way(model, now.x)
+    idle = [change for change in changes if change[0] not in in_the_way]
+    (freed,) = best_plans([without(idle)], effort) if idle else (now,)
+    most_of_idle = max(freed.bound - now.worth, 0.0)
+    if most_of_idle > effort.gap_pct / 100 * abs(now.worth):
+        idle = []
+    asked = [change for change in changes if change not in idle]
+    found = dict(
+        zip(
+            asked,
+            best_plans([without([change]) for change in asked], effort, workers),
+            strict=True,
+        )
+    )
     rows = []
-    for (rule_id, change, _), found in zip(changes, others, strict=True):
-        gain = max(found.worth - now.worth, 0.0)
+    for k, change in changes:
+        gain, most, changed = 0.0, most_of_idle, 0
+        if (other := found.get((k, change))) is not None:
+            gain, most = max(other.worth - now.worth, 0.0), max(other.bound - now.worth, 0.0)
+            changed = int(np.abs(other.x - now.x).sum())
         pct = 100 * gain / now.worth if now.worth else 0.0
-        changed = int(np.abs(found.x - now.x).sum())
-        rows.append((rule_id, change, gain, max(found.bound - now.worth, 0.0), pct, changed))
+        rows.append((model.rules[k].rule_id, change, gain, most, pct, changed))
     table = pl.DataFrame(
         rows,
         schema={
@@ -172,6 +197,14 @@ def rule_prices(
         orient="row",
     )
     return table.sort("worth_gain", "rule_id", descending=[True, False])
+
+
+def _in_the_way(model: Model, x: np.ndarray) -> set[int]:
+    """The rules that a single step from a plan would break: one that gains, or that saves money."""
+    moves = model.moves(x)
+    is_sought = (moves.gain > 0) | (moves.cost_step < 0)
+    stopped = moves.blocked_row[is_sought[moves.blocked_move]]
+    return set(model.owner[stopped].tolist())
 
 
 def _concentration(

@@ -18,8 +18,9 @@ from scipy import optimize, sparse
 from models.allocation.problem.words import first_few, nis
 from models.allocation.rules.decided import CommitteeAmount
 from models.allocation.solve.clock import countdown
-from models.allocation.solve.highs import Milp, minimise
+from models.allocation.solve.highs import Milp
 from models.allocation.solve.model import Model
+from models.allocation.solve.possible import minimise_possible, possible
 from models.allocation.solve.relaxation import Relaxation, least_slack, place_of, relaxations
 
 Item = TypeVar("Item")
@@ -189,21 +190,32 @@ class _Tests:
 
     def have_no_plan(self, rows: Sequence[int]) -> bool:
         """Whether it is proven that no plan keeps these rows and one dose a pair."""
-        if self._are_empty_in_parts(rows):
+        if possible(self.model, self._kept(rows)) is None or self._are_empty_in_parts(rows):
             return True
         is_late = self.seconds_left is not None and self.seconds_left() <= 0
         if self.is_cut or self.left == 0 or is_late:
             self.is_cut = True
             return False
         self.left -= 1
-        found = minimise(self._milp(rows), gap=0.0, time_limit_s=self.limit_s(), max_nodes=_NODES)
+        found = minimise_possible(
+            self.model,
+            self._milp(rows),
+            gap=0.0,
+            time_limit_s=self.limit_s(),
+            max_nodes=_NODES,
+            kept=self._kept(rows),
+        )
         return found.is_infeasible
+
+    def _kept(self, rows: Sequence[int]) -> np.ndarray:
+        """By row of the model, whether it is one of these, or one dose a pair."""
+        kept = self.model.owner < 0
+        kept[list(rows)] = True
+        return kept
 
     def _milp(self, rows: Sequence[int]) -> Milp:
         """The rows, and one dose a pair, with nothing to minimise."""
-        kept = self.model.owner < 0
-        kept[list(rows)] = True
-        return self.model.milp(np.zeros(self.model.matrix.shape[1]), kept)
+        return self.model.milp(np.zeros(self.model.matrix.shape[1]), self._kept(rows))
 
     def _are_empty_in_parts(self, rows: Sequence[int]) -> bool:
         """Whether not even options in parts keep the rows; these are scaled to be near 1."""

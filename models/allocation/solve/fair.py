@@ -351,7 +351,9 @@ class _Search:
         for free in parts:
             x = self._improved(programme, both, x, free)
         left_s = max(self.seconds_left(), _LEAST_S)
-        proven = minimise(milp, gap=_NEAR, time_limit_s=left_s, max_nodes=1, start=x)
+        proven = minimise(
+            milp, gap=_NEAR, time_limit_s=left_s, max_nodes=1, start=x, around_start=False
+        )
         bound = math.ceil(proven.bound * _UNIT - 1) if np.isfinite(proven.bound) else 0
         found = self._kept(x[: len(best)], start)
         if proven.x is not None:

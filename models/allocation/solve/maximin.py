@@ -11,12 +11,12 @@ from scipy import sparse
 
 from models.allocation.problem.objective import Objective, Total
 from models.allocation.rules.benefit import BenefitFloor, units_for
-from models.allocation.solve.highs import minimise
 from models.allocation.solve.model import Model
 from models.allocation.solve.national.lagrangian import Pool, relax
 from models.allocation.solve.national.repair import whole_plan
 from models.allocation.solve.national.school_blocks import BySchool
 from models.allocation.solve.national.school_plans import Search
+from models.allocation.solve.possible import minimise_possible
 
 _STEPS = 40
 _WIDTHS = (4, 64, 1024)
@@ -169,7 +169,8 @@ def _by_programme(
     model = gains.model
     under_floor = Model.of(model.columns, (*model.rules, gains.rule(asked)), Total())
     nothing = under_floor.milp(np.zeros(len(model.benefit())))
-    outcome = minimise(nothing, gap=0, time_limit_s=max(seconds_left(), 1.0))
+    left_s = max(seconds_left(), 1.0)
+    outcome = minimise_possible(under_floor, nothing, gap=0, time_limit_s=left_s)
     x = None if outcome.x is None else outcome.x[: model.matrix.shape[1]]
     return x, outcome.is_infeasible
 

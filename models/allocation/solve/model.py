@@ -216,19 +216,27 @@ class Model:
 
     def moves(self, x: np.ndarray) -> Moves:
         """Every change of one pair that buys another eligible option or gives one up."""
+        add, drop = self._changes(x)
+        return self._moves(x, add, drop, self.counting.change(x, add, drop))
+
+    def _changes(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What every change of one pair buys, and what it gives up (-1 = nothing)."""
         options, pair = self.columns.options, self.columns.pair
         held = np.full(pair.max() + 1, -1)
         taken = np.flatnonzero(x > 0.5)
         held[pair[taken]] = taken
         buys = np.flatnonzero(options["is_eligible"].to_numpy() & (x < 0.5))
         add = np.concatenate([buys, np.full(len(taken), -1)])
-        drop = np.concatenate([held[pair[buys]], taken])
+        return add, np.concatenate([held[pair[buys]], taken])
 
-        # Position -1 picks the column of zeros at the end: nothing bought, nothing given up.
-        def change(values: np.ndarray) -> np.ndarray:
-            padded = np.append(values, 0)
-            return padded[add] - padded[drop]
+    def _cost_steps(self, add: np.ndarray, drop: np.ndarray) -> np.ndarray:
+        """What changes cost more, agorot."""
+        # Position -1 picks the zero at the end: nothing bought, nothing given up.
+        cost = np.append(self.columns.options["cost_agorot"].to_numpy(), 0)
+        return cost[add] - cost[drop]
 
+    def _moves(self, x: np.ndarray, add: np.ndarray, drop: np.ndarray, gain: np.ndarray) -> Moves:
+        """Some changes of a plan, with the rows that they break."""
         padded, first = self._padded
         steps, counting = padded[:, add] - padded[:, drop], self.counting
         if self.leading.nnz:
@@ -238,12 +246,7 @@ class Model:
         activity = self.activity(x)[step.row] + step.data
         broken = (activity < self.lower[step.row]) | (activity > self.upper[step.row])
         return Moves(
-            add,
-            drop,
-            counting.change(x, add, drop),
-            change(options["cost_agorot"].to_numpy()),
-            step.col[broken],
-            step.row[broken],
+            add, drop, gain, self._cost_steps(add, drop), step.col[broken], step.row[broken]
         )
 
     @cached_property
@@ -282,7 +285,12 @@ class Model:
         """Take every single move that still does good; each one raises benefit or saves money."""
         x = x.copy()
         while True:
-            moves = self.moves(x)
+            add, drop = self._changes(x)
+            gain = self.counting.change(x, add, drop)
+            # What neither does good nor saves is never taken; it needs no look at its rows.
+            saves = (self._cost_steps(add, drop) < 0) | (add < 0)
+            useful = np.flatnonzero((gain > 0) | ((gain == 0) & saves))
+            moves = self._moves(x, add[useful], drop[useful], gain[useful])
             best = moves.best_free()
             if best is None:
                 return x

@@ -21,6 +21,7 @@ from models.allocation.problem.rule import Rule
 from models.allocation.problem.words import first_few, nis
 from models.allocation.solve.highs import Milp, minimise
 from models.allocation.solve.model import Model
+from models.allocation.solve.possible import possible
 from models.keys import RuleKind
 
 RELAX_ORDER: tuple[RuleKind, ...] = get_args(RuleKind)
@@ -134,11 +135,18 @@ def least_slack(
         0/1 per option, by how much each soft row is broken (whole numbers), and the proven least
         sum.
     """
-    rows, options = model.matrix.shape
+    rows = model.matrix.shape[0]
+    held = kept.copy()
+    held[soft] = False
+    is_open = possible(model, held)
+    if is_open is None or not is_open.any():
+        is_open = np.ones(model.matrix.shape[1], dtype=bool)
+    columns = np.flatnonzero(is_open)
+    options = len(columns)
     sign = np.where(np.isfinite(model.upper[soft]), -1.0, 1.0)
     number = np.arange(len(soft))
     slack = sparse.csr_array((sign, (soft, number)), shape=(rows, len(soft)))
-    scaled = sparse.diags_array(1 / unit) @ model.matrix
+    scaled = (sparse.diags_array(1 / unit) @ model.matrix)[:, columns]
     is_whole = unit == 1
     is_whole[soft] = False
     outcome = minimise(
@@ -156,7 +164,8 @@ def least_slack(
     )
     if outcome.x is None:
         return None
-    x = np.round(outcome.x[:options])
+    x = np.zeros(model.matrix.shape[1])
+    x[columns] = np.round(outcome.x[:options])
     activity = (model.matrix @ x)[soft]
     over = np.maximum(activity - model.upper[soft], model.lower[soft] - activity)
     return x, np.maximum(over, 0.0), outcome.bound

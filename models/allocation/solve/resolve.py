@@ -23,7 +23,7 @@ from models.allocation.problem.objective import Total
 from models.allocation.problem.words import NO_PLAN
 from models.allocation.solve.model import Model
 from models.allocation.solve.search_result import NoPlanInTime
-from models.allocation.solve.tangents import maximise
+from models.allocation.solve.tangents import maximise_possible
 from models.keys import OPTION, PAIR
 
 
@@ -108,7 +108,7 @@ def best(model: Model, effort: Effort) -> Resolved | None:
         NoPlanInTime: the time limit came before any plan.
     """
     limit_s, gap = effort.time_limit_s, effort.gap_pct / 100
-    outcome = maximise(model, gap=gap, time_limit_s=limit_s)
+    outcome = maximise_possible(model, gap=gap, time_limit_s=limit_s)
     if outcome.is_infeasible:
         return None
     if outcome.x is None:

@@ -8,6 +8,7 @@ from scipy import sparse
 from models.allocation.problem.objective import Objective
 from models.allocation.solve.highs import Milp, Outcome, minimise
 from models.allocation.solve.model import Model
+from models.allocation.solve.possible import minimise_possible
 
 _FIRST = 12
 _ROUNDS = 12
@@ -36,6 +37,14 @@ def maximise(
         start=None if start is None else model.filled(start),
         presolve=presolve,
     )
+
+
+def maximise_possible(model: Model, *, gap: float, time_limit_s: float) -> Outcome:
+    """As `maximise`, in two thirds of the time; of plans within the gap another may be found."""
+    if not model.summed.is_linear:
+        return maximise(model, gap=gap, time_limit_s=time_limit_s)
+    milp = model.milp(-model.benefit() * model.scale)
+    return minimise_possible(model, milp, gap=gap, time_limit_s=time_limit_s)
 
 
 def _maximise_by_tangents(
