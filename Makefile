@@ -9,7 +9,7 @@ export DO_NOT_TRACK := 1
 # What is compiled once is kept, whatever the shell says: every command imports all there is.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help faults bill backup as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula new-city propose check policy history fetch test test-quick browser office lint format types ui bench validate lock clean
+.PHONY: help faults bill backup as-of trace setup forms run send decide rebuild pages papers serve demo-city studio why lottery compare formula new-city propose check policy history fetch test test-quick browser office lint format types ui bench validate spark-setup validate-spark lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each command does
@@ -130,6 +130,19 @@ format: setup ## put the code in its standard form
 validate: setup ## the claims: statistics against planted truth and published answers, quick and slow; properties and simulations on all their cases
 	@$(PY) -m pytest -m "slow or claim" --ignore=tests/benchmarks -rA
 	@TIKKUN_ALL_EXAMPLES=yes $(PY) -m pytest -m "(hypothesis or sampled) and not slow" --ignore=tests/benchmarks
+
+SPARK := .venv-spark
+
+$(SPARK)/.ready: | $(VENV)/.ready
+	@java -version 2>/dev/null || { echo "Spark needs Java 17: apt-get install openjdk-17-jre-headless"; exit 1; }
+	@$(VENV)/bin/uv venv --quiet --allow-existing $(SPARK)
+	@$(VENV)/bin/uv pip install --quiet --python $(SPARK)/bin/python pyspark==4.3.0
+	@touch $@
+
+spark-setup: setup $(SPARK)/.ready ## pyspark in an environment of its own (.venv-spark; Java 17 must be there)
+
+validate-spark: spark-setup ## run every SQL table of CITY's warehouse on a local Spark too and compare row by row (TABLES="core_school …": these alone)
+	@$(PY) -m tests.engines.compare $${TIKKUN_WORK:-.work}/$(CITY)/warehouse.duckdb $(SPARK)/bin/python $(TABLES)
 
 bench: setup data_raw/demo_city/city.yaml ## the benchmarks, each beside an obvious alternative
 	@$(PY) -m pipelines.commands.run demo_city

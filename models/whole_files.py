@@ -16,6 +16,8 @@ from itertools import combinations
 import polars as pl
 
 YEAR, SCALE = "school_year", "scale_id"
+COPIES = "copies"
+"""Column of frames that hold each combination of values once: how many rows have it."""
 _NEAREST = 4  # school years that a line is compared with: a trend of ten is no break
 LEVEL = {
     "part": pl.String,
@@ -72,7 +74,7 @@ def lines(
     """Compare each line with itself in the nearest school years, and in what was loaded before.
 
     Args:
-        now: rows as texts; `school_year` if the source has one.
+        now: rows as texts; `school_year` if the source has one; `copies` if each stands for many.
         past: rows of other content of the same source that was loaded before, if any.
         column: which holds the numbers.
         cell: columns that make a line, with the school year.
@@ -135,22 +137,40 @@ def _middles(
 ) -> pl.DataFrame:
     number = pl.col(column).cast(pl.Float64, strict=False)
     year = pl.col(YEAR) if YEAR in rows.columns else pl.lit("", pl.String).alias(YEAR)
-    return (
-        rows.select(*cell, year, level=number)
-        .filter((pl.col("level") > 0) if is_amount else pl.col("level").is_not_null())
-        .group_by(*cell, YEAR)
-        .agg(pl.col("level").median(), rows=pl.len())
+    many = [COPIES] if COPIES in rows.columns else []
+    found = rows.select(*cell, year, *many, level=number).filter(
+        (pl.col("level") > 0) if is_amount else pl.col("level").is_not_null()
     )
+    if many:
+        return found.group_by(*cell, YEAR).agg(
+            _median_of_copies("level").alias("level"), rows=pl.col(COPIES).sum().cast(pl.UInt32)
+        )
+    return found.group_by(*cell, YEAR).agg(pl.col("level").median(), rows=pl.len())
+
+
+def _median_of_copies(name: str) -> pl.Expr:
+    """Return the median of values each of which stands for many."""
+    up_to, every = pl.col(COPIES).sort_by(name).cum_sum(), pl.col(COPIES).sum()
+    ordered = pl.col(name).sort()
+    low, high = (ordered.filter(up_to > place).first() for place in ((every - 1) // 2, every // 2))
+    return (low + high) / 2
+
+
+def _spread_of_copies(name: str) -> pl.Expr:
+    """Return the SD of values each of which stands for many."""
+    value, copies = pl.col(name), pl.col(COPIES)
+    apart = value - (value * copies).sum() / copies.sum()
+    return ((apart * apart * copies).sum() / (copies.sum() - 1)).sqrt()
 
 
 def _usual_spread(
     now: pl.DataFrame, past: pl.DataFrame, column: str, ruler: Sequence[str]
 ) -> pl.DataFrame:
     """Return the usual SD of a column's values on each scale: the median over school years."""
-    number = pl.col(column).cast(pl.Float64, strict=False)
     spreads = [
-        frame.group_by(*ruler, *([YEAR] if YEAR in frame.columns else [pl.lit("").alias(YEAR)]))
-        .agg(spread=number.std())
+        _numbers(frame, column)
+        .group_by(*ruler, *([YEAR] if YEAR in frame.columns else [pl.lit("").alias(YEAR)]))
+        .agg(spread=_spread_of_copies(column) if COPIES in frame.columns else pl.col(column).std())
         .select(*ruler, "spread")
         for frame in (now, past)
     ]
@@ -158,6 +178,12 @@ def _usual_spread(
     if not ruler:
         return every.select(pl.col("spread").median()).drop_nulls()
     return every.group_by(ruler).agg(pl.col("spread").median())
+
+
+def _numbers(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Return the rows that have a number in a column, as numbers."""
+    number = pl.col(column).cast(pl.Float64, strict=False)
+    return rows.with_columns(number).filter(pl.col(column).is_not_null())
 
 
 def breaks(
@@ -247,12 +273,15 @@ def spreads(now: pl.DataFrame, past: pl.DataFrame, column: str, least: int = 30)
     Returns:
         As `LEVEL`, `level` and `usual` being SD and `deviation` the logarithm of their ratio.
     """
-    number = pl.col(column).cast(pl.Float64, strict=False)
     if YEAR not in now.columns:
         return pl.DataFrame(schema=LEVEL)
     mine, before = (
-        frame.group_by(YEAR)
-        .agg(level=number.std(), rows=number.count())
+        _numbers(frame, column)
+        .group_by(YEAR)
+        .agg(
+            level=_spread_of_copies(column) if COPIES in frame.columns else pl.col(column).std(),
+            rows=(pl.col(COPIES).sum() if COPIES in frame.columns else pl.len()).cast(pl.UInt32),
+        )
         .filter(pl.col("rows") >= least, pl.col("level") > 0)
         for frame in (now, past)
     )

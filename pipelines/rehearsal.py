@@ -19,7 +19,7 @@ from pipelines import aim
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import dictionary
 from pipelines.sources.files import read_source
-from pipelines.sources.load import build_raw, raw_name, record_load
+from pipelines.sources.load import RawRows, build_raw, raw_name, record_load
 from pipelines.sources.order import held_against, in_order
 from pipelines.sources.references import city_references
 from pipelines.sources.whole_files import findings, record_findings
@@ -71,7 +71,7 @@ def rehearse(city: CityFolder, *, checked: bool = True) -> Rehearsal:
     hashed: dict[str, str] = {}
     for source_id in in_order(held_against()):
         try:
-            reading = read_source(city, source_id, years, hashed)
+            reading = read_source(city, source_id, years, hashed, RawRows(connection, source_id))
         except CityError as error:
             unreadable[source_id] = error
             reading = read_source(_without(city, source_id), source_id, years)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from pipelines.settings.fields import dictionary
-from pipelines.settings.parameters import Count, Model, Whole, Year
+from pipelines.settings.parameters import Count, Flag, Model, Whole, Year
 from pipelines.settings.yaml_files import RefusedError
 
 Unit = Literal["nis", "thousand", "million", "agorot", "share"]
@@ -136,6 +136,8 @@ class SourceMapping(Model):
         not_reporting: institution code → why this source has no row of it.
         accept_older: SHA-256 of files that may replace newer content.
         confirmed: SHA-256 of files that are right though as a whole they left their level.
+        in_blocks: whether a CSV of single children is read block by block; if not given, where it
+            is large.
         how_to_get: what to do when the file is missing.
     """
 
@@ -160,6 +162,7 @@ class SourceMapping(Model):
     not_reporting: dict[str, str] = Field(default_factory=dict)
     accept_older: tuple[str, ...] = ()
     confirmed: tuple[str, ...] = ()
+    in_blocks: Flag | None = None
     how_to_get: str | None = None
 
     @property

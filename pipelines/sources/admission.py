@@ -8,13 +8,14 @@ people; a value that does not fit its column is masked too, as nobody knows what
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 
@@ -27,6 +28,8 @@ from pipelines.sources.normalise import normalise
 DEMO_KEY = "tikkun-demonstration-key-not-for-real-pupils"
 _LEAST_SIGNS = 8
 _ID_DIGITS = 9
+_BLOCK = 64  # bytes that SHA-256 takes at once
+_MANY = 5_000  # ids whose hashes the database makes
 _NO_PART_OF_AN_ID = re.compile(r"[\s'’׳\-‐-―−־]")
 _WITH_EXPONENT = re.compile(r"(\d)(?:\.(\d+))?[eE]\+?0*(\d+)")
 
@@ -77,15 +80,18 @@ def _plain(key: str) -> str:
     return re.sub(r"(.)\1+", r"\1", letters)
 
 
-def _are_a_childs(numbers: Sequence[str]) -> bool:
+def _are_a_childs(numbers: pl.Series) -> bool:
     """Whether any id could be a real child's: nine digits whose check digit is right.
 
     Those of the generator start with 99 and have a wrong one.
     """
-    whole = [number for number in numbers if len(number) == _ID_DIGITS and number.isdecimal()]
+    whole = numbers.filter(numbers.str.contains(rf"^\d{{{_ID_DIGITS}}}$"))
     # Digits of other scripts count as what they stand for; a million of ours are read at once.
-    plain = [number if number.isascii() else f"{int(number):0{_ID_DIGITS}}" for number in whole]
-    digits = np.frombuffer("".join(plain).encode(), np.uint8).reshape(-1, _ID_DIGITS) - ord("0")
+    if (others := ~whole.str.contains("^[0-9]+$")).any():
+        plain = [f"{int(number):0{_ID_DIGITS}}" for number in whole.filter(others)]
+        whole = pl.concat([whole.filter(~others), pl.Series(plain, dtype=pl.String)])
+    text = whole.str.join("").to_list()[0] if len(whole) else ""
+    digits = np.frombuffer(text.encode(), np.uint8).reshape(-1, _ID_DIGITS) - ord("0")
     products = digits * (1 + np.arange(_ID_DIGITS, dtype=np.uint8) % 2)
     return bool(((products // 10 + products % 10).sum(axis=1) % 10 == 0).any())
 
@@ -113,9 +119,12 @@ def hash_ids(
     if known.is_empty():
         return ids
     key = pupil_key(is_synthetic=is_synthetic)
-    hashed = {} if hashed is None else hashed
-    new = [text for text in known if text not in hashed]
-    same = [same_id(text) for text in new]
+    new = (
+        known
+        if hashed is None
+        else pl.Series(known.name, [text for text in known if text not in hashed], dtype=pl.String)
+    )
+    same = _same_ids(new)
     if is_synthetic and _are_a_childs(same):
         raise CityError(
             "city.yaml says is_synthetic: true, but there are ids that a child could have (nine"
@@ -124,10 +133,42 @@ def hash_ids(
             "ב-city.yaml כתוב is_synthetic: true, אך יש מספרי זהות שיכולים להיות של ילדים. יש לכתוב"
             " is_synthetic: false ולקבוע TIKKUN_PUPIL_KEY.",
         )
-    for text, plain in zip(new, same, strict=True):
-        hashed[text] = hmac.digest(key, plain.encode(), "sha256").hex()[:32]
-    hashes = pl.Series([hashed[text] for text in known], dtype=pl.String)
-    return ids.replace_strict(known, hashes, default=None)
+    hashes = _keyed_hashes(same, key)
+    if hashed is not None:
+        hashed.update(zip(new, hashes, strict=True))
+        hashes = pl.Series([hashed[text] for text in known], dtype=pl.String)
+    # What was distinct already is not looked for again.
+    return hashes if known.equals(ids) else ids.replace_strict(known, hashes, default=None)
+
+
+def _same_ids(texts: pl.Series) -> pl.Series:
+    """Return `same_id` of each text."""
+    plain = texts.str.zfill(_ID_DIGITS)
+    odd = texts.filter(~texts.str.contains("^[0-9]+$"))
+    if odd.is_empty():
+        return plain
+    same = pl.Series([same_id(text) for text in odd], dtype=pl.String)
+    return texts.replace_strict(odd, same, default=plain, return_dtype=pl.String)
+
+
+def _keyed_hashes(texts: pl.Series, key: bytes) -> pl.Series:
+    """Return 32 hex digits of the HMAC-SHA256 of each text; the database has many made at once."""
+    if len(texts) < _MANY:
+        hashes = [hmac.digest(key, text.encode(), "sha256").hex()[:32] for text in texts]
+        return pl.Series(texts.name, hashes, dtype=pl.String)
+    block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))  # RFC 2104
+    with duckdb.connect() as connection:
+        connection.register("given", pl.DataFrame({"id": texts}))
+        return (
+            connection.sql(
+                "SELECT left(sha256($outer || unhex(sha256($inner || encode(id)))), 32) AS hash"
+                " FROM given",
+                params={"inner": inner, "outer": outer},
+            )
+            .pl()["hash"]
+            .alias(texts.name)
+        )
 
 
 def same_id(text: str) -> str:

@@ -10,10 +10,11 @@ operation of a run costs a third of a second; each source is an asset that can b
 itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import dagster as dg
 import duckdb
@@ -21,8 +22,9 @@ import duckdb
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import Table, dictionary
 from pipelines.settings.workspace import Workspace
-from pipelines.sources.files import Reading, read_source
+from pipelines.sources.files import Reading, has_large_files, read_source
 from pipelines.sources.load import (
+    RawRows,
     build_raw,
     keep_superseded,
     prepare,
@@ -117,7 +119,7 @@ def _raw_assets(
         known = city_references(city, workspace.published(), workspace.known_folder)
         with warehouse.connect() as connection:
             prepare(connection)
-            for source_id, read in _ahead(city, selected, years):
+            for source_id, read in _ahead(city, selected, years, connection):
                 yield from _collect(city, source_id, read, years, connection, known, moment, faults)
         if faults:
             raise dg.Failure(description="\n".join(faults), allow_retries=False)
@@ -126,14 +128,25 @@ def _raw_assets(
 
 
 def _ahead(
-    city: CityFolder, sources: Sequence[str], years: Sequence[int]
-) -> Iterator[tuple[str, Future[Reading]]]:
-    """Yield sources in their order, the next one being read while one is loaded."""
+    city: CityFolder,
+    sources: Sequence[str],
+    years: Sequence[int],
+    connection: duckdb.DuckDBPyConnection,
+) -> Iterator[tuple[str, Callable[[], Reading]]]:
+    """Yield sources in their order, the next one being read while one is loaded.
+
+    A source with large files is read when its turn comes: it goes into the warehouse at once.
+    """
     hashed: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting: list[tuple[str, Future[Reading]]] = []
+        waiting: list[tuple[str, Callable[[], Reading]]] = []
         for source_id in sources:
-            waiting.append((source_id, pool.submit(read_source, city, source_id, years, hashed)))
+            asked = (city, source_id, years)
+            if has_large_files(*asked):
+                store = RawRows(connection, source_id)
+                waiting.append((source_id, partial(read_source, *asked, None, store)))
+            else:
+                waiting.append((source_id, pool.submit(read_source, *asked, hashed).result))
             if len(waiting) > 1:
                 yield waiting.pop(0)
         yield from waiting
@@ -142,7 +155,7 @@ def _ahead(
 def _collect(
     city: CityFolder,
     source_id: str,
-    read: Future[Reading],
+    read: Callable[[], Reading],
     years: Sequence[int],
     connection: duckdb.DuckDBPyConnection,
     known: References,
@@ -154,12 +167,13 @@ def _collect(
     target = raw_name(source_id)
     is_whole = set(years) == set(city.city.school_years.all()) or not is_yearly(source_id)
     try:
-        reading = read.result()
+        reading = read()
         refuse_older(connection, city, source_id, reading)
         found = findings(connection, city, source_id, reading)
         refuse_broken(city, source_id, reading, found)
         known = known.with_wrong_cells(source_id, reading.rows)
     except CityError as error:
+        RawRows(connection, source_id).drop()
         faults.append(str(error))
         return
     build_raw(connection, source_id, reading, None if is_whole else years)

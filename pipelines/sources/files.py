@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 
@@ -22,8 +23,16 @@ from pipelines.settings.mapping import SourceMapping
 from pipelines.settings.scenario_files import scenario_files
 from pipelines.settings.yaml_files import line_of
 from pipelines.sources.admission import admit, header_shown
+from pipelines.sources.blocks import Blocks, NotPlainError, side_by_side
 from pipelines.sources.guess import stated_unit
-from pipelines.sources.normalise import from_1904, normalise, school_year, spelling, unsure_days
+from pipelines.sources.normalise import (
+    ambiguous_days,
+    from_1904,
+    is_of_other_order,
+    normalise,
+    school_year,
+    spelling,
+)
 from pipelines.sources.people import OTHER
 from pipelines.sources.personal import MASK
 from pipelines.sources.second_sheet import join_sheet, sheet_mapping
@@ -62,6 +71,9 @@ _REPAIR_TYPES = {
 # Percents of which a whole file of at most 1 is not thinkable, as it is of dropout.
 _NEVER_ALL_SMALL, _ENOUGH_VALUES = frozenset(("agree_pct", "attended_pct", "bagrut_pct")), 3
 _MOST_NOTES = 100  # below a table
+_UNSURE = "day_month_unsure"
+LARGE = 64 << 20
+"""Bytes of a source's files from which on they are read in blocks."""
 # What a cleaned value does not have: marks, points, tabs, line breaks, several spaces together.
 _MESS = rf"{INVISIBLE}|{POINTED}|[\t\n\x0b\x0c\r\u00a0]|  "
 
@@ -78,12 +90,33 @@ class Reading:
         rejected: rows that were not read: `file_name`, `file_row`, `column_name`,
             `reason_code`.
         repairs: one row per file, column and repair: `repair_code`, `repaired_rows`, `first_row`.
+        store: what took the rows instead, where the source has large files; `rows` is empty then.
     """
 
     rows: pl.DataFrame
     files: pl.DataFrame
     rejected: pl.DataFrame
     repairs: pl.DataFrame
+    store: Store | None = None
+
+    def distinct(self, *columns: str) -> pl.DataFrame:
+        """Return the combinations of values that some columns of the rows have."""
+        if self.store is not None:
+            return self.store.distinct(*columns)
+        return self.rows.select(columns).unique()
+
+
+class Store(Protocol):
+    """What takes the rows of a source with large files, some after the other (`load.RawRows`)."""
+
+    def add(self, rows: pl.DataFrame, file_name: str, file_hash: str) -> None:
+        """Add rows of a file: contract columns as text, and `file_row`."""
+
+    def forget(self, file_name: str) -> None:
+        """Take back the rows of a file."""
+
+    def distinct(self, *columns: str) -> pl.DataFrame:
+        """Return the combinations of values that some columns of the rows have."""
 
 
 def source_files(
@@ -154,17 +187,20 @@ def read_source(
     source_id: str,
     years: Sequence[int],
     hashed: dict[str, str] | None = None,
+    store: Store | None = None,
 ) -> Reading:
     """Read a source. One that the city does not map gives empty frames.
 
     A file that holds many years is read whole, whichever of its years are asked for: a file is what
-    is loaded, superseded and counted.
+    is loaded, superseded and counted. Where a source has large files (`is_large`) and there is a
+    store, all rows go there, block by block, and never are in memory together.
 
     Args:
         city: the city.
         source_id: the logical source.
         years: school years that are asked for.
         hashed: hashes of pupils' ids, for who reads several sources (`admission.hash_ids`).
+        store: what takes the rows of large files.
 
     Raises:
         CityError: if a file is missing, cannot be read in its format or encoding, lacks a mapped
@@ -187,16 +223,44 @@ def read_source(
             for value in city.city.sources[source_id][number].parts()
         ]
         times = Counter(path for path, *_ in tables)
+        if not times or not is_large(city, source_id, list(times)):
+            store = None
         parts += [
-            _read_file(city, source_id, *table, aliases, hashed, is_alone=times[table[0]] == 1)
+            _read_file(
+                city, source_id, *table, aliases, hashed, store, is_alone=times[table[0]] == 1
+            )
             for table in tables
         ]
-    return Reading(
-        *(
-            pl.concat([getattr(part, name) for part in parts])
-            for name in ("rows", "files", "rejected", "repairs")
-        )
+    else:
+        store = None
+    rows, files, rejected, repairs = (
+        pl.concat([getattr(part, name) for part in parts])
+        for name in ("rows", "files", "rejected", "repairs")
     )
+    return Reading(rows, files, rejected, repairs, store)
+
+
+def has_large_files(city: CityFolder, source_id: str, years: Sequence[int]) -> bool:
+    """Whether a source is read in blocks; one whose files are missing is not."""
+    if source_id not in city.city.sources:
+        return False
+    try:
+        paths = {path for path, *_ in source_files(city, source_id, years)}
+    except CityError:
+        return False
+    return bool(paths) and is_large(city, source_id, list(paths))
+
+
+def is_large(city: CityFolder, source_id: str, paths: Sequence[Path]) -> bool:
+    """Whether the files of a source are read in blocks: as its mapping says, else by their size.
+
+    Only sources about single children have so many rows; all others are read whole.
+    """
+    contract, mappings = dictionary().contract(source_id).contract, city.city.sources[source_id]
+    if "pupil_hash" not in contract or all(mapping.format != "csv" for mapping in mappings):
+        return False
+    said = {mapping.in_blocks for mapping in mappings} - {None}
+    return True in said or (not said and sum(path.stat().st_size for path in paths) >= LARGE)
 
 
 def _names(city: CityFolder, columns: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -259,67 +323,244 @@ def _read_file(
     value: str,
     aliases: Mapping[str, Mapping[str, str]],
     hashed: dict[str, str] | None,
+    store: Store | None,
     *,
     is_alone: bool,
 ) -> Reading:
     """Read one table; one of several in a file is named for its sheet, group and mapping too."""
-    content = path.read_bytes()
     mapping = city.city.sources[source_id][number].parts()[value]
     if "{school_year}" in str(mapping.sheet):
-        mapping = mapping.model_copy(
-            update={"sheet": _yearly_sheet(content, str(mapping.sheet), year)}
-        )
+        sheet = _yearly_sheet(path.read_bytes(), str(mapping.sheet), year)
+        mapping = mapping.model_copy(update={"sheet": sheet})
     told = [str(mapping.sheet)] if mapping.format in ("xlsx", "xls") else []
     name = " / ".join([path.name, *told, *filter(None, [value, str(number + 1)])])
     name = path.name if is_alone else name
-    read, mapping = _open(city, source_id, number, path, content, mapping)
-    cells = read.rows.drop(ROW)
-    if year is not None and cells.is_empty():
-        raise CityError(
-            f"{path}: the file of school year {year} has no rows (source {source_id}). If the year"
-            f" was not measured, list the years that were under sources.{source_id}.years.",
-            f"{path}: הקובץ של שנת הלימודים {year} ריק. אם השנה לא נמדדה, יש לציין ב-city.yaml את"
-            " השנים שנמדדו.",
+    table = _Table(city, source_id, path, year, number, name, aliases, hashed)
+    if store is not None:
+        try:
+            # Of a country's pupils nothing is remembered.
+            return replace(table, hashed=None).in_blocks(mapping, store)
+        except NotPlainError:
+            store.forget(table.name)
+    return table.whole(mapping, store)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """One table of a file, called `name` in the warehouse."""
+
+    city: CityFolder
+    source_id: str
+    path: Path
+    year: int | None
+    number: int
+    name: str
+    aliases: Mapping[str, Mapping[str, str]]
+    hashed: dict[str, str] | None
+
+    def whole(self, mapping: SourceMapping, store: Store | None) -> Reading:
+        """Read it at once; its rows go to the store, if there is one."""
+        content = self.path.read_bytes()
+        city, source_id, number, path = self.city, self.source_id, self.number, self.path
+        read, mapping = _open(city, source_id, number, path, content, mapping)
+        cells = read.rows.drop(ROW)
+        if cells.is_empty():
+            self.refuse_empty()
+        _refuse_headers(city, source_id, number, path, mapping)
+        given = _given(cells, mapping)
+        _refuse_visual_order(path, given, mapping)
+        found, repairs = self.admitted(read, mapping, given, is_last=True), _Repairs()
+        repairs.add(found)
+        _refuse_shares(city, source_id, number, path, mapping, found.rows)
+        digest = hashlib.sha256(content).hexdigest()
+        rows = found.rows
+        if store is not None:
+            store.add(rows, self.name, digest)
+            rows = rows.clear()
+        return Reading(
+            rows.select(
+                pl.exclude(ROW),
+                pl.lit(self.name).alias("file_name"),
+                pl.lit(digest).alias("file_hash"),
+                ROW,
+            ),
+            self.as_file(digest, found.rows_in, mapping, cells.columns),
+            found.rejected.select(pl.lit(self.name).alias("file_name"), pl.all()),
+            repairs.told(self.name, read.told),
         )
-    _refuse_headers(city, source_id, number, path, mapping)
-    _refuse_visual_order(path, cells, mapping)
-    errors = _error_cells(cells, mapping)
-    columns, touched = _columns(city, source_id, mapping, read, year, aliases, hashed, errors)
-    provenance = {"file_name": name, "file_hash": hashlib.sha256(content).hexdigest()}
-    rows = pl.DataFrame(columns).with_columns(
-        **{key: pl.lit(value) for key, value in provenance.items()}, **{ROW: read.rows[ROW]}
-    )
-    _refuse_shares(city, source_id, number, path, mapping, columns)
-    rejected = _rejected(rows, cells, mapping, dictionary().contract(source_id).key, errors)
-    extra = [header for header in cells.columns if header not in mapping.columns.values()]
-    return Reading(
-        rows.join(rejected, on=ROW, how="anti"),
-        pl.DataFrame(
+
+    def in_blocks(self, mapping: SourceMapping, store: Store) -> Reading:
+        """Read it block by block into the store.
+
+        Raises:
+            NotPlainError: if it has to be read whole; the store may have rows of it then.
+            CityError: as `whole`, or if somebody writes the file at the same time.
+        """
+        if mapping.format != "csv" or mapping.fill_down or _NEVER_ALL_SMALL & mapping.mapped:
+            raise NotPlainError
+        before = _state(self.path)
+        with self.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        blocks, repairs = Blocks(self.path, mapping), _Repairs()
+        rows_in, texts, rejected = 0, dict[str, pl.Series](), []
+
+        def admitted() -> Iterator[_Admitted]:
+            for block in blocks:
+                if not set(mapping.columns.values()) <= set(blocks.names):
+                    raise NotPlainError
+                read = Content(block.rows, tuple(block.broken))
+                given = _given(block.rows, mapping)
+                for header in _texts(mapping):
+                    both = [texts[header], given[header]] if header in texts else [given[header]]
+                    texts[header] = pl.concat(both).unique()
+                yield self.admitted(read, mapping, given, is_last=block.is_last)
+
+        for found in side_by_side(admitted()):
+            store.add(found.rows, self.name, digest)
+            rejected.append(found.rejected)
+            repairs.add(found)
+            rows_in += found.rows_in
+        if _state(self.path) != before:
+            raise CityError(
+                f"{self.path}: the file changed while it was read. Run again when it is whole.",
+                f"{self.path}: הקובץ השתנה בזמן הקריאה. יש להריץ שוב כשהוא שלם.",
+            )
+        _refuse_headers(self.city, self.source_id, self.number, self.path, mapping)
+        _refuse_visual_order(self.path, texts, mapping)
+        nothing = found.rows.clear()
+        return Reading(
+            nothing.select(
+                pl.exclude(ROW),
+                pl.lit(self.name).alias("file_name"),
+                pl.lit(digest).alias("file_hash"),
+                ROW,
+            ),
+            self.as_file(digest, rows_in, mapping, blocks.names),
+            pl.concat(rejected).select(pl.lit(self.name).alias("file_name"), pl.all()),
+            repairs.told(self.name),
+        )
+
+    def refuse_empty(self) -> None:
+        """Refuse the file of a school year without rows."""
+        if self.year is not None:
+            raise CityError(
+                f"{self.path}: the file of school year {self.year} has no rows (source"
+                f" {self.source_id}). If the year was not measured, list the years that were under"
+                f" sources.{self.source_id}.years.",
+                f"{self.path}: הקובץ של שנת הלימודים {self.year} ריק. אם השנה לא נמדדה, יש לציין"
+                " ב-city.yaml את השנים שנמדדו.",
+            )
+
+    def admitted(
+        self,
+        read: Content,
+        mapping: SourceMapping,
+        given: Mapping[str, pl.Series],
+        *,
+        is_last: bool,
+    ) -> _Admitted:
+        """Admit the records of the table, or of some of its lines."""
+        errors = _error_cells(read.rows, given, mapping)
+        columns, repairs, days = _columns(
+            self.city,
+            self.source_id,
+            mapping,
+            read,
+            given,
+            self.year,
+            self.aliases,
+            self.hashed,
+            errors,
+        )
+        rows = pl.DataFrame(columns).with_columns(read.rows[ROW])
+        key = dictionary().contract(self.source_id).key
+        rejected = _rejected(
+            rows, read.rows.drop(ROW), given, mapping, key, errors, is_last=is_last
+        )
+        return _Admitted(
+            rows if rejected.is_empty() else rows.join(rejected, on=ROW, how="anti"),
+            pl.concat([rejected, _broken(read)]).select(ROW, "column_name", "reason_code"),
+            len(rows) + len(read.broken),
+            {
+                of: (int(where.sum()), int(rows[ROW].filter(where)[0]))
+                for of, where in repairs.items()
+            },
+            days,
+        )
+
+    def as_file(
+        self, digest: str, rows_in: int, mapping: SourceMapping, headers: Sequence[str]
+    ) -> pl.DataFrame:
+        """Return its row of `Reading.files`."""
+        extra = [header for header in headers if header not in mapping.columns.values()]
+        return pl.DataFrame(
             [
-                provenance
-                | {
-                    "rows_in": len(rows) + len(read.broken),
+                {
+                    "file_name": self.name,
+                    "file_hash": digest,
+                    "rows_in": rows_in,
                     "extra_columns": ", ".join(map(header_shown, extra)),
-                    "mapping_number": number,
+                    "mapping_number": self.number,
                 }
             ],
             schema=_FILE_TYPES,
-        ),
-        pl.concat([rejected, _broken(read)]).select(
-            pl.lit(name).alias("file_name"), ROW, "column_name", "reason_code"
-        ),
-        pl.DataFrame(
-            [
-                *(
-                    (name, column, repair, int(where.sum()), rows[ROW].filter(where).min())
-                    for (column, repair), where in touched.items()
-                ),
-                *((name, "", *fact) for fact in read.told),
-            ],
-            schema=_REPAIR_TYPES,
-            orient="row",
-        ),
-    )
+        )
+
+
+@dataclass(frozen=True)
+class _Admitted:
+    """What some lines of a table hold.
+
+    Attributes:
+        rows: contract columns as text, then `file_row`.
+        rejected: `file_row`, `column_name`, `reason_code`.
+        rows_in: how many records there are, read or not.
+        repairs: column and repair → how many rows, the first of them.
+        other_order: columns with a day that is possible in the other order of its parts only.
+    """
+
+    rows: pl.DataFrame
+    rejected: pl.DataFrame
+    rows_in: int
+    repairs: Mapping[tuple[str, str], tuple[int, int]]
+    other_order: frozenset[str]
+
+
+@dataclass
+class _Repairs:
+    """The repairs of a table."""
+
+    counted: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    other_order: set[str] = field(default_factory=set)
+
+    def add(self, found: _Admitted) -> None:
+        """Count those of some lines."""
+        self.other_order |= found.other_order
+        for of, (count, first) in found.repairs.items():
+            known = self.counted.get(of, (0, first))
+            self.counted[of] = known[0] + count, known[1]
+
+    def told(self, name: str, more: Sequence[tuple[str, int, int]] = ()) -> pl.DataFrame:
+        """Return them as `Reading.repairs`, with those that are of no column.
+
+        A day that may be read both ways is told only where another shows that orders are mixed.
+        """
+        told = [
+            (name, column, repair, *facts)
+            for (column, repair), facts in self.counted.items()
+            if repair != _UNSURE or column in self.other_order
+        ]
+        told += [(name, "", *fact) for fact in more]
+        return pl.DataFrame(told, schema=_REPAIR_TYPES, orient="row")
+
+
+def _given(cells: pl.DataFrame, mapping: SourceMapping) -> dict[str, pl.Series]:
+    """Return the distinct texts of each column that is looked at."""
+    headers = list(dict.fromkeys([cells.columns[0], *mapping.columns.values()]))
+    if cells.is_empty():
+        return {header: cells[header] for header in headers}
+    lists = cells.select(pl.col(headers).unique().implode())
+    return {header: lists[header].explode() for header in headers}
 
 
 def _yearly_sheet(content: bytes, pattern: str, year: int | None) -> str:
@@ -427,15 +668,20 @@ def _columns(
     source_id: str,
     mapping: SourceMapping,
     read: Content,
+    given: Mapping[str, pl.Series],
     year: int | None,
     aliases: Mapping[str, Mapping[str, str]],
     hashed: dict[str, str] | None,
     errors: Mapping[str, pl.Series],
-) -> tuple[dict[str, pl.Series], dict[tuple[str, str], pl.Series]]:
-    """Return the contract's columns, and which rows each repair touched."""
+) -> tuple[dict[str, pl.Series], dict[tuple[str, str], pl.Series], frozenset[str]]:
+    """Return the contract's columns, which rows each repair touched, and `other_order`.
+
+    Each distinct text is looked at once.
+    """
     table, fields = dictionary().contract(source_id), dictionary().fields
     columns: dict[str, pl.Series] = {}
     touched: dict[tuple[str, str], pl.Series] = {}
+    other_order = set()
     cells = read.rows
     for name in table.contract:
         if name in mapping.constants:
@@ -444,31 +690,52 @@ def _columns(
             columns[name] = said.gather([0] * len(cells))
             continue
         if name not in mapping.columns:
-            columns[name] = pl.Series(name, [None] * len(cells), dtype=pl.String)
+            columns[name] = pl.Series(name, [None], dtype=pl.String).gather([0] * len(cells))
             continue
+        column, texts = cells[mapping.columns[name]], given[mapping.columns[name]]
         values = mapping.values.get(name, {})
-        column = _cleaned(cells[mapping.columns[name]], mapping, values.get("")).alias(name)
         if name in errors:
             column = column.set(errors[name], None)
+            texts = column.unique()
         if name in mapping.fill_down:
-            column = column.forward_fill()
+            column = _cleaned(column, mapping, values.get("")).forward_fill()
+            texts = column.unique()
+        said = _cleaned(texts, mapping, values.get("")).alias(name)
         if values:
-            column = column.replace(values)
+            said = said.replace(values)
         if read.is_1904 and fields[name].type == "DATE":
-            column = from_1904(column)
+            said = from_1904(said)
         if name in aliases:
-            column = _resolved(column, aliases[name])
-        columns[name], repairs = admit(
-            column,
+            said = _resolved(said, aliases[name])
+        admitted, repairs = admit(
+            said,
             fields[name],
             mapping,
             is_synthetic=city.city.city.is_synthetic,
             hashed=hashed,
         )
-        touched |= {(name, repair): where for repair, where in repairs.items()}
-        if fields[name].type == "DATE" and (unsure := unsure_days(column, mapping)).any():
-            touched[name, "day_month_unsure"] = unsure
-    return columns, touched
+        columns[name] = _instead(column, texts, admitted).alias(name)
+        if fields[name].type == "DATE":
+            repairs = repairs | {_UNSURE: ambiguous_days(said)}
+            if is_of_other_order(said, mapping):
+                other_order.add(name)
+        touched |= {
+            (name, repair): column.is_in(texts.filter(where).implode(), nulls_equal=True)
+            for repair, where in repairs.items()
+            if where.any()
+        }
+    return columns, touched, frozenset(other_order)
+
+
+def _instead(column: pl.Series, texts: pl.Series, others: pl.Series) -> pl.Series:
+    """Return a column with, in the place of each of its distinct texts, another."""
+    is_other = texts.ne_missing(others)
+    of_null = others.filter(texts.is_null() & is_other)
+    is_other &= texts.is_not_null()
+    found = column
+    if is_other.any():
+        found = column.replace(texts.filter(is_other), others.filter(is_other))
+    return found if of_null.is_empty() else found.set(column.is_null(), of_null[0])
 
 
 def _refuse_shares(
@@ -477,10 +744,10 @@ def _refuse_shares(
     number: int,
     path: Path,
     mapping: SourceMapping,
-    columns: Mapping[str, pl.Series],
+    columns: pl.DataFrame,
 ) -> None:
     """Refuse a file whose percents are shares: cells shown as 85 % hold 0.85 (R129)."""
-    for name in _NEVER_ALL_SMALL & columns.keys() - mapping.units.keys():
+    for name in _NEVER_ALL_SMALL & set(columns.columns) - mapping.units.keys():
         values = columns[name].cast(pl.Float64, strict=False).drop_nulls()
         if len(values) >= _ENOUGH_VALUES and bool((values <= 1).all()) and bool((values > 0).any()):
             header = mapping.columns[name]
@@ -509,14 +776,23 @@ def _refuse_headers(
             )
 
 
-def _refuse_visual_order(path: Path, cells: pl.DataFrame, mapping: SourceMapping) -> None:
+def _texts(mapping: SourceMapping) -> list[str]:
+    """Return the headers of the columns that hold words."""
+    return [
+        header
+        for name, header in mapping.columns.items()
+        for field in (dictionary().fields[name],)
+        if field.type == "VARCHAR" and not (field.door == "hash" or field.allowed or field.pattern)
+    ]
+
+
+def _refuse_visual_order(
+    path: Path, given: Mapping[str, pl.Series], mapping: SourceMapping
+) -> None:
     """Refuse a file whose Hebrew stands in visual order: words begin with final letters."""
     begins = ends = 0
-    for name, header in mapping.columns.items():
-        field = dictionary().fields[name]
-        if field.type != "VARCHAR" or field.door == "hash" or field.allowed or field.pattern:
-            continue
-        texts = cells[header].drop_nulls().unique()
+    for header in _texts(mapping):
+        texts = given[header].drop_nulls()
         begins += int(texts.str.count_matches(r"(^|[\s\"'(-])[ךםןףץ][א-ת]").sum())
         ends += int(texts.str.count_matches(r"[א-ת][ךםןףץ]($|[\s\"'),.-])").sum())
     if begins > max(1, ends):
@@ -552,14 +828,18 @@ def _resolved(column: pl.Series, aliases: Mapping[str, str]) -> pl.Series:
 def _rejected(
     rows: pl.DataFrame,
     cells: pl.DataFrame,
+    given: Mapping[str, pl.Series],
     mapping: SourceMapping,
     key: Sequence[str],
     errors: Mapping[str, pl.Series],
+    *,
+    is_last: bool,
 ) -> pl.DataFrame:
     """Return rows that are no records (by the mapping, or totals), and excerpts without consent.
 
     A row of totals has no key of its own; a thing whose name begins with "Total" has.
-    Nobody agreed to the latter (R19), so their content is not stored.
+    Nobody agreed to the latter (R19), so their content is not stored. Notes below the table stand
+    in the last lines of a file only.
     """
 
     def because(code: str, column: str | None, where: pl.Series | pl.Expr) -> pl.DataFrame:
@@ -569,27 +849,33 @@ def _rejected(
             pl.lit(code).alias("reason_code"),
         )
 
-    found = []
+    found = [
+        rows.clear().select(
+            ROW, *(pl.lit("").alias(name) for name in ("column_name", "reason_code"))
+        )
+    ]
     for name, pattern in mapping.skip_where.items():
         texts = _cleaned(cells[mapping.columns[name]], mapping).fill_null("")
         found.append(because("skipped", name, texts.str.contains(f"^(?:{pattern})$")))
     looked_at = list(dict.fromkeys([cells.columns[0], *mapping.columns.values()]))[:3]
-    words = pl.col(looked_at).str.strip_chars().str.to_lowercase()
-    held = list(dict.fromkeys(mapping.columns[name] for name in key if name in mapping.columns))
-    own = pl.col(held).str.strip_chars().str.to_lowercase()
-    is_keyed = (
-        pl.all_horizontal((own.fill_null("") != "") & ~own.str.contains(TOTAL))
-        if held
-        else pl.lit(value=False)
-    )
-    is_total = pl.any_horizontal(words.str.contains(TOTAL)) & ~is_keyed.fill_null(value=False)
-    total = cells.select(is_total.fill_null(value=False))
-    found.append(because("total_row", None, total.to_series()))
-    found.append(because("footnote", None, _footnotes(cells)))
-    again = pl.all_horizontal(
-        pl.col(header).str.strip_chars() == header for header in set(mapping.columns.values())
-    )
-    if any(header in cells[header] for header in mapping.columns.values()):
+    if any(_lowered(given[header]).str.contains(TOTAL).any() for header in looked_at):
+        words = pl.col(looked_at).str.strip_chars().str.to_lowercase()
+        held = list(dict.fromkeys(mapping.columns[name] for name in key if name in mapping.columns))
+        own = pl.col(held).str.strip_chars().str.to_lowercase()
+        is_keyed = (
+            pl.all_horizontal((own.fill_null("") != "") & ~own.str.contains(TOTAL))
+            if held
+            else pl.lit(value=False)
+        )
+        is_total = pl.any_horizontal(words.str.contains(TOTAL)) & ~is_keyed.fill_null(value=False)
+        total = cells.select(is_total.fill_null(value=False))
+        found.append(because("total_row", None, total.to_series()))
+    if is_last:
+        found.append(because("footnote", None, _footnotes(cells)))
+    if any(header in given[header] for header in mapping.columns.values()):
+        again = pl.all_horizontal(
+            pl.col(header).str.strip_chars() == header for header in set(mapping.columns.values())
+        )
         is_header = cells.select(again.fill_null(value=False)).to_series()
         found.append(because("repeated_header", None, is_header))
     found += [because("error_cell", name, where) for name, where in errors.items()]
@@ -599,22 +885,24 @@ def _rejected(
     return pl.concat(found).unique(ROW, keep="first", maintain_order=True)
 
 
-def _error_cells(cells: pl.DataFrame, mapping: SourceMapping) -> dict[str, pl.Series]:
+def _lowered(texts: pl.Series) -> pl.Series:
+    return texts.str.strip_chars().str.to_lowercase()
+
+
+def _error_cells(
+    cells: pl.DataFrame, given: Mapping[str, pl.Series], mapping: SourceMapping
+) -> dict[str, pl.Series]:
     """Return which cells of a column hold an error, or a formula without its result.
 
     They are broken, not absent; columns without any are left out.
     """
     found = {}
-    marked = cells.select(
-        pl.col(header).str.contains("#", literal=True).any()
-        for header in set(mapping.columns.values())
-    )
     for name, header in mapping.columns.items():
-        if marked[header].item():
-            text = cells[header].str.strip_chars()
-            is_error = text.str.contains(ERROR_CELL) & ~text.is_in([*mapping.nulls])
-            if is_error.any():
-                found[name] = is_error.fill_null(value=False)
+        texts = given[header].filter(given[header].str.contains("#", literal=True))
+        bare = texts.str.strip_chars()
+        broken = texts.filter(bare.str.contains(ERROR_CELL) & ~bare.is_in([*mapping.nulls]))
+        if not broken.is_empty():
+            found[name] = cells[header].is_in(broken.implode()).fill_null(value=False)
     return found
 
 

@@ -17,20 +17,72 @@ import duckdb
 import polars as pl
 
 from pipelines.settings.city import CityError, CityFolder
-from pipelines.settings.fields import dictionary
+from pipelines.settings.fields import PROVENANCE, ROW, dictionary
 from pipelines.sources.files import Reading, where_mapped
 from pipelines.sources.quarantine import (
     REJECTIONS,
     References,
     quarantine_query,
     rejected_query,
+    suspect_rows,
 )
-from pipelines.warehouse.database import ASIDE, SHARED_RAW, ensure_table
+from pipelines.warehouse.database import ASIDE, SHARED_RAW, all_threads, ensure_table
 
 
 def raw_name(source_id: str) -> str:
     """Return the qualified name of a source's raw table."""
     return f"raw.raw_{source_id}"
+
+
+class RawRows:
+    """The rows of a source with large files, written beside its raw table as they are read.
+
+    Implements `files.Store`.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, source_id: str) -> None:
+        self._connection, self._source_id = connection, source_id
+        self._target = raw_name(source_id)
+        self._files: list[str] = []
+
+    def add(self, rows: pl.DataFrame, file_name: str, file_hash: str) -> None:
+        """Add rows of a file: contract columns as text, and `file_row`."""
+        if not self._files:
+            contract = dictionary().contract(self._source_id).contract
+            shape = ", ".join(f"{name} VARCHAR" for name in (*contract, *PROVENANCE[:2]))
+            self._connection.execute(
+                f"CREATE OR REPLACE TABLE {self._target}{ASIDE} ({shape}, {ROW} INTEGER)"
+            )
+        self._files.append(file_name)
+        self._connection.register("rows", rows)
+        self._connection.execute(
+            f"INSERT INTO {self._target}{ASIDE} BY NAME SELECT *, ? AS file_name, ? AS file_hash"
+            " FROM rows",
+            [file_name, file_hash],
+        )
+        self._connection.unregister("rows")
+
+    def forget(self, file_name: str) -> None:
+        """Take back the rows of a file."""
+        if self._files:
+            self._connection.execute(
+                f"DELETE FROM {self._target}{ASIDE} WHERE file_name = ?", [file_name]
+            )
+
+    def distinct(self, *columns: str) -> pl.DataFrame:
+        """Return the combinations of values that some columns of the rows have."""
+        # They are aside until they are swapped in, then among those of files not read again.
+        aside = exists(self._connection, f"{self._target}{ASIDE}")
+        with all_threads(self._connection):
+            return self._connection.sql(
+                f"SELECT DISTINCT {', '.join(columns)} FROM {self._target}{ASIDE if aside else ''}"
+                " WHERE list_contains(?, file_name) ORDER BY ALL",
+                params=[sorted(set(self._files))],
+            ).pl()
+
+    def drop(self) -> None:
+        """Forget all rows."""
+        self._connection.execute(f"DROP TABLE IF EXISTS {self._target}{ASIDE}")
 
 
 def build_raw(
@@ -44,22 +96,35 @@ def build_raw(
     A file that was not read again is gone if all its dated rows are of `only_years`.
     """
     target = raw_name(source_id)
-    connection.register("rows", reading.rows)
     connection.register("files", reading.files)
-    query = "SELECT * FROM rows"  # the reader gives them in the order of their files
+    others = ""
     if only_years is not None and exists(connection, target):
-        listed = ", ".join(f"'{year}'" for year in only_years)
-        gone = (
-            f"SELECT file_name FROM {target} GROUP BY file_name HAVING bool_and(school_year IN"
-            f" ({listed}))"
-        )
-        query = (
+        others = (
             f"SELECT * FROM {target} WHERE file_name NOT IN (SELECT file_name FROM files UNION ALL"
-            f" {gone}) UNION ALL BY NAME {query} ORDER BY file_name, file_row"
+            f" {_gone(target, only_years)})"
         )
+    if reading.store is not None:
+        if others:
+            with all_threads(connection):
+                connection.execute(f"INSERT INTO {target}{ASIDE} BY NAME {others}")
+        connection.unregister("files")
+        return  # the rows are there
+    connection.register("rows", reading.rows)
+    query = "SELECT * FROM rows"  # the reader gives them in the order of their files
+    if others:
+        query = f"{others} UNION ALL BY NAME {query} ORDER BY file_name, file_row"
     connection.execute(f"CREATE OR REPLACE TABLE {target}{ASIDE} AS {query}")
     connection.unregister("rows")
     connection.unregister("files")
+
+
+def _gone(target: str, only_years: Sequence[int]) -> str:
+    """Return the SELECT of the loaded files all of whose dated rows are of some years."""
+    listed = ", ".join(f"'{year}'" for year in only_years)
+    return (
+        f"SELECT file_name FROM {target} GROUP BY file_name HAVING bool_and(school_year IN"
+        f" ({listed}))"
+    )
 
 
 def refuse_older(
@@ -125,10 +190,12 @@ def _ends_before(
     contract, target = dictionary().contract(source_id).contract, raw_name(source_id)
     if "school_year" not in contract or not _dated(source_id) or not exists(connection, target):
         return None
-    held = connection.sql(f"SELECT {', '.join(('school_year', *_dated(source_id)))} FROM {target}")
+    days = ", ".join(("school_year", *_dated(source_id)))
+    held = connection.sql(f"SELECT DISTINCT {days} FROM {target}")
     newest = _newest(source_id)
     reaches = dict(held.pl().group_by("school_year").agg(newest).iter_rows())
-    own = reading.rows.filter(pl.col("file_name") == name)
+    own = reading.distinct("file_name", "school_year", *_dated(source_id))
+    own = own.filter(pl.col("file_name") == name)
     for year, day in own.group_by("school_year").agg(newest).sort("school_year").iter_rows():
         if day and reaches.get(year) and day < reaches[year]:
             return (
@@ -170,6 +237,9 @@ def record_load(
     target = raw_name(source_id)
     for name in ("files", "rejected", "repairs"):
         connection.register(name, getattr(reading, name))
+    suspects = target
+    if reading.store is not None:
+        suspects = suspect_rows(connection, source_id, target, known)
     connection.execute("BEGIN")
     absent = _absent_files(connection, source_id, is_whole=is_whole)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE gone AS {absent}", [source_id])
@@ -185,7 +255,7 @@ def record_load(
     connection.execute("DELETE FROM raw.raw_quarantine WHERE source_id = ?", [source_id])
     # To plan a query of some thirty parts costs more than to look whether there is a row.
     for name, query in (
-        (target, quarantine_query(source_id, target, known)),
+        (suspects, quarantine_query(source_id, suspects, known)),
         ("all_rejected", rejected_query(source_id, "all_rejected")),
     ):
         if connection.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchall():
@@ -313,7 +383,8 @@ def _keep_versions(
 
 def _newest_dates(source_id: str, reading: Reading) -> pl.DataFrame:
     """Return per file the newest day its rows speak of, null where the source has no dates."""
-    return reading.rows.group_by("file_name").agg(_newest(source_id)).sort("file_name")
+    rows = reading.distinct("file_name", *_dated(source_id))
+    return rows.group_by("file_name").agg(_newest(source_id)).sort("file_name")
 
 
 def _dated(source_id: str) -> list[str]:

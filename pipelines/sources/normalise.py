@@ -163,17 +163,26 @@ def from_1904(column: pl.Series) -> pl.Series:
     return column.replace({text: str(int(float(text)) + _DAYS_TO_1904) for text in numbers})
 
 
-def unsure_days(column: pl.Series, mapping: SourceMapping) -> pl.Series:
-    """Return which dates of a column may be day–month as well as month–day.
+def ambiguous_days(column: pl.Series) -> pl.Series:
+    """Return which dates of a column are possible as day–month and as month–day."""
+    first, second = _day_parts(column)
+    return ((first <= 12) & (second <= 12) & (first != second)).fill_null(value=False)
 
-    None is, unless another date of the column is possible in the other order only: the file then
-    mixes both, and a date of two parts up to 12 was read in the mapping's order without proof.
+
+def is_of_other_order(column: pl.Series, mapping: SourceMapping) -> bool:
+    """Return whether a date is possible in the other order than the mapping's only.
+
+    The file then mixes both, and its ambiguous days were read in the mapping's order without proof.
     """
+    first, second = _day_parts(column)
+    one = first if mapping.dates == "mdy" else second
+    return mapping.dates != "ymd" and bool((one > 12).any())
+
+
+def _day_parts(column: pl.Series) -> tuple[pl.Series, pl.Series]:
     parts = column.str.extract_groups(r"^(\d{1,2})[-/.](\d{1,2})[-/.](?:\d{4}|\d{2})$")
     first, second = (parts.struct.field(place).cast(pl.Int32) for place in ("1", "2"))
-    one = first if mapping.dates == "mdy" else second
-    mixes = mapping.dates != "ymd" and bool((one > 12).any())
-    return ((first <= 12) & (second <= 12) & (first != second)).fill_null(value=False) & mixes
+    return first, second
 
 
 def _date(year: int, month: int, day_: int) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import duckdb
 import polars as pl
 
 from pipelines.settings.city import CityFolder
@@ -18,6 +19,7 @@ from pipelines.settings.fields import NO_FAULT, Field, Table, dictionary
 from pipelines.sources.committee import committee_rules
 from pipelines.sources.follow_up import TICKETS, WrongCell, follow_up_rules, wrong_cells
 from pipelines.sources.people import OTHER, rules_of_people, rules_together
+from pipelines.warehouse.database import all_threads
 
 # reason code -> sentence in Hebrew and English; {he}/{name} is the column, {rule} what is expected.
 SENTENCES = {
@@ -416,6 +418,19 @@ def _reasons(
     )
 
 
+def _row_conditions(source_id: str, known: References) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield (column, reason code, condition, rule in English, in Hebrew) over a row's values."""
+    table, fields = dictionary().contract(source_id), dictionary().fields
+    for name in table.contract:
+        required = name not in table.contract_nullable
+        for code, condition, rule in _rules(fields[name], required=required):
+            yield name, code, condition, rule, ""
+    for name, condition, rule in _references(source_id, table, known):
+        yield name, "unknown_reference", condition, rule, ""
+    yield from _row_rules(source_id, known)
+    yield from rules_of_people(source_id, known.planning_year)
+
+
 def quarantine_query(source_id: str, raw: str, known: References | None = None) -> str:
     """Return the SELECT of `raw_quarantine` rows for one source over its raw table.
 
@@ -427,22 +442,8 @@ def quarantine_query(source_id: str, raw: str, known: References | None = None) 
     table: Table = dictionary().contract(source_id)
     fields = dictionary().fields
     parts = [
-        _reasons(source_id, fields[name], code, raw, condition, rule)
-        for name in table.contract
-        for code, condition, rule in _rules(
-            fields[name], required=name not in table.contract_nullable
-        )
-    ]
-    parts += [
-        _reasons(source_id, fields[name], "unknown_reference", raw, condition, rule)
-        for name, condition, rule in _references(source_id, table, known)
-    ]
-    parts += [
         _reasons(source_id, fields[name], code, raw, condition, rule, rule_he)
-        for name, code, condition, rule, rule_he in (
-            *_row_rules(source_id, known),
-            *rules_of_people(source_id, known.planning_year),
-        )
+        for name, code, condition, rule, rule_he in _row_conditions(source_id, known)
     ]
     key, content = ", ".join(table.key), ", ".join(table.contract)
     each = f"(SELECT DISTINCT {content} FROM {raw})"  # copies of a row are one row
@@ -468,6 +469,64 @@ def quarantine_query(source_id: str, raw: str, known: References | None = None) 
     surplus = "copy > 1" if table.name in _KEEPS_ONE else "same > 1 OR with_key > with_content"
     parts.append(_reasons(source_id, fields[table.key[0]], "duplicate_key", numbered, surplus, key))
     return "\nUNION ALL\n".join(parts)
+
+
+def suspect_rows(
+    connection: duckdb.DuckDBPyConnection, source_id: str, raw: str, known: References
+) -> str:
+    """Make a table of the rows of a large raw table that some rule may set aside; return its name.
+
+    It has every row that `quarantine_query` would name, and all that share a key, so the query
+    finds the same in it. Each rule is asked of the distinct values of the columns that it reads,
+    and keys are compared by a hash of 64 bits.
+    """
+    import sqlglot  # for large tables alone; it takes a while
+    from sqlglot import exp
+
+    table = dictionary().contract(source_id)
+    if list(rules_together(source_id)):
+        raise ValueError(f"{source_id}: rules over several rows are not asked of large tables")
+    by_columns: dict[tuple[str, ...], list[str]] = {}
+    for name, _, condition, *_ in _row_conditions(source_id, known):
+        if dictionary().fields[name].door == "hash" and "IS NULL" not in condition:
+            continue  # the door made it
+        named = sqlglot.parse_one(condition, dialect="duckdb").find_all(exp.Column)
+        own = {column.name for column in named} & set(table.contract)
+        by_columns.setdefault(tuple(sorted(own)), []).append(condition)
+    connection.execute("CREATE OR REPLACE TEMP TABLE suspect_row (id BIGINT)")
+    with all_threads(connection):
+        for reads, conditions in by_columns.items():
+            bad = " OR ".join(f"({condition})" for condition in conditions)
+            listed = ", ".join(reads)
+            if any(dictionary().fields[name].door == "hash" for name in reads):
+                found = f"SELECT rowid FROM {raw} WHERE {bad}"
+            else:
+                connection.execute(
+                    "CREATE OR REPLACE TEMP TABLE bad_value AS WITH given AS MATERIALIZED (SELECT"
+                    f" DISTINCT {listed} FROM {raw}) SELECT * FROM given WHERE {bad}"
+                )
+                if not connection.sql("SELECT count(*) FROM bad_value").fetchall()[0][0]:
+                    continue
+                same = " AND ".join(
+                    f"held.{name} IS NOT DISTINCT FROM bad_value.{name}" for name in reads
+                )
+                found = f"SELECT held.rowid FROM {raw} AS held SEMI JOIN bad_value ON {same}"
+            connection.execute(f"INSERT INTO suspect_row {found}")
+        key = f"hash({', '.join(table.key)})"
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE shared_key AS SELECT {key} AS shared FROM {raw} GROUP BY"
+            " shared HAVING count(*) > 1"
+        )
+        if connection.sql("SELECT count(*) FROM shared_key").fetchall()[0][0]:
+            connection.execute(
+                f"INSERT INTO suspect_row SELECT held.rowid FROM {raw} AS held SEMI JOIN shared_key"
+                f" ON {key} = shared"
+            )
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE suspect AS SELECT * FROM {raw} WHERE rowid IN (SELECT id"
+            " FROM suspect_row)"
+        )
+    return "suspect"
 
 
 def _sharing(

@@ -38,8 +38,8 @@ TOTAL = r"^(סה[\"״']*כ|סך[ -]?הכו?ל|total|grand total)\b"
 # How Python writes a byte that does not fit its encoding.
 _ESCAPED = re.compile("[\udc80-\udcff]")
 # A quoted field may hold line breaks; one that is still open after so many lines is a stray quote.
-_MOST_LINES = 500
-_SHORT_SHARE = 0.1  # fewer short lines than this are faults, not a spreadsheet's habit
+MOST_LINES = 500
+SHORT_SHARE = 0.1  # fewer short lines than this are faults, not a spreadsheet's habit
 _NUMBER = r"^\s*[-+]?[0-9][0-9,.]*%?\s*$"
 # A first line by which some spreadsheets are told the delimiter.
 _SEPARATOR_LINE = re.compile(r"(?i)\ufeff?\"?sep=(.)\"?")
@@ -127,7 +127,7 @@ def decode(content: bytes, encoding: str) -> tuple[str, frozenset[int]]:
     for mark, name in _MARKS:
         if content.startswith(mark) and encoding in ("auto", "utf-8", "utf-16"):
             if (encoding, name) == ("auto", "utf-8-sig"):
-                return _by_lines(content.decode(name, "surrogateescape"))
+                return by_lines(content.decode(name, "surrogateescape"))
             return content.decode(name), frozenset()
     if encoding != "auto":
         return content.decode(encoding), frozenset()
@@ -142,13 +142,13 @@ def decode(content: bytes, encoding: str) -> tuple[str, frozenset[int]]:
     strange = len(_ESCAPED.findall(text))
     beyond_ascii = len(content) - len(content.translate(None, bytes(range(128, 256))))
     if 2 * strange < beyond_ascii:
-        return _by_lines(text)
+        return by_lines(text)
     if 10 * (len(content) - len(content.translate(None, _DOS_HEBREW))) > 9 * beyond_ascii:
-        return _by_lines(content.decode("cp862", "surrogateescape"))
-    return _by_lines(content.decode("cp1255", "surrogateescape"))
+        return by_lines(content.decode("cp862", "surrogateescape"))
+    return by_lines(content.decode("cp1255", "surrogateescape"))
 
 
-def _by_lines(text: str) -> tuple[str, frozenset[int]]:
+def by_lines(text: str) -> tuple[str, frozenset[int]]:
     """Number the lines that hold bytes which could not be read, from 1, and mark those bytes."""
     bad = {
         number
@@ -168,17 +168,49 @@ def unix_lines(text: str) -> str:
 
 def _csv(text: str, bad: frozenset[int], mapping: SourceMapping) -> Content:
     """Split a text; a record with a line in `bad` is set aside."""
+    lines = lines_of(text)
+    start, delimiter = top_of(lines, mapping)
+    marks = Marks(delimiter, _quote(lines[start + mapping.header_rows :], delimiter))
+    names, start = header_of(lines, start, mapping, marks)
+    lines, first = lines[start:], start + 1
+    numbered = numbered_lines(lines, first, delimiter)
+    marks = replace(marks, has_end=_has_end(numbered, len(names), delimiter))
+    bad |= _encoded_twice(numbered)
+    has_quote = pl.col("line").str.contains(marks.quote, literal=True)
+    plain = _as_wide(numbered.filter(~has_quote), len(names), delimiter)
+    records = split_lines(plain, numbered.filter(has_quote), lines, first, bad, names, marks)
+    if records.rows.is_empty() and len(records.broken) > 1:
+        _refuse_width(numbered, len(names), delimiter)
+    return Content(records.rows, tuple(sorted(records.broken)))
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text without marks that nobody sees, or that end it."""
     if _INVISIBLE.search(text):
         text = _INVISIBLE.sub("", text)
-    lines = unix_lines(text.rstrip("\x1a")).split("\n")
+    return unix_lines(text.rstrip("\x1a")).split("\n")
+
+
+def top_of(lines: Sequence[str], mapping: SourceMapping) -> tuple[int, str]:
+    """Return how many lines stand above the header, and the delimiter."""
     declared = _SEPARATOR_LINE.fullmatch(lines[0]) if mapping.header_row == 1 else None
     start = mapping.header_row - 1 + bool(declared)
-    top = lines[start : start + mapping.header_rows]
-    delimiter = declared[1] if declared else _delimiter(top, mapping)
-    marks = _Marks(delimiter, _quote(lines[start + mapping.header_rows :], delimiter))
+    if declared:
+        return start, declared[1]
+    return start, _delimiter(lines[start : start + mapping.header_rows], mapping)
+
+
+def header_of(
+    lines: Sequence[str], start: int, mapping: SourceMapping, marks: Marks
+) -> tuple[list[str], int]:
+    """Return the names in a header that begins after `start` lines, and where its lines end.
+
+    Raises:
+        UnreadableError: if the file ends before it.
+    """
     header: list[list[str]] = []
     while len(header) < mapping.header_rows:
-        cells, length = _record(lines[start : start + _MOST_LINES], None, marks)
+        cells, length = _record(lines[start : start + MOST_LINES], None, marks)
         if not length:
             row = mapping.header_row
             raise UnreadableError(
@@ -186,30 +218,69 @@ def _csv(text: str, bad: frozenset[int], mapping: SourceMapping) -> Content:
                 f"הקובץ מסתיים לפני שורה {row}, שבה אמורות להיות הכותרות",
             )
         # A header whose marks do not match is still a header.
-        found = cells or next(csv.reader(lines[start : start + 1], delimiter=delimiter), [])
+        line = lines[start : start + 1]
+        found = cells or next(csv.reader(line, delimiter=marks.delimiter), [])
         header.append([cell or "" for cell in found])
         start += length
-    names, lines, first = header_names(header), lines[start:], start + 1
-    numbered = (
+    return header_names(header), start
+
+
+def numbered_lines(lines: Sequence[str], first: int, delimiter: str) -> pl.DataFrame:
+    """Return the lines that hold anything, `line`, each with its row of the file."""
+    return (
         pl.DataFrame({"line": lines}, schema={"line": pl.String})
         .with_columns((pl.int_range(pl.len(), dtype=pl.Int32) + first).alias(ROW))
         .filter(pl.col("line").str.strip_chars(f" \t{delimiter}") != "")
     )
-    marks = replace(marks, has_end=_has_end(numbered, len(names), delimiter))
-    bad |= _encoded_twice(numbered)
-    has_quote = pl.col("line").str.contains(marks.quote, literal=True)
-    plain = _as_wide(numbered.filter(~has_quote), len(names), delimiter)
-    fits = pl.col("line").str.count_matches(delimiter, literal=True) == len(names) - 1
+
+
+@dataclass(frozen=True)
+class Records:
+    """Lines of a CSV, split.
+
+    Attributes:
+        rows: as of a `Content`.
+        broken: rows of the file that are none.
+        done: the last row of the file that belongs to a record that began in these lines.
+    """
+
+    rows: pl.DataFrame
+    broken: list[int]
+    done: int = 0
+
+
+def split_lines(
+    plain: pl.DataFrame,
+    quoted: pl.DataFrame,
+    lines: Sequence[str],
+    first: int,
+    bad: frozenset[int],
+    names: list[str],
+    marks: Marks,
+    done: int = 0,
+) -> Records:
+    """Split numbered lines into records, in the order of the file.
+
+    Args:
+        plain: lines without quotes, as `numbered_lines` gives them.
+        quoted: lines with quotes.
+        lines: all lines, and those after them into which a quotation may go on.
+        first: row of the file of the first line.
+        bad: rows that hold what cannot be read.
+        names: of the columns.
+        marks: what stands between and around fields.
+        done: the last row of the file that belongs to a record before these lines.
+    """
+    fits = pl.col("line").str.count_matches(marks.delimiter, literal=True) == len(names) - 1
     if bad:
         fits &= ~pl.col(ROW).is_in(list(bad))
-    rows = _split(plain.filter(fits), names, delimiter)
+    if done:
+        plain, quoted = (frame.filter(pl.col(ROW) > done) for frame in (plain, quoted))
+    rows = _split(plain.filter(fits), names, marks.delimiter)
     broken = plain.filter(~fits)[ROW].to_list()
-    quoted = numbered.filter(has_quote)
-    if not quoted.is_empty():
-        rows, broken = _with_quoted(rows, broken, quoted, lines, first, bad, names, marks)
-    if rows.is_empty() and len(broken) > 1:
-        _refuse_width(numbered, len(names), delimiter)
-    return Content(rows, tuple(sorted(broken)))
+    if quoted.is_empty():
+        return Records(rows, broken, done)
+    return _with_quoted(rows, broken, quoted, lines, first, bad, names, marks, done)
 
 
 def _refuse_width(lines: pl.DataFrame, fields: int, delimiter: str) -> None:
@@ -234,20 +305,27 @@ def _encoded_twice(lines: pl.DataFrame) -> frozenset[int]:
     Raises:
         UnreadableError: if most rows that are not plain ASCII are such.
     """
-    strange = lines.filter(pl.col("line").str.contains("[^\\x00-\\x7f]"))
-    twice = strange.filter(pl.col("line").str.contains(_TWICE.pattern))
-    if twice.height * 2 > strange.height:
+    strange, twice = twice_encoded(lines)
+    if len(twice) * 2 > strange:
         raise UnreadableError(
-            f"the Hebrew of {twice.height} row(s) was encoded twice (UTF-8 that was taken for a"
+            f"the Hebrew of {len(twice)} row(s) was encoded twice (UTF-8 that was taken for a"
             " Western code page); export the file again from where it comes",
-            f"העברית ב-{twice.height} שורות קודדה פעמיים (יוניקוד שנקרא כקידוד מערבי); יש לייצא את"
+            f"העברית ב-{len(twice)} שורות קודדה פעמיים (יוניקוד שנקרא כקידוד מערבי); יש לייצא את"
             " הקובץ שוב ממערכת המקור",
         )
-    return frozenset(twice[ROW])
+    return twice
+
+
+def twice_encoded(lines: pl.DataFrame) -> tuple[int, frozenset[int]]:
+    """Return how many lines are not plain ASCII, and the rows whose Hebrew was encoded twice."""
+    strange = lines.filter(pl.col("line").str.contains("[^\\x00-\\x7f]"))
+    return strange.height, frozenset(
+        strange.filter(pl.col("line").str.contains(_TWICE.pattern))[ROW]
+    )
 
 
 @dataclass(frozen=True)
-class _Marks:
+class Marks:
     """What stands between fields, and what around a field that holds it or a line break.
 
     Attributes:
@@ -259,7 +337,7 @@ class _Marks:
     has_end: bool = False
 
 
-def _delimiter(header: list[str], mapping: SourceMapping) -> str:
+def _delimiter(header: Sequence[str], mapping: SourceMapping) -> str:
     if mapping.delimiter != "auto":
         return "\t" if mapping.delimiter == "tab" else mapping.delimiter
     return max(",;\t|", key="".join(header).count)
@@ -267,16 +345,23 @@ def _delimiter(header: list[str], mapping: SourceMapping) -> str:
 
 def _quote(lines: list[str], delimiter: str) -> str:
     """Return an apostrophe where it stands around fields and no quotation mark does."""
-    end = rf"(?:^|$|{re.escape(delimiter)})"
-    around = re.compile(rf"{end}\s*'[^']*'\s*{end}")
-    quoted = re.compile(rf'{end}\s*"|"\s*{end}')
-    with_apostrophe = [line for line in lines if "'" in line]
+    quoted = re.compile(rf'{_end(delimiter)}\s*"|"\s*{_end(delimiter)}')
     is_apostrophe = (
-        with_apostrophe
-        and all(around.search(line) for line in with_apostrophe)
+        any("'" in line for line in lines)
+        and not lies_within(lines, delimiter)
         and not any(quoted.search(line) for line in lines if '"' in line)
     )
     return "'" if is_apostrophe else '"'
+
+
+def _end(delimiter: str) -> str:
+    return rf"(?:^|$|{re.escape(delimiter)})"
+
+
+def lies_within(lines: Sequence[str], delimiter: str) -> bool:
+    """Return whether some line has apostrophes and none of its fields stands between two."""
+    around = re.compile(rf"{_end(delimiter)}\s*'[^']*'\s*{_end(delimiter)}")
+    return any(not around.search(line) for line in lines if "'" in line)
 
 
 def _as_wide(lines: pl.DataFrame, fields: int, delimiter: str) -> pl.DataFrame:
@@ -293,7 +378,7 @@ def _as_wide(lines: pl.DataFrame, fields: int, delimiter: str) -> pl.DataFrame:
         cut = pl.col("line").str.head(-len(delimiter))
         return lines.with_columns(line=pl.when(is_wide).then(cut).otherwise("line"))
     short, whole = lines.filter(count < fields), lines.filter(count == fields)
-    if short.height < max(2, _SHORT_SHARE * lines.height) or whole.is_empty():
+    if short.height < max(2, SHORT_SHARE * lines.height) or whole.is_empty():
         return lines
     parts = pl.col("line").str.split(delimiter)
     same, is_any_number = pl.lit(value=True), False
@@ -317,9 +402,13 @@ def _as_wide(lines: pl.DataFrame, fields: int, delimiter: str) -> pl.DataFrame:
 
 def _has_end(lines: pl.DataFrame, fields: int, delimiter: str) -> bool:
     """Return whether most lines have one field more than the header, and it is empty."""
+    return 2 * too_wide(lines, fields, delimiter) > lines.height
+
+
+def too_wide(lines: pl.DataFrame, fields: int, delimiter: str) -> int:
+    """Return how many lines end in a delimiter and have more fields than the header."""
     count = pl.col("line").str.count_matches(delimiter, literal=True) + 1
-    wide = lines.filter((count > fields) & pl.col("line").str.ends_with(delimiter))
-    return 2 * wide.height > lines.height
+    return lines.filter((count > fields) & pl.col("line").str.ends_with(delimiter)).height
 
 
 def _split(lines: pl.DataFrame, names: list[str], delimiter: str) -> pl.DataFrame:
@@ -341,20 +430,21 @@ def _with_quoted(
     rows: pl.DataFrame,
     broken: list[int],
     starts: pl.DataFrame,
-    lines: list[str],
+    lines: Sequence[str],
     first: int,
     bad: frozenset[int],
     names: list[str],
-    marks: _Marks,
-) -> tuple[pl.DataFrame, list[int]]:
+    marks: Marks,
+    done: int,
+) -> Records:
     """Add the records that begin in lines with quotes, and drop the lines that lie inside them."""
-    records, done = [], 0
+    records = []
     inside: set[int] = set()
     for row in starts[ROW]:
         if row <= done:
             continue
         at = row - first
-        record, length = _record(lines[at : at + _MOST_LINES], len(names), marks)
+        record, length = _record(lines[at : at + MOST_LINES], len(names), marks)
         done = row + length - 1
         inside.update(range(row + 1, done + 1))
         if record is None or not bad.isdisjoint(range(row, done + 1)):
@@ -364,11 +454,11 @@ def _with_quoted(
     schema = {**dict.fromkeys(names, pl.String), ROW: pl.Int32}
     quoted = pl.DataFrame(records, schema=schema, orient="row")
     together = pl.concat([rows, quoted]).filter(~pl.col(ROW).is_in(list(inside))).sort(ROW)
-    return together, [row for row in broken if row not in inside]
+    return Records(together, [row for row in broken if row not in inside], done)
 
 
 def _record(
-    lines: Sequence[str], fields: int | None, marks: _Marks
+    lines: Sequence[str], fields: int | None, marks: Marks
 ) -> tuple[list[str | None] | None, int]:
     """Read the record that begins in the first of some lines; None if it is none of so many fields.
 
@@ -408,7 +498,7 @@ def _record(
     return None, min(len(lines), 1)
 
 
-def _is_shifted(text: str, marks: _Marks) -> bool:
+def _is_shifted(text: str, marks: Marks) -> bool:
     """Return whether a delimiter is missing before a quotation, so that its own ones part fields.
 
     Then a field has a mark in it that opens nothing, and a later one ends with a mark that was

@@ -7,8 +7,9 @@ decided which stop the load. What is right all the same is confirmed by the file
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import duckdb
 import polars as pl
@@ -19,7 +20,7 @@ from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import Field, Table, dictionary
 from pipelines.sources.files import Reading, where_mapped
 from pipelines.sources.load import exists, raw_name
-from pipelines.warehouse.database import SHARED_RAW, ensure_table
+from pipelines.warehouse.database import ASIDE, SHARED_RAW, all_threads, ensure_table
 
 FINDINGS = "raw_file_finding"
 _COUNTS = ("pupils", "people", "days")
@@ -57,10 +58,120 @@ def quantities(table: Table) -> dict[str, bool]:
     }
 
 
+class Held(Protocol):
+    """The rows of a source, wherever they are."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Their columns."""
+
+    def counted(self, *columns: str) -> pl.DataFrame:
+        """Return some columns of the rows, and `model.COPIES` if each combination stands once."""
+
+    def known_ids(self, column: str, register: pl.Series) -> pl.DataFrame:
+        """Return what `model.known_ids` does."""
+
+    def carried_over(self, column: str) -> pl.DataFrame:
+        """Return what `model.carried_over` does."""
+
+
+@dataclass(frozen=True)
+class InFrame:
+    """Rows in memory."""
+
+    frame: pl.DataFrame
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Their columns."""
+        return self.frame.columns
+
+    def counted(self, *columns: str) -> pl.DataFrame:
+        """Return the rows."""
+        return self.frame
+
+    def known_ids(self, column: str, register: pl.Series) -> pl.DataFrame:
+        """Return what `model.known_ids` does."""
+        return model.known_ids(self.frame, column, register)
+
+    def carried_over(self, column: str) -> pl.DataFrame:
+        """Return what `model.carried_over` does."""
+        return model.carried_over(self.frame, column)
+
+
+@dataclass(frozen=True)
+class InTable:
+    """Rows of a large table of the warehouse, of which only counts come into memory.
+
+    Attributes:
+        relation: SQL of a FROM clause.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    source_id: str
+    relation: str
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Their columns."""
+        return dictionary().contract(self.source_id).contract
+
+    def counted(self, *columns: str) -> pl.DataFrame:
+        """Return each combination of some columns, in order, and how many rows have it."""
+        listed = ", ".join(dict.fromkeys(columns))
+        return self._found(
+            f"SELECT {listed}, count(*) AS {model.COPIES} FROM {self.relation} GROUP BY {listed}"
+            " ORDER BY ALL"
+        )
+
+    def known_ids(self, column: str, register: pl.Series) -> pl.DataFrame:
+        """Return what `model.known_ids` does."""
+        self.connection.register("known", pl.DataFrame({"id": register.unique()}))
+        try:
+            return self._found(
+                f"SELECT {YEAR}, count(*) AS ids, count(known.id) AS known FROM {self._ids(column)}"
+                f" AS own LEFT JOIN known USING (id) GROUP BY {YEAR} ORDER BY {YEAR}"
+            )
+        finally:
+            self.connection.unregister("known")
+
+    def carried_over(self, column: str) -> pl.DataFrame:
+        """Return what `model.carried_over` does."""
+        return self._found(f"""
+            WITH own AS MATERIALIZED (
+                SELECT TRY_CAST({YEAR} AS INTEGER) AS year, id FROM {self._ids(column)}
+                WHERE regexp_full_match({YEAR}, '[0-9]+')
+            ),
+            pairs AS (
+                SELECT one.year, other.year AS beside, count(*) AS known
+                FROM own AS one JOIN own AS other
+                    ON other.id = one.id AND other.year BETWEEN one.year - 1 AND one.year + 1
+                GROUP BY ALL
+            ),
+            sizes AS (SELECT year, count(*) AS ids FROM own GROUP BY year)
+            SELECT
+                CAST(sizes.year AS VARCHAR) AS {YEAR}, sizes.ids,
+                coalesce(max(pairs.known), 0) AS known
+            FROM sizes
+            JOIN sizes AS others ON others.year IN (sizes.year - 1, sizes.year + 1)
+            LEFT JOIN pairs ON pairs.year = sizes.year AND pairs.beside = others.year
+            GROUP BY sizes.year, sizes.ids ORDER BY sizes.year""")
+
+    def _ids(self, column: str) -> str:
+        """Return the SQL of the distinct ids of each school year."""
+        year = YEAR if YEAR in self.columns else f"'' AS {YEAR}"
+        where = f"WHERE {column} IS NOT NULL"
+        return f"(SELECT DISTINCT {year}, {column} AS id FROM {self.relation} {where})"
+
+    def _found(self, query: str) -> pl.DataFrame:
+        with all_threads(self.connection):
+            return self.connection.sql(query).pl()
+
+
 def judge(
     source_id: str,
-    rows: pl.DataFrame,
-    past: pl.DataFrame,
+    rows: Held,
+    past: Held,
     registers: Mapping[str, pl.DataFrame],
     costs: Mapping[str, tuple[float, float]],
 ) -> list[Finding]:
@@ -68,7 +179,7 @@ def judge(
 
     Args:
         source_id: the logical source.
-        rows: its contract's columns as texts, as `Reading.rows`.
+        rows: its contract's columns as texts.
         past: rows of other content that is loaded now.
         registers: source → rows of what other sources refer to; without a register nothing is held
             against it.
@@ -77,15 +188,21 @@ def judge(
     return [
         *_levels(source_id, rows, past),
         *_links(source_id, rows, registers),
-        *(_budget(rows, past, registers, costs) if source_id == _BUDGET else ()),
+        *(
+            _budget(rows.counted(), past.counted(), registers, costs)
+            if source_id == _BUDGET
+            else ()
+        ),
     ]
 
 
-def _levels(source_id: str, rows: pl.DataFrame, past: pl.DataFrame) -> Iterator[Finding]:
+def _levels(source_id: str, held: Held, before: Held) -> Iterator[Finding]:
     table, fields = dictionary().contract(source_id), dictionary().fields
     cell = [name for name in table.key if name != YEAR and fields[name].door != "hash"]
     for name, is_amount in quantities(table).items():
         field = fields[name]
+        looked_at = [part for part in (*cell, YEAR, name) if part in held.columns]
+        rows, past = held.counted(*looked_at), before.counted(*looked_at)
         lines = model.lines(rows, past, name, cell, is_amount=is_amount)
         told, blocks = (
             (math.log(LIMITS.ratio_told), math.log(LIMITS.ratio_blocks))
@@ -171,20 +288,18 @@ def _spread(field: Field, row: Mapping[str, object]) -> Finding:
     )
 
 
-def _links(
-    source_id: str, rows: pl.DataFrame, registers: Mapping[str, pl.DataFrame]
-) -> Iterator[Finding]:
+def _links(source_id: str, rows: Held, registers: Mapping[str, pl.DataFrame]) -> Iterator[Finding]:
     for name, register in KNOWN_IN.items():
         if name not in rows.columns:
             continue
         if register == source_id:
             if name == "pupil_hash":
-                for row in model.carried_over(rows, name).iter_rows(named=True):
+                for row in rows.carried_over(name).iter_rows(named=True):
                     yield from _known(
                         source_id, name, row, LIMITS.same_told, LIMITS.same_told, "a year beside it"
                     )
         elif register in registers and not registers[register].is_empty():
-            found = model.known_ids(rows, name, registers[register][name])
+            found = rows.known_ids(name, registers[register][name])
             for row in found.iter_rows(named=True):
                 yield from _known(
                     source_id, name, row, LIMITS.known_told, LIMITS.known_blocks, register
@@ -315,11 +430,21 @@ def findings(
 ) -> list[Finding]:
     """Judge what was read of a source against what is loaded; a confirmed file blocks nothing."""
     hashes = reading.files["file_hash"].to_list()
-    past = reading.rows.clear()
+    rows: Held = InFrame(reading.rows)
+    before: Held = InFrame(reading.rows.clear())
+    if reading.store is not None:
+        rows = InTable(connection, source_id, raw_name(source_id) + ASIDE)
+        before = InFrame(reading.rows.clear().with_columns(pl.lit(0).alias(model.COPIES)))
     if exists(connection, raw_name(source_id)):
-        query = f"SELECT * FROM {raw_name(source_id)} WHERE NOT list_contains(?, file_hash)"
-        held = connection.sql(query, params=[hashes]).pl()
-        past = pl.concat([past, held.select(set(held.columns) & set(past.columns))], how="diagonal")
+        if reading.store is not None:
+            listed = ", ".join(f"'{digest}'" for digest in hashes)
+            other = f"(SELECT * FROM {raw_name(source_id)} WHERE file_hash NOT IN ({listed}))"
+            before = InTable(connection, source_id, other)
+        else:
+            query = f"SELECT * FROM {raw_name(source_id)} WHERE NOT list_contains(?, file_hash)"
+            held = connection.sql(query, params=[hashes]).pl()
+            own = held.select(set(held.columns) & set(reading.rows.columns))
+            before = InFrame(pl.concat([reading.rows.clear(), own], how="diagonal"))
     wanted = {
         register: f"DISTINCT {name}"
         for name, register in KNOWN_IN.items()
@@ -344,14 +469,14 @@ def findings(
         found
         if not own.get(found.year, set(hashes)) <= confirmed
         else Finding(found.code, found.year, False, found.en, found.he)
-        for found in judge(source_id, reading.rows, past, registers, costs)
+        for found in judge(source_id, rows, before, registers, costs)
     ]
 
 
 def _hashes_by_year(reading: Reading) -> dict[str, set[str]]:
     if YEAR not in reading.rows.columns:
         return {}
-    pairs = reading.rows.select(YEAR, "file_hash").unique().drop_nulls()
+    pairs = reading.distinct(YEAR, "file_hash").drop_nulls()
     return {str(year): set(part["file_hash"]) for (year,), part in pairs.group_by(YEAR)}
 
 

@@ -8,6 +8,7 @@ built aside, audited, and only then swapped in.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from pipelines.settings.fields import Table, dictionary
 from pipelines.settings.yaml_files import CityError
 
 LAYERS = ("raw", "staging", "core", "mart", "audit", "history")
+MEMORY = "4GiB"  # of the database at most; a national warehouse then uses its temporary file
 ASIDE = "__next"  # ending of a table that is made aside, until it is swapped in
 # What the raw assets write of all sources together, so every raw asset is upstream of a reader:
 # table → column → type.
@@ -259,9 +261,12 @@ class Warehouse:
     def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the warehouse and always close it; `read_only` needs an existing file."""
         # One thread: sums of floating-point numbers then have one order, and the same input the
-        # same bytes. Connections of a process to one file are all read-only or none is.
+        # same bytes. Connections of a process to one file are all read-only or none is. What does
+        # not fit in memory lies beside the file for a while, in the folder of its owner alone.
         connection = duckdb.connect(
-            self.path, read_only=read_only and not self._is_kept_open, config={"threads": 1}
+            self.path,
+            read_only=read_only and not self._is_kept_open,
+            config={"threads": 1, "memory_limit": MEMORY},
         )
         try:
             if not read_only:
@@ -302,6 +307,28 @@ class Warehouse:
             for table in made
             if held.get((table.layer, table.name)) == list(table.columns)
         )
+
+
+@contextmanager
+def all_threads(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let statements use every core, for which the order of rows and sums decides nothing.
+
+    The order in which rows were written is kept.
+    """
+    connection.execute(f"SET threads = {len(os.sched_getaffinity(0))}")
+    try:
+        yield
+    finally:
+        connection.execute("SET threads = 1")
+
+
+def rows_of(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    """Return about how many rows a table has, named `layer.name`; 0 if there is none."""
+    found = connection.execute(
+        "SELECT estimated_size FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
+        name.split("."),
+    ).fetchall()
+    return int(found[0][0]) if found else 0
 
 
 def qualified(table: Table) -> str:

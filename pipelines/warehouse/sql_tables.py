@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,12 +22,15 @@ import duckdb
 from pipelines.settings.code import code_fingerprint
 from pipelines.settings.fields import PROVENANCE, SQL_FOLDER, Table, dictionary
 from pipelines.settings.workspace import PROJECT
-from pipelines.warehouse.database import SHARED_RAW
+from pipelines.warehouse.database import SHARED_RAW, all_threads, rows_of
 from pipelines.warehouse.generated_sql import generated_sql
 from pipelines.warehouse.tables import STAGES, Write
 
 LAYERS = ("staging", "core", "mart")
 _STAGE = re.compile(r"^-- Stage: (\w+)\.$", re.MULTILINE)
+_EXACT = re.compile(r"^-- Sums: exact\b", re.MULTILINE)
+LARGE = 1_000_000
+"""Rows of a table from which on what reads it is made by all cores, where it is exact."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,14 @@ class SqlTable:
     stage: str
     text: str
     reads: tuple[str, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the order of what it reads decides nothing, not even the last digit of a sum.
+
+        Every core may then take part. The header says so; staged tables have no sums.
+        """
+        return self.table.layer == "staging" or _EXACT.search(self.text) is not None
 
 
 def load_sql(path: Path, reads: Sequence[str] | None = None) -> SqlTable:
@@ -198,12 +209,19 @@ def _schema(sql: SqlTable) -> dict[str, dict[str, dict[str, str]]]:
 
 
 def write_sql(sql: SqlTable) -> Write:
-    """Return what writes a SQL table under a name, ordered by its key."""
+    """Return what writes a SQL table under a name, ordered by its key.
+
+    Large staged tables stay in the order of their files.
+    """
 
     def write(connection: duckdb.DuckDBPyConnection, target: str) -> None:
-        ordered = ", ".join(sql.table.key)
-        connection.execute(
-            f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM ({sql.text}) ORDER BY {ordered}"
-        )
+        is_large = sql.is_exact and any(rows_of(connection, name) >= LARGE for name in sql.reads)
+        ordered = f"ORDER BY {', '.join(sql.table.key)}"
+        if is_large and sql.table.layer == "staging":
+            ordered = ""
+        with all_threads(connection) if is_large else nullcontext():
+            connection.execute(
+                f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM ({sql.text}) {ordered}"
+            )
 
     return write

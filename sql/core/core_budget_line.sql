@@ -4,15 +4,40 @@
 -- The same amount in a Gefen and in a separate channel is one sum entered twice (R16).
 -- Of a budget (calendar) year eight months belong to the school year that ends in it, four to the next (R7).
 WITH by_school_year AS (
-    SELECT * FROM staging.stg_finance__budget_lines WHERE year_type = 'school_year'
-    UNION ALL BY NAME
-    SELECT * EXCLUDE (plan_agorot, actual_agorot), plan_agorot * 2 // 3 AS plan_agorot, actual_agorot * 2 // 3 AS actual_agorot
+    SELECT
+        semel_mosad,
+        school_year,
+        response_id,
+        funding_channel,
+        year_type,
+        is_formal,
+        is_pedagogical,
+        plan_agorot,
+        actual_agorot
+    FROM staging.stg_finance__budget_lines
+    WHERE year_type = 'school_year'
+    UNION ALL
+    SELECT
+        semel_mosad,
+        school_year,
+        response_id,
+        funding_channel,
+        year_type,
+        is_formal,
+        is_pedagogical,
+        plan_agorot * 2 // 3 AS plan_agorot,
+        actual_agorot * 2 // 3 AS actual_agorot
     FROM staging.stg_finance__budget_lines
     WHERE year_type = 'budget_year'
-    UNION ALL BY NAME
+    UNION ALL
     SELECT
-        * EXCLUDE (school_year, plan_agorot, actual_agorot),
+        semel_mosad,
         school_year + 1 AS school_year,
+        response_id,
+        funding_channel,
+        year_type,
+        is_formal,
+        is_pedagogical,
         plan_agorot - plan_agorot * 2 // 3 AS plan_agorot,
         actual_agorot - actual_agorot * 2 // 3 AS actual_agorot
     FROM staging.stg_finance__budget_lines

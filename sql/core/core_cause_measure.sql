@@ -4,7 +4,7 @@
 -- What is not measured in a school has no row; it is never taken for "no problem" (R47, R48).
 WITH city AS (SELECT window_first_year, window_last_year FROM core.core_city),
 register AS (
-    SELECT codes.semel_mosad, pupils.*
+    SELECT codes.semel_mosad, pupils.has_home_internet, pupils.years_in_israel
     FROM staging.stg_register__pupils AS pupils
     CROSS JOIN city
     JOIN core.core_school_code AS codes ON codes.semel_mosad_old = pupils.semel_mosad

@@ -3,6 +3,7 @@
 -- Stage: collect.
 -- Who is not measured: a school with pupils and not one usable row is named, never read as zero (R36 of the traps).
 -- Rows in quarantine measure nothing: only what reached staging counts as reported.
+-- Sums: exact.
 WITH sources AS (
     SELECT DISTINCT source_id, TRY_CAST(school_year AS INTEGER) AS school_year
     FROM raw.raw_presence

@@ -28,19 +28,19 @@ WITH every AS (
         concat('decisions/', planning_year, '/', response_id) AS decision_id,
         planning_year,
         'response' AS decision_kind,
-        NULL AS decision_object,
+        CAST(NULL AS VARCHAR) AS decision_object,
         response_id,
-        NULL AS semel_mosad,
+        CAST(NULL AS VARCHAR) AS semel_mosad,
         decision AS decision_value,
         decision_reason,
         decided_by_role,
         decided_on,
-        NULL AS release_id,
-        NULL AS meeting_number,
-        NULL AS votes_for,
-        NULL AS votes_against,
-        NULL AS votes_abstained,
-        NULL AS replaces_id
+        CAST(NULL AS VARCHAR) AS release_id,
+        CAST(NULL AS INTEGER) AS meeting_number,
+        CAST(NULL AS INTEGER) AS votes_for,
+        CAST(NULL AS INTEGER) AS votes_against,
+        CAST(NULL AS INTEGER) AS votes_abstained,
+        CAST(NULL AS VARCHAR) AS replaces_id
     FROM staging.stg_aim__decisions
 )
 SELECT
@@ -60,15 +60,12 @@ SELECT
     every.votes_against,
     every.votes_abstained,
     every.replaces_id,
-    NOT EXISTS (
-        SELECT 1
-        FROM staging.stg_decide__log AS later
-        WHERE later.replaces_id = every.decision_id
-            OR (
-                starts_with(every.decision_id, 'decisions/')
-                AND later.decision_kind = 'response'
-                AND later.planning_year = every.planning_year
-                AND later.response_id = every.response_id
-            )
-    ) AS is_in_force
+    replaced.decision_id IS NULL
+    AND NOT (starts_with(every.decision_id, 'decisions/') AND settled.response_id IS NOT NULL) AS is_in_force
 FROM every
+LEFT JOIN (SELECT DISTINCT replaces_id AS decision_id FROM staging.stg_decide__log) AS replaced
+    ON replaced.decision_id = every.decision_id
+LEFT JOIN (
+    SELECT DISTINCT planning_year, response_id FROM staging.stg_decide__log WHERE decision_kind = 'response'
+) AS settled
+    ON settled.planning_year = every.planning_year AND settled.response_id = every.response_id

@@ -40,7 +40,13 @@ pairs AS (
     FROM core.core_pupil_level
     UNION ALL
     -- A higher band is a better one. Of few schools with both, chance alone may say the opposite.
-    SELECT 'band', banded.school_year, 1, banded.band, achievement.level_sd, banded.semel_mosad
+    SELECT
+        'band' AS indicator_id,
+        banded.school_year,
+        1 AS expected_sign,
+        banded.band AS background,
+        achievement.level_sd AS outcome,
+        banded.semel_mosad
     FROM (
         SELECT codes.semel_mosad, bands.school_year, avg(bands.band) AS band
         FROM staging.stg_tests__school_bands AS bands

@@ -58,7 +58,7 @@ can_have AS (
         (needs.group_id = 'all' OR members.pupil_hash IS NOT NULL)
         AND (
             needs.need_measure IS DISTINCT FROM 'gap'
-            OR (needs.need_id, pupils.grade) IN (SELECT (need_id, grade) FROM tested)
+            OR (needs.need_id, pupils.grade) IN (SELECT need_id, grade FROM tested)
         )
 ),
 listed AS (

@@ -11,7 +11,7 @@ SELECT
     registry.domain,
     coalesce(registry.goal_id, responses.goal_id) AS goal_id,
     registry.delivery_scale,
-    CAST(1 + coalesce(len(string_split(registry.response_aliases, '|')), 0) AS INTEGER) AS mentions,
+    CAST(1 + coalesce(array_length(string_split(registry.response_aliases, '|')), 0) AS INTEGER) AS mentions,
     responses.response_id IS NOT NULL AS is_in_policy
 FROM staging.stg_programmes__registry AS registry
 FULL JOIN core.core_response AS responses ON responses.response_id = registry.response_id

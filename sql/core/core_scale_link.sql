@@ -4,6 +4,7 @@
 -- Results of two years are compared only by the same ruler (R9): the scale's link id or, where no year of the scale states
 -- one, the scale itself. Another link id under the same scale is another ruler; a year that states none has that of the
 -- year before it, else of the first after it. The words keep a scale from being taken for a link of the same name.
+-- Sums: exact.
 WITH stated AS (
     SELECT scale_id, school_year, link_id FROM staging.stg_tests__pupil_scores
     UNION ALL

@@ -2,8 +2,9 @@
 -- Key: test_source, scale_id, school_year.
 -- Stage: collect.
 -- Scores of two years are compared only by one ruler; a break is not a change (R9).
-WITH sat AS (
-    SELECT scores.*
+-- Sums: exact (scores in millionths of a point), so that the order of pupils decides nothing.
+WITH sat AS NOT MATERIALIZED (
+    SELECT scores.*, CAST(round(scores.score * 1000000) AS DECIMAL(18, 0)) AS millionths
     FROM staging.stg_tests__pupil_scores AS scores
     JOIN core.core_school_code AS codes ON codes.semel_mosad_old = scores.semel_mosad
     WHERE scores.is_tested
@@ -14,14 +15,21 @@ means AS (
         scale_id,
         school_year,
         min(link_id) AS link_id,
-        avg(score) AS score_mean,
-        CAST(count(score) AS INTEGER) AS tested_pupils
+        CAST(sum(millionths) AS DOUBLE) / (CAST(1000000 AS DOUBLE) * count(millionths)) AS score_mean,
+        CAST(count(millionths) AS INTEGER) AS tested_pupils
     FROM sat
     GROUP BY test_source, scale_id, school_year
 ),
 -- The mean of the year before over the same subjects and grades only: what was tested may differ.
 cells AS (
-    SELECT test_source, scale_id, school_year, subject, grade, avg(score) AS score_mean, count(score) AS n
+    SELECT
+        test_source,
+        scale_id,
+        school_year,
+        subject,
+        grade,
+        CAST(sum(millionths) AS DOUBLE) / (CAST(1000000 AS DOUBLE) * count(millionths)) AS score_mean,
+        count(millionths) AS n
     FROM sat
     GROUP BY test_source, scale_id, school_year, subject, grade
 ),
@@ -30,8 +38,8 @@ shifts AS (
         now.test_source,
         now.scale_id,
         now.school_year,
-        sum(before.score_mean * now.n) / sum(now.n) AS previous_mean,
-        sum((now.score_mean - before.score_mean) * now.n) / sum(now.n) AS shift
+        CAST(sum(CAST(before.score_mean * now.n AS DECIMAL(38, 12))) AS DOUBLE) / sum(now.n) AS previous_mean,
+        CAST(sum(CAST((now.score_mean - before.score_mean) * now.n AS DECIMAL(38, 12))) AS DOUBLE) / sum(now.n) AS shift
     FROM cells AS now
     JOIN cells AS before
         ON before.test_source = now.test_source
@@ -45,6 +53,21 @@ ruled AS (
     SELECT means.test_source, means.scale_id, means.school_year, links.ruler
     FROM means
     JOIN core.core_scale_link AS links ON links.scale_id = means.scale_id AND links.school_year = means.school_year
+),
+-- A scale that was left for another one of the same kind of test, and came back.
+came_back AS (
+    SELECT DISTINCT own.test_source, own.scale_id, own.school_year
+    FROM (SELECT *, min(school_year) OVER (PARTITION BY test_source, scale_id) AS first_year FROM means) AS own
+    JOIN means AS earlier
+        ON earlier.test_source = own.test_source
+        AND earlier.scale_id <> own.scale_id
+        AND earlier.school_year < own.school_year
+        AND earlier.school_year > own.first_year
+    LEFT JOIN means AS same
+        ON same.test_source = own.test_source
+        AND same.scale_id = own.scale_id
+        AND same.school_year = earlier.school_year
+    WHERE same.scale_id IS NULL
 )
 SELECT
     means.test_source,
@@ -55,25 +78,7 @@ SELECT
     means.tested_pupils,
     shifts.previous_mean,
     shifts.shift / scales.scale_sd AS shift_sd,
-    EXISTS (
-        SELECT 1
-        FROM means AS earlier
-        WHERE earlier.test_source = means.test_source
-            AND earlier.scale_id <> means.scale_id
-            AND earlier.school_year < means.school_year
-            AND earlier.school_year > (
-                SELECT min(own.school_year)
-                FROM means AS own
-                WHERE own.test_source = means.test_source AND own.scale_id = means.scale_id
-            )
-            AND NOT EXISTS (
-                SELECT 1
-                FROM means AS own
-                WHERE own.test_source = means.test_source
-                    AND own.scale_id = means.scale_id
-                    AND own.school_year = earlier.school_year
-            )
-    ) AS is_returning_scale,
+    came_back.scale_id IS NOT NULL AS is_returning_scale,
     EXISTS (
         SELECT 1
         FROM ruled AS earlier
@@ -89,3 +94,7 @@ LEFT JOIN shifts
     AND shifts.scale_id = means.scale_id
     AND shifts.school_year = means.school_year
 LEFT JOIN core.core_policy_scale AS scales ON scales.scale_id = means.scale_id
+LEFT JOIN came_back
+    ON came_back.test_source = means.test_source
+    AND came_back.scale_id = means.scale_id
+    AND came_back.school_year = means.school_year

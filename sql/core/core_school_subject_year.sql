@@ -2,13 +2,14 @@
 -- Key: semel_mosad, subject, grade, school_year, scale_id, group_id.
 -- Stage: collect.
 -- Fed by pupil-level tests, or by published school means whose pupil count is derived from enrolment and flagged.
+-- Sums: exact (scores in millionths of a point), so that the order of pupils decides nothing.
 WITH members AS (
     SELECT pupil_hash, school_year, 'all' AS group_id FROM staging.stg_register__pupils
     UNION ALL
     SELECT pupil_hash, school_year, group_id FROM core.core_pupil_group
 ),
 -- A pupil of no register is in no group, but in the school's mean.
-sat AS (
+sat AS NOT MATERIALIZED (
     SELECT
         codes.semel_mosad,
         scores.subject,
@@ -18,7 +19,7 @@ sat AS (
         coalesce(members.group_id, 'all') AS group_id,
         pupils.class_id,
         scores.is_tested,
-        scores.score
+        CASE WHEN scores.is_tested THEN CAST(round(scores.score * 1000000) AS DECIMAL(18, 0)) END AS millionths
     FROM staging.stg_tests__pupil_scores AS scores
     JOIN core.core_school_code AS codes ON codes.semel_mosad_old = scores.semel_mosad
     LEFT JOIN staging.stg_register__pupils AS pupils
@@ -31,7 +32,7 @@ classes AS (
         semel_mosad, subject, grade, school_year, scale_id, group_id,
         CAST(sum(class_pupils * class_pupils) AS DOUBLE) / (sum(class_pupils) * sum(class_pupils)) AS class_concentration
     FROM (
-        SELECT semel_mosad, subject, grade, school_year, scale_id, group_id, class_id, count(score) AS class_pupils
+        SELECT semel_mosad, subject, grade, school_year, scale_id, group_id, class_id, count(millionths) AS class_pupils
         FROM sat
         WHERE is_tested AND class_id IS NOT NULL
         GROUP BY semel_mosad, subject, grade, school_year, scale_id, group_id, class_id
@@ -47,11 +48,16 @@ tested AS (
         sat.school_year,
         sat.scale_id,
         sat.group_id,
-        avg(sat.score) FILTER (WHERE sat.is_tested) AS score_mean,
-        stddev_samp(sat.score) FILTER (WHERE sat.is_tested) AS score_sd,
-        CAST(count(sat.score) FILTER (WHERE sat.is_tested) AS INTEGER) AS tested_pupils,
+        CAST(sum(sat.millionths) AS DOUBLE) / (CAST(1000000 AS DOUBLE) * count(sat.millionths)) AS score_mean,
+        sqrt(
+            CAST(
+                count(sat.millionths) * sum(sat.millionths * sat.millionths) - sum(sat.millionths) * sum(sat.millionths)
+                AS DOUBLE
+            ) / nullif(count(sat.millionths) * (count(sat.millionths) - 1), 0)
+        ) / 1000000 AS score_sd,
+        CAST(count(sat.millionths) AS INTEGER) AS tested_pupils,
         false AS tested_pupils_is_imputed,
-        100.0 * count(sat.score) FILTER (WHERE sat.is_tested) / count(*) AS tested_share_pct,
+        100.0 * count(sat.millionths) / count(*) AS tested_share_pct,
         CAST(count(*) AS DOUBLE) AS listed_pupils,
         any_value(classes.class_concentration) AS class_concentration
     FROM sat

@@ -2,6 +2,7 @@
 -- Key: scale_id, school_year.
 -- Stage: collect.
 -- Zeros in place of blanks pull a mean down; an absent pupil has no score (R26).
+-- Sums: exact.
 SELECT
     scale_id,
     school_year,

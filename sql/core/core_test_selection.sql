@@ -62,11 +62,11 @@ tests AS (
     FROM (
         SELECT
             *,
-            weak_pupils * (sum(untested) OVER city - untested) / (sum(weak_pupils) OVER city - weak_pupils) AS expected
+            weak_pupils * ((sum(untested) OVER city) - untested) / ((sum(weak_pupils) OVER city) - weak_pupils) AS expected
         FROM counted
         WINDOW city AS (PARTITION BY school_year, test_source, subject, is_sen_integration)
         -- Without another school nothing is expected.
-        QUALIFY sum(weak_pupils) OVER city > weak_pupils
+        QUALIFY (sum(weak_pupils) OVER city) > weak_pupils
     ) AS beside_others
     GROUP BY semel_mosad, school_year, test_source, subject
 )

@@ -31,9 +31,9 @@ pairs AS (
     GROUP BY answers.need_id, why.allocation_reason
 ),
 reasons AS (
-    SELECT need_id, first(allocation_reason ORDER BY pairs DESC, allocation_reason) AS unfunded_reason
+    SELECT need_id, allocation_reason AS unfunded_reason
     FROM pairs
-    GROUP BY need_id
+    QUALIFY row_number() OVER (PARTITION BY need_id ORDER BY pairs DESC, allocation_reason) = 1
 )
 SELECT
     named.need_id,

@@ -83,9 +83,9 @@ shared AS (SELECT *, CAST(case_pupils AS DOUBLE) / nullif(pupils, 0) AS share FR
 bounded AS (
     SELECT
         *,
-        (share + 2.705543 / (2 * pupils)) / (1 + 2.705543 / pupils) AS middle,
-        1.644854 * sqrt(share * (1 - share) / pupils + 2.705543 / (4 * pupils * pupils)) / (1 + 2.705543 / pupils) AS half
-    FROM shared
+        (share + 2.705543 / (2 * n)) / (1 + 2.705543 / n) AS middle,
+        1.644854 * sqrt(share * (1 - share) / n + 2.705543 / (4 * n * n)) / (1 + 2.705543 / n) AS half
+    FROM (SELECT *, nullif(pupils, 0) AS n FROM shared) AS whole
 )
 SELECT
     share_id,

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from pipelines.settings.fields import dictionary
 from pipelines.settings.mapping import SourceMapping
 from pipelines.sources.normalise import (
+    ambiguous_days,
     day,
+    is_of_other_order,
     known_spellings,
     normalise,
     number,
     school_year,
-    unsure_days,
 )
 
 FIELDS = dictionary().fields
@@ -197,5 +198,6 @@ def test_any_text_is_read_twice_as_once(text, name):
     ],
 )
 def test_a_column_of_both_orders_makes_its_other_days_unsure(order, texts, unsure):
-    found = unsure_days(pl.Series(texts, dtype=pl.String), mapping(dates=order))
-    assert found.arg_true().to_list() == unsure
+    column = pl.Series(texts, dtype=pl.String)
+    are_unsure = ambiguous_days(column) & is_of_other_order(column, mapping(dates=order))
+    assert are_unsure.arg_true().to_list() == unsure

@@ -18,7 +18,7 @@ from pipelines.settings.fields import dictionary
 from pipelines.settings.policy import Policy
 from pipelines.settings.policy_defaults import whole_policy
 from pipelines.settings.validation import validated
-from pipelines.sources.whole_files import judge, quantities
+from pipelines.sources.whole_files import InFrame, judge, quantities
 
 SEEDS = int(os.environ.get("TIKKUN_WHOLE_FILE_SEEDS", "50"))
 FALSE_ALARMS = 0.01
@@ -68,7 +68,7 @@ def city():
 
 def told(rows, source_id, changed, past=None):
     past = changed.clear() if past is None else past
-    return judge(source_id, changed, past, rows, costs())
+    return judge(source_id, InFrame(changed), InFrame(past), rows, costs())
 
 
 def number(name):
