@@ -74,16 +74,19 @@ def raw_assets(years: Sequence[int]) -> list[dg.AssetsDefinition]:
     """Return the raw assets of all logical sources, the yearly ones partitioned by school year."""
     partitions = dg.StaticPartitionsDefinition([year_key(year) for year in years])
     before, made = held_against(), []
-    for number, sources in enumerate(operations(before), start=1):
+    turns = operations(before)
+    for number, sources in enumerate(turns, start=1):
         own = is_yearly(sources[0])
         name = f"raw_{number}_{'yearly' if own else 'timeless'}"
-        made.append(_raw_assets(name, sources, before, partitions if own else None))
+        later = [source_id for turn in turns[number:] for source_id in turn]
+        made.append(_raw_assets(name, sources, later, before, partitions if own else None))
     return made
 
 
 def _raw_assets(
     name: str,
     sources: Sequence[str],
+    later: Sequence[str],
     before: Mapping[str, Sequence[str]],
     partitions: dg.PartitionsDefinition | None,
 ) -> dg.AssetsDefinition:
@@ -122,9 +125,23 @@ def _raw_assets(
             for source_id, read in _ahead(city, selected, years, connection):
                 yield from _collect(city, source_id, read, years, connection, known, moment, faults)
         if faults:
+            if len(selected) == len(sources):  # all are loaded, and what waits is not reached
+                faults += _unreadable(city, later)
             raise dg.Failure(description="\n".join(faults), allow_retries=False)
 
     return _raw
+
+
+def _unreadable(city: CityFolder, sources: Sequence[str]) -> list[str]:
+    """Say which sources cannot be read, so that a run that stops names all of them at once."""
+    said, years = [], city.city.school_years.all()
+    for source_id in sources:
+        try:
+            if not has_large_files(city, source_id, years):
+                read_source(city, source_id, years)
+        except CityError as error:
+            said.append(str(error))
+    return said
 
 
 def _ahead(

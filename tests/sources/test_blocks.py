@@ -257,6 +257,9 @@ def test_every_row_count_and_reason_is_the_same(both):
     assert wanted["raw.raw_tests__pupil_scores"].height > 5000
 
 
+@pytest.mark.parametrize(
+    "city_folder", ["clean", pytest.param("soiled", marks=pytest.mark.slow)], indirect=True
+)
 def test_files_were_really_read_in_blocks(city_folder, monkeypatch):
     read, city = [], with_option(load_city(city_folder), True)
     monkeypatch.setattr(files, "Blocks", partial(Blocks, size=20_000))
@@ -275,6 +278,9 @@ def test_files_were_really_read_in_blocks(city_folder, monkeypatch):
     assert len(read) > 3 * len(city.city.school_years.all())
 
 
+@pytest.mark.parametrize(
+    "city_folder", ["clean", pytest.param("soiled", marks=pytest.mark.slow)], indirect=True
+)
 def test_a_corrected_file_and_a_refreshed_year(city_folder, tmp_path, monkeypatch):
     """History, versions and the rows of other years are kept as when files are read whole."""
     monkeypatch.setattr(files, "Blocks", partial(Blocks, size=20_000))
