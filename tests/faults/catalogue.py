@@ -65,7 +65,7 @@ def catalogue() -> list[Fault]:
         ]
 
 
-@dataclass
+@dataclass(eq=False)  # pytest keeps plugins in sets
 class Outcomes:
     """A plugin of pytest that notes how each test ended; skipped ones with the reason."""
 

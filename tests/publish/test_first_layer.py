@@ -18,7 +18,7 @@ EVERY = (*ASKED, *SCHOOLS_ASKED)
 def test_the_pages_are_those_that_are_registered(layer):
     single = {name for name in layer.names if dirname(name) in ("", "annex")}
     assert single == {name for name in PAGES if not re.match("annex/(?!index)", name)}
-    of_a_city = set(FAMILIES) - {"authorities"}  # a country's: tests/publish/test_authority_pages.py
+    of_a_city = set(FAMILIES) - {"authorities"}  # a country's: test_authority_pages.py
     assert {dirname(name) for name in layer.names} - {"", "annex"} == of_a_city
 
 
