@@ -369,14 +369,13 @@ def is_plain(text: str) -> bool:
 
 @cache
 def _style(template: str) -> Markup:
-    """Return the style of a page: what all share, what its layer shares, and its own."""
+    """Return the style of a page: what all share, its layer's, that of its parts, and its own."""
     folder = template.rpartition("/")[0]
     layer = _HERE / folder / "first.css" if folder else _HERE / "base.css"
-    css = [
-        path
-        for path in (layer, _HERE / "navigation.css", _HERE / f"{template}.css")
-        if path.exists()
-    ]
+    text = (_HERE / f"{template}.html.j2").read_text(encoding="utf-8")
+    parts = [_HERE / f"{name}.css" for name in re.findall(r"{% from '(.+)\.html\.j2'", text)]
+    own = (layer, _HERE / "navigation.css", *parts, _HERE / f"{template}.css")
+    css = [path for path in own if path.exists()]
     return Markup("\n".join(path.read_text(encoding="utf-8") for path in css))
 
 
