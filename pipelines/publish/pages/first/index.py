@@ -15,7 +15,7 @@ from pipelines.settings.keys import AGOROT, MUNICIPAL
 from pipelines.settings.scenario_files import CONFIRMED
 
 MOST_CHOICES, MOST_UNKNOWN = 6, 4
-MOST_ROWS = {"voices": 2, "proposals": 2}  # of a choice: otherwise three
+MOST_ROWS = {"falls": 2, "voices": 2, "proposals": 2}  # of a choice: otherwise three
 
 
 def render_index(tables: Tables, context: ReportContext) -> str:
@@ -43,8 +43,8 @@ def render_index(tables: Tables, context: ReportContext) -> str:
         evidence=facts.evidence(tables),
         uncounted=facts.uncounted(tables),
         whose_amounts=facts.whose_amounts(tables),
-        # What happened since takes the place of the last of them: the page stays one screen.
-        choices=_choices(tables)[: MOST_CHOICES - (since is not None)],
+        # What happened since takes the place of the last two: the page stays one screen.
+        choices=_choices(tables)[: MOST_CHOICES - 2 * (since is not None)],
         unknown=_unknown(tables),
     )
 
