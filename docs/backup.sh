@@ -5,10 +5,21 @@
 # The pupils' key is not in it: keep that elsewhere, as without it new files match no old pupil.
 set -e
 umask 077
+# Whoever links or unlinks a release's file beside us changes its inode, and tar then says that the
+# file changed (status 1), though no byte did: copy anew, and give up when it stays so.
+copied() {
+    for turn in 1 2 3; do
+        status=0
+        tar -czf "$OUT" -C "$aside" "raw/$CITY" "marts/$CITY" "work/$CITY/warehouse.duckdb" || status=$?
+        [ "$status" -eq 1 ] || return "$status"
+    done
+    return 1
+}
 aside=$(mktemp -d)
 trap 'rm -rf "$aside"' EXIT
 ln -s "$(cd "$RAW" && pwd)" "$aside/raw"
 ln -s "$(cd "$MARTS" && pwd)" "$aside/marts"
 ln -s "$(cd "$WORK" && pwd)" "$aside/work"
-flock "$WORK/$CITY/warehouse.duckdb.lock" tar -czf "$OUT" -C "$aside" \
-    "raw/$CITY" "marts/$CITY" "work/$CITY/warehouse.duckdb"
+exec 9>>"$WORK/$CITY/warehouse.duckdb.lock"
+flock 9
+copied

@@ -46,6 +46,25 @@ def archive(published, tmp_path):
     return backed_up(published, tmp_path / "backup.tar.gz")
 
 
+def test_a_file_that_another_links_meanwhile_is_copied_again(published, tmp_path):
+    """As tests link a release's database, and publishing what it keeps."""
+    fake = tmp_path / "bin" / "tar"
+    fake.parent.mkdir()
+    said = tmp_path / "said"
+    fake.write_text(
+        f'#!/bin/sh\necho x >> {said}\n[ $(wc -l < {said}) -lt 2 ] && exit 1\nexec {shutil.which("tar")} "$@"\n'
+    )
+    fake.chmod(0o755)
+    with patch.dict(published.env, {"PATH": f"{fake.parent}:{os.environ['PATH']}"}):
+        archive = backed_up(published, tmp_path / "backup.tar.gz")
+        with tarfile.open(archive) as whole:
+            assert whole.getnames()
+        assert said.read_text() == "x\nx\n"
+        fake.write_text("#!/bin/sh\nexit 2\n")
+        with pytest.raises(AssertionError):
+            backed_up(published, tmp_path / "other.tar.gz")
+
+
 def test_what_is_copied_is_whole_elsewhere(published, archive, tmp_path):
     place = restored(archive, tmp_path / "there", published.raw.name)
     assert verify(place.marts).name == published.current.resolve().name
