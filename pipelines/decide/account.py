@@ -94,7 +94,8 @@ def fallen(city: CityFolder, tables: Tables) -> pl.DataFrame:
 
 def envied(city: CityFolder, tables: Tables, posed: Problem) -> pl.DataFrame:
     """Return the envies that remain, what turning each would cost, and both in words."""
-    if tables["mart_allocation_certificate"]["fair_band_pct"].item() is None:
+    certificate = tables["mart_allocation_certificate"].row(0, named=True)
+    if certificate["fair_band_pct"] is None:
         return nothing("mart_allocation_envy")
     found = remaining_envies(
         posed, tables["mart_allocation"], fairness(city, tables).needier, workers=WORKERS
@@ -107,7 +108,11 @@ def envied(city: CityFolder, tables: Tables, posed: Problem) -> pl.DataFrame:
         .join(called, on="semel_mosad", maintain_order="left")
         .join(needier, on="needier_semel_mosad", maintain_order="left")
     )
-    said = [envy_sentences(row, posed.response_names) for row in named.iter_rows(named=True)]
+    is_priced = certificate["envy_bound_agorot"] is not None  # not in a country, taken apart
+    said = [
+        envy_sentences(row, posed.response_names, is_priced=is_priced)
+        for row in named.iter_rows(named=True)
+    ]
     return named.drop(
         "school_name_he", "needier_school_name_he", "benefit_loss_sd_pupils"
     ).with_columns(

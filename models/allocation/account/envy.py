@@ -14,7 +14,7 @@ from models.allocation.problem.words import nis, told_apart
 from models.allocation.rules.order import NeedOrder, SpendingKept
 from models.allocation.solve.fair import envies_of
 from models.allocation.solve.model import model_of
-from models.allocation.solve.resolve import Effort, best_of_each, plan_vector
+from models.allocation.solve.resolve import Effort, best_of_each, is_national, plan_vector
 from models.keys import PAIR
 
 _SCHEMA = {
@@ -53,7 +53,8 @@ def remaining_envies(
     Returns:
         semel_mosad, response_id, needier_semel_mosad (the neediest school that envies it), enviers
         (how many do), cost_agorot (of the line), worth_loss (need-weighted SD·pupils that the plan
-        would lose; null where no plan keeps the rules), worth_loss_lo (at least this, proven),
+        would lose; null where no plan keeps the rules, and of a country, where none is sought),
+        worth_loss_lo (at least this, proven),
         worth_loss_pct, benefit_loss_sd_pupils (unweighted; below 0 = it would gain); by cost,
         dearest first.
     """
@@ -84,9 +85,9 @@ def remaining_envies(
     alone, worth = columns.options["benefit_sd_pupils"].to_numpy(), model.worth(x)
     benefit = float(model.counting.counted(alone, x).sum())
     rows: list[tuple] = []
-    for (line, above), found in zip(
-        envied.items(), best_of_each(turned, effort, workers), strict=True
-    ):
+    # A country's envied lines are hundreds, and each search is of the whole country.
+    again = [None] * len(envied) if is_national(model) else best_of_each(turned, effort, workers)
+    for (line, above), found in zip(envied.items(), again, strict=True):
         neediest = max((pairs[a][0] for a in above), key=lambda school: (need[school], school))
         cost = int(columns.options["cost_agorot"][line])
         loss: tuple[float | None, ...] = (None,) * 4
@@ -100,7 +101,9 @@ def remaining_envies(
     )
 
 
-def envy_sentences(row: Mapping[str, Any], names: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
+def envy_sentences(
+    row: Mapping[str, Any], names: Mapping[str, tuple[str, str]], *, is_priced: bool = True
+) -> tuple[str, str]:
     """One envy in a sentence, Hebrew and English.
 
     Args:
@@ -117,6 +120,8 @@ def envy_sentences(row: Mapping[str, Any], names: Mapping[str, tuple[str, str]])
         f"{name_en}: {row['needier_semel_mosad']} (need {more}) could have had it and lacks it;"
         f" {row['semel_mosad']} (need {need}) has it, {money} NIS."
     )
+    if not is_priced:
+        return he, en
     if row["worth_loss"] is None:
         return (
             f"{he} אין תוכנית שמתקנת זאת, מקיימת את הכללים, מוציאה לא פחות ואינה יוצרת קנאה אחרת.",
