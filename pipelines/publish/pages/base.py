@@ -55,6 +55,8 @@ ANNEXES = {
     "guide": ("מדריך לרשות", "איך מביאים קבצים, מריצים, בודקים ומפרסמים, ומה עושים בכל ממצא."),
 }
 
+MOST_SHOWN = 200
+"""Rows of a table on a page of a country."""
 _OF_THE_PLAN = ("report", "responses", "allocation", "scenarios")
 
 
@@ -293,6 +295,7 @@ def environment() -> Environment:
         "meanings": dictionary().meanings,
         "first_layer": FIRST,
         "annexes": ANNEXES,
+        "most_shown": MOST_SHOWN,
         "script": script,
         "security_policy": security_policy,
     }
