@@ -39,13 +39,13 @@ class Start:
 
     Attributes:
         price: of each limit of what schools share, by what tells it from others in all models.
-        teams: of the schools.
+        column: of the choices (`BySchool.column`).
         school: of the school plans found.
         choice: plan × pair.
     """
 
     price: dict[Side, float]
-    teams: Teams
+    column: np.ndarray
     school: np.ndarray
     choice: np.ndarray
 
@@ -87,7 +87,7 @@ def take_apart(
     x = None if plan is None else model.polish(plan)
     left = Start(
         dict(zip(sides, dual.price.tolist(), strict=True)),
-        by_school.teams,
+        by_school.column,
         dual.pool.school,
         dual.pool.choice,
     )
@@ -135,7 +135,7 @@ def _kept(
     if start is None or by_school.is_infeasible:
         return None, None
     price = np.array([start.price.get(side, 0.0) for side in sides])
-    if not start.teams.is_as(by_school.teams):
+    if not np.array_equal(start.column, by_school.column):
         return None, price
     pairs = np.arange(start.choice.shape[1])
     is_open = by_school.is_open[start.school[:, None], pairs, start.choice].all(axis=1)

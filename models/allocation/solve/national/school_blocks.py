@@ -43,6 +43,7 @@ class BySchool:
         own_at: position in the model of the own rows, school × row; −1 = none.
         is_infeasible: some school, or some row without columns, already rules out every plan.
         teams: the schools of the entries.
+        options: how many there are in all.
     """
 
     pupils: np.ndarray
@@ -62,6 +63,7 @@ class BySchool:
     own_at: np.ndarray
     is_infeasible: bool
     teams: Teams
+    options: int
 
     @classmethod
     def of(cls, model: Model, teams: Teams | None = None) -> BySchool:
@@ -146,6 +148,16 @@ class BySchool:
             pupils, column, each, first_benefit, group, shared = (
                 part[teams.school] for part in (pupils, column, each, first_benefit, group, shared)
             )
+            # What only a few schools share would widen the arrays of all.
+            order = _packed(is_open)
+            is_open, column, each, first_benefit = (
+                np.take_along_axis(part, order, axis=2)
+                for part in (is_open, column, each, first_benefit)
+            )
+            own, own_first, shared = (
+                np.take_along_axis(part, order[..., None], axis=2)
+                for part in (own, own_first, shared)
+            )
         own, own_first, least, most, own_at = _needed(is_open, own, own_first, least, most, own_at)
         return cls(
             pupils,
@@ -165,6 +177,7 @@ class BySchool:
             own_at,
             broken or not can_all,
             teams,
+            options.height,
         )
 
     def by_row(
@@ -236,7 +249,7 @@ class BySchool:
     def bought(self, school: np.ndarray, choice: np.ndarray) -> np.ndarray:
         """0/1 per option of a plan given as choices school × pair, of these schools."""
         columns = self.column[school[:, None], np.arange(choice.shape[1]), choice]
-        x = np.zeros(int(self.column.max()) + 1)
+        x = np.zeros(self.options)
         x[columns[columns >= 0]] = 1
         return x
 
@@ -301,6 +314,14 @@ def _opened(is_open: np.ndarray, teams: Teams, place: tuple[np.ndarray, ...]) ->
     pair, choice = place[1][option], place[2][option]
     is_open[entry, pair] = np.arange(is_open.shape[2]) == choice[:, None]
     return is_open
+
+
+def _packed(is_open: np.ndarray) -> np.ndarray:
+    """Positions of each pair's choices that keep an open one: nothing, the open ones, some more."""
+    closed = ~is_open
+    closed[:, :, 0] = False
+    width = int((~closed).sum(axis=2).max(initial=1))
+    return np.argsort(closed, axis=2, kind="stable")[:, :, :width]
 
 
 def _tightened(

@@ -103,12 +103,6 @@ class Teams:
         """Whether every school is alone."""
         return len(self.team) == len(self.school) == int(self.team[-1]) + 1
 
-    def is_as(self, other: Teams) -> bool:
-        """Whether both lay out the same entries."""
-        return np.array_equal(self.school, other.school) and np.array_equal(
-            self.choice, other.choice
-        )
-
     def without(self, broken: np.ndarray) -> tuple[Teams, np.ndarray] | None:
         """The teams without the choices of which some entry is broken, and the entries that stay.
 
