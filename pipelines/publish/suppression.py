@@ -26,6 +26,7 @@ from pipelines.publish.disclosure import (
     kept_hidden,
     known_before,
     leave_out,
+    mark_of,
     read,
     round_off,
 )
@@ -172,15 +173,16 @@ def protect_counts(
     hidden = first | (kept_hidden(told, before[0]) if before else frozenset())
     try:
         known = frozenset[str]()
-        if hidden == first or findings(attackable(told.without(hidden), limits), safe):
+        if hidden == first or found_in(told.without(hidden), limits, safe):
             alone = attackable(told.without(first), limits)
             more, known = protect(alone.system, alone.loss, alone.guard, safe)
             hidden, known = first | alone.every(more), alone.every(known)
         if before:
-            both = beside(told.without(hidden), limits, before, safe)
-            more, given = protect(both.system, both.loss, both.guard, safe)
-            hidden = hidden | both.every(more)
-            known |= both.every(given) | known_before(told, before)
+            if both := beside(told.without(hidden), limits, before, safe):
+                more, given = protect(both.system, both.loss, both.guard, safe)
+                hidden = hidden | both.every(more)
+                known |= both.every(given)
+            known |= known_before(told, before)
     except UnprotectedError as error:
         raise PrivacyError(
             f"not published: hidden counts that nothing can protect ({error}). Ask for larger cells"
@@ -191,11 +193,26 @@ def protect_counts(
     return Protected(small, hidden, known & hidden)
 
 
-def beside(told: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]) -> Attackable:
-    """Return what is told now beside what was told before."""
+def found_in(told: Told, limits: Limits, safe: set[bytes]) -> set[str]:
+    """Return what the intruder finds in what is told by itself; not looked for where a mark says
+    that nothing was found in the same.
+    """
+    mark = mark_of(told, limits)
+    return set() if mark in safe else findings(attackable(told, limits), safe, mark)
+
+
+def beside(
+    told: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]
+) -> Attackable | None:
+    """Return what is told now beside what was told before; None where a mark says that nothing was
+    found in the same.
+    """
+    mark = mark_of(told, limits, before)
+    if mark in safe:
+        return None
     both = attackable(told, limits, before)
     try:
-        findings(both, safe)
+        findings(both, safe, mark)
     except ContradictionError:  # what is counted no more was not what today's counts make it
         return attackable(told, limits, before, is_gone_known=False)
     return both
@@ -366,10 +383,10 @@ def intrude(
         PrivacyError: naming what is counted and how many counts, and no count.
     """
     limits, safe = thresholds.limits, set() if safe is None else safe
-    found = findings(attackable(told, limits), safe)
+    found = found_in(told, limits, safe)
     found |= {name for name in told.small(limits) if told.cells[name].is_told}
-    if before:
-        found |= findings(beside(told, limits, before, safe), safe)
+    if before and (both := beside(told, limits, before, safe)):
+        found |= findings(both, safe, mark_of(told, limits, before))
     if found:
         kinds = ", ".join(sorted({name.split(" ")[0] for name in found}))
         raise PrivacyError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from pipelines.settings.yaml_files import CityError
 
 LAYERS = ("raw", "staging", "core", "mart", "audit", "history")
 MEMORY = "4GiB"  # of the database at most; a national warehouse then uses its temporary file
+STAMPS = "audit.table_stamp"  # what each table was made from (`stamps.py`)
+STAMP_COLUMNS = dict.fromkeys(("table_name", "content", "said"), "VARCHAR")
 ASIDE = "__next"  # ending of a table that is made aside, until it is swapped in
 # What the raw assets write of all sources together, so every raw asset is upstream of a reader:
 # table → column → type.
@@ -398,10 +400,30 @@ def forget_inputs(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("DELETE FROM audit.made_from")
 
 
-def swap(connection: duckdb.DuckDBPyConnection, target: str) -> None:
-    """Put the table built aside in place of the current one, in one transaction."""
+def drop_stamp(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Forget what a table was made from: it, or what its checks found, is about to change."""
+    with suppress(duckdb.CatalogException):  # no table was ever stamped
+        connection.execute(f"DELETE FROM {STAMPS} WHERE table_name = ?", [name])
+
+
+def swap(
+    connection: duckdb.DuckDBPyConnection, target: str, stamp: tuple[str, str] | None = None
+) -> None:
+    """Put the table built aside in place of the current one, in one transaction.
+
+    Args:
+        connection: an open warehouse.
+        target: `layer.name`.
+        stamp: what it holds and was made from (`stamps.py`), where that is known.
+    """
+    name = target.split(".")[1]
+    if stamp:
+        ensure_table(connection, STAMPS, STAMP_COLUMNS)
+    drop_stamp(connection, name)  # killed before what follows, the table is only made again
     connection.execute("BEGIN")
     forget_inputs(connection)
     connection.execute(f"DROP TABLE IF EXISTS {target}")
-    connection.execute(f"ALTER TABLE {target}{ASIDE} RENAME TO {target.split('.')[1]}")
+    connection.execute(f"ALTER TABLE {target}{ASIDE} RENAME TO {name}")
+    if stamp:
+        connection.execute(f"INSERT INTO {STAMPS} VALUES (?, ?, ?)", [name, *stamp])
     connection.execute("COMMIT")
