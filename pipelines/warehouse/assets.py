@@ -5,7 +5,8 @@ good table until its checks have passed (write, audit, publish). `make_tables` m
 those of SQL and those of Python.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ import duckdb
 from pipelines.settings.city import CityFolder
 from pipelines.settings.fields import Table, dictionary
 from pipelines.settings.workspace import Workspace
-from pipelines.warehouse.checks import CheckResult, run_checks
+from pipelines.warehouse.checks import CheckResult, load_beside, run_checks
 from pipelines.warehouse.database import (
     ASIDE,
     Warehouse,
@@ -261,6 +262,27 @@ def record_results(
     connection.execute("COMMIT")
 
 
+def expect_doubts(warehouse: Warehouse, names: Iterable[str]) -> None:
+    """Have what judges doubts loaded beside the making of tables that it is likely asked of.
+
+    Args:
+        warehouse: which knows what the last checks found.
+        names: the tables that are about to be made.
+    """
+    wanted = [name for name in names if checks_of(dictionary().tables[name])]
+    if not wanted:
+        return
+    passed = 0
+    with warehouse.connect() as connection, suppress(duckdb.CatalogException):
+        query = (
+            "SELECT count(*) FROM (SELECT table_name FROM audit.check_result WHERE"
+            " list_contains(?, table_name) GROUP BY table_name HAVING bool_and(is_passed))"
+        )
+        passed = connection.execute(query, [wanted]).fetchall()[0][0]
+    if passed < len(wanted):
+        load_beside()
+
+
 def python_asset(step: Step) -> dg.AssetsDefinition:
     """Turn a step into one Dagster asset per table it makes."""
     tables = [dictionary().tables[name] for name in step.makes]
@@ -290,6 +312,7 @@ def python_asset(step: Step) -> dg.AssetsDefinition:
                 if stamp:
                     yield from as_it_stands(name, stamp, {REMEMBERED: True})
             return
+        expect_doubts(warehouse, step.makes)
         given = warehouse.tables(step.reads) if step.reads else {}
         held = {} if is_anew or not step.remembers else warehouse.last(step.remembers)
         given |= {name: held.get(name, nothing(name)) for name in step.remembers}

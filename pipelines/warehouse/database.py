@@ -271,7 +271,7 @@ class Warehouse:
             config={"threads": 1, "memory_limit": MEMORY},
         )
         try:
-            if not read_only:
+            if not read_only and not self._is_kept_open:  # else they are there
                 Path(self.path).chmod(0o600)  # it holds children's rows
                 for layer in LAYERS:
                     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {layer}")

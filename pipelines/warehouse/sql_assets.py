@@ -10,6 +10,7 @@ from pipelines.warehouse.assets import (
     as_it_stands,
     asset_key,
     check_specs,
+    expect_doubts,
     make_tables,
     table_spec,
 )
@@ -81,6 +82,7 @@ def _sql_assets(name: str, files: Sequence[SqlTable]) -> dg.AssetsDefinition:
             for table_name, sql in chosen.items()
             if table_name not in stamps
         }
+        expect_doubts(warehouse, writers)
         yield from make_tables(warehouse, writers, metadata, keys)
 
     return _make
