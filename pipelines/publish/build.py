@@ -85,7 +85,8 @@ def build_release(
         PrivacyError: if a table may not be published.
     """
     with written_beside(remembered) as write_books, ThreadPoolExecutor(1) as beside:
-        protected = protect_each(tables, [reader.thresholds for reader in readers], before, safe)
+        asked = [reader.thresholds for reader in readers]
+        protected = protect_each(tables, asked, before, safe, remembered)
         whole: dict[AudienceName, Mapping[str, pl.DataFrame]] = {}
         alike: dict[tuple[bool, Thresholds], Mapping[str, pl.DataFrame]] = {}
         books: list[Asked] = []

@@ -161,6 +161,12 @@ class Told:
         held = (cells, self.shares, beside, sorted(self.years))
         return hashlib.sha256(marshal.dumps(held, 0)).digest()  # 0: equal values, equal bytes
 
+    @property
+    def losses(self) -> bytes:
+        """A hash over what else the choice of what to hide depends on."""
+        held = [cell.loss for cell in self.cells.values()], sorted(self.fixed), sorted(self.coded)
+        return hashlib.sha256(marshal.dumps(held, 0)).digest()
+
     def beside(self, other: Told) -> Told:
         """What readers of both are told. Of a share both are kept, as each bounds it."""
         cells = dict(self.cells)

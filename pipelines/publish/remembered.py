@@ -1,13 +1,15 @@
 """What publishing has made before, kept by content so that only what has changed is made again.
 
-Beside what steps remember (`warehouse/memory.py`): workbooks by the tables they hold, and marks of
-what the intruder has found nothing in. Both are kept by the code too; what was damaged or half
+Beside what steps remember (`warehouse/memory.py`): workbooks by the tables they hold, marks of
+what the intruder has found nothing in, and what was chosen to be hidden. All are kept by the code
+too; what was damaged or half
 written is passed over, and a run that computes all anew reads none of it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -30,6 +32,7 @@ _CODE = (
 _MARK = 32  # bytes of a mark
 _MARKS_KEPT = 50_000
 _BOOKS_KEPT = 200
+_CHOICES_KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,41 @@ class Remembered:
     @property
     def _marks(self) -> Path:
         return self.folder / f"safe-{self._code}.bin"
+
+    def hidden(self, told: bytes) -> tuple[frozenset[str], frozenset[str]] | None:
+        """Return what was chosen to be hidden of what is told, and what nothing protects.
+
+        Args:
+            told: a mark of all that the choice depends on.
+
+        Returns:
+            None where it is not remembered, or not whole.
+        """
+        if self.is_anew:
+            return None
+        held = self._choice(told)
+        try:
+            whole, _, said = held.read_bytes().partition(b"\n")
+            if hashlib.sha256(said).hexdigest().encode() != whole:
+                return None
+            os.utime(held)
+        except OSError:
+            return None
+        more, known = json.loads(said)
+        return frozenset(more), frozenset(known)
+
+    def keep_hidden(self, told: bytes, more: frozenset[str], known: frozenset[str]) -> None:
+        """Keep what was chosen; the choices used last stay."""
+        said = json.dumps([sorted(more), sorted(known)], ensure_ascii=False).encode()
+        whole = hashlib.sha256(said).hexdigest().encode()
+        self._write(self._choice(told), whole + b"\n" + said)
+        kept = sorted(self.folder.glob("hidden-*.json"), key=lambda path: path.stat().st_mtime)
+        for old in kept[:-_CHOICES_KEPT]:
+            old.unlink(missing_ok=True)
+
+    def _choice(self, told: bytes) -> Path:
+        key = hashlib.sha256(self._code.encode() + told).hexdigest()
+        return self.folder / f"hidden-{key}.json"
 
     def book(self, tables: Mapping[str, pl.DataFrame], said: object) -> Path:
         """Return where the workbook of some tables is kept, without the ending of its content.
