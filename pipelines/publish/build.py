@@ -111,7 +111,7 @@ def build_release(
         write_books(books)
         # Databases and files are written by libraries that need nothing of Python meanwhile.
         written = [beside.submit(write_marts, folder / name, own) for name, own in whole.items()]
-        drawings = Drawings(context)
+        drawings = Drawings(context, remembered)
         for name, own_tables in whole.items():
             draw(folder / name, own_tables, drawings)
         for one in written:
