@@ -35,7 +35,7 @@ _DRAWN_BY = (
     *(f"pipelines/publish/**/*.{kind}" for kind in ("j2", "js", "css", "yaml")),
     "docs/guide.he.md",
 )
-_DRAWINGS_KEPT = 8  # of one page, or one family of pages
+_DRAWINGS_KEPT = 4  # of one page, or one family of pages
 _MARK = 32  # bytes of a mark
 _MARKS_KEPT = 50_000
 _BOOKS_KEPT = 200
