@@ -21,7 +21,7 @@ import numpy as np
 
 from models.allocation.solve.national.highs_lp import GrowingLp
 from models.allocation.solve.national.school_blocks import BySchool
-from models.allocation.solve.national.school_plans import MOST_APART, Search
+from models.allocation.solve.national.school_plans import MOST_APART, Answers
 
 _ROUNDS = 100
 _SMOOTHING, _COUNTRY_SMOOTHING = 0.5, 0.2
@@ -60,13 +60,13 @@ class Pool:
     use: np.ndarray
 
     @classmethod
-    def of(cls, search: Search, school: np.ndarray, choice: np.ndarray) -> Pool:
+    def of(cls, search: Answers, school: np.ndarray, choice: np.ndarray) -> Pool:
         """Plans with what they are worth and use."""
         use = search.by_school.picked(search.by_school.shared, school, choice)
         return cls(school, choice, search.worth(school, choice), use)
 
     @classmethod
-    def none(cls, search: Search) -> Pool:
+    def none(cls, search: Answers) -> Pool:
         """No plans."""
         pairs = search.by_school.each.shape[1]
         return cls.of(search, np.zeros(0, dtype=np.int64), np.zeros((0, pairs), dtype=np.int8))
@@ -220,7 +220,7 @@ def scale_of(by_school: BySchool) -> np.ndarray:
 
 
 def relax(
-    search: Search,
+    search: Answers,
     *,
     target: float,
     seconds_left: Callable[[], float],
@@ -294,7 +294,7 @@ class _Answer:
 
 
 def _answer(
-    search: Search, pool: Pool, price: np.ndarray, width: int, spare: float | None = None
+    search: Answers, pool: Pool, price: np.ndarray, width: int, spare: float | None = None
 ) -> _Answer:
     """The schools' plans at prices and L(λ); `unsure` is what an exact search could take off it."""
     floor = pool.best(price, len(search.by_school.pupils))
@@ -306,7 +306,7 @@ def _answer(
     return _Answer(plans, bound, top, float((top - sure).sum()))
 
 
-def _first(search: Search, price: np.ndarray, widths: Sequence[int]) -> Pool | Dual | None:
+def _first(search: Answers, price: np.ndarray, widths: Sequence[int]) -> Pool | Dual | None:
     """A plan of every school; a bound of −inf where one has none, None where none was found."""
     schools = len(search.by_school.pupils)
     nothing = np.full(schools, -np.inf)
