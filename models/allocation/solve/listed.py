@@ -20,13 +20,12 @@ import numpy as np
 from scipy import sparse
 
 from models.allocation.problem.objective import Objective
-from models.allocation.solve.highs import minimise
 from models.allocation.solve.model import Model
 from models.allocation.solve.national.decomposition import Start, kept_of, sides_of
 from models.allocation.solve.national.lagrangian import relax
 from models.allocation.solve.national.school_blocks import BySchool, ranges
 from models.allocation.solve.national.school_plans import SchoolPlans
-from models.allocation.solve.possible import left_out, possible
+from models.allocation.solve.possible import minimise_open, possible
 
 MOST_LISTED = 1_000_000
 """Parts of plans that are listed at most: of more the solver is given the problem as it is."""
@@ -44,6 +43,12 @@ _NEW_ONES = 0.5
 
 _KEPT = 1e-3
 """School plans that are left for the next search lose no more than this share of the worth."""
+
+_NEAR = 1e-9
+"""More than the rounding of what plans lose, as a share of the worth."""
+
+_ROUNDING = 2e-6
+"""The solver itself sees no nearer, in its own units."""
 
 _TARGET = 2e-4
 """How near (as a share) the prices are sought to those of the lowest bound."""
@@ -300,21 +305,20 @@ def best_of_lists(
     loss = np.maximum.reduceat(value, listed.start)[listed.school] - value
     milp = model.milp(-model.benefit() * model.scale)
     limit = float(np.partition(loss, _FIRST)[_FIRST]) if len(loss) > _FIRST else math.inf
+    near = _NEAR * abs(dual.bound)
     for _ in range(_TRIES):
-        part, columns = left_out(model, milp, listed.seen(np.flatnonzero(loss <= limit)))
+        seen = listed.seen(np.flatnonzero(loss <= limit + near))
         left_s = max(seconds_left(), 1.0)
-        found = minimise(part, gap=gap / 2, time_limit_s=left_s)
+        found = minimise_open(model, milp, seen, gap=gap / 2, time_limit_s=left_s)
         if found.x is None:
             limit *= _WIDER
             continue
-        x = np.zeros(len(columns))
-        x[columns] = found.x
-        x = model.polish(x[: len(is_open)])
+        x = model.polish(found.x[: len(is_open)])
         worth = model.worth(x)
         bound = min(dual.bound, max(-found.bound / model.scale, dual.bound - limit))
-        if bound - worth <= gap * abs(bound) or found.is_time_out:
-            near = dual.best[dual.pool.school] - dual.pool.value(dual.price)
-            few = dual.pool.at(near <= _KEPT * dual.bound)
+        if bound - worth <= gap * abs(bound) + _ROUNDING / model.scale or found.is_time_out:
+            lost = dual.best[dual.pool.school] - dual.pool.value(dual.price)
+            few = dual.pool.at(lost <= _KEPT * dual.bound)
             prices = dict(zip(sides, dual.price.tolist(), strict=True))
             return Found(x, bound, Start(prices, few.school, few.choice, search.largest_worth()))
         # All plans that lose less than this are enough: whoever loses more is worth no more.
