@@ -44,6 +44,9 @@ _NEW_ONES = 0.5
 _KEPT = 1e-3
 """School plans that are left for the next search lose no more than this share of the worth."""
 
+_SMOOTHING = 0.2
+"""As exact answers cost little, prices move further than where they are searched for."""
+
 _NEAR = 1e-9
 """More than the rounding of what plans lose, as a share of the worth."""
 
@@ -298,7 +301,14 @@ def best_of_lists(
     held, price = kept_of(search, start, sides)
     if start is not None and price is not None:
         price = price * (search.largest_worth() / start.unit)
-    dual = relax(search, target=_TARGET, seconds_left=seconds_left, start=held, price=price)
+    dual = relax(
+        search,
+        target=_TARGET,
+        seconds_left=seconds_left,
+        start=held,
+        price=price,
+        smoothing=_SMOOTHING,
+    )
     if dual is None or not np.isfinite(dual.bound) or dual.is_short:
         return None
     value = search.value(dual.price)

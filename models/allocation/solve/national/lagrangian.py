@@ -226,6 +226,7 @@ def relax(
     seconds_left: Callable[[], float],
     start: Pool | None = None,
     price: np.ndarray | None = None,
+    smoothing: float | None = None,
 ) -> Dual | None:
     """The prices of what schools share, with the bound they prove.
 
@@ -235,6 +236,8 @@ def relax(
         seconds_left: the safety limit; rounds are otherwise counted, not timed.
         start: plans of every school, by school; one is searched for where they are not given.
         price: prices to begin with, where there are any.
+        smoothing: how much of the best prices yet is asked with those of a mixture; by the number
+            of schools where it is not given.
 
     Returns:
         None where some school's plan was not found though one may exist.
@@ -244,6 +247,8 @@ def relax(
     if by_school.is_infeasible:
         return Dual(-np.inf, np.zeros(rows), np.zeros(schools), Pool.none(search), is_short=True)
     is_country = schools > MOST_APART
+    if smoothing is None:
+        smoothing = _COUNTRY_SMOOTHING if is_country else _SMOOTHING
     widths = _COUNTRY_WIDTHS if is_country else _WIDTHS
     pool = start or _first(search, np.zeros(rows) if price is None else price, widths)
     if isinstance(pool, Dual) or pool is None:
@@ -261,7 +266,6 @@ def relax(
         is_near = not is_short and bound - mixed <= target * bound
         if bound < 0 or is_near or seconds_left() <= 0:
             break
-        smoothing = _COUNTRY_SMOOTHING if is_country else _SMOOTHING
         query = price if is_direct else smoothing * centre + (1 - smoothing) * price
         spare = max(target * bound, bound - mixed) / schools / 4 if is_country else None
         answer = _answer(search, pool, query, widths[width], spare)
