@@ -29,6 +29,11 @@ _SCHEMA = {
 }
 
 
+_LEFT_OVER = 1_000
+"""A channel may keep this part of what the plan spends of it. To the agora the search would be for
+a sum of whole lines, which may take hours where a plan spends nearly all of a budget."""
+
+
 def remaining_envies(
     problem: Problem,
     lines: pl.DataFrame,
@@ -40,7 +45,8 @@ def remaining_envies(
     """Each envied line of a plan, with the price of its being envied by nobody.
 
     The price is found by solving again: the line goes, or all its enviers get the response; every
-    rule is kept, no channel spends less (equality by taking away is none), and no other line
+    rule is kept, no channel spends less than 99.9 % of what it does (equality by taking away is
+    none, but a few shekels may be left), and no other line
     becomes envied.
 
     Args:
@@ -63,8 +69,8 @@ def remaining_envies(
     fairness = Fairness(0, needier, columns.pairs.clear(), seed=0).canonical(columns)
     envied, pairs = envies_of(model, fairness.needier).of_plan(x), columns.pairs.rows()
     order = next((rule for rule in problem.rules if isinstance(rule, NeedOrder)), NeedOrder(()))
-    money = [(c, columns.money(c)) for c in problem.channels["funding_channel"]]
-    spending = SpendingKept(tuple((c, int(m[x > 0.5].sum())) for c, m in money if m[x > 0.5].any()))
+    spent = {c: int(columns.money(c) @ (x > 0.5)) for c in problem.channels["funding_channel"]}
+    spending = SpendingKept(tuple((c, m - m // _LEFT_OVER) for c, m in spent.items() if m))
     others = (*(rule for rule in problem.rules if rule is not order), spending)
     need = dict(problem.schools.select("semel_mosad", "need").iter_rows())
     turned = (
