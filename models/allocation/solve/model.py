@@ -288,8 +288,9 @@ class Model:
     def polish(self, x: np.ndarray) -> np.ndarray:
         """Take every single move that still does good; each one raises benefit or saves money.
 
-        In a city the best one first, looked for anew after each; in a country those of all schools
-        in the order of one look, a school's one, while they keep the rows.
+        In a city the best one first, looked for anew after each that does good; those that only
+        save, and in a country all, in the order of one look, a school's one, while they keep the
+        rows.
         """
         x = x.copy()
         is_national = len(x) >= NATIONAL_OPTIONS
@@ -301,9 +302,10 @@ class Model:
             useful = np.flatnonzero((gain > 0) | ((gain == 0) & saves))
             moves = self._moves(x, add[useful], drop[useful], gain[useful])
             good = moves.best_free()
-            taken = self._together(moves, good, x) if is_national else good[:1]
-            if not len(taken):
+            if not len(good):
                 return x
+            is_one = not is_national and moves.gain[good[0]] > 0
+            taken = good[:1] if is_one else self._together(moves, good, x)
             x[moves.drop[taken][moves.drop[taken] >= 0]] = 0
             x[moves.add[taken][moves.add[taken] >= 0]] = 1
 

@@ -16,7 +16,7 @@ from models.allocation.solve.model import Model
 from models.allocation.solve.national.lagrangian import Pool, relax
 from models.allocation.solve.national.repair import whole_plan
 from models.allocation.solve.national.school_blocks import BySchool
-from models.allocation.solve.national.school_plans import MOST_APART, Search
+from models.allocation.solve.national.school_plans import MOST_APART, Answers, Search
 from models.allocation.solve.search_result import SearchResult
 
 _SHARE_OF_GAP, _OF_A_COUNTRY = 0.1, 0.6
@@ -40,11 +40,13 @@ class Start:
         price: of each limit of what schools share, by what tells it from others in all models.
         school: of the school plans found.
         choice: plan × pair.
+        unit: what the most a school can gain was counted at; prices go up and down with it.
     """
 
     price: dict[Side, float]
     school: np.ndarray
     choice: np.ndarray
+    unit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ def take_apart(
     search = Search(by_school, model.summed)
     is_country = len(by_school.pupils) > MOST_APART
     target = max((_OF_A_COUNTRY if is_country else _SHARE_OF_GAP) * gap, _FINEST)
-    sides = _sides(model, by_school)
-    held, price = _kept(search, start, sides)
+    sides = sides_of(model, by_school)
+    held, price = kept_of(search, start, sides)
     dual = relax(search, target=target, seconds_left=seconds_left, start=held, price=price)
     if dual is None or np.isneginf(dual.bound):
         return Apart(None, np.inf if dual is None else -np.inf, None)
@@ -101,7 +103,7 @@ def prices_apart(model: Model) -> tuple[np.ndarray, float] | None:
     return by_school.by_row(model, dual.price, search.own_prices(dual.price)), dual.bound
 
 
-def _sides(model: Model, by_school: BySchool) -> list[Side]:
+def sides_of(model: Model, by_school: BySchool) -> list[Side]:
     """What tells each limit of what schools share from others."""
     seen, found = Counter[tuple[str, int]](), list[Side]()
     for row, sign in by_school.sides.tolist():
@@ -111,8 +113,8 @@ def _sides(model: Model, by_school: BySchool) -> list[Side]:
     return found
 
 
-def _kept(
-    search: Search, start: Start | None, sides: Sequence[Side]
+def kept_of(
+    search: Answers, start: Start | None, sides: Sequence[Side]
 ) -> tuple[Pool | None, np.ndarray | None]:
     """The school plans of a start that keep the schools' own rows; and its prices.
 
