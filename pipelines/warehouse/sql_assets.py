@@ -54,7 +54,9 @@ def _sql_assets(name: str, files: Sequence[SqlTable]) -> dg.AssetsDefinition:
                 "sql": dg.MetadataValue.md(f"```sql\n{sql.text}\n```"),
             }
 
-        writers = {table_name: write_sql(sql) for table_name, sql in chosen.items()}
+        writers = {
+            table_name: write_sql(sql, warehouse.spark) for table_name, sql in chosen.items()
+        }
         yield from make_tables(warehouse, writers, metadata)
 
     return _make
