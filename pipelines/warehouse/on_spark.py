@@ -23,6 +23,7 @@ _LOCAL = {
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.memory": "2g",
     "spark.sql.shuffle.partitions": "1",
+    "spark.buffer.pageSize": "4m",
 }
 
 
