@@ -39,7 +39,7 @@ def build(space: Workspace) -> dg.Definitions:
         CityError: if the city's folder is not valid; nothing is defined then.
     """
     city = space.city()
-    warehouse = Warehouse(path=str(space.warehouse_path))
+    warehouse = Warehouse(str(space.warehouse_path), city.city.engine)
 
     @dg.resource(description="The working warehouse, locked and open while a run uses it.")
     def held_warehouse(context: dg.InitResourceContext) -> Iterator[Warehouse]:

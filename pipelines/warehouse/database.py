@@ -13,14 +13,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import polars as pl
 from filelock import FileLock, Timeout
 
 from pipelines.settings.aside import set_aside
+from pipelines.settings.city import Engine
 from pipelines.settings.fields import Table, dictionary
 from pipelines.settings.yaml_files import CityError
+from pipelines.warehouse.engines import Spark
 
 LAYERS = ("raw", "staging", "core", "mart", "audit", "history")
 MEMORY = "4GiB"  # of the database at most; a national warehouse then uses its temporary file
@@ -102,9 +105,13 @@ class Warehouse:
 
     Attributes:
         path: the .duckdb file; its folder is created when first written.
+        engine: what runs the SQL: DuckDB itself, or Spark beside it.
+        spark: the Spark of the present run; None where DuckDB runs the SQL.
     """
 
     path: str
+    engine: Engine = "duckdb"
+    spark: Spark | None = field(default=None, init=False)
     _is_kept_open: bool = field(default=False, init=False)
     _made_from_at_start: str | None = field(default=None, init=False)
 
@@ -115,13 +122,19 @@ class Warehouse:
         To open the file costs more than to write most tables; beside an open connection it costs
         nothing.
         """
-        with self.run_lock(say), self._opened():
+        with ExitStack() as run:
+            run.enter_context(self.run_lock(say))
+            run.enter_context(self._opened())
+            if self.engine == "spark":
+                # Beside the file, in the folder of its owner alone; tables of it are not kept.
+                aside = TemporaryDirectory(prefix="spark", dir=Path(self.path).parent)
+                self.spark = run.enter_context(Spark(Path(run.enter_context(aside))))
             self._is_kept_open = True
             self._made_from_at_start = self._made_from()
             try:
                 yield self
             finally:
-                self._is_kept_open = False
+                self._is_kept_open, self.spark = False, None
 
     @contextmanager
     def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:

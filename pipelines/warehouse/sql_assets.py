@@ -69,7 +69,9 @@ def _sql_assets(name: str, files: Sequence[SqlTable]) -> dg.AssetsDefinition:
         with warehouse.connect() as connection:
             for table_name, sql in chosen.items():
                 reads = (*sql.reads, *referred(sql.table))
-                keys[table_name] = key_of(connection, reads, (table_name, sql.text))
+                keys[table_name] = key_of(
+                    connection, reads, (table_name, sql.text, warehouse.engine)
+                )
                 stamp = standing(connection, qualified(sql.table), keys[table_name])
                 if stamp and not is_anew:
                     stamps[table_name] = stamp
@@ -78,7 +80,7 @@ def _sql_assets(name: str, files: Sequence[SqlTable]) -> dg.AssetsDefinition:
         for table_name, stamp in stamps.items():
             yield from as_it_stands(table_name, stamp, {**metadata(table_name), **known})
         writers = {
-            table_name: write_sql(sql)
+            table_name: write_sql(sql, warehouse.spark)
             for table_name, sql in chosen.items()
             if table_name not in stamps
         }
