@@ -292,8 +292,9 @@ class Model:
     ) -> np.ndarray:
         """Take every single move that still does good; each one raises benefit or saves money.
 
-        In a city the best one first, looked for anew after each; in a country those of all schools
-        in the order of one look, a school's one, while they keep the rows.
+        In a city the best one first, looked for anew after each that does good; those that only
+        save, and in a country all, in the order of one look, a school's one, while they keep the
+        rows.
 
         Args:
             x: a plan, 0/1 per option.
@@ -311,9 +312,10 @@ class Model:
             useful = np.flatnonzero(is_useful if may is None else is_useful & may(x, add, drop))
             moves = self._moves(x, add[useful], drop[useful], gain[useful])
             good = moves.best_free()
-            taken = self._together(moves, good, x) if is_national else good[:1]
-            if not len(taken):
+            if not len(good):
                 return x
+            is_one = not is_national and moves.gain[good[0]] > 0
+            taken = good[:1] if is_one else self._together(moves, good, x)
             x[moves.drop[taken][moves.drop[taken] >= 0]] = 0
             x[moves.add[taken][moves.add[taken] >= 0]] = 1
 

@@ -16,7 +16,7 @@ from models.allocation.solve.model import Model
 from models.allocation.solve.national.lagrangian import Pool, relax
 from models.allocation.solve.national.repair import whole_plan
 from models.allocation.solve.national.school_blocks import BySchool
-from models.allocation.solve.national.school_plans import MOST_APART, Search
+from models.allocation.solve.national.school_plans import MOST_APART, Answers, Search
 from models.allocation.solve.national.teams import Teams
 from models.allocation.solve.search_result import SearchResult
 
@@ -42,12 +42,14 @@ class Start:
         column: of the choices (`BySchool.column`).
         school: of the school plans found.
         choice: plan × pair.
+        unit: what the most a school can gain was counted at; prices go up and down with it.
     """
 
     price: dict[Side, float]
     column: np.ndarray
     school: np.ndarray
     choice: np.ndarray
+    unit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ def take_apart(
     search = Search(by_school, model.summed)
     is_country = len(by_school.pupils) > MOST_APART
     target = max((_OF_A_COUNTRY if is_country else _SHARE_OF_GAP) * gap, _FINEST)
-    sides = _sides(model, by_school)
-    held, price = _kept(search, start, sides)
+    sides = sides_of(model, by_school)
+    held, price = kept_of(search, start, sides)
     dual = relax(search, target=target, seconds_left=seconds_left, start=held, price=price)
     if dual is None or np.isneginf(dual.bound):
         return Apart(None, np.inf if dual is None else -np.inf, None)
@@ -114,7 +116,7 @@ def _split(model: Model) -> BySchool:
     return BySchool.of(model, Teams.of(model) if is_country else None)
 
 
-def _sides(model: Model, by_school: BySchool) -> list[Side]:
+def sides_of(model: Model, by_school: BySchool) -> list[Side]:
     """What tells each limit of what schools share from others."""
     seen, found = Counter[tuple[str, int]](), list[Side]()
     for row, sign in by_school.sides.tolist():
@@ -124,8 +126,8 @@ def _sides(model: Model, by_school: BySchool) -> list[Side]:
     return found
 
 
-def _kept(
-    search: Search, start: Start | None, sides: Sequence[Side]
+def kept_of(
+    search: Answers, start: Start | None, sides: Sequence[Side]
 ) -> tuple[Pool | None, np.ndarray | None]:
     """The school plans of a start that keep the schools' own rows; and its prices.
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from models.allocation.solve.national.highs_lp import GrowingLp
 from models.allocation.solve.national.school_blocks import BySchool
-from models.allocation.solve.national.school_plans import MOST_APART, Search
+from models.allocation.solve.national.school_plans import MOST_APART, Answers
 
 _ROUNDS = 100
 _SMOOTHING, _COUNTRY_SMOOTHING = 0.5, 0.2
@@ -60,13 +60,13 @@ class Pool:
     use: np.ndarray
 
     @classmethod
-    def of(cls, search: Search, school: np.ndarray, choice: np.ndarray) -> Pool:
+    def of(cls, search: Answers, school: np.ndarray, choice: np.ndarray) -> Pool:
         """Plans with what they are worth and use."""
         use = search.by_school.picked(search.by_school.shared, school, choice)
         return cls(school, choice, search.worth(school, choice), use)
 
     @classmethod
-    def none(cls, search: Search) -> Pool:
+    def none(cls, search: Answers) -> Pool:
         """No plans."""
         pairs = search.by_school.each.shape[1]
         return cls.of(search, np.zeros(0, dtype=np.int64), np.zeros((0, pairs), dtype=np.int8))
@@ -232,12 +232,13 @@ def scale_of(by_school: BySchool) -> np.ndarray:
 
 
 def relax(
-    search: Search,
+    search: Answers,
     *,
     target: float,
     seconds_left: Callable[[], float],
     start: Pool | None = None,
     price: np.ndarray | None = None,
+    smoothing: float | None = None,
 ) -> Dual | None:
     """The prices of what schools share, with the bound they prove.
 
@@ -247,6 +248,8 @@ def relax(
         seconds_left: the safety limit; rounds are otherwise counted, not timed.
         start: plans of every school, by school; one is searched for where they are not given.
         price: prices to begin with, where there are any.
+        smoothing: how much of the best prices yet is asked with those of a mixture; by the number
+            of schools where it is not given.
 
     Returns:
         None where some school's plan was not found though one may exist.
@@ -256,6 +259,8 @@ def relax(
     if by_school.is_infeasible:
         return Dual(-np.inf, np.zeros(rows), np.zeros(schools), Pool.none(search), is_short=True)
     is_country = schools > MOST_APART
+    if smoothing is None:
+        smoothing = _COUNTRY_SMOOTHING if is_country else _SMOOTHING
     widths = _COUNTRY_WIDTHS if is_country else _WIDTHS
     pool = start or _first(search, np.zeros(rows) if price is None else price, widths)
     if isinstance(pool, Dual) or pool is None:
@@ -273,7 +278,6 @@ def relax(
         is_near = not is_short and bound - mixed <= target * bound
         if bound < 0 or is_near or seconds_left() <= 0:
             break
-        smoothing = _COUNTRY_SMOOTHING if is_country else _SMOOTHING
         query = price if is_direct else smoothing * centre + (1 - smoothing) * price
         spare = max(target * bound, bound - mixed) / schools / 4 if is_country else None
         answer = _answer(search, pool, query, widths[width], spare)
@@ -306,7 +310,7 @@ class _Answer:
 
 
 def _answer(
-    search: Search, pool: Pool, price: np.ndarray, width: int, spare: float | None = None
+    search: Answers, pool: Pool, price: np.ndarray, width: int, spare: float | None = None
 ) -> _Answer:
     """The schools' plans at prices and L(λ); `unsure` is what an exact search could take off it."""
     floor = pool.best(price, len(search.by_school.pupils))
@@ -319,7 +323,7 @@ def _answer(
     return _Answer(plans, bound, top, float((tops - teams.tops(sure)).sum()))
 
 
-def _first(search: Search, price: np.ndarray, widths: Sequence[int]) -> Pool | Dual | None:
+def _first(search: Answers, price: np.ndarray, widths: Sequence[int]) -> Pool | Dual | None:
     """A plan of every school; a bound of −inf where one has none, None where none was found."""
     by_school = search.by_school
     schools, teams = len(by_school.pupils), by_school.teams
