@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.examples import examples
+from tests.made import made
 from tests.runs import PROJECT, Place, run_of
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -106,11 +107,10 @@ account:
 @pytest.fixture(scope="session")
 def small_city(tmp_path_factory) -> Path:
     """A generated city of six schools, as it lies on disk."""
-    from models.demo import generate
     from pipelines.demo.write import write_city
 
     folder = tmp_path_factory.mktemp("raw") / "demo_city"
-    write_city(generate(seed=1, profile="small"), folder)
+    write_city(made(1, "small"), folder)
     with (folder / "policy.yaml").open("a", encoding="utf-8") as policy:
         policy.write(QUICK_ACCOUNT)
     return folder

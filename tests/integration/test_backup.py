@@ -52,7 +52,8 @@ def test_a_file_that_another_links_meanwhile_is_copied_again(published, tmp_path
     fake.parent.mkdir()
     said = tmp_path / "said"
     fake.write_text(
-        f'#!/bin/sh\necho x >> {said}\n[ $(wc -l < {said}) -lt 2 ] && exit 1\nexec {shutil.which("tar")} "$@"\n'
+        f"#!/bin/sh\necho x >> {said}\n[ $(wc -l < {said}) -lt 2 ] && exit 1\n"
+        f'exec {shutil.which("tar")} "$@"\n'
     )
     fake.chmod(0o755)
     with patch.dict(published.env, {"PATH": f"{fake.parent}:{os.environ['PATH']}"}):
