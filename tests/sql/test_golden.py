@@ -81,9 +81,9 @@ def test_golden(path):
 def test_columns_and_types_are_the_dictionary_s(name):
     found = run(name, {})
     assert tuple(found.columns) == SQL[name].table.columns
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.register("found", found)
-        described = {row[0]: row[1] for row in connection.sql("DESCRIBE found").fetchall()}
+    connection = _empty_tables()
+    connection.register("found", found)
+    described = {row[0]: row[1] for row in connection.sql("DESCRIBE found").fetchall()}
     expected = {column: dictionary().fields[column].type for column in SQL[name].table.columns}
     assert described == expected
 
