@@ -8,6 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The processes of a session share the cores, and threads that share out tables of a few rows
+    # cost more than they save. Before anything loads these libraries, as they look once.
+    for library in ("POLARS_MAX", "OPENBLAS_NUM", "OMP_NUM"):
+        os.environ.setdefault(f"{library}_THREADS", "1")
+
 from hypothesis import settings
 
 from tests.examples import examples
