@@ -364,7 +364,7 @@ def test_a_run_history_that_another_process_writes_to_is_left_alone(tmp_path):
 # ---- a whole city ------------------------------------------------------------------------------
 
 
-# A damaged note is one, whatever step it is of; to solve again says nothing more, and takes longest.
+# A damaged note is one, whatever step it is of; to solve again says no more and takes longest.
 SOLVING = {*DRAWN_ANEW, "allocate_plan", "explain_plan", "plan_audit", "plan_bound"}
 SOLVING |= {"solve_scenarios", "compare_scenarios", "effects"}
 
