@@ -183,6 +183,8 @@ def published_with_bad_rows(small_city, tmp_path_factory):
     settings = yaml.safe_load((folder / "city.yaml").read_text(encoding="utf-8"))
     text = yaml.safe_dump(settings | {"expected": {}}, allow_unicode=True)
     (folder / "city.yaml").write_text(text, encoding="utf-8")
+    for scenario in sorted((folder / "scenarios").glob("*.yaml"))[1:]:
+        scenario.unlink()  # they hold no rows: one is enough
     assert texts > 5
     assert sum(numbers.values()) > 100
     run = run_of(folder)
