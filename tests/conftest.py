@@ -77,8 +77,7 @@ def pytest_collection(session):
 
 
 def pytest_sessionfinish():
-    if "PYTEST_XDIST_WORKER" not in os.environ:  # whose end nobody sees
-        gc.unfreeze()  # or DuckDB complains of what it finds at the end
+    gc.unfreeze()  # or DuckDB complains of what it finds at the end
 
 
 # A busy machine is no fault of the code: how long one example takes is not tested.
