@@ -2,14 +2,23 @@
 it.
 """
 
+import gc
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The processes of a session share the cores, and threads that share out tables of a few rows
+    # cost more than they save. Before anything loads these libraries, as they look once.
+    for library in ("POLARS_MAX", "OPENBLAS_NUM", "OMP_NUM"):
+        os.environ.setdefault(f"{library}_THREADS", "1")
+
 from hypothesis import settings
 
 from tests.examples import examples
+from tests.made import made
 from tests.runs import PROJECT, Place, run_of
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -50,6 +59,25 @@ def pytest_collection_modifyitems(config, items):
     config.stash[COLLECTED] = [item.nodeid for item in items]
     places = {PROJECT / "tests" / name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path, len(LONG)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Collect without looking for garbage, and let what was collected be looked through no more.
+
+    All modules and tests stay until the end: each whole look through them takes a second.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_sessionfinish():
+    gc.unfreeze()  # or DuckDB complains of what it finds at the end
 
 
 # A busy machine is no fault of the code: how long one example takes is not tested.
@@ -106,11 +134,10 @@ account:
 @pytest.fixture(scope="session")
 def small_city(tmp_path_factory) -> Path:
     """A generated city of six schools, as it lies on disk."""
-    from models.demo import generate
     from pipelines.demo.write import write_city
 
     folder = tmp_path_factory.mktemp("raw") / "demo_city"
-    write_city(generate(seed=1, profile="small"), folder)
+    write_city(made(1, "small"), folder)
     with (folder / "policy.yaml").open("a", encoding="utf-8") as policy:
         policy.write(QUICK_ACCOUNT)
     return folder

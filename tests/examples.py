@@ -9,8 +9,8 @@ ARE_ALL = bool(os.environ.get("TIKKUN_ALL_EXAMPLES"))
 _Case = TypeVar("_Case")
 
 
-def examples(most: int, part: int = 4) -> int:
-    """All of them in `make validate`, a quarter (or another part; at least two) in `make test`."""
+def examples(most: int, part: int = 5) -> int:
+    """All of them in `make validate`, a fifth (or another part; at least two) in `make test`."""
     return most if ARE_ALL else max(2, most // part)
 
 

@@ -65,12 +65,17 @@ def test_moves_taken_together_keep_the_rows_and_do_good(model, plan):
     assert not (broken & ~before).any()
 
 
-def test_groups_of_schools_prove_what_single_schools_do(model, monkeypatch):
+@pytest.mark.parametrize("schools", [140, pytest.param(SCHOOLS, marks=pytest.mark.slow)])
+def test_groups_of_schools_prove_what_single_schools_do(schools, monkeypatch):
     """The bound of the joint answers is that of the programme with a row for each school."""
-    grouped = relax(Search(BySchool.of(model), model.summed), target=1e-4, seconds_left=_forever)
-    monkeypatch.setattr(lagrangian, "MOST_APART", SCHOOLS)
-    monkeypatch.setattr(school_plans, "MOST_APART", SCHOOLS)
-    single = relax(Search(BySchool.of(model), model.summed), target=1e-4, seconds_left=_forever)
+    model = model_of(country(schools, seed=1, is_shared=False).canonical())
+    found = []
+    for most_apart in (schools - 1, schools):
+        monkeypatch.setattr(lagrangian, "MOST_APART", most_apart)
+        monkeypatch.setattr(school_plans, "MOST_APART", most_apart)
+        search = Search(BySchool.of(model), model.summed)
+        found.append(relax(search, target=1e-4, seconds_left=_forever))
+    grouped, single = found
     assert grouped is not None
     assert single is not None
     assert grouped.bound == pytest.approx(single.bound, rel=3e-4)

@@ -14,6 +14,7 @@ from models.allocation.solve.fair import with_order_kept
 from models.allocation.solve.nearest import nearest
 from models.allocation.solve.resolve import Effort
 from models.keys import OPTION
+from tests.examples import examples
 
 from .cases import GEFEN, OWN, option, problem
 from .random_problems import random_problem
@@ -21,7 +22,7 @@ from .random_problems import random_problem
 SHARES = (0.4, 0.7, 0.85, 0.95, 1.0, 1.05, 1.2, 1.6)
 GAP_PCT = 2.0
 """Loose, so that what is found near a plan is often not the best."""
-PROBLEMS = 24
+PROBLEMS = examples(24, part=2)
 
 
 def with_budgets(case, share):
@@ -85,8 +86,9 @@ def told():
     return list(islice((one for one in found if one is not None), PROBLEMS))
 
 
+@pytest.mark.sampled
 def test_more_money_never_tells_less_and_less_never_more(told):
-    assert len(told) >= 20
+    assert len(told) >= 5 * PROBLEMS // 6
     moved = 0
     for base, worth, _ in told:
         shown = [worth[share] for share in sorted(worth)]
@@ -94,9 +96,10 @@ def test_more_money_never_tells_less_and_less_never_more(told):
         for share, value in worth.items():
             assert value <= base if share <= 1 else value >= base
         moved += len(set(shown)) > 1
-    assert moved >= 15, "money moves what is told in most problems"
+    assert moved > 0.6 * PROBLEMS, "money moves what is told in most problems"
 
 
+@pytest.mark.sampled
 def test_the_months_of_the_plans_as_found_are_not_so(told):
     """Why they are not what is compared: unweighted, near a fair plan, and within a gap."""
     falls = sum(
@@ -107,6 +110,7 @@ def test_the_months_of_the_plans_as_found_are_not_so(told):
     assert falls > 0
 
 
+@pytest.mark.sampled
 def test_other_preference_under_the_same_rules_never_tells_more_than_the_plan(told):
     seen = 0
     for seed in range(PROBLEMS):

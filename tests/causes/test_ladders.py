@@ -16,9 +16,9 @@ from models.causes.ladders import (
     kemeny_order,
     ladder_agreement,
 )
-from models.demo import generate
 from models.demo.committee import CAUSES
 from tests.examples import examples
+from tests.made import made
 
 SCHEMA = {
     "participant_hash": pl.String,
@@ -284,7 +284,7 @@ def test_the_city_s_planted_order_is_recovered():
     """
     taus = []
     for seed in (1, 2, 3):
-        said = generate(seed=seed, profile="small").files["ladders.csv"]
+        said = made(seed, "small").files["ladders.csv"]
         said = said.rename({"participant": "participant_hash"})
         order = kemeny_order(said)["cause_id"].to_list()
         taus.append(

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.causes.shapley import UNEXPLAINED, cause_contributions
-from models.demo import generate
 from tests.causes.measures import ranks
 from tests.examples import examples
+from tests.made import made
 
 KEY = ["semel_mosad", "cause_group"]
 
@@ -255,7 +255,7 @@ def test_the_prior_keeps_correlated_causes_sane():
 
 
 def test_planted_causes_are_found_in_three_cities():
-    found = [ranks(generate(seed=seed, profile="clean"), seed) for seed in (1, 2, 3)]
+    found = [ranks(made(seed, "clean"), seed) for seed in (1, 2, 3)]
     assert all(len(one) == 6 for one in found)
     hits = np.mean([rank <= 2 for one in found for rank in one.values()])
     assert hits >= 0.5  # 18 cases of a rate of .68 or so; what is claimed is in tests/validation

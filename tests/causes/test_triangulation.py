@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from models.causes.triangulation import triangulate
-from models.demo import generate
 from models.demo.voice import hard_signs
+from tests.made import made
 
 HARD = {"place": pl.String, "theme": pl.String, "is_weak": pl.Boolean, "p_weak": pl.Float64}
 SAID = {"place": pl.String, "theme": pl.String, "sentiment": pl.String, "n": pl.Int64}
@@ -127,7 +127,7 @@ def test_planted_stances_of_the_city_are_recovered():
     """Every excerpt on its own, against the hard signs that the city's files show of the last
     year.
     """
-    city = generate(seed=1, profile="clean")
+    city = made(1, "clean")
     last = city.files["excerpts.csv"]["school_year"].max()
     signs = hard_signs(*_measures(city, last)).rename({"semel_mosad": "place"})
     excerpts = city.files["excerpts.csv"].join(city.truth["true_voice"], on="excerpt_id")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import polars as pl
 import pytest
 
-from models.demo import SyntheticCity, generate
-
-_generate = cache(lambda seed, profile: generate(seed, profile))
+from models.demo import SyntheticCity
+from tests.made import made
 
 
 @pytest.fixture(scope="session")
 def city_of():
     """Return a function that gives the city of a profile (generated once)."""
-    return lambda profile, seed=1: _generate(seed, profile)
+    return lambda profile, seed=1: made(seed, profile)
 
 
 @pytest.fixture(scope="session")

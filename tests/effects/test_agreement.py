@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.demo import generate
 from models.effects.agreement import (
     LEVELS,
     SCORES,
@@ -20,6 +19,7 @@ from models.effects.agreement import (
     rated_alike,
     rated_by_role,
 )
+from tests.made import made
 
 # Krippendorff (2011), section C: 4 observers, 12 units, missing ratings; 0 = missing.
 PUBLISHED = np.array(
@@ -221,7 +221,7 @@ def test_bad_counts_are_named():
 
 def test_the_demonstration_city():
     """Members lean, so that they agree a little; the two planted responses stand apart."""
-    raw = generate(1, "small").files["ratings.csv"]
+    raw = made(1, "small").files["ratings.csv"]
     level = {"not_effective": 0, "fairly_effective": 1, "very_effective": 2}
     counts = raw.group_by("response_id", "goal_id", "role").agg(
         (pl.col("rating").replace_strict(level) == number).sum().alias(name)

@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 from scipy.stats import kendalltau
 
-from models.demo import generate
 from models.demo.spec import RESPONSES, SUBJECTS
 from models.effects import combine
 from models.effects.agreement import LEVELS
 from models.effects.alignment import _kendall, alignment, money_follows_effect, perceived, placement
 from models.effects.cost import KINDS, response_money
 from models.effects.verdict import verdicts
+from tests.made import made
 
 
 def whole(*rows: tuple[str, float, float, str]) -> pl.DataFrame:
@@ -248,16 +248,16 @@ def test_placement_by_hand():
 @cache
 def city() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Return money, ratings, who is served, and need (nurture index) of the demonstration city."""
-    made = generate(1, "clean")
-    year = max(made.years)
-    budget = made.files[f"budget_{year}.csv"].with_columns(
+    held = made(1, "clean")
+    year = max(held.years)
+    budget = held.files[f"budget_{year}.csv"].with_columns(
         (100 * pl.col(f"{basis}_nis")).cast(pl.Int64).alias(f"{basis}_agorot")
         for basis in ("plan", "actual")
     )
-    delivery = made.files[f"delivery_{year}.csv"]
+    delivery = held.files[f"delivery_{year}.csv"]
     number = {"not_effective": 0, "fairly_effective": 1, "very_effective": 2}
     ratings = (
-        made.files["ratings.csv"]
+        held.files["ratings.csv"]
         .group_by("response_id", "goal_id", "role")
         .agg(
             (pl.col("rating").replace_strict(number) == place).sum().alias(name)
@@ -265,7 +265,7 @@ def city() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         )
     )
     need = (
-        made.files[f"pupils_{year}.csv"]
+        held.files[f"pupils_{year}.csv"]
         .group_by("semel_mosad")
         .agg(pl.col("nurture_decile").mean().round(9).alias("need"), pl.lit(0.0).alias("need_se"))
     )

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.demo import generate
 from models.effects.cost import MONTHS_PER_SD, cost_per_month, response_money
+from tests.made import made
 
 LINE = {
     "semel_mosad": pl.String,
@@ -183,7 +183,7 @@ def test_order_of_rows_decides_nothing_and_bad_rows_are_named():
 
 def test_the_demonstration_city_to_the_agora():
     """The plan is fixed cost × schools + unit cost × participants, as the generator has it."""
-    city = generate(1, "clean")
+    city = made(1, "clean")
     year = max(city.years)
     budget = city.files[f"budget_{year}.csv"].with_columns(
         (100 * pl.col("plan_nis")).cast(pl.Int64).alias("plan_agorot"),

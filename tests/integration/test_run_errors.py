@@ -26,11 +26,6 @@ def expect_error(place, *said):
     assert current_release(place.marts) == release
 
 
-def test_a_missing_file(place):
-    (place.raw / "files" / "climate_2025.csv").unlink()
-    expect_error(place, "climate_2025.csv", "is not in any of", "climate__facets", "לא נמצא")
-
-
 def test_without_the_national_files_it_says_how_to_get_them(tmp_path):
     place = make_place(tmp_path, PROJECT / "data_raw" / "ashkelon_public")
     place.env["TIKKUN_SHARED_DATA"] = str(tmp_path / "nowhere")
@@ -43,8 +38,11 @@ def test_without_the_national_files_it_says_how_to_get_them(tmp_path):
 
 
 def test_every_source_that_cannot_be_read_is_said_at_once(place):
-    """One without a column that its mapping names, and one without rows in a year."""
+    """A file that is missing, one without a column that its mapping names, and one without rows
+    in a year.
+    """
     files = place.raw / "files"
+    (files / "climate_2025.csv").unlink()
     delivery, attendance = files / "delivery_2026.csv", files / "attendance_2024.csv"
     text = delivery.read_text(encoding="utf-8").replace("participants", "people", 1)
     delivery.write_text(text, encoding="utf-8")
@@ -52,7 +50,8 @@ def test_every_source_that_cannot_be_read_is_said_at_once(place):
     attendance.write_text(heads + "\n", encoding="utf-8")
     column = ("delivery_2026.csv", "'participants'", "Columns there")
     year = ("attendance_2024.csv", "2024", "no rows")
-    expect_error(place, *column, *year, "Nothing was published")
+    missing = ("climate_2025.csv", "is not in any of", "climate__facets", "לא נמצא")
+    expect_error(place, *column, *year, *missing, "Nothing was published")
 
 
 def test_an_invalid_policy(place):

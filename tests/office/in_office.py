@@ -5,8 +5,8 @@
 It talks to an office that listens on a pipe. A job is `{"path", "saved", "sheet", "typed"}`: the
 workbook, where to save it, the sheet, and what to type as [row, column, text] from 0 on. A cell
 that is locked takes nothing, as at the window. What is found of a job: whether the sheet is
-protected, and per cell of its used area its text as shown, whether it is locked and whether a list
-stands behind it.
+protected, and per cell of the first rows of its used area its text as shown, whether it is locked
+and whether a list stands behind it.
 """
 
 import json
@@ -19,6 +19,7 @@ from com.sun.star.connection import NoConnectException
 from com.sun.star.sheet.ValidationType import LIST
 
 TRIES = 240
+ROWS = 20  # looked at: each cell is asked of the office by itself
 
 
 def desktop(pipe):
@@ -56,7 +57,7 @@ def done(office, job):
             for column in range(last.EndColumn + 1)
             for cell in [sheet.getCellByPosition(column, row)]
         ]
-        for row in range(last.EndRow + 1)
+        for row in range(min(last.EndRow + 1, ROWS))
     ]
     is_protected = sheet.isProtected()
     kind = PropertyValue(Name="FilterName", Value="Calc MS Excel 2007 XML")

@@ -8,7 +8,6 @@ from datetime import date
 import polars as pl
 import pytest
 
-from models.demo import generate
 from pipelines.demo.write import write_city
 from pipelines.settings.city import load_city
 from pipelines.settings.fields import PROVENANCE, dictionary
@@ -16,6 +15,7 @@ from pipelines.settings.keys import AGOROT
 from pipelines.settings.mapping import FORM_HEADER_ROW, FORM_SHEET
 from pipelines.sources.files import read_source
 from pipelines.sources.forms import write_form
+from tests.made import made
 from tests.sources.test_forms import FOLLOW_UP, GENERATED, mapped, typed
 
 from .office import Job, through_office
@@ -57,7 +57,7 @@ def as_typed():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("office") / "demo_city"
-    write_city(generate(seed=1, profile="small", with_forecast=True), place)
+    write_city(made(1, "small", with_forecast=True), place)
     return place
 
 

@@ -1,6 +1,7 @@
 """The policy document read back: PDF and DOCX tell the numbers of the marts (R104)."""
 
 import re
+import shutil
 import zipfile
 from collections import Counter
 
@@ -153,11 +154,13 @@ def test_a_text_cannot_become_typst_code_and_numbers_stay_apart(paper, folder):
     assert '#panic()\\"' in typst_source(one)
 
 
-def test_papers_stand_aside_from_the_release_and_repeat_byte_for_byte(published, tmp_path):
+def test_papers_stand_aside_from_the_release_and_repeat_byte_for_byte(papers, published, tmp_path):
+    """Made again where they lie, they are the same; the release stays as it is."""
     release, city = published.current.resolve(), published.workspace().city()
     before = {path: path.stat().st_mtime_ns for path in release.rglob("*")}
+    first = (papers / MANIFEST).read_text(encoding="utf-8")
+    shutil.copytree(papers.parents[1], tmp_path, dirs_exist_ok=True)
     folder = make_papers(tmp_path, release, city)
-    first = (folder / MANIFEST).read_text(encoding="utf-8")
     assert {path.name for path in (folder / "committee").iterdir()} >= {
         VERIFY,
         f"{POLICY}.pdf",
@@ -166,7 +169,8 @@ def test_papers_stand_aside_from_the_release_and_repeat_byte_for_byte(published,
         *(f"{name}.{ending}" for name in MEETINGS for ending in ("pptx", "pdf")),
     }
     assert (folder / "analyst").stat().st_mode & 0o077 == 0
-    assert (make_papers(tmp_path, release, city) / MANIFEST).read_text("utf-8") == first
+    assert folder.relative_to(tmp_path) == papers.relative_to(papers.parents[1])
+    assert (folder / MANIFEST).read_text("utf-8") == first
     assert {path: path.stat().st_mtime_ns for path in release.rglob("*")} == before
 
 

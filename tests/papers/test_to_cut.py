@@ -164,13 +164,12 @@ def test_a_name_cannot_become_typst_code(tmp_path):
     assert "panic" in pypdf.PdfReader(tmp_path / "a.pdf").pages[0].extract_text()
 
 
-def test_papers_and_entry_sheet_repeat_byte_for_byte(published, tmp_path):
-    release = published.current.resolve()
-    city = load_city(published.raw)
-    told = []
-    for name in ("one", "two"):
-        folder = make_papers(tmp_path / name, release, city)
-        told.append({p.name: p.read_bytes() for p in (folder / "committee").iterdir()})
+def test_papers_and_entry_sheet_repeat_byte_for_byte(papers, published, tmp_path):
+    again = make_papers(tmp_path, published.current.resolve(), load_city(published.raw))
+    told = [
+        {path.name: path.read_bytes() for path in (folder / "committee").iterdir()}
+        for folder in (papers, again)
+    ]
     assert {ENTRY, *(f"{name}.pdf" for name in NAMES)} <= told[0].keys()
     assert told[0] == told[1]
 

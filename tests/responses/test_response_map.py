@@ -6,7 +6,6 @@ import duckdb
 import polars as pl
 import pytest
 
-from models.demo import generate
 from pipelines.aim.tables import aim
 from pipelines.decide import response_map
 from pipelines.demo.write import write_city
@@ -16,6 +15,7 @@ from pipelines.warehouse.checks import run_checks
 from pipelines.warehouse.database import create_typed
 from pipelines.warehouse.sql_tables import sql_tables
 from pipelines.warehouse.suites import checks_of
+from tests.made import made
 
 YEAR = 2026
 STAGED = {
@@ -42,7 +42,7 @@ MADE = (
 
 @pytest.fixture(scope="module")
 def city():
-    return generate(seed=1)
+    return made(1)
 
 
 @pytest.fixture(scope="module")

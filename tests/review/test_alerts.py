@@ -16,9 +16,12 @@ from pipelines.review.rules import _paid, _standing, measured
 from pipelines.settings.city import load_city
 from pipelines.settings.policy_defaults import DEFAULTS
 from pipelines.settings.yaml_files import read_yaml
+from tests.examples import examples
 from tests.sql.test_golden import run
 
-SEEDS = range(20)
+pytestmark = pytest.mark.sampled
+
+SEEDS = range(examples(20, part=3))
 YEAR = 2027
 RELEASE = "0123456789abcdef"
 NO_LETTERS = pl.DataFrame(

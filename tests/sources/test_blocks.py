@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.demo import generate
 from pipelines.demo.write import write_city
 from pipelines.settings.city import CityError, load_city
 from pipelines.settings.fields import ROW, dictionary
@@ -33,6 +32,7 @@ from pipelines.warehouse.database import LAYERS, qualified, swap
 from pipelines.warehouse.sql_tables import sql_tables, write_sql
 from tests.demo.defects import soil
 from tests.examples import examples
+from tests.made import made
 
 MOMENT = datetime(2026, 3, 2)
 SHARED = ("raw_file", "raw_quarantine", "raw_repair", "raw_presence", "raw_file_finding")
@@ -158,8 +158,8 @@ def test_most_of_a_file_is_split_at_once(tmp_path, few_lines, monkeypatch):
 @pytest.fixture(scope="module", params=["clean", "soiled"])
 def city_folder(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param) / "demo_city"
-    made = generate(seed=1, profile="small") if request.param == "clean" else generate(seed=1)
-    write_city(made if request.param == "clean" else soil(made), folder)
+    city = made(1, "small") if request.param == "clean" else soil(made(1))
+    write_city(city, folder)
     return folder
 
 

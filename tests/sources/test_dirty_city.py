@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from models.demo import generate, spec
+from models.demo import spec
 from pipelines.demo.write import write_city
 from pipelines.publish.suppression import Thresholds, suppress
 from pipelines.rehearsal import Rehearsal, rehearse
@@ -20,6 +20,7 @@ from pipelines.settings.city import CityError, load_city
 from pipelines.warehouse import checks
 from pipelines.warehouse.database import LAYERS
 from tests.demo.defects import code_of, soil
+from tests.made import made
 from tests.sources import test_load
 
 ERROR_RECALL, WARN_RECALL, FALSE_ALARMS = 1.0, 0.95, 0.01
@@ -47,7 +48,7 @@ class Trial:
 def trial(request, tmp_path_factory):
     """Both cities, as they lie on disk; every failing key is listed, not only ten."""
     root = tmp_path_factory.mktemp(f"seed{request.param}")
-    clean = generate(seed=request.param)
+    clean = made(request.param)
     dirty = soil(clean)
     for name, city in (("clean", clean), ("dirty", dirty)):
         write_city(city, root / name / "demo_city")

@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 import yaml
 
-from models.demo import generate
 from pipelines.commands.forms import STATUS, main
 from pipelines.commands.propose import main as propose
 from pipelines.demo.write import write_city
@@ -27,6 +26,7 @@ from pipelines.sources.forms import (
     write_form,
 )
 from pipelines.sources.quarantine import quarantine_query, references_of
+from tests.made import made
 from tests.sources.test_load import connection  # noqa: F401
 
 OF_PEOPLE = form_sources()
@@ -37,7 +37,7 @@ GENERATED = [name for name in OF_PEOPLE if not name.startswith("act__")]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("forms") / "demo_city"
-    write_city(generate(seed=1, profile="small", with_forecast=True), place)
+    write_city(made(1, "small", with_forecast=True), place)
     return place
 
 

@@ -1,6 +1,7 @@
 """No identifier is admitted: not into DuckDB, check results, errors, logs or marts (R110)."""
 
 import contextlib
+import hashlib
 import hmac
 import io
 import os
@@ -29,6 +30,9 @@ PLANTED = re.compile(
     r"(?<![\d.])0?990.?077.?777(?!\d)|(?<![\d.])0?50.?7654321(?!\d)|planted@|יוסי כהן|נועה לוי|איתן"
     r" (?:כהן|•)"
 )
+# One of these, which are found quickly, is in all that is planted.
+PART_OF_NUMBER = re.compile("990.?077.?777")
+PARTS = ("7654321", "planted@", "יוסי כהן", "נועה לוי", "איתן")
 TEXTS = (
     "990077777",
     "תלמיד בשם יוסי כהן, 050-7654321",
@@ -132,20 +136,26 @@ def test_identifiers_planted_in_every_source_are_nowhere(planted):
 
 def leaks(place, said):
     """Where an identifier is, in all that a run wrote and said."""
-    held = {"stdout": said}
-    for path in sorted(place.marts.parents[1].rglob("*")):
-        if path.is_file() and not path.is_relative_to(place.raw):
-            held[path.name] = text_of(path) + as_text(path)
+    held = list(written(place))
     assert len(held) > 5
-    return {(name, token) for name, text in held.items() for token in PLANTED.findall(text)}
+    texts = [("stdout", said), *((path.name, all_of(path)) for path in held)]
+    return {(name, token) for name, text in texts for token in found_in(text)}
 
 
-def test_a_run_that_is_stopped_by_its_checks_shows_no_identifier(planted, tmp_path):
+def found_in(text):
+    """What is planted and stands in a text; it is looked for where a part of it does."""
+    if PART_OF_NUMBER.search(text) or any(part in text for part in PARTS):
+        return PLANTED.findall(text)
+    return []
+
+
+def test_a_run_that_is_stopped_by_its_checks_shows_no_identifier(planted, tmp_path, capfd):
+    """Whatever it says, to whichever stream, by Python or not."""
     place = make_place(tmp_path, planted[0])
-    done = place.run()
+    done, beside = place.call(), capfd.readouterr()
     assert done.returncode != 0
     assert "as a whole they cannot be right" in done.stdout
-    assert leaks(place, done.stdout + done.stderr) == set()
+    assert leaks(place, done.stdout + done.stderr + beside.out + beside.err) == set()
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +183,8 @@ def published_with_bad_rows(small_city, tmp_path_factory):
     settings = yaml.safe_load((folder / "city.yaml").read_text(encoding="utf-8"))
     text = yaml.safe_dump(settings | {"expected": {}}, allow_unicode=True)
     (folder / "city.yaml").write_text(text, encoding="utf-8")
+    for scenario in sorted((folder / "scenarios").glob("*.yaml"))[1:]:
+        scenario.unlink()  # they hold no rows: one is enough
     assert texts > 5
     assert sum(numbers.values()) > 100
     run = run_of(folder)
@@ -187,8 +199,7 @@ def test_a_run_that_publishes_shows_no_identifier(published_with_bad_rows):
     """Warehouse, archives, release, run store, logs, who read what, and what was said."""
     place, said, _ = published_with_bad_rows
     assert leaks(place, said) == set()
-    written = [path for path in place.marts.parents[1].rglob("*") if path.is_file()]
-    names = {path.suffix for path in written if not path.is_relative_to(place.raw)}
+    names = {path.suffix for path in written(place)}
     kinds = {".parquet", ".duckdb", ".xlsx", ".html", ".db", ".arrow", ".err", ".out", ".tsv"}
     assert kinds <= names
 
@@ -257,16 +268,31 @@ def test_no_pupil_id_in_the_warehouse_the_run_store_or_a_release(small_city, pub
     for path in (small_city / "files").glob("pupils_*.csv"):
         ids |= set(pl.read_csv(path, infer_schema=False)["pupil_id"])
     assert len(ids) > 1000
-    pattern = re.compile(r"(?<!\d)99\d{7}(?!\d)")
-    root = published.marts.parents[1]
-    seen = 0
-    for path in sorted(root.rglob("*")):
-        if not path.is_file() or path.is_relative_to(published.raw):
-            continue
-        seen += 1
-        for token in pattern.findall(text_of(path) + as_text(path)):
-            assert token not in ids, path
-    assert seen > 50
+    pattern = re.compile(r"99\d{7}(?!\d)")
+    seen = list(written(published))
+    for path in seen:
+        text = all_of(path)
+        for found in pattern.finditer(text):
+            is_within = text[found.start() - 1 : found.start()].isdigit()  # a longer number
+            assert is_within or found[0] not in ids, path
+    assert len(seen) > 50
+
+
+def written(place):
+    """Every file that runs of a place wrote; of those that hold the same bytes, one."""
+    told = set()
+    for path in sorted(place.marts.parents[1].rglob("*")):
+        if path.is_file() and not path.is_relative_to(place.raw):
+            content = (path.suffix, hashlib.sha256(path.read_bytes()).digest())
+            if content not in told:
+                told.add(content)
+                yield path
+
+
+def all_of(path):
+    """What a reader of a file sees, and its bytes as text."""
+    text, raw = text_of(path), as_text(path)
+    return text if text == raw else text + raw
 
 
 def text_of(path):

@@ -1,5 +1,6 @@
 """Golden tests of the SQL: small inputs, the exact rows expected (`cases/<table>/<case>.yaml`)."""
 
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -33,12 +34,9 @@ def run(name, given):
     """Run one SQL file over the given rows; tables not given are empty, columns not given are
     null.
     """
-    with duckdb.connect(config={"threads": 1}) as connection:
-        made = [f"CREATE SCHEMA {layer};" for layer in {r.split(".")[0] for r in SQL[name].reads}]
-        for read in SQL[name].reads:
-            columns = ", ".join(f"{c} {type_}" for c, type_ in types(read.split(".")[1]).items())
-            made.append(f"CREATE TABLE {read} ({columns});")
-        connection.execute("".join(made))
+    connection = _empty_tables()
+    connection.execute("BEGIN")
+    try:
         for read in SQL[name].reads:
             if rows := given.get(read.split(".")[1]):
                 held = pl.DataFrame(rows, infer_schema_length=None, strict=False)
@@ -47,6 +45,21 @@ def run(name, given):
         return connection.sql(
             f"SELECT * FROM ({SQL[name].text}) ORDER BY {', '.join(SQL[name].table.key)}"
         ).pl()
+    finally:
+        connection.execute("ROLLBACK")
+
+
+@cache
+def _empty_tables():
+    """Every table that some SQL file reads, empty; whoever fills one takes it back."""
+    connection = duckdb.connect(config={"threads": 1})
+    reads = sorted({read for sql in SQL.values() for read in sql.reads})
+    made = [f"CREATE SCHEMA {layer};" for layer in sorted({r.split(".")[0] for r in reads})]
+    for read in reads:
+        columns = ", ".join(f"{c} {type_}" for c, type_ in types(read.split(".")[1]).items())
+        made.append(f"CREATE TABLE {read} ({columns});")
+    connection.execute("".join(made))
+    return connection
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -68,9 +81,9 @@ def test_golden(path):
 def test_columns_and_types_are_the_dictionary_s(name):
     found = run(name, {})
     assert tuple(found.columns) == SQL[name].table.columns
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.register("found", found)
-        described = {row[0]: row[1] for row in connection.sql("DESCRIBE found").fetchall()}
+    connection = _empty_tables()
+    connection.register("found", found)
+    described = {row[0]: row[1] for row in connection.sql("DESCRIBE found").fetchall()}
     expected = {column: dictionary().fields[column].type for column in SQL[name].table.columns}
     assert described == expected
 
