@@ -142,7 +142,7 @@ $(SPARK)/.ready: | $(VENV)/.ready
 spark-setup: setup $(SPARK)/.ready ## pyspark in an environment of its own (.venv-spark; Java 17 must be there)
 
 validate-spark: spark-setup ## run every SQL table of CITY's warehouse on a local Spark too and compare row by row (TABLES="core_school …": these alone)
-	@$(PY) -m tests.engines.compare $${TIKKUN_WORK:-.work}/$(CITY)/warehouse.duckdb $(SPARK)/bin/python $(TABLES)
+	@$(PY) -m tests.engines.compare $${TIKKUN_WORK:-.work}/$(CITY)/warehouse.duckdb $(TABLES)
 
 bench: setup data_raw/demo_city/city.yaml ## the benchmarks, each beside an obvious alternative
 	@$(PY) -m pipelines.commands.run demo_city

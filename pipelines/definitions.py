@@ -19,7 +19,6 @@ from pipelines.sources import fingerprint
 from pipelines.sources.collect import all_years, raw_assets
 from pipelines.sources.files import city_files_state
 from pipelines.warehouse.assets import asset_key, python_asset
-from pipelines.warehouse.checks import load_beside
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.progress import progress_logger
 from pipelines.warehouse.run_store import CITY, end_broken_runs
@@ -40,11 +39,10 @@ def build(space: Workspace) -> dg.Definitions:
         CityError: if the city's folder is not valid; nothing is defined then.
     """
     city = space.city()
-    warehouse = Warehouse(path=str(space.warehouse_path))
+    warehouse = Warehouse(str(space.warehouse_path), city.city.engine)
 
     @dg.resource(description="The working warehouse, locked and open while a run uses it.")
     def held_warehouse(context: dg.InitResourceContext) -> Iterator[Warehouse]:
-        load_beside()
         with warehouse.held(lambda said: context.log.info(said) if context.log else None) as held:
             yield held
 

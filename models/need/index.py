@@ -141,24 +141,33 @@ def surely_needier(
     """
     if not 0.5 < sure <= 1:
         raise ValueError(f"sure must be above .5 and at most 1, not {sure:g}")
-    if among is not None:
-        by = among.columns[-1]
-        parts = draws.join(among, on="semel_mosad").partition_by(by, include_key=False)
-        return pl.concat(surely_needier(own, sure) for own in parts).sort(
-            "semel_mosad", "less_needy_semel_mosad"
-        )
     table = draws.sort("draw").pivot(on="draw", index="semel_mosad", values="need")
     table = table.sort("semel_mosad")
     codes, need = table["semel_mosad"], table.drop("semel_mosad").to_numpy()
-    share = np.stack([(own > need).mean(axis=1) for own in need])
-    first, second = np.nonzero(share >= sure)
-    return pl.DataFrame(
+    groups = [np.arange(len(codes))]
+    if among is not None:
+        label = among.select("semel_mosad", label=pl.col(among.columns[-1]))
+        groups = [
+            own["index"].to_numpy()
+            for own in table.select("semel_mosad")
+            .with_row_index()
+            .join(label, on="semel_mosad", maintain_order="left")
+            .partition_by("label")
+        ]
+    pairs = [np.zeros((3, 0))]
+    for own in groups:
+        share = np.stack([(one > need[own]).mean(axis=1) for one in need[own]])
+        first, second = np.nonzero(share >= sure)
+        pairs.append(np.stack([own[first], own[second], share[first, second]]))
+    first, second, sure_share = np.concatenate(pairs, axis=1)
+    found = pl.DataFrame(
         {
-            "semel_mosad": codes.gather(first),
-            "less_needy_semel_mosad": codes.gather(second),
-            "p_needier": share[first, second],
+            "semel_mosad": codes.gather(first.astype(np.int64)),
+            "less_needy_semel_mosad": codes.gather(second.astype(np.int64)),
+            "p_needier": sure_share,
         }
     )
+    return found if among is None else found.sort("semel_mosad", "less_needy_semel_mosad")
 
 
 def _check_orders(*orders: float) -> None:

@@ -47,6 +47,11 @@ def explained(city: CityFolder, tables: Tables) -> Tables:
     """Return why each school has a response or not, what rules cost, what turns close calls."""
     posed, lines = planned(city, tables), tables["mart_allocation"]
     found = explain(posed, lines, months_per_sd=dictionary().references["months_per_sd"].value)
+    close = closest(found, city.policy.account.flip_pairs.value)
+    with ThreadPoolExecutor() as pool:  # side by side, as each leaves a core idle at its end
+        flips = pool.submit(turned, posed, lines, close)
+        envies = pool.submit(envied, city, tables, posed)
+        falls = pool.submit(fallen, city, tables)
     return {
         "mart_allocation_reason": found.pairs.rename(
             {"reason_code": "allocation_reason", "dose_code": "dose_reason"}
@@ -62,11 +67,9 @@ def explained(city: CityFolder, tables: Tables) -> Tables:
                 pl.col("rule_scope").fill_null("all")
             )
         ),
-        "mart_allocation_flip": turned(
-            posed, lines, closest(found, city.policy.account.flip_pairs.value)
-        ),
-        "mart_allocation_envy": envied(city, tables, posed),
-        "mart_needy_fall": fallen(city, tables),
+        "mart_allocation_flip": flips.result(),
+        "mart_allocation_envy": envies.result(),
+        "mart_needy_fall": falls.result(),
     }
 
 
@@ -94,7 +97,8 @@ def fallen(city: CityFolder, tables: Tables) -> pl.DataFrame:
 
 def envied(city: CityFolder, tables: Tables, posed: Problem) -> pl.DataFrame:
     """Return the envies that remain, what turning each would cost, and both in words."""
-    if tables["mart_allocation_certificate"]["fair_band_pct"].item() is None:
+    certificate = tables["mart_allocation_certificate"].row(0, named=True)
+    if certificate["fair_band_pct"] is None:
         return nothing("mart_allocation_envy")
     found = remaining_envies(
         posed, tables["mart_allocation"], fairness(city, tables).needier, workers=WORKERS
@@ -107,7 +111,11 @@ def envied(city: CityFolder, tables: Tables, posed: Problem) -> pl.DataFrame:
         .join(called, on="semel_mosad", maintain_order="left")
         .join(needier, on="needier_semel_mosad", maintain_order="left")
     )
-    said = [envy_sentences(row, posed.response_names) for row in named.iter_rows(named=True)]
+    is_priced = certificate["envy_bound_agorot"] is not None  # not in a country, taken apart
+    said = [
+        envy_sentences(row, posed.response_names, is_priced=is_priced)
+        for row in named.iter_rows(named=True)
+    ]
     return named.drop(
         "school_name_he", "needier_school_name_he", "benefit_loss_sd_pupils"
     ).with_columns(
@@ -336,22 +344,27 @@ def changed(tables: Tables, schools: pl.DataFrame) -> pl.DataFrame:
 def priced(city: CityFolder, tables: Tables) -> Tables:
     """Return what corrective preference, each rule and a larger budget cost and bring."""
     settings = city.policy.account
-    frontier = gamma_frontier(
-        problem(city, tables),
-        settings.gammas.value,
-        seed=settings.seed.value,
-        effort=CLOSE,
-        floor_effort=FLOOR,
-        workers=WORKERS,
-    )
-    return {
-        "mart_frontier": frontier.rename({"lines": "lines_count", "gap_pct": "optimality_gap_pct"}),
-        "mart_rule_price": rule_prices(
+    with ThreadPoolExecutor() as pool:  # side by side, as each leaves a core idle at its end
+        frontier = pool.submit(
+            gamma_frontier,
+            problem(city, tables),
+            settings.gammas.value,
+            seed=settings.seed.value,
+            effort=CLOSE,
+            floor_effort=FLOOR,
+            workers=WORKERS,
+        )
+        prices = rule_prices(
             planned(city, tables),
             budget_step_pct=settings.budget_step_pct.value,
             effort=CLOSE,
             workers=WORKERS,
-        ).rename({"change": "rule_change"}),
+        )
+    return {
+        "mart_frontier": frontier.result().rename(
+            {"lines": "lines_count", "gap_pct": "optimality_gap_pct"}
+        ),
+        "mart_rule_price": prices.rename({"change": "rule_change"}),
     }
 
 

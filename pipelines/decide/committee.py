@@ -10,6 +10,8 @@ so.
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 import polars as pl
 
@@ -32,6 +34,9 @@ _BY_NEED = Formula(
     floors=(Bound(1.0, "floor_agorot"),),
     caps=(Bound(1.0, "cap_agorot"),),
 )
+_ROUNDED_AGOROT = 2
+"""An exact share, rounded, is no further than this from one of floating point."""
+_HALVINGS, _TINY = 100, 1e-300
 
 
 def settled(
@@ -173,11 +178,61 @@ def _bought(
         .sort("is_kept", "weight", "semel_mosad", descending=[True, True, False])
     )
     kept = int(schools["is_kept"].sum())
-    for count in range(schools.height, kept - 1, -1):
+    most = max(_most_served(own, schools, amount, x, alone), kept)
+    for count in range(most, kept - 1, -1):
         bought = _whole_doses(own, schools.head(count), amount)
         if bought is not None and (count == kept or _fits(bought, x, alone)):
             return bought
     return own.clear()
+
+
+def _most_served(
+    own: pl.DataFrame, schools: pl.DataFrame, amount: int, x: np.ndarray, alone: Alone
+) -> int:
+    """How many of the first schools could be served: no more than this, and mostly so many.
+
+    Each needs its least dose, in money and in what schools share; and its share of the amount must
+    pay for it, to within the rounding. The fewer there are the more each gets, so that the last is
+    found by halving: a country's schools are not tried one by one.
+    """
+    least, cap, floor = (
+        schools[name].to_numpy() for name in ("least_agorot", "cap_agorot", "floor_agorot")
+    )
+    pot = max(amount, int(floor.sum()))
+    most = int(np.searchsorted(least.cumsum(), pot, side="right"))
+    for row in alone.shared:
+        taken = np.zeros(len(x))
+        taken[row.columns] = row.coefficients
+        needed = (
+            own.select("semel_mosad", taken=pl.Series(taken[own["column"].to_numpy()]))
+            .group_by("semel_mosad")
+            .agg(pl.col("taken").min())
+        )
+        each = schools.join(needed, on="semel_mosad", maintain_order="left")["taken"].to_numpy()
+        left = row.upper - row.coefficients @ x[row.columns]
+        most = min(most, int(np.searchsorted(each.cumsum(), left, side="right")))
+    points = (schools["participants"] * schools["weight"]).to_numpy()
+
+    def pays(count: int) -> bool:
+        part = slice(count)
+        shares = _leveled(points[part], floor[part], cap[part], min(pot, int(cap[part].sum())))
+        return bool((shares >= least[part] - _ROUNDED_AGOROT).all())
+
+    fewest = 0
+    while fewest < most:
+        middle = (fewest + most + 1) // 2
+        fewest, most = (middle, most) if pays(middle) else (fewest, middle - 1)
+    return most
+
+
+def _leveled(points: np.ndarray, floor: np.ndarray, cap: np.ndarray, pot: float) -> np.ndarray:
+    """What each gets of a pot at one level of agorot per point, within floors and caps."""
+    low, high = 0.0, float((cap / np.maximum(points, _TINY)).max(initial=0.0))
+    for _ in range(_HALVINGS):
+        level = (low + high) / 2
+        is_below = np.clip(level * points, floor, cap).sum() < pot
+        low, high = (level, high) if is_below else (low, level)
+    return np.clip(high * points, floor, cap)
 
 
 def _whole_doses(own: pl.DataFrame, schools: pl.DataFrame, amount: int) -> pl.DataFrame | None:
@@ -197,13 +252,17 @@ def _whole_doses(own: pl.DataFrame, schools: pl.DataFrame, amount: int) -> pl.Da
     if bought.height < schools.height:
         return None
     left = pot - int(bought["cost_agorot"].sum())
-    now = {row["semel_mosad"]: row for row in bought.iter_rows(named=True)}
+    step = ("semel_mosad", "cost_agorot", "column")
+    now = {school: (cost, column) for school, cost, column in bought.select(step).iter_rows()}
+    offered: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for school, cost, column in steps.select(step).iter_rows():
+        offered[school].append((cost, column))
     for school in schools["semel_mosad"]:
-        for step in steps.filter(semel_mosad=school).iter_rows(named=True):
-            extra = step["cost_agorot"] - now[school]["cost_agorot"]
+        for cost, column in offered[school]:
+            extra = cost - now[school][0]
             if 0 < extra <= left:
-                left, now[school] = left - extra, step
-    chosen = [row["column"] for row in now.values()]
+                left, now[school] = left - extra, (cost, column)
+    chosen = [column for _, column in now.values()]
     return own.filter(pl.col("column").is_in(chosen))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from fractions import Fraction
 
 import polars as pl
@@ -98,17 +99,15 @@ def _beside(scenario_id: str, city: CityFolder, tables: Tables) -> pl.DataFrame:
     except CityError as error:
         refused = error
     given = dict(_total(results).rows()) if results else {}
+    counted_of, bought_of = _counted(results), defaultdict[str, list[tuple[str, str, int]]](list)
+    for school, response, agorot in bought.select(*PAIR, "municipal_agorot").iter_rows():
+        bought_of[school].append((names[response], response, agorot))
     rows = []
     for school, name in (
         tables["mart_need_index"].select("semel_mosad", "school_name_he").sort("semel_mosad").rows()
     ):
-        own = bought.filter(semel_mosad=school)
-        got, formula_agorot = int(own["municipal_agorot"].sum()), given.get(school)
-        lines = [
-            (names[response], response, agorot)
-            for response, agorot in own.select("response_id", "municipal_agorot").rows()
-        ]
-        counted = _counted(results, school)
+        lines, counted = bought_of[school], counted_of[school]
+        got, formula_agorot = sum(agorot for _, _, agorot in lines), given.get(school)
         rows.append(
             {
                 "scenario_id": scenario_id,
@@ -124,14 +123,15 @@ def _beside(scenario_id: str, city: CityFolder, tables: Tables) -> pl.DataFrame:
     return table_of("mart_formula_school", rows) if rows else nothing("mart_formula_school")
 
 
-def _counted(results: list[Result], school: str) -> list[tuple[str, int, str]]:
-    """The parts that pay or charge a school: name, agorot, and the limit it stands at."""
-    paid = []
+def _counted(results: list[Result]) -> dict[str, list[tuple[str, int, str]]]:
+    """By school, the parts that pay or charge it: name, agorot, and the limit it stands at."""
+    paid = defaultdict[str, list[tuple[str, int, str]]](list)
     for result in results:
         if result.part.is_money:
-            row = result.units.row(by_predicate=pl.col("semel_mosad") == school, named=True)
-            if row["amount_agorot"]:
-                paid.append((result.part.name, row["amount_agorot"], row["bound"] or "level"))
+            units = result.units.select("semel_mosad", "amount_agorot", "bound")
+            for school, agorot, bound in units.iter_rows():
+                if agorot:
+                    paid[school].append((result.part.name, agorot, bound or "level"))
     return paid
 
 

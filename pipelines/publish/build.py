@@ -85,7 +85,8 @@ def build_release(
         PrivacyError: if a table may not be published.
     """
     with written_beside(remembered) as write_books, ThreadPoolExecutor(1) as beside:
-        protected = protect_each(tables, [reader.thresholds for reader in readers], before, safe)
+        asked = [reader.thresholds for reader in readers]
+        protected = protect_each(tables, asked, before, safe, remembered)
         whole: dict[AudienceName, Mapping[str, pl.DataFrame]] = {}
         alike: dict[tuple[bool, Thresholds], Mapping[str, pl.DataFrame]] = {}
         books: list[Asked] = []
@@ -110,7 +111,7 @@ def build_release(
         write_books(books)
         # Databases and files are written by libraries that need nothing of Python meanwhile.
         written = [beside.submit(write_marts, folder / name, own) for name, own in whole.items()]
-        drawings = Drawings(context)
+        drawings = Drawings(context, remembered)
         for name, own_tables in whole.items():
             draw(folder / name, own_tables, drawings)
         for one in written:

@@ -60,6 +60,8 @@ _DRAWN_BY = (
     "requirements.lock",
 )
 WIDTHS = {"desk": 520, "phone": 310}  # of a chart of the first layer, in pixels
+MOST_SCHOOLS = 200
+"""Schools that a chart with a row each has room for; of more none is drawn."""
 STRONG, PALE = "#1f3a5f", "#6795b8"
 
 
@@ -333,6 +335,8 @@ def _svg(chart: Any) -> str:
 def _caterpillar(
     frame: pl.DataFrame, title: str, colour: str, palette: dict[str, str], zero: float | None
 ) -> str:
+    if frame.height > MOST_SCHOOLS:
+        return ""
     import altair as alt
 
     names = {key: label(colour, key) for key in palette}
@@ -413,7 +417,8 @@ def need_chart(need: pl.DataFrame) -> str:
 @_kept
 def money_chart(schools: pl.DataFrame, money: pl.DataFrame) -> str:
     """Return the money of each school by funding channel, by need tier and then by name."""
-
+    if schools.height > MOST_SCHOOLS:
+        return ""
     import altair as alt
 
     ordered = schools.sort("need_tier", "school_name_he", "semel_mosad").select(

@@ -8,6 +8,8 @@ rows. Releases before, of either scope, add what they told (R111).
 
 from __future__ import annotations
 
+import hashlib
+import marshal
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -144,6 +146,26 @@ class Told:
             for name, cell in self.cells.items()
             if cell.is_told
         )
+
+    @cached_property
+    def digest(self) -> bytes:
+        """A hash over all that an attack on it depends on."""
+        cells = [
+            (name, c.count, c.at, c.of, c.value, c.is_told, c.is_in_tables, c.is_public)
+            for name, c in self.cells.items()
+        ]
+        beside = [
+            sorted(held.items())
+            for held in (self.dimension, self.stream, self.answers, self.quarter)
+        ]
+        held = (cells, self.shares, beside, sorted(self.years))
+        return hashlib.sha256(marshal.dumps(held, 0)).digest()  # 0: equal values, equal bytes
+
+    @property
+    def losses(self) -> bytes:
+        """A hash over what else the choice of what to hide depends on."""
+        held = [cell.loss for cell in self.cells.values()], sorted(self.fixed), sorted(self.coded)
+        return hashlib.sha256(marshal.dumps(held, 0)).digest()
 
     def beside(self, other: Told) -> Told:
         """What readers of both are told. Of a share both are kept, as each bounds it."""
@@ -730,13 +752,30 @@ def kept_hidden(now: Told, last: Told) -> frozenset[str]:
     )
 
 
-def findings(told: Attackable, safe: set[bytes]) -> set[str]:
+def mark_of(now: Told, limits: Limits, before: Sequence[Told] = ()) -> bytes:
+    """Return the mark of what is told now, beside what was told before.
+
+    A release that told the same as another one before adds nothing to it.
+    """
+    whole = hashlib.sha256(f"all that is told, from {limits.count_pupils}".encode())
+    for digest in dict.fromkeys([now.digest, *(told.digest for told in before)]):
+        whole.update(digest)
+    return whole.digest()
+
+
+def findings(told: Attackable, safe: set[bytes], mark: bytes | None = None) -> set[str]:
     """Return the guarded counts that the intruder finds, and would not if more was hidden.
 
     What follows from earlier releases, or from what everybody knows, nobody can take back.
+
+    Args:
+        told: what is told.
+        safe: marks of what nothing was found in (`models.privacy.attack`).
+        mark: `mark_of` what is told; added to them if nothing at all is found.
     """
     found = {count.name for count in attack(told.system, told.guard, safe)}
     if not found:
+        safe |= {mark} if mark else set()
         return found
     least = replace(told.guard, guarded=frozenset(found))
     return found - {count.name for count in attack(told.system.hiding(told.loss), least)}

@@ -22,6 +22,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -331,11 +332,12 @@ def hashes(folder: Path) -> dict[str, str]:
 
     A file that cannot be read has none, and is then like no file that was published.
     """
-    return {
-        str(path.relative_to(folder)): _hash(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
-    }
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST]
+    with ThreadPoolExecutor(2) as pool:  # to read and to hash needs nothing of Python meanwhile
+        return {
+            str(path.relative_to(folder)): whole
+            for path, whole in zip(paths, pool.map(_hash, paths), strict=True)
+        }
 
 
 def _hash(path: Path) -> str:

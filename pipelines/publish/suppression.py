@@ -8,6 +8,7 @@ The gate and the intruder look at what was really written.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,9 +27,11 @@ from pipelines.publish.disclosure import (
     kept_hidden,
     known_before,
     leave_out,
+    mark_of,
     read,
     round_off,
 )
+from pipelines.publish.remembered import Remembered
 from pipelines.settings.audiences import AudienceName
 from pipelines.settings.fields import dictionary
 
@@ -117,6 +120,7 @@ def protect_each(
     thresholds: Collection[Thresholds],
     before: Mapping[Thresholds, Sequence[Told]] | None = None,
     safe: set[bytes] | None = None,
+    remembered: Remembered | None = None,
 ) -> dict[Thresholds, Protected]:
     """Choose what to hide for readers of several thresholds.
 
@@ -127,7 +131,7 @@ def protect_each(
         tables: the marts.
         thresholds: of all readers.
         before: what earlier releases told whoever has these thresholds, the last one first.
-        safe: as in `protect_counts`.
+        safe, remembered: as in `protect_counts`.
 
     Raises:
         PrivacyError: if something cannot be protected.
@@ -135,7 +139,8 @@ def protect_each(
     found: dict[Thresholds, Protected] = {}
     hidden, safe = frozenset[str](), set() if safe is None else safe
     for one in sorted(set(thresholds), key=lambda one: (one.count_pupils, one.mean_pupils)):
-        found[one] = protect_counts(tables, one, (before or {}).get(one, ()), hidden, safe)
+        past = (before or {}).get(one, ())
+        found[one] = protect_counts(tables, one, past, hidden, safe, remembered)
         hidden = found[one].hidden
     return found
 
@@ -146,6 +151,7 @@ def protect_counts(
     before: Sequence[Told] = (),
     also: frozenset[str] = frozenset(),
     safe: set[bytes] | None = None,
+    remembered: Remembered | None = None,
 ) -> Protected:
     """Choose the counts to hide: small ones, and what would let them be found.
 
@@ -160,6 +166,7 @@ def protect_counts(
         also: what is hidden from others, and so from these.
         safe: marks of what the intruder has found nothing in (`models.privacy.attack`); new ones
             are added.
+        remembered: what publishing has made before, if it may be used.
 
     Raises:
         PrivacyError: if something cannot be protected.
@@ -172,15 +179,15 @@ def protect_counts(
     hidden = first | (kept_hidden(told, before[0]) if before else frozenset())
     try:
         known = frozenset[str]()
-        if hidden == first or findings(attackable(told.without(hidden), limits), safe):
-            alone = attackable(told.without(first), limits)
-            more, known = protect(alone.system, alone.loss, alone.guard, safe)
-            hidden, known = first | alone.every(more), alone.every(known)
+        if hidden == first or is_found_in(told.without(hidden), limits, safe):
+            more, known = _alone(told.without(first), limits, safe, remembered)
+            hidden = first | more
         if before:
-            both = beside(told.without(hidden), limits, before, safe)
-            more, given = protect(both.system, both.loss, both.guard, safe)
-            hidden = hidden | both.every(more)
-            known |= both.every(given) | known_before(told, before)
+            if both := beside(told.without(hidden), limits, before, safe):
+                more, given = protect(both.system, both.loss, both.guard, safe)
+                hidden = hidden | both.every(more)
+                known |= both.every(given)
+            known |= known_before(told, before)
     except UnprotectedError as error:
         raise PrivacyError(
             f"not published: hidden counts that nothing can protect ({error}). Ask for larger cells"
@@ -191,11 +198,49 @@ def protect_counts(
     return Protected(small, hidden, known & hidden)
 
 
-def beside(told: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]) -> Attackable:
-    """Return what is told now beside what was told before."""
+def _alone(
+    told: Told, limits: Limits, safe: set[bytes], remembered: Remembered | None
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Return what more to hide of what is told by itself, and what nothing protects."""
+    choice = mark_of(told, limits) + told.losses
+    if remembered and (found := remembered.hidden(choice)):
+        return found
+    alone = attackable(told, limits)
+    more, known = protect(alone.system, alone.loss, alone.guard, safe)
+    found = alone.every(more), alone.every(known)
+    if remembered:
+        remembered.keep_hidden(choice, *found)
+    return found
+
+
+def found_in(told: Told, limits: Limits, safe: set[bytes]) -> set[str]:
+    """Return what the intruder finds in what is told by itself; not looked for where a mark says
+    that nothing was found in the same.
+    """
+    mark = mark_of(told, limits)
+    return set() if mark in safe else findings(attackable(told, limits), safe, mark)
+
+
+def is_found_in(told: Told, limits: Limits, safe: set[bytes]) -> bool:
+    """Whether the intruder finds something; not looked for where a mark says it of the same."""
+    mark = hashlib.sha256(b"found in " + mark_of(told, limits)).digest()
+    if mark not in safe and found_in(told, limits, safe):
+        safe.add(mark)
+    return mark in safe
+
+
+def beside(
+    told: Told, limits: Limits, before: Sequence[Told], safe: set[bytes]
+) -> Attackable | None:
+    """Return what is told now beside what was told before; None where a mark says that nothing was
+    found in the same.
+    """
+    mark = mark_of(told, limits, before)
+    if mark in safe:
+        return None
     both = attackable(told, limits, before)
     try:
-        findings(both, safe)
+        findings(both, safe, mark)
     except ContradictionError:  # what is counted no more was not what today's counts make it
         return attackable(told, limits, before, is_gone_known=False)
     return both
@@ -366,10 +411,10 @@ def intrude(
         PrivacyError: naming what is counted and how many counts, and no count.
     """
     limits, safe = thresholds.limits, set() if safe is None else safe
-    found = findings(attackable(told, limits), safe)
+    found = found_in(told, limits, safe)
     found |= {name for name in told.small(limits) if told.cells[name].is_told}
-    if before:
-        found |= findings(beside(told, limits, before, safe), safe)
+    if before and (both := beside(told, limits, before, safe)):
+        found |= findings(both, safe, mark_of(told, limits, before))
     if found:
         kinds = ", ".join(sorted({name.split(" ")[0] for name in found}))
         raise PrivacyError(

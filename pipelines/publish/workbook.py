@@ -115,19 +115,12 @@ def written_beside(
         ThreadPoolExecutor(1) as waiting,
     ):
         answers: list[Future[tuple[bytes, bytes]]] = []
-        made: list[tuple[Path, Path]] = []
 
         def ask(asked: Sequence[Asked]) -> None:
-            alone = []
-            for path, own, whole in asked:
-                context = replace(whole, languages=())  # it reads none of them
-                if remembered:
-                    book = remembered.book(own, context)
-                    if remembered.copy_book(book, path):
-                        continue
-                    made.append((book, path))
-                alone.append((path, own, context))
-            answers.append(waiting.submit(process.communicate, pickle.dumps(alone)))
+            # It reads none of the languages.
+            alone = [(path, own, replace(whole, languages=())) for path, own, whole in asked]
+            question = pickle.dumps((alone, remembered))
+            answers.append(waiting.submit(process.communicate, question))
 
         try:
             yield ask
@@ -137,8 +130,6 @@ def written_beside(
             raise
     if failed is not None:
         raise failed
-    if remembered:
-        remembered.keep_books(made)
 
 
 def serve() -> None:
@@ -146,11 +137,25 @@ def serve() -> None:
     failed: Exception | None = None
     try:
         dictionary()  # while what is asked for is still being made
-        for path, tables, context in pickle.load(sys.stdin.buffer):
-            write_workbook(path, tables, context)
+        asked, remembered = pickle.load(sys.stdin.buffer)
+        write_books(asked, remembered)
     except Exception as error:  # raised where it was asked for
         failed = error
     pickle.dump(failed, sys.stdout.buffer)
+
+
+def write_books(asked: Sequence[Asked], remembered: Remembered | None) -> None:
+    """Write workbooks; what is remembered is copied, and what was written is kept."""
+    made: list[tuple[Path, Path]] = []
+    for path, tables, context in asked:
+        if remembered:
+            book = remembered.book(tables, context)
+            if remembered.copy_book(book, path):
+                continue
+            made.append((book, path))
+        write_workbook(path, tables, context)
+    if remembered:
+        remembered.keep_books(made)
 
 
 def write_workbook(path: Path, tables: Mapping[str, pl.DataFrame], context: ReportContext) -> None:

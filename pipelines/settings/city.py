@@ -198,11 +198,19 @@ class Notices(Model):
     email: Email | None = None
 
 
+Engine = Literal["duckdb", "spark"]
+
+
 class City(Model):
-    """`city.yaml`."""
+    """`city.yaml`.
+
+    Attributes, of those that do not say it themselves:
+        engine: what runs the SQL between files and estimates. The rows are the same.
+    """
 
     city: Identity
     scope: Scope
+    engine: Engine = "duckdb"
     school_years: SchoolYears
     emergencies: dict[Year, Emergency] = Field(default_factory=dict)
     subjects: tuple[Subject, ...]

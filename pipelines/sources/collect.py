@@ -12,7 +12,7 @@ itself.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -21,6 +21,7 @@ import duckdb
 
 from pipelines.settings.city import CityError, CityFolder
 from pipelines.settings.fields import Table, dictionary
+from pipelines.settings.seen import Watched
 from pipelines.settings.workspace import Workspace
 from pipelines.sources.files import Reading, has_large_files, read_source
 from pipelines.sources.load import (
@@ -31,24 +32,31 @@ from pipelines.sources.load import (
     raw_name,
     record_load,
     refuse_older,
+    replaces_others,
 )
 from pipelines.sources.order import held_against, is_yearly, operations
 from pipelines.sources.quarantine import References
 from pipelines.sources.references import city_references
+from pipelines.sources.standing import FOLDER, read_from
+from pipelines.sources.standing import held_against as asked_about
 from pipelines.sources.whole_files import findings, record_findings, refuse_broken
 from pipelines.warehouse.assets import (
     FRESHNESS,
     OWNERS,
     POOL,
     as_dagster,
+    as_it_stands,
     asset_key,
     check_specs,
     failure,
     record_results,
+    told_of,
 )
 from pipelines.warehouse.checks import CheckResult, run_checks
 from pipelines.warehouse.database import ASIDE, Warehouse, swap
+from pipelines.warehouse.stamps import Stamp, key_of, put, standing
 from pipelines.warehouse.suites import RAW_MAPPED, RAW_ROWS, Check
+from pipelines.warehouse.tables import ANEW
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _CHECKS = (RAW_ROWS, RAW_MAPPED)
@@ -109,7 +117,7 @@ def _raw_assets(
         warehouse: dg.ResourceParam[Warehouse],
     ):
         city = workspace.city()
-        years = city.city.school_years.all()
+        years, is_anew = city.city.school_years.all(), ANEW in context.run.tags
         if context.has_partition_key_range:
             years = tuple(school_year(key) for key in context.partition_keys)
         selected = [
@@ -122,8 +130,8 @@ def _raw_assets(
         known = city_references(city, workspace.published(), workspace.known_folder)
         with warehouse.connect() as connection:
             prepare(connection)
-            for source_id, read in _ahead(city, selected, years, connection):
-                yield from _collect(city, source_id, read, years, connection, known, moment, faults)
+            for source in _ahead(city, selected, years, connection, known, is_anew=is_anew):
+                yield from _collect(source, years, connection, known, moment, faults)
         if faults:
             if len(selected) == len(sources):  # all are loaded, and what waits is not reached
                 faults += _unreadable(city, later)
@@ -144,35 +152,81 @@ def _unreadable(city: CityFolder, sources: Sequence[str]) -> list[str]:
     return said
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A source whose turn it is.
+
+    Attributes:
+        id: the logical source.
+        settings: the city.
+        city: the same, which notes what is read of it for this source.
+        held_from: what the source would be read from, as `standing.read_from` says it.
+        is_anew: whether it is read though nothing has changed.
+        read: returns what its files hold.
+    """
+
+    id: str
+    settings: CityFolder
+    city: CityFolder
+    held_from: str | None
+    is_anew: bool
+    read: Callable[[], Reading]
+
+    def key(self, connection: duckdb.DuckDBPyConnection) -> str | None:
+        """Return the key over all that its raw table is made from, but for the settings."""
+        if self.held_from is None:
+            return None
+        against = {f"raw.{raw}" for raw in map("raw_{}".format, held_against()[self.id])}
+        return key_of(connection, against | asked_about(self.held_from, self.id), (self.held_from,))
+
+    def standing(self, connection: duckdb.DuckDBPyConnection) -> Stamp | None:
+        """Return the stamp of its raw table, if that need not be read again."""
+        key = None if self.is_anew else self.key(connection)
+        if key is None:
+            return None
+        return standing(connection, raw_name(self.id), key, self.settings, but=(FOLDER,))
+
+
 def _ahead(
     city: CityFolder,
     sources: Sequence[str],
     years: Sequence[int],
     connection: duckdb.DuckDBPyConnection,
-) -> Iterator[tuple[str, Callable[[], Reading]]]:
+    known: References,
+    *,
+    is_anew: bool,
+) -> Iterator[_Source]:
     """Yield sources in their order, the next one being read while one is loaded.
 
-    A source with large files is read when its turn comes: it goes into the warehouse at once.
+    A source with large files is read when its turn comes: it goes into the warehouse at once. So is
+    one that seems to stand: only what it is held against, loaded before it, can say otherwise.
     """
     hashed: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting: list[tuple[str, Callable[[], Reading]]] = []
+        waiting: list[_Source] = []
         for source_id in sources:
-            asked = (city, source_id, years)
-            if has_large_files(*asked):
+            watched: CityFolder = Watched(city)  # type: ignore[assignment]
+            asked = (watched, source_id, years)
+            held_from = read_from(city, source_id, years, known)
+            source = _Source(
+                source_id, city, watched, held_from, is_anew, partial(read_source, *asked, hashed)
+            )
+            if has_large_files(city, source_id, years):
                 store = RawRows(connection, source_id)
-                waiting.append((source_id, partial(read_source, *asked, None, store)))
+                read = partial(read_source, *asked, None, store)
+                waiting.append(replace(source, read=read))
+            elif source.standing(connection):
+                waiting.append(source)
             else:
-                waiting.append((source_id, pool.submit(read_source, *asked, hashed).result))
+                future = pool.submit(read_source, *asked, hashed)
+                waiting.append(replace(source, read=future.result))
             if len(waiting) > 1:
                 yield waiting.pop(0)
         yield from waiting
 
 
 def _collect(
-    city: CityFolder,
-    source_id: str,
-    read: Callable[[], Reading],
+    source: _Source,
     years: Sequence[int],
     connection: duckdb.DuckDBPyConnection,
     known: References,
@@ -180,11 +234,16 @@ def _collect(
     faults: list[str],
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     """Load one source; what stops it is added to `faults`, so that the others are still loaded."""
+    city, source_id = source.city, source.id
     key, table = asset_key(f"raw_{source_id}"), dictionary().contract(source_id)
     target = raw_name(source_id)
+    if stamp := source.standing(connection):
+        yield from as_it_stands(f"raw_{source_id}", stamp, stamp.more or {})
+        return
     is_whole = set(years) == set(city.city.school_years.all()) or not is_yearly(source_id)
+    made_of = source.key(connection) if is_whole else None
     try:
-        reading = read()
+        reading = source.read()
         refuse_older(connection, city, source_id, reading)
         found = findings(connection, city, source_id, reading)
         refuse_broken(city, source_id, reading, found)
@@ -193,12 +252,15 @@ def _collect(
         RawRows(connection, source_id).drop()
         faults.append(str(error))
         return
+    if replaces_others(connection, source_id, reading):
+        made_of = None  # what was found odd beside them is not found in the next run
     build_raw(connection, source_id, reading, None if is_whole else years)
     results = run_checks(
         connection, _raw_table(table), target + ASIDE, _applicable(city, source_id)
     )
     record_results(connection, f"raw_{source_id}", results)
-    yield from as_dagster(key, results)
+    told = told_of(results)
+    yield from as_dagster(key, told)
     if blocked := _failed(source_id, results):
         connection.execute(f"DROP TABLE {target}{ASIDE}")
         faults.append(str(failure(blocked).description))
@@ -208,15 +270,13 @@ def _collect(
     record_findings(connection, source_id, reading, found)
     set_aside = record_load(connection, source_id, reading, known, is_whole=is_whole, moment=moment)
     count = connection.sql(f"SELECT count(*) FROM {target}").fetchall()[0][0]
-    yield dg.MaterializeResult(
-        asset_key=key,
-        metadata={
-            "dagster/row_count": count,
-            "rows_quarantined": set_aside,
-            "files": len(reading.files),
-            "is_mapped": source_id in city.city.sources,
-        },
-    )
+    more = {
+        "rows_quarantined": set_aside,
+        "files": len(reading.files),
+        "is_mapped": source_id in city.city.sources,
+    }
+    put(connection, target, Stamp(count, made_of, city.seen, told, more))  # type: ignore[attr-defined]
+    yield dg.MaterializeResult(asset_key=key, metadata={"dagster/row_count": count, **more})
 
 
 def _has_files(city: CityFolder, source_id: str) -> bool:

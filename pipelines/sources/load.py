@@ -85,6 +85,17 @@ class RawRows:
         self._connection.execute(f"DROP TABLE IF EXISTS {self._target}{ASIDE}")
 
 
+def replaces_others(
+    connection: duckdb.DuckDBPyConnection, source_id: str, reading: Reading
+) -> bool:
+    """Whether rows of files of other content are loaded now, beside which it was judged."""
+    target = raw_name(source_id)
+    if not exists(connection, target):
+        return False
+    held = connection.execute(f"SELECT DISTINCT file_hash FROM {target}").fetchall()
+    return not {row[0] for row in held} <= set(reading.files["file_hash"])
+
+
 def build_raw(
     connection: duckdb.DuckDBPyConnection,
     source_id: str,

@@ -459,7 +459,7 @@ def findings(
     }
     costs = {
         name: (response.fixed_cost.value, response.unit_cost.value)
-        for name, response in city.policy.responses.items()
+        for name, response in (city.policy.responses.items() if source_id == _BUDGET else ())
     }
     confirmed = {
         digest for mapping in city.city.sources.get(source_id, ()) for digest in mapping.confirmed

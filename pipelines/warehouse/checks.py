@@ -48,8 +48,8 @@ class CheckResult:
 
 
 def load_beside() -> None:
-    """Begin to load Great Expectations beside other work: it takes seconds, and hardly a run has
-    nothing to ask of it.
+    """Begin to load Great Expectations beside other work, as it takes seconds: where a table is to
+    be made that it had something to say of, or of which nobody knows.
     """
     _loading()
 

@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import polars as pl
 from filelock import FileLock, Timeout
 
 from pipelines.settings.aside import set_aside
+from pipelines.settings.city import Engine
 from pipelines.settings.fields import Table, dictionary
 from pipelines.settings.yaml_files import CityError
+from pipelines.warehouse.engines import Spark
 
 LAYERS = ("raw", "staging", "core", "mart", "audit", "history")
 MEMORY = "4GiB"  # of the database at most; a national warehouse then uses its temporary file
+STAMPS = "audit.table_stamp"  # what each table was made from (`stamps.py`)
+STAMP_COLUMNS = dict.fromkeys(("table_name", "content", "said"), "VARCHAR")
 ASIDE = "__next"  # ending of a table that is made aside, until it is swapped in
 # What the raw assets write of all sources together, so every raw asset is upstream of a reader:
 # table → column → type.
@@ -100,9 +105,13 @@ class Warehouse:
 
     Attributes:
         path: the .duckdb file; its folder is created when first written.
+        engine: what runs the SQL: DuckDB itself, or Spark beside it.
+        spark: the Spark of the present run; None where DuckDB runs the SQL.
     """
 
     path: str
+    engine: Engine = "duckdb"
+    spark: Spark | None = field(default=None, init=False)
     _is_kept_open: bool = field(default=False, init=False)
     _made_from_at_start: str | None = field(default=None, init=False)
 
@@ -113,13 +122,19 @@ class Warehouse:
         To open the file costs more than to write most tables; beside an open connection it costs
         nothing.
         """
-        with self.run_lock(say), self._opened():
+        with ExitStack() as run:
+            run.enter_context(self.run_lock(say))
+            run.enter_context(self._opened())
+            if self.engine == "spark":
+                # Beside the file, in the folder of its owner alone; tables of it are not kept.
+                aside = TemporaryDirectory(prefix="spark", dir=Path(self.path).parent)
+                self.spark = run.enter_context(Spark(Path(run.enter_context(aside))))
             self._is_kept_open = True
             self._made_from_at_start = self._made_from()
             try:
                 yield self
             finally:
-                self._is_kept_open = False
+                self._is_kept_open, self.spark = False, None
 
     @contextmanager
     def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -269,7 +284,7 @@ class Warehouse:
             config={"threads": 1, "memory_limit": MEMORY},
         )
         try:
-            if not read_only:
+            if not read_only and not self._is_kept_open:  # else they are there
                 Path(self.path).chmod(0o600)  # it holds children's rows
                 for layer in LAYERS:
                     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {layer}")
@@ -398,10 +413,30 @@ def forget_inputs(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("DELETE FROM audit.made_from")
 
 
-def swap(connection: duckdb.DuckDBPyConnection, target: str) -> None:
-    """Put the table built aside in place of the current one, in one transaction."""
+def drop_stamp(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Forget what a table was made from: it, or what its checks found, is about to change."""
+    with suppress(duckdb.CatalogException):  # no table was ever stamped
+        connection.execute(f"DELETE FROM {STAMPS} WHERE table_name = ?", [name])
+
+
+def swap(
+    connection: duckdb.DuckDBPyConnection, target: str, stamp: tuple[str, str] | None = None
+) -> None:
+    """Put the table built aside in place of the current one, in one transaction.
+
+    Args:
+        connection: an open warehouse.
+        target: `layer.name`.
+        stamp: what it holds and was made from (`stamps.py`), where that is known.
+    """
+    name = target.split(".")[1]
+    if stamp:
+        ensure_table(connection, STAMPS, STAMP_COLUMNS)
+    drop_stamp(connection, name)  # killed before what follows, the table is only made again
     connection.execute("BEGIN")
     forget_inputs(connection)
     connection.execute(f"DROP TABLE IF EXISTS {target}")
-    connection.execute(f"ALTER TABLE {target}{ASIDE} RENAME TO {target.split('.')[1]}")
+    connection.execute(f"ALTER TABLE {target}{ASIDE} RENAME TO {name}")
+    if stamp:
+        connection.execute(f"INSERT INTO {STAMPS} VALUES (?, ?, ?)", [name, *stamp])
     connection.execute("COMMIT")

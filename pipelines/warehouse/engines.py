@@ -1,26 +1,149 @@
-"""The SQL of `sql/`, written for DuckDB, in the words of another engine."""
+"""The SQL of `sql/`, written for DuckDB, in the words of Spark, and Spark to run it.
+
+Spark lives in a Python of its own (`on_spark.py`), as it brings Java and some 400 MB. It reads and
+writes Parquet; what it makes is a table of the warehouse like any other, checked and remembered
+like any other.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
 
 import sqlglot
 from sqlglot import exp
 
-Engine = Literal["duckdb", "spark"]
+from pipelines.settings.workspace import PROJECT
+from pipelines.settings.yaml_files import CityError
+
+PYTHON = "TIKKUN_SPARK_PYTHON"
+"""Names the Python that has pyspark, where it is not that of `make spark-setup`."""
 # What means something in a regular expression and nothing in a file's pattern.
 _SPECIAL = r"([.^$+(){}|\\\\])"
 
 
-def in_dialect(text: str, engine: Engine) -> str:
-    """Return one SELECT as an engine understands it, with the same rows.
+class SparkError(CityError):
+    """Spark cannot be started, or did not make a table."""
+
+
+class Spark:
+    """A Spark that makes one table after another, from Parquet to Parquet; started when first used.
+
+    Attributes:
+        folder: where the tables lie, those given and those made; on a cluster, one that all of it
+            reaches.
+        made: `layer.name` → the Parquet of what it has made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: dict[str, Path] = {}
+        self._process: subprocess.Popen[str] | None = None
+        self._answers: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        """Nothing is started yet."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End what was started."""
+        if self._process is not None and self._answers is not None:
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            self._process.wait()
+            self._answers.close()
+
+    def given(self, name: str) -> Path:
+        """Return where a table that something else made is to be written for Spark."""
+        return self.folder / "given" / f"{name}.parquet"
+
+    def make(self, name: str, text: str, given: Mapping[str, Path]) -> Path | None:
+        """Make one table, and return the folder of its Parquet files; None where it has no row.
+
+        Args:
+            name: `layer.name`.
+            text: one SELECT of DuckDB.
+            given: `layer.name` → Parquet of each table that it reads.
+
+        Raises:
+            SparkError: if Spark does not run or does not make it. What Spark says may hold values
+                (R110), so only the kind of error is told.
+        """
+        said = self.asked(name, in_spark(text), given)
+        if said["failed"]:
+            raise SparkError(
+                f"{name}: Spark did not make it ({said['failed']}). Compare both engines with `make"
+                " validate-spark`, or take engine: spark out of city.yaml.",
+                f"{name}: Spark לא בנה את הטבלה ({said['failed']}). אפשר להסיר את engine: spark"
+                " מ־city.yaml ולהריץ שוב.",
+            )
+        place = self.folder / "made" / name
+        if not any(place.glob("*.parquet")):  # Spark writes an empty file, others write none
+            return None
+        self.made[name] = place
+        return place
+
+    def asked(self, name: str, text: str, given: Mapping[str, Path]) -> dict[str, str]:
+        """Return the answer to one SELECT of Spark: `failed`, empty or the kind of error; `told`.
+
+        Raises:
+            SparkError: if Spark does not run.
+        """
+        process, answers = self._started()
+        paths = {table: str(path.resolve()) for table, path in given.items()}
+        line = json.dumps({"name": name, "text": text, "given": paths})
+        try:
+            print(line, file=process.stdin, flush=True)
+            return json.loads(answers.readline())
+        except (OSError, ValueError):  # it has ended
+            raise SparkError(
+                f"Spark ended before it made {name}: its messages stand above. A local Spark needs"
+                " Java 17; SPARK_REMOTE must name a server that answers.",
+                f"Spark הפסיק לפני שבנה את {name}. Spark מקומי דורש Java 17.",
+            ) from None
+
+    def _started(self) -> tuple[subprocess.Popen[str], IO[str]]:
+        if self._process is None or self._answers is None:
+            python = Path(os.environ.get(PYTHON) or PROJECT / ".venv-spark" / "bin" / "python")
+            if not python.exists():
+                raise SparkError(
+                    f"engine: spark needs a Python with pyspark, and {python} is none. Run `make"
+                    f" spark-setup`, or name one in {PYTHON}.",
+                    f"engine: spark דורש Python עם pyspark, ו־{python} אינו קיים. יש להריץ make"
+                    " spark-setup.",
+                )
+            (self.folder / "given").mkdir(parents=True, exist_ok=True)
+            reads, writes = os.pipe()
+            script = Path(__file__).with_name("on_spark.py")
+            self._process = subprocess.Popen(
+                [str(python), str(script), str(self.folder / "made"), str(writes)],
+                stdin=subprocess.PIPE,
+                cwd=self.folder,
+                pass_fds=[writes],
+                text=True,
+            )
+            os.close(writes)
+            self._answers = os.fdopen(reads, encoding="utf-8")
+        return self._process, self._answers
+
+
+def in_spark(text: str) -> str:
+    """Return one SELECT of DuckDB as Spark understands it, with the same rows.
 
     Whether a part is kept in memory is left to the engine.
     """
-    if engine == "duckdb":
-        return text
     tree = sqlglot.parse_one(text, read="duckdb").transform(_in_other_words)
-    return tree.sql(dialect=engine)
+    return tree.sql(dialect="spark")
 
 
 def _in_other_words(node: exp.Expression) -> exp.Expression:

@@ -71,6 +71,18 @@ class Memory:
             compute: makes its tables.
             is_anew: whether to compute whatever is remembered.
         """
+        return self.made_as_seen(step, city, given, compute, is_anew=is_anew)[0]
+
+    def made_as_seen(
+        self,
+        step: str,
+        city: CityFolder,
+        given: Tables,
+        compute: Callable[[CityFolder, Tables], Tables],
+        *,
+        is_anew: bool = False,
+    ) -> tuple[Tables, Mapping[str, str] | None]:
+        """Return the same, and what was read of the city for it; None where it is not kept."""
         place = self.folder / step / _key(given)
         if not is_anew and (found := _recalled(place, city)) is not None:
             return found
@@ -80,17 +92,19 @@ class Memory:
         if clock.stops() == before and _FOLDER not in watched.seen:
             _keep(place, watched.seen, made)
             _forget_oldest(place.parent, place)
-        return made
+            return made, watched.seen
+        return made, None
 
 
 @cache  # the code that runs is the code that was loaded
-def _code() -> bytes:
+def code() -> bytes:
+    """Return a hash of the code that makes tables."""
     return code_fingerprint(_CODE, _DRAWS).encode()
 
 
 def _key(given: Tables) -> str:
     """A hash over the code and the rows given, whatever their tables' order."""
-    whole = hashlib.sha256(_code())
+    whole = hashlib.sha256(code())
     for name in sorted(given):
         whole.update(f"{name} {content_of(given[name])}\n".encode())
     return whole.hexdigest()
@@ -102,8 +116,8 @@ def _bytes_of(table: pl.DataFrame) -> bytes:
     return held.getvalue()
 
 
-def _recalled(place: Path, city: CityFolder) -> Tables | None:
-    """The result of the same inputs; None where there is none, or none that is whole."""
+def _recalled(place: Path, city: CityFolder) -> tuple[Tables, Mapping[str, str]] | None:
+    """The result of the same inputs and what was read of the city; None where none is whole."""
     for note in sorted(place.glob("*.json")):
         try:
             held = json.loads(note.read_bytes())
@@ -113,7 +127,7 @@ def _recalled(place: Path, city: CityFolder) -> Tables | None:
                     for name, expected in held["made"].items()
                 }
                 os.utime(place)
-                return tables
+                return tables, held["seen"]
         # A note of another shape is damaged as well.
         except (
             OSError,

@@ -5,8 +5,16 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.warehouse.assets import POOL, asset_key, check_specs, make_tables, table_spec
-from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.assets import (
+    POOL,
+    as_it_stands,
+    asset_key,
+    check_specs,
+    expect_doubts,
+    make_tables,
+    table_spec,
+)
+from pipelines.warehouse.database import Warehouse, qualified
 from pipelines.warehouse.sql_tables import (
     SqlTable,
     column_lineage,
@@ -14,7 +22,9 @@ from pipelines.warehouse.sql_tables import (
     upstream,
     write_sql,
 )
+from pipelines.warehouse.stamps import Stamp, key_of, referred, standing
 from pipelines.warehouse.suites import checks_of
+from pipelines.warehouse.tables import ANEW, REMEMBERED
 
 
 def sql_assets() -> list[dg.AssetsDefinition]:
@@ -41,6 +51,7 @@ def _sql_assets(name: str, files: Sequence[SqlTable]) -> dg.AssetsDefinition:
         pool=POOL,
     )
     def _make(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]):
+        is_anew = ANEW in context.run.tags
         chosen = {
             sql.table.name: sql
             for sql in files
@@ -54,8 +65,27 @@ def _sql_assets(name: str, files: Sequence[SqlTable]) -> dg.AssetsDefinition:
                 "sql": dg.MetadataValue.md(f"```sql\n{sql.text}\n```"),
             }
 
-        writers = {table_name: write_sql(sql) for table_name, sql in chosen.items()}
-        yield from make_tables(warehouse, writers, metadata)
+        keys, stamps = dict[str, str](), dict[str, Stamp]()
+        with warehouse.connect() as connection:
+            for table_name, sql in chosen.items():
+                reads = (*sql.reads, *referred(sql.table))
+                keys[table_name] = key_of(
+                    connection, reads, (table_name, sql.text, warehouse.engine)
+                )
+                stamp = standing(connection, qualified(sql.table), keys[table_name])
+                if stamp and not is_anew:
+                    stamps[table_name] = stamp
+        # An operation of several tables is remembered if all of them are.
+        known = {REMEMBERED: True} if len(stamps) == len(chosen) else {}
+        for table_name, stamp in stamps.items():
+            yield from as_it_stands(table_name, stamp, {**metadata(table_name), **known})
+        writers = {
+            table_name: write_sql(sql, warehouse.spark)
+            for table_name, sql in chosen.items()
+            if table_name not in stamps
+        }
+        expect_doubts(warehouse, writers)
+        yield from make_tables(warehouse, writers, metadata, keys)
 
     return _make
 

@@ -22,7 +22,8 @@ import duckdb
 from pipelines.settings.code import code_fingerprint
 from pipelines.settings.fields import PROVENANCE, SQL_FOLDER, Table, dictionary
 from pipelines.settings.workspace import PROJECT
-from pipelines.warehouse.database import SHARED_RAW, all_threads, rows_of
+from pipelines.warehouse.database import SHARED_RAW, all_threads, qualified, rows_of
+from pipelines.warehouse.engines import Spark
 from pipelines.warehouse.generated_sql import generated_sql
 from pipelines.warehouse.tables import STAGES, Write
 
@@ -208,10 +209,14 @@ def _schema(sql: SqlTable) -> dict[str, dict[str, dict[str, str]]]:
     return schema
 
 
-def write_sql(sql: SqlTable) -> Write:
+def write_sql(sql: SqlTable, spark: Spark | None = None) -> Write:
     """Return what writes a SQL table under a name, ordered by its key.
 
     Large staged tables stay in the order of their files.
+
+    Args:
+        sql: the table.
+        spark: makes its rows, where DuckDB does not.
     """
 
     def write(connection: duckdb.DuckDBPyConnection, target: str) -> None:
@@ -219,9 +224,31 @@ def write_sql(sql: SqlTable) -> Write:
         ordered = f"ORDER BY {', '.join(sql.table.key)}"
         if is_large and sql.table.layer == "staging":
             ordered = ""
+        rows = sql.text if spark is None else _rows_of_spark(connection, sql, spark)
         with all_threads(connection) if is_large else nullcontext():
             connection.execute(
-                f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM ({sql.text}) {ordered}"
+                f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM ({rows}) {ordered}"
             )
 
     return write
+
+
+def _rows_of_spark(connection: duckdb.DuckDBPyConnection, sql: SqlTable, spark: Spark) -> str:
+    """Let Spark make the rows of a table, and return the SELECT that reads them.
+
+    What Spark has made in this run it reads where it lies; the rest is written out for it.
+    """
+    given = dict(spark.made)
+    for name in set(sql.reads) - set(given):
+        given[name] = spark.given(name)
+        given[name].parent.mkdir(parents=True, exist_ok=True)
+        connection.execute(f"COPY {name} TO '{given[name]}' (FORMAT parquet)")
+    # Engines differ in the types of what they compute.
+    types = {name: dictionary().fields[name].type for name in sql.table.columns}
+    columns = ", ".join(f"CAST({name} AS {type_}) AS {name}" for name, type_ in types.items())
+    typed = f"SELECT {columns} FROM ({sql.text}) AS made"
+    made = spark.make(qualified(sql.table), typed, {name: given[name] for name in sql.reads})
+    if made is None:
+        nothing = ", ".join(f"CAST(NULL AS {type_}) AS {name}" for name, type_ in types.items())
+        return f"SELECT {nothing} WHERE false"
+    return f"SELECT {columns} FROM read_parquet('{made}/*.parquet')"

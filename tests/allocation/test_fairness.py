@@ -171,6 +171,18 @@ def test_it_stays_where_it_costs_more_than_the_band_and_has_its_price():
     assert row["benefit_loss_sd_pupils"] == pytest.approx(9.1)
 
 
+@pytest.mark.parametrize(("cost", "is_found"), [(99_950, True), (99_800, False)])
+def test_where_envy_is_turned_a_channel_may_leave_a_thousandth_and_no_more(cost, is_found):
+    """Keeping a sum of whole lines to the agora took hours where a budget was nearly all spent."""
+    costs = zip(NEAR["options"], (cost, 100_000), strict=True)
+    case = problem(**NEAR | {"options": [one | {OWN: own} for one, own in costs]}, budget=200_000)
+    fair = fairness(case, band_pct=0.5)
+    plan = solve(case, fairness=fair)
+    assert plan.lines["semel_mosad"].to_list() == ["100002"]
+    row = remaining_envies(with_order_kept(case, plan.lines, fair), plan.lines, fair.needier)
+    assert (row["worth_loss"][0] is not None) == is_found
+
+
 def test_what_a_rule_holds_or_bars_is_envied_by_nobody():
     kept = MustKeep((("100002", "milat", 0.5),))
     case = problem(**NEAR | {"rules": [SchoolCapacity("milat", 1), kept]}, budget=200)

@@ -26,9 +26,9 @@ def solved(monkeypatch):
     """The models that were really solved."""
     found = []
 
-    def counted(asked, effort):
+    def counted(asked, effort, start=None):
         found.append(asked)
-        return best(asked, effort)
+        return best(asked, effort, start)
 
     monkeypatch.setattr(resolve, "best", counted)
     return found

@@ -1,6 +1,8 @@
 """Gap statistics at national size, and the reading of a large file, each beside an alternative."""
 
 import io
+import resource
+import time
 
 import numpy as np
 import pandas as pd
@@ -59,6 +61,26 @@ def test_national_answers(benchmark):
     found = benchmark.pedantic(answers, rounds=3, iterations=1)
     assert found.height == 5
     assert benchmark.stats["median"] <= 5
+
+
+@pytest.mark.parametrize("count", [20_000, 100_000])
+def test_gaps_of_a_large_country(benchmark, count):
+    """Components, gaps and schools of so many schools × 4 × 9, in seconds of CPU."""
+    cells = city(1, schools=count, years=9, grades=(5,))
+
+    def model():
+        start = time.process_time()
+        components = fit_components(cells)
+        shrunken_gaps(cells, components)
+        found = school_gaps(cells, components, 2026, 2028)
+        return found, time.process_time() - start
+
+    found, cpu_s = benchmark.pedantic(model, rounds=1, iterations=1)
+    gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    benchmark.extra_info.update(cpu_s=cpu_s, gib=gib)
+    print(f"{count:,} schools: {cpu_s:.0f} s of CPU, {gib:.2f} GiB")
+    assert found.height == count * 5
+    assert cpu_s <= 30 * count / 20_000
 
 
 def test_national_mixed_model_of_one_subject(benchmark):

@@ -1,26 +1,24 @@
 """Run every SQL table on DuckDB and on Spark over one warehouse, and compare row by row.
 
-python -m tests.engines.compare WAREHOUSE SPARK_PYTHON [TABLE …]
+python -m tests.engines.compare WAREHOUSE [TABLE …]
 
 Whole numbers, texts, flags and days must be equal; other numbers to nine digits.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import polars as pl
 
-from pipelines.warehouse.engines import in_dialect
+from pipelines.warehouse.database import qualified
+from pipelines.warehouse.engines import Spark, in_spark
 from pipelines.warehouse.sql_tables import SqlTable, sql_tables
 
 _DIGITS = 1e-9
@@ -35,43 +33,17 @@ class Outcome:
     differs: str
 
 
-def write_work(warehouse: Path, folder: Path, only: Collection[str] = ()) -> list[SqlTable]:
-    """Write what an engine needs, and DuckDB's own results; return the tables compared.
-
-    Tables that read one which the warehouse has not are left out, and those not asked for if some
-    are.
-    """
-    for part in ("given", "wanted", "found"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    tables = []
-    with duckdb.connect(str(warehouse), read_only=True, config={"threads": 1}) as connection:
-        held = {
-            f"{layer}.{name}"
-            for layer, name in connection.execute(
-                "SELECT schema_name, table_name FROM duckdb_tables()"
-            ).fetchall()
-        }
-        for sql in sql_tables():
-            if set(sql.reads) <= held and (not only or sql.table.name in only):
-                tables.append(sql)
-                place = folder / "wanted" / f"{sql.table.name}.parquet"
-                connection.execute(f"COPY ({sql.text}) TO '{place}'")
-        for read in sorted({read for sql in tables for read in sql.reads}):
-            connection.execute(f"COPY {read} TO '{folder / 'given' / read}.parquet'")
-    work = {sql.table.name: in_dialect(sql.text, "spark") for sql in tables}
-    (folder / "work.json").write_text(json.dumps(work, ensure_ascii=False, indent=1))
-    return tables
-
-
-def compared(sql: SqlTable, folder: Path, failed: dict[str, str]) -> Outcome:
-    """Compare the rows of one table."""
-    name = sql.table.name
-    wanted = pl.read_parquet(folder / "wanted" / f"{name}.parquet")
-    if name in failed:
-        return Outcome(name, wanted.height, failed[name])
-    parts = list((folder / "found" / name).glob("*.parquet"))
-    found = pl.concat([pl.read_parquet(part) for part in parts])
-    return Outcome(name, wanted.height, difference(wanted, found, sql.table.key))
+def compared(
+    connection: duckdb.DuckDBPyConnection, sql: SqlTable, spark: Spark, given: Mapping[str, Path]
+) -> Outcome:
+    """Make one table on both engines of the same rows, and compare."""
+    wanted, name = connection.sql(sql.text).pl(), qualified(sql.table)
+    told = spark.asked(name, in_spark(sql.text), {read: given[read] for read in sql.reads})
+    if told["failed"]:
+        return Outcome(sql.table.name, wanted.height, f"{told['failed']}: {told['told']}")
+    parts = sorted((spark.folder / "made" / name).glob("*.parquet"))
+    found = pl.concat(pl.read_parquet(part) for part in parts) if parts else wanted.clear()
+    return Outcome(sql.table.name, wanted.height, difference(wanted, found, sql.table.key))
 
 
 def difference(wanted: pl.DataFrame, found: pl.DataFrame, key: tuple[str, ...]) -> str:
@@ -101,19 +73,32 @@ def _near(one: float | None, other: float | None) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Compare all tables, print a line for each, and return 1 if any differs."""
-    warehouse, python = Path(arguments[0]), arguments[1]
-    folder = Path(tempfile.mkdtemp(prefix="engines"))
-    tables = write_work(warehouse, folder, arguments[2:])
-    script = Path(__file__).with_name("on_spark.py")
-    subprocess.run([python, str(script), str(folder)], check=True, cwd=folder)
-    failed = json.loads((folder / "failed.json").read_text())
-    outcomes = [compared(sql, folder, failed) for sql in tables]
-    for outcome in outcomes:
-        print(f"{outcome.table:34} {outcome.rows:8,}  {outcome.differs or 'equal'}")
-    wrong = [outcome for outcome in outcomes if outcome.differs]
-    print(f"\n{len(outcomes) - len(wrong)} of {len(outcomes)} tables are equal")
-    shutil.rmtree(folder)
+    """Compare all tables, or those asked for, print a line for each, and return 1 if any differs.
+
+    Tables that read one which the warehouse has not are left out.
+    """
+    only, wrong, given = arguments[1:], 0, dict[str, Path]()
+    with (
+        duckdb.connect(arguments[0], read_only=True, config={"threads": 1}) as connection,
+        TemporaryDirectory(prefix="engines") as folder,
+        Spark(Path(folder)) as spark,
+    ):
+        names = connection.execute("SELECT schema_name || '.' || table_name FROM duckdb_tables()")
+        held = {name for (name,) in names.fetchall()}
+        tables = [
+            sql
+            for sql in sql_tables()
+            if set(sql.reads) <= held and (not only or sql.table.name in only)
+        ]
+        spark.given("").parent.mkdir(parents=True)
+        for read in sorted({read for sql in tables for read in sql.reads}):
+            given[read] = spark.given(read)
+            connection.execute(f"COPY {read} TO '{given[read]}'")
+        for sql in tables:
+            outcome = compared(connection, sql, spark, given)
+            print(f"{outcome.table:34} {outcome.rows:8,}  {outcome.differs or 'equal'}", flush=True)
+            wrong += bool(outcome.differs)
+    print(f"\n{len(tables) - wrong} of {len(tables)} tables are equal")
     return 1 if wrong else 0
 
 

@@ -9,6 +9,7 @@ from pipelines.definitions import CHAIN, build
 from pipelines.settings.fields import dictionary
 from pipelines.settings.workspace import Workspace
 from pipelines.sources.collect import RANGE_END, RANGE_START, all_years, school_year, year_key
+from pipelines.warehouse import assets
 from pipelines.warehouse.assets import as_dagster
 from pipelines.warehouse.checks import CheckResult
 from pipelines.warehouse.database import Warehouse
@@ -95,16 +96,16 @@ def test_what_failed_is_told_with_its_keys():
             (_check("c", "ERROR", blocks=True), True, 0, (), ()),
         )
     )
-    (found,) = as_dagster(dg.AssetKey("table"), [blocks, told, passes])
+    (found,) = as_dagster(dg.AssetKey("table"), assets.told_of([blocks, told, passes]))
     assert not found.passed
     assert found.severity == dg.AssetCheckSeverity.ERROR
     assert set(found.metadata) == {"checks", "checked_rows", "a", "b"}
     assert "2 of 9 row(s) fail (no nulls); keys: 900001" in found.metadata["a"].value
     assert "none to show" in found.metadata["b"].value
-    (lesser,) = as_dagster(dg.AssetKey("table"), [told, passes])
+    (lesser,) = as_dagster(dg.AssetKey("table"), assets.told_of([told, passes]))
     assert not lesser.passed
     assert lesser.severity == dg.AssetCheckSeverity.WARN
-    (only,) = as_dagster(dg.AssetKey("table"), [passes])
+    (only,) = as_dagster(dg.AssetKey("table"), assets.told_of([passes]))
     assert only.passed
 
 

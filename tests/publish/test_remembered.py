@@ -1,8 +1,11 @@
 """What publishing remembers is what it would make, and nothing damaged is taken for it."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
+from pipelines.publish.drawings import Drawings
 from pipelines.publish.pages.base import ReportContext
 from pipelines.publish.remembered import Remembered
 from pipelines.publish.workbook import WORKBOOK, written_beside
@@ -76,3 +79,50 @@ def test_marks_of_other_code_are_not_read(remembered, monkeypatch):
     remembered.keep_safe({b"x" * 32}, set())
     monkeypatch.setattr("pipelines.publish.remembered.code_fingerprint", lambda _: "other")
     assert Remembered(remembered.folder).safe() == set()
+
+
+def test_what_was_chosen_to_be_hidden_is_told_whole_or_not_at_all(remembered):
+    told, more, known = b"t" * 64, frozenset({"a", "ב"}), frozenset({"c"})
+    assert remembered.hidden(told) is None
+    remembered.keep_hidden(told, more, known)
+    assert remembered.hidden(told) == (more, known)
+    assert remembered.hidden(b"o" * 64) is None
+    assert Remembered(remembered.folder, is_anew=True).hidden(told) is None
+    (path,) = remembered.folder.glob("hidden-*")
+    path.write_bytes(path.read_bytes().replace(b'"a"', b'"b"'))
+    assert remembered.hidden(told) is None
+
+
+def test_a_page_is_taken_up_where_all_it_asked_for_is_the_same(remembered):
+    times = []
+
+    def page(tables, context):
+        times.append(context)
+        other = "no other" if tables.get("other") is None else "another"
+        return f"{tables['need']['need'].sum()} {other}"
+
+    def drawn(tables, context=CONTEXT, held=remembered):
+        return Drawings(context, held).of(page, tables)
+
+    first = drawn({"need": NEED, "unasked": NEED})
+    assert first == drawn({"need": NEED.clone(), "unasked": OTHER}) == "0.75 no other"
+    assert len(times) == 1
+    assert drawn({"need": OTHER}) == "0.375 no other"
+    assert drawn({"need": NEED, "other": OTHER}) == "0.75 another"
+    assert len(times) == 3
+    drawn({"need": NEED}, replace(CONTEXT, city_name_he="עיר אחרת"))
+    drawn({"need": NEED}, held=Remembered(remembered.folder, is_anew=True))
+    assert len(times) == 5
+
+
+def test_a_damaged_page_is_drawn_again(remembered):
+    def pages(tables, context):
+        return {name: name for name in tables}
+
+    tables = {"one": NEED, "two": NEED}
+    assert Drawings(CONTEXT, remembered).of(pages, tables) == {"one": "one", "two": "two"}
+    (path,) = (remembered.folder / "pages").rglob("*.json")
+    path.write_bytes(path.read_bytes().replace(b"two", b"ten"))
+    for _ in range(2):
+        assert Drawings(CONTEXT, remembered).of(pages, tables) == {"one": "one", "two": "two"}
+    assert Drawings(CONTEXT, remembered).of(pages, {"one": NEED}) == {"one": "one"}

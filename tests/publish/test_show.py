@@ -1,14 +1,18 @@
 """How a table of a page is drawn from the dictionary: heads, forms, intervals, names, totals."""
 
 import re
+from functools import partial
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from models.allocation.problem.words import channel_he
 from pipelines.publish.pages.base import (
+    MOST_SHOWN,
     cells,
     columns_of,
+    environment,
     estimate,
     interval,
     mark,
@@ -98,6 +102,27 @@ def test_only_what_adds_up_has_a_total():
     assert {column: text(shown) for column, shown in totals(drawn, rows).items()} == {
         "cost_agorot": "1"
     }
+
+
+def test_a_long_table_of_a_country_shows_its_first_rows_and_how_many_more():
+    given = [
+        {"semel_mosad": str(900_001 + k), "response_id": "milat", "cost_agorot": 100_00}
+        for k in range(MOST_SHOWN + 3)
+    ]
+    template = environment().get_template("parts.html.j2")
+    for is_country, shown in ((True, MOST_SHOWN), (False, MOST_SHOWN + 3)):
+        known = {
+            "context": SimpleNamespace(is_country=is_country, is_synthetic=False),
+            "columns_of": partial(columns_of, NAMES),
+        }
+        drawn = template.make_module(known).show(
+            "mart_allocation", given, "שורות", ["semel_mosad", "cost_agorot"], True
+        )
+        body = drawn.partition("<tbody>")[2].partition("</tbody>")[0]
+        assert body.count("<th scope") == shown
+        assert ("ועוד 3 שורות" in text(body)) == is_country
+        # What is left out is in the sum all the same.
+        assert f"{100 * (MOST_SHOWN + 3):,}" in drawn.partition("<tfoot>")[2]
 
 
 def test_values_with_a_sign_show_it_beside_their_name():

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import polars as pl
 import pytest
 
+from models.allocation.problem.rule import Row
+from models.allocation.rules.alone import Alone
 from models.allocation.rules.choice import MustDrop, MustKeep, SchoolCapacity
+from pipelines.decide import committee
 from pipelines.decide.committee import registered_need, settled
 from pipelines.decide.goals import counted_effects, uncounted
 from pipelines.settings.city import load_city
@@ -227,3 +231,39 @@ def test_the_committee_s_own_amount_goes_before_last_year_s(city):
     doses, row = shared(decided, {"perach": 3 * FULL})
     assert (row["amount_source"], row["amount_agorot"]) == ("policy", 200)
     assert sum(FULL * dose for dose in doses.values()) <= 200
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_how_many_are_served_is_found_by_halving_as_by_trying_each_number(city, seed, monkeypatch):
+    """The same options as when every number of schools is tried, the greatest first."""
+    random = np.random.default_rng(seed)
+    count = int(random.integers(3, 40))
+    codes = [f"{100_001 + k}" for k in range(count)]
+    participants = random.integers(1, 60, count)
+    fixed = random.choice([0, 5_000, 40_000])
+    own = pl.DataFrame(
+        [
+            (code, level, int(fixed + participants[k] * 900 * level))
+            for k, code in enumerate(codes)
+            for level in range(1, 4)
+        ],
+        schema=["semel_mosad", "dose_level", "cost_agorot"],
+        orient="row",
+    ).with_columns(
+        pl.int_range(pl.len()).alias("column"),
+        participants=pl.Series(np.repeat(participants, 3)),
+        is_kept=pl.Series(np.repeat(random.random(count) < 0.1, 3)),
+        need=pl.lit(0.0),
+    )
+    need = pl.DataFrame({"semel_mosad": codes, "need": random.choice([0.1, 0.4, 0.9], count)})
+    cost = own["cost_agorot"].to_numpy()
+    rows = [
+        Row.counting(own["column"].to_numpy(), upper=int(random.integers(1, count + 1))),
+        Row(own["column"].to_numpy(), cost // 3, upper=int(random.integers(1, cost.sum()))),
+    ]
+    alone = Alone(np.ones(len(cost), bool), np.zeros(len(cost), bool), tuple(rows))
+    x = np.zeros(len(cost))
+    amount = int(random.integers(1, cost.sum()))
+    found = committee._bought(city, own, need, amount, x, alone)
+    monkeypatch.setattr(committee, "_most_served", lambda own, schools, *_: schools.height)
+    assert found.equals(committee._bought(city, own, need, amount, x, alone))

@@ -14,7 +14,7 @@ from models.allocation.problem.words import nis, told_apart
 from models.allocation.rules.order import NeedOrder, SpendingKept
 from models.allocation.solve.fair import envies_of
 from models.allocation.solve.model import model_of
-from models.allocation.solve.resolve import Effort, best_of_each, plan_vector
+from models.allocation.solve.resolve import Effort, best_of_each, is_national, plan_vector
 from models.keys import PAIR
 
 _SCHEMA = {
@@ -29,6 +29,11 @@ _SCHEMA = {
 }
 
 
+_LEFT_OVER = 1_000
+"""A channel may keep this part of what the plan spends of it. To the agora the search would be for
+a sum of whole lines, which may take hours where a plan spends nearly all of a budget."""
+
+
 def remaining_envies(
     problem: Problem,
     lines: pl.DataFrame,
@@ -40,7 +45,8 @@ def remaining_envies(
     """Each envied line of a plan, with the price of its being envied by nobody.
 
     The price is found by solving again: the line goes, or all its enviers get the response; every
-    rule is kept, no channel spends less (equality by taking away is none), and no other line
+    rule is kept, no channel spends less than 99.9 % of what it does (equality by taking away is
+    none, but a few shekels may be left), and no other line
     becomes envied.
 
     Args:
@@ -53,7 +59,8 @@ def remaining_envies(
     Returns:
         semel_mosad, response_id, needier_semel_mosad (the neediest school that envies it), enviers
         (how many do), cost_agorot (of the line), worth_loss (need-weighted SD·pupils that the plan
-        would lose; null where no plan keeps the rules), worth_loss_lo (at least this, proven),
+        would lose; null where no plan keeps the rules, and of a country, where none is sought),
+        worth_loss_lo (at least this, proven),
         worth_loss_pct, benefit_loss_sd_pupils (unweighted; below 0 = it would gain); by cost,
         dearest first.
     """
@@ -63,8 +70,8 @@ def remaining_envies(
     fairness = Fairness(0, needier, columns.pairs.clear(), seed=0).canonical(columns)
     envied, pairs = envies_of(model, fairness.needier).of_plan(x), columns.pairs.rows()
     order = next((rule for rule in problem.rules if isinstance(rule, NeedOrder)), NeedOrder(()))
-    money = [(c, columns.money(c)) for c in problem.channels["funding_channel"]]
-    spending = SpendingKept(tuple((c, int(m[x > 0.5].sum())) for c, m in money if m[x > 0.5].any()))
+    spent = {c: int(columns.money(c) @ (x > 0.5)) for c in problem.channels["funding_channel"]}
+    spending = SpendingKept(tuple((c, m - m // _LEFT_OVER) for c, m in spent.items() if m))
     others = (*(rule for rule in problem.rules if rule is not order), spending)
     need = dict(problem.schools.select("semel_mosad", "need").iter_rows())
     turned = (
@@ -84,9 +91,9 @@ def remaining_envies(
     alone, worth = columns.options["benefit_sd_pupils"].to_numpy(), model.worth(x)
     benefit = float(model.counting.counted(alone, x).sum())
     rows: list[tuple] = []
-    for (line, above), found in zip(
-        envied.items(), best_of_each(turned, effort, workers), strict=True
-    ):
+    # A country's envied lines are hundreds, and each search is of the whole country.
+    again = [None] * len(envied) if is_national(model) else best_of_each(turned, effort, workers)
+    for (line, above), found in zip(envied.items(), again, strict=True):
         neediest = max((pairs[a][0] for a in above), key=lambda school: (need[school], school))
         cost = int(columns.options["cost_agorot"][line])
         loss: tuple[float | None, ...] = (None,) * 4
@@ -100,7 +107,9 @@ def remaining_envies(
     )
 
 
-def envy_sentences(row: Mapping[str, Any], names: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
+def envy_sentences(
+    row: Mapping[str, Any], names: Mapping[str, tuple[str, str]], *, is_priced: bool = True
+) -> tuple[str, str]:
     """One envy in a sentence, Hebrew and English.
 
     Args:
@@ -117,6 +126,8 @@ def envy_sentences(row: Mapping[str, Any], names: Mapping[str, tuple[str, str]])
         f"{name_en}: {row['needier_semel_mosad']} (need {more}) could have had it and lacks it;"
         f" {row['semel_mosad']} (need {need}) has it, {money} NIS."
     )
+    if not is_priced:
+        return he, en
     if row["worth_loss"] is None:
         return (
             f"{he} אין תוכנית שמתקנת זאת, מקיימת את הכללים, מוציאה לא פחות ואינה יוצרת קנאה אחרת.",

@@ -18,6 +18,7 @@ from models.allocation.rules.choice import MustKeep
 from models.allocation.solve.certificate import Certificate, certify, certify_fairness
 from models.allocation.solve.clock import countdown
 from models.allocation.solve.fair import fairest, fairness_rules
+from models.allocation.solve.less_envy import less_envied
 from models.allocation.solve.maximin import highest_floor
 from models.allocation.solve.milp import best_by_milp
 from models.allocation.solve.model import NATIONAL_OPTIONS, Model, all_rules, recheck
@@ -89,8 +90,10 @@ def solve(
 
     **Fairness.** With `fairness` the plan is, of those within its band that spend as much in every
     channel, the one of least envy that is found (`fair.fairest`); its order of need and what it
-    keeps of last year then count among its rules. A band of zero, a country taken apart and an
-    objective that already minds how gains are spread (Atkinson) take the plan by worth.
+    keeps of last year then count among its rules. A country taken apart is repaired towards less
+    envy within the band (`less_envy`): no least is proven, and no order counts among its rules. A
+    band of zero and an objective that already minds how gains are spread (Atkinson) take the plan
+    by worth.
 
     The time limit is the one thing that depends on the machine: a plan that runs into it may
     differ between runs, and says "time limit".
@@ -131,14 +134,18 @@ def solve(
     found = best(model, gap=gap_pct / 100, time_limit_s=left_s, start=start)
 
     fair, by_worth = None, found.x
-    if fairness and fairness.band_pct > 0 and not is_apart and model.summed.is_linear:
-        fair = fairest(
-            model, by_worth, fairness, gap=gap_pct / 100, time_limit_s=max(seconds_left(), 1.0)
+    if fairness and fairness.band_pct > 0 and model.summed.is_linear:
+        left_s, gap = max(seconds_left(), 1.0), gap_pct / 100
+        fair = (
+            less_envied(model, by_worth, fairness, gap=gap, seconds_left=countdown(left_s))
+            if is_apart
+            else fairest(model, by_worth, fairness, gap=gap, time_limit_s=left_s)
         )
         status = "time limit" if fair.is_time_out else found.status
         found = replace(found, x=fair.x, status=status)
-        rules = (*rules, *fairness_rules(model, fair.x, fairness))
-        model = Model.of(columns, rules, model.objective)
+        if not is_apart:
+            rules = (*rules, *fairness_rules(model, fair.x, fairness))
+            model = Model.of(columns, rules, model.objective)
     plan = Plan.of(columns, np.flatnonzero(found.x))
     checked = _checked_rules(rules, plan)
     lines = _lines(plan, rules)

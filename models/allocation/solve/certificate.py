@@ -37,7 +37,8 @@ class FairnessCertificate:
         envy_agorot: what the envied lines cost.
         envy_agorot_best: the same of the plan by worth.
         envy_agorot_start: the same of the linear stand-in from which least envy was sought.
-        envy_bound_agorot: no plan of the band that spends as much in every channel has less.
+        envy_bound_agorot: no plan of the band that spends as much in every channel has less; None
+            where nothing is proven, as of a country.
         is_time_out: the time limit cut the search short.
         ties: which schools the registered lottery decided between.
     """
@@ -50,7 +51,7 @@ class FairnessCertificate:
     envy_agorot: int
     envy_agorot_best: int
     envy_agorot_start: int
-    envy_bound_agorot: int
+    envy_bound_agorot: int | None
     is_time_out: bool
     ties: tuple[Tie, ...]
 

@@ -27,7 +27,7 @@ from models.allocation.rules.order import LinesKept, NeedOrder
 from models.allocation.solve.clock import countdown
 from models.allocation.solve.highs import Milp, around, minimise, refine
 from models.allocation.solve.model import Model, model_of
-from models.allocation.solve.resolve import plan_vector
+from models.allocation.solve.resolve import is_national, plan_vector
 from models.allocation.solve.ties import Tie, draw_ties
 from models.keys import PAIR
 
@@ -51,7 +51,7 @@ class Fair:
         start: the linear stand-in from which least envy was sought.
         envies: who could envy whom.
         envy_bound_agorot: no plan of the band that spends as much in every channel leaves less
-            envied money (the solver's).
+            envied money (the solver's); None where nothing is proven.
         is_time_out: the time limit came first.
         ties: which schools the lot decided between.
     """
@@ -59,7 +59,7 @@ class Fair:
     x: np.ndarray
     start: np.ndarray
     envies: Envies
-    envy_bound_agorot: int
+    envy_bound_agorot: int | None
     is_time_out: bool
     ties: tuple[Tie, ...]
 
@@ -112,12 +112,16 @@ def fairness_rules(model: Model, x: np.ndarray, fairness: Fairness) -> tuple[Rul
 def with_order_kept(problem: Problem, lines: pl.DataFrame, fairness: Fairness) -> Problem:
     """The problem with what a fair plan keeps as rules: what it is explained and drawn in.
 
+    As it is where it is a country's: its rows of order would be as many as its pairs of schools.
+
     Args:
         problem: any.
         lines: semel_mosad, response_id, dose_level: the plan.
         fairness: what it was made under.
     """
     model = model_of(problem.canonical())
+    if is_national(model):
+        return problem
     kept = fairness_rules(model, plan_vector(model, lines), fairness)
     return replace(problem, rules=(*problem.rules, *kept))
 
@@ -261,7 +265,7 @@ def fairest(
     """
     fairness = fairness.canonical(model.columns)
     envies = envies_of(model, fairness.needier)
-    held = _Held.of(model, best, fairness)
+    held = Held.of(model, best, fairness)
     search = _Search(model, envies, fairness, held, countdown(time_limit_s))
     start, x, bound, is_time_out = best, best, 0, False
     if envies.enviers:
@@ -273,28 +277,33 @@ def fairest(
 
 
 @dataclass(frozen=True)
-class _Held:
+class Held:
     """What every plan of the band holds: worth and, in every channel, spending.
 
     Attributes:
+        model: the rules.
         worth: least worth.
-        spent: channel's agorot of each option, and the least that is spent.
+        spent: funding channel, its agorot of each option, and the least that is spent of it.
     """
 
     model: Model
     worth: float
-    spent: tuple[tuple[np.ndarray, int], ...]
+    spent: tuple[tuple[str, np.ndarray, int], ...]
 
     @classmethod
-    def of(cls, model: Model, best: np.ndarray, fairness: Fairness) -> _Held:
-        """Of the plan by worth."""
+    def of(cls, model: Model, best: np.ndarray, fairness: Fairness, short: float = 0.0) -> Held:
+        """Of the plan by worth; `short` is the share of its spending that may be missing."""
         channels = model.columns.choices.channels["funding_channel"]
-        money = [model.columns.money(channel) for channel in channels]
+        money = [(channel, model.columns.money(channel)) for channel in channels]
         bought = np.flatnonzero(best > 0.5)
         return cls(
             model,
             (1 - fairness.band_pct / 100) * model.worth(best),
-            tuple((each, int(each[bought].sum())) for each in money if each[bought].any()),
+            tuple(
+                (channel, each, math.ceil((1 - short) * int(each[bought].sum())))
+                for channel, each in money
+                if each[bought].any()
+            ),
         )
 
     def by(self, x: np.ndarray) -> bool:
@@ -303,7 +312,7 @@ class _Held:
         return (
             self.model.keeps(x)
             and self.model.worth(x) >= self.worth - _NEAR * abs(self.worth)
-            and all(int(money[bought].sum()) >= least for money, least in self.spent)
+            and all(int(money[bought].sum()) >= least for _, money, least in self.spent)
         )
 
     def on(self, milp: Milp) -> Milp:
@@ -314,7 +323,7 @@ class _Held:
             return np.append(values, np.zeros(width - len(values)))
 
         scale = self.model.scale
-        for money, least in self.spent:
+        for _, money, least in self.spent:
             milp = milp.with_row(wide(money), lower=least, is_whole=True)
         return milp.with_row(wide(self.model.benefit() * scale), lower=self.worth * scale)
 
@@ -326,7 +335,7 @@ class _Search:
     model: Model
     envies: Envies
     fairness: Fairness
-    held: _Held
+    held: Held
     seconds_left: Callable[[], float]
 
     def least_envy(self, start: np.ndarray, best: np.ndarray) -> tuple[np.ndarray, int, bool]:

@@ -188,8 +188,7 @@ def _by_prices(
     dual = relax(search, target=np.inf, seconds_left=seconds_left, start=start)
     if dual is None or np.isneginf(dual.bound):
         return None, dual is not None
-    choice = whole_plan(search, dual, gap=0.0, seconds_left=seconds_left)
-    return None if choice is None else by_school.bought(choice), False
+    return whole_plan(search, dual, gap=0.0, seconds_left=seconds_left), False
 
 
 def _richest(by_school: BySchool) -> np.ndarray | None:

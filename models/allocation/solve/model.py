@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -285,11 +285,21 @@ class Model:
         activity = self.activity(x)
         return bool(np.all((activity >= self.lower) & (activity <= self.upper)))
 
-    def polish(self, x: np.ndarray) -> np.ndarray:
+    def polish(
+        self,
+        x: np.ndarray,
+        may: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None,
+    ) -> np.ndarray:
         """Take every single move that still does good; each one raises benefit or saves money.
 
-        In a city the best one first, looked for anew after each; in a country those of all schools
-        in the order of one look, a school's one, while they keep the rows.
+        In a city the best one first, looked for anew after each that does good; those that only
+        save, and in a country all, in the order of one look, a school's one, while they keep the
+        rows.
+
+        Args:
+            x: a plan, 0/1 per option.
+            may: of a plan and of what moves buy and give up (−1 = nothing), which may be taken;
+                None = all of them.
         """
         x = x.copy()
         is_national = len(x) >= NATIONAL_OPTIONS
@@ -298,12 +308,14 @@ class Model:
             gain = self.counting.change(x, add, drop)
             # What neither does good nor saves is never taken; it needs no look at its rows.
             saves = (self._cost_steps(add, drop) < 0) | (add < 0)
-            useful = np.flatnonzero((gain > 0) | ((gain == 0) & saves))
+            is_useful = (gain > 0) | ((gain == 0) & saves)
+            useful = np.flatnonzero(is_useful if may is None else is_useful & may(x, add, drop))
             moves = self._moves(x, add[useful], drop[useful], gain[useful])
             good = moves.best_free()
-            taken = self._together(moves, good, x) if is_national else good[:1]
-            if not len(taken):
+            if not len(good):
                 return x
+            is_one = not is_national and moves.gain[good[0]] > 0
+            taken = good[:1] if is_one else self._together(moves, good, x)
             x[moves.drop[taken][moves.drop[taken] >= 0]] = 0
             x[moves.add[taken][moves.add[taken] >= 0]] = 1
 

@@ -96,8 +96,34 @@ def minimise_possible(
         kept: as in `possible`.
     """
     is_open = possible(model, kept)
+    if is_open is None:
+        return Outcome(None, np.inf, is_infeasible=True, is_time_out=False, seconds=0.0)
+    return minimise_open(
+        model, milp, is_open, gap=gap, time_limit_s=time_limit_s, max_nodes=max_nodes
+    )
+
+
+def minimise_open(
+    model: Model,
+    milp: Milp,
+    is_open: np.ndarray,
+    *,
+    gap: float,
+    time_limit_s: float,
+    max_nodes: int | None = None,
+) -> Outcome:
+    """As `minimise_possible`, of plans that hold none but some options.
+
+    Args:
+        model: the rows.
+        milp: those of them that count, and no others.
+        is_open: by option, whether a plan may hold it.
+        gap: as `minimise`.
+        time_limit_s: as `minimise`.
+        max_nodes: as `minimise`.
+    """
     nothing = np.zeros(milp.matrix.shape[1])
-    if is_open is None or not (is_open.any() or milp.holds(nothing)):
+    if not (is_open.any() or milp.holds(nothing)):
         return Outcome(None, np.inf, is_infeasible=True, is_time_out=False, seconds=0.0)
     if not is_open.any():
         return Outcome(nothing, 0.0, is_infeasible=False, is_time_out=False, seconds=0.0)

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import chain
 from threading import Lock
 
 import numpy as np
@@ -25,6 +24,7 @@ from models.allocation.problem.choices import refuse
 from models.allocation.problem.objective import Total
 from models.allocation.problem.words import NO_PLAN
 from models.allocation.solve.clock import countdown
+from models.allocation.solve.listed import best_of_lists
 from models.allocation.solve.model import NATIONAL_OPTIONS, Model
 from models.allocation.solve.national.decomposition import Start, take_apart
 from models.allocation.solve.search_result import NoPlanInTime
@@ -122,6 +122,10 @@ def best(model: Model, effort: Effort, start: Start | None = None) -> Resolved |
     if is_national(model):
         return _best_apart(model, effort, start)
     limit_s, gap = effort.time_limit_s, effort.gap_pct / 100
+    listed = best_of_lists(model, gap=gap, seconds_left=countdown(limit_s), start=start)
+    if listed is not None:
+        worth = model.worth(listed.x)
+        return Resolved(listed.x, worth, max(listed.bound, worth), listed.start)
     outcome = maximise_possible(model, gap=gap, time_limit_s=limit_s)
     if outcome.is_infeasible:
         return None
@@ -211,12 +215,8 @@ def best_of_each(
     first = next(left, None)
     if first is None:
         return []
-    found: list[Resolved | None] = []
-    if is_national(first):
-        found = [best(first, effort)]
-        start = found[0].start if found[0] else None
-    else:
-        left, start = chain([first], left), None
+    found = [best(first, effort)]
+    start = found[0].start if found[0] else None
     with ThreadPoolExecutor(workers) as pool:
         waiting = deque[Future[Resolved | None]]()
         for model in left:

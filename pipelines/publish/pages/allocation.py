@@ -16,6 +16,7 @@ from markupsafe import Markup
 from models.keys import PAIR
 from pipelines.publish import charts, words
 from pipelines.publish.pages.base import ReportContext, Rows, page
+from pipelines.publish.pages.first.facts import rows_by
 from pipelines.publish.pages.voices import voices
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import CITY
@@ -39,16 +40,17 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         tables: the marts, as the audience may see them.
         context: what the page says about itself.
     """
+    # Of a country's schools `make why` tells the reasons, one at a time.
+    shown_parts = tables["mart_allocation_part"]
+    shown_parts = shown_parts.clear() if context.is_country else shown_parts
     parts = {
         pair: own.to_dicts()
         for pair, own in (
-            tables["mart_allocation_part"]
-            .sort(
+            shown_parts.sort(
                 *PAIR,
                 pl.col("part").replace_strict({"weighted_benefit": 0, "surplus": 2}, default=1),
                 "part",
-            )
-            .group_by(PAIR, maintain_order=True)
+            ).group_by(PAIR, maintain_order=True)
         )
     }
     schools = tables["mart_allocation_school"].sort("need_tier", "school_name_he", "semel_mosad")
@@ -181,7 +183,7 @@ def render_allocation(tables: Mapping[str, pl.DataFrame], context: ReportContext
         .sort("information_worth", "response_id", descending=[True, False])
         .to_dicts(),
         by_response=_by_response(lines, tables["mart_city_service"]),
-        by_school=[_school(row, lines, tables) for row in schools.to_dicts()],
+        by_school=_by_school(schools, lines, tables, has_reasons=not context.is_country),
         close_calls=_close_calls(tables["mart_allocation_flip"]),
     )
 
@@ -361,11 +363,14 @@ def _by_response(lines: pl.DataFrame, services: pl.DataFrame) -> Rows:
     )
 
 
-def _school(
-    row: dict[str, Any], lines: pl.DataFrame, tables: Mapping[str, pl.DataFrame]
-) -> dict[str, Any]:
-    """Return one school with its lines and the reason of every response."""
-    own = pl.col("semel_mosad") == row["semel_mosad"]
+def _by_school(
+    schools: pl.DataFrame,
+    lines: pl.DataFrame,
+    tables: Mapping[str, pl.DataFrame],
+    *,
+    has_reasons: bool,
+) -> Rows:
+    """Return each school with its lines and, where they are shown, the reason of every response."""
     firmness = tables["mart_allocation_stability"].select(
         *PAIR,
         "stability",
@@ -375,26 +380,28 @@ def _school(
         "selection_hi",
         "usual_dose_level",
     )
-    return row | {
-        "lines": (
-            lines.filter(own)
-            .sort("cost_agorot", "response_id", descending=[True, False])
-            .to_dicts()
-        ),
-        "reasons": (
-            tables["mart_allocation_reason"]
-            .filter(own)
-            .join(firmness, on=PAIR)
-            .join(lines.select(*PAIR, "dose", "host_semel_mosad", "asset_id"), on=PAIR, how="left")
-            .sort(
-                pl.col("plan_dose_level").is_null(),
-                "above_line",
-                "response_id",
-                descending=[False, True, False],
-            )
-            .to_dicts()
-        ),
-    }
+    ordered = lines.sort("cost_agorot", "response_id", descending=[True, False])
+    reasons = (
+        tables["mart_allocation_reason"]
+        .join(firmness, on=PAIR)
+        .join(lines.select(*PAIR, "dose", "host_semel_mosad", "asset_id"), on=PAIR, how="left")
+        .sort(
+            pl.col("plan_dose_level").is_null(),
+            "above_line",
+            "response_id",
+            descending=[False, True, False],
+        )
+    )
+    lines_of = rows_by(ordered, "semel_mosad")
+    reasons_of = rows_by(reasons if has_reasons else reasons.clear(), "semel_mosad")
+    return [
+        row
+        | {
+            "lines": lines_of.get(row["semel_mosad"], []),
+            "reasons": reasons_of.get(row["semel_mosad"], []),
+        }
+        for row in schools.to_dicts()
+    ]
 
 
 def _close_calls(turning_points: pl.DataFrame) -> Rows:

@@ -55,6 +55,8 @@ ANNEXES = {
     "guide": ("מדריך לרשות", "איך מביאים קבצים, מריצים, בודקים ומפרסמים, ומה עושים בכל ממצא."),
 }
 
+MOST_SHOWN = 200
+"""Rows of a table on a page of a country."""
 _OF_THE_PLAN = ("report", "responses", "allocation", "scenarios")
 
 
@@ -293,6 +295,7 @@ def environment() -> Environment:
         "meanings": dictionary().meanings,
         "first_layer": FIRST,
         "annexes": ANNEXES,
+        "most_shown": MOST_SHOWN,
         "script": script,
         "security_policy": security_policy,
     }
@@ -305,6 +308,8 @@ def place_of(
     """Return where a page tells of a school, by its code: its own, or that of its authority."""
     if not context.is_country:
         return lambda code: f"{root}schools/{code}.html"
+    if "mart_authority_school" not in tables:  # outside the administration, who reads no authority
+        return lambda code: ""
     authority = dict(tables["mart_authority_school"].iter_rows())
     return lambda code: f"{root}authorities/{authority.get(code, '0')}.html#s{code}"
 
@@ -384,6 +389,7 @@ def page(
     tables: Mapping[str, pl.DataFrame],
     context: ReportContext,
     at: str = "",
+    names: Names | None = None,
     **values: Any,
 ) -> str:
     """Return a page as one HTML text without requests, its style inside.
@@ -394,12 +400,13 @@ def page(
         context: what the page says about itself.
         at: the page's place in the release, without `.html`: `schools/900001`; by default that of
             its template: `first/index` is drawn as `index`, and `report` as `annex/report`.
+        names: `names_of` the tables, where many pages are drawn of the same.
         values: what the template reads beside the marts.
     """
     folder, _, name = template.rpartition("/")
     at = at or (name if folder else f"annex/{name}")
     root = "../" * at.count("/")
-    names = names_of(tables)
+    names = names_of(tables) if names is None else names
     name_of = partial(called, names)
     is_of_the_plan = bool(folder) or name in _OF_THE_PLAN
     return (

@@ -16,7 +16,8 @@ from models.allocation.solve.model import Model
 from models.allocation.solve.national.lagrangian import Pool, relax
 from models.allocation.solve.national.repair import whole_plan
 from models.allocation.solve.national.school_blocks import BySchool
-from models.allocation.solve.national.school_plans import MOST_APART, Search
+from models.allocation.solve.national.school_plans import MOST_APART, Answers, Search
+from models.allocation.solve.national.teams import Teams
 from models.allocation.solve.search_result import SearchResult
 
 _SHARE_OF_GAP, _OF_A_COUNTRY = 0.1, 0.6
@@ -38,13 +39,17 @@ class Start:
 
     Attributes:
         price: of each limit of what schools share, by what tells it from others in all models.
+        column: of the choices (`BySchool.column`).
         school: of the school plans found.
         choice: plan × pair.
+        unit: what the most a school can gain was counted at; prices go up and down with it.
     """
 
     price: dict[Side, float]
+    column: np.ndarray
     school: np.ndarray
     choice: np.ndarray
+    unit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -70,20 +75,23 @@ def take_apart(
     All steps are counted, so that the same problem and start give the same plan on any machine that
     needs less than the time limit.
     """
-    by_school = BySchool.of(model)
+    by_school = _split(model)
     search = Search(by_school, model.summed)
     is_country = len(by_school.pupils) > MOST_APART
     target = max((_OF_A_COUNTRY if is_country else _SHARE_OF_GAP) * gap, _FINEST)
-    sides = _sides(model, by_school)
-    held, price = _kept(search, start, sides)
+    sides = sides_of(model, by_school)
+    held, price = kept_of(search, start, sides)
     dual = relax(search, target=target, seconds_left=seconds_left, start=held, price=price)
     if dual is None or np.isneginf(dual.bound):
         return Apart(None, np.inf if dual is None else -np.inf, None)
     near = max(gap if is_country else gap / 4, _FINEST)
-    choice = whole_plan(search, dual, gap=near, seconds_left=seconds_left)
-    x = None if choice is None else model.polish(by_school.bought(choice))
+    plan = whole_plan(search, dual, gap=near, seconds_left=seconds_left)
+    x = None if plan is None else model.polish(plan)
     left = Start(
-        dict(zip(sides, dual.price.tolist(), strict=True)), dual.pool.school, dual.pool.choice
+        dict(zip(sides, dual.price.tolist(), strict=True)),
+        by_school.column,
+        dual.pool.school,
+        dual.pool.choice,
     )
     return Apart(x, dual.bound, left)
 
@@ -93,15 +101,22 @@ def prices_apart(model: Model) -> tuple[np.ndarray, float] | None:
 
     None where not even mixtures of school plans keep the rules.
     """
-    by_school = BySchool.of(model)
+    by_school = _split(model)
     search = Search(by_school, model.summed)
     dual = relax(search, target=_OF_A_COUNTRY * _NEAR, seconds_left=lambda: math.inf)
     if dual is None or np.isneginf(dual.bound) or dual.is_short:
         return None
-    return by_school.by_row(model, dual.price, search.own_prices(dual.price)), dual.bound
+    own = search.own_prices(dual.price)
+    return by_school.by_row(model, dual.price, own, by_school.teams.best(dual.best)), dual.bound
 
 
-def _sides(model: Model, by_school: BySchool) -> list[Side]:
+def _split(model: Model) -> BySchool:
+    """The model by school; in a country those that open responses together stand in teams."""
+    is_country = model.columns.schools.height > MOST_APART
+    return BySchool.of(model, Teams.of(model) if is_country else None)
+
+
+def sides_of(model: Model, by_school: BySchool) -> list[Side]:
     """What tells each limit of what schools share from others."""
     seen, found = Counter[tuple[str, int]](), list[Side]()
     for row, sign in by_school.sides.tolist():
@@ -111,8 +126,8 @@ def _sides(model: Model, by_school: BySchool) -> list[Side]:
     return found
 
 
-def _kept(
-    search: Search, start: Start | None, sides: Sequence[Side]
+def kept_of(
+    search: Answers, start: Start | None, sides: Sequence[Side]
 ) -> tuple[Pool | None, np.ndarray | None]:
     """The school plans of a start that keep the schools' own rows; and its prices.
 
@@ -121,6 +136,9 @@ def _kept(
     by_school = search.by_school
     if start is None or by_school.is_infeasible:
         return None, None
+    price = np.array([start.price.get(side, 0.0) for side in sides])
+    if not np.array_equal(start.column, by_school.column):
+        return None, price
     pairs = np.arange(start.choice.shape[1])
     is_open = by_school.is_open[start.school[:, None], pairs, start.choice].all(axis=1)
     used = by_school.counted(
@@ -128,7 +146,6 @@ def _kept(
     )
     most, least = by_school.most[start.school], by_school.least[start.school]
     kept = is_open & ((used <= most) & (used >= least)).all(axis=1)
-    price = np.array([start.price.get(side, 0.0) for side in sides])
     if len(np.unique(start.school[kept])) < len(by_school.pupils):
         return None, price
     return Pool.of(search, start.school[kept], start.choice[kept]), price

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.allocation.solve.national.highs_lp import GrowingLp
 from models.allocation.solve.national.school_blocks import BySchool
-from models.allocation.solve.national.school_plans import MOST_APART, Search
+from models.allocation.solve.national.school_plans import MOST_APART, Answers
 
 _ROUNDS = 100
 _SMOOTHING, _COUNTRY_SMOOTHING = 0.5, 0.2
@@ -60,13 +60,13 @@ class Pool:
     use: np.ndarray
 
     @classmethod
-    def of(cls, search: Search, school: np.ndarray, choice: np.ndarray) -> Pool:
+    def of(cls, search: Answers, school: np.ndarray, choice: np.ndarray) -> Pool:
         """Plans with what they are worth and use."""
         use = search.by_school.picked(search.by_school.shared, school, choice)
         return cls(school, choice, search.worth(school, choice), use)
 
     @classmethod
-    def none(cls, search: Search) -> Pool:
+    def none(cls, search: Answers) -> Pool:
         """No plans."""
         pairs = search.by_school.each.shape[1]
         return cls.of(search, np.zeros(0, dtype=np.int64), np.zeros((0, pairs), dtype=np.int8))
@@ -74,6 +74,17 @@ class Pool:
     def at(self, kept: np.ndarray) -> Pool:
         """Some of the plans."""
         return Pool(self.school[kept], self.choice[kept], self.worth[kept], self.use[kept])
+
+    def of_schools(self, taken: np.ndarray) -> Pool:
+        """The plans of some schools, numbered by their place among them."""
+        place = np.full(int(max(self.school.max(initial=-1), taken.max(initial=-1))) + 1, -1)
+        place[taken] = np.arange(len(taken))
+        if np.array_equal(place, np.arange(len(place))):
+            return self
+        number = place[self.school]
+        kept = np.flatnonzero(number >= 0)
+        kept = kept[np.argsort(number[kept], kind="stable")]
+        return Pool(number[kept], self.choice[kept], self.worth[kept], self.use[kept])
 
     def value(self, price: np.ndarray) -> np.ndarray:
         """Worth less what the plans pay at a price."""
@@ -176,8 +187,10 @@ class _Grouped(_Master):
     def __init__(self, by_school: BySchool, unit: float) -> None:
         """Groups of schools, one after the other."""
         super().__init__(by_school, unit, _GROUPS)
-        count = len(by_school.pupils)
-        self.group = np.arange(count) * _GROUPS // count
+        self.teams = by_school.teams
+        teams = int(self.teams.team[-1]) + 1
+        # All entries of a team stand in one group, which answers with one choice of it.
+        self.group = (self.teams.team * _GROUPS // teams)[self.teams.choice]
         self.limit, self.centre = by_school.limit, unit / self.scale
 
     def add(self, plans: Pool) -> None:
@@ -189,10 +202,11 @@ class _Grouped(_Master):
         query, is_short, mixed = centre, True, -np.inf
         for _ in range(_CUTS):
             held, earned = pool.leaders(query, len(self.group))
-            value = float(query @ self.limit + earned.sum())
+            taken = self.teams.best(earned)
+            value = float(query @ self.limit + earned[taken].sum())
             if value < least:
                 centre, least = query, value
-            self._offer(pool, held)
+            self._offer(pool, held[taken], self.group[taken])
             mixed, price, _, is_short = super().solve(pool, near)
             if not is_short and least - mixed <= near * abs(least):
                 break
@@ -200,12 +214,10 @@ class _Grouped(_Master):
         self.centre = centre
         return mixed, centre, pool.best(centre, len(self.group)), is_short
 
-    def _offer(self, pool: Pool, held: np.ndarray) -> None:
+    def _offer(self, pool: Pool, held: np.ndarray, group: np.ndarray) -> None:
         """Offer the groups' answers, each the plans of its schools."""
-        worth = np.bincount(self.group, pool.worth[held], _GROUPS)
-        use = np.stack(
-            [np.bincount(self.group, of_row, _GROUPS) for of_row in pool.use[held].T], axis=1
-        )
+        worth = np.bincount(group, pool.worth[held], _GROUPS)
+        use = np.stack([np.bincount(group, of_row, _GROUPS) for of_row in pool.use[held].T], axis=1)
         entry = np.column_stack([np.ones(_GROUPS), use / self.scale])
         shared = np.broadcast_to(_GROUPS + np.arange(self.rows), use.shape)
         row, shown = np.column_stack([np.arange(_GROUPS), shared]), entry != 0
@@ -220,12 +232,13 @@ def scale_of(by_school: BySchool) -> np.ndarray:
 
 
 def relax(
-    search: Search,
+    search: Answers,
     *,
     target: float,
     seconds_left: Callable[[], float],
     start: Pool | None = None,
     price: np.ndarray | None = None,
+    smoothing: float | None = None,
 ) -> Dual | None:
     """The prices of what schools share, with the bound they prove.
 
@@ -235,6 +248,8 @@ def relax(
         seconds_left: the safety limit; rounds are otherwise counted, not timed.
         start: plans of every school, by school; one is searched for where they are not given.
         price: prices to begin with, where there are any.
+        smoothing: how much of the best prices yet is asked with those of a mixture; by the number
+            of schools where it is not given.
 
     Returns:
         None where some school's plan was not found though one may exist.
@@ -244,6 +259,8 @@ def relax(
     if by_school.is_infeasible:
         return Dual(-np.inf, np.zeros(rows), np.zeros(schools), Pool.none(search), is_short=True)
     is_country = schools > MOST_APART
+    if smoothing is None:
+        smoothing = _COUNTRY_SMOOTHING if is_country else _SMOOTHING
     widths = _COUNTRY_WIDTHS if is_country else _WIDTHS
     pool = start or _first(search, np.zeros(rows) if price is None else price, widths)
     if isinstance(pool, Dual) or pool is None:
@@ -261,7 +278,6 @@ def relax(
         is_near = not is_short and bound - mixed <= target * bound
         if bound < 0 or is_near or seconds_left() <= 0:
             break
-        smoothing = _COUNTRY_SMOOTHING if is_country else _SMOOTHING
         query = price if is_direct else smoothing * centre + (1 - smoothing) * price
         spare = max(target * bound, bound - mixed) / schools / 4 if is_country else None
         answer = _answer(search, pool, query, widths[width], spare)
@@ -294,30 +310,36 @@ class _Answer:
 
 
 def _answer(
-    search: Search, pool: Pool, price: np.ndarray, width: int, spare: float | None = None
+    search: Answers, pool: Pool, price: np.ndarray, width: int, spare: float | None = None
 ) -> _Answer:
     """The schools' plans at prices and L(λ); `unsure` is what an exact search could take off it."""
     floor = pool.best(price, len(search.by_school.pupils))
     found = search.plans(price, floor=floor, width=width, spare=spare)
     plans = Pool.of(search, found.school, found.choice)
-    sure = np.maximum(floor, plans.best(price, len(floor)))
+    sure, teams = np.maximum(floor, plans.best(price, len(floor))), search.by_school.teams
     top = np.maximum(found.upper, sure)
-    bound = _rounded_up(price * search.by_school.limit, top)
-    return _Answer(plans, bound, top, float((top - sure).sum()))
+    tops = teams.tops(top)
+    bound = _rounded_up(price * search.by_school.limit, tops)
+    return _Answer(plans, bound, top, float((tops - teams.tops(sure)).sum()))
 
 
-def _first(search: Search, price: np.ndarray, widths: Sequence[int]) -> Pool | Dual | None:
+def _first(search: Answers, price: np.ndarray, widths: Sequence[int]) -> Pool | Dual | None:
     """A plan of every school; a bound of −inf where one has none, None where none was found."""
-    schools = len(search.by_school.pupils)
+    by_school = search.by_school
+    schools, teams = len(by_school.pupils), by_school.teams
     nothing = np.full(schools, -np.inf)
     for width in widths:
         found = search.plans(price, floor=nothing, width=width)
         pool = Pool.of(search, found.school, found.choice).at(_leading(found.school, 1))
-        if len(pool.school) == schools:
-            return pool
         missing = np.setdiff1d(np.arange(schools), pool.school)
-        if np.isneginf(found.upper[missing]).any():
+        none = missing[np.isneginf(found.upper[missing])]
+        if np.isneginf(teams.tops(np.where(np.isin(np.arange(schools), none), -np.inf, 0.0))).any():
             return Dual(-np.inf, price, nothing, pool, is_short=True)
+        if len(none) == len(missing):
+            # A choice that some school of a team has no plan for is worth nothing to it.
+            pairs = by_school.each.shape[1]
+            empty = Pool.of(search, none, np.zeros((len(none), pairs), dtype=np.int8))
+            return pool.merged(replace(empty, worth=np.full(len(none), -np.inf)))
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
@@ -23,39 +24,49 @@ _CLOSER = 1e-6
 def whole_plan(
     search: Search, dual: Dual, *, gap: float, seconds_left: Callable[[], float]
 ) -> np.ndarray | None:
-    """A good plan that keeps all rules, as choices school × pair; None where none was found.
+    """A good plan that keeps all rules, 0/1 per option; None where none was found.
+
+    Where schools open responses together, each team does what is best at the prices.
 
     The schools' most valuable plans at the prices are put together, repaired where they use too
     much, and then mixed anew by the solver with one plan per school (the restricted master problem
     in whole numbers), which is a search over swaps between all schools at once. A fixed number of
     nodes, not of seconds, ends it.
     """
-    limit, scale = search.by_school.limit, scale_of(search.by_school)
-    schools = len(dual.best)
+    by_school = search.by_school
+    limit, scale = by_school.limit, scale_of(by_school)
+    _, value = dual.pool.leaders(dual.price, len(by_school.pupils))
+    taken = by_school.teams.best(value)
+    dual = replace(dual, best=dual.best[taken], pool=dual.pool.of_schools(taken))
+    schools = len(taken)
+
+    def bought(pool: Pool, plan: np.ndarray) -> np.ndarray:
+        return by_school.bought(taken[pool.school[plan]], pool.choice[plan])
+
     if schools > MOST_APART:
         # Mostly the plans that the prices were found by are enough.
         start = _repaired(dual.pool, dual.best, dual.price, limit, scale)
         if start is not None:
             start = _filled(dual.pool, start, dual.price, limit)
             if dual.bound - dual.pool.worth[start].sum() <= gap * dual.bound:
-                return dual.pool.choice[start]
-    pool = _near(search, dual)
+                return bought(dual.pool, start)
+    pool = _near(search, dual, taken)
     start = _repaired(pool, dual.best, dual.price, limit, scale)
     if start is not None and schools > MOST_APART:
         start = _filled(pool, start, dual.price, limit)
     if start is not None and dual.bound - pool.worth[start].sum() <= gap * dual.bound:
-        return pool.choice[start]
+        return bought(pool, start)
     best = _mixed(pool, start, schools, limit, scale, gap, seconds_left)
-    return None if best is None else pool.choice[best]
+    return None if best is None else bought(pool, best)
 
 
-def _near(search: Search, dual: Dual) -> Pool:
+def _near(search: Search, dual: Dual, taken: np.ndarray) -> Pool:
     """The plans nearest in value to their school's best at the prices; a few of every school."""
     schools = len(dual.best)
     width = min(max(_PLANS // schools, _FEWEST), _PLANS // 4)
-    nothing = np.full(schools, -np.inf)
+    nothing = np.full(len(search.by_school.pupils), -np.inf)
     more = search.plans(dual.price, floor=nothing, width=width)
-    pool = dual.pool.merged(Pool.of(search, more.school, more.choice))
+    pool = dual.pool.merged(Pool.of(search, more.school, more.choice).of_schools(taken))
     loss = dual.best[pool.school] - pool.value(dual.price)
     order = np.lexsort((loss, pool.school))
     school = pool.school[order]

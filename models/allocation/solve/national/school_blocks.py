@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from models.allocation.solve.model import Model
+from models.allocation.solve.national.teams import Teams
 from models.keys import PAIR
 
 FREE = np.int64(1) << 62
@@ -19,6 +20,7 @@ class BySchool:
     """The model's rows, split, on arrays by school × pair × choice; choice 0 buys nothing.
 
     A row whose columns all lie in one school is that school's own; any other ties schools together.
+    Where schools stand in teams, "school" means one of their entries everywhere here (`Teams`).
     This is read off the rows, so a new rule needs no change here. Choices that no plan of the
     school can hold and own rows that no plan can break are left out. All coefficients are whole
     numbers.
@@ -40,6 +42,8 @@ class BySchool:
         sides: position in the model of each of them, and 1 for its upper limit, −1 for its lower.
         own_at: position in the model of the own rows, school × row; −1 = none.
         is_infeasible: some school, or some row without columns, already rules out every plan.
+        teams: the schools of the entries.
+        options: how many there are in all.
     """
 
     pupils: np.ndarray
@@ -58,10 +62,17 @@ class BySchool:
     sides: np.ndarray
     own_at: np.ndarray
     is_infeasible: bool
+    teams: Teams
+    options: int
 
     @classmethod
-    def of(cls, model: Model) -> BySchool:
-        """Split a model."""
+    def of(cls, model: Model, teams: Teams | None = None) -> BySchool:
+        """Split a model.
+
+        Args:
+            model: its rows.
+            teams: of its schools; None = every school is laid out once.
+        """
         options, schools = model.columns.options, model.columns.schools
         place = _places(options, schools)
         size = (schools.height, *(int(axis.max()) + 1 for axis in place[1:]))
@@ -104,8 +115,10 @@ class BySchool:
         own_at = np.full((schools.height, width), -1)
         own_at[first[own_rows], number] = own_rows
 
-        up = np.flatnonzero(~is_own & np.isfinite(model.upper))
-        down = np.flatnonzero(~is_own & np.isfinite(model.lower))
+        teams = teams or Teams.alone(schools.height, len(length))
+        is_shared = ~is_own & ~teams.rows
+        up = np.flatnonzero(is_shared & np.isfinite(model.upper))
+        down = np.flatnonzero(is_shared & np.isfinite(model.lower))
         shared = np.zeros((*size, len(up) + len(down)), dtype=np.int64)
         sides = np.array(
             [*((row, 1) for row in up), *((row, -1) for row in down)], dtype=np.int64
@@ -116,9 +129,36 @@ class BySchool:
             shared[(*at, side)] = sign * matrix.data[entries].astype(np.int64)
         limit = _whole(np.concatenate([model.upper[up], -model.lower[down]]))
 
-        is_open, can_all = _tightened(is_open, own, own_first, least, most)
-        own, own_first, least, most, own_at = _needed(is_open, own, own_first, least, most, own_at)
         pupils = schools["pupils"].to_numpy()
+        if not teams.is_trivial:
+            is_open = _opened(is_open[teams.school], teams, place)
+            own, own_first, least, most, own_at = (
+                part[teams.school] for part in (own, own_first, least, most, own_at)
+            )
+        is_open, able = _tightened(is_open, own, own_first, least, most)
+        can_all = bool(able.all())
+        if not teams.is_trivial:
+            left = teams.without(~able)
+            can_all = left is not None
+            if left:
+                teams, kept = left
+                is_open, own, own_first, least, most, own_at = (
+                    part[kept] for part in (is_open, own, own_first, least, most, own_at)
+                )
+            pupils, column, each, first_benefit, group, shared = (
+                part[teams.school] for part in (pupils, column, each, first_benefit, group, shared)
+            )
+            # What only a few schools share would widen the arrays of all.
+            order = _packed(is_open)
+            is_open, column, each, first_benefit = (
+                np.take_along_axis(part, order, axis=2)
+                for part in (is_open, column, each, first_benefit)
+            )
+            own, own_first, shared = (
+                np.take_along_axis(part, order[..., None], axis=2)
+                for part in (own, own_first, shared)
+            )
+        own, own_first, least, most, own_at = _needed(is_open, own, own_first, least, most, own_at)
         return cls(
             pupils,
             column,
@@ -136,20 +176,25 @@ class BySchool:
             sides,
             own_at,
             broken or not can_all,
+            teams,
+            options.height,
         )
 
-    def by_row(self, model: Model, price: np.ndarray, own: np.ndarray) -> np.ndarray:
+    def by_row(
+        self, model: Model, price: np.ndarray, own: np.ndarray, taken: np.ndarray
+    ) -> np.ndarray:
         """Prices by row of the model, below 0 where a lower limit demands.
 
         Args:
             model: as it was split.
             price: of the rows between schools.
             own: of the schools' own rows, school × row.
+            taken: the entry of each school that is meant.
         """
         row = np.zeros(len(model.rows))
         np.add.at(row, self.sides[:, 0], self.sides[:, 1] * price)
-        held = self.own_at >= 0
-        row[self.own_at[held]] = own[held]
+        at, own = self.own_at[taken], own[taken]
+        row[at[at >= 0]] = own[at >= 0]
         return row
 
     @property
@@ -163,7 +208,7 @@ class BySchool:
         own_first = np.concatenate([self.own_first, first[..., None]], axis=3)
         lower = np.column_stack([self.least, least])
         upper = np.column_stack([self.most, np.full(len(least), FREE)])
-        is_open, can_all = _tightened(self.is_open, own, own_first, lower, upper)
+        is_open, able = _tightened(self.is_open, own, own_first, lower, upper)
         own_at = np.column_stack([self.own_at, np.full(len(least), -1)])
         own, own_first, lower, upper, own_at = _needed(
             is_open, own, own_first, lower, upper, own_at
@@ -176,7 +221,7 @@ class BySchool:
             least=lower,
             most=upper,
             own_at=own_at,
-            is_infeasible=self.is_infeasible or not can_all,
+            is_infeasible=self.is_infeasible or not able.all(),
         )
 
     def counted(
@@ -201,11 +246,10 @@ class BySchool:
             total += values[school, pair, choice[:, pair]]
         return total
 
-    def bought(self, choice: np.ndarray) -> np.ndarray:
-        """0/1 per option of a plan given as school × pair."""
-        schools, pairs = np.ogrid[: choice.shape[0], : choice.shape[1]]
-        columns = self.column[schools, pairs, choice]
-        x = np.zeros(int(self.column.max()) + 1)
+    def bought(self, school: np.ndarray, choice: np.ndarray) -> np.ndarray:
+        """0/1 per option of a plan given as choices school × pair, of these schools."""
+        columns = self.column[school[:, None], np.arange(choice.shape[1]), choice]
+        x = np.zeros(self.options)
         x[columns[columns >= 0]] = 1
         return x
 
@@ -262,26 +306,58 @@ def ranges(
     return low, high
 
 
+def _opened(is_open: np.ndarray, teams: Teams, place: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Which choices exist for the entries, by what their teams hold and leave."""
+    entry, option = teams.closed
+    is_open[entry, place[1][option], place[2][option]] = False
+    entry, option = teams.held
+    pair, choice = place[1][option], place[2][option]
+    is_open[entry, pair] = np.arange(is_open.shape[2]) == choice[:, None]
+    return is_open
+
+
+def _packed(is_open: np.ndarray) -> np.ndarray:
+    """Positions of each pair's choices that keep an open one: nothing, the open ones, some more."""
+    closed = ~is_open
+    closed[:, :, 0] = False
+    width = int((~closed).sum(axis=2).max(initial=1))
+    return np.argsort(closed, axis=2, kind="stable")[:, :, :width]
+
+
 def _tightened(
     is_open: np.ndarray,
     own: np.ndarray,
     own_first: np.ndarray,
     least: np.ndarray,
     most: np.ndarray,
-) -> tuple[np.ndarray, bool]:
-    """The choices that each own row, taken alone, allows; and whether every pair keeps one."""
-    while is_open.any(axis=2).all():
-        low, high = ranges(is_open, own, own_first)
+) -> tuple[np.ndarray, np.ndarray]:
+    """The choices that each own row, taken alone, allows; and whether each school keeps one of
+    every pair.
+    """
+    able = _keeps_one(is_open)
+    while able.any():
+        # What is open of a school that cannot is of no interest, and its sums would overflow.
+        shown = is_open | ~able[:, None, None]
+        low, high = ranges(shown, own, own_first)
         rest_low = (low.sum(axis=1)[:, None] - low)[:, :, None]
         rest_high = (high.sum(axis=1)[:, None] - high)[:, :, None]
         least_own = own - own_first
         fits = least_own + rest_low <= most[:, None, None]
         fits &= own + rest_high >= least[:, None, None]
-        tighter = is_open & fits.all(axis=3)
+        tighter = shown & fits.all(axis=3)
+        tighter = np.where(able[:, None, None], tighter, is_open)
         if (tighter == is_open).all():
-            return is_open, True
+            break
         is_open = tighter
-    return is_open, False
+        able = able & _keeps_one(is_open)
+    return is_open, able
+
+
+def _keeps_one(is_open: np.ndarray) -> np.ndarray:
+    """By school, whether every pair has a choice."""
+    some: np.ndarray = np.logical_or.reduce(is_open, axis=2)
+    every: np.ndarray = np.logical_and.reduce(some, axis=1)
+    return every
 
 
 def _needed(

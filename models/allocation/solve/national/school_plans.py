@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -45,6 +46,25 @@ class SchoolPlans:
     choice: np.ndarray
     value: np.ndarray
     upper: np.ndarray
+
+
+class Answers(Protocol):
+    """Who answers prices with the best plans of every school."""
+
+    @property
+    def by_school(self) -> BySchool:
+        """The schools and their choices."""
+
+    def plans(
+        self, price: np.ndarray, *, floor: np.ndarray, width: int, spare: float | None = None
+    ) -> SchoolPlans:
+        """As `Search.plans`."""
+
+    def worth(self, school: np.ndarray, choice: np.ndarray) -> np.ndarray:
+        """What school plans are worth under the objective."""
+
+    def largest_worth(self) -> float:
+        """More than any plan of one school is worth; 1 where nothing is worth anything."""
 
 
 @dataclass

@@ -12,7 +12,14 @@ from typing import Any
 import polars as pl
 
 from pipelines.publish import words
-from pipelines.publish.pages.base import ReportContext, Rows, decision_of, page
+from pipelines.publish.pages.base import (
+    Names,
+    ReportContext,
+    Rows,
+    decision_of,
+    names_of,
+    page,
+)
 from pipelines.publish.pages.first.facts import rows_by
 from pipelines.settings.fields import dictionary
 
@@ -61,14 +68,18 @@ def render_every_authority(tables: Tables, context: ReportContext) -> dict[str, 
         .sort("school_name_he", "semel_mosad"),
         "authority_code",
     )
+    names = names_of(tables)
     return {
-        row["authority_code"]: _draw(tables, context, row, schools[row["authority_code"]], lines)
+        row["authority_code"]: _draw(
+            tables, names, context, row, schools[row["authority_code"]], lines
+        )
         for row in _authorities(tables)
     }
 
 
 def _draw(
     tables: Tables,
+    names: Names,
     context: ReportContext,
     own: dict[str, Any],
     schools: Rows,
@@ -79,6 +90,7 @@ def _draw(
         tables,
         context,
         at=f"authorities/{own['authority_code']}",
+        names=names,
         decided=decision_of(tables, context),
         own=own,
         own_tiers=[own["tiers"][tier] for tier in sorted(own["tiers"])],
@@ -88,6 +100,15 @@ def _draw(
         stream_names=_named("stream", schools),
         most=max((row["cost_agorot"] or 0 for row in schools), default=0),
     )
+
+
+def districts(tables: Tables) -> Rows:
+    """Return what the schools of each district add up to, by name; none in a city.
+
+    Keys: district_name, authorities, schools, pupils, cost_agorot, per_pupil_agorot, tiers (schools
+    by tier).
+    """
+    return _districts(_authorities(tables))
 
 
 def _authorities(tables: Tables) -> Rows:

@@ -9,6 +9,7 @@ import polars as pl
 from pipelines.publish import charts
 from pipelines.publish.pages.base import ReportContext, page
 from pipelines.publish.pages.first import facts
+from pipelines.publish.pages.first.authorities import districts
 from pipelines.publish.pages.first.facts import Tables
 from pipelines.settings.fields import dictionary
 from pipelines.settings.keys import AGOROT, MUNICIPAL
@@ -38,7 +39,8 @@ def render_index(tables: Tables, context: ReportContext) -> str:
         times={view: facts.times(rows) for view, rows in both.items()},
         is_ordered={view: facts.is_ordered(rows) for view, rows in both.items()},
         since=since,
-        dots=_dots(tables),
+        districts=districts(tables) if context.is_country else [],
+        dots=_dots(tables, context),
         firm=facts.firmness(tables),
         evidence=facts.evidence(tables),
         uncounted=facts.uncounted(tables),
@@ -49,19 +51,32 @@ def render_index(tables: Tables, context: ReportContext) -> str:
     )
 
 
-def _dots(tables: Tables) -> charts.Drawn | None:
-    """Draw money per pupil against need, a dot a school, where the audience may see schools."""
-    if "need" not in tables["mart_allocation_school"].columns:
+def _dots(tables: Tables, context: ReportContext) -> charts.Drawn | None:
+    """Draw money per pupil against need, where the audience may see schools: a dot a school, or in
+    a country, where thousands would be one stain, a dot an authority.
+    """
+    schools = tables["mart_allocation_school"]
+    if "need" not in schools.columns:
         return None
-    points = (
-        tables["mart_allocation_school"]
-        .drop_nulls(["need", "per_pupil_agorot"])
-        .sort("semel_mosad")
-        .select(x="need", y=pl.col("per_pupil_agorot") / AGOROT)
-    )
+    known = schools.drop_nulls(["need", "per_pupil_agorot"])
+    points = known.sort("semel_mosad").select(x="need", y=pl.col("per_pupil_agorot") / AGOROT)
+    if context.is_country:
+        pupils = pl.col("pupils")
+        points = (
+            known.filter(pupils > 0)
+            .join(tables["mart_authority_school"], on="semel_mosad")
+            .group_by("authority_code")
+            .agg(
+                x=(pl.col("need") * pupils).sum() / pupils.sum(),
+                y=pl.col("cost_agorot").sum() / pupils.sum() / AGOROT,
+            )
+            .sort("authority_code")
+            .select("x", "y")
+        )
     if points.is_empty():
         return None
-    across = "מדד הצורך: שמאלה – נזקקים יותר (נקודה – בית ספר)"
+    of = "רשות" if context.is_country else "בית ספר"
+    across = f"מדד הצורך: שמאלה – נזקקים יותר (נקודה – {of})"
     return charts.dots(points, across, "₪ לתלמיד", high=165, wide=380)
 
 
