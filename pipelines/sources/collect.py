@@ -117,7 +117,8 @@ def _raw_assets(
         warehouse: dg.ResourceParam[Warehouse],
     ):
         city = workspace.city()
-        years, is_anew = city.city.school_years.all(), ANEW in context.run.tags
+        years = city.city.school_years.all()
+        is_anew = ANEW in context.run.tags or not warehouse.may_stand
         if context.has_partition_key_range:
             years = tuple(school_year(key) for key in context.partition_keys)
         selected = [

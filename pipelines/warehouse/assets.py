@@ -307,7 +307,7 @@ def python_asset(step: Step) -> dg.AssetsDefinition:
     ):
         is_anew, city = ANEW in context.run.tags, workspace.city()
         keys, stamps = _stamps_of(warehouse, step, tables, city)
-        if not is_anew and all(stamps.values()):
+        if warehouse.may_stand and not is_anew and all(stamps.values()):
             for name, stamp in stamps.items():
                 if stamp:
                     yield from as_it_stands(name, stamp, {REMEMBERED: True})

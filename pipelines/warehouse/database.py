@@ -222,6 +222,14 @@ class Warehouse:
         """What all tables were made from when the present run began, as `made_from` says it."""
         return self._made_from_at_start
 
+    @property
+    def may_stand(self) -> bool:
+        """Whether the run before this one ended whole, so that its tables may be left as they are.
+
+        After a run that broke off or was killed every table is made again.
+        """
+        return self._made_from_at_start is not None
+
     def made_from(self) -> str | None:
         """Return which inputs, scenarios apart, all tables were made from; None if they were not
         made by one whole run, cannot be read whole, or a run is using the file now.

@@ -51,7 +51,7 @@ def _sql_assets(name: str, files: Sequence[SqlTable]) -> dg.AssetsDefinition:
         pool=POOL,
     )
     def _make(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]):
-        is_anew = ANEW in context.run.tags
+        is_anew = ANEW in context.run.tags or not warehouse.may_stand
         chosen = {
             sql.table.name: sql
             for sql in files

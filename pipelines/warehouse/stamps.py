@@ -5,7 +5,8 @@ that it was made from – the content of the tables it reads and is checked agai
 parts of the city's files that were read. A table whose key is as it was need not be made again,
 nor checked; one that was made again and came out the same lets all that reads it stand. A stamp is
 dropped in the transaction that replaces its table, so a killed run leaves none that is wrong, and
-a damaged warehouse, whose blocks are read before a run, is set aside with its stamps.
+a damaged warehouse, whose blocks are read before a run, is set aside with its stamps. After a run
+that did not end whole no stamp is trusted (`Warehouse.may_stand`); what steps remember is.
 """
 
 from __future__ import annotations

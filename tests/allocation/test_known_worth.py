@@ -99,7 +99,7 @@ def test_more_money_never_tells_less_and_less_never_more(told):
     assert moved > 0.6 * PROBLEMS, "money moves what is told in most problems"
 
 
-@pytest.mark.sampled
+@pytest.mark.slow
 def test_the_months_of_the_plans_as_found_are_not_so(told):
     """Why they are not what is compared: unweighted, near a fair plan, and within a gap."""
     falls = sum(
