@@ -324,7 +324,7 @@ def python_asset(step: Step) -> dg.AssetsDefinition:
                 return step.compute(city, tables)
 
         memory = Memory(workspace.memory_path)
-        made, seen = memory.made_as_seen(step.name, city, given, compute, is_anew=is_anew)
+        made, seen = memory.made(step.name, city, given, compute, is_anew=is_anew)
         writers = {
             table.name: lambda connection, target, table=table: create_typed(
                 connection, table, made[table.name], target

@@ -61,7 +61,7 @@ class Memory:
         compute: Callable[[CityFolder, Tables], Tables],
         *,
         is_anew: bool = False,
-    ) -> Tables:
+    ) -> tuple[Tables, Mapping[str, str] | None]:
         """Return what a step makes of tables: remembered if it can be, else computed and kept.
 
         Args:
@@ -70,19 +70,10 @@ class Memory:
             given: the tables it reads.
             compute: makes its tables.
             is_anew: whether to compute whatever is remembered.
-        """
-        return self.made_as_seen(step, city, given, compute, is_anew=is_anew)[0]
 
-    def made_as_seen(
-        self,
-        step: str,
-        city: CityFolder,
-        given: Tables,
-        compute: Callable[[CityFolder, Tables], Tables],
-        *,
-        is_anew: bool = False,
-    ) -> tuple[Tables, Mapping[str, str] | None]:
-        """Return the same, and what was read of the city for it; None where it is not kept."""
+        Returns:
+            Its tables, and what was read of the city for them; None where they are not kept.
+        """
         place = self.folder / step / _key(given)
         if not is_anew and (found := _recalled(place, city)) is not None:
             return found

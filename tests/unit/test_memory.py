@@ -30,6 +30,11 @@ class Step:
         return {"made": given["one"].with_columns(read=pl.lit(str(self.read(city))))}
 
 
+def tables_of(memory, *asked, **how):
+    """What is made or remembered, without what was read for it."""
+    return memory.made(*asked, **how)[0]
+
+
 def otherwise(city, value):
     gamma = city.policy.equity_gamma.model_copy(update={"value": value})
     policy = city.policy.model_copy(update={"equity_gamma": gamma})
@@ -38,18 +43,18 @@ def otherwise(city, value):
 
 def test_the_same_is_made_once(tmp_path, city):
     step, memory = Step(), Memory(tmp_path)
-    first = memory.made("step", city, GIVEN, step)
-    again = memory.made("step", city, {"one": GIVEN["one"].clone()}, step)
+    first = tables_of(memory, "step", city, GIVEN, step)
+    again = tables_of(memory, "step", city, {"one": GIVEN["one"].clone()}, step)
     assert step.times == 1
     assert again["made"].equals(first["made"])
     assert again["made"].schema == first["made"].schema
-    memory.made("step", city, GIVEN, step, is_anew=True)
+    tables_of(memory, "step", city, GIVEN, step, is_anew=True)
     assert step.times == 2
 
 
 def test_other_rows_types_settings_or_code_are_made_again(tmp_path, city, monkeypatch):
     step, memory = Step(), Memory(tmp_path / "rows")
-    memory.made("step", city, GIVEN, step)
+    tables_of(memory, "step", city, GIVEN, step)
     rows = GIVEN["one"]
     for other in (
         rows.with_columns(a=pl.Series([1, 3])),
@@ -58,35 +63,35 @@ def test_other_rows_types_settings_or_code_are_made_again(tmp_path, city, monkey
         rows.rename({"a": "c"}),
     ):
         times = step.times
-        memory.made("step", city, {"one": other}, step)
+        tables_of(memory, "step", city, {"one": other}, step)
         assert step.times == times + 1
     changed, memory = otherwise(city, 3.25), Memory(tmp_path / "settings")
-    memory.made("step", city, GIVEN, step)
-    assert memory.made("step", changed, GIVEN, step)["made"]["read"][0] == "3.25"
+    tables_of(memory, "step", city, GIVEN, step)
+    assert tables_of(memory, "step", changed, GIVEN, step)["made"]["read"][0] == "3.25"
     times = step.times
-    assert memory.made("step", city, GIVEN, step)["made"]["read"][0] != "3.25"
-    assert memory.made("step", changed, GIVEN, step)["made"]["read"][0] == "3.25"
+    assert tables_of(memory, "step", city, GIVEN, step)["made"]["read"][0] != "3.25"
+    assert tables_of(memory, "step", changed, GIVEN, step)["made"]["read"][0] == "3.25"
     assert step.times == times  # both are remembered
     monkeypatch.setattr(remembering, "code", lambda: b"other code")
-    memory.made("step", city, GIVEN, step)
+    tables_of(memory, "step", city, GIVEN, step)
     assert step.times == times + 1
 
 
 def test_what_is_not_read_changes_nothing(tmp_path, city):
     step, memory = Step(read=lambda city: city.policy.need_offset.value), Memory(tmp_path)
-    memory.made("step", city, GIVEN, step)
-    memory.made("step", otherwise(city, 3.25), GIVEN, step)
+    tables_of(memory, "step", city, GIVEN, step)
+    tables_of(memory, "step", otherwise(city, 3.25), GIVEN, step)
     assert step.times == 1
 
 
 def test_a_method_reads_the_whole_part_and_a_folder_is_not_remembered(tmp_path, city):
     whole, memory = Step(read=lambda city: len(city.policy.model_dump())), Memory(tmp_path)
-    memory.made("whole", city, GIVEN, whole)
-    memory.made("whole", otherwise(city, 3.25), GIVEN, whole)
+    tables_of(memory, "whole", city, GIVEN, whole)
+    tables_of(memory, "whole", otherwise(city, 3.25), GIVEN, whole)
     assert whole.times == 2
     files = Step(read=lambda city: (city.folder / "policy.yaml").read_text(encoding="utf-8")[:9])
-    memory.made("files", city, GIVEN, files)
-    memory.made("files", city, GIVEN, files)
+    tables_of(memory, "files", city, GIVEN, files)
+    tables_of(memory, "files", city, GIVEN, files)
     assert files.times == 2
 
 
@@ -96,15 +101,15 @@ def test_what_the_clock_cut_short_is_not_kept(tmp_path, city):
         return left() < 0
 
     step, memory = Step(read=cut), Memory(tmp_path)
-    memory.made("step", city, GIVEN, step)
-    memory.made("step", city, GIVEN, step)
+    tables_of(memory, "step", city, GIVEN, step)
+    tables_of(memory, "step", city, GIVEN, step)
     assert step.times == 2
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "gone", "note"])
 def test_a_damaged_file_is_no_result(tmp_path, city, damage):
     step, memory = Step(), Memory(tmp_path)
-    memory.made("step", city, GIVEN, step)
+    tables_of(memory, "step", city, GIVEN, step)
     (rows,), (note,) = tmp_path.rglob("*.arrow"), tmp_path.rglob("*.json")
     match damage:
         case "cut":
@@ -116,16 +121,16 @@ def test_a_damaged_file_is_no_result(tmp_path, city, damage):
             rows.unlink()
         case "note":
             note.write_bytes(note.read_bytes()[:-7])
-    memory.made("step", city, GIVEN, step)
+    tables_of(memory, "step", city, GIVEN, step)
     assert step.times == 2
-    memory.made("step", city, GIVEN, step)
+    tables_of(memory, "step", city, GIVEN, step)
     assert step.times == 2
 
 
 def test_the_last_few_are_kept(tmp_path, city):
     step, memory = Step(), Memory(tmp_path)
     for number in range(9):
-        memory.made("step", city, {"one": pl.DataFrame({"a": [number]})}, step)
+        tables_of(memory, "step", city, {"one": pl.DataFrame({"a": [number]})}, step)
     assert len(list(tmp_path.rglob("*.json"))) == remembering._KEPT
 
 
